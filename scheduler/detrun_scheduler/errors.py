@@ -1,0 +1,43 @@
+"""Every error a user can see, in one tree under `DetrunError`.
+
+The rule: a message names the thing, its value and the way out, and the exception carries the same as attributes.
+The types live in the lowest layer because all three packages raise them; `detrun.errors` re-exports them.
+"""
+
+from __future__ import annotations
+
+
+class DetrunError(Exception):
+    """Base of everything detrun raises on purpose."""
+
+
+class UsageError(DetrunError):
+    """The call itself is wrong: an unknown strategy, a target that is not an async function, a nested run."""
+
+
+class HiddenStateError(DetrunError):
+    """The program touched state that a run does not control: a real socket, thread, process or prompt."""
+
+
+class DeadlockError(DetrunError):
+    """Nothing can run, no timer is set, nothing external is pending; the report is in the message."""
+
+
+class StepLimitError(DetrunError):
+    """The run took more than ``max_steps`` steps: a livelock, or a limit set too low."""
+
+
+class NondeterminismError(DetrunError):
+    """Two runs of the same program with the same seed differed; the first difference is in the message."""
+
+
+class DivergenceError(DetrunError):
+    """A replay left its recording; the first difference is in the message."""
+
+
+class RecordingFormatError(DetrunError):
+    """The file is not a recording, is damaged, or was written by a newer version."""
+
+
+class NotDifferentiableError(DetrunError):
+    """A derivative was asked for where there is none, or where any number would be silently wrong."""

@@ -1,0 +1,252 @@
+"""The journal of a run: every step, and what each step did, as a few flat byte columns.
+
+This module decides what one run has to agree on with another to count as the same run. The loop appends to a
+`Journal`; when a chunk is full it goes, as a `Chunk`, to whoever asked for it: the recorder writes chunks to a file,
+the replayer compares them, a checker throws them away.
+
+Columns of a chunk (all integers are unsigned LEB128 unless said otherwise):
+
+``outcomes``
+    One byte for each step. The low seven bits say how the step ended: ``CHECKPOINT`` (still runnable), ``DONE``,
+    ``FAILED``, or ``FIRST_WAIT + k``, blocked in the wait kind ``kinds[k]`` (``OTHER_WAIT``: a kind past the table).
+    The high bit, ``HAS_EVENTS``, says that the step has a record in ``events``.
+``choices``
+    For each step that began with more than one runnable task: the index of the chosen one among the runnable
+    task numbers in ascending order.
+``events``
+    For each step with ``HAS_EVENTS``, a record: event codes with their arguments, ended by ``END``.
+    What happens between two steps (time moves because nothing could run, timers wake tasks) belongs to the step
+    before. In a record come first the events of the step's own code, in program order; then its ``WAKE`` events in
+    ascending task number; then, if the run went idle, ``TIME`` and the ``WAKE`` events of the timers.
+``times``
+    Virtual seconds, one for each ``TIME`` event.
+``exact``
+    Bytes that count for the digest but are not stored: times to the last bit, values of operations, draws.
+
+Invariant: the runnable set before a step follows from the columns before it (start with task 0; ``SPAWN`` and
+``WAKE`` add, being stepped removes, ``CHECKPOINT`` adds back), so equal columns imply equal runnable sets.
+A chunk ends after ``CHUNK_STEPS`` steps or once ``events`` has ``CHUNK_EVENT_BYTES`` bytes: a function of the run
+alone, so the digest is too.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+CHUNK_STEPS = 16_384
+CHUNK_EVENT_BYTES = 1 << 18
+
+# How a step ended.
+CHECKPOINT, DONE, FAILED, FIRST_WAIT, OTHER_WAIT = 0, 1, 2, 3, 127
+HAS_EVENTS = 0x80
+KIND_MASK = 0x7F
+
+# Event codes.
+END = 0
+TIME = 1  # virtual time moved; the new time is the next of `times`
+SPAWN = 2  # task number; its parent and path are in `tasks`
+WAKE = 3  # task number
+OPERATION = 4  # object number (its label is in `objects`), index into OPERATIONS
+DRAW = 5  # one keyed random draw; its value is in `exact`
+EFFECT = 6  # name index; its msgpack result is the next of `payloads`
+SEND = 7  # object number of the channel
+RECEIVE = 8  # object number of the channel
+OBSERVE = 9  # name index; the observed value is in `exact`
+FAULT = 10  # name index
+
+EVENT_ARGUMENTS: dict[int, int] = {
+    TIME: 0,
+    SPAWN: 1,
+    WAKE: 1,
+    OPERATION: 2,
+    DRAW: 0,
+    EFFECT: 1,
+    SEND: 1,
+    RECEIVE: 1,
+    OBSERVE: 1,
+    FAULT: 1,
+}
+EVENT_NAMES: dict[int, str] = {
+    TIME: "time",
+    SPAWN: "spawn",
+    WAKE: "wake",
+    OPERATION: "operation",
+    DRAW: "draw",
+    EFFECT: "effect",
+    SEND: "send",
+    RECEIVE: "receive",
+    OBSERVE: "observe",
+    FAULT: "fault",
+}
+
+# Operations on detrun's own objects. Append only: the index is in recordings.
+OPERATIONS = (
+    "load",
+    "store",
+    "exchange",
+    "fetch_add",
+    "fetch_sub",
+    "fetch_mul",
+    "fetch_max",
+    "fetch_min",
+    "compare_exchange",
+    "compare_exchange_failed",
+    "read",
+    "write",
+    "acquire",
+    "release",
+    "wait",
+    "notify",
+    "put",
+    "get",
+    "start",
+    "join",
+)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A closed stretch of the journal; the columns are described in the module's opening."""
+
+    first_step: int
+    start_time: float  # virtual seconds before the first step
+    choices: bytes
+    outcomes: bytes
+    events: bytes
+    times: array[float]
+    payloads: list[bytes]
+    # Definitions first used in this chunk; indices go on from those of earlier chunks.
+    tasks: list[tuple[int, int, str]]  # (number, parent number or -1, path), numbers ascending
+    kinds: list[str]
+    objects: list[str]
+    names: list[str]
+    digest: bytes  # 16 bytes, over everything up to and including this chunk
+
+    @property
+    def steps(self) -> int:
+        """Steps in this chunk."""
+        return len(self.outcomes)
+
+
+def append_varint(column: bytearray, number: int) -> None:
+    """Append ``number >= 0`` in unsigned LEB128."""
+    while number > 0x7F:
+        column.append(number & 0x7F | 0x80)
+        number >>= 7
+    column.append(number)
+
+
+class Journal:
+    """The open chunk of a run, and the definitions and digest of the whole run so far."""
+
+    __slots__ = (
+        "choices",
+        "exact",
+        "events",
+        "first_step",
+        "hasher",
+        "kind_numbers",
+        "kinds",
+        "name_numbers",
+        "names",
+        "objects",
+        "objects_count",
+        "outcomes",
+        "payloads",
+        "record_start",
+        "sink",
+        "start_time",
+        "tasks",
+        "times",
+    )
+
+    def __init__(self, sink: Callable[[Chunk], None] | None = None) -> None:
+        self.sink = sink
+        self.first_step = 0
+        self.start_time = 0.0
+        self.choices = bytearray()
+        self.outcomes = bytearray()
+        self.events = bytearray()
+        self.times: array[float] = array("d")
+        self.exact = bytearray()
+        self.payloads: list[bytes] = []
+        self.tasks: list[tuple[int, int, str]] = []
+        self.kinds: list[str] = []
+        self.objects: list[str] = []
+        self.names: list[str] = []
+        self.kind_numbers: dict[str, int] = {}
+        self.name_numbers: dict[str, int] = {}
+        self.objects_count = 0
+        self.record_start = 0  # where the current step's record begins in `events`
+        self.hasher = blake2b(digest_size=16)
+
+    @property
+    def steps(self) -> int:
+        """Steps closed so far, in the whole run."""
+        return self.first_step + len(self.outcomes)
+
+    def kind_number(self, kind: str) -> int:
+        """The outcome byte for blocking in the wait kind ``kind``."""
+        number = self.kind_numbers.get(kind)
+        if number is None:
+            number = FIRST_WAIT + len(self.kind_numbers)
+            if number >= OTHER_WAIT:
+                return OTHER_WAIT
+            self.kind_numbers[kind] = number
+            self.kinds.append(kind)
+        return number
+
+    def name_number(self, name: str) -> int:
+        """The index of ``name`` in the run's table of names."""
+        number = self.name_numbers.get(name)
+        if number is None:
+            number = self.name_numbers[name] = len(self.name_numbers)
+            self.names.append(name)
+        return number
+
+    def new_object(self, label: str) -> int:
+        """Give an object a number; ``label`` is what reports call it."""
+        number = self.objects_count
+        self.objects_count = number + 1
+        self.objects.append(label)
+        return number
+
+    def close_chunk(self) -> Chunk:
+        """End the open chunk, hand it to the sink and start the next."""
+        hasher = self.hasher
+        definitions = repr((self.tasks, self.kinds, self.objects, self.names)).encode()
+        columns = (self.choices, self.outcomes, self.events, self.exact, definitions, *self.payloads)
+        for column in columns:
+            hasher.update(len(column).to_bytes(8, "little"))
+            hasher.update(column)
+        chunk = Chunk(
+            first_step=self.first_step,
+            start_time=self.start_time,
+            choices=bytes(self.choices),
+            outcomes=bytes(self.outcomes),
+            events=bytes(self.events),
+            times=self.times,
+            payloads=self.payloads,
+            tasks=self.tasks,
+            kinds=self.kinds,
+            objects=self.objects,
+            names=self.names,
+            digest=hasher.copy().digest(),
+        )
+        if self.sink is not None:
+            self.sink(chunk)
+        self.first_step += len(self.outcomes)
+        if self.times:
+            self.start_time = self.times[-1]
+        # Columns are emptied in place: the run loop holds their bound methods.
+        self.choices.clear()
+        self.outcomes.clear()
+        self.events.clear()
+        self.exact.clear()
+        self.record_start = 0
+        self.times, self.payloads = array("d"), []
+        self.tasks, self.kinds, self.objects, self.names = [], [], [], []
+        return chunk
