@@ -1,0 +1,1 @@
+"""Record, replay, explore and differentiate concurrent Python programs."""

@@ -1,0 +1,1 @@
+"""What a run decided, on disk and back."""

@@ -1,0 +1,1 @@
+"""Which task steps next, and what time it is."""
