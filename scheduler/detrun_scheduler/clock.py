@@ -1,0 +1,144 @@
+"""Virtual time: one clock and one heap of timers for each run.
+
+Time stands still while anything can run and then jumps to the earliest timer. Timers at the same instant fire
+together, in the order in which they were set, so a tie never depends on an object's address (trio breaks ties by
+``id(scope)``).
+
+A clock value may be a differentiable number: anything with a ``primal`` attribute. The heap orders by the primal and
+the clock takes on the very object that the timer was set with, so that its history stays attached.
+"""
+
+from __future__ import annotations
+
+import math
+from heapq import heapify, heappop, heappush
+from typing import Any, Protocol
+
+# Below this many stale entries the heap is not worth pruning.
+PRUNE_THRESHOLD = 1000
+
+
+class TimeObserver(Protocol):
+    """Is told where another timing of the program would have meant another order of events."""
+
+    def advanced(self, chosen: Any, following: Any | None) -> None:
+        """Time jumped to the deadline ``chosen`` while the next one, if any, was ``following``."""
+
+    def disarmed(self, deadline: Any, now: Any) -> None:
+        """A timer set for ``deadline`` was taken back at ``now``, before it fired."""
+
+
+class VirtualClock:
+    """The time of a run, in seconds since its start. Satisfies ``trio.abc.Clock``."""
+
+    __slots__ = ("now", "timers")
+
+    def __init__(self) -> None:
+        self.now: Any = 0.0
+        self.timers = TimerHeap(self)
+
+    def start_clock(self) -> None:
+        """Nothing to start: the clock moves only when the loop moves it."""
+
+    def current_time(self) -> Any:
+        """Virtual seconds since the start of the run; a `Value` once a `Value` has moved the clock."""
+        return self.now
+
+    def deadline_to_sleep_time(self, deadline: Any) -> float:
+        """Real seconds to sleep for a deadline: none, time is virtual."""
+        return 0.0
+
+    def advance(self, seconds: Any) -> None:
+        """Move time on without letting any task run: what a blocking ``time.sleep`` does to an event loop."""
+        self.now = self.now + seconds
+        timers = self.timers
+        if timers.heap and timers.heap[0][0] <= primal_of(self.now):
+            timers.due = True
+
+
+def primal_of(value: Any) -> float:
+    """The plain number of a possibly differentiable one."""
+    return getattr(value, "primal", value)
+
+
+class TimerHeap:
+    """Timers by deadline, then by the order in which they were set.
+
+    A timer belongs to a key: a cancel scope, or a task in `detrun.sleep`. Each key has at most one live timer;
+    entries of taken-back timers stay in the heap until they surface or are pruned.
+    The first four methods are those that trio calls on its own container of deadlines.
+    """
+
+    __slots__ = ("clock", "due", "heap", "live", "observer", "sequence")
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        # (deadline's primal, sequence number, key, deadline): sequence numbers are distinct, so keys never compare.
+        self.heap: list[tuple[float, int, Any, Any]] = []
+        self.live: dict[Any, int] = {}  # key -> sequence number of its live timer
+        self.sequence = 0
+        self.due = False  # a timer was set at or before the present: the loop must look after this step
+        self.observer: TimeObserver | None = None
+
+    def add(self, deadline: Any, key: Any) -> None:
+        """Set the timer of ``key``."""
+        time = primal_of(deadline)
+        self.sequence = sequence = self.sequence + 1
+        self.live[key] = sequence
+        heappush(self.heap, (time, sequence, key, deadline))
+        if time <= primal_of(self.clock.now):
+            self.due = True
+
+    def remove(self, deadline: Any, key: Any) -> None:
+        """Take back the timer of ``key``, if it has not fired."""
+        if self.live.pop(key, None) is not None:
+            if self.observer is not None:
+                self.observer.disarmed(deadline, self.clock.now)
+            if len(self.heap) > 2 * len(self.live) + PRUNE_THRESHOLD:
+                live = self.live
+                self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
+                heapify(self.heap)
+
+    def next_deadline(self) -> Any:
+        """The earliest deadline, or infinity."""
+        self._drop_stale()
+        return self.heap[0][3] if self.heap else math.inf
+
+    def next_time(self) -> float:
+        """The primal of the earliest deadline, or infinity."""
+        self._drop_stale()
+        return self.heap[0][0] if self.heap else math.inf
+
+    def _drop_stale(self) -> None:
+        heap, live = self.heap, self.live
+        while heap and live.get(heap[0][2]) != heap[0][1]:
+            heappop(heap)
+
+    def pop_due(self, now: float) -> list[Any]:
+        """Remove the timers due at ``now`` and return their keys in the order in which they fire."""
+        heap, live = self.heap, self.live
+        fired = []
+        while heap and heap[0][0] <= now:
+            _, sequence, key, _ = heappop(heap)
+            if live.get(key) == sequence:
+                del live[key]
+                fired.append(key)
+        self.due = False
+        return fired
+
+    def jump(self) -> float:
+        """Move the clock to the earliest deadline, which must exist, and return its primal."""
+        self._drop_stale()
+        time, _, _, deadline = self.heap[0]
+        clock = self.clock
+        if time > primal_of(clock.now):
+            clock.now = deadline
+        if self.observer is not None:
+            self.observer.advanced(deadline, self._following(time))
+        return time
+
+    def _following(self, time: float) -> Any | None:
+        # The live entry that would fire next, were the first one later; only asked for when taking gradients.
+        live = self.live
+        rest = [entry for entry in self.heap[1:] if entry[0] > time and live.get(entry[2]) == entry[1]]
+        return min(rest, key=lambda entry: entry[:2])[3] if rest else None

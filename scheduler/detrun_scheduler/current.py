@@ -1,0 +1,23 @@
+"""Which run is active in this process: at most one, because a run owns the process's clock and randomness.
+
+Everything that user code calls without naming a run (`Atomic.load`, `detrun.uniform`, a patched `time.time`) finds
+it here. The attribute is read on hot paths, so it is a plain module global and not a function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from detrun_scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+run: RunLoop | None = None
+
+
+def require(what: str) -> RunLoop:
+    """The active run, or a `UsageError` naming ``what`` was called outside one."""
+    if run is None:
+        raise UsageError(f"{what} was called outside a run; call it from a program started by detrun.record(...)")
+    return run

@@ -1,0 +1,438 @@
+"""The run loop: pick a task, step it to its next schedule point, write down what happened; when idle, move time.
+
+One step runs exactly one task. Before each step with a choice the oracle is asked; after it the step's record is
+closed, so that recorder, replayer and reader see whole steps only. When nothing can run, first tasks in
+``wait_all_tasks_blocked`` wake, then time jumps to the earliest timer, and if there is none the run is deadlocked.
+
+Invariants: the set of runnable numbers before a step is a function of the journal up to there; nothing here depends
+on addresses, hashes or real time. A run that fails inside the loop (deadlock, divergence, step limit) is unwound by
+cancelling the program and letting it clean up, so that the process is fit for the next run.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from struct import Struct
+from typing import Any, Protocol
+
+import outcome
+import trio
+
+from detrun_scheduler import current
+from detrun_scheduler.blocking import deadlock_report, most_run_tasks
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.clock import VirtualClock, primal_of
+from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
+from detrun_scheduler.journal import (
+    CHECKPOINT,
+    CHUNK_EVENT_BYTES,
+    CHUNK_STEPS,
+    DRAW,
+    EFFECT,
+    END,
+    FAILED,
+    FIRST_WAIT,
+    HAS_EVENTS,
+    OBSERVE,
+    OPERATION,
+    RECEIVE,
+    SEND,
+    SPAWN,
+    TIME,
+    WAKE,
+    Journal,
+    append_varint,
+)
+from detrun_scheduler.randomness import stream_key
+from detrun_scheduler.trio_host import Host
+
+# Steps that a failed run may take to clean up before its coroutines are closed by force.
+UNWINDING_STEPS = 100_000
+
+_run_serials = count(1)
+_pack_double = Struct("<d").pack
+_pack_draw = Struct("<Q").pack
+
+
+class Verifier(Protocol):
+    """Looks at every closed step; a replayer raises here."""
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Step ``loop.step_index - 1`` ran ``task`` and left ``outcome_byte`` and the events ``record``."""
+
+    def chunk_closing(self, loop: RunLoop) -> None:
+        """The open chunk of ``loop.journal`` is complete."""
+
+
+class RunLoop:
+    """One run of one program.
+
+    Args:
+        oracle: decides the run.
+        seed: seed of the oracle and of keyed draws.
+        journal: where the run is written down.
+        max_steps: raise `StepLimitError` after so many steps; None for no limit.
+        verifier: looks at every step, or None.
+        instruments: trio instruments, as for ``trio.run``.
+        clock: a trio clock that keeps its own time (``trio.testing.MockClock``); None for virtual time.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        *,
+        seed: int = 0,
+        journal: Journal | None = None,
+        max_steps: int | None = None,
+        verifier: Verifier | None = None,
+        instruments: Sequence[trio.abc.Instrument] = (),
+        strict_exception_groups: bool = True,
+        restrict_keyboard_interrupt_to_checkpoints: bool = False,
+        clock: Any = None,
+    ) -> None:
+        self.oracle = oracle
+        self.seed = seed
+        self.serial = next(_run_serials)  # tells objects numbered in this run from those of earlier ones
+        self.journal = journal if journal is not None else Journal()
+        self.max_steps = max_steps
+        self.verifier = verifier
+        self.virtual_clock = VirtualClock()
+        self.timers = self.virtual_clock.timers
+        self.foreign_clock = clock
+        self.timers.due = clock is not None  # a clock that moves by itself is looked at after every step
+        self.restrict_ki = restrict_keyboard_interrupt_to_checkpoints
+        self.host = Host(
+            clock if clock is not None else self.virtual_clock,
+            self.timers,
+            self._on_spawn,
+            self.journal.kind_number,
+            instruments,
+            strict_exception_groups,
+        )
+        self.current = -1  # number of the task being stepped, or stepped last
+        self.paths: dict[int, str] = {}  # living and ended tasks by number
+        self.names_used: dict[tuple[int, str], int] = {}  # (parent number, name) -> siblings so far
+        self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
+        self.on_step: Callable[[RunLoop, int], None] | None = None
+
+    # What oracles, recorders and reports may ask.
+
+    @property
+    def step_index(self) -> int:
+        """Steps closed so far."""
+        return self.journal.steps
+
+    @property
+    def time(self) -> float:
+        """Virtual seconds since the start of the run."""
+        return float(primal_of(self.host.clock.current_time()))
+
+    def path_of(self, task: int) -> str:
+        """The stable path of a task, ``main/worker[2]``."""
+        return self.paths[task]
+
+    def pending_of(self, task: int) -> str:
+        """What a living task will resume from, or is blocked in."""
+        return self.host.pending_of(task)
+
+    # What user code reaches through `current.run`.
+
+    def register(self, label: str) -> int:
+        """Give one of detrun's objects its number in this run."""
+        return self.journal.new_object(label)
+
+    def operation(self, number: int, code: int, value: float) -> None:
+        """Write down an operation on object ``number``; ``value`` counts for the digest only."""
+        events = self.journal.events
+        events.append(OPERATION)
+        append_varint(events, number)
+        events.append(code)
+        self.journal.exact += _pack_double(value)
+
+    def draw(self, key: object = None) -> int:
+        """64 random bits from the stream of the current task, or of ``key`` if one is given.
+
+        ``key`` may be any value with a stable ``repr``: a string, a number, a tuple of these.
+        """
+        name = self.current if key is None else (key,)
+        stream = self.streams.get(name)
+        if stream is None:
+            label = f"task {self.paths.get(self.current, '')}" if key is None else f"key {key!r}"
+            stream = self.streams[name] = [stream_key(self.seed, label), 0]
+        bits = self.oracle.draw(stream[0], stream[1])
+        stream[1] += 1
+        self.journal.events.append(DRAW)
+        self.journal.exact += _pack_draw(bits)
+        return bits
+
+    def observe(self, name: str, value: bytes) -> None:
+        """Make ``value``, a canonical encoding, part of the run's digest under ``name``."""
+        journal = self.journal
+        journal.events.append(OBSERVE)
+        append_varint(journal.events, journal.name_number(name))
+        journal.exact += len(value).to_bytes(8, "little") + value
+
+    def effect(self, name: str, payload: bytes) -> None:
+        """Write down the msgpack-encoded result of an external effect."""
+        journal = self.journal
+        journal.events.append(EFFECT)
+        append_varint(journal.events, journal.name_number(name))
+        journal.payloads.append(payload)
+
+    def message_entered(self, state: Any) -> None:
+        """A value entered the buffer of a memory channel."""
+        self._message(SEND, state)
+
+    def message_left(self, state: Any) -> None:
+        """A value left the buffer of a memory channel."""
+        self._message(RECEIVE, state)
+
+    def _message(self, code: int, state: Any) -> None:
+        try:
+            if state.serial != self.serial:
+                state.serial, state.number = self.serial, self.journal.new_object("channel")
+        except AttributeError:
+            return  # a channel made before detrun was imported has no place for a number
+        events = self.journal.events
+        events.append(code)
+        append_varint(events, state.number)
+
+    # Running.
+
+    def run(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> outcome.Outcome[Any]:
+        """Run ``async_fn(*args)`` as the main task until everything has ended; return how the main task ended.
+
+        Raises:
+            UsageError: a run is active already.
+            DeadlockError, StepLimitError: see the class; and whatever oracle or verifier raise.
+            trio.TrioInternalError: a system task crashed.
+        """
+        if current.run is not None:
+            raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+        host = self.host
+        current.run = self
+        try:
+            self.oracle.new_run(self)
+            host.open(async_fn, args, self.restrict_ki)
+            try:
+                self._loop()
+            except (trio.TrioInternalError, DetrunError):
+                raise
+            except BaseException as error:
+                raise trio.TrioInternalError("internal error in Trio - please file a bug!") from error
+            finally:
+                self.close_journal()
+                if host.tasks:
+                    self._unwind()
+                result = host.finish()
+        finally:
+            current.run = None
+        assert result is not None
+        return result
+
+    def _loop(self) -> None:
+        host, journal, oracle = self.host, self.journal, self.oracle
+        numbers, by_number, woken = host.queue.numbers, host.by_number, host.queue.woken
+        step, timers, instruments = host.step, self.timers, host.instruments.data
+        outcomes, events = journal.outcomes, journal.events
+        choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
+        limit = math.inf if self.max_steps is None else self.max_steps
+        while True:
+            room = min(CHUNK_STEPS - len(outcomes), limit - journal.steps)
+            if room <= 0 or len(events) >= CHUNK_EVENT_BYTES:
+                if journal.steps >= limit:
+                    raise StepLimitError(most_run_tasks(self))
+                self._close_chunk()
+                continue
+            for _ in range(int(room)):
+                runnable = len(numbers)
+                if runnable > 1:
+                    index = choose(numbers, self.current)
+                    number = numbers.pop(index)
+                    if index < 0x80:
+                        add_choice(index)
+                    else:
+                        append_varint(journal.choices, index)
+                else:
+                    number = numbers.pop()
+                self.current = number
+                kind = step(by_number[number]) if len(instruments) == 1 else self._instrumented_step(number)
+                if kind == CHECKPOINT:
+                    insort(numbers, number)
+                if woken or timers.due or not numbers or host.ki_arrived:
+                    if not self._settle():
+                        self._close_record(kind)
+                        return
+                    self._close_record(kind)
+                    if len(events) >= CHUNK_EVENT_BYTES:
+                        break
+                elif len(events) != journal.record_start or self.verifier is not None:
+                    self._close_record(kind)
+                    if len(events) >= CHUNK_EVENT_BYTES:
+                        break
+                else:
+                    add_outcome(kind)
+
+    def _instrumented_step(self, number: int) -> int:
+        host, instruments = self.host, self.host.instruments
+        task = host.by_number[number]
+        if "before_task_step" in instruments.data:
+            instruments.call("before_task_step", task)
+        kind = host.step(task)
+        if kind == CHECKPOINT and "task_scheduled" in instruments.data:
+            instruments.call("task_scheduled", task)
+        if "after_task_step" in instruments.data:
+            instruments.call("after_task_step", task)
+        return kind
+
+    def _settle(self) -> bool:
+        """Write down who was woken and, if nothing can run, what happens next; False when the run has ended."""
+        host, numbers = self.host, self.host.queue.numbers
+        if host.ki_arrived:
+            host.handle_ki()
+        self._journal_wakes()
+        if self.timers.due:
+            host.leave_task()
+            host.fire(self.timers.pop_due(primal_of(host.clock.current_time())))
+            self.timers.due = self.foreign_clock is not None
+            self._journal_wakes()
+        while not numbers:
+            if not host.tasks:
+                return False
+            host.leave_task()
+            self._idle()
+            self._journal_wakes()
+        return True
+
+    def _idle(self) -> None:
+        """Nothing can run: let the next thing happen."""
+        host, timers = self.host, self.timers
+        if "before_io_wait" in host.instruments.data:
+            host.instruments.call("before_io_wait", 0)
+        if self.foreign_clock is not None:
+            if not host.idle_on_foreign_clock(timers):
+                raise DeadlockError(deadlock_report(self))
+        else:
+            cushion = host.idle_cushion()
+            next_time = timers.next_time()
+            if cushion < next_time - self.time:
+                if cushion:
+                    self.virtual_clock.advance(cushion)
+                    self._journal_time()
+                host.wake_idle()
+            elif next_time < math.inf:
+                before = self.time
+                timers.jump()
+                if self.time != before:
+                    self._journal_time()
+                host.fire(timers.pop_due(next_time))
+            else:
+                raise DeadlockError(deadlock_report(self))
+        if "after_io_wait" in host.instruments.data:
+            host.instruments.call("after_io_wait", 0)
+
+    def _journal_time(self) -> None:
+        journal, now = self.journal, self.time
+        journal.events.append(TIME)
+        journal.times.append(now)
+        journal.exact += _pack_double(now)
+
+    def _journal_wakes(self) -> None:
+        woken = self.host.queue.woken
+        if woken:
+            if len(woken) > 1:
+                woken.sort()
+            events = self.journal.events
+            for number in woken:
+                events.append(WAKE)
+                if number < 0x80:
+                    events.append(number)
+                else:
+                    append_varint(events, number)
+            woken.clear()
+
+    def _close_record(self, kind: int) -> None:
+        """End the step's record."""
+        journal = self.journal
+        events, start = journal.events, journal.record_start
+        record = b""
+        if len(events) != start:
+            events.append(END)
+            kind |= HAS_EVENTS
+            journal.record_start = len(events)
+            record = events[start:]
+        journal.outcomes.append(kind)
+        if self.verifier is not None:
+            self.verifier.step_closed(self, self.current, kind, bytes(record))
+
+    def _close_chunk(self) -> None:
+        if self.verifier is not None:
+            self.verifier.chunk_closing(self)
+        self.journal.close_chunk()
+
+    def close_journal(self) -> None:
+        """Close the last, partial chunk of a finished or failed run."""
+        if self.journal.outcomes:
+            self._close_chunk()
+
+    def _on_spawn(self, task: Any, number: int, parent: Any) -> None:
+        parent_number = -1 if parent is None else self.host.numbers[parent]
+        if number == 0:
+            path = "<init>"
+        elif task.coro is not None and parent_number == 0:
+            path = self._sibling(parent_number, "main" if number == 1 else f"<system>/{spawn_name(task)}")
+        else:
+            path = self._sibling(parent_number, f"{self.paths[parent_number]}/{spawn_name(task)}")
+        self.paths[number] = path
+        journal = self.journal
+        journal.tasks.append((number, parent_number, path))
+        if number:
+            journal.events.append(SPAWN)
+            append_varint(journal.events, number)
+
+    def _sibling(self, parent: int, path: str) -> str:
+        index = self.names_used.get((parent, path), 0)
+        self.names_used[parent, path] = index + 1
+        return f"{path}[{index}]" if index else path
+
+    def _unwind(self) -> None:
+        """Cancel what is left of a failed run and let it clean up; close by force what does not end."""
+        host = self.host
+        self.journal = Journal()  # what happens now is not part of the run
+        host.kind_number = self.journal.kind_number
+        host.cancel_everything()
+        numbers = host.queue.numbers
+        for _ in range(UNWINDING_STEPS):
+            host.queue.woken.clear()
+            if not numbers:
+                if not host.tasks or not host.wake_idle():
+                    break
+                continue
+            number = numbers.pop(0)
+            if host.step(host.by_number[number]) == CHECKPOINT:
+                numbers.append(number)
+                numbers.sort()
+        host.close_remaining()
+
+
+def spawn_name(task: Any) -> str:
+    """The last part of a task's path: the name given at spawn, or the function's own."""
+    qualified = getattr(task.coro, "__qualname__", task.name)
+    if task.name.endswith(f".{qualified}"):
+        return str(task.coro.__name__)
+    return str(task.name)
+
+
+def outcome_name(byte: int, kinds: Sequence[str]) -> str:
+    """How a step ended, in words: ``checkpoint``, ``done``, ``failed`` or the wait kind."""
+    kind = byte & ~HAS_EVENTS
+    if kind < FIRST_WAIT:
+        return ("checkpoint", "done", "failed")[kind]
+    index = kind - FIRST_WAIT
+    return kinds[index] if index < len(kinds) else "other wait"
+
+
+__all__ = ["FAILED", "RunLoop", "Verifier", "outcome_name"]

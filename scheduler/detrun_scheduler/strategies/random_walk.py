@@ -1,0 +1,28 @@
+"""Random walk: each choice is uniform over the runnable tasks.
+
+Every interleaving of a terminating program has positive probability. The draw is one float of a Mersenne twister
+seeded with the run's seed, apart from the program's own randomness, so that the schedule does not change when the
+program draws more numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from detrun_scheduler.choices import KeyedDraws, RunView
+
+
+class RandomWalk(KeyedDraws):
+    """A uniform choice at every step."""
+
+    def __init__(self) -> None:
+        self.random = Random(0).random
+
+    def new_run(self, run: RunView) -> None:
+        """Reseed."""
+        self.random = Random(run.seed).random
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """A uniform index."""
+        return int(self.random() * len(runnable))

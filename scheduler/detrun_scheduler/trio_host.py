@@ -1,0 +1,612 @@
+"""The one place that knows trio's insides: a `trio` runner whose every scheduling decision is ours.
+
+`Host` is trio's own `Runner` with the parts replaced that trio leaves to chance or to the operating system: the run
+queue (a sorted set of spawn numbers instead of a batch), the deadlines (`TimerHeap`), the entry queue's socket pair,
+the I/O manager (there is no I/O), the order of cancellation and of asynchronous generators' finalization (trio walks
+sets ordered by address). Everything else is trio's code, so a program sees trio's semantics, exceptions and
+tracebacks. `step` runs one task to its next schedule point through trio's task protocol; it mirrors the body of
+trio's loop (`unrolled_run`), of which it keeps the order of effects.
+
+A `Host` costs a few tens of microseconds where `trio.run` costs 0.8 ms: no epoll, no socket pair, no entry-queue task
+until someone uses it.
+
+This file relies on private names of trio. `check_trio` runs on import and refuses a trio in which they have changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import weakref
+from bisect import insort
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import copy_context
+from types import CodeType
+from typing import Any, NoReturn
+
+import outcome
+import sniffio
+import trio
+from trio import _channel  # type: ignore[attr-defined]
+from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _run, _traps
+
+from detrun_scheduler import current
+from detrun_scheduler.blocking import pending_operation
+from detrun_scheduler.clock import TimerHeap, VirtualClock
+from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
+
+CONTEXT = _run.GLOBAL_RUN_CONTEXT
+CHECKPOINT_TRAP = _traps.CancelShieldedCheckpoint
+WAIT_TRAP = _traps.WaitTaskRescheduled
+DETACH_TRAP = _traps.PermanentlyDetachCoroutineObject
+TrioInternalError = trio.TrioInternalError
+
+OLDEST_TRIO, NEWEST_TRIO = (0, 30), (0, 35)
+
+
+def check_trio() -> None:
+    """Fail at import, with the way out, if this trio lacks a private name that we use."""
+    task_fields = {"_next_send_fn", "_next_send", "_abort_func", "_cancel_points", "_schedule_points", "_counter"}
+    runner_fields = {"runq", "tasks", "deadlines", "entry_queue", "asyncgens", "waiting_for_idle", "ki_pending"}
+    queue_fields = {"wakeup", "queue", "idempotent_queue", "done"}
+    missing = [
+        *(f"Task.{name}" for name in task_fields if not hasattr(_run.Task, name)),
+        *(f"Runner.{name}" for name in runner_fields if not hasattr(_run.Runner, name)),
+        *(f"EntryQueue.{name}" for name in queue_fields if not hasattr(_entry_queue.EntryQueue, name)),
+        *(f"CancelStatus.{name}" for name in ("_tasks", "_children") if not hasattr(_run.CancelStatus, name)),
+        *(f"Runner.{name}()" for name in ("spawn_impl", "task_exited", "reschedule") if not hasattr(_run.Runner, name)),
+        *(f"Task.{n}()" for n in ("_attempt_delivery_of_any_pending_cancel",) if not hasattr(_run.Task, n)),
+        *(f"_channel.{n}" for n in ("MemoryChannelState",) if not hasattr(_channel, n)),
+    ]
+    version = tuple(int(part) for part in trio.__version__.split(".")[:2])
+    if missing or version < OLDEST_TRIO:
+        lowest, highest = (".".join(map(str, pair)) for pair in (OLDEST_TRIO, NEWEST_TRIO))
+        reason = f"these private names changed: {', '.join(sorted(missing))}" if missing else "it is too old"
+        raise ImportError(
+            f"detrun cannot host trio {trio.__version__}: {reason}. "
+            f"Install a trio from {lowest} to {highest} (pip install 'trio>={lowest},<={highest}.*'), or a newer detrun."
+        )
+
+
+check_trio()
+
+
+class Resumption:
+    """What a task gets sent when nothing is to be said: an `outcome.Value(None)` that can be unwrapped again."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Return None."""
+
+
+RESUME = Resumption()
+
+
+class OrderedSet(dict[Any, None]):
+    """The part of ``set`` that trio uses on its sets of tasks and of cancel statuses, in insertion order."""
+
+    __slots__ = ()
+
+    def add(self, item: Any) -> None:
+        """Put ``item`` at the end, unless it is there."""
+        self[item] = None
+
+    remove = dict.__delitem__
+
+
+class OrderedCancelStatus(_run.CancelStatus):
+    """A cancel status that cancels its tasks and its children in the order in which they came."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        # Empty here unless the parent is cancelled, and then a new status still has no task and no child.
+        self._tasks = OrderedSet()
+        self._children = OrderedSet()
+
+    @property
+    def children(self) -> Any:
+        """A snapshot; `Nursery.start` walks it."""
+        return tuple(self._children)
+
+    @property
+    def tasks(self) -> Any:
+        """A snapshot; `Nursery.start` walks it."""
+        return frozenset(self._tasks)
+
+
+class NumberedChannelState(_channel.MemoryChannelState):  # type: ignore[misc]
+    """A memory channel's state that remembers the number which the active run gave it."""
+
+    __slots__ = ("number", "serial")
+
+    def __init__(self, max_buffer_size: float) -> None:
+        super().__init__(max_buffer_size)
+        self.serial = -1
+        self.number = -1
+
+
+def _journal_channels() -> None:
+    """Make memory channels tell the active run what enters and leaves their buffers; once for each process."""
+    send_nowait, receive_nowait = trio.MemorySendChannel.send_nowait, trio.MemoryReceiveChannel.receive_nowait
+
+    @trio.lowlevel.enable_ki_protection
+    def journaled_send_nowait(self: Any, value: Any) -> None:
+        run = current.run
+        if run is None:
+            return send_nowait(self, value)
+        state = self._state
+        buffered = not state.receive_tasks
+        send_nowait(self, value)
+        # A value handed to a waiting receiver shows as that task's wake-up.
+        if buffered:
+            run.message_entered(state)
+        return None
+
+    @trio.lowlevel.enable_ki_protection
+    def journaled_receive_nowait(self: Any) -> Any:
+        run = current.run
+        if run is None:
+            return receive_nowait(self)
+        state = self._state
+        was_buffered, sender_waited = bool(state.data), bool(state.send_tasks)
+        value = receive_nowait(self)
+        if was_buffered:
+            if sender_waited:
+                run.message_entered(state)
+            run.message_left(state)
+        return value
+
+    for journaled, original in ((journaled_send_nowait, send_nowait), (journaled_receive_nowait, receive_nowait)):
+        journaled.__name__, journaled.__qualname__ = original.__name__, original.__qualname__
+        journaled.__doc__ = original.__doc__
+    trio.MemorySendChannel.send_nowait = journaled_send_nowait  # type: ignore[method-assign]
+    trio.MemoryReceiveChannel.receive_nowait = journaled_receive_nowait  # type: ignore[method-assign]
+    _channel.MemoryChannelState = NumberedChannelState
+    _run.CancelStatus = OrderedCancelStatus  # type: ignore[misc]
+
+
+_journal_channels()
+
+
+class RunQueue:
+    """The runnable tasks: their spawn numbers in ascending order.
+
+    Invariants: ``numbers`` is sorted and distinct; ``woken`` holds the numbers appended since the loop last looked,
+    first steps of new tasks excepted.
+    """
+
+    __slots__ = ("host", "numbers", "woken")
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.numbers: list[int] = []
+        self.woken: list[int] = []
+
+    def append(self, task: _run.Task) -> None:
+        """Called by trio's ``reschedule``."""
+        number = self.host.numbers.get(task)
+        if number is None:
+            self.numbers.append(self.host.adopt(task))
+        else:
+            insort(self.numbers, number)
+            self.woken.append(number)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class InProcessWakeup:
+    """Wakes the entry-queue task without a socket; that task is spawned by the first wake-up.
+
+    Only the run's own thread may use it: a call from another thread would enter the run at a moment that no recording
+    could repeat.
+    """
+
+    __slots__ = ("host", "parked", "thread", "woken")
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.parked = False
+        self.woken = False
+        self.thread = threading.get_ident()
+
+    def wakeup_thread_and_signal_safe(self) -> None:
+        """Called by trio after it has queued a job."""
+        if threading.get_ident() != self.thread:
+            raise HiddenStateError(
+                "TrioToken.run_sync_soon was called from another operating-system thread: real threads are not "
+                "deterministic; run that code as a task of the program instead"
+            )
+        host = self.host
+        if host.entry_task is None:
+            host.start_entry_task()
+        elif self.parked:
+            self.parked = False
+            host.reschedule(host.entry_task)
+        else:
+            self.woken = True
+
+    async def wait_woken(self) -> None:
+        """Called by the entry-queue task when it has nothing to do."""
+        if self.woken:
+            self.woken = False
+            await trio.lowlevel.checkpoint()
+            return
+
+        def unpark(_: object) -> trio.lowlevel.Abort:
+            self.parked = False
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self.parked = True
+        await trio.lowlevel.wait_task_rescheduled(unpark)
+
+    def wakeup_on_signals(self) -> None:
+        """Signals set a flag that the loop looks at; see `Host.deliver_ki`."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
+    """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = OrderedWeakSet()  # type: ignore[assignment]
+
+    async def finalize_remaining(self, runner: _run.Runner) -> None:
+        """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""
+        self.alive = OrderedSet.fromkeys(self.alive)  # type: ignore[assignment]
+        # Let finalizers that were already queued run first.
+        runner.entry_queue.run_sync_soon(runner.reschedule, runner.init_task)
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        for generator in self.trailing_needs_finalize:
+            self.alive.add(generator)
+        self.trailing_needs_finalize.clear()
+        while self.alive:
+            batch = self.alive
+            self.alive = OrderedSet()  # type: ignore[assignment]
+            for generator in batch:
+                await self._finalize_one(generator, _asyncgens.name_asyncgen(generator))
+
+
+class OrderedWeakSet:
+    """Weak references in insertion order; entries go when their referent does."""
+
+    __slots__ = ("references",)
+
+    def __init__(self) -> None:
+        self.references: dict[int, weakref.ref[Any]] = {}
+
+    def add(self, item: Any) -> None:
+        key = id(item)
+        references = self.references
+        references[key] = weakref.ref(item, lambda _: references.pop(key, None))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (item for item in (reference() for reference in list(self.references.values())) if item is not None)
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+
+class NoStatistics:
+    """The I/O statistics of a run without I/O."""
+
+    backend = "detrun"
+    tasks_waiting_read = 0
+    tasks_waiting_write = 0
+
+
+class NoInputOutput:
+    """Stands where trio keeps its epoll: every request to wait for the operating system is refused by name."""
+
+    def statistics(self) -> NoStatistics:
+        return NoStatistics()
+
+    def close(self) -> None:
+        pass
+
+    def force_wakeup(self) -> None:
+        pass
+
+    def _refuse(self, call: str) -> NoReturn:
+        raise HiddenStateError(
+            f"trio.lowlevel.{call} inside a run: when a real file descriptor becomes ready is not deterministic; "
+            "use memory channels or a simulated network, or do the I/O before or after the run"
+        )
+
+    async def wait_readable(self, fd: object) -> None:
+        self._refuse("wait_readable")
+
+    async def wait_writable(self, fd: object) -> None:
+        self._refuse("wait_writable")
+
+    def notify_closing(self, fd: object) -> None:
+        """Nobody can be waiting."""
+
+
+_NO_IO = NoInputOutput()
+
+
+def _cancel(scope: trio.CancelScope, source: Any, reason: str | None) -> None:
+    """Cancel ``scope`` giving the cause that trio gives, on the versions of trio that give one."""
+    if hasattr(_run, "CancelReason"):
+        scope._cancel(_run.CancelReason(source=source, reason=reason))
+    else:
+        scope.cancel()
+
+
+def wait_name(abort: Callable[..., object]) -> str:
+    """The name of a wait by the function that aborts it: ``Event.wait``, ``Nursery.__aexit__``, ``sleep_forever``."""
+    name = getattr(abort, "__qualname__", None) or type(abort).__qualname__
+    name = name.removesuffix(".<lambda>").partition(".<locals>")[0]
+    return {"Nursery._nested_child_finished": "Nursery.__aexit__"}.get(name, name)
+
+
+class Host(_run.Runner):
+    """A trio runner that is stepped one task at a time.
+
+    Args:
+        clock: the run's clock; trio's deadlines go into its timer heap. Another clock (trio's ``MockClock``) keeps
+            its own time and shares only the heap, given as ``timers``.
+        on_spawn: called with (task, number, parent task or None) for each new task.
+        kind_number: gives a wait kind's name its outcome byte.
+    """
+
+    def __init__(
+        self,
+        clock: trio.abc.Clock | VirtualClock,
+        timers: TimerHeap,
+        on_spawn: Callable[[_run.Task, int, _run.Task | None], None],
+        kind_number: Callable[[str], int],
+        instruments: Sequence[trio.abc.Instrument] = (),
+        strict_exception_groups: bool = True,
+    ) -> None:
+        super().__init__(
+            clock=clock,  # type: ignore[arg-type]
+            instruments=_instrumentation.Instruments(instruments),
+            io_manager=_NO_IO,  # type: ignore[arg-type]
+            ki_manager=_ki.KIManager(),
+            strict_exception_groups=strict_exception_groups,
+            system_context=copy_context(),
+            entry_queue=_entry_queue.EntryQueue(wakeup=InProcessWakeup(self)),  # type: ignore[arg-type]
+            asyncgens=OrderedAsyncGenerators(),
+            deadlines=timers,  # type: ignore[arg-type]
+        )
+        self.timers = timers
+        self.on_spawn = on_spawn
+        self.kind_number = kind_number
+        self.kinds: dict[int, int] = {}  # id of an abort function's code -> outcome byte
+        self.kept_codes: list[CodeType] = []  # so that those ids stay theirs while the run lasts
+        self.queue = RunQueue(self)
+        self.runq = self.queue  # type: ignore[assignment]
+        self.numbers: dict[_run.Task, int] = {}
+        self.by_number: dict[int, _run.Task] = {}
+        self.spawned = 0
+        self.entry_task: _run.Task | None = None
+        self.ki_arrived = False
+
+    # Life of a run.
+
+    def open(self, async_fn: Callable[..., Awaitable[object]], args: Sequence[object], restrict_ki: bool) -> None:
+        """Become the thread's trio runner and spawn the init task, which will spawn the main task."""
+        if hasattr(CONTEXT, "runner"):
+            raise RuntimeError("Attempted to call run() from inside a run()")
+        self.asyncgens.install_hooks(self)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.ki_manager.install(self.deliver_ki, restrict_ki)
+        CONTEXT.runner = self
+        self.previous_library, sniffio.thread_local.name = sniffio.thread_local.name, "trio"
+        if "before_run" in self.instruments.data:
+            self.instruments.call("before_run")
+        self.clock.start_clock()
+        self.init_task = self.spawn_impl(self.init, (async_fn, args), None, "<init>", system_task=True)
+
+    def finish(self) -> outcome.Outcome[Any] | None:
+        """Stop being the runner and return how the main task ended, None if it was given up."""
+        try:
+            self.close()
+        finally:
+            CONTEXT.__dict__.clear()
+            sniffio.thread_local.name = self.previous_library
+        if self.ki_pending:
+            interrupt = KeyboardInterrupt()
+            if isinstance(self.main_task_outcome, outcome.Error):
+                interrupt.__context__ = self.main_task_outcome.error
+            return outcome.Error(interrupt)
+        return self.main_task_outcome
+
+    async def init(self, async_fn: Callable[..., Awaitable[object]], args: Any) -> None:
+        """The root task: trio's, with the main task in the system nursery (`step` cancels that when main is done)
+        and the entry-queue task only on demand; each nursery saved is a tenth of a small run.
+        """
+        async with _run.open_nursery() as self.entry_nursery:
+            async with _run.open_nursery() as self.system_nursery:
+                try:
+                    self.main_task = self.spawn_impl(async_fn, args, self.system_nursery, None)
+                except BaseException as error:
+                    self.main_task_outcome = outcome.Error(error)
+                    return
+            if self.entry_task is not None or self.asyncgens.alive or self.asyncgens.trailing_needs_finalize:
+                if self.entry_task is None:
+                    self.start_entry_task()
+                await self.asyncgens.finalize_remaining(self)
+                _cancel(self.entry_nursery.cancel_scope, "shutdown", "main task done, no more callbacks")
+            self.entry_queue.done = True
+
+    def start_entry_task(self) -> None:
+        """Spawn the task that runs `TrioToken.run_sync_soon` callbacks."""
+        self.entry_task = self.spawn_impl(
+            self.entry_queue.task, (), self.entry_nursery, "<TrioToken.run_sync_soon task>", system_task=True
+        )
+
+    def adopt(self, task: _run.Task) -> int:
+        """Number a new task by order of spawning."""
+        number = self.spawned
+        self.spawned = number + 1
+        self.numbers[task] = number
+        self.by_number[number] = task
+        task._counter = number
+        nursery = task._parent_nursery
+        self.on_spawn(task, number, nursery._parent_task if nursery is not None else None)
+        return number
+
+    # Keyboard interrupts.
+
+    def deliver_ki(self) -> None:
+        """Called in signal context: only set flags; the loop looks at them between steps."""
+        self.ki_pending = True
+        self.ki_arrived = True
+
+    def handle_ki(self) -> None:
+        """Hand a pending Ctrl-C to the main task."""
+        self.ki_arrived = False
+        if self.main_task is not None:
+            self._deliver_ki_cb()
+
+    # One step.
+
+    def step(self, task: _run.Task) -> int:
+        """Run ``task`` to its next schedule point; return how the step ended, as an outcome byte of the journal.
+
+        Args:
+            task: a runnable task, already taken off the queue. After a `CHECKPOINT` the caller puts it back.
+        """
+        CONTEXT.task = task
+        send, message = task._next_send_fn, task._next_send
+        task._next_send_fn = task._next_send = None
+        final: outcome.Outcome[object]
+        try:
+            trap = task.context.run(send, message)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            final = outcome.Value(stop.value)
+            kind = DONE
+        except BaseException as error:
+            # Hide this frame, as trio hides its own. (Context.run is C and leaves none.)
+            traceback = error.__traceback__
+            final = outcome.Error(error.with_traceback(traceback.tb_next if traceback is not None else None))
+            kind = FAILED
+            del traceback
+        else:
+            task._schedule_points += 1
+            if trap is CHECKPOINT_TRAP:
+                task._next_send_fn = task.coro.send
+                task._next_send = RESUME  # type: ignore[assignment]
+                return CHECKPOINT
+            if type(trap) is WAIT_TRAP:
+                task._cancel_points += 1
+                abort = task._abort_func = trap.abort_func
+                if self.ki_pending and task is self.main_task:
+                    task._attempt_delivery_of_pending_ki()
+                if task._cancel_status.effectively_cancelled:
+                    task._attempt_delivery_of_any_pending_cancel()
+                try:
+                    return self.kinds[id(abort.__code__)]  # type: ignore[attr-defined]
+                except (KeyError, AttributeError):
+                    return self.wait_kind(abort)
+            if type(trap) is DETACH_TRAP:
+                final = trap.final_outcome
+                kind = DONE if isinstance(final, outcome.Value) else FAILED
+            else:
+                error = TypeError(
+                    f"trio.run received unrecognized yield message {trap!r}. "
+                    "Are you trying to use a library written for some other framework like asyncio? "
+                    "That won't work without some kind of compatibility shim."
+                )
+                task._next_send_fn = task.coro.throw
+                task._next_send = error
+                return CHECKPOINT
+        self.exited(task, final)
+        return kind
+
+    def exited(self, task: _run.Task, final: outcome.Outcome[object]) -> None:
+        """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
+        number = self.numbers.pop(task)
+        del self.by_number[number]
+        self.task_exited(task, final)
+        if task is self.main_task:
+            assert self.system_nursery is not None
+            _cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
+
+    def wait_kind(self, abort: Callable[..., object]) -> int:
+        """Number a wait that this run has not met before."""
+        code = getattr(abort, "__code__", None)
+        number = self.kind_number(wait_name(abort))
+        if code is not None:
+            self.kinds[id(code)] = number
+            self.kept_codes.append(code)
+        return number
+
+    def leave_task(self) -> None:
+        """Between steps no task is current; whoever calls trio now must see that."""
+        CONTEXT.__dict__.pop("task", None)
+
+    def pending_of(self, number: int) -> str:
+        """What a living task will resume from."""
+        return pending_operation(self.by_number[number])
+
+    # Giving up.
+
+    def cancel_everything(self) -> None:
+        """Cancel the whole program, once the loop has failed."""
+        self.leave_task()
+        for nursery in (getattr(self, "entry_nursery", None), self.system_nursery):
+            if nursery is not None:
+                _cancel(nursery.cancel_scope, "shutdown", "detrun gave the run up")
+
+    def close_remaining(self) -> None:
+        """Close the coroutines of tasks that did not end when cancelled, youngest first."""
+        for number in sorted(self.by_number, reverse=True):
+            task = self.by_number[number]
+            # A coroutine that awaits while being closed makes Python complain; there is nobody left to hear it.
+            with contextlib.suppress(BaseException):
+                task.coro.close()
+            for nursery in task._child_nurseries:
+                nursery._children.clear()
+        self.by_number.clear()
+        self.numbers.clear()
+        self.tasks.clear()
+
+    # Idleness.
+
+    def idle_on_foreign_clock(self, timers: TimerHeap) -> bool:
+        """Nothing can run and trio's ``MockClock`` keeps the time: do what trio would; whether that was anything."""
+        if self.wake_idle():
+            return True
+        before = timers.next_time()
+        if before < math.inf and self.clock_autojump_threshold < math.inf:
+            self.clock._autojump()  # type: ignore[attr-defined]
+        fired = timers.pop_due(self.clock.current_time())
+        self.fire(fired)
+        return bool(fired)
+
+    def wake_idle(self) -> bool:
+        """Wake the tasks in ``wait_all_tasks_blocked`` with the smallest cushion; whether there were any."""
+        waiting = self.waiting_for_idle
+        if not waiting:
+            return False
+        cushion = waiting.keys()[0][0]
+        while waiting:
+            key, task = waiting.peekitem(0)
+            if key[0] != cushion:
+                break
+            del waiting[key]
+            self.reschedule(task)
+        return True
+
+    def idle_cushion(self) -> float:
+        """Seconds that the most impatient ``wait_all_tasks_blocked`` wants to see idle, or infinity."""
+        return self.waiting_for_idle.keys()[0][0] if self.waiting_for_idle else math.inf
+
+    def fire(self, keys: Sequence[Any]) -> None:
+        """Fire timers: cancel the scopes, resume the sleepers."""
+        for key in keys:
+            if type(key) is _run.CancelScope:
+                _cancel(key, "deadline", None)
+            else:
+                self.reschedule(key)
