@@ -1,0 +1,68 @@
+"""How adjoints grow along a sweep: the largest one per segment of the tape, so that explosion and vanishing are seen.
+
+A segment is a fixed number of consecutive ids, so the report does not depend on how the tape was cut into windows, up to
+segments that a cut splits: their parts are merged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detrun.ad.tape import Tape
+
+EXPLODED = 1e6
+VANISHED = 1e-6
+
+
+@dataclass(slots=True)
+class AdjointGrowth:
+    """Largest ``|adjoint|`` per segment of ``segment_entries`` ids; filled by `reverse.backward`, over all windows."""
+
+    segment_entries: int = 4096
+    largest: dict[int, float] = field(default_factory=dict)
+
+    def add_sweep(self, tape: Tape, visited: dict[int, Any], dense: list[Any]) -> None:
+        size = self.segment_entries
+        for entry_id, adjoint in visited.items():
+            if type(adjoint) is float:
+                self._add(entry_id // size, abs(adjoint))
+        start = tape.first_id
+        end = start + len(dense)
+        while start < end:
+            stop = min(end, (start // size + 1) * size)
+            part = [one for one in dense[start - tape.first_id : stop - tape.first_id] if type(one) is float]
+            if part:
+                self._add(start // size, max(max(part), -min(part)))
+            start = stop
+
+    def _add(self, segment: int, magnitude: float) -> None:
+        if magnitude > self.largest.get(segment, -1.0) or magnitude != magnitude:
+            self.largest[segment] = magnitude
+
+    def segments(self) -> list[tuple[int, float]]:
+        """(first id, largest adjoint) of each segment that was swept, in the order of the sweep: from the loss back."""
+        return [
+            (segment * self.segment_entries, self.largest[segment]) for segment in sorted(self.largest, reverse=True)
+        ]
+
+    def verdict(self) -> str | None:
+        """One sentence of warning and advice, or ``None`` if adjoints stayed within a factor of a million."""
+        nonzero = [(start, size) for start, size in self.segments() if size]
+        if len(nonzero) < 2:
+            return None
+        (_, at_loss), (earliest, at_start) = nonzero[0], nonzero[-1]
+        peak_id, peak = max(nonzero, key=lambda one: one[1])
+        if not isfinite(peak) or peak > EXPLODED * at_loss:
+            return (
+                f"adjoints explode: {at_loss:.3g} at the loss, {peak:.3g} around id {peak_id}. The run amplifies small changes; "
+                "shorten the horizon, or use kind='finite' or kind='policy'"
+            )
+        if at_start < VANISHED * at_loss:
+            return (
+                f"adjoints vanish: {at_loss:.3g} at the loss, {at_start:.3g} around id {earliest}. Early values hardly matter "
+                "to this loss, or pass through saturated operations"
+            )
+        return None

@@ -1,0 +1,117 @@
+"""Discontinuity sites: where a run compared numbers, and by how little each comparison came out as it did.
+
+A *margin* is ``left - right`` of a comparison; the outcome flips when it crosses zero. Per site (a kind at a source line,
+or at a described place) we keep the number of passes and the ``NEAREST_PER_SITE`` smallest margins, each with the ids
+needed for its derivative. Memory is bounded by the number of distinct sites, never by the length of the run.
+
+What is lost by the bound: a pass with a wider margin but a much larger derivative might flip first. Eight margins per
+site, not one, make that unlikely; `validity` says so in its result's description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+from detrun.ad.source_lines import Place, shown
+
+NEAREST_PER_SITE = 8
+CONSTANT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One close pass: ``value = left + right_weight * right + constant``, ids `CONSTANT` where a side has no derivative."""
+
+    value: float
+    left_id: int
+    right_id: int
+    right_weight: float
+
+    def seeds(self) -> dict[int, float]:
+        """``d margin / d id``: the adjoints with which a reverse sweep gives the margin's gradient."""
+        seeds: dict[int, float] = {}
+        if self.left_id != CONSTANT:
+            seeds[self.left_id] = 1.0
+        if self.right_id != CONSTANT:
+            seeds[self.right_id] = seeds.get(self.right_id, 0.0) + self.right_weight
+        return seeds
+
+
+class Site:
+    """A place where the run was decided by a comparison: how often passed, and the closest passes, closest first."""
+
+    __slots__ = ("count", "description", "kind", "nearest", "place", "widest_kept")
+
+    def __init__(self, kind: str, place: Place | None, description: str | None) -> None:
+        self.kind = kind
+        self.place = place
+        self.description = description
+        self.count = 0
+        self.nearest: list[Margin] = []
+        self.widest_kept = inf
+
+    def add(self, margin: float, left_id: int, right_id: int, right_weight: float) -> None:
+        self.count += 1
+        # False for nan and infinity too, which no parameter can bring to zero. Ties keep the earlier pass.
+        if not abs(margin) < self.widest_kept:
+            return
+        nearest = self.nearest
+        position = len(nearest)
+        while position and abs(nearest[position - 1].value) > abs(margin):
+            position -= 1
+        nearest.insert(position, Margin(margin, left_id, right_id, right_weight))
+        if len(nearest) > NEAREST_PER_SITE:
+            nearest.pop()
+        if len(nearest) == NEAREST_PER_SITE:
+            self.widest_kept = abs(nearest[-1].value)
+
+    def __str__(self) -> str:
+        where = shown(self.place) if self.place is not None else "inside detrun"
+        return f"{self.kind} at {where}" if self.description is None else f"{self.kind}: {self.description}"
+
+
+class Sites:
+    """All sites passed while one tape was on, in order of first pass."""
+
+    __slots__ = ("_by_key", "count")
+
+    def __init__(self) -> None:
+        self._by_key: dict[tuple[str, Place | None, str | None], Site] = {}
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def add(
+        self,
+        kind: str,
+        place: Place | None,
+        description: str | None,
+        margin: float,
+        left_id: int,
+        right_id: int,
+        right_weight: float,
+    ) -> None:
+        self.count += 1
+        key = (kind, place, description)
+        found = self._by_key.get(key)
+        if found is None:
+            found = self._by_key[key] = Site(kind, place, description)
+        found.add(margin, left_id, right_id, right_weight)
+
+    def nearest(self, count: int) -> list[tuple[Site, Margin]]:
+        """The ``count`` closest passes over all sites, closest first, ties in order of first pass."""
+        passes = [(site, margin) for site in self for margin in site.nearest]
+        passes.sort(key=lambda one: abs(one[1].value))
+        return passes[:count]
+
+    def _check(self) -> None:
+        assert self.count == sum(site.count for site in self)
+        for site in self:
+            widths = [abs(margin.value) for margin in site.nearest]
+            assert widths == sorted(widths) and len(widths) <= min(NEAREST_PER_SITE, site.count)

@@ -1,0 +1,100 @@
+"""What the AD core knows about the present moment: the next id, and the tape that is on, if one is.
+
+Ids count 0, 1, 2, … from `begin_run` and are allotted by the same operations whether or not a tape is on. A replay
+therefore gives each `Value` the id it had before, and the adjoints that cross from one window to another are a plain
+``{id: adjoint}``, even for Values that wait in a coroutine's locals.
+
+The state is module-level because a run owns the process anyway, and because reading a module's attribute costs 5 ns.
+Read it as ``state.taping``, never by importing the name: the names are rebound. A `Value` must not outlive its run: in
+the next run its id means another value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from detrun_scheduler.errors import UsageError
+
+from detrun.ad.tape import Tape
+
+
+def _no_tape(cells: tuple[Any, ...]) -> None:
+    raise AssertionError(f"entry {cells} recorded while no tape is on")
+
+
+next_id: Callable[[], int] = count().__next__
+taping: bool = False
+tape: Tape | None = None
+extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
+in_run: bool = False
+
+
+def begin_run() -> None:
+    """Start a run: ids from 0, no tape. Raises `UsageError` inside a run or while a tape is on."""
+    global next_id, in_run
+    if in_run:
+        raise UsageError(
+            "begin_run: a run is already in progress in this process; runs do not nest, call end_run() first"
+        )
+    if taping:
+        raise UsageError("begin_run: a tape is on; call stop_tape() first")
+    next_id = count().__next__
+    in_run = True
+
+
+def end_run() -> None:
+    """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
+    global next_id, in_run
+    _switch_off()
+    next_id = count().__next__
+    in_run = False
+
+
+def peek_id() -> int:
+    """The id that the next `Value` will get."""
+    global next_id
+    # An `itertools.count` shows its position only by moving (its pickling is gone in 3.14), so take one and put it back.
+    upcoming = next_id()
+    next_id = count(upcoming).__next__
+    return upcoming
+
+
+def start_tape() -> Tape:
+    """Record from here on, on a new tape whose first id is the next one. Raises `UsageError` if a tape is on."""
+    global taping, tape, extend
+    if tape is not None:
+        raise UsageError(f"start_tape: the tape that began at id {tape.first_id} is still on; call stop_tape() first")
+    tape = Tape(peek_id())
+    extend = tape.entries.extend
+    taping = True
+    return tape
+
+
+def stop_tape() -> Tape:
+    """Stop recording and hand over the tape. Raises `UsageError` if none is on."""
+    if tape is None:
+        raise UsageError("stop_tape: no tape is on; call start_tape() first")
+    finished = tape
+    _switch_off()
+    # Holds by construction while every operation allots exactly one id per entry; windows depend on it.
+    assert finished.end_id == peek_id(), f"{len(finished)} entries from id {finished.first_id}, next id {peek_id()}"
+    return finished
+
+
+@contextmanager
+def taped() -> Iterator[Tape]:
+    """Record what happens inside the block; the tape stays readable afterwards."""
+    started = start_tape()
+    try:
+        yield started
+    finally:
+        if tape is started:
+            _switch_off()
+
+
+def _switch_off() -> None:
+    global taping, tape, extend
+    taping, tape, extend = False, None, _no_tape
