@@ -22,7 +22,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from statistics import NormalDist
-from typing import Any, SupportsFloat, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from detrun_scheduler.errors import UsageError
 
@@ -138,7 +138,7 @@ def _poisson_table(mean: float) -> tuple[int, list[float]]:
     while count > 0 and (weight := weight * count / mean) > _POISSON_NEGLIGIBLE:
         below.append(weight)
         count -= 1
-    weights = below[::-1] + [1.0]
+    weights = [*below[::-1], 1.0]
     count, weight = mode + 1, mean / (mode + 1)
     while weight > _POISSON_NEGLIGIBLE:
         weights.append(weight)
@@ -208,10 +208,10 @@ def permutation(bits: int, count: int) -> list[int]:
 
 def _primal(parameter: Parameter) -> float:
     # Checks compare primals: comparing the parameters themselves would count as a branch of the program.
-    try:
-        return float(cast(SupportsFloat, getattr(parameter, "primal", parameter)))
-    except (TypeError, ValueError):
-        raise UsageError(f"a distribution parameter must be a number, not {parameter!r}") from None
+    primal: Any = getattr(parameter, "primal", parameter)
+    if not hasattr(primal, "__float__"):  # float() alone would accept the string "1.5"
+        raise UsageError(f"a distribution parameter must be a number, not {parameter!r}")
+    return float(primal)
 
 
 def _finite(distribution: str, name: str, parameter: Parameter) -> float:
