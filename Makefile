@@ -1,0 +1,50 @@
+# Every target sets up what it needs: on a fresh clone `make demo` and `make test` are enough, and the second call is
+# instant. An environment is brought up to date when pyproject.toml or constraints.txt change.
+
+.PHONY: setup demo test test-long lint bench docs
+
+PYTHON := .venv/bin/python
+READY := .venv/ready
+READY_3_13 := .venv-3.13/ready
+READY_OLDEST := .venv-trio-oldest/ready
+OLDEST_TRIO = $(shell sed -n 's/^ *"trio>=\([0-9.]*\),.*/trio==\1.*/p' pyproject.toml)
+INPUTS := pyproject.toml constraints.txt .ci/setup
+
+setup: $(READY)
+
+demo: $(READY)
+	$(PYTHON) -m scenarios.key_value.demo
+
+# 3.13 runs without torch. Where there is no working python3.13 this says so and is content with 3.11.
+test: $(READY) $(READY_3_13)
+	$(PYTHON) -m pytest
+	@if [ -x .venv-3.13/bin/python ]; then set -x; .venv-3.13/bin/python -m pytest; \
+	else echo "make test: no working python3.13 on this machine; ran on one Python only"; fi
+
+# Everything, with many more examples, and the scheduler and trio's own tests on the oldest trio we allow as well.
+test-long: $(READY) $(READY_OLDEST)
+	HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -m "slow or not slow" --timeout 1800
+	.venv-trio-oldest/bin/python -m pytest tests/scheduler tests/external
+
+lint: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: $(READY)
+	$(PYTHON) -m benchmarks
+
+docs: $(READY)
+	$(PYTHON) -m pytest docs
+
+$(READY): $(INPUTS)
+	@.ci/setup .venv 3.11+ || { status=$$?; [ $$status -ne 3 ] || echo "setup: detrun needs Python 3.11 or newer with venv; none works here" >&2; exit $$status; }
+	@touch $@
+
+$(READY_3_13): $(INPUTS)
+	@.ci/setup .venv-3.13 3.13 || [ $$? -eq 3 ]
+	@mkdir -p $(@D) && touch $@
+
+$(READY_OLDEST): $(INPUTS)
+	@.ci/setup .venv-trio-oldest 3.11+ '$(OLDEST_TRIO)'
+	@touch $@

@@ -1,0 +1,19 @@
+"""Hypothesis profiles: `ci` (default) draws the same examples every time, `long` draws many new ones.
+
+Chosen by the environment variable HYPOTHESIS_PROFILE; `make test-long` sets it to `long`. No profile has a deadline and
+neither heeds slowness: on a busy machine with two cores a timing says nothing about the code.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "long", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
