@@ -19,6 +19,7 @@ import queue
 import signal
 import sys
 import threading
+from _thread import allocate_lock as _allocate_lock
 from _thread import get_ident
 from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
@@ -33,7 +34,7 @@ _THREAD = "real threads are not deterministic; start the function as a task in a
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
 _SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
-_LOCK = "it would block forever, as no other thread runs; use the primitives of trio, whose waiting lets tasks run"
+_LOCK = "no other thread runs that could release it; use the primitives of trio, whose waiting lets other tasks run"
 
 # Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
 _WATCHED: dict[str, tuple[str, int, str]] = {
@@ -130,7 +131,7 @@ class GuardedLock:
     __slots__ = ("__weakref__", "_lock")
 
     def __init__(self) -> None:
-        self._lock = _thread.allocate_lock()
+        self._lock = _allocate_lock()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the real one, or raise `HiddenStateError`, also where there is a time-out: virtual time cannot pass."""
@@ -157,7 +158,7 @@ class GuardedLock:
         self._lock.release()
 
     def _at_fork_reinit(self) -> None:
-        self._lock = _thread.allocate_lock()
+        self._lock = _allocate_lock()
 
     def __repr__(self) -> str:
         return f"<GuardedLock around {self._lock!r}>"

@@ -218,7 +218,7 @@ def _seed_generators(seed: int) -> None:
 
 def _numpy_state() -> Any:
     if "numpy" in sys.modules and "numpy.random" not in sys.modules:
-        # Since numpy 2.3 the attribute numpy.random is imported on first use, which may be the middle of the run.
+        # numpy 2 may import it on first use of the attribute (2.4 does), which would be in the middle of the run.
         import_module("numpy.random")
     return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
 
