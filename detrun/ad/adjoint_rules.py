@@ -144,6 +144,19 @@ def _direction(result: Number, *components: Number) -> Sequence[Number]:
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 LOG_TWO, LOG_TEN = math.log(2.0), math.log(10.0)
 
+
+def _cosine(value: Number) -> Number:
+    return evaluate(COS, value)
+
+
+def _sine(value: Number) -> Number:
+    return evaluate(SIN, value)
+
+
+def _hyperbolic_cosine(value: Number) -> Number:
+    return evaluate(COSH, value)
+
+
 ADD = register("+", lambda x, y: x + y, lambda _, x, y: (1.0, 1.0))
 SUBTRACT = register("-", lambda x, y: x - y, lambda _, x, y: (1.0, -1.0))
 MULTIPLY = register("*", lambda x, y: x * y, lambda _, x, y: (y, x))
@@ -151,8 +164,7 @@ DIVIDE = register("/", lambda x, y: x / y, lambda z, x, y: (quotient(1.0, y), -q
 POWER = register("**", lambda x, y: x**y, _power_partials)
 NEGATIVE = register("negative", lambda x: -x, lambda _, x: (-1.0,))
 ABSOLUTE = register("abs", lambda x: abs(x), lambda _, x: (_sign(x),))
-# Piecewise: the quotient's floor is a constant between jumps, and a jump is a discontinuity site, not an infinite slope.
-FLOOR_DIVIDE = register("//", lambda x, y: x // y, lambda _, x, y: (0.0, 0.0))
+# The floor inside is a constant between jumps, and a jump is a discontinuity site, not an infinite slope.
 REMAINDER = register("%", lambda x, y: x % y, lambda _, x, y: (1.0, -float(float(x) // float(y))))
 
 EXP = register("exp", math.exp, lambda y, x: (y,))
@@ -162,10 +174,10 @@ LOG1P = register("log1p", math.log1p, lambda _, x: (1.0 / (1.0 + x),))
 LOG2 = register("log2", math.log2, lambda _, x: (1.0 / (x * LOG_TWO),))
 LOG10 = register("log10", math.log10, lambda _, x: (1.0 / (x * LOG_TEN),))
 SQRT = register("sqrt", math.sqrt, lambda y, x: (quotient(0.5, y),))
-SIN = register("sin", math.sin, lambda _, x: (evaluate(COS, x),))
-COS = register("cos", math.cos, lambda _, x: (-evaluate(SIN, x),))
+SIN = register("sin", math.sin, lambda _, x: (_cosine(x),))
+COS = register("cos", math.cos, lambda _, x: (-_sine(x),))
 TAN = register("tan", math.tan, lambda y, x: (1.0 + y * y,))
-SINH = register("sinh", math.sinh, lambda _, x: (evaluate(COSH, x),))
+SINH = register("sinh", math.sinh, lambda _, x: (_hyperbolic_cosine(x),))
 COSH = register("cosh", math.cosh, lambda _, x: (evaluate(SINH, x),))
 TANH = register("tanh", math.tanh, lambda y, x: (1.0 - y * y,))
 ASIN = register("asin", math.asin, lambda _, x: (quotient(1.0, evaluate(SQRT, 1.0 - x * x)),))

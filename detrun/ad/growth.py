@@ -1,7 +1,7 @@
 """How adjoints grow along a sweep: the largest one per segment of the tape, so that explosion and vanishing are seen.
 
-A segment is a fixed number of consecutive ids, so the report does not depend on how the tape was cut into windows, up to
-segments that a cut splits: their parts are merged.
+A segment is a fixed range of ids, and parts of one segment that lie in different windows are merged, so the report does
+not depend on how the tape was cut.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class AdjointGrowth:
         peak_id, peak = max(nonzero, key=lambda one: one[1])
         if not isfinite(peak) or peak > EXPLODED * at_loss:
             return (
-                f"adjoints explode: {at_loss:.3g} at the loss, {peak:.3g} around id {peak_id}. The run amplifies small changes; "
-                "shorten the horizon, or use kind='finite' or kind='policy'"
+                f"adjoints explode: {at_loss:.3g} at the loss, {peak:.3g} around id {peak_id}. The run amplifies small "
+                "changes; shorten the horizon, or use kind='finite' or kind='policy'"
             )
         if at_start < VANISHED * at_loss:
             return (
-                f"adjoints vanish: {at_loss:.3g} at the loss, {at_start:.3g} around id {earliest}. Early values hardly matter "
-                "to this loss, or pass through saturated operations"
+                f"adjoints vanish: {at_loss:.3g} at the loss, {at_start:.3g} around id {earliest}. Early values hardly "
+                "matter to this loss, or pass through saturated operations"
             )
         return None

@@ -1,8 +1,8 @@
 """Discontinuity sites: where a run compared numbers, and by how little each comparison came out as it did.
 
-A *margin* is ``left - right`` of a comparison; the outcome flips when it crosses zero. Per site (a kind at a source line,
-or at a described place) we keep the number of passes and the ``NEAREST_PER_SITE`` smallest margins, each with the ids
-needed for its derivative. Memory is bounded by the number of distinct sites, never by the length of the run.
+A *margin* is ``left - right`` of a comparison; the outcome flips when it crosses zero. Per site (a kind at a source
+line, or at a described place) we keep the number of passes and the ``NEAREST_PER_SITE`` smallest margins, each with the
+ids needed for its derivative. Memory is bounded by the number of distinct sites, never by the length of the run.
 
 What is lost by the bound: a pass with a wider margin but a much larger derivative might flip first. Eight margins per
 site, not one, make that unlikely; `validity` says so in its result's description.
@@ -22,7 +22,7 @@ CONSTANT = -1
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """One close pass: ``value = left + right_weight * right + constant``, ids `CONSTANT` where a side has no derivative."""
+    """One close pass: ``value = left + right_weight * right + constant``; id `CONSTANT` where a side is a number."""
 
     value: float
     left_id: int
@@ -67,9 +67,13 @@ class Site:
         if len(nearest) == NEAREST_PER_SITE:
             self.widest_kept = abs(nearest[-1].value)
 
+    @property
+    def where(self) -> str:
+        """The description, or ``file:line``."""
+        return self.description if self.description is not None else shown(self.place)
+
     def __str__(self) -> str:
-        where = shown(self.place) if self.place is not None else "inside detrun"
-        return f"{self.kind} at {where}" if self.description is None else f"{self.kind}: {self.description}"
+        return f"{self.kind}: {self.description}" if self.description is not None else f"{self.kind} at {self.where}"
 
 
 class Sites:
@@ -114,4 +118,5 @@ class Sites:
         assert self.count == sum(site.count for site in self)
         for site in self:
             widths = [abs(margin.value) for margin in site.nearest]
-            assert widths == sorted(widths) and len(widths) <= min(NEAREST_PER_SITE, site.count)
+            assert widths == sorted(widths)
+            assert len(widths) <= min(NEAREST_PER_SITE, site.count)

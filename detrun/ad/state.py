@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from detrun_scheduler.errors import UsageError
-
 from detrun.ad.tape import Tape
+from detrun_scheduler.errors import UsageError
 
 
 def _no_tape(cells: tuple[Any, ...]) -> None:
@@ -36,9 +35,7 @@ def begin_run() -> None:
     """Start a run: ids from 0, no tape. Raises `UsageError` inside a run or while a tape is on."""
     global next_id, in_run
     if in_run:
-        raise UsageError(
-            "begin_run: a run is already in progress in this process; runs do not nest, call end_run() first"
-        )
+        raise UsageError("begin_run: a run is in progress in this process, and runs do not nest; call end_run() first")
     if taping:
         raise UsageError("begin_run: a tape is on; call stop_tape() first")
     next_id = count().__next__
@@ -56,7 +53,7 @@ def end_run() -> None:
 def peek_id() -> int:
     """The id that the next `Value` will get."""
     global next_id
-    # An `itertools.count` shows its position only by moving (its pickling is gone in 3.14), so take one and put it back.
+    # `itertools.count` shows its position only by moving (its pickling is gone in 3.14), so take one and put it back.
     upcoming = next_id()
     next_id = count(upcoming).__next__
     return upcoming

@@ -1,13 +1,13 @@
 """The tape: one entry per id, so that an entry's place is its id minus the first id of the tape.
 
-An entry is four numbers in one flat list: ``left, right, left_partial, right_partial``. ``left`` and ``right`` are ids of
-parents; a leaf has ``left = NO_PARENT``, a unary entry has ``right = NO_PARENT``, a wide entry has ``left = WIDE`` and in
-``right`` its place in ``wide``, where any number of parents lie beside their partials or beside a pullback.
+An entry is four numbers in one flat list: ``left, right, left_partial, right_partial``. ``left`` and ``right`` are ids
+of parents; a leaf has ``left = NO_PARENT``, a unary entry has ``right = NO_PARENT``, a wide entry has ``left = WIDE``
+and in ``right`` its place in ``wide``, where any number of parents lie beside their partials or beside a pullback.
 
-Why one list and not four ``array``s: one ``list.extend`` of a tuple costs a third of four ``array.append``, and the sweep
-reads the list backward without making a number object for each cell (2026-11, CPython 3.11: 0.63 against 0.84
-microseconds for the forward half of a multiply-add, 0.37 against 0.6 for the backward half). The price is the number
-objects that the list keeps alive: about 90 bytes per entry instead of 32, see ``benchmarks/scalar_tape.py``.
+Why one list and not four arrays: one ``list.extend`` of a tuple costs a third of four ``array.append``, and the sweep
+reads the list backward without making a number object for each cell (November 2026, CPython 3.11, two cores: 0.63
+against 0.84 microseconds for the forward half of a multiply-add). The price is the number objects that the list keeps
+alive: see the bytes per entry that ``benchmarks/scalar_tape.py`` prints.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Tape:
         place = (entry_id - self.first_id) * CELLS
         left, right, left_partial, right_partial = self.entries[place : place + CELLS]
         if left == WIDE:
-            return self.wide[right]
+            wide: tuple[Sequence[int], Partials | Pullback] = self.wide[right]
+            return wide
         if left == NO_PARENT:
             return (), ()
         if right == NO_PARENT:

@@ -1,14 +1,14 @@
 """`Value`: a float with an id on the tape. Plain Python arithmetic on it is what gets differentiated.
 
-The primal of every result is bit-identical to the same arithmetic on floats in the same order. Each operation that gives a
-`Value` allots exactly one id, whether or not a tape is on, and adds exactly one entry if one is. `Value` is not a subclass
-of float, so no library takes the number out of it unseen:
+The primal of every result is bit-identical to the same arithmetic on floats in the same order. Each operation that
+gives a `Value` allots exactly one id, whether or not a tape is on, and adds exactly one entry if one is. `Value` is not
+a subclass of float, so no library takes the number out of it unseen:
 
 - comparisons, ``bool(v)`` and ``abs`` are discontinuity sites with their margin, and comparisons give plain bools;
 - ``floor``, ``ceil``, ``round``, ``trunc`` and ``int`` give plain ints and are sites: their derivative is 0 between
   jumps. ``//`` gives a `Value` with zero partials, ``%`` is piecewise linear; both are sites;
 - ``float(v)`` gives the primal and ``int(v)`` an int, and both are listed as detachments of the calling line;
-- as an index or a dictionary key a `Value` raises `NotDifferentiableError`, for the choice it makes would leave no margin;
+- as an index or a dictionary key a `Value` raises `NotDifferentiableError`, for that choice would leave no margin;
 - ``repr``, ``str`` and formatting print the number and detach nothing (parsing the text again is beyond any notice).
 
 The bodies below repeat themselves on purpose: a shared body costs one more Python call, a third of the operation.
@@ -17,17 +17,14 @@ The bodies below repeat themselves on purpose: a shared body costs one more Pyth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Never, Self, cast
 
-from detrun_scheduler.errors import NotDifferentiableError
-
-from detrun.ad import state
+from detrun.ad import notes, state
 from detrun.ad.adjoint_rules import ABSOLUTE, POWER, REMAINDER, Rule
-from detrun.ad.sites import CONSTANT
-from detrun.ad.source_lines import calling_line, nearest_user_line, shown
 from detrun.ad.tape import NO_PARENT
+from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 _new = object.__new__
 
@@ -48,16 +45,16 @@ class Value:
     id: int
 
     def __init__(self, primal: float) -> None:
-        if isinstance(primal, Value):
-            raise NotDifferentiableError(
-                f"Value({primal!r}) would cut the history of a Value; use the Value itself, or lift(x) if x may be either"
-            )
+        if not isinstance(primal, Real):
+            if isinstance(primal, Value):
+                raise NotDifferentiableError(
+                    f"Value({primal!r}) would cut the history of a Value; use the Value itself, or lift(x) for either"
+                )
+            raise UsageError(f"Value({primal!r}): expected a real number, got {type(primal).__name__}")
         self.primal = float(primal)
         self.id = state.next_id()
         if state.taping:
             state.extend((NO_PARENT, NO_PARENT, 0.0, 0.0))
-
-    # -- arithmetic ------------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Value | float) -> Value:
         if type(other) is Value:
@@ -74,7 +71,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
-        return NotImplemented if isinstance(other, Value) or not isinstance(other, Real) else self + float(other)
+        if isinstance(other, Real):
+            return self + float(other)
+        return NotImplemented
 
     def __radd__(self, other: float) -> Value:
         if type(other) is float or type(other) is int:
@@ -84,7 +83,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
-        return float(other) + self if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return float(other) + self
+        return NotImplemented
 
     def __sub__(self, other: Value | float) -> Value:
         if type(other) is Value:
@@ -101,7 +102,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
-        return NotImplemented if isinstance(other, Value) or not isinstance(other, Real) else self - float(other)
+        if isinstance(other, Real):
+            return self - float(other)
+        return NotImplemented
 
     def __rsub__(self, other: float) -> Value:
         if type(other) is float or type(other) is int:
@@ -111,7 +114,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, -1.0, 0.0))
             return result
-        return float(other) - self if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return float(other) - self
+        return NotImplemented
 
     def __mul__(self, other: Value | float) -> Value:
         if type(other) is Value:
@@ -130,7 +135,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, other, 0.0))
             return result
-        return NotImplemented if isinstance(other, Value) or not isinstance(other, Real) else self * float(other)
+        if isinstance(other, Real):
+            return self * float(other)
+        return NotImplemented
 
     def __rmul__(self, other: float) -> Value:
         if type(other) is float or type(other) is int:
@@ -140,7 +147,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, other, 0.0))
             return result
-        return float(other) * self if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return float(other) * self
+        return NotImplemented
 
     def __truediv__(self, other: Value | float) -> Value:
         if type(other) is Value:
@@ -158,7 +167,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0 / other, 0.0))
             return result
-        return NotImplemented if isinstance(other, Value) or not isinstance(other, Real) else self / float(other)
+        if isinstance(other, Real):
+            return self / float(other)
+        return NotImplemented
 
     def __rtruediv__(self, other: float) -> Value:
         if type(other) is float or type(other) is int:
@@ -169,7 +180,9 @@ class Value:
             if state.taping:
                 state.extend((self.id, NO_PARENT, -(primal / right), 0.0))
             return result
-        return float(other) / self if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return float(other) / self
+        return NotImplemented
 
     def __neg__(self) -> Value:
         result = _new(Value)
@@ -184,8 +197,8 @@ class Value:
 
     def __abs__(self) -> Value:
         if state.taping:
-            note_comparison("abs", self, 0.0)
-        return apply(ABSOLUTE, self)
+            notes.margin("abs", self.primal, self.id)
+        return cast(Value, apply(ABSOLUTE, self))
 
     def __pow__(self, other: Value | float, modulus: None = None) -> Value:
         if modulus is not None or not isinstance(other, (Value, Real)):
@@ -198,35 +211,41 @@ class Value:
         return _power(float(other), self)
 
     def __floordiv__(self, other: Value | float) -> Value:
-        return _floor_divide(self, other) if isinstance(other, (Value, Real)) else NotImplemented
+        if isinstance(other, (Value, Real)):
+            return _floor_divide(self, other)
+        return NotImplemented
 
     def __rfloordiv__(self, other: float) -> Value:
-        return _floor_divide(float(other), self) if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return _floor_divide(float(other), self)
+        return NotImplemented
 
     def __mod__(self, other: Value | float) -> Value:
-        return _remainder(self, other) if isinstance(other, (Value, Real)) else NotImplemented
+        if isinstance(other, (Value, Real)):
+            return _remainder(self, other)
+        return NotImplemented
 
     def __rmod__(self, other: float) -> Value:
-        return _remainder(float(other), self) if isinstance(other, Real) else NotImplemented
+        if isinstance(other, Real):
+            return _remainder(float(other), self)
+        return NotImplemented
 
     def __divmod__(self, other: Value | float) -> tuple[Value, Value]:
-        if not isinstance(other, (Value, Real)):
-            return NotImplemented
-        return _floor_divide(self, other), _remainder(self, other)
+        if isinstance(other, (Value, Real)):
+            return _floor_divide(self, other), _remainder(self, other)
+        return NotImplemented
 
     def __rdivmod__(self, other: float) -> tuple[Value, Value]:
-        if not isinstance(other, Real):
-            return NotImplemented
-        return _floor_divide(float(other), self), _remainder(float(other), self)
-
-    # -- comparisons: plain bools, each a discontinuity site ----------------------------------------------------------------
+        if isinstance(other, Real):
+            return _floor_divide(float(other), self), _remainder(float(other), self)
+        return NotImplemented
 
     def __lt__(self, other: Value | float) -> bool:
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison("<", self, other)
+            _note_comparison("<", self, other)
         return self.primal < right
 
     def __le__(self, other: Value | float) -> bool:
@@ -234,7 +253,7 @@ class Value:
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison("<=", self, other)
+            _note_comparison("<=", self, other)
         return self.primal <= right
 
     def __gt__(self, other: Value | float) -> bool:
@@ -242,7 +261,7 @@ class Value:
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison(">", self, other)
+            _note_comparison(">", self, other)
         return self.primal > right
 
     def __ge__(self, other: Value | float) -> bool:
@@ -250,7 +269,7 @@ class Value:
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison(">=", self, other)
+            _note_comparison(">=", self, other)
         return self.primal >= right
 
     def __eq__(self, other: object) -> bool:
@@ -258,7 +277,7 @@ class Value:
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison("==", self, cast(float, other))
+            _note_comparison("==", self, cast(float, other))
         return self.primal == right
 
     def __ne__(self, other: object) -> bool:
@@ -266,50 +285,48 @@ class Value:
         if right is None:
             return NotImplemented
         if state.taping:
-            note_comparison("!=", self, cast(float, other))
+            _note_comparison("!=", self, cast(float, other))
         return self.primal != right
 
     def __bool__(self) -> bool:
         if state.taping:
-            note_comparison("bool", self, 0.0)
+            notes.margin("bool", self.primal, self.id)
         return self.primal != 0.0
-
-    # -- out of the tape -------------------------------------------------------------------------------------------------------
 
     def __float__(self) -> float:
         if state.taping:
-            _note_detachment()
+            notes.detachment()
         return self.primal
 
     def __int__(self) -> int:
         if state.taping:
-            _note_detachment()
-            _note_rounding("int", self, math.trunc)
+            notes.detachment()
+            notes.rounding("int", self.primal, self.id, math.trunc)
         return int(self.primal)
 
     def __trunc__(self) -> int:
         if state.taping:
-            _note_rounding("trunc", self, math.trunc)
+            notes.rounding("trunc", self.primal, self.id, math.trunc)
         return math.trunc(self.primal)
 
     def __floor__(self) -> int:
         if state.taping:
-            _note_rounding("floor", self, math.floor)
+            notes.rounding("floor", self.primal, self.id, math.floor)
         return math.floor(self.primal)
 
     def __ceil__(self) -> int:
         if state.taping:
-            _note_rounding("ceil", self, math.ceil)
+            notes.rounding("ceil", self.primal, self.id, math.ceil)
         return math.ceil(self.primal)
 
     def __round__(self, digits: int | None = None) -> Any:
         """An int without ``digits``; with them a `Value` with zero partial, as float gives a float."""
         if digits is None:
             if state.taping:
-                _note_rounding("round", self, round)
+                notes.rounding("round", self.primal, self.id, round)
             return round(self.primal)
         if state.taping:
-            _note_rounding("round", self, round, 10.0**digits)
+            notes.rounding("round", self.primal, self.id, round, 10.0**digits)
         return Value(round(self.primal, digits))
 
     def __index__(self) -> Never:
@@ -347,13 +364,11 @@ class Value:
     def __format__(self, specification: str) -> str:
         return format(self.primal, specification)
 
-    # -- what a subclass with tangents replaces -----------------------------------------------------------------------------------
-
     def apply_rule(self, rule: Rule, arguments: Sequence[Value | float]) -> Value:
-        """Apply ``rule`` to arguments of which at least one is a Value and this is the one of the most derived class."""
-        primals = [argument.primal if isinstance(argument, Value) else argument for argument in arguments]
+        """Apply ``rule`` to arguments, this among them; `apply` picks which argument decides how to."""
+        primals = [argument.primal if isinstance(argument, Value) else float(argument) for argument in arguments]
         result = _new(Value)
-        result.primal = primal = rule.primal(*primals)
+        result.primal = primal = compute(rule, primals)
         result.id = state.next_id()
         if state.taping:
             partials = rule.partials(primal, *primals)
@@ -362,7 +377,7 @@ class Value:
                 for argument, partial in zip(arguments, partials, strict=True)
                 if isinstance(argument, Value)
             ]
-            record(rule.name, result.id, kept)
+            notes.record_entry(rule.name, result.id, kept)
         return result
 
 
@@ -374,28 +389,19 @@ def apply(rule: Rule, *arguments: Any) -> Any:
             if chosen is None or type(argument) is not Value:
                 chosen = argument
         elif type(argument) is not float and not isinstance(argument, Real):
-            raise TypeError(f"{rule.name}: expected a number or a Value, got {type(argument).__name__} {argument!r}")
+            raise UsageError(f"{rule.name}({argument!r}): expected a number or a Value, got {type(argument).__name__}")
     if chosen is not None:
         return chosen.apply_rule(rule, arguments)
-    return rule.primal(*arguments)
+    return compute(rule, arguments)
 
 
-def record(name: str, entry_id: int, parents: Sequence[tuple[int, float]]) -> None:
-    """Add the entry of an operation with any number of parents, and note where a partial is infinite or undefined."""
-    tape = state.tape
-    assert tape is not None
-    if len(parents) == 1:
-        parent, partial = parents[0]
-        state.extend((parent, NO_PARENT, partial, 0.0))
-    elif len(parents) == 2:
-        (left, left_partial), (right, right_partial) = parents
-        state.extend((left, right, left_partial, right_partial))
-    else:
-        tape.add_wide(tuple(parent for parent, _ in parents), tuple(partial for _, partial in parents))
-    for _, partial in parents:
-        if partial - partial != 0.0:  # inf - inf and nan - nan are nan
-            tape.singular[entry_id] = name, shown(nearest_user_line())
-            break
+def compute(rule: Rule, primals: Sequence[float]) -> float:
+    """The primal; a domain error names the operation and its arguments, and keeps the type that `math` gives it."""
+    try:
+        return rule.primal(*primals)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        shown = ", ".join(map(repr, primals[:3])) + (", …" if len(primals) > 3 else "")
+        raise type(error)(f"{rule.name}({shown}): {error}") from None
 
 
 def lift(number: Value | float) -> Value:
@@ -403,59 +409,25 @@ def lift(number: Value | float) -> Value:
     return number if isinstance(number, Value) else Value(number)
 
 
-def record_pullback(parents: Sequence[Value], pullback: Callable[[Any], Iterable[Any]], primal: float) -> Value:
-    """A `Value` whose derivative is given by code: a torch block, a user's vector-Jacobian product.
-
-    ``pullback(adjoint)`` runs once in the sweep, if adjoint arrives, and gives one adjoint per parent. Adjoints are floats
-    unless a bridge agrees with itself on something richer that supports ``0.0 + x`` and ``bool(x)``.
-    """
-    result = _new(Value)
-    result.primal = float(primal)
-    result.id = state.next_id()
-    if state.taping:
-        assert state.tape is not None
-        state.tape.add_wide(tuple(parent.id for parent in parents), pullback)
-    return result
+def primal_of(number: Value | float) -> float:
+    """The bare float, detaching unlisted: for detrun's own bookkeeping, never on a user's behalf."""
+    return number.primal if isinstance(number, Value) else float(number)
 
 
-def note_comparison(kind: str, left: Value | float, right: Value | float, right_weight: float = -1.0) -> None:
-    """Note a site for a comparison made two frames below the line that asked for it. Only while a tape is on."""
-    place = calling_line(2)
-    if place is None:
+def id_of(number: Value | float) -> int:
+    """The id, or ``NO_PARENT`` for a plain number."""
+    return number.id if isinstance(number, Value) else NO_PARENT
+
+
+def _note_comparison(kind: str, left: Value, right: Value | float) -> None:
+    if isinstance(right, Value):
+        notes.margin(kind, left.primal - right.primal, left.id, right.id)
         return
-    left_primal, left_id = (left.primal, left.id) if isinstance(left, Value) else (left, CONSTANT)
-    right_primal, right_id = (right.primal, right.id) if isinstance(right, Value) else (right, CONSTANT)
     try:
-        margin = float(left_primal + right_weight * right_primal)
+        difference = left.primal - right
     except OverflowError:  # an int beyond every float: no parameter can reach it
         return
-    assert state.tape is not None
-    state.tape.sites.add(kind, place, None, margin, left_id, right_id, right_weight)
-
-
-def _note_rounding(kind: str, value: Value, rounding: Callable[[float], int], scale: float = 1.0) -> None:
-    """Note the distance to the nearest number at which ``rounding`` jumps; ``scale`` is 10**digits for ``round``."""
-    place = calling_line(2)
-    scaled = value.primal * scale
-    if place is None or not math.isfinite(scaled) or not scale:
-        return
-    below = math.floor(scaled)
-    if rounding is round:
-        jump = below + 0.5
-    else:
-        jump = below if scaled - below <= 0.5 else below + 1
-        if rounding is math.trunc and jump == 0:
-            jump = -1 if scaled < 0 else 1
-    assert state.tape is not None
-    state.tape.sites.add(kind, place, None, value.primal - jump / scale, value.id, CONSTANT, 0.0)
-
-
-def _note_detachment() -> None:
-    place = calling_line(2)
-    if place is not None:
-        assert state.tape is not None
-        detachments = state.tape.detachments
-        detachments[place] = detachments.get(place, 0) + 1
+    notes.margin(kind, float(difference), left.id)
 
 
 def _bare(other: object) -> float | None:
@@ -468,42 +440,23 @@ def _bare(other: object) -> float | None:
 
 
 def _power(base: Value | float, exponent: Value | float) -> Value:
-    base_primal = base.primal if isinstance(base, Value) else base
-    exponent_primal = exponent.primal if isinstance(exponent, Value) else exponent
-    if base_primal < 0.0 and not float(exponent_primal).is_integer():
+    if primal_of(base) < 0.0 and math.isfinite(primal_of(exponent)) and not primal_of(exponent).is_integer():
         raise NotDifferentiableError(
-            f"{base_primal!r} ** {exponent_primal!r} is complex, and Values are real; take abs() of the base or round the exponent"
+            f"{primal_of(base)!r} ** {primal_of(exponent)!r} is complex, and Values are real; "
+            "take abs() of the base or round the exponent"
         )
     return cast(Value, apply(POWER, base, exponent))
 
 
-def _note_quotient(kind: str, left: Value | float, right: Value | float) -> None:
-    # x // y jumps where x - n * y crosses zero for a whole n; take the n nearest to x / y.
-    right_primal = right.primal if isinstance(right, Value) else float(right)
-    ratio = (left.primal if isinstance(left, Value) else float(left)) / right_primal
-    place = calling_line(3)
-    if place is None or not math.isfinite(ratio):
-        return
-    whole = float(round(ratio))
-    margin = (left.primal if isinstance(left, Value) else float(left)) - whole * right_primal
-    left_id = left.id if isinstance(left, Value) else CONSTANT
-    right_id = right.id if isinstance(right, Value) else CONSTANT
-    assert state.tape is not None
-    state.tape.sites.add(kind, place, None, margin, left_id, right_id, -whole)
-
-
 def _floor_divide(left: Value | float, right: Value | float) -> Value:
-    result = Value(
-        (left.primal if isinstance(left, Value) else float(left))
-        // (right.primal if isinstance(right, Value) else float(right))
-    )
+    result = Value(primal_of(left) // primal_of(right))
     if state.taping:
-        _note_quotient("//", left, right)
+        notes.quotient("//", (primal_of(left), id_of(left)), (primal_of(right), id_of(right)))
     return result
 
 
 def _remainder(left: Value | float, right: Value | float) -> Value:
     result = cast(Value, apply(REMAINDER, left, right))
     if state.taping:
-        _note_quotient("%", left, right)
+        notes.quotient("%", (primal_of(left), id_of(left)), (primal_of(right), id_of(right)))
     return result

@@ -1,0 +1,58 @@
+"""What a gradient says about itself: entries, sites passed, closest margins, detachments, growth of adjoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from detrun.ad.growth import AdjointGrowth
+from detrun.ad.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class NearMargin:
+    """A pass of a discontinuity site, for reading: which kind, where, and how close it was."""
+
+    kind: str
+    where: str
+    margin: float
+    passes: int
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Facts about one gradient; the caller may add fields of its own by subclassing."""
+
+    entries: int = 0
+    sites_passed: int = 0
+    nearest_margins: list[NearMargin] = field(default_factory=list)
+    detachments: list[tuple[str, int, int]] = field(default_factory=list)
+    """(file, line, count) of every place where user code took the bare number out of a Value, in order of place."""
+    adjoint_growth: list[tuple[int, float]] = field(default_factory=list)
+    """(first id, largest adjoint) per segment, from the loss back."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def diagnose(tapes: Iterable[Tape], growth: AdjointGrowth | None = None, nearest_max: int = 5) -> Diagnostics:
+    """Collect diagnostics over the tapes of one gradient: one whole tape, or one per window."""
+    result = Diagnostics()
+    passes: list[NearMargin] = []
+    detachments: dict[tuple[str, int], int] = {}
+    for tape in tapes:
+        result.entries += len(tape)
+        result.sites_passed += tape.sites.count
+        passes += [
+            NearMargin(site.kind, site.where, margin.value, site.count)
+            for site, margin in tape.sites.nearest(nearest_max)
+        ]
+        for place, count in tape.detachments.items():
+            detachments[place] = detachments.get(place, 0) + count
+    passes.sort(key=lambda one: abs(one.margin))
+    result.nearest_margins = passes[:nearest_max]
+    result.detachments = [(file, line, count) for (file, line), count in sorted(detachments.items())]
+    if growth is not None:
+        result.adjoint_growth = growth.segments()
+        verdict = growth.verdict()
+        if verdict is not None:
+            result.warnings.append(verdict)
+    return result

@@ -1,0 +1,79 @@
+"""What is noted beside the tape while it is on: margins, detachments, entries whose derivative does not exist.
+
+Called by `Value` and `functions` with bare numbers and ids. Nothing here allots an id, so that ids stay the same with
+the tape off, and nothing raises: a note must never change what the program does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from detrun.ad import state
+from detrun.ad.source_lines import calling_line, nearest_user_line, shown
+from detrun.ad.tape import NO_PARENT
+
+
+def margin(kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0) -> None:
+    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `site`."""
+    place = calling_line()
+    if place is not None:
+        assert state.tape is not None
+        state.tape.sites.add(kind, place, None, value, left_id, right_id, right_weight)
+
+
+def margin_elsewhere(kind: str, description: str | None, value: float, left_id: int, right_id: int) -> None:
+    """A decision that detrun made for the program."""
+    place = nearest_user_line() if description is None else None
+    assert state.tape is not None
+    state.tape.sites.add(kind, place, description, value, left_id, right_id, -1.0)
+
+
+def rounding(kind: str, primal: float, value_id: int, rounder: Callable[[float], int], scale: float = 1.0) -> None:
+    """The distance to the nearest number at which ``rounder`` jumps; ``scale`` is ``10**digits`` for ``round``."""
+    scaled = primal * scale
+    if not math.isfinite(scaled) or scale == 0.0:
+        return
+    below = math.floor(scaled)
+    if rounder is round:
+        jump = below + 0.5
+    else:
+        jump = below if scaled - below <= 0.5 else below + 1
+        if rounder is math.trunc and jump == 0:
+            jump = -1 if scaled < 0 else 1
+    margin(kind, primal - jump / scale, value_id)
+
+
+def quotient(kind: str, left: tuple[float, int], right: tuple[float, int]) -> None:
+    """``x // y`` jumps where ``x - whole * y`` crosses zero; the whole number nearest to ``x / y`` is the next one."""
+    ratio = left[0] / right[0]
+    if math.isfinite(ratio):
+        whole = float(round(ratio))
+        margin(kind, left[0] - whole * right[0], left[1], right[1], -whole)
+
+
+def detachment() -> None:
+    """The user's line took the bare number out of a Value."""
+    place = calling_line()
+    if place is not None:
+        assert state.tape is not None
+        detachments = state.tape.detachments
+        detachments[place] = detachments.get(place, 0) + 1
+
+
+def record_entry(name: str, entry_id: int, parents: Sequence[tuple[int, float]]) -> None:
+    """Add the entry of an operation with any number of parents, and note a partial that is infinite or undefined."""
+    tape = state.tape
+    assert tape is not None
+    if len(parents) == 1:
+        parent, partial = parents[0]
+        state.extend((parent, NO_PARENT, partial, 0.0))
+    elif len(parents) == 2:
+        (left, left_partial), (right, right_partial) = parents
+        state.extend((left, right, left_partial, right_partial))
+    else:
+        tape.add_wide(tuple(parent for parent, _ in parents), tuple(partial for _, partial in parents))
+    for _, partial in parents:
+        if partial - partial != 0.0:  # inf - inf and nan - nan are nan
+            tape.singular[entry_id] = name, shown(nearest_user_line())
+            break

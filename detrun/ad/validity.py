@@ -1,0 +1,97 @@
+"""How far a parameter can move before the run would have gone another way: the validity radius of a local gradient.
+
+To first order a margin ``m`` becomes ``m + dm/dp * t`` when parameter ``p`` moves by ``t``, and crosses zero at
+``t = -m / (dm/dp)``. The radius is the smallest ``|t|`` over all kept margins; the site is the one that flips there.
+
+Read it as an estimate: margins are linearized, only the `sites.NEAREST_PER_SITE` closest passes of each site are kept,
+and a site that flips may be followed by code that no longer meets the others. A margin that does not depend on the
+parameter cannot flip through it, even at zero (``0.0 >= 0.0`` of two constants); one that depends on it and is zero (a
+tie) gives radius 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from detrun.ad import notes, state
+from detrun.ad.forward import tangent_sweep
+from detrun.ad.reverse import backward
+from detrun.ad.sites import Margin, Site
+from detrun.ad.tape import Tape
+from detrun.ad.value import Value, id_of, primal_of
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The range of one parameter over which the recorded run would, to first order, have gone the same way."""
+
+    radius: float
+    """Distance to the nearest flip in either direction; inf if no site depends on the parameter, 0.0 at a tie."""
+    down: float
+    """How far the parameter can fall."""
+    up: float
+    """How far it can rise."""
+    site: Site | None
+    """What flips first; ``str(site)`` gives kind and source line."""
+    margin: float | None
+    """The margin of that pass."""
+    slope: float | None
+    """``d margin / d parameter``."""
+
+
+def site(kind: str, description: str | None, left: Value | float, right: Value | float) -> None:
+    """Note a discontinuity site found outside this package: an order of timers, a compare-exchange, a maximum.
+
+    The margin is ``left - right``; what happened would change if it crossed zero. Sites are told apart by ``kind`` and
+    ``description``, or by the nearest user's line if there is no description. Does nothing while no tape is on.
+    """
+    if state.taping:
+        margin = primal_of(left) - primal_of(right)
+        notes.margin_elsewhere(kind, description, margin, id_of(left), id_of(right))
+
+
+def validity(tape: Tape, parameters: Mapping[str, int]) -> dict[str, Validity]:
+    """The validity of each parameter on a whole tape.
+
+    Args:
+        tape: a finished tape that began before the parameters.
+        parameters: name -> id.
+
+    Cost: one forward sweep per parameter or one sparse reverse sweep per kept margin, whichever are fewer.
+    """
+    passes = [(found, margin) for found in tape.sites for margin in found.nearest]
+    has_pullbacks = any(callable(partials) for _, partials in tape.wide)
+    slopes: dict[str, list[float]]
+    if has_pullbacks or len(passes) < len(parameters):
+        gradients = [backward(tape, margin.seeds(), wanted=parameters.values()) for _, margin in passes]
+        slopes = {name: [found.get(entry_id, 0.0) for found in gradients] for name, entry_id in parameters.items()}
+    else:
+        slopes = {}
+        for name, entry_id in parameters.items():
+            tangents = tangent_sweep(tape, {entry_id: 1.0})
+            slopes[name] = [
+                sum(tangents.get(side, 0.0) * weight for side, weight in margin.seeds().items()) for _, margin in passes
+            ]
+    return {name: nearest_flip(passes, slopes[name]) for name in parameters}
+
+
+def nearest_flip(passes: list[tuple[Site, Margin]], slopes: list[float]) -> Validity:
+    """The validity of one parameter from ``d margin / d parameter`` of each kept pass. Ties go to the earlier site."""
+    down = up = radius = inf
+    first: tuple[Site, Margin, float] | None = None
+    for (found, margin), slope in zip(passes, slopes, strict=True):
+        if not slope:
+            continue
+        move = -margin.value / slope
+        if move >= 0.0:
+            up = min(up, move)
+        if move <= 0.0:
+            down = min(down, -move)
+        if abs(move) < radius:
+            radius = abs(move)
+            first = found, margin, slope
+    if first is None:
+        return Validity(radius, down, up, None, None, None)
+    return Validity(radius, down, up, first[0], first[1].value, first[2])
