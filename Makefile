@@ -19,7 +19,8 @@ demo: $(READY)
 test: $(READY) $(READY_3_13)
 	$(PYTHON) -m pytest
 	@if [ -x .venv-3.13/bin/python ]; then set -x; .venv-3.13/bin/python -m pytest; \
-	else echo "make test: no working python3.13 on this machine; ran on one Python only"; fi
+	else echo "make test: no working python3.13 on this machine; ran on one Python only"; \
+	echo "(rm -r .venv-3.13 to look for one again)"; fi
 
 # Everything, with many more examples, and the scheduler and trio's own tests on the oldest trio we allow as well.
 test-long: $(READY) $(READY_OLDEST)
