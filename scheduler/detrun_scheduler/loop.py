@@ -63,9 +63,6 @@ class Verifier(Protocol):
     def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
         """Step ``loop.step_index - 1`` ran ``task`` and left ``outcome_byte`` and the events ``record``."""
 
-    def chunk_closing(self, loop: RunLoop) -> None:
-        """The open chunk of ``loop.journal`` is complete."""
-
 
 class RunLoop:
     """One run of one program.
@@ -116,7 +113,11 @@ class RunLoop:
         self.paths: dict[int, str] = {}  # living and ended tasks by number
         self.names_used: dict[tuple[int, str], int] = {}  # (parent number, name) -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
-        self.on_step: Callable[[RunLoop, int], None] | None = None
+        self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
+        self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
+        self.time_at_end = 0.0
+        self.object_labels: list[str] = []
+        self.objects_of_kind: dict[str, int] = {}
 
     # What oracles, recorders and reports may ask.
 
@@ -140,9 +141,22 @@ class RunLoop:
 
     # What user code reaches through `current.run`.
 
-    def register(self, label: str) -> int:
-        """Give one of detrun's objects its number in this run."""
-        return self.journal.new_object(label)
+    def register(self, kind: str, name: str | None = None) -> int:
+        """Give one of detrun's objects its number in this run; reports call it ``name``, or ``kind[i]`` by first use."""
+        if name is None:
+            index = self.objects_of_kind.get(kind, 0)
+            self.objects_of_kind[kind] = index + 1
+            name = f"{kind}[{index}]"
+        self.object_labels.append(name)
+        return self.journal.new_object(name)
+
+    def operation_on(self, number: int, code: int, value: bytes) -> None:
+        """Write down an operation on object ``number`` whose value is no float; ``value`` encodes it for the digest."""
+        events = self.journal.events
+        events.append(OPERATION)
+        append_varint(events, number)
+        events.append(code)
+        self.journal.exact += len(value).to_bytes(8, "little") + value
 
     def operation(self, number: int, code: int, value: float) -> None:
         """Write down an operation on object ``number``; ``value`` counts for the digest only."""
@@ -193,7 +207,7 @@ class RunLoop:
     def _message(self, code: int, state: Any) -> None:
         try:
             if state.serial != self.serial:
-                state.serial, state.number = self.serial, self.journal.new_object("channel")
+                state.serial, state.number = self.serial, self.register("channel")
         except AttributeError:
             return  # a channel made before detrun was imported has no place for a number
         events = self.journal.events
@@ -224,13 +238,24 @@ class RunLoop:
             except BaseException as error:
                 raise trio.TrioInternalError("internal error in Trio - please file a bug!") from error
             finally:
-                self.close_journal()
-                if host.tasks:
-                    self._unwind()
-                result = host.finish()
+                result = self._finish()
         finally:
             current.run = None
         assert result is not None
+        return result
+
+    def _finish(self) -> outcome.Outcome[Any] | None:
+        """Close the journal, unwind what is left, and stop being the thread's trio runner, whatever fails."""
+        host = self.host
+        try:
+            self.close_journal()
+        finally:
+            self.steps_at_end, self.time_at_end = self.journal.steps, self.time
+            try:
+                if host.tasks:
+                    self._unwind()
+            finally:
+                result = host.finish()
         return result
 
     def _loop(self) -> None:
@@ -269,7 +294,7 @@ class RunLoop:
                     self._close_record(kind)
                     if len(events) >= CHUNK_EVENT_BYTES:
                         break
-                elif len(events) != journal.record_start or self.verifier is not None:
+                elif len(events) != journal.record_start or self.verifier is not None or self.observer is not None:
                     self._close_record(kind)
                     if len(events) >= CHUNK_EVENT_BYTES:
                         break
@@ -279,6 +304,12 @@ class RunLoop:
     def _instrumented_step(self, number: int) -> int:
         host, instruments = self.host, self.host.instruments
         task = host.by_number[number]
+        host.leave_task()
+        # trio polls for I/O before each batch; a batch of ours is one step.
+        for hook in ("before_io_wait", "after_io_wait"):
+            if hook in instruments.data:
+                instruments.call(hook, 0)
+        host.enter_task(task)
         if "before_task_step" in instruments.data:
             instruments.call("before_task_step", task)
         kind = host.step(task)
@@ -356,6 +387,8 @@ class RunLoop:
 
     def _close_record(self, kind: int) -> None:
         """End the step's record."""
+        if self.observer is not None:
+            self.observer()
         journal = self.journal
         events, start = journal.events, journal.record_start
         record = b""
@@ -369,8 +402,6 @@ class RunLoop:
             self.verifier.step_closed(self, self.current, kind, bytes(record))
 
     def _close_chunk(self) -> None:
-        if self.verifier is not None:
-            self.verifier.chunk_closing(self)
         self.journal.close_chunk()
 
     def close_journal(self) -> None:

@@ -21,11 +21,12 @@ import signal
 import threading
 import weakref
 from bisect import insort
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from types import CodeType
 from typing import Any, NoReturn
 
+import attrs
 import outcome
 import sniffio
 import trio
@@ -94,6 +95,10 @@ class OrderedSet(dict[Any, None]):
     def add(self, item: Any) -> None:
         """Put ``item`` at the end, unless it is there."""
         self[item] = None
+
+    def discard(self, item: Any) -> None:
+        """Take ``item`` out, if it is there."""
+        dict.pop(self, item, None)
 
     remove = dict.__delitem__
 
@@ -274,24 +279,12 @@ class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
                 await self._finalize_one(generator, _asyncgens.name_asyncgen(generator))
 
 
-class OrderedWeakSet:
-    """Weak references in insertion order; entries go when their referent does."""
-
-    __slots__ = ("references",)
+class OrderedWeakSet(weakref.WeakSet[Any]):
+    """Weak references in insertion order; a ``WeakSet`` because trio tells the phases of a run apart by that type."""
 
     def __init__(self) -> None:
-        self.references: dict[int, weakref.ref[Any]] = {}
-
-    def add(self, item: Any) -> None:
-        key = id(item)
-        references = self.references
-        references[key] = weakref.ref(item, lambda _: references.pop(key, None))
-
-    def __iter__(self) -> Iterator[Any]:
-        return (item for item in (reference() for reference in list(self.references.values())) if item is not None)
-
-    def __len__(self) -> int:
-        return len(self.references)
+        super().__init__()
+        self.data = OrderedSet()  # type: ignore[assignment]
 
 
 class NoStatistics:
@@ -390,6 +383,7 @@ class Host(_run.Runner):
         self.spawned = 0
         self.entry_task: _run.Task | None = None
         self.ki_arrived = False
+        self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
     # Life of a run.
 
@@ -409,6 +403,7 @@ class Host(_run.Runner):
 
     def finish(self) -> outcome.Outcome[Any] | None:
         """Stop being the runner and return how the main task ended, None if it was given up."""
+        self.leave_task()
         try:
             self.close()
         finally:
@@ -432,6 +427,11 @@ class Host(_run.Runner):
                 except BaseException as error:
                     self.main_task_outcome = outcome.Error(error)
                     return
+            if len(self.tasks) > 1 + (self.entry_task is not None):
+                # Tasks of a nursery that was abandoned by misnesting. trio's batches happen to end them before this
+                # task gets here; ours may step this one first, and it has to be the last.
+                self.awaits_abandoned = True
+                await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
             if self.entry_task is not None or self.asyncgens.alive or self.asyncgens.trailing_needs_finalize:
                 if self.entry_task is None:
                     self.start_entry_task()
@@ -497,6 +497,7 @@ class Host(_run.Runner):
             if trap is CHECKPOINT_TRAP:
                 task._next_send_fn = task.coro.send
                 task._next_send = RESUME  # type: ignore[assignment]
+                task.custom_sleep_data = None
                 return CHECKPOINT
             if type(trap) is WAIT_TRAP:
                 task._cancel_points += 1
@@ -524,6 +525,17 @@ class Host(_run.Runner):
         self.exited(task, final)
         return kind
 
+    def current_statistics(self) -> _run.RunStatistics:
+        """trio's statistics, as if trio kept the entry-queue task: it lives from the start (ours is spawned on demand)
+        and is never seen runnable before it has run (trio's is woken through a socket).
+        """
+        statistics = super().current_statistics()
+        if self.entry_task is None:
+            return attrs.evolve(statistics, tasks_living=statistics.tasks_living + 1)
+        if self.numbers.get(self.entry_task) in self.queue.numbers:
+            return attrs.evolve(statistics, tasks_runnable=statistics.tasks_runnable - 1)
+        return statistics
+
     def exited(self, task: _run.Task, final: outcome.Outcome[object]) -> None:
         """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
         number = self.numbers.pop(task)
@@ -532,6 +544,10 @@ class Host(_run.Runner):
         if task is self.main_task:
             assert self.system_nursery is not None
             _cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
+        elif self.awaits_abandoned and len(self.tasks) == 1 + (self.entry_task is not None):
+            assert self.init_task is not None
+            self.awaits_abandoned = False
+            self.reschedule(self.init_task)
 
     def wait_kind(self, abort: Callable[..., object]) -> int:
         """Number a wait that this run has not met before."""
@@ -541,6 +557,10 @@ class Host(_run.Runner):
             self.kinds[id(code)] = number
             self.kept_codes.append(code)
         return number
+
+    def enter_task(self, task: _run.Task) -> None:
+        """Make ``task`` the current one ahead of `step`, for an instrument that looks."""
+        CONTEXT.task = task
 
     def leave_task(self) -> None:
         """Between steps no task is current; whoever calls trio now must see that."""
