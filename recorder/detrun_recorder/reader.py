@@ -1,0 +1,370 @@
+"""Reading a recording's frames: what is believed, what is refused, and what counts as truncated.
+
+Opening checks every byte of the file once (checksums run at memory speed) and keeps only a table of chunks; columns
+are inflated when somebody asks for them. The rule for the end of the file: a frame that the file is too short for
+ends it, and what came before is a truncated recording; anything else that does not hold is damage, and is refused.
+The index says nothing that the frames do not say, except which objects a chunk touches; where both speak they must
+agree.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from array import array
+from collections import deque
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+from detrun_recorder import format as layout
+from detrun_recorder.format import DamagedRecordingError, Malformed
+from detrun_recorder.writer import End
+from detrun_scheduler.errors import RecordingFormatError
+from detrun_scheduler.journal import Chunk
+
+READ_BYTES = 1 << 20
+DEFINITIONS = ("tasks", "kinds", "objects", "names")
+
+
+class Source(Protocol):
+    """Where the bytes are."""
+
+    name: str
+    size: int
+
+    def read(self, position: int, count: int) -> bytes:
+        """Exactly ``count`` bytes from ``position``, fewer only if the source shrank meanwhile."""
+
+
+class BytesSource:
+    """A recording in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self.name = "<bytes>"
+        self.content = content
+        self.size = len(content)
+
+    def read(self, position: int, count: int) -> bytes:
+        return self.content[position : position + count]
+
+
+class FileSource:
+    """A recording on disk. It is opened for each read: nothing to close, at 20 µs for some 16,000 steps."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.name = str(path)
+        try:
+            if self.path.is_dir():
+                raise RecordingFormatError(f"{self.name} is a directory; give the path of a recording (a file)")
+            self.size = self.path.stat().st_size
+            self.read(0, 1)
+        except (OSError, ValueError) as error:
+            reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            raise RecordingFormatError(
+                f"cannot open the recording {self.name}: {reason}; check the path, or make one with `detrun record`"
+            ) from error
+
+    def read(self, position: int, count: int) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(position)
+            return file.read(count)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEntry:
+    """Where a chunk is and what it begins with."""
+
+    position: int  # of its frame
+    first_step: int
+    steps: int
+    start_time: float
+    digest: bytes
+    objects: frozenset[int] | None  # that it touches; None: not known, look inside
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that opening a recording learns."""
+
+    version: tuple[int, int]
+    header: dict[str, Any]
+    chunks: list[ChunkEntry]
+    end: End | None
+    whole: bool  # with index and trailer
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame whose checksums hold."""
+
+    position: int
+    kind: int
+    payload: bytes
+
+
+def read_frame(source: Source, position: int) -> Frame | None:
+    """The frame at ``position``; ``None`` if the source ends inside it."""
+    head = source.read(position, layout.HEAD_BYTES)
+    if len(head) < layout.HEAD_BYTES:
+        return None
+    kind, length, payload_checksum = layout.HEAD.unpack_from(head)
+    checksum = zlib.crc32(layout.POSITION.pack(position) + head[: layout.HEAD.size])
+    if layout.CHECKSUM.unpack_from(head, layout.HEAD.size)[0] != checksum:
+        raise DamagedRecordingError(source.name, position, "the checksum of a frame's head does not hold")
+    if length > layout.FRAME_BYTES_MAX:
+        raise DamagedRecordingError(
+            source.name, position, f"a frame claims {length} bytes, above the format's {layout.FRAME_BYTES_MAX}"
+        )
+    start = position + layout.HEAD_BYTES
+    if length > source.size - start:
+        return None
+    payload = source.read(start, length)
+    if len(payload) < length:
+        return None
+    if zlib.crc32(payload) != payload_checksum:
+        raise DamagedRecordingError(source.name, position, "the checksum of a frame does not hold")
+    return Frame(position, kind, payload)
+
+
+def read_version(source: Source) -> tuple[int, int]:
+    """Check the preamble; raises `RecordingFormatError` unless this reader can read what follows."""
+    preamble = source.read(0, layout.PREAMBLE.size)
+    if not preamble:
+        raise RecordingFormatError(
+            f"{source.name} is empty: the run was stopped before it wrote anything; record again"
+        )
+    if not preamble.startswith(layout.MAGIC[: len(preamble)]):
+        raise RecordingFormatError(
+            f"{source.name} is not a detrun recording: it begins with {preamble[:8]!r}, not {layout.MAGIC!r}"
+        )
+    if len(preamble) < layout.PREAMBLE.size:
+        raise RecordingFormatError(f"{source.name} ends after {len(preamble)} bytes, before its header; record again")
+    _, major, minor, checksum = layout.PREAMBLE.unpack(preamble)
+    if checksum != zlib.crc32(preamble[:-4]):
+        raise DamagedRecordingError(source.name, 0, "the checksum of the preamble does not hold")
+    if major > layout.MAJOR:
+        raise RecordingFormatError(
+            f"{source.name} has format version {major}.{minor}; this detrun reads up to {layout.MAJOR}.x: "
+            f"install a newer detrun, one that reads format {major}"
+        )
+    if major < 1:
+        raise RecordingFormatError(f"{source.name} has format version {major}.{minor}, which never existed")
+    return major, minor
+
+
+def read_contents(source: Source) -> Contents:
+    """Check all of ``source`` and list what is in it."""
+    version = read_version(source)
+    frame = read_frame(source, layout.PREAMBLE.size)
+    if frame is None:
+        raise RecordingFormatError(f"{source.name} is truncated inside its header, before the first step; record again")
+    position = layout.PREAMBLE.size
+    chunks: list[ChunkEntry] = []
+    end: End | None = None
+    try:
+        header = read_header(frame)
+        position += layout.HEAD_BYTES + len(frame.payload)
+        while (frame := read_frame(source, position)) is not None:
+            if frame.kind == layout.CHUNK and end is None:
+                chunks.append(read_entry(frame, header, chunks[-1] if chunks else None))
+            elif frame.kind == layout.END and end is None:
+                end = read_end(frame, chunks)
+            elif frame.kind == layout.INDEX and end is not None:
+                chunks = read_index(frame, chunks)
+                position += layout.HEAD_BYTES + len(frame.payload)
+                return Contents(version, header, chunks, end, read_trailer(source, position, frame.position))
+            elif not frame.kind & layout.SKIPPABLE:
+                raise Malformed(f"a frame of kind {frame.kind} stands where none may; a newer detrun may read it")
+            position += layout.HEAD_BYTES + len(frame.payload)
+    except Malformed as error:
+        raise DamagedRecordingError(source.name, position, str(error)) from error
+    return Contents(version, header, chunks, end, whole=False)
+
+
+def read_header(frame: Frame) -> dict[str, Any]:
+    """The header map, with the keys that the rest depends on checked."""
+    if frame.kind != layout.HEADER:
+        raise Malformed(f"the first frame has kind {frame.kind}, not a header's {layout.HEADER}")
+    if len(frame.payload) > layout.HEADER_BYTES_MAX:
+        raise Malformed(f"the header has {len(frame.payload)} bytes, above the format's {layout.HEADER_BYTES_MAX}")
+    header = layout.unpack_map(frame.payload, entries_max=4096, array_entries_max=4096)
+    if layout.integer(header, "ticks_per_second", 10**9) == 0:
+        raise Malformed("'ticks_per_second' is 0")
+    return header
+
+
+def read_entry(frame: Frame, header: dict[str, Any], previous: ChunkEntry | None) -> ChunkEntry:
+    """The table's line for a chunk, from its frame; the columns stay packed."""
+    content = layout.unpack_map(frame.payload)
+    steps = layout.integer(content, "steps", layout.CHUNK_STEPS_MAX)
+    first_step = layout.integer(content, "first_step", 1 << 62)
+    expected = 0 if previous is None else previous.first_step + previous.steps
+    if first_step != expected:
+        raise Malformed(f"a chunk begins at step {first_step}, but the one before it ends at step {expected}")
+    start = content.get("start")
+    if isinstance(start, int) and not isinstance(start, bool) and 0 <= start < layout.TICKS_MAX:
+        start = start / header["ticks_per_second"]
+    elif not isinstance(start, float):
+        raise Malformed(f"'start' is {start!r:.40}, neither ticks nor seconds")
+    digest = content.get("digest")
+    if not isinstance(digest, bytes) or len(digest) != 16:
+        raise Malformed("a chunk has no digest of 16 bytes")
+    if not isinstance(content.get("columns"), dict):
+        raise Malformed("a chunk has no map of columns")
+    return ChunkEntry(frame.position, first_step, steps, start, digest, None)
+
+
+def read_end(frame: Frame, chunks: list[ChunkEntry]) -> End:
+    """The end frame, checked against the chunks."""
+    if len(frame.payload) > layout.END_BYTES_MAX:
+        raise Malformed(f"the end frame has {len(frame.payload)} bytes, above the format's {layout.END_BYTES_MAX}")
+    content = layout.unpack_map(frame.payload, entries_max=4096)
+    steps = layout.integer(content, "steps", 1 << 62)
+    written = chunks[-1].first_step + chunks[-1].steps if chunks else 0
+    digest, virtual_time, counts = content.get("digest"), content.get("virtual_time"), content.get("counts")
+    if steps != written:
+        raise Malformed(f"the end frame counts {steps} steps, the chunks have {written}")
+    # The digest of the end covers the program's result, too, so it is not that of the last chunk.
+    if not isinstance(digest, bytes) or len(digest) != 16:
+        raise Malformed("the end frame has no digest of 16 bytes")
+    if not isinstance(virtual_time, float) or not isinstance(content.get("outcome"), str):
+        raise Malformed("the end frame lacks its virtual time or its outcome")
+    if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
+        raise Malformed("the counts of the end frame are not whole numbers")
+    texts = [content.get("error_type"), content.get("error_text")]
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise Malformed("the error of the end frame is not text")
+    return End(steps, virtual_time, digest, content["outcome"], *texts, counts)
+
+
+def read_index(frame: Frame, chunks: list[ChunkEntry]) -> list[ChunkEntry]:
+    """The chunks with their objects filled in; the rest of the index must repeat what the frames say."""
+    content = layout.unpack_map(frame.payload)
+    columns = {}
+    for name in ("positions", "first_steps", "starts", "objects"):
+        columns[name] = layout.unpack_column(content.get(name))  # type: ignore[arg-type]  # checked inside
+    agree = (
+        content.get("chunks") == len(chunks)
+        and list(accumulate(layout.unpack_varints(columns["positions"]))) == [entry.position for entry in chunks]
+        and list(accumulate(layout.unpack_varints(columns["first_steps"]))) == [entry.first_step for entry in chunks]
+        and columns["starts"] == layout.little_endian(array("d", [entry.start_time for entry in chunks])).tobytes()
+    )
+    if not agree:
+        raise Malformed("the index does not agree with the chunks")
+    numbers = deque(layout.unpack_varints(columns["objects"]))
+    indexed = []
+    for entry in chunks:
+        if not numbers or numbers[0] > len(numbers):
+            raise Malformed("the index lists fewer objects than it claims")
+        count = numbers.popleft()
+        objects = frozenset(accumulate(numbers.popleft() for _ in range(count - 1))) if count else None
+        indexed.append(
+            ChunkEntry(entry.position, entry.first_step, entry.steps, entry.start_time, entry.digest, objects)
+        )
+    if numbers:
+        raise Malformed("the index lists more objects than it claims")
+    return indexed
+
+
+def read_trailer(source: Source, position: int, index_position: int) -> bool:
+    """Whether the trailer at ``position`` is whole; raises unless it is right and the last thing in the file."""
+    trailer = source.read(position, layout.TRAILER.size + 1)
+    if len(trailer) < layout.TRAILER.size:
+        return False
+    magic, claimed, checksum = layout.TRAILER.unpack_from(trailer)
+    if checksum != zlib.crc32(trailer[: layout.TRAILER.size - 4]):
+        raise DamagedRecordingError(source.name, position, "the checksum of the trailer does not hold")
+    if magic != layout.TRAILER_MAGIC or claimed != index_position:
+        raise DamagedRecordingError(source.name, position, "the trailer does not point to the index")
+    if len(trailer) > layout.TRAILER.size:
+        raise DamagedRecordingError(
+            source.name, position + layout.TRAILER.size, "bytes follow the end of the recording"
+        )
+    return True
+
+
+# --- chunks ----------------------------------------------------------------------------------------------------------
+
+
+def chunk_columns(source: Source, entry: ChunkEntry) -> dict[str, Any]:
+    """The frame's map of a chunk that `read_contents` listed, columns still packed."""
+    frame = read_frame(source, entry.position)
+    if frame is None or frame.kind != layout.CHUNK:
+        raise DamagedRecordingError(source.name, entry.position, "a chunk is gone: the file changed while it was read")
+    return layout.unpack_map(frame.payload)
+
+
+def definitions_length(columns: dict[str, Any]) -> int:
+    """Inflated bytes of the definitions in a chunk."""
+    return sum(layout.column_length(columns[name]) for name in DEFINITIONS if name in columns)
+
+
+def unpack_definitions(columns: dict[str, Any]) -> tuple[list[tuple[int, int, str]], list[str], list[str], list[str]]:
+    """Tasks, kinds, objects and names first used in a chunk."""
+
+    def texts(name: str) -> list[str]:
+        content = layout.unpack_column(columns[name]) if name in columns else b""
+        found, position = [], 0
+        interned: dict[str, str] = {}  # a million objects may share one label
+        while position < len(content):
+            text, position = layout.unpack_text(content, position)
+            found.append(interned.setdefault(text, text))
+        return found
+
+    tasks = []
+    content = layout.unpack_column(columns["tasks"]) if "tasks" in columns else b""
+    number = position = 0
+    while position < len(content):
+        difference, position = layout.unpack_varint(content, position)
+        parent, position = layout.unpack_varint(content, position)
+        path, position = layout.unpack_text(content, position)
+        number += difference
+        tasks.append((number, parent - 1, path))
+    return tasks, texts("kinds"), texts("objects"), texts("names")
+
+
+def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Chunk:
+    """One chunk, its times restored; raises `DamagedRecordingError`."""
+    try:
+        content = chunk_columns(source, entry)
+        packed = content["columns"]
+
+        def column(name: str) -> bytes:
+            return layout.unpack_column(packed[name]) if name in packed else b""
+
+        outcomes = column("outcomes")
+        if len(outcomes) != entry.steps:
+            raise Malformed(f"a chunk claims {entry.steps} steps and has {len(outcomes)} outcomes")
+        count = layout.integer(content, "times", layout.COLUMN_BYTES_MAX)
+        if isinstance(content["start"], float):
+            times = array("d", layout.unpack_planes(column("seconds"), count).tobytes())
+        else:
+            ticks = accumulate(layout.unpack_planes(column("ticks"), count), initial=content["start"])
+            next(ticks)
+            times = array("d", [tick / ticks_per_second for tick in ticks])
+        lengths = layout.unpack_varints(column("payload_lengths"))
+        joined = column("payloads")
+        if sum(lengths) != len(joined):
+            raise Malformed("the lengths of the payloads do not add up")
+        ends = list(accumulate(lengths, initial=0))
+        payloads = [joined[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+        tasks, kinds, objects, names = unpack_definitions(packed)
+        return Chunk(
+            first_step=entry.first_step,
+            start_time=entry.start_time,
+            choices=column("choices"),
+            outcomes=outcomes,
+            events=column("events"),
+            times=times,
+            payloads=payloads,
+            tasks=tasks,
+            kinds=kinds,
+            objects=objects,
+            names=names,
+            digest=entry.digest,
+        )
+    except (Malformed, OverflowError) as error:
+        raise DamagedRecordingError(source.name, entry.position, str(error)) from error

@@ -1,0 +1,305 @@
+"""A recording, opened: its header and end at once, its steps when asked for.
+
+Opening checks the whole file but keeps only a table of its chunks; a chunk is inflated when a step in it is wanted,
+and the last few stay. To name the task of a step the runnable set before it must be known, so the first visit to a
+step far in costs a pass over what comes before it (about half a second per million steps); the sets met on the way
+are kept, thinned out when they grow, and later visits start from the nearest.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from detrun_recorder import format as layout
+from detrun_recorder.format import DamagedRecordingError, Malformed
+from detrun_recorder.reader import (
+    BytesSource,
+    ChunkEntry,
+    FileSource,
+    Source,
+    chunk_columns,
+    definitions_length,
+    read_contents,
+    unpack_chunk,
+    unpack_definitions,
+)
+from detrun_recorder.steps import Decoder, Step, Tables, advance
+from detrun_recorder.writer import End, Writer
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.journal import Chunk
+
+CHUNKS_KEPT = 4
+RUNNABLE_NUMBERS_KEPT = 1 << 20  # 8 MB of runnable sets
+
+
+def open_recording(source: str | os.PathLike[str] | bytes) -> Recording:
+    """Open the recording at a path, or in bytes.
+
+    Raises:
+        RecordingFormatError: there is no such file, it is not a recording, it is damaged, or it needs a newer detrun.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return Recording(BytesSource(bytes(source)))
+    return Recording(FileSource(source), Path(source))
+
+
+class Recording:
+    """What one run decided. Make one with `open_recording` or `Recording.from_chunks`.
+
+    Attributes:
+        header: what the writer said about the run; unknown keys are kept.
+        end: how the run ended; None if the recording is truncated.
+        truncated: the run was stopped, or the file cut, before the end was written: the steps are a prefix.
+        whole: the file is complete to its last byte. False also if only the index after the end is missing.
+        path: where it was opened from, or None.
+    """
+
+    def __init__(self, source: Source, path: Path | None = None) -> None:
+        contents = read_contents(source)
+        self.path = path
+        self.header: dict[str, Any] = contents.header
+        self.end: End | None = contents.end
+        self.truncated = contents.end is None
+        self.whole = contents.whole
+        self.version = contents.version
+        self.source = source
+        self.entries: list[ChunkEntry] = contents.chunks
+        self._tables: Tables | None = None
+        self._kept: dict[int, Chunk] = {}  # in order of last use
+        self._runnable: dict[int, array[int]] = {0: array("Q", (0,))}  # by chunk: the set before its first step
+
+    @classmethod
+    def from_chunks(
+        cls, header: Mapping[str, Any], chunks: list[Chunk], end: End | None = None, *, exact_times: bool = False
+    ) -> Recording:
+        """A recording in memory; without ``end`` it is a truncated one."""
+        buffer = io.BytesIO()
+        writer = Writer(buffer, header, exact_times=exact_times)
+        for chunk in chunks:
+            writer.write_chunk(chunk)
+        if end is not None:
+            writer.close(end)
+        return cls(BytesSource(buffer.getvalue()))
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes."""
+        return self.source.read(0, self.source.size)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file's bytes to ``path``. They appear there whole or not at all."""
+        target = Path(path)
+        partial = target.with_name(f"{target.name}.part")
+        with open(partial, "wb") as file:
+            for position in range(0, self.source.size, 1 << 20):
+                file.write(self.source.read(position, 1 << 20))
+        os.replace(partial, target)
+
+    def __repr__(self) -> str:
+        cut = ", truncated" if self.truncated else ""
+        return f"<Recording of {self.target or 'a run'}: {self.steps} steps, {self.virtual_time:g} s{cut}>"
+
+    # The run as a whole.
+
+    @property
+    def steps(self) -> int:
+        """Steps recorded."""
+        return self.entries[-1].first_step + self.entries[-1].steps if self.entries else 0
+
+    @property
+    def digest(self) -> bytes:
+        """Of the run up to the last recorded step; empty if none was."""
+        if self.end is not None:
+            return self.end.digest
+        return self.entries[-1].digest if self.entries else b""
+
+    @property
+    def virtual_time(self) -> float:
+        """Virtual seconds at the end, or after the last recorded step."""
+        if self.end is not None:
+            return self.end.virtual_time
+        if not self.entries:
+            return 0.0
+        last = self.chunk(len(self.entries) - 1)
+        return last.times[-1] if last.times else last.start_time
+
+    @property
+    def time_quantum(self) -> float:
+        """Recorded times are within half of this of the run's own; 0.0: they are the run's own."""
+        return 0.0 if self.header.get("exact_times") is True else 1 / self.header["ticks_per_second"]
+
+    @property
+    def seed(self) -> int | None:
+        """The run's seed."""
+        value = self.header.get("seed")
+        if isinstance(value, str) and len(value) <= 1000 and value.removeprefix("-").isdecimal():
+            return int(value)
+        return value if type(value) is int else None
+
+    @property
+    def target(self) -> str | None:
+        """What was run, ``module:function`` or ``path.py:function``."""
+        value = self.header.get("target")
+        return value if isinstance(value, str) else None
+
+    @property
+    def strategy(self) -> str | None:
+        """The strategy that chose."""
+        value = self.header.get("strategy")
+        return value if isinstance(value, str) else None
+
+    # Definitions.
+
+    @property
+    def tables(self) -> Tables:
+        """All definitions, read on first use."""
+        if self._tables is None:
+            tables = Tables()
+            room = layout.DEFINITIONS_BYTES_FREE + layout.DEFINITIONS_RATIO_MAX * self.source.size
+            for entry in self.entries:
+                try:
+                    columns = chunk_columns(self.source, entry)["columns"]
+                    room -= definitions_length(columns)
+                    if room < 0:
+                        raise Malformed(
+                            "the definitions inflate to more than the format allows for a file of this size"
+                        )
+                    tasks, kinds, objects, names = unpack_definitions(columns)
+                except Malformed as error:
+                    raise DamagedRecordingError(self.source.name, entry.position, str(error)) from error
+                tables.tasks.update((number, (parent, path)) for number, parent, path in tasks)
+                tables.kinds += kinds
+                tables.objects += objects
+                tables.names += names
+            self._tables = tables
+        return self._tables
+
+    @property
+    def tasks(self) -> Mapping[int, tuple[int, str]]:
+        """For each task number: the parent's number (-1: none) and the path."""
+        return self.tables.tasks
+
+    @property
+    def objects(self) -> list[str]:
+        """Labels of detrun's objects, by number."""
+        return self.tables.objects
+
+    @property
+    def names(self) -> list[str]:
+        """Names of effects, observations and faults, by number."""
+        return self.tables.names
+
+    # Chunks and steps.
+
+    def chunk(self, index: int) -> Chunk:
+        """The chunk with this index; not to be changed."""
+        chunk = self._kept.pop(index, None)
+        if chunk is None:
+            chunk = unpack_chunk(self.source, self.entries[index], self.header["ticks_per_second"])
+            if len(self._kept) >= CHUNKS_KEPT:
+                del self._kept[next(iter(self._kept))]
+        self._kept[index] = chunk
+        return chunk
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks in order, read one at a time."""
+        for index in range(len(self.entries)):
+            yield self.chunk(index)
+
+    def iter_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
+        """The steps ``start`` up to, not including, ``stop``; about 2 µs each."""
+        stop = self.steps if stop is None else min(stop, self.steps)
+        if start < 0:
+            raise UsageError(f"step {start} does not exist; steps count from 0")
+        if start >= stop:
+            return
+        index = self.chunk_of_step(start)
+        runnable = self.runnable_before(index)
+        decoder = Decoder(self.tables, runnable)
+        while index < len(self.entries) and self.entries[index].first_step < stop:
+            try:
+                for step in decoder.steps(self.chunk(index)):
+                    if step.index >= stop:
+                        return
+                    if step.index >= start:
+                        yield step
+            except Malformed as error:
+                raise self.damaged(index, error) from error
+            index += 1
+            self.keep_runnable(index, runnable)
+
+    def step(self, index: int) -> Step:
+        """Step number ``index``; negative counts from the end."""
+        number = index + self.steps if index < 0 else index
+        if not 0 <= number < self.steps:
+            raise UsageError(f"there is no step {index}: the recording has {self.steps} steps, from 0")
+        return next(self.iter_steps(number, number + 1))
+
+    def at_time(self, time: float) -> Step:
+        """The first step that ran at virtual ``time`` or later; the last step if none did."""
+        if not self.steps:
+            raise UsageError("the recording has no steps")
+        starts = [entry.start_time for entry in self.entries]
+        # The chunk before the first that starts at `time` or later may hold the step, and so may empty ones in between.
+        index = max(next((at for at, start in enumerate(starts) if start >= time), len(starts)) - 1, 0)
+        for step in self.iter_steps(self.entries[index].first_step):
+            if step.time >= time:
+                return step
+        return self.step(-1)
+
+    def object_steps(self, number: int) -> Iterator[Step]:
+        """The steps with an operation on object ``number``, or a message through it.
+
+        Only chunks that the index lists for the object are decoded; without an index, all are.
+        """
+        if not 0 <= number < len(self.objects):
+            raise UsageError(f"there is no object {number}: the recording has {len(self.objects)} objects, from 0")
+        kinds = ("operation", "send", "receive")
+        for entry in self.entries:
+            if entry.objects is None or number in entry.objects:
+                for step in self.iter_steps(entry.first_step, entry.first_step + entry.steps):
+                    if any(event.number == number and event.kind in kinds for event in step.events):
+                        yield step
+
+    def task_steps(self, number: int) -> Iterator[Step]:
+        """The steps of task ``number``, from the chunk that defines it on until it ends."""
+        if number not in self.tasks:
+            raise UsageError(f"there is no task {number}; `tasks` lists those of the recording")
+        first = next(at for at, chunk in enumerate(self.chunks()) if any(task[0] == number for task in chunk.tasks))
+        for step in self.iter_steps(self.entries[first].first_step):
+            if step.task == number:
+                yield step
+                if step.outcome in ("done", "failed"):
+                    return
+
+    def chunk_of_step(self, step: int) -> int:
+        """Index of the chunk that holds ``step``."""
+        return bisect_right(self.entries, step, key=lambda entry: entry.first_step) - 1
+
+    def runnable_before(self, index: int) -> list[int]:
+        """Numbers of the runnable tasks before chunk ``index``, ascending."""
+        near = max(known for known in self._runnable if known <= index)
+        runnable = list(self._runnable[near])
+        for at in range(near, index):
+            try:
+                advance(self.chunk(at), runnable)
+            except Malformed as error:
+                raise self.damaged(at, error) from error
+            self.keep_runnable(at + 1, runnable)
+        return runnable
+
+    def keep_runnable(self, index: int, runnable: list[int]) -> None:
+        """Remember the set before chunk ``index``; past the limit every other set is forgotten."""
+        self._runnable[index] = array("Q", runnable)
+        while len(self._runnable) > 2 and sum(map(len, self._runnable.values())) > RUNNABLE_NUMBERS_KEPT:
+            for known in sorted(self._runnable)[1::2]:
+                del self._runnable[known]
+
+    def damaged(self, index: int, error: Malformed) -> DamagedRecordingError:
+        """What to raise for a chunk that breaks the rules."""
+        return DamagedRecordingError(self.source.name, self.entries[index].position, str(error))

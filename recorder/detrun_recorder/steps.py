@@ -1,0 +1,253 @@
+"""From the columns of a chunk to steps: who ran, who could have, and what the step did.
+
+A chunk does not say which task ran, only which of the runnable ones; `Decoder` keeps the runnable set that the
+journal's rule implies (see `detrun_scheduler.journal`). Computing the set costs about half a microsecond per step,
+three times what writing the step costs, so the writer does not store it and readers pay for it when they ask.
+
+The rule for columns that go on after the last outcome: a run that failed inside a step (a deadlock, a step limit)
+leaves the choice and the events of that step without an outcome. They belong to no step and are passed over.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from detrun_recorder.format import Malformed, unpack_varint, unpack_varints
+from detrun_scheduler.journal import (
+    CHECKPOINT,
+    EFFECT,
+    END,
+    EVENT_ARGUMENTS,
+    EVENT_NAMES,
+    FIRST_WAIT,
+    HAS_EVENTS,
+    KIND_MASK,
+    OPERATION,
+    OPERATIONS,
+    RECEIVE,
+    SEND,
+    SPAWN,
+    TIME,
+    WAKE,
+    Chunk,
+)
+
+NO_ARGUMENTS = frozenset(code for code, count in EVENT_ARGUMENTS.items() if count == 0)
+RUNNABLE_MAX = 1 << 22
+OBJECT_CODES = frozenset((OPERATION, SEND, RECEIVE))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a step did, or that followed it before the next step.
+
+    Attributes:
+        kind: a name of `EVENT_NAMES`: ``"wake"``, ``"operation"``, ...
+        number: of the task (spawn, wake), object (operation, send, receive) or name (effect, observe, fault).
+        label: its path, label or name.
+        operation: one of `OPERATIONS`, for operations.
+        time: the new virtual time, for time events.
+        payload: the recorded result in msgpack, for effects.
+    """
+
+    kind: str
+    number: int | None = None
+    label: str | None = None
+    operation: str | None = None
+    time: float | None = None
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run."""
+
+    index: int
+    time: float  # virtual seconds when it ran
+    task: int
+    path: str  # of the task
+    runnable: tuple[int, ...]  # numbers of the tasks that could have run, ascending
+    choice: int | None  # index into `runnable`; None if there was nothing to choose
+    outcome: str  # "checkpoint", "done", "failed", or the wait kind
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class Tables:
+    """What numbers stand for, as far as the chunks were read."""
+
+    tasks: dict[int, tuple[int, str]] = field(default_factory=dict)  # number -> (parent or -1, path)
+    kinds: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def outcome(self, byte: int) -> str:
+        """How a step with this outcome byte ended, in words."""
+        kind = byte & KIND_MASK
+        if kind < FIRST_WAIT:
+            return ("checkpoint", "done", "failed")[kind]
+        index = kind - FIRST_WAIT
+        return self.kinds[index] if index < len(self.kinds) else "other wait"
+
+    def path(self, task: int) -> str:
+        """The path of a task; raises `Malformed` if the recording does not define it."""
+        entry = self.tasks.get(task)
+        if entry is None:
+            raise Malformed(f"task {task} is used but not defined")
+        return entry[1]
+
+
+def entry_of(table: list[str], number: int, what: str) -> str:
+    """``table[number]``; raises `Malformed` if the recording does not define it."""
+    if number >= len(table):
+        raise Malformed(f"{what} {number} is used but not defined")
+    return table[number]
+
+
+def add_runnable(runnable: list[int], number: int) -> None:
+    """Put ``number`` into the ascending list, once."""
+    position = bisect_left(runnable, number)
+    if position == len(runnable) or runnable[position] != number:
+        if len(runnable) >= RUNNABLE_MAX:
+            raise Malformed(f"more than {RUNNABLE_MAX} tasks are runnable at once")
+        runnable.insert(position, number)
+
+
+def skip_record(events: bytes, position: int, runnable: list[int]) -> int:
+    """Apply the record at ``position`` to the runnable set; the position after it."""
+    while True:
+        if position >= len(events):
+            raise Malformed("the events end inside a step's record")
+        code = events[position]
+        position += 1
+        if code == END:
+            return position
+        if code in NO_ARGUMENTS:
+            continue
+        number, position = unpack_varint(events, position)
+        if code == WAKE or code == SPAWN:
+            add_runnable(runnable, number)
+        elif code == OPERATION:
+            _, position = unpack_varint(events, position)
+        elif code not in EVENT_ARGUMENTS:
+            raise Malformed(f"event code {code} is unknown; a newer detrun may know it")
+
+
+def advance(chunk: Chunk, runnable: list[int]) -> None:
+    """Take the runnable set from before ``chunk`` to after it, without looking at anything else."""
+    outcomes, events = chunk.outcomes, chunk.events
+    if not events and not outcomes.strip(bytes((CHECKPOINT,))):
+        return  # nothing but schedule points: the set stays as it is
+    choices = iter(unpack_varints(chunk.choices))
+    position = 0
+    for outcome in outcomes:
+        number = take_next(runnable, choices)[0]
+        if outcome & KIND_MASK == CHECKPOINT:
+            insort(runnable, number)
+        if outcome & HAS_EVENTS:
+            position = skip_record(events, position, runnable)
+
+
+def take_next(runnable: list[int], choices: Iterator[int]) -> tuple[int, int | None]:
+    """Remove the task that steps next; its number, and the choice if there was one."""
+    if len(runnable) == 1:
+        return runnable.pop(), None
+    if not runnable:
+        raise Malformed("a step begins, but no task is runnable")
+    choice = next(choices, None)
+    if choice is None:
+        raise Malformed("the choices end before the steps")
+    if choice >= len(runnable):
+        raise Malformed(f"choice {choice} among {len(runnable)} runnable tasks")
+    return runnable.pop(choice), choice
+
+
+class Decoder:
+    """Turns chunks, in order, into steps.
+
+    Args:
+        tables: definitions of all chunks up to and including those decoded; more is fine.
+        runnable: numbers of the runnable tasks before the first chunk, ascending; changed in place.
+    """
+
+    def __init__(self, tables: Tables, runnable: list[int]) -> None:
+        self.tables = tables
+        self.runnable = runnable
+        self.unchanged: tuple[int, ...] | None = None  # the set as a tuple, while it stays the same
+
+    def steps(self, chunk: Chunk) -> Iterator[Step]:
+        """The steps of ``chunk``; raises `Malformed` where it breaks the journal's rules."""
+        tables, runnable, outcomes = self.tables, self.runnable, chunk.outcomes
+        choices = iter(unpack_varints(chunk.choices))
+        times, payloads = iter(chunk.times), iter(chunk.payloads)
+        words = {byte: tables.outcome(byte) for byte in sorted(set(outcomes))}
+        time, position = chunk.start_time, 0
+        for offset, outcome in enumerate(outcomes):
+            before = self.unchanged or tuple(runnable)
+            number, choice = take_next(runnable, choices)
+            path = tables.path(number)
+            began = time
+            if outcome & KIND_MASK == CHECKPOINT:
+                insort(runnable, number)
+                self.unchanged = before
+            else:
+                self.unchanged = None
+            events: tuple[Event, ...] = ()
+            if outcome & HAS_EVENTS:
+                self.unchanged = None
+                events, position = self.record(chunk.events, position, times, payloads)
+                for event in events:
+                    if event.time is not None:
+                        time = event.time
+            yield Step(chunk.first_step + offset, began, number, path, before, choice, words[outcome], events)
+
+    def record(
+        self, column: bytes, position: int, times: Iterator[float], payloads: Iterator[bytes]
+    ) -> tuple[tuple[Event, ...], int]:
+        """The events of the record at ``position``, and the position after it."""
+        events: list[Event] = []
+        while True:
+            if position >= len(column):
+                raise Malformed("the events end inside a step's record")
+            code = column[position]
+            position += 1
+            if code == END:
+                return tuple(events), position
+            if code not in EVENT_ARGUMENTS:
+                raise Malformed(f"event code {code} is unknown; a newer detrun may know it")
+            if code in NO_ARGUMENTS:
+                events.append(self.bare_event(code, times))
+                continue
+            number, position = unpack_varint(column, position)
+            operation = None
+            if code == OPERATION:
+                index, position = unpack_varint(column, position)
+                operation = OPERATIONS[index] if index < len(OPERATIONS) else f"operation {index}"
+            events.append(self.event(code, number, operation, payloads))
+
+    def bare_event(self, code: int, times: Iterator[float]) -> Event:
+        """A draw, or the clock moving."""
+        if code != TIME:
+            return Event(EVENT_NAMES[code])
+        time = next(times, None)
+        if time is None:
+            raise Malformed("the times end before the events")
+        return Event(EVENT_NAMES[code], time=time)
+
+    def event(self, code: int, number: int, operation: str | None, payloads: Iterator[bytes]) -> Event:
+        """An event with a number, and what follows from it for the runnable set."""
+        tables, kind = self.tables, EVENT_NAMES[code]
+        if code == WAKE or code == SPAWN:
+            add_runnable(self.runnable, number)
+            return Event(kind, number, tables.path(number))
+        if code in OBJECT_CODES:
+            return Event(kind, number, entry_of(tables.objects, number, "object"), operation)
+        name = entry_of(tables.names, number, "name")
+        if code != EFFECT:
+            return Event(kind, number, name)
+        payload = next(payloads, None)
+        if payload is None:
+            raise Malformed("the payloads end before the events")
+        return Event(kind, number, name, payload=payload)
