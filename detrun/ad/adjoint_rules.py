@@ -66,7 +66,7 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _power_partials(result: Number, base: Number, exponent: Number) -> Sequence[Number]:
-    by_base = 0.0 if exponent == 0.0 else exponent * _power(base, exponent - 1.0)
+    by_base = 0.0 if base == 0.0 and exponent == 0.0 else exponent * _power(base, exponent - 1.0)
     if base > 0.0:
         return by_base, result * evaluate(LOG, base)
     # 0**y is 0 for every y > 0, so its derivative is 0 there; elsewhere base**y is not a real function of y.

@@ -233,7 +233,7 @@ class Value:
     def __divmod__(self, other: Value | float) -> tuple[Value, Value]:
         if isinstance(other, (Value, Real)):
             return _floor_divide(self, other), _remainder(self, other)
-        return NotImplemented
+        return cast("tuple[Value, Value]", NotImplemented)
 
     def __rdivmod__(self, other: float) -> tuple[Value, Value]:
         if isinstance(other, Real):

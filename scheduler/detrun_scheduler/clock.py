@@ -134,11 +134,14 @@ class TimerHeap:
         if time > primal_of(clock.now):
             clock.now = deadline
         if self.observer is not None:
-            self.observer.advanced(deadline, self._following(time))
+            self.observer.advanced(deadline, self._following())
         return time
 
-    def _following(self, time: float) -> Any | None:
-        # The live entry that would fire next, were the first one later; only asked for when taking gradients.
-        live = self.live
-        rest = [entry for entry in self.heap[1:] if entry[0] > time and live.get(entry[2]) == entry[1]]
-        return min(rest, key=lambda entry: entry[:2])[3] if rest else None
+    def _following(self) -> Any | None:
+        # The live timer after the first, for the margin between them; a tie counts, with margin zero. In a heap it is
+        # one of the first's children, unless those were taken back.
+        heap, live = self.heap, self.live
+        candidates = [entry for entry in heap[1:3] if live.get(entry[2]) == entry[1]]
+        if len(candidates) < min(2, len(heap) - 1):
+            candidates = [entry for entry in heap[1:] if live.get(entry[2]) == entry[1]]
+        return min(candidates)[3] if candidates else None

@@ -6,6 +6,8 @@ The types live in the lowest layer because all three packages raise them; `detru
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DetrunError(Exception):
     """Base of everything detrun raises on purpose."""
@@ -28,11 +30,17 @@ class StepLimitError(DetrunError):
 
 
 class NondeterminismError(DetrunError):
-    """Two runs of the same program with the same seed differed; the first difference is in the message."""
+    """Two runs of the same program with the same seed differed; the first difference is in the message and, as data,
+    in ``difference``.
+    """
+
+    difference: Any = None  # a detrun.determinism.Difference
 
 
 class DivergenceError(DetrunError):
-    """A replay left its recording; the first difference is in the message."""
+    """A replay left its recording; the first difference is in the message and, as data, in ``divergence``."""
+
+    divergence: Any = None  # a detrun_recorder.Divergence
 
 
 class RecordingFormatError(DetrunError):

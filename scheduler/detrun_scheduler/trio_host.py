@@ -383,6 +383,7 @@ class Host(_run.Runner):
         self.spawned = 0
         self.entry_task: _run.Task | None = None
         self.ki_arrived = False
+        self.entry_nursery: _run.Nursery | None = None
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
     # Life of a run.
@@ -409,12 +410,21 @@ class Host(_run.Runner):
         finally:
             CONTEXT.__dict__.clear()
             sniffio.thread_local.name = self.previous_library
+        result = self.main_task_outcome
         if self.ki_pending:
             interrupt = KeyboardInterrupt()
-            if isinstance(self.main_task_outcome, outcome.Error):
-                interrupt.__context__ = self.main_task_outcome.error
-            return outcome.Error(interrupt)
-        return self.main_task_outcome
+            if isinstance(result, outcome.Error):
+                interrupt.__context__ = result.error
+            result = outcome.Error(interrupt)
+        self.break_cycles()
+        return result
+
+    def break_cycles(self) -> None:
+        """Let go of what points back here: exploration keeps the garbage collector off over thousands of runs."""
+        self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
+        self.system_nursery = self.entry_nursery = self.trio_token = None
+        self.queue.host = self.entry_queue.wakeup.host = None  # type: ignore[assignment, attr-defined]
+        del self.on_spawn
 
     async def init(self, async_fn: Callable[..., Awaitable[object]], args: Any) -> None:
         """The root task: trio's, with the main task in the system nursery (`step` cancels that when main is done)
@@ -523,6 +533,8 @@ class Host(_run.Runner):
                 task._next_send = error
                 return CHECKPOINT
         self.exited(task, final)
+        # The frames of a failed task point back to this one: what it still names would close a cycle of garbage.
+        del task, final, send, message
         return kind
 
     def current_statistics(self) -> _run.RunStatistics:
@@ -575,7 +587,7 @@ class Host(_run.Runner):
     def cancel_everything(self) -> None:
         """Cancel the whole program, once the loop has failed."""
         self.leave_task()
-        for nursery in (getattr(self, "entry_nursery", None), self.system_nursery):
+        for nursery in (self.entry_nursery, self.system_nursery):
             if nursery is not None:
                 _cancel(nursery.cancel_scope, "shutdown", "detrun gave the run up")
 

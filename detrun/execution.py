@@ -1,0 +1,316 @@
+"""One controlled execution of a program, and what decides it.
+
+`execute` is the one place where a program meets everything that a run controls: the loop with its oracle, the
+generators and clocks of the process, the garbage collector, and the count of `Value` ids. It leaves the process as it
+found it. A `Plan` says what decides the run and what becomes of its journal: `Anew` asks a strategy and records,
+`Again` follows a recording and compares.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import outcome
+import trio
+
+from detrun.ad import state
+from detrun_recorder.canonical import canonical
+from detrun_recorder.header import describe_run
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.replay import ResyncReplay, ResyncReport, StrictReplay
+from detrun_recorder.writer import End, Writer
+from detrun_scheduler import current
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.environment import ControlledEnvironment
+from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.journal import Journal
+from detrun_scheduler.loop import RunLoop, Verifier
+from detrun_scheduler.strategies import make, name_of
+
+Main = Callable[..., Any]
+
+
+@dataclass(slots=True)
+class Options:
+    """What does not decide a run but surrounds it; the fields are the keyword arguments of `detrun.record`."""
+
+    max_steps: int | None = None
+    observe: Callable[[], object] | None = None
+    instruments: Sequence[trio.abc.Instrument] = ()
+    strict_exception_groups: bool = True
+    restrict_keyboard_interrupt_to_checkpoints: bool = False
+
+
+class Around(Protocol):
+    """Does something at both ends of a run, inside its controlled environment."""
+
+    def prepare(self, loop: RunLoop) -> Sequence[object]:
+        """Everything is in place; the result is the program's arguments."""
+
+    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+        """The program has ended; `Value` ids are still those of the run."""
+
+
+def check_main(main: Main) -> None:
+    """Raise `UsageError` unless ``main`` is an async function, and outside a run."""
+    if current.run is not None:
+        raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.iscoroutine(main):
+        main.close()
+        raise UsageError(
+            "expected an async function, got a coroutine; pass main itself and its arguments: record(main)"
+        )
+    if not callable(main):
+        raise UsageError(f"expected an async function, got {main!r}")
+    by_call = getattr(type(function), "__call__", None)  # noqa: B004: not whether it is callable, but how
+    if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call):
+        name = getattr(function, "__qualname__", repr(function))
+        raise UsageError(f"{name} is not an async function; define it with 'async def'")
+
+
+def execute(
+    main: Main,
+    args: Sequence[object],
+    *,
+    oracle: Oracle,
+    seed: int,
+    journal: Journal,
+    verifier: Verifier | None = None,
+    options: Options | None = None,
+    around: Around | None = None,
+) -> tuple[RunLoop, outcome.Outcome[Any]]:
+    """Run ``main(*args)`` once under full control; return its loop and how it ended.
+
+    Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can finish
+    the recording first.
+    """
+    check_main(main)
+    options = options or Options()
+    loop = RunLoop(
+        oracle,
+        seed=seed,
+        journal=journal,
+        max_steps=options.max_steps,
+        verifier=verifier,
+        instruments=options.instruments,
+        strict_exception_groups=options.strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
+    )
+    if options.observe is not None:
+        loop.observer = _Observer(loop, options.observe)
+    environment = ControlledEnvironment(seed, loop.virtual_clock)
+    collecting = gc.isenabled()
+    gc.disable()
+    state.begin_run()
+    try:
+        with environment:
+            if around is not None:
+                args = around.prepare(loop)
+            try:
+                ended = loop.run(main, *args)
+            except (DetrunError, trio.TrioInternalError) as error:
+                ended = outcome.Error(error)
+        if around is not None:
+            around.harvest(ended)
+    finally:
+        state.end_run()
+        if collecting:
+            gc.enable()
+    return loop, ended
+
+
+class _Observer:
+    """Makes a value that the user watches part of the digest, at every step after which it has changed."""
+
+    def __init__(self, loop: RunLoop, observe: Callable[[], object]) -> None:
+        self.loop = loop
+        self.observe = observe
+        self.last: bytes | None = None
+
+    def __call__(self) -> None:
+        value = canonical(self.observe())
+        if value != self.last:
+            self.last = value
+            self.loop.observe("observe", value)
+
+
+def final_digest(journal: Journal, ended: outcome.Outcome[Any]) -> bytes:
+    """The digest of a whole run: its journal's, and its result or the class and arguments of its exception."""
+    hasher = blake2b(journal.hasher.digest(), digest_size=16)
+    if isinstance(ended, outcome.Error):
+        error = ended.error
+        # Messages of our own errors name files and lines, which do not belong to the run.
+        hasher.update(canonical(type(error).__qualname__ if isinstance(error, DetrunError) else error))
+    else:
+        assert isinstance(ended, outcome.Value)
+        hasher.update(canonical(ended.value))
+    return hasher.digest()
+
+
+def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
+    """What a recording says last."""
+    error = ended.error if isinstance(ended, outcome.Error) else None
+    return End(
+        steps=loop.steps_at_end,
+        virtual_time=loop.time_at_end,
+        digest=digest,
+        outcome="ok" if error is None else "error",
+        error_type=None if error is None else type(error).__qualname__,
+        error_text=None if error is None else str(error),
+        counts={"tasks": loop.host.spawned, "objects": len(loop.object_labels)},
+    )
+
+
+@dataclass(slots=True)
+class Finished:
+    """A run that has ended, with its recording closed or compared."""
+
+    outcome: outcome.Outcome[Any]
+    recording: Recording
+    digest: str
+    steps: int
+    virtual_time: float
+    resync: ResyncReport | None = None
+
+
+class Plan(Protocol):
+    """What decides a run and what becomes of its journal."""
+
+    def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
+        """Run ``main(*args)``."""
+
+
+@dataclass(slots=True)
+class Anew:
+    """A new run under a strategy, recorded to a path or, with ``to=None``, to memory."""
+
+    seed: int = 0
+    strategy: str | Oracle = "random"
+    to: str | os.PathLike[str] | None = None
+    target: str | None = None
+    params: Mapping[str, float] = field(default_factory=dict)
+
+    def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
+        """Run and record."""
+        check_main(main)
+        oracle = make(self.strategy)
+        header = describe_run(
+            target=self.target if self.target is not None else target_of(main),
+            seed=self.seed,
+            strategy=name_of(self.strategy),
+            arguments=[] if self.params else [repr(argument) for argument in args],
+            parameters=dict(self.params),
+            source_fingerprint=source_fingerprint(main),
+        )
+        buffer = io.BytesIO()
+        writer = Writer(self.to if self.to is not None else buffer, header)
+        journal = Journal(writer)
+        try:
+            loop, ended = execute(
+                main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, around=around
+            )
+            digest = final_digest(journal, ended)
+            if isinstance(ended, outcome.Error) and isinstance(ended.error, KeyboardInterrupt):
+                writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
+            else:
+                writer.close(end_of(loop, digest, ended))
+        except BaseException:
+            writer.abandon()
+            raise
+        recording = open_recording(self.to if self.to is not None else buffer.getvalue())
+        return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end)
+
+
+@dataclass(slots=True)
+class Again:
+    """A recorded run once more: strictly, or resynchronizing with an edited program."""
+
+    recording: Recording
+    resync: bool = False
+    strategy: str | Oracle | None = None  # where the recording is silent; its own by default
+
+    def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
+        """Run and compare."""
+        check_main(main)
+        recording = self.recording
+        fallback = make(self.strategy if self.strategy is not None else recorded_strategy(recording))
+        replayer: StrictReplay | ResyncReplay
+        if self.resync:
+            replayer = ResyncReplay(recording, fallback)
+            journal = Journal(None)
+        else:
+            changed = recording.header.get("source") not in (None, source_fingerprint(main))
+            replayer = StrictReplay(recording, fallback, changed)
+            journal = Journal(replayer.chunk_closed)
+        loop, ended = execute(
+            main,
+            args,
+            oracle=replayer,
+            seed=recording.seed or 0,
+            journal=journal,
+            verifier=replayer,
+            options=options,
+            around=around,
+        )
+        digest = final_digest(journal, ended)
+        if isinstance(replayer, StrictReplay):
+            replayer.check_ended(loop, digest, ended)
+        report = replayer.report if isinstance(replayer, ResyncReplay) else None
+        return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
+
+
+def recorded_strategy(recording: Recording) -> str:
+    """The strategy that made a recording, or the random walk if it was an oracle that has no name here."""
+    name = str(recording.header.get("strategy", "random"))
+    try:
+        make(name)
+    except UsageError:
+        return "random"
+    return name
+
+
+def target_of(main: Main) -> str:
+    """``path.py:function`` of a program, relative to the working directory where it lies below it."""
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    path = _source_path(function)
+    return f"{path}:{name}" if path else f"{getattr(function, '__module__', '?')}:{name}"
+
+
+def _source_path(function: object) -> str | None:
+    code = getattr(function, "__code__", None)
+    if code is None or not os.path.isfile(code.co_filename):
+        return None
+    path = os.path.abspath(code.co_filename)
+    here = os.getcwd()
+    return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
+
+
+def source_fingerprint(main: Main) -> str | None:
+    """A hash of the source file that defines ``main``, None if there is none."""
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None or not os.path.isfile(code.co_filename):
+        return None
+    return _hash_of_file(code.co_filename, os.stat(code.co_filename).st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _hash_of_file(path: str, modified_ns: int) -> str:
+    with open(path, "rb") as file:
+        return blake2b(file.read(), digest_size=8).hexdigest()

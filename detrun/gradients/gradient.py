@@ -1,0 +1,45 @@
+"""`gradient`: one call, several meanings. Which one is asked for by ``kind`` and stated in the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from detrun.execution import Main
+from detrun.gradients.local import local_gradient
+from detrun.gradients.result import Gradient
+from detrun_recorder.recording import Recording, open_recording
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import UsageError
+
+KINDS = ("local",)
+
+
+def gradient(
+    main: Main,
+    params: Mapping[str, float],
+    *,
+    recording: Recording | str | os.PathLike[str] | bytes | None = None,
+    seed: int = 0,
+    kind: str = "local",
+    strategy: str | Oracle = "random",
+    max_steps: int | None = None,
+) -> Gradient:
+    """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
+
+    Args:
+        main: an async function of one dict of parameters that returns a number.
+        params: name -> number. The program receives them as `Value`s.
+        recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
+        kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule.
+        max_steps: raise `StepLimitError` after so many steps.
+
+    Raises:
+        UsageError: unknown kind, a parameter that is no number, or as for `detrun.record`.
+        DivergenceError: the program with these parameters is not the recorded one.
+        NotDifferentiableError: the loss is no number, or its derivative does not exist.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
+    opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
+    return local_gradient(main, params, recording=opened, seed=seed, strategy=strategy, max_steps=max_steps)

@@ -1,0 +1,150 @@
+"""Recording and replaying a program: `record`, `replay`, and the `Run` that both return."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import outcome
+import trio
+
+from detrun.execution import Again, Anew, Finished, Main, Options
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.replay import ResyncReport
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import UsageError
+
+
+@dataclass(slots=True)
+class Run:
+    """One finished run.
+
+    Attributes:
+        outcome: how the main task ended, an ``outcome.Value`` or ``outcome.Error``.
+        recording: what was decided; of a replay, the recording that was replayed.
+        digest: hex; equal for equal runs in every process, of the same Python minor version and platform.
+        steps: steps taken.
+        virtual_time: seconds on the run's clock at its end.
+        resync: how far a resync replay could follow its recording; None for other runs.
+    """
+
+    outcome: outcome.Outcome[Any]
+    recording: Recording
+    digest: str
+    steps: int
+    virtual_time: float
+    resync: ResyncReport | None = None
+
+    @property
+    def result(self) -> Any:
+        """What the program returned; raises what it raised."""
+        if isinstance(self.outcome, outcome.Error):
+            raise self.outcome.error
+        assert isinstance(self.outcome, outcome.Value)
+        return self.outcome.value
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the program raised, or None."""
+        return self.outcome.error if isinstance(self.outcome, outcome.Error) else None
+
+
+def record(
+    main: Main,
+    *args: object,
+    seed: int = 0,
+    strategy: str | Oracle = "random",
+    to: str | os.PathLike[str] | None = None,
+    max_steps: int | None = None,
+    observe: Callable[[], object] | None = None,
+    instruments: Sequence[trio.abc.Instrument] = (),
+    strict_exception_groups: bool = True,
+    restrict_keyboard_interrupt_to_checkpoints: bool = False,
+    raise_errors: bool = True,
+    target: str | None = None,
+    params: Mapping[str, float] | None = None,
+) -> Run:
+    """Run ``main(*args)`` under a strategy and keep what it decided.
+
+    Args:
+        main: an async function, as for ``trio.run``.
+        seed: decides the schedule and all randomness of the run.
+        strategy: ``"random"``, ``"fifo"``, ``"pct"``, or an oracle.
+        to: write the recording to this path while running; None keeps it in memory.
+        max_steps: raise `StepLimitError` after so many steps.
+        observe: called after every step; what it returns counts for the digest whenever it changes.
+        instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints: as for ``trio.run``.
+        raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
+            attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
+        target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
+        params: written to the recording's header, for programs that were given parameters.
+
+    Raises:
+        UsageError: ``main`` is not an async function, the strategy is unknown, or a run is active already.
+        HiddenStateError, DeadlockError, StepLimitError: see each.
+    """
+    options = Options(
+        max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
+    )
+    finished = Anew(seed, strategy, to, target, params or {}).execute(main, args, options)
+    return _run(finished, raise_errors, f"detrun replay {os.fspath(to)}" if to is not None else None)
+
+
+def _run(finished: Finished, raise_errors: bool, command: str | None) -> Run:
+    run = Run(
+        finished.outcome,
+        finished.recording,
+        finished.digest,
+        finished.steps,
+        finished.virtual_time,
+        finished.resync,
+    )
+    error = run.exception
+    if error is not None and raise_errors:
+        error.detrun_run = run  # type: ignore[attr-defined]
+        if command is not None:
+            error.add_note(f"recorded; to run it again: {command}")
+        raise error
+    return run
+
+
+def replay(
+    main: Main,
+    *args: object,
+    recording: Recording | str | os.PathLike[str] | bytes,
+    mode: str = "strict",
+    strategy: str | Oracle | None = None,
+    max_steps: int | None = None,
+    observe: Callable[[], object] | None = None,
+    instruments: Sequence[trio.abc.Instrument] = (),
+    strict_exception_groups: bool = True,
+    restrict_keyboard_interrupt_to_checkpoints: bool = False,
+    raise_errors: bool = True,
+) -> Run:
+    """Run ``main(*args)`` again as a recording says.
+
+    Args:
+        main: the recorded program, or an edited one with ``mode="resync"``.
+        recording: a `Recording`, a path or the bytes of a file.
+        mode: ``"strict"`` reproduces the run exactly or stops at the first difference; ``"resync"`` follows the
+            recorded order of steps as far as the program still resembles it, and reports where it does not.
+        strategy: chooses where the recording is silent; the recording's own by default.
+        observe: as it was for `record`, if it was given there.
+
+    Other arguments are as for `record`.
+
+    Raises:
+        DivergenceError: a strict replay left its recording.
+        RecordingFormatError: the file is not a recording or is damaged.
+        UsageError: unknown mode, or as for `record`.
+    """
+    if mode not in ("strict", "resync"):
+        raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
+    opened = recording if isinstance(recording, Recording) else open_recording(recording)
+    options = Options(
+        max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
+    )
+    finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
+    return _run(finished, raise_errors, None)

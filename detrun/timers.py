@@ -1,0 +1,41 @@
+"""`sleep`: a timer without the cancel scope that makes ``trio.sleep`` ten times as expensive."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import trio
+
+from detrun_scheduler import current
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.errors import UsageError
+
+
+async def sleep(seconds: Any) -> None:
+    """Sleep for ``seconds`` of virtual time, which may be a `Value`; a checkpoint even for 0.
+
+    Goes straight to the run's timer heap; otherwise the same as ``trio.sleep``, also in being cancellable.
+
+    Raises:
+        UsageError: ``seconds`` is negative or not a number, or no run is active.
+    """
+    run = current.require("detrun.sleep")
+    primal = primal_of(seconds)
+    if not primal >= 0:
+        raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
+    if primal == 0:
+        await trio.lowlevel.checkpoint()
+        return
+    if primal == math.inf:
+        await trio.sleep_forever()
+    timers = run.timers
+    task = trio.lowlevel.current_task()
+    deadline = run.virtual_clock.now + seconds
+    timers.add(deadline, task)
+
+    def abort(_: object) -> trio.lowlevel.Abort:
+        timers.remove(deadline, task)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    await trio.lowlevel.wait_task_rescheduled(abort)

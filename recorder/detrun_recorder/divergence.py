@@ -1,0 +1,148 @@
+"""The first disagreement of two runs, said so that a person can act on it.
+
+A `Divergence` names the step, what the recording has there, what the program did there, where it stands in user code
+and the last step on which both agreed. It claims no cause; it lists what commonly is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detrun_scheduler.errors import DivergenceError as _DivergenceError
+from detrun_scheduler.journal import EVENT_ARGUMENTS, EVENT_NAMES, OPERATIONS
+
+__all__ = ["Divergence", "RunNames", "StepSummary", "describe_events", "divergence_error"]
+
+
+@dataclass(slots=True)
+class RunNames:
+    """The tables that give the numbers of one run's journal their names."""
+
+    tasks: dict[int, str]
+    kinds: list[str]
+    objects: list[str]
+    names: list[str]
+
+    @classmethod
+    def empty(cls) -> RunNames:
+        """Tables to be filled chunk by chunk."""
+        return cls({}, [], [], [])
+
+    def task(self, number: int) -> str:
+        """``task 7 (main/worker[3])``."""
+        return f"task {number} ({self.tasks.get(number, 'unknown')})"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """What one side did in a step."""
+
+    task: str  # "task 7 (main/worker[3])", or "" where the run had ended
+    ended: str  # "checkpoint", "done", "failed" or a wait kind
+    events: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.task:
+            return "the run had ended"
+        how = {"checkpoint": "reached a checkpoint", "done": "returned", "failed": "raised"}
+        if self.task == "the main task":
+            return f"{self.task} ended: {self.ended}"
+        text = f"{self.task} {how.get(self.ended, f'blocked in {self.ended}')}"
+        return f"{text}; {', '.join(self.events)}" if self.events else text
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first disagreement between a recording and a run."""
+
+    step: int  # counted from 0
+    steps_recorded: int | None  # None when the recording is cut short
+    time: float  # virtual seconds
+    expected: StepSummary
+    actual: StepSummary
+    detail: str  # the part of the step that differs
+    last_agreement: str
+    stack: tuple[str, ...]  # of the task that ran, outermost first
+    source_changed: bool
+    recording: str  # a path, or ""
+
+    def __str__(self) -> str:
+        of = f" of {self.steps_recorded:,}" if self.steps_recorded is not None else ""
+        lines = [
+            f"replay left the recording at step {self.step:,}{of}, virtual time {self.time:g} s: {self.detail}",
+            f"  recorded: {self.expected}",
+            f"  replayed: {self.actual}",
+            *(f"    at {place}" for place in self.stack),
+            f"  last agreement: {self.last_agreement}",
+        ]
+        if self.source_changed:
+            lines.append("  the program's source has changed since the recording was made")
+        else:
+            lines.append(
+                "  possible cause: a value read before this step is not controlled "
+                "(clock, generator, set order, environment, state kept from an earlier run)"
+            )
+        where = self.recording or "RECORDING"
+        lines.append(
+            f"  next: detrun show {where} --step {self.step}   or replay with resync: detrun replay {where} --resync"
+        )
+        return "\n".join(lines)
+
+
+def divergence_error(divergence: Divergence) -> _DivergenceError:
+    """The exception that carries ``divergence`` as its attribute of that name."""
+    error = _DivergenceError(str(divergence))
+    error.divergence = divergence
+    return error
+
+
+def read_varint(column: bytes, position: int) -> tuple[int, int]:
+    """The LEB128 integer at ``position``, and the position after it."""
+    result = shift = 0
+    while True:
+        byte = column[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, position
+        shift += 7
+
+
+def describe_events(record: bytes, names: RunNames) -> tuple[str, ...]:
+    """A step's record in words."""
+    described = []
+    position = 0
+    while position < len(record) and record[position]:
+        code = record[position]
+        position += 1
+        arguments = []
+        for _ in range(EVENT_ARGUMENTS.get(code, 0)):
+            argument, position = read_varint(record, position)
+            arguments.append(argument)
+        described.append(_describe(EVENT_NAMES.get(code, f"event {code}"), arguments, names))
+    return tuple(described)
+
+
+def _name(table: list[str], index: int) -> str:
+    return table[index] if index < len(table) else f"#{index}"
+
+
+def _describe(event: str, arguments: list[int], names: RunNames) -> str:
+    match event, arguments:
+        case "spawn", [task]:
+            return f"spawned {names.task(task)}"
+        case "wake", [task]:
+            return f"woke {names.task(task)}"
+        case "operation", [number, code]:
+            operation = OPERATIONS[code] if code < len(OPERATIONS) else f"operation {code}"
+            return f"{operation} on {_name(names.objects, number)}"
+        case ("send" | "receive") as way, [number]:
+            verb = "sent to" if way == "send" else "received from"
+            return f"{verb} {_name(names.objects, number)}"
+        case ("effect" | "observe" | "fault") as what, [number]:
+            return f"{what} {_name(names.names, number)}"
+        case "time", _:
+            return "time moved"
+        case "draw", _:
+            return "drew a random number"
+    return event

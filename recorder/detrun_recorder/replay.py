@@ -1,0 +1,309 @@
+"""Oracles that answer from a recording: strict, which stops at the first difference, and resync, which does not.
+
+*Strict* hands out the recorded choices and looks at every closed step: the outcome, the events, the new names and the
+time must be those recorded; at the end of each chunk the digest must be too, which covers all values to the last bit.
+Since equal journals imply equal runnable sets, the choice itself needs no check.
+
+*Resync* keeps of a recording only the relative order of steps. A step is known by its task's path, by what the task
+resumes from, and by how many such steps the task has taken; among the runnable tasks the one whose next step comes
+first in the recording steps next. Tasks and steps that the recording does not know wait for those that it does, and
+where it knows none the fallback strategy chooses. So a rare interleaving survives an edit to the program, and the
+report says how many steps had no counterpart.
+
+A recording cut short by a crash is replayed as far as it goes. Its strategy is consulted all along and its answers
+are thrown away, so that it can take over where the recording ends, in the state in which it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import outcome
+
+from detrun_recorder.divergence import Divergence, RunNames, StepSummary, describe_events, divergence_error, read_varint
+from detrun_recorder.recording import Recording
+from detrun_scheduler.blocking import user_stack
+from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
+from detrun_scheduler.errors import DivergenceError
+from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk
+from detrun_scheduler.loop import RunLoop, outcome_name
+
+UNMATCHED_PLACES_MAX = 100
+
+
+class _Expected:
+    """A cursor over the recorded steps, and the names known up to it."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self.chunks = chunks
+        self.names = RunNames.empty()
+        self.chunk: Chunk | None = None
+        self.next_chunk()
+
+    def next_chunk(self) -> None:
+        self.chunk = next(self.chunks, None)
+        self.step = self.choice = self.event = self.time = 0
+        if self.chunk is not None:
+            self.names.tasks.update((number, path) for number, _, path in self.chunk.tasks)
+            self.names.kinds += self.chunk.kinds
+            self.names.objects += self.chunk.objects
+            self.names.names += self.chunk.names
+
+
+class StrictReplay(KeyedDraws):
+    """Replays a recording exactly; both oracle and verifier of the run.
+
+    Args:
+        recording: what to replay.
+        strategy: the strategy that made it, for the steps after a crash cut it short.
+        source_changed: whether the program's source is known to differ; only for the report.
+    """
+
+    def __init__(self, recording: Recording, strategy: Oracle, source_changed: bool = False) -> None:
+        self.recording = recording
+        self.strategy = strategy
+        self.source_changed = source_changed
+        self.expected = _Expected(iter(recording.chunks()))
+        self.seen = [0, 0, 0, 0]  # tasks, kinds, objects and names of the open chunk compared so far
+        self.times_seen = 0
+        self.last_task = -1  # the task of the last step that agreed
+
+    @property
+    def past_end(self) -> bool:
+        """Whether the run has gone on where a truncated recording ends."""
+        return self.expected.chunk is None
+
+    def new_run(self, run: RunView) -> None:
+        """Start the strategy, too."""
+        self.strategy.new_run(run)
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The recorded choice."""
+        index = self.strategy.next_task(runnable, current)
+        expected = self.expected
+        if expected.chunk is None or expected.choice >= len(expected.chunk.choices):
+            return index
+        index, expected.choice = read_varint(expected.chunk.choices, expected.choice)
+        return index if index < len(runnable) else 0
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Compare the step; raise `DivergenceError` at the first difference."""
+        expected = self.expected
+        chunk = expected.chunk
+        if chunk is None:
+            if not self.recording.truncated:
+                self._diverge(loop, task, outcome_byte, record, "the recording ends here, but the program goes on")
+            return
+        if chunk.outcomes[expected.step] != outcome_byte or not chunk.events.startswith(record, expected.event):
+            self._diverge(loop, task, outcome_byte, record, None)
+        detail = self._different_name(loop, chunk) or self._different_time(loop, chunk)
+        if detail:
+            self._diverge(loop, task, outcome_byte, record, detail)
+        expected.event += len(record)
+        expected.step += 1
+        self.last_task = task
+
+    def _different_name(self, loop: RunLoop, chunk: Chunk) -> str | None:
+        journal, seen = loop.journal, self.seen
+        tables = (
+            ("task", journal.tasks, chunk.tasks),
+            ("wait", journal.kinds, chunk.kinds),
+            ("object", journal.objects, chunk.objects),
+            ("name", journal.names, chunk.names),
+        )
+        for index, (what, actual, recorded) in enumerate(tables):
+            while seen[index] < len(actual):
+                at = seen[index]
+                if at >= len(recorded) or actual[at] != recorded[at]:
+                    was = recorded[at] if at < len(recorded) else "nothing new"
+                    return f"{what} {_path(actual[at])!r} where the recording has {_path(was)!r}"
+                seen[index] += 1
+        return None
+
+    def _different_time(self, loop: RunLoop, chunk: Chunk) -> str | None:
+        times = loop.journal.times
+        while self.times_seen < len(times):
+            at = self.times_seen
+            quantum = self.recording.time_quantum
+            if at >= len(chunk.times) or abs(times[at] - chunk.times[at]) > quantum:
+                was = f"{chunk.times[at]:.9g} s" if at < len(chunk.times) else "no time"
+                return f"time moved to {times[at]:.9g} s where the recording has {was}"
+            self.times_seen += 1
+        return None
+
+    def chunk_closed(self, chunk: Chunk) -> None:
+        """The replay's own chunk is complete: values must agree, too. Used as the journal's sink."""
+        expected = self.expected.chunk
+        if expected is None:
+            return
+        if chunk.steps == expected.steps and chunk.digest != expected.digest:
+            last = chunk.first_step + chunk.steps - 1
+            detail = (
+                f"the schedule agrees, but some value in steps {chunk.first_step:,} to {last:,} does not "
+                "(an operand, a draw, an observed value, or a time's last bits)"
+            )
+            same = StepSummary("the same tasks", "checkpoint", ())
+            raise divergence_error(
+                Divergence(
+                    last,
+                    self._steps_recorded(),
+                    chunk.times[-1] if chunk.times else chunk.start_time,
+                    same,
+                    same,
+                    detail,
+                    f"step {chunk.first_step:,}",
+                    (),
+                    self.source_changed,
+                    str(self.recording.path or ""),
+                )
+            )
+        if chunk.steps == expected.steps:
+            self.expected.next_chunk()
+            self.seen = [0, 0, 0, 0]
+            self.times_seen = 0
+
+    def check_ended(self, loop: RunLoop, digest: bytes, ended: outcome.Outcome[object]) -> None:
+        """The program has ended: so must the recording have, with the same result."""
+        expected, end = self.expected, self.recording.end
+        if (isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError)) or end is None:
+            return
+        if expected.chunk is not None:
+            summary = StepSummary("", "", ())
+            self._raise(loop, self._recorded_step(), summary, "the program has ended, but the recording goes on", ())
+        if digest != end.digest:
+            was = end.outcome if end.error_type is None else end.error_type
+            now = type(ended.error).__qualname__ if isinstance(ended, outcome.Error) else "ok"
+            recorded = StepSummary("the main task", f"{was} (digest {end.digest.hex()})", ())
+            replayed = StepSummary("the main task", f"{now} (digest {digest.hex()})", ())
+            self._raise(loop, recorded, replayed, "every step agrees, but the program's result does not", ())
+
+    def _steps_recorded(self) -> int | None:
+        return None if self.recording.truncated else self.recording.steps
+
+    def _recorded_step(self) -> StepSummary:
+        expected, chunk = self.expected, self.expected.chunk
+        if chunk is None or expected.step >= chunk.steps:
+            return StepSummary("", "", ())
+        recorded = self.recording.step(chunk.first_step + expected.step)
+        byte = chunk.outcomes[expected.step]
+        events = describe_events(chunk.events[expected.event :], expected.names) if byte & 0x80 else ()
+        return StepSummary(f"task {recorded.task} ({recorded.path})", outcome_name(byte, expected.names.kinds), events)
+
+    def _diverge(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes, detail: str | None) -> None:
+        journal = loop.journal
+        names = RunNames(loop.paths, list(journal.kind_numbers), loop.object_labels, list(journal.name_numbers))
+        actual = StepSummary(
+            f"task {task} ({loop.path_of(task)})",
+            outcome_name(outcome_byte, names.kinds),
+            describe_events(record, names),
+        )
+        recorded = self._recorded_step()
+        if detail is None:
+            if recorded.task != actual.task:
+                detail = "another task ran"
+            elif recorded.ended != actual.ended:
+                detail = "the same task, but its step ended otherwise"
+            else:
+                detail = "the same task, but it did something else"
+        living = loop.host.by_number.get(task)
+        self._raise(loop, recorded, actual, detail, user_stack(living) if living is not None else ())
+
+    def _raise(
+        self, loop: RunLoop, recorded: StepSummary, actual: StepSummary, detail: str, stack: tuple[str, ...]
+    ) -> None:
+        chunk = self.expected.chunk
+        step = (chunk.first_step if chunk is not None else self.recording.steps) + self.expected.step
+        task = self.last_task
+        agreement = f"step {step - 1:,}, task {task} ({loop.paths.get(task, 'ended')})" if step else "none"
+        raise divergence_error(
+            Divergence(
+                step,
+                self._steps_recorded(),
+                loop.time,
+                recorded,
+                actual,
+                detail,
+                agreement,
+                stack,
+                self.source_changed,
+                str(self.recording.path or ""),
+            )
+        )
+
+
+def _path(entry: object) -> object:
+    return entry[2] if isinstance(entry, tuple) else entry
+
+
+@dataclass(slots=True)
+class ResyncReport:
+    """How far a resync replay could follow its recording."""
+
+    steps: int = 0
+    unmatched: int = 0  # steps that have no counterpart in the recording
+    places: list[tuple[int, str, str]] = field(default_factory=list)  # first ones: (step, task path, resumed from)
+
+    @property
+    def matched(self) -> int:
+        """Steps that followed the recording."""
+        return self.steps - self.unmatched
+
+
+class ResyncReplay(KeyedDraws):
+    """Follows a recording where the program still resembles it; both oracle and verifier of the run.
+
+    Args:
+        recording: the schedule to follow.
+        fallback: chooses among tasks that the recording does not know.
+    """
+
+    def __init__(self, recording: Recording, fallback: Oracle) -> None:
+        self.fallback = fallback
+        self.report = ResyncReport()
+        # (path, resumed from) -> positions in the recording of such steps, ascending
+        self.positions: dict[tuple[str, str], list[int]] = {}
+        resumed: dict[int, str] = {}
+        for step in recording.iter_steps():
+            self.positions.setdefault((step.path, resumed.get(step.task, "start")), []).append(step.index)
+            resumed[step.task] = step.outcome
+        self.taken: dict[tuple[str, str], int] = {}
+        self.resumed_from: dict[int, str] = {}  # task number in this run -> how its last step ended
+        self.run: RunView | None = None
+
+    def new_run(self, run: RunView) -> None:
+        """Start the fallback, too."""
+        self.run = run
+        self.fallback.new_run(run)
+
+    def _position(self, task: int) -> int | None:
+        assert self.run is not None
+        key = (self.run.path_of(task), self.resumed_from.get(task, "start"))
+        positions, taken = self.positions.get(key, ()), self.taken.get(key, 0)
+        return positions[taken] if taken < len(positions) else None
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The runnable task whose next step comes first in the recording."""
+        fallback = self.fallback.next_task(runnable, current)
+        best, best_position = fallback, None
+        for index, task in enumerate(runnable):
+            position = self._position(task)
+            if position is not None and (best_position is None or position < best_position):
+                best, best_position = index, position
+        return best
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Count the step as taken."""
+        resumed = self.resumed_from.get(task, "start")
+        report = self.report
+        report.steps += 1
+        if self._position(task) is None:
+            report.unmatched += 1
+            if len(report.places) < UNMATCHED_PLACES_MAX:
+                report.places.append((loop.step_index - 1, loop.path_of(task), resumed))
+        key = (loop.path_of(task), resumed)
+        self.taken[key] = self.taken.get(key, 0) + 1
+        if outcome_byte & KIND_MASK in (DONE, FAILED):
+            self.resumed_from.pop(task, None)
+        else:
+            self.resumed_from[task] = outcome_name(outcome_byte, list(loop.journal.kind_numbers))
