@@ -238,7 +238,7 @@ class Value:
     def __rdivmod__(self, other: float) -> tuple[Value, Value]:
         if isinstance(other, Real):
             return _floor_divide(float(other), self), _remainder(float(other), self)
-        return NotImplemented
+        return cast("tuple[Value, Value]", NotImplemented)
 
     def __lt__(self, other: Value | float) -> bool:
         right = other.primal if type(other) is Value else _bare(other)
