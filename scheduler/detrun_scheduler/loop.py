@@ -12,8 +12,9 @@ cancelling the program and letting it clean up, so that the process is fit for t
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from struct import Struct
 from typing import Any, Protocol
@@ -216,6 +217,7 @@ class RunLoop:
 
     # Running.
 
+    @trio.lowlevel.enable_ki_protection
     def run(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> outcome.Outcome[Any]:
         """Run ``async_fn(*args)`` as the main task until everything has ended; return how the main task ended.
 
@@ -227,6 +229,7 @@ class RunLoop:
         if current.run is not None:
             raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
         host = self.host
+        result: outcome.Outcome[Any] | None = None
         current.run = self
         try:
             self.oracle.new_run(self)
@@ -238,25 +241,25 @@ class RunLoop:
             except BaseException as error:
                 raise trio.TrioInternalError("internal error in Trio - please file a bug!") from error
             finally:
-                result = self._finish()
+                try:
+                    self._finish()
+                finally:
+                    result = host.finish()
+            assert result is not None
+            return result
         finally:
             current.run = None
-        assert result is not None
-        return result
+            # The traceback of a failed task leads to this frame: an error named here would be a cycle of garbage.
+            result = None
 
-    def _finish(self) -> outcome.Outcome[Any] | None:
-        """Close the journal, unwind what is left, and stop being the thread's trio runner, whatever fails."""
-        host = self.host
+    def _finish(self) -> None:
+        """Close the journal and unwind what is left, whatever fails."""
         try:
             self.close_journal()
         finally:
             self.steps_at_end, self.time_at_end = self.journal.steps, self.time
-            try:
-                if host.tasks:
-                    self._unwind()
-            finally:
-                result = host.finish()
-        return result
+            if self.host.tasks:
+                self._unwind()
 
     def _loop(self) -> None:
         host, journal, oracle = self.host, self.journal, self.oracle
@@ -431,21 +434,31 @@ class RunLoop:
 
     def _unwind(self) -> None:
         """Cancel what is left of a failed run and let it clean up; close by force what does not end."""
-        host = self.host
+        host, timers, numbers = self.host, self.timers, self.host.queue.numbers
         self.journal = Journal()  # what happens now is not part of the run
         host.kind_number = self.journal.kind_number
-        host.cancel_everything()
-        numbers = host.queue.numbers
-        for _ in range(UNWINDING_STEPS):
-            host.queue.woken.clear()
-            if not numbers:
-                if not host.tasks or not host.wake_idle():
-                    break
-                continue
-            number = numbers.pop(0)
-            if host.step(host.by_number[number]) == CHECKPOINT:
-                numbers.append(number)
-                numbers.sort()
+        timers.observer = None
+        number = -1
+        # Whatever fails now must not hide why the run failed.
+        with suppress(Exception):
+            host.cancel_everything()
+            for _ in range(UNWINDING_STEPS):
+                host.queue.woken.clear()
+                if numbers:
+                    # In turn, so that a task that polls does not starve the one that it polls for.
+                    number = numbers.pop(bisect_right(numbers, number) % len(numbers))
+                    if host.step(host.by_number[number]) == CHECKPOINT:
+                        insort(numbers, number)
+                elif not host.tasks:
+                    return
+                elif self.foreign_clock is not None:
+                    if not host.idle_on_foreign_clock(timers):
+                        break
+                elif not host.wake_idle():
+                    if timers.next_time() == math.inf:
+                        break
+                    host.leave_task()
+                    host.fire(timers.pop_due(timers.jump()))
         host.close_remaining()
 
 

@@ -45,6 +45,9 @@ WAIT_TRAP = _traps.WaitTaskRescheduled
 DETACH_TRAP = _traps.PermanentlyDetachCoroutineObject
 TrioInternalError = trio.TrioInternalError
 
+# How often a coroutine is closed that awaits in its ``finally`` blocks, each of which takes one attempt.
+CLOSING_ATTEMPTS = 1000
+
 OLDEST_TRIO, NEWEST_TRIO = (0, 30), (0, 35)
 
 
@@ -424,6 +427,7 @@ class Host(_run.Runner):
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
         self.queue.host = self.entry_queue.wakeup.host = None  # type: ignore[assignment, attr-defined]
+        self.timers.forget_clock()
         del self.on_spawn
 
     async def init(self, async_fn: Callable[..., Awaitable[object]], args: Any) -> None:
@@ -592,14 +596,24 @@ class Host(_run.Runner):
                 _cancel(nursery.cancel_scope, "shutdown", "detrun gave the run up")
 
     def close_remaining(self) -> None:
-        """Close the coroutines of tasks that did not end when cancelled, youngest first."""
+        """Close the coroutines of tasks that did not end when cancelled, youngest first, then their generators."""
         for number in sorted(self.by_number, reverse=True):
-            task = self.by_number[number]
-            # A coroutine that awaits while being closed makes Python complain; there is nobody left to hear it.
-            with contextlib.suppress(BaseException):
-                task.coro.close()
+            task = CONTEXT.task = self.by_number[number]
             for nursery in task._child_nurseries:
                 nursery._children.clear()
+            for _ in range(CLOSING_ATTEMPTS):
+                # A coroutine that awaits while it is being closed makes close() raise, and is open still.
+                with contextlib.suppress(BaseException):
+                    task.context.run(task.coro.close)
+                if task.coro.cr_frame is None:
+                    break
+        for generator in list(self.asyncgens.alive):
+            closing = generator.aclose()
+            with contextlib.suppress(BaseException):
+                closing.send(None)
+            with contextlib.suppress(BaseException):
+                closing.close()
+        self.leave_task()
         self.by_number.clear()
         self.numbers.clear()
         self.tasks.clear()
