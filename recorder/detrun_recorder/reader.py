@@ -14,7 +14,7 @@ import zlib
 from array import array
 from collections import deque
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -234,10 +234,10 @@ def read_end(frame: Frame, chunks: list[ChunkEntry]) -> End:
         raise Malformed("the end frame lacks its virtual time or its outcome")
     if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
         raise Malformed("the counts of the end frame are not whole numbers")
-    texts = [content.get("error_type"), content.get("error_text")]
-    if not all(text is None or isinstance(text, str) for text in texts):
+    error_type, error_text = content.get("error_type"), content.get("error_text")
+    if not all(text is None or isinstance(text, str) for text in (error_type, error_text)):
         raise Malformed("the error of the end frame is not text")
-    return End(steps, virtual_time, digest, content["outcome"], *texts, counts)
+    return End(steps, virtual_time, digest, content["outcome"], error_type, error_text, counts)
 
 
 def read_index(frame: Frame, chunks: list[ChunkEntry]) -> list[ChunkEntry]:
@@ -350,7 +350,7 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
         if sum(lengths) != len(joined):
             raise Malformed("the lengths of the payloads do not add up")
         ends = list(accumulate(lengths, initial=0))
-        payloads = [joined[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+        payloads = [joined[begin:end] for begin, end in pairwise(ends)]
         tasks, kinds, objects, names = unpack_definitions(packed)
         return Chunk(
             first_step=entry.first_step,

@@ -127,7 +127,7 @@ def skip_record(events: bytes, position: int, runnable: list[int]) -> int:
         if code in NO_ARGUMENTS:
             continue
         number, position = unpack_varint(events, position)
-        if code == WAKE or code == SPAWN:
+        if code in (WAKE, SPAWN):
             add_runnable(runnable, number)
         elif code == OPERATION:
             _, position = unpack_varint(events, position)
@@ -239,7 +239,7 @@ class Decoder:
     def event(self, code: int, number: int, operation: str | None, payloads: Iterator[bytes]) -> Event:
         """An event with a number, and what follows from it for the runnable set."""
         tables, kind = self.tables, EVENT_NAMES[code]
-        if code == WAKE or code == SPAWN:
+        if code in (WAKE, SPAWN):
             add_runnable(self.runnable, number)
             return Event(kind, number, tables.path(number))
         if code in OBJECT_CODES:

@@ -1,0 +1,123 @@
+"""A small schedule as text that survives a chat window: ``detrun1-`` and letters.
+
+A token holds the choices and what is needed to make the same run again (seed, strategy, target), not the events: a
+replay of it has nothing to compare with, and its divergences show as a choice that does not exist.
+The alphabet is base 32 in lower case, so that line wrapping, spaces, quotation marks of a mail and a change of case
+do no harm; a checksum finds the rest. Larger recordings are files.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass
+
+from detrun_scheduler.errors import RecordingFormatError, UsageError
+
+from detrun_recorder import format as layout
+from detrun_recorder.format import Malformed
+from detrun_recorder.recording import Recording
+
+PREFIX = "detrun1-"
+TOKEN_CHARACTERS_MAX = 4000
+CHOICES_MAX = 1 << 20
+IGNORED = str.maketrans("", "", " \t\r\n\v\f\u00a0\u200b>\"'`")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleToken:
+    """What a token says."""
+
+    seed: int
+    strategy: str | None
+    target: str | None
+    steps: int
+    choices: list[int]
+
+
+def to_token(recording: Recording) -> str:
+    """The schedule of ``recording`` as a token.
+
+    Raises:
+        UsageError: it would have more than `TOKEN_CHARACTERS_MAX` characters.
+    """
+    # Random choices take at least a fifth of a byte each: what has more of them than this need not be compressed.
+    if recording.steps > 40 * TOKEN_CHARACTERS_MAX:
+        raise too_long(recording, f"{recording.steps} steps")
+    choices = b"".join(chunk.choices for chunk in recording.chunks())
+    content = {
+        "s": str(recording.seed or 0),
+        "n": recording.steps,
+        "c": layout.pack_column(choices),
+    }
+    if recording.strategy is not None:
+        content["g"] = recording.strategy
+    if recording.target is not None:
+        content["t"] = recording.target
+    packed = layout.pack_map(content)
+    signed = layout.CHECKSUM.pack(zlib.crc32(packed)) + packed
+    token = PREFIX + base64.b32encode(signed).decode().rstrip("=").lower()
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise too_long(recording, f"{len(token)} characters")
+    return token
+
+
+def too_long(recording: Recording, size: str) -> UsageError:
+    """What to raise for a schedule that does not fit."""
+    where = f"it is saved in {recording.path}" if recording.path is not None else "use recording.save(path)"
+    return UsageError(
+        f"the schedule is too long for a token ({size}; at most {TOKEN_CHARACTERS_MAX} characters): "
+        f"pass the recording as a file, {where}"
+    )
+
+
+def from_token(text: str) -> ScheduleToken:
+    """What the token in ``text`` says; white space, quotation marks and the case of letters do not matter.
+
+    Raises:
+        RecordingFormatError: it is not a token, a letter is wrong or missing, or it needs a newer detrun.
+    """
+    token = text[: 4 * TOKEN_CHARACTERS_MAX].translate(IGNORED).lower()
+    if not token.startswith(PREFIX):
+        if token.startswith("detrun") and token[6:].split("-")[0].isdecimal():
+            raise RecordingFormatError(
+                f"the token begins with {token.split('-')[0][:20]!r}; this detrun reads {PREFIX!r} only: "
+                "install a newer detrun"
+            )
+        raise RecordingFormatError(f"{text[:20]!r} is not a schedule token: tokens begin with {PREFIX!r}")
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise RecordingFormatError(
+            f"the token has more than {TOKEN_CHARACTERS_MAX} characters, so detrun did not make it; paste it once"
+        )
+    letters = token[len(PREFIX) :].upper()
+    try:
+        signed = base64.b32decode(letters + "=" * (-len(letters) % 8))
+    except (binascii.Error, ValueError) as error:
+        raise RecordingFormatError("the token has letters wrong or missing; copy it again, to its end") from error
+    packed = signed[4:]
+    # Bits of the last letter beyond the last byte are no part of the checksum; a token has one spelling.
+    respelled = base64.b32encode(signed).decode().rstrip("=")
+    if len(signed) < 4 or layout.CHECKSUM.unpack(signed[:4])[0] != zlib.crc32(packed) or respelled != letters:
+        raise RecordingFormatError("the token's checksum does not hold: copy it again, to its end")
+    try:
+        return unpack_token(packed)
+    except (Malformed, ValueError) as error:
+        raise RecordingFormatError(f"the token does not hold a schedule: {error}") from error
+
+
+def unpack_token(packed: bytes) -> ScheduleToken:
+    """What the map in a token says; raises `Malformed` or `ValueError`."""
+    content = layout.unpack_map(packed)
+    column, seed = content.get("c"), content.get("s")
+    if not isinstance(seed, str) or len(seed) > 1000:
+        raise Malformed("the seed is not text")
+    if layout.column_length(column) > 5 * CHOICES_MAX:
+        raise Malformed("there are too many choices")
+    assert isinstance(column, list)
+    names = [content.get("g"), content.get("t")]
+    if not all(name is None or isinstance(name, str) for name in names):
+        raise Malformed("strategy or target is not text")
+    steps = layout.integer(content, "n", 1 << 62)
+    choices = layout.unpack_varints(layout.unpack_column(column))
+    return ScheduleToken(int(seed), names[0], names[1], steps, choices)
