@@ -14,9 +14,11 @@ from detrun.ad.source_lines import calling_line, nearest_user_line, shown
 from detrun.ad.tape import NO_PARENT
 
 
-def margin(kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0) -> None:
-    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `site`."""
-    place = calling_line()
+def margin(
+    kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0, depth: int = 1
+) -> None:
+    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`."""
+    place = calling_line(depth)
     if place is not None:
         assert state.tape is not None
         state.tape.sites.add(kind, place, None, value, left_id, right_id, right_weight)

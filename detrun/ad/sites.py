@@ -52,16 +52,13 @@ class Site:
         self.nearest: list[Margin] = []
         self.widest_kept = inf
 
-    def add(self, margin: float, left_id: int, right_id: int, right_weight: float) -> None:
-        self.count += 1
-        # False for nan and infinity too, which no parameter can bring to zero. Ties keep the earlier pass.
-        if not abs(margin) < self.widest_kept:
-            return
+    def keep(self, margin: Margin) -> None:
+        """Insert a margin closer than the widest kept, and drop that one if there are too many."""
         nearest = self.nearest
         position = len(nearest)
-        while position and abs(nearest[position - 1].value) > abs(margin):
+        while position and abs(nearest[position - 1].value) > abs(margin.value):
             position -= 1
-        nearest.insert(position, Margin(margin, left_id, right_id, right_weight))
+        nearest.insert(position, margin)
         if len(nearest) > NEAREST_PER_SITE:
             nearest.pop()
         if len(nearest) == NEAREST_PER_SITE:
@@ -106,7 +103,10 @@ class Sites:
         found = self._by_key.get(key)
         if found is None:
             found = self._by_key[key] = Site(kind, place, description)
-        found.add(margin, left_id, right_id, right_weight)
+        found.count += 1
+        # False for nan and infinity too, which no parameter can bring to zero. Ties keep the earlier pass.
+        if abs(margin) < found.widest_kept:
+            found.keep(Margin(margin, left_id, right_id, right_weight))
 
     def nearest(self, count: int) -> list[tuple[Site, Margin]]:
         """The ``count`` closest passes over all sites, closest first, ties in order of first pass."""

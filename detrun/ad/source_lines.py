@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 Place = tuple[str, int]
 
@@ -19,10 +19,26 @@ _AD_CORE = os.path.dirname(__file__) + os.sep
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 
 _USER, _LOOKED_THROUGH, _MACHINERY = range(3)
-_kind_of_file: dict[str, int] = {}  # bounded by the number of source files; says nothing about any one run
+_CODES_MAX = 10_000
 
 
-def _classify(frame: FrameType) -> int:
+class _Code:
+    """What is known about one code object. Holds it, so that its ``id`` stays its own while it is a key below."""
+
+    __slots__ = ("code", "kind", "places")
+
+    def __init__(self, code: CodeType, kind: int) -> None:
+        self.code = code
+        self.kind = kind
+        self.places: dict[int, Place] = {}
+
+
+# A cache of facts that no run can change. By id, since a code object hashes all its constants at each look-up; and by
+# instruction, since ``f_lineno`` decodes the line table from its start (2 microseconds in a function of 200 lines).
+_codes: dict[int, _Code] = {}
+
+
+def _known(frame: FrameType) -> _Code:
     file_name = frame.f_code.co_filename
     module_name = str(frame.f_globals.get("__name__", ""))
     if file_name.startswith(_AD_CORE):
@@ -35,36 +51,36 @@ def _classify(frame: FrameType) -> int:
         kind = _LOOKED_THROUGH
     else:
         kind = _USER
-    # "<string>" and the like are shared by many owners, so only real files are remembered.
-    if not file_name.startswith("<"):
-        _kind_of_file[file_name] = kind
-    return kind
+    if len(_codes) >= _CODES_MAX:  # a program that makes code objects without end
+        _codes.clear()
+    known = _codes[id(frame.f_code)] = _Code(frame.f_code, kind)
+    return known
 
 
-def calling_line() -> Place | None:
-    """The user's line that asked for an operation, or ``None`` if machinery did."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        kind = _kind_of_file.get(frame.f_code.co_filename)
-        if kind is None:
-            kind = _classify(frame)
-        if kind == _USER:
-            return frame.f_code.co_filename, frame.f_lineno
-        if kind == _MACHINERY:
-            return None
-        frame = frame.f_back
-    return None
+def calling_line(depth: int = 1) -> Place | None:
+    """The user's line that asked for an operation, or ``None`` if machinery did.
+
+    ``depth`` says how many frames above the caller may be skipped unseen; frames of this package are looked through
+    anyway, so it buys time only.
+    """
+    return _search(sys._getframe(depth + 1), stop_at_machinery=True)
 
 
 def nearest_user_line() -> Place | None:
     """The nearest user's line up the stack, whoever lies between. For operations that detrun performs for the user."""
-    frame: FrameType | None = sys._getframe(1)
+    return _search(sys._getframe(1), stop_at_machinery=False)
+
+
+def _search(frame: FrameType | None, stop_at_machinery: bool) -> Place | None:
     while frame is not None:
-        kind = _kind_of_file.get(frame.f_code.co_filename)
-        if kind is None:
-            kind = _classify(frame)
-        if kind == _USER:
-            return frame.f_code.co_filename, frame.f_lineno
+        known = _codes.get(id(frame.f_code)) or _known(frame)
+        if known.kind == _USER:
+            place = known.places.get(frame.f_lasti)
+            if place is None:
+                place = known.places[frame.f_lasti] = (frame.f_code.co_filename, frame.f_lineno)
+            return place
+        if known.kind == _MACHINERY and stop_at_machinery:
+            return None
         frame = frame.f_back
     return None
 

@@ -421,13 +421,13 @@ def id_of(number: Value | float) -> int:
 
 def _note_comparison(kind: str, left: Value, right: Value | float) -> None:
     if isinstance(right, Value):
-        notes.margin(kind, left.primal - right.primal, left.id, right.id)
+        notes.margin(kind, left.primal - right.primal, left.id, right.id, -1.0, 3)
         return
     try:
         difference = left.primal - right
     except OverflowError:  # an int beyond every float: no parameter can reach it
         return
-    notes.margin(kind, float(difference), left.id)
+    notes.margin(kind, float(difference), left.id, NO_PARENT, -1.0, 3)
 
 
 def _bare(other: object) -> float | None:
