@@ -7,12 +7,13 @@ a counter track.
 
 The axis. With ``clock="steps"`` (the default) one step is one microsecond of the trace: step ``n`` covers
 ``[n, n + 1)``, so order is exact and nothing overlaps. With ``clock="virtual"`` one microsecond of the trace is one of
-virtual time, and step ``n`` begins at ``max(virtual time, end of step n - 1)`` and lasts a thousandth of that: steps
-at one instant stand side by side in their order, and after a burst of more than a thousand steps per virtual
-microsecond the axis runs ahead of virtual time until the clock catches up; ``args.virtual_time`` is always the truth.
+virtual time since the first step shown, and a step begins at its virtual time or at the end of the step before it,
+whichever is later, and lasts ten nanoseconds: steps at one instant stand side by side in their order, and after a
+burst of more than a hundred steps per virtual microsecond the axis runs ahead until virtual time catches up.
+``args.virtual_time`` of a slice is always the truth. Positions are whole nanoseconds, which is what viewers keep.
 
 The file is the JSON object form of the Trace Event Format (Google, "Trace Event Format", 2016), written as it is made:
-memory is bounded by the tasks and the messages under way.
+memory is bounded by the tasks and the messages under way. Arrows from before the first step shown are left out.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Literal, TextIO
 
-from detrun_scheduler.errors import UsageError
-
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
+from detrun_scheduler.errors import UsageError
 
 PROCESS = 1
 CLOCK_TRACK = 0  # tasks are tracks 1, 2, ...: viewers take thread 0 of a process for its idle thread
-VIRTUAL_STEP_MICROSECONDS = 0.001
-MESSAGES_UNDER_WAY_MAX = 100_000  # per channel; older sends lose their arrow
+STEP_NANOSECONDS = 1000
+VIRTUAL_STEP_NANOSECONDS = 10
+NANOSECONDS_MAX = 1 << 62
 
 Clock = Literal["steps", "virtual"]
 
@@ -78,32 +79,35 @@ def trace_events(
     }
     named: set[int] = set()
     arrows = Arrows()
-    ready = 0.0  # end of the step before
+    origin, ready = None, 0  # virtual time of the first step shown; end of the step before
     counter = None
-    for step in recording.iter_steps(start, stop):
+    # From the first step on, whatever is shown: pairing messages needs the count of those before.
+    for step in recording.iter_steps(0, stop):
+        if step.index < start:
+            arrows.pass_over(step)
+            continue
+        origin = step.time if origin is None else origin
+        if clock == "steps":
+            begin, duration = step.index * STEP_NANOSECONDS, STEP_NANOSECONDS
+        else:
+            elapsed = round(min((step.time - origin) * 1e9, NANOSECONDS_MAX))
+            begin, duration = max(elapsed, ready), VIRTUAL_STEP_NANOSECONDS
+        ready = begin + duration
         if step.task not in named:
             named.add(step.task)
             yield from track_names(step)
-        if clock == "steps":
-            begin, duration = float(step.index), 1.0
-        else:
-            begin, duration = max(step.time * 1e6, ready), VIRTUAL_STEP_MICROSECONDS
-            # A double resolves a thousandth of a microsecond up to 2**43 microseconds; beyond, one unit in its last
-            # place, so that slices never have zero width.
-            duration = max(duration, begin * 2.0**-50)
-        ready = begin + duration
         if step.time != counter:
             counter = step.time
             yield {
                 "ph": "C",
                 "pid": PROCESS,
                 "tid": CLOCK_TRACK,
-                "ts": begin,
+                "ts": begin / 1000,
                 "name": "virtual time",
                 "args": {"seconds": counter},
             }
         yield step_slice(step, begin, duration)
-        yield from arrows.of_step(step, begin, duration)
+        yield from arrows.of_step(step, begin + duration // 2)
 
 
 def track_names(step: Step) -> Iterator[dict[str, Any]]:
@@ -113,7 +117,7 @@ def track_names(step: Step) -> Iterator[dict[str, Any]]:
     yield {**track, "name": "thread_sort_index", "args": {"sort_index": step.task + 1}}
 
 
-def step_slice(step: Step, begin: float, duration: float) -> dict[str, Any]:
+def step_slice(step: Step, begin: int, duration: int) -> dict[str, Any]:
     """One step as a complete event."""
     arguments: dict[str, Any] = {"step": step.index, "virtual_time": step.time, "runnable": len(step.runnable)}
     if step.choice is not None:
@@ -124,8 +128,8 @@ def step_slice(step: Step, begin: float, duration: float) -> dict[str, Any]:
         "ph": "X",
         "pid": PROCESS,
         "tid": step.task + 1,
-        "ts": begin,
-        "dur": duration,
+        "ts": begin / 1000,
+        "dur": duration / 1000,
         "name": step.outcome,
         "cat": "step",
         "args": arguments,
@@ -146,38 +150,51 @@ def describe(event: Event) -> str:
     return " ".join(words)
 
 
+Place = tuple[int, int]  # track, nanoseconds
+
+
 class Arrows:
     """Flow events: each start is held back until its end is known, so that every arrow written is complete."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.wakes: dict[int, tuple[int, float]] = {}  # woken task -> track and time of the cause
-        self.sends: dict[int, deque[tuple[int, float]]] = {}  # channel -> sends not yet received
+        self.wakes: dict[int, Place | None] = {}  # woken task -> what woke it; None: a step that is not shown
+        self.sends: dict[int, deque[Place | None]] = {}  # channel -> sends not yet received
 
-    def of_step(self, step: Step, begin: float, duration: float) -> Iterator[dict[str, Any]]:
-        """The arrows that end in ``step``; those that begin in it are remembered.
+    def of_step(self, step: Step, middle: int) -> Iterator[dict[str, Any]]:
+        """The arrows that end in ``step``, which is shown around ``middle``; those that begin in it are remembered.
 
         An arrow binds to the slice that encloses its ends, hence the middle of each slice. Its start is written
         after slices of other tracks with later times: the format orders nothing but slices of one track.
         """
-        track, middle = step.task + 1, begin + duration / 2
-        cause = self.wakes.pop(step.task, None)
-        if cause is not None:
-            yield from self.arrow("wake", cause, (track, middle))
+        place = (step.task + 1, middle)
+        for name, cause in self.pairs(step, place):
+            if cause is not None:
+                self.count += 1
+                yield from arrow(name, self.count, cause, place)
+
+    def pass_over(self, step: Step) -> None:
+        """Account for a step that is not shown."""
+        for _ in self.pairs(step, None):
+            pass
+
+    def pairs(self, step: Step, place: Place | None) -> Iterator[tuple[str, Place | None]]:
+        """Name and cause of everything that reaches ``step``."""
+        if step.task in self.wakes:
+            yield "wake", self.wakes.pop(step.task)
         for event in step.events:
             if event.number is None:
                 continue
             if event.kind in ("wake", "spawn"):
-                self.wakes[event.number] = (track, middle)
+                self.wakes[event.number] = place
             elif event.kind == "send":
-                channel = self.sends.setdefault(event.number, deque(maxlen=MESSAGES_UNDER_WAY_MAX))
-                channel.append((track, middle))
+                self.sends.setdefault(event.number, deque()).append(place)
             elif event.kind == "receive" and self.sends.get(event.number):
-                yield from self.arrow(f"message {event.label}", self.sends[event.number].popleft(), (track, middle))
+                yield f"message {event.label}", self.sends[event.number].popleft()
 
-    def arrow(self, name: str, begin: tuple[int, float], end: tuple[int, float]) -> Iterator[dict[str, Any]]:
-        """One arrow, from (track, time) to (track, time)."""
-        self.count += 1
-        common = {"pid": PROCESS, "cat": "flow", "name": name, "id": self.count}
-        yield {"ph": "s", **common, "tid": begin[0], "ts": begin[1]}
-        yield {"ph": "f", "bp": "e", **common, "tid": end[0], "ts": end[1]}
+
+def arrow(name: str, number: int, begin: Place, end: Place) -> Iterator[dict[str, Any]]:
+    """One arrow."""
+    common = {"pid": PROCESS, "cat": "flow", "name": name, "id": number}
+    yield {"ph": "s", **common, "tid": begin[0], "ts": begin[1] / 1000}
+    yield {"ph": "f", "bp": "e", **common, "tid": end[0], "ts": end[1] / 1000}

@@ -243,7 +243,7 @@ def ticks_of(times: array[float], start: int, ticks_per_second: int) -> array[in
         if ticks and ticks[-1] >= TICKS_MAX:
             return None
         return array("Q", map(sub, ticks, chain((start,), ticks)))
-    except (OverflowError, ValueError):  # infinite, not a number, or the clock went backwards
+    except (OverflowError, ValueError):  # not finite, or the clock went backwards
         return None
 
 

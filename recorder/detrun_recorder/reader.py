@@ -15,6 +15,7 @@ from array import array
 from collections import deque
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -207,7 +208,7 @@ def read_entry(frame: Frame, header: dict[str, Any], previous: ChunkEntry | None
     start = content.get("start")
     if isinstance(start, int) and not isinstance(start, bool) and 0 <= start < layout.TICKS_MAX:
         start = start / header["ticks_per_second"]
-    elif not isinstance(start, float):
+    elif not isinstance(start, float) or not isfinite(start):
         raise Malformed(f"'start' is {start!r:.40}, neither ticks nor seconds")
     digest = content.get("digest")
     if not isinstance(digest, bytes) or len(digest) != 16:
@@ -230,7 +231,7 @@ def read_end(frame: Frame, chunks: list[ChunkEntry]) -> End:
     # The digest of the end covers the program's result, too, so it is not that of the last chunk.
     if not isinstance(digest, bytes) or len(digest) != 16:
         raise Malformed("the end frame has no digest of 16 bytes")
-    if not isinstance(virtual_time, float) or not isinstance(content.get("outcome"), str):
+    if not isinstance(virtual_time, float) or not isfinite(virtual_time) or not isinstance(content.get("outcome"), str):
         raise Malformed("the end frame lacks its virtual time or its outcome")
     if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
         raise Malformed("the counts of the end frame are not whole numbers")
@@ -345,6 +346,8 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
             ticks = accumulate(layout.unpack_planes(column("ticks"), count), initial=content["start"])
             next(ticks)
             times = array("d", [tick / ticks_per_second for tick in ticks])
+        if not all(map(isfinite, times)):
+            raise Malformed("a time is not finite")
         lengths = layout.unpack_varints(column("payload_lengths"))
         joined = column("payloads")
         if sum(lengths) != len(joined):

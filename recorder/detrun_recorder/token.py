@@ -13,11 +13,10 @@ import binascii
 import zlib
 from dataclasses import dataclass
 
-from detrun_scheduler.errors import RecordingFormatError, UsageError
-
 from detrun_recorder import format as layout
 from detrun_recorder.format import Malformed
 from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import RecordingFormatError, UsageError
 
 PREFIX = "detrun1-"
 TOKEN_CHARACTERS_MAX = 4000

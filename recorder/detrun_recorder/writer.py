@@ -160,7 +160,7 @@ class Writer:
     def write_times(self, chunk: Chunk, content: dict[str, Any], columns: dict[str, layout.Column]) -> float:
         """Fill in ``start`` and the column of times; the start in seconds as a reader will see it.
 
-        A chunk falls back to exact seconds where ticks cannot say the time: past 2**51 ticks, infinite, or backwards.
+        A chunk falls back to exact seconds where ticks cannot say the time: past 2**51 ticks, or backwards.
         """
         content["times"] = len(chunk.times)
         if not self.exact_times:
