@@ -115,6 +115,9 @@ class RunLoop:
         self.names_used: dict[tuple[int, str], int] = {}  # (parent number, name) -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
         self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
+        # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
+        self.stop_at: float = math.inf
+        self.at_stop: Callable[[], float] | None = None
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.object_labels: list[str] = []
@@ -269,11 +272,16 @@ class RunLoop:
         choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
         limit = math.inf if self.max_steps is None else self.max_steps
         while True:
-            room = min(CHUNK_STEPS - len(outcomes), limit - journal.steps)
+            taken = journal.steps
+            room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.stop_at - taken)
             if room <= 0 or len(events) >= CHUNK_EVENT_BYTES:
-                if journal.steps >= limit:
+                if taken >= limit:
                     raise StepLimitError(most_run_tasks(self))
-                self._close_chunk()
+                if len(outcomes) >= CHUNK_STEPS or len(events) >= CHUNK_EVENT_BYTES:
+                    self._close_chunk()
+                if taken >= self.stop_at:
+                    assert self.at_stop is not None
+                    self.stop_at = self.at_stop()
                 continue
             for _ in range(int(room)):
                 runnable = len(numbers)

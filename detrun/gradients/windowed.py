@@ -1,0 +1,230 @@
+"""Reverse mode in bounded memory: the local gradient of a long run, taped one window of steps at a time.
+
+The run is cut into windows. A forked process holds the run as it was at the start of some window; `reverse` in a
+process at window ``i`` reverses the windows up to ``j``: while more than one is left, a forked child runs on, without
+a tape, to the best place to split and reverses what lies behind it, while this process sleeps as the snapshot of
+``i``; the last one is taped and swept here. What comes back from a child are adjoints of `Value` ids, which are the
+same in every process because ids are allotted with the tape on and off alike. So the gradient is bit-equal to that of
+one whole tape.
+
+The order of the forks is that of treeverse with binomial splits (Griewank, "Achieving logarithmic growth of temporal
+and spatial complexity in reverse automatic differentiation", 1992; Griewank and Walther, "Algorithm 799: revolve",
+2000): with ``snapshots`` processes it takes the fewest forward steps possible. Where there is no ``fork``, each window is
+reached by running the program again from its start, which costs a number of steps quadratic in the windows.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+import outcome
+
+from detrun.ad import state
+from detrun.ad.diagnostics import diagnose
+from detrun.ad.growth import AdjointGrowth
+from detrun.ad.reverse import backward
+from detrun.ad.revolve import split
+from detrun.ad.value import Value
+from detrun.execution import Again, Main, Options
+from detrun.gradients.timing import TimingSites
+from detrun_recorder.recording import Recording
+from detrun_recorder.snapshots import IN_CHILD, can_fork, fail, fork_here, in_fork, reply, silence
+from detrun_scheduler.errors import DetrunError
+from detrun_scheduler.loop import RunLoop
+
+WINDOW_STEPS_MIN = 256
+NEAREST_MARGINS = 5
+RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
+
+
+@dataclass(slots=True)
+class WindowTotals:
+    """What the processes of one gradient did, added up."""
+
+    windows: int = 0
+    forward_windows: int = 0  # windows run without a tape, over all processes
+    forward_steps: int = 0
+    taped_steps: int = 0
+    entries: int = 0
+    entries_in_a_window_max: int = 0
+    peak_bytes_max: int = 0  # resident memory of the largest process
+    sites_passed: int = 0
+    margins: list[tuple[str, str, float, int]] = field(default_factory=list)
+    detachments: dict[str, int] = field(default_factory=dict)  # "file:line" -> count
+    growth: dict[int, float] = field(default_factory=dict)  # segment -> largest adjoint
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add the totals of a child, as its reply carries them."""
+        for name in ("windows", "forward_windows", "forward_steps", "taped_steps", "entries", "sites_passed"):
+            setattr(self, name, getattr(self, name) + other[name])
+        for name in ("entries_in_a_window_max", "peak_bytes_max"):
+            setattr(self, name, max(getattr(self, name), other[name]))
+        self.margins = sorted([*self.margins, *map(tuple, other["margins"])], key=lambda one: abs(one[2]))
+        del self.margins[NEAREST_MARGINS:]
+        for place, count in other["detachments"].items():
+            self.detachments[place] = self.detachments.get(place, 0) + count
+        for segment, largest in other["growth"].items():
+            self.growth[segment] = max(self.growth.get(segment, 0.0), largest)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What reversing some windows came to."""
+
+    adjoints: dict[int, float]  # of ids older than the windows
+    loss: float = 0.0
+    has_loss: bool = False  # the program ended in these windows with a loss that carries a derivative
+    totals: dict[str, Any] = field(default_factory=dict)
+
+
+def window_steps_for(steps: int, snapshots: int) -> int:
+    """The window that makes one run cost at most about two forward runs, and no shorter than it is worth a fork."""
+    windows_max = (snapshots + 1) * (snapshots + 2) // 2
+    return max(WINDOW_STEPS_MIN, -(-steps // windows_max))
+
+
+def reverse_in_windows(
+    main: Main, numbers: dict[str, float], recording: Recording, *, snapshots: int, window: int
+) -> tuple[Swept, WindowTotals, dict[str, float]]:
+    """The adjoints of the parameters, over windows of ``window`` steps with at most ``snapshots`` processes.
+
+    Returns:
+        What was swept, the totals, and the gradient by parameter name.
+    """
+    windows = max(1, -(-recording.steps // window))
+    controller = WindowController(main, numbers, recording, window, windows, snapshots)
+    swept = controller.run()
+    totals = WindowTotals()
+    totals.add(swept.totals)
+    grads = {name: swept.adjoints.get(index, 0.0) for index, name in enumerate(numbers)}
+    return swept, totals, grads
+
+
+class WindowController:
+    """Drives one run through its windows; lives on in every forked process."""
+
+    def __init__(
+        self, main: Main, numbers: dict[str, float], recording: Recording, window: int, windows: int, snapshots: int
+    ) -> None:
+        self.main, self.numbers, self.recording = main, numbers, recording
+        self.window, self.windows, self.snapshots = window, windows, snapshots
+        self.values: dict[str, Value] = {}
+        self.totals = WindowTotals()
+        self.at = 0  # the window whose start this process stands at, or runs to
+        self.until = windows  # this process reverses the windows from `at` up to here
+        self.spare = snapshots - 1  # snapshots that may sleep besides this process
+        self.known = Swept({})  # what came back from behind `until`
+
+    def run(self) -> Swept:
+        """Reverse the whole run; where there is ``fork`` the calling process itself runs nothing of it."""
+        if can_fork():
+            return Swept(**in_fork(self._execute))
+        for self.at in reversed(range(self.windows)):
+            self.totals.forward_windows += self.at
+            self.totals.forward_steps += self.at * self.window
+            try:
+                self._execute()
+            except _WindowSwept as done:
+                self.known, self.until = done.swept, self.at
+        return self.known
+
+    def _execute(self) -> None:
+        Again(self.recording).execute(self.main, (), Options(), self)
+
+    # The two ends of a run (see `execution.Around`).
+
+    def prepare(self, loop: RunLoop) -> Sequence[object]:
+        """The parameters are the first ids; the loop stops at the start of each window."""
+        self.values = {name: Value(number) for name, number in self.numbers.items()}
+        loop.timers.observer = TimingSites()
+        loop.at_stop = self._at_stop if can_fork() else self._at_stop_without_fork
+        loop.stop_at = 0 if can_fork() else self.at * self.window
+        return (dict(self.values),)
+
+    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+        """The program has ended in this process, whose window, the last one, is taped."""
+        if isinstance(ended, outcome.Error):
+            raise ended.error
+        assert isinstance(ended, outcome.Value)
+        loss = ended.value
+        self.known.has_loss = isinstance(loss, Value)
+        self.known.loss = float(loss.primal if isinstance(loss, Value) else loss)
+        self.known.adjoints = {loss.id: 1.0} if isinstance(loss, Value) else {}
+        self._sweep()
+
+    # In a process that stands at the start of a window, or at the end of the window that it taped.
+
+    def _at_stop(self) -> float:
+        try:
+            if state.taping:
+                self._sweep()
+            return self._reverse()
+        except BaseException as error:
+            # This process is a snapshot or its child: the program must not be unwound in it.
+            fail(error)
+
+    def _reverse(self) -> float:
+        """Reverse the windows from `at` to `until`; return the step at which the loop must stop next."""
+        while self.until - self.at > 1:
+            place = self.at + split(self.until - self.at, self.spare)
+            answer = fork_here(quiet=self.until < self.windows)
+            if answer is IN_CHILD:
+                self.totals = WindowTotals(forward_windows=place - self.at)
+                self.totals.forward_steps = (place - self.at) * self.window
+                self.at, self.spare = place, self.spare - 1
+                return float(place * self.window)
+            self.known, self.until = Swept(**answer), place
+            self.totals.add(self.known.totals)
+        if self.until < self.windows:
+            silence()
+        return self._tape()
+
+    def _at_stop_without_fork(self) -> float:
+        if state.taping:
+            self._sweep()
+        return self._tape()
+
+    def _tape(self) -> float:
+        state.start_tape()
+        return float((self.at + 1) * self.window) if self.at + 1 < self.windows else math.inf
+
+    def _sweep(self) -> NoReturn:
+        """Sweep the window taped here and answer whoever waits for it."""
+        tape = state.stop_tape()
+        growth = AdjointGrowth()
+        known = self.known
+        known.adjoints = backward(tape, known.adjoints, growth=growth)
+        steps = self.recording.steps - self.at * self.window
+        found = diagnose([tape], nearest_max=NEAREST_MARGINS)
+        self.totals.add(
+            asdict(
+                WindowTotals(
+                    windows=1,
+                    taped_steps=min(steps, self.window),
+                    entries=len(tape),
+                    entries_in_a_window_max=len(tape),
+                    peak_bytes_max=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
+                    sites_passed=found.sites_passed,
+                    margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],
+                    detachments={f"{file}:{line}": count for file, line, count in found.detachments},
+                    growth=growth.largest,
+                )
+            )
+        )
+        known.totals = asdict(self.totals)
+        if can_fork():
+            reply(asdict(known))
+        raise _WindowSwept(known)
+
+
+class _WindowSwept(DetrunError):
+    """Leaves a run whose window is swept, where there is no fork."""
+
+    def __init__(self, swept: Swept) -> None:
+        super().__init__("the window is swept")
+        self.swept = swept
