@@ -153,6 +153,12 @@ def _sine(value: Number) -> Number:
     return evaluate(SIN, value)
 
 
+def _atan2_partials(_result: Number, y: Number, x: Number) -> Sequence[Number]:
+    # Divided by the length twice: its square underflows at 1e-170.
+    length = evaluate(HYPOT, y, x)
+    return quotient(quotient(x, length), length), -quotient(quotient(y, length), length)
+
+
 def _hyperbolic_cosine(value: Number) -> Number:
     return evaluate(COSH, value)
 
@@ -183,7 +189,7 @@ TANH = register("tanh", math.tanh, lambda y, x: (1.0 - y * y,))
 ASIN = register("asin", math.asin, lambda _, x: (quotient(1.0, evaluate(SQRT, 1.0 - x * x)),))
 ACOS = register("acos", math.acos, lambda _, x: (-quotient(1.0, evaluate(SQRT, 1.0 - x * x)),))
 ATAN = register("atan", math.atan, lambda _, x: (1.0 / (1.0 + x * x),))
-ATAN2 = register("atan2", math.atan2, lambda _, y, x: (quotient(x, x * x + y * y), -quotient(y, x * x + y * y)))
+ATAN2 = register("atan2", math.atan2, _atan2_partials)
 HYPOT = register("hypot", math.hypot, _direction)
 ERF = register("erf", math.erf, lambda _, x: (TWO_OVER_ROOT_PI * evaluate(EXP, -(x * x)),))
 SIGMOID = register("sigmoid", _sigmoid, lambda y, x: (y * (1.0 - y),))

@@ -440,9 +440,10 @@ def _bare(other: object) -> float | None:
 
 
 def _power(base: Value | float, exponent: Value | float) -> Value:
-    if primal_of(base) < 0.0 and math.isfinite(primal_of(exponent)) and not primal_of(exponent).is_integer():
+    power = primal_of(exponent)
+    if -math.inf < primal_of(base) < 0.0 and math.isfinite(power) and not power.is_integer():
         raise NotDifferentiableError(
-            f"{primal_of(base)!r} ** {primal_of(exponent)!r} is complex, and Values are real; "
+            f"{primal_of(base)!r} ** {power!r} is complex, and Values are real; "
             "take abs() of the base or round the exponent"
         )
     return cast(Value, apply(POWER, base, exponent))

@@ -6,6 +6,8 @@ import math
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detrun.ad import functions, state
 from detrun.ad.adjoint_rules import RULES, register
@@ -14,7 +16,10 @@ from detrun.ad.reverse import backward
 from detrun.ad.second_order import hessian_vector_product
 from detrun.ad.value import Value, apply
 
-torch = pytest.importorskip("torch")
+try:
+    import torch
+except ImportError:
+    torch = None
 
 # Points inside each domain and away from kinks, so that a central difference converges.
 POINTS = {
@@ -106,6 +111,7 @@ def test_a_rule_agrees_with_central_differences(name, point):
 
 
 @pytest.mark.parametrize(("name", "point"), CASES)
+@pytest.mark.skipif(torch is None, reason="torch is not installed")
 def test_a_rule_agrees_with_torch(name, point):
     function = TORCH.get(name) or getattr(torch, name)
     tensors = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in point]
@@ -213,6 +219,22 @@ def test_the_product_rule_survives_zeros_where_division_would_not():
         _, partials = gradient(lambda *xs: functions.prod(xs), factors)
         for place in range(6):
             assert partials[place] == math.prod(factors[:place] + factors[place + 1 :])
+
+
+ANY_FLOAT = st.floats() | st.sampled_from([0.0, -0.0, 1.0, -1.0, 5e-324, 1e-170, 1e308, 710.4758600739439, math.inf])
+
+
+@pytest.mark.parametrize("name", RULES)
+@given(data=st.data())
+def test_partials_never_raise_where_the_primal_does_not(name, data):
+    rule = RULES[name]
+    point = data.draw(st.tuples(*[ANY_FLOAT] * len(POINTS[name][0])))
+    try:
+        primal = rule.primal(*point)
+    except (ArithmeticError, ValueError):
+        return
+    if not isinstance(primal, complex):
+        assert len(rule.partials(primal, *point)) == len(point)
 
 
 def test_two_rules_of_one_name_are_refused():
