@@ -13,7 +13,7 @@ import inspect
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -30,12 +30,14 @@ from detrun_recorder.writer import End, Writer
 from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment import ControlledEnvironment
-from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop, Verifier
 from detrun_scheduler.strategies import make, name_of
 
 Main = Callable[..., Any]
+
+ARGUMENT_CHARACTERS_MAX = 500
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ def check_main(main: Main) -> None:
         )
     if not callable(main):
         raise UsageError(f"expected an async function, got {main!r}")
-    by_call = getattr(type(function), "__call__", None)  # noqa: B004: not whether it is callable, but how
+    by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
     if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call):
         name = getattr(function, "__qualname__", repr(function))
         raise UsageError(f"{name} is not an async function; define it with 'async def'")
@@ -107,12 +109,14 @@ def execute(
         strict_exception_groups=options.strict_exception_groups,
         restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
     )
+    if isinstance(verifier, StrictReplay | ResyncReplay):
+        loop.recorded_effect = verifier.recorded_effect
     if options.observe is not None:
         loop.observer = _Observer(loop, options.observe)
     environment = ControlledEnvironment(seed, loop.virtual_clock)
+    state.begin_run()
     collecting = gc.isenabled()
     gc.disable()
-    state.begin_run()
     try:
         with environment:
             if around is not None:
@@ -139,7 +143,13 @@ class _Observer:
         self.last: bytes | None = None
 
     def __call__(self) -> None:
-        value = canonical(self.observe())
+        try:
+            value = canonical(self.observe())
+        except Exception as error:
+            raise UsageError(
+                f"observe raised {type(error).__name__}: {error}; it is called after every step, the first of which "
+                "comes before the program has begun"
+            ) from error
         if value != self.last:
             self.last = value
             self.loop.observe("observe", value)
@@ -209,9 +219,10 @@ class Anew:
             target=self.target if self.target is not None else target_of(main),
             seed=self.seed,
             strategy=name_of(self.strategy),
-            arguments=[] if self.params else [repr(argument) for argument in args],
+            arguments=[] if self.params else [_shown(argument) for argument in args],
             parameters=dict(self.params),
             source_fingerprint=source_fingerprint(main),
+            extra={"max_steps": options.max_steps},
         )
         buffer = io.BytesIO()
         writer = Writer(self.to if self.to is not None else buffer, header)
@@ -244,6 +255,9 @@ class Again:
         """Run and compare."""
         check_main(main)
         recording = self.recording
+        if options.max_steps is None:
+            # Where the recorded run hit its limit, so must its replay: a livelock would never end otherwise.
+            options = replace(options, max_steps=_recorded_limit(recording))
         fallback = make(self.strategy if self.strategy is not None else recorded_strategy(recording))
         replayer: StrictReplay | ResyncReplay
         if self.resync:
@@ -265,6 +279,8 @@ class Again:
         )
         digest = final_digest(journal, ended)
         if isinstance(replayer, StrictReplay):
+            if isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError):
+                raise ended.error  # the replay failed, not the program: never an outcome to look at later
             replayer.check_ended(loop, digest, ended)
         report = replayer.report if isinstance(replayer, ResyncReplay) else None
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
@@ -278,6 +294,20 @@ def recorded_strategy(recording: Recording) -> str:
     except UsageError:
         return "random"
     return name
+
+
+def _recorded_limit(recording: Recording) -> int | None:
+    extra = recording.header.get("extra")
+    limit = extra.get("max_steps") if isinstance(extra, dict) else None
+    return limit if type(limit) is int and limit > 0 else None
+
+
+def _shown(argument: object) -> str:
+    # For people to read; a program may be given an argument whose repr is larger than a header can be.
+    text = repr(argument)
+    if len(text) > ARGUMENT_CHARACTERS_MAX:
+        text = text[: ARGUMENT_CHARACTERS_MAX - 3] + "..."
+    return text.encode("utf-8", "replace").decode()
 
 
 def target_of(main: Main) -> str:

@@ -43,10 +43,12 @@ class StepSummary:
 
     def __str__(self) -> str:
         if not self.task:
-            return "the run had ended"
+            return f"the run had ended with {self.ended}" if self.ended else "the run had ended"
         how = {"checkpoint": "reached a checkpoint", "done": "returned", "failed": "raised"}
         if self.task == "the main task":
             return f"{self.task} ended: {self.ended}"
+        if not self.ended:
+            return self.task
         text = f"{self.task} {how.get(self.ended, f'blocked in {self.ended}')}"
         return f"{text}; {', '.join(self.events)}" if self.events else text
 

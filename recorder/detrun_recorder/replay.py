@@ -43,7 +43,7 @@ class _Expected:
 
     def next_chunk(self) -> None:
         self.chunk = next(self.chunks, None)
-        self.step = self.choice = self.event = self.time = 0
+        self.step = self.choice = self.event = self.payload = 0
         if self.chunk is not None:
             self.names.tasks.update((number, path) for number, _, path in self.chunk.tasks)
             self.names.kinds += self.chunk.kinds
@@ -68,6 +68,7 @@ class StrictReplay(KeyedDraws):
         self.seen = [0, 0, 0, 0]  # tasks, kinds, objects and names of the open chunk compared so far
         self.times_seen = 0
         self.last_task = -1  # the task of the last step that agreed
+        self.diverged = False  # reported already: what the unwinding run's last chunk holds must not hide it
 
     @property
     def past_end(self) -> bool:
@@ -87,13 +88,23 @@ class StrictReplay(KeyedDraws):
         index, expected.choice = read_varint(expected.chunk.choices, expected.choice)
         return index if index < len(runnable) else 0
 
+    def recorded_effect(self, name: str) -> bytes | None:
+        """The result of the next effect. That it is the effect ``name`` shows when the step is compared."""
+        expected = self.expected
+        if expected.chunk is None or expected.payload >= len(expected.chunk.payloads):
+            return None
+        expected.payload += 1
+        return expected.chunk.payloads[expected.payload - 1]
+
     def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
         """Compare the step; raise `DivergenceError` at the first difference."""
         expected = self.expected
         chunk = expected.chunk
-        if chunk is None:
+        if chunk is None or expected.step >= chunk.steps:
+            # A chunk shorter than the run's own is the recording's last.
             if not self.recording.truncated:
-                self._diverge(loop, task, outcome_byte, record, "the recording ends here, but the program goes on")
+                self._diverge(loop, task, outcome_byte, record, self._how_recording_ends())
+            expected.chunk = None
             return
         if chunk.outcomes[expected.step] != outcome_byte or not chunk.events.startswith(record, expected.event):
             self._diverge(loop, task, outcome_byte, record, None)
@@ -135,7 +146,7 @@ class StrictReplay(KeyedDraws):
     def chunk_closed(self, chunk: Chunk) -> None:
         """The replay's own chunk is complete: values must agree, too. Used as the journal's sink."""
         expected = self.expected.chunk
-        if expected is None:
+        if expected is None or self.diverged:
             return
         if chunk.steps == expected.steps and chunk.digest != expected.digest:
             last = chunk.first_step + chunk.steps - 1
@@ -143,7 +154,8 @@ class StrictReplay(KeyedDraws):
                 f"the schedule agrees, but some value in steps {chunk.first_step:,} to {last:,} does not "
                 "(an operand, a draw, an observed value, or a time's last bits)"
             )
-            same = StepSummary("the same tasks", "checkpoint", ())
+            same = StepSummary("the same steps", "", ())
+            self.diverged = True
             raise divergence_error(
                 Divergence(
                     last,
@@ -166,17 +178,25 @@ class StrictReplay(KeyedDraws):
     def check_ended(self, loop: RunLoop, digest: bytes, ended: outcome.Outcome[object]) -> None:
         """The program has ended: so must the recording have, with the same result."""
         expected, end = self.expected, self.recording.end
-        if (isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError)) or end is None:
+        if self.diverged:
             return
+        error = ended.error if isinstance(ended, outcome.Error) else None
+        now = "ok" if error is None else type(error).__qualname__
         if expected.chunk is not None:
-            summary = StepSummary("", "", ())
-            self._raise(loop, self._recorded_step(), summary, "the program has ended, but the recording goes on", ())
-        if digest != end.digest:
+            how = "" if error is None else f" with {now}"
+            detail = f"the program has ended{how}, but the recording goes on"
+            summary = StepSummary("", now if error is not None else "", ())
+            self._raise(loop, self._recorded_step(), summary, detail, (), error)
+        if end is not None and digest != end.digest:
             was = end.outcome if end.error_type is None else end.error_type
-            now = type(ended.error).__qualname__ if isinstance(ended, outcome.Error) else "ok"
             recorded = StepSummary("the main task", f"{was} (digest {end.digest.hex()})", ())
             replayed = StepSummary("the main task", f"{now} (digest {digest.hex()})", ())
             self._raise(loop, recorded, replayed, "every step agrees, but the program's result does not", ())
+
+    def _how_recording_ends(self) -> str:
+        end = self.recording.end
+        how = f" with {end.error_type}" if end is not None and end.error_type is not None else ""
+        return f"the recording ends here{how}, but the program goes on"
 
     def _steps_recorded(self) -> int | None:
         return None if self.recording.truncated else self.recording.steps
@@ -210,17 +230,26 @@ class StrictReplay(KeyedDraws):
         self._raise(loop, recorded, actual, detail, user_stack(living) if living is not None else ())
 
     def _raise(
-        self, loop: RunLoop, recorded: StepSummary, actual: StepSummary, detail: str, stack: tuple[str, ...]
+        self,
+        loop: RunLoop,
+        recorded: StepSummary,
+        actual: StepSummary,
+        detail: str,
+        stack: tuple[str, ...],
+        cause: BaseException | None = None,
     ) -> None:
+        self.diverged = True
         chunk = self.expected.chunk
         step = (chunk.first_step if chunk is not None else self.recording.steps) + self.expected.step
         task = self.last_task
         agreement = f"step {step - 1:,}, task {task} ({loop.paths.get(task, 'ended')})" if step else "none"
+        # All times before this step agree. The loop's own may be past the step already, which idled, or unwound.
+        time = self.recording.step(step).time if step < self.recording.steps else self.recording.virtual_time
         raise divergence_error(
             Divergence(
                 step,
                 self._steps_recorded(),
-                loop.time,
+                time,
                 recorded,
                 actual,
                 detail,
@@ -229,7 +258,7 @@ class StrictReplay(KeyedDraws):
                 self.source_changed,
                 str(self.recording.path or ""),
             )
-        )
+        ) from cause
 
 
 def _path(entry: object) -> object:
@@ -263,10 +292,16 @@ class ResyncReplay(KeyedDraws):
         self.report = ResyncReport()
         # (path, resumed from) -> positions in the recording of such steps, ascending
         self.positions: dict[tuple[str, str], list[int]] = {}
+        # (path, name of the effect) -> results of the task's effects of that name, in order
+        self.effects: dict[tuple[str, str], list[bytes]] = {}
+        self.effects_taken: dict[tuple[str, str], int] = {}
         resumed: dict[int, str] = {}
         for step in recording.iter_steps():
             self.positions.setdefault((step.path, resumed.get(step.task, "start")), []).append(step.index)
             resumed[step.task] = step.outcome
+            for event in step.events:
+                if event.payload is not None:
+                    self.effects.setdefault((step.path, str(event.label)), []).append(event.payload)
         self.taken: dict[tuple[str, str], int] = {}
         self.resumed_from: dict[int, str] = {}  # task number in this run -> how its last step ended
         self.run: RunView | None = None
@@ -275,6 +310,15 @@ class ResyncReplay(KeyedDraws):
         """Start the fallback, too."""
         self.run = run
         self.fallback.new_run(run)
+
+    def recorded_effect(self, name: str) -> bytes | None:
+        """The result of the task's next effect of this name, None if the recording has no such effect."""
+        assert self.run is not None
+        key = (self.run.path_of(self.run.current), name)
+        taken = self.effects_taken.get(key, 0)
+        self.effects_taken[key] = taken + 1
+        results = self.effects.get(key, ())
+        return results[taken] if taken < len(results) else None
 
     def _position(self, task: int) -> int | None:
         assert self.run is not None
