@@ -47,6 +47,10 @@ from detrun.errors import NotDifferentiableError as NotDifferentiableError
 from detrun.errors import RecordingFormatError as RecordingFormatError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
+from detrun.external import ExternalError as ExternalError
+from detrun.external import Score as Score
+from detrun.external import Surrogate as Surrogate
+from detrun.external import external as external
 from detrun.gradients.gradient import gradient as gradient
 from detrun.gradients.result import Gradient as Gradient
 from detrun.runs import Run as Run

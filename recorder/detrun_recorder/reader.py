@@ -333,17 +333,24 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
         content = chunk_columns(source, entry)
         packed = content["columns"]
 
-        def column(name: str) -> bytes:
-            return layout.unpack_column(packed[name]) if name in packed else b""
+        def column(name: str, bytes_max: int = layout.COLUMN_BYTES_MAX) -> bytes:
+            if name not in packed:
+                return b""
+            if layout.column_length(packed[name]) > bytes_max:
+                raise Malformed(f"the column of {name} claims {packed[name][0]} bytes, where {bytes_max} is the most")
+            return layout.unpack_column(packed[name])
 
-        outcomes = column("outcomes")
+        outcomes = column("outcomes", entry.steps)
         if len(outcomes) != entry.steps:
             raise Malformed(f"a chunk claims {entry.steps} steps and has {len(outcomes)} outcomes")
-        count = layout.integer(content, "times", layout.COLUMN_BYTES_MAX)
+        # One more choice than steps: a run that failed inside a step leaves its choice. A number has 9 bytes at most.
+        choices = column("choices", 9 * (entry.steps + 1))
+        events = column("events")
+        count = layout.integer(content, "times", len(events))
         if isinstance(content["start"], float):
-            times = array("d", layout.unpack_planes(column("seconds"), count).tobytes())
+            times = array("d", layout.unpack_planes(column("seconds", 8 * count), count).tobytes())
         else:
-            ticks = accumulate(layout.unpack_planes(column("ticks"), count), initial=content["start"])
+            ticks = accumulate(layout.unpack_planes(column("ticks", 8 * count), count), initial=content["start"])
             next(ticks)
             times = array("d", [tick / ticks_per_second for tick in ticks])
         if not all(map(isfinite, times)):
@@ -358,9 +365,9 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
         return Chunk(
             first_step=entry.first_step,
             start_time=entry.start_time,
-            choices=column("choices"),
+            choices=choices,
             outcomes=outcomes,
-            events=column("events"),
+            events=events,
             times=times,
             payloads=payloads,
             tasks=tasks,

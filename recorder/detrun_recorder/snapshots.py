@@ -89,7 +89,7 @@ def fork_here(*, quiet: bool = False) -> Any:
 
 def silence() -> None:
     """Throw away this process's standard output from here on; what it runs has been run, and printed, before."""
-    sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: SIM115: open as long as the process
+    sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: SIM115 (open as long as the process)
 
 
 def _fork_pipe() -> tuple[int, int]:

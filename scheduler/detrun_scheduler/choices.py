@@ -29,6 +29,10 @@ class RunView(Protocol):
     def step_index(self) -> int:
         """Steps taken so far."""
 
+    @property
+    def current(self) -> int:
+        """The number of the task being stepped, or stepped last; -1 before the first step."""
+
     def path_of(self, task: int) -> str:
         """The stable path of a task, ``main/worker[2]``."""
 

@@ -115,6 +115,8 @@ class RunLoop:
         self.names_used: dict[tuple[int, str], int] = {}  # (parent number, name) -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
         self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
+        # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
+        self.recorded_effect: Callable[[str], bytes | None] | None = None
         # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
         self.stop_at: float = math.inf
         self.at_stop: Callable[[], float] | None = None

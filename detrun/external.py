@@ -1,0 +1,220 @@
+"""Side effects whose meaning is declared: what a replay does with them, and what their derivative is.
+
+A run controls everything inside it; an *external* function is where it touches what it does not control: a disk, a
+packet, a sensor, another system. ``@detrun.external`` says two things about such a function.
+
+*Replay*: ``"recorded"`` writes the result to the recording, and a replay takes it from there without running the
+function; ``"rerun"`` runs it every time, for effects that are idempotent and whose result is a function of the
+arguments; ``"forbid"`` refuses to replay.
+
+*Derivative*, for arguments that are `Value`s: ``"stop"`` declares it zero; ``"identity"`` passes it from the result to
+the first argument; a function ``vjp(adjoint, *arguments)`` gives the adjoint of each argument; `Surrogate` differentiates
+a model of the effect instead, at the effect's true value; `Score` declares the result random with a log-probability,
+for policy gradients. Declared nothing, the result carries a mark that raises `NotDifferentiableError` as soon as an
+adjoint arrives at it: never a silent zero.
+
+The function itself is called with plain numbers. A synchronous one runs in place, with the guard against real I/O
+lifted. An asynchronous one runs to its end under a trio of its own in a worker thread, so that real I/O works and the
+run sees one blocking call and one checkpoint, in a replay too.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Literal, TypeVar
+
+import msgpack
+import outcome
+import trio
+from detrun_scheduler import current
+from detrun_scheduler.errors import DivergenceError, NotDifferentiableError, UsageError
+from detrun_scheduler.hidden_state import allowed
+
+from detrun.ad.pullbacks import record_pullback
+from detrun.ad.value import Value
+
+F = TypeVar("F", bound=Callable[..., Any])
+ReplaySemantics = Literal["recorded", "rerun", "forbid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """Differentiate ``model(*arguments)``, written in `Value` arithmetic, in place of the effect."""
+
+    model: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The effect's result is random: ``log_probability(result, *arguments)`` is differentiated by policy gradients."""
+
+    log_probability: Callable[..., Any]
+
+
+DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[float]] | Surrogate | Score | None
+
+
+def external(
+    function: F | None = None,
+    *,
+    replay: ReplaySemantics = "recorded",
+    derivative: DerivativeSemantics = None,
+    name: str | None = None,
+) -> Any:
+    """Declare ``function`` an external effect; use as ``@external`` or ``@external(replay=..., derivative=...)``.
+
+    Args:
+        function: synchronous or async. Its result must be plain data: None, numbers, text, bytes, lists, maps.
+        replay: what a replay does; see the module's opening.
+        derivative: what the derivative is; see the module's opening.
+        name: what recordings call it; its qualified name by default.
+
+    Raises:
+        UsageError: an unknown semantics, or, when called, a result that is not plain data.
+        NotDifferentiableError: in a gradient, an adjoint reaches the result and no derivative is declared.
+        DivergenceError: in a replay of ``replay="forbid"``, or if the recording has another effect at this place.
+    """
+    if function is None:
+        return lambda decorated: external(decorated, replay=replay, derivative=derivative, name=name)
+    if replay not in ("recorded", "rerun", "forbid"):
+        raise UsageError(f"external: unknown replay semantics {replay!r}; choose 'recorded', 'rerun' or 'forbid'")
+    if isinstance(derivative, str) and derivative not in ("stop", "identity"):
+        raise UsageError(
+            f"external: unknown derivative semantics {derivative!r}; choose 'stop', 'identity', a vjp, Surrogate or Score"
+        )
+    effect = _Effect(function, replay, derivative, name or getattr(function, "__qualname__", repr(function)))
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def call_async(*args: Any, **keywords: Any) -> Any:
+            result = effect.call(args, keywords, in_thread=True)
+            await trio.lowlevel.checkpoint()
+            return result
+
+        return call_async
+
+    @wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        return effect.call(args, keywords, in_thread=False)
+
+    return call
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    function: Callable[..., Any]
+    replay: ReplaySemantics
+    derivative: DerivativeSemantics
+    name: str
+
+    def call(self, args: Sequence[Any], keywords: dict[str, Any], *, in_thread: bool) -> Any:
+        run = current.require(f"external function {self.name}")
+        recorded = run.recorded_effect(self.name) if run.recorded_effect is not None else None
+        if recorded is not None and self.replay == "forbid":
+            raise DivergenceError(
+                f"external function {self.name} forbids replay: it cannot be undone or repeated; "
+                "declare replay='recorded' if its recorded result may stand for it"
+            )
+        if recorded is not None and self.replay == "recorded":
+            payload = recorded
+        else:
+            payload = self._perform(args, keywords, in_thread)
+        run.effect(self.name, payload)
+        ended, result = msgpack.unpackb(payload, strict_map_key=False)
+        if not ended:
+            kind, text = result
+            raise _exception_class(kind)(text)
+        return self._differentiable(result, args)
+
+    def _perform(self, args: Sequence[Any], keywords: dict[str, Any], in_thread: bool) -> bytes:
+        plain = [_plain(argument) for argument in args]
+        named = {key: _plain(argument) for key, argument in keywords.items()}
+        try:
+            if in_thread:
+                result = _run_in_thread(self.function, plain, named)
+            else:
+                with allowed():
+                    result = self.function(*plain, **named)
+        except Exception as error:
+            # A failing effect is an effect, too: a replay must raise what the recording did.
+            return bytes(msgpack.packb((False, (type(error).__name__, str(error)))))
+        try:
+            return bytes(msgpack.packb((True, result)))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"external function {self.name} returned {type(result).__name__}, which a recording cannot hold "
+                f"({error}); return None, numbers, text, bytes, lists or maps"
+            ) from None
+
+    def _differentiable(self, result: Any, args: Sequence[Any]) -> Any:
+        is_number = isinstance(result, float | int) and not isinstance(result, bool)
+        values = [argument for argument in args if isinstance(argument, Value)]
+        # Whether a tape is on must not matter here: a Value allots its id either way.
+        if not values or not is_number or self.derivative == "stop":
+            return result
+        derivative = self.derivative
+        if isinstance(derivative, Score):
+            return result
+        if isinstance(derivative, Surrogate):
+            model = derivative.model(*args)
+            return _passed_through(result, model) if isinstance(model, Value) else result
+        if derivative == "identity":
+            return _passed_through(result, values[0])
+        if derivative is None:
+            return record_pullback(float(result), values, self._refuse)
+        vjp: Any = derivative
+        plain = [_plain(argument) for argument in args]
+        carrying = [index for index, argument in enumerate(args) if isinstance(argument, Value)]
+
+        def pullback(adjoint: float) -> list[float]:
+            adjoints = vjp(adjoint, *plain)
+            if len(adjoints) != len(plain):
+                raise UsageError(
+                    f"the vjp of {self.name} returned {len(adjoints)} adjoints for {len(plain)} arguments; give one for each"
+                )
+            return [float(adjoints[index]) for index in carrying]
+
+        return record_pullback(float(result), values, pullback)
+
+    def _refuse(self, adjoint: float) -> list[float]:
+        raise NotDifferentiableError(
+            f"an adjoint of {adjoint:g} arrived at the result of external function {self.name}, which declares no "
+            "derivative; declare derivative='stop' if it is to count as constant, or 'identity', a vjp or a Surrogate"
+        )
+
+
+def _passed_through(result: float, value: Value) -> Value:
+    """The effect's own number with the history of ``value``."""
+    return record_pullback(float(result), [value], lambda adjoint: [adjoint], lambda tangents: tangents[0])
+
+
+def _plain(argument: Any) -> Any:
+    return argument.primal if isinstance(argument, Value) else argument
+
+
+def _run_in_thread(function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """Run an async function to its end under a trio of its own."""
+
+    async def main() -> Any:
+        return await function(*args, **keywords)
+
+    results: list[outcome.Outcome[Any]] = []
+    with allowed():
+        thread = threading.Thread(target=lambda: results.append(outcome.capture(trio.run, main)), daemon=True)
+        thread.start()
+        thread.join()
+    return results[0].unwrap()
+
+
+class ExternalError(Exception):
+    """An external function failed with an exception that this process does not know by name."""
+
+
+def _exception_class(name: str) -> type[Exception]:
+    kind = getattr(builtins, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, Exception) else ExternalError
