@@ -3,14 +3,13 @@
 A run is deadlocked when nothing can run, no timer is set and nothing outside can wake anyone. The report names each
 blocked task, what it waits for, who could let it go on, and where in the user's code it stands; and it names the
 cycle, if the waits form one. Everything is read off the suspended coroutines and off trio's public statistics, at
-the moment of the failure, so that a healthy run pays nothing.
+the moment of the failure, so that a healthy run pays nothing. No address appears in a report, and tasks come in
+spawn order, so equal runs give equal reports.
 """
 
 from __future__ import annotations
 
-import os
-import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from types import FrameType
@@ -18,25 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
+from detrun_scheduler.user_code import is_user_file as is_user_file
+
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop
 
-_OWN_ROOT = os.path.dirname(os.path.abspath(__file__))
-_LIBRARY_ROOTS = tuple(
-    root + os.sep
-    for root in {
-        os.path.dirname(os.path.abspath(trio.__file__)),
-        sysconfig.get_path("stdlib"),
-        _OWN_ROOT,
-        os.path.join(os.path.dirname(os.path.dirname(_OWN_ROOT)), "detrun"),
-        os.path.join(os.path.dirname(_OWN_ROOT), "detrun"),
-        os.path.join(os.path.dirname(_OWN_ROOT), "detrun_recorder"),
-        os.path.join(os.path.dirname(os.path.dirname(_OWN_ROOT)), "recorder", "detrun_recorder"),
-    }
-)
-_SITE_PACKAGES = os.sep + "site-packages" + os.sep
-# Wait points that name the mechanism, not the reason.
-_PLUMBING = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
+# Suspended in one of these, a coroutine tells how it waits and not why.
+_MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
+# Calls that wait by calling another, which would be named instead.
+_FRONTS = {
+    "sleep_forever": {"sleep_until"},
+    "sleep_until": {"sleep"},
+    "ParkingLot.park": {"Lock.acquire", "Condition.wait", "Semaphore.acquire"},
+}
+_RENAMED = {"Nursery._nested_child_finished": "Nursery.__aexit__"}
+TASKS_NAMED_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +41,9 @@ class BlockedTask:
 
     path: str
     number: int
-    waits_for: str  # "Lock held by main/worker[1]", "Event.wait", …
-    holders: tuple[int, ...] = ()  # tasks any of which could let it go on
+    waits_for: str  # "Lock held by main/worker[1]", "Event.wait (nobody has set it)", …
+    holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
-
-
-def is_user_file(filename: str) -> bool:
-    """Whether a file is neither trio's, the standard library's nor detrun's own."""
-    if filename.startswith("<") or filename.endswith(os.sep + "conftest.py"):
-        return not filename.startswith("<frozen")
-    path = os.path.abspath(filename)
-    return _SITE_PACKAGES in path or not path.startswith(_LIBRARY_ROOTS)
 
 
 def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
@@ -72,80 +60,95 @@ def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
     )
 
 
+def innermost_user_line(task: trio.lowlevel.Task) -> str:
+    """``file:line`` of the innermost user frame of a suspended task, or an empty string."""
+    frame = innermost_user_frame(await_frames(task))
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def pending_operation(task: trio.lowlevel.Task) -> str:
     """What a suspended task will resume from: ``start``, ``checkpoint``, or the call that waits, ``Event.wait``."""
+    if not task.coro.cr_suspended:
+        return "start"
+    found = ""
     frames = await_frames(task)
     for frame in reversed(frames):
-        if frame.f_code.co_name not in _PLUMBING:
-            name = frame.f_code.co_qualname
-            if is_user_file(frame.f_code.co_filename):
-                return "start" if len(frames) == 1 and frame.f_lasti <= 4 else "checkpoint"
-            return {"Nursery._nested_child_finished": "Nursery.__aexit__"}.get(name, name.removesuffix("._park"))
-    return "checkpoint"
+        name = frame.f_code.co_qualname
+        if is_user_file(frame.f_code.co_filename):
+            break
+        if frame.f_code.co_name not in _MECHANISMS and (not found or name in _FRONTS.get(found, ())):
+            found = name
+    if not found:
+        found = "wait_task_rescheduled" if task._abort_func is not None else "checkpoint"
+    return _RENAMED.get(found, found)
 
 
 def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> BlockedTask:
     """What a blocked task waits for, and who holds it."""
-    waits_for, holders = "", ()
+    waits_for = ""
+    holders: Iterable[trio.lowlevel.Task] = ()
+    # The innermost primitive is what it waits for: Condition.wait may have been notified and stand in Lock.acquire.
     for frame in await_frames(task):
-        waited_on = frame.f_locals.get("self")
-        if is_user_file(frame.f_code.co_filename) or waited_on is None:
-            continue
-        found = _describe_primitive(waited_on, frame.f_code.co_name, task)
-        if found is not None:
-            waits_for, holders = found
+        primitive = frame.f_locals.get("self")
+        if primitive is not None and not is_user_file(frame.f_code.co_filename):
+            found = _describe_primitive(primitive, frame.f_code.co_name)
+            if found is not None:
+                starting = waits_for.startswith("Nursery.start")  # which waits in a nursery of its own
+                waits_for, holders = (waits_for, found[1]) if starting else found
     numbers = tuple(sorted(n for n in (loop.host.numbers.get(holder) for holder in holders) if n is not None))
-    waits_for = waits_for or pending_operation(task)
+    waits_for = waits_for or f"{pending_operation(task)} (nobody has woken it)"
     if numbers:
-        waits_for += " by " + ", ".join(loop.path_of(n) for n in numbers)
+        named = [loop.path_of(one) for one in numbers[:TASKS_NAMED_MAX]]
+        if len(numbers) > TASKS_NAMED_MAX:
+            named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
+        waits_for += " " + ", ".join(named)
     return BlockedTask(loop.path_of(number), number, waits_for, numbers, user_stack(task))
 
 
-def _describe_primitive(
-    waited_on: Any, function: str, task: trio.lowlevel.Task
-) -> tuple[str, Sequence[trio.lowlevel.Task]] | None:
-    kind = type(waited_on).__name__
-    if isinstance(waited_on, trio.Lock | trio.StrictFIFOLock):
-        owner = waited_on.statistics().owner
-        return f"{kind} held", [owner] if owner is not None else []
-    if isinstance(waited_on, trio.Condition):
-        return f"{kind}.wait (nobody has called notify)", []
-    if isinstance(waited_on, trio.CapacityLimiter):
-        statistics = waited_on.statistics()
-        borrowers = [one for one in statistics.borrowers if isinstance(one, trio.lowlevel.Task)]
-        return f"CapacityLimiter of {statistics.total_tokens:g} tokens, all borrowed", borrowers
-    if isinstance(waited_on, trio.Semaphore):
-        return f"Semaphore at {waited_on.value}", []
-    if isinstance(waited_on, trio.Event):
-        return "Event.wait (nobody has set it)", []
-    if isinstance(waited_on, trio.MemoryReceiveChannel):
-        statistics = waited_on.statistics()
-        return f"MemoryReceiveChannel.receive ({statistics.open_send_channels} open send channel(s), no message)", []
-    if isinstance(waited_on, trio.MemorySendChannel):
-        statistics = waited_on.statistics()
-        return (
-            f"MemorySendChannel.send (buffer full at {statistics.max_buffer_size:g}, "
-            f"{statistics.open_receive_channels} open receive channel(s))",
-            [],
-        )
-    if function == "_nested_child_finished":
-        children = list(task.child_nurseries[-1].child_tasks)
-        return f"the end of a nursery: {len(children)} child task(s) held up", children
+def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:
+    """What a task waits for that stands in ``primitive.function``, and the tasks that could let it go on."""
+    kind = type(primitive).__name__
+    match primitive:
+        case trio.Lock() | trio.StrictFIFOLock():
+            owner = primitive.statistics().owner
+            return (f"{kind} held by", [owner]) if owner is not None else (f"{kind}.acquire", [])
+        case trio.Condition():
+            return "Condition.wait (nobody has called notify)", []
+        case trio.CapacityLimiter():
+            limiter = primitive.statistics()
+            borrowers = [one for one in limiter.borrowers if isinstance(one, trio.lowlevel.Task)]
+            tokens = _counted(limiter.total_tokens, "token")
+            return f"CapacityLimiter, all of its {tokens} borrowed" + (" by" if borrowers else ""), borrowers
+        case trio.Semaphore():
+            return f"Semaphore at {primitive.value} (nobody has released it)", []
+        case trio.Event():
+            return "Event.wait (nobody has set it)", []
+        case trio.MemoryReceiveChannel():
+            senders = _counted(primitive.statistics().open_send_channels, "open send channel")
+            return f"MemoryReceiveChannel.receive (no message; {senders})", []
+        case trio.MemorySendChannel():
+            channel = primitive.statistics()
+            buffer = f"its buffer of {channel.max_buffer_size} full" if channel.max_buffer_size else "no buffer"
+            receivers = _counted(channel.open_receive_channels, "open receive channel")
+            return f"MemorySendChannel.send (nobody receives, {buffer}; {receivers})", []
+        case trio.Nursery() if function == "start":
+            return "Nursery.start, until task_status.started() is called by", []
+        case trio.Nursery() if function == "_nested_child_finished":
+            children = primitive.child_tasks
+            return f"the end of its nursery, where {_counted(len(children), 'task')} still live:", children
     return None
 
 
 def blocked_tasks(loop: RunLoop) -> list[BlockedTask]:
-    """Every blocked user task of a quiescent run, by number."""
-    living = sorted(loop.host.by_number.items())
+    """Every task of a quiescent run but the loop's own two, by number."""
+    own = (loop.host.init_task, loop.host.entry_task)
     return [
-        describe_block(loop, task, number)
-        for number, task in living
-        if number and task is not loop.host.entry_task and user_stack(task)
+        describe_block(loop, task, number) for number, task in sorted(loop.host.by_number.items()) if task not in own
     ]
 
 
 def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
-    """Paths along a cycle of tasks each of which waits for the next, or an empty list."""
+    """Paths along a cycle of tasks each of which waits for the next, the first again at the end, or an empty list."""
     sorter: TopologicalSorter[int] = TopologicalSorter()
     paths = {one.number: one.path for one in blocked}
     for one in blocked:
@@ -153,8 +156,10 @@ def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
     try:
         sorter.prepare()
     except CycleError as error:
-        # graphlib gives the cycle from holder to waiter.
-        return [paths[number] for number in reversed(error.args[1])]
+        # graphlib gives the cycle from holder to waiter, beginning anywhere; ours begins at the oldest task.
+        cycle = error.args[1][:0:-1]
+        start = cycle.index(min(cycle))
+        return [paths[number] for number in (*cycle[start:], *cycle[: start + 1])]
     return []
 
 
@@ -163,14 +168,14 @@ def deadlock_report(loop: RunLoop) -> str:
     blocked = blocked_tasks(loop)
     lines = [
         f"deadlock at step {loop.step_index + 1}, virtual time {loop.time:g} s: "
-        f"{len(blocked)} task(s) blocked, none runnable, no timer set"
+        f"{_counted(len(blocked), 'task')} blocked, none can run, no timer is set"
     ]
     for one in blocked:
         lines.append(f"  task {one.number} ({one.path}) waits for {one.waits_for}")
         lines.extend(f"    at {place}" for place in one.stack)
     cycle = wait_cycle(blocked)
     if cycle:
-        lines.append("  cycle: " + " -> ".join(cycle))
+        lines.append("  cycle: " + " waits for ".join(cycle))
     return "\n".join(lines)
 
 
@@ -182,23 +187,13 @@ def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
         "a livelock, or the limit is too low; the living tasks with the most steps:"
     ]
     for number, task in tasks[:most]:
-        lines.append(f"  {task._schedule_points:>10,} steps  task {number} ({loop.path_of(number)})")
-        lines.extend(f"               at {place}" for place in user_stack(task)[-2:])
+        if not task._schedule_points or task is loop.host.init_task:
+            continue
+        steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
+        lines.append(f"  {steps:>16}  task {number} ({loop.path_of(number)}), resuming from {pending_operation(task)}")
+        lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])
     return "\n".join(lines)
 
 
-def innermost_user_line(task: trio.lowlevel.Task) -> str:
-    """``file:line`` of the innermost user frame of a suspended task, or an empty string."""
-    for frame in reversed(await_frames(task)):
-        if is_user_file(frame.f_code.co_filename):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    return ""
-
-
-def innermost_user_frame(frames: Iterator[FrameType] | Sequence[FrameType]) -> FrameType | None:
-    """The last frame of ``frames``, given outermost first, that is user code."""
-    found = None
-    for frame in frames:
-        if is_user_file(frame.f_code.co_filename):
-            found = frame
-    return found
+def _counted(number: float, noun: str) -> str:
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"

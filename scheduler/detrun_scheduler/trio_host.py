@@ -71,7 +71,7 @@ def check_trio() -> None:
         reason = f"these private names changed: {', '.join(sorted(missing))}" if missing else "it is too old"
         raise ImportError(
             f"detrun cannot host trio {trio.__version__}: {reason}. "
-            f"Install a trio from {lowest} to {highest} (pip install 'trio>={lowest},<={highest}.*'), or a newer detrun."
+            f"Install a trio from {lowest} to {highest} (pip install 'trio>={lowest},<={highest}.*') or a newer detrun."
         )
 
 

@@ -58,9 +58,17 @@ def run_suite(strategy: str, seed: int = 0) -> dict[str, ModuleResult]:
         command += ["--trio-strategy", strategy, "--trio-seed", str(seed), "--pyargs"]
         command += [f"trio.{module}" for module in PRESENT]
         finished = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+            command,
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
-        assert report.exists(), f"pytest did not run trio's suite:\n{finished.stdout[-4000:]}\n{finished.stderr[-4000:]}"
+        assert report.exists(), (
+            f"pytest did not run trio's suite:\n{finished.stdout[-4000:]}\n{finished.stderr[-4000:]}"
+        )
         cases = ElementTree.parse(report).getroot().iter("testcase")
         results = {module: ModuleResult() for module in PRESENT}
         for case in cases:
@@ -132,9 +140,8 @@ def table() -> str:
     plain, fifo, random = run_suite("plain"), run_suite("fifo"), run_suite("random")
     lines = ["| module | trio's loop | `fifo` | `random` |", "|---|---:|---:|---:|"]
     for module in PRESENT:
-        lines.append(
-            f"| `trio.{module}` | {len(plain[module].passed)} | {len(fifo[module].passed)} | {len(random[module].passed)} |"
-        )
+        counts = " | ".join(str(len(results[module].passed)) for results in (plain, fifo, random))
+        lines.append(f"| `trio.{module}` | {counts} |")
     totals = [sum(len(result.passed) for result in results.values()) for results in (plain, fifo, random)]
     lines.append("| **all** | " + " | ".join(f"**{total}**" for total in totals) + " |")
     return "\n".join(lines)

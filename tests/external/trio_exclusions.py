@@ -1,4 +1,4 @@
-"""Which modules of trio's test suite run under detrun's loop, and which of their tests are left out, for one reason each.
+"""Which modules of trio's suite run under detrun's loop, and which of their tests are left out, one reason each.
 
 The modules are those on running, cancelling, synchronizing, telling time, instrumenting and testing. The rest of trio's
 suite is about files, sockets, threads, processes, signals and guest mode: what a run refuses, or has no part in.
@@ -38,6 +38,7 @@ MODULES = (
 THREAD = "starts an operating-system thread"
 SOCKET = "opens a real socket"
 REAL_TIME = "expects time to pass by itself; a run's time moves only when nothing can run"
+ORDER = "asserts that the order of tasks differs from run to run"
 
 # "module::test" without the leading "trio." and without parameters.
 _ALWAYS: dict[str, str] = {
@@ -45,6 +46,7 @@ _ALWAYS: dict[str, str] = {
     "_core._tests.test_run::test_trio_context_detection": THREAD,
     "_core._tests.test_run::test_TrioToken_run_sync_soon_threaded_stress_test": THREAD,
     "_core._tests.test_run::test_current_time": REAL_TIME,
+    "_tests.test_scheduler_determinism::test_the_trio_scheduler_is_not_deterministic": ORDER,
     "_tests.test_testing::test_open_stream_to_socket_listener": SOCKET,
     "_tests.test_util::test_is_main_thread": THREAD,
 }
@@ -52,9 +54,6 @@ _ALWAYS: dict[str, str] = {
 _UNDER_FIFO: dict[str, str] = {
     "_core._tests.test_asyncgen::test_last_minute_gc_edge_case": (
         "retries until the scheduler's coin shows a certain order at shutdown; fifo has no coin"
-    ),
-    "_tests.test_scheduler_determinism::test_the_trio_scheduler_is_not_deterministic": (
-        "asserts that runs differ; under fifo they do not"
     ),
 }
 

@@ -7,7 +7,6 @@ seed given on the command line. ``--trio-strategy plain`` changes nothing: that 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 

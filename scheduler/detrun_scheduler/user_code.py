@@ -1,0 +1,68 @@
+"""Which source files are the user's: what reports show of a stack, and what they leave out as plumbing.
+
+A file is plumbing if it belongs to trio or to detrun's own packages (wherever these are imported from: a checkout, an
+editable install, a wheel), to the standard library, or to one of the libraries that only carry calls on
+(``CARRIERS``). Everything else is user code, a package in ``site-packages`` too: programs are installed there. Names
+that are no path (``<stdin>``, ``<string>``) are user code; the frozen part of the standard library is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from types import FrameType
+
+# Top-level names below site-packages that run other people's functions: no line of theirs explains a program.
+CARRIERS = frozenset(
+    {"_pytest", "anyio", "attr", "attrs", "click", "greenlet", "hypothesis", "outcome", "pluggy", "pytest"}
+    | {"pytest_timeout", "pytest_trio", "sniffio", "sortedcontainers"}
+)
+OWN_PACKAGES = ("trio", "detrun", "detrun_scheduler", "detrun_recorder")
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+@cache
+def _own_roots() -> tuple[str, ...]:
+    # Looked up and not imported: the scheduler knows none of its siblings, which may be absent.
+    roots = set()
+    for package in OWN_PACKAGES:
+        spec = find_spec(package)
+        for root in spec.submodule_search_locations or () if spec is not None else ():
+            roots |= {os.path.abspath(root) + os.sep, os.path.realpath(root) + os.sep}
+    return tuple(sorted(roots))
+
+
+@cache
+def is_user_file(filename: str) -> bool:
+    """Whether code compiled from ``filename`` (a ``co_filename``) is the user's."""
+    if filename.startswith("<"):
+        return not filename.startswith("<frozen")
+    path = os.path.abspath(filename)
+    if path.startswith(_own_roots()):
+        return False
+    for marker in _INSTALLED:
+        _, found, below = path.rpartition(marker)
+        if found:
+            return below.partition(os.sep)[0].removesuffix(".py") not in CARRIERS
+    return not path.startswith(_STANDARD_LIBRARY)
+
+
+def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
+    """The last of ``frames``, given outermost first, that is user code."""
+    found = None
+    for frame in frames:
+        if is_user_file(frame.f_code.co_filename):
+            found = frame
+    return found
+
+
+def innermost_user_line_of_call(frame: FrameType | None) -> str:
+    """``file:line`` of the nearest user code that led to the running ``frame``, or an empty string."""
+    while frame is not None:
+        if is_user_file(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
