@@ -2,8 +2,8 @@
 
 Covered by content: None, booleans, numbers (floats by their bits), strings, bytes, enumerations, lists, tuples, dicts
 (in insertion order, which is behaviour), sets (sorted by encoding, since their order is not), dataclasses, exceptions,
-numpy arrays and torch tensors; any other object by its class and the contents of its ``__dict__`` and slots; objects
-of C types that have neither (`range`, `deque`, `Decimal`, `datetime`) by what they give to be copied. Functions,
+numpy arrays and torch tensors. Any other object counts as its class and what it gives to be copied, where its class
+says so (`range`, `deque`, `Decimal`, `datetime`, `Path`), or the contents of its ``__dict__`` and slots. Functions,
 classes and modules count as their names. An address or a default ``repr`` never counts.
 
 Classes count by qualified name without their module: the module of one program is ``__main__``, a file's or a
@@ -35,6 +35,7 @@ RECURSION_LIMIT = 1_000_000
 
 _pack_double = struct.Struct("<d").pack
 _FUNCTION_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+_COPYING = ("__reduce__", "__reduce_ex__", "__getstate__")  # a class with its own says what its content is
 _CLOSED = sys.maxsize  # no reference out of the object
 
 
@@ -198,33 +199,40 @@ def _state_of(value: Any) -> list[tuple[str, Any]]:
     if dataclasses.is_dataclass(value):
         names = [one.name for one in dataclasses.fields(value)]
         return [(name, getattr(value, name)) for name in names if hasattr(value, name)]
-    attributes = getattr(value, "__dict__", None)
-    slots = [name for base in reversed(kind.__mro__) for name in _slots_of(base)]
-    state = list(attributes.items()) if isinstance(attributes, dict) else []
-    state += [(name, getattr(value, name)) for name in slots if hasattr(value, name)]
-    for base in (list, tuple, dict, set, frozenset, int, float, str, bytes, bytearray):
+    for base in (list, tuple, dict, set, frozenset, int, float, str, bytes, bytearray, types.MappingProxyType):
         if isinstance(value, base):
-            return [*state, ("*", _plain(base, value))]
-    if not state and kind.__module__ != "builtins" or kind in (range, slice):
-        state = [("*", _copied(value))]
-    return state
+            return [*_attributes(value), ("*", _plain(base, value))]
+    if any(getattr(kind, name, None) is not getattr(object, name) for name in _COPYING):
+        made = _copied(value)
+        if made is not None:
+            return [("*", made)]
+    return _attributes(value)
+
+
+def _attributes(value: Any) -> list[tuple[str, Any]]:
+    attributes = getattr(value, "__dict__", None)
+    slots = [name for base in reversed(type(value).__mro__) for name in _slots_of(base)]
+    state = list(attributes.items()) if isinstance(attributes, dict) else []
+    return state + [(name, getattr(value, name)) for name in slots if hasattr(value, name)]
 
 
 def _plain(base: type, value: Any) -> object:
     # The base's own conversions: a subclass may define what str() or int() give.
     if base in (str, int, float):
         return getattr(base, f"__{base.__name__}__")(value)
-    return base(base.__iter__(value)) if base is not dict else dict(dict.items(value))  # type: ignore[attr-defined]
+    if base is dict or base is types.MappingProxyType:
+        return dict(base.items(value))
+    return base(base.__iter__(value))  # type: ignore[attr-defined]
 
 
 def _copied(value: Any) -> object:
-    """What ``copy`` would make the object of, None if it cannot be copied; for C types whose content has no name."""
+    """What ``copy`` would make the object of, None if it cannot be copied."""
     try:
         made = value.__reduce_ex__(4)
     except Exception:
         return None
-    if not isinstance(made, tuple) or len(made) < 2 or made[0] is object.__reduce_ex__:
-        return None
+    if not isinstance(made, tuple) or len(made) < 2:
+        return made
     _, arguments, *rest = made
     # The first argument of `copyreg.__newobj__` is the class, which counts by name as every class does.
     return [arguments, *(list(part) if hasattr(part, "__next__") else part for part in rest)]
