@@ -32,7 +32,7 @@ PROCESS = 1
 CLOCK_TRACK = 0  # tasks are tracks 1, 2, ...: viewers take thread 0 of a process for its idle thread
 STEP_NANOSECONDS = 1000
 VIRTUAL_STEP_NANOSECONDS = 10
-NANOSECONDS_MAX = 1 << 62
+NANOSECONDS_MAX = 1 << 52  # 52 days; JSON numbers are doubles, which hold whole nanoseconds, and halves, up to here
 
 Clock = Literal["steps", "virtual"]
 
@@ -52,6 +52,11 @@ def export_perfetto(
     """
     if clock not in ("steps", "virtual"):
         raise UsageError(f"clock is {clock!r}; choose 'steps' (one step is one microsecond) or 'virtual'")
+    if clock == "virtual" and recording.virtual_time * 1e9 > NANOSECONDS_MAX:
+        raise UsageError(
+            f"the run took {recording.virtual_time:g} s of virtual time; on the virtual axis a trace resolves single "
+            f"steps up to {NANOSECONDS_MAX / 1e9:g} s: use clock='steps'"
+        )
     if isinstance(destination, str | os.PathLike):
         with open(destination, "w", encoding="utf-8") as file:
             return export_perfetto(recording, file, clock=clock, start=start, stop=stop)

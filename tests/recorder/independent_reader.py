@@ -24,7 +24,14 @@ EVENTS = {
     9: ("observe", 1),
     10: ("fault", 1),
 }
-OPERATIONS = ["load", "store", "exchange", "fetch_add", "fetch_sub", "fetch_mul", "fetch_max", "fetch_min", "compare_exchange", "compare_exchange_failed", "read", "write", "acquire", "release", "wait", "notify", "put", "get", "start", "join"]
+OPERATION_NAMES = dict(
+    enumerate(
+        """
+        load store exchange fetch_add fetch_sub fetch_mul fetch_max fetch_min compare_exchange compare_exchange_failed
+        read write acquire release wait notify put get start join
+        """.split()  # noqa: SIM905 (as the page lists them)
+    )
+)
 
 
 def varint(stream: io.BytesIO) -> int:
@@ -72,7 +79,8 @@ def words(content: bytes, count: int) -> list[int]:
 def read(content: bytes) -> dict[str, Any]:
     """Everything in a whole or truncated recording, decoded; asserts where the file breaks the format."""
     magic, major, minor, crc = struct.unpack_from("<8sHHI", content)
-    assert magic == b"\x89detrun\n" and (major, minor) == (1, 0) and crc == zlib.crc32(content[:12])
+    assert (magic, major, minor) == (b"\x89detrun\n", 1, 0)
+    assert crc == zlib.crc32(content[:12])
     position = 16
     result: dict[str, Any] = {"chunks": [], "end": None, "index": None, "header": None}
     while position + 13 <= len(content) and result["index"] is None:
@@ -88,12 +96,10 @@ def read(content: bytes) -> dict[str, Any]:
                 result["chunks"].append((position, value))
             else:
                 result[{1: "header", 3: "end", 4: "index"}[kind]] = value
-                if kind == 4:
-                    trailer_magic, index_position, trailer_crc = struct.unpack(
-                        "<8sQI", content[position + 13 + length :]
-                    )
-                    assert trailer_magic == b"detrunIX" and index_position == position
-                    assert trailer_crc == zlib.crc32(content[-20:-4])
+                trailer = content[position + 13 + length :]
+                if kind == 4 and len(trailer) >= 20:
+                    trailer_crc = zlib.crc32(trailer[:16])
+                    assert struct.unpack("<8sQI", trailer) == (b"detrunIX", position, trailer_crc)
         position += 13 + length
     return finish(result)
 
@@ -178,7 +184,7 @@ def decode(
                 runnable.add(arguments[0])
                 found.append((name, arguments[0], tables["tasks"][arguments[0]][1]))
             elif name == "operation":
-                found.append((name, arguments[0], tables["objects"][arguments[0]], OPERATIONS[arguments[1]]))
+                found.append((name, arguments[0], tables["objects"][arguments[0]], OPERATION_NAMES[arguments[1]]))
             elif name == "draw":
                 found.append((name,))
             elif name == "effect":
