@@ -1,0 +1,77 @@
+"""The command ``detrun``: its subcommands, and the one place where failures become a message and an exit code.
+
+Commands raise; nothing below this file prints an error or chooses an exit code for one. The command's modules are
+light and import what they need when they run, so ``--help`` costs no more than ``import detrun``.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import click
+
+from detrun.cli import check, gradient, record, replay, show
+from detrun.cli.options import Settings, speaking
+
+EPILOG = """\b
+Exit codes: 0 fine, 1 the program failed, 2 wrong usage, 3 a replay diverged or two runs differ,
+4 not a readable recording, 5 deadlock or step limit, 130 interrupted.
+
+\b
+Shell completion:  eval "$(_DETRUN_COMPLETE=bash_source detrun)"   (or zsh_source, fish_source)
+"""
+
+
+class Application(click.Group):
+    """A group whose commands may raise anything."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; end with the exit code of what it raises."""
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of a pipe has gone, as in `detrun show FILE | head`; click knows
+                raise
+            _fail(context, error)
+        except (Exception, KeyboardInterrupt) as error:
+            _fail(context, error)
+
+
+def _fail(context: click.Context, error: BaseException) -> None:
+    from detrun.cli import failures
+    from detrun.cli.page import print_document
+
+    settings = context.ensure_object(Settings)
+    code = failures.exit_code(error)
+    if settings.json:
+        print_document(
+            {
+                "command": context.invoked_subcommand,
+                "ok": False,
+                "exit_code": code,
+                "error": failures.describe(error),
+            }
+        )
+    failures.print_failure(error, settings.debug)
+    context.exit(code)
+
+
+@click.group(
+    cls=Application,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="detrun", message="detrun %(version)s")
+@speaking
+def application() -> None:
+    """Record, replay, explain and differentiate concurrent Python programs.
+
+    TARGET names an async function: path.py:function or module:function.
+    """
+
+
+for command in (record.record, replay.replay, check.check, show.show, gradient.gradient):
+    application.add_command(command)

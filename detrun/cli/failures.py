@@ -1,0 +1,120 @@
+"""From exceptions to what the command line says and which exit code it ends with.
+
+An error of detrun's own is its message: one line, or a report of several (a deadlock, a divergence). An exception of
+the program is a traceback of the program's lines alone, since the dozens of trio's and detrun's frames between them
+say nothing about it; ``--debug`` shows everything.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import trio
+
+from detrun_scheduler.errors import (
+    DeadlockError,
+    DetrunError,
+    DivergenceError,
+    NondeterminismError,
+    RecordingFormatError,
+    StepLimitError,
+    UsageError,
+)
+from detrun_scheduler.user_code import is_user_file
+
+OK, PROGRAM_FAILED, USAGE, DIFFERENT, BAD_RECORDING, STUCK, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
+
+_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
+    ((KeyboardInterrupt,), INTERRUPTED),
+    ((UsageError,), USAGE),
+    ((DivergenceError, NondeterminismError), DIFFERENT),
+    ((RecordingFormatError,), BAD_RECORDING),
+    ((DeadlockError, StepLimitError), STUCK),
+    ((trio.TrioInternalError,), INTERNAL),
+)
+
+
+def essence(error: BaseException) -> BaseException:
+    """What an exception is about: Ctrl-C wherever it is, the one member of groups of one, else the exception itself."""
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, KeyboardInterrupt):
+            return leaf
+    # Of a group with several members no single one may speak for the rest, unless all say the same.
+    if len({(type(leaf), str(leaf)) for leaf in leaves}) == 1 and isinstance(leaves[0], DetrunError):
+        return leaves[0]
+    return leaves[0] if len(leaves) == 1 else error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+def exit_code(error: BaseException) -> int:
+    """The documented exit code of an exception."""
+    subject = essence(error)
+    return next((code for kinds, code in _CODES if isinstance(subject, kinds)), PROGRAM_FAILED)
+
+
+def message(error: BaseException) -> str:
+    """What to say: an error of detrun's own in its words, any other as a traceback of the program's own lines."""
+    subject = essence(error)
+    if isinstance(subject, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(subject, DetrunError):
+        return str(subject) or type(subject).__name__
+    return user_traceback(error)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception in a JSON document."""
+    subject = essence(error)
+    is_own = isinstance(subject, DetrunError | KeyboardInterrupt)
+    return {
+        "type": type(subject).__name__,
+        "message": message(error) if is_own else str(subject),
+        "traceback": None if is_own else user_traceback(error),
+    }
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback without the frames of detrun, trio and the standard library; complete if none would be left."""
+    whole = traceback.TracebackException.from_exception(error)
+    if not _keep_user_frames(whole):
+        return "".join(traceback.format_exception_only(error)).rstrip()
+    return "".join(whole.format()).rstrip()
+
+
+def _keep_user_frames(shown: traceback.TracebackException) -> int:
+    """Drop frames in place, in causes and members of groups, too; the number of frames that are left."""
+    kept = [frame for frame in shown.stack if is_user_file(frame.filename)]
+    shown.stack = traceback.StackSummary.from_list(kept)
+    count = len(kept)
+    for other in (shown.__cause__, shown.__context__, *(shown.exceptions or ())):
+        if other is not None:
+            count += _keep_user_frames(other)
+    return count
+
+
+def print_failure(error: BaseException, debug: bool, heading: str | None = None) -> None:
+    """Say on standard error what failed."""
+    if debug:
+        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    subject = essence(error)
+    text = message(error)
+    if heading is None and isinstance(subject, DetrunError | KeyboardInterrupt):
+        heading = "error" if isinstance(subject, UsageError) else type(subject).__name__
+        if isinstance(subject, KeyboardInterrupt):
+            click.echo(click.style("interrupted", fg="red", bold=True), err=True)
+            return
+        click.echo(f"{click.style(heading, fg='red', bold=True)}: {text}", err=True)
+        return
+    if not debug:
+        click.echo(text, err=True)

@@ -1,0 +1,155 @@
+"""``detrun gradient``: derivatives of a program's result with respect to its parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+
+if TYPE_CHECKING:
+    from detrun.gradients.result import Gradient
+
+
+@click.command(short_help="Differentiate a program's result with respect to its parameters.")
+@target_argument
+@parameter_option
+@click.option("--recording", "file", metavar="FILE", type=click.Path(), help="Differentiate this recorded run.")
+@click.option("--kind", default="local", show_default=True, metavar="KIND", help="What the gradient means.")
+@deciding
+@speaking
+def gradient(
+    target: str,
+    params: tuple[str, ...],
+    file: str | None,
+    kind: str,
+    seed: int,
+    strategy: str,
+    max_steps: int | None,
+) -> None:
+    """Run TARGET with its parameters as differentiable numbers and sweep backward from the number that it returns.
+
+    With --recording that recorded run is differentiated; parameters not given are the recorded ones. Otherwise a run
+    is made with --seed and --strategy.
+    """
+    import detrun
+    from detrun.cli import parameters, runs
+    from detrun.cli.options import settings
+    from detrun.cli.page import open_page, print_document
+    from detrun.cli.progress import run_progress
+    from detrun.targets import load_target
+    from detrun_recorder.recording import open_recording
+    from detrun_scheduler.errors import UsageError
+
+    given = parameters.parse(params)
+    recording = open_recording(file) if file is not None else None
+    program = load_target(target)
+    numbers = parameters.for_gradient(program, given, recording)
+    if not numbers:
+        raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
+    with runs.program_output(), run_progress("differentiating", recording.steps if recording is not None else None):
+        found = detrun.gradient(
+            program.function,
+            numbers,
+            recording=recording,
+            seed=seed,
+            kind=kind,
+            strategy=strategy,
+            max_steps=max_steps,
+        )
+    if settings().json:
+        print_document(
+            {"command": "gradient", "ok": True, "exit_code": 0, "error": None, **_fields(found, target, numbers, file)}
+        )
+        return
+    page = open_page()
+    page.heading(f"{found.kind} gradient of {target}", good=True)
+    page.facts(
+        {
+            "value": f"{found.value:.9g}",
+            "steps": f"{found.recording.steps:,}",
+            "tape": f"{found.diagnostics.entries:,} entries, {found.diagnostics.sites_passed:,} discontinuity sites passed",
+            "digest": found.digest,
+            "meaning": found.bias,
+        }
+    )
+    has_error = any(found.std_error.values())
+    rows = []
+    for name, number in numbers.items():
+        validity = found.validity.get(name)
+        radius = validity.radius if validity is not None else math.inf
+        rows.append(
+            [
+                name,
+                f"{number:.9g}",
+                f"{found.grads[name]:.9g}",
+                *([f"±{found.std_error[name]:.2g}"] if has_error else []),
+                f"±{radius:.3g}" if radius < math.inf else "any",
+                _shown(str(validity.site)) if validity is not None and validity.site is not None else "-",
+            ]
+        )
+    error_column = ["standard error"] if has_error else []
+    page.table(["parameter", "at", "derivative", *error_column, "valid within", "first to flip"], rows)
+    if found.diagnostics.nearest_margins:
+        page.table(
+            ["margin", "kind", "where", "passes"],
+            [
+                [f"{one.margin:.3g}", one.kind, _shown(one.where), f"{one.passes:,}"]
+                for one in found.diagnostics.nearest_margins
+            ],
+            title="nearest margins",
+        )
+    if found.diagnostics.detachments:
+        page.table(
+            ["line", "times"],
+            [[_shown(f"{path}:{line}"), f"{count:,}"] for path, line, count in found.diagnostics.detachments],
+            title="bare numbers taken out of Values (no derivative flows through them)",
+        )
+    for warning in found.warnings:
+        page.note(_shown(warning))
+
+
+def _shown(text: str) -> str:
+    """With file names relative to the working directory, as the user wrote them."""
+    import os
+
+    return text.replace(os.getcwd() + os.sep, "")
+
+
+def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str | None) -> dict[str, Any]:
+    return {
+        "target": target,
+        "kind": found.kind,
+        "meaning": found.bias,
+        "params": numbers,
+        "recording": file,
+        "value": found.value,
+        "grads": found.grads,
+        "std_error": found.std_error,
+        "samples": found.samples,
+        "validity": {
+            name: {
+                "radius": one.radius,
+                "down": one.down,
+                "up": one.up,
+                "site": None if one.site is None else str(one.site),
+                "margin": one.margin,
+                "slope": one.slope,
+            }
+            for name, one in found.validity.items()
+        },
+        "steps": found.recording.steps,
+        "digest": found.digest,
+        "tape_entries": found.diagnostics.entries,
+        "sites_passed": found.diagnostics.sites_passed,
+        "nearest_margins": [
+            {"kind": one.kind, "where": one.where, "margin": one.margin, "passes": one.passes}
+            for one in found.diagnostics.nearest_margins
+        ],
+        "detachments": [
+            {"file": path, "line": line, "count": count} for path, line, count in found.diagnostics.detachments
+        ],
+        "warnings": found.warnings,
+    }

@@ -1,0 +1,84 @@
+"""Options that several commands share, and where their values are kept.
+
+``--json`` and ``--debug`` change how a command speaks and not what it does, so they go to the `Settings` of the
+invocation, where the failure handler finds them too, and not to the command's function. Both work before and after
+the command's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Settings:
+    """How this invocation speaks."""
+
+    json: bool = False
+    debug: bool = False
+
+
+def settings() -> Settings:
+    """Those of the running command."""
+    return click.get_current_context().ensure_object(Settings)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and parameter.name is not None:
+        setattr(context.ensure_object(Settings), parameter.name, True)
+
+
+def speaking(function: Decorated) -> Decorated:
+    """``--json`` and ``--debug``."""
+    for name, text in (
+        ("--json", "Print one JSON document on standard output."),
+        ("--debug", "Show complete tracebacks."),
+    ):
+        function = click.option(
+            name, is_flag=True, expose_value=False, is_eager=True, callback=_remember, help=text
+        )(function)
+    return function
+
+
+def target_argument(function: Decorated) -> Decorated:
+    """TARGET."""
+    return click.argument("target", metavar="TARGET")(function)
+
+
+def parameter_option(function: Decorated) -> Decorated:
+    """``--param``."""
+    return click.option(
+        "--param",
+        "params",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="A number for the program; it is called with one dict of all of them. May be repeated.",
+    )(function)
+
+
+def deciding(function: Decorated) -> Decorated:
+    """``--seed``, ``--strategy`` and ``--max-steps``."""
+    function = max_steps_option(function)
+    function = click.option(
+        "--strategy",
+        default="random",
+        show_default=True,
+        metavar="NAME",
+        help="Who chooses among runnable tasks: random, fifo or pct.",
+    )(function)
+    return click.option(
+        "--seed", type=int, default=0, show_default=True, help="Decides the schedule and every random draw."
+    )(function)
+
+
+def max_steps_option(function: Decorated) -> Decorated:
+    """``--max-steps``."""
+    return click.option(
+        "--max-steps", type=click.IntRange(min=1), metavar="N", help="Stop after N steps; finds livelocks."
+    )(function)

@@ -1,0 +1,168 @@
+"""What a command prints: a page of facts and tables on a terminal or as plain text, or one JSON document.
+
+A command makes a document, a dict of plain values whose shape `docs/command-line.md` promises, and a function that
+renders a page. Only one of the two is used, so neither can leak into the other. Plain text is what pipes and files
+get: aligned, without colour, never wrapped and never cut, since whoever reads it there has tools of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import click
+
+INDENT = "  "
+
+
+class Page(Protocol):
+    """Where a command renders to."""
+
+    def heading(self, text: str, good: bool | None = None) -> None:
+        """The line that says what happened; ``good`` colours it."""
+
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """Labels and values, one a line."""
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """Rows under a header; columns of which every cell is a number are aligned to the right."""
+
+    def text(self, text: str) -> None:
+        """Lines as they are."""
+
+    def note(self, text: str) -> None:
+        """Something that the reader should know before using the rest."""
+
+
+class PlainPage:
+    """Aligned text for files, pipes and tests."""
+
+    def heading(self, text: str, good: bool | None = None) -> None:
+        """See `Page`."""
+        click.echo(text)
+
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """See `Page`."""
+        width = max(map(len, facts), default=0)
+        for label, value in facts.items():
+            click.echo(f"{INDENT}{label:<{width}}  {_hung(value, len(INDENT) + width + 2)}")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """See `Page`."""
+        click.echo()
+        if title:
+            click.echo(title)
+        right = _numeric_columns(columns, rows)
+        widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
+        for row in [columns, *rows]:
+            cells = [
+                cell.rjust(width) if is_right else cell.ljust(width)
+                for cell, width, is_right in zip(row, widths, right, strict=True)
+            ]
+            click.echo((INDENT + "  ".join(cells)).rstrip())
+
+    def text(self, text: str) -> None:
+        """See `Page`."""
+        click.echo(text)
+
+    def note(self, text: str) -> None:
+        """See `Page`."""
+        click.echo(f"{INDENT}note: {text}")
+
+
+class TerminalPage:
+    """The same with colour and the terminal's width, by rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(highlight=False)
+
+    def heading(self, text: str, good: bool | None = None) -> None:
+        """See `Page`."""
+        style = {True: "bold green", False: "bold red", None: "bold"}[good]
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """See `Page`."""
+        from rich.text import Text
+
+        width = max(map(len, facts), default=0)
+        for label, value in facts.items():
+            hung = _hung(value, len(INDENT) + width + 2)
+            # Soft wrap: the terminal breaks long lines, so that a command or a digest can still be copied whole.
+            self.console.print(Text.assemble((f"{INDENT}{label:<{width}}  ", "dim"), hung), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """See `Page`."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
+        for name, right in zip(columns, _numeric_columns(columns, rows), strict=True):
+            # Numbers are never broken: text gives way first.
+            table.add_column(
+                Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold" if not right else None
+            )
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self.console.print()
+        if title:
+            self.console.print(title, style="bold", markup=False)
+        from rich.padding import Padding
+
+        self.console.print(Padding(table, (0, 0, 0, len(INDENT))))
+
+    def text(self, text: str) -> None:
+        """See `Page`."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """See `Page`."""
+        from rich.text import Text
+
+        self.console.print(Text.assemble(f"{INDENT}", ("note: ", "yellow"), text), soft_wrap=True)
+
+
+def open_page() -> Page:
+    """A page for the standard output that there is."""
+    return TerminalPage() if sys.stdout.isatty() else PlainPage()
+
+
+def _hung(value: str, indent: int) -> str:
+    return value.replace("\n", "\n" + " " * indent)
+
+
+def _numeric_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
+    return [bool(rows) and all(_is_number(row[at]) for row in rows) for at in range(len(columns))]
+
+
+def _is_number(cell: str) -> bool:
+    cell = cell.strip("±").removesuffix(" s").replace(",", "").replace("±", "")
+    return not cell or cell in ("-", "any") or cell.lstrip("+-")[:1].isdigit() or cell in ("inf", "nan")
+
+
+def print_document(document: Mapping[str, Any]) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can say it: numbers that JSON lacks become null, objects that it lacks become their ``repr``."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if hasattr(type(value), "primal"):
+        value = value.primal
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else repr(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return repr(value)

@@ -1,0 +1,84 @@
+"""How far a long run is, on standard error, if that is a terminal.
+
+A run is watched from a thread beside it that reads the active run's step count a few times a second: the run itself
+pays nothing and cannot notice, since it keeps its clock and its generators to its own thread. Nothing appears in the
+first second, so that short runs stay quiet, and nothing remains when it is over.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from detrun_scheduler import current
+
+QUIET_SECONDS = 1.0
+REFRESH_SECONDS = 0.25
+
+
+@contextmanager
+def run_progress(what: str, total: int | None = None) -> Iterator[None]:
+    """Show the steps of whatever run is active inside the block, as a share of ``total`` if it is known."""
+
+    def done() -> int | None:
+        run = current.run
+        return None if run is None else run.step_index
+
+    with _watching(what, done, total):
+        yield
+
+
+@contextmanager
+def count_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a count that the block reports by calling what it is given."""
+    count = 0
+
+    def report(done: int) -> None:
+        nonlocal count
+        count = done
+
+    with _watching(what, lambda: count, total):
+        yield report
+
+
+@contextmanager
+def _watching(what: str, done: Callable[[], int | None], total: int | None) -> Iterator[None]:
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(what, done, total, over), name="detrun progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _watch(what: str, done: Callable[[], int | None], total: int | None, over: threading.Event) -> None:
+    if over.wait(QUIET_SECONDS):
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = [TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} steps")]
+    if total:
+        columns += [BarColumn(bar_width=24), TaskProgressColumn()]  # type: ignore[list-item]
+    columns.append(TimeElapsedColumn())  # type: ignore[arg-type]
+    # auto_refresh would start a thread of its own; what the program prints is its own business: nothing is redirected.
+    progress = Progress(
+        *columns,
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with progress:
+        task = progress.add_task(what, total=total)
+        while not over.wait(REFRESH_SECONDS):
+            progress.update(task, completed=done() or 0)
+            progress.refresh()

@@ -1,0 +1,75 @@
+"""``detrun record``: run a program once and keep what decided it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+import click
+
+from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+
+
+@click.command(short_help="Run a program once and write a recording.")
+@target_argument
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Where the recording goes; FUNCTION-SEED.detrun in the working directory by default.",
+)
+@deciding
+@parameter_option
+@speaking
+def record(
+    target: str, output: str | None, seed: int, strategy: str, max_steps: int | None, params: tuple[str, ...]
+) -> None:
+    """Run TARGET once under a strategy and write what decided it to a file.
+
+    A run that fails is recorded, too: replaying the file fails in the same way, every time.
+    """
+    import detrun
+    from detrun.cli import parameters, runs
+    from detrun.cli.progress import run_progress
+    from detrun.targets import load_target
+
+    given = parameters.parse(params)
+    program = load_target(target)
+    numbers = parameters.for_call(program, given)
+    path = output if output is not None else f"{program.name}-{seed}.detrun"
+    runs.check_output(path)
+    with runs.program_output(), run_progress("recording"):
+        run = detrun.record(
+            program.function,
+            *([numbers] if numbers else []),
+            seed=seed,
+            strategy=strategy,
+            to=path,
+            max_steps=max_steps,
+            raise_errors=False,
+            target=target,
+            params=numbers,
+        )
+    size = os.path.getsize(path)
+    again = f"detrun replay {shlex.quote(path)}"
+    document: dict[str, Any] = {
+        "target": target,
+        "seed": seed,
+        "strategy": strategy,
+        "params": numbers,
+        **runs.run_fields(run),
+        "recording": path,
+        "bytes": size,
+        "bytes_per_step": size / run.steps if run.steps else None,
+        "truncated": run.recording.truncated,
+        "replay_command": again,
+    }
+    per_step = f", {size / run.steps:.3g} per step" if run.steps else ""
+    facts = {
+        **runs.run_facts(run),
+        "file": f"{path} ({size:,} bytes{per_step})",
+        "again": again,
+    }
+    runs.conclude("record", run, document, facts, f"recorded {target}", [])

@@ -1,0 +1,102 @@
+"""``detrun replay``: run a recorded program again, exactly so or as far as it still resembles its recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from detrun.cli.options import max_steps_option, parameter_option, speaking
+
+PLACES_SHOWN = 5
+
+
+@click.command(short_help="Run a recorded program again, exactly so.")
+@click.argument("file", metavar="FILE", type=click.Path())
+@click.option("--target", metavar="TARGET", help="The program; the recording names it by default.")
+@click.option(
+    "--resync", is_flag=True, help="Follow the recording as far as the program still resembles it, and say how far."
+)
+@max_steps_option
+@parameter_option
+@speaking
+def replay(file: str, target: str | None, resync: bool, max_steps: int | None, params: tuple[str, ...]) -> None:
+    """Run the program of recording FILE again.
+
+    It takes the same steps and ends with the same digest, or stops at the first step that differs. The program and its
+    parameters are those that the recording names, unless given here. Replaying runs that program: do it only with
+    recordings, and in directories, that you trust.
+    """
+    import detrun
+    from detrun.cli import parameters, runs
+    from detrun.cli.progress import run_progress
+    from detrun.targets import load_target
+    from detrun_recorder.recording import open_recording
+    from detrun_scheduler.errors import UsageError
+
+    given = parameters.parse(params)
+    recording = open_recording(file)
+    named = target if target is not None else recording.target
+    if named is None:
+        raise UsageError(f"{file} does not say which program it is of; name it with --target")
+    try:
+        program = load_target(named)
+    except UsageError as error:
+        if target is not None:
+            raise
+        raise UsageError(f"{error}; {file} names this program, --target names another") from error
+    arguments = parameters.recorded_arguments(recording, given)
+    if arguments is None:
+        numbers = parameters.for_call(program, given)
+        arguments = (numbers,) if numbers else ()
+    elif given:
+        parameters.for_call(program, given)
+    with runs.program_output(), run_progress("replaying", None if recording.truncated else recording.steps):
+        run = detrun.replay(
+            program.function,
+            *arguments,
+            recording=recording,
+            mode="resync" if resync else "strict",
+            max_steps=max_steps,
+            raise_errors=False,
+        )
+    is_same = None if recording.truncated else run.digest == recording.digest.hex()
+    document: dict[str, Any] = {
+        "recording": file,
+        "target": named,
+        "mode": "resync" if resync else "strict",
+        **runs.run_fields(run),
+        "truncated": recording.truncated,
+        "recorded_steps": recording.steps,
+        "recorded_digest": recording.digest.hex(),
+        "same_digest": is_same,
+        "resync": None,
+    }
+    facts = runs.run_facts(run)
+    if is_same is not None:
+        facts["digest"] += ", as recorded" if is_same else f", recorded was {recording.digest.hex()}"
+    notes = []
+    if recording.truncated:
+        notes.append(
+            f"the recording is truncated: its {recording.steps:,} steps were followed, then strategy "
+            f"{recording.strategy or 'random'} went on"
+        )
+    heading = f"replayed {file}"
+    if run.resync is not None:
+        report = run.resync
+        document["resync"] = {
+            "matched": report.matched,
+            "unmatched": report.unmatched,
+            "places": [
+                {"step": step, "task": path, "resumed_from": resumed} for step, path, resumed in report.places
+            ],
+        }
+        share = f" ({report.matched / report.steps:.1%})" if report.steps else ""
+        facts["matched"] = f"{report.matched:,} of {report.steps:,} steps{share}; {recording.steps:,} recorded"
+        for step, path, resumed in report.places[:PLACES_SHOWN]:
+            notes.append(f"step {step:,} is not in the recording: {path} resumed from {resumed}")
+        if report.unmatched > PLACES_SHOWN:
+            notes.append(f"nor are {report.unmatched - PLACES_SHOWN:,} more steps")
+    elif is_same:
+        heading += ": the same run"
+    runs.conclude("replay", run, document, facts, heading, notes)

@@ -1,0 +1,102 @@
+"""One pass over a recording: who took how many steps, in what they ended, which objects were touched how often."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from detrun_recorder.recording import Recording
+from detrun_recorder.steps import Step
+
+REPORT_EVERY = 10_000
+_OBJECT_EVENTS = ("operation", "send", "receive")
+
+
+@dataclass(slots=True)
+class TaskSummary:
+    """What one task did."""
+
+    number: int
+    path: str
+    steps: int = 0
+    first_step: int = 0
+    last_step: int = 0
+    first_time: float = 0.0
+    last_time: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    state: str = "not started"  # how its last step ended
+
+    @property
+    def most_waited(self) -> str:
+        """The wait kind in which it blocked most often, and how often; empty if it never did."""
+        waits = [(count, kind) for kind, count in self.outcomes.items() if kind not in ("checkpoint", "done", "failed")]
+        if not waits:
+            return ""
+        count, kind = min(waits, key=lambda wait: (-wait[0], wait[1]))
+        return f"{kind} {count:,}"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a whole recording says."""
+
+    tasks: list[TaskSummary]  # in spawn order
+    outcomes: Counter[str]
+    events: Counter[str]
+    objects: list[Counter[str]]  # by object number: operation -> count
+    last: list[Step]
+    choices: int  # steps that began with more than one runnable task
+
+
+def summarize(recording: Recording, last: int, report: Callable[[int], None]) -> Summary:
+    """Read every step once; about 3 µs each. Calls ``report`` with the count of steps from time to time."""
+    tasks = {number: TaskSummary(number, path) for number, (_, path) in sorted(recording.tasks.items())}
+    outcomes: Counter[str] = Counter()
+    events: Counter[str] = Counter()
+    objects: list[Counter[str]] = [Counter() for _ in recording.objects]
+    kept: deque[Step] = deque(maxlen=last)
+    choices = 0
+    for step in recording.iter_steps():
+        task = tasks[step.task]
+        if not task.steps:
+            task.first_step, task.first_time = step.index, step.time
+        task.steps += 1
+        task.last_step, task.last_time = step.index, step.time
+        task.outcomes[step.outcome] += 1
+        task.state = step.outcome
+        choices += step.choice is not None
+        for event in step.events:
+            events[event.kind] += 1
+            if event.kind in _OBJECT_EVENTS and event.number is not None:
+                objects[event.number][event.operation or event.kind] += 1
+        kept.append(step)
+        if step.index % REPORT_EVERY == 0:
+            report(step.index)
+    for task in tasks.values():
+        outcomes.update(task.outcomes)
+    return Summary(list(tasks.values()), outcomes, events, objects, list(kept), choices)
+
+
+def describe_events(step: Step) -> str:
+    """What a step did, in words."""
+    described = []
+    for event in step.events:
+        match event.kind:
+            case "spawn":
+                described.append(f"spawned {event.label}")
+            case "wake":
+                described.append(f"woke {event.label}")
+            case "operation":
+                described.append(f"{event.operation} on {event.label}")
+            case "send":
+                described.append(f"sent to {event.label}")
+            case "receive":
+                described.append(f"received from {event.label}")
+            case "time":
+                described.append(f"time moved to {event.time:.9g} s")
+            case "draw":
+                described.append("drew a random number")
+            case _:
+                described.append(f"{event.kind} {event.label}")
+    return ", ".join(described)
