@@ -25,7 +25,20 @@ T = TypeVar("T")
 
 
 def _bits(function: str, key: object) -> int:
-    return current.require(f"detrun.{function}").draw(key)
+    run = current.require(f"detrun.{function}")
+    if key is not None and not _is_stable(key):
+        raise UsageError(
+            f"detrun.{function}: key={key!r} may print differently in another run; use a string, a number, bytes, or a "
+            "tuple of these"
+        )
+    return run.draw(key)
+
+
+def _is_stable(key: object) -> bool:
+    # The stream is named by the key's repr, which for a set depends on the hash seed and for an object on its address.
+    if type(key) is tuple:
+        return all(map(_is_stable, key))
+    return key is None or type(key) in (str, int, float, bool, bytes)
 
 
 def uniform(low: Any = 0.0, high: Any = 1.0, *, key: object = None) -> Any:
@@ -74,6 +87,11 @@ def choice(options: int | Sequence[T], weights: Sequence[Any] | None = None, *, 
     Raises:
         UsageError: no options, or not one weight for each.
     """
+    if not isinstance(options, int) and not (hasattr(options, "__len__") and hasattr(type(options), "__getitem__")):
+        raise UsageError(
+            f"choice: cannot index {type(options).__name__} {options!r}; give a number or a sequence, such as "
+            "sorted(options)"
+        )
     count = options if isinstance(options, int) else len(options)
     bits = _bits("choice", key)
     if weights is None:

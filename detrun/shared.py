@@ -12,6 +12,7 @@ the rules written out one by one (docs/architecture.md has the table).
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Generic, TypeVar
 
 from detrun.ad.validity import site
@@ -129,7 +130,7 @@ class Atomic(_Cell[T]):
         A discontinuity site: the derivative goes to the winner.
         """
         old: Any = self._content
-        site("fetch_max", self._description(), old, value)
+        self._site("fetch_max", old, value)
         if primal_of(value) > primal_of(old):
             self._content = value
         self._note(FETCH_MAX, self._content)
@@ -141,7 +142,7 @@ class Atomic(_Cell[T]):
         A discontinuity site: the derivative goes to the winner.
         """
         old: Any = self._content
-        site("fetch_min", self._description(), old, value)
+        self._site("fetch_min", old, value)
         if primal_of(value) < primal_of(old):
             self._content = value
         self._note(FETCH_MIN, self._content)
@@ -153,16 +154,18 @@ class Atomic(_Cell[T]):
         Numbers are compared by value, anything else by ``==``. A discontinuity site: ``expected`` gets no derivative.
         """
         old = self._content
-        if isinstance(old, Value) or isinstance(expected, Value):
-            site("compare_exchange", self._description(), old, expected)
+        self._site("compare_exchange", old, expected)
         swapped = bool(primal_of(old) == primal_of(expected))
         if swapped:
             self._content = desired
         self._note(SWAPPED if swapped else NOT_SWAPPED, self._content)
         return swapped, old
 
-    def _description(self) -> str | None:
-        return self._name
+    def _site(self, operation: str, old: Any, other: Any) -> None:
+        # Between two plain numbers the margin is constant; from None or a string there is none.
+        numbers = isinstance(old, Value | Real) and isinstance(other, Value | Real)
+        if numbers and (isinstance(old, Value) or isinstance(other, Value)):
+            site(operation, self._name, old, other)
 
 
 class Shared(_Cell[T]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import trio
@@ -22,7 +23,7 @@ async def sleep(seconds: Any) -> None:
     """
     run = current.require("detrun.sleep")
     primal = primal_of(seconds)
-    if not primal >= 0:
+    if not isinstance(primal, Real) or not primal >= 0:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
     if primal == 0:
         await trio.lowlevel.checkpoint()
