@@ -101,7 +101,7 @@ def simulate(
         runnable.remove(task)
         truth: list[tuple[object, ...]] = []
         living = len(runnable) + len(blocked) + 1
-        spawned = []
+        spawned: list[int] = []
         while living + len(spawned) < tasks if task == 0 else random.random() < spawning:
             number = len(paths)
             paths[number] = f"{paths[task]}/worker[{number}]"

@@ -32,7 +32,7 @@ FIELDS = {
 
 def nanoseconds(event: dict[str, Any], field: str = "ts") -> int:
     """A position as viewers keep it; it must lose nothing."""
-    exact = event[field] * 1000
+    exact: float = event[field] * 1000
     assert abs(exact - round(exact)) < 1e-3
     return round(exact)
 
