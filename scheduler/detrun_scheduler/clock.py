@@ -58,7 +58,7 @@ class VirtualClock:
 
 def primal_of(value: Any) -> float:
     """The plain number of a possibly differentiable one."""
-    return getattr(value, "primal", value)
+    return getattr(value, "primal", value)  # type: ignore[no-any-return]
 
 
 class TimerHeap:

@@ -111,8 +111,8 @@ class RunLoop:
             strict_exception_groups,
         )
         self.current = -1  # number of the task being stepped, or stepped last
-        self.paths: dict[int, str] = {}  # living and ended tasks by number
-        self.names_used: dict[tuple[int, str], int] = {}  # (parent number, name) -> siblings so far
+        self.paths: dict[int, str] = {}  # by number: living tasks, and those that ended since the last chunk
+        self.names_used: dict[int, dict[str, int]] = {}  # living parent's number -> path -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
         self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
         # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
@@ -177,7 +177,9 @@ class RunLoop:
 
         ``key`` may be any value with a stable ``repr``: a string, a number, a tuple of these.
         """
-        name = self.current if key is None else (key,)
+        # By its repr and not by itself: 1, 1.0 and True are one key of a dict, of which the first to draw names the
+        # stream, so that the numbers would depend on the schedule.
+        name = self.current if key is None else repr(key)
         stream = self.streams.get(name)
         if stream is None:
             label = f"task {self.paths.get(self.current, '')}" if key is None else f"key {key!r}"
@@ -416,6 +418,12 @@ class RunLoop:
 
     def _close_chunk(self) -> None:
         self.journal.close_chunk()
+        # An ended task gets no more children and draws no more, so its path stays unique without our remembering it.
+        for number in self.host.ended:
+            self.paths.pop(number, None)
+            self.names_used.pop(number, None)
+            self.streams.pop(number, None)
+        self.host.ended.clear()
 
     def close_journal(self) -> None:
         """Close the last, partial chunk of a finished or failed run."""
@@ -438,8 +446,11 @@ class RunLoop:
             append_varint(journal.events, number)
 
     def _sibling(self, parent: int, path: str) -> str:
-        index = self.names_used.get((parent, path), 0)
-        self.names_used[parent, path] = index + 1
+        used = self.names_used.get(parent)
+        if used is None:
+            used = self.names_used[parent] = {}
+        index = used.get(path, 0)
+        used[path] = index + 1
         return f"{path}[{index}]" if index else path
 
     def _unwind(self) -> None:
@@ -472,12 +483,16 @@ class RunLoop:
         host.close_remaining()
 
 
+_NAME_IN_PATH = str.maketrans("/[]", ".()")
+
+
 def spawn_name(task: Any) -> str:
     """The last part of a task's path: the name given at spawn, or the function's own."""
-    qualified = getattr(task.coro, "__qualname__", task.name)
-    if task.name.endswith(f".{qualified}"):
+    name: str = task.name
+    if name.endswith(f".{getattr(task.coro, '__qualname__', name)}"):
         return str(task.coro.__name__)
-    return str(task.name)
+    # "a/b" is the child b of a, "a[1]" the second a: a given name must not look like another task's path.
+    return name.translate(_NAME_IN_PATH)
 
 
 def outcome_name(byte: int, kinds: Sequence[str]) -> str:

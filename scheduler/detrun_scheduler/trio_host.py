@@ -30,8 +30,9 @@ import attrs
 import outcome
 import sniffio
 import trio
-from trio import _channel  # type: ignore[attr-defined]
+from trio import _channel
 from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _run, _traps
+from trio._util import name_asyncgen
 
 from detrun_scheduler import current
 from detrun_scheduler.blocking import pending_operation
@@ -112,8 +113,8 @@ class OrderedCancelStatus(_run.CancelStatus):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         # Empty here unless the parent is cancelled, and then a new status still has no task and no child.
-        self._tasks = OrderedSet()
-        self._children = OrderedSet()
+        self._tasks = OrderedSet()  # type: ignore[assignment]
+        self._children = OrderedSet()  # type: ignore[assignment]
 
     @property
     def children(self) -> Any:
@@ -126,7 +127,7 @@ class OrderedCancelStatus(_run.CancelStatus):
         return frozenset(self._tasks)
 
 
-class NumberedChannelState(_channel.MemoryChannelState):  # type: ignore[misc]
+class NumberedChannelState(_channel.MemoryChannelState[Any]):
     """A memory channel's state that remembers the number which the active run gave it."""
 
     __slots__ = ("number", "serial")
@@ -173,7 +174,7 @@ def _journal_channels() -> None:
         journaled.__doc__ = original.__doc__
     trio.MemorySendChannel.send_nowait = journaled_send_nowait  # type: ignore[method-assign]
     trio.MemoryReceiveChannel.receive_nowait = journaled_receive_nowait  # type: ignore[method-assign]
-    _channel.MemoryChannelState = NumberedChannelState
+    _channel.MemoryChannelState = NumberedChannelState  # type: ignore[assignment, misc]
     _run.CancelStatus = OrderedCancelStatus  # type: ignore[misc]
 
 
@@ -264,12 +265,13 @@ class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
 
     def __init__(self) -> None:
         super().__init__()
-        self.alive = OrderedWeakSet()  # type: ignore[assignment]
+        self.alive = OrderedWeakSet()
 
     async def finalize_remaining(self, runner: _run.Runner) -> None:
         """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""
         self.alive = OrderedSet.fromkeys(self.alive)  # type: ignore[assignment]
         # Let finalizers that were already queued run first.
+        assert runner.init_task is not None
         runner.entry_queue.run_sync_soon(runner.reschedule, runner.init_task)
         await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
         for generator in self.trailing_needs_finalize:
@@ -279,7 +281,7 @@ class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
             batch = self.alive
             self.alive = OrderedSet()  # type: ignore[assignment]
             for generator in batch:
-                await self._finalize_one(generator, _asyncgens.name_asyncgen(generator))
+                await self._finalize_one(generator, name_asyncgen(generator))
 
 
 class OrderedWeakSet(weakref.WeakSet[Any]):
@@ -287,7 +289,7 @@ class OrderedWeakSet(weakref.WeakSet[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.data = OrderedSet()  # type: ignore[assignment]
+        self.data = OrderedSet()
 
 
 class NoStatistics:
@@ -383,6 +385,7 @@ class Host(_run.Runner):
         self.runq = self.queue  # type: ignore[assignment]
         self.numbers: dict[_run.Task, int] = {}
         self.by_number: dict[int, _run.Task] = {}
+        self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
         self.spawned = 0
         self.entry_task: _run.Task | None = None
         self.ki_arrived = False
@@ -521,20 +524,20 @@ class Host(_run.Runner):
                 if task._cancel_status.effectively_cancelled:
                     task._attempt_delivery_of_any_pending_cancel()
                 try:
-                    return self.kinds[id(abort.__code__)]  # type: ignore[attr-defined]
+                    return self.kinds[id(abort.__code__)]
                 except (KeyError, AttributeError):
                     return self.wait_kind(abort)
             if type(trap) is DETACH_TRAP:
                 final = trap.final_outcome
                 kind = DONE if isinstance(final, outcome.Value) else FAILED
             else:
-                error = TypeError(
+                foreign = TypeError(
                     f"trio.run received unrecognized yield message {trap!r}. "
                     "Are you trying to use a library written for some other framework like asyncio? "
                     "That won't work without some kind of compatibility shim."
                 )
                 task._next_send_fn = task.coro.throw
-                task._next_send = error
+                task._next_send = foreign
                 return CHECKPOINT
         self.exited(task, final)
         # The frames of a failed task point back to this one: what it still names would close a cycle of garbage.
@@ -556,6 +559,7 @@ class Host(_run.Runner):
         """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
         number = self.numbers.pop(task)
         del self.by_number[number]
+        self.ended.append(number)
         self.task_exited(task, final)
         if task is self.main_task:
             assert self.system_nursery is not None
