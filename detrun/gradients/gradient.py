@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from detrun.execution import Main
-from detrun.gradients.local import local_gradient
+from detrun.execution import Again, Anew, Main
+from detrun.gradients.local import LocalOptions, check_params, local_gradient
 from detrun.gradients.result import Gradient
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
@@ -22,7 +22,12 @@ def gradient(
     recording: Recording | str | os.PathLike[str] | bytes | None = None,
     seed: int = 0,
     kind: str = "local",
+    mode: str = "reverse",
     strategy: str | Oracle = "random",
+    snapshots: int | None = None,
+    window: int | None = None,
+    memory: int | None = None,
+    credit: int = 0,
     max_steps: int | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
@@ -32,6 +37,11 @@ def gradient(
         params: name -> number. The program receives them as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule.
+        mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
+        snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
+        window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
+        memory: bytes that the tape of one window may take.
+        credit: report so many steps that carried most of each parameter's gradient.
         max_steps: raise `StepLimitError` after so many steps.
 
     Raises:
@@ -42,4 +52,5 @@ def gradient(
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
-    return local_gradient(main, params, recording=opened, seed=seed, strategy=strategy, max_steps=max_steps)
+    plan = Again(opened) if opened is not None else Anew(seed, strategy, params=check_params(params))
+    return local_gradient(main, params, plan, LocalOptions(mode, snapshots, window, memory, credit, max_steps))

@@ -9,22 +9,25 @@ interleaving, and its validity says how far a parameter can move before that int
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import Diagnostics, diagnose
+from detrun.ad.diagnostics import NearMargin, diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
 from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
-from detrun.execution import Again, Anew, Main, Options
-from detrun.gradients.result import Gradient
+from detrun.execution import Again, Main, Options, Plan
+from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, mark_steps
+from detrun.gradients.result import Gradient, RunDiagnostics
+from detrun.gradients.tangents import Tangents
 from detrun.gradients.timing import TimingSites
-from detrun_recorder.recording import Recording
-from detrun_scheduler.choices import Oracle
+from detrun.gradients.windowed import RUSAGE_UNIT, reverse_in_windows, window_steps_for
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from detrun_scheduler.loop import RunLoop
 
@@ -32,6 +35,9 @@ BIAS = (
     "sensitivity of this run on its frozen schedule: branches, timeouts, event order and discrete draws do not move, "
     "so it is not the derivative of an expectation"
 )
+
+DEFAULT_SNAPSHOTS = 30
+ENTRY_BYTES = 150  # of one tape entry, with the numbers it keeps alive and its share of the sweep
 
 
 def check_params(params: Mapping[str, Any]) -> dict[str, float]:
@@ -50,59 +56,164 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
     return checked
 
 
-def local_gradient(
-    main: Main,
-    params: Mapping[str, float],
-    *,
-    recording: Recording | None,
-    seed: int,
-    strategy: str | Oracle,
-    max_steps: int | None,
-) -> Gradient:
-    """Reverse mode over the whole tape of one run; arguments as for `detrun.gradient`."""
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """How to take a local gradient; the fields are keyword arguments of `detrun.gradient`."""
+
+    mode: str = "reverse"
+    snapshots: int | None = None
+    window: int | None = None
+    memory: int | None = None
+    credit: int = 0
+    max_steps: int | None = None
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the run is to be taped in windows."""
+        return self.snapshots is not None or self.window is not None or self.memory is not None
+
+    def check(self) -> None:
+        """Raise `UsageError` for values that make no sense, or not together."""
+        if self.mode not in ("reverse", "forward"):
+            raise UsageError(f"unknown mode {self.mode!r}; choose 'reverse' or 'forward'")
+        for name in ("snapshots", "window", "memory"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise UsageError(f"gradient: {name}={number!r} must be at least 1")
+        if self.mode == "forward" and (self.windowed or self.credit):
+            raise UsageError("forward mode keeps no tape: snapshots, window, memory and credit go with mode='reverse'")
+        if self.window is not None and self.memory is not None:
+            raise UsageError("gradient: window and memory exclude each other: memory chooses the window")
+
+
+def local_gradient(main: Main, params: Mapping[str, float], plan: Plan, options: LocalOptions) -> Gradient:
+    """The local gradient of the run that ``plan`` decides."""
+    options.check()
     numbers = check_params(params)
-    plan = Again(recording) if recording is not None else Anew(seed, strategy, params=numbers)
-    taping = _Taping(numbers)
-    finished = plan.execute(main, (), Options(max_steps), taping)
+    run_options = Options(options.max_steps)
+    if options.windowed:
+        return _in_windows(main, numbers, plan, options, run_options)
+    around: WholeTape | Tangents = (
+        Tangents(numbers) if options.mode == "forward" else WholeTape(numbers, options.credit)
+    )
+    finished = plan.execute(main, (), run_options, around)
     loss = loss_of(main, finished.outcome)
-    diagnostics = taping.diagnostics
-    warnings = list(diagnostics.warnings)
-    if not isinstance(loss, Value):
-        warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
-    if diagnostics.detachments:
-        file, line, count = diagnostics.detachments[0]
-        more = f" and at {len(diagnostics.detachments) - 1} more places" if len(diagnostics.detachments) > 1 else ""
-        warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}")
-    return Gradient(
+    gradient = Gradient(
         value=float(loss.primal if isinstance(loss, Value) else loss),
-        grads=taping.grads,
+        grads=around.grads,
         kind="local",
-        std_error=dict.fromkeys(taping.grads, 0.0),
+        std_error=dict.fromkeys(around.grads, 0.0),
         samples=1,
         bias=BIAS,
-        validity=taping.validity,
-        diagnostics=diagnostics,
+        validity=around.validity,
+        diagnostics=around.diagnostics,
         recording=finished.recording,
         digest=finished.digest,
-        warnings=warnings,
     )
+    gradient.diagnostics.taped_steps = finished.steps if options.mode == "reverse" else 0
+    gradient.diagnostics.peak_bytes = peak_bytes()
+    if isinstance(around, WholeTape):
+        gradient.credit = {name: credit_report(totals, finished.recording) for name, totals in around.credits.items()}
+    _warn(gradient, isinstance(loss, Value))
+    return gradient
 
 
-class _Taping:
+def _in_windows(
+    main: Main, numbers: dict[str, float], plan: Plan, options: LocalOptions, run_options: Options
+) -> Gradient:
+    recording = plan.recording if isinstance(plan, Again) else None
+    digest = ""
+    ids_per_step = 1.0
+    if recording is None or options.memory is not None:
+        counting = CountedValues(numbers)
+        finished = plan.execute(main, (), run_options, counting)
+        loss_of(main, finished.outcome)
+        recording, digest = finished.recording, finished.digest
+        ids_per_step = counting.ids / max(1, finished.steps)
+    snapshots = options.snapshots if options.snapshots is not None else DEFAULT_SNAPSHOTS
+    if options.window is not None:
+        window = options.window
+    elif options.memory is not None:
+        window = max(1, int(options.memory / (ENTRY_BYTES * max(ids_per_step, 1e-3))))
+    else:
+        window = window_steps_for(recording.steps, snapshots)
+    swept, totals, grads = reverse_in_windows(
+        main, numbers, recording, snapshots=snapshots, window=window, credit=options.credit
+    )
+    diagnostics = RunDiagnostics(
+        entries=totals.entries,
+        sites_passed=totals.sites_passed,
+        nearest_margins=[NearMargin(*one) for one in totals.margins],
+        detachments=[
+            (place.rpartition(":")[0], int(place.rpartition(":")[2]), count)
+            for place, count in sorted(totals.detachments.items())
+        ],
+        windows=totals.windows,
+        window_steps=window,
+        snapshots=snapshots,
+        forward_steps=totals.forward_steps,
+        taped_steps=totals.taped_steps,
+        entries_in_a_window_max=totals.entries_in_a_window_max,
+        peak_bytes=max(totals.peak_bytes_max, peak_bytes()),
+    )
+    growth = AdjointGrowth(largest=totals.growth)
+    diagnostics.adjoint_growth = growth.segments()
+    verdict = growth.verdict()
+    if verdict is not None:
+        diagnostics.warnings.append(verdict)
+    gradient = Gradient(
+        value=swept.loss,
+        grads=grads,
+        kind="local",
+        std_error=dict.fromkeys(grads, 0.0),
+        samples=1,
+        bias=BIAS,
+        validity={},  # margins of one window depend on parameters through all earlier ones
+        diagnostics=diagnostics,
+        recording=recording,
+        digest=digest or (recording.end.digest.hex() if recording.end is not None else ""),
+        credit={name: credit_report(one, recording) for name, one in totals.credits().items()},
+    )
+    _warn(gradient, swept.has_loss)
+    return gradient
+
+
+def _warn(gradient: Gradient, depends: bool) -> None:
+    diagnostics = gradient.diagnostics
+    gradient.warnings = list(diagnostics.warnings)
+    if not depends:
+        gradient.warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
+    if diagnostics.detachments:
+        file, line, count = diagnostics.detachments[0]
+        others = len(diagnostics.detachments) - 1
+        more = f" and at {others} more places" if others else ""
+        gradient.warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}")
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT
+
+
+class WholeTape:
     """Tapes a run from end to end and sweeps it before its ids are forgotten."""
 
-    def __init__(self, numbers: dict[str, float]) -> None:
+    def __init__(self, numbers: dict[str, float], credit: int) -> None:
         self.numbers = numbers
+        self.credit = credit  # steps to keep in the credit report; 0 for none
+        self.credits: dict[str, CreditTotals] = {}
         self.values: dict[str, Value] = {}
         self.grads: dict[str, float] = {}
         self.validity: dict[str, Validity] = {}
-        self.diagnostics = Diagnostics()
+        self.diagnostics = RunDiagnostics()
 
     def prepare(self, loop: RunLoop) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
         state.start_tape()
         self.values = {name: Value(number) for name, number in self.numbers.items()}
         loop.timers.observer = TimingSites()
+        if self.credit:
+            mark_steps(loop)
         # The program gets a copy: what it does to the dict must not lose us a parameter.
         return (dict(self.values),)
 
@@ -116,12 +227,34 @@ class _Taping:
         ids = {name: value.id for name, value in self.values.items()}
         growth = AdjointGrowth()
         if isinstance(loss, Value):
-            adjoints = backward(tape, {loss.id: 1.0}, wanted=ids.values(), growth=growth)
+            uses = ParameterUses.of(tape, ids) if self.credit else None
+            wanted = [*ids.values(), *(uses.wanted if uses is not None else ())]
+            adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
             self.grads = {name: adjoints[one] for name, one in ids.items()}
+            if uses is not None:
+                for name, contributions in uses.contributions(adjoints).items():
+                    self.credits[name] = CreditTotals()
+                    self.credits[name].add(contributions, self.credit)
         else:
             self.grads = dict.fromkeys(ids, 0.0)
         self.validity = validity(tape, ids)
-        self.diagnostics = diagnose([tape], growth)
+        self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
+
+
+class CountedValues:
+    """Runs with `Value`s and without a tape, to learn how many ids a step allots."""
+
+    def __init__(self, numbers: dict[str, float]) -> None:
+        self.numbers = numbers
+        self.ids = 0
+
+    def prepare(self, loop: RunLoop) -> Sequence[object]:
+        """The parameters as `Value`s."""
+        return ({name: Value(number) for name, number in self.numbers.items()},)
+
+    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+        """Count."""
+        self.ids = state.peek_id()
 
 
 def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:

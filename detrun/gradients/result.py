@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from math import inf
 
 from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
+from detrun.gradients.credit import Credit
 from detrun_recorder.recording import Recording
+
+
+@dataclass(slots=True)
+class RunDiagnostics(Diagnostics):
+    """`Diagnostics` of the sweep, and what it took to get there."""
+
+    windows: int = 1
+    window_steps: int = 0  # 0: one whole tape
+    snapshots: int = 0
+    forward_steps: int = 0  # run without a tape to reach windows, over all snapshots
+    taped_steps: int = 0
+    entries_in_a_window_max: int = 0
+    peak_bytes: int = 0  # resident memory of the largest process
+
+    @classmethod
+    def of(cls, diagnostics: Diagnostics) -> RunDiagnostics:
+        """Those of one whole tape."""
+        fields = {one.name: getattr(diagnostics, one.name) for one in dataclasses.fields(Diagnostics)}
+        return cls(**fields, entries_in_a_window_max=diagnostics.entries)
 
 
 @dataclass(slots=True)
@@ -26,6 +47,7 @@ class Gradient:
         recording: the run that was differentiated.
         digest: of that run.
         warnings: what a reader should know before using the numbers.
+        credit: by parameter, the steps that carried most of its gradient; empty unless asked for.
     """
 
     value: float
@@ -35,10 +57,11 @@ class Gradient:
     samples: int
     bias: str
     validity: dict[str, Validity]
-    diagnostics: Diagnostics
+    diagnostics: RunDiagnostics
     recording: Recording
     digest: str
     warnings: list[str] = field(default_factory=list)
+    credit: dict[str, list[Credit]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{self.kind} gradient of {self.value:.9g}"]
@@ -49,5 +72,8 @@ class Gradient:
             valid = f"   valid within ±{radius:.3g}" if radius < inf else ""
             lines.append(f"  {name:<{width}}  {gradient:.9g}{error}{valid}")
         lines.append(f"  {self.bias}")
+        for name, steps in self.credit.items():
+            lines.append(f"  steps that carried most of d/d{name}:")
+            lines.extend(f"    {one}" for one in steps)
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)

@@ -7,10 +7,8 @@ a tape, to the best place to split and reverses what lies behind it, while this 
 same in every process because ids are allotted with the tape on and off alike. So the gradient is bit-equal to that of
 one whole tape.
 
-The order of the forks is that of treeverse with binomial splits (Griewank, "Achieving logarithmic growth of temporal
-and spatial complexity in reverse automatic differentiation", 1992; Griewank and Walther, "Algorithm 799: revolve",
-2000): with ``snapshots`` processes it takes the fewest forward steps possible. Where there is no ``fork``, each window is
-reached by running the program again from its start, which costs a number of steps quadratic in the windows.
+The order of the forks is that of treeverse with binomial splits (`detrun.ad.treeverse`): with ``snapshots`` processes
+it takes the fewest forward steps possible. Where there is no ``fork``, each window is reached by running the program again from its start, which costs a number of steps quadratic in the windows.
 """
 
 from __future__ import annotations
@@ -28,9 +26,10 @@ from detrun.ad import state
 from detrun.ad.diagnostics import diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
-from detrun.ad.revolve import split
+from detrun.ad.treeverse import split
 from detrun.ad.value import Value
 from detrun.execution import Again, Main, Options
+from detrun.gradients.credit import CreditTotals, ParameterUses, mark_steps
 from detrun.gradients.timing import TimingSites
 from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import IN_CHILD, can_fork, fail, fork_here, in_fork, reply, silence
@@ -57,6 +56,13 @@ class WindowTotals:
     margins: list[tuple[str, str, float, int]] = field(default_factory=list)
     detachments: dict[str, int] = field(default_factory=dict)  # "file:line" -> count
     growth: dict[int, float] = field(default_factory=dict)  # segment -> largest adjoint
+    # parameter -> (step -> contribution, sum of absolute contributions, sum of contributions)
+    credit: dict[str, tuple[dict[int, float], float, float]] = field(default_factory=dict)
+    credit_kept: int = 0
+
+    def credits(self) -> dict[str, CreditTotals]:
+        """The credit of each parameter."""
+        return {name: CreditTotals(dict(largest), *sums) for name, (largest, *sums) in self.credit.items()}
 
     def add(self, other: dict[str, Any]) -> None:
         """Add the totals of a child, as its reply carries them."""
@@ -70,6 +76,11 @@ class WindowTotals:
             self.detachments[place] = self.detachments.get(place, 0) + count
         for segment, largest in other["growth"].items():
             self.growth[segment] = max(self.growth.get(segment, 0.0), largest)
+        for name, (largest, absolute, attributed) in other["credit"].items():
+            known = self.credits().get(name, CreditTotals())
+            totals = CreditTotals(known.largest, known.absolute + absolute, known.attributed + attributed)
+            totals.add_kept(largest, self.credit_kept)
+            self.credit[name] = (totals.largest, totals.absolute, totals.attributed)
 
 
 @dataclass(slots=True)
@@ -89,7 +100,7 @@ def window_steps_for(steps: int, snapshots: int) -> int:
 
 
 def reverse_in_windows(
-    main: Main, numbers: dict[str, float], recording: Recording, *, snapshots: int, window: int
+    main: Main, numbers: dict[str, float], recording: Recording, *, snapshots: int, window: int, credit: int = 0
 ) -> tuple[Swept, WindowTotals, dict[str, float]]:
     """The adjoints of the parameters, over windows of ``window`` steps with at most ``snapshots`` processes.
 
@@ -97,9 +108,9 @@ def reverse_in_windows(
         What was swept, the totals, and the gradient by parameter name.
     """
     windows = max(1, -(-recording.steps // window))
-    controller = WindowController(main, numbers, recording, window, windows, snapshots)
+    controller = WindowController(main, numbers, recording, window, windows, snapshots, credit)
     swept = controller.run()
-    totals = WindowTotals()
+    totals = WindowTotals(credit_kept=credit)
     totals.add(swept.totals)
     grads = {name: swept.adjoints.get(index, 0.0) for index, name in enumerate(numbers)}
     return swept, totals, grads
@@ -109,12 +120,20 @@ class WindowController:
     """Drives one run through its windows; lives on in every forked process."""
 
     def __init__(
-        self, main: Main, numbers: dict[str, float], recording: Recording, window: int, windows: int, snapshots: int
+        self,
+        main: Main,
+        numbers: dict[str, float],
+        recording: Recording,
+        window: int,
+        windows: int,
+        snapshots: int,
+        credit: int,
     ) -> None:
         self.main, self.numbers, self.recording = main, numbers, recording
         self.window, self.windows, self.snapshots = window, windows, snapshots
         self.values: dict[str, Value] = {}
-        self.totals = WindowTotals()
+        self.credit = credit  # steps to keep in the credit report; 0 for none
+        self.totals = WindowTotals(credit_kept=credit)
         self.at = 0  # the window whose start this process stands at, or runs to
         self.until = windows  # this process reverses the windows from `at` up to here
         self.spare = snapshots - 1  # snapshots that may sleep besides this process
@@ -124,7 +143,8 @@ class WindowController:
         """Reverse the whole run; where there is ``fork`` the calling process itself runs nothing of it."""
         if can_fork():
             return Swept(**in_fork(self._execute))
-        for self.at in reversed(range(self.windows)):
+        for window in reversed(range(self.windows)):
+            self.at = window
             self.totals.forward_windows += self.at
             self.totals.forward_steps += self.at * self.window
             try:
@@ -142,6 +162,8 @@ class WindowController:
         """The parameters are the first ids; the loop stops at the start of each window."""
         self.values = {name: Value(number) for name, number in self.numbers.items()}
         loop.timers.observer = TimingSites()
+        if self.credit:
+            mark_steps(loop)
         loop.at_stop = self._at_stop if can_fork() else self._at_stop_without_fork
         loop.stop_at = 0 if can_fork() else self.at * self.window
         return (dict(self.values),)
@@ -174,7 +196,7 @@ class WindowController:
             place = self.at + split(self.until - self.at, self.spare)
             answer = fork_here(quiet=self.until < self.windows)
             if answer is IN_CHILD:
-                self.totals = WindowTotals(forward_windows=place - self.at)
+                self.totals = WindowTotals(forward_windows=place - self.at, credit_kept=self.credit)
                 self.totals.forward_steps = (place - self.at) * self.window
                 self.at, self.spare = place, self.spare - 1
                 return float(place * self.window)
@@ -190,7 +212,7 @@ class WindowController:
         return self._tape()
 
     def _tape(self) -> float:
-        state.start_tape()
+        state.start_tape().mark(self.at * self.window)
         return float((self.at + 1) * self.window) if self.at + 1 < self.windows else math.inf
 
     def _sweep(self) -> NoReturn:
@@ -198,7 +220,15 @@ class WindowController:
         tape = state.stop_tape()
         growth = AdjointGrowth()
         known = self.known
-        known.adjoints = backward(tape, known.adjoints, growth=growth)
+        uses = ParameterUses.of(tape, {name: value.id for name, value in self.values.items()}) if self.credit else None
+        adjoints = backward(tape, known.adjoints, wanted=uses.wanted if uses is not None else (), growth=growth)
+        known.adjoints = {entry: adjoint for entry, adjoint in adjoints.items() if entry < tape.first_id}
+        credit = {}
+        if uses is not None:
+            for name, contributions in uses.contributions(adjoints).items():
+                totals = CreditTotals()
+                totals.add(contributions, self.credit)
+                credit[name] = (totals.largest, totals.absolute, totals.attributed)
         steps = self.recording.steps - self.at * self.window
         found = diagnose([tape], nearest_max=NEAREST_MARGINS)
         self.totals.add(
@@ -213,6 +243,7 @@ class WindowController:
                     margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],
                     detachments={f"{file}:{line}": count for file, line, count in found.detachments},
                     growth=growth.largest,
+                    credit=credit,
                 )
             )
         )
