@@ -38,7 +38,7 @@ class TangentValue(Value):
         primals = [argument.primal if isinstance(argument, Value) else float(argument) for argument in arguments]
         result = TangentValue.__new__(TangentValue)
         result.primal = primal = compute(rule, primals)
-        result.id = state.next_id()
+        result.id = next(state.ids)
         partials = rule.partials(primal, *primals)
         result.tangent = combine(
             (partial, argument.tangent)
@@ -123,7 +123,7 @@ class TangentValue(Value):
 def _made(primal: float, tangent: Tangent) -> TangentValue:
     result = TangentValue.__new__(TangentValue)
     result.primal = primal
-    result.id = state.next_id()
+    result.id = next(state.ids)
     result.tangent = tangent
     return result
 

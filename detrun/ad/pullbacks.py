@@ -49,7 +49,7 @@ def record_pullback(
     else:
         result = Value.__new__(Value)
     result.primal = float(primal)
-    result.id = state.next_id()
+    result.id = next(state.ids)
     if state.taping:
         assert state.tape is not None
         state.tape.add_wide(tuple(parent.id for parent in parents), pullback)

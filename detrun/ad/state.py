@@ -24,7 +24,8 @@ def _no_tape(cells: tuple[Any, ...]) -> None:
     raise AssertionError(f"entry {cells} recorded while no tape is on")
 
 
-next_id: Callable[[], int] = count().__next__
+# Taken with ``next(state.ids)``.
+ids: Iterator[int] = count()
 taping: bool = False
 tape: Tape | None = None
 extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
@@ -33,29 +34,29 @@ in_run: bool = False
 
 def begin_run() -> None:
     """Start a run: ids from 0, no tape. Raises `UsageError` inside a run or while a tape is on."""
-    global next_id, in_run
+    global ids, in_run
     if in_run:
         raise UsageError("begin_run: a run is in progress in this process, and runs do not nest; call end_run() first")
     if taping:
         raise UsageError("begin_run: a tape is on; call stop_tape() first")
-    next_id = count().__next__
+    ids = count()
     in_run = True
 
 
 def end_run() -> None:
     """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
-    global next_id, in_run
+    global ids, in_run
     _switch_off()
-    next_id = count().__next__
+    ids = count()
     in_run = False
 
 
 def peek_id() -> int:
     """The id that the next `Value` will get."""
-    global next_id
+    global ids
     # `itertools.count` shows its position only by moving (its pickling is gone in 3.14), so take one and put it back.
-    upcoming = next_id()
-    next_id = count(upcoming).__next__
+    upcoming = next(ids)
+    ids = count(upcoming)
     return upcoming
 
 

@@ -52,7 +52,7 @@ class Value:
                 )
             raise UsageError(f"Value({primal!r}): expected a real number, got {type(primal).__name__}")
         self.primal = float(primal)
-        self.id = state.next_id()
+        self.id = next(state.ids)
         if state.taping:
             state.extend((NO_PARENT, NO_PARENT, 0.0, 0.0))
 
@@ -60,14 +60,14 @@ class Value:
         if type(other) is Value:
             result = _new(Value)
             result.primal = self.primal + other.primal
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, other.id, 1.0, 1.0))
             return result
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = self.primal + other
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
@@ -79,7 +79,7 @@ class Value:
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = other + self.primal
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
@@ -91,14 +91,14 @@ class Value:
         if type(other) is Value:
             result = _new(Value)
             result.primal = self.primal - other.primal
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, other.id, 1.0, -1.0))
             return result
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = self.primal - other
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0, 0.0))
             return result
@@ -110,7 +110,7 @@ class Value:
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = other - self.primal
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, -1.0, 0.0))
             return result
@@ -124,14 +124,14 @@ class Value:
             right = other.primal
             result = _new(Value)
             result.primal = left * right
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, other.id, right, left))
             return result
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = self.primal * other
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, other, 0.0))
             return result
@@ -143,7 +143,7 @@ class Value:
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = other * self.primal
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, other, 0.0))
             return result
@@ -156,14 +156,14 @@ class Value:
             right = other.primal
             result = _new(Value)
             result.primal = primal = self.primal / right
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, other.id, 1.0 / right, -(primal / right)))
             return result
         if type(other) is float or type(other) is int:
             result = _new(Value)
             result.primal = self.primal / other
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, 1.0 / other, 0.0))
             return result
@@ -176,7 +176,7 @@ class Value:
             right = self.primal
             result = _new(Value)
             result.primal = primal = other / right
-            result.id = state.next_id()
+            result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, -(primal / right), 0.0))
             return result
@@ -187,7 +187,7 @@ class Value:
     def __neg__(self) -> Value:
         result = _new(Value)
         result.primal = -self.primal
-        result.id = state.next_id()
+        result.id = next(state.ids)
         if state.taping:
             state.extend((self.id, NO_PARENT, -1.0, 0.0))
         return result
@@ -369,7 +369,7 @@ class Value:
         primals = [argument.primal if isinstance(argument, Value) else float(argument) for argument in arguments]
         result = _new(Value)
         result.primal = primal = compute(rule, primals)
-        result.id = state.next_id()
+        result.id = next(state.ids)
         if state.taping:
             partials = rule.partials(primal, *primals)
             kept = [

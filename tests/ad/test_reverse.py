@@ -112,6 +112,26 @@ def test_sparse_and_dense_sweeps_are_equal_to_the_last_bit(program, point):
     assert [math.copysign(1.0, one) for one in dense.values()] == [math.copysign(1.0, one) for one in sparse.values()]
 
 
+@pytest.mark.parametrize("first_id", [0, 10, 100, 3000])
+@given(program=PROGRAMS, point=POINTS, data=st.data())
+def test_all_ways_to_sweep_a_window_hand_down_the_same_adjoints(first_id, program, point, data):
+    """A window early in a run gives older ids cells of their own, a late one keeps them in a mapping."""
+    state.end_run()
+    state.begin_run()
+    arguments = [Value(x) for x in point]
+    for _ in range(first_id):
+        Value(0.0)
+    late = [Value(x) for x in point]
+    tape = state.start_tape()
+    loss = run(program, arguments + late, VALUES)
+    state.end_run()
+    seeds = {loss.id: data.draw(st.floats(-2, 2)), arguments[1].id: 3.0}
+    wanted = range(tape.first_id, tape.end_id)
+    results = [backward(tape, seeds, wanted=wanted, sparse=mode) for mode in (None, True, False)]
+    assert results[0] == results[1] == results[2]
+    assert all(results[0][one] for one in results[0] if one < tape.first_id)
+
+
 def long_tape(entries, every):
     """A walk of ``entries`` steps beside a loss that takes every ``every``-th of them."""
     with state.taped() as tape:
