@@ -1,0 +1,79 @@
+"""What clients saw of the store, and whether a store may behave like that.
+
+Each key has one writer, which writes 1, 2, 3, ...; anyone reads. Then three comparisons decide whether a history is
+linearizable (Lamport, "On interprocess communication", 1986, atomic registers with one writer): a read returns nothing
+that was not written yet, nothing older than the last write that ended before it began, and nothing older than what an
+earlier read has returned. They are checked as operations end, so a violation stops the run at the step that shows it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scenarios.key_value.network import Seconds
+
+
+class ConsistencyError(Exception):
+    """The store did what no correct store does."""
+
+
+@dataclass(slots=True)
+class History:
+    """The operations of one run.
+
+    Attributes:
+        begun: key -> the last value that its writer asked to write.
+        settled: key -> the greatest value that a finished operation has shown to be there.
+        write_latencies: seconds from the first attempt to the acknowledgement, one for each write.
+        reads: reads that ended.
+        retries: attempts that timed out.
+        elections: (time, replica) whenever a replica became the primary.
+        crashes: (time, replica).
+    """
+
+    begun: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
+    write_latencies: list[Seconds] = field(default_factory=list)
+    reads: int = 0
+    retries: int = 0
+    elections: list[tuple[Seconds, str]] = field(default_factory=list)
+    crashes: list[tuple[Seconds, str]] = field(default_factory=list)
+
+    @property
+    def operations(self) -> int:
+        """Reads and writes that ended."""
+        return self.reads + len(self.write_latencies)
+
+    def write_ended(self, key: str, value: int, latency: Seconds) -> None:
+        """The store has acknowledged ``value``."""
+        self.settled[key] = max(self.settled[key], value)
+        self.write_latencies.append(latency)
+
+    def read_ended(self, key: str, value: int, settled_before: int) -> None:
+        """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began.
+
+        Raises:
+            ConsistencyError: the value is older or newer than any that it may return.
+        """
+        if not settled_before <= value <= self.begun[key]:
+            raise ConsistencyError(
+                f"{key} was {settled_before} or more when a read of it began, and no more than {self.begun[key]} was "
+                f"ever written to it, but the read returned {value}"
+            )
+        self.settled[key] = max(self.settled[key], value)
+        self.reads += 1
+
+    def check_disks(self, disks: Iterable[dict[str, int]]) -> None:
+        """``disks`` are those of any majority of the replicas, key -> value: together they know every settled value.
+
+        Raises:
+            ConsistencyError: they do not.
+        """
+        known: Counter[str] = Counter()
+        for disk in disks:
+            known |= Counter(disk)
+        for key, value in self.settled.items():
+            if known[key] < value:
+                raise ConsistencyError(f"{key} = {value} was acknowledged, but a majority of the replicas lost it")
