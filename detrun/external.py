@@ -8,8 +8,8 @@ function; ``"rerun"`` runs it every time, for effects that are idempotent and wh
 arguments; ``"forbid"`` refuses to replay.
 
 *Derivative*, for arguments that are `Value`s: ``"stop"`` declares it zero; ``"identity"`` passes it from the result to
-the first argument; a function ``vjp(adjoint, *arguments)`` gives the adjoint of each argument; `Surrogate` differentiates
-a model of the effect instead, at the effect's true value; `Score` declares the result random with a log-probability,
+the first argument; a function ``vjp(adjoint, *arguments)`` gives each argument's adjoint; `Surrogate` differentiates a
+model of the effect instead, at the effect's true value; `Score` declares the result random with a log-probability,
 for policy gradients. Declared nothing, the result carries a mark that raises `NotDifferentiableError` as soon as an
 adjoint arrives at it: never a silent zero.
 
@@ -31,12 +31,12 @@ from typing import Any, Literal, TypeVar
 import msgpack
 import outcome
 import trio
-from detrun_scheduler import current
-from detrun_scheduler.errors import DivergenceError, NotDifferentiableError, UsageError
-from detrun_scheduler.hidden_state import allowed
 
 from detrun.ad.pullbacks import record_pullback
 from detrun.ad.value import Value
+from detrun_scheduler import current
+from detrun_scheduler.errors import DivergenceError, NotDifferentiableError, UsageError
+from detrun_scheduler.hidden_state import allowed
 
 F = TypeVar("F", bound=Callable[..., Any])
 ReplaySemantics = Literal["recorded", "rerun", "forbid"]
@@ -85,9 +85,10 @@ def external(
         raise UsageError(f"external: unknown replay semantics {replay!r}; choose 'recorded', 'rerun' or 'forbid'")
     if isinstance(derivative, str) and derivative not in ("stop", "identity"):
         raise UsageError(
-            f"external: unknown derivative semantics {derivative!r}; choose 'stop', 'identity', a vjp, Surrogate or Score"
+            f"external: unknown derivative semantics {derivative!r}; "
+            "choose 'stop', 'identity', a vjp, a Surrogate or a Score"
         )
-    effect = _Effect(function, replay, derivative, name or getattr(function, "__qualname__", repr(function)))
+    effect = _Effect(function, replay, derivative, name or str(getattr(function, "__qualname__", repr(function))))
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
@@ -175,7 +176,8 @@ class _Effect:
             adjoints = vjp(adjoint, *plain)
             if len(adjoints) != len(plain):
                 raise UsageError(
-                    f"the vjp of {self.name} returned {len(adjoints)} adjoints for {len(plain)} arguments; give one for each"
+                    f"the vjp of {self.name} returned {len(adjoints)} adjoints for {len(plain)} arguments; "
+                    "give one for each"
                 )
             return [float(adjoints[index]) for index in carrying]
 

@@ -15,7 +15,7 @@ from math import comb
 
 
 def reversible(snapshots: int, repetitions: int) -> int:
-    """``beta(s, r)``: windows that ``snapshots`` can reverse with no window run forward more than ``repetitions`` times."""
+    """``beta(s, r)``: how many windows ``snapshots`` can reverse, each run forward at most ``repetitions`` times."""
     return comb(snapshots + repetitions, snapshots) if repetitions >= 0 else 0
 
 

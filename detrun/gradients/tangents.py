@@ -1,6 +1,7 @@
 """Forward mode: the local gradient of few parameters in memory that does not grow with the run.
 
-Each parameter enters as a `TangentValue` with one direction for each parameter; the loss's tangent is the gradient. No tape is kept, so there are no discontinuity sites and no validity radius; cost grows with the parameters.
+Each parameter enters as a `TangentValue` with one direction for each parameter; the tangent of the loss is the
+gradient. No tape is kept, so there are no discontinuity sites and no validity radius; cost grows with the parameters.
 """
 
 from __future__ import annotations

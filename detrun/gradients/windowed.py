@@ -8,7 +8,8 @@ same in every process because ids are allotted with the tape on and off alike. S
 one whole tape.
 
 The order of the forks is that of treeverse with binomial splits (`detrun.ad.treeverse`): with ``snapshots`` processes
-it takes the fewest forward steps possible. Where there is no ``fork``, each window is reached by running the program again from its start, which costs a number of steps quadratic in the windows.
+it takes the fewest forward steps possible. Where there is no ``fork``, each window is reached by running the program
+again from its start, which costs a number of steps quadratic in the windows.
 """
 
 from __future__ import annotations

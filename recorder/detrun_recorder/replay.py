@@ -117,7 +117,7 @@ class StrictReplay(KeyedDraws):
 
     def _different_name(self, loop: RunLoop, chunk: Chunk) -> str | None:
         journal, seen = loop.journal, self.seen
-        tables = (
+        tables: tuple[tuple[str, Sequence[object], Sequence[object]], ...] = (
             ("task", journal.tasks, chunk.tasks),
             ("wait", journal.kinds, chunk.kinds),
             ("object", journal.objects, chunk.objects),

@@ -218,7 +218,7 @@ class Journal:
         """End the open chunk, hand it to the sink and start the next."""
         hasher = self.hasher
         definitions = repr((self.tasks, self.kinds, self.objects, self.names)).encode()
-        columns = (self.choices, self.outcomes, self.events, self.exact, definitions, *self.payloads)
+        columns: tuple[bytes | bytearray, ...] = (self.choices, self.outcomes, self.events, self.exact, definitions, *self.payloads)
         for column in columns:
             hasher.update(len(column).to_bytes(8, "little"))
             hasher.update(column)

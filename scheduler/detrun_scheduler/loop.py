@@ -148,7 +148,7 @@ class RunLoop:
     # What user code reaches through `current.run`.
 
     def register(self, kind: str, name: str | None = None) -> int:
-        """Give one of detrun's objects its number in this run; reports call it ``name``, or ``kind[i]`` by first use."""
+        """Number one of detrun's objects in this run; reports call it ``name``, or ``kind[i]`` by first use."""
         if name is None:
             index = self.objects_of_kind.get(kind, 0)
             self.objects_of_kind[kind] = index + 1
@@ -411,10 +411,10 @@ class RunLoop:
             events.append(END)
             kind |= HAS_EVENTS
             journal.record_start = len(events)
-            record = events[start:]
+            record = bytes(events[start:]) if self.verifier is not None else b""
         journal.outcomes.append(kind)
         if self.verifier is not None:
-            self.verifier.step_closed(self, self.current, kind, bytes(record))
+            self.verifier.step_closed(self, self.current, kind, record)
 
     def _close_chunk(self) -> None:
         self.journal.close_chunk()
