@@ -32,11 +32,9 @@ class Application(click.Group):
             return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of a pipe has gone, as in `detrun show FILE | head`; click knows
-                raise
-            _fail(context, error)
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:  # a program may raise SystemExit, or Ctrl-C come in a group
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of a pipe has gone, as in `detrun show FILE | head`; click knows what to do
             _fail(context, error)
 
 
@@ -45,7 +43,7 @@ def _fail(context: click.Context, error: BaseException) -> None:
     from detrun.cli.page import print_document
 
     settings = context.ensure_object(Settings)
-    code = failures.exit_code(error)
+    code = failures.exit_code_escaped(error)
     if settings.json:
         print_document(
             {
@@ -55,7 +53,7 @@ def _fail(context: click.Context, error: BaseException) -> None:
                 "error": failures.describe(error),
             }
         )
-    failures.print_failure(error, settings.debug)
+    failures.print_failure(error, settings.debug or code == failures.INTERNAL)
     context.exit(code)
 
 

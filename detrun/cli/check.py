@@ -14,7 +14,7 @@ from detrun.cli.options import deciding, parameter_option, speaking, target_argu
     "--fresh/--no-fresh",
     default=False,
     show_default=True,
-    help="Also run in a new process with another hash seed.",
+    help="Make every run but the first in a fresh process under another hash seed.",
 )
 @deciding
 @parameter_option
@@ -30,8 +30,9 @@ def check(
 ) -> None:
     """Run TARGET several times with one seed and name the first step where two runs differ.
 
-    Equal runs mean that everything the program read was controlled, for this seed. With --fresh the order of sets and
-    the state that a process gathers are put to the test, too.
+    Equal runs mean that what differed between them did not matter: what one run leaves behind in the process, or with
+    --fresh the order of sets of strings and the process itself. A program that fails in the same way every time is
+    deterministic.
     """
     from detrun.cli import parameters, runs
     from detrun.cli.options import settings
@@ -51,5 +52,39 @@ def check(
             runs=count,
             fresh_process=fresh,
             strategy=strategy,
+            max_steps=max_steps,
         )
-    print(report, settings, open_page, print_document)
+    if settings().json:
+        print_document(
+            {
+                "command": "check",
+                "ok": True,
+                "exit_code": 0,
+                "error": None,
+                "target": target,
+                "params": numbers,
+                "seed": report.seed,
+                "strategy": strategy,
+                "runs": report.runs,
+                "fresh_process": report.fresh_process,
+                "steps": report.steps,
+                "virtual_time": report.virtual_time,
+                "digest": report.digest,
+                "ended": report.ended,
+                "failed": report.failed,
+            }
+        )
+        return
+    page = open_page()
+    page.heading(f"checked {target}: {report.runs} runs agree", good=True)
+    facts = {
+        "steps": f"{report.steps:,}",
+        "virtual time": f"{report.virtual_time:.9g} s",
+        "digest": report.digest,
+        "every run": report.ended,
+    }
+    if fresh:
+        facts["processes"] = "all runs but the first in fresh ones, each under another hash seed"
+    page.facts(facts)
+    if report.failed:
+        page.note("the program fails, in the same way every time")

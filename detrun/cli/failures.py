@@ -63,6 +63,15 @@ def exit_code(error: BaseException) -> int:
     return next((code for kinds, code in _CODES if isinstance(subject, kinds)), PROGRAM_FAILED)
 
 
+def exit_code_escaped(error: BaseException) -> int:
+    """The exit code of an exception that no run has handed over: if no line of the program raised it, it is our own."""
+    code = exit_code(error)
+    if code == PROGRAM_FAILED and not isinstance(essence(error), DetrunError):
+        whole = traceback.TracebackException.from_exception(error)
+        return code if _keep_user_frames(whole) else INTERNAL
+    return code
+
+
 def message(error: BaseException) -> str:
     """What to say: an error of detrun's own in its words, any other as a traceback of the program's own lines."""
     subject = essence(error)

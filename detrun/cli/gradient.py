@@ -37,7 +37,7 @@ def gradient(
     import detrun
     from detrun.cli import parameters, runs
     from detrun.cli.options import settings
-    from detrun.cli.page import open_page, print_document
+    from detrun.cli.page import counted, open_page, print_document
     from detrun.cli.progress import run_progress
     from detrun.targets import load_target
     from detrun_recorder.recording import open_recording
@@ -66,11 +66,12 @@ def gradient(
         return
     page = open_page()
     page.heading(f"{found.kind} gradient of {target}", good=True)
+    sites = counted(found.diagnostics.sites_passed, "discontinuity site")
     page.facts(
         {
             "value": f"{found.value:.9g}",
             "steps": f"{found.recording.steps:,}",
-            "tape": f"{found.diagnostics.entries:,} entries, {found.diagnostics.sites_passed:,} discontinuity sites passed",
+            "tape": f"{found.diagnostics.entries:,} entries, {sites} passed",
             "digest": found.digest,
             "meaning": found.bias,
         }
@@ -101,7 +102,7 @@ def gradient(
             ],
             title="nearest margins",
         )
-    if found.diagnostics.detachments:
+    if len(found.diagnostics.detachments) > 1:  # a single one is in the warnings
         page.table(
             ["line", "times"],
             [[_shown(f"{path}:{line}"), f"{count:,}"] for path, line, count in found.diagnostics.detachments],

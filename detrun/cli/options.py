@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from detrun_scheduler.strategies import STRATEGIES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -40,15 +43,23 @@ def speaking(function: Decorated) -> Decorated:
         ("--json", "Print one JSON document on standard output."),
         ("--debug", "Show complete tracebacks."),
     ):
-        function = click.option(
-            name, is_flag=True, expose_value=False, is_eager=True, callback=_remember, help=text
-        )(function)
+        function = click.option(name, is_flag=True, expose_value=False, is_eager=True, callback=_remember, help=text)(
+            function
+        )
     return function
+
+
+def _complete_file(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(typed, type="file")]
 
 
 def target_argument(function: Decorated) -> Decorated:
     """TARGET."""
-    return click.argument("target", metavar="TARGET")(function)
+    return click.argument(
+        "target",
+        metavar="TARGET",
+        shell_complete=_complete_file,
+    )(function)
 
 
 def parameter_option(function: Decorated) -> Decorated:
@@ -70,7 +81,8 @@ def deciding(function: Decorated) -> Decorated:
         default="random",
         show_default=True,
         metavar="NAME",
-        help="Who chooses among runnable tasks: random, fifo or pct.",
+        shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
+        help=f"Who chooses among runnable tasks: {', '.join(STRATEGIES)}.",
     )(function)
     return click.option(
         "--seed", type=int, default=0, show_default=True, help="Decides the schedule and every random draw."

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import click
 
 INDENT = "  "
+VERBATIM = ("again",)  # facts that are commands, to be copied: never broken by us
 
 
 class Page(Protocol):
@@ -92,9 +94,12 @@ class TerminalPage:
 
         width = max(map(len, facts), default=0)
         for label, value in facts.items():
-            hung = _hung(value, len(INDENT) + width + 2)
-            # Soft wrap: the terminal breaks long lines, so that a command or a digest can still be copied whole.
-            self.console.print(Text.assemble((f"{INDENT}{label:<{width}}  ", "dim"), hung), soft_wrap=True)
+            indent = len(INDENT) + width + 2
+            if label not in VERBATIM:
+                value = "\n".join(_broken(line, self.console.width - indent) for line in value.split("\n"))
+            # Soft wrap: what is still too long, a command or a digest, the terminal breaks, and it can be copied whole.
+            line = Text.assemble((f"{INDENT}{label:<{width}}  ", "dim"), _hung(value, indent))
+            self.console.print(line, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """See `Page`."""
@@ -105,9 +110,7 @@ class TerminalPage:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
         for name, right in zip(columns, _numeric_columns(columns, rows), strict=True):
             # Numbers are never broken: text gives way first.
-            table.add_column(
-                Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold" if not right else None
-            )
+            table.add_column(Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print()
@@ -115,7 +118,7 @@ class TerminalPage:
             self.console.print(title, style="bold", markup=False)
         from rich.padding import Padding
 
-        self.console.print(Padding(table, (0, 0, 0, len(INDENT))))
+        self.console.print(Padding(table, (0, 0, 0, len(INDENT)), expand=False))
 
     def text(self, text: str) -> None:
         """See `Page`."""
@@ -125,12 +128,24 @@ class TerminalPage:
         """See `Page`."""
         from rich.text import Text
 
-        self.console.print(Text.assemble(f"{INDENT}", ("note: ", "yellow"), text), soft_wrap=True)
+        indent = len(INDENT) + len("note: ")
+        hung = _hung(_broken(text, self.console.width - indent), indent)
+        self.console.print(Text.assemble(f"{INDENT}", ("note: ", "yellow"), hung), soft_wrap=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 task``, ``1,200 tasks``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def open_page() -> Page:
     """A page for the standard output that there is."""
     return TerminalPage() if sys.stdout.isatty() else PlainPage()
+
+
+def _broken(line: str, width: int) -> str:
+    """``line`` broken at spaces where it is too long; words stay whole."""
+    return textwrap.fill(line, max(width, 20), break_long_words=False, break_on_hyphens=False) if line else ""
 
 
 def _hung(value: str, indent: int) -> str:
@@ -142,8 +157,14 @@ def _numeric_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> l
 
 
 def _is_number(cell: str) -> bool:
-    cell = cell.strip("±").removesuffix(" s").replace(",", "").replace("±", "")
-    return not cell or cell in ("-", "any") or cell.lstrip("+-")[:1].isdigit() or cell in ("inf", "nan")
+    """Whether a cell is a number as our tables write it: ``1,200``, ``-3e-05``, ``±0.1``, ``> 7``, or none (``-``)."""
+    if cell in ("", "-", "any"):
+        return True
+    try:
+        float(cell.lstrip("±> ").replace(",", ""))
+    except ValueError:
+        return False
+    return True
 
 
 def print_document(document: Mapping[str, Any]) -> None:
@@ -152,7 +173,7 @@ def print_document(document: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can say it: numbers that JSON lacks become null, objects that it lacks become their ``repr``."""
+    """``value`` as JSON can say it: numbers that JSON lacks become null, other objects their ``repr``."""
     if value is None or isinstance(value, bool | str):
         return value
     if hasattr(type(value), "primal"):

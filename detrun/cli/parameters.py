@@ -71,9 +71,7 @@ def for_call(target: Target, given: Mapping[str, float]) -> dict[str, float]:
     params = {**defaults, **given}
     if not params and required:
         flags = " ".join(f"--param {name}=VALUE" for name in known) or "--param NAME=VALUE for each"
-        raise UsageError(
-            f"{target.text} takes parameters; pass {flags}, or define {DEFAULTS_NAME} = {{...}} beside it"
-        )
+        raise UsageError(f"{target.text} takes parameters; pass {flags}, or define {DEFAULTS_NAME} = {{...}} beside it")
     return params
 
 
@@ -159,7 +157,7 @@ def names_read(function: Callable[..., Any]) -> tuple[Sequence[str], bool]:
     if not arguments:
         return [], False
     argument = arguments[0].arg
-    found: dict[str, None] = {}
+    found: list[tuple[int, int, str]] = []  # line, column, name: ast.walk goes by depth
     explained = 0  # uses of the argument that read one literal name
     uses = 0
     for node in ast.walk(definition):
@@ -168,10 +166,18 @@ def names_read(function: Callable[..., Any]) -> tuple[Sequence[str], bool]:
         if isinstance(node, ast.arg) and node.arg == argument:
             uses += node is not arguments[0]  # another function's argument of the same name: uses there are not ours
         name = _literal_read(node, argument)
-        if name is not None:
+        if name is not None and isinstance(node, ast.expr):
             explained += 1
-            found[name] = None
-    return list(found), uses == explained
+            found.append((node.lineno, node.col_offset, name))
+    return list(dict.fromkeys(name for _, _, name in sorted(found))), uses == explained
+
+
+def missing(target: Target, params: Mapping[str, float], error: BaseException | None) -> list[str]:
+    """What to say about a program that failed for want of a parameter; empty if it failed of something else."""
+    name = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if not isinstance(name, str) or name in params or name not in names_read(target.function)[0]:
+        return []
+    return [f"the program reads a parameter {name!r} that was not given: --param {name}=VALUE"]
 
 
 def _literal_read(node: ast.AST, argument: str) -> str | None:
@@ -179,8 +185,6 @@ def _literal_read(node: ast.AST, argument: str) -> str | None:
     match node:
         case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key)), ctx=ast.Load()):
             return key if name == argument else None
-        case ast.Call(
-            func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[ast.Constant(value=str(key)), *_]
-        ):
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[ast.Constant(value=str(key)), *_]):
             return key if name == argument else None
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -59,6 +60,7 @@ def _watching(what: str, done: Callable[[], int | None], total: int | None) -> I
 
 
 def _watch(what: str, done: Callable[[], int | None], total: int | None, over: threading.Event) -> None:
+    started = time.monotonic()
     if over.wait(QUIET_SECONDS):
         return
     from rich.console import Console
@@ -76,9 +78,11 @@ def _watch(what: str, done: Callable[[], int | None], total: int | None, over: t
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
+        get_time=time.monotonic,
     )
     with progress:
         task = progress.add_task(what, total=total)
+        progress.tasks[0].start_time = started
         while not over.wait(REFRESH_SECONDS):
             progress.update(task, completed=done() or 0)
             progress.refresh()

@@ -31,7 +31,7 @@ def record(
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
     import detrun
-    from detrun.cli import parameters, runs
+    from detrun.cli import failures, parameters, runs
     from detrun.cli.progress import run_progress
     from detrun.targets import load_target
 
@@ -40,18 +40,21 @@ def record(
     numbers = parameters.for_call(program, given)
     path = output if output is not None else f"{program.name}-{seed}.detrun"
     runs.check_output(path)
-    with runs.program_output(), run_progress("recording"):
-        run = detrun.record(
-            program.function,
-            *([numbers] if numbers else []),
-            seed=seed,
-            strategy=strategy,
-            to=path,
-            max_steps=max_steps,
-            raise_errors=False,
-            target=target,
-            params=numbers,
-        )
+    try:
+        with runs.program_output(), run_progress("recording"):
+            run = detrun.record(
+                program.function,
+                *([numbers] if numbers else []),
+                seed=seed,
+                strategy=strategy,
+                to=path,
+                max_steps=max_steps,
+                raise_errors=False,
+                target=target,
+                params=numbers,
+            )
+    except OSError as error:  # the program's own are in `run`: this is the file's, a full disk
+        raise runs.unwritable(path, error) from error
     size = os.path.getsize(path)
     again = f"detrun replay {shlex.quote(path)}"
     document: dict[str, Any] = {
@@ -66,10 +69,11 @@ def record(
         "truncated": run.recording.truncated,
         "replay_command": again,
     }
+    notes = [] if run.exception is None else parameters.missing(program, numbers, failures.essence(run.exception))
     per_step = f", {size / run.steps:.3g} per step" if run.steps else ""
     facts = {
         **runs.run_facts(run),
         "file": f"{path} ({size:,} bytes{per_step})",
         "again": again,
     }
-    runs.conclude("record", run, document, facts, f"recorded {target}", [])
+    runs.conclude("record", run, document, facts, f"recorded {target}", notes)

@@ -45,6 +45,9 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
         if target is not None:
             raise
         raise UsageError(f"{error}; {file} names this program, --target names another") from error
+    end = recording.end
+    if max_steps is None and end is not None and end.error_type == "StepLimitError":
+        max_steps = recording.steps  # the run ended there because of its limit, so the same run has the same limit
     arguments = parameters.recorded_arguments(recording, given)
     if arguments is None:
         numbers = parameters.for_call(program, given)
@@ -87,9 +90,7 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
         document["resync"] = {
             "matched": report.matched,
             "unmatched": report.unmatched,
-            "places": [
-                {"step": step, "task": path, "resumed_from": resumed} for step, path, resumed in report.places
-            ],
+            "places": [{"step": step, "task": path, "resumed_from": resumed} for step, path, resumed in report.places],
         }
         share = f" ({report.matched / report.steps:.1%})" if report.steps else ""
         facts["matched"] = f"{report.matched:,} of {report.steps:,} steps{share}; {recording.steps:,} recorded"

@@ -53,7 +53,12 @@ def check_output(path: str) -> None:
             if start != MAGIC:
                 raise UsageError(f"{path} exists and is not a recording; delete it, or choose another file with -o")
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; choose another file with -o") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: str, error: OSError) -> UsageError:
+    """What to raise for a file that cannot be written."""
+    return UsageError(f"cannot write {path}: {error.strerror or error}; choose another file")
 
 
 def shown_result(value: Any) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from detrun.cli.options import settings, speaking
+from detrun.cli.page import counted
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
@@ -57,7 +57,9 @@ def show(
     if perfetto is not None:
         document["perfetto"] = {"file": perfetto, "events": _export(recording, perfetto)}
         if say:
-            page.heading(f"wrote {perfetto}: {document['perfetto']['events']:,} events; open it in https://ui.perfetto.dev")
+            page.heading(
+                f"wrote {perfetto}: {document['perfetto']['events']:,} events; open it in https://ui.perfetto.dev"
+            )
     elif number is not None or time is not None:
         step = recording.step(number) if number is not None else recording.at_time(time or 0.0)
         start, stop = max(step.index - NEIGHBOURS, 0), step.index + NEIGHBOURS + 1
@@ -86,13 +88,13 @@ def _summarize(recording: Recording, last: int) -> Summary:
 
 
 def _export(recording: Recording, destination: str) -> int:
+    from detrun.cli.runs import unwritable
     from detrun_recorder.export import export_perfetto
-    from detrun_scheduler.errors import UsageError
 
     try:
         return export_perfetto(recording, destination)
     except OSError as error:
-        raise UsageError(f"cannot write {destination}: {error.strerror}; choose another file") from error
+        raise unwritable(destination, error) from error
 
 
 # As JSON.
@@ -105,7 +107,7 @@ def _header_fields(recording: Recording, file: str) -> dict[str, Any]:
         "bytes": recording.source.size,
         "truncated": recording.truncated,
         "whole": recording.whole,
-        "header": {key: value for key, value in recording.header.items()},
+        "header": recording.header,
         "steps": recording.steps,
         "virtual_time": recording.virtual_time,
         "digest": recording.digest.hex(),
@@ -169,9 +171,7 @@ def _summary_fields(summary: Summary, recording: Recording) -> dict[str, Any]:
 # As a page.
 
 
-def _render(
-    page: Page, recording: Recording, file: str, summary: Summary, all_tasks: bool, only_last: bool
-) -> None:
+def _render(page: Page, recording: Recording, file: str, summary: Summary, all_tasks: bool, only_last: bool) -> None:
     end = recording.end
     is_failed = end is None or end.outcome != "ok"
     if not only_last:
@@ -186,7 +186,7 @@ def _render(
         page.table(["steps ended in", "times"], [[kind, f"{count:,}"] for kind, count in waits])
         _render_objects(page, recording, summary, all_tasks)
     if summary.last and (is_failed or only_last):
-        page.table(*_steps_table(summary.last), title=f"last {len(summary.last)} steps")
+        page.table(*_steps_table(summary.last), title=f"last {counted(len(summary.last), 'step')}")
 
 
 def _header_facts(recording: Recording, summary: Summary) -> dict[str, str]:
@@ -240,7 +240,7 @@ def _render_tasks(page: Page, tasks: Sequence[TaskSummary], all_tasks: bool) -> 
     page.table(
         ["task", "path", "steps", "first", "last", "most waited in", "ended in"],
         rows,
-        title=f"{len(tasks):,} tasks{left_out}",
+        title=f"{counted(len(tasks), 'task')}{left_out}",
     )
 
 
@@ -258,7 +258,7 @@ def _render_objects(page: Page, recording: Recording, summary: Summary, all_obje
         for number in shown
     ]
     left_out = f": the {len(shown)} busiest, all with --tasks" if len(shown) < len(numbers) else ""
-    page.table(["object", "uses", "of which"], rows, title=f"{len(numbers):,} objects{left_out}")
+    page.table(["object", "uses", "of which"], rows, title=f"{counted(len(numbers), 'object')}{left_out}")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -299,6 +299,3 @@ def _render_step(page: Page, recording: Recording, step: Step, around: Sequence[
         }
     )
     page.table(*_steps_table(around, step.index), title="around it")
-    if recording.path is not None:
-        before = os.fspath(recording.path)
-        page.text(f"\n  neighbours: detrun show {before} --step {max(step.index - 2 * NEIGHBOURS - 1, 0)}")
