@@ -16,12 +16,13 @@ This file relies on private names of trio. `check_trio` runs on import and refus
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import signal
 import threading
 import weakref
 from bisect import insort
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextvars import copy_context
 from types import CodeType
 from typing import Any, NoReturn
@@ -231,6 +232,8 @@ class InProcessWakeup:
                 "deterministic; run that code as a task of the program instead"
             )
         host = self.host
+        if host.closing:
+            return  # the generators among the queued jobs are closed at the end
         if host.entry_task is None:
             host.start_entry_task()
         elif self.parked:
@@ -389,6 +392,7 @@ class Host(_run.Runner):
         self.spawned = 0
         self.entry_task: _run.Task | None = None
         self.ki_arrived = False
+        self.closing = False  # a failed run is past running tasks
         self.entry_nursery: _run.Nursery | None = None
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
@@ -601,6 +605,7 @@ class Host(_run.Runner):
 
     def close_remaining(self) -> None:
         """Close the coroutines of tasks that did not end when cancelled, youngest first, then their generators."""
+        self.closing = True
         for number in sorted(self.by_number, reverse=True):
             task = CONTEXT.task = self.by_number[number]
             for nursery in task._child_nurseries:
@@ -611,16 +616,23 @@ class Host(_run.Runner):
                     task.context.run(task.coro.close)
                 if task.coro.cr_frame is None:
                     break
-        for generator in list(self.asyncgens.alive):
-            closing = generator.aclose()
-            with contextlib.suppress(BaseException):
-                closing.send(None)
-            with contextlib.suppress(BaseException):
-                closing.close()
+        collected = [argument for _, arguments in self.entry_queue.queue for argument in arguments]
+        for generator in filter(inspect.isasyncgen, [*self.asyncgens.alive, *collected]):
+            CONTEXT.task = self.init_task  # type: ignore[assignment]
+            self.close_generator(generator)
         self.leave_task()
         self.by_number.clear()
         self.numbers.clear()
         self.tasks.clear()
+
+    @staticmethod
+    def close_generator(generator: AsyncGenerator[Any, Any]) -> None:
+        """Run what is left of ``generator`` without an event loop: whatever it awaits raises ``GeneratorExit``."""
+        closing = generator.aclose()
+        with contextlib.suppress(BaseException):  # StopAsyncIteration and the like: it has ended
+            closing.send(None)
+            for _ in range(CLOSING_ATTEMPTS):
+                closing.throw(GeneratorExit())
 
     # Idleness.
 
