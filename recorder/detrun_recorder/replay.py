@@ -25,9 +25,8 @@ from detrun_recorder.divergence import Divergence, RunNames, StepSummary, descri
 from detrun_recorder.recording import Recording
 from detrun_scheduler.blocking import user_stack
 from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
-from detrun_scheduler.errors import DivergenceError
-from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk
-from detrun_scheduler.loop import RunLoop, outcome_name
+from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk, outcome_name
+from detrun_scheduler.loop import RunLoop
 
 UNMATCHED_PLACES_MAX = 100
 

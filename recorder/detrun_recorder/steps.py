@@ -21,7 +21,6 @@ from detrun_scheduler.journal import (
     END,
     EVENT_ARGUMENTS,
     EVENT_NAMES,
-    FIRST_WAIT,
     HAS_EVENTS,
     KIND_MASK,
     OPERATION,
@@ -32,6 +31,7 @@ from detrun_scheduler.journal import (
     TIME,
     WAKE,
     Chunk,
+    outcome_name,
 )
 
 NO_ARGUMENTS = frozenset(code for code, count in EVENT_ARGUMENTS.items() if count == 0)
@@ -85,11 +85,7 @@ class Tables:
 
     def outcome(self, byte: int) -> str:
         """How a step with this outcome byte ended, in words."""
-        kind = byte & KIND_MASK
-        if kind < FIRST_WAIT:
-            return ("checkpoint", "done", "failed")[kind]
-        index = kind - FIRST_WAIT
-        return self.kinds[index] if index < len(self.kinds) else "other wait"
+        return outcome_name(byte, self.kinds)
 
     def path(self, task: int) -> str:
         """The path of a task; raises `Malformed` if the recording does not define it."""

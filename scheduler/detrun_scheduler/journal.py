@@ -25,19 +25,20 @@ Columns of a chunk (all integers are unsigned LEB128 unless said otherwise):
 
 Invariant: the runnable set before a step follows from the columns before it (start with task 0; ``SPAWN`` and
 ``WAKE`` add, being stepped removes, ``CHECKPOINT`` adds back), so equal columns imply equal runnable sets.
-A chunk ends after ``CHUNK_STEPS`` steps or once ``events`` has ``CHUNK_EVENT_BYTES`` bytes: a function of the run
-alone, so the digest is too.
+A chunk ends after ``CHUNK_STEPS`` steps, or once ``events`` has ``CHUNK_EVENT_BYTES`` bytes or the payloads together
+``CHUNK_PAYLOAD_BYTES``: a function of the run alone, so the digest is too.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 CHUNK_STEPS = 16_384
 CHUNK_EVENT_BYTES = 1 << 18
+CHUNK_PAYLOAD_BYTES = 1 << 22
 
 # How a step ended.
 CHECKPOINT, DONE, FAILED, FIRST_WAIT, OTHER_WAIT = 0, 1, 2, 3, 127
@@ -139,6 +140,15 @@ def append_varint(column: bytearray, number: int) -> None:
     column.append(number)
 
 
+def outcome_name(byte: int, kinds: Sequence[str]) -> str:
+    """How a step ended, in words: ``checkpoint``, ``done``, ``failed`` or the wait kind, one of ``kinds``."""
+    kind = byte & KIND_MASK
+    if kind < FIRST_WAIT:
+        return ("checkpoint", "done", "failed")[kind]
+    index = kind - FIRST_WAIT
+    return kinds[index] if index < len(kinds) else "other wait"
+
+
 class Journal:
     """The open chunk of a run, and the definitions and digest of the whole run so far."""
 
@@ -155,6 +165,7 @@ class Journal:
         "objects",
         "objects_count",
         "outcomes",
+        "payload_bytes",
         "payloads",
         "record_start",
         "sink",
@@ -173,6 +184,7 @@ class Journal:
         self.times: array[float] = array("d")
         self.exact = bytearray()
         self.payloads: list[bytes] = []
+        self.payload_bytes = 0
         self.tasks: list[tuple[int, int, str]] = []
         self.kinds: list[str] = []
         self.objects: list[str] = []
@@ -187,6 +199,20 @@ class Journal:
     def steps(self) -> int:
         """Steps closed so far, in the whole run."""
         return self.first_step + len(self.outcomes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the open chunk must be closed before the next step."""
+        return (
+            len(self.outcomes) >= CHUNK_STEPS
+            or len(self.events) >= CHUNK_EVENT_BYTES
+            or self.payload_bytes >= CHUNK_PAYLOAD_BYTES
+        )
+
+    def add_payload(self, payload: bytes) -> None:
+        """Keep the result of an external effect."""
+        self.payloads.append(payload)
+        self.payload_bytes += len(payload)
 
     def kind_number(self, kind: str) -> int:
         """The outcome byte for blocking in the wait kind ``kind``."""
@@ -218,7 +244,14 @@ class Journal:
         """End the open chunk, hand it to the sink and start the next."""
         hasher = self.hasher
         definitions = repr((self.tasks, self.kinds, self.objects, self.names)).encode()
-        columns: tuple[bytes | bytearray, ...] = (self.choices, self.outcomes, self.events, self.exact, definitions, *self.payloads)
+        columns: tuple[bytes | bytearray, ...] = (
+            self.choices,
+            self.outcomes,
+            self.events,
+            self.exact,
+            definitions,
+            *self.payloads,
+        )
         for column in columns:
             hasher.update(len(column).to_bytes(8, "little"))
             hasher.update(column)
@@ -247,6 +280,6 @@ class Journal:
         self.events.clear()
         self.exact.clear()
         self.record_start = 0
-        self.times, self.payloads = array("d"), []
+        self.times, self.payloads, self.payload_bytes = array("d"), [], 0
         self.tasks, self.kinds, self.objects, self.names = [], [], [], []
         return chunk

@@ -30,12 +30,11 @@ from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, 
 from detrun_scheduler.journal import (
     CHECKPOINT,
     CHUNK_EVENT_BYTES,
+    CHUNK_PAYLOAD_BYTES,
     CHUNK_STEPS,
     DRAW,
     EFFECT,
     END,
-    FAILED,
-    FIRST_WAIT,
     HAS_EVENTS,
     OBSERVE,
     OPERATION,
@@ -202,7 +201,7 @@ class RunLoop:
         journal = self.journal
         journal.events.append(EFFECT)
         append_varint(journal.events, journal.name_number(name))
-        journal.payloads.append(payload)
+        journal.add_payload(payload)
 
     def message_entered(self, state: Any) -> None:
         """A value entered the buffer of a memory channel."""
@@ -278,10 +277,10 @@ class RunLoop:
         while True:
             taken = journal.steps
             room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.stop_at - taken)
-            if room <= 0 or len(events) >= CHUNK_EVENT_BYTES:
+            if room <= 0 or journal.is_full:
                 if taken >= limit:
                     raise StepLimitError(most_run_tasks(self))
-                if len(outcomes) >= CHUNK_STEPS or len(events) >= CHUNK_EVENT_BYTES:
+                if journal.is_full:
                     self._close_chunk()
                 if taken >= self.stop_at:
                     assert self.at_stop is not None
@@ -303,15 +302,18 @@ class RunLoop:
                 if kind == CHECKPOINT:
                     insort(numbers, number)
                 if woken or timers.due or not numbers or host.ki_arrived:
-                    if not self._settle():
+                    try:
+                        going_on = self._settle()
+                    finally:
+                        # A deadlock's last step belongs to the recording, too.
                         self._close_record(kind)
+                    if not going_on:
                         return
-                    self._close_record(kind)
-                    if len(events) >= CHUNK_EVENT_BYTES:
+                    if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
                 elif len(events) != journal.record_start or self.verifier is not None or self.observer is not None:
                     self._close_record(kind)
-                    if len(events) >= CHUNK_EVENT_BYTES:
+                    if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
                 else:
                     add_outcome(kind)
@@ -493,15 +495,3 @@ def spawn_name(task: Any) -> str:
         return str(task.coro.__name__)
     # "a/b" is the child b of a, "a[1]" the second a: a given name must not look like another task's path.
     return name.translate(_NAME_IN_PATH)
-
-
-def outcome_name(byte: int, kinds: Sequence[str]) -> str:
-    """How a step ended, in words: ``checkpoint``, ``done``, ``failed`` or the wait kind."""
-    kind = byte & ~HAS_EVENTS
-    if kind < FIRST_WAIT:
-        return ("checkpoint", "done", "failed")[kind]
-    index = kind - FIRST_WAIT
-    return kinds[index] if index < len(kinds) else "other wait"
-
-
-__all__ = ["FAILED", "RunLoop", "Verifier", "outcome_name"]
