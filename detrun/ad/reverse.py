@@ -22,7 +22,7 @@ from detrun.ad.tape import CELLS, WIDE, Tape
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 DENSE_WHEN_ONE_IN = 4
-VISITS_BEFORE_CHOOSING = 256
+VISITS_BEFORE_CHOOSING = 64
 
 Adjoints = dict[int, Any]
 
