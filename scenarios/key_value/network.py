@@ -55,13 +55,18 @@ class Network:
         await self.entrances[sender, receiver].send((trio.current_time(), message))
 
     async def carry(self, sender: str, receiver: str) -> None:
-        """Deliver what comes through one link."""
-        async for sent_at, message in self.exits[sender, receiver]:
-            # Latencies belong to messages, not to the moment of delivery: this task's n-th draw is for its n-th
-            # message, whatever the other links do meanwhile.
-            travels = 0.5 * self.link_latency + detrun.exponential(0.5 * self.link_latency)
-            await trio.sleep_until(sent_at + travels)
-            if not detrun.bernoulli(LOSS_PROBABILITY):
-                # A node that has crashed has closed its inbox; one that never started has none.
-                with suppress(trio.BrokenResourceError, KeyError):
-                    await self.inboxes[receiver].send(message)
+        """Let each message through one link travel for its own time."""
+        async with trio.open_nursery() as nursery:
+            async for sent_at, message in self.exits[sender, receiver]:
+                # Drawn here and not by the task that travels: this task's n-th draws are for its n-th message, so
+                # a message keeps its fate whatever the rest of the network does. Comparable runs stay comparable.
+                travels = 0.5 * self.link_latency + detrun.exponential(0.5 * self.link_latency)
+                if not detrun.bernoulli(LOSS_PROBABILITY):
+                    nursery.start_soon(self.deliver, sent_at + travels, receiver, message)
+
+    async def deliver(self, arrives_at: Seconds, receiver: str, message: object) -> None:
+        """Bring one message to its receiver's inbox."""
+        await trio.sleep_until(arrives_at)
+        # A node that has crashed has closed its inbox; one that never started has none.
+        with suppress(trio.BrokenResourceError, KeyError):
+            await self.inboxes[receiver].send(message)

@@ -36,8 +36,8 @@ class Workload:
     """What happens to the store in one run."""
 
     clients: int = 16
-    operations: int = 300  # of each client
-    crashes: tuple[Seconds, ...] = (2.0, 5.0)  # when the primary of that moment goes down
+    operations: int = 200  # of each client
+    crashes: tuple[Seconds, ...] = (2.0, 4.0)  # when the primary of that moment goes down
 
 
 DEMONSTRATION = Workload()
