@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
+from functools import cache
 from typing import Any
 
 from detrun_scheduler.journal import CHUNK_EVENT_BYTES, CHUNK_STEPS
@@ -53,8 +53,11 @@ def describe_run(
     }
 
 
+@cache
 def installed_version(package: str) -> str | None:
     """The version of an installed distribution, or None."""
+    from importlib import metadata  # a fifth of the whole import of detrun, and needed only here
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

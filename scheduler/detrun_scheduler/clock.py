@@ -31,10 +31,11 @@ class TimeObserver(Protocol):
 class VirtualClock:
     """The time of a run, in seconds since its start. Satisfies ``trio.abc.Clock``."""
 
-    __slots__ = ("now", "timers")
+    __slots__ = ("now", "time", "timers")
 
     def __init__(self) -> None:
         self.now: Any = 0.0
+        self.time = 0.0  # the primal of `now`
         self.timers = TimerHeap(self)
 
     def start_clock(self) -> None:
@@ -51,8 +52,9 @@ class VirtualClock:
     def advance(self, seconds: Any) -> None:
         """Move time on without letting any task run: what a blocking ``time.sleep`` does to an event loop."""
         self.now = self.now + seconds
+        self.time = float(primal_of(self.now))
         timers = self.timers
-        if timers.heap and timers.heap[0][0] <= primal_of(self.now):
+        if timers.heap and timers.heap[0][0] <= self.time:
             timers.due = True
 
 
@@ -86,11 +88,11 @@ class TimerHeap:
 
     def add(self, deadline: Any, key: Any) -> None:
         """Set the timer of ``key``."""
-        time = primal_of(deadline)
+        time = deadline if type(deadline) is float else float(primal_of(deadline))
         self.sequence = sequence = self.sequence + 1
         self.live[key] = sequence
         heappush(self.heap, (time, sequence, key, deadline))
-        if time <= primal_of(self.clock.now):
+        if time <= self.clock.time:
             self.due = True
 
     def remove(self, deadline: Any, key: Any) -> None:
@@ -130,16 +132,31 @@ class TimerHeap:
         self.due = False
         return fired
 
-    def jump(self) -> float:
-        """Move the clock to the earliest deadline, which must exist, and return its primal."""
+    def jump(self) -> list[Any] | None:
+        """Move the clock to the earliest deadline and return the keys of the timers that fire there, None if none is.
+
+        The timers at one instant fire together, in the order in which they were set. The clock never goes back: a
+        deadline in the past fires at the present.
+        """
         self._drop_stale()
-        time, _, _, deadline = self.heap[0]
-        clock = self.clock
-        if time > primal_of(clock.now):
-            clock.now = deadline
+        heap, live, clock = self.heap, self.live, self.clock
+        if not heap:
+            return None
+        time, _, key, deadline = heap[0]
         if self.observer is not None:
             self.observer.advanced(deadline, self._following())
-        return time
+        if time > clock.time:
+            clock.now, clock.time = deadline, time
+        heappop(heap)
+        del live[key]
+        fired = [key]
+        while heap and heap[0][0] <= time:
+            _, sequence, key, _ = heappop(heap)
+            if live.get(key) == sequence:
+                del live[key]
+                fired.append(key)
+        self.due = False
+        return fired
 
     def _following(self) -> Any | None:
         # The live timer after the first, for the margin between them; a tie counts, with margin zero. In a heap it is

@@ -357,33 +357,32 @@ class RunLoop:
 
     def _idle(self) -> None:
         """Nothing can run: let the next thing happen."""
-        host, timers = self.host, self.timers
-        if "before_io_wait" in host.instruments.data:
-            host.instruments.call("before_io_wait", 0)
+        host, timers, instruments = self.host, self.timers, self.host.instruments
+        if "before_io_wait" in instruments.data:
+            instruments.call("before_io_wait", 0)
         if self.foreign_clock is not None:
             if not host.idle_on_foreign_clock(timers):
                 raise DeadlockError(deadlock_report(self))
-        else:
+        elif host.waiting_for_idle and host.idle_cushion() < timers.next_time() - self.virtual_clock.time:
             cushion = host.idle_cushion()
-            next_time = timers.next_time()
-            if cushion < next_time - self.time:
-                if cushion:
-                    self.virtual_clock.advance(cushion)
-                    self._journal_time()
-                host.wake_idle()
-            elif next_time < math.inf:
-                before = self.time
-                timers.jump()
-                if self.time != before:
-                    self._journal_time()
-                host.fire(timers.pop_due(next_time))
-            else:
+            if cushion:
+                self.virtual_clock.advance(cushion)
+                self._journal_time(self.virtual_clock.time)
+            host.wake_idle()
+        else:
+            clock = self.virtual_clock
+            before = clock.time
+            fired = timers.jump()
+            if fired is None:
                 raise DeadlockError(deadlock_report(self))
-        if "after_io_wait" in host.instruments.data:
-            host.instruments.call("after_io_wait", 0)
+            if clock.time != before:
+                self._journal_time(clock.time)
+            host.fire(fired)
+        if "after_io_wait" in instruments.data:
+            instruments.call("after_io_wait", 0)
 
-    def _journal_time(self) -> None:
-        journal, now = self.journal, self.time
+    def _journal_time(self, now: float) -> None:
+        journal = self.journal
         journal.events.append(TIME)
         journal.times.append(now)
         journal.exact += _pack_double(now)
@@ -478,10 +477,11 @@ class RunLoop:
                     if not host.idle_on_foreign_clock(timers):
                         break
                 elif not host.wake_idle():
-                    if timers.next_time() == math.inf:
+                    fired = timers.jump()
+                    if fired is None:
                         break
                     host.leave_task()
-                    host.fire(timers.pop_due(timers.jump()))
+                    host.fire(fired)
         host.close_remaining()
 
 

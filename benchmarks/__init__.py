@@ -1,0 +1,1 @@
+"""Ratios against peers, measured in one process or run. ``python -m benchmarks`` prints every table."""

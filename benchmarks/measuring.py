@@ -1,0 +1,77 @@
+"""How a benchmark is taken: contenders alternate, so that a busy machine slows all of them alike.
+
+A figure is the median over repetitions, with the spread from the smallest to the largest. Ratios are taken within a
+repetition, between neighbours in time, and their median is what the tables show. Seconds are CPU seconds of the process:
+everything measured here computes and waits for nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    what: str
+    measured: str
+    target: str
+    met: bool | None  # None: no target
+
+
+def seconds(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """How long ``work`` takes, without garbage collection in between."""
+    gc.collect()
+    gc.disable()
+    try:
+        start = clock()
+        work()
+        return clock() - start
+    finally:
+        gc.enable()
+
+
+def alternating(
+    contenders: Sequence[Callable[[], object]],
+    repetitions: int = 5,
+    clock: Callable[[], float] = time.process_time,
+) -> list[list[float]]:
+    """Seconds of each contender in each repetition, after one round to warm up."""
+    for contender in contenders:
+        contender()
+    rounds = [[seconds(contender, clock) for contender in contenders] for _ in range(repetitions)]
+    return [[one[index] for one in rounds] for index in range(len(contenders))]
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, str]:
+    """The median ratio, and its spread in words."""
+    ratios = [one / other for one, other in zip(numerators, denominators, strict=True)]
+    return statistics.median(ratios), f"{min(ratios):.2f}–{max(ratios):.2f}"
+
+
+def machine() -> str:
+    """Interpreter and machine, for the caption."""
+    with open("/proc/cpuinfo") as file:
+        models = {line.partition(":")[2].strip() for line in file if line.startswith("model name")}
+    name = ", ".join(sorted(models)) or platform.machine()
+    return f"CPython {platform.python_version()}, {name}, {platform.system()}"
+
+
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Print a table."""
+    table = Table(title=title, caption=machine(), title_justify="left", caption_justify="left")
+    for column in ("what", "measured", "target"):
+        table.add_column(column, overflow="fold")
+    table.add_column("met")
+    for row in rows:
+        table.add_row(row.what, row.measured, row.target, {True: "yes", False: "NO", None: "–"}[row.met])
+    Console(width=120).print(table)
