@@ -42,7 +42,7 @@ def _fail(context: click.Context, error: BaseException) -> None:
     from detrun.cli import failures
     from detrun.cli.page import print_document
 
-    settings = context.ensure_object(Settings)
+    settings = context.find_root().ensure_object(Settings)
     code = failures.exit_code_escaped(error)
     if settings.json:
         print_document(

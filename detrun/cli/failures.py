@@ -94,9 +94,9 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback without the frames of detrun, trio and the standard library; complete if none would be left."""
+    """The traceback without the frames of detrun, trio and the standard library."""
     whole = traceback.TracebackException.from_exception(error)
-    if not _keep_user_frames(whole):
+    if not _keep_user_frames(whole) and not isinstance(error, BaseExceptionGroup):
         return "".join(traceback.format_exception_only(error)).rstrip()
     return "".join(whole.format()).rstrip()
 

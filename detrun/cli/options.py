@@ -29,12 +29,12 @@ class Settings:
 
 def settings() -> Settings:
     """Those of the running command."""
-    return click.get_current_context().ensure_object(Settings)
+    return click.get_current_context().find_root().ensure_object(Settings)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and parameter.name is not None:
-        setattr(context.ensure_object(Settings), parameter.name, True)
+        setattr(context.find_root().ensure_object(Settings), parameter.name, True)
 
 
 def speaking(function: Decorated) -> Decorated:

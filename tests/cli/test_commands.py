@@ -1,0 +1,184 @@
+"""What each command says and writes when all is well."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import detrun
+from detrun.targets import load_target
+from detrun_recorder.recording import open_recording
+
+
+def test_a_recording_replays_from_its_file_alone(call, directory):
+    recorded = call(
+        "record", "programs.py:race", "--param", "x=3", "--param", "step=1", "--seed", "4", "-o", "a.detrun"
+    )
+    digest = re.search(r"digest +([0-9a-f]{32})", recorded.output).group(1)
+    assert "detrun replay a.detrun" in recorded.output
+    replayed = call("replay", "a.detrun")
+    assert "the same run" in replayed.output
+    assert f"{digest}, as recorded" in replayed.output
+
+
+def test_the_command_line_and_the_library_make_the_same_run(call_json, directory):
+    document = call_json("record", "programs.py:race", "--param", "x=3", "--param", "step=1", "--seed", "7")
+    run = detrun.record(load_target("programs.py:race").function, {"x": 3.0, "step": 1.0}, seed=7)
+    assert document["digest"] == run.digest
+    assert document["result"] == run.result
+    assert document["steps"] == run.steps
+
+
+def test_a_recording_made_from_python_replays_with_its_literal_arguments(call, directory):
+    race = load_target("programs.py:race").function
+    detrun.record(race, {"x": 3.0, "step": 1.0}, to="python.detrun")
+    assert "the same run" in call("replay", "python.detrun").output
+
+
+def test_arguments_that_are_no_literals_are_not_guessed(call, directory):
+    race = load_target("programs.py:race").function
+    params = type("Params", (dict,), {"__repr__": lambda self: "<params>"})(x=3.0, step=1.0)
+    detrun.record(race, params, to="python.detrun")
+    result = call("replay", "python.detrun", code=2)
+    assert "<params>" in result.output
+    assert "the same run" in call("replay", "python.detrun", "--param", "x=3", "--param", "step=1").output
+
+
+def test_the_default_file_is_named_after_function_and_seed(call, directory):
+    call("record", "programs.py:rounds", "--seed", "12")
+    assert open_recording(directory / "rounds-12.detrun").seed == 12
+
+
+def test_an_older_recording_may_be_overwritten(call, directory):
+    call("record", "programs.py:rounds", "-o", "a.detrun", "--seed", "1")
+    call("record", "programs.py:rounds", "-o", "a.detrun", "--seed", "2")
+    assert open_recording(directory / "a.detrun").seed == 2
+
+
+def test_the_prints_of_a_program_stay_out_of_the_document(call, directory):
+    result = call("record", "programs.py:prints", "--json")
+    document = json.loads(result.stdout)
+    assert document["result"] == {"numbers": [1, 2.5, None], "other": "<class 'int'>"}
+    assert "said by the program" in result.stderr
+    assert "said by the program" in call("record", "programs.py:prints").stdout
+
+
+def test_resync_follows_an_edited_program_and_counts_what_has_no_counterpart(call, call_json, directory):
+    call("record", "programs.py:rounds", "-o", "a.detrun")
+    call("replay", "a.detrun", "--target", "programs.py:edited", code=3)
+    document = call_json("replay", "a.detrun", "--target", "programs.py:edited", "--resync")
+    resync = document["resync"]
+    assert resync["matched"] + resync["unmatched"] == document["steps"]
+    assert resync["unmatched"] == len(resync["places"]) == 3  # one more checkpoint in each of three workers
+    assert document["same_digest"] is False
+    page = call("replay", "a.detrun", "--target", "programs.py:edited", "--resync").output
+    assert f"{resync['matched']} of {document['steps']} steps" in page
+
+
+def test_check_says_that_runs_agree(call, call_json, directory):
+    assert "2 runs agree" in call("check", "programs.py:rounds").output
+    document = call_json("check", "programs.py:race", "--param", "x=3", "--param", "step=1", "--runs", "3", "--fresh")
+    assert document["runs"] == 3
+    assert document["fresh_process"] is True
+    run = detrun.record(load_target("programs.py:race").function, {"x": 3.0, "step": 1.0})
+    assert document["digest"] == run.digest
+
+
+def test_a_program_that_fails_the_same_way_every_time_passes_the_check(call, call_json, directory):
+    assert call_json("check", "programs.py:fails")["failed"] is True
+    assert "in the same way every time" in call("check", "programs.py:fails").output
+
+
+def test_show_agrees_with_the_recording_step_by_step(call_json, directory):
+    call_json("record", "programs.py:rounds", "-o", "a.detrun")
+    recording = open_recording("a.detrun")
+    document = call_json("show", "a.detrun", "--last", "1000")
+    steps = list(recording.iter_steps())
+    assert [step["index"] for step in document["last_steps"]] == [step.index for step in steps]
+    assert [step["path"] for step in document["last_steps"]] == [step.path for step in steps]
+    assert sum(task["steps"] for task in document["tasks"]) == recording.steps
+    assert sum(document["outcomes"].values()) == recording.steps
+    for task in document["tasks"]:
+        own = [step for step in steps if step.task == task["number"]]
+        assert (task["steps"], task["first_step"], task["state"]) == (len(own), own[0].index, own[-1].outcome)
+    assert document["choices"] == sum(step.choice is not None for step in steps)
+    assert document["outcome"] == "ok"
+
+
+def test_show_counts_the_operations_on_each_object(call, call_json, directory):
+    call("record", "programs.py:race", "--param", "x=3", "--param", "step=1", "-o", "a.detrun")
+    (cell,) = call_json("show", "a.detrun")["objects"]
+    assert cell == {"number": 0, "label": "Atomic[0]", "operations": {"fetch_add": 1, "fetch_mul": 1, "load": 1}}
+    assert "fetch_add 1, fetch_mul 1, load 1" in call("show", "a.detrun").output
+
+
+def test_a_step_is_shown_with_its_neighbours(call, call_json, directory):
+    call("record", "programs.py:rounds", "-o", "a.detrun")
+    document = call_json("show", "a.detrun", "--step", "6")
+    assert document["step"]["index"] == 6
+    assert [step["index"] for step in document["around"]] == [3, 4, 5, 6, 7, 8, 9]
+    assert "> 6" in call("show", "a.detrun", "--step", "6").output
+    last = call_json("show", "a.detrun", "--step", "-1")
+    assert last["step"]["index"] == last["steps"] - 1
+
+
+def test_a_step_is_found_by_its_time(call_json, directory):
+    call_json("record", "programs.py:rounds", "-o", "a.detrun")
+    document = call_json("show", "a.detrun", "--at", "1.0")
+    assert document["step"]["time"] >= 1.0
+    before = [step for step in document["around"] if step["index"] < document["step"]["index"]]
+    assert before
+    assert all(step["time"] < 1.0 for step in before)
+
+
+def test_show_writes_a_trace_for_perfetto(call, call_json, directory):
+    call("record", "programs.py:rounds", "-o", "a.detrun")
+    document = call_json("show", "a.detrun", "--perfetto", "trace.json")
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    assert document["perfetto"] == {"file": "trace.json", "events": len(events)}
+    assert sum(event["ph"] == "X" for event in events) == document["steps"]
+
+
+def test_the_last_steps_are_shown_only_where_a_run_failed(call, directory):
+    call("record", "programs.py:rounds", "-o", "good.detrun")
+    call("record", "programs.py:fails", "-o", "bad.detrun", code=1)
+    assert "last 7 steps" in call("show", "bad.detrun").output
+    assert "last 10 steps" not in call("show", "good.detrun").output
+    assert "last 10 steps" in call("show", "good.detrun", "--last", "10").output
+
+
+def test_the_gradient_of_a_recorded_run_is_the_librarys(call, call_json, directory):
+    call("record", "programs.py:queue", "--param", "between=1", "--param", "service=0.8", "-o", "a.detrun")
+    document = call_json("gradient", "programs.py:queue", "--recording", "a.detrun")
+    expected = detrun.gradient(
+        load_target("programs.py:queue").function, {"between": 1.0, "service": 0.8}, recording="a.detrun"
+    )
+    assert document["grads"] == expected.grads
+    assert document["value"] == expected.value
+    assert document["validity"]["service"]["radius"] == expected.validity["service"].radius
+    assert document["validity"]["service"]["site"].startswith("maximum at")
+    page = call("gradient", "programs.py:queue", "--recording", "a.detrun").output
+    assert f"{expected.grads['service']:.9g}" in page
+    assert "nearest margins" in page
+
+
+def test_default_parameters_beside_the_program_are_used_and_overridden(call, call_json, directory):
+    source = Path("programs.py").read_text()
+    Path("with_defaults.py").write_text(source + "\nDEFAULT_PARAMS = {'x': 3, 'step': 1.0}\n")
+    assert call_json("record", "with_defaults.py:race")["params"] == {"x": 3.0, "step": 1.0}
+    document = call_json("gradient", "with_defaults.py:race", "--param", "x=5")
+    assert document["params"] == {"x": 5.0, "step": 1.0}
+    assert set(document["grads"]) == {"x", "step"}
+    call_json("record", "with_defaults.py:rounds")  # takes no argument: the defaults are not for it
+
+
+@pytest.mark.parametrize("command", ["record", "replay", "check", "show", "gradient"])
+def test_every_command_explains_itself_and_takes_json(call, command):
+    assert "--json" in call(command, "-h").output
+
+
+def test_the_version_is_that_of_the_distribution(call):
+    assert re.fullmatch(r"detrun \d+\.\d+\.\d+\S*\n", call("--version").output)

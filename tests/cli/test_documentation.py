@@ -1,0 +1,57 @@
+"""`docs/command-line.md` promises exit codes and the shapes of documents; this holds it to that."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from detrun.cli import failures
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
+IN_EVERY_DOCUMENT = {"command", "ok", "exit_code", "error"}
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under ``heading``, without its header."""
+    section = PAGE.read_text().split(f"{heading}\n", 1)[1].split("\n#", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_exit_code_is_documented_and_none_besides():
+    codes = {value for name, value in vars(failures).items() if name.isupper() and type(value) is int}
+    assert codes == {int(code) for code, _ in rows("## Exit codes")}
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("record", ["programs.py:rounds"]),
+        ("record", ["programs.py:fails"]),
+        ("replay", ["a.detrun"]),
+        ("replay", ["a.detrun", "--resync"]),
+        ("check", ["programs.py:rounds"]),
+        ("show", ["a.detrun"]),
+        ("gradient", ["programs.py:queue", "--param", "between=1", "--param", "service=0.8"]),
+    ],
+)
+def test_a_document_has_the_documented_fields_and_no_others(call_json, directory, command, arguments):
+    call_json("record", "programs.py:rounds", "-o", "a.detrun")
+    document = call_json(command, *arguments, code=int("programs.py:fails" in arguments))
+    documented = {name for cells in rows(f"### Document of {command}") for name in re.findall(r"`(\w+)`", cells[0])}
+    assert set(document) == documented | IN_EVERY_DOCUMENT
+
+
+@pytest.mark.parametrize(("command", "field"), [("show", "tasks"), ("show", "objects"), ("gradient", "validity")])
+def test_what_a_field_holds_is_documented(call_json, directory, command, field):
+    params = ["--param", "x=3", "--param", "step=1"]
+    call_json("record", "programs.py:race", *params, "-o", "a.detrun")
+    document = (
+        call_json("show", "a.detrun") if command == "show" else call_json("gradient", "programs.py:race", *params)
+    )
+    inside = document[field]
+    one = inside[0] if isinstance(inside, list) else inside["x"]
+    (meaning,) = [text for names, text in rows(f"### Document of {command}") if f"`{field}`" in names]
+    assert set(one) == set(re.findall(r"`(\w+)`", meaning))

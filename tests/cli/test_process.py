@@ -1,0 +1,196 @@
+"""The command line as a shell meets it: processes, signals, pipes, terminals, completion."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+LONG = """
+import trio
+
+
+async def main():
+    async def worker():
+        while True:
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(worker)
+"""
+
+
+def test_a_recording_replays_in_another_process_under_another_hash_seed(shell, directory):
+    recorded = shell("record", "programs.py:rounds", "-o", "a.detrun", "--json", PYTHONHASHSEED="1")
+    assert recorded.returncode == 0, recorded.stderr
+    replayed = shell("replay", "a.detrun", "--json", PYTHONHASHSEED="2")
+    assert replayed.returncode == 0, replayed.stderr
+    assert json.loads(replayed.stdout)["digest"] == json.loads(recorded.stdout)["digest"]
+
+
+def test_exit_codes_reach_the_shell(shell, directory):
+    assert shell("record", "programs.py:fails").returncode == 1
+    assert shell("record").returncode == 2
+    assert shell("check", "programs.py:remembers").returncode == 3
+    assert shell("show", "programs.py").returncode == 4
+    assert shell("record", "programs.py:deadlocks").returncode == 5
+
+
+def test_a_module_in_the_working_directory_is_a_target_though_the_script_lies_elsewhere(directory):
+    # Like the console script, whose own directory and not the working directory is at the head of sys.path.
+    code = "import sys; del sys.path[0]; from detrun.cli import main; main()"
+    path = os.pathsep.join(entry for entry in sys.path if entry and entry != str(directory))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "record", "programs:rounds"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupt_ends_with_130_and_leaves_a_recording(directory):
+    Path("long.py").write_text(LONG)
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "detrun", "record", "long.py:main", "-o", "a.detrun"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    limit = time.monotonic() + 30
+    # The file grows beyond its header when the run is well under way.
+    while not (Path("a.detrun").exists() and Path("a.detrun").stat().st_size > 2_000) and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert "detrun replay a.detrun" in out
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(directory, shell):
+    shell("record", "programs.py:rounds", "-o", "a.detrun")
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "detrun", "show", "a.detrun"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert "Traceback" not in done.stderr
+
+
+def on_a_terminal(columns: int, *arguments: str) -> str:
+    """What ``detrun`` writes to a terminal so many columns wide."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    environment |= {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "detrun", *arguments], stdout=terminal, stderr=terminal, env=environment
+    )
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            part = os.read(controller, 1 << 16)
+        except OSError:  # the last writer has closed its end
+            break
+        if not part:
+            break
+        written += part
+    os.close(controller)
+    process.wait(timeout=60)
+    return written.decode()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_the_terminal_and_are_coloured(shell, directory, columns):
+    shell("record", "programs.py:fails", "-o", "a.detrun")
+    text = on_a_terminal(columns, "show", "a.detrun")
+    assert "\x1b[" in text
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any("main/unlucky" in line and "failed" in line for line in lines)
+
+
+def test_plain_output_has_neither_colour_nor_limit(shell, directory):
+    shell("record", "programs.py:fails", "-o", "a.detrun")
+    text = shell("show", "a.detrun", COLUMNS="40").stdout
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) > 40
+
+
+def test_completion_knows_commands_strategies_and_files(directory):
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+
+    def completions(words: str, position: int) -> str:
+        code = "from detrun.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": path,
+                "_DETRUN_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(position),
+            },
+            timeout=60,
+            check=False,
+        ).stdout
+
+    assert "plain,replay" in completions("detrun rep", 1)
+    assert completions("detrun record --strategy p", 3).split() == ["plain,pct"]
+    assert "file," in completions("detrun record prog", 2)
+    assert "plain,--resync" in completions("detrun replay --re", 2)
+
+
+def test_the_library_alone_imports_neither_click_nor_rich():
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    code = "import sys, detrun; print([name for name in ('click', 'rich', 'torch') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_imports_no_rich():
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    code = (
+        "import sys\nfrom detrun.cli import main\nsys.argv[1:] = ['--help']\n"
+        "try:\n    main()\nfinally:\n    assert 'rich' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Exit codes" in done.stdout
