@@ -36,7 +36,7 @@ class Workload:
     """What happens to the store in one run."""
 
     clients: int = 16
-    operations: int = 200  # of each client
+    operations: int = 170  # of each client
     crashes: tuple[Seconds, ...] = (2.0, 4.0)  # when the primary of that moment goes down
 
 
