@@ -1,8 +1,8 @@
 """How a benchmark is taken: contenders alternate, so that a busy machine slows all of them alike.
 
 A figure is the median over repetitions, with the spread from the smallest to the largest. Ratios are taken within a
-repetition, between neighbours in time, and their median is what the tables show. Seconds are CPU seconds of the process:
-everything measured here computes and waits for nothing.
+repetition, between neighbours in time, and their median is what the tables show. Seconds are CPU seconds of the
+process: everything measured here computes and waits for nothing.
 """
 
 from __future__ import annotations

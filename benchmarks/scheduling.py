@@ -17,12 +17,12 @@ from collections.abc import Callable
 import simpy
 import trio
 import trio.testing
-from detrun_scheduler.journal import Journal
-from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.strategies import make
 
 import detrun
 from benchmarks.measuring import Row, alternating, ratio, show
+from detrun_scheduler.journal import Journal
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies import make
 
 TASKS, STEPS = 10, 5_000
 TIMERS_TASKS, TIMERS_EACH = 20, 1_000
@@ -212,10 +212,14 @@ def main() -> None:
     run = detrun.record(channels)
     size = len(run.recording.to_bytes()) / run.steps
     rows.append(
-        Row(f"bytes per step on disk, channels and random delays ({run.steps:,} steps)", f"{size:.2f}", "≤ 1", size <= 1)
+        Row(
+            f"bytes per step on disk, channels and random delays ({run.steps:,} steps)", f"{size:.2f}", "≤ 1", size <= 1
+        )
     )
     whole, of_trio = import_seconds()
-    rows.append(Row("import detrun, best of 7 processes", f"{whole:.3f} s (trio {of_trio:.3f})", "< 0.2 s", whole < 0.2))
+    rows.append(
+        Row("import detrun, best of 7 processes", f"{whole:.3f} s (trio {of_trio:.3f})", "< 0.2 s", whole < 0.2)
+    )
     show("Scheduling and recording", rows)
 
 
