@@ -57,12 +57,22 @@ def _fail(context: click.Context, error: BaseException) -> None:
     context.exit(code)
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from detrun_recorder.header import installed_version
+
+        click.echo(f"detrun {installed_version('detrun') or '(not installed)'}")
+        context.exit()
+
+
 @click.group(
     cls=Application,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="detrun", message="detrun %(version)s")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
 @speaking
 def application() -> None:
     """Record, replay, explain and differentiate concurrent Python programs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -148,6 +149,10 @@ def ordinary():
 
 Call = Callable[..., Result]
 
+# Before click 8.2 the runner mixed both outputs unless told not to; since then it cannot be told.
+_SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+RUNNER = CliRunner(**_SEPARATE)  # type: ignore[arg-type]
+
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -168,7 +173,7 @@ def call(directory: Path) -> Call:
     """Call the command line in this process."""
 
     def call(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(application, arguments)
+        result = RUNNER.invoke(application, arguments)
         assert result.exit_code == code, result.output
         return result
 
