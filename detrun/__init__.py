@@ -31,6 +31,7 @@ from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
 from detrun.ad.value import Value as Value
+from detrun.buffer import Buffer as Buffer
 from detrun.determinism import Determinism as Determinism
 from detrun.determinism import check_determinism as check_determinism
 from detrun.draws import bernoulli as bernoulli

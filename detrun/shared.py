@@ -68,6 +68,10 @@ class _Cell(Generic[T]):
         else:
             run.operation_on(self._number, operation, canonical(value))
 
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        # What a cell is to the digest, to copy and to pickle: its content, not the number that it has in some run.
+        return type(self), (self._content,)
+
     def __repr__(self) -> str:
         # Shows the content without an operation: printing must not change a schedule.
         name = f", name={self._name!r}" if self._name is not None else ""
