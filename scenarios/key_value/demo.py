@@ -185,6 +185,7 @@ def differentiate(run: detrun.Run, path: Path, writes: int) -> None:
     say(f"both derivatives from one run with the tape on and one sweep back, {seconds[0]:.1f} s")
     schedule = schedule_of(run.recording)
     steps = {name: gradient.validity[name].radius / 2 for name in PARAMS}
+    check(all(0 < step < 1 for step in steps.values()), f"no step to take a difference with: {steps}")
     with (
         timed("running the store eight more times for the differences") as seconds,
         ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool,

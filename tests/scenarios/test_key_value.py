@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
 
 import detrun
-from scenarios.key_value import demo
+from scenarios.key_value import demo, store
 from scenarios.key_value.history import ConsistencyError, History
 from scenarios.key_value.network import Network
 from scenarios.key_value.store import Entry, Replica, Request, Workload, main
@@ -48,21 +49,23 @@ def test_no_write_is_lost_and_no_read_is_stale_although_primaries_crash(seed: in
 def test_a_primary_that_ignores_what_is_handed_over_loses_writes_and_the_checks_notice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The negative twin: a replica that was down takes over and believes its own disk."""
+    """The negative twin: a replica that has only just come back takes over and believes its own disk."""
     count_promise = Replica.count_promise
 
     async def count_without_reading(self: Replica, replica: int, entries: dict[str, Entry]) -> None:
         await count_promise(self, replica, {})
 
     monkeypatch.setattr(Replica, "count_promise", count_without_reading)
+    back_for_a_moment = Workload(clients=4, operations=40, crashes=(0.4, 0.4 + store.DOWN_SECONDS + 0.01))
     noticed = 0
-    for seed in range(10):
+    for seed in range(20):
         try:
-            detrun.record(main, PARAMS, None, SMALL, seed=seed)
+            detrun.record(main, PARAMS, None, back_for_a_moment, seed=seed)
         except BaseExceptionGroup as group:
             noticed += any(isinstance(leaf, ConsistencyError) for leaf in causes(group))
-    # Which replica takes over is a matter of luck, so not every seed can show it.
-    assert noticed >= 3
+    # It takes an unlucky choice of successor and a key that was not written since: about one seed in five, so that
+    # 20 other seeds would all miss it once in a hundred times.
+    assert noticed >= 1
 
 
 def test_a_write_that_comes_late_undoes_nothing() -> None:
@@ -127,3 +130,14 @@ def test_writes_wait_out_whole_time_outs() -> None:
 def test_schedules_that_differ_have_different_hashes() -> None:
     one, other = (detrun.record(main, PARAMS, None, SMALL, seed=seed).recording for seed in (0, 1))
     assert demo.schedule_of(one) != demo.schedule_of(other)
+
+
+def test_the_demonstration_exits_with_1_when_something_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run too short to impress anybody is among what it checks."""
+    monkeypatch.setattr(demo, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(demo.store, "main", partial(main, workload=SMALL))
+    monkeypatch.setattr(demo.store, "DEMONSTRATION", SMALL)
+    assert demo.main() == 1
+    assert "does not hold: the run has only" in capsys.readouterr().out
