@@ -6,8 +6,8 @@ import re
 import sys
 import sysconfig
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -202,7 +202,9 @@ def test_a_long_list_of_children_is_cut() -> None:
 
 @hypothesis.given(
     waits=hypothesis.strategies.dictionaries(
-        hypothesis.strategies.integers(1, 7), hypothesis.strategies.sets(hypothesis.strategies.integers(1, 7)), max_size=7
+        hypothesis.strategies.integers(1, 7),
+        hypothesis.strategies.sets(hypothesis.strategies.integers(1, 7)),
+        max_size=7,
     )
 )
 def test_a_cycle_is_named_exactly_when_there_is_one(waits: dict[int, set[int]]) -> None:
@@ -214,7 +216,7 @@ def test_a_cycle_is_named_exactly_when_there_is_one(waits: dict[int, set[int]]) 
     assert bool(cycle) == any(n in found for n, found in reachable.items())
     if cycle:
         assert cycle[0] == cycle[-1] == min(cycle)
-        assert all(holder in waits[waiter] for waiter, holder in zip(cycle, cycle[1:], strict=False))
+        assert all(holder in waits[waiter] for waiter, holder in pairwise(cycle))
 
 
 def test_a_livelock_names_the_busiest_tasks_and_where_they_spin() -> None:
