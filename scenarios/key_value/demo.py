@@ -218,7 +218,7 @@ def differentiate(run: detrun.Run, path: Path, writes: int) -> None:
     say("A gradient of one run is exact for its schedule, so its difference must keep the schedule: the steps taken")
     say(", ".join(f"{steps[name]:.1e} s for {name}" for name in PARAMS) + " are half of how far each may move")
     say(f"before something comes in another order (first: {gradient.validity['link_latency'].site}).")
-    say(f"The last column steps by {FREE_STEP:.0%} and lets the schedule move, as differences usually do: mostly luck.")
+    say(f"The last column steps by {FREE_STEP:.0%} and lets the schedule move: two different runs, luck included.")
 
 
 def edited_store(path: Path) -> ModuleType:
