@@ -232,7 +232,7 @@ class Anew:
                 main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, around=around
             )
             digest = final_digest(journal, ended)
-            if isinstance(ended, outcome.Error) and isinstance(ended.error, KeyboardInterrupt):
+            if interrupted(ended):
                 writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
             else:
                 writer.close(end_of(loop, digest, ended))
@@ -284,6 +284,14 @@ class Again:
             replayer.check_ended(loop, digest, ended)
         report = replayer.report if isinstance(replayer, ResyncReplay) else None
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
+
+
+def interrupted(ended: outcome.Outcome[Any]) -> bool:
+    """Whether Ctrl-C ended the run, on its own or in the groups that nurseries make of it."""
+    error = ended.error if isinstance(ended, outcome.Error) else None
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def recorded_strategy(recording: Recording) -> str:

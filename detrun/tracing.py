@@ -30,7 +30,7 @@ import outcome
 import trio
 
 from detrun.ad.value import Value
-from detrun.execution import Main, Options, execute, final_digest
+from detrun.execution import Main, Options, execute, final_digest, interrupted
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.blocking import await_frames, is_user_file
 from detrun_scheduler.journal import Journal, outcome_name
@@ -144,8 +144,8 @@ def traced(
         loop, ended = execute(
             main, args, oracle=make(strategy), seed=seed, journal=journal, verifier=tracer, options=options
         )
-    if isinstance(ended, outcome.Error) and isinstance(ended.error, KeyboardInterrupt):
-        raise ended.error  # Ctrl-C is meant for us
+    if interrupted(ended):
+        ended.unwrap()  # Ctrl-C is meant for us
     return Trace(
         digest=final_digest(journal, ended).hex(),
         ended=in_words(ended),

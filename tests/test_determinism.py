@@ -385,6 +385,19 @@ def test_a_fresh_process_that_gives_no_answer_is_a_clear_error(
         detrun.check_determinism(program, fresh_process=True, timeout_seconds=seconds)
 
 
+async def is_interrupted() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 1)
+        signal.raise_signal(signal.SIGINT)
+        await trio.sleep(1)
+
+
+def test_ctrl_c_ends_the_check_and_is_no_outcome() -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        detrun.check_determinism(is_interrupted)
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
+
+
 def test_wrong_arguments_are_refused_by_name() -> None:
     with pytest.raises(detrun.UsageError, match="runs=1"):
         detrun.check_determinism(fails, runs=1)

@@ -207,6 +207,36 @@ def test_a_killed_process_leaves_a_recording_that_replays_and_goes_on_as_the_run
     assert int(steps) % 64 == 0
 
 
+async def is_interrupted(in_a_nursery: bool) -> None:
+    async def interrupt() -> None:
+        await trio.sleep(1)
+        signal.raise_signal(signal.SIGINT)
+        await trio.sleep(1)
+
+    if in_a_nursery:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupt)
+    else:
+        await interrupt()
+
+
+@pytest.mark.parametrize("in_a_nursery", [False, True])
+def test_ctrl_c_cuts_a_recording_short_and_a_replay_that_is_not_interrupted_says_so(
+    in_a_nursery: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "run.detrun"
+    with pytest.raises(BaseException) as caught:
+        detrun.record(is_interrupted, in_a_nursery, to=file)
+    group = BaseExceptionGroup("", [caught.value])
+    assert group.subgroup(KeyboardInterrupt) is not None
+    recording = open_recording(file)
+    assert recording.truncated
+    assert recording.steps > 0
+    monkeypatch.setattr(signal, "raise_signal", lambda _: None)
+    with pytest.raises(detrun.DivergenceError, match="if Ctrl-C ended it"):
+        detrun.replay(is_interrupted, in_a_nursery, recording=recording)
+
+
 def test_observed_values_count_for_the_digest_and_must_agree_in_the_replay() -> None:
     counter = [0]
 
