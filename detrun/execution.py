@@ -31,7 +31,7 @@ from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment import ControlledEnvironment
 from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
-from detrun_scheduler.journal import Journal
+from detrun_scheduler.journal import Chunk, Journal
 from detrun_scheduler.loop import RunLoop, Verifier
 from detrun_scheduler.strategies import make, name_of
 
@@ -170,16 +170,24 @@ def final_digest(journal: Journal, ended: outcome.Outcome[Any]) -> bytes:
 
 def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
     """What a recording says last."""
-    error = ended.error if isinstance(ended, outcome.Error) else None
+    leaves = exception_leaves(ended.error) if isinstance(ended, outcome.Error) else []
+    others = f" (and {len(leaves) - 1} more)" if len(leaves) > 1 else ""
     return End(
         steps=loop.steps_at_end,
         virtual_time=loop.time_at_end,
         digest=digest,
-        outcome="ok" if error is None else "error",
-        error_type=None if error is None else type(error).__qualname__,
-        error_text=None if error is None else str(error),
+        outcome="error" if leaves else "ok",
+        error_type=type(leaves[0]).__qualname__ if leaves else None,
+        error_text=f"{leaves[0]}{others}" if leaves else None,
         counts={"tasks": loop.host.spawned, "objects": len(loop.object_labels)},
     )
+
+
+def exception_leaves(error: BaseException) -> list[BaseException]:
+    """What really failed: the exceptions inside nested exception groups, in order; the exception itself otherwise."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
+    return [error]
 
 
 @dataclass(slots=True)
@@ -199,6 +207,31 @@ class Plan(Protocol):
 
     def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
         """Run ``main(*args)``."""
+
+
+class _Sink:
+    """Writes chunks until that fails, and then stops the run with an error that says so."""
+
+    def __init__(self, writer: Writer, to: str | os.PathLike[str] | None) -> None:
+        self.writer = writer
+        self.to = to
+        self.failed: UsageError | None = None
+
+    def __call__(self, chunk: Chunk) -> None:
+        if self.failed is not None:
+            return  # the run is being closed: what was written before stays readable
+        try:
+            self.writer.write_chunk(chunk)
+        except OSError as error:
+            self.failed = _not_written(self.to, error)
+            raise self.failed from error
+
+
+def _not_written(to: str | os.PathLike[str] | None, error: OSError) -> UsageError:
+    where = "to memory" if to is None else f"to {os.fspath(to)}"
+    return UsageError(
+        f"cannot write the recording {where}: {error.strerror or error}; make room there, or record to another place"
+    )
 
 
 @dataclass(slots=True)
@@ -225,8 +258,12 @@ class Anew:
             extra={"max_steps": options.max_steps},
         )
         buffer = io.BytesIO()
-        writer = Writer(self.to if self.to is not None else buffer, header)
-        journal = Journal(writer)
+        try:
+            writer = Writer(self.to if self.to is not None else buffer, header)
+        except OSError as error:
+            raise _not_written(self.to, error) from error
+        sink = _Sink(writer, self.to)
+        journal = Journal(sink)
         try:
             loop, ended = execute(
                 main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, around=around
@@ -234,8 +271,13 @@ class Anew:
             digest = final_digest(journal, ended)
             if interrupted(ended):
                 writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
+            elif sink.failed is not None:
+                raise sink.failed
             else:
                 writer.close(end_of(loop, digest, ended))
+        except OSError as error:
+            writer.abandon()
+            raise _not_written(self.to, error) from error
         except BaseException:
             writer.abandon()
             raise
@@ -288,10 +330,8 @@ class Again:
 
 def interrupted(ended: outcome.Outcome[Any]) -> bool:
     """Whether Ctrl-C ended the run, on its own or in the groups that nurseries make of it."""
-    error = ended.error if isinstance(ended, outcome.Error) else None
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(KeyboardInterrupt) is not None
-    return isinstance(error, KeyboardInterrupt)
+    leaves = exception_leaves(ended.error) if isinstance(ended, outcome.Error) else []
+    return any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves)
 
 
 def recorded_strategy(recording: Recording) -> str:

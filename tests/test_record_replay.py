@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 import trio
 
 import detrun
+from detrun_recorder.format import CHUNK, END
 from detrun_recorder.recording import open_recording
+from detrun_recorder.writer import Writer
 from detrun_scheduler import current
 from detrun_scheduler.strategies.random_walk import RandomWalk
 
@@ -207,6 +210,40 @@ def test_a_killed_process_leaves_a_recording_that_replays_and_goes_on_as_the_run
     assert int(steps) % 64 == 0
 
 
+def test_a_recording_that_cannot_be_created_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(detrun.UsageError, match=r"cannot write the recording to .*nowhere/run.detrun: No such file"):
+        detrun.record(spins, 1, to=tmp_path / "nowhere" / "run.detrun")
+    assert detrun.record(spins, 1).result == 1
+
+
+@pytest.mark.parametrize("chunks_written", [0, 3, None])
+def test_a_full_disk_ends_the_run_with_a_clear_error_and_leaves_what_was_written(
+    chunks_written: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``None``: the chunks fit, the end does not."""
+    file = tmp_path / "run.detrun"
+    append_frame = Writer.append_frame
+    frames = []
+
+    def until_full(self: Writer, kind: int, payload: bytes) -> None:
+        if kind == CHUNK and chunks_written is not None and frames.count(CHUNK) == chunks_written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if kind == END and chunks_written is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        frames.append(kind)
+        append_frame(self, kind, payload)
+
+    monkeypatch.setattr(Writer, "append_frame", until_full)
+    monkeypatch.setattr("detrun_scheduler.loop.CHUNK_STEPS", 10)
+    monkeypatch.setattr("detrun_scheduler.journal.CHUNK_STEPS", 10)
+    with pytest.raises(detrun.UsageError, match=r"cannot write the recording to .*: No space left on device"):
+        detrun.record(spins, 100, to=file, raise_errors=False)
+    monkeypatch.undo()
+    left = open_recording(file)
+    assert left.truncated
+    assert left.steps == (10 * chunks_written if chunks_written is not None else detrun.record(spins, 100).steps)
+
+
 async def is_interrupted(in_a_nursery: bool) -> None:
     async def interrupt() -> None:
         await trio.sleep(1)
@@ -221,7 +258,7 @@ async def is_interrupted(in_a_nursery: bool) -> None:
 
 
 @pytest.mark.parametrize("in_a_nursery", [False, True])
-def test_ctrl_c_cuts_a_recording_short_and_a_replay_that_is_not_interrupted_says_so(
+def test_ctrl_c_cuts_a_recording_short_and_a_replay_that_is_not_interrupted_goes_on(
     in_a_nursery: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "run.detrun"
@@ -233,8 +270,8 @@ def test_ctrl_c_cuts_a_recording_short_and_a_replay_that_is_not_interrupted_says
     assert recording.truncated
     assert recording.steps > 0
     monkeypatch.setattr(signal, "raise_signal", lambda _: None)
-    with pytest.raises(detrun.DivergenceError, match="if Ctrl-C ended it"):
-        detrun.replay(is_interrupted, in_a_nursery, recording=recording)
+    replayed = detrun.replay(is_interrupted, in_a_nursery, recording=recording)
+    assert replayed.virtual_time == 2.0
 
 
 def test_observed_values_count_for_the_digest_and_must_agree_in_the_replay() -> None:

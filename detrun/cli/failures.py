@@ -8,12 +8,12 @@ say nothing about it; ``--debug`` shows everything.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import click
 import trio
 
+from detrun.execution import exception_leaves
 from detrun_scheduler.errors import (
     DeadlockError,
     DetrunError,
@@ -39,7 +39,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
 
 def essence(error: BaseException) -> BaseException:
     """What an exception is about: Ctrl-C wherever it is, the one member of groups of one, else the exception itself."""
-    leaves = list(_leaves(error))
+    leaves = exception_leaves(error)
     for leaf in leaves:
         if isinstance(leaf, KeyboardInterrupt):
             return leaf
@@ -47,14 +47,6 @@ def essence(error: BaseException) -> BaseException:
     if len({(type(leaf), str(leaf)) for leaf in leaves}) == 1 and isinstance(leaves[0], DetrunError):
         return leaves[0]
     return leaves[0] if len(leaves) == 1 else error
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    else:
-        yield error
 
 
 def exit_code(error: BaseException) -> int:

@@ -79,11 +79,6 @@ class Divergence:
         ]
         if self.source_changed:
             lines.append("  the program's source has changed since the recording was made")
-        elif self.steps_recorded is None:
-            lines.append(
-                "  the recording is cut short: if Ctrl-C ended it, its last steps show the interruption, "
-                "which a replay does not repeat"
-            )
         else:
             lines.append(
                 "  possible cause: a value read before this step is not controlled "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from struct import Struct
@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from detrun_scheduler import current
+from detrun_scheduler import current, thread_locks, threading_names
 from detrun_scheduler.blocking import deadlock_report, most_run_tasks
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
@@ -47,12 +47,14 @@ from detrun_scheduler.journal import (
     append_varint,
 )
 from detrun_scheduler.randomness import stream_key
+from detrun_scheduler.threads import SimulatedThread, Threads
 from detrun_scheduler.trio_host import Host
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
 UNWINDING_STEPS = 100_000
 
 _run_serials = count(1)
+thread_locks.install()  # now, so that locks made at import by modules that are imported later work inside a run
 _pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
 
@@ -121,6 +123,8 @@ class RunLoop:
         self.at_stop: Callable[[], float] | None = None
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
+        self.threads: Threads | None = None  # while the run lasts
+        self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
 
@@ -224,8 +228,12 @@ class RunLoop:
     # Running.
 
     @trio.lowlevel.enable_ki_protection
-    def run(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> outcome.Outcome[Any]:
-        """Run ``async_fn(*args)`` as the main task until everything has ended; return how the main task ended.
+    def run(self, main: Callable[..., Any], *args: object, as_thread: bool = False) -> outcome.Outcome[Any]:
+        """Run ``main(*args)`` until everything has ended; return how it ended.
+
+        Args:
+            main: an async function, which is the main task; or any function, with ``as_thread``.
+            as_thread: run ``main`` as the main simulated thread.
 
         Raises:
             UsageError: a run is active already.
@@ -236,10 +244,14 @@ class RunLoop:
             raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
         host = self.host
         result: outcome.Outcome[Any] | None = None
+        threads = self.threads = Threads(self)
         current.run = self
+        threading_names.install()
         try:
             self.oracle.new_run(self)
-            host.open(async_fn, args, self.restrict_ki)
+            if as_thread:
+                main, args = threads.main(main, args), ()
+            host.open(main, args, self.restrict_ki)
             try:
                 self._loop()
             except (trio.TrioInternalError, DetrunError):
@@ -254,7 +266,9 @@ class RunLoop:
             assert result is not None
             return result
         finally:
-            current.run = None
+            threads.close()
+            threading_names.restore()
+            current.run = self.threads = None
             # The traceback of a failed task leads to this frame: an error named here would be a cycle of garbage.
             result = None
 
@@ -340,6 +354,9 @@ class RunLoop:
         """Write down who was woken and, if nothing can run, what happens next; False when the run has ended."""
         host, numbers = self.host, self.host.queue.numbers
         if host.ki_arrived:
+            # What the interrupt did to the program from here on no replay can repeat: the recording ends before it.
+            self._close_chunk()
+            self.journal.sink = None
             host.handle_ki()
         self._journal_wakes()
         if self.timers.due:
@@ -433,6 +450,10 @@ class RunLoop:
 
     def _on_spawn(self, task: Any, number: int, parent: Any) -> None:
         parent_number = -1 if parent is None else self.host.numbers[parent]
+        if type(task.coro) is SimulatedThread:
+            # trio's parent of a thread is the init task; ours is the task that started it.
+            task.coro.task = task
+            parent_number = max(task.coro.creator, 0)
         if number == 0:
             path = "<init>"
         elif task.coro is not None and parent_number == 0:
@@ -463,6 +484,8 @@ class RunLoop:
         number = -1
         # Whatever fails now must not hide why the run failed.
         with suppress(Exception):
+            assert self.threads is not None
+            self.threads.kill_all()
             host.cancel_everything()
             for _ in range(UNWINDING_STEPS):
                 host.queue.woken.clear()

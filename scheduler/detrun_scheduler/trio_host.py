@@ -24,7 +24,7 @@ import weakref
 from bisect import insort
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextvars import copy_context
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import attrs
@@ -295,6 +295,46 @@ class OrderedWeakSet(weakref.WeakSet[Any]):
         self.data = OrderedSet()
 
 
+class InterruptHandler:
+    """trio's handling of Ctrl-C for the length of a run, which also tells the loop, whoever gets the exception.
+
+    Half as many system calls as trio's own `KIManager`: they are a tenth of a small run.
+    """
+
+    __slots__ = ("handler", "host")
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.handler: Callable[[int, FrameType | None], None] | None = None
+
+    def install(self, deliver: Callable[[], object], restrict_to_checkpoints: bool) -> None:
+        """Handle SIGINT, unless this is not the main thread or the program handles it."""
+        if threading.get_ident() != threading.main_thread().ident:
+            return
+        host = self.host
+
+        def handler(signum: int, frame: FrameType | None) -> None:
+            host.ki_arrived = True
+            if restrict_to_checkpoints or _ki.ki_protection_enabled(frame):
+                deliver()
+            else:
+                raise KeyboardInterrupt
+
+        previous = signal.signal(signal.SIGINT, handler)
+        if previous is signal.default_int_handler:
+            self.handler = handler
+        else:
+            signal.signal(signal.SIGINT, previous)
+
+    def close(self) -> None:
+        """Put back Python's handler, unless the program has set its own meanwhile."""
+        if self.handler is not None:
+            found = signal.signal(signal.SIGINT, signal.default_int_handler)
+            if found is not self.handler:
+                signal.signal(signal.SIGINT, found)
+            self.handler = None
+
+
 class NoStatistics:
     """The I/O statistics of a run without I/O."""
 
@@ -372,7 +412,7 @@ class Host(_run.Runner):
             clock=clock,  # type: ignore[arg-type]
             instruments=_instrumentation.Instruments(instruments),
             io_manager=_NO_IO,  # type: ignore[arg-type]
-            ki_manager=_ki.KIManager(),
+            ki_manager=InterruptHandler(self),  # type: ignore[arg-type]
             strict_exception_groups=strict_exception_groups,
             system_context=copy_context(),
             entry_queue=_entry_queue.EntryQueue(wakeup=InProcessWakeup(self)),  # type: ignore[arg-type]
@@ -403,8 +443,7 @@ class Host(_run.Runner):
         if hasattr(CONTEXT, "runner"):
             raise RuntimeError("Attempted to call run() from inside a run()")
         self.asyncgens.install_hooks(self)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self.ki_manager.install(self.deliver_ki, restrict_ki)
+        self.ki_manager.install(self.deliver_ki, restrict_ki)
         CONTEXT.runner = self
         self.previous_library, sniffio.thread_local.name = sniffio.thread_local.name, "trio"
         if "before_run" in self.instruments.data:
@@ -480,14 +519,13 @@ class Host(_run.Runner):
     # Keyboard interrupts.
 
     def deliver_ki(self) -> None:
-        """Called in signal context: only set flags; the loop looks at them between steps."""
+        """Called in signal context: only set a flag; the loop looks after this step."""
         self.ki_pending = True
-        self.ki_arrived = True
 
     def handle_ki(self) -> None:
         """Hand a pending Ctrl-C to the main task."""
         self.ki_arrived = False
-        if self.main_task is not None:
+        if self.ki_pending and self.main_task is not None:
             self._deliver_ki_cb()
 
     # One step.
@@ -567,6 +605,8 @@ class Host(_run.Runner):
         self.task_exited(task, final)
         if task is self.main_task:
             assert self.system_nursery is not None
+            if current.run is not None and current.run.threads is not None:
+                current.run.threads.main_ended()
             _cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
         elif self.awaits_abandoned and len(self.tasks) == 1 + (self.entry_task is not None):
             assert self.init_task is not None
