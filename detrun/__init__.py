@@ -50,6 +50,9 @@ from detrun.errors import NotDifferentiableError as NotDifferentiableError
 from detrun.errors import RecordingFormatError as RecordingFormatError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
+from detrun.explore.explorer import explore as explore
+from detrun.explore.verdicts import Exploration as Exploration
+from detrun.explore.verdicts import Failure as Failure
 from detrun.external import ExternalError as ExternalError
 from detrun.external import Score as Score
 from detrun.external import Surrogate as Surrogate
@@ -61,4 +64,5 @@ from detrun.runs import record as record
 from detrun.runs import replay as replay
 from detrun.shared import Atomic as Atomic
 from detrun.shared import Shared as Shared
+from detrun.state_machine import StateMachine as StateMachine
 from detrun.timers import sleep as sleep

@@ -1,0 +1,110 @@
+"""Bytes for states and events, and back: msgpack with five extension types, and no pickle.
+
+What comes back has the types that went in: tuples stay tuples, ints of any size stay ints, a `Value` keeps its id, so
+that a snapshot can wait on disk while its run goes on. Records (dataclasses, named tuples) and members of enumerations
+are written as the qualified name of their class and looked up among the classes that this codec has packed before or
+was given; a class is never imported by name, so that opening a file runs nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any
+
+import msgpack
+
+from detrun.ad.pytrees import LEAF_TYPES, fields_of, make_record
+from detrun_scheduler.errors import RecordingFormatError, UsageError
+
+TUPLE, INTEGER, RECORD, MEMBER, LEAF = range(1, 6)
+
+
+class StateCodec:
+    """Packs trees as `detrun.ad.pytrees` describes them.
+
+    Args:
+        types: dataclasses, named tuples and enumerations that bytes from elsewhere may name.
+    """
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        self._types = {_name(kind): kind for kind in types}
+        self._packer = msgpack.Packer(default=self._extension, strict_types=True, use_bin_type=True)
+
+    def pack(self, tree: object) -> bytes:
+        """Raises `UsageError` for what no tree may hold."""
+        try:
+            packed: bytes = self._packer.pack(tree)
+        except (TypeError, ValueError, OverflowError) as error:
+            self._packer.reset()
+            raise UsageError(f"cannot be packed: {error}") from error
+        return packed
+
+    def unpack(self, packed: bytes | bytearray) -> Any:
+        """Raises `RecordingFormatError` for bytes that `pack` did not make, and for classes it does not know."""
+        try:
+            return msgpack.unpackb(packed, ext_hook=self._restored, strict_map_key=False, raw=False)
+        except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
+            raise RecordingFormatError(f"a packed state or event does not decode: {error}") from error
+
+    def _nested(self, tree: object) -> bytes:
+        # The packer is busy with the outer tree, and it is not reentrant.
+        packed: bytes = msgpack.packb(tree, default=self._extension, strict_types=True, use_bin_type=True)
+        return packed
+
+    def _extension(self, one: Any) -> msgpack.ExtType:
+        kind = type(one)
+        if kind is tuple:
+            return msgpack.ExtType(TUPLE, self._nested(list(one)))
+        if kind is int:
+            return msgpack.ExtType(INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "little", signed=True))
+        if kind in LEAF_TYPES:
+            leaf_type = LEAF_TYPES[kind]
+            return msgpack.ExtType(LEAF, self._nested([leaf_type.name, *leaf_type.pack(one)]))
+        if kind is complex:
+            return msgpack.ExtType(RECORD, self._nested(["complex", one.real, one.imag]))
+        if isinstance(one, enum.Enum):
+            self._types.setdefault(_name(kind), kind)
+            return msgpack.ExtType(MEMBER, self._nested([_name(kind), one.name]))
+        names = fields_of(kind)
+        if names is None:
+            raise TypeError(f"a {_name(kind)} is neither a number, a constant nor a known container")
+        self._types.setdefault(_name(kind), kind)
+        return msgpack.ExtType(RECORD, self._nested([_name(kind), *(getattr(one, name) for name in names)]))
+
+    def _restored(self, code: int, payload: bytes) -> Any:
+        if code == INTEGER:
+            return int.from_bytes(payload, "little", signed=True)
+        if code not in (TUPLE, RECORD, MEMBER, LEAF):
+            raise ValueError(f"there is no extension type {code}")
+        parts = msgpack.unpackb(payload, ext_hook=self._restored, strict_map_key=False, raw=False)
+        if not isinstance(parts, list):
+            raise ValueError(f"extension type {code} holds a {type(parts).__name__}, not a list")
+        if code == TUPLE:
+            return tuple(parts)
+        if not parts or not isinstance(parts[0], str):
+            raise ValueError(f"extension type {code} does not begin with a name")
+        name, *values = parts
+        if code == LEAF:
+            return _leaf(name, values)
+        if name == "complex":
+            return complex(*values)
+        kind = self._types.get(name)
+        if kind is None:
+            raise ValueError(f"there is an object of class {name}; name the class in types=(…)")
+        if code == MEMBER:
+            return kind[values[0]]  # type: ignore[index]
+        if len(values) != len(fields_of(kind) or ()):
+            raise ValueError(f"{name} has other fields now than when this was written")
+        return make_record(kind, values)
+
+
+def _leaf(name: str, values: list[Any]) -> Any:
+    for leaf_type in LEAF_TYPES.values():
+        if leaf_type.name == name:
+            return leaf_type.unpack(*values)
+    raise ValueError(f"there is a leaf of kind {name!r}, which nothing here has registered")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
