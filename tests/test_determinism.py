@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import signal
 import time
+from datetime import datetime
 from time import perf_counter_ns as real_clock  # bound before any run: escapes (docs/determinism.md)
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import trio
@@ -18,6 +21,11 @@ from detrun.determinism import Determinism, Difference
 from detrun.fresh_process import FreshProcessError, pack_arguments, unpack_arguments
 from detrun.tracing import described
 from detrun_scheduler.strategies.fifo import Fifo
+
+try:
+    import numpy  # here and not inside a run, where its first import takes entropy (docs/determinism.md)
+except ImportError:
+    numpy = None  # type: ignore[assignment]
 
 NAMES = tuple(f"replica-{index}" for index in range(12))
 CACHE: dict[str, int] = {}
@@ -110,6 +118,12 @@ async def fills_its_own_cache() -> int:
     return cache["answer"]
 
 
+async def reads_what_is_controlled_under_any_name() -> list[object]:
+    await trio.sleep(1)
+    drawn = numpy.random.default_rng().random() if numpy is not None else random.SystemRandom().random()
+    return [datetime.now().isoformat(), str(uuid4()), secrets.token_hex(), float(drawn)]
+
+
 async def draws_seeded() -> float:
     own = random.Random(random.random())
     await trio.sleep(own.random() + detrun.uniform())
@@ -124,6 +138,7 @@ async def draws_seeded() -> float:
         (reads_virtual_clocks, True),
         (fills_its_own_cache, False),
         (draws_seeded, True),
+        (reads_what_is_controlled_under_any_name, True),
         (draws_seeded, False),
     ],
 )
