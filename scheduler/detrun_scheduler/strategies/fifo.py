@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.strategies.campaigns import Independent
 
 
-class Fifo(KeyedDraws):
+class Fifo(KeyedDraws, Independent):
     """Fair, the same for every seed: the schedule to start debugging with."""
 
     def __init__(self) -> None:

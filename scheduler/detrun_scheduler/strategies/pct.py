@@ -6,11 +6,13 @@ A bug that needs ``depth`` ordering constraints among ``n`` tasks over ``k`` cho
 at least ``1 / (n * k ** (depth - 1))`` per run.
 
 Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding
-bugs", ASPLOS 2010, section 3. Three departures. The horizon is not given: it is the largest number of choices seen in
-earlier runs of this oracle, and in the first run change points are log-uniform up to ``FIRST_HORIZON``, so that short
-and long programs both meet some. A task spawned in mid-run takes a random rank, not the last one. Only choices with
-more than one runnable task count, since others decide nothing; this makes ``k`` smaller and the bound better.
-The bound is proved for a fixed ``n`` and a true ``k``.
+bugs", ASPLOS 2010, section 3. Four departures. The horizon is not given: it is the largest number of choices seen in
+earlier runs of this oracle (in a campaign, in earlier epochs), and until there is one change points are log-uniform up
+to ``FIRST_HORIZON``, so that short and long programs both meet some. A task spawned in mid-run takes a random rank, not
+the last one. Only choices with more than one runnable task count, since others decide nothing; this makes ``k`` smaller
+and the bound better. And a task chosen ``PATIENCE`` times in a row falls below all others, as in the authors' treatment
+of spin loops by yielding: otherwise a task that polls for what a lower one would do starves it, and the run never ends.
+The bound is proved for a fixed ``n`` and a true ``k``, and for programs without such loops.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from random import Random
 from detrun_scheduler.choices import KeyedDraws, RunView
 
 FIRST_HORIZON = 10_000
+PATIENCE = 500  # far above what a task takes in one go in small tests, far below any step limit
 
 
 class ProbabilisticConcurrencyTesting(KeyedDraws):
@@ -33,17 +36,37 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
     def __init__(self, depth: int = 3) -> None:
         assert depth >= 1
         self.depth = depth
-        self.horizon = 0  # most choices in a run so far; 0 before the first has ended
+        self.horizon = 0  # most choices in a run as far as this one may know; 0: none has ended
+        self.longest = 0  # most choices in a run since `tell`
+        self.is_told = False  # the horizon comes from a campaign, not from this oracle's own runs
         self.choices = 0  # made in this run
         self.random = Random(0)
         self.priorities: dict[int, float] = {}  # task -> priority, distinct; spawned tasks in (0, 1), demoted ones < 0
         self.change_points: frozenset[int] = frozenset()
         self.demotions = 0
+        self.last = -1  # the task chosen last
+        self.streak = 0  # choices in a row that fell on it
+
+    def tell(self, knowledge: int | None) -> None:
+        """Take the horizon from a campaign, None for none yet."""
+        self.horizon, self.is_told = knowledge or 0, True
+        self.longest = self.choices = 0
+
+    def learnt(self) -> int:
+        """The most choices in a run since `tell`."""
+        return max(self.longest, self.choices)
+
+    def merged(self, first: int | None, second: int | None) -> int:
+        """The longer horizon."""
+        return max(first or 0, second or 0)
 
     def new_run(self, run: RunView) -> None:
         """Learn the horizon from the run before, draw new priorities and change points."""
-        self.horizon = max(self.horizon, self.choices)
-        self.choices = self.demotions = 0
+        self.longest = max(self.longest, self.choices)
+        if not self.is_told:
+            self.horizon = self.longest
+        self.choices = self.demotions = self.streak = 0
+        self.last = -1
         self.random = Random(run.seed)
         self.priorities.clear()
         if self.horizon:
@@ -59,9 +82,12 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
             if task not in priorities:
                 priorities[task] = self.random.random()
         chosen = max(runnable, key=priorities.__getitem__)
-        if self.choices in self.change_points:
+        self.streak = self.streak + 1 if chosen == self.last else 1
+        if self.choices in self.change_points or self.streak > PATIENCE:
             self.demotions += 1
             priorities[chosen] = float(-self.demotions)
             chosen = max(runnable, key=priorities.__getitem__)
+            self.streak = 1
+        self.last = chosen
         self.choices += 1
         return runnable.index(chosen)

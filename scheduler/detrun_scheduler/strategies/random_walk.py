@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.strategies.campaigns import Independent
 
 
-class RandomWalk(KeyedDraws):
+class RandomWalk(KeyedDraws, Independent):
     """A uniform choice at every step."""
 
     def __init__(self) -> None:

@@ -1,0 +1,113 @@
+"""Failures kept in a directory, ``.detrun`` by default, so that the next exploration of a program tries them first.
+
+One recording a file, ``failures/NAME-DIGEST.detrun``, where NAME spells the program and DIGEST the run: the same
+failure found again is the same file. A kept schedule that no longer fails is deleted, since the bug it showed is gone
+or needs another schedule now. Files that are no recordings are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import outcome
+
+from detrun.execution import execute, source_fingerprint
+from detrun.explore.pieces import Found, Program, described
+from detrun.explore.schedules import GivenSchedule, ScheduleJournal, unpacked
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.replay import ResyncReplay
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import HiddenStateError, RecordingFormatError, UsageError
+from detrun_scheduler.strategies.random_walk import RandomWalk
+
+TRIED_MAX = 20  # of one program
+DIGEST_CHARACTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFailures:
+    """The failures kept in ``directory``, which is made when there is something to keep."""
+
+    directory: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the recordings lie."""
+        return self.directory / "failures"
+
+    def save(self, recording: Recording, target: str) -> Path:
+        """Keep ``recording``.
+
+        Raises:
+            UsageError: the directory cannot be written.
+        """
+        path = self.folder / f"{_slug(target)}-{recording.digest.hex()[:DIGEST_CHARACTERS]}.detrun"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            ignore = self.directory / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+            recording.save(path)
+        except OSError as error:
+            raise UsageError(
+                f"cannot keep the failing schedule in {self.folder}: {error.strerror or error}; "
+                "pass another directory, or directory=None to keep nothing"
+            ) from error
+        return path
+
+    def of(self, target: str) -> list[Path]:
+        """Recordings of the program, in the order of their names."""
+        found = self.folder.glob(f"{_slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
+        return sorted(found)[:TRIED_MAX]
+
+    def try_again(self, program: Program, target: str) -> tuple[Found, Path] | None:
+        """The first kept failure that still fails, and its file; those that do not are deleted."""
+        for path in self.of(target):
+            try:
+                recording = open_recording(path)
+            except (RecordingFormatError, OSError):
+                continue
+            found = _run_kept(program, recording)
+            if found is not None:
+                return found, path
+            path.unlink(missing_ok=True)
+        return None
+
+
+def _slug(target: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
+
+
+def _run_kept(program: Program, recording: Recording) -> Found | None:
+    unchanged = recording.header.get("source") == source_fingerprint(program.main)
+    replayer = None if unchanged else ResyncReplay(recording, RandomWalk())
+    choices = b"".join(chunk.choices for chunk in recording.chunks())
+    oracle: Oracle = replayer if replayer is not None else GivenSchedule(unpacked(choices))
+    seed = recording.seed or 0
+    journal = ScheduleJournal()
+    loop, ended = execute(
+        program.main,
+        program.args,
+        oracle=oracle,
+        seed=seed,
+        journal=journal,
+        verifier=replayer,
+        options=program.options,
+    )
+    if not isinstance(ended, outcome.Error):
+        return None
+    if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
+        raise ended.error
+    return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end)
+
+
+def replay_command(target: str, path: Path | None, with_arguments: bool) -> str:
+    """How to run a failing schedule again: a command where the recording's target can be loaded, else a call."""
+    if path is None:
+        return "detrun.replay(main, recording=exploration.failure.recording)"
+    if "<locals>" in target or with_arguments:
+        return f"detrun.replay(main, ..., recording={str(path)!r})"
+    return f"detrun replay {path}"

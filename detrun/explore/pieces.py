@@ -1,0 +1,165 @@
+"""One piece of a campaign: a stretch of schedules of one program, run as cheaply as can be.
+
+A piece is a function of the program, the strategy, what the strategy was told, the campaign's seed and the schedules'
+indices; where it runs, in this process or in a worker, makes no difference to its report. It ends at its first failure.
+
+The collector is off inside a piece: what exists when it begins is frozen, and after every few hundred schedules the
+garbage that the program itself made in cycles is collected. Journals keep choices only. Whatever fails is run again
+with everything on, by whoever reads the report.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import outcome
+
+from detrun.execution import Main, Options, execute
+from detrun.explore.coverage import Coverage
+from detrun.explore.schedules import ScheduleJournal
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import HiddenStateError, UsageError
+from detrun_scheduler.seeding import PreservedGenerators
+from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
+
+COLLECT_EVERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is explored: ``main(*args)`` and what surrounds its runs."""
+
+    main: Main
+    args: Sequence[object]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A schedule that failed."""
+
+    index: int  # in the campaign
+    seed: int  # of the run
+    schedule: bytes
+    error: str  # the exception's type and message, for when it cannot be had again
+    steps: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What a piece of a campaign showed."""
+
+    first: int  # index of its first schedule
+    schedules: int = 0  # run, those that turned out redundant apart
+    redundant: int = 0
+    steps: int = 0
+    choices_most: int = 0
+    found: Found | None = None
+    coverage: Coverage = field(default_factory=Coverage)
+    knowledge: Any = None
+    exhausted: bool = False  # a search has nothing left
+    stopped: bool = False  # by whoever watched
+
+    def include(self, later: Report) -> None:
+        """Add the report of the piece that follows."""
+        self.schedules += later.schedules
+        self.redundant += later.redundant
+        self.steps += later.steps
+        self.choices_most = max(self.choices_most, later.choices_most)
+        self.found = self.found or later.found
+        self.coverage.include(later.coverage)
+        self.exhausted = later.exhausted
+        self.stopped = self.stopped or later.stopped
+
+
+Watch = Callable[[Report], bool]
+
+
+def never(report: Report) -> bool:
+    """Nobody watches: go on."""
+    return False
+
+
+@contextmanager
+def quiet_collector() -> Iterator[None]:
+    """Freeze what exists and switch the collector off, so that schedules pay for their own garbage only."""
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        with PreservedGenerators():
+            yield
+    finally:
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+def run_piece(
+    program: Program,
+    oracle: Oracle,
+    knowledge: Any,
+    seed: int,
+    first: int,
+    count: int,
+    watch: Watch = never,
+) -> Report:
+    """Run the schedules ``first`` up to ``first + count`` of the campaign ``seed``, or up to the first failure.
+
+    Args:
+        oracle: decides the runs. A `Search` keeps its place between pieces; a `Learning` oracle is told ``knowledge``.
+        watch: called after every schedule; True ends the piece.
+
+    Raises:
+        UsageError, HiddenStateError: the program cannot be explored; and whatever the oracle raises.
+        KeyboardInterrupt: from outside or from the program: no schedule's own failure.
+    """
+    report = Report(first)
+    is_search = isinstance(oracle, Search)
+    if isinstance(oracle, Learning):
+        oracle.tell(knowledge)
+    verifier: Any = oracle if hasattr(oracle, "step_closed") else None
+    main, args, options = program.main, program.args, program.options
+    while report.schedules < count:
+        if is_search and not oracle.advance():  # type: ignore[attr-defined]
+            report.exhausted = True
+            break
+        index = first + report.schedules
+        # A search varies the schedule alone: draws stay those of the campaign's first run.
+        run_seed = schedule_seed(seed, 0 if is_search else index)
+        journal = ScheduleJournal()
+        loop, ended = execute(
+            main, args, oracle=oracle, seed=run_seed, journal=journal, verifier=verifier, options=options
+        )
+        error = ended.error if isinstance(ended, outcome.Error) else None
+        if isinstance(error, RedundantScheduleError):
+            report.redundant += 1
+        else:
+            report.schedules += 1
+            report.steps += loop.steps_at_end
+            report.choices_most = max(report.choices_most, len(journal.schedule))
+            report.coverage.add(journal.behaviour)
+            if error is not None:
+                if isinstance(error, UsageError | HiddenStateError | KeyboardInterrupt):
+                    raise error
+                report.found = Found(index, run_seed, journal.schedule, described(error), loop.steps_at_end)
+                break
+        if report.schedules % COLLECT_EVERY == 0:
+            gc.collect()
+        if watch(report):
+            report.stopped = True
+            break
+    if isinstance(oracle, Learning):
+        report.knowledge = oracle.learnt()
+    return report
+
+
+def described(error: BaseException) -> str:
+    """The type and the first line of an exception."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,84 @@
+"""Schedules as data: the choices of a run, kept from a run and made again.
+
+A schedule is bytes, the column of choices of the run's journal (unsigned LEB128, one for each step that began with more
+than one runnable task). With the run's seed it decides the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+from detrun_recorder.divergence import read_varint
+from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.journal import Chunk, Journal, append_varint
+
+_NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type: ignore[arg-type]
+
+
+class ScheduleJournal(Journal):
+    """A journal that keeps the choices and a hash of what happened, and nothing else; for runs by the thousand."""
+
+    __slots__ = ("behaviour", "schedule", "steps_taken")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule = b""
+        self.behaviour = 0  # equal for runs that did the same in the same order
+
+    def close_chunk(self) -> Chunk:
+        """Keep the choices, hash the rest, start anew."""
+        self.schedule += bytes(self.choices)
+        # Not Python's own hash, which differs between processes.
+        content = b"%x %b %b" % (self.behaviour, bytes(self.outcomes), bytes(self.events))
+        self.behaviour = int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
+        self.first_step += len(self.outcomes)
+        for column in (self.choices, self.outcomes, self.events, self.exact):
+            column.clear()
+        self.record_start = 0
+        self.payload_bytes = 0
+        for definitions in (self.payloads, self.tasks, self.kinds, self.objects, self.names):
+            definitions.clear()
+        del self.times[:]
+        return _NO_CHUNK
+
+
+class GivenSchedule(KeyedDraws):
+    """Makes given choices and after them, or where one does not exist, lets the running task go on.
+
+    Args:
+        choices: an index among the runnable tasks for each choice.
+    """
+
+    def __init__(self, choices: Iterable[int]) -> None:
+        self.choices = tuple(choices)
+        self.position = 0
+
+    def new_run(self, run: RunView) -> None:
+        """Start from the first choice."""
+        self.position = 0
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The next given choice."""
+        position = self.position
+        self.position = position + 1
+        if position < len(self.choices) and self.choices[position] < len(runnable):
+            return self.choices[position]
+        return runnable.index(current) if current in runnable else 0
+
+
+def unpacked(schedule: bytes) -> list[int]:
+    """The choices in a schedule."""
+    choices, position = [], 0
+    while position < len(schedule):
+        choice, position = read_varint(schedule, position)
+        choices.append(choice)
+    return choices
+
+
+def packed(choices: Iterable[int]) -> bytes:
+    """The schedule of ``choices``."""
+    column = bytearray()
+    for choice in choices:
+        append_varint(column, choice)
+    return bytes(column)
