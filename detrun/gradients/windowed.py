@@ -138,6 +138,7 @@ class WindowController:
         self.at = 0  # the window whose start this process stands at, or runs to
         self.until = windows  # this process reverses the windows from `at` up to here
         self.spare = snapshots - 1  # snapshots that may sleep besides this process
+        self.loop: RunLoop | None = None
         self.known = Swept({})  # what came back from behind `until`
 
     def run(self) -> Swept:
@@ -161,6 +162,7 @@ class WindowController:
 
     def prepare(self, loop: RunLoop) -> Sequence[object]:
         """The parameters are the first ids; the loop stops at the start of each window."""
+        self.loop = loop
         self.values = {name: Value(number) for name, number in self.numbers.items()}
         loop.timers.observer = TimingSites()
         if self.credit:
@@ -195,8 +197,11 @@ class WindowController:
         """Reverse the windows from `at` to `until`; return the step at which the loop must stop next."""
         while self.until - self.at > 1:
             place = self.at + split(self.until - self.at, self.spare)
-            answer = fork_here(quiet=self.until < self.windows)
+            repeated = self.until < self.windows
+            answer = fork_here(quiet=repeated)
             if answer is IN_CHILD:
+                if repeated:
+                    self._trust()
                 self.totals = WindowTotals(forward_windows=place - self.at, credit_kept=self.credit)
                 self.totals.forward_steps = (place - self.at) * self.window
                 self.at, self.spare = place, self.spare - 1
@@ -205,7 +210,13 @@ class WindowController:
             self.totals.add(self.known.totals)
         if self.until < self.windows:
             silence()
+            self._trust()
         return self._tape()
+
+    def _trust(self) -> None:
+        """What this process runs from here on has been compared with the recording before, step by step."""
+        assert self.loop is not None
+        self.loop.verifier = None
 
     def _at_stop_without_fork(self) -> float:
         if state.taping:
