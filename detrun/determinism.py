@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import linecache
 from array import array
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ class StepDifference:
     """A step in which two runs differ."""
 
     step: int  # counted from 0
-    time: float | None  # virtual seconds before the step; None where details are not kept
+    time: float | None  # virtual seconds before the step (after it, where details are not kept), None if not known
     task: str  # path, or "" where a run had ended or details are not kept
     place: str  # "file:line in function" of the innermost user frame in run 1, or ""
     code: str  # that line of the source, or ""
@@ -157,7 +157,8 @@ def check_determinism(
         max_steps: end each run with `StepLimitError` after so many steps.
         timeout_seconds: real seconds that a fresh process may take.
 
-    A program that raises the same exception in every run passes. Costs about four times a plain run, for each run.
+    A program that raises the same exception in every run passes. A traced step costs about 10 µs more than a recorded
+    one, one of the first 5,000 about 50 µs (Python 3.11, 2-core machine).
 
     Raises:
         NondeterminismError: two runs differ; the `Difference` is its attribute ``difference``.
@@ -173,11 +174,21 @@ def check_determinism(
             "an oracle that is used again may remember"
         )
 
-    def here(first_detail: int) -> Trace:
-        return traced(main, args, seed=seed, strategy=strategy, max_steps=max_steps, first_detail=first_detail)
+    def here(first_detail: int, expected: array[int] | None = None) -> Trace:
+        return traced(
+            main,
+            args,
+            seed=seed,
+            strategy=strategy,
+            max_steps=max_steps,
+            first_detail=first_detail,
+            expected=expected,
+        )
 
-    def elsewhere(number: int) -> Callable[[int], Trace]:
-        return lambda first_detail: traced_in_fresh_process(
+    def again(number: int, first_detail: int, expected: array[int]) -> Trace:
+        if not fresh_process:
+            return here(first_detail, expected)
+        return traced_in_fresh_process(
             target,
             arguments,
             seed=seed,
@@ -192,16 +203,18 @@ def check_determinism(
     program = target_of(main)
     first = here(0)
     for number in range(2, runs + 1):
-        again = elsewhere(number) if fresh_process else here
-        other = again(0)
+        other = again(number, 0, first.behaviour)
         if other.digest == first.digest:
             continue
         difference = _difference(program, seed, number, fresh_process, first, other)
-        if difference.first is not None and difference.first.time is None:
+        step = difference.first.step if difference.first is not None else first.steps - 1
+        if step >= DETAILS_MAX:
             # Beyond the steps kept in detail: both once more, with the details there. They may agree this time.
-            start = max(0, difference.first.step - TRACED_BEFORE)
-            closer = _difference(program, seed, number, fresh_process, here(start), again(start))
-            if closer.first is not None and closer.first.time is not None:
+            start = max(0, step - TRACED_BEFORE)
+            closer_first = here(start)
+            closer_other = again(number, start, closer_first.behaviour)
+            closer = _difference(program, seed, number, fresh_process, closer_first, closer_other)
+            if closer.first is not None and closer.first.items:
                 difference = closer
         error = NondeterminismError(str(difference))
         error.difference = difference
@@ -212,8 +225,13 @@ def check_determinism(
 
 
 def _difference(program: str, seed: int, run: int, fresh_process: bool, first: Trace, other: Trace) -> Difference:
-    anything = _first_different(first.everything, other.everything)
     behaviour = _first_different(first.behaviour, other.behaviour)
+    detailed = _first_different(first.details, other.details)
+    # Details end where the kept steps end: that one run has fewer of them is no difference in what they hold.
+    anything = behaviour
+    if detailed is not None and detailed < min(len(first.details), len(other.details)):
+        detailed += first.first_detail
+        anything = detailed if behaviour is None else min(detailed, behaviour)
     return Difference(
         program,
         seed,
@@ -225,7 +243,7 @@ def _difference(program: str, seed: int, run: int, fresh_process: bool, first: T
     )
 
 
-def _first_different(first: array[int], other: array[int]) -> int | None:
+def _first_different(first: Sequence[object], other: Sequence[object]) -> int | None:
     for step, (one, another) in enumerate(zip(first, other, strict=False)):
         if one != another:
             return step
@@ -235,7 +253,12 @@ def _first_different(first: array[int], other: array[int]) -> int | None:
 def _at(step: int, first: Trace, other: Trace) -> StepDifference:
     one, another = first.detail(step), other.detail(step)
     if one is None and another is None:
-        return StepDifference(step, None, "", "", "", ())
+        if other.left is None or other.left[0] != step:
+            return StepDifference(step, None, "", "", "", ())
+        # One side only: no values to compare, but the task and the place.
+        trace = other.left[1]
+        look = trace.looks[-1] if trace.looks else None
+        return StepDifference(step, trace.time, trace.task, look.place if look else "", _code(look), ())
     before = first.detail(step - 1)
     time = before.time if before is not None else 0.0 if step == 0 else None
     if one is None or another is None:

@@ -4,10 +4,10 @@ A `Tracer` looks at every closed step: the task, how its step ended, its events 
 its *behaviour*), and, beyond behaviour, where the task stands and what its simple local variables hold. Looking changes
 nothing: frames are read, no user code is called.
 
-Two hashes are kept for each step, one of its behaviour and one of everything, and the details of ``DETAILS_MAX`` steps
-from a given one on; memory is 16 bytes a step and some tens of megabytes at most. The locals are those of the innermost
-user frame of the suspended task, and those with which coroutine functions of the user returned during the step: a task
-that ends leaves no frame to look at.
+A hash of its behaviour is kept for each step, 8 bytes; frames are looked at in ``DETAILS_MAX`` steps from a given one
+on, which costs ten times as much as the hash, and these steps are kept in detail, some tens of megabytes at most. The
+locals are those of the innermost user frame of the suspended task, and those with which coroutine functions of the user
+returned during the step: a task that ends leaves no frame to look at.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import inspect
 import os
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -82,8 +82,9 @@ class Trace:
     Attributes:
         digest: of the whole run, in hexadecimal.
         ended: the result or the exception, in words.
-        behaviour, everything: a hash for each step.
+        behaviour: a hash for each step.
         details: of the steps from ``first_detail`` on.
+        left: the first step whose behaviour was not the expected one, with its number.
     """
 
     digest: str
@@ -92,9 +93,9 @@ class Trace:
     steps: int
     virtual_time: float
     behaviour: array[int]
-    everything: array[int]
     first_detail: int
     details: list[StepTrace] = field(default_factory=list)
+    left: tuple[int, StepTrace] | None = None
 
     def detail(self, step: int) -> StepTrace | None:
         """Step number ``step`` in detail, if it was kept."""
@@ -110,7 +111,6 @@ class Trace:
             "steps": self.steps,
             "virtual_time": self.virtual_time,
             "behaviour": self.behaviour.tobytes(),
-            "everything": self.everything.tobytes(),
             "first_detail": self.first_detail,
             "details": [
                 [step.task, step.ended, list(step.events), step.time, step.values, [_packed(one) for one in step.looks]]
@@ -125,8 +125,7 @@ class Trace:
             StepTrace(task, ended, tuple(events), time, values, [Look(*look) for look in looks])
             for task, ended, events, time, values, looks in packed["details"]
         ]
-        hashes = {name: array("Q", packed[name]) for name in ("behaviour", "everything")}
-        return cls(**{**packed, **hashes, "details": details})
+        return cls(**{**packed, "behaviour": array("Q", packed["behaviour"]), "details": details})
 
 
 def _packed(look: Look) -> list[Any]:
@@ -134,10 +133,17 @@ def _packed(look: Look) -> list[Any]:
 
 
 def traced(
-    main: Main, args: Sequence[object], *, seed: int, strategy: str, max_steps: int | None, first_detail: int = 0
+    main: Main,
+    args: Sequence[object],
+    *,
+    seed: int,
+    strategy: str,
+    max_steps: int | None,
+    first_detail: int = 0,
+    expected: array[int] | None = None,
 ) -> Trace:
-    """Run ``main(*args)`` once under a tracer."""
-    tracer = Tracer(first_detail)
+    """Run ``main(*args)`` once under a tracer; ``expected`` are the hashes of an earlier run's behaviour."""
+    tracer = Tracer(first_detail, expected)
     journal = Journal()
     options = Options(max_steps)
     with tracer.seeing_returns():
@@ -153,9 +159,9 @@ def traced(
         steps=loop.steps_at_end,
         virtual_time=loop.time_at_end,
         behaviour=tracer.behaviour,
-        everything=tracer.everything,
         first_detail=first_detail,
         details=tracer.details,
+        left=tracer.left,
     )
 
 
@@ -170,12 +176,15 @@ def in_words(ended: outcome.Outcome[Any]) -> str:
 class Tracer:
     """The verifier of a run that is traced."""
 
-    def __init__(self, first_detail: int = 0) -> None:
+    def __init__(self, first_detail: int = 0, expected: array[int] | None = None) -> None:
         self.first_detail = first_detail
+        self.expected = expected
+        self.left: tuple[int, StepTrace] | None = None
         self.behaviour: array[int] = array("Q")
-        self.everything: array[int] = array("Q")
         self.details: list[StepTrace] = []
         self.returned: list[Look] = []  # during the open step
+        self.may_watch = False  # there is no profiler that we would put out
+        self.watching = False
         self.chunk = 0  # first step of the journal's open chunk, from which the two positions count
         self.exact_seen = 0
         self.payloads_seen = 0
@@ -193,33 +202,49 @@ class Tracer:
         self.objects_seen += len(labels)
         names = list(journal.name_numbers)
         kinds = list(journal.kind_numbers)
-        looks, self.returned = self.returned, []
-        living = loop.host.by_number.get(task)
-        frame = _innermost(await_frames(living)) if living is not None else None
-        if frame is not None:
-            looks.append(look_at(frame))
         path, ended, time = loop.path_of(task), outcome_name(outcome_byte, kinds), loop.time
-        behaviour = repr((path, ended, record, labels, names[self.names_seen :], valued, time))
+        behaviour = _hash(repr((path, ended, record, labels, names[self.names_seen :], valued, time)))
         self.names_seen = len(names)
-        self.behaviour.append(_hash(behaviour))
-        self.everything.append(_hash(behaviour + repr([_packed(one) for one in looks])))
-        step = len(self.behaviour) - 1
-        if self.first_detail <= step < self.first_detail + DETAILS_MAX:
+        step = len(self.behaviour)
+        self.behaviour.append(behaviour)
+        wanted = self.first_detail <= step < self.first_detail + DETAILS_MAX
+        leaves = (
+            self.left is None and self.expected is not None and self.expected[step : step + 1] != self.behaviour[-1:]
+        )
+        if wanted or leaves:
+            looks, self.returned = self.returned, []
+            living = loop.host.by_number.get(task)
+            frame = _innermost(await_frames(living)) if living is not None else None
+            if frame is not None:
+                looks.append(look_at(frame))
             events = describe_events(record, RunNames(loop.paths, kinds, loop.object_labels, names))
             values = blake2b(repr(valued).encode(), digest_size=4).hexdigest()
-            self.details.append(StepTrace(path, ended, events, time, values, looks))
+            trace = StepTrace(path, ended, events, time, values, looks)
+            if wanted:
+                self.details.append(trace)
+            if leaves:
+                self.left = step, trace
+        # The steps before and after need no frames, and a profiler more than doubles their cost.
+        if self.watching and step + 1 >= self.first_detail + DETAILS_MAX:
+            self._watch(False)
+        elif step + 1 == self.first_detail:
+            self._watch(True)
 
     @contextmanager
-    def seeing_returns(self) -> Any:
+    def seeing_returns(self) -> Iterator[None]:
         """See with which variables the user's coroutine functions return; not while another profiler is on."""
-        if sys.getprofile() is not None:
-            yield
-            return
-        sys.setprofile(self._profile)
+        self.may_watch = sys.getprofile() is None
+        if not self.first_detail:
+            self._watch(True)
         try:
             yield
         finally:
-            sys.setprofile(None)
+            self._watch(False)
+
+    def _watch(self, on: bool) -> None:
+        if self.may_watch and on != self.watching:
+            self.watching = on
+            sys.setprofile(self._profile if on else None)
 
     def _profile(self, frame: FrameType, event: str, argument: object) -> None:
         if event != "return" or not frame.f_code.co_flags & inspect.CO_COROUTINE or len(self.returned) >= RETURNS_MAX:

@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import signal
+import sys
 import time
 from datetime import datetime
 from time import perf_counter_ns as real_clock  # bound before any run: escapes (docs/determinism.md)
@@ -296,6 +297,7 @@ async def differs_late(steps: int) -> None:
 
 def test_a_difference_beyond_the_steps_kept_in_detail_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "DETAILS_MAX", 300)
+    monkeypatch.setattr(determinism, "DETAILS_MAX", 300)
     monkeypatch.setattr(determinism, "TRACED_BEFORE", 150)
     steps = 1000
     difference = difference_of(differs_late, steps)
@@ -304,6 +306,42 @@ def test_a_difference_beyond_the_steps_kept_in_detail_is_named_too(monkeypatch: 
     assert difference.first.task == "main"
     first, second = variables_of(difference)["late"]
     assert int(first) < int(second)
+
+
+async def fills_a_cache_late(steps: int) -> None:
+    for index in range(steps):
+        if index == steps - 5 and "late" not in CACHE:
+            CACHE["late"] = 1
+            await trio.sleep(1)
+        await trio.lowlevel.checkpoint()
+
+
+def test_a_late_difference_that_does_not_come_back_is_still_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache is warm when both runs are made again for their details."""
+    CACHE.clear()
+    monkeypatch.setattr(tracing, "DETAILS_MAX", 300)
+    monkeypatch.setattr(determinism, "DETAILS_MAX", 300)
+    difference = difference_of(fills_a_cache_late, 1000)
+    assert difference.first is not None
+    assert difference.first.step == 996
+    assert difference.first.task == "main"
+    assert difference.first.place.endswith("in fills_a_cache_late")
+    assert difference.first.code == "await trio.lowlevel.checkpoint()"
+
+
+def test_no_profiler_is_left_behind_and_none_is_put_out() -> None:
+    assert sys.getprofile() is None
+    detrun.check_determinism(draws_seeded)
+    assert sys.getprofile() is None
+
+    def own(frame: object, event: str, argument: object) -> None: ...
+
+    sys.setprofile(own)
+    try:
+        detrun.check_determinism(draws_seeded)
+        assert sys.getprofile() is own
+    finally:
+        sys.setprofile(None)
 
 
 async def runs_longer(counts: list[int]) -> None:
