@@ -21,6 +21,7 @@ import math
 import signal
 import threading
 import weakref
+from _thread import RLock, get_ident  # not `threading.get_ident`, which tells simulated threads apart inside a run
 from bisect import insort
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextvars import copy_context
@@ -222,11 +223,11 @@ class InProcessWakeup:
         self.host = host
         self.parked = False
         self.woken = False
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
     def wakeup_thread_and_signal_safe(self) -> None:
         """Called by trio after it has queued a job."""
-        if threading.get_ident() != self.thread:
+        if get_ident() != self.thread:
             raise HiddenStateError(
                 "TrioToken.run_sync_soon was called from another operating-system thread: real threads are not "
                 "deterministic; run that code as a task of the program instead"
@@ -415,7 +416,8 @@ class Host(_run.Runner):
             ki_manager=InterruptHandler(self),  # type: ignore[arg-type]
             strict_exception_groups=strict_exception_groups,
             system_context=copy_context(),
-            entry_queue=_entry_queue.EntryQueue(wakeup=InProcessWakeup(self)),  # type: ignore[arg-type]
+            # The real lock, whatever `threading.RLock` stands for: trio insists on one that signal handlers may take.
+            entry_queue=_entry_queue.EntryQueue(wakeup=InProcessWakeup(self), lock=RLock()),  # type: ignore[arg-type]
             asyncgens=OrderedAsyncGenerators(),
             deadlines=timers,  # type: ignore[arg-type]
         )
