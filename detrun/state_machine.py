@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 from detrun.ad import pytrees
 from detrun.ad import state as ad_state
-from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, plan
+from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
 from detrun.ad.value import Value
 from detrun.event_index import EventIndex
 from detrun.event_log import EventLog
@@ -249,7 +250,9 @@ class StateMachine(Generic[State]):
             initial = {key: one for key, one in initial.items() if every_key or key in found.initial_keys}
         if window is None:
             window = max(1, len(numbers)) if snapshots is None else WINDOW
-        elif window < 1:
+        if not kept and snapshots is not None:
+            check(len(numbers), _total(snapshots))
+        if window < 1:
             raise UsageError(f"gradient: window={window}; a window holds at least 1 event")
 
         def checked_loss(final: Any) -> Any:
@@ -267,6 +270,7 @@ class StateMachine(Generic[State]):
                 assert self._online is not None
                 tracked, params = self._online.initial, self._online.params
                 actions = self._online.actions(self._applied, store)
+                ad_state.ids = count(self._online.next_id)
             else:
                 tracked = pytrees.track(initial) if "initial state" in chosen else initial
                 params = pytrees.track(self._params) if "params" in chosen else self._params
