@@ -20,9 +20,9 @@ run sees one blocking call and one checkpoint, in a replay too.
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import inspect
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -37,6 +37,9 @@ from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.errors import DivergenceError, NotDifferentiableError, UsageError
 from detrun_scheduler.hidden_state import allowed
+
+# Inside a run these names stand for simulated threads; an effect needs a real one.
+_real_start_new_thread, _real_allocate_lock = _thread.start_new_thread, _thread.allocate_lock
 
 F = TypeVar("F", bound=Callable[..., Any])
 ReplaySemantics = Literal["recorded", "rerun", "forbid"]
@@ -117,10 +120,11 @@ class _Effect:
         run = current.require(f"external function {self.name}")
         recorded = run.recorded_effect(self.name) if run.recorded_effect is not None else None
         if recorded is not None and self.replay == "forbid":
-            raise DivergenceError(
+            run.failure = DivergenceError(
                 f"external function {self.name} forbids replay: it cannot be undone or repeated; "
                 "declare replay='recorded' if its recorded result may stand for it"
             )
+            raise run.failure
         if recorded is not None and self.replay == "recorded":
             payload = recorded
         else:
@@ -206,10 +210,18 @@ def _run_in_thread(function: Callable[..., Any], args: Sequence[Any], keywords: 
         return await function(*args, **keywords)
 
     results: list[outcome.Outcome[Any]] = []
+    done = _real_allocate_lock()
+
+    def body() -> None:
+        try:
+            results.append(outcome.capture(trio.run, main))
+        finally:
+            done.release()
+
+    done.acquire()
     with allowed():
-        thread = threading.Thread(target=lambda: results.append(outcome.capture(trio.run, main)), daemon=True)
-        thread.start()
-        thread.join()
+        _real_start_new_thread(body, ())
+        done.acquire()
     return results[0].unwrap()
 
 

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import msgpack
 
+from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.hidden_state import allowed
 
@@ -48,8 +49,7 @@ def in_fork(body: Callable[[], Any]) -> Any:
         SnapshotError: something else was raised there, or a process was killed.
     """
     read_end, write_end = _fork_pipe()
-    with allowed():
-        child = os.fork()
+    child = _fork()
     if child == 0:
         os.close(read_end)
         _lead_chain(body, write_end)
@@ -74,8 +74,7 @@ def fork_here(*, quiet: bool = False) -> Any:
     """
     global _reply_pipe
     read_end, write_end = _fork_pipe()
-    with allowed():
-        child = os.fork()
+    child = _fork()
     if child == 0:
         os.close(read_end)
         os.close(_reply_pipe)
@@ -90,6 +89,16 @@ def fork_here(*, quiet: bool = False) -> Any:
 def silence() -> None:
     """Throw away this process's standard output from here on; what it runs has been run, and printed, before."""
     sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: SIM115 (open as long as the process)
+
+
+def _fork() -> int:
+    # Python's own hooks around a fork take locks, which is no part of the run.
+    run, current.run = current.run, None
+    try:
+        with allowed():
+            return os.fork()
+    finally:
+        current.run = run
 
 
 def _fork_pipe() -> tuple[int, int]:

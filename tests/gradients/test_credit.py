@@ -1,0 +1,106 @@
+"""The credit report: contributions add up to the gradient, and name the steps that made them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+
+
+async def decisions(params: dict[str, Any]) -> Any:
+    """Three tasks use ``w`` at different times with different weight; L = Σ weight · w."""
+    parts = []
+
+    async def decide(moment: float, weight: float) -> None:
+        await trio.sleep(moment)
+        parts.append(params["w"] * weight)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(decide, 1.0, 5.0, name="minor")
+        nursery.start_soon(decide, 2.0, -90.0, name="major")
+        nursery.start_soon(decide, 3.0, 5.0, name="late")
+    return detrun.sum(parts)
+
+
+def test_the_decision_that_mattered_comes_first_with_its_task_and_time() -> None:
+    found = detrun.gradient(decisions, {"w": 2.0}, credit=10)
+    report = found.credit["w"]
+    assert [(one.task, one.time, one.contribution) for one in report] == [
+        ("main/major", 2.0, -90.0),
+        ("main/minor", 1.0, 5.0),
+        ("main/late", 3.0, 5.0),
+    ]
+    assert [one.share for one in report] == pytest.approx([0.9, 0.05, 0.05])
+    assert math.fsum(one.contribution for one in report) == found.grads["w"] == -80.0
+    assert "main/major" in str(found)
+
+
+def test_only_the_largest_are_kept() -> None:
+    assert len(detrun.gradient(decisions, {"w": 2.0}, credit=1).credit["w"]) == 1
+    assert detrun.gradient(decisions, {"w": 2.0}).credit == {}
+
+
+async def recurrence(params: dict[str, Any]) -> Any:
+    state = params["x"]
+    for turn in range(40):
+        state = state * params["a"] + detrun.sin(params["a"]) * turn
+        await trio.lowlevel.checkpoint()
+    return state
+
+
+def test_windows_give_the_same_credit_as_one_tape() -> None:
+    whole = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, credit=100)
+    cut = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, credit=100, window=7, snapshots=2)
+    assert cut.grads == whole.grads
+    for name in ("x", "a"):
+        assert [(one.step, one.contribution) for one in cut.credit[name]] == [
+            (one.step, one.contribution) for one in whole.credit[name]
+        ]
+        total = math.fsum(one.contribution for one in whole.credit[name])
+        assert total == pytest.approx(whole.grads[name], rel=1e-12)
+
+
+def test_forward_mode_agrees_with_reverse_and_keeps_no_tape() -> None:
+    reverse = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9})
+    forward = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, mode="forward")
+    assert forward.grads == pytest.approx(reverse.grads, rel=1e-13)
+    assert forward.diagnostics.entries == 0
+    assert forward.digest == reverse.digest
+
+
+def test_options_that_do_not_go_together_are_refused() -> None:
+    for options, message in [
+        ({"mode": "sideways"}, "unknown mode 'sideways'"),
+        ({"mode": "forward", "credit": 3}, "forward mode keeps no tape"),
+        ({"window": 3, "memory": 1000}, "exclude each other"),
+        ({"snapshots": 0}, "snapshots=0 must be at least 1"),
+        ({"kind": "guess"}, "unknown kind of gradient 'guess'"),
+    ]:
+        with pytest.raises(detrun.UsageError, match=message):
+            detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, **options)  # type: ignore[arg-type]
+
+
+def test_parameters_and_losses_that_are_no_numbers_are_refused() -> None:
+    async def returns_text(params: dict[str, Any]) -> str:
+        return "loss"
+
+    with pytest.raises(detrun.NotDifferentiableError, match="returned 'loss'"):
+        detrun.gradient(returns_text, {"x": 1.0})
+    with pytest.raises(detrun.UsageError, match="parameter 'x' is nan"):
+        detrun.gradient(recurrence, {"x": math.nan, "a": 1.0})
+    with pytest.raises(detrun.UsageError, match="no parameters given"):
+        detrun.gradient(recurrence, {})
+
+
+def test_a_loss_that_ignores_the_parameters_is_warned_about() -> None:
+    async def constant(params: dict[str, Any]) -> float:
+        return float(params["x"]) * 2
+
+    found = detrun.gradient(constant, {"x": 1.0})
+    assert found.grads == {"x": 0.0}
+    assert any("does not depend on any parameter" in one for one in found.warnings)
+    assert any("the bare number was taken out of a Value at" in one for one in found.warnings)
