@@ -66,7 +66,8 @@ def primal_of(value: Any) -> float:
 class TimerHeap:
     """Timers by deadline, then by the order in which they were set.
 
-    A timer belongs to a key: a cancel scope, or a task in `detrun.sleep`. Each key has at most one live timer;
+    A timer belongs to a key: a cancel scope, a task in `detrun.sleep`, or anything else with a ``fire`` method, which
+    is called between two steps, when no task is current. Each key has at most one live timer;
     entries of taken-back timers stay in the heap until they surface or are pruned.
     The first four methods are those that trio calls on its own container of deadlines.
     """

@@ -35,6 +35,7 @@ from detrun_scheduler.journal import (
     DRAW,
     EFFECT,
     END,
+    FAULT,
     HAS_EVENTS,
     OBSERVE,
     OPERATION,
@@ -199,6 +200,12 @@ class RunLoop:
         journal.events.append(OBSERVE)
         append_varint(journal.events, journal.name_number(name))
         journal.exact += len(value).to_bytes(8, "little") + value
+
+    def fault(self, name: str) -> None:
+        """Write down that the injected fault ``name`` took effect."""
+        events = self.journal.events
+        events.append(FAULT)
+        append_varint(events, self.journal.name_number(name))
 
     def effect(self, name: str, payload: bytes) -> None:
         """Write down the msgpack-encoded result of an external effect."""

@@ -708,9 +708,11 @@ class Host(_run.Runner):
         return self.waiting_for_idle.keys()[0][0] if self.waiting_for_idle else math.inf
 
     def fire(self, keys: Sequence[Any]) -> None:
-        """Fire timers: cancel the scopes, resume the sleepers."""
+        """Fire timers: cancel the scopes, resume the sleepers, let what is neither (a message that arrives) happen."""
         for key in keys:
             if type(key) is _run.CancelScope:
                 _cancel(key, "deadline", None)
-            else:
+            elif type(key) is _run.Task:
                 self.reschedule(key)
+            else:
+                key.fire()
