@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from detrun_scheduler import current, thread_locks, threading_names
+from detrun_scheduler import current, threading_names
 from detrun_scheduler.blocking import deadlock_report, most_run_tasks
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
@@ -55,7 +55,7 @@ from detrun_scheduler.trio_host import Host
 UNWINDING_STEPS = 100_000
 
 _run_serials = count(1)
-thread_locks.install()  # now, so that locks made at import by modules that are imported later work inside a run
+threading_names.install_dual_classes()  # now, so that locks made at import by modules that are imported later work inside a run
 _pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
 
@@ -117,6 +117,7 @@ class RunLoop:
         self.names_used: dict[int, dict[str, int]] = {}  # living parent's number -> path -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
         self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
+        self.failure: BaseException | None = None  # set inside a step: ends the run there, whatever the program does
         # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
         self.recorded_effect: Callable[[str], bytes | None] | None = None
         # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
@@ -253,12 +254,12 @@ class RunLoop:
         result: outcome.Outcome[Any] | None = None
         threads = self.threads = Threads(self)
         current.run = self
-        threading_names.install()
         try:
             self.oracle.new_run(self)
             if as_thread:
                 main, args = threads.main(main, args), ()
             host.open(main, args, self.restrict_ki)
+            threading_names.install(threads)
             try:
                 self._loop()
             except (trio.TrioInternalError, DetrunError):
@@ -269,12 +270,12 @@ class RunLoop:
                 try:
                     self._finish()
                 finally:
+                    threading_names.restore()
                     result = host.finish()
             assert result is not None
             return result
         finally:
             threads.close()
-            threading_names.restore()
             current.run = self.threads = None
             # The traceback of a failed task leads to this frame: an error named here would be a cycle of garbage.
             result = None
@@ -427,6 +428,8 @@ class RunLoop:
 
     def _close_record(self, kind: int) -> None:
         """End the step's record."""
+        if self.failure is not None:
+            raise self.failure
         if self.observer is not None:
             self.observer()
         journal = self.journal

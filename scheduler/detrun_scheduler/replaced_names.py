@@ -24,12 +24,18 @@ class ReplacedNames:
         self._replacements = {name: value for name, value in replacements.items() if name in self._namespace}
         self.originals: dict[str, Any] = {name: self._namespace[name] for name in self._replacements}
 
-    def install(self) -> None:
-        """Replace the names. The caller makes sure that they are not replaced already."""
+    def install(self, fresh: Mapping[str, object] | None = None) -> None:
+        """Replace the names. The caller makes sure that they are not replaced already.
+
+        Args:
+            fresh: what some of the names stand for in this run, instead of what was given once for all.
+        """
         # A dict update and not setattr by name: the keys stay the same, so that caches on the module stay valid.
         namespace = self._namespace
         self.originals = {name: namespace[name] for name in self._replacements}
         namespace.update(self._replacements)
+        if fresh is not None:
+            namespace.update(fresh)
 
     def restore(self) -> None:
         """Put the originals back."""

@@ -1,0 +1,123 @@
+"""`queue.SimpleQueue` in both worlds: the real one, written in C, which inside a run is only ever asked without waiting.
+
+The other queues of the standard library are Python on top of locks and need nothing. This one takes the real one's
+place when detrun is imported, because a queue of a module is made at its import.
+"""
+
+from __future__ import annotations
+
+import queue
+from _queue import Empty
+from _queue import SimpleQueue as _RealSimpleQueue
+from types import GenericAlias
+from typing import Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler import current
+from detrun_scheduler.hidden_state import refuse
+from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.threads import SimulatedThread, WaitKind, is_of_the_run
+
+_PUT, _GET = OPERATIONS.index("put"), OPERATIONS.index("get")
+_GET_WAIT = WaitKind("SimpleQueue.get")
+_TASK_BLOCKS = "a task that waits here stops the event loop and every task with it; use a memory channel of trio"
+
+
+class SimpleQueue:
+    """`queue.SimpleQueue`; see the module's opening."""
+
+    __slots__ = ("__weakref__", "_number", "_real", "_serial", "_waiters")
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(self) -> None:
+        self._real: Any = _RealSimpleQueue()
+        self._serial = -1  # the run in which the next two were set
+        self._number = -1
+        self._waiters: list[SimulatedThread] = []
+
+    def _note(self, operation: int) -> None:
+        run = current.run
+        assert run is not None and run.threads is not None
+        if self._serial != run.serial:
+            self._serial, self._number, self._waiters = run.serial, run.register("SimpleQueue"), []
+            run.threads.touched.append(self)
+        if operation >= 0:
+            run.operation(self._number, operation, 0.0)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """As the real one: never waits."""
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            thread.schedule_point()
+        self._real.put(item)
+        if is_of_the_run():
+            self._note(_PUT)
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                waiter.wake()
+
+    put_nowait = put
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """As the real one; a time-out is virtual."""
+        thread = getcurrent()
+        if type(thread) is not SimulatedThread:
+            if not is_of_the_run():
+                return self._real.get(block, timeout)
+            if block and (timeout is None or timeout > 0) and self._real.empty():
+                refuse("waiting in a task for an empty queue.SimpleQueue", _TASK_BLOCKS)
+            item = self._real.get(block, timeout)
+            self._note(_GET)
+            return item
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        thread.schedule_point()
+        deadline: Any = None
+        while self._real.empty():
+            if not block or timeout == 0:
+                raise Empty
+            if timeout is not None and deadline is None:
+                deadline = thread.threads.run.virtual_clock.now + timeout
+            self._note(-1)
+            self._waiters.append(thread)
+            woken = False
+            try:
+                woken = thread.wait(_GET_WAIT, self, deadline)
+            finally:
+                if not woken and thread in self._waiters:
+                    self._waiters.remove(thread)
+            if not woken and self._real.empty():
+                raise Empty
+        item = self._real.get_nowait()
+        self._note(_GET)
+        return item
+
+    def get_nowait(self) -> Any:
+        """As the real one."""
+        return self.get(False)
+
+    def empty(self) -> bool:
+        """As the real one."""
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            thread.schedule_point()
+        return bool(self._real.empty())
+
+    def qsize(self) -> int:
+        """As the real one."""
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            thread.schedule_point()
+        return int(self._real.qsize())
+
+    def end_of_run(self) -> None:
+        """Called when the run is over."""
+        self._serial = -1
+        self._waiters = []
+
+
+def install() -> None:
+    """Take the place of the real one in `queue`, for the rest of the process."""
+    queue.SimpleQueue = SimpleQueue  # type: ignore[misc, assignment]

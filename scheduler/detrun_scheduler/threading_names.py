@@ -1,0 +1,400 @@
+"""What `threading`, `_thread` and `time.sleep` are inside a run.
+
+CPython's own classes are used wherever they are Python on top of locks: `Condition`, `Event`, `Semaphore`, `Barrier`,
+`Timer`, the queues and the executor work unchanged over simulated locks, idents and clocks, so that subclasses of them
+do too. Replaced are the few functions and methods below them: starting and joining a thread, who is calling, which
+threads there are, the counters that number threads and executors, and the clock.
+
+The rule: a replacement decides by who calls. In an OS thread that has nothing to do with the run it is the original.
+All names are put back when the run ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib._bootstrap
+import itertools
+import queue
+import re
+import sys
+import threading
+import time
+from _thread import get_ident as _real_ident
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent
+
+from detrun_scheduler import simple_queue, thread_locals, thread_locks, worker_threads
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.hidden_state import refuse
+from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.replaced_names import ReplacedNames
+from detrun_scheduler.thread_locks import Lock
+from detrun_scheduler.threads import JOIN, MAIN_IDENT, SimulatedThread, Threads, sleep, threads_of_call
+
+_JOIN = OPERATIONS.index("join")
+_NEW_HANDLE = hasattr(_thread, "start_joinable_thread")  # Python 3.13 keeps the state of a thread in a handle
+_DEFAULT_NAME = re.compile(r"Thread-\d+(?: \((.*)\))?")
+_TASK_JOINS = (
+    "a task that waits here stops the event loop and every task with it; await trio.to_thread.run_sync(thread.join)"
+)
+
+
+def get_ident() -> int:
+    """A small number, the same in every run."""
+    found = getcurrent()
+    if type(found) is SimulatedThread:
+        return found.ident
+    return MAIN_IDENT if threads_of_call() is not None else _real_ident()
+
+
+class _Alive(dict[int, threading.Thread]):
+    """`threading._active` in a run. After a fork, which the run survives, `threading` would empty it."""
+
+    def clear(self) -> None:
+        """Nothing: the threads are there in the child too."""
+
+    def __len__(self) -> int:
+        return 1  # as `threading` asserts after a fork; whoever counts threads asks `active_count`
+
+
+class _NoThreads:
+    """`threading._dangling` in a run: what `threading` declares dead after a fork."""
+
+    def add(self, thread: object) -> None:
+        """Forget it."""
+
+    def discard(self, thread: object) -> None:
+        """It is not here."""
+
+    def __iter__(self) -> Iterator[threading.Thread]:
+        return iter(())
+
+
+class _MainThread(threading.Thread):
+    """The main thread of a run."""
+
+    _template: dict[str, Any] | None = None
+
+    def join(self, timeout: float | None = None) -> None:
+        """As for the real one."""
+        raise RuntimeError("cannot join current thread")
+
+
+def _main_thread() -> threading.Thread:
+    # A copy of one prepared object: making a Thread costs 8 µs, and each run needs a fresh one.
+    if _MainThread._template is None:
+        prepared = _MainThread(name="MainThread", daemon=False)
+        prepared._started._flag = True  # type: ignore[attr-defined]
+        prepared._ident = MAIN_IDENT  # type: ignore[attr-defined]
+        prepared._native_id = MAIN_IDENT  # type: ignore[attr-defined]
+        _MainThread._template = vars(prepared)
+    thread = _MainThread.__new__(_MainThread)
+    vars(thread).update(_MainThread._template)
+    return thread
+
+
+def _current_thread() -> threading.Thread:
+    if threads_of_call() is None:
+        return _THREADING.originals["current_thread"]()  # type: ignore[no-any-return]
+    try:
+        return threading._active[get_ident()]  # type: ignore[attr-defined, no-any-return]
+    except KeyError:
+        return threading._DummyThread()
+
+
+def _find_main_thread() -> threading.Thread:
+    if threads_of_call() is None:
+        return _THREADING.originals["main_thread"]()  # type: ignore[no-any-return]
+    return threading._active[MAIN_IDENT]  # type: ignore[attr-defined, no-any-return]
+
+
+def _enumerate() -> list[threading.Thread]:
+    if threads_of_call() is None:
+        return _THREADING.originals["enumerate"]()  # type: ignore[no-any-return]
+    return list(threading._active.values())  # type: ignore[attr-defined]
+
+
+def _active_count() -> int:
+    return len(_enumerate())
+
+
+class _Handle:
+    """The handle of a simulated thread, for `threading.Thread` of Python 3.13 and later."""
+
+    __slots__ = ("done", "ident")
+
+    def __init__(self, ident: int) -> None:
+        self.ident = ident
+        self.done = False
+
+    def is_done(self) -> bool:
+        """Whether the thread has ended."""
+        return self.done
+
+    def join(self, timeout: float | None = None) -> None:
+        """Nothing is left to wait for once a run is over."""
+
+    def _set_done(self) -> None:
+        self.done = True
+
+
+def _start(self: threading.Thread) -> None:
+    """`Thread.start`: the thread counts as started at once and runs when the scheduler chooses it."""
+    threads = threads_of_call()
+    if threads is None:
+        return _METHODS.originals["start"](self)  # type: ignore[no-any-return]
+    state: Any = self
+    if not state._initialized:
+        raise RuntimeError("thread.__init__() not called")
+    if state._started._flag:
+        raise RuntimeError("threads can only be started once")
+    caller = getcurrent()
+    if type(caller) is SimulatedThread:
+        caller.schedule_point()
+    simulated = threads.start(_bootstrap, (self,), _path_name(self), daemon=self.daemon)
+    state._simulated = simulated
+    simulated.at_end = partial(_mark_ended, self, simulated.ident)
+    state._started._flag = True
+    state._ident = state._native_id = simulated.ident
+    if _NEW_HANDLE:
+        state._handle = _Handle(simulated.ident)
+    threading._active[simulated.ident] = self  # type: ignore[attr-defined]
+    return None
+
+
+def _path_name(thread: Any) -> str:
+    """What the thread is called in task paths: its own name, or its function's if nobody has named it.
+
+    The numbers in default names count all threads of the run, so they would change with an edit elsewhere.
+    """
+    given: str | None = vars(thread).get("_path_name")
+    if given is not None:
+        return given
+    default = _DEFAULT_NAME.fullmatch(thread._name)
+    if default is None:
+        return str(thread._name)
+    return default[1] or type(thread).__name__
+
+
+def _bootstrap(thread: Any) -> None:
+    simulated = thread._simulated
+    try:
+        thread.run()
+    except GreenletExit:
+        pass
+    except BaseException as error:
+        if not isinstance(error, SystemExit):
+            simulated.threads.uncaught(error)
+        del error
+        thread._invoke_excepthook(thread)
+
+
+def _mark_ended(thread: Any, ident: int) -> None:
+    if _NEW_HANDLE:
+        thread._handle.done = True
+    else:
+        thread._is_stopped = True
+    threading._active.pop(ident, None)  # type: ignore[attr-defined]
+
+
+def _join(self: threading.Thread, timeout: float | None = None) -> None:
+    """`Thread.join`; a time-out is virtual."""
+    state: Any = self
+    simulated: SimulatedThread | None = vars(self).get("_simulated")
+    threads = threads_of_call()
+    if threads is None or (simulated is None and state._initialized and state._started._flag):
+        return _METHODS.originals["join"](self, timeout)  # type: ignore[no-any-return]
+    if not state._initialized:
+        raise RuntimeError("Thread.__init__() not called")
+    if simulated is None:
+        raise RuntimeError("cannot join thread before it is started")
+    caller = getcurrent()
+    if caller is simulated:
+        raise RuntimeError("cannot join current thread")
+    if type(caller) is not SimulatedThread:
+        if not simulated.is_over:
+            refuse("Thread.join in a task", _TASK_JOINS)
+        return None
+    caller.schedule_point()
+    if not simulated.is_over:
+        run = threads.run
+        deadline = None if timeout is None else run.virtual_clock.now + max(timeout, 0)
+        simulated.joiners.append(caller)
+        try:
+            if not caller.wait(JOIN, simulated, deadline):
+                return None
+        finally:
+            if caller in simulated.joiners:
+                simulated.joiners.remove(caller)
+    return None
+
+
+def _is_alive(self: threading.Thread) -> bool:
+    simulated: SimulatedThread | None = vars(self).get("_simulated")
+    if simulated is None:
+        if type(self) is _MainThread:
+            return True
+        return _METHODS.originals["is_alive"](self)  # type: ignore[no-any-return]
+    caller = getcurrent()
+    if type(caller) is SimulatedThread:
+        caller.schedule_point()  # so that a loop that polls lets others run
+    return not simulated.is_over
+
+
+def _is_set(self: threading.Event) -> bool:
+    caller = getcurrent()
+    if type(caller) is SimulatedThread:
+        caller.schedule_point()
+    return self._flag  # type: ignore[attr-defined, no-any-return]
+
+
+def _start_new_thread(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any] | None = None, /
+) -> int:
+    """`_thread.start_new_thread`: a daemon, as in life, where nobody waits for such a thread."""
+    threads = threads_of_call()
+    if threads is None:
+        if keywords is None:
+            return _LOW_LEVEL.originals["start_new_thread"](function, arguments)  # type: ignore[no-any-return]
+        return _LOW_LEVEL.originals["start_new_thread"](function, arguments, keywords)  # type: ignore[no-any-return]
+    if not callable(function):
+        raise TypeError("first arg must be callable")
+    if not isinstance(arguments, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    if keywords is not None and not isinstance(keywords, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
+
+    def body() -> None:
+        try:
+            function(*arguments, **(keywords or {}))
+        except (GreenletExit, SystemExit):
+            pass
+        except BaseException as error:
+            threads.uncaught(error)
+            sys.unraisablehook(
+                SimpleNamespace(
+                    exc_type=type(error),
+                    exc_value=error,
+                    exc_traceback=error.__traceback__,
+                    err_msg="Exception ignored in thread started by",
+                    object=function,
+                )
+            )
+
+    name = getattr(function, "__name__", type(function).__name__)
+    simulated = threads.start(body, (), name, daemon=True)
+    simulated.at_end = partial(threading._active.pop, simulated.ident, None)  # type: ignore[attr-defined]
+    return simulated.ident
+
+
+def _sleep(seconds: Any, /) -> None:
+    caller = getcurrent()
+    if type(caller) is not SimulatedThread or not primal_of(seconds) >= 0:
+        _TIME.originals["sleep"](seconds)  # also for the errors of the real one
+    else:
+        sleep(caller, seconds)
+
+
+def _monotonic() -> Any:
+    threads = threads_of_call()
+    return _THREADING.originals["_time"]() if threads is None else primal_of(threads.run.virtual_clock.now)
+
+
+_THREADING = ReplacedNames(
+    threading,
+    {
+        "get_ident": get_ident,
+        "get_native_id": get_ident,
+        "current_thread": _current_thread,
+        "main_thread": _find_main_thread,
+        "enumerate": _enumerate,
+        "active_count": _active_count,
+        "_enumerate": list,  # asked after a fork, which changes nothing for the run
+        "_dangling": _NoThreads(),
+        "_start_new_thread": _start_new_thread,
+        "_time": _monotonic,
+        # Made anew for each run by `install`.
+        "_active": None,
+        "_counter": None,
+        "_thread_local_info": thread_locals.local(),
+        # As they are; but `threading` assigns them after a fork, so they have to be put back.
+        **{
+            name: vars(threading).get(name)
+            for name in ("_main_thread", "_active_limbo_lock", "_shutdown_locks_lock", "_shutdown_locks")
+        },
+    },
+)
+_LOW_LEVEL = ReplacedNames(
+    _thread,
+    {
+        "get_ident": get_ident,
+        "get_native_id": get_ident,
+        "start_new_thread": _start_new_thread,
+        "start_new": _start_new_thread,
+        "allocate_lock": Lock,
+        "allocate": Lock,
+    },
+)
+_TIME = ReplacedNames(time, {"sleep": _sleep})
+_QUEUE = ReplacedNames(queue, {"time": _monotonic})
+# The import system's own locks stay real: which modules a run is the first to import is not part of the run.
+_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))})  # type: ignore[attr-defined]
+
+
+class _ReplacedMethods:
+    """Methods of a class that are replaced together."""
+
+    def __init__(self, owner: type, replacements: Mapping[str, Callable[..., Any]]) -> None:
+        self._owner = owner
+        self._replacements = dict(replacements)
+        self.originals: dict[str, Any] = {name: vars(owner)[name] for name in replacements}
+        for name, function in replacements.items():
+            function.__name__ = name
+            function.__qualname__ = f"{owner.__qualname__}.{name}"
+
+    def install(self) -> None:
+        """Replace them."""
+        for name, function in self._replacements.items():
+            setattr(self._owner, name, function)
+
+    def restore(self) -> None:
+        """Put the originals back."""
+        for name, function in self.originals.items():
+            setattr(self._owner, name, function)
+
+
+_METHODS = _ReplacedMethods(threading.Thread, {"start": _start, "join": _join, "is_alive": _is_alive})
+_EVENT = _ReplacedMethods(threading.Event, {"is_set": _is_set})
+
+
+def install(threads: Threads) -> None:
+    """Replace everything, for the run that is now active and whose threads these are."""
+    alive = _Alive()
+    alive[MAIN_IDENT] = _main_thread()
+    _THREADING.install({"_active": alive, "_counter": itertools.count(1).__next__})
+    for group in _OTHERS:
+        group.install()
+    worker_threads.install(threads)
+    threads.at_main_end = worker_threads.stop_executors
+
+
+def restore() -> None:
+    """Put everything back."""
+    worker_threads.restore()
+    for group in reversed(_OTHERS):
+        group.restore()
+    _THREADING.restore()
+
+
+_OTHERS = (_LOW_LEVEL, _TIME, _QUEUE, _IMPORT, _METHODS, _EVENT)
+
+
+def install_dual_classes() -> None:
+    """Let locks, locals and simple queues be made of classes that work inside and outside runs; for good."""
+    thread_locks.install()
+    thread_locals.install()
+    simple_queue.install()

@@ -1,0 +1,396 @@
+"""Simulated threads: greenlets that the run loop steps like tasks.
+
+A simulated thread is a trio task whose coroutine is a greenlet. Where a coroutine awaits, a thread switches to the
+loop's greenlet (the hub) with one of trio's own traps: the checkpoint trap at a schedule point, the wait trap to block
+until somebody reschedules the task. So the loop, the recorder, replay, strategies and deadlock reports treat threads
+and tasks alike, one schedule covers both, and a switch costs no more than a task's. Greenlets survive ``fork``.
+
+The rules: a thread gives way only at a schedule point; nothing here depends on addresses or real idents (idents are 1
+for whatever runs on the event loop's thread, then 2, 3, … in the order of starting); a new thread has an empty
+context, as in life. The program ends when main and every non-daemon thread have ended; then daemon threads are killed
+by ``GreenletExit``. This file knows scheduling only; what ``threading`` becomes on top is in `threading_names`.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from contextvars import copy_context
+from types import CodeType, FrameType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+from trio.lowlevel import Abort, disable_ki_protection
+
+from detrun_scheduler import current
+from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, WAIT_TRAP
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+MAIN_IDENT = 1  # of the main thread: that of the event loop, and of a synchronous main function
+
+
+class SimulatedThread(greenlet):
+    """One simulated thread: a greenlet that looks like a coroutine to trio.
+
+    The body is ``function(*arguments)``. trio resumes it by ``send``, which is the greenlet's ``switch`` itself, so
+    that stepping a thread runs no Python code of ours; `run` turns the end into the ``StopIteration`` that ends a
+    coroutine.
+    """
+
+    # What trio and reports expect of a coroutine.
+    send = greenlet.switch
+    cr_await = None
+    cr_running = False
+
+    def __init__(
+        self,
+        threads: Threads,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        name: str,
+        ident: int,
+        daemon: bool = False,
+        creator: int = -1,
+    ) -> None:
+        super().__init__(None, threads.hub)
+        self.threads: Threads = threads
+        self.give_way: Callable[[object], Any] = threads.hub.switch
+        self.function = function
+        self.arguments = arguments
+        self.__name__ = self.__qualname__ = name
+        self.ident = ident
+        self.daemon = daemon
+        self.creator = creator  # number of the task that started it, -1 for a main function
+        self.task: Any = None  # set by the loop when trio has made it
+        self.deadline: Any = None  # of the timer that a waiting thread has set
+        self.waits_for: Any = None  # what a blocked thread waits for, for reports: an object with `blocking_report`
+        self.dying = False
+        self.locals: dict[int, Any] = {}  # of `threading.local`, by id of the local
+        self.joiners: list[SimulatedThread] = []
+        self.at_end: Callable[[], object] = _nothing
+
+    def run(self, _: object = None) -> None:
+        """The greenlet's whole life, from its first switch."""
+        CONTEXT.__dict__.pop("task", None)
+        threads = self.threads
+        result: object = None
+        try:
+            if not self.dying:
+                if threads.on_enter is not None:
+                    threads.on_enter()
+                result = self.function(*self.arguments)
+        except GreenletExit:
+            pass
+        finally:
+            self.ended()
+        raise StopIteration(result)
+
+    def ended(self) -> None:
+        """The body is over: wake who joins it, and let go of everything, since trio keeps tasks a little longer."""
+        threads = self.threads
+        if threads.on_leave is not None:
+            threads.on_leave()
+        self.locals.clear()
+        self.at_end()
+        threads.ended(self)
+        for joiner in self.joiners:
+            joiner.wake()
+        self.joiners.clear()
+        self.function, self.arguments, self.at_end = _nothing, (), _nothing
+        self.waits_for = self.task = None
+
+    def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:
+        """Resume the thread with an exception; as a coroutine's, it comes back with the next trap."""
+        if not self:
+            # Not started: there is no code to raise it in. (A main function may meet a KeyboardInterrupt here.)
+            self.dying = True
+            if not isinstance(error, GreenletExit) and error is not GreenletExit:
+                self.function, self.arguments = _raiser, (error,)
+                self.dying = False
+            return self.switch(None)
+        return super().throw(error, *rest)
+
+    def close(self) -> None:
+        """End the thread now.
+
+        Raises:
+            RuntimeError: it has blocked once more instead, and is alive.
+        """
+        if self.dead:
+            return
+        self.dying = True
+        try:
+            self.throw(GreenletExit())
+        except StopIteration:
+            return
+        raise RuntimeError("a simulated thread ignored GreenletExit")
+
+    def __await__(self) -> Any:
+        raise TypeError("a simulated thread cannot be awaited")
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The innermost frame; one of ours before the start, since trio takes None for a coroutine written in C."""
+        return None if self.dead else (self.gr_frame or sys._getframe())
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether it has begun and not ended."""
+        return bool(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.task is None
+
+    def frames(self) -> list[FrameType]:
+        """Its frames while it is suspended, outermost first."""
+        found = []
+        frame = self.gr_frame
+        while frame is not None:
+            found.append(frame)
+            frame = frame.f_back
+        return found[::-1]
+
+    # Called from within the thread itself.
+
+    def schedule_point(self) -> None:
+        """Let the scheduler choose who goes on."""
+        if not self.dying:
+            self.give_way(CHECKPOINT_TRAP)
+            del CONTEXT.task
+
+    def wait(self, kind: WaitKind, waits_for: Any = None, deadline: Any = None) -> bool:
+        """Block until `wake`, or until the virtual time ``deadline``; whether it was `wake`.
+
+        Raises:
+            GreenletExit: the thread is being killed.
+        """
+        if self.dying:
+            raise GreenletExit
+        self.waits_for = waits_for
+        self.deadline = deadline
+        if deadline is not None:
+            self.threads.run.timers.add(deadline, self.task)
+        try:
+            message = self.give_way(kind.main if self.ident == MAIN_IDENT else kind.other)
+            message.unwrap()
+            return deadline is None or self.deadline is None
+        finally:
+            CONTEXT.__dict__.pop("task", None)
+            self.waits_for = None
+            self._disarm()
+
+    # Called from anywhere in the run.
+
+    def wake(self) -> None:
+        """Make the thread runnable if it is blocked."""
+        task = self.task
+        if task is not None and task._next_send_fn is None:
+            self._disarm()
+            self.threads.run.host.reschedule(task)
+
+    def _disarm(self) -> None:
+        if self.deadline is not None:
+            self.threads.run.timers.remove(self.deadline, self.task)
+            self.deadline = None
+
+    def kill(self) -> None:
+        """Let the thread end by ``GreenletExit`` when it is stepped next."""
+        task = self.task
+        if self.dying or task is None:
+            return
+        self.dying = True
+        if task._next_send_fn is None:
+            self.wake()
+        if self:
+            task._next_send_fn, task._next_send = self.throw, GreenletExit()
+
+
+def _primal(value: Any) -> float:
+    return getattr(value, "primal", value)  # type: ignore[no-any-return]
+
+
+def _nothing() -> None:
+    """The body of a thread that has ended."""
+
+
+def _raiser(error: BaseException) -> None:
+    raise error
+
+
+class WaitKind:
+    """A way to block, by name; what it looks like to the loop and to trio.
+
+    A thread cannot be cancelled: the abort function fails, but for the main thread's when Ctrl-C is what came.
+    """
+
+    __slots__ = ("main", "other")
+
+    def __init__(self, name: str) -> None:
+        # The host tells kinds apart by the code of the abort function and names them by its qualified name.
+        self.main = WAIT_TRAP(_renamed(_abort_on_interrupt, name))
+        self.other = WAIT_TRAP(_renamed(_refuse_abort, name))
+
+
+def _renamed(function: Callable[..., Abort], name: str) -> Callable[..., Abort]:
+    code: CodeType = function.__code__.replace(co_name=name)
+    renamed = FunctionType(code, globals(), name)
+    renamed.__qualname__ = name
+    return renamed
+
+
+def _refuse_abort(raise_cancel: object) -> Abort:
+    return Abort.FAILED
+
+
+def _abort_on_interrupt(raise_cancel: object) -> Abort:
+    return Abort.SUCCEEDED if current.run is not None and current.run.host.ki_pending else Abort.FAILED
+
+
+SLEEP = WaitKind("time.sleep")
+JOIN = WaitKind("Thread.join")
+
+
+class Threads:
+    """The simulated threads of one run."""
+
+    __slots__ = (
+        "at_end",
+        "at_main_end",
+        "futures",
+        "hub",
+        "idents",
+        "living",
+        "main_has_ended",
+        "on_enter",
+        "on_leave",
+        "os_thread",
+        "run",
+        "touched",
+    )
+
+    def __init__(self, run: RunLoop) -> None:
+        self.run = run
+        self.hub = getcurrent()
+        self.os_thread = get_ident()  # whose calls belong to the run
+        self.idents = MAIN_IDENT
+        self.futures = 0  # made in this run
+        self.living: list[SimulatedThread] = []  # in the order of starting
+        self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
+        self.main_has_ended = False
+        self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
+        self.at_end: list[Callable[[], object]] = []  # called when the run is over
+        # Preemption: called in each thread at its beginning and end.
+        self.on_enter: Callable[[], None] | None = None
+        self.on_leave: Callable[[], None] | None = None
+
+    def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """What trio may take for an async function, and is ``function(*arguments)`` in the main simulated thread."""
+
+        def make() -> SimulatedThread:
+            thread = SimulatedThread(self, disable_ki_protection(call), (), "main", MAIN_IDENT)
+            thread.gr_context = copy_context()
+            self.living.append(thread)
+            return thread
+
+        def call() -> Any:
+            return function(*arguments)
+
+        return make
+
+    def start(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str, *, daemon: bool = False
+    ) -> SimulatedThread:
+        """Begin a thread; it runs when it is chosen."""
+        self.idents += 1
+        run = self.run
+        host = run.host
+        thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current)
+        host.spawn_impl(lambda: thread, (), host.system_nursery, name, system_task=True)  # type: ignore[arg-type, return-value]
+        self.living.append(thread)
+        if self.main_has_ended and all(one.daemon for one in self.living):
+            thread.kill()
+        return thread
+
+    def uncaught(self, error: BaseException) -> None:
+        """The running thread is about to end by ``error``, which nobody will see but the exception hook."""
+        run = self.run
+        run.thread_failures.append((run.path_of(run.current), error))
+        run.observe("uncaught exception of a thread", type(error).__qualname__.encode())
+
+    def ended(self, thread: SimulatedThread) -> None:
+        """A thread is over."""
+        self.living.remove(thread)
+        if self.main_has_ended and not thread.daemon:
+            self._kill_daemons()
+
+    def main_ended(self) -> None:
+        """The main task or main thread is over."""
+        self.main_has_ended = True
+        self.at_main_end(self)
+        self._kill_daemons()
+
+    def _kill_daemons(self) -> None:
+        if all(one.daemon for one in self.living):
+            for one in self.living:
+                one.kill()
+
+    def kill_all(self) -> None:
+        """The run has failed: end every thread."""
+        for one in self.living:
+            one.kill()
+
+    def close(self) -> None:
+        """The run is over: put back what it left in objects that outlive it."""
+        for one in self.touched:
+            one.end_of_run()
+        self.touched.clear()
+        for callback in reversed(self.at_end):
+            callback()
+        self.at_end.clear()
+        self.living.clear()
+        del self.run, self.hub
+
+
+def _nothing_to_stop(threads: Threads) -> None:
+    """Main functions without executors."""
+
+
+def thread_of_call() -> SimulatedThread | None:
+    """The simulated thread that is calling, None for a task or outside a run."""
+    found = getcurrent()
+    return found if type(found) is SimulatedThread else None
+
+
+def threads_of_call() -> Threads | None:
+    """The threads of the active run if the caller belongs to it, as a simulated thread or as a task."""
+    found = getcurrent()
+    if type(found) is SimulatedThread:
+        return found.threads
+    run = current.run
+    return run.threads if run is not None and run.threads is not None and run.threads.os_thread == get_ident() else None
+
+
+def is_of_the_run() -> bool:
+    """Whether the caller belongs to the active run."""
+    return threads_of_call() is not None
+
+
+def schedule_point() -> None:
+    """A schedule point if a simulated thread is calling; nothing elsewhere."""
+    found = getcurrent()
+    if type(found) is SimulatedThread:
+        found.schedule_point()
+
+
+def sleep(thread: SimulatedThread, seconds: Any) -> None:
+    """Block the calling thread for so many virtual seconds; a schedule point even for 0."""
+    if _primal(seconds) == 0:
+        thread.schedule_point()
+        return
+    deadline = thread.threads.run.virtual_clock.now + seconds
+    thread.wait(SLEEP, None, deadline)
