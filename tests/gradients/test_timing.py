@@ -110,7 +110,7 @@ def test_the_queue_gradient_is_unbiased_for_the_closed_form() -> None:
 
 @given(st.lists(st.floats(0.1, 5.0), min_size=1, max_size=6), st.integers(0, 5), st.integers(0, 2**32))
 def test_waiting_for_the_first_k_is_an_order_statistic(delays: list[float], k: int, seed: int) -> None:
-    """The time of the k-th acknowledgement is the k-th smallest delay: derivative 1 for that delay, 0 for the others."""
+    """The time of the k-th acknowledgement is the k-th smallest delay: derivative 1 for it, 0 for the others."""
     k = min(k, len(delays) - 1)
     distinct = [delay + index * 1e-3 for index, delay in enumerate(delays)]
     if len(set(distinct)) < len(distinct):

@@ -67,7 +67,9 @@ def open_files() -> int:
 @needs_fork
 @settings(max_examples=12)
 @given(st.integers(1, 3), st.integers(5, 40), st.integers(1, 6), st.integers(3, 200), st.integers(0, 2**32))
-def test_windows_give_the_bits_of_the_whole_tape(tasks: int, turns: int, snapshots: int, window: int, seed: int) -> None:
+def test_windows_give_the_bits_of_the_whole_tape(
+    tasks: int, turns: int, snapshots: int, window: int, seed: int
+) -> None:
     main, params = program(tasks, turns), {"x": 1.0, "a": 0.9}
     whole = detrun.gradient(main, params, seed=seed)
     files = open_files()
@@ -245,7 +247,7 @@ def test_in_fork_returns_plain_data_and_names_what_failed() -> None:
     def refuse() -> None:
         raise detrun.UsageError("no")
 
-    with pytest.raises(detrun.UsageError, match="^no$"):
+    with pytest.raises(detrun.UsageError, match=r"^no$"):
         in_fork(refuse)
 
 
