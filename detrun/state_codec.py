@@ -93,8 +93,9 @@ class StateCodec:
         if kind is None:
             raise ValueError(f"there is an object of class {name}; name the class in types=(…)")
         if code == MEMBER:
-            return kind[values[0]]  # type: ignore[index]
-        if len(values) != len(fields_of(kind) or ()):
+            return _member(kind, values)
+        fields = fields_of(kind)
+        if fields is None or len(values) != len(fields):
             raise ValueError(f"{name} has other fields now than when this was written")
         return make_record(kind, values)
 
@@ -104,6 +105,14 @@ def _leaf(name: str, values: list[Any]) -> Any:
         if leaf_type.name == name:
             return leaf_type.unpack(*values)
     raise ValueError(f"there is a leaf of kind {name!r}, which nothing here has registered")
+
+
+def _member(kind: type, names: list[Any]) -> Any:
+    if issubclass(kind, enum.Enum) and len(names) == 1 and isinstance(names[0], str):
+        member = kind.__members__.get(names[0])
+        if member is not None:
+            return member
+    raise ValueError(f"{_name(kind)} has no member {names!r:.60}")
 
 
 def _name(kind: type) -> str:

@@ -166,6 +166,8 @@ def transfer(state, event):
         state[i] = state.get(j, 0.0) * x
     elif kind == "total":
         state[i] = detrun.tanh(detrun.sum(state.values()))
+    elif kind == "count":
+        state[i] = 0.01 * len(state) + state[j] * 0.5
     elif kind == "make":
         state[KEYS + i] = state[j] * x
     return state
@@ -183,7 +185,7 @@ def bank(events, **options):
 
 TRANSFERS = st.lists(
     st.tuples(
-        st.sampled_from(["move", "move", "move", "set", "make", "delete", "total"]),
+        st.sampled_from(["move", "move", "move", "set", "make", "delete", "total", "count"]),
         st.integers(0, KEYS - 1),
         st.integers(0, KEYS - 1),
         st.floats(-1, 1),
@@ -215,11 +217,12 @@ def test_a_slice_holds_only_what_the_loss_depends_on():
 
 
 def test_looking_at_all_keys_depends_on_whoever_made_or_deleted_one():
-    machine = bank([("make", 0, 5, 2.0), ("move", 6, 7, 0.1), ("total", 1, 0, 0.0)], keys="observed")
-    assert machine.gradient(lambda state: state[1]).diagnostics.events_in_slice == 3
-    assert machine.gradient(lambda state: state[1]).initial_state[5] == pytest.approx(
-        machine.gradient(lambda state: state[1], sparse=False).initial_state[5], rel=0
-    )
+    makers = [("make", 0, 5, 2.0), ("make", 1, 6, 2.0)]
+    machine = bank([*makers, ("move", 6, 7, 0.1), ("count", 1, 2, 0.0)], keys="observed")
+    gradient = machine.gradient(lambda state: state[1] * state[1])
+    assert gradient.value == (0.01 * (KEYS + 2) + 0.1) ** 2
+    assert gradient.diagnostics.events_in_slice == 3  # the move makes no key, and nothing reads what it writes
+    assert gradient.initial_state == machine.gradient(lambda state: state[1] * state[1], sparse=False).initial_state
 
 
 def test_declared_keys_give_the_same_and_a_violation_names_the_key():
