@@ -30,6 +30,10 @@ from detrun.ad.functions import sum as sum
 from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
+from detrun.ad.torch_bridge import from_tensor as from_tensor
+from detrun.ad.torch_bridge import sample as sample
+from detrun.ad.torch_bridge import track as track
+from detrun.ad.torch_entry import to_tensor as to_tensor
 from detrun.ad.value import Value as Value
 from detrun.buffer import Buffer as Buffer
 from detrun.determinism import Determinism as Determinism
@@ -59,6 +63,9 @@ from detrun.external import Surrogate as Surrogate
 from detrun.external import external as external
 from detrun.gradients.gradient import gradient as gradient
 from detrun.gradients.result import Gradient as Gradient
+from detrun.packing import UnpackingError as UnpackingError
+from detrun.packing import pack as pack
+from detrun.packing import unpack as unpack
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay

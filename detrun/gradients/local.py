@@ -20,6 +20,8 @@ from detrun.ad import state
 from detrun.ad.diagnostics import NearMargin, diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
+from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
+from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of, use_one_thread, use_threads
 from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
 from detrun.execution import Again, Main, Options, Plan
@@ -41,15 +43,17 @@ ENTRY_BYTES = 150  # of one tape entry, with the numbers it keeps alive and its 
 
 
 def check_params(params: Mapping[str, Any]) -> dict[str, float]:
-    """The parameters as floats.
+    """The numbers among the parameters, as floats; the others are tensors and modules.
 
     Raises:
-        UsageError: one is not a finite number.
+        UsageError: one is neither a finite number nor a tensor or module.
     """
     if not params:
         raise UsageError("gradient: no parameters given; pass params={'name': number, ...}")
     checked = {}
     for name, number in params.items():
+        if is_tensor_parameter(number):
+            continue
         if isinstance(number, bool) or not hasattr(number, "__float__") or not math.isfinite(float(number)):
             raise UsageError(f"gradient: parameter {name!r} is {number!r}, which is not a finite number")
         checked[name] = float(number)
@@ -90,11 +94,30 @@ def local_gradient(main: Main, params: Mapping[str, float], plan: Plan, options:
     """The local gradient of the run that ``plan`` decides."""
     options.check()
     numbers = check_params(params)
-    run_options = Options(options.max_steps)
-    if options.windowed:
-        return _in_windows(main, numbers, plan, options, run_options)
+    tensors = TensorParameters(params)
+    if tensors and options.mode == "forward":
+        raise UsageError("forward mode does not pass through torch; use mode='reverse' for tensors and modules")
+    threads = use_one_thread()
+    try:
+        run = _in_windows if options.windowed else _on_one_tape
+        gradient = run(main, numbers, tensors, plan, options, Options(options.max_steps))
+    finally:
+        tensors.release()
+        use_threads(threads)
+    tensors.accumulate(gradient.grads)
+    return gradient
+
+
+def _on_one_tape(
+    main: Main,
+    numbers: dict[str, float],
+    tensors: TensorParameters,
+    plan: Plan,
+    options: LocalOptions,
+    run_options: Options,
+) -> Gradient:
     around: WholeTape | Tangents = (
-        Tangents(numbers) if options.mode == "forward" else WholeTape(numbers, options.credit)
+        Tangents(numbers) if options.mode == "forward" else WholeTape(numbers, tensors, options.credit)
     )
     finished = plan.execute(main, (), run_options, around)
     loss = loss_of(main, finished.outcome)
@@ -119,13 +142,23 @@ def local_gradient(main: Main, params: Mapping[str, float], plan: Plan, options:
 
 
 def _in_windows(
-    main: Main, numbers: dict[str, float], plan: Plan, options: LocalOptions, run_options: Options
+    main: Main,
+    numbers: dict[str, float],
+    tensors: TensorParameters,
+    plan: Plan,
+    options: LocalOptions,
+    run_options: Options,
 ) -> Gradient:
+    if tensors.on_accelerator:
+        raise UsageError(
+            "windows are forked processes, and memory of an accelerator cannot be forked; move the tensors to the CPU, "
+            "or leave out snapshots, window and memory"
+        )
     recording = plan.recording if isinstance(plan, Again) else None
     digest = ""
     ids_per_step = 1.0
     if recording is None or options.memory is not None:
-        counting = CountedValues(numbers)
+        counting = CountedValues(numbers, tensors)
         finished = plan.execute(main, (), run_options, counting)
         loss_of(main, finished.outcome)
         recording, digest = finished.recording, finished.digest
@@ -138,7 +171,7 @@ def _in_windows(
     else:
         window = window_steps_for(recording.steps, snapshots)
     swept, totals, grads = reverse_in_windows(
-        main, numbers, recording, snapshots=snapshots, window=window, credit=options.credit
+        main, numbers, tensors, recording, snapshots=snapshots, window=window, credit=options.credit
     )
     diagnostics = RunDiagnostics(
         entries=totals.entries,
@@ -161,6 +194,11 @@ def _in_windows(
     verdict = growth.verdict()
     if verdict is not None:
         diagnostics.warnings.append(verdict)
+    if totals.leaf_gradients_lost:
+        diagnostics.warnings.append(
+            "torch tensors outside params received gradient too; in windows their .grad is not filled. Pass their "
+            "module in params, or tape the run as a whole"
+        )
     gradient = Gradient(
         value=swept.loss,
         grads=grads,
@@ -198,12 +236,13 @@ def peak_bytes() -> int:
 class WholeTape:
     """Tapes a run from end to end and sweeps it before its ids are forgotten."""
 
-    def __init__(self, numbers: dict[str, float], credit: int) -> None:
+    def __init__(self, numbers: dict[str, float], tensors: TensorParameters, credit: int) -> None:
         self.numbers = numbers
+        self.tensors = tensors
         self.credit = credit  # steps to keep in the credit report; 0 for none
         self.credits: dict[str, CreditTotals] = {}
         self.values: dict[str, Value] = {}
-        self.grads: dict[str, float] = {}
+        self.grads: dict[str, Any] = {}
         self.validity: dict[str, Validity] = {}
         self.diagnostics = RunDiagnostics()
 
@@ -215,28 +254,30 @@ class WholeTape:
         if self.credit:
             mark_steps(loop)
         # The program gets a copy: what it does to the dict must not lose us a parameter.
-        return (dict(self.values),)
+        return ({**self.values, **self.tensors.prepare(loop.serial)},)
 
     def harvest(self, ended: outcome.Outcome[Any]) -> None:
         """Sweep back from the loss, if the program returned one."""
+        loss: Any = ended.value if isinstance(ended, outcome.Value) else None
+        if is_tensor(loss) and loss.numel() == 1:
+            loss = number_of(loss)  # while its entry finds a tape
         tape = state.stop_tape()
         if isinstance(ended, outcome.Error):
             return
-        assert isinstance(ended, outcome.Value)
-        loss = ended.value
         ids = {name: value.id for name, value in self.values.items()}
         growth = AdjointGrowth()
         if isinstance(loss, Value):
             uses = ParameterUses.of(tape, ids) if self.credit else None
-            wanted = [*ids.values(), *(uses.wanted if uses is not None else ())]
-            adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
-            self.grads = {name: adjoints[one] for name, one in ids.items()}
+            wanted = [*ids.values(), *self.tensors.ids, *(uses.wanted if uses is not None else ())]
+            with LeafGradients(keep=True):
+                adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
+            self.grads = {name: adjoints[one] for name, one in ids.items()} | self.tensors.gradients(adjoints)
             if uses is not None:
                 for name, contributions in uses.contributions(adjoints).items():
                     self.credits[name] = CreditTotals()
                     self.credits[name].add(contributions, self.credit)
         else:
-            self.grads = dict.fromkeys(ids, 0.0)
+            self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
         self.validity = validity(tape, ids)
         self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
 
@@ -244,13 +285,15 @@ class WholeTape:
 class CountedValues:
     """Runs with `Value`s and without a tape, to learn how many ids a step allots."""
 
-    def __init__(self, numbers: dict[str, float]) -> None:
+    def __init__(self, numbers: dict[str, float], tensors: TensorParameters) -> None:
         self.numbers = numbers
+        self.tensors = tensors
         self.ids = 0
 
     def prepare(self, loop: RunLoop) -> Sequence[object]:
-        """The parameters as `Value`s."""
-        return ({name: Value(number) for name, number in self.numbers.items()},)
+        """The parameters as `Value`s, and as tensors."""
+        values = {name: Value(number) for name, number in self.numbers.items()}
+        return ({**values, **self.tensors.prepare(loop.serial)},)
 
     def harvest(self, ended: outcome.Outcome[Any]) -> None:
         """Count."""
@@ -264,6 +307,8 @@ def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:
         NotDifferentiableError: it returned something else.
     """
     loss = ended.unwrap()
+    if is_tensor(loss) and loss.numel() == 1:
+        return number_of(loss)
     if isinstance(loss, Value) or (isinstance(loss, int | float) and not isinstance(loss, bool)):
         return loss
     name = getattr(main, "__qualname__", repr(main))

@@ -27,6 +27,8 @@ from detrun.ad import state
 from detrun.ad.diagnostics import diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
+from detrun.ad.tensor_parameters import TensorParameters
+from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
 from detrun.ad.treeverse import split
 from detrun.ad.value import Value
 from detrun.execution import Again, Main, Options
@@ -54,6 +56,7 @@ class WindowTotals:
     entries_in_a_window_max: int = 0
     peak_bytes_max: int = 0  # resident memory of the largest process
     sites_passed: int = 0
+    leaf_gradients_lost: int = 0  # gradients of torch leaves without an id, whose `.grad` dies with its process
     margins: list[tuple[str, str, float, int]] = field(default_factory=list)
     detachments: dict[str, int] = field(default_factory=dict)  # "file:line" -> count
     growth: dict[int, float] = field(default_factory=dict)  # segment -> largest adjoint
@@ -67,7 +70,15 @@ class WindowTotals:
 
     def add(self, other: dict[str, Any]) -> None:
         """Add the totals of a child, as its reply carries them."""
-        for name in ("windows", "forward_windows", "forward_steps", "taped_steps", "entries", "sites_passed"):
+        for name in (
+            "windows",
+            "forward_windows",
+            "forward_steps",
+            "taped_steps",
+            "entries",
+            "sites_passed",
+            "leaf_gradients_lost",
+        ):
             setattr(self, name, getattr(self, name) + other[name])
         for name in ("entries_in_a_window_max", "peak_bytes_max"):
             setattr(self, name, max(getattr(self, name), other[name]))
@@ -88,7 +99,7 @@ class WindowTotals:
 class Swept:
     """What reversing some windows came to."""
 
-    adjoints: dict[int, float]  # of ids older than the windows
+    adjoints: dict[int, Any]  # of ids older than the windows: floats, and tensors as `torch_bridge.encoded`
     loss: float = 0.0
     has_loss: bool = False  # the program ended in these windows with a loss that carries a derivative
     totals: dict[str, Any] = field(default_factory=dict)
@@ -101,20 +112,29 @@ def window_steps_for(steps: int, snapshots: int) -> int:
 
 
 def reverse_in_windows(
-    main: Main, numbers: dict[str, float], recording: Recording, *, snapshots: int, window: int, credit: int = 0
-) -> tuple[Swept, WindowTotals, dict[str, float]]:
+    main: Main,
+    numbers: dict[str, float],
+    tensors: TensorParameters,
+    recording: Recording,
+    *,
+    snapshots: int,
+    window: int,
+    credit: int = 0,
+) -> tuple[Swept, WindowTotals, dict[str, Any]]:
     """The adjoints of the parameters, over windows of ``window`` steps with at most ``snapshots`` processes.
 
     Returns:
         What was swept, the totals, and the gradient by parameter name.
     """
     windows = max(1, -(-recording.steps // window))
-    controller = WindowController(main, numbers, recording, window, windows, snapshots, credit)
+    controller = WindowController(main, numbers, tensors, recording, window, windows, snapshots, credit)
     swept = controller.run()
     totals = WindowTotals(credit_kept=credit)
     totals.add(swept.totals)
-    grads = {name: swept.adjoints.get(index, 0.0) for index, name in enumerate(numbers)}
-    return swept, totals, grads
+    grads: dict[str, Any] = {name: swept.adjoints.get(index, 0.0) for index, name in enumerate(numbers)}
+    tensors.number(len(numbers))
+    adjoints = {tensor_id: decoded(swept.adjoints.get(tensor_id, 0.0)) for tensor_id in tensors.ids}
+    return swept, totals, grads | tensors.gradients(adjoints)
 
 
 class WindowController:
@@ -124,13 +144,14 @@ class WindowController:
         self,
         main: Main,
         numbers: dict[str, float],
+        tensors: TensorParameters,
         recording: Recording,
         window: int,
         windows: int,
         snapshots: int,
         credit: int,
     ) -> None:
-        self.main, self.numbers, self.recording = main, numbers, recording
+        self.main, self.numbers, self.tensors, self.recording = main, numbers, tensors, recording
         self.window, self.windows, self.snapshots = window, windows, snapshots
         self.values: dict[str, Value] = {}
         self.credit = credit  # steps to keep in the credit report; 0 for none
@@ -169,7 +190,7 @@ class WindowController:
             mark_steps(loop)
         loop.at_stop = self._at_stop if can_fork() else self._at_stop_without_fork
         loop.stop_at = 0 if can_fork() else self.at * self.window
-        return (dict(self.values),)
+        return ({**self.values, **self.tensors.prepare(loop.serial)},)
 
     def harvest(self, ended: outcome.Outcome[Any]) -> None:
         """The program has ended in this process, whose window, the last one, is taped."""
@@ -177,6 +198,8 @@ class WindowController:
             raise ended.error
         assert isinstance(ended, outcome.Value)
         loss = ended.value
+        if is_tensor(loss):
+            loss = number_of(loss)  # while its entry finds a tape
         self.known.has_loss = isinstance(loss, Value)
         self.known.loss = float(loss.primal if isinstance(loss, Value) else loss)
         self.known.adjoints = {loss.id: 1.0} if isinstance(loss, Value) else {}
@@ -188,6 +211,7 @@ class WindowController:
         try:
             if state.taping:
                 self._sweep()
+            use_one_thread()  # if torch came in since
             return self._reverse()
         except BaseException as error:
             # This process is a snapshot or its child: the program must not be unwound in it.
@@ -233,8 +257,10 @@ class WindowController:
         growth = AdjointGrowth()
         known = self.known
         uses = ParameterUses.of(tape, {name: value.id for name, value in self.values.items()}) if self.credit else None
-        adjoints = backward(tape, known.adjoints, wanted=uses.wanted if uses is not None else (), growth=growth)
-        known.adjoints = {entry: adjoint for entry, adjoint in adjoints.items() if entry < tape.first_id}
+        seeds = {entry: decoded(adjoint) for entry, adjoint in known.adjoints.items()}
+        with LeafGradients(keep=not can_fork()) as leaves:
+            adjoints = backward(tape, seeds, wanted=uses.wanted if uses is not None else (), growth=growth)
+        known.adjoints = {entry: encoded(adjoint) for entry, adjoint in adjoints.items() if entry < tape.first_id}
         credit = {}
         if uses is not None:
             for name, contributions in uses.contributions(adjoints).items():
@@ -252,6 +278,7 @@ class WindowController:
                     entries_in_a_window_max=len(tape),
                     peak_bytes_max=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
                     sites_passed=found.sites_passed,
+                    leaf_gradients_lost=leaves.count if can_fork() else 0,
                     margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],
                     detachments={f"{file}:{line}": count for file, line, count in found.detachments},
                     growth=growth.largest,

@@ -1,0 +1,104 @@
+"""Values into torch: `to_tensor`, and Values as arguments of torch's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from detrun.ad.forward import TangentValue
+from detrun.ad.tensor_adjoints import TensorAdjoint
+from detrun.ad.torch_bridge import entry, is_tensor, load, number_of, set_mark, values_of
+from detrun.ad.value import Value
+from detrun_scheduler.errors import NotDifferentiableError, UsageError
+
+
+def to_tensor(values: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """A tensor of numbers and `Value`s whose gradient flows back to the Values.
+
+    Args:
+        values: a number or nested sequences of numbers and Values; or a `Buffer`.
+        dtype: a floating dtype, ``torch.float64`` by default, as Values are.
+        device: where to put it.
+
+    Raises:
+        UsageError: torch is missing, or rows are ragged.
+        NotDifferentiableError: in forward mode, or a dtype that holds no fractions.
+    """
+    torch = load()
+    items: list[Any] = []
+    shape = _flatten(values, items)
+    carrying = [(place, item) for place, item in enumerate(items) if isinstance(item, Value)]
+    primals = [item.primal if isinstance(item, Value) else item for item in items]
+    tensor = torch.tensor(primals, dtype=dtype or torch.float64, device=device).reshape(shape)
+    if not carrying:
+        return tensor
+    if any(isinstance(value, TangentValue) for _, value in carrying):
+        raise NotDifferentiableError("forward mode does not pass through torch; use mode='reverse'")
+    if not tensor.is_floating_point():
+        raise NotDifferentiableError(f"to_tensor: dtype {tensor.dtype} would cut the history of Values; use a float")
+    leaf = tensor.requires_grad_()
+    places = [place for place, _ in carrying]
+
+    def pullback(adjoint: TensorAdjoint) -> list[float]:
+        flat = adjoint.tensor.reshape(-1).tolist()
+        return [flat[place] for place in places]
+
+    set_mark(leaf, entry([value.id for _, value in carrying], pullback))
+    return leaf
+
+
+def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Called by torch instead of ``function`` if a `Value` is among its arguments.
+
+    A Value takes the dtype of the floating tensors beside it, as a Python number would, so that a run on floats
+    computes the same.
+    """
+    torch = load()
+    dtypes = list(_floating_dtypes(args)) + list(_floating_dtypes(kwargs or {}))
+    dtype = dtypes[0] if dtypes else torch.float64 if not _has_tensor(args) else torch.get_default_dtype()
+    for other in dtypes[1:]:
+        dtype = torch.promote_types(dtype, other)
+    return function(*_lifted(args, dtype), **_lifted(kwargs or {}, dtype))
+
+
+def _lifted(one: Any, dtype: Any) -> Any:
+    if isinstance(one, Value):
+        return to_tensor(one, dtype=dtype)
+    if type(one) in (list, tuple):
+        return type(one)(_lifted(item, dtype) for item in one)
+    if type(one) is dict:
+        return {key: _lifted(item, dtype) for key, item in one.items()}
+    return one
+
+
+def _floating_dtypes(one: Any) -> Iterable[Any]:
+    if is_tensor(one):
+        if one.is_floating_point():
+            yield one.dtype
+    elif type(one) in (list, tuple, dict):
+        for item in one.values() if type(one) is dict else one:
+            yield from _floating_dtypes(item)
+
+
+def _has_tensor(one: Any) -> bool:
+    return is_tensor(one) or (type(one) in (list, tuple) and any(map(_has_tensor, one)))
+
+
+# torch looks for this name on whatever takes part in its arithmetic; Value itself need not know torch.
+Value.__torch_function__ = classmethod(_torch_function)  # type: ignore[attr-defined]
+
+
+def _flatten(values: Any, items: list[Any]) -> tuple[int, ...]:
+    """Append the numbers of nested sequences to ``items`` and return their shape."""
+    if isinstance(values, Value) or not hasattr(values, "__len__"):
+        items.append(number_of(values) if is_tensor(values) else values)
+        return ()
+    if is_tensor(values):
+        items.extend(values_of(values))
+        return tuple(values.shape)
+    rows = values.tolist() if hasattr(values, "tolist") else values
+    shapes = [_flatten(row, items) for row in rows]
+    for row, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise UsageError(f"to_tensor: ragged rows: row 0 has shape {shapes[0]}, row {row} has shape {shape}")
+    return (len(shapes), *(shapes[0] if shapes else ()))
