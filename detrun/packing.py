@@ -5,7 +5,7 @@ body in ordinary msgpack. The body holds a `Value` as the same nine bytes as its
 Values, and with what tape ids, is noted in the process, under the number of the message. So the bytes, and not only
 their length, are the same whether a program runs on floats or on Values, with the tape on or off, in a replay or in a
 forked window: a program that counts, compares, splits or hashes bytes takes the same path in a gradient as in its
-recording. Eight bytes are kept for each number of a message that carries a `Value`, and eight for each message.
+recording. 
 
 Rule: `unpack` executes nothing and never guesses. It makes None, booleans, numbers, text, bytes, lists, tuples, dicts
 and arrays; a dataclass comes back as a dict of its fields unless its class is passed as ``into``, and then its fields
@@ -20,19 +20,16 @@ A message that is dropped gets adjoint 0, one that is unpacked twice the sum of 
 from __future__ import annotations
 
 import dataclasses
-from array import array
 from collections.abc import Iterable
-from hashlib import blake2b
 from struct import Struct
 from typing import Any
-from zlib import crc32
 
 import msgpack
 
 from detrun.ad import torch_bridge
-from detrun.ad.forward import TangentValue
 from detrun.ad.tape import NO_PARENT
 from detrun.ad.value import Value
+from detrun.sent_messages import OUTSIDE, Sent, UnpackingError, checksum_of, numbers_of, sent_in
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError, UsageError
 
@@ -42,48 +39,7 @@ NUMPY_DTYPES = frozenset(
     ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
 )
 
-_HEADER = Struct(">8sQI")  # token, number of the message, checksum of the body
-_OUTSIDE = bytes(8)  # the token of a message packed outside a run
-
-
-class UnpackingError(DetrunError):
-    """The bytes are no message of `pack`, are damaged, or belong to another run."""
-
-
-class _Sent:
-    """The messages that one run has packed: which of their numbers are Values."""
-
-    def __init__(self, serial: int, seed: object) -> None:
-        self.serial = serial
-        self.token = blake2b(f"detrun.pack {seed!r}".encode(), digest_size=8).digest()
-        self.ids = array("q")  # of messages that carry Values: one for each number, NO_PARENT for a plain one
-        self.starts = array("q")  # by message: where its ids begin, -1 if it carries none
-        self.checksums = array("I")
-        self.moving: dict[int, TangentValue] = {}  # place in `ids` -> the number itself, in forward mode
-
-    def add(self, numbers: list[Any], checksum: int) -> None:
-        """Note a message with these numbers."""
-        ids = [number.id if isinstance(number, Value) else torch_bridge.id_in_message(number) for number in numbers]
-        self.checksums.append(checksum)
-        if all(one == NO_PARENT for one in ids):
-            self.starts.append(-1)
-            return
-        start = len(self.ids)
-        self.starts.append(start)
-        self.ids.extend(ids)
-        for place, number in enumerate(numbers, start):
-            if isinstance(number, TangentValue):
-                self.moving[place] = number
-
-
-_sent: _Sent | None = None
-
-
-def _sent_in(run: Any) -> _Sent:
-    global _sent
-    if _sent is None or _sent.serial != run.serial:
-        _sent = _Sent(run.serial, run.seed)
-    return _sent
+_HEADER = Struct(">8sQI")  # token, number of the message, checksum of both and the body
 
 
 def pack(message: Any) -> bytes:
@@ -101,18 +57,18 @@ def pack(message: Any) -> bytes:
     writer = _BodyWriter()
     writer.write(message, 0)
     body = writer.packer.bytes()
-    checksum = crc32(body)
     if run is None:
         for number in writer.numbers:
             if isinstance(number, Value) or torch_bridge.requires_grad(number):
                 raise UsageError(
                     f"pack: {number!r} packed outside a run, where tape ids mean nothing; pack float(v) or t.detach()"
                 )
-        header = _HEADER.pack(_OUTSIDE, 0, checksum)
+        token, number = OUTSIDE, 0
     else:
-        sent = _sent_in(run)
-        header = _HEADER.pack(sent.token, len(sent.starts), checksum)
-        sent.add(writer.numbers, checksum)
+        sent = sent_in(run)
+        token, number = sent.token, len(sent.starts)
+        sent.add(writer.numbers, checksum_of(token, number, body))
+    header = _HEADER.pack(token, number, checksum_of(token, number, body))
     return bytes(msgpack.packb(msgpack.ExtType(MESSAGE, header + body)))
 
 
@@ -137,9 +93,9 @@ def unpack(data: bytes, *, into: type | Iterable[type] = (), detach: bool = Fals
         raise UnpackingError(f"{_shown(data)} is msgpack, but no message of detrun.pack; use msgpack.unpackb for it")
     token, number, checksum = _HEADER.unpack_from(wrapped.data)
     body = wrapped.data[_HEADER.size :]
-    if crc32(body) != checksum:
+    if checksum_of(token, number, body) != checksum:
         raise UnpackingError(f"{_shown(data)} is damaged: its checksum does not fit its {len(body)} bytes")
-    reader = _BodyReader(classes, None if detach else _numbers_of(token, number, checksum))
+    reader = _BodyReader(classes, None if detach else numbers_of(token, number, checksum))
     try:
         message = reader.read(
             msgpack.unpackb(
@@ -152,30 +108,6 @@ def unpack(data: bytes, *, into: type | Iterable[type] = (), detach: bool = Fals
     except Exception as error:
         raise UnpackingError(f"{_shown(data)} has no readable body: {error or type(error).__name__}") from None
     return message
-
-
-def _numbers_of(token: bytes, number: int, checksum: int) -> tuple[_Sent, int] | None:
-    """Where the ids of a message begin; None if all its numbers are plain."""
-    if token == _OUTSIDE:
-        return None
-    run = current.run
-    if run is None:
-        raise UnpackingError(
-            f"message {number} was packed in a run and is unpacked outside one, where tape ids mean nothing; "
-            "unpack(..., detach=True) takes plain numbers"
-        )
-    sent = _sent_in(run)
-    if token != sent.token:
-        raise UnpackingError(
-            f"message {number} belongs to a run with another seed (token {token.hex()}, this run's is "
-            f"{sent.token.hex()}); its tape ids mean other numbers here. unpack(..., detach=True) takes plain numbers"
-        )
-    if number >= len(sent.starts) or sent.checksums[number] != checksum:
-        raise UnpackingError(
-            f"message {number} was not packed in this run, which has packed {len(sent.starts)}: it is left over from "
-            "an earlier run, or another program's with the same seed. unpack(..., detach=True) takes plain numbers"
-        )
-    return None if sent.starts[number] < 0 else (sent, sent.starts[number])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -260,9 +192,9 @@ class _BodyWriter:
 class _BodyReader:
     """Turns what msgpack read into the message, giving Values their ids."""
 
-    def __init__(self, classes: dict[str, type], numbers: tuple[_Sent, int] | None) -> None:
+    def __init__(self, classes: dict[str, type], numbers: tuple[Sent, int] | None) -> None:
         self.classes = classes
-        self.sent: _Sent | None = None
+        self.sent: Sent | None = None
         self.place = 0
         if numbers is not None:
             self.sent, self.place = numbers
