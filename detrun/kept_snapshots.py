@@ -50,9 +50,9 @@ class KeptSnapshots:
                 return window * self.window, pytrees.plain(self._store.get(slot)[0])
         return 0, initial
 
-    def actions(self, applied: int, work: StateStore) -> Iterator[Action]:
+    def actions(self, work: StateStore) -> Iterator[Action]:
         """The plan for everything dispatched, working in another store: the kept ones stay for the next gradient."""
-        if not applied:
+        if not self._online.windows:
             yield Reverse(0)
         for _, slot in self._online.kept:
             work.put(slot, *self._store.get(slot))

@@ -24,6 +24,7 @@ from detrun.ad import pytrees
 from detrun.ad import state as ad_state
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
 from detrun.ad.value import Value
+from detrun.event_application import Application, Keys
 from detrun.event_index import EventIndex
 from detrun.event_log import EventLog
 from detrun.gradients.event_sourced import (
@@ -42,7 +43,6 @@ from detrun_recorder.canonical import canonical
 from detrun_scheduler.errors import DivergenceError, UsageError
 
 State = TypeVar("State")
-Keys = Callable[[Any], Iterable[Any]]
 
 WINDOW = 256
 """Events per window: the tape of 256 small events takes a megabyte, and starting one costs as much as a few events."""
@@ -91,8 +91,7 @@ class StateMachine(Generic[State]):
             raise UsageError(f"StateMachine: a keyed machine's state is a dict, not a {type(initial).__name__}")
         if window < 1:
             raise UsageError(f"StateMachine: window={window}; a window holds at least 1 event")
-        self._apply = apply
-        self._keys = keys
+        self._application = Application(apply, keys)
         self._keyed = keys is not None
         self._params = pytrees.copy(dict(params)) if params is not None else None
         self._initial: Any = pytrees.copy(initial)
@@ -137,14 +136,14 @@ class StateMachine(Generic[State]):
         self._check_log()
         has_values = ad_state.in_run and any(isinstance(leaf, Value) for leaf in pytrees.leaves(event))
         if self._online is None:
-            after, touched = self._tried(self._state, pytrees.copy(event))
+            after, touched = self._application.first(self._state, pytrees.copy(event), self._step_params)
         else:
             if ad_state.in_run or ad_state.taping:
                 raise UsageError("dispatch: a machine that keeps snapshots numbers its own Values; use it outside runs")
             with self._online.numbering():
                 if self._online.leaves_window(self._applied):
                     self._online.leave(self._state)
-                after, touched = self._tried(self._state, pytrees.track(event))
+                after, touched = self._application.first(self._state, pytrees.track(event), self._step_params)
         self._log.append(event, has_values=has_values)
         if touched is not None:
             commit_returned(touched, after)
@@ -224,72 +223,71 @@ class StateMachine(Generic[State]):
         """
         self._check_log()
         chosen = with_respect_to(wrt, self._params is not None)
-        if sparse is None:
-            sparse = self._keyed and snapshots != "kept"
-        if sparse and not self._keyed:
-            raise UsageError("gradient: sparse=True needs a machine with keys=…, which says what an event touches")
-        kept = snapshots == "kept"
-        if kept and (self._online is None or sparse or window is not None):
+        kept = self._online if snapshots == "kept" else None
+        if isinstance(snapshots, str) and snapshots != "kept":
+            raise UsageError(f'gradient: snapshots={snapshots!r}; pass a number, a pair of numbers, "kept" or None')
+        if snapshots == "kept" and (kept is None or sparse or window is not None):
             raise UsageError(
                 'gradient: snapshots="kept" needs StateMachine(…, snapshots=c), goes without sparse, and has the '
                 "machine's window"
             )
-        if isinstance(snapshots, str) and not kept:
-            raise UsageError(f'gradient: snapshots={snapshots!r}; pass a number, a pair of numbers, "kept" or None')
-        numbers: Sequence[int] = range(self._applied)
-        initial = self._initial
-        read: dict[Any, None] = {}
-        if self._keyed:
-            seen = KeyedState(pytrees.plain(self._state) if self._online else self._state)
-            loss(seen)
-            read = seen.read
-        if sparse:
-            found = self._index.backward_slice(read)
-            numbers = found.events
-            every_key = STRUCTURE in found.initial_keys
-            initial = {key: one for key, one in initial.items() if every_key or key in found.initial_keys}
+        if sparse is None:
+            sparse = self._keyed and kept is None
+        if sparse and not self._keyed:
+            raise UsageError("gradient: sparse=True needs a machine with keys=…, which says what an event touches")
+        read = self._read_by(loss)
+        initial, numbers = self._sliced(read) if sparse else (self._initial, range(self._applied))
+        slots = sum(snapshots) if isinstance(snapshots, tuple) else snapshots
+        if isinstance(slots, int):
+            check(len(numbers), slots)
         if window is None:
-            window = max(1, len(numbers)) if snapshots is None else WINDOW
-        if not kept and snapshots is not None:
-            check(len(numbers), _total(snapshots))
-        if window < 1:
+            window = kept.window if kept else max(1, len(numbers)) if slots is None else WINDOW
+        elif window < 1:
             raise UsageError(f"gradient: window={window}; a window holds at least 1 event")
 
         def checked_loss(final: Any) -> Any:
             self._check_end(final, read)
             return loss(KeyedState(final) if self._keyed else final)
 
-        if kept:
-            assert self._online is not None
-            window = self._online.window
         store = self._store(snapshots, storage)
-        ad_state.begin_run()
         try:
-            actions: Iterable[Action]
-            if kept:
-                assert self._online is not None
-                tracked, params = self._online.initial, self._online.params
-                actions = self._online.actions(self._applied, store)
-                ad_state.ids = count(self._online.next_id)
-            else:
-                tracked = pytrees.track(initial) if "initial state" in chosen else initial
-                params = pytrees.track(self._params) if "params" in chosen else self._params
-                windows = max(1, -(-len(numbers) // window))
-                actions = [Reverse(0)] if windows == 1 else plan(windows, _total(snapshots))
-            sweep = Sweep(
-                self._log.__getitem__,
-                numbers,
-                self._stepping(_read_only(params)),
-                window,
-                store,
-                track_events=kept or "events" in chosen,
-                loss=checked_loss,
-            )
-            sweep.carry_out(actions, self._copy(tracked))
-            return self._result(chosen, sweep, tracked, params, sparse)
+            ad_state.begin_run()
+            try:
+                actions: Iterable[Action]
+                if kept is not None:
+                    tracked, params, actions = kept.initial, kept.params, kept.actions(store)
+                    ad_state.ids = count(kept.next_id)
+                else:
+                    tracked = pytrees.track(initial) if "initial state" in chosen else initial
+                    params = pytrees.track(self._params) if "params" in chosen else self._params
+                    windows = -(-len(numbers) // window)
+                    actions = plan(windows, cast(int, slots)) if windows > 1 else [Reverse(0)]
+                step = self._application.again(_read_only(params))
+                track_events = kept is not None or "events" in chosen
+                sweep = Sweep(
+                    self._log.__getitem__, numbers, step, window, store, track_events=track_events, loss=checked_loss
+                )
+                sweep.carry_out(actions, self._copy(tracked))
+                return self._result(chosen, sweep, tracked, params, sparse)
+            finally:
+                ad_state.end_run()
         finally:
-            ad_state.end_run()
             store.close()
+
+    def _read_by(self, loss: Callable[[Any], Any]) -> dict[Any, None]:
+        """The keys that a loss of a keyed machine reads: it is called once more, on plain numbers, to see."""
+        if not self._keyed:
+            return {}
+        seen = KeyedState(pytrees.plain(self._state) if self._online else self._state)
+        loss(seen)
+        return seen.read
+
+    def _sliced(self, read: dict[Any, None]) -> tuple[dict[Any, Any], Sequence[int]]:
+        """The part of the initial state, and the events, that some keys depend on."""
+        found = self._index.backward_slice(read)
+        every_key = STRUCTURE in found.initial_keys
+        initial = {key: one for key, one in self._initial.items() if every_key or key in found.initial_keys}
+        return initial, found.events
 
     def _result(
         self, chosen: tuple[str, ...], sweep: Sweep, tracked: Any, params: Any, sparse: bool
@@ -322,55 +320,9 @@ class StateMachine(Generic[State]):
             return TwoLevelStore(snapshots[1], None if storage in ("memory", "disk") else storage, self._copy)
         return make_store(storage, self._copy)
 
-    def _called(self, state: Any, event: Any, params: Mapping[str, Any] | None) -> Any:
-        return self._apply(state, event) if params is None else self._apply(state, event, params)
-
-    def _tried(self, state: Any, event: Any) -> tuple[Any, KeyedState | None]:
-        """The state after an event; of a keyed machine what `apply` returned, and the view to commit."""
-        if not self._keyed:
-            # A copy, so that an `apply` that changes it in place and then raises has done no harm.
-            after = self._called(pytrees.copy(state), event, self._step_params)
-            if after is None and state is not None:
-                raise UsageError("apply returned None; it must return the state after the event")
-            return after, None
-        view = self._view(state, event)
-        return self._called(view, event, self._step_params), view
-
-    def _view(self, state: dict[Any, Any], event: Any) -> KeyedState:
-        if not callable(self._keys):
-            return KeyedState(state)
-        declared = dict.fromkeys(self._keys(pytrees.plain(event)))
-
-        def refusal(key: Any) -> UsageError:
-            what = "the set of all keys" if key is STRUCTURE else f"key {key!r}"
-            return UsageError(
-                f"apply touched {what} of the state, but keys(event) declares only {list(declared)!r} for event "
-                f'{pytrees.plain(event)!r}. Declare it, or let the machine observe keys with keys="observed"'
-            )
-
-        return KeyedState(state, declared, refusal)
-
-    def _stepping(self, params: Mapping[str, Any] | None) -> Callable[[Any, Any, int], Any]:
-        """What applies an event again. It works on a state that nobody else holds."""
-        if not self._keyed:
-            return lambda state, event, number: self._called(state, event, params)
-
-        def step(state: dict[Any, Any], event: Any, number: int) -> dict[Any, Any]:
-            view = self._view(state, event)
-            try:
-                commit_returned(view, self._called(view, event, params))
-            except KeyError as error:
-                raise DivergenceError(
-                    f"event {number}, applied again, read key {error} of the state, which it did not read when it was "
-                    "recorded: apply is no function of its arguments"
-                ) from error
-            return state
-
-        return step
-
     def _replayed(self, state: Any, start: int, stop: int) -> Any:
         """Plain states, from one number to another."""
-        step = self._stepping(_read_only(self._params))
+        step = self._application.again(_read_only(self._params))
         for number in range(start, stop):
             state = step(state, self._log[number], number)
         return state
@@ -392,13 +344,6 @@ class StateMachine(Generic[State]):
                 f"{len(self._log)} events are recorded, but {self._applied} were dispatched; use machine.dispatch_all, "
                 "not machine.events.append"
             )
-
-
-def _total(snapshots: int | tuple[int, int] | str | None) -> int:
-    if isinstance(snapshots, tuple):
-        return sum(snapshots)
-    assert isinstance(snapshots, int)
-    return snapshots
 
 
 def _read_only(params: dict[str, Any] | None) -> Mapping[str, Any] | None:

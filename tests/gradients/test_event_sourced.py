@@ -267,6 +267,19 @@ def test_an_apply_that_is_no_function_of_its_arguments_is_found_out(options):
         machine.gradient(lambda state: state["x"], **{"sparse": False, **options})
 
 
+def test_an_apply_that_reads_another_key_the_second_time_is_found_out():
+    keys = iter(["a", "b"])
+
+    def impure(state, event):
+        state["x"] = state["x"] + state[next(keys)]
+        return state
+
+    machine = detrun.StateMachine(impure, {"x": 1.0, "a": 1.0, "b": 1.0}, keys="observed")
+    machine.dispatch(None)
+    with pytest.raises(DivergenceError, match="event 0, applied again, read key 'b'"):
+        machine.gradient(lambda state: state["x"])
+
+
 def test_a_detached_number_is_listed_with_its_line():
     machine = detrun.StateMachine(lambda state, event: state * float(state), 2.0)
     machine.dispatch_all([0, 0])
