@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 @parameter_option
 @click.option("--recording", "file", metavar="FILE", type=click.Path(), help="Differentiate this recorded run.")
 @click.option("--kind", default="local", show_default=True, metavar="KIND", help="What the gradient means.")
+@click.option(
+    "--mode", default="reverse", show_default=True, metavar="MODE", help="reverse, or forward for few parameters."
+)
+@click.option("--snapshots", type=int, metavar="N", help="Bounded memory: at most N forked snapshots of the run.")
+@click.option("--window", type=int, metavar="STEPS", help="Steps taped at a time.")
+@click.option("--memory", type=int, metavar="BYTES", help="What the tape of one window may take.")
+@click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @deciding
 @speaking
 def gradient(
@@ -25,6 +33,11 @@ def gradient(
     params: tuple[str, ...],
     file: str | None,
     kind: str,
+    mode: str,
+    snapshots: int | None,
+    window: int | None,
+    memory: int | None,
+    credit: int,
     seed: int,
     strategy: str,
     max_steps: int | None,
@@ -49,14 +62,22 @@ def gradient(
     numbers = parameters.for_gradient(program, given, recording)
     if not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
-    with runs.program_output(), run_progress("differentiating", recording.steps if recording is not None else None):
+    # A forked snapshot must not inherit the thread that shows progress.
+    forks = snapshots is not None or window is not None or memory is not None
+    progress = nullcontext() if forks else run_progress("differentiating", recording.steps if recording else None)
+    with runs.program_output(), progress:
         found = detrun.gradient(
             program.function,
             numbers,
             recording=recording,
             seed=seed,
             kind=kind,
+            mode=mode,
             strategy=strategy,
+            snapshots=snapshots,
+            window=window,
+            memory=memory,
+            credit=credit,
             max_steps=max_steps,
         )
     if settings().json:
@@ -72,6 +93,7 @@ def gradient(
             "value": f"{found.value:.9g}",
             "steps": f"{found.recording.steps:,}",
             "tape": f"{found.diagnostics.entries:,} entries, {sites} passed",
+            **_effort(found),
             "digest": found.digest,
             "meaning": found.bias,
         }
@@ -87,7 +109,7 @@ def gradient(
                 f"{number:.9g}",
                 f"{found.grads[name]:.9g}",
                 *([f"±{found.std_error[name]:.2g}"] if has_error else []),
-                f"±{radius:.3g}" if radius < math.inf else "any",
+                "-" if validity is None else f"±{radius:.3g}" if radius < math.inf else "any",
                 _shown(str(validity.site)) if validity is not None and validity.site is not None else "-",
             ]
         )
@@ -102,6 +124,22 @@ def gradient(
             ],
             title="nearest margins",
         )
+    for name, steps in found.credit.items():
+        page.table(
+            ["share", "contribution", "step", "time", "task", "ended"],
+            [
+                [
+                    f"{one.share:.1%}",
+                    f"{one.contribution:+.4g}",
+                    f"{one.step:,}",
+                    f"{one.time:.6g} s",
+                    one.task,
+                    one.outcome,
+                ]
+                for one in steps
+            ],
+            title=f"steps that carried most of d/d{name}",
+        )
     if len(found.diagnostics.detachments) > 1:  # a single one is in the warnings
         page.table(
             ["line", "times"],
@@ -110,6 +148,18 @@ def gradient(
         )
     for warning in found.warnings:
         page.note(_shown(warning))
+
+
+def _effort(found: Gradient) -> dict[str, str]:
+    """What bounded memory took, if the run was cut into windows."""
+    facts = found.diagnostics
+    if not facts.window_steps:
+        return {}
+    return {
+        "windows": f"{facts.windows:,} of {facts.window_steps:,} steps, at most {facts.snapshots} snapshots",
+        "effort": f"{facts.forward_steps:,} steps run forward, {facts.taped_steps:,} taped, "
+        f"largest process {facts.peak_bytes / 2**20:.0f} MB",
+    }
 
 
 def _shown(text: str) -> str:
@@ -144,6 +194,24 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
         "steps": found.recording.steps,
         "digest": found.digest,
         "tape_entries": found.diagnostics.entries,
+        "windows": found.diagnostics.windows,
+        "window_steps": found.diagnostics.window_steps,
+        "forward_steps": found.diagnostics.forward_steps,
+        "peak_bytes": found.diagnostics.peak_bytes,
+        "credit": {
+            name: [
+                {
+                    "step": one.step,
+                    "task": one.task,
+                    "ended": one.outcome,
+                    "time": one.time,
+                    "contribution": one.contribution,
+                    "share": one.share,
+                }
+                for one in steps
+            ]
+            for name, steps in found.credit.items()
+        },
         "sites_passed": found.diagnostics.sites_passed,
         "nearest_margins": [
             {"kind": one.kind, "where": one.where, "margin": one.margin, "passes": one.passes}

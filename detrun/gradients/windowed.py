@@ -39,7 +39,7 @@ from detrun_recorder.snapshots import IN_CHILD, can_fork, fail, fork_here, in_fo
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.loop import RunLoop
 
-WINDOW_STEPS_MIN = 256
+WINDOW_STEPS_MIN, WINDOW_STEPS_MAX = 256, 50_000
 NEAREST_MARGINS = 5
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
 
@@ -106,9 +106,13 @@ class Swept:
 
 
 def window_steps_for(steps: int, snapshots: int) -> int:
-    """The window that makes one run cost at most about two forward runs, and no shorter than it is worth a fork."""
-    windows_max = (snapshots + 1) * (snapshots + 2) // 2
-    return max(WINDOW_STEPS_MIN, -(-steps // windows_max))
+    """The window to take where nobody says.
+
+    So long that each window is run forward only once (one window for each snapshot, and one more), unless that makes
+    the tape of a window large; and no shorter than is worth a fork.
+    """
+    once = -(-steps // (snapshots + 1))
+    return min(max(WINDOW_STEPS_MIN, once), WINDOW_STEPS_MAX)
 
 
 def reverse_in_windows(

@@ -1,4 +1,5 @@
-"""What `make demo` shows: record the key-value store, replay it elsewhere, differentiate it, edit it and replay again.
+"""What `make demo` shows: record the key-value store, replay it elsewhere, differentiate it, edit it and replay again;
+then a gradient over a million steps.
 
 Each section ends with a check; the first that does not hold ends the demonstration with exit code 1.
 """
@@ -24,9 +25,11 @@ from rich.padding import Padding
 from rich.table import Table
 
 import detrun
+from detrun.gradients.local import ENTRY_BYTES
 from detrun_recorder.recording import Recording
 from scenarios.key_value import store
 from scenarios.key_value.history import History
+from scenarios.thermostat import room
 
 PARAMS = {"link_latency": 0.005, "retry_timeout": 0.06}
 DIRECTORY = Path(".detrun")
@@ -263,6 +266,43 @@ def replay_an_edited_program(run: detrun.Run, path: Path) -> None:
     check(0.5 < report.matched / report.steps < 1, "resync lost the recording, or did not notice the edit")
 
 
+def thermostat_difference(name: str) -> float:
+    """The central difference of the long run; nothing in it lets the schedule depend on a parameter."""
+    value = room.DEFAULT_PARAMS[name]
+    step = 1e-5 * value
+    losses = [
+        detrun.record(room.main, {**room.DEFAULT_PARAMS, name: value + sign * step}).result for sign in (1.0, -1.0)
+    ]
+    return float(losses[0] - losses[1]) / (2 * step)
+
+
+def differentiate_a_million_steps() -> None:
+    """Section 5."""
+    heading(5, "A million steps: a gradient in bounded memory, and the decisions that mattered")
+    say("a room, a thermostat and a meter around shared memory (scenarios/thermostat/room.py)")
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        timed("differentiating a million steps in windows") as seconds,
+    ):
+        expected = pool.submit(thermostat_difference, "gain")
+        found = detrun.gradient(room.main, room.DEFAULT_PARAMS, snapshots=30, credit=3)
+        difference = expected.result()
+    facts = found.diagnostics
+    say(
+        f"{found.recording.steps:,} steps, {facts.entries:,} operations on numbers; {facts.windows:,} windows of "
+        f"{facts.window_steps:,} steps behind at most {facts.snapshots} forked snapshots, {seconds[0]:.0f} s"
+    )
+    whole = facts.entries * ENTRY_BYTES / 2**20
+    say(f"the largest process took {facts.peak_bytes / 2**20:.0f} MB; one tape would have taken {whole:,.0f} MB more")
+    error = abs(found.grads["gain"] / difference - 1)
+    say(f"d mean squared error / d gain = {found.grads['gain']:.9g}, difference {difference:.9g} ({error:.0e} apart)")
+    say("the steps that carried most of it, of a million:")
+    for one in found.credit["gain"]:
+        say(f"   {one}")
+    check(error < RELATIVE_ERROR_MAX, f"the gradient over a million steps is off by {error:.1e}")
+    check(facts.peak_bytes < 300 * 2**20, "a window took too much memory")
+
+
 def main() -> int:
     """Run all sections; the exit code."""
     started = time.perf_counter()
@@ -279,6 +319,7 @@ def main() -> int:
         replay_in_a_fresh_process(run, path)
         differentiate(run, path, len(history.write_latencies))
         replay_an_edited_program(run, path)
+        differentiate_a_million_steps()
     except DemonstrationError as error:
         console.print(f"\ndoes not hold: {error}", style="bold red", markup=False)
         return 1

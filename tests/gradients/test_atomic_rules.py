@@ -97,7 +97,7 @@ def replayed(program: list[list[Operation]], order: list[tuple[int, int]], numbe
 def swept_by_the_rules(
     program: list[list[Operation]], order: list[tuple[int, int]], numbers: list[float]
 ) -> list[float]:
-    """Adjoints of the start values by the table: every location is a variable, every operation a simultaneous update."""
+    """Adjoints of the start values by the table: a location is a variable, an operation a simultaneous update."""
     tasks = len(program)
     cells, registers = list(numbers[:CELLS]), [list(numbers[CELLS:]) for _ in range(tasks)]
     executed = []
