@@ -14,7 +14,7 @@ from typing import Any
 
 from detrun.explore.executors import Workers, working
 from detrun.explore.interruption import Interruption
-from detrun.explore.pieces import Program, Report, quiet_collector, run_piece
+from detrun.explore.pieces import Program, Report, prepared, quiet_collector, run_piece
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies.campaigns import Learning, Search
@@ -76,7 +76,7 @@ class Campaign:
         """Run until a failure, the end of a search, or a limit."""
         with self.interruption:
             if self.runs_here:
-                with quiet_collector():
+                with quiet_collector(), prepared(self.oracle):
                     self._epochs(None)
             else:
                 with working(self.program, self.oracle, self.executor, self.workers) as workers:

@@ -19,7 +19,7 @@ from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any
 
-from detrun.explore.pieces import Program, Report, quiet_collector, run_piece
+from detrun.explore.pieces import Program, Report, prepared, quiet_collector, run_piece
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 
@@ -36,7 +36,7 @@ def _run_inherited(key: int, knowledge: Any, seed: int, first: int, size: int) -
 
 
 def _run_given(program: Program, oracle: Oracle, knowledge: Any, seed: int, first: int, size: int) -> Report:
-    with quiet_collector():
+    with quiet_collector(), prepared(oracle):
         return run_piece(program, oracle, knowledge, seed, first, size)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import outcome
 
 from detrun.execution import Anew, Finished, Main, Options, check_main, target_of
+from detrun.explore import observed as observed
 from detrun.explore.campaign import Campaign
 from detrun.explore.kept import KeptFailures, replay_command
 from detrun.explore.pieces import Found, Program, Report

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from detrun.execution import Main, Options, execute
 from detrun.explore.coverage import Coverage
 from detrun.explore.schedules import ScheduleJournal
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.errors import HiddenStateError, UsageError
+from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
@@ -76,6 +76,11 @@ class Report:
         self.stopped = self.stopped or later.stopped
 
 
+def prepared(oracle: Oracle) -> AbstractContextManager[object]:
+    """What must be entered around the runs that ``oracle`` decides: itself, if it is a context manager."""
+    return oracle if isinstance(oracle, AbstractContextManager) else nullcontext()
+
+
 Watch = Callable[[Report], bool]
 
 
@@ -116,7 +121,7 @@ def run_piece(
         watch: called after every schedule; True ends the piece.
 
     Raises:
-        UsageError, HiddenStateError: the program cannot be explored; and whatever the oracle raises.
+        UsageError, HiddenStateError, NondeterminismError: the program cannot be explored.
         KeyboardInterrupt: from outside or from the program: no schedule's own failure.
     """
     report = Report(first)
@@ -145,7 +150,7 @@ def run_piece(
             report.choices_most = max(report.choices_most, len(journal.schedule))
             report.coverage.add(journal.behaviour)
             if error is not None:
-                if isinstance(error, UsageError | HiddenStateError | KeyboardInterrupt):
+                if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error
                 report.found = Found(index, run_seed, journal.schedule, described(error), loop.steps_at_end)
                 break

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.strategies.bounded import PreemptionBounded as PreemptionBounded
+from detrun_scheduler.strategies.dpor import PartialOrderReduction as PartialOrderReduction
 from detrun_scheduler.strategies.fifo import Fifo as Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting as ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.random_walk import RandomWalk as RandomWalk
 
-STRATEGIES: dict[str, type[Fifo] | type[RandomWalk] | type[ProbabilisticConcurrencyTesting]] = {
+# A name may be followed by a number, ``pct:5``: the depth, or the bound.
+STRATEGIES: dict[str, Callable[..., Oracle]] = {
     "fifo": Fifo,
     "random": RandomWalk,
     "pct": ProbabilisticConcurrencyTesting,
+    "bounded": PreemptionBounded,
+    "dfs": partial(PreemptionBounded, None),
+    "dpor": PartialOrderReduction,
 }
+NUMBERED = {"pct": 1, "bounded": 0}  # the smallest number that each takes
 
 
 def make(strategy: str | Oracle) -> Oracle:
-    """The oracle called ``strategy``; an oracle is passed through.
+    """The oracle called ``strategy``, such as ``random`` or ``pct:5``; an oracle is passed through.
 
     Raises:
-        UsageError: no strategy has that name.
+        UsageError: no strategy has that name, or it takes no such number.
     """
     if not isinstance(strategy, str):
         return strategy
-    try:
-        return STRATEGIES[strategy]()
-    except KeyError:
-        raise UsageError(f"unknown strategy {strategy!r}; choose one of {', '.join(sorted(STRATEGIES))}") from None
+    name, colon, number = strategy.partition(":")
+    if name not in STRATEGIES:
+        raise UsageError(f"unknown strategy {strategy!r}; choose one of {', '.join(sorted(STRATEGIES))}")
+    if not colon:
+        return STRATEGIES[name]()
+    if name not in NUMBERED or not number.isdecimal() or int(number) < NUMBERED[name]:
+        takes = " and ".join(f"{one}:N with N >= {least}" for one, least in NUMBERED.items())
+        raise UsageError(f"strategy {strategy!r}: of all strategies only {takes} take a number")
+    return STRATEGIES[name](int(number))
 
 
 def name_of(strategy: str | Oracle) -> str:

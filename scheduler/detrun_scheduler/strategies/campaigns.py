@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.errors import DetrunError
+from detrun_scheduler.errors import DetrunError, NondeterminismError
 
 
 def schedule_seed(seed: int, index: int) -> int:
@@ -66,3 +66,11 @@ class Search(Oracle, Protocol):
 
 class RedundantScheduleError(DetrunError):
     """Raised by a `Search` in mid-run: whatever follows was explored already. Never reaches a user."""
+
+
+def unrepeatable(position: int) -> NondeterminismError:
+    """What a `Search` raises when a program does not follow its own schedule."""
+    return NondeterminismError(
+        f"the program took another course under the same schedule, at choice {position}: something decides that the "
+        "run does not control; detrun check finds where"
+    )
