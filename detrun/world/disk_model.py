@@ -13,8 +13,8 @@ showing up in others, and links.
 
 Sources: Pillai et al., "All file systems are not created equal", OSDI 2014 (ALICE: micro-operations, orders per file
 system); Mohan et al., "Finding crash-consistency bugs with bounded black-box crash testing", OSDI 2018 (CrashMonkey).
-Departure from ALICE: its persistence models are rules for pairs of micro-operations; here they are one relation (needs),
-so that the surviving sets are exactly its downward-closed ones and can be counted.
+Departure from ALICE: its persistence models are rules for pairs of micro-operations; here they are one relation,
+so that the surviving sets are exactly its closed ones and can be counted.
 """
 
 from __future__ import annotations

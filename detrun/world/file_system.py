@@ -16,7 +16,7 @@ import stat
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from detrun.world.disk_image import ROOT, Change, Resize, SetEntries, Target, Tree, WriteSector, cut_sectors
+from detrun.world.disk_image import ROOT, Resize, SetEntries, Target, Tree, WriteSector, cut_sectors
 from detrun.world.disk_model import POSIX, DiskState, PersistenceModel
 
 
@@ -301,6 +301,14 @@ class FileSystem:
         self.handles = {}
         self.used_sectors = self._count_sectors()
 
+    def forget_unopened(self) -> None:
+        """The cache was read anew from the disk under running programs: deleted files are there again, unseen."""
+        reachable = self.state.cached.reachable()
+        contents = self.state.cached.contents
+        for inode in [inode for inode in contents if inode not in reachable and inode not in self.handles]:
+            del contents[inode]
+        self.used_sectors = self._count_sectors()
+
     # Inside.
 
     def _new_inode(self) -> int:
@@ -341,10 +349,6 @@ class FileSystem:
 
     def _count_sectors(self) -> int:
         return sum(len(content.sectors) for content in self.state.cached.contents.values())
-
-    def apply(self, change: Change) -> int:
-        """Make a change that no system call makes: damage."""
-        return self.state.make(change)
 
     def _check(self) -> None:
         """Every structural invariant; called by stress tests, never in production."""

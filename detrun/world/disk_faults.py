@@ -1,0 +1,152 @@
+"""What a disk does wrong: which fault strikes which call, decided by keyed draws, and how often each did.
+
+Each kind of fault has a probability per chance (one call, one sector written, one sector in flight when the power goes,
+as the table says) and can be ordered for the next chance besides. Draws are keyed by disk and kind, so that switching
+one fault on leaves all others as they were. Every fault that strikes is counted, here and by whoever asked to be told.
+
+| kind | at each | what happens |
+|---|---|---|
+| ``fsync_loss`` | fsync | reports success; nothing became durable, and it stays pending |
+| ``fsync_failure`` | fsync | `OSError` EIO; the data stays in the cache, marked clean: no later fsync writes it |
+| ``torn_sector`` | surviving sector at power loss | first bytes new, the rest old: not even a sector is atomic |
+| ``bit_flip_at_rest`` | sector made durable | one bit is wrong on the disk; the cache shows it only when read anew |
+| ``bit_flip_on_read`` | read | one bit of what was read is wrong; the disk is not |
+| ``misdirected_write`` | sector made durable | lands on another sector of the disk; the right one keeps what it had |
+| ``read_error`` | read | `OSError` EIO |
+| ``write_error`` | write | `OSError` EIO, nothing written |
+| ``no_space`` | write | `OSError` ENOSPC, nothing written, whatever room there is |
+| ``slow`` | call | takes ``slow_seconds`` more |
+
+Sources: Rebello et al., "Can applications recover from fsync failures?", ATC 2020 (pages marked clean); Bairavasundaram
+et al., "An analysis of data corruption in the storage stack", FAST 2008 (misdirected and lost writes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from detrun.ad.validity import site
+from detrun.ad.value import Value
+from detrun_scheduler import randomness
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.errors import UsageError
+
+KINDS = (
+    "fsync_loss",
+    "fsync_failure",
+    "torn_sector",
+    "bit_flip_at_rest",
+    "bit_flip_on_read",
+    "misdirected_write",
+    "read_error",
+    "write_error",
+    "no_space",
+    "slow",
+)
+
+
+class DiskFaults:
+    """The faults of one disk.
+
+    Args:
+        probabilities: by kind; a `Value` makes each decision a discontinuity site.
+        below: strikes only files whose path begins with this.
+        slow_seconds: how much longer a slow call takes; may be a `Value`.
+        on_struck: told the kind of each fault that strikes.
+    """
+
+    def __init__(
+        self,
+        *,
+        below: str = "/",
+        slow_seconds: Any = 1.0,
+        on_struck: Callable[[str], None] | None = None,
+        **probabilities: Any,
+    ) -> None:
+        self.below = below
+        self.slow_seconds = slow_seconds
+        self.on_struck = on_struck
+        self.probabilities: dict[str, Any] = {}
+        self.counts = dict.fromkeys(KINDS, 0)
+        self.ordered: dict[str, list[str]] = {kind: [] for kind in KINDS}  # kind -> paths, "" for any
+        self.set(**probabilities)
+
+    def set(self, **probabilities: Any) -> None:
+        """Change probabilities, from now on.
+
+        Raises:
+            UsageError: no such kind of fault, or not a probability.
+        """
+        for kind, probability in probabilities.items():
+            _check_kind(kind)
+            primal = primal_of(probability)
+            if not isinstance(primal, float | int) or not 0.0 <= primal <= 1.0:
+                raise UsageError(f"disk faults: {kind}={primal!r} is not a probability; give a number in [0, 1]")
+            self.probabilities[kind] = probability
+
+    def clear(self) -> None:
+        """No faults from now on: probabilities to zero, orders withdrawn. Counts stay."""
+        self.probabilities.clear()
+        for paths in self.ordered.values():
+            paths.clear()
+
+    def order(self, kind: str, path: str = "", times: int = 1) -> None:
+        """Let a fault strike for sure at its next chance, or at the next one with the file ``path``."""
+        _check_kind(kind)
+        self.ordered[kind].extend([_absolute(path) if path else ""] * times)
+
+    def fail_next_fsync(self, path: str = "") -> None:
+        """The next fsync fails with EIO and loses what it should have written."""
+        self.order("fsync_failure", path)
+
+    def lose_next_fsync(self, path: str = "") -> None:
+        """The next fsync claims success and does nothing."""
+        self.order("fsync_loss", path)
+
+    def fail_next_read(self, path: str = "") -> None:
+        """The next read fails with EIO."""
+        self.order("read_error", path)
+
+    def fail_next_write(self, path: str = "") -> None:
+        """The next write to the disk fails with EIO. Buffered files write when they are flushed."""
+        self.order("write_error", path)
+
+    def outstanding(self) -> list[str]:
+        """The kinds that were asked for, by probability or by order, and never struck."""
+        return [
+            kind
+            for kind in KINDS
+            if not self.counts[kind] and (self.ordered[kind] or primal_of(self.probabilities.get(kind, 0.0)) > 0.0)
+        ]
+
+    def strikes(self, kind: str, path: str, draw: Callable[[str], int]) -> bool:
+        """Decide about one chance; ``draw`` gives 64 bits of the stream of a kind."""
+        ordered = self.ordered[kind]
+        for wanted in (path, ""):
+            if wanted in ordered:
+                ordered.remove(wanted)
+                return self._struck(kind)
+        probability = self.probabilities.get(kind)
+        if probability is None or not path.startswith(self.below):
+            return False
+        unit = randomness.to_unit(draw(kind))
+        strikes = randomness.bernoulli(unit, probability)
+        if isinstance(probability, Value):
+            site("disk fault", kind, probability, unit)
+        return self._struck(kind) if strikes else False
+
+    def _struck(self, kind: str) -> bool:
+        self.counts[kind] += 1
+        if self.on_struck is not None:
+            self.on_struck(kind)
+        return True
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"disk faults: no kind {kind!r}; choose from {', '.join(KINDS)}")
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"/{path}"
