@@ -7,7 +7,7 @@ a tape, to the best place to split and reverses what lies behind it, while this 
 same in every process because ids are allotted with the tape on and off alike. So the gradient is bit-equal to that of
 one whole tape.
 
-The order of the forks is that of treeverse with binomial splits (`detrun.ad.treeverse`): with ``snapshots`` processes
+The order of the forks is that of treeverse with binomial splits (`detrun.ad.revolve`): with ``snapshots`` processes
 it takes the fewest forward steps possible. Where there is no ``fork``, each window is reached by running the program
 again from its start, which costs a number of steps quadratic in the windows.
 """
@@ -29,7 +29,7 @@ from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
-from detrun.ad.treeverse import split
+from detrun.ad.revolve import split
 from detrun.ad.value import Value
 from detrun.execution import Again, Main, Options
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_steps
@@ -224,7 +224,8 @@ class WindowController:
     def _reverse(self) -> float:
         """Reverse the windows from `at` to `until`; return the step at which the loop must stop next."""
         while self.until - self.at > 1:
-            place = self.at + split(self.until - self.at, self.spare)
+            ahead = self.until - self.at
+            place = self.at + (split(ahead, self.spare + 1) if self.spare else ahead - 1)
             repeated = self.until < self.windows
             answer = fork_here(quiet=repeated)
             if answer is IN_CHILD:

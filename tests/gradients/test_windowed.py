@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
-from detrun.ad.treeverse import forward_windows, split
+from detrun.ad.revolve import forward_steps
 from detrun.gradients import windowed
 from detrun_recorder.snapshots import SnapshotError, in_fork, reply
 
@@ -79,30 +79,9 @@ def test_windows_give_the_bits_of_the_whole_tape(
     assert facts.entries == whole.diagnostics.entries - len(params)  # whose leaves lie before the first window
     windows = -(-whole.recording.steps // window)
     assert facts.windows == windows
-    assert facts.forward_steps == forward_windows(windows, snapshots) * window
+    assert facts.forward_steps == forward_steps(windows, snapshots) * window
     assert facts.sites_passed == whole.diagnostics.sites_passed
     assert open_files() == files
-
-
-def test_splits_take_the_fewest_forward_steps() -> None:
-    """Against dynamic programming over all splits, and the closed form."""
-    best: dict[tuple[int, int], int] = {}
-    taken: dict[tuple[int, int], int] = {}
-    for spare in range(5):
-        for length in range(1, 80):
-            if length == 1:
-                best[length, spare] = taken[length, spare] = 0
-                continue
-            if spare == 0:
-                best[length, spare] = length * (length - 1) // 2
-            else:
-                best[length, spare] = min(
-                    place + best[length - place, spare - 1] + best[place, spare] for place in range(1, length)
-                )
-            place = split(length, spare)
-            behind = taken[length - place, spare - 1] if spare else 0
-            taken[length, spare] = place + behind + taken[place, spare]
-            assert taken[length, spare] == best[length, spare] == forward_windows(length, spare + 1)
 
 
 def test_without_fork_each_window_is_reached_by_running_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +254,6 @@ def test_a_million_steps_fit_in_little_memory() -> None:
     facts = found.diagnostics
     assert found.recording.steps >= 1_000_000
     assert facts.peak_bytes <= 300 * 2**20
-    assert facts.forward_steps <= 1.1 * forward_windows(facts.windows, 30) * facts.window_steps
+    assert facts.forward_steps <= 1.1 * forward_steps(facts.windows, 30) * facts.window_steps
     # In the limit cell = Σ a^k local with local = 0.01 / (1 - a): L = 0.01 / (1 - a)², dL/da = 0.02 / (1 - a)³ = 20.
     assert math.isclose(found.grads["a"], 20.0, rel_tol=1e-9)
