@@ -5,7 +5,7 @@ body in ordinary msgpack. The body holds a `Value` as the same nine bytes as its
 Values, and with what tape ids, is noted in the process, under the number of the message. So the bytes, and not only
 their length, are the same whether a program runs on floats or on Values, with the tape on or off, in a replay or in a
 forked window: a program that counts, compares, splits or hashes bytes takes the same path in a gradient as in its
-recording. 
+recording.
 
 Rule: `unpack` executes nothing and never guesses. It makes None, booleans, numbers, text, bytes, lists, tuples, dicts
 and arrays; a dataclass comes back as a dict of its fields unless its class is passed as ``into``, and then its fields
