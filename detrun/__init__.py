@@ -62,6 +62,8 @@ from detrun.external import Score as Score
 from detrun.external import Surrogate as Surrogate
 from detrun.external import external as external
 from detrun.gradients.gradient import gradient as gradient
+from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
+from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
 from detrun.gradients.result import Gradient as Gradient
 from detrun.packing import UnpackingError as UnpackingError
 from detrun.packing import pack as pack

@@ -1,0 +1,98 @@
+"""Hessian times a direction, of a program's loss on its frozen schedule: forward over reverse.
+
+The program runs once with a tape and with one tangent beside each parameter, so that the tape also keeps how its
+partials move along the direction; one sweep back then gives the gradient and its derivative along the direction, to
+rounding. Timers, messages and cells carry the tangents like any other part of a Value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import outcome
+
+from detrun.ad import state
+from detrun.ad.forward import TangentValue
+from detrun.ad.second_order import backward_second_order
+from detrun.execution import Again, Anew, Main, Options
+from detrun.gradients.local import check_params, loss_of
+from detrun_recorder.recording import Recording, open_recording
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.loop import RunLoop
+
+
+@dataclass(frozen=True, slots=True)
+class HessianVectorProduct:
+    """The loss, its gradient, and its Hessian times the direction, by parameter name."""
+
+    value: float
+    grads: dict[str, float]
+    product: dict[str, float]
+    recording: Recording
+
+
+def hessian_vector_product(
+    main: Main,
+    params: Mapping[str, float],
+    direction: Mapping[str, float],
+    *,
+    recording: Recording | str | os.PathLike[str] | bytes | None = None,
+    seed: int = 0,
+    strategy: str | Oracle = "random",
+    max_steps: int | None = None,
+) -> HessianVectorProduct:
+    """Differentiate the loss that ``main(params)`` returns twice, the second time along ``direction``.
+
+    Args:
+        main, params, recording, seed, strategy, max_steps: as for `detrun.gradient`.
+        direction: name -> number; parameters that it leaves out stand still.
+
+    Raises:
+        UsageError: ``direction`` names something that is no parameter; or as for `detrun.gradient`.
+        NotDifferentiableError: a derivative does not exist, or passes through an operation given by a pullback only.
+    """
+    numbers = check_params(params)
+    unknown = sorted(set(direction) - set(numbers))
+    if unknown:
+        raise UsageError(f"hessian_vector_product: direction names {unknown[0]!r}, which is no parameter")
+    opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
+    plan = Again(opened) if opened is not None else Anew(seed, strategy, params=numbers)
+    around = _Moving(numbers, {name: float(direction.get(name, 0.0)) for name in numbers})
+    finished = plan.execute(main, (), Options(max_steps), around)
+    loss = loss_of(main, finished.outcome)
+    return HessianVectorProduct(float(getattr(loss, "primal", loss)), around.grads, around.product, finished.recording)
+
+
+class _Moving:
+    """Runs a program with its parameters moving along a direction (see `execution.Around`)."""
+
+    def __init__(self, numbers: dict[str, float], direction: dict[str, float]) -> None:
+        self.numbers, self.direction = numbers, direction
+        self.values: dict[str, TangentValue] = {}
+        self.grads: dict[str, float] = {}
+        self.product: dict[str, float] = {}
+
+    def prepare(self, loop: RunLoop) -> Sequence[object]:
+        """Start the tape; the parameters are its first entries."""
+        state.start_tape()
+        self.values = {name: TangentValue(number, (self.direction[name],)) for name, number in self.numbers.items()}
+        return (dict(self.values),)
+
+    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+        """Sweep adjoints and their tangents back from the loss."""
+        tape = state.stop_tape()
+        if isinstance(ended, outcome.Error):
+            return
+        assert isinstance(ended, outcome.Value)
+        loss = ended.value
+        if not isinstance(loss, TangentValue):
+            self.grads = self.product = dict.fromkeys(self.numbers, 0.0)
+            return
+        ids = {name: value.id for name, value in self.values.items()}
+        found = backward_second_order(tape, {loss.id: (1.0, (0.0,))}, wanted=list(ids.values()))
+        self.grads = {name: found[one][0] for name, one in ids.items()}
+        self.product = {name: found[one][1][0] for name, one in ids.items()}
