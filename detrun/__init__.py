@@ -31,7 +31,6 @@ from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
 from detrun.ad.torch_bridge import from_tensor as from_tensor
-from detrun.ad.torch_bridge import sample as sample
 from detrun.ad.torch_bridge import track as track
 from detrun.ad.torch_entry import to_tensor as to_tensor
 from detrun.ad.value import Value as Value
@@ -65,13 +64,14 @@ from detrun.gradients.gradient import gradient as gradient
 from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
 from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
 from detrun.gradients.result import Gradient as Gradient
-from detrun.packing import UnpackingError as UnpackingError
 from detrun.packing import pack as pack
 from detrun.packing import unpack as unpack
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay
+from detrun.sent_messages import UnpackingError as UnpackingError
 from detrun.shared import Atomic as Atomic
 from detrun.shared import Shared as Shared
 from detrun.state_machine import StateMachine as StateMachine
+from detrun.tensor_draws import sample as sample
 from detrun.timers import sleep as sleep

@@ -104,7 +104,10 @@ class Buffer:
 
     def fetch_add(self, index: Any, value: Any) -> Any:
         """Add ``value`` to one cell as one operation; return its old content."""
-        named = resolve(index, self._layout)
+        layout = self._layout
+        if type(index) is int and len(layout.shape) == 1:
+            return self._memory.fetch_add(layout.cell(index), value)
+        named = resolve(index, layout)
         if isinstance(named, Copy) or named.shape:
             raise UsageError(f"fetch_add: index {index!r} of shape {self.shape} names more than one cell")
         return self._memory.fetch_add(named.offset, value)

@@ -120,20 +120,12 @@ def track(tensor: Any) -> Any:
     return _leaf(tensor.detach().clone(), node_of(tensor))
 
 
-def sample(distribution: Any, *, key: object = None) -> Any:
-    """A draw from a torch distribution that depends on the run's seed and on the task, or ``key``, alone.
-
-    By ``rsample`` where the distribution has it, so that the gradient flows to its parameters, which may be Values.
-    torch's own generator is left as it was.
-    """
-    run = current.require("detrun.sample")
+def draw_from(distribution: Any, bits: int) -> Any:
+    """A draw that is a function of ``bits`` alone; the generators of all devices are left as they were."""
     torch = load()
-    before = torch.get_rng_state()
-    torch.manual_seed(run.draw(key))
-    try:
+    with torch.random.fork_rng():
+        torch.manual_seed(bits)
         return distribution.rsample() if distribution.has_rsample else distribution.sample()
-    finally:
-        torch.set_rng_state(before)
 
 
 # Marks and entries.

@@ -336,3 +336,11 @@ def test_draws_are_standard_normal_after_their_parameters_are_taken_off():
     drawn = detrun.record(main, {}).result
     assert abs(drawn.mean().item()) < 4 / 1000**0.5
     assert abs(drawn.std().item() - 1.0) < 4 / 2000**0.5
+
+
+def test_a_key_that_prints_differently_in_another_run_is_refused():
+    async def main(params):
+        detrun.sample(torch.distributions.Normal(0.0, 1.0), key={"a", "b"})
+
+    with pytest.raises(UsageError, match="sample: key="):
+        detrun.record(main, {})
