@@ -31,7 +31,20 @@ _FRONTS = {
     "sleep_until": {"sleep"},
     "ParkingLot.park": {"Lock.acquire", "Condition.wait", "Semaphore.acquire"},
 }
-_RENAMED = {"Nursery._nested_child_finished": "Nursery.__aexit__"}
+# Below these, a thread has not called anything yet, or is being switched.
+_THREAD_MECHANISMS = {
+    *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
+    *("Threads.main.<locals>.make.<locals>.call", "Threads.main.<locals>.call", "_bootstrap", "Thread.run"),
+    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "Preemption.give_way"),
+}
+_RENAMED = {
+    "Nursery._nested_child_finished": "Nursery.__aexit__",
+    "_join": "Thread.join",
+    "_start": "Thread.start",
+    "_sleep": "time.sleep",
+    "_is_alive": "Thread.is_alive",
+    "_is_set": "Event.is_set",
+}
 TASKS_NAMED_MAX = 8
 
 
@@ -46,16 +59,41 @@ class BlockedTask:
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A task that blocks the event loop, as by ``threading.Lock.acquire``."""
+
+    number: int
+    waits_for: Any  # has `blocking_report`, or None
+    innermost: FrameType
+
+    def frames(self) -> list[FrameType]:
+        """Where it stands, from the first frame above the loop to the innermost."""
+        found: list[FrameType] = []
+        frame: FrameType | None = self.innermost
+        while frame is not None and frame.f_code.co_name != "step":
+            found.append(frame)
+            frame = frame.f_back
+        return found[::-1]
+
+
 def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
-    """The suspended frames of a task, outermost first."""
+    """The suspended frames of a task or simulated thread, outermost first."""
+    coro: Any = task.coro
+    if hasattr(coro, "frames"):
+        return coro.frames()  # type: ignore[no-any-return]
     return [frame for frame, _ in task.iter_await_frames()]
 
 
 def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
     """Where a suspended task stands in user code, outermost first: ``file:line in function``."""
+    return _lines_of(await_frames(task))
+
+
+def _lines_of(frames: Iterable[FrameType]) -> tuple[str, ...]:
     return tuple(
         f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-        for frame in await_frames(task)
+        for frame in frames
         if is_user_file(frame.f_code.co_filename)
     )
 
@@ -70,6 +108,8 @@ def pending_operation(task: trio.lowlevel.Task) -> str:
     """What a suspended task will resume from: ``start``, ``checkpoint``, or the call that waits, ``Event.wait``."""
     if not task.coro.cr_suspended:
         return "start"
+    if hasattr(task.coro, "frames"):
+        return _pending_operation_of_thread(await_frames(task)) or "line"
     found = ""
     frames = await_frames(task)
     for frame in reversed(frames):
@@ -83,9 +123,31 @@ def pending_operation(task: trio.lowlevel.Task) -> str:
     return _RENAMED.get(found, found)
 
 
+def _pending_operation_of_thread(frames: Sequence[FrameType]) -> str:
+    """The library function that a suspended thread stands in, called by user code; empty if preempted in the latter.
+
+    Of `queue.Queue.get`, `Condition.wait` and `Lock.acquire`, each called by the one before, the first says most.
+    """
+    found = ""
+    for frame in frames:
+        if is_user_file(frame.f_code.co_filename):
+            found = ""
+        elif not found and frame.f_code.co_qualname not in _THREAD_MECHANISMS:
+            found = _RENAMED.get(frame.f_code.co_qualname, frame.f_code.co_qualname)
+    return found
+
+
 def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> BlockedTask:
     """What a blocked task waits for, and who holds it."""
     waits_for = ""
+    coro: Any = task.coro
+    if loop.standing is not None and loop.standing.number == number:
+        standing = loop.standing
+        return _describe_thread(loop, standing.waits_for, standing.frames(), number, "blocking the event loop, ")
+    if loop.standing is not None and number in loop.host.queue.numbers:
+        return BlockedTask(loop.path_of(number), number, "the event loop", (loop.standing.number,), user_stack(task))
+    if hasattr(coro, "frames"):
+        return _describe_thread(loop, coro.waits_for, coro.frames(), number)
     holders: Iterable[trio.lowlevel.Task] = ()
     # The innermost primitive is what it waits for: Condition.wait may have been notified and stand in Lock.acquire.
     for frame in await_frames(task):
@@ -97,12 +159,31 @@ def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> Bloc
                 waits_for, holders = (waits_for, found[1]) if starting else found
     numbers = tuple(sorted(n for n in (loop.host.numbers.get(holder) for holder in holders) if n is not None))
     waits_for = waits_for or f"{pending_operation(task)} (nobody has woken it)"
+    return BlockedTask(loop.path_of(number), number, _with_holders(loop, waits_for, numbers), numbers, user_stack(task))
+
+
+def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
     if numbers:
         named = [loop.path_of(one) for one in numbers[:TASKS_NAMED_MAX]]
         if len(numbers) > TASKS_NAMED_MAX:
             named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
         waits_for += " " + ", ".join(named)
-    return BlockedTask(loop.path_of(number), number, waits_for, numbers, user_stack(task))
+    return waits_for
+
+
+def _describe_thread(
+    loop: RunLoop, waits_for: Any, frames: Sequence[FrameType], number: int, prefix: str = ""
+) -> BlockedTask:
+    """What a simulated thread waits for, or a task that blocks the event loop as a thread would."""
+    text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
+    operation = _pending_operation_of_thread(frames)
+    if not text:
+        text = f"{operation} (nobody has woken it)"
+    elif operation and not operation.endswith("acquire") and not text.startswith(operation):
+        text = f"{operation}, which needs {text}"
+    return BlockedTask(
+        loop.path_of(number), number, prefix + _with_holders(loop, text, holders), holders, _lines_of(frames)
+    )
 
 
 def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:

@@ -12,7 +12,8 @@ cancelling the program and letting it clean up, so that the process is fit for t
 from __future__ import annotations
 
 import math
-from bisect import bisect_right, insort
+import sys
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -21,9 +22,10 @@ from typing import Any, Protocol
 
 import outcome
 import trio
+from greenlet import GreenletExit
 
 from detrun_scheduler import current, threading_names
-from detrun_scheduler.blocking import deadlock_report, most_run_tasks
+from detrun_scheduler.blocking import Standing, deadlock_report, most_run_tasks
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
 from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
@@ -55,7 +57,8 @@ from detrun_scheduler.trio_host import Host
 UNWINDING_STEPS = 100_000
 
 _run_serials = count(1)
-threading_names.install_dual_classes()  # now, so that locks made at import by modules that are imported later work inside a run
+# Now, so that locks which modules imported later make at their import work inside runs.
+threading_names.install_dual_classes()
 _pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
 
@@ -126,6 +129,8 @@ class RunLoop:
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
+        self.stood_still = False  # a task has blocked the event loop in this step
+        self.standing: Standing | None = None  # while it does
         self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
@@ -300,13 +305,7 @@ class RunLoop:
             taken = journal.steps
             room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.stop_at - taken)
             if room <= 0 or journal.is_full:
-                if taken >= limit:
-                    raise StepLimitError(most_run_tasks(self))
-                if journal.is_full:
-                    self._close_chunk()
-                if taken >= self.stop_at:
-                    assert self.at_stop is not None
-                    self.stop_at = self.at_stop()
+                self._pause(taken)
                 continue
             for _ in range(int(room)):
                 runnable = len(numbers)
@@ -333,12 +332,92 @@ class RunLoop:
                         return
                     if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
+                    if self.stood_still:
+                        self.stood_still = False
+                        break
                 elif len(events) != journal.record_start or self.verifier is not None or self.observer is not None:
                     self._close_record(kind)
                     if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
                 else:
                     add_outcome(kind)
+
+    def _pause(self, taken: int) -> None:
+        """Between two steps, so many having been taken: whatever is due at such a number of steps."""
+        journal = self.journal
+        if self.max_steps is not None and taken >= self.max_steps:
+            raise StepLimitError(most_run_tasks(self))
+        if journal.is_full:
+            self._close_chunk()
+        if taken >= self.stop_at:
+            assert self.at_stop is not None
+            self.stop_at = self.at_stop()
+
+    def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
+        """The running task blocks the event loop, as by ``threading.Lock.acquire``: run threads only until ``ready()``.
+
+        The task's step ends here, as at a schedule point. Other tasks stay runnable in the journal, as before a step of
+        theirs, but none is stepped: an oracle that chooses one gets the next that may run, in cyclic order, and it is
+        that one that is written down. A failure of the run goes through the task as `GreenletExit` and is raised by
+        the loop.
+        """
+        if self.failure is not None:
+            raise GreenletExit
+        assert self.standing is None, "a task blocks the event loop while it is blocked"
+        self.stood_still, self.standing = True, Standing(self.current, waits_for, sys._getframe(1))
+        host, journal, numbers = self.host, self.journal, self.host.queue.numbers
+        waiting = number = self.current
+        task, kind = host.by_number[waiting], CHECKPOINT
+        try:
+            while True:
+                if kind == CHECKPOINT:
+                    insort(numbers, number)
+                allowed = self._settle_threads(waiting, ready)
+                self._close_record(kind)
+                self._pause(journal.steps)
+                index = 0
+                if len(numbers) > 1:
+                    wished = numbers[self.oracle.next_task(numbers, self.current)]
+                    number = allowed[bisect_left(allowed, wished) % len(allowed)]
+                    index = numbers.index(number)
+                    append_varint(journal.choices, index)
+                number = self.current = numbers.pop(index)
+                if number == waiting:
+                    host.enter_task(task)
+                    return
+                kind = host.step(host.by_number[number])
+        except BaseException as error:
+            self.failure = error
+            raise GreenletExit from None
+        finally:
+            self.standing = None
+            self.timers.due = True  # the loop shall look at `failure` and count its steps anew
+
+    def _settle_threads(self, waiting: int, ready: Callable[[], bool]) -> list[int]:
+        """As `_settle` where the event loop stands still; the numbers of those that may run, at least one."""
+        host, timers, numbers = self.host, self.timers, self.host.queue.numbers
+        self._journal_wakes()
+        while True:
+            if timers.due:
+                host.leave_task()
+                host.fire(timers.pop_due(primal_of(host.clock.current_time())))
+                self._journal_wakes()
+            allowed = [
+                number
+                for number in numbers
+                if (ready() if number == waiting else isinstance(host.by_number[number].coro, SimulatedThread))
+            ]
+            if allowed:
+                return allowed
+            host.leave_task()
+            before = self.virtual_clock.time
+            fired = timers.jump()
+            if fired is None:
+                raise DeadlockError(deadlock_report(self))
+            if self.virtual_clock.time != before:
+                self._journal_time(self.virtual_clock.time)
+            host.fire(fired)
+            self._journal_wakes()
 
     def _instrumented_step(self, number: int) -> int:
         host, instruments = self.host, self.host.instruments

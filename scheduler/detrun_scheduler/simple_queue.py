@@ -1,4 +1,4 @@
-"""`queue.SimpleQueue` in both worlds: the real one, written in C, which inside a run is only ever asked without waiting.
+"""`queue.SimpleQueue` in both worlds: the real one, written in C, which inside a run never waits.
 
 The other queues of the standard library are Python on top of locks and need nothing. This one takes the real one's
 place when detrun is imported, because a queue of a module is made at its import.
@@ -15,13 +15,11 @@ from typing import Any
 from greenlet import getcurrent
 
 from detrun_scheduler import current
-from detrun_scheduler.hidden_state import refuse
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.threads import SimulatedThread, WaitKind, is_of_the_run
+from detrun_scheduler.threads import SimulatedThread, WaitKind, is_of_the_run, wait_in_task
 
-_PUT, _GET = OPERATIONS.index("put"), OPERATIONS.index("get")
+_PUT, _GET, _WAIT, _READ = (OPERATIONS.index(name) for name in ("put", "get", "wait", "read"))
 _GET_WAIT = WaitKind("SimpleQueue.get")
-_TASK_BLOCKS = "a task that waits here stops the event loop and every task with it; use a memory channel of trio"
 
 
 class SimpleQueue:
@@ -29,7 +27,7 @@ class SimpleQueue:
 
     __slots__ = ("__weakref__", "_number", "_real", "_serial", "_waiters")
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self) -> None:
         self._real: Any = _RealSimpleQueue()
@@ -39,12 +37,12 @@ class SimpleQueue:
 
     def _note(self, operation: int) -> None:
         run = current.run
-        assert run is not None and run.threads is not None
+        assert run is not None
+        assert run.threads is not None
         if self._serial != run.serial:
             self._serial, self._number, self._waiters = run.serial, run.register("SimpleQueue"), []
             run.threads.touched.append(self)
-        if operation >= 0:
-            run.operation(self._number, operation, 0.0)
+        run.operation(self._number, operation, 0.0)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """As the real one: never waits."""
@@ -67,20 +65,24 @@ class SimpleQueue:
             if not is_of_the_run():
                 return self._real.get(block, timeout)
             if block and (timeout is None or timeout > 0) and self._real.empty():
-                refuse("waiting in a task for an empty queue.SimpleQueue", _TASK_BLOCKS)
-            item = self._real.get(block, timeout)
+                run = current.run
+                assert run is not None
+                self._note(_WAIT)
+                until = None if timeout is None else run.virtual_clock.now + timeout
+                wait_in_task(run, lambda: not self._real.empty(), self, until)
             self._note(_GET)
-            return item
+            return self._real.get(False)
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         thread.schedule_point()
         deadline: Any = None
         while self._real.empty():
             if not block or timeout == 0:
+                self._note(_READ)
                 raise Empty
             if timeout is not None and deadline is None:
                 deadline = thread.threads.run.virtual_clock.now + timeout
-            self._note(-1)
+            self._note(_WAIT)
             self._waiters.append(thread)
             woken = False
             try:
@@ -103,6 +105,7 @@ class SimpleQueue:
         thread = getcurrent()
         if type(thread) is SimulatedThread:
             thread.schedule_point()
+            self._note(_READ)
         return bool(self._real.empty())
 
     def qsize(self) -> int:
@@ -110,7 +113,14 @@ class SimpleQueue:
         thread = getcurrent()
         if type(thread) is SimulatedThread:
             thread.schedule_point()
+            self._note(_READ)
         return int(self._real.qsize())
+
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of a thread that waits here, and the tasks that it needs."""
+        run = current.run
+        assert run is not None
+        return f"{run.object_labels[self._number]}.get (it is empty)", ()
 
     def end_of_run(self) -> None:
         """Called when the run is over."""

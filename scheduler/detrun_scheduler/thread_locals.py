@@ -19,7 +19,7 @@ from detrun_scheduler.threads import MAIN_IDENT, SimulatedThread
 _get, _set, _delete = _RealLocal.__getattribute__, _RealLocal.__setattr__, _RealLocal.__delattr__
 
 
-class local(_RealLocal):  # noqa: N801 (the name of the class it stands for)
+class local(_RealLocal):
     """`threading.local`; see the module's opening."""
 
     # In a slot, which all threads share: with them `__init__` is called once more in every thread.
@@ -108,9 +108,9 @@ def _data_descriptor(kind: type, name: str, method: str) -> Any:
 def _attributes(thread: SimulatedThread, self: local) -> dict[str, Any]:
     """The attributes of ``self`` in ``thread``; made, and ``__init__`` called, at the first use."""
     entry = thread.locals.get(id(self))
+    attributes: dict[str, Any] = {} if entry is None else entry[1]
     if entry is not None:
-        return entry[1]
-    attributes: dict[str, Any] = {}
+        return attributes
     _remember(thread, self, attributes)
     initialize = type(self).__init__
     if initialize is not object.__init__:
@@ -131,4 +131,4 @@ def _remember(thread: SimulatedThread, self: local, attributes: dict[str, Any]) 
 
 def install() -> None:
     """Take the place of the real one in `threading`, for the rest of the process."""
-    threading.local = local  # type: ignore[misc, assignment]
+    threading.local = local

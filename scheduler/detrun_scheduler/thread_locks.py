@@ -18,26 +18,20 @@ from __future__ import annotations
 import threading
 from _thread import RLock as _RealRLock
 from _thread import allocate_lock as _allocate_lock
-from _thread import get_ident as _real_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
 from detrun_scheduler import current
-from detrun_scheduler.hidden_state import refuse
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.threads import MAIN_IDENT, SimulatedThread, WaitKind
+from detrun_scheduler.threads import MAIN_IDENT, SimulatedThread, WaitKind, is_of_the_run, wait_in_task
 
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop
 
-ACQUIRE, RELEASE = OPERATIONS.index("acquire"), OPERATIONS.index("release")
+ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
 LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
-_TASK_BLOCKS = (
-    "a task that waits here stops the event loop and every task with it; use trio.Lock between tasks, or take the "
-    "lock in a thread (trio.to_thread.run_sync)"
-)
 
 
 def check_timeout(blocking: bool, timeout: float) -> None:
@@ -82,9 +76,9 @@ class Lock:
         deadline: Any = None
         while not self._real.acquire(False):
             if not blocking or timeout == 0:
+                self._note(run, READ)
                 return False
-            if self._serial != run.serial:
-                self._enter(run)
+            self._note(run, WAIT)
             if timeout > 0 and deadline is None:
                 deadline = run.virtual_clock.now + timeout
             self._waiters.append(thread)
@@ -98,19 +92,23 @@ class Lock:
                 if self._real.acquire(False):
                     break
                 return False
-        self._take(run)
+        self._owner = self._note(run, ACQUIRE)
         return True
 
     def _acquire_in_task(self, run: RunLoop, blocking: bool, timeout: float) -> bool:
-        if run.threads is None or run.threads.os_thread != _real_ident():
+        if not is_of_the_run():
             return self._real.acquire(blocking, timeout)
         if timeout != -1:
             check_timeout(blocking, timeout)
         if not self._real.acquire(False):
+            self._note(run, WAIT if blocking else READ)
             if not blocking or timeout == 0:
                 return False
-            refuse(f"waiting in a task for a held threading.{self.kind}", _TASK_BLOCKS)
-        self._take(run)
+            deadline = run.virtual_clock.now + timeout if timeout > 0 else None
+            wait_in_task(run, lambda: not self._real.locked(), self, deadline)
+            if not self._real.acquire(False):
+                return False
+        self._owner = self._note(run, ACQUIRE)
         return True
 
     def _enter(self, run: RunLoop) -> None:
@@ -118,14 +116,20 @@ class Lock:
         self._serial, self._number = run.serial, run.register(self.kind)
         self._owner = -1
         self._waiters = []
+        assert run.threads is not None
         run.threads.touched.append(self)
 
-    def _take(self, run: RunLoop) -> None:
+    def _note(self, run: RunLoop, operation: int) -> int:
+        """Write down an operation of the running task, and return the task's number."""
         if self._serial != run.serial:
             self._enter(run)
-        self._owner = run.current
         if self.points:
-            run.operation(self._number, ACQUIRE, 0.0)
+            run.operation(self._number, operation, 0.0)
+        return run.current
+
+    def note_read(self, run: RunLoop) -> None:
+        """Somebody has looked at what the lock guards, without taking it."""
+        self._note(run, READ)
 
     def release(self) -> None:
         """As the real one."""
@@ -134,19 +138,16 @@ class Lock:
             if self.points:
                 thread.schedule_point()
             self.give_back(thread.threads.run)
-        elif current.run is not None and self._serial == current.run.serial:
-            self.give_back(current.run)
+        elif (run := current.run) is not None and is_of_the_run():
+            self.give_back(run)
         else:
             self._real.release()
 
     def give_back(self, run: RunLoop) -> None:
         """Release, and wake who waits."""
         self._real.release()
-        if self._serial != run.serial:
-            self._enter(run)
+        self._note(run, RELEASE)
         self._owner = -1
-        if self.points:
-            run.operation(self._number, RELEASE, 0.0)
         waiters = self._waiters
         if waiters:
             self._waiters = []
@@ -160,20 +161,23 @@ class Lock:
         self._serial = self._owner = -1
         self._waiters = []
 
-    def blocking_report(self) -> tuple[str, int]:
-        """What reports say of a thread that waits here, and the number of the task that holds the lock, or -1."""
-        return self.label(), self._owner
-
-    def label(self) -> str:
-        """The name of the lock in the active run."""
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of a thread that waits here, and the tasks that it needs."""
         run = current.run
-        return run.object_labels[self._number] if run is not None and self._serial == run.serial else self.kind
+        assert run is not None
+        if not self.points:
+            return "", ()  # what it is part of says more
+        label = run.object_labels[self._number]
+        if self._owner < 0:
+            return f"{label}, taken before the run", ()
+        return f"{label}, held by", (self._owner,)
 
     def locked(self) -> bool:
         """As the real one; a schedule point, so that a loop that polls lets others run."""
         thread = getcurrent()
-        if type(thread) is SimulatedThread and self.points:
+        if type(thread) is SimulatedThread:
             thread.schedule_point()
+            self._note(thread.threads.run, READ)
         return self._real.locked()
 
     def _is_owned(self) -> bool:
@@ -255,13 +259,14 @@ class RLock:
             ident, run = thread.ident, thread.threads.run
         else:
             run = current.run
-            if run is None or run.threads is None or run.threads.os_thread != _real_ident():
+            if run is None or not is_of_the_run():
                 return 0
             ident = MAIN_IDENT
         if self._serial != run.serial:
             self._serial = run.serial
             self._block = _BlockOfRLock()
             self._owner = self._count = 0
+            assert run.threads is not None
             run.threads.touched.append(self)
         return ident
 
@@ -312,7 +317,7 @@ class RLock:
         if not self._inside():
             if self._real.acquire(False):
                 self._real.release()
-                return self._real._is_owned()  # type: ignore[attr-defined, no-any-return]
+                return self._real._is_owned()  # type: ignore[attr-defined]
             return True
         return self._count > 0
 

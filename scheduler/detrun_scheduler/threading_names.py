@@ -29,18 +29,14 @@ from greenlet import GreenletExit, getcurrent
 
 from detrun_scheduler import simple_queue, thread_locals, thread_locks, worker_threads
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.hidden_state import refuse
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.replaced_names import ReplacedNames
 from detrun_scheduler.thread_locks import Lock
-from detrun_scheduler.threads import JOIN, MAIN_IDENT, SimulatedThread, Threads, sleep, threads_of_call
+from detrun_scheduler.threads import JOIN, MAIN_IDENT, SimulatedThread, Threads, sleep, threads_of_call, wait_in_task
 
-_JOIN = OPERATIONS.index("join")
+_JOIN, _READ = OPERATIONS.index("join"), OPERATIONS.index("read")
 _NEW_HANDLE = hasattr(_thread, "start_joinable_thread")  # Python 3.13 keeps the state of a thread in a handle
 _DEFAULT_NAME = re.compile(r"Thread-\d+(?: \((.*)\))?")
-_TASK_JOINS = (
-    "a task that waits here stops the event loop and every task with it; await trio.to_thread.run_sync(thread.join)"
-)
 
 
 def get_ident() -> int:
@@ -53,6 +49,13 @@ def get_ident() -> int:
 
 class _Alive(dict[int, threading.Thread]):
     """`threading._active` in a run. After a fork, which the run survives, `threading` would empty it."""
+
+    def __delitem__(self, ident: int) -> None:
+        # A real thread that ends beside the run (of a process pool, say) is in the table that this one stands for.
+        if ident in self:
+            super().__delitem__(ident)
+        else:
+            del _THREADING.originals["_active"][ident]
 
     def clear(self) -> None:
         """Nothing: the threads are there in the child too."""
@@ -215,21 +218,21 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
     caller = getcurrent()
     if caller is simulated:
         raise RuntimeError("cannot join current thread")
+    run = threads.run
+    deadline = None if timeout is None else run.virtual_clock.now + max(timeout, 0)
     if type(caller) is not SimulatedThread:
         if not simulated.is_over:
-            refuse("Thread.join in a task", _TASK_JOINS)
-        return None
-    caller.schedule_point()
-    if not simulated.is_over:
-        run = threads.run
-        deadline = None if timeout is None else run.virtual_clock.now + max(timeout, 0)
-        simulated.joiners.append(caller)
-        try:
-            if not caller.wait(JOIN, simulated, deadline):
-                return None
-        finally:
-            if caller in simulated.joiners:
-                simulated.joiners.remove(caller)
+            wait_in_task(run, lambda: simulated.is_over, simulated, deadline)
+    else:
+        caller.schedule_point()
+        if not simulated.is_over:
+            simulated.joiners.append(caller)
+            try:
+                caller.wait(JOIN, simulated, deadline)
+            finally:
+                if caller in simulated.joiners:
+                    simulated.joiners.remove(caller)
+    simulated.note(_JOIN)
     return None
 
 
@@ -242,6 +245,7 @@ def _is_alive(self: threading.Thread) -> bool:
     caller = getcurrent()
     if type(caller) is SimulatedThread:
         caller.schedule_point()  # so that a loop that polls lets others run
+        simulated.note(_READ)
     return not simulated.is_over
 
 
@@ -249,6 +253,9 @@ def _is_set(self: threading.Event) -> bool:
     caller = getcurrent()
     if type(caller) is SimulatedThread:
         caller.schedule_point()
+        lock = self._cond._lock  # type: ignore[attr-defined]
+        if isinstance(lock, Lock):
+            lock.note_read(caller.threads.run)  # whoever sets the event writes to this lock
     return self._flag  # type: ignore[attr-defined, no-any-return]
 
 
@@ -293,10 +300,14 @@ def _start_new_thread(
 
 def _sleep(seconds: Any, /) -> None:
     caller = getcurrent()
-    if type(caller) is not SimulatedThread or not primal_of(seconds) >= 0:
-        _TIME.originals["sleep"](seconds)  # also for the errors of the real one
-    else:
+    threads = threads_of_call()
+    if threads is None or not primal_of(seconds) >= 0 or (type(caller) is not SimulatedThread and not threads.living):
+        _TIME.originals["sleep"](seconds)  # also for the errors of the real one, and where no other thread can run
+    elif type(caller) is SimulatedThread:
         sleep(caller, seconds)
+    else:
+        run = threads.run
+        wait_in_task(run, lambda: False, None, run.virtual_clock.now + seconds)
 
 
 def _monotonic() -> Any:
@@ -342,7 +353,7 @@ _LOW_LEVEL = ReplacedNames(
 _TIME = ReplacedNames(time, {"sleep": _sleep})
 _QUEUE = ReplacedNames(queue, {"time": _monotonic})
 # The import system's own locks stay real: which modules a run is the first to import is not part of the run.
-_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))})  # type: ignore[attr-defined]
+_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))})
 
 
 class _ReplacedMethods:

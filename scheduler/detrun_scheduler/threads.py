@@ -21,9 +21,11 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
+from trio import CancelScope
 from trio.lowlevel import Abort, disable_ki_protection
 
 from detrun_scheduler import current
+from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, WAIT_TRAP
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class SimulatedThread(greenlet):
         self.locals: dict[int, Any] = {}  # of `threading.local`, by id of the local
         self.joiners: list[SimulatedThread] = []
         self.at_end: Callable[[], object] = _nothing
+        self.number = -1  # as an object of the run
 
     def run(self, _: object = None) -> None:
         """The greenlet's whole life, from its first switch."""
@@ -95,6 +98,8 @@ class SimulatedThread(greenlet):
             threads.on_leave()
         self.locals.clear()
         self.at_end()
+        if self.ident != MAIN_IDENT and not self.dying:
+            self.note(_END)
         threads.ended(self)
         for joiner in self.joiners:
             joiner.wake()
@@ -146,6 +151,13 @@ class SimulatedThread(greenlet):
         """Whether it has ended."""
         return self.task is None
 
+    def note(self, operation: int) -> None:
+        """Write down an operation on the thread itself; what its end and a join have in common."""
+        run = self.threads.run
+        if self.number < 0:
+            self.number = run.register("Thread", f"thread {self.__name__} (ident {self.ident})")
+        run.operation(self.number, operation, 0.0)
+
     def frames(self) -> list[FrameType]:
         """Its frames while it is suspended, outermost first."""
         found = []
@@ -154,6 +166,12 @@ class SimulatedThread(greenlet):
             found.append(frame)
             frame = frame.f_back
         return found[::-1]
+
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of a thread that joins this one, and the tasks that it needs."""
+        if self.task is None:
+            return "Thread.join", ()
+        return "Thread.join, until the end of", (self.threads.run.host.numbers[self.task],)
 
     # Called from within the thread itself.
 
@@ -251,6 +269,7 @@ def _abort_on_interrupt(raise_cancel: object) -> Abort:
     return Abort.SUCCEEDED if current.run is not None and current.run.host.ki_pending else Abort.FAILED
 
 
+_END = OPERATIONS.index("release")
 SLEEP = WaitKind("time.sleep")
 JOIN = WaitKind("Thread.join")
 
@@ -310,7 +329,7 @@ class Threads:
         run = self.run
         host = run.host
         thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current)
-        host.spawn_impl(lambda: thread, (), host.system_nursery, name, system_task=True)  # type: ignore[arg-type, return-value]
+        host.spawn_impl(lambda: thread, (), host.system_nursery, name, system_task=True)
         self.living.append(thread)
         if self.main_has_ended and all(one.daemon for one in self.living):
             thread.kill()
@@ -378,6 +397,22 @@ def threads_of_call() -> Threads | None:
 def is_of_the_run() -> bool:
     """Whether the caller belongs to the active run."""
     return threads_of_call() is not None
+
+
+def wait_in_task(run: RunLoop, ready: Callable[[], bool], waits_for: Any, deadline: Any = None) -> None:
+    """Block the running task, and with it the event loop, until ``ready()`` or the virtual time ``deadline``.
+
+    Only threads run meanwhile, as in life.
+    """
+    if deadline is None:
+        run.stand_still(ready, waits_for)
+        return
+    timer = CancelScope()  # a key whose firing does nothing but to let the loop look
+    run.timers.add(deadline, timer)
+    try:
+        run.stand_still(lambda: ready() or run.time >= _primal(deadline), waits_for)
+    finally:
+        run.timers.remove(deadline, timer)
 
 
 def schedule_point() -> None:

@@ -32,7 +32,7 @@ import attrs
 import outcome
 import sniffio
 import trio
-from trio import _channel
+from trio import _channel, _threads
 from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _run, _traps
 from trio._util import name_asyncgen
 
@@ -47,6 +47,7 @@ CHECKPOINT_TRAP = _traps.CancelShieldedCheckpoint
 WAIT_TRAP = _traps.WaitTaskRescheduled
 DETACH_TRAP = _traps.PermanentlyDetachCoroutineObject
 TrioInternalError = trio.TrioInternalError
+TRIO_THREADS: Any = _threads  # `worker_threads` gives it simulated threads to work with
 
 # How often a coroutine is closed that awaits in its ``finally`` blocks, each of which takes one attempt.
 CLOSING_ATTEMPTS = 1000
@@ -66,6 +67,11 @@ def check_trio() -> None:
         *(f"CancelStatus.{name}" for name in ("_tasks", "_children") if not hasattr(_run.CancelStatus, name)),
         *(f"Runner.{name}()" for name in ("spawn_impl", "task_exited", "reschedule") if not hasattr(_run.Runner, name)),
         *(f"Task.{n}()" for n in ("_attempt_delivery_of_any_pending_cancel",) if not hasattr(_run.Task, n)),
+        *(
+            f"_threads.{n}"
+            for n in ("start_thread_soon", "PARENT_TASK_DATA", "Run", "RunSync", "_thread_counter")
+            if not hasattr(_threads, n)
+        ),
         *(f"_channel.{n}" for n in ("MemoryChannelState",) if not hasattr(_channel, n)),
     ]
     version = tuple(int(part) for part in trio.__version__.split(".")[:2])
@@ -474,7 +480,7 @@ class Host(_run.Runner):
         """Let go of what points back here: exploration keeps the garbage collector off over thousands of runs."""
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
-        self.queue.host = self.entry_queue.wakeup.host = None  # type: ignore[assignment, attr-defined]
+        self.queue.host = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         self.timers.forget_clock()
         del self.on_spawn
 

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 from greenlet import GreenletExit
-from trio import _threads as trio_threads
 
 from detrun_scheduler.replaced_names import ReplacedNames
 from detrun_scheduler.simple_queue import SimpleQueue
 from detrun_scheduler.thread_locals import local
 from detrun_scheduler.thread_locks import Lock
 from detrun_scheduler.threads import SimulatedThread, threads_of_call
+from detrun_scheduler.trio_host import TRIO_THREADS
 
 if TYPE_CHECKING:
     from detrun_scheduler.threads import Threads
@@ -54,7 +54,7 @@ def _start_thread_soon(
     thread.start()
 
 
-class _Run(trio_threads.Run[Any]):
+class _Run(TRIO_THREADS.Run):  # type: ignore[misc]
     """trio's message with a queue that a simulated thread can wait on."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -62,7 +62,7 @@ class _Run(trio_threads.Run[Any]):
         object.__setattr__(self, "queue", SimpleQueue())  # the class is frozen
 
 
-class _RunSync(trio_threads.RunSync[Any]):
+class _RunSync(TRIO_THREADS.RunSync):  # type: ignore[misc]
     """As `_Run`."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -93,7 +93,7 @@ def _future_hash(self: Any) -> int:
 
 
 _TRIO = ReplacedNames(
-    trio_threads,
+    TRIO_THREADS,
     {
         "start_thread_soon": _start_thread_soon,
         "PARENT_TASK_DATA": _ParentTaskData(),
@@ -148,4 +148,3 @@ def stop_executors(threads: Threads) -> None:
         executor._shutdown = True
         for work in queues:
             work.put(None)
-

@@ -12,9 +12,10 @@ import gc
 import signal
 import subprocess
 import sys
-import threading
 import traceback
 import warnings
+from _thread import allocate_lock as allocate_real_lock
+from _thread import start_new_thread as start_real_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -257,11 +258,14 @@ def test_a_callback_from_another_thread_is_refused_in_that_thread() -> None:
                 token.run_sync_soon(print)
             except BaseException as error:
                 errors.append(error)
+            ended.release()
 
-        thread = threading.Thread(target=foreign)
-        thread.start()
-        thread.join()
+        start_real_thread(foreign, ())
+        ended.acquire()
         await trio.sleep(1)
+
+    ended = allocate_real_lock()
+    ended.acquire()
 
     run(program)
     assert [type(error) for error in errors] == [HiddenStateError]
