@@ -35,7 +35,7 @@ DEFAULT_MAX_STEPS = 20_000
 def explore(
     main: Main,
     *args: object,
-    strategy: str | Oracle = "random",
+    strategy: str | Oracle = "portfolio",
     schedules: int = 1000,
     seed: int = 0,
     max_steps: int | None = DEFAULT_MAX_STEPS,

@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeAlias
 
 import trio
@@ -146,7 +146,7 @@ def _marks_deadline(self: Any, *args: object) -> None:
         touch(_named(self._cancel_status), WRITE)
 
 
-def _path_of(task: object) -> str:
+def _path_of(task: Any) -> str:
     run = current.run
     return "" if run is None else run.paths.get(run.host.numbers.get(task, -1), "")
 
@@ -317,7 +317,8 @@ def _marked(original: Any, marker: Marker) -> Any:
         marker(self, *args, **kwargs)
         return original(self, *args, **kwargs)
 
-    return trio.lowlevel.enable_ki_protection(marking)
+    protected: Any = trio.lowlevel.enable_ki_protection
+    return protected(marking)
 
 
 def _marked_after(original: Callable[..., Any], marker: Marker) -> Callable[..., Any]:
@@ -495,3 +496,21 @@ class StepReader:
 
 
 _KNOWN, _IDLE, _UNKNOWN = "known", "idle", "unknown"
+
+
+def place_of(loop: Any, task: int) -> str:
+    """Where a living task goes on: file and instruction of its innermost user frame; the same in every process."""
+    awaited: Any = loop.host.by_number[task].coro
+    found: FrameType | None = None
+    while awaited is not None:
+        frame = next((one for one in (getattr(awaited, name, None) for name in _FRAMES) if one is not None), None)
+        # A simulated thread shows its innermost frame only, whose callers may be the user's.
+        while frame is not None and not is_user_file(frame.f_code.co_filename):
+            frame = frame.f_back
+        found = frame or found
+        awaited = next((one for one in (getattr(awaited, name, None) for name in _AWAITED) if one is not None), None)
+    return "" if found is None else f"{found.f_code.co_filename}:{found.f_code.co_qualname}:{found.f_lasti}"
+
+
+_FRAMES = ("cr_frame", "ag_frame", "gi_frame")
+_AWAITED = ("cr_await", "ag_await", "gi_yieldfrom")

@@ -11,16 +11,22 @@ from detrun_scheduler.strategies.bounded import PreemptionBounded as PreemptionB
 from detrun_scheduler.strategies.dpor import PartialOrderReduction as PartialOrderReduction
 from detrun_scheduler.strategies.fifo import Fifo as Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting as ProbabilisticConcurrencyTesting
+from detrun_scheduler.strategies.portfolio import Portfolio as Portfolio
+from detrun_scheduler.strategies.pos import PartialOrderSampling as PartialOrderSampling
 from detrun_scheduler.strategies.random_walk import RandomWalk as RandomWalk
+from detrun_scheduler.strategies.urw import UniformRandomWalk as UniformRandomWalk
 
 # A name may be followed by a number, ``pct:5``: the depth, or the bound.
 STRATEGIES: dict[str, Callable[..., Oracle]] = {
     "fifo": Fifo,
     "random": RandomWalk,
     "pct": ProbabilisticConcurrencyTesting,
+    "pos": PartialOrderSampling,
+    "urw": UniformRandomWalk,
     "bounded": PreemptionBounded,
     "dfs": partial(PreemptionBounded, None),
     "dpor": PartialOrderReduction,
+    "portfolio": Portfolio,
 }
 NUMBERED = {"pct": 1, "bounded": 0}  # the smallest number that each takes
 

@@ -1,0 +1,236 @@
+"""A portfolio: several strategies share the schedules, and those that keep showing something new get more of them.
+
+No strategy finds every bug soonest: a random walk is good at shallow orders among few steps, PCT at a few well-placed
+preemptions in long runs, POS and URW in between. Every schedule is given to one *arm*, drawn with probability
+proportional to the share of its schedules that showed something new, but never less than ``SHARE_LEAST``. One arm
+follows a schedule that showed something new up to a random choice and walks at random from there.
+
+What counts as new is *interleaving coverage*: the pairs of steps between which some schedule switched tasks, a step
+being a task and how many choices fell on it (grouped in powers of two beyond the first eight). Small programs soon show
+no new pair, large ones do for long, so the measure does not saturate where it is needed.
+
+Source: Wolff, Zheng, Duck, Mathur, Roychoudhury, "Greybox fuzzing for concurrency testing", ASPLOS 2024, whose fuzzer
+varies schedules that showed something new. Departures: switches stand in for their reads-from pairs, since not all
+memory accesses of a task are seen; whole strategies compete, not only variations; and knowledge moves once an epoch, so
+that the result does not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.footprints import Watch
+from detrun_scheduler.strategies.campaigns import Learning
+from detrun_scheduler.strategies.fifo import Fifo
+from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
+from detrun_scheduler.strategies.pos import PartialOrderSampling
+from detrun_scheduler.strategies.random_walk import RandomWalk
+from detrun_scheduler.strategies.urw import UniformRandomWalk
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+SHARE_LEAST = 0.08
+CORPUS_MAX = 64  # schedules kept for the arm that varies them, the latest to show something new
+CORPUS_CHOICES_MAX = 10_000
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What one run showed that neither the told knowledge nor an earlier run of the same piece had."""
+
+    arm: int
+    switches: tuple[int, ...]
+    choices: tuple[int, ...]  # kept only if there are new switches
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What the schedules so far showed."""
+
+    switches: set[int] = field(default_factory=set)
+    tries: list[int] = field(default_factory=list)  # by arm
+    news: list[int] = field(default_factory=list)  # by arm: tries that showed something new
+    corpus: list[tuple[int, ...]] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)  # by arm: its own knowledge
+    shown: list[_Shown] = field(default_factory=list)  # by the runs of a piece, to be counted when it is merged
+
+
+class Portfolio(KeyedDraws):
+    """Arms: first in first out once, then random, PCT of depths 2 and 4, POS, URW, and varied schedules."""
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.varied = VariedSchedule()
+        self.sampling = PartialOrderSampling(self.watch)
+        self.arms: list[Learning] = [
+            RandomWalk(),
+            ProbabilisticConcurrencyTesting(2),
+            ProbabilisticConcurrencyTesting(4),
+            self.sampling,
+            UniformRandomWalk(),
+            self.varied,
+        ]
+        self.first = Fifo()
+        self.knowledge = Knowledge()
+        self.shown: list[_Shown] = []
+        self.known: set[int] = set()  # switches that are no longer new in this piece
+        self.arm = -1
+        self.deciding: Any = self.first
+        self.choices: list[int] = []
+        self.switches: set[int] = set()
+        self.counts: dict[int, int] = {}
+        self.started = False
+
+    def __enter__(self) -> Portfolio:
+        self.watch.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.watch.__exit__(*exception)
+
+    def tell(self, knowledge: Knowledge | None) -> None:
+        """Start a piece of a campaign."""
+        self.knowledge = knowledge if knowledge is not None else Knowledge()
+        self.known = set(self.knowledge.switches)
+        self.shown = []
+        self.started = False
+        told = self.knowledge.told or [None] * len(self.arms)
+        for arm, its_own in zip(self.arms, told, strict=True):
+            arm.tell(its_own)
+        self.varied.corpus = self.knowledge.corpus
+
+    def learnt(self) -> Knowledge:
+        """What the runs since `tell` showed."""
+        self._end_run()
+        return Knowledge(told=[arm.learnt() for arm in self.arms], shown=self.shown)
+
+    def merged(self, first: Knowledge | None, second: Knowledge | None) -> Knowledge:
+        """``first``, with the runs that ``second`` lists counted in their order."""
+        base = first if first is not None else Knowledge()
+        new = second if second is not None else Knowledge()
+        count = len(self.arms)
+        merged = Knowledge(
+            set(base.switches),
+            list(base.tries) or [0] * count,
+            list(base.news) or [0] * count,
+            list(base.corpus),
+        )
+        for shown in new.shown:
+            fresh = [switch for switch in shown.switches if switch not in merged.switches]
+            merged.tries[shown.arm] += 1
+            if fresh:
+                merged.switches.update(fresh)
+                merged.news[shown.arm] += 1
+                merged.corpus.append(shown.choices)
+        merged.corpus = merged.corpus[-CORPUS_MAX:]
+        nothing = [None] * count
+        merged.told = [
+            arm.merged(one, other)
+            for arm, one, other in zip(self.arms, base.told or nothing, new.told or nothing, strict=True)
+        ]
+        return merged
+
+    def shares(self) -> list[float]:
+        """By arm: the probability of getting a schedule."""
+        tries, news = self.knowledge.tries, self.knowledge.news
+        if not tries:
+            return [1 / len(self.arms)] * len(self.arms)
+        # As if each arm had shown something new in one of two tries before: none is favoured or written off at first.
+        scores = [(new + 1) / (tried + 2) for new, tried in zip(news, tries, strict=True)]
+        total = sum(scores)
+        free = 1 - SHARE_LEAST * len(self.arms)
+        return [SHARE_LEAST + free * score / total for score in scores]
+
+    def new_run(self, run: RunView) -> None:
+        """Give the run to an arm."""
+        self._end_run()
+        self.started = True
+        # Apart from the arm's own generator, which is seeded with the run's seed.
+        random = Random(f"{run.seed} arm")
+        self.arm = random.choices(range(len(self.arms)), self.shares())[0]
+        if self.arms[self.arm] is self.varied and not self.varied.corpus:
+            self.arm = 0
+        is_first = run.seed & 0xFFFFFFFF == 0
+        self.deciding = self.first if is_first else self.arms[self.arm]
+        self.choices = []
+        self.switches = set()
+        self.counts = {}
+        if self.deciding is not self.sampling:
+            self.watch.step.forget()
+        self.deciding.new_run(run)
+
+    def _end_run(self) -> None:
+        if self.started:
+            self.started = False
+            new = self.switches - self.known
+            self.known |= new
+            choices = tuple(self.choices[:CORPUS_CHOICES_MAX]) if new else ()
+            self.shown.append(_Shown(self.arm, tuple(sorted(new)), choices))
+
+    def draw(self, stream: bytes, index: int) -> int:
+        """The arm's answer."""
+        bits: int = self.deciding.draw(stream, index)
+        return bits
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The arm's answer; a switch counts."""
+        index: int = self.deciding.next_task(runnable, current)
+        chosen, counts = runnable[index], self.counts
+        self.choices.append(index)
+        taken = counts[chosen] = counts.get(chosen, 0) + 1
+        if chosen != current:
+            self.switches.add(_packed(current, counts.get(current, 0), chosen, taken))
+        return index
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Partial order sampling looks at every step."""
+        if self.deciding is self.sampling:
+            self.sampling.step_closed(loop, task, outcome_byte, record)
+
+
+def _packed(task: int, count: int, other: int, other_count: int) -> int:
+    return ((task + 1) << 48) | (_grouped(count) << 40) | ((other + 1) << 8) | _grouped(other_count)
+
+
+def _grouped(count: int) -> int:
+    return count if count < 8 else min(255, 5 + count.bit_length())
+
+
+class VariedSchedule(KeyedDraws):
+    """Follows a schedule of the corpus up to a random choice, then walks at random."""
+
+    def __init__(self) -> None:
+        self.corpus: list[tuple[int, ...]] = []
+        self.random = Random(0).random
+        self.prefix: tuple[int, ...] = ()
+        self.position = 0
+
+    def tell(self, knowledge: None) -> None:
+        """The portfolio sets the corpus itself."""
+
+    def learnt(self) -> None:
+        """Nothing of its own."""
+
+    def merged(self, first: None, second: None) -> None:
+        """Nothing of its own."""
+
+    def new_run(self, run: RunView) -> None:
+        """Draw a schedule and where to leave it."""
+        random = Random(run.seed)
+        self.random = random.random
+        schedule = random.choice(self.corpus)
+        self.prefix = schedule[: random.randrange(len(schedule))] if schedule else ()
+        self.position = 0
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The schedule's choice, or a uniform one."""
+        position = self.position
+        self.position = position + 1
+        if position < len(self.prefix) and self.prefix[position] < len(runnable):
+            return self.prefix[position]
+        return int(self.random() * len(runnable))

@@ -1,0 +1,117 @@
+"""Partial order sampling: random priorities for steps, drawn anew where a step is in a race.
+
+The next step of every task has a random priority and the highest runs. A priority stays with its step until the step is
+run or a dependent step of another task is; steps that conflict with nobody thus cost no luck, and the orders of those
+that do are sampled much more evenly than by a random walk, without a bound on preemptions.
+
+Source: Yuan, Yang, Gu, "Partial order aware concurrency sampling", CAV 2018, algorithm 2 (POS). Departures. They see
+the next operation of each thread before it happens. In a task it is known only afterwards, so it is predicted: what the
+same task touched when it went on from the same place in its code, in this run or an earlier one. Where nothing is
+known, the priority is drawn anew, which makes a first run a random walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.footprints import WRITE, Footprint, Watch, conflict, place_of, touch
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+Place = tuple[str, str]  # a task's path and where in its code it goes on
+Knowledge = dict[Place, Footprint]
+
+
+class PartialOrderSampling(KeyedDraws):
+    """Priorities of steps, drawn anew in races.
+
+    Args:
+        watch: the footprints of steps; its own by default, entered with the strategy.
+    """
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.watch = watch if watch is not None else Watch()
+        self.known: Knowledge = {}
+        self.seen: Knowledge = {}  # since `tell`
+        self.is_told = False
+        self.random = Random(0).random
+        self.run: Any = None
+        self.priorities: dict[int, float] = {}  # of the next step of each task
+        self.places: dict[int, Place] = {}  # where each task goes on
+
+    def __enter__(self) -> PartialOrderSampling:
+        self.watch.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.watch.__exit__(*exception)
+
+    def tell(self, knowledge: Knowledge | None) -> None:
+        """Take predictions from a campaign."""
+        self.known, self.is_told = knowledge or {}, True
+        self.seen = {}
+
+    def learnt(self) -> Knowledge:
+        """What steps touched since `tell`."""
+        return self.seen
+
+    def merged(self, first: Knowledge | None, second: Knowledge | None) -> Knowledge:
+        """Everything that a place was seen to touch."""
+        merged = dict(first or {})
+        for place, footprint in (second or {}).items():
+            merged[place] = _united(merged.get(place), footprint)
+        return merged
+
+    def new_run(self, run: RunView) -> None:
+        """Reseed, forget the priorities."""
+        if not self.is_told:
+            self.known = dict(self.seen)
+        self.run = run
+        self.watch.step.forget()
+        self.random = Random(run.seed).random
+        self.priorities = {}
+        self.places = {}
+
+    def draw(self, stream: bytes, index: int) -> int:
+        """As ever; a stream that tasks share by a key orders their draws."""
+        touch(("draw", stream), WRITE)
+        return super().draw(stream, index)
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The index of the task whose next step has the highest priority."""
+        priorities = self.priorities
+        for task in runnable:
+            if task not in priorities:
+                priorities[task] = self.random()
+        return runnable.index(max(runnable, key=priorities.__getitem__))
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """The step's task gets a new priority, and whoever is in a race with it."""
+        footprint = self.watch.step.read(loop, task, outcome_byte, record)
+        place = self.places.pop(task, None)
+        if place is not None:
+            self.seen[place] = _united(self.seen.get(place), footprint)
+        priorities, known = self.priorities, self.known
+        priorities.pop(task, None)
+        for other in list(priorities):
+            predicted = known.get(self._place(loop, other))
+            if predicted is None or conflict(predicted, footprint):
+                del priorities[other]
+
+    def _place(self, loop: RunLoop, task: int) -> Place:
+        place = self.places.get(task)
+        if place is None:
+            place = self.places[task] = (loop.path_of(task), place_of(loop, task))
+        return place
+
+
+def _united(first: Footprint | None, second: Footprint) -> Footprint:
+    if first is None:
+        return second
+    if first == second:
+        return first
+    return {key: max(first.get(key, 0), second.get(key, 0)) for key in (*first, *second)}
