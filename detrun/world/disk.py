@@ -14,7 +14,7 @@ import errno
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 
@@ -27,24 +27,22 @@ from detrun.world.disk_model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk_paths import DiskPath
 from detrun.world.file_system import FileSystem, Status, failure
 from detrun.world.files import DiskFile, RawFile, flipped, layered
+from detrun.world.latency import Latency, distribution_of, sampled
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key
 
-Seconds: TypeAlias = Any
-"""A number, a `Value`, or a function that draws one for each call."""
-
 
 @dataclass(slots=True)
 class DiskLatency:
-    """How long a disk takes. By default no time passes, and calls are checkpoints only."""
+    """How long a disk takes, as numbers, `Value`s or distributions. By default no time passes: calls only checkpoint."""
 
-    read_seconds: Seconds = 0.0
+    read_seconds: Latency = 0.0
     """For each read that the program's buffer does not serve."""
-    write_seconds: Seconds = 0.0
+    write_seconds: Latency = 0.0
     """For each write to the page cache."""
-    fsync_seconds: Seconds = 0.0
-    metadata_seconds: Seconds = 0.0
+    fsync_seconds: Latency = 0.0
+    metadata_seconds: Latency = 0.0
     """For open, rename, unlink, mkdir, rmdir, truncate, and for listing and asking for status."""
     bytes_per_second: Any = None
     """Of reads, and of data that an fsync has to write; None for no limit."""
@@ -181,7 +179,8 @@ class Disk:
         seconds: Any = 0.0
         for kind, count in owed:
             each = getattr(latency, f"{kind}_seconds")
-            seconds = seconds + (each() if callable(each) else each)
+            if each.__class__ is not float or each:  # spares the usual case, a disk that takes no time
+                seconds = seconds + sampled(distribution_of(each), f"disk {self.name} {kind}")
             if latency.bytes_per_second is not None and count and kind != "write":
                 seconds = seconds + count / latency.bytes_per_second
             if self.strikes("slow", path):

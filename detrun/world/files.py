@@ -51,6 +51,10 @@ class RawFile(io.RawIOBase):
         """Whether the process that opened it has crashed."""
         return self._generation != self._disk.generation
 
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
     def readable(self) -> bool:
         """Whether it was opened for reading."""
         return self._readable
@@ -65,6 +69,7 @@ class RawFile(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer; 0 at the end of the file."""
+        self._check_open()
         if not self._readable:
             raise io.UnsupportedOperation("not readable")
         disk = self._disk
@@ -81,6 +86,7 @@ class RawFile(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         """Write to the page cache; fewer bytes than given if the disk fills up."""
+        self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation("not writable")
         disk, data = self._disk, bytes(data)
@@ -100,6 +106,7 @@ class RawFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move the position."""
+        self._check_open()
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._disk.file_system.size(self.inode)}
         if whence not in base:
             raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
@@ -110,10 +117,12 @@ class RawFile(io.RawIOBase):
 
     def tell(self) -> int:
         """The position."""
+        self._check_open()
         return self._offset
 
     def truncate(self, size: int | None = None, /) -> int:
         """Cut the file, or extend it with zeros; the position stays."""
+        self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation("truncate")
         size = self._offset if size is None else size
