@@ -293,5 +293,5 @@ def test_an_oracle_passes_through_and_an_unknown_name_is_refused_with_the_choice
     oracle = Following([])
     assert make(oracle) is oracle
     assert name_of(oracle) == "Following"
-    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of fifo, pct, random"):
+    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of bounded, dfs, dpor, fifo, pct"):
         make("fifi")
