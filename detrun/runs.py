@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import outcome
 import trio
@@ -15,6 +16,9 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from detrun.moments import Moment
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Run:
         steps: steps taken.
         virtual_time: seconds on the run's clock at its end.
         resync: how far a resync replay could follow its recording; None for other runs.
+        program: what was run, with its arguments and options, so that `at` can run it again.
     """
 
     outcome: outcome.Outcome[Any]
@@ -36,6 +41,7 @@ class Run:
     steps: int
     virtual_time: float
     resync: ResyncReport | None = None
+    program: tuple[Main, Sequence[object], Options] | None = field(default=None, repr=False, compare=False)
 
     @property
     def result(self) -> Any:
@@ -49,6 +55,23 @@ class Run:
     def exception(self) -> BaseException | None:
         """What the program raised, or None."""
         return self.outcome.error if isinstance(self.outcome, outcome.Error) else None
+
+    def at(self, *, step: int | None = None, virtual_time: float | None = None) -> AbstractContextManager[Moment]:
+        """The run as it was after ``step`` steps, or at ``virtual_time``: ``with run.at(step=100) as moment:``.
+
+        The program is replayed up to there, with the arguments that it was given, and held while the block runs;
+        `detrun.time_travel` says exactly where that is, and `detrun.moments` what a `Moment` shows.
+
+        Raises:
+            UsageError: neither or both of step and time, or one that the run does not have.
+            DivergenceError: the program does not do again what it did; also if its arguments have changed meanwhile.
+        """
+        from detrun.time_travel import at
+
+        if self.program is None or self.resync is not None:
+            raise UsageError("at: only a run that was recorded or strictly replayed can be gone back into")
+        main, args, options = self.program
+        return at(main, args, self.recording, step=step, virtual_time=virtual_time, options=options)
 
 
 def record(
@@ -89,10 +112,17 @@ def record(
         max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
     )
     finished = Anew(seed, strategy, to, target, params or {}).execute(main, args, options)
-    return _run(finished, raise_errors, f"detrun replay {os.fspath(to)}" if to is not None else None)
+    return _run(
+        finished, (main, args, options), raise_errors, f"detrun replay {os.fspath(to)}" if to is not None else None
+    )
 
 
-def _run(finished: Finished, raise_errors: bool, command: str | None) -> Run:
+def _run(
+    finished: Finished,
+    program: tuple[Main, Sequence[object], Options],
+    raise_errors: bool,
+    command: str | None,
+) -> Run:
     run = Run(
         finished.outcome,
         finished.recording,
@@ -100,6 +130,7 @@ def _run(finished: Finished, raise_errors: bool, command: str | None) -> Run:
         finished.steps,
         finished.virtual_time,
         finished.resync,
+        program,
     )
     error = run.exception
     if error is not None and raise_errors:
@@ -147,4 +178,4 @@ def replay(
         max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
     )
     finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
-    return _run(finished, raise_errors, None)
+    return _run(finished, (main, args, options), raise_errors, None)
