@@ -48,10 +48,18 @@ def get_ident() -> int:
 
 
 class _Alive(dict[int, threading.Thread]):
-    """`threading._active` in a run. After a fork, which the run survives, `threading` would empty it."""
+    """`threading._active` in a run. After a fork, which the run survives, `threading` would empty it.
+
+    Real threads that start or end beside the run (of a process pool, say) belong to the table that this one stands for.
+    """
+
+    def __setitem__(self, ident: int, thread: threading.Thread) -> None:
+        if threads_of_call() is not None:
+            super().__setitem__(ident, thread)
+        else:
+            _THREADING.originals["_active"][ident] = thread
 
     def __delitem__(self, ident: int) -> None:
-        # A real thread that ends beside the run (of a process pool, say) is in the table that this one stands for.
         if ident in self:
             super().__delitem__(ident)
         else:

@@ -18,7 +18,7 @@ from detrun.cli.application import application
 
 PROGRAMS = """
 import sys
-import threading
+import socket
 
 import trio
 
@@ -118,11 +118,11 @@ async def spins():
 
 async def blocks():
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(starts_a_thread)
+        nursery.start_soon(opens_a_socket)
 
 
-async def starts_a_thread():
-    threading.Thread(target=print).start()
+async def opens_a_socket():
+    socket.socket()
 
 
 async def nests():

@@ -12,6 +12,7 @@ import pytest
 
 from detrun.cli import failures
 from detrun_recorder.recording import open_recording
+from detrun_scheduler.strategies import STRATEGIES
 
 
 def one_line(result) -> str:
@@ -71,7 +72,7 @@ def test_a_step_limit_has_its_code_and_replays_with_the_limit_that_it_had(call, 
 
 def test_a_blocking_call_is_named_in_one_line(call, directory):
     line = one_line(call("record", "programs.py:blocks", code=1))
-    assert line.startswith("HiddenStateError: starting a thread")
+    assert line.startswith("HiddenStateError: socket.socket inside a run")
     assert "programs.py:" in line
 
 
@@ -233,7 +234,7 @@ def test_a_recording_whose_program_is_gone_says_how_to_name_another(call, direct
         (["programs.py:race", "--param", "x=three"], "'three' is not a number"),
         (["programs.py:race", "--param", "x=nan"], "not a finite number"),
         (["programs.py:race", "--param", "x=1", "--param", "x=2"], "given twice"),
-        (["programs.py:rounds", "--strategy", "lucky"], "unknown strategy 'lucky'; choose one of fifo, pct, random"),
+        (["programs.py:rounds", "--strategy", "lucky"], f"choose one of {', '.join(sorted(STRATEGIES))}"),
         (["programs.py:rounds", "-o", "nowhere/a.detrun"], "there is no directory nowhere"),
         (["programs.py:rounds", "-o", "folder"], "is a directory"),
         (["programs.py:rounds", "-o", "programs.py"], "is not a recording"),

@@ -165,7 +165,8 @@ def test_completion_knows_commands_strategies_and_files(directory):
         ).stdout
 
     assert "plain,replay" in completions("detrun rep", 1)
-    assert completions("detrun record --strategy p", 3).split() == ["plain,pct"]
+    assert "plain,pct" in completions("detrun record --strategy p", 3).split()
+    assert completions("detrun record --strategy rand", 3).split() == ["plain,random"]
     assert "file," in completions("detrun record prog", 2)
     assert "plain,--resync" in completions("detrun replay --re", 2)
 
