@@ -49,6 +49,7 @@ from detrun_scheduler.journal import (
     Journal,
     append_varint,
 )
+from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.randomness import stream_key
 from detrun_scheduler.threads import SimulatedThread, Threads
 from detrun_scheduler.trio_host import Host
@@ -81,6 +82,7 @@ class RunLoop:
         verifier: looks at every step, or None.
         instruments: trio instruments, as for ``trio.run``.
         clock: a trio clock that keeps its own time (``trio.testing.MockClock``); None for virtual time.
+        preemption: where simulated threads are interrupted between their synchronization operations; None: nowhere.
     """
 
     def __init__(
@@ -95,12 +97,14 @@ class RunLoop:
         strict_exception_groups: bool = True,
         restrict_keyboard_interrupt_to_checkpoints: bool = False,
         clock: Any = None,
+        preemption: Preemption | None = None,
     ) -> None:
         self.oracle = oracle
         self.seed = seed
         self.serial = next(_run_serials)  # tells objects numbered in this run from those of earlier ones
         self.journal = journal if journal is not None else Journal()
         self.max_steps = max_steps
+        self.preemption = preemption
         self.verifier = verifier
         self.virtual_clock = VirtualClock()
         self.timers = self.virtual_clock.timers
@@ -265,6 +269,8 @@ class RunLoop:
                 main, args = threads.main(main, args), ()
             host.open(main, args, self.restrict_ki)
             threading_names.install(threads)
+            if self.preemption is not None:
+                self.preemption.begin_run(threads)
             try:
                 self._loop()
             except (trio.TrioInternalError, DetrunError):
@@ -275,6 +281,8 @@ class RunLoop:
                 try:
                     self._finish()
                 finally:
+                    if self.preemption is not None:
+                        self.preemption.end_run()
                     threading_names.restore()
                     result = host.finish()
             assert result is not None

@@ -317,7 +317,7 @@ class RLock:
         if not self._inside():
             if self._real.acquire(False):
                 self._real.release()
-                return self._real._is_owned()  # type: ignore[attr-defined]
+                return bool(self._real._is_owned())  # type: ignore[attr-defined]
             return True
         return self._count > 0
 
@@ -325,7 +325,7 @@ class RLock:
 
     def _is_owned(self) -> bool:
         me = self._inside()
-        return self._owner == me if me else self._real._is_owned()  # type: ignore[attr-defined, no-any-return]
+        return self._owner == me if me else bool(self._real._is_owned())  # type: ignore[attr-defined]
 
     def _recursion_count(self) -> int:
         me = self._inside()

@@ -1,0 +1,332 @@
+"""Reads and writes of ordinary attributes and elements by watched code, for race reports and for DPOR.
+
+A trace callback does not see the interpreter's stack, so what an instruction touches is found out beforehand: the
+function's instructions are run symbolically, once, and an access whose object is a local variable, a global, or reached
+from one through attributes (``self.account.balance``, ``table[key]``) gets a recipe for finding it again. When the
+instruction is about to run, the recipe is followed with static lookups, which run no code of the program.
+
+What is seen: loads, stores and deletions of instance attributes, elements of built-in lists and dictionaries, globals
+that stand for data, and closure variables. What is not: objects that come out of calls or operators (``f().x``), what C
+code does inside (``list.append``, ``sort``), and slots of properties. A chain is followed when its last link is
+accessed; if another thread has re-bound an earlier link in the meantime, the new object is named.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from types import CodeType, FrameType, FunctionType, MemberDescriptorType, ModuleType
+from typing import Any, Protocol, TypeAlias
+
+Recipe: TypeAlias = tuple[Any, ...] | None
+_MISSING: Any = object()
+
+
+class AccessListener(Protocol):
+    """What race detection implements; called in the step that makes the access, just before it takes effect."""
+
+    def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
+        """The running task is about to read or write a place.
+
+        Args:
+            key: the same for the same place throughout the run, and in other runs that find objects in the same order.
+            label: what reports call the place: ``Account[0].balance``, ``dict[2]['x']``.
+            is_write: whether it writes.
+            line: ``file:line`` of the access.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access that an instruction makes."""
+
+    owner: Recipe  # how to find the object, None for the frame's globals
+    name: Recipe  # how to find the attribute's name or the key
+    kind: str  # "attribute", "element", "global" or "closure"
+    is_write: bool
+
+
+class AccessObserver:
+    """Finds what instructions access and tells a listener. One for each run: it numbers the objects of the run."""
+
+    def __init__(self, listener: AccessListener) -> None:
+        self.listener = listener
+        self.objects: dict[int, tuple[Any, str]] = {}  # by address: the object, kept alive so that it stays its, and label
+        self.counts: dict[str, int] = {}
+
+    def about_to_run(self, frame: FrameType, offset: int) -> None:
+        """The instruction at ``offset`` of the function in ``frame`` comes next."""
+        access = accesses_of(frame.f_code).get(offset)
+        if access is None:
+            return
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if access.kind == "global":
+            name = access.name[1]  # type: ignore[index]
+            module = frame.f_globals.get("__name__", "?")
+            self.listener.access((module, name), f"{module}.{name}", access.is_write, where)
+            return
+        if access.kind == "closure":
+            # The cell itself is out of reach; its variable has one name in the function that owns it.
+            name = access.name[1]  # type: ignore[index]
+            owner = frame.f_code.co_qualname.partition(".<locals>")[0]
+            self.listener.access((frame.f_code.co_filename, owner, name), f"{owner}'s {name}", access.is_write, where)
+            return
+        owner, name = follow(access.owner, frame), follow(access.name, frame)
+        if owner is _MISSING or name is _MISSING:
+            return
+        if access.kind == "attribute":
+            if not holds_data(owner, name):
+                return
+            label = self.label_of(owner)
+            self.listener.access((label, name), f"{label}.{name}", access.is_write, where)
+        elif type(owner) in (list, dict):
+            try:
+                hash(name)
+            except TypeError:
+                return
+            label = self.label_of(owner)
+            self.listener.access((label, _stable(name)), f"{label}[{_stable(name)}]", access.is_write, where)
+
+    def label_of(self, owner: Any) -> str:
+        """``Account[0]``: by class and order of first access."""
+        found = self.objects.get(id(owner))
+        if found is None:
+            kind = owner.__name__ if isinstance(owner, type | ModuleType) else type(owner).__name__
+            index = self.counts.get(kind, 0)
+            self.counts[kind] = index + 1
+            found = self.objects[id(owner)] = (owner, f"{kind}[{index}]")
+        return found[1]
+
+
+def _stable(name: Any) -> str:
+    # A key of the program's own class may have a repr with an address, or one that runs code.
+    return repr(name) if type(name) in (int, str, bytes, bool, float, type(None)) else type(name).__name__
+
+
+def holds_data(owner: Any, name: str) -> bool:
+    """Whether ``owner.name`` is a place that can be assigned, and not a method or a property."""
+    if isinstance(owner, ModuleType):
+        return not isinstance(vars(owner).get(name), FunctionType | type | ModuleType)
+    for base in type(owner).__mro__:
+        found = vars(base).get(name, _MISSING)
+        if found is not _MISSING:
+            kind = type(found)
+            if kind is MemberDescriptorType:
+                return True  # a slot
+            if hasattr(kind, "__set__") or hasattr(kind, "__get__"):
+                return name in getattr(owner, "__dict__", ())
+            return True  # a default in the class
+    return True
+
+
+def follow(recipe: Recipe, frame: FrameType) -> Any:
+    """The object that a recipe leads to, or `_MISSING`; runs no code of the program."""
+    if recipe is None:
+        return _MISSING
+    match recipe:
+        case ("constant", value):
+            return value
+        case ("local", name):
+            return frame.f_locals.get(name, _MISSING)
+        case ("global", name):
+            return frame.f_globals.get(name, _MISSING)
+        case ("attribute", inner, name):
+            return _static_attribute(follow(inner, frame), name)
+        case ("element", inner, key):
+            owner, found = follow(inner, frame), follow(key, frame)
+            if type(owner) not in (list, dict) or type(found) not in (int, str):
+                return _MISSING
+            try:
+                return owner[found]
+            except (LookupError, TypeError):
+                return _MISSING
+    return _MISSING
+
+
+def _static_attribute(owner: Any, name: str) -> Any:
+    if owner is _MISSING:
+        return _MISSING
+    try:
+        own = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        own = {}
+    if name in own:
+        return own[name]
+    for base in type(owner).__mro__:
+        found = vars(base).get(name, _MISSING)
+        if type(found) is MemberDescriptorType:
+            try:
+                return found.__get__(owner)
+            except AttributeError:
+                return _MISSING
+        if found is not _MISSING:
+            return _MISSING if hasattr(type(found), "__get__") else found
+    return _MISSING
+
+
+_cache: dict[CodeType, dict[int, Access]] = {}
+
+
+def accesses_of(code: CodeType) -> dict[int, Access]:
+    """The accesses of a function, by the offset of the instruction that makes them."""
+    found = _cache.get(code)
+    if found is None:
+        found = _cache[code] = _analyse(code)
+    return found
+
+
+def _analyse(code: CodeType) -> dict[int, Access]:
+    """Run the instructions symbolically, each basic block from an unknown stack."""
+    accesses: dict[int, Access] = {}
+    stack: list[Recipe] = []
+    for instruction in dis.get_instructions(code):
+        if instruction.is_jump_target:
+            stack = []
+        step = _STEPS.get(instruction.opname)
+        if step is not None:
+            access = step(stack, instruction)
+            if access is not None:
+                accesses[instruction.offset] = access
+        else:
+            _unknown(stack, instruction)
+    return accesses
+
+
+def _pop(stack: list[Recipe]) -> Recipe:
+    return stack.pop() if stack else None
+
+
+def _push(recipe: Callable[[Any], Recipe]) -> Callable[[list[Recipe], dis.Instruction], None]:
+    def step(stack: list[Recipe], instruction: dis.Instruction) -> None:
+        stack.append(recipe(instruction.argval))
+
+    return step
+
+
+def _load_pair(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    stack.extend(("local", name) for name in instruction.argval)
+
+
+def _store_load(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    _pop(stack)
+    stack.append(("local", instruction.argval[1]))
+
+
+def _load_global(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    name = instruction.argval
+    # "NULL + name" leaves a null below (3.11, 3.12) or above (3.13) the function that is about to be called; what is
+    # called is no data, so its place on the stack is left unknown.
+    if instruction.arg is not None and instruction.arg & 1 and instruction.opname == "LOAD_GLOBAL":
+        stack.extend((None, None))
+    else:
+        stack.append(("global", name))
+    return Access(None, ("constant", name), "global", False)
+
+
+def _store_global(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    _pop(stack)
+    return Access(None, ("constant", instruction.argval), "global", True)
+
+
+def _load_deref(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    stack.append(("local", instruction.argval))  # f_locals has closure variables too
+    return Access(None, ("constant", instruction.argval), "closure", False)
+
+
+def _store_deref(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    _pop(stack)
+    return Access(None, ("constant", instruction.argval), "closure", True)
+
+
+def _load_attribute(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    owner, name = _pop(stack), instruction.argval
+    if instruction.opname == "LOAD_METHOD" or instruction.argrepr.startswith("NULL|self"):
+        stack.extend((None, None))
+    elif owner is None:
+        stack.append(None)
+    else:
+        stack.append(("attribute", owner, name))
+    return Access(owner, ("constant", name), "attribute", False)
+
+
+def _store_attribute(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    owner = _pop(stack)
+    if instruction.opname == "STORE_ATTR":
+        _pop(stack)
+    return Access(owner, ("constant", instruction.argval), "attribute", True)
+
+
+def _load_element(stack: list[Recipe], _: dis.Instruction) -> Access:
+    key = _pop(stack)
+    owner = _pop(stack)
+    stack.append(None if owner is None or key is None else ("element", owner, key))
+    return Access(owner, key, "element", False)
+
+
+def _store_element(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    key = _pop(stack)
+    owner = _pop(stack)
+    if instruction.opname == "STORE_SUBSCR":
+        _pop(stack)
+    return Access(owner, key, "element", True)
+
+
+def _copy(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    depth = instruction.arg or 0
+    stack.append(stack[-depth] if 0 < depth <= len(stack) else None)
+
+
+def _swap(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    depth = instruction.arg or 0
+    stack[:0] = [None] * (depth - len(stack))
+    stack[-1], stack[-depth] = stack[-depth], stack[-1]
+
+
+def _nothing(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    """The instruction leaves the stack as it is."""
+
+
+def _pop_one(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    _pop(stack)
+
+
+def _unknown(stack: list[Recipe], instruction: dis.Instruction) -> None:
+    """An instruction whose results are not followed: what it pops goes, what it pushes is unknown."""
+    try:
+        effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
+    except ValueError:
+        stack.clear()
+        return
+    if effect < 0:
+        del stack[max(0, len(stack) + effect) :]
+    else:
+        stack.extend([None] * effect)
+    if instruction.opname in _STACK_IS_KEPT:
+        return
+    # What it left on top is its result.
+    if stack:
+        stack[-1] = None
+
+
+_STACK_IS_KEPT = {"RESUME", "NOP", "CACHE", "PRECALL", "KW_NAMES", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL"}
+
+_local = _push(lambda name: ("local", name))
+_STEPS: dict[str, Callable[[list[Recipe], dis.Instruction], Access | None]] = {
+    **dict.fromkeys(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR", "LOAD_CLOSURE"), _local),
+    **dict.fromkeys(("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"), _load_pair),
+    "STORE_FAST_LOAD_FAST": _store_load,
+    **dict.fromkeys(("STORE_FAST", "POP_TOP"), _pop_one),
+    **dict.fromkeys(("LOAD_CONST", "LOAD_SMALL_INT"), _push(lambda value: ("constant", value))),
+    **dict.fromkeys(("LOAD_GLOBAL", "LOAD_NAME"), _load_global),
+    **dict.fromkeys(("STORE_GLOBAL", "STORE_NAME"), _store_global),
+    "LOAD_DEREF": _load_deref,
+    "STORE_DEREF": _store_deref,
+    **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD"), _load_attribute),
+    **dict.fromkeys(("STORE_ATTR", "DELETE_ATTR"), _store_attribute),
+    "BINARY_SUBSCR": _load_element,
+    **dict.fromkeys(("STORE_SUBSCR", "DELETE_SUBSCR"), _store_element),
+    "COPY": _copy,
+    "SWAP": _swap,
+    **dict.fromkeys(("RESUME", "NOP", "EXTENDED_ARG", "CACHE"), _nothing),
+}
