@@ -1,4 +1,9 @@
-"""Record, replay, explore and differentiate concurrent Python programs."""
+"""Record, replay, explore and differentiate concurrent Python programs.
+
+What most programs use is imported here; the rest, listed below twice (for type checkers, and as data), on first use.
+"""
+
+from typing import TYPE_CHECKING
 
 from detrun.ad.functions import acos as acos
 from detrun.ad.functions import asin as asin
@@ -30,13 +35,7 @@ from detrun.ad.functions import sum as sum
 from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
-from detrun.ad.torch_bridge import from_tensor as from_tensor
-from detrun.ad.torch_bridge import track as track
-from detrun.ad.torch_entry import to_tensor as to_tensor
 from detrun.ad.value import Value as Value
-from detrun.buffer import Buffer as Buffer
-from detrun.determinism import Determinism as Determinism
-from detrun.determinism import check_determinism as check_determinism
 from detrun.draws import bernoulli as bernoulli
 from detrun.draws import choice as choice
 from detrun.draws import exponential as exponential
@@ -53,25 +52,60 @@ from detrun.errors import NotDifferentiableError as NotDifferentiableError
 from detrun.errors import RecordingFormatError as RecordingFormatError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
-from detrun.explore.explorer import explore as explore
-from detrun.explore.verdicts import Exploration as Exploration
-from detrun.explore.verdicts import Failure as Failure
-from detrun.external import ExternalError as ExternalError
-from detrun.external import Score as Score
-from detrun.external import Surrogate as Surrogate
-from detrun.external import external as external
-from detrun.gradients.gradient import gradient as gradient
-from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
-from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
-from detrun.gradients.result import Gradient as Gradient
-from detrun.packing import pack as pack
-from detrun.packing import unpack as unpack
+from detrun.lazy_names import install as _install
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay
-from detrun.sent_messages import UnpackingError as UnpackingError
 from detrun.shared import Atomic as Atomic
 from detrun.shared import Shared as Shared
-from detrun.state_machine import StateMachine as StateMachine
-from detrun.tensor_draws import sample as sample
 from detrun.timers import sleep as sleep
+
+if TYPE_CHECKING:
+    from detrun.ad.torch_bridge import from_tensor as from_tensor
+    from detrun.ad.torch_bridge import track as track
+    from detrun.ad.torch_entry import to_tensor as to_tensor
+    from detrun.buffer import Buffer as Buffer
+    from detrun.determinism import Determinism as Determinism
+    from detrun.determinism import check_determinism as check_determinism
+    from detrun.explore.explorer import explore as explore
+    from detrun.explore.verdicts import Exploration as Exploration
+    from detrun.explore.verdicts import Failure as Failure
+    from detrun.external import ExternalError as ExternalError
+    from detrun.external import Score as Score
+    from detrun.external import Surrogate as Surrogate
+    from detrun.external import external as external
+    from detrun.gradients.gradient import gradient as gradient
+    from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
+    from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
+    from detrun.gradients.result import Gradient as Gradient
+    from detrun.packing import pack as pack
+    from detrun.packing import unpack as unpack
+    from detrun.sent_messages import UnpackingError as UnpackingError
+    from detrun.state_machine import StateMachine as StateMachine
+    from detrun.tensor_draws import sample as sample
+
+_LAZY = {
+    "Buffer": "detrun.buffer",
+    "Determinism": "detrun.determinism",
+    "Exploration": "detrun.explore.verdicts",
+    "ExternalError": "detrun.external",
+    "Failure": "detrun.explore.verdicts",
+    "Gradient": "detrun.gradients.result",
+    "HessianVectorProduct": "detrun.gradients.hessian",
+    "Score": "detrun.external",
+    "StateMachine": "detrun.state_machine",
+    "Surrogate": "detrun.external",
+    "UnpackingError": "detrun.sent_messages",
+    "check_determinism": "detrun.determinism",
+    "explore": "detrun.explore.explorer",
+    "external": "detrun.external",
+    "from_tensor": "detrun.ad.torch_bridge",
+    "gradient": "detrun.gradients.gradient",
+    "hessian_vector_product": "detrun.gradients.hessian",
+    "pack": "detrun.packing",
+    "sample": "detrun.tensor_draws",
+    "to_tensor": "detrun.ad.torch_entry",
+    "track": "detrun.ad.torch_bridge",
+    "unpack": "detrun.packing",
+}
+_install(__name__, _LAZY)

@@ -1,0 +1,47 @@
+"""What `import detrun` gives, and what it costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import detrun
+
+
+def imported_for_type_checkers() -> dict[str, str]:
+    tree = ast.parse(Path(detrun.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    return {
+        alias.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+
+
+def test_lazy_names_are_those_that_type_checkers_see() -> None:
+    assert detrun._LAZY == imported_for_type_checkers()
+
+
+def test_every_public_name_is_there_and_none_is_a_module() -> None:
+    for name in detrun._LAZY:
+        assert not isinstance(getattr(detrun, name), ModuleType), name
+        assert name in dir(detrun)
+
+
+def test_a_submodule_of_the_same_name_does_not_hide_the_function() -> None:
+    code = (
+        "import detrun.explore.explorer, detrun.external, detrun\n"
+        "from detrun import explore, external\n"
+        "assert callable(explore) and detrun.explore is explore\n"
+        "assert callable(external) and detrun.external is external\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_import_leaves_out_what_few_programs_use() -> None:
+    code = "import sys, detrun; print(*sorted(sys.modules))"
+    listing = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    loaded = set(listing.stdout.split())
+    assert loaded.isdisjoint({"torch", "numpy", "click", "rich", "networkx", "scipy", "importlib.metadata"})
+    assert loaded.isdisjoint({"detrun.explore.explorer", "detrun.state_machine", "detrun.gradients.local"})
