@@ -2,7 +2,8 @@
 
 A `Model` says it in three parts: the state before the first operation, the state after an operation if its result is
 legal, and, if the object consists of independent ones, which of them an operation belongs to. States are never changed
-in place. A `PENDING` result is legal whatever it would have been. Results are compared with ``==``.
+in place. A `PENDING` result is legal whatever it would have been. Results are compared with ``==``. A model may also
+name its *observers*, operations that never change any state: the search has less to try then.
 
 The models here cover what concurrent programs share most: a register, with and without compare-and-swap, a queue, a
 stack, a set, a counter, a map and a lock. Where a result of None is marked as accepted, it says nothing: Python's own
@@ -37,6 +38,8 @@ class Model(Protocol[S]):
 class _Named(Generic[S]):
     """A model whose operations are methods ``_name(state, result, *arguments)``."""
 
+    observers: frozenset[str] = frozenset()
+
     def __init__(self, initial: S) -> None:
         self.initial: S = initial
 
@@ -44,7 +47,9 @@ class _Named(Generic[S]):
         """See `Model.step`."""
         method = getattr(self, f"_{operation.name}", None)
         if method is None or operation.name.startswith("_"):
-            names = sorted(name[1:] for name in dir(self) if name[0] == "_" and name[1] != "_")
+            names = [
+                name[1:] for name in dir(self) if name[0] == "_" and name[1] != "_" and callable(getattr(self, name))
+            ]
             raise UsageError(
                 f"{type(self).__name__} has no operation {operation.name!r}; it has {', '.join(names)}: name the calls "
                 "of the history so, or write a model of your own"
@@ -70,6 +75,8 @@ def _may_be_or_silent(result: Any, expected: Any) -> bool:
 
 class Register(_Named[Any]):
     """``write(value)`` and ``read() → value``."""
+
+    observers = frozenset({"read"})
 
     def __init__(self, initial: Any = None) -> None:
         super().__init__(initial)
@@ -132,6 +139,8 @@ class Set(_Keyed[bool]):
     None is accepted of ``add`` and ``remove``. Items are independent of each other.
     """
 
+    observers = frozenset({"contains"})
+
     def __init__(self) -> None:
         super().__init__(False)
 
@@ -147,6 +156,8 @@ class Set(_Keyed[bool]):
 
 class Counter(_Named[Any]):
     """``add(amount)``, ``fetch_add(amount) → the number before``, ``read() → number``."""
+
+    observers = frozenset({"read"})
 
     def __init__(self, initial: Any = 0) -> None:
         super().__init__(initial)
@@ -166,6 +177,8 @@ class KeyValueMap(_Keyed[Any]):
 
     A key that is not there has the value ``missing``. Keys are independent of each other.
     """
+
+    observers = frozenset({"get"})
 
     def __init__(self, missing: Any = None) -> None:
         super().__init__(missing)
