@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ import outcome
 from detrun.execution import Anew, Finished, Main, Options, check_main, target_of
 from detrun.explore import observed as observed
 from detrun.explore.campaign import Campaign
+from detrun.explore.explain import explain as explain_failure
 from detrun.explore.kept import KeptFailures, replay_command
-from detrun.explore.pieces import Found, Program, Report
+from detrun.explore.pieces import Found, Program, Report, described, quiet_collector
 from detrun.explore.schedules import GivenSchedule, unpacked
+from detrun.explore.shrink import shrink as shrink_schedule
+from detrun.explore.trials import Laboratory
 from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Failure, Statistics
 from detrun_recorder.token import to_token
 from detrun_scheduler.choices import Oracle
@@ -42,6 +46,8 @@ def explore(
     time_limit: float | None = None,
     executor: Executor | None = None,
     workers: int = 1,
+    shrink: bool = True,
+    explain: bool = True,
     directory: str | os.PathLike[str] | None = ".detrun",
     target: str | None = None,
     progress: Callable[[Report], None] | None = None,
@@ -77,7 +83,7 @@ def explore(
         INCONCLUSIVE, "", report.schedules, name_of(strategy), seed, None, report.coverage, statistics
     )
     if report.found is not None:
-        _tell_failure(exploration, report.found, program, kept, name)
+        _tell_failure(exploration, report.found, Telling(program, kept, name, shrink, explain))
     else:
         exploration.verdict, exploration.reason = _conclusion(report, oracle, campaign.stop_reason)
     return exploration
@@ -95,31 +101,56 @@ def _conclusion(report: Report, oracle: Oracle, stop_reason: str) -> tuple[str, 
     return PASSED, f"{count} sampled, none failed"
 
 
-def _tell_failure(
-    exploration: Exploration, found: Found, program: Program, kept: KeptFailures | None, target: str
-) -> None:
-    finished = record_schedule(program, found.seed, found.schedule, target)
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a failure is to be told."""
+
+    program: Program
+    kept: KeptFailures | None
+    target: str
+    shrink: bool
+    explain: bool
+
+
+def _tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
+    """Shrink, explain and record what was found."""
+    program = how.program
+    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
+    shrunk = explanation = None
+    schedule = found.schedule
+    with quiet_collector():
+        trial = Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule))
+        if trial.error is not None and how.shrink:
+            shrunk = shrink_schedule(program, found)
+            trial = shrunk.trial if shrunk is not None else trial
+            schedule = trial.schedule
+        if trial.error is not None and how.explain:
+            explanation = explain_failure(program, found.seed, trial)
+        del trial
+    finished = record_schedule(program, found.seed, schedule, how.target)
     if not isinstance(finished.outcome, outcome.Error):
         exploration.verdict = INCONCLUSIVE
         exploration.reason = (
-            f"schedule {found.index:,} failed ({found.error}), but did not fail when it was run again: something "
-            "that the run does not control decides; see detrun check"
+            f"{which} failed ({found.error}), but did not fail when it was run again: something that the run does not "
+            "control decides; see detrun check"
         )
         return
+    error = finished.outcome.error
     exploration.verdict = FAILED
-    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
-    exploration.reason = f"{which} failed: {found.error}"
+    exploration.reason = f"{which} failed: {described(error)}"
     recording = finished.recording
-    path = None if kept is None else kept.save(recording, target)
+    path = None if how.kept is None else how.kept.save(recording, how.target)
     exploration.failure = Failure(
-        finished.outcome.error,
+        error,
         recording,
         token_of(recording),
-        replay_command(target, path, bool(program.args)),
+        replay_command(how.target, path, bool(program.args)),
         found.index,
         found.seed,
-        found.schedule,
-        path=path,
+        schedule,
+        explanation,
+        shrunk,
+        path,
     )
 
 

@@ -21,6 +21,7 @@ import outcome
 from detrun.execution import Main, Options, execute
 from detrun.explore.coverage import Coverage
 from detrun.explore.schedules import ScheduleJournal
+from detrun.explore.signatures import leaves
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.seeding import PreservedGenerators
@@ -113,12 +114,15 @@ def run_piece(
     first: int,
     count: int,
     watch: Watch = never,
+    *,
+    run_seed: int | None = None,
 ) -> Report:
     """Run the schedules ``first`` up to ``first + count`` of the campaign ``seed``, or up to the first failure.
 
     Args:
         oracle: decides the runs. A `Search` keeps its place between pieces; a `Learning` oracle is told ``knowledge``.
         watch: called after every schedule; True ends the piece.
+        run_seed: of every run; by default it follows from ``seed`` and the schedule's index.
 
     Raises:
         UsageError, HiddenStateError, NondeterminismError: the program cannot be explored.
@@ -136,10 +140,10 @@ def run_piece(
             break
         index = first + report.schedules
         # A search varies the schedule alone: draws stay those of the campaign's first run.
-        run_seed = schedule_seed(seed, 0 if is_search else index)
+        one_seed = run_seed if run_seed is not None else schedule_seed(seed, 0 if is_search else index)
         journal = ScheduleJournal()
         loop, ended = execute(
-            main, args, oracle=oracle, seed=run_seed, journal=journal, verifier=verifier, options=options
+            main, args, oracle=oracle, seed=one_seed, journal=journal, verifier=verifier, options=options
         )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, RedundantScheduleError):
@@ -152,7 +156,7 @@ def run_piece(
             if error is not None:
                 if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error
-                report.found = Found(index, run_seed, journal.schedule, described(error), loop.steps_at_end)
+                report.found = Found(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
                 break
         if report.schedules % COLLECT_EVERY == 0:
             gc.collect()
@@ -165,6 +169,11 @@ def run_piece(
 
 
 def described(error: BaseException) -> str:
-    """The type and the first line of an exception."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """The type and the first line of an exception, or of the only one in a group."""
+    found = leaves(error)
+    if len(found) > 1:
+        kinds = dict.fromkeys(type(leaf).__name__ for leaf in found)
+        return f"{type(error).__name__} of {', '.join(kinds)}"
+    lines = str(found[0]).splitlines() if found else []
+    name = type(found[0] if found else error).__name__
+    return f"{name}: {lines[0]}" if lines else name

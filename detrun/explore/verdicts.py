@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from detrun.explore.coverage import Coverage
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import DetrunError
+
+if TYPE_CHECKING:
+    from detrun.explore.explain import Explanation
+    from detrun.explore.shrink import Shrunk
 
 HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
 
@@ -51,8 +55,8 @@ class Failure:
     index: int
     seed: int
     schedule: bytes
-    explanation: Any = None
-    shrunk: Any = None
+    explanation: Explanation | None = None
+    shrunk: Shrunk | None = None
     path: Path | None = None
 
 
@@ -83,7 +87,6 @@ class Exploration:
         failure: the failing schedule, if the verdict is ``"failed"``.
         coverage: behaviours seen, and the chance that more schedules show more.
         statistics: steps and times.
-        table: every schedule with its value and gradient, if ``gradient_of`` was given.
     """
 
     verdict: str
@@ -94,7 +97,6 @@ class Exploration:
     failure: Failure | None = None
     coverage: Coverage = field(default_factory=Coverage)
     statistics: Statistics = field(default_factory=Statistics)
-    table: Any = None
 
     @property
     def failed(self) -> bool:
@@ -124,6 +126,8 @@ class Exploration:
         if failure is None:
             return []
         notes = [self.reason]
+        if failure.shrunk is not None:
+            notes.append(str(failure.shrunk))
         if failure.explanation is not None:
             notes.append(str(failure.explanation))
         notes.append(f"run it again: {failure.command}")
@@ -133,6 +137,4 @@ class Exploration:
         lines = [f"{self.verdict}: {self.reason}", f"  coverage: {self.coverage}", f"  {self.statistics}"]
         if self.failure is not None:
             lines += [f"  {line}" for note in self.notes()[1:] for line in note.splitlines()]
-        if self.table is not None:
-            lines.append(str(self.table))
         return "\n".join(lines)

@@ -55,12 +55,26 @@ _outside: dict[int, tuple[object, Key]] = {}  # those made before
 _made: dict[str, int] = {}  # by task path: objects that the task has made
 _covered: set[int] = set()  # numbers of objects whose operations mark them, so that events need not
 _watching = False
+_listener: Callable[[Key, int], None] | None = None
 
 
 def touch(key: Key, mode: int) -> None:
     """Mark something as touched by the running step; the stronger mode counts."""
     if mode >= _touched.get(key, READ):
         _touched[key] = mode
+    if _listener is not None:
+        _listener(key, mode)
+
+
+def listen(listener: Callable[[Key, int], None] | None) -> None:
+    """Have every mark reported at once, while the code that makes it is on the stack; None ends it."""
+    global _listener
+    _listener = listener
+
+
+def made_objects() -> dict[Key, object]:
+    """The objects that have footprints in the run so far, by name."""
+    return {key: thing for thing, key in (*_outside.values(), *_names.values())}
 
 
 def conflict(first: Footprint, second: Footprint) -> bool:

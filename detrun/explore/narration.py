@@ -1,0 +1,193 @@
+"""A schedule told step by step: which lines of the program each step ran, and which objects it touched where.
+
+The schedule is run once more with everything on: a trace function notes the user's lines, footprints the operations
+with the lines that made them. Nothing of it is recorded, and the run decides nothing new.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from detrun.execution import execute
+from detrun.explore.pieces import Program
+from detrun.explore.schedules import GivenSchedule, ScheduleJournal
+from detrun_scheduler.choices import RunView
+from detrun_scheduler.footprints import READ, Footprint, Key, Watch, listen, made_objects, modes_conflict
+from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, outcome_name
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.user_code import innermost_user_line_of_call, is_user_file
+
+LINES_MAX = 200  # of one step
+STEPS_MAX = 20_000
+
+_KINDS = {"NumberedChannelState": "channel"}
+# The order of these matters to trio and is rarely what a failure is about.
+_PLUMBING = ("Nursery", "CancelScope", "OrderedCancelStatus", "ParkingLot")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the program."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step touched an object."""
+
+    key: Key
+    mode: int
+    line: Line | None
+
+    @property
+    def verb(self) -> str:
+        """``reads`` or ``changes``."""
+        return "reads" if self.mode == READ else "changes"
+
+
+@dataclass(slots=True)
+class ToldStep:
+    """One step."""
+
+    index: int
+    task: str
+    lines: list[Line] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    ended: str = ""  # "", "done", "failed", or what the task waits for
+    time: float = 0.0
+
+    @property
+    def footprint(self) -> Footprint:
+        """What it touched."""
+        touched: Footprint = {}
+        for mark in self.marks:
+            touched[mark.key] = max(mark.mode, touched.get(mark.key, READ))
+        return touched
+
+
+@dataclass(slots=True)
+class Narration:
+    """A whole schedule.
+
+    Attributes:
+        names: what reports call the objects.
+    """
+
+    steps: list[ToldStep]
+    names: dict[Key, str]
+
+    def name_of(self, key: Key) -> str:
+        """What reports call an object, empty for what is no object of the user's."""
+        if key in self.names:
+            return self.names[key]
+        if isinstance(key, tuple) and len(key) == 2 and key[0] in self.names:
+            return f"{self.names[key[0]]}[{key[1]}]"
+        return ""
+
+
+class _Narrator(GivenSchedule):
+    """Makes the choices and listens; oracle and verifier of the run."""
+
+    def __init__(self, choices: Sequence[int], watch: Watch) -> None:
+        super().__init__(choices)
+        self.watch = watch
+        self.told: list[ToldStep] = []
+        self.lines: list[Line] = []
+        self.resumed: Line | None = None  # where the step went on, in the middle of a line
+        self.marks: list[Mark] = []
+        self.names: dict[Key, str] = {}
+
+    def new_run(self, run: RunView) -> None:
+        super().new_run(run)
+        self.watch.step.forget()
+
+    def line(self, frame: FrameType, event: str, argument: object) -> Any:
+        """The trace function, of frames and within them."""
+        if event == "call":
+            if not _has_source(frame.f_code.co_filename):
+                return None
+            if frame.f_lineno != frame.f_code.co_firstlineno:
+                self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
+            return self.line
+        if event == "line" and len(self.lines) < LINES_MAX:
+            self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
+        return self.line
+
+    def mark(self, key: Key, mode: int) -> None:
+        """Called when something is touched."""
+        file, _, number = innermost_user_line_of_call(sys._getframe(2)).rpartition(":")
+        self.marks.append(Mark(key, mode, Line(file, int(number)) if _has_source(file) else None))
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """The step is over: keep what was heard."""
+        kind = outcome_byte & KIND_MASK
+        ended = "" if kind == CHECKPOINT else outcome_name(kind, list(loop.journal.kind_numbers))
+        if kind == FAILED:
+            ended = "failed"
+        elif kind == DONE:
+            ended = "done"
+        elif ended and task in loop.host.by_number:
+            ended = loop.pending_of(task)  # says more than what the wait was made of
+        # A step that goes on in the middle of a line and does nothing there does not have it.
+        if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in self.marks)):
+            self.lines.insert(0, self.resumed)
+        if len(self.told) < STEPS_MAX:
+            step = ToldStep(loop.step_index - 1, loop.path_of(task), self.lines, self.marks, ended, loop.time)
+            self.told.append(step)
+        self.lines, self.marks, self.resumed = [], [], None
+        self.names = {key: _name(loop, thing) for key, thing in made_objects().items()}
+
+
+def _name(loop: RunLoop, thing: object) -> str:
+    number = getattr(thing, "_number", None)
+    if isinstance(number, int) and 0 <= number < len(loop.object_labels):
+        return loop.object_labels[number]
+    kind = type(thing).__name__
+    return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
+
+
+def _has_source(file: str) -> bool:
+    # Generated code (of attrs, of dataclasses, of enum) has names in angle brackets and nothing to show.
+    return bool(file) and not file.startswith("<") and is_user_file(file)
+
+
+def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
+    """Run one schedule and tell it."""
+    with Watch() as watch:
+        narrator = _Narrator(choices, watch)
+        before = sys.gettrace()
+        listen(narrator.mark)
+        sys.settrace(narrator.line)
+        try:
+            execute(
+                program.main,
+                program.args,
+                oracle=narrator,
+                seed=seed,
+                journal=ScheduleJournal(),
+                verifier=narrator,
+                options=program.options,
+            )
+        finally:
+            sys.settrace(before)
+            listen(None)
+        return Narration(narrator.told, narrator.names)
+
+
+def clash(first: ToldStep, second: ToldStep, narration: Narration) -> tuple[Mark, Mark] | None:
+    """The first two operations of the steps that conflict on an object of the program and have lines, or None."""
+    for one in first.marks:
+        for other in second.marks:
+            conflicting = one.key == other.key and modes_conflict(one.mode, other.mode)
+            if conflicting and one.line and other.line and narration.name_of(one.key):
+                return one, other
+    return None
