@@ -255,7 +255,7 @@ def test_results_say_what_is_wrong_in_a_picture() -> None:
         [
             "not linearizable: 3 of 4 operations have no legal order",
             "  a  |--write(1)--|              |--read() → 1--|",
-            "  c                 |--write(2)--|",
+            "  c                |--write(2)--|",
             "  after write(1), write(2) there is no place left for read() → 1 by a",
         ]
     )
