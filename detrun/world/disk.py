@@ -35,7 +35,7 @@ from detrun_scheduler.randomness import draw_bits, index_below, stream_key
 
 @dataclass(slots=True)
 class DiskLatency:
-    """How long a disk takes, as numbers, `Value`s or distributions. By default no time passes: calls only checkpoint."""
+    """How long a disk takes: numbers, `Value`s or distributions. By default no time passes, and calls only checkpoint."""
 
     read_seconds: Latency = 0.0
     """For each read that the program's buffer does not serve."""
@@ -162,13 +162,19 @@ class Disk:
     # Time, draws and faults, for files.
 
     async def call(self, function: Callable[..., Any], *args: Any, path: str) -> Any:
-        """Call a synchronous function and take the time that its work owes; always a checkpoint."""
+        """Call a synchronous function and take the time that its work owes; always a checkpoint.
+
+        If the machine crashes meanwhile the call never returns: its caller is gone, and waits here to be cancelled.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
+        generation = self.generation
         try:
             return function(*args)
         finally:
             owed, self._owed = self._owed, []
             await self._take(owed, path)
+            if generation != self.generation:
+                await trio.sleep_forever()
 
     def owe(self, kind: str, count: int) -> None:
         """The call in progress did work of a kind (``"read"``, ``"write"``, ``"fsync"``, ``"metadata"``) on bytes."""
@@ -214,13 +220,11 @@ class Disk:
         Raises:
             OSError: EIO, by a fault.
         """
-        state, generation = self.file_system.state, self.generation
+        state = self.file_system.state
         numbers = state.pending_of(inode)
         dirty = sum(isinstance(state.pending[number].change, WriteSector) for number in numbers)
         self.owe("fsync", dirty * state.model.sector_bytes)
         await self.call(lambda: None, path=path)
-        if generation != self.generation:
-            return  # crashed meanwhile, and so has the caller
         if self.strikes("fsync_loss", path):
             return
         if self.strikes("fsync_failure", path):

@@ -181,14 +181,17 @@ def test_an_fsync_that_a_power_loss_interrupts_made_nothing_durable():
             await trio.sleep(0.5)
             disk.power_loss(survivors=())
 
+        returned = False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cut)
-            file = await disk.open_file("/f", "rb+", 0)
-            await file.write(b"1")
-            await file.fsync()
-        return disk.durable_tree()["/f"]
+            with trio.move_on_after(10):
+                file = await disk.open_file("/f", "rb+", 0)
+                await file.write(b"1")
+                await file.fsync()
+                returned = True  # a process that is gone must not go on and tell anyone
+        return disk.durable_tree()["/f"], returned
 
-    assert run(main) == b"0"
+    assert run(main) == (b"0", False)
 
 
 def test_how_long_a_write_takes_is_differentiable_in_the_latencies_and_in_the_queue():

@@ -1,0 +1,143 @@
+"""The store on a disk that loses power: at every point in every possible way, or at random moments of a run.
+
+`every_crash` runs a small workload once with a log of the disk, and recovers from each state that a power loss could
+have left at each point. `main` is a program for `detrun.record` and the explorers: clients write, the power goes at a
+random moment, the store recovers, and so on for some lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.world.crash_states import CrashState, CrashStates, crash_states
+from detrun.world.disk import Disk, DiskLatency
+from detrun.world.disk_image import Tree
+from detrun.world.disk_model import DiskLog, PersistenceModel
+from scenarios.write_ahead_log.history import History, LostWriteError, value_of
+from scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
+
+MODEL = PersistenceModel(sector_bytes=128)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What `every_crash` found.
+
+    Attributes:
+        states: the crash states looked at, and whether these are all.
+        failures: those from which the store recovered wrongly, with the error.
+    """
+
+    states: CrashStates
+    failures: list[tuple[CrashState, LostWriteError]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if not self.failures:
+            return f"right in all of {self.states}"
+        state, error = self.failures[0]
+        sizes = {
+            path: "directory" if content is None else f"{len(content)} bytes" for path, content in state.tree.items()
+        }
+        return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {error}\n  on the disk: {sizes}"
+
+
+async def write_all(store: Store, history: History, key: bytes, count: int) -> None:
+    """One client: write so many times, each after the one before was acknowledged."""
+    for _ in range(count):
+        number = history.begin(key)
+        await store.put(key, value_of(number), lambda: history.acknowledge(key))
+
+
+async def logged_workload(
+    discipline: Discipline, keys: int, writes: int, model: PersistenceModel
+) -> tuple[DiskLog, History]:
+    """Some clients write at the same time to a store on a new disk."""
+    disk = Disk(model=model)
+    log = disk.start_log()
+    history = History(lambda: len(log))
+    store = await open_store(disk, discipline)
+    async with trio.open_nursery() as nursery:
+        for index in range(keys):
+            nursery.start_soon(write_all, store, history, b"key%d" % index, writes)
+    return log, history
+
+
+async def recover_and_check(tree: Tree, discipline: Discipline, history: History, intervals: Any) -> DiskLog:
+    """Recover from a tree; the result is what the recovery did to the disk."""
+    disk = Disk("recovered", model=MODEL, tree=tree)
+    log = disk.start_log()
+    store = await open_store(disk, discipline)
+    for first, last in intervals:
+        history.check(store, first, last)
+    return log
+
+
+async def every_crash(
+    discipline: Discipline = CORRECT,
+    keys: int = 2,
+    writes: int = 3,
+    model: PersistenceModel = MODEL,
+    twice: bool = False,
+    limit: int = 20_000,
+) -> Verdict:
+    """Recover from every crash state of a workload; with ``twice`` from every crash during each recovery, too."""
+    log, history = await logged_workload(discipline, keys, writes, model)
+    verdict = Verdict(crash_states(log, limit=limit))
+    for state in verdict.states:
+        try:
+            recovery = await recover_and_check(state.tree, discipline, history, state.intervals)
+            if twice:
+                for second in crash_states(recovery, limit=limit):
+                    await recover_and_check(second.tree, discipline, history, state.intervals)
+        except LostWriteError as error:
+            verdict.failures.append((state, error))
+    return verdict
+
+
+async def main(
+    discipline: Discipline = CORRECT, lives: int = 4, keys: int = 2, disk: Disk | None = None
+) -> dict[bytes, int]:
+    """Clients write until the power goes, again and again; the result is how many writes of each key were acknowledged.
+
+    Raises:
+        LostWriteError: after a recovery the store did not hold what it must.
+    """
+    if disk is None:
+        latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
+        disk = Disk(model=MODEL, latency=latency)
+    history = History(lambda: 0)
+    for life in range(lives + 1):
+        store = await open_store(disk, discipline)
+        history.check(store, 0, 0)
+        if life == lives:
+            break
+        resume_from(history, store)
+        # The power goes for all clients at once: they are cancelled, and no call of the disk that they are in returns.
+        with trio.move_on_after(detrun.uniform(0.0, 0.1)):
+            async with trio.open_nursery() as clients:
+                for index in range(keys):
+                    clients.start_soon(write_until_stopped, store, history, b"key%d" % index)
+        disk.power_loss()
+    return {key: len(points) for key, points in sorted(history.acknowledged.items())}
+
+
+def resume_from(history: History, store: Store) -> None:
+    """Clients read what became of their last write, and go on from there: what they have read counts as promised."""
+    for key, begun in history.begun.items():
+        value = store.get(key)
+        number = 0 if value is None else int(value[:6])
+        history.begun[key] = begun[:number]
+        history.acknowledged[key] = [0] * number
+
+
+async def write_until_stopped(store: Store, history: History, key: bytes) -> None:
+    """One client, for as long as the store takes writes."""
+    try:
+        while True:
+            await write_all(store, history, key, 1)
+    except StoppedError:
+        await trio.sleep_forever()

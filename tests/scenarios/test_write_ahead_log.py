@@ -1,0 +1,103 @@
+"""The write-ahead log: right in every crash state there is, and each of the wrong ones is found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import detrun
+from detrun.world.disk import Disk, DiskLatency
+from detrun.world.disk_faults import DiskFaults
+from detrun.world.disk_model import EXT4_ORDERED
+from scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
+from scenarios.write_ahead_log.history import LostWriteError
+from scenarios.write_ahead_log.store import CORRECT, RETRIES_FSYNC, WRONG, Discipline, Record, records_in
+
+
+def verdict_on(discipline: Discipline, *args: object, seed: int = 0) -> Verdict:
+    return detrun.record(every_crash, discipline, *args, seed=seed).result
+
+
+def lost_in(discipline: Discipline, seeds: range) -> list[int]:
+    """The seeds under which a store lost something."""
+    failed = []
+    for seed in seeds:
+        run = detrun.record(main, discipline, seed=seed, raise_errors=False)
+        if run.exception is not None:
+            assert isinstance(run.exception, LostWriteError), run.exception
+            failed.append(seed)
+    return failed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_correct_store_loses_nothing_in_any_crash_state_of_any_point(seed: int) -> None:
+    verdict = verdict_on(CORRECT, 2, 3, seed=seed)
+    assert verdict.states.complete
+    assert len(verdict.states) >= 50
+    assert not verdict.failures, str(verdict)
+
+
+def test_the_correct_store_survives_a_crash_during_each_recovery_too() -> None:
+    verdict = verdict_on(CORRECT, 1, 5, MODEL, True)
+    assert verdict.states.complete
+    assert not verdict.failures, str(verdict)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_wrong_store_is_found_out_in_some_crash_state(name: str) -> None:
+    # Without any fsync everything stays pending, and the states multiply: two writes are enough to show it.
+    verdict = verdict_on(WRONG[name], *((1, 2) if name == "without fsync" else (2, 2)))
+    assert verdict.states.complete
+    assert verdict.failures
+    assert "WRONG" in str(verdict)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_wrong_store_is_found_out_at_random_moments_and_the_run_repeats(name: str) -> None:
+    failed = lost_in(WRONG[name], range(80))
+    assert failed
+    first = detrun.record(main, WRONG[name], seed=failed[0], raise_errors=False)
+    again = detrun.replay(main, WRONG[name], recording=first.recording, raise_errors=False)
+    assert str(again.exception) == str(first.exception)
+    assert again.digest == first.digest
+
+
+def test_the_correct_store_loses_nothing_at_random_moments() -> None:
+    assert lost_in(CORRECT, range(80)) == []
+
+
+def test_on_ext4_some_mistakes_go_unnoticed_and_some_do_not() -> None:
+    """The file system's kindness hides a missing fsync of the directory and of the snapshot, which is how such bugs
+    live for years; it cannot hide a missing fsync of the log.
+    """
+    ext4 = replace(EXT4_ORDERED, sector_bytes=128)
+    wrong = {name for name, discipline in WRONG.items() if verdict_on(discipline, 2, 2, ext4).failures}
+    assert wrong == {"without fsync", "acknowledgement before fsync"}
+
+
+async def with_failing_fsync(discipline: Discipline) -> dict[bytes, int]:
+    latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
+    disk = Disk(model=MODEL, latency=latency, faults=DiskFaults(fsync_failure=0.1, below="/store/log"))
+    return await main(discipline, 3, 2, disk)
+
+
+def test_a_store_that_retries_a_failed_fsync_loses_what_it_acknowledges_then() -> None:
+    lost = {True: 0, False: 0}
+    for seed in range(60):
+        for discipline in (CORRECT, RETRIES_FSYNC):
+            run = detrun.record(with_failing_fsync, discipline, seed=seed, raise_errors=False)
+            leaves = run.exception
+            lost[discipline is CORRECT] += isinstance(leaves, LostWriteError)
+            assert leaves is None or isinstance(leaves, LostWriteError | OSError), leaves
+    assert lost[True] == 0
+    assert lost[False] > 0
+
+
+def test_a_record_that_is_not_whole_ends_the_log_unless_nobody_checks() -> None:
+    first, second = Record(1, b"k", b"one"), Record(2, b"k", b"two")
+    data = first.encoded() + second.encoded()
+    assert [record for record, _ in records_in(data, checked=True)] == [first, second]
+    for cut in range(len(first.encoded()), len(data)):
+        assert [record for record, _ in records_in(data[:cut], checked=True)] == [first]
+    assert [record.value for record, _ in records_in(data[:-1], checked=False)] == [b"one", b"tw"]
