@@ -33,13 +33,14 @@ import outcome
 import sniffio
 import trio
 from trio import _channel, _threads
-from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _run, _traps
+from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _parking_lot, _run, _traps
 from trio._util import name_asyncgen
 
 from detrun_scheduler import current
 from detrun_scheduler.blocking import pending_operation
 from detrun_scheduler.clock import TimerHeap, VirtualClock
 from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.graveyard import Graveyard
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
 
 CONTEXT = _run.GLOBAL_RUN_CONTEXT
@@ -73,6 +74,7 @@ def check_trio() -> None:
             if not hasattr(_threads, n)
         ),
         *(f"_channel.{n}" for n in ("MemoryChannelState",) if not hasattr(_channel, n)),
+        *(f"_parking_lot.{n}" for n in ("GLOBAL_PARKING_LOT_BREAKER",) if not hasattr(_parking_lot, n)),
     ]
     version = tuple(int(part) for part in trio.__version__.split(".")[:2])
     if missing or version < OLDEST_TRIO:
@@ -97,6 +99,29 @@ class Resumption:
 
 
 RESUME = Resumption()
+
+
+def _held(_: object) -> trio.lowlevel.Abort:
+    """Aborts the wait of a held task: not now, it is cancelled where it goes on."""
+    return trio.lowlevel.Abort.FAILED
+
+
+_held.__qualname__ = "held"
+
+
+def _hold(_: object) -> Any:
+    """Stands for a held task's coroutine: its step blocks instead of running code."""
+    return WAIT_TRAP(_held)
+
+
+def _vanish(_: object) -> Any:
+    """Stands for an abandoned task's coroutine: its last step ends it without running code."""
+    raise StopIteration(None)
+
+
+def _never(*_: object) -> NoReturn:
+    """Given to abort functions of abandoned tasks, where others would be told why; nobody is left to be told."""
+    raise GeneratorExit
 
 
 class OrderedSet(dict[Any, None]):
@@ -207,13 +232,37 @@ class RunQueue:
         """Called by trio's ``reschedule``."""
         number = self.host.numbers.get(task)
         if number is None:
-            self.numbers.append(self.host.adopt(task))
+            if task not in self.host.abandoned:
+                self.numbers.append(self.host.adopt(task))
         else:
             insort(self.numbers, number)
             self.woken.append(number)
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+
+class HoldingQueue:
+    """What trio appends runnable tasks to while some are held: those get parked instead of going on.
+
+    A held task is woken and stepped as the journal wants it, but its step runs none of its code: it blocks at once, in
+    a wait called ``held``, and what it was to resume from is kept until it is released.
+    """
+
+    __slots__ = ("host", "is_held")
+
+    def __init__(self, host: Host, is_held: Callable[[_run.Task], bool]) -> None:
+        self.host = host
+        self.is_held = is_held
+
+    def append(self, task: _run.Task) -> None:
+        """Called by trio's ``reschedule``."""
+        if self.is_held(task) and task not in self.host.abandoned:
+            self.host.park(task)
+        self.host.queue.append(task)
+
+    def __len__(self) -> int:
+        return len(self.host.queue)
 
 
 class InProcessWakeup:
@@ -368,14 +417,20 @@ class NoInputOutput:
             "use memory channels or a simulated network, or do the I/O before or after the run"
         )
 
-    async def wait_readable(self, fd: object) -> None:
-        self._refuse("wait_readable")
+    async def wait_readable(self, fd: Any) -> None:
+        if not hasattr(fd, "simulated"):
+            self._refuse("wait_readable")
+        await fd.simulated.wait_readable()
 
-    async def wait_writable(self, fd: object) -> None:
-        self._refuse("wait_writable")
+    async def wait_writable(self, fd: Any) -> None:
+        if not hasattr(fd, "simulated"):
+            self._refuse("wait_writable")
+        await fd.simulated.wait_writable()
 
-    def notify_closing(self, fd: object) -> None:
-        """Nobody can be waiting."""
+    def notify_closing(self, fd: Any) -> None:
+        """Nobody can be waiting for a real file."""
+        if hasattr(fd, "simulated"):
+            fd.simulated.notify_closing()
 
 
 _NO_IO = NoInputOutput()
@@ -394,6 +449,21 @@ def wait_name(abort: Callable[..., object]) -> str:
     name = getattr(abort, "__qualname__", None) or type(abort).__qualname__
     name = name.removesuffix(".<lambda>").partition(".<locals>")[0]
     return {"Nursery._nested_child_finished": "Nursery.__aexit__"}.get(name, name)
+
+
+class Burial:
+    """Fires after the step in which a running task was abandoned, when it can be dropped like any other."""
+
+    __slots__ = ("host", "task")
+
+    def __init__(self, host: Host, task: _run.Task) -> None:
+        self.host = host
+        self.task = task
+
+    def fire(self) -> None:
+        """Drop the task, if it has not ended in that step."""
+        if self.task in self.host.numbers:
+            self.host.abandon([self.task])
 
 
 class Host(_run.Runner):
@@ -442,6 +512,9 @@ class Host(_run.Runner):
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: _run.Nursery | None = None
+        self.abandoned: dict[_run.Task, None] = {}  # tasks that are gone without having ended
+        self.graveyard = Graveyard()
+        self.held: dict[_run.Task, tuple[Any, Any]] = {}  # held task -> what it goes on with
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
     # Life of a run.
@@ -483,6 +556,10 @@ class Host(_run.Runner):
         self.queue.host = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         self.timers.forget_clock()
         del self.on_spawn
+        self.runq = self.queue  # type: ignore[assignment]
+        self.abandoned.clear()
+        self.held.clear()
+        self.graveyard.bury()
 
     async def init(self, async_fn: Callable[..., Awaitable[object]], args: Any) -> None:
         """The root task: trio's, with the main task in the system nursery (`step` cancels that when main is done)
@@ -610,6 +687,8 @@ class Host(_run.Runner):
         number = self.numbers.pop(task)
         del self.by_number[number]
         self.ended.append(number)
+        if task in self.abandoned:
+            return  # trio has forgotten it already
         self.task_exited(task, final)
         if task is self.main_task:
             assert self.system_nursery is not None
@@ -681,6 +760,107 @@ class Host(_run.Runner):
             closing.send(None)
             for _ in range(CLOSING_ATTEMPTS):
                 closing.throw(GeneratorExit())
+
+    # Tasks that stand still, and tasks that are gone.
+
+    def hold(self, tasks: Sequence[_run.Task], is_held: Callable[[_run.Task], bool]) -> None:
+        """Let none of ``tasks`` run, nor any other task for which ``is_held`` says so when it becomes runnable.
+
+        One group of tasks at a time is the simple case; several callers compose their predicates by calling again.
+        """
+        before = self.runq
+        if isinstance(before, HoldingQueue):
+            others = before.is_held
+            self.runq = HoldingQueue(self, lambda task: is_held(task) or others(task))  # type: ignore[assignment]
+        else:
+            self.runq = HoldingQueue(self, is_held)  # type: ignore[assignment]
+        for task in tasks:
+            if task._next_send_fn is not None and task not in self.held:
+                self.park(task)
+
+    def park(self, task: _run.Task) -> None:
+        """Make the next step of a runnable task block."""
+        self.held[task] = (task._next_send_fn, task._next_send)
+        task._next_send_fn, task._next_send = _hold, None
+
+    def release(self, tasks: Sequence[_run.Task]) -> None:
+        """Let held tasks go on with what they were woken for."""
+        for task in tasks:
+            going_on = self.held.pop(task, None)
+            if going_on is not None:
+                blocked = task._next_send_fn is None
+                task._next_send_fn, task._next_send = going_on
+                if blocked:
+                    task._abort_func = None
+                    self.queue.append(task)
+        if not self.held:
+            self.runq = self.queue  # type: ignore[assignment]
+
+    def abandon(self, tasks: Sequence[_run.Task]) -> None:
+        """Drop ``tasks`` where they stand: none of their code runs again, not even when the run is over.
+
+        Tasks in nurseries of theirs go with them. For everybody else it is as if they had ended: they leave the wait
+        queues that they stand in, their deadlines and cancel scopes are void, and a lock that one of them holds is
+        broken, as trio breaks it when a task ends that holds it. Coroutines stay referenced until the run is over, so
+        that nothing finalizes them. A task that is running now runs on to its next schedule point.
+        """
+        doomed: dict[_run.Task, None] = {}
+        waiting = list(reversed(tasks))
+        while waiting:
+            task = waiting.pop()
+            if task in doomed or task not in self.numbers or task in self.abandoned:
+                continue
+            doomed[task] = None
+            for nursery in task._child_nurseries:
+                waiting.extend(sorted(nursery._children, key=self.numbers.__getitem__, reverse=True))
+        running = [task for task in doomed if getattr(task.coro, "cr_running", False)]
+        for task in running:
+            del doomed[task]
+            burial = Burial(self, task)
+            self.timers.add(self.timers.clock.now, burial)
+        for task in doomed:
+            # Out of the wait queues first, all of them: what is done below may wake tasks, and none of these.
+            if task._next_send_fn is None and task._abort_func is not None:
+                abort, task._abort_func = task._abort_func, None
+                with contextlib.suppress(Exception):
+                    abort(_never)
+            self.abandoned[task] = None
+        for task in doomed:
+            self._void_scopes(task)
+            self.held.pop(task, None)
+            self.tasks.remove(task)
+            self.graveyard.add(task.coro, self.asyncgens.alive)
+            if task._next_send_fn is None:
+                number = self.numbers.pop(task)
+                del self.by_number[number]
+                self.ended.append(number)
+            else:
+                # Runnable: the journal's readers expect it to be stepped once more. The step ends it.
+                task._next_send_fn, task._next_send = _vanish, None
+        for task in doomed:
+            for lot in _parking_lot.GLOBAL_PARKING_LOT_BREAKER.pop(task, ()):
+                lot.break_lot(task)
+            nursery = task._parent_nursery
+            if nursery is not None and nursery._parent_task not in self.abandoned:
+                nursery._child_finished(task, outcome.Value(None))
+            if "task_exited" in self.instruments:
+                self.instruments.call("task_exited", task)
+
+    def _void_scopes(self, task: _run.Task) -> None:
+        """Take the cancel scopes that ``task`` is in out of trio's tree, with their deadlines."""
+        nursery = task._parent_nursery
+        outside = nursery._cancel_status if nursery is not None else None
+        status = task._cancel_status
+        task._activate_cancel_status(None)
+        while status is not None and status is not outside:
+            scope = status._scope
+            if scope in self.timers.live:
+                self.timers.remove(scope._registered_deadline, scope)
+            scope._registered_deadline = math.inf
+            scope._cancel_status = None
+            above = status.parent
+            status.parent = None
+            status = above
 
     # Idleness.
 

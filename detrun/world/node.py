@@ -1,0 +1,320 @@
+"""A node: a machine with a name, an address, a disk and a clock, and the process that runs on it.
+
+A machine is on or off; a process runs on it or not. `Node.crash` kills the process as ``kill -9`` would: its tasks are
+gone and none of their code runs again, no ``finally``, no ``except``, not even when they are thrown away; the machine's
+operating system closes the sockets, so peers see the end of the stream or a reset. `Node.power_loss` takes the machine
+down with the process: nothing is sent, peers wait for their time-outs, and the disk keeps what had reached it.
+`Node.restart` turns on what is off and runs a program anew, the same or another; the disk is the old one.
+`Node.pause` stops the process as SIGSTOP would: the machine goes on receiving for it.
+
+Code belongs to the process whose code started it: `this_node` is a context variable, and a crash takes every task that
+carries it, wherever its nursery is.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import trio
+
+from detrun.world.mailbox import MESSAGE_BYTES, Envelope, Letter, Mailbox, copied
+from detrun.world.ports import Ports
+from detrun.world.sockets import Socket, TcpSocket
+from detrun.world.tcp import Address, Connection
+from detrun_scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from detrun.world.world import World
+
+T = TypeVar("T")
+Program = tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]
+
+_process: ContextVar[Process] = ContextVar("detrun_process")
+
+
+def this_node() -> Node:
+    """The node whose code this is; the code around the nodes, in ``async with World()``, is on the node ``driver``.
+
+    Raises:
+        UsageError: outside a world.
+    """
+    process = _process.get(None)
+    if process is None:
+        raise UsageError("detrun.this_node() was called outside a world; call it from code started by node.start(...)")
+    return process.node
+
+
+def make_disk(node: Node) -> Any:
+    """The disk of a machine, when it is first used."""
+    from detrun.world.disk import Disk
+
+    return Disk(node)
+
+
+def make_clock(node: Node) -> Any:
+    """The clock of a machine, when it is first read."""
+    from detrun.world.node_clock import NodeClock
+
+    return NodeClock(node)
+
+
+class Process:
+    """One life of a node's program: from a start to its end, whichever way it ends."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.context = copy_context()
+        self.context.run(_process.set, self)
+        self.sockets: dict[Socket, None] = {}
+        self.mailbox = Mailbox()
+        self.pending: list[Program] = []
+        self.nursery: trio.Nursery | None = None
+        self.scope = trio.CancelScope()
+        self.is_running = True
+        self.is_paused = False
+        self.ended = trio.Event()
+
+    async def run(self) -> None:
+        """The process's root task."""
+        try:
+            with self.scope:
+                async with trio.open_nursery() as self.nursery:
+                    for function, arguments in self.pending:
+                        self.nursery.start_soon(function, *arguments)
+        except BaseException as error:
+            if not self.is_running:
+                return  # killed while this very task was running; nobody can hear what it says
+            self.end()
+            raise self.node.named(error)
+        if self.is_running:
+            self.end()
+
+    def start(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+        """Run one more task in this process."""
+        if self.nursery is None:
+            self.pending.append((function, arguments))
+        else:
+            self.context.copy().run(self.nursery.start_soon, function, *arguments)
+
+    def end(self) -> None:
+        """The process is over: its operating system takes its sockets back."""
+        self.is_running = False
+        for one in list(self.sockets):
+            one.vanish()
+        if self.node.process is self:
+            self.node.process = None
+        self.ended.set()
+
+
+class Node:
+    """One machine of a world; made by ``world.node(name)``."""
+
+    def __init__(self, world: World, name: str, address: str) -> None:
+        self.world = world
+        self.name = name
+        self.address = address
+        self.hostname = name.lower()
+        self.process: Process | None = None
+        self.is_powered = True
+        self.programs: list[Program] = []
+        self.starts = 0
+        self.ports = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
+        self.connections: dict[Connection, None] = {}
+        self._disk: Any = None
+        self._clock: Any = None
+
+    # Parts.
+
+    @property
+    def disk(self) -> Any:
+        """The disk; it survives crashes and restarts."""
+        if self._disk is None:
+            self._disk = make_disk(self)
+        return self._disk
+
+    @property
+    def clock(self) -> Any:
+        """The clock of this machine."""
+        if self._clock is None:
+            self._clock = make_clock(self)
+        return self._clock
+
+    def _tell_parts(self, event: str) -> None:
+        """Tell the disk and the clock, if they have been used, what has happened to the machine."""
+        for part in (self._disk, self._clock):
+            method = getattr(part, event, None)
+            if method is not None:
+                method()
+
+    # Life.
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process runs here, paused or not."""
+        return self.process is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a process is here and stands still."""
+        return self.process is not None and self.process.is_paused
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run ``function(*arguments)`` in this node's process, which begins with the first such call.
+
+        The process ends when all of its tasks have; an exception in one cancels the others, and comes out of the
+        world's ``async with`` with a note that names the node.
+
+        Raises:
+            UsageError: the node has no power, or the world is closed.
+        """
+        self.world.check_open()
+        if not self.is_powered:
+            raise UsageError(f"node {self.name!r} has no power; call restart() to turn it on and start a program")
+        if self.process is None:
+            self.programs = []
+            self._begin()
+        assert self.process is not None
+        self.programs.append((function, arguments))
+        self.process.start(function, arguments)
+
+    def _begin(self) -> None:
+        self.starts += 1
+        process = self.process = Process(self)
+        process.context.copy().run(self.world.nursery.start_soon, process.run, name=self.name)
+
+    def crash(self) -> None:
+        """Kill the process, now and without any of its code running again. No effect if none runs.
+
+        A task of the node itself may call this: it runs on to its next ``await`` and no further.
+        """
+        if self.process is not None:
+            self.world.faults.count("crash")
+            self._kill(lose_power=False)
+            self._tell_parts("crashed")
+
+    def power_loss(self) -> None:
+        """Turn the machine off: the process is gone, nothing is sent any more, and only what the disk holds stays."""
+        if self.is_powered:
+            self.world.faults.count("power loss")
+            self.is_powered = False
+            self._kill(lose_power=True)
+            self._tell_parts("power_lost")
+
+    def _kill(self, lose_power: bool) -> None:
+        process = self.process
+        if process is not None:
+            process.is_running = False
+            self.world.abandon(process)
+        if lose_power:
+            for connection in list(self.connections):
+                connection.forget()
+            self.connections.clear()
+        if process is not None:
+            process.end()
+
+    def restart(self, function: Callable[..., Awaitable[object]] | None = None, *arguments: Any) -> None:
+        """Run a program anew on the old disk: ``function(*arguments)``, or without one what ran last.
+
+        A process that is running is killed first; a machine without power is turned on.
+
+        Raises:
+            UsageError: nothing has ever run here and no function is given.
+        """
+        self.world.check_open()
+        programs = [(function, arguments)] if function is not None else self.programs
+        if not programs:
+            raise UsageError(f"node {self.name!r} has never run anything; give restart() a function")
+        self.crash()
+        if not self.is_powered:
+            self.is_powered = True
+            self._tell_parts("power_restored")
+        for one, its_arguments in list(programs):
+            self.start(one, *its_arguments)
+
+    def pause(self) -> None:
+        """Let no task of the process run until `resume`. No effect if none runs or it is paused."""
+        if self.process is not None and not self.process.is_paused:
+            self.world.faults.count("pause")
+            self.process.is_paused = True
+            self.world.hold(self.process)
+
+    def resume(self) -> None:
+        """Let a paused process go on; what it missed, deadlines included, happens to it now."""
+        if self.process is not None and self.process.is_paused:
+            self.process.is_paused = False
+            self.world.release(self.process)
+
+    async def stop(self) -> None:
+        """Cancel the process's tasks, let them clean up, and return when they have ended."""
+        process = self.process
+        if process is not None:
+            process.scope.cancel()
+            await process.ended.wait()
+
+    async def ended(self) -> None:
+        """Return when no process runs here."""
+        process = self.process
+        if process is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await process.ended.wait()
+
+    def named(self, error: BaseException) -> BaseException:
+        """``error`` with a note that says where it happened, taken out of a group that held it alone."""
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not isinstance(error, trio.Cancelled):
+            error.add_note(f"in node {self.name!r} ({self.address}), virtual time {self.world.run.time:g} s")
+        return error
+
+    # The operating system's tables.
+
+    def listener_at(self, address: Address) -> TcpSocket | None:
+        """The socket that listens where ``address`` points."""
+        found = self.ports[socket.SOCK_STREAM].listener(address)
+        return found if isinstance(found, TcpSocket) else None
+
+    # Mailboxes.
+
+    def send(self, to: Node | str, message: Any, *, size: int = MESSAGE_BYTES) -> None:
+        """Put ``message`` on its way to another node, or to this one; says nothing about its arrival.
+
+        Args:
+            to: a node or its name.
+            message: anything; it is copied, `Value`s inside stay themselves.
+            size: bytes that it counts for where bandwidth is limited.
+        """
+        network = self.world.network
+        link = network.link(self, self.world.existing(to))
+        network.run.message_entered(link)
+        link.send(Letter(link, copied(message), size))
+
+    @overload
+    async def receive(self) -> Any: ...
+    @overload
+    async def receive(self, kind: type[T]) -> T: ...
+    @overload
+    async def receive(self, kind: tuple[type, ...]) -> Any: ...
+
+    async def receive(self, kind: type | tuple[type, ...] | None = None) -> Any:
+        """The oldest message that has come for the running process; of type ``kind``, if one is given."""
+        return (await self.receive_envelope(kind)).message
+
+    async def receive_envelope(self, kind: type | tuple[type, ...] | None = None) -> Envelope:
+        """As `receive`, with the sender and the times.
+
+        Raises:
+            UsageError: no process runs on this node.
+        """
+        if self.process is None:
+            raise UsageError(
+                f"node {self.name!r} runs nothing, so no message can reach it; start a program there first"
+            )
+        return await self.process.mailbox.receive(kind)
+
+    def __repr__(self) -> str:
+        state = "off" if not self.is_powered else "paused" if self.is_paused else "up" if self.is_running else "down"
+        return f"<Node {self.name} {self.address} {state}>"

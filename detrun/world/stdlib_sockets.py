@@ -1,0 +1,337 @@
+"""The standard library's ``socket`` inside a world: what ``socket.socket`` and its neighbours are while it is open.
+
+Libraries reach past ``trio.socket``: hypercorn and anyio make their listeners with ``socket.socket`` and wrap them with
+``trio.socket.from_stdlib_socket``; trio itself asks ``socket.getaddrinfo`` whether a host is numeric. So these names
+are replaced while a world is open and come back when it closes, and a simulated socket is what they make. It belongs to
+the node whose code makes it.
+
+A simulated socket never blocks the thread, since then nobody could send what it waits for: an operation that would
+block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError` on a blocking one.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from detrun.world.sockets import TcpSocket, UdpSocket
+from detrun.world.tcp import os_error
+from detrun.world.trio_sockets import TrioSocket
+from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.replaced_names import ReplacedNames
+
+if TYPE_CHECKING:
+    from detrun.world.world import World
+
+_world: World | None = None  # the open world, of which there is at most one in a process
+
+
+class SimulatedSocket:
+    """``socket.socket`` as far as programs and libraries use it on TCP and UDP over IPv4."""
+
+    def __init__(
+        self,
+        family: int = -1,
+        type: int = -1,
+        proto: int = -1,
+        fileno: int | None = None,
+        *,
+        simulated: TcpSocket | UdpSocket | None = None,
+    ) -> None:
+        if fileno is not None:
+            raise HiddenStateError(
+                f"socket.socket(fileno={fileno}) inside a world: a file descriptor from outside is a real socket; "
+                "make the socket inside the world"
+            )
+        self._blocking = True
+        self._inheritable = False
+        self._detached = False
+        if simulated is not None:
+            self.simulated = simulated
+            return
+        assert _world is not None
+        if family not in (-1, socket.AF_INET):
+            raise os_error(errno.EAFNOSUPPORT)
+        kind = socket.SOCK_STREAM if type == -1 else type & ~(_NONBLOCK | _CLOEXEC)
+        if type != -1 and type & _NONBLOCK:
+            self._blocking = False
+        process = _world.current_process()
+        if kind == socket.SOCK_STREAM and proto in (-1, 0, socket.IPPROTO_TCP):
+            self.simulated = TcpSocket(process)
+        elif kind == socket.SOCK_DGRAM and proto in (-1, 0, socket.IPPROTO_UDP):
+            self.simulated = UdpSocket(process)
+        else:
+            raise os_error(errno.EPROTONOSUPPORT)
+
+    # Identity.
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Always IPv4."""
+        return socket.AF_INET
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """Stream or datagram."""
+        return self.simulated.kind
+
+    @property
+    def proto(self) -> int:
+        """TCP or UDP."""
+        return int(self.simulated.protocol)
+
+    def fileno(self) -> int:
+        """A number that no real file has; -1 once closed."""
+        return -1 if self.simulated.is_closed or self._detached else self.simulated.descriptor
+
+    def detach(self) -> int:
+        """Refused: a bare number cannot stand for a simulated socket."""
+        raise HiddenStateError("socket.detach() inside a world: pass the socket object on instead of its number")
+
+    def dup(self) -> SimulatedSocket:
+        """Another object for the same socket; closing either closes both."""
+        return SimulatedSocket(simulated=self.simulated)
+
+    def get_inheritable(self) -> bool:
+        """What was set; there are no child processes."""
+        return self._inheritable
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Remembered only."""
+        self._inheritable = inheritable
+
+    def setblocking(self, flag: bool) -> None:
+        """See the module's opening."""
+        self._blocking = bool(flag)
+
+    def getblocking(self) -> bool:
+        """What was set."""
+        return self._blocking
+
+    def settimeout(self, value: float | None) -> None:
+        """Zero means non-blocking; any other time-out would block."""
+        self._blocking = value != 0
+
+    def gettimeout(self) -> float | None:
+        """None if blocking, 0.0 if not."""
+        return None if self._blocking else 0.0
+
+    @property
+    def timeout(self) -> float | None:
+        """As `gettimeout`."""
+        return self.gettimeout()
+
+    def _attempt(self, operation: Any, *arguments: Any) -> Any:
+        try:
+            return operation(*arguments)
+        except BlockingIOError:
+            if not self._blocking:
+                raise
+            raise HiddenStateError(
+                f"socket.{operation.__name__} would block inside a run, and nothing else could happen meanwhile; use "
+                "trio.socket, or setblocking(False) and wait"
+            ) from None
+
+    # The operations.
+
+    def getsockname(self) -> Any:
+        """The local address."""
+        self.simulated._check_open()
+        return self.simulated.local
+
+    def getpeername(self) -> Any:
+        """The remote address."""
+        return self.simulated.peer_address()
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        """As set; see `detrun.world.sockets`."""
+        if level == socket.SOL_SOCKET and optname == socket.SO_ACCEPTCONN:
+            return int(getattr(self.simulated, "is_listening", False))
+        value = self.simulated.option(level, optname)
+        if buflen:
+            return value if isinstance(value, bytes) else int(value).to_bytes(buflen, "little")
+        return value
+
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0) -> None:
+        """Remembered; ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded."""
+        self.simulated.set_option(level, optname, value)
+
+    def bind(self, address: Any) -> None:
+        """Take a local address; a host name may be given."""
+        assert _world is not None
+        if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
+            address = (_world.network.resolver.resolve(address[0], self.simulated.node), address[1])
+        self.simulated.bind(address)
+
+    def listen(self, backlog: int = 128) -> None:
+        """Accept connections from now on."""
+        if not isinstance(self.simulated, TcpSocket):
+            raise os_error(errno.EOPNOTSUPP)
+        self.simulated.listen(backlog)
+
+    def accept(self) -> tuple[SimulatedSocket, Any]:
+        """The oldest connection that nobody has accepted."""
+        if not isinstance(self.simulated, TcpSocket):
+            raise os_error(errno.EOPNOTSUPP)
+        simulated, address = self._attempt(self.simulated.accept)
+        return SimulatedSocket(simulated=simulated), address
+
+    def connect(self, address: Any) -> None:
+        """Begin to connect; on a datagram socket, set the peer."""
+        assert _world is not None
+        if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str):
+            address = (_world.network.resolver.resolve(address[0], self.simulated.node), address[1])
+        self._attempt(self.simulated.connect, address)
+
+    def connect_ex(self, address: Any) -> int:
+        """As `connect`, but the error is returned."""
+        try:
+            self.connect(address)
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send a part, or one datagram."""
+        return int(self._attempt(self.simulated.send, data))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send everything, if it fits into the buffer."""
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[self.send(view) :]
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        """Send one datagram to the address that comes last."""
+        if not isinstance(self.simulated, UdpSocket):
+            return self.send(data)
+        return self.simulated.send_to(data, rest[-1])
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Some bytes, or one datagram."""
+        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & socket.MSG_PEEK))
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As `recv`, into ``buffer``."""
+        view = memoryview(buffer).cast("B")
+        data = self.recv(nbytes or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        """As `recv`, with the address that it came from."""
+        if isinstance(self.simulated, UdpSocket):
+            found: tuple[bytes, Any] = self._attempt(
+                self.simulated.receive_from, bufsize, bool(flags & socket.MSG_PEEK)
+            )
+            return found
+        return self.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recvfrom`, into ``buffer``."""
+        view = memoryview(buffer).cast("B")
+        data, address = self.recvfrom(nbytes or len(view), flags)
+        view[: len(data)] = data
+        return len(data), address
+
+    def shutdown(self, how: int) -> None:
+        """Close one direction or both."""
+        self.simulated.shutdown(how)
+
+    def close(self) -> None:
+        """Give it back; tasks that wait for it raise ``trio.ClosedResourceError``."""
+        self.simulated.close()
+
+    def __enter__(self) -> SimulatedSocket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.simulated.is_closed else f"on {self.simulated.node.name}, laddr={self.simulated.local}"
+        remote = f", raddr={self.simulated.remote}" if self.simulated.remote else ""
+        return f"<simulated socket.socket {self.simulated.kind.name} {state}{remote}>"
+
+
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
+
+
+def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+    assert _world is not None
+    return _world.network.resolver.lookup(host, port, family, type, proto, flags)
+
+
+def _getnameinfo(address: Any, flags: int) -> tuple[str, str]:
+    assert _world is not None
+    return _world.network.resolver.reverse(address, flags)
+
+
+def _gethostname() -> str:
+    assert _world is not None
+    return _world.current_process().node.hostname
+
+
+def _gethostbyname(name: str) -> str:
+    assert _world is not None
+    return _world.network.resolver.resolve(name, _world.current_process().node)
+
+
+def _getfqdn(name: str = "") -> str:
+    return name if name and name != "0.0.0.0" else _gethostname()
+
+
+def _has_dualstack_ipv6() -> bool:
+    return False
+
+
+def _from_stdlib_socket(sock: Any) -> trio.socket.SocketType:
+    if isinstance(sock, SimulatedSocket):
+        return TrioSocket(sock)
+    found: trio.socket.SocketType = _TRIO.originals["from_stdlib_socket"](sock)
+    return found
+
+
+_SOCKET = ReplacedNames(
+    socket,
+    {
+        "socket": SimulatedSocket,
+        "getaddrinfo": _getaddrinfo,
+        "getnameinfo": _getnameinfo,
+        "gethostname": _gethostname,
+        "gethostbyname": _gethostbyname,
+        "getfqdn": _getfqdn,
+        "has_dualstack_ipv6": _has_dualstack_ipv6,
+    },
+)
+_TRIO = ReplacedNames(trio.socket, {"from_stdlib_socket": _from_stdlib_socket})
+
+
+def is_installed() -> bool:
+    """Whether a world is open."""
+    return _world is not None
+
+
+def install(world: World) -> None:
+    """Replace the names until `restore`."""
+    global _world
+    _world = world
+    _SOCKET.install()
+    _TRIO.install()
+
+
+def restore(world: World) -> None:
+    """Put the names back, if ``world`` has replaced them."""
+    global _world
+    if _world is world:
+        _world = None
+        _TRIO.restore()
+        _SOCKET.restore()

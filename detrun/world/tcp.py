@@ -1,0 +1,573 @@
+"""TCP as its users see it: connections, byte streams in order, buffers that fill, resets and time-outs.
+
+The model. Bytes are cut into segments that travel the link one by one; the receiver puts them in order, so a stream is
+FIFO always. A segment that is lost, on the way there or because its acknowledgement cannot come back, is sent again
+``retransmission_seconds`` after it was sent, then after twice that, and so on; after ``RETRANSMISSIONS_MAX`` attempts
+the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it, not as holes.
+A sender may have as much on the way as the receiver's buffer has room, as far as the acknowledgements that have
+arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing sends what is
+buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as Linux does.
+
+What is not modelled: congestion control, fast retransmission, delayed acknowledgements, TIME_WAIT, keep-alive probes,
+and loss of acknowledgements by chance (they are cumulative: the next one says the same). The retransmission timer is
+not estimated from round trips; it is set only for what was in fact lost, so there are no spurious retransmissions.
+
+Sources: RFC 9293; numbers and corner cases as in Linux (``tcp_retries2``, ``tcp_syn_retries``, ``tcp_rmem``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from detrun.world.link import Link, Packet
+from detrun_scheduler.clock import primal_of
+
+if TYPE_CHECKING:
+    from detrun.world.node import Node
+    from detrun.world.sockets import TcpSocket
+
+Address = tuple[str, int]
+
+SEGMENT_BYTES_MAX = 1460  # Ethernet's 1500 less the headers
+HEADER_BYTES = 40
+SEND_BUFFER_BYTES = 87_040
+RECEIVE_BUFFER_BYTES = 131_072
+RETRANSMISSIONS_MAX = 15
+RETRANSMISSION_SECONDS_MAX = 120.0
+SYN_ATTEMPTS_MAX = 7
+SYN_SECONDS = 1.0
+
+
+def os_error(number: int) -> OSError:
+    """The exception that the operating system's error ``number`` becomes."""
+    return OSError(number, os.strerror(number))
+
+
+class Connection:
+    """One end of a TCP connection: what goes out, what has come in.
+
+    Invariants: bytes of segments below ``expected`` have been put into ``inbox`` once and in order; ``queued_bytes`` is
+    the length of ``queue`` together; at most `RECEIVE_BUFFER_BYTES` are on the way and unread together.
+    """
+
+    def __init__(self, node: Node, link: Link, back: Link, local: Address, remote: Address) -> None:
+        self.node = node
+        self.link = link  # to the peer
+        self.back = back  # from the peer
+        self.local = local
+        self.remote = remote
+        self.peer: Connection | None = None
+        self.socket: TcpSocket | None = None  # None once the process has closed it
+        self.listener: TcpSocket | None = None  # at the accepting end until the connection is established
+        self.error = 0  # the errno that the next operation raises
+        self.closed = False  # the process has closed its socket
+        self.gone = False  # the operating system has forgotten it: whatever comes is answered with RST
+        # Outgoing.
+        self.queue: deque[memoryview] = deque()
+        self.queued_bytes = 0
+        self.sent_bytes = 0
+        self.acknowledged_bytes = 0
+        self.window_edge = RECEIVE_BUFFER_BYTES  # how many bytes the peer has allowed in all
+        self.segments = 0
+        self.finishing = False  # no more bytes will be queued
+        self.finished = False  # FIN has been sent
+        self.finish_seen = False  # and the peer has acknowledged it
+        self.acknowledgements: list[tuple[Any, int, int]] = []  # (arrival, bytes received, window edge), not yet seen
+        self.alarm = AcknowledgementAlarm(self)
+        self.retrying: dict[Segment | Handshake, None] = {}  # what waits for its next attempt
+        # Incoming.
+        self.expected = 0
+        self.early: dict[int, Segment] = {}
+        self.inbox = bytearray()
+        self.received_bytes = 0
+        self.read_bytes = 0
+        self.advertised_edge = RECEIVE_BUFFER_BYTES
+        self.at_end = False  # FIN has come
+        self._number = -1
+
+    # What a socket does.
+
+    @property
+    def room(self) -> int:
+        """Bytes that the send buffer still takes."""
+        return SEND_BUFFER_BYTES - self.queued_bytes - (self.sent_bytes - self.acknowledged_bytes)
+
+    def has_room(self) -> bool:
+        """Whether a writer is told to go on: a third of the buffer free, as on Linux, so that it is not woken for a byte."""
+        self._see_acknowledgements()
+        return 3 * self.room >= SEND_BUFFER_BYTES
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Take as much of ``data`` as fits and send what the window allows; 0 if the buffer is full."""
+        if self.room < len(data):
+            self._see_acknowledgements()
+        taken = min(len(data), self.room)
+        if taken <= 0:
+            self._await_acknowledgement()
+            return 0
+        self.queue.append(memoryview(bytes(data[:taken])))
+        self.queued_bytes += taken
+        self._push()
+        return taken
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` of the bytes that have come, maybe none."""
+        inbox = self.inbox
+        data = bytes(inbox[:size])
+        del inbox[:size]
+        self.read_bytes += len(data)
+        edge = self.read_bytes + RECEIVE_BUFFER_BYTES
+        # Tell the sender when the window that it knows of was closing: half a buffer at a time, not every byte.
+        if edge - self.advertised_edge >= RECEIVE_BUFFER_BYTES // 2 and not self.at_end:
+            self.advertise(0)
+        return data
+
+    def finish(self) -> None:
+        """No more bytes from here: FIN goes behind what is queued."""
+        if not self.finishing and not self.gone:
+            self.finishing = True
+            self._push()
+
+    def close(self) -> None:
+        """The process has closed its socket; the operating system goes on with what is left."""
+        self.socket = None
+        self.closed = True
+        if self.gone:
+            return
+        if self.inbox or self.error:
+            self.abort()
+        else:
+            self.finish()
+            self._retire()
+
+    def _retire(self) -> None:
+        """Leave the machine's table once both directions are over; late copies of the peer's FIN are still answered."""
+        if self.closed and self.at_end and self.finish_seen:
+            self.node.connections.pop(self, None)
+
+    def abort(self) -> None:
+        """Forget the connection and tell the peer with RST."""
+        if not self.gone:
+            self.link.send(Reset(self.link, self.peer))
+            self.forget()
+
+    def forget(self) -> None:
+        """As after a reset, or when the machine loses power: nothing is sent any more, nothing is kept."""
+        self.gone = True
+        timers = self.node.world.run.timers
+        for packet in self.retrying:
+            timers.remove(packet.due, packet)
+        timers.remove(self.alarm.due, self.alarm)
+        self.retrying.clear()
+        self.early.clear()
+        self.queue.clear()
+        self.queued_bytes = 0
+        self.acknowledgements.clear()
+        if self.listener is not None:
+            self.listener.half_open -= 1
+            self.listener = None
+        self.node.connections.pop(self, None)
+
+    def fail(self, number: int) -> None:
+        """Reset or time-out: both directions are over, and the process learns of it by its next operation."""
+        if self.gone:
+            return
+        self.error = number
+        self.at_end = True
+        self.forget()
+        self._wake(readers=True, writers=True)
+
+    def tear_down(self) -> None:
+        """Something in between has reset the connection: both ends see it."""
+        if self.peer is not None:
+            self.peer.fail(errno.ECONNRESET)
+        self.fail(errno.ECONNRESET)
+
+    # Outgoing.
+
+    def _push(self) -> None:
+        """Send what the window allows."""
+        while self.queue and self.sent_bytes < self.window_edge:
+            head = self.queue[0]
+            size = min(len(head), SEGMENT_BYTES_MAX, self.window_edge - self.sent_bytes)
+            data = head[:size]
+            if size == len(head):
+                self.queue.popleft()
+                # Small writes go out together as far as they are queued together, as Nagle's algorithm would do it.
+                if self.queue and size < SEGMENT_BYTES_MAX:
+                    data, size = self._gather(data)
+            else:
+                self.queue[0] = head[size:]
+            self.queued_bytes -= size
+            self.sent_bytes += size
+            self._transmit(data)
+        if self.queue:
+            self._await_acknowledgement()
+        elif self.finishing and not self.finished:
+            self.finished = True
+            self._transmit(memoryview(b""), fin=True)
+
+    def _gather(self, data: memoryview) -> tuple[memoryview, int]:
+        room = min(SEGMENT_BYTES_MAX, self.window_edge - self.sent_bytes) - len(data)
+        parts = [data]
+        while self.queue and room > 0:
+            head = self.queue.popleft()
+            parts.append(head[:room])
+            if len(head) > room:
+                self.queue.appendleft(head[room:])
+            room -= len(parts[-1])
+        gathered = b"".join(parts)
+        return memoryview(gathered), len(gathered)
+
+    def _transmit(self, data: memoryview, fin: bool = False) -> None:
+        segment = Segment(self, self.segments, data, fin)
+        self.segments += 1
+        self.node.world.run.message_entered(self)
+        self.link.send(segment)
+
+    def establish(self) -> None:
+        """Send the empty segment that completes the handshake."""
+        self._transmit(memoryview(b""))
+
+    def acknowledged(self, received_bytes: int, window_edge: int) -> None:
+        """The peer has sent an acknowledgement, which arrives when the link back lets it."""
+        self.acknowledgements.append((self.back.acknowledgement_arrives_at(), received_bytes, window_edge))
+        if self.queue or (self.socket is not None and self.socket.writers):
+            self._await_acknowledgement()
+        elif len(self.acknowledgements) > 32:
+            self._see_acknowledgements()
+
+    def _see_acknowledgements(self) -> None:
+        """Take in the acknowledgements that have arrived by now."""
+        now = self.node.world.run.virtual_clock.time
+        waiting = []
+        for entry in self.acknowledgements:
+            if primal_of(entry[0]) <= now:
+                self.acknowledged_bytes = max(self.acknowledged_bytes, entry[1])
+                self.window_edge = max(self.window_edge, entry[2])
+            else:
+                waiting.append(entry)
+        self.acknowledgements = waiting
+
+    def await_room(self) -> None:
+        """A writer waits: see to it that it is woken."""
+        self._await_acknowledgement()
+
+    def _await_acknowledgement(self) -> None:
+        """Be called when the next acknowledgement arrives; until then there is nothing to do."""
+        if self.acknowledgements:
+            self.alarm.set(min(self.acknowledgements, key=lambda entry: primal_of(entry[0]))[0])
+
+    def acknowledgement_arrived(self) -> None:
+        """Send on, and let the writers that wait for room go on."""
+        self._see_acknowledgements()
+        if self.gone:
+            return
+        self._push()
+        if self.socket is not None and self.socket.writers:
+            if 3 * self.room >= SEND_BUFFER_BYTES:
+                self._wake(writers=True)
+            else:
+                self._await_acknowledgement()
+
+    # Incoming.
+
+    def arrived(self, segment: Segment) -> None:
+        """A segment has come; keep it until those before it have, and acknowledge."""
+        sender = segment.sender
+        if self.gone:
+            self.link.send(Reset(self.link, sender))
+            return
+        if segment.number >= self.expected:
+            self.early[segment.number] = segment
+            news = False
+            while (following := self.early.pop(self.expected, None)) is not None:
+                self.expected += 1
+                news = True
+                self._take(following)
+            if news and not self.gone:
+                self._wake(readers=True)
+        if self.gone:
+            return
+        if self.link.is_open():
+            self.advertised_edge = self.read_bytes + RECEIVE_BUFFER_BYTES
+            sender.acknowledged(self.received_bytes, self.advertised_edge)
+            if segment.fin:
+                sender.finish_seen = True
+                sender._retire()
+        else:
+            segment.lost()  # the sender cannot know that it has come
+
+    def _take(self, segment: Segment) -> None:
+        if self.listener is not None:
+            listener, self.listener = self.listener, None
+            listener.established(self)
+        if self.gone:
+            return
+        self.node.world.run.message_left(segment.sender)
+        if segment.fin:
+            self.at_end = True
+            self._retire()
+        elif segment.data:
+            if self.closed:
+                self.abort()  # bytes for a socket that the process has closed
+                return
+            self.inbox += segment.data
+            self.received_bytes += len(segment.data)
+
+    def advertise(self, attempt: int) -> None:
+        """Tell the sender that there is room again; if that cannot get through, again later, as its probes would ask."""
+        if self.peer is None or self.gone or self.peer.gone:
+            return
+        if self.link.is_open():
+            self.advertised_edge = self.read_bytes + RECEIVE_BUFFER_BYTES
+            self.peer.acknowledged(self.received_bytes, self.advertised_edge)
+        elif attempt < RETRANSMISSIONS_MAX:
+            run = self.node.world.run
+            run.timers.add(
+                run.virtual_clock.now + self.node.world.retry_seconds(attempt), WindowUpdate(self, attempt + 1)
+            )
+
+    def _wake(self, readers: bool = False, writers: bool = False) -> None:
+        if self.socket is not None:
+            if readers:
+                self.socket.readers.wake()
+            if writers:
+                self.socket.writers.wake()
+
+    # What the run's journal asks of an object that messages enter and leave.
+
+    @property
+    def serial(self) -> int:
+        """The run in which the direction from here to the peer has its number."""
+        return self.node.world.run.serial
+
+    @property
+    def number(self) -> int:
+        """The number of the direction from here to the peer among the objects of the run."""
+        if self._number < 0:
+            name = f"tcp {self.node.name}:{self.local[1]}->{self.link.destination.name}:{self.remote[1]}"
+            self._number = self.node.world.run.register("connection", name)
+        return self._number
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.local[0]}:{self.local[1]} to {self.remote[0]}:{self.remote[1]} on {self.node.name}>"
+
+
+class Segment(Packet):
+    """Some bytes, or FIN, or the end of the handshake, with their place in the stream."""
+
+    __slots__ = ("attempts", "data", "due", "fin", "number", "sender", "waiting")
+    protocol = "tcp"
+
+    def __init__(self, sender: Connection, number: int, data: memoryview, fin: bool) -> None:
+        super().__init__(sender.link, len(data) + HEADER_BYTES)
+        self.sender = sender
+        self.number = number
+        self.data = data
+        self.fin = fin
+        self.attempts = 0
+        self.waiting = False  # for its next attempt
+        self.due: Any = 0.0
+
+    def fire(self) -> None:
+        if self.waiting:
+            self.waiting = False
+            self.sender.retrying.pop(self, None)
+            self.link.send(self)
+        else:
+            self.link.arrive(self)
+
+    def deliver(self) -> None:
+        peer = self.sender.peer
+        if peer is not None:
+            peer.arrived(self)
+
+    def lost(self) -> None:
+        sender = self.sender
+        if sender.gone:
+            return
+        if self.attempts >= RETRANSMISSIONS_MAX:
+            sender.fail(errno.ETIMEDOUT)
+            return
+        run = sender.node.world.run
+        self.due = self.sent_at + sender.node.world.retry_seconds(self.attempts)
+        if primal_of(self.due) < run.virtual_clock.time:
+            self.due = run.virtual_clock.now
+        self.attempts += 1
+        self.waiting = True
+        sender.retrying[self] = None
+        run.timers.add(self.due, self)
+
+    def reset(self) -> None:
+        self.sender.tear_down()
+
+    def copy(self) -> Packet:
+        return Segment(self.sender, self.number, self.data, self.fin)
+
+    def describe(self) -> str:
+        what = "FIN" if self.fin else f"{len(self.data)} bytes" if self.data else "ACK"
+        return f"tcp {self.sender.local[1]}->{self.sender.remote[1]} #{self.number} {what}"
+
+
+class Reset(Packet):
+    """RST: the connection does not exist at the sender of this."""
+
+    __slots__ = ("connection",)
+    protocol = "tcp"
+
+    def __init__(self, link: Link, connection: Connection | None) -> None:
+        super().__init__(link, HEADER_BYTES)
+        self.connection = connection
+
+    def deliver(self) -> None:
+        if self.connection is not None:
+            self.connection.fail(errno.ECONNRESET)
+
+    def copy(self) -> Packet:
+        return Reset(self.link, self.connection)
+
+    def describe(self) -> str:
+        return "tcp RST"
+
+
+class Handshake(Packet):
+    """SYN on its way to a listener; sent again until it is answered or given up."""
+
+    __slots__ = ("attempts", "connection", "due", "waiting")
+    protocol = "tcp"
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.link, HEADER_BYTES)
+        self.connection = connection
+        self.attempts = 0
+        self.waiting = False
+        self.due: Any = 0.0
+
+    def fire(self) -> None:
+        if self.waiting:
+            self.waiting = False
+            self.connection.retrying.pop(self, None)
+            self.link.send(self)
+        else:
+            self.link.arrive(self)
+
+    def deliver(self) -> None:
+        client = self.connection
+        if client.gone:
+            return
+        server = client.peer
+        if server is None or server.gone:
+            listener = self.destination.listener_at(client.remote)
+            if listener is None:
+                client.back.send(Answer(client.back, self, refused=True))
+                return
+            if not listener.has_backlog_room():
+                self.destination.world.faults.count("accept queue overflow")
+                self.lost()
+                return
+            server = Connection(self.destination, client.back, client.link, client.remote, client.local)
+            server.peer, client.peer = client, server
+            server.listener = listener
+            self.destination.connections[server] = None
+            listener.half_open += 1
+        client.back.send(Answer(client.back, self, refused=False))
+
+    def lost(self) -> None:
+        connection = self.connection
+        if connection.gone:
+            return
+        self.attempts += 1
+        run = connection.node.world.run
+        if self.attempts >= SYN_ATTEMPTS_MAX:
+            connection.fail(errno.ETIMEDOUT)
+            return
+        self.due = self.sent_at + SYN_SECONDS * 2.0 ** (self.attempts - 1)
+        if primal_of(self.due) < run.virtual_clock.time:
+            self.due = run.virtual_clock.now
+        self.waiting = True
+        connection.retrying[self] = None
+        run.timers.add(self.due, self)
+
+    def reset(self) -> None:
+        self.connection.fail(errno.ECONNRESET)
+
+    def copy(self) -> Packet:
+        return Handshake(self.connection)
+
+    def describe(self) -> str:
+        return f"tcp SYN to port {self.connection.remote[1]}"
+
+
+class Answer(Packet):
+    """SYN-ACK, or the RST of a port where nobody listens."""
+
+    __slots__ = ("handshake", "refused")
+    protocol = "tcp"
+
+    def __init__(self, link: Link, handshake: Handshake, refused: bool) -> None:
+        super().__init__(link, HEADER_BYTES)
+        self.handshake = handshake
+        self.refused = refused
+
+    def deliver(self) -> None:
+        client = self.handshake.connection
+        if self.refused:
+            client.fail(errno.ECONNREFUSED)
+        elif client.gone:
+            # The client has given up meanwhile; its machine answers the unexpected SYN-ACK with RST.
+            client.link.send(Reset(client.link, client.peer))
+        elif client.socket is not None and client.socket.connecting:
+            client.socket.connected()
+            client.establish()
+
+    def lost(self) -> None:
+        self.handshake.lost()
+
+    def reset(self) -> None:
+        self.handshake.connection.fail(errno.ECONNRESET)
+
+    def copy(self) -> Packet:
+        return Answer(self.link, self.handshake, self.refused)
+
+    def describe(self) -> str:
+        return "tcp RST (refused)" if self.refused else "tcp SYN-ACK"
+
+
+class AcknowledgementAlarm:
+    """Fires when the acknowledgement arrives that a sender waits for."""
+
+    __slots__ = ("connection", "due")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.due: Any = None
+
+    def set(self, due: Any) -> None:
+        timers = self.connection.node.world.run.timers
+        if self.due is not None:
+            if primal_of(self.due) <= primal_of(due):
+                return
+            timers.remove(self.due, self)
+        self.due = due
+        timers.add(due, self)
+
+    def fire(self) -> None:
+        self.due = None
+        self.connection.acknowledgement_arrived()
+
+
+class WindowUpdate:
+    """The next attempt to tell a sender that there is room."""
+
+    __slots__ = ("attempt", "connection")
+
+    def __init__(self, connection: Connection, attempt: int) -> None:
+        self.connection = connection
+        self.attempt = attempt
+
+    def fire(self) -> None:
+        self.connection.advertise(self.attempt)

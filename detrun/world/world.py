@@ -1,0 +1,330 @@
+"""A world: named nodes on a simulated network, inside one run.
+
+``async with detrun.World(...) as world:`` opens it; the body drives it, from a node of its own called ``driver``, and
+when the body ends the nodes that still run are stopped: their tasks are cancelled and clean up. An exception in a node
+cancels the body and comes out of the ``async with``. While a world is open, ``trio.socket`` and ``socket`` are
+simulated for all code of the run; there is at most one at a time.
+
+Everything is a function of the run: addresses go by the order in which nodes are named, draws by link, and nothing
+asks the machine that simulates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextvars import Token
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import trio
+
+from detrun.world import stdlib_sockets
+from detrun.world.fault_counts import FaultCounts
+from detrun.world.latency import Latency
+from detrun.world.link import Link
+from detrun.world.network import Network
+from detrun.world.node import Node, Process, _process
+from detrun.world.rules import Rule
+from detrun.world.tcp import RETRANSMISSION_SECONDS_MAX
+from detrun_scheduler import current
+from detrun_scheduler.errors import UsageError
+
+Named: TypeAlias = Node | str
+Group: TypeAlias = Node | str | Iterable[Node | str]
+
+DRIVER = "driver"
+NODES_MAX = 65_000
+
+
+class World:
+    """Nodes, links and faults of one simulated system.
+
+    Args:
+        latency: seconds that a message travels: a number, a `Value`, a distribution of `detrun.world`, or a function
+            that returns seconds. Messages from a node to itself take no time.
+        loss, duplication, reordering, slow_tail, reset: probability for each message, of every link.
+        bandwidth: bytes per second of every link; None for unlimited.
+        retransmission_seconds: how long TCP waits for an acknowledgement at first; then twice as long, and so on.
+        link: further settings of every link; see `Link`.
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: Latency = 0.001,
+        loss: Any = 0.0,
+        duplication: Any = 0.0,
+        reordering: Any = 0.0,
+        slow_tail: Any = 0.0,
+        reset: Any = 0.0,
+        bandwidth: Any = None,
+        retransmission_seconds: float = 0.2,
+        **link: Any,
+    ) -> None:
+        self.run = current.require("detrun.World")
+        self.faults = FaultCounts()
+        self.retransmission_seconds = retransmission_seconds
+        defaults = dict(
+            latency=latency,
+            bandwidth=bandwidth,
+            loss=loss,
+            duplication=duplication,
+            reset=reset,
+            reordering=reordering,
+            slow_tail=slow_tail,
+            **link,
+        )
+        self.network = Network(self, self.run, self.faults, defaults)
+        self._nodes: dict[str, Node] = {}
+        self._nursery: trio.Nursery | None = None
+        self._manager: Any = None
+        self._token: Token[Process] | None = None
+        self.driver = self._make(DRIVER)
+        self.driver.process = Process(self.driver)
+
+    # Life.
+
+    async def __aenter__(self) -> World:
+        if self._manager is not None:
+            raise UsageError("this world has been opened already; make another World for another 'async with'")
+        if stdlib_sockets.is_installed():
+            raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
+        stdlib_sockets.install(self)
+        try:
+            self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
+            self._factory_before = trio.socket.set_custom_socket_factory(self.network)
+            assert self.driver.process is not None
+            self._token = _process.set(self.driver.process)
+            self._manager = trio.open_nursery()
+            self._nursery = await self._manager.__aenter__()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        assert self._nursery is not None
+        self._nursery.cancel_scope.cancel()
+        for node in self._nodes.values():
+            node.resume()  # a process that stands still could not be cancelled
+        try:
+            suppressed: bool = await self._manager.__aexit__(kind, error, trace)
+            return suppressed
+        except BaseExceptionGroup as group:
+            alone: BaseException = group
+            while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+                alone = alone.exceptions[0]
+            if alone is error:
+                return False
+            raise alone from None
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
+        self._nursery = None
+        stdlib_sockets.restore(self)
+        if self._token is not None:
+            try:
+                _process.reset(self._token)
+            except ValueError:
+                pass  # torn down in another context than it was opened in
+            self._token = None
+        if current.run is self.run:
+            try:
+                trio.socket.set_custom_hostname_resolver(self._resolver_before)
+                trio.socket.set_custom_socket_factory(self._factory_before)
+            except RuntimeError:
+                pass  # the run is over
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """Where the root tasks of the processes live."""
+        self.check_open()
+        assert self._nursery is not None
+        return self._nursery
+
+    def check_open(self) -> None:
+        """Raise `UsageError` unless the world is open."""
+        if self._nursery is None:
+            raise UsageError("the world is not open; use it inside 'async with detrun.World(...) as world:'")
+
+    # Nodes.
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node but the driver, in the order in which they were first named."""
+        return tuple(node for node in self._nodes.values() if node is not self.driver)
+
+    def node(self, name: str) -> Node:
+        """The node called ``name``, made if there is none.
+
+        Raises:
+            UsageError: not a name that can be a host name.
+        """
+        found = self._nodes.get(name)
+        return found if found is not None else self._make(name)
+
+    def _make(self, name: str) -> Node:
+        if not isinstance(name, str) or not _is_host_name(name):
+            raise UsageError(
+                f"{name!r} cannot name a node: use letters, digits, '-', '_' and '.', beginning with a letter or digit"
+            )
+        if name.lower() in self.network.by_hostname or name.lower() == "localhost":
+            raise UsageError(f"{name!r} is taken: host names differ by more than upper and lower case")
+        number = len(self._nodes) + 1
+        if number > NODES_MAX:
+            raise UsageError(f"a world has at most {NODES_MAX:,} nodes")
+        node = self._nodes[name] = Node(self, name, f"10.0.{number >> 8}.{number & 0xFF}")
+        self.network.join(node)
+        return node
+
+    def existing(self, named: Named) -> Node:
+        """The node that ``named`` is or names.
+
+        Raises:
+            UsageError: there is none; a misspelt name must not make a node that nobody runs.
+        """
+        if isinstance(named, Node):
+            return named
+        found = self._nodes.get(named)
+        if found is None:
+            known = ", ".join(self._nodes)
+            raise UsageError(f"there is no node {named!r}; this world has {known}")
+        return found
+
+    def group(self, group: Group) -> list[Node]:
+        """The nodes of a group: one node or name, or several."""
+        if isinstance(group, Node | str):
+            return [self.existing(group)]
+        return [self.existing(one) for one in group]
+
+    def current_process(self) -> Process:
+        """The process whose code is running."""
+        process = _process.get(None)
+        if process is not None and process.node.world is self and process.is_running:
+            return process
+        assert self.driver.process is not None
+        return self.driver.process
+
+    # Links and faults.
+
+    def link(self, source: Named, destination: Named) -> Link:
+        """The way from one node to another, to be read or set: ``world.link("a", "b").loss = 0.1``."""
+        return self.network.link(self.existing(source), self.existing(destination))
+
+    def links(self, one: Group, other: Group) -> list[Link]:
+        """The links between two groups, in both directions."""
+        pairs = [(a, b) for a in self.group(one) for b in self.group(other) if a is not b]
+        return [self.network.link(a, b) for pair in pairs for a, b in (pair, pair[::-1])]
+
+    def add_rule(self, rule: Rule) -> None:
+        """Ask ``rule`` about every message from now on; see `detrun.world.rules`."""
+        self.network.rules.append(rule)
+
+    def remove_rule(self, rule: Rule) -> None:
+        """Ask ``rule`` no more."""
+        self.network.rules.remove(rule)
+
+    def partition(self, a: Group, b: Group, one_way: bool = False) -> None:
+        """Let nothing pass between two groups; with ``one_way``, only what goes from ``a`` to ``b`` is stopped."""
+        self.network.cut(self.group(a), self.group(b), one_way)
+
+    def isolate(self, group: Group) -> None:
+        """Cut a group off from all other nodes, the driver apart."""
+        inside = self.group(group)
+        self.network.cut(inside, [node for node in self.nodes if node not in inside], one_way=False)
+
+    def partition_halves(self, nodes: Sequence[Named] | None = None) -> None:
+        """Cut the nodes into two groups, of which the first is a majority where their number is odd."""
+        chosen = self._chosen(nodes)
+        middle = (len(chosen) + 1) // 2
+        self.network.cut(chosen[:middle], chosen[middle:], one_way=False)
+
+    def partition_bridge(self, nodes: Sequence[Named] | None = None) -> None:
+        """Two halves that only the node in the middle can reach, and that reach only it."""
+        chosen = self._chosen(nodes)
+        middle = len(chosen) // 2
+        self.network.cut(chosen[:middle], chosen[middle + 1 :], one_way=False)
+
+    def partition_majorities_ring(self, nodes: Sequence[Named] | None = None) -> None:
+        """Every node sees a majority, and no two see the same one: each reaches its nearest in a ring."""
+        chosen = self._chosen(nodes)
+        size = len(chosen)
+        reach = (size // 2 + 1) // 2  # itself and so many on each side make a majority
+        self.network.cut_all_but(
+            chosen,
+            [(chosen[i], chosen[(i + step) % size]) for i in range(size) for step in range(1, reach + 1)],
+        )
+
+    def _chosen(self, nodes: Sequence[Named] | None) -> list[Node]:
+        return list(self.nodes) if nodes is None else self.group(nodes)
+
+    def heal(self, a: Group | None = None, b: Group | None = None) -> None:
+        """Open every partitioned link; with two groups, those between them; with one, those that touch it."""
+        if a is None:
+            self.network.heal()
+            return
+        others: Sequence[Node] = self.group(b) if b is not None else tuple(self._nodes.values())
+        self.network.heal((one, other) for one in self.group(a) for other in others if one is not other)
+
+    def clog(self, group: Group, seconds: Any = None, *, direction: str = "both") -> None:
+        """Hold back what nodes send (``out``), receive (``in``) or both, for some time or until `unclog`."""
+        for node in self.group(group):
+            for link in self.network.clogged_links(node, direction):
+                link.clog(seconds)
+
+    def unclog(self, group: Group, *, direction: str = "both") -> None:
+        """Undo one `clog` without an end; what was held back arrives now."""
+        for node in self.group(group):
+            for link in self.network.clogged_links(node, direction):
+                link.unclog()
+
+    def reset_connections(self, a: Group, b: Group) -> int:
+        """Tear down the TCP connections between two groups; how many there were."""
+        return sum(
+            self.network.reset_connections(one, other)
+            for one in self.group(a)
+            for other in self.group(b)
+            if one is not other
+        )
+
+    def retry_seconds(self, attempt: int) -> float:
+        """How long TCP waits before attempt ``attempt + 1``."""
+        return min(self.retransmission_seconds * 2.0**attempt, RETRANSMISSION_SECONDS_MAX)
+
+    # What nodes ask of the run.
+
+    def _tasks_of(self, process: Process) -> list[Any]:
+        return [task for task in self.run.host.numbers if task.context.get(_process) is process]
+
+    def abandon(self, process: Process) -> None:
+        """Drop every task of ``process`` where it stands."""
+        if process is self.driver.process:
+            raise UsageError("the driver cannot crash: it is the code that runs the world")
+        self.run.host.abandon(self._tasks_of(process))
+
+    def hold(self, process: Process) -> None:
+        """Let no task of ``process`` run."""
+        if process is self.driver.process:
+            raise UsageError("the driver cannot be paused: nobody could resume it")
+        self.run.host.hold(self._tasks_of(process), lambda task: task.context.get(_process) is process)
+
+    def release(self, process: Process) -> None:
+        """Let the tasks of ``process`` run again."""
+        self.run.host.release(self._tasks_of(process))
+
+    def __repr__(self) -> str:
+        return f"<World of {len(self._nodes) - 1} nodes at {self.run.time:g} s>"
+
+
+def _is_host_name(name: str) -> bool:
+    return (
+        0 < len(name) <= 253
+        and name.isascii()
+        and name[0].isalnum()
+        and all(letter.isalnum() or letter in "-_." for letter in name)
+        and not name.replace(".", "").isdigit()
+    )
