@@ -81,8 +81,7 @@ def resolve(index: Any, layout: Layout) -> Layout | Copy:
             shape.append(len(positions))
             strides.append(stride * positions.step)
             steps.append(_steps(len(positions), stride * positions.step))
-            # An empty slice may start behind the end, where there is no cell.
-            offset += positions.start * stride if positions else 0
+            offset += positions.start * stride
         elif _is_list(part):
             listed = True
             named = _named_positions(part, axis, size)

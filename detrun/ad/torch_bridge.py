@@ -168,11 +168,14 @@ def exit_entry(tensor: Any) -> int:
     """An entry whose pullback goes from ``tensor`` down to the leaves of torch's graph."""
     if not state.taping:
         return next(state.ids)
+    torch = load()
+    # A change in place gives the same tensor another history, and a view of it too; a copy keeps the one it has now.
+    with torch.enable_grad():
+        tensor = tensor.clone()
     marked, others = _leaves(tensor)
     ids = [_checked(leaf, getattr(leaf, MARK)) for leaf in marked]
 
     def pullback(adjoint: Any) -> list[Any]:
-        torch = load()
         if not marked and not others:
             return []
         given = (

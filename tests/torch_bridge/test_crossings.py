@@ -344,3 +344,34 @@ def test_a_key_that_prints_differently_in_another_run_is_refused():
 
     with pytest.raises(UsageError, match="sample: key="):
         detrun.record(main, {})
+
+
+def test_adjoints_of_two_tensors_that_torch_gives_as_one_do_not_mix():
+    """Backward through ``a + b`` may return one tensor for both; each then receives more on its own."""
+    with state.taped() as tape:
+        x, y = Value(0.5), Value(2.0)
+        a, b = detrun.to_tensor([x, 1.0]), detrun.to_tensor([y, 1.0])
+        more = detrun.from_tensor((a * 10.0).sum()) + detrun.from_tensor((b * 100.0).sum())
+        loss = detrun.from_tensor((a + b).sum()) + more
+    for sparse in (True, False):
+        assert backward(tape, {loss.id: 1.0}, wanted=[x.id, y.id], sparse=sparse) == {x.id: 11.0, y.id: 101.0}
+
+
+def test_an_element_that_leaves_twice_brings_back_both():
+    with state.taped() as tape:
+        x = Value(0.5)
+        tensor = detrun.to_tensor([x, 1.0])
+        first, second = Buffer(tensor), Buffer(tensor)
+        loss = first[0] * 3.0 + second[0] * 4.0
+    assert backward(tape, {loss.id: 1.0}, wanted=[x.id])[x.id] == 7.0
+
+
+def test_a_tracked_tensor_does_not_share_the_memory_of_the_one_before():
+    async def main(params):
+        before = params["w"] * 1.0
+        after = detrun.track(before)
+        before.mul_(100.0)
+        return (after * after).sum()
+
+    gradient = detrun.gradient(main, POINT)
+    assert gradient.grads["w"].tolist() == pytest.approx((2 * POINT["w"]).tolist())
