@@ -1,0 +1,131 @@
+"""A hypothesis strategy that draws schedules, so that data and schedule are shrunk together.
+
+`Schedule.run` asks hypothesis for one small number at every choice: 0 lets the running task go on, ``k`` takes the
+``k``-th of the others by spawn number. Where the running task cannot go on, 0 is the first of those that can. So the
+simplest schedule is the one without preemptions, and what hypothesis simplifies is what a reader of a failure would
+like to have simplified. Until it shrinks, this is the random walk.
+
+Numbers are drawn while the program runs, as by hypothesis' ``data()``: how many choices there are, and between how
+many tasks, depends on the data and on the choices before. Everything else that a run could do differently is decided
+by its seed, drawn first, so that an example is a function of what hypothesis drew and is never flaky for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import note
+from hypothesis import strategies as st
+
+from detrun.execution import Anew, Finished, Main, Options, target_of
+from detrun.explore.explorer import DEFAULT_MAX_STEPS
+from detrun.testing.interleaving import interleaving
+from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.errors import DetrunError, UsageError
+
+PATIENCE = 200  # choices in a row for one task after which another gets its turn, undrawn: loops that poll end
+CHOICES_MAX = 2000  # hypothesis gives up on examples of more than 8,192 numbers, the test's data among them
+SEED_MAX = 2**16 - 1
+
+
+class Schedule:
+    """Runs one program, under choices drawn by hypothesis. Made by `schedules`."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int], options: dict[str, Any]) -> None:
+        self._draw = draw
+        self._options = options
+        self._is_used = False
+
+    def run(self, main: Main, *args: object) -> Any:
+        """Run ``main(*args)`` and return what it returns, or raise what it raises.
+
+        Raises:
+            UsageError: a second call, or as for `detrun.record`.
+        """
+        if self._is_used:
+            raise UsageError("a Schedule runs one program; draw another for the next")
+        self._is_used = True
+        oracle = DrawnChoices(self._draw)
+        seed = self._draw(_seeds)
+        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, Options(**self._options))
+        if oracle.interruption is not None:
+            raise oracle.interruption
+        note(_Told(finished))  # also of a run that did not fail: the test may look at its result and fail then
+        return finished.outcome.unwrap()
+
+    def __repr__(self) -> str:
+        return "Schedule(...)"
+
+
+class DrawnChoices(KeyedDraws):
+    """The oracle.
+
+    Attributes:
+        interruption: what hypothesis raised to end the example; to be raised again when the run is over.
+    """
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
+        self._draw = draw
+        self._choices = self._streak = 0
+        self._last = -1
+        self.interruption: BaseException | None = None
+
+    def new_run(self, run: RunView) -> None:
+        """There is one run only."""
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The index that hypothesis draws."""
+        here = runnable.index(current) if current in runnable else -1
+        if here >= 0 and self._streak >= PATIENCE:
+            index = (here + 1) % len(runnable)
+        elif self._choices < CHOICES_MAX and self.interruption is None:
+            self._choices += 1
+            number = self._number(len(runnable))
+            # 0 is the running task; the others keep their order.
+            index = number if here < 0 else here if number == 0 else number - 1 if number <= here else number
+        else:
+            index = max(here, 0)
+        chosen = runnable[index]
+        self._streak = self._streak + 1 if chosen == self._last else 1
+        self._last = chosen
+        return index
+
+    def _number(self, runnable: int) -> int:
+        try:
+            return self._draw(st.integers(0, runnable - 1))
+        except BaseException as error:
+            # It has to come out of the test as it is, and the run has to come to an orderly end before.
+            self.interruption = error
+            raise _ExampleOver("hypothesis ends this example") from None
+
+
+class _ExampleOver(DetrunError):
+    """Ends the run of an example that hypothesis wants no more of; never reaches a user."""
+
+
+class _Told:
+    """A note that costs nothing unless it is shown: hypothesis asks for its text only in the last example."""
+
+    def __init__(self, finished: Finished) -> None:
+        self._finished = finished
+
+    def __repr__(self) -> str:
+        return interleaving(self._finished.recording)
+
+
+_seeds = st.integers(0, SEED_MAX)
+
+
+@st.composite
+def _schedules(draw: Any, options: dict[str, Any]) -> Schedule:
+    return Schedule(draw, options)
+
+
+def schedules(*, max_steps: int | None = DEFAULT_MAX_STEPS) -> st.SearchStrategy[Schedule]:
+    """Schedules for `Schedule.run`, which shrink towards the one without preemptions.
+
+    Args:
+        max_steps: raise `StepLimitError` after so many steps.
+    """
+    return _schedules({"max_steps": max_steps})

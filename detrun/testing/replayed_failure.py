@@ -1,0 +1,88 @@
+"""``--detrun-replay``: one schedule of one test, from a recording or from a token.
+
+A recording is replayed exactly. If the test has been changed so that this is impossible, the order of its steps is
+followed as far as the test still resembles what was recorded, and the report says so: after a repair one wants to know
+whether that schedule passes now. A token has nothing to compare with; its choices are made as far as they exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import detrun
+from detrun.explore.explorer import DEFAULT_MAX_STEPS
+from detrun.explore.schedules import GivenSchedule
+from detrun.testing.marked_test import AnyTest, TestEnded
+from detrun.testing.settings import accepted_by
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.token import PREFIX, ScheduleToken, from_token
+from detrun_scheduler.errors import DivergenceError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedFailure:
+    """A schedule to run again.
+
+    Attributes:
+        name: what the user called it.
+        source: what it is.
+    """
+
+    name: str
+    source: Recording | ScheduleToken
+
+    @property
+    def target(self) -> str | None:
+        """The test that it is of, as far as the source says."""
+        return self.source.target
+
+    def run(self, test: AnyTest, settings: Mapping[str, Any]) -> tuple[BaseException | None, str]:
+        """Run ``test`` under the schedule: what it raised, and what to say about it."""
+        if isinstance(self.source, ScheduleToken):
+            run, how = self._by_token(test, self.source, settings)
+        else:
+            run, how = self._by_recording(test, self.source, settings)
+        error = run.exception
+        if isinstance(error, TestEnded | UsageError):
+            raise error
+        return error, f"{how}: {'it passes' if error is None else 'it fails'}"
+
+    def _by_token(self, test: AnyTest, token: ScheduleToken, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
+        given = {"max_steps": DEFAULT_MAX_STEPS, **accepted_by(detrun.record, settings)}
+        given.update(seed=token.seed, strategy=GivenSchedule(token.choices))
+        return detrun.record(test, raise_errors=False, **given), "ran the schedule of the token"
+
+    def _by_recording(self, test: AnyTest, recording: Recording, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
+        given = accepted_by(detrun.replay, settings)
+        given.pop("strategy", None)  # it chooses where the recording is silent, and then the recorded one should
+        given.pop("max_steps", None)  # the recorded limit counts
+        try:
+            run = detrun.replay(test, recording=recording, raise_errors=False, **given)
+        except DivergenceError as divergence:
+            run = detrun.replay(test, recording=recording, mode="resync", raise_errors=False, **given)
+            report = run.resync
+            assert report is not None
+            return run, (
+                f"{self.name} cannot be replayed exactly ({str(divergence).splitlines()[0]}); "
+                f"followed it for {report.matched:,} of {report.steps:,} steps"
+            )
+        return run, f"replayed {self.name} exactly"
+
+
+def replayed_failure(given: str, directory: Path) -> ReplayedFailure:
+    """What the option's value means, a path relative to ``directory`` or a token.
+
+    Raises:
+        RecordingFormatError: it is neither.
+        UsageError: there is no such file.
+    """
+    if given.lstrip().lower().startswith(PREFIX):
+        return ReplayedFailure("the token", from_token(given))
+    path = directory / given
+    try:
+        return ReplayedFailure(given, open_recording(path))
+    except OSError as error:
+        raise UsageError(f"cannot read {given}: {error.strerror or error}") from error

@@ -1,0 +1,117 @@
+"""Projects of their own, tested by a pytest of their own: the plugin is what a process loads, and has to be seen so."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# The environment of these tests has plugins that a user's need not have; each project says which it wants.
+QUIET = ("-p", "no:cacheprovider", "-p", "no:timeout", "-o", "addopts=")
+OUTCOME = re.compile(r"^(?:\[gw\d+\] \[ *\d+%\] (?P<first>[A-Z]+) )?(?P<test>\S+::.*?)(?: (?P<last>[A-Z]+))?(?: .*)?$")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A pytest process that has ended."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """How each test ended, by its name without its file."""
+        found = {}
+        for line in self.output.split("short test summary")[0].splitlines():
+            match = OUTCOME.match(line)
+            ended = match and (match["first"] or match["last"])
+            if match and ended:
+                found[match["test"].partition("::")[2]] = ended.lower()
+        return found
+
+    @property
+    def command(self) -> list[str]:
+        """The arguments of the one command that it says to run."""
+        (command,) = re.findall(r"^ {4}pytest (.*)$", self.output, re.MULTILINE)
+        import shlex
+
+        return shlex.split(command)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory with tests."""
+
+    directory: Path
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the project."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def python(self, *arguments: str) -> Finished:
+        """Run Python there."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON"))}
+        environment |= {"COLUMNS": "160", "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        return Finished(ended.returncode, ended.stdout + ended.stderr)
+
+    def pytest(self, *arguments: str) -> Finished:
+        """Run its tests."""
+        return self.python("-m", "pytest", "-v", *QUIET, *arguments)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project, whose rootdir is its directory."""
+    made = Project(tmp_path)
+    made.write("pytest.ini", "[pytest]\n")
+    return made
+
+
+RACE = """
+    import pytest
+    import trio
+
+
+    @pytest.fixture
+    def counter():
+        return [0]
+
+
+    @pytest.mark.detrun(schedules=200)
+    @pytest.mark.parametrize("tasks", [1, 2])
+    async def test_counts(tasks, counter):
+        async def add():
+            seen = counter[0]
+            await trio.lowlevel.checkpoint()
+            counter[0] = seen + 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(tasks):
+                nursery.start_soon(add)
+        print("counted")
+        assert counter[0] == tasks
+"""
+
+
+@pytest.fixture
+def racing_project(project: Project) -> Project:
+    """A project with one test that passes for one task and fails for two."""
+    project.write("test_race.py", RACE)
+    return project
