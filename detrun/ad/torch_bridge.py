@@ -17,8 +17,8 @@ them. A local tensor, or one in an `Atomic`, that was computed in an earlier win
 whose ids are those of the earlier window. Nothing is cut and nothing lost; what it costs is the memory of that graph,
 for as long as the program holds the tensor. `track` lets go of it.
 
-A leaf that was changed in place is no longer the number that its id stands for, and torch's own version counters see
-what its operations saved: both raise `NotDifferentiableError`. Comparisons and ``item()`` on tensors are torch's, and
+A parameter that was changed in place is no longer the number that its id stands for, and torch's own version counters
+see what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as in torch. Comparisons and ``item()`` on tensors are torch's, and
 are not reported as discontinuity sites or detachments.
 """
 
@@ -110,14 +110,14 @@ def values_of(tensor: Any) -> list[Any]:
 
 
 def track(tensor: Any) -> Any:
-    """The same numbers as a new leaf with an id, so that torch's graph behind them can be forgotten.
+    """The same numbers under an id of their own, so that torch's graph behind them can be forgotten.
 
     In a long run, track the tensors that carry state from step to step: an exit then goes back to the last one only,
     and outside a taped window nothing older is kept. A tensor that does not require grad is returned as it is.
     """
     if not tensor.requires_grad:
         return tensor
-    return _leaf(tensor.detach().clone(), node_of(tensor))
+    return from_leaf(tensor.detach().clone(), node_of(tensor))
 
 
 def draw_from(distribution: Any, bits: int) -> Any:
@@ -136,10 +136,14 @@ def set_mark(leaf: Any, leaf_id: int, serial: int | None = None) -> None:
     setattr(leaf, MARK, Mark(_serial() if serial is None else serial, leaf_id, leaf._version))
 
 
-def _leaf(tensor: Any, leaf_id: int) -> Any:
-    leaf = tensor.requires_grad_()
-    set_mark(leaf, leaf_id)
-    return leaf
+def from_leaf(tensor: Any, leaf_id: int) -> Any:
+    """The numbers of ``tensor``, which becomes a leaf that stands for an id.
+
+    The program gets a copy and not the leaf, which torch would not let it change in place: on plain floats it may.
+    """
+    set_mark(tensor.requires_grad_(), leaf_id)
+    with load().enable_grad():
+        return tensor.clone()
 
 
 def _serial() -> int:
@@ -293,7 +297,7 @@ def from_bytes(dtype: str, shape: Sequence[int], raw: bytes, leaf_id: int = NO_P
         raise UsageError(f"torch has no dtype {dtype!r}")
     tensor = torch.frombuffer(bytearray(raw), dtype=kind) if raw else torch.empty(0, dtype=kind)
     tensor = tensor.reshape(tuple(shape))
-    return tensor if leaf_id == NO_PARENT else _leaf(tensor, leaf_id)
+    return tensor if leaf_id == NO_PARENT else from_leaf(tensor, leaf_id)
 
 
 def encoded(adjoint: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from detrun.ad.forward import TangentValue
 from detrun.ad.tensor_adjoints import TensorAdjoint
-from detrun.ad.torch_bridge import entry, is_tensor, load, number_of, set_mark, values_of
+from detrun.ad.torch_bridge import entry, from_leaf, is_tensor, load, number_of, values_of
 from detrun.ad.value import Value
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
@@ -36,15 +36,13 @@ def to_tensor(values: Any, *, dtype: Any = None, device: Any = None) -> Any:
         raise NotDifferentiableError("forward mode does not pass through torch; use mode='reverse'")
     if not tensor.is_floating_point():
         raise NotDifferentiableError(f"to_tensor: dtype {tensor.dtype} would cut the history of Values; use a float")
-    leaf = tensor.requires_grad_()
     places = [place for place, _ in carrying]
 
     def pullback(adjoint: TensorAdjoint) -> list[float]:
         flat = adjoint.tensor.reshape(-1).tolist()
         return [flat[place] for place in places]
 
-    set_mark(leaf, entry([value.id for _, value in carrying], pullback))
-    return leaf
+    return from_leaf(tensor, entry([value.id for _, value in carrying], pullback))
 
 
 def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -169,7 +169,8 @@ def test_a_tracked_tensor_lets_go_of_the_graph_behind_it():
     raw = detrun.gradient(without_track, POINT)
     assert tracked.grads["x"] == pytest.approx(raw.grads["x"], rel=1e-12)
     assert tracked.grads["w"].tolist() == pytest.approx(raw.grads["w"].tolist(), rel=1e-12)
-    assert detrun.track(torch.ones(2, requires_grad=True) * 2).grad_fn is None
+    behind = detrun.track(torch.ones(2, requires_grad=True) * 2).grad_fn.next_functions[0][0]
+    assert behind.next_functions == ()
     plain = torch.ones(2)
     assert detrun.track(plain) is plain
 
@@ -216,7 +217,8 @@ def test_a_vector_leaves_for_a_buffer_with_one_backward_for_all():
         buffer = Buffer(tensor.reshape(2, 2))
         again = detrun.to_tensor(buffer.T)
         loss = detrun.from_tensor((again * torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)).sum())
-    assert tape.wide[-1][0] == (again._detrun_mark.id,)
+    leaf = again.grad_fn.next_functions[0][0].variable
+    assert tape.wide[-1][0] == (leaf._detrun_mark.id,)
     assert backward(tape, {loss.id: 1.0}, wanted=[x.id])[x.id] == 0.0 * 1 + 2.0 * 2 + 1.0 * 3 + 3.0 * 4
 
 
@@ -375,3 +377,19 @@ def test_a_tracked_tensor_does_not_share_the_memory_of_the_one_before():
 
     gradient = detrun.gradient(main, POINT)
     assert gradient.grads["w"].tolist() == pytest.approx((2 * POINT["w"]).tolist())
+
+
+def test_a_tensor_of_values_may_be_changed_in_place_as_one_of_floats():
+    async def main(params):
+        tensor = detrun.to_tensor([params["x"], 1.0, params["x"]])
+        tensor[0] *= 3.0
+        tensor[2] = 5.0
+        tensor += params["x"]
+        again = detrun.unpack(detrun.pack(tensor))
+        again *= 2.0
+        return again.sum()
+
+    run = detrun.record(main, {"x": 0.5})
+    gradient = detrun.gradient(main, {"x": 0.5}, recording=run.recording)
+    assert gradient.value == run.result.item() == 2 * (1.5 + 1.0 + 5.0 + 1.5)
+    assert gradient.grads["x"] == 2 * (3.0 + 3.0)
