@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from detrun.sent_messages import UnpackingError as UnpackingError
     from detrun.state_machine import StateMachine as StateMachine
     from detrun.tensor_draws import sample as sample
+    from detrun.world.node import this_node as this_node
+    from detrun.world.world import World as World
 
 _LAZY = {
     "Buffer": "detrun.buffer",
@@ -96,6 +98,7 @@ _LAZY = {
     "StateMachine": "detrun.state_machine",
     "Surrogate": "detrun.external",
     "UnpackingError": "detrun.sent_messages",
+    "World": "detrun.world.world",
     "check_determinism": "detrun.determinism",
     "explore": "detrun.explore.explorer",
     "external": "detrun.external",
@@ -104,6 +107,7 @@ _LAZY = {
     "hessian_vector_product": "detrun.gradients.hessian",
     "pack": "detrun.packing",
     "sample": "detrun.tensor_draws",
+    "this_node": "detrun.world.node",
     "to_tensor": "detrun.ad.torch_entry",
     "track": "detrun.ad.torch_bridge",
     "unpack": "detrun.packing",

@@ -14,7 +14,7 @@ from detrun_scheduler import current
 
 
 class FaultCounts(Mapping[str, int]):
-    """Fault name -> how often it took effect, in the order of first effect. Reads as a mapping; absent means 0 times."""
+    """Fault name -> how often it took effect, in the order of first effect. A name that is absent reads as 0."""
 
     __slots__ = ("_armed", "_counts")
 

@@ -69,7 +69,7 @@ class Exponential:
 
 @dataclass(slots=True)
 class LogNormal:
-    """``exp`` of a normal: ``log_mean`` is the logarithm of the median seconds, ``log_std`` the spread of the logarithm.
+    """``exp`` of a normal: ``log_mean`` is the logarithm of the median seconds, ``log_std`` that logarithm's spread.
 
     The usual fit to measured round trips: a body around the median and a tail to the right.
     """

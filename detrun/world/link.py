@@ -134,7 +134,7 @@ class Link:
                 raise UsageError(f"a link has no setting {name!r}; it has {', '.join(SETTINGS)}")
             setattr(self, name, value)
 
-    def _probability(fault: str) -> Any:  # type: ignore[misc]  # noqa: N805 (makes properties, is no method)
+    def _probability(fault: str) -> Any:  # type: ignore[misc]  # (makes properties, is no method)
         def get(self: Link) -> Any:
             return self._probabilities.get(fault, 0.0)
 

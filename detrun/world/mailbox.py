@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import outcome
 import trio
 from trio.lowlevel import Abort
 
@@ -77,15 +78,9 @@ class Mailbox:
         for task, kind in self.waiting.items():
             if kind is None or isinstance(envelope.message, kind):
                 del self.waiting[task]
-                trio.lowlevel.reschedule(task, _handed(envelope))
+                trio.lowlevel.reschedule(task, outcome.Value(envelope))
                 return
         self.arrived.append(envelope)
-
-
-def _handed(envelope: Envelope) -> Any:
-    import outcome
-
-    return outcome.Value(envelope)
 
 
 class Letter(Packet):
@@ -129,8 +124,7 @@ def _is_immutable(message: Any) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _fields_of_frozen(kind: type) -> tuple[str, ...] | None:
+def _fields_of_frozen(kind: Any) -> tuple[str, ...] | None:
     """The fields of a frozen dataclass, None of anything else."""
-    if not is_dataclass(kind) or not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        return None
-    return tuple(field.name for field in fields(kind))
+    parameters = getattr(kind, "__dataclass_params__", None)
+    return tuple(kind.__dataclass_fields__) if parameters is not None and parameters.frozen else None

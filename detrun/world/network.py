@@ -48,7 +48,7 @@ class Network(trio.abc.SocketFactory):
         self.resolver = Resolver(self)
         self._descriptors = count(FIRST_DESCRIPTOR)
 
-    def socket(  # type: ignore[override]
+    def socket(
         self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0
     ) -> trio.socket.SocketType:
         """What ``trio.socket.socket`` makes."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
@@ -48,14 +49,14 @@ def this_node() -> Node:
 
 
 def make_disk(node: Node) -> Any:
-    """The disk of a machine, when it is first used."""
+    """The disk of a machine, when it is first used, unless its world was given another maker."""
     from detrun.world.disk import Disk
 
-    return Disk(node)
+    return Disk(node.name)
 
 
 def make_clock(node: Node) -> Any:
-    """The clock of a machine, when it is first read."""
+    """The clock of a machine, when it is first read, unless its world was given another maker."""
     from detrun.world.node_clock import NodeClock
 
     return NodeClock(node)
@@ -79,18 +80,23 @@ class Process:
 
     async def run(self) -> None:
         """The process's root task."""
+        failure: BaseException | None = None
         try:
             with self.scope:
                 async with trio.open_nursery() as self.nursery:
                     for function, arguments in self.pending:
                         self.nursery.start_soon(function, *arguments)
         except BaseException as error:
-            if not self.is_running:
-                return  # killed while this very task was running; nobody can hear what it says
-            self.end()
-            raise self.node.named(error)
-        if self.is_running:
-            self.end()
+            failure = self.node.named(error)
+        if not self.is_running:
+            return  # killed while this very task was running: nobody can hear what it says
+        self.end()
+        if failure is not None:
+            # Out of the handler, lest the group become the context of what it contains: a cycle of garbage.
+            try:
+                raise failure
+            finally:
+                del failure
 
     def start(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
         """Run one more task in this process."""
@@ -132,18 +138,18 @@ class Node:
     def disk(self) -> Any:
         """The disk; it survives crashes and restarts."""
         if self._disk is None:
-            self._disk = make_disk(self)
+            self._disk = self.world.make_disk(self)
         return self._disk
 
     @property
     def clock(self) -> Any:
         """The clock of this machine."""
         if self._clock is None:
-            self._clock = make_clock(self)
+            self._clock = self.world.make_clock(self)
         return self._clock
 
     def _tell_parts(self, event: str) -> None:
-        """Tell the disk and the clock, if they have been used, what has happened to the machine."""
+        """Tell the disk and the clock, if they have been used, of ``crash``, ``power_loss`` or ``power_on``."""
         for part in (self._disk, self._clock):
             method = getattr(part, event, None)
             if method is not None:
@@ -183,7 +189,8 @@ class Node:
     def _begin(self) -> None:
         self.starts += 1
         process = self.process = Process(self)
-        process.context.copy().run(self.world.nursery.start_soon, process.run, name=self.name)
+        spawn = partial(self.world.nursery.start_soon, process.run, name=self.name)
+        process.context.copy().run(spawn)
 
     def crash(self) -> None:
         """Kill the process, now and without any of its code running again. No effect if none runs.
@@ -193,7 +200,7 @@ class Node:
         if self.process is not None:
             self.world.faults.count("crash")
             self._kill(lose_power=False)
-            self._tell_parts("crashed")
+            self._tell_parts("crash")
 
     def power_loss(self) -> None:
         """Turn the machine off: the process is gone, nothing is sent any more, and only what the disk holds stays."""
@@ -201,7 +208,7 @@ class Node:
             self.world.faults.count("power loss")
             self.is_powered = False
             self._kill(lose_power=True)
-            self._tell_parts("power_lost")
+            self._tell_parts("power_loss")
 
     def _kill(self, lose_power: bool) -> None:
         process = self.process
@@ -230,7 +237,7 @@ class Node:
         self.crash()
         if not self.is_powered:
             self.is_powered = True
-            self._tell_parts("power_restored")
+            self._tell_parts("power_on")
         for one, its_arguments in list(programs):
             self.start(one, *its_arguments)
 

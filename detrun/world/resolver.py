@@ -29,7 +29,7 @@ class Resolver(trio.abc.HostnameResolver):
 
     # What trio asks.
 
-    async def getaddrinfo(  # type: ignore[override]
+    async def getaddrinfo(
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
         """As ``socket.getaddrinfo``."""

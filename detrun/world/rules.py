@@ -6,8 +6,8 @@ message's journey (``packet.slow_by(seconds)``) and pass. Messages from a node t
 happens to a network happens between two sockets of one machine. Partitions and clogs come before all rules, and hold
 when a message would arrive as well as when it is sent.
 
-A rule is any object with a ``judge`` method. One that answers anything but ``PASS`` or ``DELIVER`` is counted as a fault
-under its ``fault`` attribute, or its class name.
+A rule is any object with a ``judge`` method. An answer other than ``PASS`` and ``DELIVER`` counts as a fault, under the
+rule's ``fault`` attribute or its class name.
 
 Source: turmoil's ``rule.rs`` (install order, first verdict that does not pass wins, loopback is exempt). Departure: the
 verdicts also say what happens to TCP, where a dropped segment is sent again and shows as delay.
@@ -49,7 +49,7 @@ class Rule(Protocol):
     """Looks at each message of the world, or of one link."""
 
     def judge(self, packet: Packet) -> Verdict:
-        """The verdict on ``packet``: ``packet.source``, ``packet.destination``, ``packet.protocol``, ``packet.size``."""
+        """The verdict on ``packet``, which has a ``source``, a ``destination``, a ``protocol`` and a ``size``."""
 
 
 def fault_of(rule: Rule) -> str:
@@ -76,7 +76,7 @@ class Chance:
 
 @dataclass(slots=True)
 class Detour:
-    """Sends a message the long way round with a fixed probability: a slow tail, or, where others overtake, reordering."""
+    """Sends a message the long way round with a fixed probability: a slow tail, or reordering where others overtake."""
 
     fault: str
     probability: Any

@@ -5,8 +5,8 @@ FIFO always. A segment that is lost, on the way there or because its acknowledge
 ``retransmission_seconds`` after it was sent, then after twice that, and so on; after ``RETRANSMISSIONS_MAX`` attempts
 the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it, not as holes.
 A sender may have as much on the way as the receiver's buffer has room, as far as the acknowledgements that have
-arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing sends what is
-buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as Linux does.
+arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing sends
+what is buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as Linux.
 
 What is not modelled: congestion control, fast retransmission, delayed acknowledgements, TIME_WAIT, keep-alive probes,
 and loss of acknowledgements by chance (they are cumulative: the next one says the same). The retransmission timer is
@@ -96,7 +96,7 @@ class Connection:
         return SEND_BUFFER_BYTES - self.queued_bytes - (self.sent_bytes - self.acknowledged_bytes)
 
     def has_room(self) -> bool:
-        """Whether a writer is told to go on: a third of the buffer free, as on Linux, so that it is not woken for a byte."""
+        """Whether a writer is told to go on: a third of the buffer free, as on Linux, so that no byte alone wakes it."""
         self._see_acknowledgements()
         return 3 * self.room >= SEND_BUFFER_BYTES
 
@@ -319,7 +319,7 @@ class Connection:
             self.received_bytes += len(segment.data)
 
     def advertise(self, attempt: int) -> None:
-        """Tell the sender that there is room again; if that cannot get through, again later, as its probes would ask."""
+        """Tell the sender that there is room again; if that cannot get through, again later, as probes would ask."""
         if self.peer is None or self.gone or self.peer.gone:
             return
         if self.link.is_open():

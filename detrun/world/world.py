@@ -11,7 +11,8 @@ asks the machine that simulates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from detrun.world.fault_counts import FaultCounts
 from detrun.world.latency import Latency
 from detrun.world.link import Link
 from detrun.world.network import Network
-from detrun.world.node import Node, Process, _process
+from detrun.world.node import Node, Process, _process, make_clock, make_disk
 from detrun.world.rules import Rule
 from detrun.world.tcp import RETRANSMISSION_SECONDS_MAX
 from detrun_scheduler import current
@@ -45,6 +46,7 @@ class World:
         loss, duplication, reordering, slow_tail, reset: probability for each message, of every link.
         bandwidth: bytes per second of every link; None for unlimited.
         retransmission_seconds: how long TCP waits for an acknowledgement at first; then twice as long, and so on.
+        disk, clock: make the disk and the clock of a node, when they are first used.
         link: further settings of every link; see `Link`.
     """
 
@@ -59,10 +61,14 @@ class World:
         reset: Any = 0.0,
         bandwidth: Any = None,
         retransmission_seconds: float = 0.2,
+        disk: Callable[[Node], Any] = make_disk,
+        clock: Callable[[Node], Any] = make_clock,
         **link: Any,
     ) -> None:
         self.run = current.require("detrun.World")
         self.faults = FaultCounts()
+        self.make_disk = disk
+        self.make_clock = clock
         self.retransmission_seconds = retransmission_seconds
         defaults = dict(
             latency=latency,
@@ -109,35 +115,35 @@ class World:
         self._nursery.cancel_scope.cancel()
         for node in self._nodes.values():
             node.resume()  # a process that stands still could not be cancelled
+        failure: BaseException | None = None
         try:
             suppressed: bool = await self._manager.__aexit__(kind, error, trace)
             return suppressed
         except BaseExceptionGroup as group:
-            alone: BaseException = group
-            while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
-                alone = alone.exceptions[0]
-            if alone is error:
-                return False
-            raise alone from None
+            # The nursery is the world's own business: what went wrong alone comes out alone.
+            failure = group
+            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+                failure = failure.exceptions[0]
         finally:
             self._close()
+        try:
+            if failure is error:
+                return False
+            raise failure
+        finally:
+            del failure, error
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
         self._nursery = None
         stdlib_sockets.restore(self)
         if self._token is not None:
-            try:
+            with suppress(ValueError):  # torn down in another context than it was opened in
                 _process.reset(self._token)
-            except ValueError:
-                pass  # torn down in another context than it was opened in
             self._token = None
-        if current.run is self.run:
-            try:
-                trio.socket.set_custom_hostname_resolver(self._resolver_before)
-                trio.socket.set_custom_socket_factory(self._factory_before)
-            except RuntimeError:
-                pass  # the run is over
+        with suppress(RuntimeError):  # the run is over
+            trio.socket.set_custom_hostname_resolver(self._resolver_before)
+            trio.socket.set_custom_socket_factory(self._factory_before)
 
     @property
     def nursery(self) -> trio.Nursery:

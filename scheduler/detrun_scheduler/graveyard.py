@@ -1,9 +1,9 @@
 """Coroutines that will never go on: how to be rid of them without running their code.
 
-A suspended coroutine that is thrown away gets ``GeneratorExit``, and its ``finally`` and ``except`` blocks run. Those of
-a process that was killed must not: not during the run, and not after it. So they are kept until the run is over, and
-then made to look finished, after which CPython frees their frames and runs nothing. The same is done to what they were
-suspended in: the coroutines they awaited, the generators of ``@contextmanager``, asynchronous generators they iterated.
+A suspended coroutine that is thrown away gets ``GeneratorExit``, and its ``finally`` and ``except`` blocks run. Those
+of a process that was killed must not: not during the run, and not after it. So they are kept until the run is over,
+and then made to look finished, after which CPython frees their frames and runs nothing. The same is done to what they
+were suspended in: coroutines that they awaited, the generators of ``@contextmanager``, asynchronous generators.
 
 Looking finished is one byte of the generator object, ``gi_frame_state``, which Python does not let one write. Its place
 is found, not assumed: once per process a coroutine is watched in the states whose numbers are known, and there must be
@@ -87,10 +87,11 @@ def suspended_in(coroutine: Any) -> list[Any]:
                     continue
                 found[id(one)] = one
                 waiting.append((one, False))
-            elif isinstance(one, _HOLDERS) or type(one).__name__ in _WRAPPERS:
-                found[id(one)] = one
-                waiting.append((one, True))
-            elif inside and isinstance(one, _PARTS_OF_HOLDERS):
+            elif (
+                isinstance(one, _HOLDERS)
+                or type(one).__name__ in _WRAPPERS
+                or (inside and isinstance(one, _PARTS_OF_HOLDERS))
+            ):
                 found[id(one)] = one
                 waiting.append((one, True))
     return [one for one in found.values() if isinstance(one, _SUSPENDABLE) or one is coroutine]
