@@ -18,10 +18,11 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.instructions import schedule_points
@@ -62,7 +63,9 @@ class Preemption:
         self.by_opcode = granularity == "opcode"
         self.watched = WatchedCode(include, exclude)
         self.observer = observer
-        self.points: dict[CodeType, bytes | None] = {}  # by code: its schedule points, None if it is not watched
+        # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
+        self.points: dict[int, bytes | None] = {}
+        self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
         self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
@@ -70,10 +73,11 @@ class Preemption:
         """The schedule points of the function that runs in ``frame``, None if it is not watched."""
         code = frame.f_code
         try:
-            return self.points[code]
+            return self.points[id(code)]
         except KeyError:
             points = schedule_points(code, frame.f_globals) if code.co_filename in self.watched else None
-            self.points[code] = points
+            self.points[id(code)] = points
+            self.kept_codes.append(code)
             return points
 
     def __enter__(self) -> Preemption:
@@ -100,6 +104,10 @@ class Preemption:
         self.__exit__(None, None, None)
 
 
+def _nothing() -> None:
+    """Until the first run."""
+
+
 class _Tracing:
     """Preemption by ``sys.settrace``, for Python 3.11.
 
@@ -110,6 +118,9 @@ class _Tracing:
     def __init__(self, preemption: Preemption) -> None:
         self.preemption = preemption
         self.before: Any = None
+        # Made once for all runs: each is a cycle of garbage.
+        self.hub: greenlet | None = None
+        self.on_enter: Callable[[], None] = _nothing
 
     def install(self) -> None:
         """Nothing outside of runs."""
@@ -122,42 +133,50 @@ class _Tracing:
         self.before = sys.gettrace()
         if self.before is not None:
             sys.settrace(None)
-        on_call = self._by_opcode(threads) if self.preemption.by_opcode else self._by_line(threads)
-
-        def on_enter() -> None:
-            sys.settrace(on_call)
-
-        threads.on_enter = on_enter
+        if self.hub is not threads.hub:
+            self.hub = threads.hub
+            on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
+            self.on_enter = partial(sys.settrace, on_call)
+        threads.on_enter = self.on_enter
 
     def end_run(self) -> None:
         """Put back what was there."""
         sys.settrace(self.before)
         self.before = None
 
-    def _by_opcode(self, threads: Threads) -> Callable[[FrameType, str, Any], Any]:
-        points_of, known, give_way = self.preemption.points_of, self.preemption.points, threads.hub.switch
-        observer = self.preemption.observer
+    def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
+        assert self.hub is not None
+        points_of, give_way, observer = self.preemption.points_of, self.hub.switch, self.preemption.observer
+        tracers: dict[int, Callable[[FrameType, str, Any], Any] | None] = {}  # by the id of a code object
 
-        def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
-            if event == "opcode":
-                points = known[frame.f_code]
-                if points[frame.f_lasti]:  # type: ignore[index]
+        def tracer_of(frame: FrameType) -> Callable[[FrameType, str, Any], Any] | None:
+            points = points_of(frame)
+
+            def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
+                if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
                     _call_tracing(give_way, _TRAP)
                     del CONTEXT.task
                     if observer is not None:
                         observer.about_to_run(frame, frame.f_lasti)
-            return on_opcode
+                return on_opcode
+
+            tracer = tracers[id(frame.f_code)] = None if points is None else on_opcode
+            return tracer
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
-            if points_of(frame) is None:
-                return None
-            frame.f_trace_opcodes, frame.f_trace_lines = True, False
-            return on_opcode
+            try:
+                tracer = tracers[id(frame.f_code)]
+            except KeyError:
+                tracer = tracer_of(frame)
+            if tracer is not None:
+                frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            return tracer
 
         return on_call
 
-    def _by_line(self, threads: Threads) -> Callable[[FrameType, str, Any], Any]:
-        points_of, give_way = self.preemption.points_of, threads.hub.switch
+    def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
+        assert self.hub is not None
+        points_of, give_way = self.preemption.points_of, self.hub.switch
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
             if event == "line":
@@ -244,7 +263,7 @@ class _Monitoring:
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
-            if by_opcode and not known[code][place]:  # type: ignore[index]
+            if by_opcode and not known[id(code)][place]:  # type: ignore[index]
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:

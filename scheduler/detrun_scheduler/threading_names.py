@@ -163,9 +163,7 @@ def _start(self: threading.Thread) -> None:
         raise RuntimeError("thread.__init__() not called")
     if state._started._flag:
         raise RuntimeError("threads can only be started once")
-    caller = getcurrent()
-    if type(caller) is SimulatedThread:
-        caller.schedule_point()
+    # No schedule point: that a thread begins is nothing that another could see.
     simulated = threads.start(_bootstrap, (self,), _path_name(self), daemon=self.daemon)
     state._simulated = simulated
     simulated.at_end = partial(_mark_ended, self, simulated.ident)
@@ -232,7 +230,8 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         if not simulated.is_over:
             wait_in_task(run, lambda: simulated.is_over, simulated, deadline)
     else:
-        caller.schedule_point()
+        if timeout is not None:
+            caller.schedule_point()  # without a time-out nobody can tell when a join began
         if not simulated.is_over:
             simulated.joiners.append(caller)
             try:

@@ -327,9 +327,8 @@ class Threads:
         """Begin a thread; it runs when it is chosen."""
         self.idents += 1
         run = self.run
-        host = run.host
         thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current)
-        host.spawn_impl(lambda: thread, (), host.system_nursery, name, system_task=True)
+        run.host.spawn_thread(thread, name)
         self.living.append(thread)
         if self.main_has_ended and all(one.daemon for one in self.living):
             thread.kill()

@@ -590,6 +590,25 @@ class Host(_run.Runner):
             self.entry_queue.task, (), self.entry_nursery, "<TrioToken.run_sync_soon task>", system_task=True
         )
 
+    def spawn_thread(self, thread: Any, name: str) -> None:
+        """Spawn a simulated thread as a system task: `spawn_impl` without what only coroutines need.
+
+        Greenlets bring their own contexts, so all of them are stepped in one, in which nothing runs.
+        """
+        nursery = self.system_nursery
+        assert nursery is not None
+        if nursery._closed:
+            raise RuntimeError("a thread was started after the end of the run")
+        task = _run.Task._create(
+            coro=thread, parent_nursery=nursery, runner=self, name=name, context=self.system_context, ki_protected=True
+        )
+        self.tasks.add(task)
+        nursery._children.add(task)
+        task._activate_cancel_status(nursery._cancel_status)
+        if "task_spawned" in self.instruments.data:
+            self.instruments.call("task_spawned", task)
+        self.reschedule(task, None)  # type: ignore[arg-type]
+
     def adopt(self, task: _run.Task) -> int:
         """Number a new task by order of spawning."""
         number = self.spawned
