@@ -713,7 +713,8 @@ class Host(_run.Runner):
             assert self.system_nursery is not None
             if current.run is not None and current.run.threads is not None:
                 current.run.threads.main_ended()
-            _cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
+            if self.system_nursery._children:
+                _cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
         elif self.awaits_abandoned and len(self.tasks) == 1 + (self.entry_task is not None):
             assert self.init_task is not None
             self.awaits_abandoned = False
