@@ -15,6 +15,7 @@ from typing import Any
 from detrun.explore.executors import Workers, working
 from detrun.explore.interruption import Interruption
 from detrun.explore.pieces import Program, Report, prepared, quiet_collector, run_piece
+from detrun.explore.resumption import SavedCampaign
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies.campaigns import Learning, Search
@@ -33,6 +34,7 @@ class Campaign:
         time_limit: real seconds after which no new schedule begins; None for no limit. With it, how many schedules
             are run depends on the machine; what each of them does still does not.
         progress: called from time to time with what is known so far.
+        saved: where the campaign goes on from and is written to after each epoch.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Campaign:
         executor: Executor | None = None,
         workers: int = 1,
         progress: Progress | None = None,
+        saved: SavedCampaign | None = None,
     ) -> None:
         if schedules < 1:
             raise UsageError(f"explore: schedules={schedules!r} must be at least 1")
@@ -64,6 +67,12 @@ class Campaign:
         self.interruption = Interruption()
         self.knowledge: Any = None
         self.done = Report(0)  # what earlier epochs showed
+        self.saved = saved
+        self.size = FIRST_EPOCH
+        if saved is not None and (before := saved.load()) is not None:
+            self.done, self.knowledge = before
+            while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
+                self.size *= 2
         self.reported = 0.0
         self.stop_reason = ""
 
@@ -85,19 +94,20 @@ class Campaign:
 
     def _epochs(self, workers: Workers | None) -> None:
         done = self.done
-        size = FIRST_EPOCH
         while done.schedules < self.schedules and not (done.found or done.exhausted or done.stopped):
             first = done.schedules
-            knowledge = self.knowledge
-            for report in self._epoch(workers, first, min(size, self.schedules - first)):
+            whole = first + self.size <= self.schedules
+            for report in self._epoch(workers, first, min(self.size, self.schedules - first)):
                 if isinstance(self.oracle, Learning):
                     self.knowledge = self.oracle.merged(self.knowledge, report.knowledge)
                 done.include(report)
                 if workers is not None and self._watch(Report(done.schedules)):
                     done.stopped = True
                     break
-            assert knowledge is None or self.knowledge is not None
-            size = min(2 * size, LARGEST_EPOCH)
+            self.size = min(2 * self.size, LARGEST_EPOCH)
+            # A part of an epoch is not saved: the schedules after it would know more than they may.
+            if self.saved is not None and whole and not (done.found or done.stopped):
+                self.saved.save(done, self.knowledge)
 
     def _epoch(self, workers: Workers | None, first: int, count: int) -> Iterator[Report]:
         if workers is not None:

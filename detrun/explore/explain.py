@@ -139,11 +139,12 @@ def _critical_pair(
                     Operation(second.task, found[1].line, found[1].verb),
                 )
                 return pair, failing.name_of(found[0].key)
-    first_step = next((step for step in between if step.lines), None)
+    # What came last before the waiting task could go on is the likeliest to matter.
+    first_step = next((step for step in reversed(between) if step.lines), None)
     second_step = next((step for step in rest if step.lines), None)
     if first_step is None or second_step is None:
         return None, ""
     return (
-        Operation(first_step.task, first_step.lines[0], "runs"),
+        Operation(first_step.task, first_step.lines[-1], "runs"),
         Operation(second_step.task, second_step.lines[0], "runs"),
     ), ""

@@ -1,37 +1,34 @@
 """`explore`: run a program under many schedules, and come back with a verdict and, if one fails, all about it.
 
-The schedules are those of a campaign (`campaign.py`). The first that fails is run again with everything on, shrunk,
-explained, and recorded; the recording is kept in a directory, and the next exploration of the same program tries what
-is kept there first. What is reported is a function of the program, the seed, the strategy, and what is kept.
+The schedules are those of a campaign (`campaign.py`). The first that fails is shrunk, explained, and recorded
+(`failures.py`); the recording is kept in a directory, and the next exploration of the same program tries what is kept
+there first. What is reported is a function of the program, the seed, the strategy, and what is kept; the number of
+workers makes no difference.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import outcome
-
-from detrun.execution import Anew, Finished, Main, Options, check_main, target_of
+from detrun.execution import Main, Options, check_main, source_fingerprint, target_of
 from detrun.explore import observed as observed
+from detrun.explore.assertion_catalogue import assertions_of
 from detrun.explore.campaign import Campaign
-from detrun.explore.explain import explain as explain_failure
-from detrun.explore.kept import KeptFailures, replay_command
-from detrun.explore.pieces import Found, Program, Report, described, quiet_collector
-from detrun.explore.schedules import GivenSchedule, unpacked
-from detrun.explore.shrink import shrink as shrink_schedule
-from detrun.explore.trials import Laboratory
-from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Failure, Statistics
-from detrun_recorder.token import to_token
+from detrun.explore.failures import Telling, tell_failure
+from detrun.explore.kept import KeptFailures
+from detrun.explore.pieces import Program, Report
+from detrun.explore.resumption import SavedCampaign
+from detrun.explore.tables import table_of
+from detrun.explore.verdicts import HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
+from detrun.gradients.local import check_params
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
-from detrun_scheduler.strategies.campaigns import Search
+from detrun_scheduler.strategies.campaigns import Learning, Search
 
 DEFAULT_MAX_STEPS = 20_000
 
@@ -48,17 +45,60 @@ def explore(
     workers: int = 1,
     shrink: bool = True,
     explain: bool = True,
+    gradient_of: Mapping[str, float] | None = None,
     directory: str | os.PathLike[str] | None = ".detrun",
+    resume: bool = False,
     target: str | None = None,
     progress: Callable[[Report], None] | None = None,
 ) -> Exploration:
-    """Run ``main(*args)`` under many schedules until one fails."""
+    """Run ``main(*args)`` under many schedules until one fails.
+
+    A schedule fails if main raises, if the run deadlocks, or if it takes more than ``max_steps`` steps. The program has
+    to be the same each time: what it keeps in globals must not change what it does.
+
+    Args:
+        main: an async function, as for ``trio.run``.
+        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"fifo"`` sample;
+            ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds. ``"pct:5"`` and
+            ``"bounded:1"`` set the depth and the bound. Or an oracle.
+        schedules: at most so many.
+        seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
+        max_steps: of one schedule; None for no limit.
+        time_limit: real seconds after which no new schedule begins.
+        executor: any ``concurrent.futures.Executor`` of processes; ``main`` and ``args`` are pickled.
+        workers: so many forked processes of this machine, unless there is an executor. Searches run in this process.
+        shrink, explain: what to do with a failure.
+        gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
+            the result has a table of every schedule with its value and gradient.
+        directory: where failing schedules are kept, to be tried first next time; None for nowhere.
+        resume: go on from where a campaign of this program with these arguments was when it last stopped.
+        target: how recordings name the program, ``path.py:function``; found out from ``main`` by default.
+        progress: called from time to time, between schedules, with a report of what is known so far.
+
+    Raises:
+        UsageError: an argument makes no sense, or as for `detrun.record`.
+        HiddenStateError, NondeterminismError: the program cannot be explored.
+    """
     check_main(main)
-    options = Options(max_steps=max_steps)
-    program = Program(main, args, options)
+    numbers = None if gradient_of is None else check_params(gradient_of)
+    if gradient_of is not None and numbers is not None:
+        if len(numbers) < len(gradient_of):
+            raise UsageError("explore: gradient_of takes numbers only; differentiate tensors with detrun.gradient")
+        if args:
+            raise UsageError(
+                "explore: with gradient_of the program is called with the parameters alone; bind other "
+                "arguments with functools.partial"
+            )
+        args = (dict(numbers),)
+    program = Program(main, args, Options(max_steps=max_steps), numbers)
     oracle = make(strategy)
     name = target if target is not None else target_of(main)
-    kept = None if directory is None else KeptFailures(Path(directory))
+    folder = None if directory is None else Path(directory)
+    saved = None
+    if resume:
+        if folder is None or not isinstance(oracle, Learning) or numbers is not None:
+            raise UsageError("explore: resume needs a directory and a strategy that samples, and keeps no gradients")
+        saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps))
     campaign = Campaign(
         program,
         oracle,
@@ -68,24 +108,35 @@ def explore(
         executor=executor,
         workers=workers,
         progress=progress,
+        saved=saved,
     )
     started, cpu_started = time.monotonic(), time.process_time()
+    kept = None if folder is None else KeptFailures(folder)
     tried = None if kept is None else kept.try_again(program, name)
-    report = campaign.run() if tried is None else Report(0, steps=tried[0].steps, found=tried[0])
-    statistics = Statistics(
-        report.steps,
-        report.choices_most,
-        report.redundant,
-        time.monotonic() - started,
-        time.process_time() - cpu_started,
-    )
+    report = campaign.run() if tried is None else Report(0, steps=tried.steps, found=tried)
     exploration = Exploration(
-        INCONCLUSIVE, "", report.schedules, name_of(strategy), seed, None, report.coverage, statistics
+        INCONCLUSIVE,
+        "",
+        report.schedules,
+        name_of(strategy),
+        seed,
+        coverage=report.coverage,
+        statistics=Statistics(
+            report.steps,
+            report.choices_most,
+            report.redundant,
+            time.monotonic() - started,
+            time.process_time() - cpu_started,
+        ),
     )
+    report.assertions.declare(assertions_of(main))
+    exploration.assertions = report.assertions
     if report.found is not None:
-        _tell_failure(exploration, report.found, Telling(program, kept, name, shrink, explain))
+        tell_failure(exploration, report.found, Telling(program, kept, name, shrink, explain))
     else:
         exploration.verdict, exploration.reason = _conclusion(report, oracle, campaign.stop_reason)
+    if numbers is not None:
+        exploration.table = table_of(program, report, numbers)
     return exploration
 
 
@@ -99,70 +150,3 @@ def _conclusion(report: Report, oracle: Oracle, stop_reason: str) -> tuple[str, 
     if isinstance(oracle, Search):
         return PASSED, f"{count} run, none failed, but the search is not complete"
     return PASSED, f"{count} sampled, none failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """How a failure is to be told."""
-
-    program: Program
-    kept: KeptFailures | None
-    target: str
-    shrink: bool
-    explain: bool
-
-
-def _tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
-    """Shrink, explain and record what was found."""
-    program = how.program
-    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
-    shrunk = explanation = None
-    schedule = found.schedule
-    with quiet_collector():
-        trial = Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule))
-        if trial.error is not None and how.shrink:
-            shrunk = shrink_schedule(program, found)
-            trial = shrunk.trial if shrunk is not None else trial
-            schedule = trial.schedule
-        if trial.error is not None and how.explain:
-            explanation = explain_failure(program, found.seed, trial)
-        del trial
-    finished = record_schedule(program, found.seed, schedule, how.target)
-    if not isinstance(finished.outcome, outcome.Error):
-        exploration.verdict = INCONCLUSIVE
-        exploration.reason = (
-            f"{which} failed ({found.error}), but did not fail when it was run again: something that the run does not "
-            "control decides; see detrun check"
-        )
-        return
-    error = finished.outcome.error
-    exploration.verdict = FAILED
-    exploration.reason = f"{which} failed: {described(error)}"
-    recording = finished.recording
-    path = None if how.kept is None else how.kept.save(recording, how.target)
-    exploration.failure = Failure(
-        error,
-        recording,
-        token_of(recording),
-        replay_command(how.target, path, bool(program.args)),
-        found.index,
-        found.seed,
-        schedule,
-        explanation,
-        shrunk,
-        path,
-    )
-
-
-def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:
-    """Run one schedule once more and record it."""
-    plan = Anew(seed, GivenSchedule(unpacked(schedule)), target=target)
-    return plan.execute(program.main, program.args, program.options)
-
-
-def token_of(recording: Any) -> str | None:
-    """The schedule as a token, None if it is too long for one."""
-    try:
-        return to_token(recording)
-    except UsageError:
-        return None

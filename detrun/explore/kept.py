@@ -44,7 +44,7 @@ class KeptFailures:
         Raises:
             UsageError: the directory cannot be written.
         """
-        path = self.folder / f"{_slug(target)}-{recording.digest.hex()[:DIGEST_CHARACTERS]}.detrun"
+        path = self.folder / f"{slug(target)}-{recording.digest.hex()[:DIGEST_CHARACTERS]}.detrun"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             ignore = self.directory / ".gitignore"
@@ -60,11 +60,11 @@ class KeptFailures:
 
     def of(self, target: str) -> list[Path]:
         """Recordings of the program, in the order of their names."""
-        found = self.folder.glob(f"{_slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
+        found = self.folder.glob(f"{slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
         return sorted(found)[:TRIED_MAX]
 
-    def try_again(self, program: Program, target: str) -> tuple[Found, Path] | None:
-        """The first kept failure that still fails, and its file; those that do not are deleted."""
+    def try_again(self, program: Program, target: str) -> Found | None:
+        """The first kept failure that still fails; those that do not are deleted."""
         for path in self.of(target):
             try:
                 recording = open_recording(path)
@@ -72,12 +72,13 @@ class KeptFailures:
                 continue
             found = _run_kept(program, recording)
             if found is not None:
-                return found, path
+                return found
             path.unlink(missing_ok=True)
         return None
 
 
-def _slug(target: str) -> str:
+def slug(target: str) -> str:
+    """A program's name as part of a file's."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
 
 

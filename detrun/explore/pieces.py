@@ -11,18 +11,22 @@ with everything on, by whoever reads the report.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import outcome
 
+from detrun.ad.tensor_parameters import TensorParameters
 from detrun.execution import Main, Options, execute
+from detrun.explore.assertions import Tally, tallying
 from detrun.explore.coverage import Coverage
 from detrun.explore.schedules import ScheduleJournal
 from detrun.explore.signatures import leaves
+from detrun.gradients.local import WholeTape, loss_of
 from detrun_scheduler.choices import Oracle
+from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
@@ -37,6 +41,17 @@ class Program:
     main: Main
     args: Sequence[object]
     options: Options
+    gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The value and the gradient of one schedule."""
+
+    schedule: bytes
+    seed: int
+    value: float
+    grads: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,8 @@ class Report:
     choices_most: int = 0
     found: Found | None = None
     coverage: Coverage = field(default_factory=Coverage)
+    samples: list[Sample] = field(default_factory=list)
+    assertions: Tally = field(default_factory=Tally)
     knowledge: Any = None
     exhausted: bool = False  # a search has nothing left
     stopped: bool = False  # by whoever watched
@@ -73,6 +90,8 @@ class Report:
         self.choices_most = max(self.choices_most, later.choices_most)
         self.found = self.found or later.found
         self.coverage.include(later.coverage)
+        self.samples += later.samples
+        self.assertions.include(later.assertions)
         self.exhausted = later.exhausted
         self.stopped = self.stopped or later.stopped
 
@@ -142,9 +161,19 @@ def run_piece(
         # A search varies the schedule alone: draws stay those of the campaign's first run.
         one_seed = run_seed if run_seed is not None else schedule_seed(seed, 0 if is_search else index)
         journal = ScheduleJournal()
-        loop, ended = execute(
-            main, args, oracle=oracle, seed=one_seed, journal=journal, verifier=verifier, options=options
-        )
+        around = None if program.gradient_of is None else _taped(program.gradient_of)
+        report.assertions.begin(index)
+        with tallying(report.assertions):
+            loop, ended = execute(
+                main,
+                args,
+                oracle=oracle,
+                seed=one_seed,
+                journal=journal,
+                verifier=verifier,
+                options=options,
+                around=around,
+            )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, RedundantScheduleError):
             report.redundant += 1
@@ -158,6 +187,9 @@ def run_piece(
                     raise error
                 report.found = Found(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
                 break
+            if around is not None:
+                loss = loss_of(main, ended)
+                report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), around.grads))
         if report.schedules % COLLECT_EVERY == 0:
             gc.collect()
         if watch(report):
@@ -166,6 +198,10 @@ def run_piece(
     if isinstance(oracle, Learning):
         report.knowledge = oracle.learnt()
     return report
+
+
+def _taped(numbers: Mapping[str, float]) -> WholeTape:
+    return WholeTape(dict(numbers), TensorParameters({}), 0)
 
 
 def described(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detrun.explore.assertions import Tally
 from detrun.explore.coverage import Coverage
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import DetrunError
@@ -23,6 +24,7 @@ from detrun_scheduler.errors import DetrunError
 if TYPE_CHECKING:
     from detrun.explore.explain import Explanation
     from detrun.explore.shrink import Shrunk
+    from detrun.explore.tables import ScheduleTable
 
 HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
 
@@ -87,6 +89,8 @@ class Exploration:
         failure: the failing schedule, if the verdict is ``"failed"``.
         coverage: behaviours seen, and the chance that more schedules show more.
         statistics: steps and times.
+        table: every schedule with its value and gradient, if ``gradient_of`` was given.
+        assertions: what became of each `always`, `sometimes`, `reachable` and `unreachable` of the program.
     """
 
     verdict: str
@@ -97,6 +101,8 @@ class Exploration:
     failure: Failure | None = None
     coverage: Coverage = field(default_factory=Coverage)
     statistics: Statistics = field(default_factory=Statistics)
+    table: ScheduleTable | None = None
+    assertions: Tally = field(default_factory=Tally)
 
     @property
     def failed(self) -> bool:
@@ -135,6 +141,10 @@ class Exploration:
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {self.reason}", f"  coverage: {self.coverage}", f"  {self.statistics}"]
+        if self.failure is None:  # a campaign that ended early could not show everything
+            lines += [f"  {one}" for one in self.assertions.unmet]
         if self.failure is not None:
             lines += [f"  {line}" for note in self.notes()[1:] for line in note.splitlines()]
+        if self.table is not None:
+            lines.append(str(self.table))
         return "\n".join(lines)

@@ -17,7 +17,7 @@ that the result does not depend on the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -93,9 +93,9 @@ class Portfolio(KeyedDraws):
     def __exit__(self, *exception: Any) -> None:
         self.watch.__exit__(*exception)
 
-    def tell(self, knowledge: Knowledge | None) -> None:
+    def tell(self, knowledge: Knowledge | Mapping[str, Any] | None) -> None:
         """Start a piece of a campaign."""
-        self.knowledge = knowledge if knowledge is not None else Knowledge()
+        self.knowledge = _restored(knowledge)
         self.known = set(self.knowledge.switches)
         self.shown = []
         self.started = False
@@ -109,10 +109,9 @@ class Portfolio(KeyedDraws):
         self._end_run()
         return Knowledge(told=[arm.learnt() for arm in self.arms], shown=self.shown)
 
-    def merged(self, first: Knowledge | None, second: Knowledge | None) -> Knowledge:
+    def merged(self, first: Knowledge | Mapping[str, Any] | None, second: Knowledge | None) -> Knowledge:
         """``first``, with the runs that ``second`` lists counted in their order."""
-        base = first if first is not None else Knowledge()
-        new = second if second is not None else Knowledge()
+        base, new = _restored(first), _restored(second)
         count = len(self.arms)
         merged = Knowledge(
             set(base.switches),
@@ -191,6 +190,12 @@ class Portfolio(KeyedDraws):
         """Partial order sampling looks at every step."""
         if self.deciding is self.sampling:
             self.sampling.step_closed(loop, task, outcome_byte, record)
+
+
+def _restored(knowledge: Knowledge | Mapping[str, Any] | None) -> Knowledge:
+    if isinstance(knowledge, Knowledge):
+        return knowledge
+    return Knowledge(**(knowledge or {}))  # its fields, from a file
 
 
 def _packed(task: int, count: int, other: int, other_count: int) -> int:

@@ -1,0 +1,94 @@
+"""What becomes of a schedule that failed: it is shrunk, explained, recorded, and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import outcome
+
+from detrun.execution import Anew, Finished
+from detrun.explore.explain import explain
+from detrun.explore.kept import KeptFailures, replay_command
+from detrun.explore.pieces import Found, Program, described, quiet_collector
+from detrun.explore.schedules import GivenSchedule, unpacked
+from detrun.explore.shrink import shrink
+from detrun.explore.trials import Laboratory
+from detrun.explore.verdicts import FAILED, INCONCLUSIVE, Exploration, Failure
+from detrun_recorder.recording import Recording
+from detrun_recorder.token import to_token
+from detrun_scheduler.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a failure is to be told.
+
+    Attributes:
+        kept: where it is kept; None for nowhere.
+        target: how the recording names the program.
+    """
+
+    program: Program
+    kept: KeptFailures | None
+    target: str
+    shrink: bool
+    explain: bool
+
+
+def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
+    """Give the exploration its verdict and its failure.
+
+    The schedule is run again for that. If it does not fail then, the verdict is that there is none.
+    """
+    program = how.program
+    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
+    shrunk = explanation = None
+    schedule = found.schedule
+    with quiet_collector():
+        trial = Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule))
+        if trial.error is not None and how.shrink:
+            shrunk = shrink(program, found)
+            trial = shrunk.trial if shrunk is not None else trial
+            schedule = trial.schedule
+        if trial.error is not None and how.explain:
+            explanation = explain(program, found.seed, trial)
+        del trial
+    finished = record_schedule(program, found.seed, schedule, how.target)
+    if not isinstance(finished.outcome, outcome.Error):
+        exploration.verdict = INCONCLUSIVE
+        exploration.reason = (
+            f"{which} failed ({found.error}), but did not fail when it was run again: something that the run does not "
+            "control decides; see detrun check"
+        )
+        return
+    error = finished.outcome.error
+    exploration.verdict = FAILED
+    exploration.reason = f"{which} failed: {described(error)}"
+    recording = finished.recording
+    path = None if how.kept is None else how.kept.save(recording, how.target)
+    exploration.failure = Failure(
+        error,
+        recording,
+        token_of(recording),
+        replay_command(how.target, path, bool(program.args) and program.gradient_of is None),
+        found.index,
+        found.seed,
+        schedule,
+        explanation,
+        shrunk,
+        path,
+    )
+
+
+def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:
+    """Run one schedule once more and record it."""
+    plan = Anew(seed, GivenSchedule(unpacked(schedule)), target=target, params=program.gradient_of or {})
+    return plan.execute(program.main, program.args, program.options)
+
+
+def token_of(recording: Recording) -> str | None:
+    """The schedule as a token, None if it is too long for one."""
+    try:
+        return to_token(recording)
+    except UsageError:
+        return None
