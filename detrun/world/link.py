@@ -111,6 +111,7 @@ class Link:
         self.reordering_delay: Latency = None
         self.slow_tail_delay: Latency = None
         self._number = -1  # of the link among the run's objects
+        self.fault_effects: dict[str, int] = {}  # fault -> how often it took effect here
 
     # What it is set to.
 
@@ -182,7 +183,7 @@ class Link:
             self._travel(packet, now)
             return
         if self.partitioned:
-            self.network.faults.count("partition")
+            self.count_fault("partition")
             packet.lost()
             return
         packet.extra_seconds = None  # it may be sent again: what slowed the first attempt is over
@@ -208,7 +209,7 @@ class Link:
                 verdict = rule.judge(packet)
                 if verdict is not Verdict.PASS:
                     if verdict is not Verdict.DELIVER:
-                        self.network.faults.count(fault_of(rule))
+                        self.count_fault(fault_of(rule))
                     return verdict
         return Verdict.PASS
 
@@ -219,7 +220,7 @@ class Link:
             if primal_of(self._free_at) > clock.time:
                 waiting = (primal_of(self._free_at) - clock.time) * primal_of(self.bandwidth)
                 if waiting + packet.size > self.queue_bytes_max:
-                    self.network.faults.count("queue overflow")
+                    self.count_fault("queue overflow")
                     packet.lost()
                     return
                 leaves = self._free_at
@@ -237,10 +238,10 @@ class Link:
         """The journey of ``packet`` is over; it is delivered unless the link is closed or nobody is there."""
         del self.in_flight[packet]
         if self.partitioned:
-            self.network.faults.count("partition")
+            self.count_fault("partition")
             packet.lost()
         elif self.clogs:
-            self.network.faults.count("clog")
+            self.count_fault("clog")
             self.held.append(packet)
         elif not self.destination.is_powered:
             packet.lost()
@@ -255,6 +256,11 @@ class Link:
         """When a message without content sent now would arrive; it takes no bandwidth and is not judged."""
         now = self.network.run.virtual_clock.now
         return now if self.is_loopback else now + sampled(self._latency, f"{self.name} acknowledgement")
+
+    def count_fault(self, name: str) -> None:
+        """The fault ``name`` took effect on this link."""
+        self.fault_effects[name] = self.fault_effects.get(name, 0) + 1
+        self.network.faults.count(name)
 
     # Clogs.
 

@@ -89,7 +89,7 @@ class Detour:
             link = packet.link
             if draws.bernoulli(self.probability, key=f"{link.name} {self.fault}"):
                 packet.slow_by(sampled(self.extra, f"{link.name} {self.fault} extra"))
-                link.network.faults.count(self.fault)
+                link.count_fault(self.fault)
         return Verdict.PASS
 
 
