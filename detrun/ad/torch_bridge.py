@@ -18,8 +18,8 @@ whose ids are those of the earlier window. Nothing is cut and nothing lost; what
 for as long as the program holds the tensor. `track` lets go of it.
 
 A parameter that was changed in place is no longer the number that its id stands for, and torch's own version counters
-see what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as in torch. Comparisons and ``item()`` on tensors are torch's, and
-are not reported as discontinuity sites or detachments.
+see what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as in torch.
+Comparisons and ``item()`` on tensors are torch's, and are not reported as discontinuity sites or detachments.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ seed, so on the same interleaving; its gradient is torch's own.
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -393,3 +396,18 @@ def test_a_tensor_of_values_may_be_changed_in_place_as_one_of_floats():
     gradient = detrun.gradient(main, {"x": 0.5}, recording=run.recording)
     assert gradient.value == run.result.item() == 2 * (1.5 + 1.0 + 5.0 + 1.5)
     assert gradient.grads["x"] == 2 * (3.0 + 3.0)
+
+
+FRESH = """
+import detrun, torch
+
+async def main(params):
+    return (torch.ones(2, dtype=torch.float64) * params["x"] * torch.sin(params["x"])).sum()
+
+print(detrun.gradient(main, {"x": 1.0}).value)
+"""
+
+
+def test_torch_takes_values_in_a_process_that_asked_for_nothing_but_a_gradient():
+    lines = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True).stdout
+    assert float(lines) == pytest.approx(2 * math.sin(1.0))
