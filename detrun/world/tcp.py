@@ -96,7 +96,7 @@ class Connection:
         return SEND_BUFFER_BYTES - self.queued_bytes - (self.sent_bytes - self.acknowledged_bytes)
 
     def has_room(self) -> bool:
-        """Whether a writer is told to go on: a third of the buffer free, as on Linux, so that no byte alone wakes it."""
+        """Whether a writer is told to go on: a third of the buffer free, as on Linux, so no byte alone wakes it."""
         self._see_acknowledgements()
         return 3 * self.room >= SEND_BUFFER_BYTES
 

@@ -98,11 +98,12 @@ def suspended_in(coroutine: Any) -> list[Any]:
 
 
 def _is_suspended(one: Any) -> bool:
-    for prefix in ("cr", "gi", "ag"):
-        frame = getattr(one, f"{prefix}_frame", None)
-        if frame is not None:
-            return not getattr(one, f"{prefix}_running")
-    return False
+    if isinstance(one, AsyncGeneratorType):
+        # One that awaits within an iteration calls itself running, too.
+        return one.ag_frame is not None and (not one.ag_running or one.ag_await is not None)
+    if isinstance(one, CoroutineType):
+        return one.cr_frame is not None and not one.cr_running
+    return one.gi_frame is not None and not one.gi_running
 
 
 @lru_cache(maxsize=1)

@@ -861,8 +861,11 @@ class Host(_run.Runner):
             for lot in _parking_lot.GLOBAL_PARKING_LOT_BREAKER.pop(task, ()):
                 lot.break_lot(task)
             nursery = task._parent_nursery
-            if nursery is not None and nursery._parent_task not in self.abandoned:
-                nursery._child_finished(task, outcome.Value(None))
+            if nursery is not None:
+                if nursery._parent_task in self.abandoned:
+                    nursery._children.discard(task)
+                else:
+                    nursery._child_finished(task, outcome.Value(None))
             if "task_exited" in self.instruments:
                 self.instruments.call("task_exited", task)
 
