@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from detrun.cli import check, gradient, record, replay, show
+from detrun.cli import check, explore, gradient, record, replay, show
 from detrun.cli.options import Settings, speaking
 
 EPILOG = """\b
 Exit codes: 0 fine, 1 the program failed, 2 wrong usage, 3 a replay diverged or two runs differ,
-4 not a readable recording, 5 deadlock or step limit, 130 interrupted.
+4 not a readable recording, 5 deadlock or step limit, 6 no conclusion, 130 interrupted.
 
 \b
 Shell completion:  eval "$(_DETRUN_COMPLETE=bash_source detrun)"   (or zsh_source, fish_source)
@@ -81,5 +81,5 @@ def application() -> None:
     """
 
 
-for command in (record.record, replay.replay, check.check, show.show, gradient.gradient):
+for command in (record.record, replay.replay, check.check, explore.explore, show.show, gradient.gradient):
     application.add_command(command)

@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
+SAMPLES_LEAST = 20  # below this many schedules the estimate says nothing
+
+
 @dataclass(slots=True)
 class Coverage:
     """What the schedules of a campaign showed.
@@ -47,5 +50,7 @@ class Coverage:
         return sum(times == 1 for times in self.behaviours.values()) / self.schedules
 
     def __str__(self) -> str:
-        kinds = "behaviour" if self.distinct == 1 else "behaviours"
-        return f"{self.distinct:,} {kinds}, {self.unseen:.2g} chance that the next schedule is new"
+        text = f"{self.distinct:,} behaviour{'' if self.distinct == 1 else 's'}"
+        if self.schedules < SAMPLES_LEAST:
+            return text
+        return f"{text}, {self.unseen:.2g} chance that the next schedule shows another"

@@ -131,6 +131,7 @@ def explore(
     )
     report.assertions.declare(assertions_of(main))
     exploration.assertions = report.assertions
+    exploration.interrupted = campaign.interruption.requested
     if report.found is not None:
         tell_failure(exploration, report.found, Telling(program, kept, name, shrink, explain))
     else:

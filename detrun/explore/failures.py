@@ -70,7 +70,7 @@ def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
         error,
         recording,
         token_of(recording),
-        replay_command(how.target, path, bool(program.args) and program.gradient_of is None),
+        replay_command(how.target, path, program.args),
         found.index,
         found.seed,
         schedule,

@@ -7,14 +7,17 @@ or needs another schedule now. Files that are no recordings are left alone.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import outcome
 
-from detrun.execution import execute, source_fingerprint
+from detrun.execution import ARGUMENT_CHARACTERS_MAX, execute, source_fingerprint
 from detrun.explore.pieces import Found, Program, described
 from detrun.explore.schedules import GivenSchedule, ScheduleJournal, unpacked
 from detrun_recorder.recording import Recording, open_recording
@@ -105,10 +108,19 @@ def _run_kept(program: Program, recording: Recording) -> Found | None:
     return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end)
 
 
-def replay_command(target: str, path: Path | None, with_arguments: bool) -> str:
-    """How to run a failing schedule again: a command where the recording's target can be loaded, else a call."""
+def replay_command(target: str, path: Path | None, args: Sequence[object]) -> str:
+    """How to run a failing schedule again: a command if the file gives target and arguments back, else a call."""
     if path is None:
         return "detrun.replay(main, recording=exploration.failure.recording)"
-    if "<locals>" in target or with_arguments:
+    if "<locals>" in target or not all(_is_literal(argument) for argument in args):
         return f"detrun.replay(main, ..., recording={str(path)!r})"
-    return f"detrun replay {path}"
+    return f"detrun replay {shlex.quote(str(path))}"
+
+
+def _is_literal(argument: object) -> bool:
+    """Whether a recording's header gives the argument back."""
+    text = repr(argument)
+    try:
+        return len(text) <= ARGUMENT_CHARACTERS_MAX and bool(ast.literal_eval(text) == argument)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False

@@ -102,6 +102,7 @@ class Exploration:
     coverage: Coverage = field(default_factory=Coverage)
     statistics: Statistics = field(default_factory=Statistics)
     table: ScheduleTable | None = None
+    interrupted: bool = False
     assertions: Tally = field(default_factory=Tally)
 
     @property

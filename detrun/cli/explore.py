@@ -1,0 +1,258 @@
+"""``detrun explore``: run a program under many schedules, and tell everything about the first that fails."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detrun.cli.options import parameter_option, speaking, target_argument
+from detrun_scheduler.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from detrun.cli.page import Page
+    from detrun.explore.verdicts import Exploration, Failure
+    from detrun.targets import Target
+
+INCONCLUSIVE_CODE = 6
+
+
+@click.command(short_help="Run a program under many schedules and explain the first that fails.")
+@target_argument
+@click.option(
+    "-n", "--schedules", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many schedules."
+)
+@click.option(
+    "--strategy",
+    default="portfolio",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
+    help=f"Who chooses among runnable tasks: {', '.join(STRATEGIES)}; pct:N sets a depth, bounded:N a bound.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides everything random.")
+@click.option(
+    "--max-steps",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="A schedule that takes more steps fails; finds livelocks.",
+)
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Begin no schedule after so long.")
+@click.option(
+    "-j", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; no other result."
+)
+@click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
+@click.option("--no-explain", is_flag=True, help="Do not look for the operations whose order matters.")
+@click.option(
+    "--directory",
+    default=".detrun",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Where failing schedules are kept, to be tried first next time.",
+)
+@click.option("--resume", is_flag=True, help="Go on where this exploration was when it last stopped.")
+@click.option("--gradient", is_flag=True, help="Show every schedule with its value and its gradient.")
+@click.option("--token", metavar="TOKEN", help="Run only the schedule that a token spells, and list it.")
+@parameter_option
+@speaking
+def explore(
+    target: str,
+    schedules: int,
+    strategy: str,
+    seed: int,
+    max_steps: int,
+    time_limit: float | None,
+    workers: int,
+    no_shrink: bool,
+    no_explain: bool,
+    directory: str,
+    resume: bool,
+    gradient: bool,
+    token: str | None,
+    params: tuple[str, ...],
+) -> None:
+    """Run TARGET under many schedules until one fails.
+
+    The first failure is shrunk, explained, recorded in a file, and listed step by step. Strategies that enumerate
+    (bounded, dfs, dpor) can conclude that no schedule within their bound fails.
+    """
+    import detrun
+    from detrun.cli import parameters, runs
+    from detrun.explore.progress import campaign_progress
+    from detrun.targets import load_target
+    from detrun_scheduler.errors import UsageError
+
+    given = parameters.parse(params)
+    program = load_target(target)
+    numbers = parameters.for_call(program, given)
+    arguments: tuple[object, ...] = (numbers,) if numbers else ()
+    if token is not None:
+        _one(program, arguments, token, max_steps)
+        return
+    if gradient and not numbers:
+        raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
+    with runs.program_output(), campaign_progress(schedules) as progress:
+        found = detrun.explore(
+            program.function,
+            *(() if gradient else arguments),
+            strategy=strategy,
+            schedules=schedules,
+            seed=seed,
+            max_steps=max_steps,
+            time_limit=time_limit,
+            workers=workers,
+            shrink=not no_shrink,
+            explain=not no_explain,
+            gradient_of=numbers if gradient else None,
+            directory=directory,
+            resume=resume,
+            target=target,
+            progress=progress,
+        )
+    _conclude(found, target)
+
+
+def _one(program: Target, arguments: tuple[object, ...], token: str, max_steps: int) -> None:
+    """Run one schedule and list it."""
+    import detrun
+    from detrun.cli import runs
+    from detrun.cli.options import settings
+    from detrun.cli.page import open_page
+    from detrun.execution import Options
+    from detrun.explore import observed as observed
+    from detrun.explore.listing import Listing
+    from detrun.explore.narration import narrate
+    from detrun.explore.pieces import Program
+    from detrun.explore.schedules import GivenSchedule
+    from detrun_recorder.token import from_token
+
+    spelled = from_token(token)
+    with runs.program_output():
+        run = detrun.record(
+            program.function,
+            *arguments,
+            seed=spelled.seed,
+            strategy=GivenSchedule(spelled.choices),
+            max_steps=max_steps,
+            raise_errors=False,
+            target=program.text,
+        )
+        explored = Program(program.function, arguments, Options(max_steps=max_steps))
+        told = narrate(explored, spelled.seed, spelled.choices)
+    if not settings().json:
+        _list(open_page(), Listing(told))
+    document = {"target": program.text, "token": token, **runs.run_fields(run)}
+    runs.conclude("explore", run, document, runs.run_facts(run), f"ran one schedule of {program.text}", [])
+
+
+def _conclude(found: Exploration, target: str) -> None:
+    """Print the result and end the command with its exit code."""
+    from detrun.cli import failures
+    from detrun.cli.options import settings
+    from detrun.cli.page import open_page, print_document
+    from detrun.explore.listing import Listing
+    from detrun.explore.verdicts import INCONCLUSIVE
+
+    failure = found.failure
+    code = failures.OK
+    if failure is not None:
+        code = failures.exit_code(failure.exception)
+    elif found.verdict == INCONCLUSIVE:
+        code = failures.INTERRUPTED if found.interrupted else INCONCLUSIVE_CODE
+    if settings().json:
+        print_document(_document(found, target, code))
+        click.get_current_context().exit(code)
+    page = open_page()
+    if failure is not None and failure.explanation is not None:
+        _list(page, Listing(failure.explanation.failing, failure.explanation.first_difference))
+    if failure is not None:
+        failures.print_failure(failure.exception, settings().debug)
+    good = None if found.verdict == INCONCLUSIVE else not found.failed
+    page.heading(f"explored {target}: {found.verdict}", good=good)
+    page.facts(_facts(found))
+    if found.table is not None:
+        page.table(*found.table.cells())
+    click.get_current_context().exit(code)
+
+
+def _list(page: Page, listing: Any) -> None:
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False).print(listing.rich_table())
+    else:
+        page.text(listing.plain())
+
+
+def _facts(found: Exploration) -> dict[str, str]:
+    statistics = found.statistics
+    rate = f", {found.schedules / statistics.seconds:,.0f} schedules/s" if statistics.seconds > 0.05 else ""
+    facts = {"because": found.reason, "coverage": str(found.coverage), "took": f"{statistics}{rate}"}
+    failure = found.failure
+    if failure is not None:
+        if failure.shrunk is not None:
+            facts["shrunk"] = str(failure.shrunk).removeprefix("shrunk ")
+        if failure.explanation is not None:
+            facts["why"] = str(failure.explanation)
+        facts["again"] = failure.command
+        if failure.token is not None:
+            facts["token"] = failure.token
+    return facts
+
+
+def _document(found: Exploration, target: str, code: int) -> dict[str, Any]:
+    from detrun.cli import failures
+
+    statistics = found.statistics
+    table = found.table
+    return {
+        "command": "explore",
+        "ok": code == failures.OK,
+        "exit_code": code,
+        "error": None if found.failure is None else failures.describe(found.failure.exception),
+        "target": target,
+        "strategy": found.strategy,
+        "seed": found.seed,
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "schedules": found.schedules,
+        "behaviours": found.coverage.distinct,
+        "unseen": found.coverage.unseen,
+        "steps": statistics.steps,
+        "redundant": statistics.redundant,
+        "seconds": statistics.seconds,
+        "failure": None if found.failure is None else _failure(found.failure),
+        "table": None
+        if table is None
+        else {
+            "value": table.value,
+            "grads": table.grads,
+            "std_error": table.std_error,
+            "complete": table.complete,
+            "rows": [
+                {"order": list(row.order), "times": row.times, "value": row.value, "grads": row.grads}
+                for row in table.rows
+            ],
+        },
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    explanation = failure.explanation
+    pair = explanation.pair if explanation is not None else None
+    return {
+        "schedule": failure.index,
+        "recording": None if failure.path is None else str(failure.path),
+        "token": failure.token,
+        "replay_command": failure.command,
+        "preemptions": None if failure.shrunk is None else failure.shrunk.after[0],
+        "explanation": None if explanation is None else str(explanation),
+        "pair": None
+        if pair is None
+        else [
+            {"task": one.task, "line": None if one.line is None else str(one.line), "does": one.verb} for one in pair
+        ],
+    }
