@@ -25,6 +25,7 @@ from detrun.world.disk_faults import DiskFaults
 from detrun.world.disk_image import Change, Tree, WriteSector
 from detrun.world.disk_model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk_paths import DiskPath
+from detrun.world.fault_counts import FaultCounts
 from detrun.world.file_system import FileSystem, Status, failure
 from detrun.world.files import DiskFile, RawFile, flipped, layered
 from detrun.world.latency import Latency, distribution_of, sampled
@@ -35,7 +36,7 @@ from detrun_scheduler.randomness import draw_bits, index_below, stream_key
 
 @dataclass(slots=True)
 class DiskLatency:
-    """How long a disk takes: numbers, `Value`s or distributions. By default no time passes, and calls only checkpoint."""
+    """How long a disk takes: numbers, `Value`s or distributions. By default no time passes: calls only checkpoint."""
 
     read_seconds: Latency = 0.0
     """For each read that the program's buffer does not serve."""
@@ -260,6 +261,10 @@ class Disk:
         return WriteSector(change.inode, change.sector, change.content[:cut] + old[cut:])
 
     # What happens to the machine.
+
+    def report_faults_to(self, counts: FaultCounts) -> None:
+        """Have faults that strike counted there too."""
+        self.faults.report_to(counts)
 
     def crash(self) -> None:
         """The processes are gone, with what they had not flushed. The page cache is still there."""

@@ -28,6 +28,7 @@ from typing import Any
 
 from detrun.ad.validity import site
 from detrun.ad.value import Value
+from detrun.world.fault_counts import FaultCounts
 from detrun_scheduler import randomness
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
@@ -53,7 +54,6 @@ class DiskFaults:
         probabilities: by kind; a `Value` makes each decision a discontinuity site.
         below: strikes only files whose path begins with this.
         slow_seconds: how much longer a slow call takes; may be a `Value`.
-        on_struck: told the kind of each fault that strikes.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class DiskFaults:
         *,
         below: str = "/",
         slow_seconds: Any = 1.0,
-        on_struck: Callable[[str], None] | None = None,
         **probabilities: Any,
     ) -> None:
         self.below = below
         self.slow_seconds = slow_seconds
-        self.on_struck = on_struck
+        self.reported: FaultCounts | None = None
         self.probabilities: dict[str, Any] = {}
         self.counts = dict.fromkeys(KINDS, 0)
         self.ordered: dict[str, list[str]] = {kind: [] for kind in KINDS}  # kind -> paths, "" for any
@@ -84,6 +83,8 @@ class DiskFaults:
             if not isinstance(primal, float | int) or not 0.0 <= primal <= 1.0:
                 raise UsageError(f"disk faults: {kind}={primal!r} is not a probability; give a number in [0, 1]")
             self.probabilities[kind] = probability
+            if primal > 0.0:
+                self._arm(kind)
 
     def clear(self) -> None:
         """No faults from now on: probabilities to zero, orders withdrawn. Counts stay."""
@@ -95,6 +96,18 @@ class DiskFaults:
         """Let a fault strike for sure at its next chance, or at the next one with the file ``path``."""
         _check_kind(kind)
         self.ordered[kind].extend([_absolute(path) if path else ""] * times)
+        self._arm(kind)
+
+    def report_to(self, counts: FaultCounts) -> None:
+        """Have what strikes counted elsewhere too, as ``"disk fsync loss"`` and the like."""
+        self.reported = counts
+        for kind in KINDS:
+            if self.ordered[kind] or primal_of(self.probabilities.get(kind, 0.0)) > 0.0:
+                self._arm(kind)
+
+    def _arm(self, kind: str) -> None:
+        if self.reported is not None:
+            self.reported.arm(counted_name(kind))
 
     def fail_next_fsync(self, path: str = "") -> None:
         """The next fsync fails with EIO and loses what it should have written."""
@@ -138,9 +151,14 @@ class DiskFaults:
 
     def _struck(self, kind: str) -> bool:
         self.counts[kind] += 1
-        if self.on_struck is not None:
-            self.on_struck(kind)
+        if self.reported is not None:
+            self.reported.count(counted_name(kind))
         return True
+
+
+def counted_name(kind: str) -> str:
+    """What a world's counts call a kind."""
+    return f"disk {kind.replace('_', ' ')}"
 
 
 def _check_kind(kind: str) -> None:

@@ -57,9 +57,9 @@ def make_disk(node: Node) -> Any:
 
 def make_clock(node: Node) -> Any:
     """The clock of a machine, when it is first read, unless its world was given another maker."""
-    from detrun.world.node_clock import NodeClock
+    from detrun.world.clocks import NodeClock
 
-    return NodeClock(node)
+    return NodeClock(node.name)
 
 
 class Process:
@@ -127,6 +127,7 @@ class Node:
         self.is_powered = True
         self.programs: list[Program] = []
         self.starts = 0
+        self.was_killed = False  # the last process ended by a crash or a power loss, and none has begun since
         self.ports = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
         self.connections: dict[Connection, None] = {}
         self._disk: Any = None
@@ -138,15 +139,22 @@ class Node:
     def disk(self) -> Any:
         """The disk; it survives crashes and restarts."""
         if self._disk is None:
-            self._disk = self.world.make_disk(self)
+            self._disk = self._counted(self.world.make_disk(self))
         return self._disk
 
     @property
     def clock(self) -> Any:
         """The clock of this machine."""
         if self._clock is None:
-            self._clock = self.world.make_clock(self)
+            self._clock = self._counted(self.world.make_clock(self))
         return self._clock
+
+    def _counted(self, part: Any) -> Any:
+        """A disk or clock that has its faults counted by the world."""
+        report = getattr(part, "report_faults_to", None)
+        if report is not None:
+            report(self.world.faults)
+        return part
 
     def _tell_parts(self, event: str) -> None:
         """Tell the disk and the clock, if they have been used, of ``crash``, ``power_loss`` or ``power_on``."""
@@ -188,6 +196,7 @@ class Node:
 
     def _begin(self) -> None:
         self.starts += 1
+        self.was_killed = False
         process = self.process = Process(self)
         spawn = partial(self.world.nursery.start_soon, process.run, name=self.name)
         process.context.copy().run(spawn)
@@ -213,6 +222,7 @@ class Node:
     def _kill(self, lose_power: bool) -> None:
         process = self.process
         if process is not None:
+            self.was_killed = True
             process.is_running = False
             self.world.abandon(process)
         if lose_power:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from detrun.world import stdlib_sockets
+from detrun.world import node_files, stdlib_sockets
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.latency import Latency
 from detrun.world.link import Link
@@ -96,6 +96,7 @@ class World:
         if stdlib_sockets.is_installed():
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         stdlib_sockets.install(self)
+        node_files.install(self)
         try:
             self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
             self._factory_before = trio.socket.set_custom_socket_factory(self.network)
@@ -136,6 +137,7 @@ class World:
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
         self._nursery = None
+        node_files.restore(self)
         stdlib_sockets.restore(self)
         if self._token is not None:
             with suppress(ValueError):  # torn down in another context than it was opened in

@@ -16,6 +16,7 @@ from detrun.world.crash_states import crash_states
 from detrun.world.disk import Disk, DiskLatency
 from detrun.world.disk_faults import KINDS, DiskFaults
 from detrun.world.disk_model import PersistenceModel
+from detrun.world.fault_counts import FaultCounts
 
 
 def run(main, *args, seed=0):
@@ -378,10 +379,11 @@ def test_a_slow_call_takes_longer():
 
 def test_faults_strike_with_their_probability_below_their_path_and_are_told():
     """1,000 chances at 0.3: the count lies within 5 standard deviations but for a chance of 6e-7."""
-    told = []
+    told = FaultCounts()
 
     async def main():
-        faults = DiskFaults(below="/data", read_error=0.3, on_struck=told.append)
+        faults = DiskFaults(below="/data", read_error=0.3)
+        faults.report_to(told)
         disk = Disk(tree={"/data/f": b"f", "/other": b"o"}, faults=faults)
         failed = 0
         for _ in range(1000):
@@ -394,8 +396,8 @@ def test_faults_strike_with_their_probability_below_their_path_and_are_told():
         return failed, faults.counts["read_error"]
 
     failed, counted = run(main)
-    assert failed == counted == len(told)
-    assert set(told) == {"read_error"}
+    assert dict(told) == {"disk read error": failed}
+    assert counted == failed
     assert abs(failed - 300) < 5 * math.sqrt(1000 * 0.3 * 0.7)
 
 
