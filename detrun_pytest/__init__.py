@@ -2,7 +2,7 @@
 
 It declares the mark and the options and looks for tests with the mark. Only where there is one are detrun and
 `detrun.pytest_plugin`, which does everything else, imported. That is why it is a package of its own: a module of
-``detrun`` cannot be imported without ``detrun``, which takes 250 ms (2 cores, Python 3.11; this package takes 0.3).
+``detrun`` cannot be imported without ``detrun``, which takes 250 ms (2 cores, Python 3.11; this package takes 0.5).
 
 The locks of `threading` have to be exchanged before the modules under test are imported, since a lock made at import
 stays what it was made as. So it happens before the first ``conftest.py`` if the command line or the project's
@@ -60,9 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+def pytest_collectstart(collector: pytest.Collector) -> None:
     """Exchange the locks before a test module is imported that has to do with detrun."""
-    if _mentions_detrun(module_path):
+    # Not when pytest makes the collector, which it does of the neighbours of a file that was asked for, too.
+    if isinstance(collector, pytest.Module) and _mentions_detrun(collector.path):
         _exchange_locks()
 
 

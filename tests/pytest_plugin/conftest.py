@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -12,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# The environment of these tests has plugins that a user's need not have; each project says which it wants.
-QUIET = ("-p", "no:cacheprovider", "-p", "no:timeout", "-o", "addopts=")
+PLAIN = ("-p", "no:cacheprovider", "-p", "no:timeout")
 OUTCOME = re.compile(r"^(?:\[gw\d+\] \[ *\d+%\] (?P<first>[A-Z]+) )?(?P<test>\S+::.*?)(?: (?P<last>[A-Z]+))?(?: .*)?$")
 
 
@@ -39,8 +39,6 @@ class Finished:
     def command(self) -> list[str]:
         """The arguments of the one command that it says to run."""
         (command,) = re.findall(r"^ {4}pytest (.*)$", self.output, re.MULTILINE)
-        import shlex
-
         return shlex.split(command)
 
 
@@ -56,12 +54,19 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
 
-    def python(self, *arguments: str) -> Finished:
-        """Run Python there."""
+    def pytest(self, *arguments: str, all_plugins: bool = False) -> Finished:
+        """Run its tests, with no plugin but detrun's or with all that are installed."""
+        if all_plugins:
+            return self.run(sys.executable, "-m", "pytest", "-v", *PLAIN, *arguments)
+        no_others = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return self.run(sys.executable, "-m", "pytest", "-v", *PLAIN, "-p", "detrun", *arguments, **no_others)
+
+    def run(self, *command: str, **variables: str) -> Finished:
+        """Run ``command`` in the project's directory."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON"))}
-        environment |= {"COLUMNS": "160", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"COLUMNS": "160", "PYTHONDONTWRITEBYTECODE": "1", **variables}
         ended = subprocess.run(
-            [sys.executable, *arguments],
+            command,
             cwd=self.directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -70,10 +75,6 @@ class Project:
             timeout=100,
         )
         return Finished(ended.returncode, ended.stdout + ended.stderr)
-
-    def pytest(self, *arguments: str) -> Finished:
-        """Run its tests."""
-        return self.python("-m", "pytest", "-v", *QUIET, *arguments)
 
 
 @pytest.fixture

@@ -80,13 +80,13 @@ def test_a_crowd_of_plugins_gets_along(crowded_project, options):
     pytest.importorskip("pytest_trio")
     if options:
         pytest.importorskip("xdist")
-    finished = crowded_project.pytest("-k", "not asyncio", *options)
+    finished = crowded_project.pytest("-k", "not asyncio", *options, all_plugins=True)
     assert finished.outcomes == EXPECTED, finished.output
 
 
 def test_without_other_plugins_an_unmarked_async_test_is_left_to_pytest(project):
     project.write("test_async.py", "async def test_unmarked(): pass\n")
-    finished = project.pytest("-p", "no:anyio", "-p", "no:trio")
+    finished = project.pytest()
     assert finished.outcomes == {"test_unmarked": "failed"}
     assert "async def functions are not natively supported" in finished.output
 
@@ -103,7 +103,7 @@ IMPORTED = """
 
 def test_a_project_that_has_no_marked_test_imports_nothing(project):
     project.write("test_imports.py", IMPORTED)
-    assert project.pytest("-p", "no:trio", "-p", "no:anyio").outcomes == {"test_nothing_is_imported": "passed"}
+    assert project.pytest().outcomes == {"test_nothing_is_imported": "passed"}
 
 
 LOCKS = """
@@ -126,4 +126,4 @@ def test_locks_are_exchanged_before_what_mentions_detrun_is_imported(project, co
     project.write("locked.py", "import threading\nlock = threading.Lock()\n")
     project.write("conftest.py", conftest)
     project.write("test_locks.py", LOCKS + "\n    # a test of detrun\n")
-    assert project.pytest("-p", "no:trio").outcomes == {"test_lock_of_a_module": "passed" if early else "failed"}
+    assert project.pytest().outcomes == {"test_lock_of_a_module": "passed" if early else "failed"}
