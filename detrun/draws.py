@@ -24,7 +24,7 @@ from detrun_scheduler.errors import UsageError
 T = TypeVar("T")
 
 
-def _bits(function: str, key: object) -> int:
+def bits_of_draw(function: str, key: object) -> int:
     run = current.require(f"detrun.{function}")
     if key is not None and not _is_stable(key):
         raise UsageError(
@@ -43,27 +43,27 @@ def _is_stable(key: object) -> bool:
 
 def uniform(low: Any = 0.0, high: Any = 1.0, *, key: object = None) -> Any:
     """Uniform on [low, high). Differentiable in both ends."""
-    return randomness.uniform(randomness.to_unit(_bits("uniform", key)), low, high)
+    return randomness.uniform(randomness.to_unit(bits_of_draw("uniform", key)), low, high)
 
 
 def exponential(mean: Any = 1.0, *, key: object = None) -> Any:
     """Exponential with the given mean (not rate). Differentiable in the mean."""
-    return randomness.exponential(randomness.to_unit(_bits("exponential", key)), mean)
+    return randomness.exponential(randomness.to_unit(bits_of_draw("exponential", key)), mean)
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, *, key: object = None) -> Any:
     """Normal with the given mean and standard deviation. Differentiable in both."""
-    return randomness.normal(randomness.to_open_unit(_bits("normal", key)), mean, std)
+    return randomness.normal(randomness.to_open_unit(bits_of_draw("normal", key)), mean, std)
 
 
 def lognormal(log_mean: Any = 0.0, log_std: Any = 1.0, *, key: object = None) -> Any:
     """``exp`` of a normal with the given mean and standard deviation. Differentiable in both."""
-    return randomness.lognormal(randomness.to_open_unit(_bits("lognormal", key)), log_mean, log_std, exp)
+    return randomness.lognormal(randomness.to_open_unit(bits_of_draw("lognormal", key)), log_mean, log_std, exp)
 
 
 def poisson(mean: Any, *, key: object = None) -> int:
     """A Poisson count with the given mean. Discrete: a discontinuity site if the mean is a `Value`."""
-    unit = randomness.to_unit(_bits("poisson", key))
+    unit = randomness.to_unit(bits_of_draw("poisson", key))
     count = randomness.poisson(unit, mean)
     if isinstance(mean, Value):
         _discrete("poisson", mean, primal_of(mean))
@@ -72,7 +72,7 @@ def poisson(mean: Any, *, key: object = None) -> int:
 
 def bernoulli(probability: Any, *, key: object = None) -> bool:
     """True with the given probability. Discrete: a discontinuity site if the probability is a `Value`."""
-    unit = randomness.to_unit(_bits("bernoulli", key))
+    unit = randomness.to_unit(bits_of_draw("bernoulli", key))
     outcome = randomness.bernoulli(unit, probability)
     if isinstance(probability, Value):
         site("bernoulli", None, probability, unit)
@@ -93,7 +93,7 @@ def choice(options: int | Sequence[T], weights: Sequence[Any] | None = None, *, 
             "sorted(options)"
         )
     count = options if isinstance(options, int) else len(options)
-    bits = _bits("choice", key)
+    bits = bits_of_draw("choice", key)
     if weights is None:
         index = randomness.index_below(bits, count)
     else:

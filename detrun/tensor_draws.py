@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detrun.ad.torch_bridge import draw_from
-from detrun.draws import _bits
+from detrun.draws import bits_of_draw
 
 
 def sample(distribution: Any, *, key: object = None) -> Any:
@@ -14,4 +14,4 @@ def sample(distribution: Any, *, key: object = None) -> Any:
     By ``rsample`` where the distribution has it, so that the gradient flows to its parameters, which may be Values.
     Where it has not (discrete ones), the draw is held fixed and has no local derivative.
     """
-    return draw_from(distribution, _bits("sample", key))
+    return draw_from(distribution, bits_of_draw("sample", key))

@@ -20,7 +20,7 @@ def imported_for_type_checkers() -> dict[str, str]:
 
 
 def test_lazy_names_are_those_that_type_checkers_see() -> None:
-    assert detrun._LAZY == imported_for_type_checkers()
+    assert imported_for_type_checkers() == detrun._LAZY
 
 
 def test_every_public_name_is_there_and_none_is_a_module() -> None:

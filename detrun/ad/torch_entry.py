@@ -45,18 +45,18 @@ def to_tensor(values: Any, *, dtype: Any = None, device: Any = None) -> Any:
     return from_leaf(tensor, entry([value.id for _, value in carrying], pullback))
 
 
-def _torch_function(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """Called by torch instead of ``function`` if a `Value` is among its arguments.
+def call_with_values(function: Any, args: Any, kwargs: Any) -> Any:
+    """What torch calls instead of ``function`` if a `Value` is among its arguments.
 
     A Value takes the dtype of the floating tensors beside it, as a Python number would, so that a run on floats
     computes the same.
     """
     torch = load()
-    dtypes = list(_floating_dtypes(args)) + list(_floating_dtypes(kwargs or {}))
+    dtypes = list(_floating_dtypes(args)) + list(_floating_dtypes(kwargs))
     dtype = dtypes[0] if dtypes else torch.float64 if not _has_tensor(args) else torch.get_default_dtype()
     for other in dtypes[1:]:
         dtype = torch.promote_types(dtype, other)
-    return function(*_lifted(args, dtype), **_lifted(kwargs or {}, dtype))
+    return function(*_lifted(args, dtype), **_lifted(kwargs, dtype))
 
 
 def _lifted(one: Any, dtype: Any) -> Any:
@@ -80,10 +80,6 @@ def _floating_dtypes(one: Any) -> Iterable[Any]:
 
 def _has_tensor(one: Any) -> bool:
     return is_tensor(one) or (type(one) in (list, tuple) and any(map(_has_tensor, one)))
-
-
-# torch looks for this name on whatever takes part in its arithmetic; Value itself need not know torch.
-Value.__torch_function__ = classmethod(_torch_function)  # type: ignore[attr-defined]
 
 
 def _flatten(values: Any, items: list[Any]) -> tuple[int, ...]:

@@ -44,6 +44,13 @@ class Value:
     primal: float
     id: int
 
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # torch asks whatever takes part in its arithmetic for this; only then is the bridge needed.
+        from detrun.ad.torch_entry import call_with_values
+
+        return call_with_values(function, args, kwargs or {})
+
     def __init__(self, primal: float) -> None:
         if not isinstance(primal, Real):
             if isinstance(primal, Value):

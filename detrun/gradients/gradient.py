@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from detrun.execution import Again, Anew, Main
 from detrun.gradients.local import LocalOptions, check_params, local_gradient
@@ -17,7 +18,7 @@ KINDS = ("local",)
 
 def gradient(
     main: Main,
-    params: Mapping[str, float],
+    params: Mapping[str, Any],
     *,
     recording: Recording | str | os.PathLike[str] | bytes | None = None,
     seed: int = 0,
@@ -34,7 +35,7 @@ def gradient(
 
     Args:
         main: an async function of one dict of parameters that returns a number.
-        params: name -> number. The program receives them as `Value`s.
+        params: name -> number, tensor or ``nn.Module``. The program receives numbers as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.

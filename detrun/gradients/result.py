@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
@@ -37,7 +38,7 @@ class Gradient:
 
     Attributes:
         value: the loss.
-        grads: d loss / d parameter by name.
+        grads: d loss / d parameter by name: a number, a tensor for a tensor, and for a module a dict of tensors.
         kind: what the numbers mean: ``"local"`` is the sensitivity of this run on its frozen schedule.
         std_error: standard error of each gradient; 0.0 where nothing was sampled.
         samples: runs averaged over.
@@ -51,7 +52,7 @@ class Gradient:
     """
 
     value: float
-    grads: dict[str, float]
+    grads: dict[str, Any]
     kind: str
     std_error: dict[str, float]
     samples: int
@@ -67,13 +68,22 @@ class Gradient:
         lines = [f"{self.kind} gradient of {self.value:.9g}"]
         width = max((len(name) for name in self.grads), default=0)
         for name, gradient in self.grads.items():
-            error = f" ± {self.std_error[name]:.2g}" if self.std_error[name] else ""
+            error = f" ± {self.std_error[name]:.2g}" if self.std_error.get(name) else ""
             radius = self.validity[name].radius if name in self.validity else inf
             valid = f"   valid within ±{radius:.3g}" if radius < inf else ""
-            lines.append(f"  {name:<{width}}  {gradient:.9g}{error}{valid}")
+            lines.append(f"  {name:<{width}}  {_shown(gradient)}{error}{valid}")
         lines.append(f"  {self.bias}")
         for name, steps in self.credit.items():
             lines.append(f"  steps that carried most of d/d{name}:")
             lines.extend(f"    {one}" for one in steps)
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
+
+
+def _shown(gradient: Any) -> str:
+    """A number, or shape and norm of a tensor, or those of each tensor of a module."""
+    if isinstance(gradient, dict):
+        return "{" + ", ".join(f"{name}: {_shown(one)}" for name, one in gradient.items()) + "}"
+    if hasattr(gradient, "shape"):
+        return f"tensor of shape {tuple(gradient.shape)}, norm {float(gradient.norm()):.9g}"
+    return f"{gradient:.9g}"

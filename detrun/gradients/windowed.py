@@ -27,9 +27,9 @@ from detrun.ad import state
 from detrun.ad.diagnostics import diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward
+from detrun.ad.revolve import split
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
-from detrun.ad.revolve import split
 from detrun.ad.value import Value
 from detrun.execution import Again, Main, Options
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_steps

@@ -177,7 +177,7 @@ class PreservedGenerators:
 class _SavedGenerators:
     """The exact state of the process's generators."""
 
-    __slots__ = ("_numpy", "_numpy_bits", "_python", "_torch")
+    __slots__ = ("_numpy", "_numpy_bits", "_python", "_torch", "_torch_threads")
 
     def __init__(self) -> None:
         self._python = random.getstate()
@@ -186,6 +186,7 @@ class _SavedGenerators:
         self._numpy_bits: Any = None if state is None else sys.modules["numpy.random"].get_bit_generator()
         generator = _torch_generator()
         self._torch: Any = None if generator is None else generator.get_state()
+        self._torch_threads = 1 if generator is None else sys.modules["torch"].get_num_threads()
 
     def restore(self) -> None:
         random.setstate(self._python)
@@ -195,6 +196,8 @@ class _SavedGenerators:
             sys.modules["numpy.random.mtrand"]._rand.set_state(self._numpy)
         if self._torch is not None:
             sys.modules["torch"].default_generator.set_state(self._torch)
+            if self._torch_threads != 1:
+                sys.modules["torch"].set_num_threads(self._torch_threads)
 
 
 _numpy_run_bits: Any = None  # one bit generator of ours for all runs: making one costs 100 µs
@@ -214,6 +217,9 @@ def _seed_generators(seed: int) -> None:
     generator = _torch_generator()
     if generator is not None:
         generator.manual_seed(seed & (2**63 - 1))
+        if sys.modules["torch"].get_num_threads() != 1:
+            # How a large sum is split among threads shows in its last bits.
+            sys.modules["torch"].set_num_threads(1)
 
 
 def _numpy_state() -> Any:
