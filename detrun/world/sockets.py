@@ -382,9 +382,11 @@ class TcpSocket(Socket):
         connection = self._stream()
         if connection.inbox:
             return bytes(connection.inbox[:size]) if peek else connection.read(size)
+        if connection.at_end or self.read_shut:
+            return b""
         if connection.error:
             raise os_error(self.take_error())
-        if connection.at_end or self.read_shut:
+        if connection.gone:
             return b""
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
@@ -407,7 +409,7 @@ class TcpSocket(Socket):
         connection = self.connection
         if connection is None:
             return True  # to be told ENOTCONN
-        return bool(connection.inbox or connection.at_end or connection.error or self.read_shut)
+        return bool(connection.inbox or connection.at_end or connection.gone or self.read_shut)
 
     def is_writable(self) -> bool:
         """Whether a write would be taken, or fail."""

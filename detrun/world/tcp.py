@@ -175,8 +175,8 @@ class Connection:
         """Reset or time-out: both directions are over, and the process learns of it by its next operation."""
         if self.gone:
             return
-        self.error = number
-        self.at_end = True
+        # After the peer's FIN a reset is news to the writer only, as on Linux: the reader has seen the end.
+        self.error = errno.EPIPE if self.at_end and number == errno.ECONNRESET else number
         self.forget()
         self._wake(readers=True, writers=True)
 
