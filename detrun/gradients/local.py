@@ -16,7 +16,6 @@ from typing import Any
 
 import outcome
 
-import detrun.ad.torch_entry  # noqa: F401 (lets torch's functions take the Values made here)
 from detrun.ad import state
 from detrun.ad.diagnostics import NearMargin, diagnose
 from detrun.ad.growth import AdjointGrowth
