@@ -164,15 +164,22 @@ def _start(self: threading.Thread) -> None:
     if state._started._flag:
         raise RuntimeError("threads can only be started once")
     # No schedule point: that a thread begins is nothing that another could see.
-    simulated = threads.start(_bootstrap, (self,), _path_name(self), daemon=self.daemon)
-    state._simulated = simulated
-    simulated.at_end = partial(_mark_ended, self, simulated.ident)
-    state._started._flag = True
-    state._ident = state._native_id = simulated.ident
-    if _NEW_HANDLE:
-        state._handle = _Handle(simulated.ident)
-    threading._active[simulated.ident] = self  # type: ignore[attr-defined]
+    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+        threads.untraced(_begin, threads, self)
+    else:
+        _begin(threads, self)
     return None
+
+
+def _begin(threads: Threads, thread: Any) -> None:
+    simulated = threads.start(_bootstrap, (thread,), _path_name(thread), daemon=thread._daemonic)
+    thread._simulated = simulated
+    simulated.at_end = partial(_mark_ended, thread, simulated.ident)
+    thread._started._flag = True
+    thread._ident = thread._native_id = simulated.ident
+    if _NEW_HANDLE:
+        thread._handle = _Handle(simulated.ident)
+    threading._active[simulated.ident] = thread  # type: ignore[attr-defined]
 
 
 def _path_name(thread: Any) -> str:

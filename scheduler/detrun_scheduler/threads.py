@@ -17,16 +17,18 @@ import sys
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
-from types import CodeType, FrameType, FunctionType
+from functools import partial
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+import outcome
 from greenlet import GreenletExit, getcurrent, greenlet
 from trio import CancelScope
 from trio.lowlevel import Abort, disable_ki_protection
 
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, WAIT_TRAP
+from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, DETACH_TRAP, WAIT_TRAP
 
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop
@@ -38,8 +40,7 @@ class SimulatedThread(greenlet):
     """One simulated thread: a greenlet that looks like a coroutine to trio.
 
     The body is ``function(*arguments)``. trio resumes it by ``send``, which is the greenlet's ``switch`` itself, so
-    that stepping a thread runs no Python code of ours; `run` turns the end into the ``StopIteration`` that ends a
-    coroutine.
+    that stepping a thread runs no Python code of ours.
     """
 
     # What trio and reports expect of a coroutine.
@@ -59,7 +60,9 @@ class SimulatedThread(greenlet):
     ) -> None:
         super().__init__(None, threads.hub)
         self.threads: Threads = threads
-        self.give_way: Callable[[object], Any] = threads.hub.switch
+        self.give_way: Callable[..., Any] = threads.hub.switch
+        if threads.untraced is not None:
+            self.give_way = partial(threads.untraced, self.give_way)
         self.function = function
         self.arguments = arguments
         self.__name__ = self.__qualname__ = name
@@ -75,27 +78,33 @@ class SimulatedThread(greenlet):
         self.at_end: Callable[[], object] = _nothing
         self.number = -1  # as an object of the run
 
-    def run(self, _: object = None) -> None:
-        """The greenlet's whole life, from its first switch."""
+    def run(self, _: object = None) -> Any:
+        """The greenlet's whole life, from its first switch; returns the trap that tells trio of its end.
+
+        A coroutine would raise ``StopIteration``; but an exception in the loop's greenlet makes Python 3.11 call the
+        trace function there if any greenlet is traced, and go on doing so.
+        """
         CONTEXT.__dict__.pop("task", None)
         threads = self.threads
-        result: object = None
+        ended: Any = _ENDED
         try:
             if not self.dying:
-                if threads.on_enter is not None:
-                    threads.on_enter()
-                result = self.function(*self.arguments)
+                if threads.call_body is None:
+                    result = self.function(*self.arguments)
+                else:
+                    result = threads.call_body(self.function, self.arguments)
+                if self.ident == MAIN_IDENT:
+                    ended = DETACH_TRAP(outcome.Value(result))
         except GreenletExit:
             pass
-        finally:
-            self.ended()
-        raise StopIteration(result)
+        except BaseException as error:
+            ended = DETACH_TRAP(outcome.Error(error.with_traceback(_without_first(error.__traceback__))))
+        self.ended()
+        return ended
 
     def ended(self) -> None:
         """The body is over: wake who joins it, and let go of everything, since trio keeps tasks a little longer."""
         threads = self.threads
-        if threads.on_leave is not None:
-            threads.on_leave()
         self.locals.clear()
         self.at_end()
         if self.ident != MAIN_IDENT and not self.dying:
@@ -127,11 +136,9 @@ class SimulatedThread(greenlet):
         if self.dead:
             return
         self.dying = True
-        try:
-            self.throw(GreenletExit())
-        except StopIteration:
-            return
-        raise RuntimeError("a simulated thread ignored GreenletExit")
+        self.throw(GreenletExit())
+        if not self.dead:
+            raise RuntimeError("a simulated thread ignored GreenletExit")
 
     def __await__(self) -> Any:
         raise TypeError("a simulated thread cannot be awaited")
@@ -232,6 +239,13 @@ def _primal(value: Any) -> float:
     return getattr(value, "primal", value)  # type: ignore[no-any-return]
 
 
+_ENDED = DETACH_TRAP(outcome.Value(None))
+
+
+def _without_first(trace: TracebackType | None) -> TracebackType | None:
+    return trace.tb_next if trace is not None else None
+
+
 def _nothing() -> None:
     """The body of a thread that has ended."""
 
@@ -280,16 +294,16 @@ class Threads:
     __slots__ = (
         "at_end",
         "at_main_end",
+        "call_body",
         "futures",
         "hub",
         "idents",
         "living",
         "main_has_ended",
-        "on_enter",
-        "on_leave",
         "os_thread",
         "run",
         "touched",
+        "untraced",
     )
 
     def __init__(self, run: RunLoop) -> None:
@@ -303,9 +317,9 @@ class Threads:
         self.main_has_ended = False
         self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
-        # Preemption: called in each thread at its beginning and end.
-        self.on_enter: Callable[[], None] | None = None
-        self.on_leave: Callable[[], None] | None = None
+        # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
+        self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
+        self.untraced: Callable[..., Any] | None = None
 
     def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """What trio may take for an async function, and is ``function(*arguments)`` in the main simulated thread."""
