@@ -29,31 +29,16 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
     """
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
-    from detrun.targets import load_target
     from detrun_recorder.recording import open_recording
-    from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
     recording = open_recording(file)
-    named = target if target is not None else recording.target
-    if named is None:
-        raise UsageError(f"{file} does not say which program it is of; name it with --target")
-    try:
-        program = load_target(named)
-    except UsageError as error:
-        if target is not None:
-            raise
-        raise UsageError(f"{error}; {file} names this program, --target names another") from error
+    program, arguments = program_of(recording, file, target, given)
     end = recording.end
     if max_steps is None and end is not None and end.error_type == "StepLimitError":
         max_steps = recording.steps  # the run ended there because of its limit, so the same run has the same limit
-    arguments = parameters.recorded_arguments(recording, given)
-    if arguments is None:
-        numbers = parameters.for_call(program, given)
-        arguments = (numbers,) if numbers else ()
-    elif given:
-        parameters.for_call(program, given)
     with runs.program_output(), run_progress("replaying", None if recording.truncated else recording.steps):
         run = detrun.replay(
             program.function,
@@ -66,7 +51,7 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
     is_same = None if recording.truncated else run.digest == recording.digest.hex()
     document: dict[str, Any] = {
         "recording": file,
-        "target": named,
+        "target": program.text,
         "mode": "resync" if resync else "strict",
         **runs.run_fields(run),
         "truncated": recording.truncated,

@@ -1,4 +1,4 @@
-"""``detrun show``: what is in a recording, without running anything."""
+"""``detrun show``: what is in a recording. Nothing is run, except with ``--at``, which replays up to there."""
 
 from __future__ import annotations
 
@@ -26,25 +26,48 @@ RUNNABLE_SHOWN = 12
 @click.command(short_help="Show what is in a recording.")
 @click.argument("file", metavar="FILE", type=click.Path())
 @click.option("--step", "number", type=int, metavar="N", help="One step with its neighbours; negative: from the end.")
-@click.option("--at", "time", type=float, metavar="TIME", help="The first step at this virtual time or later.")
+@click.option(
+    "--at",
+    "place",
+    metavar="TIME|#STEP",
+    help="The run as it was at this virtual time, or after so many steps: replays the program up to there.",
+)
+@click.option("--target", metavar="TARGET", help="With --at: the program; the recording names it by default.")
+@click.option("--no-replay", is_flag=True, help="With --at: run nothing, show the step there only.")
 @click.option("--last", type=click.IntRange(min=0), metavar="N", help="The last N steps.")
 @click.option("--tasks", "all_tasks", is_flag=True, help="All tasks and objects, not only the busiest.")
 @click.option("--perfetto", metavar="OUT", type=click.Path(), help="Write a trace that ui.perfetto.dev opens.")
 @speaking
 def show(
-    file: str, number: int | None, time: float | None, last: int | None, all_tasks: bool, perfetto: str | None
+    file: str,
+    number: int | None,
+    place: str | None,
+    target: str | None,
+    no_replay: bool,
+    last: int | None,
+    all_tasks: bool,
+    perfetto: str | None,
 ) -> None:
     """Show what recording FILE says: how it was made, how it ended, who did what.
 
-    Of a run that failed or was cut short it shows the last steps, too. Nothing is executed.
+    Of a run that failed or was cut short it shows the last steps, too. Nothing is executed, except with --at: the
+    program is run up to there, to show its tasks with their variables, shared memory, nodes, disks and messages on
+    their way. Do that only with recordings, and in directories, that you trust.
     """
+    from detrun.cli import moment as moments
     from detrun.cli.page import open_page, print_document
     from detrun_recorder.recording import open_recording
     from detrun_scheduler.errors import UsageError
 
-    if number is not None and time is not None:
+    if number is not None and place is not None:
         raise UsageError("--step and --at both choose a step; give one of them")
+    if place is None and (target is not None or no_replay):
+        raise UsageError("--target and --no-replay say how --at finds a moment; give them with --at")
+    at_step, time = (None, None) if place is None else moments.place_of(place)
     recording = open_recording(file)
+    moment = None
+    if place is not None and not no_replay:
+        moment = moments.recreated(recording, file, target, at_step, time)
     document: dict[str, Any] = {
         "command": "show",
         "ok": True,
@@ -60,13 +83,22 @@ def show(
             page.heading(
                 f"wrote {perfetto}: {document['perfetto']['events']:,} events; open it in https://ui.perfetto.dev"
             )
-    elif number is not None or time is not None:
-        step = recording.step(number) if number is not None else recording.at_time(time or 0.0)
+    elif number is not None or place is not None:
+        if number is not None:
+            step = recording.step(number)
+        elif at_step is not None:
+            step = recording.step(min(at_step, recording.steps - 1))
+        else:
+            step = recording.at_time(time or 0.0)
         start, stop = max(step.index - NEIGHBOURS, 0), step.index + NEIGHBOURS + 1
         around = list(recording.iter_steps(start, stop))
         document["step"] = _step_fields(step, recording)
         document["around"] = [_step_fields(one, recording) for one in around]
+        if moment is not None:
+            document["moment"] = moment.document()
         if say:
+            if moment is not None:
+                moments.render(page, moment, recording)
             _render_step(page, recording, step, around)
     else:
         kept = LAST_SHOWN if last is None else last

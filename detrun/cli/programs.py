@@ -1,0 +1,36 @@
+"""Which program a recording is of, and with what arguments it is called: for the commands that run one again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun.cli import parameters
+from detrun.targets import Target, load_target
+from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import UsageError
+
+
+def program_of(
+    recording: Recording, file: str, target: str | None, given: dict[str, float]
+) -> tuple[Target, tuple[Any, ...]]:
+    """The program and its arguments: those that the recording names, unless given.
+
+    Raises:
+        UsageError: the recording names no program, or there is none of that name.
+    """
+    named = target if target is not None else recording.target
+    if named is None:
+        raise UsageError(f"{file} does not say which program it is of; name it with --target")
+    try:
+        program = load_target(named)
+    except UsageError as error:
+        if target is not None:
+            raise
+        raise UsageError(f"{error}; {file} names this program, --target names another") from error
+    arguments = parameters.recorded_arguments(recording, given)
+    if arguments is None:
+        numbers = parameters.for_call(program, given)
+        return program, (numbers,) if numbers else ()
+    if given:
+        parameters.for_call(program, given)
+    return program, tuple(arguments)
