@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
 SAMPLES_LEAST = 20  # below this many schedules the estimate says nothing
 
 

@@ -125,7 +125,6 @@ def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
     assert (result.verdict, result.schedules, result.statistics.redundant) == ("holds", 1, 0)
 
 
-
 @pytest.mark.parametrize("name", ["lock", "event", "channel", "cancel", "sleep", "semaphore", "condition", "failure"])
 def test_every_result_of_all_interleavings_is_found(name: str) -> None:
     """Programs whose results depend on the order in which primitives are used, cancelled, or time out."""

@@ -67,6 +67,8 @@ class PreemptionBounded(KeyedDraws):
         if not self.begun:
             self.begun = True
             return True
+        if len(self.made) < len(self.given) or self.depth < self.replayed:
+            raise unrepeatable(len(self.made))  # it ended before it had come to what was new
         for position, runnable, current in self.met:
             self.put_off += [(self.made, position, index) for index in range(runnable) if index != current]
         self.met = []

@@ -94,6 +94,8 @@ class PartialOrderReduction(KeyedDraws):
         if not self.begun:
             self.begun = True
             return True
+        if self.position < self.given:
+            raise unrepeatable(self.position)  # it ended before it had come to what was new
         del self.steps[self.position :]
         for index, races in enumerate(order(self.steps)):
             if index >= self.given:  # earlier ones were there before

@@ -81,6 +81,7 @@ class Portfolio(KeyedDraws):
         self.known: set[int] = set()  # switches that are no longer new in this piece
         self.arm = -1
         self.deciding: Any = self.first
+        self.looking: Any = None  # the arm's `step_closed`, if it has one
         self.choices: list[int] = []
         self.switches: set[int] = set()
         self.counts: dict[int, int] = {}
@@ -161,6 +162,7 @@ class Portfolio(KeyedDraws):
         self.counts = {}
         if self.deciding is not self.sampling:
             self.watch.step.forget()
+        self.looking = getattr(self.deciding, "step_closed", None)
         self.deciding.new_run(run)
 
     def _end_run(self) -> None:
@@ -187,9 +189,9 @@ class Portfolio(KeyedDraws):
         return index
 
     def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
-        """Partial order sampling looks at every step."""
-        if self.deciding is self.sampling:
-            self.sampling.step_closed(loop, task, outcome_byte, record)
+        """Some arms look at every step."""
+        if self.looking is not None:
+            self.looking(loop, task, outcome_byte, record)
 
 
 def _restored(knowledge: Knowledge | Mapping[str, Any] | None) -> Knowledge:

@@ -6,19 +6,22 @@ to the steps that it has left, and a task that will spawn others carries theirs 
 
 Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively uniform concurrency testing", ASPLOS 2025, algorithm 1 (URW).
 Departures. Counts are not profiled beforehand but learnt: for each task path the most steps in a run so far, the paths
-below it included until they are spawned; unknown tasks count one step. Only steps that began with a choice count, since
-others decide nothing. Their second algorithm, which is uniform over the orders of a chosen subset of events alone, is
-not here: in a task the next event is known only when it has happened.
+below it included until they are spawned; unknown tasks count one step. Their second algorithm, which is uniform over
+the orders of a chosen subset of events alone, is not here: in a task the next event is known only when it has happened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import TYPE_CHECKING
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 
-Knowledge = dict[str, int]  # task path -> most choices that fell on it in a run
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+Knowledge = dict[str, int]  # task path -> most steps of it in a run
 
 
 class UniformRandomWalk(KeyedDraws):
@@ -30,8 +33,8 @@ class UniformRandomWalk(KeyedDraws):
         self.is_told = False
         self.run: RunView | None = None
         self.random = Random(0).random
-        self.left: dict[int, int] = {}  # by task: choices expected to fall on it from here on
-        self.taken: dict[int, int] = {}  # by task: choices that fell on it in this run
+        self.left: dict[int, int] = {}  # by task: steps expected of it from here on
+        self.taken: dict[int, int] = {}  # by task: steps of it in this run
         self.paths: dict[int, str] = {}
         self.waiting: Knowledge = {}  # paths not met in this run, with their counts
 
@@ -71,7 +74,7 @@ class UniformRandomWalk(KeyedDraws):
         self.waiting = dict(self.known)
 
     def _meet(self, task: int) -> None:
-        """A task runs for the first time: what it and its descendants are known to need moves to it."""
+        """A task is runnable for the first time: what it and its descendants are known to need moves to it."""
         assert self.run is not None
         path = self.paths[task] = self.run.path_of(task)
         self.taken[task] = 0
@@ -98,8 +101,12 @@ class UniformRandomWalk(KeyedDraws):
                 point -= left[task]
                 if point < 0:
                     break
-        chosen = runnable[index]
-        if left[chosen] > 0:
-            left[chosen] -= 1
-        self.taken[chosen] += 1
         return index
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Count the step; where there was no choice, too, since in another schedule there may be one."""
+        if task not in self.left:
+            self._meet(task)
+        self.taken[task] += 1
+        if self.left[task] > 0:
+            self.left[task] -= 1
