@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from detrun.cli import check, explore, gradient, record, replay, show
+from detrun.cli import check, explore, gradient, record, replay, scenario, show
 from detrun.cli.options import Settings, speaking
 
 EPILOG = """\b
@@ -81,5 +81,13 @@ def application() -> None:
     """
 
 
-for command in (record.record, replay.replay, check.check, explore.explore, show.show, gradient.gradient):
+for command in (
+    record.record,
+    replay.replay,
+    check.check,
+    explore.explore,
+    show.show,
+    gradient.gradient,
+    scenario.scenario,
+):
     application.add_command(command)
