@@ -1,8 +1,8 @@
 """The store on a disk that loses power: at every point in every possible way, or at random moments of a run.
 
 `every_crash` runs a small workload once with a log of the disk, and recovers from each state that a power loss could
-have left at each point. `main` is a program for `detrun.record` and the explorers: clients write, the power goes at a
-random moment, the store recovers, and so on for some lives.
+have left at each point. `main` is a program for `detrun.record` and `detrun.explore`: a machine's clients write, its
+power goes at a random moment, its store recovers, and so on for some lives.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ async def every_crash(
 async def main(
     discipline: Discipline = CORRECT, lives: int = 4, keys: int = 2, disk: Disk | None = None
 ) -> dict[bytes, int]:
-    """Clients write until the power goes, again and again; the result is how many writes of each key were acknowledged.
+    """A machine runs the store and its clients until its power goes, again and again.
+
+    Returns:
+        How many writes of each key were acknowledged.
 
     Raises:
         LostWriteError: after a recovery the store did not hold what it must.
@@ -110,19 +113,25 @@ async def main(
         latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
         disk = Disk(model=MODEL, latency=latency)
     history = History(lambda: 0)
-    for life in range(lives + 1):
-        store = await open_store(disk, discipline)
-        history.check(store, 0, 0)
-        if life == lives:
-            break
-        resume_from(history, store)
-        # The power goes for all clients at once: they are cancelled, and no call of the disk that they are in returns.
-        with trio.move_on_after(detrun.uniform(0.0, 0.1)):
-            async with trio.open_nursery() as clients:
-                for index in range(keys):
-                    clients.start_soon(write_until_stopped, store, history, b"key%d" % index)
-        disk.power_loss()
+    async with detrun.World(disk=lambda node: disk) as world:
+        machine = world.node("machine")
+        for _ in range(lives):
+            machine.restart(live, discipline, history, keys)
+            await trio.sleep(detrun.uniform(0.0, 0.1))
+            machine.power_loss()
+        machine.restart(live, discipline, history, 0)
+        await machine.ended()
     return {key: len(points) for key, points in sorted(history.acknowledged.items())}
+
+
+async def live(discipline: Discipline, history: History, keys: int) -> None:
+    """The machine's program: recover, look whether everything is there, let clients write for as long as it goes."""
+    store = await open_store(detrun.this_node().disk, discipline)
+    history.check(store, 0, 0)
+    resume_from(history, store)
+    async with trio.open_nursery() as clients:
+        for index in range(keys):
+            clients.start_soon(write_until_stopped, store, history, b"key%d" % index)
 
 
 def resume_from(history: History, store: Store) -> None:

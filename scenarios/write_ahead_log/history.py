@@ -55,9 +55,10 @@ class History:
             allowed = [value_of(number) for number in range(max(must, 1), may + 1)]
             if value not in allowed and not (value is None and must == 0):
                 found = "nothing" if value is None else repr(bytes(value[:14]))
+                where = f", at points {first_point} to {last_point} of the disk" if last_point else ""
                 raise LostWriteError(
                     f"{key.decode()}: found {found} ({0 if value is None else len(value)} bytes), but write {must} was "
-                    f"acknowledged and {may} were begun, at points {first_point} to {last_point} of the disk"
+                    f"acknowledged and {may} were begun{where}"
                 )
         for key in store.table:
             if key not in self.begun:
