@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from detrun.sent_messages import UnpackingError as UnpackingError
     from detrun.state_machine import StateMachine as StateMachine
     from detrun.tensor_draws import sample as sample
+    from detrun.world.buggify import buggify as buggify
+    from detrun.world.liveness import liveness as liveness
     from detrun.world.node import this_node as this_node
     from detrun.world.world import World as World
 
@@ -99,12 +101,14 @@ _LAZY = {
     "Surrogate": "detrun.external",
     "UnpackingError": "detrun.sent_messages",
     "World": "detrun.world.world",
+    "buggify": "detrun.world.buggify",
     "check_determinism": "detrun.determinism",
     "explore": "detrun.explore.explorer",
     "external": "detrun.external",
     "from_tensor": "detrun.ad.torch_bridge",
     "gradient": "detrun.gradients.gradient",
     "hessian_vector_product": "detrun.gradients.hessian",
+    "liveness": "detrun.world.liveness",
     "pack": "detrun.packing",
     "sample": "detrun.tensor_draws",
     "this_node": "detrun.world.node",

@@ -27,6 +27,7 @@ from detrun import draws
 from detrun.world.fault_effects import Begun, Effects
 from detrun.world.fault_plan import FaultPlan
 from detrun.world.planned_faults import PlannedFault
+from detrun.world.swarm import Swarm
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError
 
@@ -166,18 +167,18 @@ def running_injections() -> list[Injection]:
 
 
 @asynccontextmanager
-async def inject(plan: FaultPlan, world: World, *, allow_no_effect: bool = False) -> AsyncIterator[Injection]:
-    """Carry out ``plan`` in ``world`` while the block runs.
+async def inject(plan: FaultPlan | Swarm, world: World, *, allow_no_effect: bool = False) -> AsyncIterator[Injection]:
+    """Carry out ``plan`` in ``world`` while the block runs. An error that ends it carries a note of what was done.
 
     Args:
-        plan: the faults; times count from here.
+        plan: the faults; times count from here. A `Swarm` gives its plan for the seed of the run.
         allow_no_effect: of every fault; by default each says for itself.
 
     Raises:
         FaultWithoutEffectError: the block ended without an error, and a fault has changed nothing.
         FaultPlanError: a fault names a node that the world does not have when its time has come.
     """
-    injection = Injection(plan, world)
+    injection = Injection(plan.plan(world.run.seed) if isinstance(plan, Swarm) else plan, world)
     serial = world.run.serial
     _running.setdefault(serial, []).append(injection)
     try:
@@ -188,8 +189,14 @@ async def inject(plan: FaultPlan, world: World, *, allow_no_effect: bool = False
             finally:
                 nursery.cancel_scope.cancel()
                 injection.stop()
-    except BaseExceptionGroup as group:
-        raise _alone(group) from None
+    except Exception as error:
+        alone = _alone(error)
+        begun = [fate for fate in injection.fates if fate.begun is not None]
+        if begun:
+            alone.add_note("faults until then: " + "; ".join(map(str, begun)))
+        if alone is error:
+            raise
+        raise alone from None
     finally:
         _running[serial].remove(injection)
         if not _running[serial]:
@@ -198,8 +205,8 @@ async def inject(plan: FaultPlan, world: World, *, allow_no_effect: bool = False
         injection.check()
 
 
-def _alone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+def _alone(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
