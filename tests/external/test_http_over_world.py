@@ -1,7 +1,7 @@
 """httpx against hypercorn, both unmodified, over the simulated network, in clear and over TLS.
 
-A thousand requests under latency, loss, resets that loss brings about, and a partition: some fail, the same ones on every
-replay and in a fresh process under another hash seed.
+A thousand requests under latency, loss, resets and a partition: some fail, the same ones on every replay and in a
+fresh process under another hash seed.
 """
 
 from __future__ import annotations
