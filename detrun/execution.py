@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import outcome
 import trio
@@ -33,7 +33,12 @@ from detrun_scheduler.environment import ControlledEnvironment
 from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
 from detrun_scheduler.journal import Chunk, Journal
 from detrun_scheduler.loop import RunLoop, Verifier
+from detrun_scheduler.preemption import GRANULARITIES, Preemption
 from detrun_scheduler.strategies import make, name_of
+from detrun_scheduler.watched_code import default_include
+
+if TYPE_CHECKING:
+    from detrun.explore.races import Races
 
 Main = Callable[..., Any]
 
@@ -49,6 +54,11 @@ class Options:
     instruments: Sequence[trio.abc.Instrument] = ()
     strict_exception_groups: bool = True
     restrict_keyboard_interrupt_to_checkpoints: bool = False
+    # None: "sync", or in a replay whatever the recording says. A campaign gives one `Preemption` for all its runs.
+    preemption: str | Preemption | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    races: Races | None = None  # look for data races, and put them here
 
 
 class Around(Protocol):
@@ -62,7 +72,7 @@ class Around(Protocol):
 
 
 def check_main(main: Main) -> None:
-    """Raise `UsageError` unless ``main`` is an async function, and outside a run."""
+    """Raise `UsageError` unless ``main`` is a function, async or not, and outside a run."""
     if current.run is not None:
         raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
     function = main
@@ -71,14 +81,33 @@ def check_main(main: Main) -> None:
     if inspect.iscoroutine(main):
         main.close()
         raise UsageError(
-            "expected an async function, got a coroutine; pass main itself and its arguments: record(main)"
+            "expected a function, got a coroutine; pass main itself and its arguments: record(main)"
         )
     if not callable(main):
-        raise UsageError(f"expected an async function, got {main!r}")
+        raise UsageError(f"expected a function, got {main!r}")
+
+
+def is_synchronous(main: Main) -> bool:
+    """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
+    function = main
+    while isinstance(function, partial):
+        function = function.func
     by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
-    if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call):
-        name = getattr(function, "__qualname__", repr(function))
-        raise UsageError(f"{name} is not an async function; define it with 'async def'")
+    return not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call)
+
+
+def preemption_of(main: Main, options: Options) -> Preemption | None:
+    """Where the threads of a run of ``main`` are interrupted; None for synchronization operations only."""
+    chosen = options.preemption
+    if isinstance(chosen, Preemption):
+        return chosen
+    if chosen is None or chosen == "sync":
+        if options.include or options.exclude:
+            raise UsageError("include= and exclude= say what to preempt; choose preemption='line' or 'opcode', too")
+        return None
+    if chosen not in GRANULARITIES:
+        raise UsageError(f"unknown preemption {chosen!r}; choose one of {', '.join(GRANULARITIES)}")
+    return Preemption(chosen, options.include or default_include(main), options.exclude)
 
 
 def execute(
@@ -94,6 +123,8 @@ def execute(
 ) -> tuple[RunLoop, outcome.Outcome[Any]]:
     """Run ``main(*args)`` once under full control; return its loop and how it ended.
 
+    An async function is the main task; any other function is the main simulated thread.
+
     Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can finish
     the recording first.
     """
@@ -108,6 +139,7 @@ def execute(
         instruments=options.instruments,
         strict_exception_groups=options.strict_exception_groups,
         restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
+        preemption=preemption_of(main, options),
     )
     if isinstance(verifier, StrictReplay | ResyncReplay):
         loop.recorded_effect = verifier.recorded_effect
@@ -122,7 +154,8 @@ def execute(
             if around is not None:
                 args = around.prepare(loop)
             try:
-                ended = loop.run(main, *args)
+                run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
+                ended = run() if options.races is None else _watched(loop, options.races, run)
             except (DetrunError, trio.TrioInternalError) as error:
                 ended = outcome.Error(error)
         if around is not None:
@@ -132,6 +165,12 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _watched(loop: RunLoop, races: Races, run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
+    from detrun.explore.happens_before import run_watched  # above this layer, and for few runs
+
+    return run_watched(loop, races, run)
 
 
 class _Observer:
@@ -255,7 +294,7 @@ class Anew:
             arguments=[] if self.params else [_shown(argument) for argument in args],
             parameters=dict(self.params),
             source_fingerprint=source_fingerprint(main),
-            extra={"max_steps": options.max_steps},
+            extra={"max_steps": options.max_steps, **_shown_preemption(options), **_shown_races(options)},
         )
         buffer = io.BytesIO()
         try:
@@ -300,6 +339,12 @@ class Again:
         if options.max_steps is None:
             # Where the recorded run hit its limit, so must its replay: a livelock would never end otherwise.
             options = replace(options, max_steps=_recorded_limit(recording))
+        if options.preemption is None:
+            # A thread that is not interrupted where it was has other steps.
+            options = replace(options, **_recorded_preemption(recording))
+        if options.races is None:
+            # Where a race was the failure, it must be looked for again.
+            options = replace(options, races=_recorded_races(recording))
         fallback = make(self.strategy if self.strategy is not None else recorded_strategy(recording))
         replayer: StrictReplay | ResyncReplay
         if self.resync:
@@ -348,6 +393,43 @@ def _recorded_limit(recording: Recording) -> int | None:
     extra = recording.header.get("extra")
     limit = extra.get("max_steps") if isinstance(extra, dict) else None
     return limit if type(limit) is int and limit > 0 else None
+
+
+def _shown_preemption(options: Options) -> dict[str, Any]:
+    chosen = options.preemption
+    if chosen is None or chosen == "sync":
+        return {}
+    if isinstance(chosen, Preemption):
+        granularity, include, exclude = chosen.granularity, chosen.include, chosen.exclude
+    else:
+        granularity, include, exclude = chosen, tuple(options.include), tuple(options.exclude)
+    return {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
+
+
+def _recorded_preemption(recording: Recording) -> dict[str, Any]:
+    extra = recording.header.get("extra")
+    found = extra if isinstance(extra, dict) else {}
+    if found.get("preemption") not in GRANULARITIES:
+        return {}
+    patterns: dict[str, Any] = {
+        name: tuple(one for one in value if isinstance(one, str))
+        for name in ("include", "exclude")
+        if isinstance(value := found.get(name), list)
+    }
+    return {"preemption": found["preemption"], **patterns}
+
+
+def _shown_races(options: Options) -> dict[str, Any]:
+    return {"races": True} if options.races is not None and options.races.fails else {}
+
+
+def _recorded_races(recording: Recording) -> Races | None:
+    extra = recording.header.get("extra")
+    if not isinstance(extra, dict) or extra.get("races") is not True:
+        return None
+    from detrun.explore.races import Races
+
+    return Races()
 
 
 def _shown(argument: object) -> str:

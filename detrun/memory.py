@@ -23,6 +23,7 @@ from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.threads import schedule_point
 
 READ, WRITE, FETCH_ADD = (OPERATIONS.index(name) for name in ("read", "write", "fetch_add"))
 
@@ -114,6 +115,7 @@ class Memory:
 
     def read(self, offset: int) -> Any:
         """The content of a cell."""
+        schedule_point()
         content = self.peek(offset)
         if current.run is not None:
             self._note(READ, offset, content)
@@ -121,12 +123,14 @@ class Memory:
 
     def write(self, offset: int, number: Any) -> None:
         """Replace the content of a cell."""
+        schedule_point()
         content = self.put(offset, number)
         if current.run is not None:
             self._note(WRITE, offset, content)
 
     def fetch_add(self, offset: int, number: Any) -> Any:
         """Add to a cell; return the content before."""
+        schedule_point()
         old = self.peek(offset)
         content = self.put(offset, old + (number if isinstance(number, Real | Value) else _number_of(number)))
         if current.run is not None:
@@ -135,6 +139,7 @@ class Memory:
 
     def read_all(self, offsets: Sequence[int]) -> list[Any]:
         """The contents of some cells, as one operation."""
+        schedule_point()
         peek = self.peek
         contents = [peek(offset) for offset in offsets]
         self._note_all(READ, offsets, contents)
@@ -142,6 +147,7 @@ class Memory:
 
     def write_all(self, offsets: Sequence[int], numbers: Iterable[Any]) -> None:
         """Replace the contents of some cells in the order given, as one operation."""
+        schedule_point()
         put = self.put
         contents = [put(offset, number) for offset, number in zip(offsets, numbers, strict=True)]
         self._note_all(WRITE, offsets, contents)

@@ -85,6 +85,9 @@ def record(
     instruments: Sequence[trio.abc.Instrument] = (),
     strict_exception_groups: bool = True,
     restrict_keyboard_interrupt_to_checkpoints: bool = False,
+    preemption: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     raise_errors: bool = True,
     target: str | None = None,
     params: Mapping[str, float] | None = None,
@@ -92,24 +95,35 @@ def record(
     """Run ``main(*args)`` under a strategy and keep what it decided.
 
     Args:
-        main: an async function, as for ``trio.run``.
+        main: an async function, as for ``trio.run``, or an ordinary one, which runs as a simulated thread.
         seed: decides the schedule and all randomness of the run.
         strategy: ``"random"``, ``"fifo"``, ``"pct"``, or an oracle.
         to: write the recording to this path while running; None keeps it in memory.
         max_steps: raise `StepLimitError` after so many steps.
         observe: called after every step; what it returns counts for the digest whenever it changes.
         instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints: as for ``trio.run``.
+        preemption: where simulated threads can be interrupted: at operations on locks, queues and detrun's own objects
+            (``"sync"``, the default), and at every ``"line"`` or ``"opcode"`` of the code under test.
+        include, exclude: which code that is: names of modules and packages, or patterns of paths; by default the
+            package or file of ``main``.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
         target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
         params: written to the recording's header, for programs that were given parameters.
 
     Raises:
-        UsageError: ``main`` is not an async function, the strategy is unknown, or a run is active already.
+        UsageError: ``main`` is not a function, the strategy is unknown, or a run is active already.
         HiddenStateError, DeadlockError, StepLimitError: see each.
     """
     options = Options(
-        max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
+        max_steps,
+        observe,
+        instruments,
+        strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints,
+        preemption,
+        tuple(include),
+        tuple(exclude),
     )
     finished = Anew(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(
@@ -152,6 +166,9 @@ def replay(
     instruments: Sequence[trio.abc.Instrument] = (),
     strict_exception_groups: bool = True,
     restrict_keyboard_interrupt_to_checkpoints: bool = False,
+    preemption: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     raise_errors: bool = True,
 ) -> Run:
     """Run ``main(*args)`` again as a recording says.
@@ -163,6 +180,7 @@ def replay(
             recorded order of steps as far as the program still resembles it, and reports where it does not.
         strategy: chooses where the recording is silent; the recording's own by default.
         observe: as it was for `record`, if it was given there.
+        preemption, include, exclude: the recording's own by default.
 
     Other arguments are as for `record`.
 
@@ -175,7 +193,14 @@ def replay(
         raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
     opened = recording if isinstance(recording, Recording) else open_recording(recording)
     options = Options(
-        max_steps, observe, instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints
+        max_steps,
+        observe,
+        instruments,
+        strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints,
+        preemption,
+        tuple(include),
+        tuple(exclude),
     )
     finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)

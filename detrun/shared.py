@@ -1,8 +1,8 @@
 """Shared memory whose every operation a run sees: `Atomic`, and `Shared`, which is racy on purpose.
 
 Operations are synchronous and keep to their place in the total order of the run: in a task each is atomic between
-awaits, as in life. Each is written to the run's journal with its value, so that a replay that computes something else
-is found out.
+awaits, as in life; in a simulated thread each is a schedule point, before it takes effect. Each is written to the
+run's journal with its value, so that a replay that computes something else is found out.
 
 Cells hold plain numbers, `Value`s, or anything else that needs no arithmetic. With `Value`s the adjoint rules of the
 operations follow from what is stored: a cell holds the very `Value` that was written, a load returns it, so both are
@@ -21,6 +21,7 @@ from detrun_recorder.canonical import canonical
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.threads import schedule_point
 
 T = TypeVar("T")
 
@@ -92,23 +93,27 @@ class Atomic(_Cell[T]):
 
     def load(self) -> T:
         """The content."""
+        schedule_point()
         content = self._content
         self._note(LOAD, content)
         return content
 
     def store(self, value: T) -> None:
         """Replace the content."""
+        schedule_point()
         self._content = value
         self._note(STORE, value)
 
     def exchange(self, value: T) -> T:
         """Replace the content and return the old one."""
+        schedule_point()
         old, self._content = self._content, value
         self._note(EXCHANGE, value)
         return old
 
     def fetch_add(self, value: Any) -> Any:
         """Add ``value``; return the old content."""
+        schedule_point()
         old: Any = self._content
         self._content = old + value
         self._note(FETCH_ADD, self._content)
@@ -116,6 +121,7 @@ class Atomic(_Cell[T]):
 
     def fetch_sub(self, value: Any) -> Any:
         """Subtract ``value``; return the old content."""
+        schedule_point()
         old: Any = self._content
         self._content = old - value
         self._note(FETCH_SUB, self._content)
@@ -123,6 +129,7 @@ class Atomic(_Cell[T]):
 
     def fetch_mul(self, value: Any) -> Any:
         """Multiply by ``value``; return the old content."""
+        schedule_point()
         old: Any = self._content
         self._content = old * value
         self._note(FETCH_MUL, self._content)
@@ -133,6 +140,7 @@ class Atomic(_Cell[T]):
 
         A discontinuity site: the derivative goes to the winner.
         """
+        schedule_point()
         old: Any = self._content
         self._site("fetch_max", old, value)
         if primal_of(value) > primal_of(old):
@@ -145,6 +153,7 @@ class Atomic(_Cell[T]):
 
         A discontinuity site: the derivative goes to the winner.
         """
+        schedule_point()
         old: Any = self._content
         self._site("fetch_min", old, value)
         if primal_of(value) < primal_of(old):
@@ -157,6 +166,7 @@ class Atomic(_Cell[T]):
 
         Numbers are compared by value, anything else by ``==``. A discontinuity site: ``expected`` gets no derivative.
         """
+        schedule_point()
         old = self._content
         self._site("compare_exchange", old, expected)
         swapped = bool(primal_of(old) == primal_of(expected))
@@ -185,11 +195,13 @@ class Shared(_Cell[T]):
     @property
     def value(self) -> T:
         """The content; reading and assigning are an operation each."""
+        schedule_point()
         content = self._content
         self._note(READ, content)
         return content
 
     @value.setter
     def value(self, value: T) -> None:
+        schedule_point()
         self._content = value
         self._note(WRITE, value)

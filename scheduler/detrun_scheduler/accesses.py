@@ -52,7 +52,7 @@ class AccessObserver:
 
     def __init__(self, listener: AccessListener) -> None:
         self.listener = listener
-        self.objects: dict[int, tuple[Any, str]] = {}  # by address: the object, kept alive so that it stays its, and label
+        self.objects: dict[int, tuple[Any, str]] = {}  # by address: the object, which keeps it taken, and its label
         self.counts: dict[str, int] = {}
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
@@ -309,11 +309,12 @@ def _unknown(stack: list[Recipe], instruction: dis.Instruction) -> None:
         stack[-1] = None
 
 
-_STACK_IS_KEPT = {"RESUME", "NOP", "CACHE", "PRECALL", "KW_NAMES", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL"}
+_STACK_IS_KEPT = {"PRECALL", "KW_NAMES", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL"}
 
 _local = _push(lambda name: ("local", name))
 _STEPS: dict[str, Callable[[list[Recipe], dis.Instruction], Access | None]] = {
-    **dict.fromkeys(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR", "LOAD_CLOSURE"), _local),
+    **dict.fromkeys(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR"), _local),
+    "LOAD_CLOSURE": _local,
     **dict.fromkeys(("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"), _load_pair),
     "STORE_FAST_LOAD_FAST": _store_load,
     **dict.fromkeys(("STORE_FAST", "POP_TOP"), _pop_one),

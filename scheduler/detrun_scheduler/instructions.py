@@ -2,9 +2,9 @@
 
 Preempting before an instruction that only touches the frame's own stack and local variables can change nothing: it
 commutes with every step of every other thread, so the schedule in which the thread gives way one instruction later has
-the same results. Leaving these out is a partial-order reduction in the sense of Godefroid, Partial-Order Methods (1996),
-section 4: nothing reachable is lost, and there are about a third as many steps. What is left is whatever can read or
-write an object that another thread may have, or call something.
+the same results. Leaving these out is a partial-order reduction (Godefroid, Partial-Order Methods, 1996, chapter 4):
+nothing reachable is lost, and there are about a third as many steps. What is left is whatever can read or write an
+object that another thread may have, or call something.
 
 A global name counts only if it stands for data: functions, classes and modules are taken as constant.
 """
@@ -19,8 +19,9 @@ from typing import Any
 # Prefixes of names of instructions that touch nothing but the frame.
 _LOCAL_PREFIXES = ("LOAD_FAST", "STORE_FAST", "DELETE_FAST", "JUMP", "POP_EXCEPT", "BUILD_", "RETURN_", "INSTRUMENTED")
 _LOCAL = {
-    *("CACHE", "COPY", "COPY_FREE_VARS", "END_FOR", "EXTENDED_ARG", "GEN_START", "INTERPRETER_EXIT", "IS_OP", "KW_NAMES"),
-    *("LIST_TO_TUPLE", "LOAD_ASSERTION_ERROR", "LOAD_BUILD_CLASS", "LOAD_CLOSURE", "LOAD_CONST", "MAKE_CELL", "MAKE_FUNCTION"),
+    *("CACHE", "COPY", "COPY_FREE_VARS", "END_FOR", "EXTENDED_ARG", "INTERPRETER_EXIT", "IS_OP", "KW_NAMES"),
+    *("LIST_TO_TUPLE", "LOAD_ASSERTION_ERROR", "LOAD_BUILD_CLASS", "LOAD_CLOSURE", "LOAD_CONST", "LOAD_SMALL_INT"),
+    *("LOAD_COMMON_CONSTANT", "MAKE_CELL", "MAKE_FUNCTION", "NOT_TAKEN"),
     *("NOP", "POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE"),
     *("POP_JUMP_BACKWARD_IF_NONE", "POP_JUMP_BACKWARD_IF_NOT_NONE", "POP_TOP", "PRECALL", "PUSH_EXC_INFO", "PUSH_NULL"),
     *("RERAISE", "RESUME", "SET_FUNCTION_ATTRIBUTE", "SETUP_ANNOTATIONS", "SWAP", "CHECK_EXC_MATCH", "RAISE_VARARGS"),

@@ -59,8 +59,10 @@ class Preemption:
             raise UsageError(f"unknown preemption {granularity!r}; choose one of {', '.join(GRANULARITIES)}")
         if observer is not None and granularity != "opcode":
             raise UsageError(f"accesses are observed at opcodes; preemption is {granularity!r}, choose 'opcode'")
+        self.granularity = granularity
         self.by_opcode = granularity == "opcode"
-        self.watched = WatchedCode(include, exclude)
+        self.include, self.exclude = tuple(include), tuple(exclude)
+        self.watched = WatchedCode(self.include, self.exclude)
         self.observer = observer
         # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
         self.points: dict[int, bytes | None] = {}

@@ -13,6 +13,7 @@ by ``GreenletExit``. This file knows scheduling only; what ``threading`` becomes
 
 from __future__ import annotations
 
+import inspect
 import sys
 from _thread import get_ident
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from trio import CancelScope
 from trio.lowlevel import Abort, disable_ki_protection
 
 from detrun_scheduler import current
+from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, DETACH_TRAP, WAIT_TRAP
 
@@ -331,7 +333,14 @@ class Threads:
             return thread
 
         def call() -> Any:
-            return function(*arguments)
+            result = function(*arguments)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise UsageError(
+                    f"{getattr(function, '__qualname__', function)} is no async function but returned a coroutine, "
+                    "which nobody would run; pass the async function itself, or a functools.partial of it"
+                )
+            return result
 
         return make
 

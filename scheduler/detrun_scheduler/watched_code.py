@@ -76,7 +76,7 @@ def _place_of_module(name: str) -> str:
         return os.path.abspath(next(iter(spec.submodule_search_locations))) + os.sep
     origin = getattr(module, "__file__", None) or (spec.origin if spec is not None else None)
     if origin is None or not os.path.exists(origin):
-        raise UsageError(f"no module {name!r} with a source file; name a module, or give a path pattern such as '*/app/*.py'")
+        raise UsageError(f"no module {name!r} has a source file; name a module, or give a pattern such as '*/app/*.py'")
     return os.path.abspath(origin)
 
 
