@@ -112,15 +112,16 @@ def never(report: Report) -> bool:
 @contextmanager
 def quiet_collector() -> Iterator[None]:
     """Freeze what exists and switch the collector off, so that schedules pay for their own garbage only."""
-    collecting = gc.isenabled()
-    gc.collect()
+    collecting, frozen = gc.isenabled(), gc.get_freeze_count()
+    # Nothing is collected first: with a large library loaded that would cost more than a thousand schedules.
     gc.freeze()
     gc.disable()
     try:
         with PreservedGenerators():
             yield
     finally:
-        gc.unfreeze()
+        if not frozen:  # else somebody froze objects on purpose, and there is no telling theirs from ours
+            gc.unfreeze()
         if collecting:
             gc.enable()
 
