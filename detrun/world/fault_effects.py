@@ -307,37 +307,53 @@ class Effects:
         return found
 
     def _clog(self, fault: planned.Clog) -> Begun:
-        links = self._links_of(fault, fault.source, fault.destination)
-        for link in links:
-            link.clog()
-
-        def unclog() -> None:
-            for link in links:
-                link.unclog()
-
-        return Begun(_on_links(links, "clog"), lasts=fault.lasts_seconds, undo=unclog)
+        return self._on_links(fault, "clog", lambda link: link.clog(), lambda link: link.unclog())
 
     def _links(self, fault: Any, settings: dict[str, Any], counted: str, *, witness: bool) -> Begun:
-        links = self._links_of(fault, fault.source, fault.destination)
         rule = _Witness(counted)
         if witness:
             self.world.faults.arm(counted)
-        for link in links:
+
+        def apply(link: Link) -> None:
             if witness:
                 link.rules.append(rule)
-            for setting, value in settings.items():
-                self._overlays.put(
-                    (link.name, setting), fault.name, value, _reader(link, setting), _writer(link, setting)
-                )
+            for name, value in settings.items():
+                self._overlays.put((link.name, name), fault.name, value, _reader(link, name), _writer(link, name))
 
-        def restore() -> None:
+        def restore(link: Link) -> None:
+            if witness:
+                link.rules.remove(rule)
+            for name in settings:
+                self._overlays.take_off((link.name, name), fault.name, _writer(link, name))
+
+        return self._on_links(fault, counted, apply, restore)
+
+    def _on_links(
+        self,
+        fault: Any,
+        counted: str,
+        apply: Callable[[Link], object],
+        restore: Callable[[Link], object],
+    ) -> Begun:
+        """``apply`` to every link that matches, also those of nodes that are named later; ``restore`` at the end."""
+        links = self._links_of(fault, fault.source, fault.destination)
+        for link in links:
+            apply(link)
+
+        def told(link: Link) -> None:
+            if fnmatchcase(link.source.name, fault.source) and fnmatchcase(link.destination.name, fault.destination):
+                links.append(link)
+                apply(link)
+
+        watchers = self.world.network.on_new_link
+        watchers.append(told)
+
+        def end() -> None:
+            watchers.remove(told)
             for link in links:
-                if witness:
-                    link.rules.remove(rule)
-                for setting in settings:
-                    self._overlays.take_off((link.name, setting), fault.name, _writer(link, setting))
+                restore(link)
 
-        return Begun(_on_links(links, counted), lasts=fault.lasts_seconds, undo=restore)
+        return Begun(_on_links(links, counted), lasts=fault.lasts_seconds, undo=end)
 
     # Disks, clocks, the program.
 

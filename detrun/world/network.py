@@ -8,7 +8,7 @@ cut off from itself.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, count
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Network(trio.abc.SocketFactory):
         self.defaults = defaults
         self.rules: list[Rule] = []
         self.links: dict[tuple[str, str], Link] = {}
+        self.on_new_link: list[Callable[[Link], None]] = []  # faults that strike links by the names of their ends
         self.by_address: dict[str, Node] = {}
         self.by_hostname: dict[str, Node] = {}
         self.resolver = Resolver(self)
@@ -78,6 +79,8 @@ class Network(trio.abc.SocketFactory):
             link = self.links[key] = Link(self, source, destination)
             if source is not destination:
                 link.configure(**self.defaults)
+                for told in self.on_new_link:
+                    told(link)
         return link
 
     # Partitions.
@@ -129,7 +132,7 @@ class Network(trio.abc.SocketFactory):
         """
         if direction not in ("in", "out", "both"):
             raise UsageError(f"direction={direction!r}: say 'in', 'out' or 'both'")
-        others = [other for other in self.world.nodes if other is not node]
+        others = [other for other in self.by_address.values() if other is not node]
         inward = [self.link(other, node) for other in others] if direction != "out" else []
         outward = [self.link(node, other) for other in others] if direction != "in" else []
         return inward + outward
