@@ -2,8 +2,8 @@
 
 The model. Bytes are cut into segments that travel the link one by one; the receiver puts them in order, so a stream is
 FIFO always. A segment that is lost, on the way there or because its acknowledgement cannot come back, is sent again
-``retransmission_seconds`` after it was sent, then after twice that, and so on; after ``RETRANSMISSIONS_MAX`` attempts
-the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it, not as holes.
+``retransmission_seconds`` after it was sent, then after twice that, and so on; when ``RETRANSMISSIONS_MAX`` repetitions
+have failed, the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it, not as holes.
 A sender may have as much on the way as the receiver's buffer has room, as far as the acknowledgements that have
 arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing sends
 what is buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as Linux.
@@ -33,7 +33,7 @@ Address = tuple[str, int]
 
 SEGMENT_BYTES_MAX = 1460  # Ethernet's 1500 less the headers
 HEADER_BYTES = 40
-SEND_BUFFER_BYTES = 87_040
+SEND_BUFFER_BYTES = 262_144
 RECEIVE_BUFFER_BYTES = 131_072
 RETRANSMISSIONS_MAX = 15
 RETRANSMISSION_SECONDS_MAX = 120.0
@@ -77,7 +77,7 @@ class Connection:
         self.finish_seen = False  # and the peer has acknowledged it
         self.acknowledgements: list[tuple[Any, int, int]] = []  # (arrival, bytes received, window edge), not yet seen
         self.alarm = AcknowledgementAlarm(self)
-        self.retrying: dict[Segment | Handshake, None] = {}  # what waits for its next attempt
+        self.retrying: dict[Persistent, None] = {}  # what waits for its next attempt
         # Incoming.
         self.expected = 0
         self.early: dict[int, Segment] = {}
@@ -277,7 +277,7 @@ class Connection:
 
     def arrived(self, segment: Segment) -> None:
         """A segment has come; keep it until those before it have, and acknowledge."""
-        sender = segment.sender
+        sender = segment.connection
         if self.gone:
             self.link.send(Reset(self.link, sender))
             return
@@ -307,7 +307,7 @@ class Connection:
             listener.established(self)
         if self.gone:
             return
-        self.node.world.run.message_left(segment.sender)
+        self.node.world.run.message_left(segment.connection)
         if segment.fin:
             self.at_end = True
             self._retire()
@@ -357,60 +357,77 @@ class Connection:
         return f"<Connection {self.local[0]}:{self.local[1]} to {self.remote[0]}:{self.remote[1]} on {self.node.name}>"
 
 
-class Segment(Packet):
-    """Some bytes, or FIN, or the end of the handshake, with their place in the stream."""
+class Persistent(Packet):
+    """A packet that is sent again until somebody has said that it came, or the connection is given up."""
 
-    __slots__ = ("attempts", "data", "due", "fin", "number", "sender", "waiting")
+    __slots__ = ("attempts", "connection", "due", "is_waiting")
     protocol = "tcp"
 
-    def __init__(self, sender: Connection, number: int, data: memoryview, fin: bool) -> None:
-        super().__init__(sender.link, len(data) + HEADER_BYTES)
-        self.sender = sender
-        self.number = number
-        self.data = data
-        self.fin = fin
-        self.attempts = 0
-        self.waiting = False  # for its next attempt
+    def __init__(self, connection: Connection, size: int) -> None:
+        super().__init__(connection.link, size)
+        self.connection = connection
+        self.attempts = 0  # that have failed
+        self.is_waiting = False  # for the next attempt, or for giving up
         self.due: Any = 0.0
 
-    def fire(self) -> None:
-        if self.waiting:
-            self.waiting = False
-            self.sender.retrying.pop(self, None)
-            self.link.send(self)
-        else:
-            self.link.arrive(self)
+    def attempts_max(self) -> int:
+        """Attempts before the connection is given up."""
+        return RETRANSMISSIONS_MAX + 1
 
-    def deliver(self) -> None:
-        peer = self.sender.peer
-        if peer is not None:
-            peer.arrived(self)
+    def retry_seconds(self) -> float:
+        """How long this attempt is given."""
+        return self.connection.node.world.retry_seconds(self.attempts)
 
     def lost(self) -> None:
-        sender = self.sender
-        if sender.gone:
+        connection = self.connection
+        if connection.gone:
             return
-        if self.attempts >= RETRANSMISSIONS_MAX:
-            sender.fail(errno.ETIMEDOUT)
-            return
-        run = sender.node.world.run
-        self.due = self.sent_at + sender.node.world.retry_seconds(self.attempts)
+        run = connection.node.world.run
+        self.due = self.sent_at + self.retry_seconds()
         if primal_of(self.due) < run.virtual_clock.time:
             self.due = run.virtual_clock.now
         self.attempts += 1
-        self.waiting = True
-        sender.retrying[self] = None
+        self.is_waiting = True
+        connection.retrying[self] = None
         run.timers.add(self.due, self)
 
+    def fire(self) -> None:
+        if not self.is_waiting:
+            self.link.arrive(self)
+            return
+        self.is_waiting = False
+        self.connection.retrying.pop(self, None)
+        if self.attempts < self.attempts_max():
+            self.link.send(self)
+        else:
+            self.connection.fail(errno.ETIMEDOUT)
+
     def reset(self) -> None:
-        self.sender.tear_down()
+        self.connection.tear_down()
+
+
+class Segment(Persistent):
+    """Some bytes, or FIN, or the end of the handshake, with their place in the stream."""
+
+    __slots__ = ("data", "fin", "number")
+
+    def __init__(self, connection: Connection, number: int, data: memoryview, fin: bool) -> None:
+        super().__init__(connection, len(data) + HEADER_BYTES)
+        self.number = number
+        self.data = data
+        self.fin = fin
+
+    def deliver(self) -> None:
+        peer = self.connection.peer
+        if peer is not None:
+            peer.arrived(self)
 
     def copy(self) -> Packet:
-        return Segment(self.sender, self.number, self.data, self.fin)
+        return Segment(self.connection, self.number, self.data, self.fin)
 
     def describe(self) -> str:
         what = "FIN" if self.fin else f"{len(self.data)} bytes" if self.data else "ACK"
-        return f"tcp {self.sender.local[1]}->{self.sender.remote[1]} #{self.number} {what}"
+        return f"tcp {self.connection.local[1]}->{self.connection.remote[1]} #{self.number} {what}"
 
 
 class Reset(Packet):
@@ -434,26 +451,19 @@ class Reset(Packet):
         return "tcp RST"
 
 
-class Handshake(Packet):
+class Handshake(Persistent):
     """SYN on its way to a listener; sent again until it is answered or given up."""
 
-    __slots__ = ("attempts", "connection", "due", "waiting")
-    protocol = "tcp"
+    __slots__ = ()
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__(connection.link, HEADER_BYTES)
-        self.connection = connection
-        self.attempts = 0
-        self.waiting = False
-        self.due: Any = 0.0
+        super().__init__(connection, HEADER_BYTES)
 
-    def fire(self) -> None:
-        if self.waiting:
-            self.waiting = False
-            self.connection.retrying.pop(self, None)
-            self.link.send(self)
-        else:
-            self.link.arrive(self)
+    def attempts_max(self) -> int:
+        return SYN_ATTEMPTS_MAX
+
+    def retry_seconds(self) -> float:
+        return SYN_SECONDS * 2.0**self.attempts
 
     def deliver(self) -> None:
         client = self.connection
@@ -475,25 +485,6 @@ class Handshake(Packet):
             self.destination.connections[server] = None
             listener.half_open += 1
         client.back.send(Answer(client.back, self, refused=False))
-
-    def lost(self) -> None:
-        connection = self.connection
-        if connection.gone:
-            return
-        self.attempts += 1
-        run = connection.node.world.run
-        if self.attempts >= SYN_ATTEMPTS_MAX:
-            connection.fail(errno.ETIMEDOUT)
-            return
-        self.due = self.sent_at + SYN_SECONDS * 2.0 ** (self.attempts - 1)
-        if primal_of(self.due) < run.virtual_clock.time:
-            self.due = run.virtual_clock.now
-        self.waiting = True
-        connection.retrying[self] = None
-        run.timers.add(self.due, self)
-
-    def reset(self) -> None:
-        self.connection.fail(errno.ECONNRESET)
 
     def copy(self) -> Packet:
         return Handshake(self.connection)
