@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from collections import deque
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import outcome
@@ -119,12 +118,7 @@ def _is_immutable(message: Any) -> bool:
         return True
     if kind is tuple or kind is frozenset:
         return all(map(_is_immutable, message))
-    names = _fields_of_frozen(kind)
-    return names is not None and all(_is_immutable(getattr(message, name)) for name in names)
-
-
-@lru_cache(maxsize=1024)
-def _fields_of_frozen(kind: Any) -> tuple[str, ...] | None:
-    """The fields of a frozen dataclass, None of anything else."""
     parameters = getattr(kind, "__dataclass_params__", None)
-    return tuple(kind.__dataclass_fields__) if parameters is not None and parameters.frozen else None
+    if parameters is None or not parameters.frozen:
+        return False
+    return all(_is_immutable(getattr(message, name)) for name in kind.__dataclass_fields__)

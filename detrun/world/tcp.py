@@ -2,11 +2,12 @@
 
 The model. Bytes are cut into segments that travel the link one by one; the receiver puts them in order, so a stream is
 FIFO always. A segment that is lost, on the way there or because its acknowledgement cannot come back, is sent again
-``retransmission_seconds`` after it was sent, then after twice that, and so on; when ``RETRANSMISSIONS_MAX`` repetitions
-have failed, the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it, not as holes.
-A sender may have as much on the way as the receiver's buffer has room, as far as the acknowledgements that have
-arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing sends
-what is buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as Linux.
+``retransmission_seconds`` after it was sent, then after twice that, and so on; when `RETRANSMISSIONS_MAX` repetitions
+have failed, the sender gives the connection up (``ETIMEDOUT``). Loss therefore shows as delay of everything behind it,
+not as holes. A sender may have as much on the way as the receiver's buffer has room, as far as the acknowledgements
+that have arrived say; its own buffer holds what it may not send yet, and when that is full too, `send` blocks. Closing
+sends what is buffered and then FIN; closing with unread bytes, or receiving for a socket that is gone, answers RST, as
+Linux does.
 
 What is not modelled: congestion control, fast retransmission, delayed acknowledgements, TIME_WAIT, keep-alive probes,
 and loss of acknowledgements by chance (they are cumulative: the next one says the same). The retransmission timer is

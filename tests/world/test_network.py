@@ -1,4 +1,4 @@
-"""Faults of the network: partitions partition, one-way ones in one way; clogs hold back; resets reset; time-outs come."""
+"""Faults of the network: partitions partition, one-way ones one way; clogs hold back, resets reset, time-outs come."""
 
 from __future__ import annotations
 
