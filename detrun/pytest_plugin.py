@@ -123,12 +123,12 @@ def _explore(item: pytest.Function, test: AnyTest) -> BaseException | None:
     if _by_hypothesis(item) is not None:
         # Many examples, each of which is another program; hypothesis keeps and shrinks those that fail.
         directory = None
-        settings.setdefault("schedules", EXAMPLE_SCHEDULES)
+        settings = {"schedules": EXAMPLE_SCHEDULES, "shrink": False, "explain": False, **settings}
     exploration = detrun.explore(test, target=item.nodeid, directory=directory, **settings)
     if exploration.failure is not None:
         item.stash[_TEXT] = failure_text(item, exploration)
         return exploration.failure.exception
-    if exploration.reason.startswith("interrupted"):
+    if exploration.interrupted:
         raise KeyboardInterrupt
     exploration.raise_on_failure()  # without a failure: if there is no conclusion
     item.stash[_TEXT] = f"{exploration.reason}\n{exploration.coverage}"

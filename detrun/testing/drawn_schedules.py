@@ -18,9 +18,10 @@ from typing import Any
 from hypothesis import note
 from hypothesis import strategies as st
 
-from detrun.execution import Anew, Finished, Main, Options, target_of
+from detrun.execution import Anew, Main, Options, target_of
 from detrun.explore.explorer import DEFAULT_MAX_STEPS
 from detrun.testing.interleaving import interleaving
+from detrun_recorder.recording import Recording
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.errors import DetrunError, UsageError
 
@@ -48,10 +49,12 @@ class Schedule:
         self._is_used = True
         oracle = DrawnChoices(self._draw)
         seed = self._draw(_seeds)
-        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, Options(**self._options))
+        options = Options(**self._options)
+        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, options)
         if oracle.interruption is not None:
             raise oracle.interruption
-        note(_Told(finished))  # also of a run that did not fail: the test may look at its result and fail then
+        # Also of a run that did not fail: the test may look at its result and fail then.
+        note(_Told(finished.recording))
         return finished.outcome.unwrap()
 
     def __repr__(self) -> str:
@@ -105,13 +108,17 @@ class _ExampleOver(DetrunError):
 
 
 class _Told:
-    """A note that costs nothing unless it is shown: hypothesis asks for its text only in the last example."""
+    """A note that costs nothing unless it is shown: hypothesis asks for its text only in the last example.
 
-    def __init__(self, finished: Finished) -> None:
-        self._finished = finished
+    It is told from the recording. The lines that ran would take another run of the program, which must not be: the
+    test is about to look at what the first one left behind.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
 
     def __repr__(self) -> str:
-        return interleaving(self._finished.recording)
+        return interleaving(self._recording)
 
 
 _seeds = st.integers(0, SEED_MAX)

@@ -14,6 +14,7 @@ from types import TracebackType
 import pytest
 
 from detrun.execution import exception_leaves
+from detrun.explore.listing import Listing
 from detrun.explore.verdicts import Exploration
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.user_code import is_user_file
@@ -60,8 +61,11 @@ def failure_text(item: pytest.Item, exploration: Exploration) -> str:
     failure = exploration.failure
     assert failure is not None
     lines = [exploration.reason]
+    if failure.shrunk is not None:
+        lines.append(str(failure.shrunk))
     if failure.explanation is not None:
-        lines += ["", str(failure.explanation).rstrip()]
+        listing = Listing(failure.explanation.failing, failure.explanation.first_difference)
+        lines += ["", str(failure.explanation).rstrip(), "", str(listing)]
     lines.append("")
     if failure.path is None:
         return "\n".join([*lines, "to run it again:", f"    {test_command(item)}"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -32,10 +32,11 @@ async def lossy_sum(amounts: list[int]) -> int:
     return total
 
 
-def failure_of(test) -> str:
+def failure_of(test: Callable[[], None]) -> str:
+    """What hypothesis says of the least example that fails."""
     with pytest.raises(AssertionError) as caught:
         test()
-    return "\n".join(caught.value.__notes__)
+    return "\n".join([str(caught.value), *caught.value.__notes__])
 
 
 def test_data_and_schedule_are_shrunk_together():
@@ -107,6 +108,21 @@ def test_what_the_program_raises_is_what_the_test_raises_and_the_interleaving_is
     told = failure_of(test)
     assert "main/add: 1 step, then preempted" in told
     assert "Schedule(...)" in told
+
+
+def test_a_program_runs_once_in_every_example_the_reported_one_too():
+    @QUIET
+    @given(schedule=schedules())
+    def test(schedule: Schedule) -> None:
+        runs = []
+
+        async def main() -> None:
+            runs.append(await lossy_sum([1, 1]))
+
+        schedule.run(main)
+        assert runs == [2]
+
+    assert "assert [1] == [2]" in failure_of(test)
 
 
 def test_draws_of_the_program_are_a_function_of_the_example():
@@ -194,4 +210,3 @@ def test_what_hypothesis_raises_to_end_an_example_comes_out_as_it_is():
     drawn = [drawn_schedules._seeds]
     with pytest.raises(Full):
         Schedule(draw, {}).run(lossy_sum, [1, 2])
-    assert threading.active_count() >= 1
