@@ -195,13 +195,14 @@ class Disk:
         if not primal_of(seconds) > 0.0:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        now = trio.current_time()
+        run = current.run
+        now: Any = run.virtual_clock.now if run is not None else trio.current_time()
         begin = now if primal_of(self._busy_until) <= primal_of(now) else self._busy_until
         if isinstance(now, Value) or isinstance(self._busy_until, Value):
             begin = maximum(now, self._busy_until)  # the queue is a discontinuity site
         self._busy_until = begin + seconds
         with trio.CancelScope(shield=True):
-            await (detrun.timers.sleep if current.run is not None else trio.sleep)(self._busy_until - now)
+            await (detrun.timers.sleep if run is not None else trio.sleep)(self._busy_until - now)
 
     def draw(self, purpose: str) -> int:
         """64 random bits that depend on the disk, the purpose, and how many were drawn for it."""
