@@ -23,7 +23,8 @@ import trio
 
 from detrun.world.mailbox import MESSAGE_BYTES, Envelope, Letter, Mailbox, copied
 from detrun.world.ports import Ports
-from detrun.world.sockets import Socket, TcpSocket
+from detrun.world.sockets import Socket
+from detrun.world.stream_sockets import TcpSocket
 from detrun.world.tcp import Address, Connection
 from detrun_scheduler.errors import UsageError
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from detrun.world.sockets import TcpSocket, UdpSocket
+from detrun.world.datagram_sockets import UdpSocket
+from detrun.world.stream_sockets import TcpSocket
 from detrun.world.tcp import os_error
 from detrun.world.trio_sockets import TrioSocket
 from detrun_scheduler.errors import HiddenStateError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from detrun.world.sockets import TcpSocket, UdpSocket
+from detrun.world.datagram_sockets import UdpSocket
+from detrun.world.stream_sockets import TcpSocket
 
 if TYPE_CHECKING:
     from detrun.world.stdlib_sockets import SimulatedSocket

@@ -1,0 +1,175 @@
+"""UDP sockets and the datagrams between them: lost, doubled and overtaken as the link says, refused where nobody is."""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from detrun.world.link import Link, Packet
+from detrun.world.sockets import ANY, LOOPBACK, Socket, checked_address
+from detrun.world.tcp import Address, os_error
+
+if TYPE_CHECKING:
+    from detrun.world.node import Process
+
+DATAGRAM_BYTES_MAX = 65_507
+DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default
+UDP_HEADER_BYTES = 28
+
+
+class UdpSocket(Socket):
+    """A datagram socket. What arrives while its buffer is full is lost, as in life."""
+
+    kind = constants.SOCK_DGRAM
+    protocol = constants.IPPROTO_UDP
+    send_buffer_bytes = receive_buffer_bytes = DATAGRAM_BUFFER_BYTES
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self.inbox: deque[tuple[bytes, Address]] = deque()
+        self.inbox_bytes = 0
+        self.error = 0
+
+    def connect(self, address: Address) -> None:
+        """Send to ``address`` from now on, and receive from there only."""
+        self._check_open()
+        host, port = checked_address(address, self.node)
+        self._bind_for(host)
+        self.remote = (host, port)
+
+    def send(self, data: Any) -> int:
+        """Send one datagram to the connected address."""
+        if self.remote is None:
+            self._check_open()
+            raise os_error(errno.EDESTADDRREQ)
+        return self.send_to(data, self.remote)
+
+    def send_to(self, data: Any, address: Address) -> int:
+        """Send one datagram; says nothing about its arrival.
+
+        Raises:
+            OSError: EMSGSIZE, EHOSTUNREACH, or ECONNREFUSED if an earlier datagram found nobody.
+        """
+        self._check_open()
+        if self.error:
+            raise os_error(self.take_error())
+        payload = bytes(data)
+        if len(payload) > DATAGRAM_BYTES_MAX:
+            raise os_error(errno.EMSGSIZE)
+        host, port = checked_address(address, self.node)
+        if host == ANY:
+            host = LOOPBACK
+        network = self.node.world.network
+        peer = network.node_at(host, self.node)
+        if peer is None:
+            raise os_error(errno.EHOSTUNREACH)
+        if not self.is_bound:
+            self.bind((ANY, 0))
+        source = self.local
+        if source[0] == ANY:
+            source = (LOOPBACK if host.startswith("127.") else self.node.address, source[1])
+        link = network.link(self.node, peer)
+        link.send(Datagram(link, self, payload, source, (host, port)))
+        return len(payload)
+
+    def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
+        """The oldest datagram, cut to ``size`` bytes, and where it came from."""
+        self._check_open()
+        if not self.inbox:
+            if self.error:
+                raise os_error(self.take_error())
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        payload, source = self.inbox[0]
+        if not peek:
+            self.inbox.popleft()
+            self.inbox_bytes -= len(payload)
+        return payload[:size], source
+
+    def receive(self, size: int, peek: bool = False) -> bytes:
+        """The oldest datagram, cut to ``size`` bytes."""
+        return self.receive_from(size, peek)[0]
+
+    def shutdown(self, how: int) -> None:
+        """Nothing happens on a datagram socket, but it must be connected."""
+        self.peer_address()
+
+    def arrived(self, payload: bytes, source: Address) -> None:
+        """A datagram has come."""
+        if self.remote is not None and source != self.remote:
+            return
+        if self.inbox_bytes + len(payload) > DATAGRAM_BUFFER_BYTES:
+            self.node.world.faults.count("receive buffer overflow")
+            return
+        self.inbox.append((payload, source))
+        self.inbox_bytes += len(payload)
+        self.readers.wake()
+
+    def refused(self) -> None:
+        """Nobody listens where a datagram was sent; a connected socket is told, as by ICMP."""
+        if self.remote is not None and not self.is_closed:
+            self.error = errno.ECONNREFUSED
+            self.readers.wake()
+
+    def take_error(self) -> int:
+        """The pending error, which is thereby cleared."""
+        number, self.error = self.error, 0
+        return number
+
+    def is_readable(self) -> bool:
+        """Whether a datagram or an error is there."""
+        return bool(self.inbox or self.error)
+
+    def is_writable(self) -> bool:
+        """Always: what does not fit is lost."""
+        return True
+
+    def _released(self) -> None:
+        self.inbox.clear()
+
+
+class Datagram(Packet):
+    """One datagram on its way."""
+
+    __slots__ = ("payload", "sender", "target", "writer")
+    protocol = "udp"
+
+    def __init__(self, link: Link, writer: UdpSocket, payload: bytes, sender: Address, target: Address) -> None:
+        super().__init__(link, len(payload) + UDP_HEADER_BYTES)
+        self.writer = writer
+        self.payload = payload
+        self.sender = sender
+        self.target = target
+
+    def deliver(self) -> None:
+        found = self.destination.ports[constants.SOCK_DGRAM].find(self.target)
+        if isinstance(found, UdpSocket):
+            self.link.network.run.message_left(self.link)
+            found.arrived(self.payload, self.sender)
+        else:
+            back = self.link.network.link(self.destination, self.source)
+            back.send(Unreachable(back, self.writer))
+
+    def copy(self) -> Packet:
+        return Datagram(self.link, self.writer, self.payload, self.sender, self.target)
+
+    def describe(self) -> str:
+        return f"udp {self.sender[1]}->{self.target[1]} {len(self.payload)} bytes"
+
+
+class Unreachable(Packet):
+    """ICMP's answer to a datagram for a port where nobody listens."""
+
+    __slots__ = ("writer",)
+    protocol = "icmp"
+
+    def __init__(self, link: Link, writer: UdpSocket) -> None:
+        super().__init__(link, 2 * UDP_HEADER_BYTES)
+        self.writer = writer
+
+    def deliver(self) -> None:
+        self.writer.refused()
+
+    def copy(self) -> Packet:
+        return Unreachable(self.link, self.writer)
