@@ -1,25 +1,24 @@
 """Which calls would let the outside into a run, and the error that names each.
 
-In the thread of a run, and there only, starting a thread or a process, touching a real socket, asking at the terminal,
-arming a signal timer, and waiting for a lock that nobody can release raise `HiddenStateError`. The rule is to watch the
+In the thread of a run, and there only, starting a real thread or a process, touching a real socket, asking at the
+terminal and arming a signal timer raise `HiddenStateError` (threads by the usual ways, and locks, are simulated: see
+`threads`). The rule is to watch the
 primitive and not the library on top: what leaves the run is the socket, and the same library may one day stand on a
 simulated one. Files and databases are let through: with the same content they give the same answers; and an error that
 a program catches is still an error every time, so the run stays deterministic.
 
 Most calls announce themselves as audit events (PEP 578), which reach us whatever name the program imported. An audit
 hook can never be removed, so there is one per process, added by the first run, that returns at once outside runs.
-Some calls have no event (threads before 3.12, the raw fork-exec, signal timers, locks); those are replaced by name.
+Some calls have no event (threads before 3.12, the raw fork-exec, signal timers); those are replaced by name.
 """
 
 from __future__ import annotations
 
 import _thread
 import os
-import queue
 import signal
 import sys
 import threading
-from _thread import allocate_lock as _allocate_lock
 from _thread import get_ident
 from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
@@ -30,11 +29,13 @@ from detrun_scheduler.replaced_names import ReplacedNames
 
 _SOCKET = "real sockets are not deterministic; connect tasks by memory channels, or do the I/O outside the run"
 _PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
-_THREAD = "real threads are not deterministic; start the function as a task in a nursery, or outside the run"
+_THREAD = (
+    "this is the real function, imported by name before the run, and real threads are not deterministic; "
+    "use threading.Thread, or call _thread.start_new_thread by its full name"
+)
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
 _SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
-_LOCK = "no other thread runs that could release it; use the primitives of trio, whose waiting lets other tasks run"
 
 # Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
 _WATCHED: dict[str, tuple[str, int, str]] = {
@@ -122,59 +123,6 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         refuse(call, way_out)
 
 
-class GuardedLock:
-    """``threading.Lock`` as made inside a run: where the run's thread would block on it, it raises instead.
-
-    Elsewhere, and after the run, it is a real lock, because a lock made inside a run may outlive it.
-    """
-
-    __slots__ = ("__weakref__", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = _allocate_lock()
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As the real one, or raise `HiddenStateError`, also where there is a time-out: virtual time cannot pass."""
-        if get_ident() == _run_thread and blocking and timeout != 0:
-            if self._lock.acquire(False):
-                return True
-            refuse("waiting for a held threading.Lock", _LOCK)
-        return self._lock.acquire(blocking, timeout)
-
-    def release(self) -> None:
-        """As the real one."""
-        self._lock.release()
-
-    def locked(self) -> bool:
-        """As the real one."""
-        return self._lock.locked()
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
-
-    def _at_fork_reinit(self) -> None:
-        self._lock = _allocate_lock()
-
-    def __repr__(self) -> str:
-        return f"<GuardedLock around {self._lock!r}>"
-
-
-# What turns a wait that can never end into an error; simulated threads will replace all of it.
-#
-# `threading._allocate_lock` is what Condition.wait waits on, and all of Event, Semaphore, Barrier, queue.Queue and
-# concurrent.futures.Future wait by it, also those made before the run. RLock needs nothing: a run is one thread, which
-# never waits for itself there. queue.SimpleQueue waits in C; its Python twin waits on a semaphore.
-_LOCKS: dict[ModuleType, dict[str, object]] = {
-    threading: {"Lock": GuardedLock, "_allocate_lock": GuardedLock},
-    _thread: {"allocate_lock": GuardedLock},
-    queue: {"SimpleQueue": queue._PySimpleQueue},  # type: ignore[attr-defined]
-}
-
 # Functions that no audit event announces.
 _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
     threading: dict.fromkeys(("_start_new_thread", "_start_joinable_thread"), ("starting a thread", _THREAD)),
@@ -200,12 +148,11 @@ def _replaced(module: ModuleType) -> ReplacedNames:
         refused.__name__ = refused.__qualname__ = name
         return refused
 
-    refused = {name: refusing(name, *words) for name, words in _REFUSED.get(module, {}).items()}
-    group = ReplacedNames(module, {**_LOCKS.get(module, {}), **refused})
+    group = ReplacedNames(module, {name: refusing(name, *words) for name, words in _REFUSED[module].items()})
     return group
 
 
-_GROUPS = tuple(_replaced(module) for module in {**_LOCKS, **_REFUSED})
+_GROUPS = tuple(map(_replaced, _REFUSED))
 
 
 class Guard:

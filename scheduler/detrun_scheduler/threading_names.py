@@ -84,6 +84,9 @@ class _NoThreads:
     def __iter__(self) -> Iterator[threading.Thread]:
         return iter(())
 
+    def __len__(self) -> int:
+        return 0
+
 
 class _MainThread(threading.Thread):
     """The main thread of a run."""
@@ -312,6 +315,14 @@ def _start_new_thread(
     return simulated.ident
 
 
+def _count() -> int:
+    """`_thread._count`: how many threads live, the main one apart."""
+    threads = threads_of_call()
+    if threads is None:
+        return _LOW_LEVEL.originals["_count"]()  # type: ignore[no-any-return]
+    return sum(one.ident != MAIN_IDENT for one in threads.living)
+
+
 def _sleep(seconds: Any, /) -> None:
     caller = getcurrent()
     threads = threads_of_call()
@@ -362,6 +373,8 @@ _LOW_LEVEL = ReplacedNames(
         "start_new": _start_new_thread,
         "allocate_lock": Lock,
         "allocate": Lock,
+        "LockType": Lock,
+        "_count": _count,
     },
 )
 _TIME = ReplacedNames(time, {"sleep": _sleep})
