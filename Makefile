@@ -15,11 +15,18 @@ setup: $(READY)
 demo: $(READY)
 	$(PYTHON) -m scenarios.key_value.demo
 
-# 3.13 runs without torch. Where there is no working python3.13 this says so and is content with 3.11.
+# 3.13 runs without torch, at the same time, and is shown afterwards. Where there is no working python3.13 this says so
+# and is content with 3.11.
 test: $(READY) $(READY_3_13)
-	$(PYTHON) -m pytest
-	@if [ -x .venv-3.13/bin/python ]; then set -x; .venv-3.13/bin/python -m pytest; \
-	else echo "make test: no working python3.13 on this machine; ran on one Python only"; \
+	@if [ -x .venv-3.13/bin/python ]; then \
+	echo "make test: 3.13 runs beside 3.11 and is shown after it"; \
+	.venv-3.13/bin/python -m pytest -p no:cacheprovider > .venv-3.13/tests.log 2>&1 & second=$$!; \
+	echo "$(PYTHON) -m pytest"; $(PYTHON) -m pytest; first=$$?; \
+	wait $$second; second=$$?; \
+	echo ".venv-3.13/bin/python -m pytest"; cat .venv-3.13/tests.log; \
+	[ $$first -eq 0 ] && [ $$second -eq 0 ]; \
+	else $(PYTHON) -m pytest && \
+	echo "make test: no working python3.13 on this machine; ran on one Python only" && \
 	echo "(rm -r .venv-3.13 to look for one again)"; fi
 
 # Everything, with many more examples, and the scheduler and trio's own tests on the oldest trio we allow as well.

@@ -15,7 +15,7 @@ This file relies on private names of trio. `check_trio` runs on import and refus
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # what `signal` wraps; the standard library has no stubs for it
 import contextlib
 import inspect
 import math
@@ -789,7 +789,7 @@ class Host(_run.Runner):
         before = self.runq
         if isinstance(before, HoldingQueue):
             others = before.is_held
-            self.runq = HoldingQueue(self, lambda task: is_held(task) or others(task))  # type: ignore[assignment]
+            self.runq = HoldingQueue(self, lambda task: is_held(task) or others(task))
         else:
             self.runq = HoldingQueue(self, is_held)  # type: ignore[assignment]
         for task in tasks:
@@ -858,12 +858,12 @@ class Host(_run.Runner):
         for task in doomed:
             for lot in _parking_lot.GLOBAL_PARKING_LOT_BREAKER.pop(task, ()):
                 lot.break_lot(task)
-            nursery = task._parent_nursery
-            if nursery is not None:
-                if nursery._parent_task in self.abandoned:
-                    nursery._children.discard(task)
+            parent = task._parent_nursery
+            if parent is not None:
+                if parent._parent_task in self.abandoned:
+                    parent._children.discard(task)
                 else:
-                    nursery._child_finished(task, outcome.Value(None))
+                    parent._child_finished(task, outcome.Value(None))
             if "task_exited" in self.instruments:
                 self.instruments.call("task_exited", task)
 
@@ -871,7 +871,7 @@ class Host(_run.Runner):
         """Take the cancel scopes that ``task`` is in out of trio's tree, with their deadlines."""
         nursery = task._parent_nursery
         outside = nursery._cancel_status if nursery is not None else None
-        status = task._cancel_status
+        status: _run.CancelStatus | None = task._cancel_status
         task._activate_cancel_status(None)
         while status is not None and status is not outside:
             scope = status._scope
