@@ -67,7 +67,13 @@ if TYPE_CHECKING:
     from detrun.buffer import Buffer as Buffer
     from detrun.determinism import Determinism as Determinism
     from detrun.determinism import check_determinism as check_determinism
+    from detrun.explore.assertions import always as always
+    from detrun.explore.assertions import reachable as reachable
+    from detrun.explore.assertions import sometimes as sometimes
+    from detrun.explore.assertions import unreachable as unreachable
     from detrun.explore.explorer import explore as explore
+    from detrun.explore.histories import History as History
+    from detrun.explore.linearizability import linearizable as linearizable
     from detrun.explore.verdicts import Exploration as Exploration
     from detrun.explore.verdicts import Failure as Failure
     from detrun.external import ExternalError as ExternalError
@@ -96,11 +102,13 @@ _LAZY = {
     "Failure": "detrun.explore.verdicts",
     "Gradient": "detrun.gradients.result",
     "HessianVectorProduct": "detrun.gradients.hessian",
+    "History": "detrun.explore.histories",
     "Score": "detrun.external",
     "StateMachine": "detrun.state_machine",
     "Surrogate": "detrun.external",
     "UnpackingError": "detrun.sent_messages",
     "World": "detrun.world.world",
+    "always": "detrun.explore.assertions",
     "buggify": "detrun.world.buggify",
     "check_determinism": "detrun.determinism",
     "explore": "detrun.explore.explorer",
@@ -108,12 +116,16 @@ _LAZY = {
     "from_tensor": "detrun.ad.torch_bridge",
     "gradient": "detrun.gradients.gradient",
     "hessian_vector_product": "detrun.gradients.hessian",
+    "linearizable": "detrun.explore.linearizability",
     "liveness": "detrun.world.liveness",
     "pack": "detrun.packing",
+    "reachable": "detrun.explore.assertions",
     "sample": "detrun.tensor_draws",
+    "sometimes": "detrun.explore.assertions",
     "this_node": "detrun.world.node",
     "to_tensor": "detrun.ad.torch_entry",
     "track": "detrun.ad.torch_bridge",
     "unpack": "detrun.packing",
+    "unreachable": "detrun.explore.assertions",
 }
 _install(__name__, _LAZY)
