@@ -12,6 +12,7 @@ from detrun_scheduler.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
+    from detrun.execution import Options
     from detrun.explore.verdicts import Exploration, Failure
     from detrun.targets import Target
 
@@ -40,6 +41,15 @@ INCONCLUSIVE_CODE = 6
     metavar="N",
     help="A schedule that takes more steps fails; finds livelocks.",
 )
+@click.option(
+    "--preemption",
+    type=click.Choice(["sync", "line", "opcode"]),
+    default="sync",
+    show_default=True,
+    help="Where threads can be interrupted: at synchronization, lines or opcodes.",
+)
+@click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's package by default.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Code not to interrupt.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Begin no schedule after so long.")
 @click.option(
     "-j", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; no other result."
@@ -64,6 +74,9 @@ def explore(
     strategy: str,
     seed: int,
     max_steps: int,
+    preemption: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     time_limit: float | None,
     workers: int,
     no_shrink: bool,
@@ -81,6 +94,7 @@ def explore(
     """
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.execution import Options
     from detrun.explore.progress import campaign_progress
     from detrun.targets import load_target
     from detrun_scheduler.errors import UsageError
@@ -90,7 +104,8 @@ def explore(
     numbers = parameters.for_call(program, given)
     arguments: tuple[object, ...] = (numbers,) if numbers else ()
     if token is not None:
-        _one(program, arguments, token, max_steps)
+        options = Options(max_steps=max_steps, preemption=preemption, include=include, exclude=exclude)
+        _one(program, arguments, token, options)
         return
     if gradient and not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
@@ -102,6 +117,9 @@ def explore(
             schedules=schedules,
             seed=seed,
             max_steps=max_steps,
+            preemption=preemption,
+            include=include,
+            exclude=exclude,
             time_limit=time_limit,
             workers=workers,
             shrink=not no_shrink,
@@ -115,13 +133,12 @@ def explore(
     _conclude(found, target)
 
 
-def _one(program: Target, arguments: tuple[object, ...], token: str, max_steps: int) -> None:
+def _one(program: Target, arguments: tuple[object, ...], token: str, options: Options) -> None:
     """Run one schedule and list it."""
     import detrun
     from detrun.cli import runs
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
-    from detrun.execution import Options
     from detrun.explore import observed as observed
     from detrun.explore.listing import Listing
     from detrun.explore.narration import narrate
@@ -136,11 +153,14 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, max_steps: 
             *arguments,
             seed=spelled.seed,
             strategy=GivenSchedule(spelled.choices),
-            max_steps=max_steps,
+            max_steps=options.max_steps,
+            preemption=options.preemption if isinstance(options.preemption, str) else None,
+            include=options.include,
+            exclude=options.exclude,
             raise_errors=False,
             target=program.text,
         )
-        explored = Program(program.function, arguments, Options(max_steps=max_steps))
+        explored = Program(program.function, arguments, options)
         told = narrate(explored, spelled.seed, spelled.choices)
     if not settings().json:
         _list(open_page(), Listing(told))

@@ -14,7 +14,7 @@ from typing import Any
 
 from detrun.explore.executors import Workers, working
 from detrun.explore.interruption import Interruption
-from detrun.explore.pieces import Program, Report, prepared, quiet_collector, run_piece
+from detrun.explore.pieces import Program, Report, prepared, run_piece
 from detrun.explore.resumption import SavedCampaign
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
@@ -85,7 +85,7 @@ class Campaign:
         """Run until a failure, the end of a search, or a limit."""
         with self.interruption:
             if self.runs_here:
-                with quiet_collector(), prepared(self.oracle):
+                with prepared(self.program, self.oracle) as self.program:
                     self._epochs(None)
             else:
                 with working(self.program, self.oracle, self.executor, self.workers) as workers:

@@ -19,7 +19,7 @@ from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any
 
-from detrun.explore.pieces import Program, Report, prepared, quiet_collector, run_piece
+from detrun.explore.pieces import Program, Report, prepared, run_piece
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 
@@ -36,8 +36,8 @@ def _run_inherited(key: int, knowledge: Any, seed: int, first: int, size: int) -
 
 
 def _run_given(program: Program, oracle: Oracle, knowledge: Any, seed: int, first: int, size: int) -> Report:
-    with quiet_collector(), prepared(oracle):
-        return run_piece(program, oracle, knowledge, seed, first, size)
+    with prepared(program, oracle) as ready:
+        return run_piece(ready, oracle, knowledge, seed, first, size)
 
 
 class Workers:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from detrun.execution import Main, Options, check_main, source_fingerprint, target_of
+from detrun.execution import Main, Options, check_main, preemption_of, source_fingerprint, target_of
 from detrun.explore import observed as observed
 from detrun.explore.assertion_catalogue import assertions_of
 from detrun.explore.campaign import Campaign
 from detrun.explore.failures import Telling, tell_failure
 from detrun.explore.kept import KeptFailures
 from detrun.explore.pieces import Program, Report
+from detrun.explore.races import Races
 from detrun.explore.resumption import SavedCampaign
 from detrun.explore.tables import table_of
 from detrun.explore.verdicts import HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
@@ -39,12 +40,16 @@ def explore(
     strategy: str | Oracle = "portfolio",
     schedules: int = 1000,
     seed: int = 0,
+    preemption: str = "sync",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     max_steps: int | None = DEFAULT_MAX_STEPS,
     time_limit: float | None = None,
     executor: Executor | None = None,
     workers: int = 1,
     shrink: bool = True,
     explain: bool = True,
+    races: bool = False,
     gradient_of: Mapping[str, float] | None = None,
     directory: str | os.PathLike[str] | None = ".detrun",
     resume: bool = False,
@@ -57,17 +62,20 @@ def explore(
     to be the same each time: what it keeps in globals must not change what it does.
 
     Args:
-        main: an async function, as for ``trio.run``.
+        main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
         strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"fifo"`` sample;
             ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds. ``"pct:5"`` and
             ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.
         seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
+        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         max_steps: of one schedule; None for no limit.
         time_limit: real seconds after which no new schedule begins.
         executor: any ``concurrent.futures.Executor`` of processes; ``main`` and ``args`` are pickled.
         workers: so many forked processes of this machine, unless there is an executor. Searches run in this process.
         shrink, explain: what to do with a failure.
+        races: a schedule also fails if it shows a data race (`DataRaceError`): on `Shared` and `Buffer`, and with
+            ``preemption="opcode"`` on attributes and elements, too. Takes several times as long.
         gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
             the result has a table of every schedule with its value and gradient.
         directory: where failing schedules are kept, to be tried first next time; None for nowhere.
@@ -90,7 +98,15 @@ def explore(
                 "arguments with functools.partial"
             )
         args = (dict(numbers),)
-    program = Program(main, args, Options(max_steps=max_steps), numbers)
+    options = Options(
+        max_steps=max_steps,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        races=Races() if races else None,
+    )
+    preemption_of(main, options)  # refuses what makes no sense before anything is run
+    program = Program(main, args, options, numbers)
     oracle = make(strategy)
     name = target if target is not None else target_of(main)
     folder = None if directory is None else Path(directory)
@@ -98,7 +114,8 @@ def explore(
     if resume:
         if folder is None or not isinstance(oracle, Learning) or numbers is not None:
             raise UsageError("explore: resume needs a directory and a strategy that samples, and keeps no gradients")
-        saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps))
+        where = (preemption, options.include, options.exclude, races)
+        saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,
         oracle,

@@ -9,7 +9,7 @@ import outcome
 from detrun.execution import Anew, Finished
 from detrun.explore.explain import explain
 from detrun.explore.kept import KeptFailures, replay_command
-from detrun.explore.pieces import Found, Program, described, quiet_collector
+from detrun.explore.pieces import Found, Program, described, prepared
 from detrun.explore.schedules import GivenSchedule, unpacked
 from detrun.explore.shrink import shrink
 from detrun.explore.trials import Laboratory
@@ -44,14 +44,14 @@ def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
     which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
     shrunk = explanation = None
     schedule = found.schedule
-    with quiet_collector():
-        trial = Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule))
+    with prepared(program) as ready:
+        trial = Laboratory(ready, found.seed, 0).try_choices(unpacked(found.schedule))
         if trial.error is not None and how.shrink:
-            shrunk = shrink(program, found)
+            shrunk = shrink(ready, found)
             trial = shrunk.trial if shrunk is not None else trial
             schedule = trial.schedule
         if trial.error is not None and how.explain:
-            explanation = explain(program, found.seed, trial)
+            explanation = explain(ready, found.seed, trial)
         del trial
     finished = record_schedule(program, found.seed, schedule, how.target)
     if not isinstance(finished.outcome, outcome.Error):

@@ -110,6 +110,7 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
     for step in narration.steps:
         if step.task == "<init>":
             continue
+        # Under preemption by opcodes a line takes many steps.
         lines = [f"{line.number}  {code_of(line)}" for line in step.lines]
         lines = [text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]]
         if step.ended not in ("", "done"):
@@ -120,7 +121,7 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
             row = None
         if row is None:
             row = Row(step.index, step.task, [], is_critical)
-        row.lines += lines
+        row.lines += lines[1:] if row.lines and lines and row.lines[-1] == lines[0] else lines
     if row is not None:
         yield _trimmed(row)
 

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-from detrun.execution import execute
+from detrun.execution import execute, preemption_of
 from detrun.explore.pieces import Program
 from detrun.explore.schedules import GivenSchedule, ScheduleJournal
+from detrun_scheduler.blocking import await_frames
 from detrun_scheduler.choices import RunView
-from detrun_scheduler.footprints import READ, Footprint, Key, Watch, listen, made_objects, modes_conflict
+from detrun_scheduler.footprints import (
+    OBSERVED_ACCESSES,
+    READ,
+    Footprint,
+    Key,
+    Watch,
+    listen,
+    made_objects,
+    modes_conflict,
+)
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, outcome_name
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.user_code import innermost_user_line_of_call, is_user_file
+from detrun_scheduler.preemption import Preemption
+from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
 
 LINES_MAX = 200  # of one step
 STEPS_MAX = 20_000
@@ -104,6 +115,7 @@ class _Narrator(GivenSchedule):
         self.lines: list[Line] = []
         self.resumed: Line | None = None  # where the step went on, in the middle of a line
         self.marks: list[Mark] = []
+        self.stands: dict[int, Line] = {}  # by task: where it will go on; threads under preemption have no other line
         self.names: dict[Key, str] = {}
 
     def new_run(self, run: RunView) -> None:
@@ -140,6 +152,13 @@ class _Narrator(GivenSchedule):
         # A step that goes on in the middle of a line and does nothing there does not have it.
         if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in self.marks)):
             self.lines.insert(0, self.resumed)
+        stood = self.stands.pop(task, None)
+        if not self.lines and stood is not None:
+            self.lines.append(stood)
+        living = loop.host.by_number.get(task)
+        frame = None if living is None else innermost_user_frame(await_frames(living))
+        if frame is not None and _has_source(frame.f_code.co_filename):
+            self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
         if len(self.told) < STEPS_MAX:
             step = ToldStep(loop.step_index - 1, loop.path_of(task), self.lines, self.marks, ended, loop.time)
             self.told.append(step)
@@ -162,6 +181,11 @@ def _has_source(file: str) -> bool:
 
 def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
     """Run one schedule and tell it."""
+    options = program.options
+    preemption = preemption_of(program.main, options)
+    if preemption is not None and preemption.by_opcode:
+        observed = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
+        options = replace(options, preemption=observed, include=(), exclude=())
     with Watch() as watch:
         narrator = _Narrator(choices, watch)
         before = sys.gettrace()
@@ -175,12 +199,12 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
                 seed=seed,
                 journal=ScheduleJournal(),
                 verifier=narrator,
-                options=program.options,
+                options=options,
             )
         finally:
             sys.settrace(before)
             listen(None)
-        return Narration(narrator.told, narrator.names)
+        return Narration(narrator.told, {**narrator.names, **OBSERVED_ACCESSES.labels})
 
 
 def clash(first: ToldStep, second: ToldStep, narration: Narration) -> tuple[Mark, Mark] | None:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import outcome
 
 from detrun.ad.tensor_parameters import TensorParameters
-from detrun.execution import Main, Options, execute
+from detrun.execution import Main, Options, execute, preemption_of
 from detrun.explore.assertions import Tally, tallying
 from detrun.explore.coverage import Coverage
 from detrun.explore.schedules import ScheduleJournal
@@ -28,7 +28,10 @@ from detrun.gradients.local import WholeTape, loss_of
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
+from detrun_scheduler.footprints import OBSERVED_ACCESSES
+from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.seeding import PreservedGenerators
+from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
 COLLECT_EVERY = 500
@@ -96,9 +99,35 @@ class Report:
         self.stopped = self.stopped or later.stopped
 
 
-def prepared(oracle: Oracle) -> AbstractContextManager[object]:
-    """What must be entered around the runs that ``oracle`` decides: itself, if it is a context manager."""
-    return oracle if isinstance(oracle, AbstractContextManager) else nullcontext()
+@contextmanager
+def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program]:
+    """Everything that many runs of ``program`` under ``oracle`` share, set up once; the program to run meanwhile."""
+    options = program.options
+    preemption = preemption_of(program.main, options)
+    if preemption is not None and isinstance(oracle, PartialOrderReduction | PartialOrderSampling):
+        if preemption.by_opcode:
+            # The accesses of threads to plain attributes and elements have footprints, too.
+            preemption = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
+            oracle.observing = True
+        elif isinstance(oracle, PartialOrderReduction):
+            raise UsageError(
+                "dpor needs to see what threads access, which it does at opcodes: choose preemption='opcode', or a "
+                "strategy that does not ask, such as 'bounded'"
+            )
+    if preemption is not None and preemption.by_opcode and options.races is not None:
+        from detrun.explore.happens_before import CurrentObserver  # for few campaigns
+
+        observer: Any = CurrentObserver(preemption.observer)
+        preemption = Preemption("opcode", preemption.include, preemption.exclude, observer)
+    with ExitStack() as stack:
+        stack.enter_context(quiet_collector())
+        if isinstance(oracle, AbstractContextManager):
+            stack.enter_context(oracle)
+        if preemption is None:
+            yield program
+        else:
+            stack.enter_context(preemption)
+            yield replace(program, options=replace(options, preemption=preemption, include=(), exclude=()))
 
 
 Watch = Callable[[Report], bool]

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import trio
 
 from detrun_scheduler import current
+from detrun_scheduler.accesses import AccessObserver
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import (
     EFFECT,
@@ -263,6 +264,39 @@ def observe(
     _MADE_HERE.add(kind)
 
 
+class ObservedAccesses:
+    """Marks what the watched code of threads reads and writes: the observer of a `Preemption` for many runs."""
+
+    __slots__ = ("_observer", "labels")
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """A run begins: objects are numbered anew."""
+        self._observer = AccessObserver(self)
+        self.labels: dict[Key, str] = {}  # what reports call the places accessed in this run
+
+    def about_to_run(self, frame: FrameType, offset: int) -> None:
+        """See `AccessObserver.about_to_run`."""
+        objects = self._observer.objects
+        known = len(objects)
+        self._observer.about_to_run(frame, offset)
+        if len(objects) > known:
+            # Objects are numbered in the order in which they are found, which so becomes part of what the order of
+            # steps decides.
+            touch("found", WRITE)
+
+    def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
+        """Called by the observer."""
+        place = ("place", key)
+        self.labels[place] = label
+        touch(place, WRITE if is_write else READ)
+
+
+OBSERVED_ACCESSES: Any = ObservedAccesses()
+
+
 class Watch:
     """While entered, steps have footprints. Not reentrant; one per process, like a run."""
 
@@ -408,6 +442,7 @@ class StepReader:
         _names.clear()
         _made.clear()
         _covered.clear()
+        OBSERVED_ACCESSES.forget()
         self.statuses: dict[int, Key] = {}  # by task: the cancel status that it had after its last step
         self.registered = 0  # objects in the journal so far
         self.kinds: dict[int, str] = {}  # by wait kind: `_KNOWN`, `_IDLE` or `_UNKNOWN`
@@ -433,9 +468,16 @@ class StepReader:
                 footprint[EVERYTHING] = WRITE
             elif what == _IDLE:
                 self.idle.add(task)
+            self._thread_waits(loop, task, footprint)
         if loop.paths.get(task, "").startswith("<system>"):
             footprint[EVERYTHING] = WRITE  # callbacks of run_sync_soon and the like
         return footprint
+
+    def _thread_waits(self, loop: Any, task: int, footprint: Footprint) -> None:
+        """A thread that blocks has looked at what it waits for, though no operation came of it."""
+        number = getattr(getattr(loop.host.by_number[task].coro, "waits_for", None), "_number", -1)
+        if 0 <= number < len(loop.object_labels):
+            footprint.setdefault(("operation", loop.object_labels[number]), READ)
 
     def _statuses(self, loop: Any, task: int, footprint: Footprint) -> None:
         """Every schedule point looks at whether the task is cancelled: where the step began, and where it ended."""

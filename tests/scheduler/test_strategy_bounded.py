@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from detrun import NondeterminismError, UsageError, explore
 from detrun_scheduler.strategies import make
+from tests.explore import racy_programs
 from tests.explore.racy_programs import different_each_time, lost_update, polling
 
 checkpoint = trio.lowlevel.checkpoint
@@ -108,6 +109,7 @@ def make_bound(strategy: str) -> str:
 
 
 def test_a_search_of_a_program_that_does_not_repeat_itself_says_so() -> None:
+    racy_programs.runs = 0
     with pytest.raises(NondeterminismError, match="detrun check"):
         explore(different_each_time, strategy="dfs", directory=None)
 

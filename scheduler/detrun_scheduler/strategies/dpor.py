@@ -71,6 +71,7 @@ class PartialOrderReduction(KeyedDraws):
         self.redundant = 0
         self.begun = False
         self.impatient = False
+        self.observing = False  # accesses of threads to plain state have footprints, too; set by whoever sees to it
         self.steps: list[_Step] = []
         self.given = 0  # steps of the schedule that are decided
         self.position = 0  # steps taken in this run
@@ -115,7 +116,7 @@ class PartialOrderReduction(KeyedDraws):
 
     def bound(self) -> str:
         """What has been covered."""
-        what = "all orders of declared operations"
+        what = f"all orders of declared operations{' and observed accesses' if self.observing else ''}"
         if self.impatient:
             what += f" in which no task is chosen more than {PATIENCE} times in a row while others could run"
         return what

@@ -38,6 +38,7 @@ class PartialOrderSampling(KeyedDraws):
         self.known: Knowledge = {}
         self.seen: Knowledge = {}  # since `tell`
         self.is_told = False
+        self.observing = False  # accesses of threads to plain state have footprints, too; set by whoever sees to it
         self.random = Random(0).random
         self.run: Any = None
         self.priorities: dict[int, float] = {}  # of the next step of each task
