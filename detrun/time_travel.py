@@ -69,7 +69,8 @@ def at(
     loop = replay.start()
     try:
         with allowed():
-            moment = capture(loop, replay.steps_taken)
+            moment = capture(loop, replay.steps_taken)  # with the run still active: clocks and locks ask it
+            current.run = None
             try:
                 yield moment
             finally:
@@ -128,7 +129,6 @@ class _HeldReplay:
                 raise self._ended.error
             raise UsageError(f"the replay ended before step {self.stop_step:,}, where it should have been held")
         assert self.loop is not None
-        current.run = None
         return self.loop
 
     def _run(self) -> None:

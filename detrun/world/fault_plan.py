@@ -45,9 +45,7 @@ class FaultPlan:
         named = []
         for fault in self.faults:
             if not isinstance(fault, PlannedFault):
-                raise FaultPlanError(
-                    f"{fault!r} is no fault; make one of detrun.world.planned_faults"
-                )
+                raise FaultPlanError(f"{fault!r} is no fault; make one of detrun.world.planned_faults")
             if not fault.name:
                 index = 0
                 while f"{fault.kind}[{index}]" in taken:
@@ -58,9 +56,7 @@ class FaultPlan:
         names = [fault.name for fault in named]
         for name in names:
             if names.count(name) > 1:
-                raise FaultPlanError(
-                    f"two faults are called {name!r}; draws are keyed by it, so give each its own"
-                )
+                raise FaultPlanError(f"two faults are called {name!r}; draws are keyed by it, so give each its own")
         object.__setattr__(self, "faults", tuple(named))
 
     def __len__(self) -> int:

@@ -101,9 +101,12 @@ class Injection:
         """Let everything happen at its time; returns when nothing is left to happen."""
         start = trio.current_time()
         while self._agenda:
-            await trio.sleep_until(start + self._agenda[0][0])
-            _, _, event = heappop(self._agenda)
-            event()
+            when = self._agenda[0][0]
+            await trio.sleep_until(start + when)
+            # The plan may have been stopped meanwhile, by `heal_everything`.
+            while self._agenda and self._agenda[0][0] <= when:
+                _, _, event = heappop(self._agenda)
+                event()
 
     def _begin(self, fate: Fate) -> None:
         begun = self._effects.begin(fate.fault)

@@ -14,7 +14,6 @@ from detrun.moments import shown
 from detrun.world.link import Packet
 from detrun.world.node import _process
 from detrun.world.world import World
-from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 
 if TYPE_CHECKING:
@@ -107,11 +106,7 @@ def world_of(loop: RunLoop) -> tuple[World, tuple[NodeState, ...], tuple[Message
     if len(opened or worlds) != 1:
         return None
     (world,) = opened or worlds
-    current.run = loop  # clocks read the time of the active run
-    try:
-        return world, tuple(_node_state(node) for node in world.nodes), tuple(_messages(world))
-    finally:
-        current.run = None
+    return world, tuple(_node_state(node) for node in world.nodes), tuple(_messages(world))
 
 
 def _node_state(node: Node) -> NodeState:
