@@ -9,6 +9,7 @@ spawn order, so equal runs give equal reports.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from detrun_scheduler import missed_wakeups
+from detrun_scheduler.missed_wakeups import missed_wakeup
 from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
 from detrun_scheduler.user_code import is_user_file as is_user_file
 
@@ -46,6 +49,7 @@ _RENAMED = {
     "_is_set": "Event.is_set",
 }
 TASKS_NAMED_MAX = 8
+missed_wakeups.install()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,10 @@ def _describe_thread(
         text = f"{operation} (nobody has woken it)"
     elif operation and not operation.endswith("acquire") and not text.startswith(operation):
         text = f"{operation}, which needs {text}"
+    conditions = [one for frame in frames if isinstance(one := frame.f_locals.get("self"), threading.Condition)]
+    missed = missed_wakeup(conditions[-1]) if conditions and not holders else ""
+    if missed:
+        text = f"{text.removesuffix(' (nobody has woken it)')} ({missed})"
     return BlockedTask(
         loop.path_of(number), number, prefix + _with_holders(loop, text, holders), holders, _lines_of(frames)
     )
@@ -194,7 +202,7 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
             owner = primitive.statistics().owner
             return (f"{kind} held by", [owner]) if owner is not None else (f"{kind}.acquire", [])
         case trio.Condition():
-            return "Condition.wait (nobody has called notify)", []
+            return f"Condition.wait ({missed_wakeup(primitive) or 'nobody has called notify'})", []
         case trio.CapacityLimiter():
             limiter = primitive.statistics()
             borrowers = [one for one in limiter.borrowers if isinstance(one, trio.lowlevel.Task)]
