@@ -30,6 +30,19 @@ def record(
 
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
+    record_program("record", target, output, seed, strategy, max_steps, params)
+
+
+def record_program(
+    command: str,
+    target: str,
+    output: str | None,
+    seed: int,
+    strategy: str,
+    max_steps: int | None,
+    params: tuple[str, ...],
+) -> None:
+    """Record ``target`` for the command called ``command``, and end it."""
     import detrun
     from detrun.cli import failures, parameters, runs
     from detrun.cli.progress import run_progress
@@ -76,4 +89,4 @@ def record(
         "file": f"{path} ({size:,} bytes{per_step})",
         "again": again,
     }
-    runs.conclude("record", run, document, facts, f"recorded {target}", notes)
+    runs.conclude(command, run, document, facts, f"recorded {target}", notes)

@@ -34,9 +34,7 @@ class Scenario:
 @deciding
 @parameter_option
 @speaking
-@click.pass_context
 def scenario(
-    context: click.Context,
     name: str | None,
     output: str | None,
     seed: int,
@@ -49,7 +47,7 @@ def scenario(
     Scenarios are in the repository and not in the installed package: call this from a checkout, or from below it.
     """
     from detrun.cli.page import open_page, print_document
-    from detrun.cli.record import record
+    from detrun.cli.record import record_program
     from detrun_scheduler.errors import UsageError
 
     found = find_scenarios(Path.cwd())
@@ -65,15 +63,7 @@ def scenario(
     for one in found:
         if one.name == name:
             path = output if output is not None else f"{name.replace('/', '-')}-{seed}.detrun"
-            context.invoke(
-                record,
-                target=one.target,
-                output=path,
-                seed=seed,
-                strategy=strategy,
-                max_steps=max_steps,
-                params=params,
-            )
+            record_program("scenario", one.target, path, seed, strategy, max_steps, params)
             return
     raise UsageError(f"there is no scenario {name!r}; there are {', '.join(one.name for one in found)}")
 
