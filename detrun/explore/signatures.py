@@ -1,7 +1,8 @@
 """When two failures are the same: equal exception types, raised at the same places of the program.
 
 The place is the innermost line of user code in the traceback; a group is the set of its members. What a deadlock or a
-livelock is about is in no traceback: two deadlocks are the same if the same tasks are blocked in the same ways.
+livelock is about is in no traceback: two deadlocks are the same if the same tasks are blocked in the same ways. Nor is
+a data race: two are the same if the first was on the same variable.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import re
 from types import TracebackType
 
+from detrun.explore.races import DataRaceError
 from detrun_scheduler.errors import DeadlockError, StepLimitError
 from detrun_scheduler.user_code import is_user_file
 
 Signature = tuple[str, ...]
 
-_VARYING = re.compile(r"at step \d+, virtual time \S+ s|task \d+ ")
+_VARYING = re.compile(r"at step \d+(?:, virtual time \S+ s)?|task \d+ ")
 
 
 def signature_of(error: BaseException) -> Signature:
@@ -24,6 +26,8 @@ def signature_of(error: BaseException) -> Signature:
     name = type(error).__qualname__
     if isinstance(error, DeadlockError):
         return (f"{name} {_VARYING.sub('', str(error))}",)
+    if isinstance(error, DataRaceError):
+        return (f"{name} on {error.races[0].variable}",)
     if isinstance(error, StepLimitError):
         return (name,)
     return (f"{name} at {place_of(error)}",)

@@ -43,7 +43,7 @@ def _noting(original: Callable[..., Any], is_waited_for: Callable[[Any], bool]) 
         waited_for = is_waited_for(self)
         result = original(self, *args, **kwargs)  # first, since it raises if the caller does not hold the lock
         if not waited_for:
-            _in_vain[self] = (run.serial, run.paths.get(run.current, ""), run.step_index + 1)
+            _in_vain[self] = (run.serial, run.paths.get(run.current, ""), run.step_index)
         elif _in_vain:
             _in_vain.pop(self, None)
         return result
