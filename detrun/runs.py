@@ -14,8 +14,10 @@ import trio
 from detrun.execution import Again, Anew, Finished, Main, Options
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
+from detrun_recorder.token import ScheduleToken, from_token, is_token
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.errors import UsageError
+from detrun_scheduler.errors import DivergenceError, UsageError
+from detrun_scheduler.strategies.given import GivenSchedule
 
 if TYPE_CHECKING:
     from detrun.moments import Moment
@@ -175,7 +177,7 @@ def replay(
 
     Args:
         main: the recorded program, or an edited one with ``mode="resync"``.
-        recording: a `Recording`, a path or the bytes of a file.
+        recording: a `Recording`, a path, the bytes of a file, or a schedule token (``detrun1-...``).
         mode: ``"strict"`` reproduces the run exactly or stops at the first difference; ``"resync"`` follows the
             recorded order of steps as far as the program still resembles it, and reports where it does not.
         strategy: chooses where the recording is silent; the recording's own by default.
@@ -191,7 +193,6 @@ def replay(
     """
     if mode not in ("strict", "resync"):
         raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
-    opened = recording if isinstance(recording, Recording) else open_recording(recording)
     options = Options(
         max_steps,
         observe,
@@ -202,5 +203,20 @@ def replay(
         tuple(include),
         tuple(exclude),
     )
-    finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
+    if isinstance(recording, str) and is_token(recording):
+        finished = _follow_token(from_token(recording), main, args, options)
+    else:
+        opened = recording if isinstance(recording, Recording) else open_recording(recording)
+        finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)
+
+
+def _follow_token(token: ScheduleToken, main: Main, args: Sequence[object], options: Options) -> Finished:
+    """Run with the choices of a token. It has nothing else to compare with than how many steps there were."""
+    finished = Anew(token.seed, GivenSchedule(token.choices)).execute(main, args, options)
+    if finished.steps != token.steps:
+        raise DivergenceError(
+            f"the token is of a run of {token.steps:,} steps, but this run took {finished.steps:,}: the program or its "
+            "arguments are not those of the token; replay a recording file to see where they part"
+        )
+    return finished

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+
+if TYPE_CHECKING:
+    from detrun_recorder.recording import Recording
+
+TOKEN_SHOWN_MAX = 160  # characters; longer ones are no pleasure to paste
+
+
+def short_token(recording: Recording) -> str | None:
+    """The schedule of a run as a token, if it is short."""
+    from detrun_recorder.token import to_token
+
+    if recording.truncated or recording.steps > 20 * TOKEN_SHOWN_MAX:
+        return None
+    token = to_token(recording)
+    return token if len(token) <= TOKEN_SHOWN_MAX else None
 
 
 @click.command(short_help="Run a program once and write a recording.")
@@ -70,6 +85,7 @@ def record_program(
         raise runs.unwritable(path, error) from error
     size = os.path.getsize(path)
     again = f"detrun replay {shlex.quote(path)}"
+    token = short_token(run.recording)
     document: dict[str, Any] = {
         "target": target,
         "seed": seed,
@@ -81,6 +97,7 @@ def record_program(
         "bytes_per_step": size / run.steps if run.steps else None,
         "truncated": run.recording.truncated,
         "replay_command": again,
+        "token": token,
     }
     notes = [] if run.exception is None else parameters.missing(program, numbers, failures.essence(run.exception))
     per_step = f", {size / run.steps:.3g} per step" if run.steps else ""
@@ -88,5 +105,6 @@ def record_program(
         **runs.run_facts(run),
         "file": f"{path} ({size:,} bytes{per_step})",
         "again": again,
+        **({"token": token} if token is not None else {}),
     }
     runs.conclude(command, run, document, facts, f"recorded {target}", notes)

@@ -21,7 +21,7 @@ PLACES_SHOWN = 5
 @parameter_option
 @speaking
 def replay(file: str, target: str | None, resync: bool, max_steps: int | None, params: tuple[str, ...]) -> None:
-    """Run the program of recording FILE again.
+    """Run the program of recording FILE again; FILE may also be a schedule token, detrun1-….
 
     It takes the same steps and ends with the same digest, or stops at the first step that differs. The program and its
     parameters are those that the recording names, unless given here. Replaying runs that program: do it only with
@@ -32,8 +32,12 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
     from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
     from detrun_recorder.recording import open_recording
+    from detrun_recorder.token import is_token
 
     given = parameters.parse(params)
+    if is_token(file):
+        _replay_token(file, target, given, max_steps)
+        return
     recording = open_recording(file)
     program, arguments = program_of(recording, file, target, given)
     end = recording.end
@@ -86,3 +90,39 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
     elif is_same:
         heading += ": the same run"
     runs.conclude("replay", run, document, facts, heading, notes)
+
+
+def _replay_token(token: str, target: str | None, given: dict[str, float], max_steps: int | None) -> None:
+    """Run the program that a token names, or TARGET, with the choices of the token."""
+    import detrun
+    from detrun.cli import parameters, runs
+    from detrun.targets import load_target
+    from detrun_recorder.token import from_token
+    from detrun_scheduler.errors import UsageError
+
+    schedule = from_token(token)
+    named = target if target is not None else schedule.target
+    if named is None:
+        raise UsageError("the token does not say which program it is of; name it with --target")
+    program = load_target(named)
+    numbers = parameters.for_call(program, given)
+    with runs.program_output():
+        run = detrun.replay(
+            program.function,
+            *([numbers] if numbers else []),
+            recording=token,
+            max_steps=max_steps,
+            raise_errors=False,
+        )
+    document: dict[str, Any] = {
+        "recording": token,
+        "target": named,
+        "mode": "token",
+        **runs.run_fields(run),
+        "truncated": False,
+        "recorded_steps": schedule.steps,
+        "recorded_digest": None,
+        "same_digest": None,
+        "resync": None,
+    }
+    runs.conclude("replay", run, document, runs.run_facts(run), "replayed the schedule of the token", [])

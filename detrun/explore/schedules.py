@@ -6,12 +6,12 @@ than one runnable task). With the run's seed it decides the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from detrun_recorder.divergence import read_varint
-from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.journal import Chunk, Journal, append_varint
+from detrun_scheduler.strategies.given import GivenSchedule as GivenSchedule
 
 _NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type: ignore[arg-type]
 
@@ -41,30 +41,6 @@ class ScheduleJournal(Journal):
             definitions.clear()
         del self.times[:]
         return _NO_CHUNK
-
-
-class GivenSchedule(KeyedDraws):
-    """Makes given choices and after them, or where one does not exist, lets the running task go on.
-
-    Args:
-        choices: an index among the runnable tasks for each choice.
-    """
-
-    def __init__(self, choices: Iterable[int]) -> None:
-        self.choices = tuple(choices)
-        self.position = 0
-
-    def new_run(self, run: RunView) -> None:
-        """Start from the first choice."""
-        self.position = 0
-
-    def next_task(self, runnable: Sequence[int], current: int) -> int:
-        """The next given choice."""
-        position = self.position
-        self.position = position + 1
-        if position < len(self.choices) and self.choices[position] < len(runnable):
-            return self.choices[position]
-        return runnable.index(current) if current in runnable else 0
 
 
 def unpacked(schedule: bytes) -> list[int]:

@@ -71,6 +71,11 @@ def too_long(recording: Recording, size: str) -> UsageError:
     )
 
 
+def is_token(text: str) -> bool:
+    """Whether ``text`` is meant as a token; whether it is a good one, `from_token` says."""
+    return text[:40].translate(IGNORED).lower().startswith("detrun") and "-" in text[:40] and "." not in text[:40]
+
+
 def from_token(text: str) -> ScheduleToken:
     """What the token in ``text`` says; white space, quotation marks and the case of letters do not matter.
 

@@ -1,0 +1,31 @@
+"""A schedule given as data: an explorer's candidate, or the choices in a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from detrun_scheduler.choices import KeyedDraws, RunView
+
+
+class GivenSchedule(KeyedDraws):
+    """Makes given choices and after them, or where one does not exist, lets the running task go on.
+
+    Args:
+        choices: an index among the runnable tasks for each choice.
+    """
+
+    def __init__(self, choices: Iterable[int]) -> None:
+        self.choices = tuple(choices)
+        self.position = 0
+
+    def new_run(self, run: RunView) -> None:
+        """Start from the first choice."""
+        self.position = 0
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The next given choice."""
+        position = self.position
+        self.position = position + 1
+        if position < len(self.choices) and self.choices[position] < len(runnable):
+            return self.choices[position]
+        return runnable.index(current) if current in runnable else 0
