@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from detrun import draws
-from detrun.world.fault_effects import Begun, Effects
+from detrun.world.begun import Begun
+from detrun.world.fault_effects import Effects
 from detrun.world.fault_plan import FaultPlan
 from detrun.world.planned_faults import PlannedFault
 from detrun.world.swarm import Swarm
