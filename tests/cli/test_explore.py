@@ -1,0 +1,99 @@
+"""``detrun explore`` on the command line: verdicts as exit codes, documents, and schedules run again by token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from detrun.cli.application import application
+
+PROGRAM = """
+import trio
+import detrun
+
+DEFAULT_PARAMS = {"amount": 60.0}
+
+async def bank(params):
+    balance = detrun.Shared(100.0, name="balance")
+
+    async def withdraw():
+        if balance.value >= params["amount"]:
+            await trio.lowlevel.checkpoint()
+            balance.value = balance.value - params["amount"]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(withdraw)
+        nursery.start_soon(withdraw)
+    assert balance.value >= 0
+    return balance.value
+
+async def stuck():
+    await trio.Event().wait()
+
+async def fine():
+    await trio.lowlevel.checkpoint()
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "explored_bank.py").write_text(PROGRAM)
+    return "explored_bank.py"
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(application, ["explore", *arguments])
+
+
+def test_a_failure_ends_with_its_explanation_and_a_command_that_repeats_it(program: str) -> None:
+    result = invoke(f"{program}:bank")
+    assert result.exit_code == 1
+    assert "What matters is the order of two operations on balance" in result.output
+    command = next(line.split("detrun ", 1)[1] for line in result.output.splitlines() if "detrun replay" in line)
+    again = CliRunner().invoke(application, command.split())
+    assert again.exit_code == 1
+    assert "as recorded" in again.output
+
+
+def test_exit_codes_tell_verdicts_apart(program: str) -> None:
+    assert invoke(f"{program}:fine").exit_code == 0
+    assert invoke(f"{program}:stuck").exit_code == 5
+    assert invoke(f"{program}:bank", "--param", "amount=50").exit_code == 0
+    assert invoke(f"{program}:fine", "-n", "1000000", "--time-limit", "0.01").exit_code == 6
+    assert invoke(f"{program}:fine", "--strategy", "best").exit_code == 2
+    assert invoke(f"{program}:fine", "--gradient").exit_code == 2
+
+
+def test_the_document_says_what_the_page_says(program: str) -> None:
+    document = json.loads(invoke(f"{program}:bank", "--json").stdout)
+    assert (document["verdict"], document["exit_code"], document["ok"]) == ("failed", 1, False)
+    assert document["failure"]["preemptions"] == 1
+    assert [one["does"] for one in document["failure"]["pair"]] == ["reads", "changes"]
+    passing = json.loads(invoke(f"{program}:fine", "--strategy", "dfs", "--json").stdout)
+    assert (passing["verdict"], passing["failure"]) == ("holds", None)
+
+
+def test_a_token_runs_its_schedule_again(program: str) -> None:
+    token = json.loads(invoke(f"{program}:bank", "--json").stdout)["failure"]["token"]
+    result = invoke(f"{program}:bank", "--token", token)
+    assert result.exit_code == 1
+    assert "assert balance.value >= 0" in result.output
+
+
+def test_gradients_of_all_schedules_are_a_table(program: str) -> None:
+    result = invoke(f"{program}:bank", "--gradient", "--strategy", "dfs", "--param", "amount=50", "--json")
+    document = json.loads(result.stdout)
+    assert document["verdict"] == "holds"
+    # Two tasks of two steps each; the amount is taken out twice in all of their interleavings.
+    assert len(document["table"]["rows"]) == 6
+    assert {row["grads"]["amount"] for row in document["table"]["rows"]} == {-2.0}
+    assert document["table"]["complete"]
+
+
+def test_nothing_is_shown_of_progress_where_nobody_looks(program: str) -> None:
+    assert invoke(f"{program}:fine", "-n", "3000").stderr == ""
