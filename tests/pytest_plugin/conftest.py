@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -111,8 +112,23 @@ RACE = """
 """
 
 
+@pytest.fixture(scope="session")
+def failed_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """A project with one test that passes for one task and fails for two, and what pytest said about it."""
+    made = Project(tmp_path_factory.mktemp("race"))
+    made.write("pytest.ini", "[pytest]\n")
+    made.write("test_race.py", RACE)
+    return made.directory, made.pytest()
+
+
 @pytest.fixture
-def racing_project(project: Project) -> Project:
-    """A project with one test that passes for one task and fails for two."""
-    project.write("test_race.py", RACE)
-    return project
+def racing_project(failed_once: tuple[Path, Finished], tmp_path: Path) -> Project:
+    """A copy of that project after the failure."""
+    shutil.copytree(failed_once[0], tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def first_failure(failed_once: tuple[Path, Finished]) -> Finished:
+    """What pytest said when it found the failure."""
+    return failed_once[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 
-def test_a_failure_shows_the_introspected_assert_and_ends_with_the_command_that_repeats_it(racing_project):
-    finished = racing_project.pytest()
+def test_a_failure_shows_the_introspected_assert_and_ends_with_the_command_to_repeat_it(racing_project, first_failure):
+    finished = first_failure
     assert finished.outcomes == {"test_counts[1]": "passed", "test_counts[2]": "failed"}
     assert "E       assert 1 == 2" in finished.output
     assert ">       assert counter[0] == tasks" in finished.output
@@ -22,8 +22,8 @@ def test_a_failure_shows_the_introspected_assert_and_ends_with_the_command_that_
     assert "exactly: it fails" in again.output
 
 
-def test_the_recording_alone_selects_its_test_and_so_does_the_token(racing_project):
-    finished = racing_project.pytest()
+def test_the_recording_alone_selects_its_test_and_so_does_the_token(racing_project, first_failure):
+    finished = first_failure
     file = finished.command[-1]
     (token,) = re.findall(r"detrun1-\w+", finished.output)
     for given in (file, token):
@@ -33,7 +33,6 @@ def test_the_recording_alone_selects_its_test_and_so_does_the_token(racing_proje
 
 
 def test_a_kept_failure_is_tried_first_and_forgotten_once_it_passes(racing_project):
-    racing_project.pytest()
     second = racing_project.pytest()
     assert "a schedule kept from an earlier exploration failed" in second.output
     source = (racing_project.directory / "test_race.py").read_text()
