@@ -49,7 +49,8 @@ READ, COMMUTE, WRITE = 0, 1, 2
 EVERYTHING: Key = "everything"
 IDLE_WAIT = "wait_all_tasks_blocked"
 
-_READING = frozenset(OPERATIONS.index(name) for name in ("load", "read", "compare_exchange_failed"))
+# Who waits for a lock has only looked: its release wakes them all, in whatever order they came.
+_READING = frozenset(OPERATIONS.index(name) for name in ("load", "read", "compare_exchange_failed", "wait"))
 _touched: Footprint = {}  # by the step that is running
 _names: dict[int, tuple[object, Key]] = {}  # by address: objects made in this run, kept alive so that addresses last
 _outside: dict[int, tuple[object, Key]] = {}  # those made before
@@ -468,16 +469,9 @@ class StepReader:
                 footprint[EVERYTHING] = WRITE
             elif what == _IDLE:
                 self.idle.add(task)
-            self._thread_waits(loop, task, footprint)
         if loop.paths.get(task, "").startswith("<system>"):
             footprint[EVERYTHING] = WRITE  # callbacks of run_sync_soon and the like
         return footprint
-
-    def _thread_waits(self, loop: Any, task: int, footprint: Footprint) -> None:
-        """A thread that blocks has looked at what it waits for, though no operation came of it."""
-        number = getattr(getattr(loop.host.by_number[task].coro, "waits_for", None), "_number", -1)
-        if 0 <= number < len(loop.object_labels):
-            footprint.setdefault(("operation", loop.object_labels[number]), READ)
 
     def _statuses(self, loop: Any, task: int, footprint: Footprint) -> None:
         """Every schedule point looks at whether the task is cancelled: where the step began, and where it ended."""
