@@ -22,6 +22,15 @@ async def sleep(seconds: Any) -> None:
         UsageError: ``seconds`` is negative or not a number, or no run is active.
     """
     run = current.require("detrun.sleep")
+    local_time = run.host.local_time
+    if local_time is not None:
+        seconds = local_time.true_seconds(seconds)
+    await sleep_true(seconds)
+
+
+async def sleep_true(seconds: Any) -> None:
+    """Sleep for ``seconds`` of the run's own time, whatever clock the calling code has."""
+    run = current.require("detrun.sleep")
     primal = primal_of(seconds)
     if not isinstance(primal, Real) or not primal >= 0:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")

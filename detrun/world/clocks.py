@@ -92,6 +92,7 @@ class NodeClock:
         self._starts = [0.0]  # primals of the segments' starts
         self._ramps: list[_Ramp] = []
         self._booted: Any = 0.0  # what the oscillator showed then
+        self.on_rate_change: Callable[[NodeClock], None] | None = None
         self._sleepers: dict[trio.CancelScope, None] = {}
 
     # Reading.
@@ -103,6 +104,10 @@ class NodeClock:
     def now(self) -> Any:
         """Seconds since 1970, as this machine believes."""
         return self._rounded(self.wall_start_seconds + self._wall_at(_true_now()))
+
+    def wall_since_start(self) -> Any:
+        """The wall clock, counted from what a right one shows at true time 0."""
+        return self._rounded(self._wall_at(_true_now()))
 
     def error(self) -> Any:
         """The wall clock minus the true time: what no machine can know."""
@@ -141,7 +146,7 @@ class NodeClock:
                 self._sleepers[changed] = None
                 try:
                     remaining = self.true_time_at(shown - self._booted) - _true_now()
-                    await detrun.timers.sleep(remaining if primal_of(remaining) > 0.0 else 0.0)
+                    await detrun.timers.sleep_true(remaining if primal_of(remaining) > 0.0 else 0.0)
                     return
                 finally:
                     del self._sleepers[changed]
@@ -188,6 +193,8 @@ class NodeClock:
         self._tell("clock drift")
         for scope in list(self._sleepers):
             scope.cancel()
+        if self.on_rate_change is not None:
+            self.on_rate_change(self)
 
     def power_on(self) -> None:
         """The machine boots: its monotonic clock begins anew. The wall clock has a battery."""

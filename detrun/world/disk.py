@@ -202,7 +202,7 @@ class Disk:
             begin = maximum(now, self._busy_until)  # the queue is a discontinuity site
         self._busy_until = begin + seconds
         with trio.CancelScope(shield=True):
-            await (detrun.timers.sleep if run is not None else trio.sleep)(self._busy_until - now)
+            await (detrun.timers.sleep_true if run is not None else trio.sleep)(self._busy_until - now)
 
     def draw(self, purpose: str) -> int:
         """64 random bits that depend on the disk, the purpose, and how many were drawn for it."""

@@ -83,6 +83,19 @@ class Network(trio.abc.SocketFactory):
                     told(link)
         return link
 
+    def world_closed(self) -> None:
+        """The world is over: forget what is on its way, and let go of nodes and links."""
+        timers = self.run.timers
+        # Not taken back by the program, so no observer is told.
+        timers.forget([key for key in timers.live if hasattr(key, "fire")])
+        for link in self.links.values():
+            link.in_flight.clear()
+            link.held.clear()
+        self.links.clear()
+        self.by_address.clear()
+        self.by_hostname.clear()
+        del self.world, self.resolver.network
+
     # Partitions.
 
     def cut(self, sources: Iterable[Node], destinations: Iterable[Node], one_way: bool) -> None:

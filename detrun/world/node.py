@@ -114,6 +114,12 @@ class Process:
         if self.node.process is self:
             self.node.process = None
         self.ended.set()
+        # The context holds this process, and the nursery the tasks that hold the context: cycles of garbage, while
+        # exploration keeps the garbage collector off.
+        self.nursery = None
+        self.pending.clear()
+        self.mailbox.waiting.clear()
+        del self.context
 
 
 class Node:
@@ -287,6 +293,22 @@ class Node:
         if not isinstance(error, trio.Cancelled):
             error.add_note(f"in node {self.name!r} ({self.address}), virtual time {self.world.run.time:g} s")
         return error
+
+    def world_closed(self) -> None:
+        """The world is over: let go of it and of everything that belongs to it, but for the disk and the clock."""
+        if self.process is not None:
+            self.process.end()
+        for connection in list(self.connections):
+            connection.forget()
+        for ports in self.ports.values():
+            ports.owners.clear()
+        self.programs.clear()
+        del self.world
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "world":
+            raise UsageError(f"node {self.name!r} belongs to a world that is closed; only its disk can still be read")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # The operating system's tables.
 

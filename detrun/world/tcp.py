@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from detrun.world.link import Link
 from detrun.world.tcp_packets import (
     RETRANSMISSIONS_MAX,
-    AcknowledgementAlarm,
     Persistent,
     Reset,
     Segment,
@@ -81,7 +80,7 @@ class Connection:
         self.finished = False  # FIN has been sent
         self.finish_seen = False  # and the peer has acknowledged it
         self.acknowledgements: list[tuple[Any, int, int]] = []  # (arrival, bytes received, window edge), not yet seen
-        self.alarm = AcknowledgementAlarm(self)
+        self.alarm_due: Any = None  # when `fire` will be called, for the next acknowledgement to arrive
         self.retrying: dict[Persistent, None] = {}  # what waits for its next attempt
         # Incoming.
         self.expected = 0
@@ -159,8 +158,20 @@ class Connection:
 
     def _retire(self) -> None:
         """Leave the machine's table once both directions are over; late copies of the peer's FIN are still answered."""
-        if self.closed and self.at_end and self.finish_seen:
-            self.node.connections.pop(self, None)
+        if self.is_over:
+            self._leave_table()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be sent any more."""
+        return self.gone or (self.closed and self.at_end and self.finish_seen)
+
+    def _leave_table(self) -> None:
+        self.node.connections.pop(self, None)
+        peer = self.peer
+        if peer is not None and peer.is_over:
+            # Each end holds the other: a cycle of garbage, were it left.
+            self.peer = peer.peer = None
 
     def abort(self) -> None:
         """Forget the connection and tell the peer with RST."""
@@ -174,7 +185,7 @@ class Connection:
         timers = self.node.world.run.timers
         for packet in self.retrying:
             timers.remove(packet.due, packet)
-        timers.remove(self.alarm.due, self.alarm)
+        timers.remove(self.alarm_due, self)
         self.retrying.clear()
         self.early.clear()
         self.queue.clear()
@@ -183,7 +194,7 @@ class Connection:
         if self.listener is not None:
             self.listener.half_open -= 1
             self.listener = None
-        self.node.connections.pop(self, None)
+        self._leave_table()
 
     def fail(self, number: int) -> None:
         """Reset or time-out: both directions are over, and the process learns of it by its next operation."""
@@ -272,11 +283,20 @@ class Connection:
 
     def _await_acknowledgement(self) -> None:
         """Be called when the next acknowledgement arrives; until then there is nothing to do."""
-        if self.acknowledgements:
-            self.alarm.set(min(self.acknowledgements, key=lambda entry: primal_of(entry[0]))[0])
+        if not self.acknowledgements:
+            return
+        due = min(self.acknowledgements, key=lambda entry: primal_of(entry[0]))[0]
+        timers = self.node.world.run.timers
+        if self.alarm_due is not None:
+            if primal_of(self.alarm_due) <= primal_of(due):
+                return
+            timers.remove(self.alarm_due, self)
+        self.alarm_due = due
+        timers.add(due, self)
 
-    def acknowledgement_arrived(self) -> None:
-        """Send on, and let the writers that wait for room go on."""
+    def fire(self) -> None:
+        """An acknowledgement has arrived that was waited for: send on, and let the writer that waits for room go on."""
+        self.alarm_due = None
         self._see_acknowledgements()
         if self.gone:
             return

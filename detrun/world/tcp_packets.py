@@ -189,29 +189,6 @@ class Answer(Packet):
         return "tcp RST (refused)" if self.refused else "tcp SYN-ACK"
 
 
-class AcknowledgementAlarm:
-    """Fires when the acknowledgement arrives that a sender waits for."""
-
-    __slots__ = ("connection", "due")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.due: Any = None
-
-    def set(self, due: Any) -> None:
-        timers = self.connection.node.world.run.timers
-        if self.due is not None:
-            if primal_of(self.due) <= primal_of(due):
-                return
-            timers.remove(self.due, self)
-        self.due = due
-        timers.add(due, self)
-
-    def fire(self) -> None:
-        self.due = None
-        self.connection.acknowledgement_arrived()
-
-
 class WindowUpdate:
     """The next attempt to tell a sender that there is room."""
 

@@ -23,6 +23,7 @@ from detrun.world import node_files, stdlib_sockets
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.latency import Latency
 from detrun.world.link import Link
+from detrun.world.local_times import LocalTimes
 from detrun.world.network import Network
 from detrun.world.node import Node, Process, _process, make_clock, make_disk
 from detrun.world.rules import Rule
@@ -84,6 +85,7 @@ class World:
         self._nodes: dict[str, Node] = {}
         self._nursery: trio.Nursery | None = None
         self._manager: Any = None
+        self._was_opened = False
         self._token: Token[Process] | None = None
         self.driver = self._make(DRIVER)
         self.driver.process = Process(self.driver)
@@ -91,12 +93,14 @@ class World:
     # Life.
 
     async def __aenter__(self) -> World:
-        if self._manager is not None:
+        if self._was_opened:
             raise UsageError("this world has been opened already; make another World for another 'async with'")
         if stdlib_sockets.is_installed():
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
+        self._was_opened = True
         stdlib_sockets.install(self)
         node_files.install(self)
+        self.run.host.localize(LocalTimes(self))
         try:
             self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
             self._factory_before = trio.socket.set_custom_socket_factory(self.network)
@@ -136,8 +140,12 @@ class World:
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
-        self._nursery = None
+        self._nursery = self._manager = None
+        for node in self._nodes.values():
+            node.world_closed()
+        self.network.world_closed()
         node_files.restore(self)
+        self.run.host.localize(None)
         stdlib_sockets.restore(self)
         if self._token is not None:
             with suppress(ValueError):  # torn down in another context than it was opened in

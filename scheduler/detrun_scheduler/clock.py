@@ -11,6 +11,7 @@ the clock takes on the very object that the timer was set with, so that its hist
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
@@ -28,6 +29,30 @@ class TimeObserver(Protocol):
         """A timer set for ``deadline`` was taken back at ``now``, before it fired."""
 
 
+class LocalTime(Protocol):
+    """The clocks that the code of a world reads instead of the run's: each machine has its own."""
+
+    @property
+    def now(self) -> Any:
+        """Seconds on the monotonic clock of the code that asks."""
+
+    @property
+    def wall(self) -> Any:
+        """Seconds on its wall clock since the start of the run's calendar."""
+
+    def advance(self, seconds: Any) -> None:
+        """Move time on by so many of its seconds."""
+
+    def true_seconds(self, seconds: Any) -> Any:
+        """How many of the run's seconds its next ``seconds`` take."""
+
+    def add(self, deadline: Any, key: Any) -> None:
+        """Set the timer of ``key``, by its clock."""
+
+    def remove(self, deadline: Any, key: Any) -> None:
+        """Take the timer of ``key`` back."""
+
+
 class VirtualClock:
     """The time of a run, in seconds since its start. Satisfies ``trio.abc.Clock``."""
 
@@ -37,6 +62,11 @@ class VirtualClock:
         self.now: Any = 0.0
         self.time = 0.0  # the primal of `now`
         self.timers = TimerHeap(self)
+
+    @property
+    def wall(self) -> Any:
+        """Seconds since the start of the run's calendar: the same, on a machine whose clocks are right."""
+        return self.now
 
     def start_clock(self) -> None:
         """Nothing to start: the clock moves only when the loop moves it."""
@@ -105,6 +135,14 @@ class TimerHeap:
                 live = self.live
                 self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
                 heapify(self.heap)
+
+    def forget(self, keys: Sequence[Any]) -> None:
+        """Drop the timers of ``keys`` and every entry that is stale, as if they had never been set."""
+        live = self.live
+        for key in keys:
+            del live[key]
+        self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
+        heapify(self.heap)
 
     def next_deadline(self) -> Any:
         """The earliest deadline, or infinity."""

@@ -33,7 +33,7 @@ _WRAPPERS = frozenset(("coroutine_wrapper", "async_generator_asend", "async_gene
 
 # Frame states of CPython's pycore_frame.h: (created, suspended, finished) as seen from outside.
 _STATES = {(3, 11): (-2, -1, 4), (3, 12): (-2, -1, 4), (3, 13): (-3, -2, 4)}
-_COMPLETED = 1
+_EXECUTING, _COMPLETED = 0, 1
 
 _kept: list[Any] = []  # where nothing better can be done
 
@@ -67,10 +67,13 @@ class Graveyard:
             return
         offset = _offset_of_frame_state()
         for one in dead:
-            if offset is not None and isinstance(one, _SUSPENDABLE):
-                ctypes.c_int8.from_address(id(one) + offset).value = _COMPLETED
-            else:
+            if offset is None or not isinstance(one, _SUSPENDABLE):
                 _kept.append(one)
+                continue
+            # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
+            state = ctypes.c_int8.from_address(id(one) + offset)
+            if state.value < _EXECUTING:  # begun and suspended, or never begun
+                state.value = _COMPLETED
 
 
 def suspended_in(coroutine: Any) -> list[Any]:
@@ -83,8 +86,6 @@ def suspended_in(coroutine: Any) -> list[Any]:
             if id(one) in found or isinstance(one, type):
                 continue
             if isinstance(one, _SUSPENDABLE):
-                if not _is_suspended(one):
-                    continue
                 found[id(one)] = one
                 waiting.append((one, False))
             elif (
@@ -95,15 +96,6 @@ def suspended_in(coroutine: Any) -> list[Any]:
                 found[id(one)] = one
                 waiting.append((one, True))
     return [one for one in found.values() if isinstance(one, _SUSPENDABLE) or one is coroutine]
-
-
-def _is_suspended(one: Any) -> bool:
-    if isinstance(one, AsyncGeneratorType):
-        # One that awaits within an iteration calls itself running, too.
-        return one.ag_frame is not None and (not one.ag_running or one.ag_await is not None)
-    if isinstance(one, CoroutineType):
-        return one.cr_frame is not None and not one.cr_running
-    return one.gi_frame is not None and not one.gi_running
 
 
 @lru_cache(maxsize=1)

@@ -310,9 +310,7 @@ def _start_new_thread(
             )
 
     name = getattr(function, "__name__", type(function).__name__)
-    simulated = threads.start(body, (), name, daemon=True)
-    simulated.at_end = partial(threading._active.pop, simulated.ident, None)  # type: ignore[attr-defined]
-    return simulated.ident
+    return threads.start(body, (), name, daemon=True).ident
 
 
 def _count() -> int:
@@ -374,6 +372,7 @@ _LOW_LEVEL = ReplacedNames(
         "allocate_lock": Lock,
         "allocate": Lock,
         "LockType": Lock,
+        "_local": thread_locals.local,
         "_count": _count,
     },
 )

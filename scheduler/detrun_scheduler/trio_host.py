@@ -36,9 +36,9 @@ from trio import _channel, _threads
 from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _parking_lot, _run, _traps
 from trio._util import name_asyncgen
 
-from detrun_scheduler import current
+from detrun_scheduler import current, virtual_time
 from detrun_scheduler.blocking import pending_operation
-from detrun_scheduler.clock import TimerHeap, VirtualClock
+from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.graveyard import Graveyard
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
@@ -513,7 +513,19 @@ class Host(_run.Runner):
         self.abandoned: dict[_run.Task, None] = {}  # tasks that are gone without having ended
         self.graveyard = Graveyard()
         self.held: dict[_run.Task, tuple[Any, Any]] = {}  # held task -> what it goes on with
+        self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
+
+    def localize(self, local_time: LocalTime | None) -> None:
+        """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
+        self.local_time = local_time
+        self.deadlines = self.timers if local_time is None else local_time  # type: ignore[assignment]
+        virtual_time.localize(self.timers.clock if local_time is None else local_time)
+
+    def current_time(self) -> float:
+        """What ``trio.current_time()`` answers; the loop itself asks the clock."""
+        local_time = self.local_time
+        return self.clock.current_time() if local_time is None else local_time.now
 
     # Life of a run.
 
@@ -555,6 +567,10 @@ class Host(_run.Runner):
         self.timers.forget_clock()
         del self.on_spawn
         self.runq = self.queue  # type: ignore[assignment]
+        for task in self.abandoned:
+            # A task holds its coroutine, whose frame holds nurseries, which hold the task.
+            task.coro = task._parent_nursery = None  # type: ignore[assignment]
+            task._child_nurseries.clear()
         self.abandoned.clear()
         self.held.clear()
         self.graveyard.bury()

@@ -33,8 +33,13 @@ WALL_START_SECONDS = 946_684_800.0
 class Clock(Protocol):
     """What this module needs of a clock."""
 
-    now: Any
-    """Seconds since the start of the run: a float, or a `Value`."""
+    @property
+    def now(self) -> Any:
+        """Seconds since the start of the run: a float, or a `Value`."""
+
+    @property
+    def wall(self) -> Any:
+        """Seconds since the start of the run's calendar."""
 
     def advance(self, seconds: Any) -> None:
         """Move time on without letting any task run."""
@@ -45,19 +50,26 @@ _clock: Any = None
 _start = WALL_START_SECONDS
 
 
+def localize(clock: Clock) -> None:
+    """Let the functions of this module read another clock, for what is left of the run; nothing if none is active."""
+    global _clock
+    if _run_thread:
+        _clock = clock
+
+
 def _wall_seconds() -> float | None:
     """The run's wall clock as a plain number, or None in any other thread."""
-    return _start + primal_of(_clock.now) if get_ident() == _run_thread else None
+    return _start + primal_of(_clock.wall) if get_ident() == _run_thread else None
 
 
 def _time() -> Any:
-    return _start + _clock.now if get_ident() == _run_thread else _TIME.originals["time"]()
+    return _start + _clock.wall if get_ident() == _run_thread else _TIME.originals["time"]()
 
 
 def _time_ns() -> int:
     if get_ident() == _run_thread:
         # Each part is rounded by itself: their sum as one float is only good to 100 ns.
-        return round(_start * 1e9) + round(primal_of(_clock.now) * 1e9)
+        return round(_start * 1e9) + round(primal_of(_clock.wall) * 1e9)
     return _TIME.originals["time_ns"]()  # type: ignore[no-any-return]
 
 
