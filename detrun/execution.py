@@ -80,9 +80,7 @@ def check_main(main: Main) -> None:
         function = function.func
     if inspect.iscoroutine(main):
         main.close()
-        raise UsageError(
-            "expected a function, got a coroutine; pass main itself and its arguments: record(main)"
-        )
+        raise UsageError("expected a function, got a coroutine; pass main itself and its arguments: record(main)")
     if not callable(main):
         raise UsageError(f"expected a function, got {main!r}")
 
