@@ -33,7 +33,7 @@ SEED_MAX = 2**16 - 1
 class Schedule:
     """Runs one program, under choices drawn by hypothesis. Made by `schedules`."""
 
-    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int], options: dict[str, Any]) -> None:
+    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int], options: Options) -> None:
         self._draw = draw
         self._options = options
         self._is_used = False
@@ -49,8 +49,7 @@ class Schedule:
         self._is_used = True
         oracle = DrawnChoices(self._draw)
         seed = self._draw(_seeds)
-        options = Options(**self._options)
-        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, options)
+        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, self._options)
         if oracle.interruption is not None:
             raise oracle.interruption
         # Also of a run that did not fail: the test may look at its result and fail then.
@@ -125,14 +124,21 @@ _seeds = st.integers(0, SEED_MAX)
 
 
 @st.composite
-def _schedules(draw: Any, options: dict[str, Any]) -> Schedule:
+def _schedules(draw: Any, options: Options) -> Schedule:
     return Schedule(draw, options)
 
 
-def schedules(*, max_steps: int | None = DEFAULT_MAX_STEPS) -> st.SearchStrategy[Schedule]:
+def schedules(
+    *,
+    preemption: str = "sync",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    max_steps: int | None = DEFAULT_MAX_STEPS,
+) -> st.SearchStrategy[Schedule]:
     """Schedules for `Schedule.run`, which shrink towards the one without preemptions.
 
     Args:
+        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         max_steps: raise `StepLimitError` after so many steps.
     """
-    return _schedules({"max_steps": max_steps})
+    return _schedules(Options(max_steps=max_steps, preemption=preemption, include=include, exclude=exclude))

@@ -21,6 +21,9 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.token import PREFIX, ScheduleToken, from_token
 from detrun_scheduler.errors import DivergenceError, UsageError
 
+# What the mark or the command line may say today, but the recording knows.
+RECORDED = ("exclude", "include", "max_steps", "preemption", "strategy")
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayedFailure:
@@ -57,8 +60,8 @@ class ReplayedFailure:
 
     def _by_recording(self, test: AnyTest, recording: Recording, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
         given = accepted_by(detrun.replay, settings)
-        given.pop("strategy", None)  # it chooses where the recording is silent, and then the recorded one should
-        given.pop("max_steps", None)  # the recorded limit counts
+        for name in RECORDED:
+            given.pop(name, None)
         try:
             return detrun.replay(
                 test, recording=recording, raise_errors=False, **given

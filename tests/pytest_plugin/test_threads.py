@@ -69,5 +69,7 @@ def test_plain_tests_run_their_threads_under_the_scheduler(project):
     assert again.outcomes == {"test_by_lines": "failed"}
     assert "E       assert 1 == 2" in again.output
 
-    finer = project.pytest("--detrun-preemption", "opcode", "-k", "by_operations or workers")
-    assert finer.outcomes == {"test_by_operations": "failed", "test_workers_of_tasks": "failed"}
+    finer = project.pytest("--detrun-preemption", "opcode", "-k", "workers")
+    assert finer.outcomes == {"test_workers_of_tasks": "failed"}
+    # The recording knows that the preemption was another than the mark's.
+    assert project.pytest(*finer.command).outcomes == finer.outcomes
