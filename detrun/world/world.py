@@ -213,9 +213,8 @@ class World:
 
     def group(self, group: Group) -> list[Node]:
         """The nodes of a group: one node or name, or several."""
-        if isinstance(group, Node | str):
-            return [self.existing(group)]
-        return [self.existing(one) for one in group]
+        members = [group] if isinstance(group, Node | str) else list(group)
+        return [self.existing(one) for one in members]
 
     def current_process(self) -> Process:
         """The process whose code is running."""
