@@ -305,10 +305,12 @@ class Node:
         self.programs.clear()
         del self.world
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "world":
-            raise UsageError(f"node {self.name!r} belongs to a world that is closed; only its disk can still be read")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # a type checker must not believe in attributes that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "world":
+                raise UsageError(f"node {self.name!r} belongs to a closed world; only its disk can still be read")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # The operating system's tables.
 

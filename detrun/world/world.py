@@ -325,14 +325,20 @@ class World:
         """Let no task of ``process`` run."""
         if process is self.driver.process:
             raise UsageError("the driver cannot be paused: nobody could resume it")
-        self.run.host.hold(self._tasks_of(process), lambda task: task.context.get(_process) is process)
+        self.run.host.hold(self._tasks_of(process), _is_paused)
 
     def release(self, process: Process) -> None:
         """Let the tasks of ``process`` run again."""
-        self.run.host.release(self._tasks_of(process))
+        self.run.host.release(self._tasks_of(process), any(node.is_paused for node in self._nodes.values()))
 
     def __repr__(self) -> str:
         return f"<World of {len(self._nodes) - 1} nodes at {self.run.time:g} s>"
+
+
+def _is_paused(task: Any) -> bool:
+    """Whether a task belongs to a process that stands still."""
+    process = task.context.get(_process)
+    return process is not None and process.is_paused
 
 
 def _is_host_name(name: str) -> bool:

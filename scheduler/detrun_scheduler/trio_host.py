@@ -119,9 +119,12 @@ def _vanish(_: object) -> Any:
     raise StopIteration(None)
 
 
-def _never(*_: object) -> NoReturn:
-    """Given to abort functions of abandoned tasks, where others would be told why; nobody is left to be told."""
-    raise GeneratorExit
+_abandonment = GeneratorExit()  # raised where an abort function asks why; a nursery keeps it for nobody
+
+
+def _raise_abandonment() -> NoReturn:
+    """Given to the abort functions of abandoned tasks in place of what raises ``Cancelled``."""
+    raise _abandonment
 
 
 class OrderedSet(dict[Any, None]):
@@ -800,14 +803,9 @@ class Host(_run.Runner):
     def hold(self, tasks: Sequence[_run.Task], is_held: Callable[[_run.Task], bool]) -> None:
         """Let none of ``tasks`` run, nor any other task for which ``is_held`` says so when it becomes runnable.
 
-        One group of tasks at a time is the simple case; several callers compose their predicates by calling again.
+        There is one ``is_held`` at a time: it has to know of everything that is held, also by earlier calls.
         """
-        before = self.runq
-        if isinstance(before, HoldingQueue):
-            others = before.is_held
-            self.runq = HoldingQueue(self, lambda task: is_held(task) or others(task))
-        else:
-            self.runq = HoldingQueue(self, is_held)  # type: ignore[assignment]
+        self.runq = HoldingQueue(self, is_held)  # type: ignore[assignment]
         for task in tasks:
             if task._next_send_fn is not None and task not in self.held:
                 self.park(task)
@@ -817,7 +815,7 @@ class Host(_run.Runner):
         self.held[task] = (task._next_send_fn, task._next_send)
         task._next_send_fn, task._next_send = _hold, None
 
-    def release(self, tasks: Sequence[_run.Task]) -> None:
+    def release(self, tasks: Sequence[_run.Task], others_are_held: bool) -> None:
         """Let held tasks go on with what they were woken for."""
         for task in tasks:
             going_on = self.held.pop(task, None)
@@ -827,7 +825,7 @@ class Host(_run.Runner):
                 if blocked:
                     task._abort_func = None
                     self.queue.append(task)
-        if not self.held:
+        if not others_are_held:
             self.runq = self.queue  # type: ignore[assignment]
 
     def abandon(self, tasks: Sequence[_run.Task]) -> None:
@@ -857,7 +855,8 @@ class Host(_run.Runner):
             if task._next_send_fn is None and task._abort_func is not None:
                 abort, task._abort_func = task._abort_func, None
                 with contextlib.suppress(Exception):
-                    abort(_never)
+                    abort(_raise_abandonment)
+                _abandonment.__traceback__ = None  # which leads here: a cycle of garbage
             self.abandoned[task] = None
         for task in doomed:
             self._void_scopes(task)

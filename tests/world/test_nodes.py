@@ -510,6 +510,38 @@ def test_a_paused_node_can_crash_and_the_others_stay_paused():
     assert run(main) == [6.5, 7.5]
 
 
+def test_nodes_are_paused_and_resumed_each_by_itself():
+    async def ticks(log: list[tuple[str, float]], period: float) -> None:
+        while True:
+            await trio.sleep(period)
+            log.append((detrun.this_node().name, trio.current_time()))
+
+    async def main() -> list[tuple[str, float]]:
+        log: list[tuple[str, float]] = []
+        async with detrun.World() as world:
+            a, b = world.node("a"), world.node("b")
+            a.start(ticks, log, 1)
+            b.start(ticks, log, 10)
+            await trio.sleep(0.5)
+            a.pause()
+            b.pause()
+            await trio.sleep(2)
+            a.resume()  # no task of b has been woken yet; b stands still all the same
+            await trio.sleep(9.25)
+            assert {name for name, _ in log} == {"a"}
+            b.resume()
+            await trio.sleep(1)
+            a.pause()
+            await trio.sleep(5)
+            a.crash()
+            b.pause()
+            b.resume()
+            await trio.sleep(10)
+        return [one for one in log if one[0] == "b"]
+
+    assert run(main) == [("b", 11.75), ("b", 21.75)]
+
+
 def test_an_error_in_a_node_comes_out_of_the_world_with_the_name_of_the_node():
     cleaned: list[str] = []
 
@@ -640,3 +672,55 @@ def test_addresses_go_by_the_order_in_which_nodes_are_named():
     addresses = detrun.record(main).result
     assert addresses[:2] == ["10.0.0.2", "10.0.0.3"]
     assert len(set(addresses)) == 300
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_world_leaves_no_cyclic_garbage(crash: bool):
+    """Exploration runs thousands of worlds with the collector off."""
+
+    async def echo(stream: trio.SocketStream) -> None:
+        async for data in stream:
+            await stream.send_all(data)
+
+    async def main() -> None:
+        async with detrun.World(latency=detrun.world.Exponential(0.01)) as world:
+            server = world.node("server")
+            server.start(trio.serve_tcp, echo, 80)
+            await trio.sleep(0.01)
+            stream = await trio.open_tcp_stream("server", 80)
+            await stream.send_all(b"x")
+            await stream.receive_some()
+            if crash:
+                server.crash()
+                server.restart()
+            await trio.sleep(1)
+
+    detrun.record(main)
+    gc.collect()
+    gc.disable()
+    try:
+        detrun.record(main)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_closed_world_says_that_it_is_closed_and_its_sockets_can_still_be_closed():
+    async def main() -> bool:
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(trio.serve_tcp, handle, 80)
+            await trio.sleep(0.1)
+            stream = await trio.open_tcp_stream("a", 80)
+        with pytest.raises(UsageError, match="not open"):
+            world.check_open()
+        with pytest.raises(UsageError, match="belongs to a closed world"):
+            node.start(sleep_forever)
+        await stream.aclose()
+        await trio.sleep(1000)
+        return world.faults.total == 0
+
+    async def handle(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    assert detrun.record(main).result
