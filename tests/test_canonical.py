@@ -269,3 +269,11 @@ def test_torch_tensors_count_by_dtype_shape_and_content() -> None:
     assert canonical(torch.ones(2, 3).T) == canonical(torch.ones(3, 2))
     assert canonical(torch.eye(2).to_sparse()) == canonical(torch.eye(2))
     assert canonical(torch.tensor([1j]).conj()) == canonical(torch.tensor([complex(0, -1)]))
+
+
+def test_addresses_in_an_exception_do_not_count() -> None:
+    """A rewritten assert quotes default reprs; the same failure in another process has other addresses."""
+    one = canonical(AssertionError("assert <Account object at 0x7f3a5c0d1e50>.balance >= 0"))
+    other = canonical(AssertionError("assert <Account object at 0x7ffe12345678>.balance >= 0"))
+    assert one == other
+    assert one != canonical(AssertionError("assert <Account object at 0x7f3a5c0d1e50>.balance >= 1"))
