@@ -17,12 +17,12 @@ from detrun.explore.pieces import Program
 from detrun.explore.schedules import GivenSchedule, ScheduleJournal
 from detrun_scheduler.blocking import await_frames
 from detrun_scheduler.choices import RunView
+from detrun_scheduler.footprint_marks import Watch
 from detrun_scheduler.footprints import (
     OBSERVED_ACCESSES,
     READ,
     Footprint,
     Key,
-    Watch,
     listen,
     made_objects,
     modes_conflict,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from detrun.memory import Memory
 from detrun.shared import Atomic, Shared
-from detrun_scheduler.footprints import observe
+from detrun_scheduler.footprint_marks import observe
 
 
 def _one(operation: int, offset: int, content: object) -> Iterable[int]:

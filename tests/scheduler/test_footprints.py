@@ -10,7 +10,8 @@ import trio
 
 import detrun
 from detrun import UsageError, explore
-from detrun_scheduler.footprints import COMMUTE, EVERYTHING, READ, WRITE, Footprint, Watch, conflict, modes_conflict
+from detrun_scheduler.footprint_marks import Watch
+from detrun_scheduler.footprints import COMMUTE, EVERYTHING, READ, WRITE, Footprint, conflict, modes_conflict
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies.random_walk import RandomWalk

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.footprint_marks import Watch
 from detrun_scheduler.footprints import (
     COMMUTE,
     EVERYTHING,
@@ -31,7 +32,6 @@ from detrun_scheduler.footprints import (
     WRITE,
     Footprint,
     Key,
-    Watch,
     conflict,
     touch,
 )
