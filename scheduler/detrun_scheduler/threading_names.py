@@ -136,24 +136,34 @@ def _active_count() -> int:
     return len(_enumerate())
 
 
-class _Handle:
-    """The handle of a simulated thread, for `threading.Thread` of Python 3.13 and later."""
+class ThreadHandle:
+    """`_thread._ThreadHandle`: what `threading.Thread` of Python 3.13 and later knows its thread by."""
 
-    __slots__ = ("done", "ident")
+    __slots__ = ("simulated",)
 
-    def __init__(self, ident: int) -> None:
-        self.ident = ident
-        self.done = False
+    def __init__(self) -> None:
+        self.simulated: SimulatedThread | None = None
+
+    @property
+    def ident(self) -> int:
+        """The thread's, 0 before its start."""
+        return 0 if self.simulated is None else self.simulated.ident
 
     def is_done(self) -> bool:
         """Whether the thread has ended."""
-        return self.done
+        return self.simulated is not None and self.simulated.is_over
 
     def join(self, timeout: float | None = None) -> None:
-        """Nothing is left to wait for once a run is over."""
+        """Wait for its end."""
+        if self.simulated is None:
+            raise RuntimeError("thread not started")
+        if getcurrent() is self.simulated:
+            raise RuntimeError("Cannot join current thread")
+        _wait_for_end(self.simulated, timeout)
 
     def _set_done(self) -> None:
-        self.done = True
+        if self.simulated is None:
+            raise RuntimeError("thread not started")
 
 
 def _start(self: threading.Thread) -> None:
@@ -181,7 +191,9 @@ def _begin(threads: Threads, thread: Any) -> None:
     thread._started._flag = True
     thread._ident = thread._native_id = simulated.ident
     if _NEW_HANDLE:
-        thread._handle = _Handle(simulated.ident)
+        if type(thread._handle) is not ThreadHandle:
+            thread._handle = ThreadHandle()  # the thread was made before the run
+        thread._handle.simulated = simulated
     threading._active[simulated.ident] = thread  # type: ignore[attr-defined]
 
 
@@ -213,9 +225,7 @@ def _bootstrap(thread: Any) -> None:
 
 
 def _mark_ended(thread: Any, ident: int) -> None:
-    if _NEW_HANDLE:
-        thread._handle.done = True
-    else:
+    if not _NEW_HANDLE:
         thread._is_stopped = True
     threading._active.pop(ident, None)  # type: ignore[attr-defined]
 
@@ -231,10 +241,17 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         raise RuntimeError("Thread.__init__() not called")
     if simulated is None:
         raise RuntimeError("cannot join thread before it is started")
-    caller = getcurrent()
-    if caller is simulated:
+    if getcurrent() is simulated:
         raise RuntimeError("cannot join current thread")
-    run = threads.run
+    _wait_for_end(simulated, timeout)
+    return None
+
+
+def _wait_for_end(simulated: SimulatedThread, timeout: float | None) -> None:
+    threads = threads_of_call()
+    if threads is None:
+        return  # its run is over, and so is it
+    caller, run = getcurrent(), threads.run
     deadline = None if timeout is None else run.virtual_clock.now + max(timeout, 0)
     if type(caller) is not SimulatedThread:
         if not simulated.is_over:
@@ -250,7 +267,6 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
                 if caller in simulated.joiners:
                     simulated.joiners.remove(caller)
     simulated.note(_JOIN)
-    return None
 
 
 def _is_alive(self: threading.Thread) -> bool:
@@ -292,25 +308,56 @@ def _start_new_thread(
     if keywords is not None and not isinstance(keywords, dict):
         raise TypeError("optional 3rd arg must be a dictionary")
 
+    body = _low_level_body(threads, function, arguments, keywords or {})
+    return threads.start(body, (), _name_of(function), daemon=True).ident
+
+
+def _start_joinable_thread(function: Callable[[], Any], handle: ThreadHandle | None = None, daemon: bool = True) -> Any:
+    """`_thread.start_joinable_thread`, of Python 3.13 and later."""
+    threads = threads_of_call()
+    if threads is None:
+        return _LOW_LEVEL.originals["start_joinable_thread"](function, handle, daemon)
+    if not callable(function):
+        raise TypeError("thread function must be callable")
+    if handle is None:
+        handle = ThreadHandle()
+    elif not isinstance(handle, ThreadHandle):
+        raise TypeError("'handle' must be a _ThreadHandle")
+    if handle.simulated is not None:
+        raise RuntimeError("thread already started")
+    body = _low_level_body(threads, function, (), {})
+    handle.simulated = threads.start(body, (), _name_of(function), daemon=daemon)
+    return handle
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _low_level_body(
+    threads: Threads, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Callable[[], None]:
+    """What runs in a thread that has no `threading.Thread`."""
+
     def body() -> None:
         try:
-            function(*arguments, **(keywords or {}))
+            function(*arguments, **keywords)
         except (GreenletExit, SystemExit):
             pass
         except BaseException as error:
             threads.uncaught(error)
+            message = "Exception ignored in thread started by"
             sys.unraisablehook(
                 SimpleNamespace(
                     exc_type=type(error),
                     exc_value=error,
                     exc_traceback=error.__traceback__,
-                    err_msg="Exception ignored in thread started by",
-                    object=function,
+                    err_msg=f"{message} {function!r}" if _NEW_HANDLE else message,
+                    object=None if _NEW_HANDLE else function,
                 )
             )
 
-    name = getattr(function, "__name__", type(function).__name__)
-    return threads.start(body, (), name, daemon=True).ident
+    return body
 
 
 def _count() -> int:
@@ -350,6 +397,8 @@ _THREADING = ReplacedNames(
         "_enumerate": list,  # asked after a fork, which changes nothing for the run
         "_dangling": _NoThreads(),
         "_start_new_thread": _start_new_thread,
+        "_start_joinable_thread": _start_joinable_thread,
+        "_ThreadHandle": ThreadHandle,
         "_time": _monotonic,
         # Made anew for each run by `install`.
         "_active": None,
@@ -369,6 +418,8 @@ _LOW_LEVEL = ReplacedNames(
         "get_native_id": get_ident,
         "start_new_thread": _start_new_thread,
         "start_new": _start_new_thread,
+        "start_joinable_thread": _start_joinable_thread,
+        "_ThreadHandle": ThreadHandle,
         "allocate_lock": Lock,
         "allocate": Lock,
         "LockType": Lock,
