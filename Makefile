@@ -18,13 +18,7 @@ demo: $(READY)
 # 3.13 runs without torch, at the same time, and is shown afterwards. Where there is no working python3.13 this says so
 # and is content with 3.11.
 test: $(READY) $(READY_3_13)
-	@if [ -x .venv-3.13/bin/python ]; then \
-	echo "make test: 3.13 runs beside 3.11 and is shown after it"; \
-	.venv-3.13/bin/python -m pytest -p no:cacheprovider > .venv-3.13/tests.log 2>&1 & second=$$!; \
-	echo "$(PYTHON) -m pytest"; $(PYTHON) -m pytest; first=$$?; \
-	wait $$second; second=$$?; \
-	echo ".venv-3.13/bin/python -m pytest"; cat .venv-3.13/tests.log; \
-	[ $$first -eq 0 ] && [ $$second -eq 0 ]; \
+	@if [ -x .venv-3.13/bin/python ]; then $(PYTHON) .ci/test_side_by_side.py $(PYTHON) .venv-3.13/bin/python; \
 	else $(PYTHON) -m pytest && \
 	echo "make test: no working python3.13 on this machine; ran on one Python only" && \
 	echo "(rm -r .venv-3.13 to look for one again)"; fi
