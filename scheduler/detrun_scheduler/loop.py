@@ -486,6 +486,8 @@ class RunLoop:
             before = clock.time
             fired = timers.jump()
             if fired is None:
+                if self.threads is not None and self.threads.kill_workers():
+                    return
                 raise DeadlockError(deadlock_report(self))
             if clock.time != before:
                 self._journal_time(clock.time)

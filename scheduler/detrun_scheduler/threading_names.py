@@ -185,7 +185,10 @@ def _start(self: threading.Thread) -> None:
 
 
 def _begin(threads: Threads, thread: Any) -> None:
-    simulated = threads.start(_bootstrap, (thread,), _path_name(thread), daemon=thread._daemonic)
+    is_worker: bool = getattr(thread, "_is_worker", False)
+    simulated = threads.start(
+        _bootstrap, (thread,), _path_name(thread), daemon=thread._daemonic and not is_worker, is_worker=is_worker
+    )
     thread._simulated = simulated
     simulated.at_end = partial(_mark_ended, thread, simulated.ident)
     thread._started._flag = True

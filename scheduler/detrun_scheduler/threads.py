@@ -59,6 +59,7 @@ class SimulatedThread(greenlet):
         ident: int,
         daemon: bool = False,
         creator: int = -1,
+        is_worker: bool = False,
     ) -> None:
         super().__init__(None, threads.hub)
         self.threads: Threads = threads
@@ -70,6 +71,7 @@ class SimulatedThread(greenlet):
         self.__name__ = self.__qualname__ = name
         self.ident = ident
         self.daemon = daemon
+        self.is_worker = is_worker
         self.creator = creator  # number of the task that started it, -1 for a main function
         self.task: Any = None  # set by the loop when trio has made it
         self.deadline: Any = None  # of the timer that a waiting thread has set
@@ -345,12 +347,23 @@ class Threads:
         return make
 
     def start(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str, *, daemon: bool = False
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        name: str,
+        *,
+        daemon: bool = False,
+        is_worker: bool = False,
     ) -> SimulatedThread:
-        """Begin a thread; it runs when it is chosen."""
+        """Begin a thread; it runs when it is chosen.
+
+        Args:
+            daemon: kill it when main and all others have ended.
+            is_worker: kill it when main has ended and nothing can run.
+        """
         self.idents += 1
         run = self.run
-        thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current)
+        thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
         run.host.spawn_thread(thread, name)
         self.living.append(thread)
         if self.main_has_ended and all(one.daemon for one in self.living):
@@ -379,6 +392,17 @@ class Threads:
         if all(one.daemon for one in self.living):
             for one in self.living:
                 one.kill()
+
+    def kill_workers(self) -> bool:
+        """Nothing can run: end the worker threads of trio that outlive main and wait for ever; whether there were any.
+
+        In life they are daemons, but which of them are abandoned and which are still awaited only trio knows.
+        """
+        if not self.main_has_ended or not all(one.is_worker or one.daemon for one in self.living):
+            return False
+        for one in self.living:
+            one.kill()
+        return bool(self.living)
 
     def kill_all(self) -> None:
         """The run has failed: end every thread."""

@@ -615,7 +615,9 @@ class Host(_run.Runner):
         nursery = self.system_nursery
         assert nursery is not None
         if nursery._closed:
-            raise RuntimeError("a thread was started after the end of the run")
+            # The main task is over, but an asynchronous generator's ``finally`` may still want a thread.
+            assert self.entry_nursery is not None
+            nursery = self.entry_nursery
         task = _run.Task._create(
             coro=thread, parent_nursery=nursery, runner=self, name=name, context=self.system_context, ki_protected=True
         )

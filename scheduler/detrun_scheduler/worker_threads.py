@@ -18,8 +18,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import outcome
+import sniffio
 import trio
-from greenlet import GreenletExit
+from greenlet import GreenletExit, getcurrent
 
 from detrun_scheduler.replaced_names import ReplacedNames
 from detrun_scheduler.simple_queue import SimpleQueue
@@ -43,13 +44,19 @@ def _start_thread_soon(
         _TRIO.originals["start_thread_soon"](function, deliver, name)
         return
 
+    own_name = f"Trio thread {threads.idents}"
+
     def body() -> None:
         result = outcome.capture(function)
+        thread.name = own_name  # as trio does when a worker becomes idle
         if not (isinstance(result, outcome.Error) and isinstance(result.error, GreenletExit)):
             deliver(result)
 
-    thread: Any = threading.Thread(target=body, name=name or f"Trio thread {threads.idents}", daemon=True)
+    thread: Any = threading.Thread(target=body, name=own_name, daemon=True)
+    if name is not None:
+        thread.name = name
     # trio names a worker "function from task"; the path of the task has the task in it already.
+    thread._is_worker = True
     thread._path_name = thread.name.partition(" from ")[0]
     thread.start()
 
@@ -92,6 +99,20 @@ def _future_hash(self: Any) -> int:
     return object.__hash__(self) if number is None else number
 
 
+class _CurrentLibrary:
+    """`sniffio.thread_local` in a run: no simulated thread is in an async context."""
+
+    @property
+    def name(self) -> str | None:
+        """The async library of the caller."""
+        return None if type(getcurrent()) is SimulatedThread else sniffio.thread_local.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        sniffio.thread_local.name = value
+
+
+_SNIFFIO = ReplacedNames(sys.modules["sniffio._impl"], {"thread_local": _CurrentLibrary()})
 _TRIO = ReplacedNames(
     TRIO_THREADS,
     {
@@ -109,6 +130,7 @@ def install(threads: Threads) -> None:
     """Replace everything, for the run whose threads these are."""
     _TRIO.install({"_thread_counter": itertools.count()})
     _LOW_LEVEL.install()
+    _SNIFFIO.install()
     futures: Any = sys.modules.get(_FUTURES)
     if futures is not None and futures.Future.__init__ is not _future_made:
         # For good: a future that was numbered in a run keeps its hash after it.
@@ -125,6 +147,7 @@ def install(threads: Threads) -> None:
 
 def restore() -> None:
     """Put everything back."""
+    _SNIFFIO.restore()
     _LOW_LEVEL.restore()
     _TRIO.restore()
 
