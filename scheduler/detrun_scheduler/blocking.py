@@ -147,9 +147,11 @@ def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> Bloc
     coro: Any = task.coro
     if loop.standing is not None and loop.standing.number == number:
         standing = loop.standing
-        return _describe_thread(loop, standing.waits_for, standing.frames(), number, "blocking the event loop, ")
+        return _describe_thread(loop, standing.waits_for, standing.frames(), number, blocks_loop=True)
     if loop.standing is not None and number in loop.host.queue.numbers:
-        return BlockedTask(loop.path_of(number), number, "the event loop", (loop.standing.number,), user_stack(task))
+        blocker = loop.standing.number
+        waits_for = _with_holders(loop, "the event loop, blocked by", (blocker,))
+        return BlockedTask(loop.path_of(number), number, waits_for, (blocker,), user_stack(task))
     if hasattr(coro, "frames"):
         return _describe_thread(loop, coro.waits_for, coro.frames(), number)
     holders: Iterable[trio.lowlevel.Task] = ()
@@ -176,7 +178,7 @@ def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
 
 
 def _describe_thread(
-    loop: RunLoop, waits_for: Any, frames: Sequence[FrameType], number: int, prefix: str = ""
+    loop: RunLoop, waits_for: Any, frames: Sequence[FrameType], number: int, *, blocks_loop: bool = False
 ) -> BlockedTask:
     """What a simulated thread waits for, or a task that blocks the event loop as a thread would."""
     text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
@@ -189,9 +191,8 @@ def _describe_thread(
     missed = missed_wakeup(conditions[-1]) if conditions and not holders else ""
     if missed:
         text = f"{text.removesuffix(' (nobody has woken it)')} ({missed})"
-    return BlockedTask(
-        loop.path_of(number), number, prefix + _with_holders(loop, text, holders), holders, _lines_of(frames)
-    )
+    text = _with_holders(loop, text, holders) + (", and blocks the event loop" if blocks_loop else "")
+    return BlockedTask(loop.path_of(number), number, text, holders, _lines_of(frames))
 
 
 def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:
