@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,10 @@ def test_the_scenarios_of_the_repository_are_found_from_anywhere_in_it():
     assert [one.name for one in find_scenarios(ROOT / "docs")] == [one.name for one in found]
 
 
-def test_a_scenario_is_recorded(call, call_json, directory):
+def test_a_scenario_is_recorded(call, call_json, directory, monkeypatch):
+    # The command runs in this process, where other tests have imported the repository's own scenarios.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scenarios"]:
+        monkeypatch.delitem(sys.modules, name)
     package = directory / "scenarios" / "small"
     package.mkdir(parents=True)
     (directory / "scenarios" / "__init__.py").write_text("")
