@@ -45,7 +45,7 @@ class Preemption:
         granularity: ``"line"`` or ``"opcode"``; ``"sync"`` is no preemption at all: schedule points are operations on
             detrun's own objects and on what `threading` and `queue` offer.
         include, exclude: see `watched_code`.
-        observer: is told of the reads and writes of watched code; needs ``"opcode"``.
+        observer: is told of the reads and writes of watched code; needs ``"opcode"``. May be assigned between runs.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class _Tracing:
 
     def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
         assert self.hub is not None
-        points_of, give_way, observer = self.preemption.points_of, self.hub.switch, self.preemption.observer
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
         tracers: dict[int, Callable[[FrameType, str, Any], Any] | None] = {}  # by the id of a code object
         set_trace = sys.settrace
 
@@ -171,8 +171,8 @@ class _Tracing:
                     _call_tracing(give_way, _TRAP)
                     set_trace(on_call)
                     del CONTEXT.task
-                    if observer is not None:
-                        observer.about_to_run(frame, frame.f_lasti)
+                    if preemption.observer is not None:
+                        preemption.observer.about_to_run(frame, frame.f_lasti)
                 return on_opcode
 
             tracer = tracers[id(frame.f_code)] = None if points is None else on_opcode
@@ -275,7 +275,7 @@ class _Monitoring:
 
     def _callback(self) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-        known, disable, observer = self.preemption.points, monitoring.DISABLE, self.preemption.observer
+        preemption, known, disable = self.preemption, self.preemption.points, monitoring.DISABLE
         by_opcode = self.preemption.by_opcode
 
         def on_event(code: CodeType, place: int) -> Any:
@@ -286,8 +286,8 @@ class _Monitoring:
             if type(thread) is SimulatedThread and not thread.dying:
                 _call_tracing(thread.give_way, _TRAP)
                 del CONTEXT.task
-                if observer is not None:
-                    observer.about_to_run(sys._getframe(1), place)
+                if preemption.observer is not None:
+                    preemption.observer.about_to_run(sys._getframe(1), place)
             return None
 
         return on_event
