@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 PROCESS = "starts a process or forks, which a run refuses"
 C_LEVEL = "looks at something written in C that is not simulated"
 INTERNAL = "tests private parts of threading.Thread that a simulated thread does without"
+UNFAIR = "counts on a worker to be idle soon, which no schedule promises"
 SPINS = "spins until another thread's time.sleep ends, but virtual time passes only when nothing can run"
 SLOW = "polls every 10 µs of virtual time, for a million steps"
 
@@ -27,6 +28,8 @@ EXCLUSIONS: dict[str, str] = {
     "test.test_threading.ExceptHookTests.test_excepthook_thread_None": C_LEVEL,
     "test.test_threading.ThreadTests.test_lock_no_subclass": C_LEVEL,
     "test.test_threading.ThreadTests.test_start_new_thread_at_finalization": PROCESS,
+    "test.test_concurrent_futures.*.test_hang_global_shutdown_lock": PROCESS,
+    "test.test_concurrent_futures.*.test_idle_thread_reuse": UNFAIR,
     "test.test_queue.*_all_methods_in_many_threads": SPINS,
     "test.test_queue.*SimpleQueueTest.test_many_threads*": SLOW,
 }

@@ -23,11 +23,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 from cpython_exclusions import EXCLUSIONS  # noqa: E402
 
-# Open: on 3.13 one or two tests of thread pools fail over simulated threads, see docs/compatibility.md.
-pytestmark = [
-    pytest.mark.external,
-    pytest.mark.skipif(sys.version_info >= (3, 12), reason="simulated threads meet CPython's tests on 3.11 so far"),
-]
+pytestmark = pytest.mark.external
 
 TIMEOUT_SECONDS = 60
 STRATEGIES = ("fifo", "random", "pct")
@@ -85,8 +81,8 @@ def test_cpythons_tests_pass_over_simulated_threads(strategy: str) -> None:
 @needs_tests
 def test_a_lock_that_wakes_nobody_fails_cpythons_tests() -> None:
     """The negative twin: what is wrong would be seen."""
-    broken = "from detrun_scheduler import threads; threads.SimulatedThread.wake = lambda self: None"
-    found = results("fifo", only="test_threading.LockTests", before=broken)
+    broken = "from detrun_scheduler.thread_locks import Lock; Lock.give_back = lambda self, run: self._real.release()"
+    found = results("fifo", only="test_threading.LockTests.test_acquire_contended", before=broken)
     assert found["test.test_threading.LockTests.test_acquire_contended"][0] == "failed"
 
 
