@@ -37,7 +37,7 @@ _FRONTS = {
 # Below these, a thread has not called anything yet, or is being switched.
 _THREAD_MECHANISMS = {
     *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
-    *("Threads.main.<locals>.make.<locals>.call", "Threads.main.<locals>.call", "_bootstrap", "Thread.run"),
+    *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
     *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "Preemption.give_way"),
 }
 _RENAMED = {

@@ -75,11 +75,8 @@ class _Alive(dict[int, threading.Thread]):
 class _NoThreads:
     """`threading._dangling` in a run: what `threading` declares dead after a fork."""
 
-    def add(self, thread: object) -> None:
-        """Forget it."""
-
-    def discard(self, thread: object) -> None:
-        """It is not here."""
+    # Neither does anything, at the cost of a builtin: each thread is added once.
+    add = discard = staticmethod(id)
 
     def __iter__(self) -> Iterator[threading.Thread]:
         return iter(())
@@ -112,7 +109,12 @@ def _main_thread() -> threading.Thread:
 
 
 def _current_thread() -> threading.Thread:
-    if threads_of_call() is None:
+    found = getcurrent()
+    if type(found) is SimulatedThread:
+        known: threading.Thread | None = threading._active.get(found.ident)  # type: ignore[attr-defined]
+        if known is not None:
+            return known
+    elif threads_of_call() is None:
         return _THREADING.originals["current_thread"]()  # type: ignore[no-any-return]
     try:
         return threading._active[get_ident()]  # type: ignore[attr-defined, no-any-return]
@@ -246,7 +248,10 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         raise RuntimeError("cannot join thread before it is started")
     if getcurrent() is simulated:
         raise RuntimeError("cannot join current thread")
-    _wait_for_end(simulated, timeout)
+    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+        threads.untraced(_wait_for_end, simulated, timeout)
+    else:
+        _wait_for_end(simulated, timeout)
     return None
 
 

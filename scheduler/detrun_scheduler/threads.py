@@ -13,13 +13,12 @@ by ``GreenletExit``. This file knows scheduling only; what ``threading`` becomes
 
 from __future__ import annotations
 
-import inspect
 import sys
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from types import CodeType, FrameType, FunctionType, TracebackType
+from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import outcome
@@ -258,6 +257,19 @@ def _raiser(error: BaseException) -> None:
     raise error
 
 
+@disable_ki_protection
+def _call_main(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The body of the main simulated thread."""
+    result = function(*arguments)
+    if type(result) is CoroutineType:
+        result.close()
+        raise UsageError(
+            f"{getattr(function, '__qualname__', function)} is no async function but returned a coroutine, "
+            "which nobody would run; pass the async function itself, or a functools.partial of it"
+        )
+    return result
+
+
 class WaitKind:
     """A way to block, by name; what it looks like to the loop and to trio.
 
@@ -329,20 +341,10 @@ class Threads:
         """What trio may take for an async function, and is ``function(*arguments)`` in the main simulated thread."""
 
         def make() -> SimulatedThread:
-            thread = SimulatedThread(self, disable_ki_protection(call), (), "main", MAIN_IDENT)
+            thread = SimulatedThread(self, _call_main, (function, arguments), "main", MAIN_IDENT)
             thread.gr_context = copy_context()
             self.living.append(thread)
             return thread
-
-        def call() -> Any:
-            result = function(*arguments)
-            if inspect.iscoroutine(result):
-                result.close()
-                raise UsageError(
-                    f"{getattr(function, '__qualname__', function)} is no async function but returned a coroutine, "
-                    "which nobody would run; pass the async function itself, or a functools.partial of it"
-                )
-            return result
 
         return make
 
