@@ -143,6 +143,12 @@ class ThreadHandle:
 
     __slots__ = ("simulated",)
 
+    def __new__(cls) -> Any:
+        """One of Python's own, for a real thread beside the run."""
+        if threads_of_call() is None:
+            return _LOW_LEVEL.originals["_ThreadHandle"]()
+        return object.__new__(cls)
+
     def __init__(self) -> None:
         self.simulated: SimulatedThread | None = None
 
