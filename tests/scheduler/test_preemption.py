@@ -176,6 +176,12 @@ def test_a_debugger_keeps_its_trace_function(traced_lines: list[str]) -> None:
 
 
 def test_nothing_is_left_of_preemption_after_a_run() -> None:
+    if sys.version_info >= (3, 12):
+        # hypothesis gives its tool back with its events still set (before 3.14 that does not clear them).
+        for tool in (3, 4):
+            sys.monitoring.use_tool_id(tool, "test")
+            sys.monitoring.set_events(tool, 0)
+            sys.monitoring.free_tool_id(tool)
     loop_of(programs.one_line, 0, "opcode")
     assert sys.gettrace() is None
     if sys.version_info >= (3, 12):
