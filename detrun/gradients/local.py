@@ -221,6 +221,12 @@ def _warn(gradient: Gradient, depends: bool) -> None:
     gradient.warnings = list(diagnostics.warnings)
     if not depends:
         gradient.warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
+    for name, near in gradient.validity.items():
+        if near.radius == 0.0:
+            gradient.warnings.append(
+                f"{name} is exactly where this run is decided ({near.site}): the smallest change may take another "
+                "schedule, and the derivative is at best one-sided"
+            )
     if diagnostics.detachments:
         file, line, count = diagnostics.detachments[0]
         others = len(diagnostics.detachments) - 1

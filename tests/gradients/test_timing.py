@@ -166,6 +166,79 @@ def test_an_answer_in_time_says_how_near_the_timeout_was() -> None:
     assert found.validity["answer"].up == pytest.approx(0.25)
 
 
+def test_a_sleep_of_zero_has_the_derivative_of_a_slightly_longer_one() -> None:
+    """A duration moves upward only, so the right derivative is the one that exists; the tie is reported as well."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.sleep(1.0)
+        for _ in range(3):
+            await detrun.sleep(params["pause"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"pause": 0.0})
+    assert (found.value, found.grads) == (1.0, {"pause": 3.0})
+    assert found.validity["pause"].radius == 0.0
+    assert any("pause is exactly where this run is decided" in warning for warning in found.warnings)
+    longer = detrun.gradient(main, {"pause": 0.25})
+    assert (longer.value, longer.grads) == (1.75, {"pause": 3.0})
+
+
+def test_a_message_without_latency_has_the_derivative_of_a_slightly_later_one() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        async with detrun.World(latency=params["latency"]) as world:
+
+            async def echo() -> None:
+                detrun.this_node().send("driver", await detrun.this_node().receive())
+
+            world.node("server").start(echo)
+            world.driver.send("server", "ping")
+            await world.driver.receive()
+            return trio.current_time()
+
+    for latency in (0.0, 0.25):
+        found = detrun.gradient(main, {"latency": latency})
+        assert (found.value, found.grads) == (2 * latency, {"latency": 2.0})
+        assert (found.validity["latency"].radius == 0.0) == (latency == 0.0)
+
+
+@pytest.mark.parametrize("wait", [trio.sleep_until, trio.sleep], ids=["sleep_until", "sleep"])
+def test_a_tie_that_trio_decides_by_itself_is_reported_instead_of_its_derivative(wait: Any) -> None:
+    """trio sets no timer for what is due at once, so nothing carries a derivative; the result says that it may jump."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await wait(params["when"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"when": 0.0})
+    assert found.grads == {"when": 0.0}
+    assert found.validity["when"].radius == 0.0
+    assert any("when is exactly where this run is decided" in warning for warning in found.warnings)
+
+
+def test_a_deadline_in_the_past_says_how_far_it_is_from_the_present() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.sleep(1.0)
+        await trio.sleep_until(params["when"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"when": 0.75})
+    assert found.grads == {"when": 0.0}
+    assert (found.validity["when"].down, found.validity["when"].up) == (math.inf, 0.25)
+    assert detrun.gradient(main, {"when": 1.25}).grads == {"when": 1.0}
+
+
+def test_the_last_of_several_timers_at_one_instant_is_compared_with_the_next() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        async with trio.open_nursery() as nursery:
+            for seconds in (1.0, 1.0, 1.0, params["later"]):
+                nursery.start_soon(trio.sleep, seconds)
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"later": 1.5})
+    assert found.grads == {"later": 1.0}
+    assert found.validity["later"].down == 0.5
+
+
 def test_only_the_critical_path_carries_adjoint() -> None:
     async def main(params: dict[str, Any]) -> Any:
         async with trio.open_nursery() as nursery:
