@@ -328,6 +328,7 @@ class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
     def __init__(self) -> None:
         super().__init__()
         self.alive = OrderedWeakSet()
+        self.trailing_needs_finalize = OrderedSet()  # type: ignore[assignment]
 
     async def finalize_remaining(self, runner: _run.Runner) -> None:
         """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""
