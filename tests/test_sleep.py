@@ -1,4 +1,4 @@
-"""`detrun.sleep` is `trio.sleep` without its cancel scope, also where its end coincides with a deadline or a cancellation.
+"""`detrun.sleep` is `trio.sleep` without its cancel scope, also where its end coincides with a deadline.
 
 The oracle is trio: the same body with ``trio.sleep``, run by trio's own loop under its ``MockClock``.
 """
@@ -24,7 +24,7 @@ quarters = st.integers(0, 4).map(lambda quarter: quarter / 4)
 
 
 async def bounded_sleeps(sleep: Sleep, bounds: list[list[float]], pause: float) -> list[Any]:
-    """Each task sleeps for the last of its numbers under nested deadlines, the others; all are cancelled at ``pause``."""
+    """Each task sleeps for the last of its numbers; the others are deadlines around it. At ``pause`` all are cancelled."""
     log: list[Any] = []
 
     async def task(index: int, deadlines: list[float], seconds: float) -> None:
@@ -47,8 +47,7 @@ async def bounded_sleeps(sleep: Sleep, bounds: list[list[float]], pause: float) 
 def test_it_ends_as_trio_sleep_does_under_deadlines_that_may_coincide_with_it(
     bounds: list[list[float]], pause: float
 ) -> None:
-    # A sleep whose end coincides with an outer deadline set after it began may end either way; trio's own tie is by
-    # address. Leave out the one such case that the body has: the nursery's deadline, set before the tasks begin, is not.
+    # Every deadline is set before the sleep inside it begins: otherwise trio could end a tie either way, by address.
     clock = trio.testing.MockClock(autojump_threshold=0)
     wanted = trio.run(bounded_sleeps, trio.sleep, bounds, pause, clock=clock)
     run = detrun.record(bounded_sleeps, detrun.sleep, bounds, pause, strategy="fifo")
