@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import outcome
 import trio
@@ -59,6 +59,11 @@ class Options:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     races: Races | None = None  # look for data races, and put them here
+
+    def __post_init__(self) -> None:
+        limit = self.max_steps
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(f"max_steps={limit!r} must be an integer of at least 1, or None for no limit")
 
 
 class Around(Protocol):
@@ -281,6 +286,12 @@ class Anew:
     target: str | None = None
     params: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int):
+            raise UsageError(f"seed={self.seed!r} is not an integer")
+        if self.to is not None and not isinstance(self.to, str | os.PathLike):
+            raise UsageError(f"to={self.to!r} is not a path; leave it out to keep the recording in memory")
+
     def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
         """Run and record."""
         check_main(main)
@@ -306,7 +317,7 @@ class Anew:
                 main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, around=around
             )
             digest = final_digest(journal, ended)
-            if interrupted(ended):
+            if loop.interrupted or raised_interrupt(ended):
                 writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
             elif sink.failed is not None:
                 raise sink.failed
@@ -362,6 +373,9 @@ class Again:
             options=options,
             around=around,
         )
+        if loop.interrupted:
+            # Whoever asked for a replay pressed Ctrl-C, and what the program made of it compares with nothing.
+            raise ended.error if raised_interrupt(ended) else KeyboardInterrupt
         digest = final_digest(journal, ended)
         if isinstance(replayer, StrictReplay):
             if isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError):
@@ -371,8 +385,8 @@ class Again:
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
 
 
-def interrupted(ended: outcome.Outcome[Any]) -> bool:
-    """Whether Ctrl-C ended the run, on its own or in the groups that nurseries make of it."""
+def raised_interrupt(ended: outcome.Outcome[Any]) -> TypeGuard[outcome.Error]:
+    """Whether a `KeyboardInterrupt` ended the run, on its own or in the groups that nurseries make of it."""
     leaves = exception_leaves(ended.error) if isinstance(ended, outcome.Error) else []
     return any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves)
 

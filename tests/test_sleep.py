@@ -24,7 +24,7 @@ quarters = st.integers(0, 4).map(lambda quarter: quarter / 4)
 
 
 async def bounded_sleeps(sleep: Sleep, bounds: list[list[float]], pause: float) -> list[Any]:
-    """Each task sleeps for the last of its numbers; the others are deadlines around it. At ``pause`` all are cancelled."""
+    """Each task sleeps for the last of its numbers, with the others as deadlines around it; ``pause`` bounds all."""
     log: list[Any] = []
 
     async def task(index: int, deadlines: list[float], seconds: float) -> None:

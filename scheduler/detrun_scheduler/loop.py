@@ -133,6 +133,7 @@ class RunLoop:
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
+        self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
         self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
@@ -451,7 +452,8 @@ class RunLoop:
         if host.ki_arrived:
             # What the interrupt did to the program from here on no replay can repeat: the recording ends before it.
             self._close_chunk()
-            self.journal.sink = None
+            self.journal.sink = self.verifier = None
+            self.interrupted = True
             host.handle_ki()
         self._journal_wakes()
         if self.timers.due:
