@@ -220,7 +220,7 @@ def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
         digest=digest,
         outcome="error" if leaves else "ok",
         error_type=type(leaves[0]).__qualname__ if leaves else None,
-        error_text=f"{leaves[0]}{others}" if leaves else None,
+        error_text=text_of(leaves[0]) + others if leaves else None,
         counts={"tasks": loop.host.spawned, "objects": len(loop.object_labels)},
     )
 
@@ -230,6 +230,14 @@ def exception_leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
     return [error]
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself, also where its class fails to say anything."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"<its text raises {type(failure).__name__}>"
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ import outcome
 import trio
 
 from detrun.ad.value import Value
-from detrun.execution import Main, Options, execute, final_digest, raised_interrupt
+from detrun.execution import Main, Options, execute, final_digest, raised_interrupt, text_of
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.blocking import await_frames, is_user_file
 from detrun_scheduler.journal import Journal, outcome_name
@@ -169,7 +169,7 @@ def traced(
 def in_words(ended: outcome.Outcome[Any]) -> str:
     """How a program ended."""
     if isinstance(ended, outcome.Error):
-        return f"raised {_shortened(f'{type(ended.error).__qualname__}: {ended.error}'.rstrip(': '))}"
+        return f"raised {_shortened(f'{type(ended.error).__qualname__}: {text_of(ended.error)}'.rstrip(': '))}"
     assert isinstance(ended, outcome.Value)
     return f"returned {described(ended.value)}"
 

@@ -367,6 +367,24 @@ def test_a_run_inside_a_run_is_refused_and_the_outer_one_goes_on() -> None:
     assert detrun.record(main).result == "went on"
 
 
+def test_an_exception_that_cannot_say_what_it_is_is_recorded_and_replayed_like_any_other() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+        __repr__ = __str__
+
+    async def main() -> None:
+        raise Mute
+
+    run = detrun.record(main, raise_errors=False)
+    assert isinstance(run.exception, Mute)
+    assert run.recording.end is not None
+    assert run.recording.end.error_text == "<its text raises ValueError>"
+    assert detrun.replay(main, recording=run.recording, raise_errors=False).digest == run.digest
+    detrun.check_determinism(main)
+
+
 def test_wrong_use_is_named_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(detrun.UsageError, match=r"'chaos'.*choose one of .*fifo, .*random"):
         detrun.record(spins, 1, strategy="chaos")

@@ -25,10 +25,10 @@ import trio
 from greenlet import GreenletExit
 
 from detrun_scheduler import current, threading_names
-from detrun_scheduler.blocking import Standing, deadlock_report, most_run_tasks
+from detrun_scheduler.blocking import Standing, deadlock, most_run_tasks
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
-from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
+from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
     CHECKPOINT,
     CHUNK_EVENT_BYTES,
@@ -422,7 +422,7 @@ class RunLoop:
             before = self.virtual_clock.time
             fired = timers.jump()
             if fired is None:
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
             if self.virtual_clock.time != before:
                 self._journal_time(self.virtual_clock.time)
             host.fire(fired)
@@ -476,7 +476,7 @@ class RunLoop:
             instruments.call("before_io_wait", 0)
         if self.foreign_clock is not None:
             if not host.idle_on_foreign_clock(timers):
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
         elif host.waiting_for_idle and host.idle_cushion() < timers.next_time() - self.virtual_clock.time:
             cushion = host.idle_cushion()
             if cushion:
@@ -490,7 +490,7 @@ class RunLoop:
             if fired is None:
                 if self.threads is not None and self.threads.kill_workers():
                     return
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
             if clock.time != before:
                 self._journal_time(clock.time)
             host.fire(fired)
