@@ -41,6 +41,7 @@ from detrun_scheduler.blocking import pending_operation
 from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.graveyard import Graveyard
+from detrun_scheduler.hidden_state import refuse
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
 
 CONTEXT = _run.GLOBAL_RUN_CONTEXT
@@ -414,9 +415,10 @@ class NoInputOutput:
         pass
 
     def _refuse(self, call: str) -> NoReturn:
-        raise HiddenStateError(
-            f"trio.lowlevel.{call} inside a run: when a real file descriptor becomes ready is not deterministic; "
-            "use memory channels or a simulated network, or do the I/O before or after the run"
+        refuse(
+            f"trio.lowlevel.{call}",
+            "when a real file descriptor becomes ready is not deterministic; use memory channels or the simulated "
+            "network of a detrun.World, or do the I/O before or after the run",
         )
 
     async def wait_readable(self, fd: Any) -> None:
