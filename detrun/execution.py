@@ -77,9 +77,17 @@ class Around(Protocol):
 
 
 def check_main(main: Main) -> None:
-    """Raise `UsageError` unless ``main`` is a function, async or not, and outside a run."""
+    """Raise `UsageError` unless ``main`` is a function, async or not, and no run, nor one of trio's, is around us."""
     if current.run is not None:
-        raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+        raise UsageError(
+            "a run is active already: record, replay and gradient cannot be called inside a run, nor in two threads "
+            "at once"
+        )
+    if trio.lowlevel.in_trio_run():
+        raise UsageError(
+            "called inside trio.run: a run drives a trio program by itself; call this outside, or in a thread of its "
+            "own (trio.to_thread.run_sync)"
+        )
     function = main
     while isinstance(function, partial):
         function = function.func

@@ -385,6 +385,18 @@ def test_an_exception_that_cannot_say_what_it_is_is_recorded_and_replayed_like_a
     detrun.check_determinism(main)
 
 
+def test_inside_plain_trio_a_run_needs_a_thread_of_its_own() -> None:
+    async def called_directly() -> detrun.Run:
+        return detrun.record(spins, 1)
+
+    async def in_a_thread() -> detrun.Run:
+        return await trio.to_thread.run_sync(lambda: detrun.record(spins, 1))
+
+    with pytest.raises(detrun.UsageError, match=r"called inside trio\.run: .* in a thread of its own"):
+        trio.run(called_directly)
+    assert trio.run(in_a_thread).digest == detrun.record(spins, 1).digest
+
+
 def test_wrong_use_is_named_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(detrun.UsageError, match=r"'chaos'.*choose one of .*fifo, .*random"):
         detrun.record(spins, 1, strategy="chaos")

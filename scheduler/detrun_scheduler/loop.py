@@ -259,7 +259,10 @@ class RunLoop:
             trio.TrioInternalError: a system task crashed.
         """
         if current.run is not None:
-            raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+            raise UsageError(
+                "a run is active already: record, replay and gradient cannot be called inside a run, nor in two "
+                "threads at once"
+            )
         host = self.host
         result: outcome.Outcome[Any] | None = None
         threads = self.threads = Threads(self)
