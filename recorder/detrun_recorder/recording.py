@@ -176,6 +176,8 @@ class Recording:
                             "the definitions inflate to more than the format allows for a file of this size"
                         )
                     tasks, kinds, objects, names = unpack_definitions(columns)
+                    if "spawns" in columns:
+                        room -= sum(len(path) for _, _, path in tasks)  # longer than what says them
                 except Malformed as error:
                     raise DamagedRecordingError(self.source.name, entry.position, str(error)) from error
                 tables.tasks.update((number, (parent, path)) for number, parent, path in tasks)
