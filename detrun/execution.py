@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import outcome
 import trio
@@ -60,6 +60,11 @@ class Options:
     exclude: Sequence[str] = ()
     races: Races | None = None  # look for data races, and put them here
 
+    def __post_init__(self) -> None:
+        limit = self.max_steps
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(f"max_steps={limit!r} must be an integer of at least 1, or None for no limit")
+
 
 class Around(Protocol):
     """Does something at both ends of a run, inside its controlled environment."""
@@ -72,9 +77,17 @@ class Around(Protocol):
 
 
 def check_main(main: Main) -> None:
-    """Raise `UsageError` unless ``main`` is a function, async or not, and outside a run."""
+    """Raise `UsageError` unless ``main`` is a function, async or not, and no run, nor one of trio's, is around us."""
     if current.run is not None:
-        raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+        raise UsageError(
+            "a run is active already: record, replay and gradient cannot be called inside a run, nor in two threads "
+            "at once"
+        )
+    if trio.lowlevel.in_trio_run():
+        raise UsageError(
+            "called inside trio.run: a run drives a trio program by itself; call this outside, or in a thread of its "
+            "own (trio.to_thread.run_sync)"
+        )
     function = main
     while isinstance(function, partial):
         function = function.func
@@ -215,7 +228,7 @@ def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
         digest=digest,
         outcome="error" if leaves else "ok",
         error_type=type(leaves[0]).__qualname__ if leaves else None,
-        error_text=f"{leaves[0]}{others}" if leaves else None,
+        error_text=text_of(leaves[0]) + others if leaves else None,
         counts={"tasks": loop.host.spawned, "objects": len(loop.object_labels)},
     )
 
@@ -225,6 +238,14 @@ def exception_leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
     return [error]
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself, also where its class fails to say anything."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"<its text raises {type(failure).__name__}>"
 
 
 @dataclass(slots=True)
@@ -281,6 +302,12 @@ class Anew:
     target: str | None = None
     params: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int):
+            raise UsageError(f"seed={self.seed!r} is not an integer")
+        if self.to is not None and not isinstance(self.to, str | os.PathLike):
+            raise UsageError(f"to={self.to!r} is not a path; leave it out to keep the recording in memory")
+
     def execute(self, main: Main, args: Sequence[object], options: Options, around: Around | None = None) -> Finished:
         """Run and record."""
         check_main(main)
@@ -306,7 +333,7 @@ class Anew:
                 main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, around=around
             )
             digest = final_digest(journal, ended)
-            if interrupted(ended):
+            if loop.interrupted or raised_interrupt(ended):
                 writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
             elif sink.failed is not None:
                 raise sink.failed
@@ -362,6 +389,9 @@ class Again:
             options=options,
             around=around,
         )
+        if loop.interrupted:
+            # Whoever asked for a replay pressed Ctrl-C, and what the program made of it compares with nothing.
+            raise ended.error if raised_interrupt(ended) else KeyboardInterrupt
         digest = final_digest(journal, ended)
         if isinstance(replayer, StrictReplay):
             if isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError):
@@ -371,8 +401,8 @@ class Again:
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
 
 
-def interrupted(ended: outcome.Outcome[Any]) -> bool:
-    """Whether Ctrl-C ended the run, on its own or in the groups that nurseries make of it."""
+def raised_interrupt(ended: outcome.Outcome[Any]) -> TypeGuard[outcome.Error]:
+    """Whether a `KeyboardInterrupt` ended the run, on its own or in the groups that nurseries make of it."""
     leaves = exception_leaves(ended.error) if isinstance(ended, outcome.Error) else []
     return any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves)
 

@@ -30,7 +30,7 @@ import outcome
 import trio
 
 from detrun.ad.value import Value
-from detrun.execution import Main, Options, execute, final_digest, interrupted
+from detrun.execution import Main, Options, execute, final_digest, raised_interrupt, text_of
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.blocking import await_frames, is_user_file
 from detrun_scheduler.journal import Journal, outcome_name
@@ -150,8 +150,9 @@ def traced(
         loop, ended = execute(
             main, args, oracle=make(strategy), seed=seed, journal=journal, verifier=tracer, options=options
         )
-    if interrupted(ended):
-        ended.unwrap()  # Ctrl-C is meant for us
+    if loop.interrupted or raised_interrupt(ended):
+        ended.unwrap()  # Ctrl-C is meant for us,
+        raise KeyboardInterrupt  # also if the program caught it
     return Trace(
         digest=final_digest(journal, ended).hex(),
         ended=in_words(ended),
@@ -168,7 +169,7 @@ def traced(
 def in_words(ended: outcome.Outcome[Any]) -> str:
     """How a program ended."""
     if isinstance(ended, outcome.Error):
-        return f"raised {_shortened(f'{type(ended.error).__qualname__}: {ended.error}'.rstrip(': '))}"
+        return f"raised {_shortened(f'{type(ended.error).__qualname__}: {text_of(ended.error)}'.rstrip(': '))}"
     assert isinstance(ended, outcome.Value)
     return f"returned {described(ended.value)}"
 

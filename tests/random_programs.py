@@ -1,4 +1,5 @@
-"""Random concurrent programs: nested nurseries, channels, locks, timeouts, cancellations, draws and shared memory.
+"""Random concurrent programs: nested nurseries, channels, locks, timeouts, cancellations, draws and shared memory,
+generators left open, context variables, callbacks, tasks that wait until all others are blocked.
 
 A program is plain data (nested lists of numbers and text), so that it prints, shrinks and travels to other processes;
 `interpret` runs it. Its result is the log of what its tasks saw, in the order in which they saw it, and the final
@@ -11,9 +12,12 @@ ties are common. Draw them with ``programs()``.
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import trio
+import trio.testing
 from hypothesis import strategies as st
 
 import detrun
@@ -53,6 +57,14 @@ SIMPLE = st.one_of(
     _action("cancel"),
     _action("deadline", _seconds),
     _action("raise", st.integers(0, len(FAULTS) - 1)),
+    _action("clone", _pair),
+    _action("close", _pair, st.booleans()),
+    _action("drain", _pair),
+    _action("wait until all are blocked", _seconds),
+    _action("call back", _pair),
+    _action("context"),
+    _action("leave a generator", _seconds, st.booleans()),
+    _action("start in time", _seconds, _seconds),
 )
 
 
@@ -79,6 +91,9 @@ def programs() -> st.SearchStrategy[Body]:
     )
 
 
+_context: ContextVar[int] = ContextVar("_context", default=-1)
+
+
 class _World:
     """What all tasks of a program share."""
 
@@ -91,6 +106,7 @@ class _World:
         self.limiter = trio.CapacityLimiter(1)
         self.condition = trio.Condition()
         self.channels = [trio.open_memory_channel[int](size) for size in (0, 2)]
+        self.generators: list[AsyncGenerator[int, None]] = []
         self.atomics = [detrun.Atomic(1.0), detrun.Atomic(2.0)]
         self.shared = detrun.Shared(0.0)
 
@@ -198,6 +214,65 @@ async def _raise(world: _World, scope: trio.CancelScope, task: int, index: int) 
     raise FAULTS[index](f"from task {task}")
 
 
+async def _clone(world: _World, scope: trio.CancelScope, task: int, index: int) -> None:
+    send, receive = world.channels[index]
+    world.channels[index] = send.clone(), receive.clone()
+
+
+async def _close(world: _World, scope: trio.CancelScope, task: int, index: int, receiving: bool) -> None:
+    await world.channels[index][receiving].aclose()
+
+
+async def _drain(world: _World, scope: trio.CancelScope, task: int, index: int) -> list[int]:
+    return [message async for message in world.channels[index][1]]
+
+
+async def _wait_until_all_are_blocked(world: _World, scope: trio.CancelScope, task: int, cushion: float) -> float:
+    await trio.testing.wait_all_tasks_blocked(cushion)
+    return trio.current_time()
+
+
+async def _call_back(world: _World, scope: trio.CancelScope, task: int, index: int) -> None:
+    trio.lowlevel.current_trio_token().run_sync_soon(world.events[index].set, idempotent=True)
+
+
+async def _context_variable(world: _World, scope: trio.CancelScope, task: int) -> int:
+    found = _context.get()
+    _context.set(task)
+    return found
+
+
+async def _leave_a_generator(world: _World, scope: trio.CancelScope, task: int, seconds: float, keep: bool) -> None:
+    async def generator() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            world.log.append([task, "closing", trio.current_time()])
+            await trio.sleep(seconds)
+            world.log.append([task, "closed", trio.current_time()])
+
+    iterating = generator()
+    await anext(iterating)
+    if keep:
+        world.generators.append(iterating)
+
+
+async def _start_in_time(
+    world: _World, scope: trio.CancelScope, task: int, patience: float, seconds: float
+) -> list[Any]:
+    async def starting(task_status: trio.TaskStatus[int]) -> None:
+        await trio.sleep(seconds)
+        task_status.started(task)
+        await detrun.sleep(seconds)
+
+    async with trio.open_nursery() as nursery:
+        started = None
+        with trio.move_on_after(patience) as bounded:
+            started = await nursery.start(starting)
+    return [started, bounded.cancelled_caught, trio.current_time()]
+
+
 async def _nursery(world: _World, scope: trio.CancelScope, task: int, bodies: list[Body]) -> None:
     async with trio.open_nursery() as nursery:
         for body in bodies:
@@ -274,6 +349,14 @@ _ACTIONS: dict[str, Any] = {
     "cancel": _cancel,
     "deadline": _deadline,
     "raise": _raise,
+    "clone": _clone,
+    "close": _close,
+    "drain": _drain,
+    "wait until all are blocked": _wait_until_all_are_blocked,
+    "call back": _call_back,
+    "context": _context_variable,
+    "leave a generator": _leave_a_generator,
+    "start in time": _start_in_time,
     "nursery": _nursery,
     "start": _start,
     "move on after": _move_on_after,

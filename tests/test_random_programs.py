@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import msgpack
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +20,12 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.strategies import STRATEGIES
 from tests.random_programs import STEPS_MAX, Body, interpret, programs
 
-# A program may deadlock in a shielded ``finally``: nothing can end it, and closing it makes Python complain.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    # A program may deadlock in a shielded ``finally``: nothing can end it, and closing it makes Python complain.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Generators are left open on purpose.
+    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+]
 
 seeds = st.integers(0, 2**32 - 1)
 strategies = st.sampled_from(sorted(STRATEGIES))
@@ -32,7 +37,10 @@ def examples(count: int) -> settings:
 
 
 def recorded(program: Body, seed: int, strategy: str = "random") -> detrun.Run:
-    return detrun.record(interpret, program, seed=seed, strategy=strategy, max_steps=STEPS_MAX, raise_errors=False)
+    run = detrun.record(interpret, program, seed=seed, strategy=strategy, max_steps=STEPS_MAX, raise_errors=False)
+    # Such an error would be equal in every run and pass for the program's own.
+    assert not isinstance(run.exception, trio.TrioInternalError), run.exception.__cause__
+    return run
 
 
 def how_it_ended(run: detrun.Run) -> str:

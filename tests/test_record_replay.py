@@ -274,6 +274,47 @@ def test_ctrl_c_cuts_a_recording_short_and_a_replay_that_is_not_interrupted_goes
     assert replayed.virtual_time == 2.0
 
 
+@trio.lowlevel.enable_ki_protection
+async def interrupted_while_protected() -> None:
+    signal.raise_signal(signal.SIGINT)
+    await trio.sleep_forever()
+
+
+async def catches_ctrl_c(how: str) -> str:
+    await trio.sleep(1)
+    try:
+        if how == "between steps":
+            with trio.fail_after(5):
+                await interrupted_while_protected()
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        await trio.sleep(1)
+        return "caught"
+    for _ in range(3):
+        await trio.sleep(1)
+    return "undisturbed"
+
+
+@pytest.mark.parametrize("how", ["in a step", "between steps"])
+def test_ctrl_c_that_the_program_catches_cuts_the_recording_short_and_ends_a_replay(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the program does after an interrupt from outside cannot be repeated, so it is neither kept nor compared."""
+    run = detrun.record(catches_ctrl_c, how)
+    assert run.result == "caught"
+    assert run.recording.truncated
+    assert 0 < run.recording.steps < run.steps
+    with monkeypatch.context() as quiet:
+        quiet.setattr(signal, "raise_signal", lambda _: None)
+        whole = detrun.record(catches_ctrl_c, "in a step")
+        assert whole.result == "undisturbed"
+    for mode in ("strict", "resync"):
+        with pytest.raises(KeyboardInterrupt):
+            detrun.replay(catches_ctrl_c, "in a step", recording=whole.recording, mode=mode)
+    with pytest.raises(KeyboardInterrupt):
+        detrun.check_determinism(catches_ctrl_c, how)
+
+
 def test_observed_values_count_for_the_digest_and_must_agree_in_the_replay() -> None:
     counter = [0]
 
@@ -326,9 +367,49 @@ def test_a_run_inside_a_run_is_refused_and_the_outer_one_goes_on() -> None:
     assert detrun.record(main).result == "went on"
 
 
+def test_an_exception_that_cannot_say_what_it_is_is_recorded_and_replayed_like_any_other() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+        __repr__ = __str__
+
+    async def main() -> None:
+        raise Mute
+
+    run = detrun.record(main, raise_errors=False)
+    assert isinstance(run.exception, Mute)
+    assert run.recording.end is not None
+    assert run.recording.end.error_text == "<its text raises ValueError>"
+    assert detrun.replay(main, recording=run.recording, raise_errors=False).digest == run.digest
+    detrun.check_determinism(main)
+
+
+def test_inside_plain_trio_a_run_needs_a_thread_of_its_own() -> None:
+    async def called_directly() -> detrun.Run:
+        return detrun.record(spins, 1)
+
+    async def in_a_thread() -> detrun.Run:
+        return await trio.to_thread.run_sync(lambda: detrun.record(spins, 1))
+
+    with pytest.raises(detrun.UsageError, match=r"called inside trio\.run: .* in a thread of its own"):
+        trio.run(called_directly)
+    assert trio.run(in_a_thread).digest == detrun.record(spins, 1).digest
+
+
 def test_wrong_use_is_named_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(detrun.UsageError, match=r"'chaos'.*choose one of .*fifo, .*random"):
         detrun.record(spins, 1, strategy="chaos")
+    with pytest.raises(detrun.UsageError, match=r"strategy=3 is neither a name .* nor an oracle"):
+        detrun.record(ping_pong, strategy=3)  # type: ignore[arg-type]
+    for seed in ("7", 1.5, None):
+        with pytest.raises(detrun.UsageError, match=f"seed={seed!r} is not an integer"):
+            detrun.record(ping_pong, seed=seed)  # type: ignore[arg-type]
+    for limit in (0, -1, 1.5, "many"):
+        with pytest.raises(detrun.UsageError, match=f"max_steps={limit!r} must be an integer of at least 1"):
+            detrun.record(ping_pong, max_steps=limit)  # type: ignore[arg-type]
+    with pytest.raises(detrun.UsageError, match="to=5 is not a path"):
+        detrun.record(ping_pong, to=5)  # type: ignore[arg-type]
     with pytest.raises(detrun.UsageError, match="expected a function, got 5"):
         detrun.record(5)  # type: ignore[arg-type]
     with pytest.raises(detrun.UsageError, match="got a coroutine"):
@@ -336,6 +417,8 @@ def test_wrong_use_is_named_with_the_way_out(tmp_path: Path) -> None:
     recording = detrun.record(spins, 1).recording
     with pytest.raises(detrun.UsageError, match=r"'loose'.*'strict' or 'resync'"):
         detrun.replay(spins, 1, recording=recording, mode="loose")
+    with pytest.raises(detrun.UsageError, match=r"not Run; of a Run, pass run\.recording"):
+        detrun.replay(spins, 1, recording=detrun.record(spins, 1))  # type: ignore[arg-type]
     with pytest.raises(detrun.RecordingFormatError):
         detrun.replay(spins, 1, recording=tmp_path / "missing.detrun")
     with pytest.raises(detrun.RecordingFormatError):

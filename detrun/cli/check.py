@@ -86,5 +86,7 @@ def check(
     if fresh:
         facts["processes"] = "all runs but the first in fresh ones, each under another hash seed"
     page.facts(facts)
+    if not fresh:
+        page.note("all runs were in one process; --fresh also finds what differs between two (the order of sets)")
     if report.failed:
         page.note("the program fails, in the same way every time")

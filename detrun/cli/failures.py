@@ -13,7 +13,7 @@ from typing import Any
 import click
 import trio
 
-from detrun.execution import exception_leaves
+from detrun.execution import exception_leaves, text_of
 from detrun_scheduler.errors import (
     DeadlockError,
     DetrunError,
@@ -80,7 +80,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     is_own = isinstance(subject, DetrunError | KeyboardInterrupt)
     return {
         "type": type(subject).__name__,
-        "message": message(error) if is_own else str(subject),
+        "message": message(error) if is_own else text_of(subject),
         "traceback": None if is_own else user_traceback(error),
     }
 

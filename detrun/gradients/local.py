@@ -46,12 +46,16 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
     """The numbers among the parameters, as floats; the others are tensors and modules.
 
     Raises:
-        UsageError: one is neither a finite number nor a tensor or module.
+        UsageError: no mapping, or one of them has no name or is neither a finite number nor a tensor or module.
     """
+    if not isinstance(params, Mapping):
+        raise UsageError(f"gradient: params={params!r} is no dict; pass params={{'name': number, ...}}")
     if not params:
         raise UsageError("gradient: no parameters given; pass params={'name': number, ...}")
     checked = {}
     for name, number in params.items():
+        if not isinstance(name, str):
+            raise UsageError(f"gradient: the name of parameter {name!r} is no text")
         if is_tensor_parameter(number):
             continue
         if isinstance(number, bool) or not hasattr(number, "__float__") or not math.isfinite(float(number)):

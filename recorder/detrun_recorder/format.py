@@ -23,7 +23,7 @@ import msgpack
 
 from detrun_scheduler.errors import RecordingFormatError
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 2, 0
 MAGIC = b"\x89detrun\n"  # like PNG's: the first byte is no text, the last shows a newline translation
 TRAILER_MAGIC = b"detrunIX"
 
@@ -40,6 +40,7 @@ SKIPPABLE = 0x80  # a reader that does not know the kind may pass over the frame
 # Limits, part of the format: a writer keeps them, a reader refuses what exceeds them.
 FRAME_BYTES_MAX = 1 << 28
 COLUMN_BYTES_MAX = 1 << 26  # of one column, inflated
+PATH_CHARACTERS_MAX = 1 << 26  # of the paths of a chunk's tasks, which stems and leaves say in fewer bytes
 CHUNK_STEPS_MAX = 1 << 20
 HEADER_BYTES_MAX = 1 << 20
 END_BYTES_MAX = 1 << 16

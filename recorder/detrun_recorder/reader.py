@@ -21,12 +21,13 @@ from typing import Any, Protocol
 
 from detrun_recorder import format as layout
 from detrun_recorder.format import DamagedRecordingError, Malformed
+from detrun_recorder.task_columns import restore_spawned, unpack_tasks
 from detrun_recorder.writer import End
 from detrun_scheduler.errors import RecordingFormatError
 from detrun_scheduler.journal import Chunk
 
 READ_BYTES = 1 << 20
-DEFINITIONS = ("tasks", "kinds", "objects", "names")
+DEFINITIONS = ("tasks", "spawns", "stems", "leaves", "kinds", "objects", "names")
 
 
 class Source(Protocol):
@@ -323,7 +324,9 @@ def unpack_definitions(columns: dict[str, Any]) -> tuple[list[tuple[int, int, st
         parent, position = layout.unpack_varint(content, position)
         path, position = layout.unpack_text(content, position)
         number += difference
-        tasks.append((number, parent - 1, path))
+        tasks.append((number, parent - 1, path))  # as format 1 has them
+    if "spawns" in columns:
+        tasks += unpack_tasks(layout.unpack_column(columns["spawns"]), texts("stems"), texts("leaves"))
     return tasks, texts("kinds"), texts("objects"), texts("names")
 
 
@@ -367,7 +370,7 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
             start_time=entry.start_time,
             choices=choices,
             outcomes=outcomes,
-            events=events,
+            events=restore_spawned(events, tasks),
             times=times,
             payloads=payloads,
             tasks=tasks,

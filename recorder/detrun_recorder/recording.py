@@ -43,9 +43,15 @@ def open_recording(source: str | os.PathLike[str] | bytes) -> Recording:
 
     Raises:
         RecordingFormatError: there is no such file, it is not a recording, it is damaged, or it needs a newer detrun.
+        UsageError: ``source`` is neither a path nor bytes.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return Recording(BytesSource(bytes(source)))
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(
+            f"a recording is a Recording, a path, or the bytes of a file, not {type(source).__name__}; "
+            "of a Run, pass run.recording"
+        )
     return Recording(FileSource(source), Path(source))
 
 
@@ -170,6 +176,8 @@ class Recording:
                             "the definitions inflate to more than the format allows for a file of this size"
                         )
                     tasks, kinds, objects, names = unpack_definitions(columns)
+                    if "spawns" in columns:
+                        room -= sum(len(path) for _, _, path in tasks)  # longer than what says them
                 except Malformed as error:
                     raise DamagedRecordingError(self.source.name, entry.position, str(error)) from error
                 tables.tasks.update((number, (parent, path)) for number, parent, path in tasks)

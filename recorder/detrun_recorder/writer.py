@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from detrun_recorder import format as layout
+from detrun_recorder.task_columns import drop_spawned, pack_tasks
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import EVENT_ARGUMENTS, OPERATION, RECEIVE, SEND, Chunk
 
@@ -133,12 +134,14 @@ class Writer:
         if chunk.choices:
             columns["choices"] = layout.pack_column(chunk.choices)
         if chunk.events:
-            columns["events"] = layout.pack_column(chunk.events)
+            columns["events"] = layout.pack_column(drop_spawned(chunk.events, chunk.tasks))
         if chunk.payloads:
             columns["payloads"] = layout.pack_column(b"".join(chunk.payloads))
             columns["payload_lengths"] = layout.pack_column(layout.pack_varints(map(len, chunk.payloads)))
         if chunk.tasks:
-            columns["tasks"] = layout.pack_column(pack_tasks(chunk.tasks))
+            columns |= {
+                name: layout.pack_column(content) for name, content in pack_tasks(chunk.tasks).items() if content
+            }
         for name, texts in (("kinds", chunk.kinds), ("objects", chunk.objects), ("names", chunk.names)):
             if texts:
                 columns[name] = layout.pack_column(b"".join(map(layout.pack_text, texts)))
@@ -235,18 +238,6 @@ def pack_checked(content: dict[str, Any], bytes_max: int, what: str) -> bytes:
     if len(packed) > bytes_max:
         raise UsageError(f"{what} has {len(packed)} bytes; at most {bytes_max} fit: shorten the arguments or the extra")
     return packed
-
-
-def pack_tasks(tasks: list[tuple[int, int, str]]) -> bytes:
-    """For each task: number less the number before, parent plus one (0: no parent), path."""
-    packed = []
-    previous = 0
-    for number, parent, path in tasks:
-        assert number >= previous, "task numbers ascend"
-        packed.append(layout.pack_varints((number - previous, parent + 1)))
-        packed.append(layout.pack_text(path))
-        previous = number
-    return b"".join(packed)
 
 
 def pack_ascending(numbers: list[int]) -> bytes:

@@ -10,6 +10,7 @@ spawn order, so equal runs give equal reports.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from detrun_scheduler import missed_wakeups
+from detrun_scheduler.errors import DeadlockError
 from detrun_scheduler.missed_wakeups import missed_wakeup
 from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
 from detrun_scheduler.user_code import is_user_file as is_user_file
@@ -49,6 +51,8 @@ _RENAMED = {
     "_is_set": "Event.is_set",
 }
 TASKS_NAMED_MAX = 8
+TASKS_LISTED_MAX = 50
+TASKS_ALIKE_LISTED_MAX = 3
 missed_wakeups.install()
 
 
@@ -253,20 +257,41 @@ def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
     return []
 
 
-def deadlock_report(loop: RunLoop) -> str:
-    """The message of a `DeadlockError`."""
+def deadlock(loop: RunLoop) -> DeadlockError:
+    """The error that says who waits for what."""
     blocked = blocked_tasks(loop)
+    cycle = wait_cycle(blocked)
     lines = [
         f"deadlock at step {loop.step_index + 1}, virtual time {loop.time:g} s: "
         f"{_counted(len(blocked), 'task')} blocked, none can run, no timer is set"
     ]
-    for one in blocked:
+    listed = _worth_listing(blocked)
+    for one in listed:
         lines.append(f"  task {one.number} ({one.path}) waits for {one.waits_for}")
         lines.extend(f"    at {place}" for place in one.stack)
-    cycle = wait_cycle(blocked)
+    if len(listed) < len(blocked):
+        lines.append(f"  and {len(blocked) - len(listed):,} more; all are in the error's attribute `blocked`")
     if cycle:
-        lines.append("  cycle: " + " waits for ".join(cycle))
-    return "\n".join(lines)
+        # A cycle of n tasks has n + 1 names, the first again at the end.
+        cut = len(cycle) - 1 - TASKS_NAMED_MAX
+        named = [*cycle[: TASKS_NAMED_MAX // 2], f"… ({cut:,} more) …", *cycle[-TASKS_NAMED_MAX // 2 - 1 :]]
+        lines.append("  cycle: " + " waits for ".join(named if cut > 0 else cycle))
+    error = DeadlockError("\n".join(lines))
+    error.blocked, error.cycle = tuple(blocked), tuple(cycle)
+    return error
+
+
+def _worth_listing(blocked: Sequence[BlockedTask]) -> list[BlockedTask]:
+    """All tasks of a report that somebody may read; of many, the first few of those that wait alike at one place."""
+    if len(blocked) <= TASKS_LISTED_MAX:
+        return list(blocked)
+    alike: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    listed = []
+    for one in blocked:
+        alike[one.waits_for, one.stack] += 1
+        if alike[one.waits_for, one.stack] <= TASKS_ALIKE_LISTED_MAX:
+            listed.append(one)
+    return listed[:TASKS_LISTED_MAX]
 
 
 def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
@@ -286,4 +311,4 @@ def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
 
 
 def _counted(number: float, noun: str) -> str:
-    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

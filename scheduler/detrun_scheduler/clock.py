@@ -106,13 +106,16 @@ class TimerHeap:
     The first four methods are those that trio calls on its own container of deadlines.
     """
 
-    __slots__ = ("clock", "due", "heap", "live", "observer", "sequence")
+    __slots__ = ("clock", "due", "firing", "heap", "live", "observer", "sequence")
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         # (deadline's primal, sequence number, key, deadline): sequence numbers are distinct, so keys never compare.
         self.heap: list[tuple[float, int, Any, Any]] = []
         self.live: dict[Any, int] = {}  # key -> sequence number of its live timer
+        # Keys whose timers have surfaced at this instant and are still to fire, unless one that fires before takes them
+        # back: a deadline that cancels a sleeper whose time is up, too.
+        self.firing: dict[Any, None] = {}
         self.sequence = 0
         self.due = False  # a timer was set at or before the present: the loop must look after this step
         self.observer: TimeObserver | None = None
@@ -132,13 +135,16 @@ class TimerHeap:
 
     def remove(self, deadline: Any, key: Any) -> None:
         """Take back the timer of ``key``, if it has not fired."""
-        if self.live.pop(key, None) is not None:
-            if self.observer is not None:
-                self.observer.disarmed(deadline, self.clock.now)
-            if len(self.heap) > 2 * len(self.live) + PRUNE_THRESHOLD:
-                live = self.live
-                self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
-                heapify(self.heap)
+        if self.live.pop(key, None) is None:
+            if key not in self.firing:
+                return
+            del self.firing[key]
+        if self.observer is not None:
+            self.observer.disarmed(deadline, self.clock.now)
+        if len(self.heap) > 2 * len(self.live) + PRUNE_THRESHOLD:
+            live = self.live
+            self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
+            heapify(self.heap)
 
     def forget(self, keys: Sequence[Any]) -> None:
         """Drop the timers of ``keys`` and every entry that is stale, as if they had never been set."""

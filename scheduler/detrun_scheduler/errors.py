@@ -6,6 +6,7 @@ The types live in the lowest layer because all three packages raise them; `detru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -22,7 +23,12 @@ class HiddenStateError(DetrunError):
 
 
 class DeadlockError(DetrunError):
-    """Nothing can run, no timer is set, nothing external is pending; the report is in the message."""
+    """Nothing can run, no timer is set, nothing external is pending; the report is in the message and, as data, in
+    ``blocked`` (every blocked task, by spawn number) and ``cycle`` (paths, each waiting for the next, the first again).
+    """
+
+    blocked: Sequence[Any] = ()  # of detrun_scheduler.blocking.BlockedTask
+    cycle: Sequence[str] = ()
 
 
 class StepLimitError(DetrunError):

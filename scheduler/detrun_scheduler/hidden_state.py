@@ -27,7 +27,10 @@ from typing import Any, NoReturn
 from detrun_scheduler.errors import HiddenStateError, UsageError
 from detrun_scheduler.replaced_names import ReplacedNames
 
-_SOCKET = "real sockets are not deterministic; connect tasks by memory channels, or do the I/O outside the run"
+_SOCKET = (
+    "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
+    "tasks by memory channels, or do the I/O outside the run"
+)
 _PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
 _THREAD = (
     "this is the real function, imported by name before the run, and real threads are not deterministic; "

@@ -57,6 +57,7 @@ SEND = 7  # object number of the channel
 RECEIVE = 8  # object number of the channel
 OBSERVE = 9  # name index; the observed value is in `exact`
 FAULT = 10  # name index
+# 11 is taken: detrun_recorder.task_columns has a use for it in files.
 
 EVENT_ARGUMENTS: dict[int, int] = {
     TIME: 0,

@@ -25,10 +25,10 @@ import trio
 from greenlet import GreenletExit
 
 from detrun_scheduler import current, threading_names
-from detrun_scheduler.blocking import Standing, deadlock_report, most_run_tasks
+from detrun_scheduler.blocking import Standing, deadlock, most_run_tasks
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
-from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
+from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
     CHECKPOINT,
     CHUNK_EVENT_BYTES,
@@ -133,6 +133,7 @@ class RunLoop:
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
+        self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
         self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
@@ -258,7 +259,10 @@ class RunLoop:
             trio.TrioInternalError: a system task crashed.
         """
         if current.run is not None:
-            raise UsageError("a run is active already: record, replay and gradient cannot be called inside a run")
+            raise UsageError(
+                "a run is active already: record, replay and gradient cannot be called inside a run, nor in two "
+                "threads at once"
+            )
         host = self.host
         result: outcome.Outcome[Any] | None = None
         threads = self.threads = Threads(self)
@@ -421,7 +425,7 @@ class RunLoop:
             before = self.virtual_clock.time
             fired = timers.jump()
             if fired is None:
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
             if self.virtual_clock.time != before:
                 self._journal_time(self.virtual_clock.time)
             host.fire(fired)
@@ -451,7 +455,8 @@ class RunLoop:
         if host.ki_arrived:
             # What the interrupt did to the program from here on no replay can repeat: the recording ends before it.
             self._close_chunk()
-            self.journal.sink = None
+            self.journal.sink = self.verifier = None
+            self.interrupted = True
             host.handle_ki()
         self._journal_wakes()
         if self.timers.due:
@@ -474,7 +479,7 @@ class RunLoop:
             instruments.call("before_io_wait", 0)
         if self.foreign_clock is not None:
             if not host.idle_on_foreign_clock(timers):
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
         elif host.waiting_for_idle and host.idle_cushion() < timers.next_time() - self.virtual_clock.time:
             cushion = host.idle_cushion()
             if cushion:
@@ -488,7 +493,7 @@ class RunLoop:
             if fired is None:
                 if self.threads is not None and self.threads.kill_workers():
                     return
-                raise DeadlockError(deadlock_report(self))
+                raise deadlock(self)
             if clock.time != before:
                 self._journal_time(clock.time)
             host.fire(fired)

@@ -41,6 +41,7 @@ from detrun_scheduler.blocking import pending_operation
 from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.graveyard import Graveyard
+from detrun_scheduler.hidden_state import refuse
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
 
 CONTEXT = _run.GLOBAL_RUN_CONTEXT
@@ -328,6 +329,7 @@ class OrderedAsyncGenerators(_asyncgens.AsyncGenerators):
     def __init__(self) -> None:
         super().__init__()
         self.alive = OrderedWeakSet()
+        self.trailing_needs_finalize = OrderedSet()  # type: ignore[assignment]
 
     async def finalize_remaining(self, runner: _run.Runner) -> None:
         """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""
@@ -413,9 +415,10 @@ class NoInputOutput:
         pass
 
     def _refuse(self, call: str) -> NoReturn:
-        raise HiddenStateError(
-            f"trio.lowlevel.{call} inside a run: when a real file descriptor becomes ready is not deterministic; "
-            "use memory channels or a simulated network, or do the I/O before or after the run"
+        refuse(
+            f"trio.lowlevel.{call}",
+            "when a real file descriptor becomes ready is not deterministic; use memory channels or the simulated "
+            "network of a detrun.World, or do the I/O before or after the run",
         )
 
     async def wait_readable(self, fd: Any) -> None:
@@ -933,7 +936,11 @@ class Host(_run.Runner):
 
     def fire(self, keys: Sequence[Any]) -> None:
         """Fire timers: cancel the scopes, resume the sleepers, let what is neither (a message that arrives) happen."""
+        firing = self.timers.firing = dict.fromkeys(keys)
         for key in keys:
+            if key not in firing:
+                continue  # one that fired before has taken it back
+            del firing[key]
             if type(key) is _run.CancelScope:
                 _cancel(key, "deadline", None)
             elif type(key) is _run.Task:

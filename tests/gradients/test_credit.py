@@ -92,6 +92,9 @@ def test_parameters_and_losses_that_are_no_numbers_are_refused() -> None:
         detrun.gradient(returns_text, {"x": 1.0})
     with pytest.raises(detrun.UsageError, match="parameter 'x' is nan"):
         detrun.gradient(recurrence, {"x": math.nan, "a": 1.0})
+    for params, said in ((3, "params=3 is no dict"), ({1: 1.0}, "name of parameter 1"), ({"a": "x"}, "is 'x'")):
+        with pytest.raises(detrun.UsageError, match=said):
+            detrun.gradient(recurrence, params)  # type: ignore[arg-type]
     with pytest.raises(detrun.UsageError, match="no parameters given"):
         detrun.gradient(recurrence, {})
 

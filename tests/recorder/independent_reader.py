@@ -23,6 +23,7 @@ EVENTS = {
     8: ("receive", 1),
     9: ("observe", 1),
     10: ("fault", 1),
+    11: ("spawn", 0),
 }
 OPERATION_NAMES = dict(
     enumerate(
@@ -79,7 +80,8 @@ def words(content: bytes, count: int) -> list[int]:
 def read(content: bytes) -> dict[str, Any]:
     """Everything in a whole or truncated recording, decoded; asserts where the file breaks the format."""
     magic, major, minor, crc = struct.unpack_from("<8sHHI", content)
-    assert (magic, major, minor) == (b"\x89detrun\n", 1, 0)
+    assert magic == b"\x89detrun\n"
+    assert (major, minor) in ((1, 0), (2, 0))
     assert crc == zlib.crc32(content[:12])
     position = 16
     result: dict[str, Any] = {"chunks": [], "end": None, "index": None, "header": None}
@@ -113,9 +115,9 @@ def finish(result: dict[str, Any]) -> dict[str, Any]:
     for _, chunk in result["chunks"]:
         columns = {name: column(value) for name, value in chunk["columns"].items()}
         assert chunk["first_step"] == len(steps)
-        define(tables, columns)
+        spawned = define(tables, columns)
         before = len(steps)
-        decode(chunk, columns, tables, runnable, result["header"]["ticks_per_second"], steps)
+        decode(chunk, columns, tables, runnable, spawned, result["header"]["ticks_per_second"], steps)
         assert len(steps) - before == chunk["steps"]
         objects = {
             event[1]
@@ -129,7 +131,8 @@ def finish(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "tables": tables, "steps": steps, "touched": touched}
 
 
-def define(tables: dict[str, Any], columns: dict[str, bytes]) -> None:
+def define(tables: dict[str, Any], columns: dict[str, bytes]) -> list[int]:
+    """Fill the tables; the numbers of the tasks that "spawn next" may mean."""
     for name in ("kinds", "objects", "names"):
         tables[name] += texts(columns.get(name, b""))
     content = columns.get("tasks", b"")
@@ -139,6 +142,21 @@ def define(tables: dict[str, Any], columns: dict[str, bytes]) -> None:
         number += varint(stream)
         parent = varint(stream) - 1
         tables["tasks"][number] = (parent, stream.read(varint(stream)).decode())
+    stems, leaves = texts(columns.get("stems", b"")), texts(columns.get("leaves", b""))
+    fields = varints(columns.get("spawns", b""))
+    expected: dict[tuple[int, int], int] = {}
+    number, spawned = 0, []
+    while fields:
+        difference, parent, stem, leaf, coded = fields[:5]
+        del fields[:5]
+        number += difference
+        place = expected.get((stem, leaf), 0) + ((coded + 1) // -2 if coded & 1 else coded // 2)
+        expected[stem, leaf] = place + 1
+        path = (stems[stem - 1] + "/" if stem else "") + leaves[leaf] + (f"[{place}]" if place else "")
+        tables["tasks"][number] = (parent - 1, path)
+        if number:
+            spawned.append(number)
+    return spawned
 
 
 def decode(
@@ -146,6 +164,7 @@ def decode(
     columns: dict[str, bytes],
     tables: dict[str, Any],
     runnable: set[int],
+    spawned: list[int],
     ticks_per_second: int,
     steps: list[dict[str, Any]],
 ) -> None:
@@ -176,7 +195,7 @@ def decode(
         began = now
         while outcome >= 128 and (code := events.read(1)[0]) != 0:
             name, count = EVENTS[code]
-            arguments = [varint(events) for _ in range(count)]
+            arguments = [varint(events) for _ in range(count)] if code != 11 else [spawned.pop(0)]
             if name == "time":
                 now = times.pop(0)
                 found.append((name, now))

@@ -189,8 +189,8 @@ def with_version(major: int, minor: int) -> bytes:
 
 
 def test_a_newer_major_version_is_refused_with_the_way_out() -> None:
-    with pytest.raises(RecordingFormatError, match=r"version 2\.3; this detrun reads up to 1\.x: install a newer"):
-        open_recording(with_version(2, 3))
+    with pytest.raises(RecordingFormatError, match=r"version 3\.1; this detrun reads up to 2\.x: install a newer"):
+        open_recording(with_version(3, 1))
     with pytest.raises(RecordingFormatError, match="never existed"):
         open_recording(with_version(0, 1))
 
@@ -207,9 +207,9 @@ def test_what_a_newer_minor_version_may_add_is_ignored() -> None:
     header = parts.index(next(part for part in parts if part[0] == layout.HEADER))
     parts.insert(0, parts.pop(header))
     *body, end, _ = parts  # positions have moved, so the old index would be refused
-    content = with_version(1, 9)[: layout.PREAMBLE.size] + assembled([*body, end])[layout.PREAMBLE.size :]
+    content = with_version(2, 9)[: layout.PREAMBLE.size] + assembled([*body, end])[layout.PREAMBLE.size :]
     recording = open_recording(content)
-    assert recording.version == (1, 9)
+    assert recording.version == (2, 9)
     assert list(recording.iter_steps()) == STEPS
     with pytest.raises(DamagedRecordingError, match="kind 5 stands where none may"):
         open_recording(assembled([PARTS[0], (5, b""), *PARTS[1:]]))
@@ -288,6 +288,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a name that is not defined": lambda: chunk_with(columns={"events": column_of(b"\x09\x63\0" * 40)}),
     "a path that reaches past its column": lambda: chunk_with(columns={"tasks": column_of(b"\0\0\x7fmain")}),
     "a path that is not UTF-8": lambda: chunk_with(columns={"tasks": column_of(b"\0\0\2\xff\xfe")}),
+    "a stem that is not listed": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\7\0\0")}),
+    "a leaf that is not listed": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\0\7\0")}),
+    "a place before the first": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\0\0\1")}),
+    "a task cut off": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\0")}),
+    "more spawned than defined": lambda: chunk_with(columns={"events": column_of(b"\x0b\0" * 40)}),
     "payload lengths that do not add up": lambda: chunk_with(columns={"payload_lengths": column_of(b"\x7f" * 9)}),
 }
 
@@ -321,6 +326,23 @@ def test_definitions_that_inflate_beyond_all_measure_are_refused(monkeypatch: py
     monkeypatch.setattr(layout, "DEFINITIONS_BYTES_FREE", 100_000)  # so that the test is quick
     with pytest.raises(DamagedRecordingError, match="inflate to more than the format allows"):
         open_recording(content).tables  # noqa: B018
+
+
+def test_one_long_stem_under_many_tasks_is_refused_before_the_paths_fill_the_memory() -> None:
+    """A few kilobytes that say a hundred gigabytes of paths."""
+    stems, spawns = layout.pack_text("x" * (1 << 20)), b"\1\0\1\0\0" * 100_000
+    columns = {"stems": column_of(stems), "leaves": column_of(layout.pack_text("y")), "spawns": column_of(spawns)}
+    content = chunk_with(columns=columns)
+    assert len(content) < 10_000
+    tracemalloc.start()
+    try:
+        for read in (lambda recording: recording.tables, lambda recording: recording.chunk(0)):
+            with pytest.raises(DamagedRecordingError, match="paths of a chunk's tasks have more than"):
+                read(open_recording(content))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * layout.PATH_CHARACTERS_MAX
 
 
 VALUES = st.recursive(

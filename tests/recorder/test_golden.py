@@ -1,8 +1,8 @@
-"""A recording made by format 1.0 keeps loading, and keeps saying the same.
+"""A recording made by any version of the format keeps loading, and keeps saying the same.
 
-``golden-1.detrun`` was made once, by `make_golden` below, run as ``python -m tests.recorder.test_golden`` from the
-checkout with ``PYTHONPATH=scheduler:recorder``. It must never be made again: a change that cannot load it needs a new
-major version of the format, which still reads this one.
+``golden-1.detrun`` and ``golden-2.detrun`` were made once each, when theirs was the latest version, by `make_golden`
+below: ``PYTHONPATH=scheduler:recorder python -m tests.recorder.test_golden`` in the checkout. They must
+never be made again: a change that cannot load them needs a new major version of the format, which still reads these.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 from array import array
 from pathlib import Path
 
+import pytest
+
 from detrun_recorder import End, Event, Step, Writer, open_recording
+from detrun_recorder import format as layout
 from detrun_scheduler.journal import Chunk
 from tests.recorder import independent_reader
 
-GOLDEN = Path(__file__).with_name("golden-1.detrun")
+VERSIONS = (1, 2)
 HEADER = {
     "detrun": "0.1.0",
     "python": "3.11.7",
@@ -23,6 +26,10 @@ HEADER = {
     "seed": 42,
     "strategy": "random",
 }
+
+
+def golden(version: int) -> Path:
+    return Path(__file__).with_name(f"golden-{version}.detrun")
 
 
 def golden_chunks() -> list[Chunk]:
@@ -60,8 +67,8 @@ def golden_chunks() -> list[Chunk]:
 
 
 def make_golden() -> None:
-    """Write ``golden-1.detrun``."""
-    with Writer(GOLDEN, HEADER) as writer:
+    """Write the file of the latest version."""
+    with Writer(golden(layout.MAJOR), HEADER) as writer:
         for chunk in golden_chunks():
             writer.write_chunk(chunk)
         writer.close(End(7, 0.25, bytes(range(16, 32)), "error", "ValueError", "lost", {"draws": 1}))
@@ -94,9 +101,10 @@ STEPS = [
 ]
 
 
-def test_the_golden_file_says_what_it_always_said() -> None:
-    recording = open_recording(GOLDEN)
-    assert recording.version == (1, 0)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_golden_file_says_what_it_always_said(version: int) -> None:
+    recording = open_recording(golden(version))
+    assert recording.version == (version, 0)
     assert recording.header == {**HEADER, "ticks_per_second": 1_000_000, "exact_times": False}
     assert list(recording.iter_steps()) == STEPS
     assert list(recording.chunks()) == golden_chunks()
@@ -106,9 +114,14 @@ def test_the_golden_file_says_what_it_always_said() -> None:
     assert [entry.objects for entry in recording.entries] == [frozenset((0, 1)), frozenset((1,))]
 
 
-def test_the_other_reader_agrees() -> None:
-    steps = independent_reader.read(GOLDEN.read_bytes())["steps"]
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_other_reader_agrees(version: int) -> None:
+    steps = independent_reader.read(golden(version).read_bytes())["steps"]
     assert [(step["task"], step["outcome"]) for step in steps] == [(step.task, step.outcome) for step in STEPS]
+
+
+def test_every_version_up_to_the_latest_has_its_file() -> None:
+    assert tuple(range(1, layout.MAJOR + 1)) == VERSIONS
 
 
 if __name__ == "__main__":

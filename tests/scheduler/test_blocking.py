@@ -293,3 +293,71 @@ def test_the_nearest_user_line_of_a_call_skips_plumbing() -> None:
     re.sub("a", lambda _: found.append(innermost_user_line_of_call(sys._getframe())) or "", "a")
     assert found[0].startswith(f"{__file__}:")
     assert innermost_user_line_of_call(None) == ""
+
+
+def deadlock_of(program: Program) -> DeadlockError:
+    with pytest.raises(DeadlockError) as caught:
+        RunLoop(make("fifo")).run(program)
+    return caught.value
+
+
+def test_the_error_carries_every_blocked_task_and_the_cycle_as_data() -> None:
+    async def waits(lock: trio.Lock) -> None:
+        async with lock:
+            pass
+
+    async def main() -> None:
+        lock = trio.Lock()
+        async with lock, trio.open_nursery() as nursery:
+            nursery.start_soon(waits, lock)
+
+    error = deadlock_of(main)
+    assert [(one.number, one.path) for one in error.blocked] == [(1, "main"), (2, "main/waits")]
+    assert [one.holders for one in error.blocked] == [(2,), (1,)]
+    assert error.blocked[1].waits_for == "Lock held by main"
+    assert error.blocked[1].stack[0].startswith(__file__)
+    assert error.cycle == ("main", "main/waits", "main")
+
+
+def test_a_report_of_very_many_tasks_stays_readable_and_keeps_the_one_that_is_different() -> None:
+    async def main() -> None:
+        event, lock = trio.Event(), trio.Lock()
+        async with lock, trio.open_nursery() as nursery:
+            for _ in range(1000):
+                nursery.start_soon(event.wait)
+            nursery.start_soon(lock.acquire)
+
+    error = deadlock_of(main)
+    assert len(error.blocked) == 1002
+    lines = str(error).splitlines()
+    assert lines[0].endswith("1,002 tasks blocked, none can run, no timer is set")
+    assert sum("waits for Event.wait" in line for line in lines) == blocking.TASKS_ALIKE_LISTED_MAX
+    assert any("task 1002 (main/acquire) waits for Lock held by main" in line for line in lines)
+    rest = 1000 - blocking.TASKS_ALIKE_LISTED_MAX
+    assert lines[-2] == f"  and {rest} more; all are in the error's attribute `blocked`"
+    assert lines[-1] == "  cycle: main waits for main/acquire waits for main"
+
+
+def test_a_ring_of_very_many_tasks_is_named_by_both_its_ends() -> None:
+    async def main() -> None:
+        locks = [trio.Lock() for _ in range(100)]
+
+        async def takes_two(index: int) -> None:
+            async with locks[index]:
+                await trio.sleep(1)
+                async with locks[(index + 1) % len(locks)]:
+                    raise AssertionError("unreachable")
+
+        async with trio.open_nursery() as nursery:
+            for index in range(len(locks)):
+                nursery.start_soon(takes_two, index)
+
+    error = deadlock_of(main)
+    assert len(error.cycle) == 101
+    text = str(error)
+    assert len(text.splitlines()) < 3 * blocking.TASKS_LISTED_MAX
+    assert text.splitlines()[-1] == (
+        "  cycle: main/takes_two waits for main/takes_two[1] waits for main/takes_two[2] waits for main/takes_two[3] "
+        "waits for … (92 more) … waits for main/takes_two[96] waits for main/takes_two[97] "
+        "waits for main/takes_two[98] waits for main/takes_two[99] waits for main/takes_two"
+    )

@@ -209,6 +209,35 @@ def test_generators_left_open_are_finalized_in_the_order_of_first_iteration() ->
     assert closed == list(range(30))
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_generators_that_go_with_the_main_task_are_finalized_in_the_order_in_which_they_went(strategy: str) -> None:
+    """trio keeps the generators that are collected between the last task and the finalization in a set."""
+
+    def closed_by_a_run() -> list[int]:
+        closed: list[int] = []
+
+        async def generator(index: int) -> AsyncGenerator[int, None]:
+            try:
+                yield index
+            finally:
+                closed.append(index)
+
+        async def program() -> None:
+            local = {index: generator(index) for index in range(30)}
+            for one in local.values():
+                await one.asend(None)
+            del one
+
+        run(program, strategy)
+        return closed
+
+    first = closed_by_a_run()
+    assert sorted(first) == list(range(30))
+    elsewhere = [object() for _ in range(1000)]  # so that the next generators get other addresses
+    assert closed_by_a_run() == first
+    del elsewhere
+
+
 def test_a_collected_generator_is_closed_inside_the_run() -> None:
     closed: list[bool] = []
 

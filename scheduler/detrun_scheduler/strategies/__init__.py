@@ -35,9 +35,14 @@ def make(strategy: str | Oracle) -> Oracle:
     """The oracle called ``strategy``, such as ``random`` or ``pct:5``; an oracle is passed through.
 
     Raises:
-        UsageError: no strategy has that name, or it takes no such number.
+        UsageError: no strategy has that name, it takes no such number, or it is no oracle.
     """
     if not isinstance(strategy, str):
+        if not all(callable(getattr(strategy, name, None)) for name in ("new_run", "next_task", "draw")):
+            raise UsageError(
+                f"strategy={strategy!r} is neither a name ({', '.join(sorted(STRATEGIES))}) nor an oracle with the "
+                "methods new_run, next_task and draw"
+            )
         return strategy
     name, colon, number = strategy.partition(":")
     if name not in STRATEGIES:
