@@ -193,11 +193,13 @@ def test_each_detachment_in_user_code_is_listed_with_its_line_and_count():
         math.exp(value)
         statistics.fmean([value, value])
         int(value)
+        numpy.full(3, value, dtype=float)
     assert diagnose([tape]).detachments == [
         (__file__, line + 5, 3),
         (__file__, line + 6, 1),
         (__file__, line + 7, 2),  # the standard library is looked through
         (__file__, line + 8, 1),
+        (__file__, line + 9, 1),  # and so is numpy
     ]
 
 
