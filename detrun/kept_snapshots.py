@@ -25,7 +25,7 @@ class KeptSnapshots:
         self.params: Any = None
         self._online = OnlineSnapshots(snapshots)
         self._store = store
-        self.next_id = 0
+        self.first_id = self.next_id = state.reserve_space()
 
     def numbering(self) -> Numbering:
         """A block in which Values get this machine's ids."""

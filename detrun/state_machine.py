@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
@@ -251,12 +250,12 @@ class StateMachine(Generic[State]):
 
         store = self._store(snapshots, storage)
         try:
-            ad_state.begin_run()
+            ad_state.begin_run(kept.first_id if kept else None)
             try:
                 actions: Iterable[Action]
                 if kept is not None:
                     tracked, params, actions = kept.initial, kept.params, kept.actions(store)
-                    ad_state.ids = count(kept.next_id)
+                    ad_state.rewind(kept.next_id)
                 else:
                     tracked = pytrees.track(initial) if "initial state" in chosen else initial
                     params = pytrees.track(self._params) if "params" in chosen else self._params

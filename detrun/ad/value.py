@@ -34,7 +34,7 @@ class Value:
 
     Attributes:
         primal: the float itself. Reading it detaches silently; it is for detrun and for tests.
-        id: place in the run's order of Values; equal in every replay.
+        id: place in the order of all Values of the process, for detrun; another one in each run.
     """
 
     __slots__ = ("id", "primal")
@@ -347,7 +347,7 @@ class Value:
         # where no margin can be noted, and equal numbers with different histories would become one key.
         raise NotDifferentiableError(
             f"{self!r} used as a dictionary key, set member or cache argument: which entry it finds has no derivative. "
-            "Use float(v) as the key (listed as a detachment), or v.id to tell Values apart"
+            "Use float(v) as the key (listed as a detachment), or keep Values in a list"
         )
 
     def __reduce_ex__(self, protocol: object) -> Never:

@@ -19,7 +19,7 @@ import outcome
 from detrun.ad import state
 from detrun.ad.diagnostics import NearMargin, diagnose
 from detrun.ad.growth import AdjointGrowth
-from detrun.ad.reverse import backward
+from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
 from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of, use_one_thread, use_threads
 from detrun.ad.validity import Validity, validity
@@ -265,12 +265,13 @@ class WholeTape:
         if isinstance(ended, outcome.Error):
             return
         ids = {name: value.id for name, value in self.values.items()}
-        growth = AdjointGrowth()
+        growth = AdjointGrowth(origin=state.first_id)
         if isinstance(loss, Value):
             uses = ParameterUses.of(tape, ids) if self.credit else None
             wanted = [*ids.values(), *self.tensors.ids, *(uses.wanted if uses is not None else ())]
             with LeafGradients(keep=True):
                 adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
+            refuse_foreign(adjoints, tape.first_id)
             self.grads = {name: adjoints[one] for name, one in ids.items()} | self.tensors.gradients(adjoints)
             if uses is not None:
                 for name, contributions in uses.contributions(adjoints).items():
@@ -297,7 +298,7 @@ class CountedValues:
 
     def harvest(self, ended: outcome.Outcome[Any]) -> None:
         """Count."""
-        self.ids = state.peek_id()
+        self.ids = state.peek_id() - state.first_id
 
 
 def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:

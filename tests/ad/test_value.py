@@ -95,17 +95,13 @@ def test_ids_are_allotted_the_same_with_the_tape_on_and_off(x, y):
         e = abs(-d) ** 2 % 3.0 + a // b + round(a, 1) + functions.exp(-abs(a)) + functions.hypot(a, b, 1.0)
         if e > a and c:
             e = e + 1
-        return [one.id for one in (a, b, c, d, e)] + [state.peek_id()]
+        ids = [one.id for one in (a, b, c, d, e)] + [state.peek_id()]
+        return [one - ids[0] for one in ids]
 
-    state.end_run()
     off = program(Value)
-    state.end_run()
-    state.start_tape()
-    on = program(Value)
-    state.stop_tape()
-    state.end_run()
+    with state.taped():
+        on = program(Value)
     forward = program(lambda number: TangentValue(number, (1.0,)))
-    state.end_run()
     assert off == on == forward
 
 
@@ -238,15 +234,16 @@ def test_runs_and_tapes_do_not_nest_and_leave_nothing_behind():
     state.begin_run()
     with pytest.raises(UsageError, match="do not nest"):
         state.begin_run()
-    assert Value(1.0).id == 0
+    first = state.first_id
+    assert Value(1.0).id == first
     tape = state.start_tape()
-    assert tape.first_id == 1
+    assert tape.first_id == first + 1
     with pytest.raises(UsageError, match="still on"):
         state.start_tape()
     state.end_run()
     assert not state.taping
     state.begin_run()
-    assert Value(1.0).id == 0
+    assert Value(1.0).id == state.first_id > first  # no id is allotted twice
     assert len(tape) == 0
     with pytest.raises(UsageError, match="no tape is on"):
         state.stop_tape()
@@ -256,6 +253,23 @@ def test_runs_and_tapes_do_not_nest_and_leave_nothing_behind():
         state.begin_run()
     state.end_run()
     state.end_run()
+
+
+def test_ids_are_not_allotted_again_after_a_run_that_went_back_to_a_snapshot_or_had_ids_of_its_own():
+    state.begin_run()
+    snapshot = state.peek_id()
+    furthest = [Value(1.0) for _ in range(5)][-1].id
+    state.rewind(snapshot)
+    assert Value(1.0).id == snapshot
+    state.end_run()
+    assert Value(1.0).id == furthest + 1
+    space = state.reserve_space()
+    state.begin_run(space)
+    assert Value(1.0).id == state.first_id == space
+    state.rewind(space)
+    state.end_run()
+    assert Value(1.0).id == furthest + 2
+    assert state.reserve_space() > space
 
 
 def test_a_tape_maps_ids_back_to_steps():
