@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import operator
 import pickle
+import random
 import statistics
+from datetime import timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy
@@ -141,6 +145,15 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
         _ = {value}
     with pytest.raises(NotDifferentiableError, match=r"detrun\.pack"):
         pickle.dumps(value)
+    for method in ("hex", "as_integer_ratio"):
+        with pytest.raises(NotDifferentiableError, match=rf"float\(v\)\.{method}\(\)"):
+            getattr(value, method)()
+    with pytest.raises(NotDifferentiableError, match=r"detrun\.mean"):
+        statistics.mean([value, value])
+    # Python's own refusal of whatever is no float by its type.
+    for refuse in (random.seed, random.Random, json.dumps, Decimal, lambda v: timedelta(seconds=v)):
+        with pytest.raises(TypeError, match="type|not supported"):
+            refuse(value)
     with pytest.raises(NotDifferentiableError, match=r"Value\(2.0\) would|cut the history"):
         Value(value)
     with pytest.raises(NotDifferentiableError, match="complex"):
@@ -155,6 +168,21 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
         functions.dot([1.0, 2.0], [value])
     with pytest.raises(UsageError, match="mean: needs at least 1"):
         functions.mean([])
+
+
+def test_the_methods_of_a_float_are_there():
+    with state.taped() as tape:
+        value = Value(2.25)
+        assert value.real is value.conjugate() is value
+        assert value.imag == 0.0
+        assert not value.is_integer()
+        assert Value(3.0).is_integer()
+        assert not Value(math.inf).is_integer()
+    assert [site.kind for site in tape.sites] == ["is_integer", "is_integer"]
+    assert [margin.value for site in tape.sites for margin in site.nearest] == [0.25, 0.0]
+    assert tape.detachments == {}
+    missing = {name for name in dir(float) if not hasattr(Value, name)}
+    assert missing == {"__getformat__", "__getnewargs__", "fromhex", "from_number"} & missing
 
 
 def test_domain_errors_are_those_of_math_with_the_operation_named():
