@@ -21,16 +21,14 @@ run sees one blocking call and one checkpoint, in a replay too.
 
 from __future__ import annotations
 
-import _thread
 import builtins
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal, TypeVar
 
 import msgpack
-import outcome
 import trio
 
 from detrun.effect_derivatives import DerivativeSemantics, differentiable, plain
@@ -38,10 +36,7 @@ from detrun.effect_derivatives import Score as Score
 from detrun.effect_derivatives import Surrogate as Surrogate
 from detrun_scheduler import current
 from detrun_scheduler.errors import DivergenceError, UsageError
-from detrun_scheduler.hidden_state import allowed
-
-# Inside a run these names stand for simulated threads; an effect needs a real one.
-_real_start_new_thread, _real_allocate_lock = _thread.start_new_thread, _thread.allocate_lock
+from detrun_scheduler.hidden_state import allowed, in_real_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 ReplaySemantics = Literal["recorded", "rerun", "forbid"]
@@ -150,20 +145,7 @@ def _run_in_thread(function: Callable[..., Any], args: Sequence[Any], keywords: 
     async def main() -> Any:
         return await function(*args, **keywords)
 
-    results: list[outcome.Outcome[Any]] = []
-    done = _real_allocate_lock()
-
-    def body() -> None:
-        try:
-            results.append(outcome.capture(trio.run, main))
-        finally:
-            done.release()
-
-    done.acquire()
-    with allowed():
-        _real_start_new_thread(body, ())
-        done.acquire()
-    return results[0].unwrap()
+    return in_real_thread(partial(trio.run, main))
 
 
 class ExternalError(Exception):

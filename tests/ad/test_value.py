@@ -152,7 +152,7 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
         statistics.mean([value, value])
     # Python's own refusal of whatever is no float by its type.
     for refuse in (random.seed, random.Random, json.dumps, Decimal, lambda v: timedelta(seconds=v)):
-        with pytest.raises(TypeError, match="type|not supported"):
+        with pytest.raises(TypeError, match=r"type|not supported"):
             refuse(value)
     with pytest.raises(NotDifferentiableError, match=r"Value\(2.0\) would|cut the history"):
         Value(value)
