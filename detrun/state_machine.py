@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from detrun.ad import pytrees
 from detrun.ad import state as ad_state
+from detrun.ad.diagnostics import peak_bytes
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
 from detrun.ad.value import Value
 from detrun.event_application import Application, Keys
@@ -293,6 +294,7 @@ class StateMachine(Generic[State]):
     ) -> EventSourcedGradient:
         diagnostics = sweep.finished_diagnostics()
         diagnostics.events = self._applied
+        diagnostics.peak_bytes = peak_bytes()
         diagnostics.events_in_slice = diagnostics.events_taped
         initial_state = None
         if "initial state" in chosen:

@@ -48,6 +48,8 @@ class EventSourcedDiagnostics(Diagnostics):
     snapshots_peak: int = 0
     entries_peak: int = 0
     """Entries on the longest tape, which is what the tape costs in memory."""
+    peak_bytes: int = 0
+    """Largest resident memory of the process so far."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ interleaving, and its validity says how far a parameter can move before that int
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import NearMargin, diagnose
+from detrun.ad.diagnostics import NearMargin, diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
@@ -29,7 +28,7 @@ from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, 
 from detrun.gradients.result import Gradient, RunDiagnostics
 from detrun.gradients.tangents import Tangents
 from detrun.gradients.timing import TimingSites
-from detrun.gradients.windowed import RUSAGE_UNIT, reverse_in_windows, window_steps_for
+from detrun.gradients.windowed import reverse_in_windows, window_steps_for
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from detrun_scheduler.loop import RunLoop
 
@@ -226,11 +225,6 @@ def _warn(gradient: Gradient, depends: bool) -> None:
         others = len(diagnostics.detachments) - 1
         more = f" and at {others} more places" if others else ""
         gradient.warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}")
-
-
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT
 
 
 class WholeTape:

@@ -15,8 +15,6 @@ again from its start, which costs a number of steps quadratic in the windows.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
@@ -24,7 +22,7 @@ from typing import Any, NoReturn
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import diagnose
+from detrun.ad.diagnostics import diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import split
@@ -41,7 +39,6 @@ from detrun_scheduler.loop import RunLoop
 
 WINDOW_STEPS_MIN, WINDOW_STEPS_MAX = 256, 50_000
 NEAREST_MARGINS = 5
-RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
 
 
 @dataclass(slots=True)
@@ -286,7 +283,7 @@ class WindowController:
                     taped_steps=min(steps, self.window),
                     entries=len(tape),
                     entries_in_a_window_max=len(tape),
-                    peak_bytes_max=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
+                    peak_bytes_max=peak_bytes(),
                     sites_passed=found.sites_passed,
                     leaf_gradients_lost=leaves.count if can_fork() else 0,
                     margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],
