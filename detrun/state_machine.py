@@ -23,6 +23,7 @@ from detrun.ad import pytrees
 from detrun.ad import state as ad_state
 from detrun.ad.diagnostics import peak_bytes
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
+from detrun.ad.sums import SumsOfValues
 from detrun.ad.value import Value
 from detrun.event_application import Application, Keys
 from detrun.event_index import EventIndex
@@ -267,7 +268,8 @@ class StateMachine(Generic[State]):
                 sweep = Sweep(
                     self._log.__getitem__, numbers, step, window, store, track_events=track_events, loss=checked_loss
                 )
-                sweep.carry_out(actions, self._copy(tracked))
+                with SumsOfValues():
+                    sweep.carry_out(actions, self._copy(tracked))
                 return self._result(chosen, sweep, tracked, params, sparse)
             finally:
                 ad_state.end_run()
