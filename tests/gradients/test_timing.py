@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import queue
 import statistics
+import threading
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -213,6 +215,52 @@ def test_a_deadline_that_is_changed_keeps_the_history_of_the_new_one(
     found = detrun.gradient(partial(on_a_node if world else prolonged, how=how), {"x": 0.5})
     assert found.value == value
     assert found.grads == {"x": slope}
+
+
+def woken_in_vain(wait: str) -> Any:
+    """A thread waits from 0.1x on for at most 5x + 5 seconds, and is woken at x, where it finds nothing."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        condition, elements = threading.Condition(), queue.Queue[None]()
+        ended: list[Any] = []
+
+        def waiter() -> None:
+            time.sleep(params["x"] * 0.1)
+            seconds = params["x"] * 5.0 + 5.0
+            if wait == "condition":
+                with condition:
+                    condition.wait_for(lambda: False, timeout=seconds)
+            elif wait == "queue":
+                with pytest.raises(queue.Empty):
+                    elements.get(timeout=seconds)
+            else:
+                with pytest.raises(threading.BrokenBarrierError):
+                    threading.Barrier(2).wait(seconds)
+            ended.append(time.monotonic())
+
+        def waker() -> None:
+            time.sleep(params["x"])
+            with condition:
+                condition.notify()
+            with elements.mutex:
+                elements.not_empty.notify()
+
+        threads = [threading.Thread(target=one) for one in (waiter, waker)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        return ended[0]
+
+    return main
+
+
+@pytest.mark.parametrize("wait", ["condition", "queue", "barrier"])
+def test_a_thread_that_is_woken_in_vain_waits_on_for_what_is_left_of_its_timeout(wait: str) -> None:
+    """It ends at 0.1x + 5x + 5, whenever it was woken: what is left is the deadline minus a present that moves, too."""
+    found = detrun.gradient(woken_in_vain(wait), {"x": 0.75})
+    assert found.value == pytest.approx(0.75 * 5.1 + 5.0)
+    assert found.grads["x"] == pytest.approx(5.1, rel=1e-12)
 
 
 def test_a_clock_read_as_an_integer_or_a_date_is_listed_as_a_detachment_and_a_log_line_is_not() -> None:
