@@ -13,6 +13,7 @@ import inspect
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -22,6 +23,7 @@ import outcome
 import trio
 
 from detrun.ad import state
+from detrun.ad.sums import SumsOfValues
 from detrun_recorder.canonical import canonical
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording, open_recording
@@ -161,7 +163,8 @@ def execute(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with environment:
+        # Programs get Values from what is around their runs, and from nowhere else.
+        with environment, SumsOfValues() if around is not None else nullcontext():
             if around is not None:
                 args = around.prepare(loop)
             try:

@@ -56,6 +56,9 @@ class LocalTime(Protocol):
     def remove(self, deadline: Any, key: Any) -> None:
         """Take the timer of ``key`` back."""
 
+    def renew(self, deadline: Any, key: Any) -> None:
+        """Give the timer of ``key`` another history of the same moment."""
+
 
 class VirtualClock:
     """The time of a run, in seconds since its start. Satisfies ``trio.abc.Clock``."""
@@ -145,6 +148,12 @@ class TimerHeap:
             live = self.live
             self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
             heapify(self.heap)
+
+    def renew(self, deadline: Any, key: Any) -> None:
+        """Let the timer of ``key`` fire at the same time and in the same turn, but with the history of ``deadline``."""
+        sequence = self.live[key]
+        place = next(place for place, entry in enumerate(self.heap) if entry[1] == sequence)
+        self.heap[place] = (*self.heap[place][:3], deadline)
 
     def forget(self, keys: Sequence[Any]) -> None:
         """Drop the timers of ``keys`` and every entry that is stale, as if they had never been set."""

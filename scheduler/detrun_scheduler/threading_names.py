@@ -395,8 +395,9 @@ def _sleep(seconds: Any, /) -> None:
 
 
 def _monotonic() -> Any:
+    # With its history: what is left of a timeout after a wake-up is the deadline minus the present, and both move.
     threads = threads_of_call()
-    return _THREADING.originals["_time"]() if threads is None else primal_of(threads.run.virtual_clock.now)
+    return _THREADING.originals["_time"]() if threads is None else threads.run.virtual_clock.now
 
 
 _THREADING = ReplacedNames(

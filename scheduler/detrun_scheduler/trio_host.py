@@ -90,6 +90,36 @@ def check_trio() -> None:
 check_trio()
 
 
+def _number(deadline: Any) -> Any:
+    """What ``float`` means where trio stores a deadline that a program assigns: a number keeps its history."""
+    return deadline if hasattr(deadline, "primal") else float(deadline)
+
+
+# The setters of `CancelScope` would cut the history of a deadline by ``float(new_deadline)``, without a trace.
+_run.float = _number  # type: ignore[attr-defined]
+
+
+def _keeping_history(setting: property) -> property:
+    """A setter that minds another history of the same number, which to trio is no change."""
+    assert setting.fset is not None
+    original = setting.fset
+
+    def assign(scope: _run.CancelScope, deadline: Any) -> None:
+        before = scope._registered_deadline
+        original(scope, deadline)
+        after = scope._deadline
+        unchanged = scope._registered_deadline is before is not after and before != math.inf
+        if unchanged and (hasattr(before, "primal") or hasattr(after, "primal")):
+            scope._registered_deadline = after
+            CONTEXT.runner.deadlines.renew(after, scope)  # type: ignore[attr-defined]
+
+    return property(setting.fget, assign, setting.fdel, setting.__doc__)
+
+
+for _name in ("deadline", "relative_deadline"):
+    setattr(_run.CancelScope, _name, _keeping_history(getattr(_run.CancelScope, _name)))
+
+
 class Resumption:
     """What a task gets sent when nothing is to be said: an `outcome.Value(None)` that can be unwrapped again."""
 

@@ -1,4 +1,5 @@
-"""Random programs that mix everything: cells, aliasing views, dropped and repeated messages, bytes, locks, sleeps.
+"""Random programs that mix everything: cells, aliasing views, dropped and repeated messages, bytes, locks, sleeps,
+timeouts, simulated threads, effects, tensors.
 
 Two oracles: windows must give the bits of one tape, and central differences between runs of the same seed must agree
 where those runs took the very same steps.
@@ -7,6 +8,9 @@ where those runs took the very same steps.
 from __future__ import annotations
 
 import math
+import time
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -17,11 +21,22 @@ from hypothesis import strategies as st
 import detrun
 from detrun_recorder.recording import Recording
 
-KINDS = ("add", "mul", "view", "slice", "send", "drop", "twice", "pack", "lock", "sleep", "max", "sin")
+torch: Any = import_module("torch") if find_spec("torch") else None
+
+KINDS = (
+    *("add", "mul", "view", "slice", "send", "drop", "twice", "pack", "lock", "sleep", "max", "sin"),
+    *("deadline", "thread", "effect", "roll back"),
+    *(("torch", "tensor in a cell", "tensor in a message") if torch is not None else ()),
+)
 operations = st.lists(
-    st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3)), min_size=1, max_size=6), min_size=1, max_size=3
+    st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3)), min_size=1, max_size=7), min_size=1, max_size=3
 )
 PARAMS = {"a": 0.7, "b": 1.3}
+
+
+@detrun.external(derivative="identity")
+def send_outside(packet: dict[str, float]) -> list[float]:
+    return list(packet.values())
 
 
 def program(tasks: list[list[tuple[str, int]]]) -> Any:
@@ -33,6 +48,12 @@ def program(tasks: list[list[tuple[str, int]]]) -> Any:
         middle = buffer.view(slice(1, 4))
         send, receive = trio.open_memory_channel[Any](math.inf)
         lock = trio.Lock()
+        if torch is not None:
+            tensors = detrun.Atomic(detrun.to_tensor([params["a"], 0.5]))
+
+        def in_thread(number: Any) -> Any:
+            time.sleep(params["b"] * 0.01)
+            return cell.fetch_add(number * 0.1) * 0.1
 
         async def worker(steps: list[tuple[str, int]]) -> None:
             local = params["b"]
@@ -70,6 +91,27 @@ def program(tasks: list[list[tuple[str, int]]]) -> Any:
                         cell.fetch_max(local)
                     case "sin":
                         local = detrun.sin(local) + local
+                    case "deadline":
+                        with trio.move_on_after(7.0) as scope:
+                            scope.deadline = trio.current_time() + params["a"] * 0.01
+                            await trio.sleep_forever()
+                        local = local - trio.current_time() * 0.01
+                    case "thread":
+                        local = local + await trio.to_thread.run_sync(in_thread, local)
+                    case "effect":
+                        local = local * 0.5 + send_outside({"first": 2.0, "second": local})[1] * 0.25
+                    case "roll back":
+                        with buffer.rolled_back():
+                            buffer[::2] = local
+                            local = local * 0.5 + middle[1] * 0.1
+                        local = local + middle[1] * 0.1
+                    case "torch":
+                        squashed = torch.tanh(detrun.to_tensor([local, buffer[index]]) * tensors.load())
+                        local = local * 0.5 + detrun.from_tensor(squashed.sum())
+                    case "tensor in a cell":
+                        tensors.store(tensors.load() * 0.5 + detrun.to_tensor([local, 1.0]) * 0.1)
+                    case "tensor in a message":
+                        await send.send([detrun.to_tensor([local, local * 2.0]).sum(), {"nested": tensors.load()[0]}])
 
         async with trio.open_nursery() as nursery:
             for steps in tasks:
@@ -78,10 +120,14 @@ def program(tasks: list[list[tuple[str, int]]]) -> Any:
         arrived = [0.0]
         async for message in receive:
             if message is not None:
-                arrived += [message[0], message[1]["nested"]]
+                arrived += [number_in(message[0]), number_in(message[1]["nested"])]
         return detrun.sum(arrived) * 0.1 + cell.load() + detrun.sum(buffer.tolist()) + trio.current_time()
 
     return main
+
+
+def number_in(one: Any) -> Any:
+    return detrun.from_tensor(one) if hasattr(one, "detach") else one
 
 
 def steps_of(recording: Recording) -> list[tuple[bytes, bytes, bytes]]:
@@ -106,6 +152,6 @@ def test_mixed_programs_agree_with_differences_and_windows_with_the_whole_tape(
         up = detrun.record(main, {**PARAMS, name: at + step}, seed=seed)
         down = detrun.record(main, {**PARAMS, name: at - step}, seed=seed)
         assert steps_of(up.recording) == steps_of(down.recording) == steps_of(whole.recording)
-        difference = (up.result - down.result) / (2 * step)
+        difference = (float(up.result) - float(down.result)) / (2 * step)
         # Truncation is of order step² and rounding of order 1e-16 / step, relative to losses below about 1e3.
         assert whole.grads[name] == pytest.approx(difference, rel=1e-6, abs=1e-6)
