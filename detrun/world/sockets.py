@@ -73,6 +73,7 @@ class Socket:
         self.options: dict[tuple[int, int], Any] = {}
         self.is_bound = False
         self.is_closed = False
+        self.faces = 1  # objects that stand for it: descriptors of one socket, made by ``dup``
         self.readers = Waiters()
         self.writers = Waiters()
         process.sockets[self] = None

@@ -213,3 +213,21 @@ class TcpSocket(Socket):
             if self.connecting:
                 self.connection.forget()
             self.connection.close()
+
+
+def connected_pair(process: Process) -> tuple[TcpSocket, TcpSocket]:
+    """Two sockets of one process that are connected to each other, for what stands for a pair of Unix sockets."""
+    one, other = TcpSocket(process), TcpSocket(process)
+    for end in (one, other):
+        end.bind((LOOPBACK, 0))
+    node = process.node
+    loopback = node.world.network.link(node, node)
+    connections = []
+    for end, peer in ((one, other), (other, one)):
+        end.remote = peer.local
+        connection = end.connection = Connection(node, loopback, loopback, end.local, peer.local)
+        connection.socket = end
+        node.connections[connection] = None
+        connections.append(connection)
+    connections[0].peer, connections[1].peer = connections[1], connections[0]
+    return one, other

@@ -32,8 +32,11 @@ class TrioSocket(trio.socket.SocketType):
         super().__init__()
         self._sock = sock
         sock.setblocking(False)
-        self._simulated: TcpSocket | UdpSocket = sock.simulated
         self._shut_for_writing = False
+
+    @property
+    def _simulated(self) -> TcpSocket | UdpSocket:
+        return self._sock.simulated
 
     async def _when(self, wait: Callable[[], Awaitable[None]], operation: Callable[..., T], *arguments: Any) -> T:
         """trio's ``_nonblocking_helper``."""
@@ -181,8 +184,20 @@ class TrioSocket(trio.socket.SocketType):
     async def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         return await self._when(self._simulated.wait_readable, self._sock.recvfrom_into, buffer, nbytes, flags)
 
+    async def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        return await self._when(self._simulated.wait_readable, self._sock.recvmsg, bufsize, ancbufsize, flags)
+
+    async def recvmsg_into(
+        self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, Any]:
+        return await self._when(self._simulated.wait_readable, self._sock.recvmsg_into, buffers, ancbufsize, flags)
+
     async def send(self, data: Any, flags: int = 0, /) -> int:
-        return await self._when(self._simulated.wait_writable, self._simulated.send, data)
+        return await self._when(self._simulated.wait_writable, self._sock.send, data)
+
+    async def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+        target = await self._resolved(address)
+        return await self._when(self._simulated.wait_writable, self._sock.sendmsg, buffers, ancdata, flags, target)
 
     async def sendto(self, *arguments: Any) -> int:
         *rest, address = arguments
