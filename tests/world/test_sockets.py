@@ -619,12 +619,27 @@ def test_waiting_for_a_simulated_socket_through_trio_lowlevel():
         async with detrun.World():
             client, server = await connected_pair()
             raw = client._sock  # type: ignore[attr-defined]
-            await trio.lowlevel.wait_writable(raw)
-            await server.send(b"x")
-            await trio.lowlevel.wait_readable(raw)
-            return [raw.recv(10)]
+            seen = []
+            for one in (raw, client, client.fileno()):  # all of what trio takes
+                await trio.lowlevel.wait_writable(one)
+                await server.send(b"x")
+                await trio.lowlevel.wait_readable(one)
+                seen.append(raw.recv(10))
 
-    assert detrun.record(main).result == [b"x"]
+            async def wait() -> None:
+                seen.append(await outcome_of(trio.lowlevel.wait_readable(client.fileno())))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.sleep(0.01)
+                trio.lowlevel.notify_closing(client.fileno())
+            number = client.fileno()
+            client.close()
+            with pytest.raises(HiddenStateError, match="wait_readable inside a run"):
+                await trio.lowlevel.wait_readable(number)
+            return seen
+
+    assert detrun.record(main).result == [b"x", b"x", b"x", "ClosedResourceError"]
 
 
 # TLS.
