@@ -225,7 +225,7 @@ class SimulatedSocket:
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Some bytes, or one datagram."""
-        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & socket.MSG_PEEK))
+        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & _PEEK))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -239,7 +239,7 @@ class SimulatedSocket:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
             found: tuple[bytes, Any] = self._attempt(
-                self.simulated.receive_from, bufsize, bool(flags & socket.MSG_PEEK)
+                self.simulated.receive_from, bufsize, bool(flags & _PEEK)
             )
             return found
         return self.recv(bufsize, flags), None
@@ -315,6 +315,7 @@ def _family_name(family: int) -> str:
         return str(family)
 
 
+_PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
 
