@@ -67,12 +67,16 @@ class DiskFaults:
         self.slow_seconds = slow_seconds
         self.reported: FaultCounts | None = None
         self.probabilities: dict[str, Any] = {}
+        self.places: dict[str, str] = {}  # kind -> where it strikes, if not below `below`
         self.counts = dict.fromkeys(KINDS, 0)
         self.ordered: dict[str, list[str]] = {kind: [] for kind in KINDS}  # kind -> paths, "" for any
         self.set(**probabilities)
 
-    def set(self, **probabilities: Any) -> None:
+    def set(self, *, below: str | None = None, **probabilities: Any) -> None:
         """Change probabilities, from now on.
+
+        Args:
+            below: where these kinds strike; by default where all do.
 
         Raises:
             UsageError: no such kind of fault, or not a probability.
@@ -83,12 +87,17 @@ class DiskFaults:
             if not isinstance(primal, float | int) or not 0.0 <= primal <= 1.0:
                 raise UsageError(f"disk faults: {kind}={primal!r} is not a probability; give a number in [0, 1]")
             self.probabilities[kind] = probability
+            if below is None:
+                self.places.pop(kind, None)
+            else:
+                self.places[kind] = _absolute(below)
             if primal > 0.0:
                 self._arm(kind)
 
     def clear(self) -> None:
         """No faults from now on: probabilities to zero, orders withdrawn. Counts stay."""
         self.probabilities.clear()
+        self.places.clear()
         for paths in self.ordered.values():
             paths.clear()
 
@@ -97,6 +106,12 @@ class DiskFaults:
         _check_kind(kind)
         self.ordered[kind].extend([_absolute(path) if path else ""] * times)
         self._arm(kind)
+
+    def withdraw(self, kind: str, path: str = "", times: int = 1) -> None:
+        """Take back so many orders, as far as they have not struck."""
+        wanted = _absolute(path) if path else ""
+        for _ in range(min(times, self.ordered[kind].count(wanted))):
+            self.ordered[kind].remove(wanted)
 
     def report_to(self, counts: FaultCounts) -> None:
         """Have what strikes counted elsewhere too, as ``"disk fsync loss"`` and the like."""
@@ -141,7 +156,7 @@ class DiskFaults:
                 ordered.remove(wanted)
                 return self._struck(kind)
         probability = self.probabilities.get(kind)
-        if probability is None or not path.startswith(self.below):
+        if probability is None or not path.startswith(self.places.get(kind, self.below)):
             return False
         unit = randomness.to_unit(draw(kind))
         strikes = randomness.bernoulli(unit, probability)

@@ -238,9 +238,7 @@ class SimulatedSocket:
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
-            found: tuple[bytes, Any] = self._attempt(
-                self.simulated.receive_from, bufsize, bool(flags & _PEEK)
-            )
+            found: tuple[bytes, Any] = self._attempt(self.simulated.receive_from, bufsize, bool(flags & _PEEK))
             return found
         return self.recv(bufsize, flags), None
 
