@@ -24,7 +24,7 @@ et al., "An analysis of data corruption in the storage stack", FAST 2008 (misdir
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from detrun.ad.validity import site
 from detrun.ad.value import Value
@@ -45,6 +45,13 @@ KINDS = (
     "no_space",
     "slow",
 )
+
+
+class _Order(NamedTuple):
+    """A fault that is to strike for sure."""
+
+    path: str  # empty: any
+    owner: str  # who may take it back
 
 
 class DiskFaults:
@@ -69,7 +76,7 @@ class DiskFaults:
         self.probabilities: dict[str, Any] = {}
         self.places: dict[str, str] = {}  # kind -> where it strikes, if not below `below`
         self.counts = dict.fromkeys(KINDS, 0)
-        self.ordered: dict[str, list[str]] = {kind: [] for kind in KINDS}  # kind -> paths, "" for any
+        self.ordered: dict[str, list[_Order]] = {kind: [] for kind in KINDS}
         self.set(**probabilities)
 
     def set(self, *, below: str | None = None, **probabilities: Any) -> None:
@@ -98,20 +105,19 @@ class DiskFaults:
         """No faults from now on: probabilities to zero, orders withdrawn. Counts stay."""
         self.probabilities.clear()
         self.places.clear()
-        for paths in self.ordered.values():
-            paths.clear()
+        for orders in self.ordered.values():
+            orders.clear()
 
-    def order(self, kind: str, path: str = "", times: int = 1) -> None:
+    def order(self, kind: str, path: str = "", times: int = 1, owner: str = "") -> None:
         """Let a fault strike for sure at its next chance, or at the next one with the file ``path``."""
         _check_kind(kind)
-        self.ordered[kind].extend([_absolute(path) if path else ""] * times)
+        self.ordered[kind].extend([_Order(_absolute(path) if path else "", owner)] * times)
         self._arm(kind)
 
-    def withdraw(self, kind: str, path: str = "", times: int = 1) -> None:
-        """Take back so many orders, as far as they have not struck."""
-        wanted = _absolute(path) if path else ""
-        for _ in range(min(times, self.ordered[kind].count(wanted))):
-            self.ordered[kind].remove(wanted)
+    def withdraw(self, owner: str) -> None:
+        """Take back the orders of ``owner``, as far as they have not struck."""
+        for orders in self.ordered.values():
+            orders[:] = [one for one in orders if one.owner != owner]
 
     def report_to(self, counts: FaultCounts) -> None:
         """Have what strikes counted elsewhere too, as ``"disk fsync loss"`` and the like."""
@@ -151,9 +157,11 @@ class DiskFaults:
     def strikes(self, kind: str, path: str, draw: Callable[[str], int]) -> bool:
         """Decide about one chance; ``draw`` gives 64 bits of the stream of a kind."""
         ordered = self.ordered[kind]
-        for wanted in (path, ""):
-            if wanted in ordered:
-                ordered.remove(wanted)
+        if ordered:
+            # One for this file before one for any, the oldest first.
+            found = next((one for wanted in (path, "") for one in ordered if one.path == wanted), None)
+            if found is not None:
+                ordered.remove(found)
                 return self._struck(kind)
         probability = self.probabilities.get(kind)
         if probability is None or not path.startswith(self.places.get(kind, self.below)):

@@ -323,16 +323,14 @@ class Effects:
         if fault.slow_seconds is not None:
             self._overlays.put(slowness, fault.name, fault.slow_seconds, lambda: faults.slow_seconds, write_slowness)
         if fault.times:
-            faults.order(kind, fault.path, fault.times)
+            faults.order(kind, fault.path, fault.times, owner=fault.name)
 
         def clear() -> None:
             if fault.rate:
                 self._overlays.take_off(setting, fault.name, write)
             if fault.slow_seconds is not None:
                 self._overlays.take_off(slowness, fault.name, write_slowness)
-            if fault.times:
-                # What has struck has been taken off the orders already.
-                faults.withdraw(kind, fault.path, max(0, fault.times - (count() - before)))
+            faults.withdraw(fault.name)
 
         return Begun(count, before=before, lasts=fault.lasts_seconds, victim=node.name, undo=clear)
 

@@ -253,7 +253,7 @@ def test_faults_of_one_disk_strike_where_each_says_and_leave_nothing_behind():
                 await path.write_bytes(b"")
             faults = node.disk.faults
             faults.slow_seconds = 7.0
-            faults.order("no_space", "/full")  # of somebody else
+            faults.order("no_space", "/full", times=2)  # of somebody else, and older
             async with w.inject(plan, world):
                 await trio.sleep(0.1)
                 seen.append([await attempt(path, reads=True) for path in (good, bad, worse)])
@@ -261,7 +261,14 @@ def test_faults_of_one_disk_strike_where_each_says_and_leave_nothing_behind():
                 await trio.sleep(1.0)
                 seen.append(await attempt(good, reads=True))
                 await trio.sleep(2.5)
-            seen.append((faults.slow_seconds, faults.ordered["no_space"], dict(faults.places), faults.below))
+            seen.append(
+                (
+                    faults.slow_seconds,
+                    [one.path for one in faults.ordered["no_space"]],
+                    dict(faults.places),
+                    faults.below,
+                )
+            )
             seen.append([await attempt(bad, reads=True), await attempt(worse, reads=False)])
         return seen
 
