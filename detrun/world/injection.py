@@ -126,7 +126,7 @@ class Injection:
         begun = self._effects.begin(fate.fault)
         fate.begun, fate.victim, fate.in_force = float(self.world.run.time), begun.victim, True
         self._in_force[fate.fault.name] = fate, begun
-        self.world.run.faults_begun[fate.fault.name] = begun.lasts is not None
+        self.world.run.faults_begun[fate.fault.name] = bool(begun.lasts)
         if begun.lasts is not None:
             self._at(fate.when + begun.lasts, lambda: self._end(fate))
         elif begun.is_over:
