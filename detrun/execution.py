@@ -61,6 +61,8 @@ class Options:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     races: Races | None = None  # look for data races, and put them here
+    # Planned faults that are left out (0) or last a share of their time; None: in a replay whatever the recording says.
+    fault_lengths: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -156,6 +158,9 @@ def execute(
     )
     if isinstance(verifier, StrictReplay | ResyncReplay):
         loop.recorded_effect = verifier.recorded_effect
+        loop.fault_lengths = verifier.recording.fault_lengths
+    if options.fault_lengths is not None:
+        loop.fault_lengths = options.fault_lengths
     if options.observe is not None:
         loop.observer = _Observer(loop, options.observe)
     environment = ControlledEnvironment(seed, loop.virtual_clock)
@@ -322,7 +327,12 @@ class Anew:
             arguments=[] if self.params else [_shown(argument) for argument in args],
             parameters=dict(self.params),
             source_fingerprint=source_fingerprint(main),
-            extra={"max_steps": options.max_steps, **_shown_preemption(options), **_shown_races(options)},
+            extra={
+                "max_steps": options.max_steps,
+                **_shown_preemption(options),
+                **_shown_races(options),
+                **({"fault_lengths": dict(options.fault_lengths)} if options.fault_lengths else {}),
+            },
         )
         buffer = io.BytesIO()
         try:

@@ -269,6 +269,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "token": failure.token,
         "replay_command": failure.command,
         "preemptions": None if failure.shrunk is None else failure.shrunk.after[0],
+        "faults": None if failure.shrunk is None else list(failure.shrunk.faults),
         "explanation": None if explanation is None else str(explanation),
         "pair": None
         if pair is None

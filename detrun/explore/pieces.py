@@ -46,6 +46,10 @@ class Program:
     options: Options
     gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
 
+    def with_faults(self, lengths: Mapping[str, float]) -> Program:
+        """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
+        return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -66,6 +70,7 @@ class Found:
     schedule: bytes
     error: str  # the exception's type and message, for when it cannot be had again
     steps: int
+    fault_lengths: Mapping[str, float] = field(default_factory=dict)  # of one that was kept; see `Options`
 
 
 @dataclass(slots=True)

@@ -86,6 +86,7 @@ class World:
         self._nursery: trio.Nursery | None = None
         self._manager: Any = None
         self._was_opened = False
+        self.on_failure: Callable[[BaseException], None] | None = None  # told what ends the world, to add a note
         self._token: Token[Process] | None = None
         self.driver = self._make(DRIVER)
         self.driver.process = Process(self.driver)
@@ -131,12 +132,17 @@ class World:
                 failure = failure.exceptions[0]
         finally:
             self._close()
+        if self.on_failure is not None:
+            self.on_failure(failure)
+        context = failure.__context__
         try:
             if failure is error:
                 return False
             raise failure
         finally:
-            del failure, error
+            # What this block was cancelled with is not why the node failed.
+            failure.__context__ = context
+            del failure, error, context
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""

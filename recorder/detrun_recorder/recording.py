@@ -154,6 +154,15 @@ class Recording:
         return value if isinstance(value, str) else None
 
     @property
+    def fault_lengths(self) -> dict[str, float]:
+        """Planned faults that were left out of the run (0), or lasted a share of their time, by name."""
+        extra = self.header.get("extra")
+        found = extra.get("fault_lengths") if isinstance(extra, dict) else None
+        if not isinstance(found, dict):
+            return {}
+        return {name: float(share) for name, share in found.items() if isinstance(share, int | float)}
+
+    @property
     def strategy(self) -> str | None:
         """The strategy that chose."""
         value = self.header.get("strategy")

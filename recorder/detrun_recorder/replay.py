@@ -287,6 +287,7 @@ class ResyncReplay(KeyedDraws):
     """
 
     def __init__(self, recording: Recording, fallback: Oracle) -> None:
+        self.recording = recording
         self.fallback = fallback
         self.report = ResyncReport()
         # (path, resumed from) -> positions in the recording of such steps, ascending

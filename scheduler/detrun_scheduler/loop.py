@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from struct import Struct
@@ -127,6 +127,10 @@ class RunLoop:
         self.failure: BaseException | None = None  # set inside a step: ends the run there, whatever the program does
         # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
         self.recorded_effect: Callable[[str], bytes | None] | None = None
+        # Planned faults that are left out (0) or last a share of their time, by name; and those that have begun, with
+        # whether they last. Who plans faults keeps to the one and fills the other; shrinking a failure goes by both.
+        self.fault_lengths: Mapping[str, float] = {}
+        self.faults_begun: dict[str, bool] = {}
         # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
         self.stop_at: float = math.inf
         self.at_stop: Callable[[], float] | None = None

@@ -433,7 +433,13 @@ class NoStatistics:
 
 
 class NoInputOutput:
-    """Stands where trio keeps its epoll: every request to wait for the operating system is refused by name."""
+    """Stands where trio keeps its epoll: every request to wait for the operating system is refused by name.
+
+    A simulated socket may be waited for: an object that has it as its attribute ``simulated``, or its number.
+    """
+
+    def __init__(self) -> None:
+        self.sockets: dict[int, Any] = {}  # by number, while a simulated network is there
 
     def statistics(self) -> NoStatistics:
         return NoStatistics()
@@ -451,20 +457,26 @@ class NoInputOutput:
             "network of a detrun.World, or do the I/O before or after the run",
         )
 
+    def _simulated(self, fd: Any) -> Any:
+        return self.sockets.get(fd) if isinstance(fd, int) else getattr(fd, "simulated", None)
+
     async def wait_readable(self, fd: Any) -> None:
-        if not hasattr(fd, "simulated"):
+        simulated = self._simulated(fd)
+        if simulated is None:
             self._refuse("wait_readable")
-        await fd.simulated.wait_readable()
+        await simulated.wait_readable()
 
     async def wait_writable(self, fd: Any) -> None:
-        if not hasattr(fd, "simulated"):
+        simulated = self._simulated(fd)
+        if simulated is None:
             self._refuse("wait_writable")
-        await fd.simulated.wait_writable()
+        await simulated.wait_writable()
 
     def notify_closing(self, fd: Any) -> None:
         """Nobody can be waiting for a real file."""
-        if hasattr(fd, "simulated"):
-            fd.simulated.notify_closing()
+        simulated = self._simulated(fd)
+        if simulated is not None:
+            simulated.notify_closing()
 
 
 _NO_IO = NoInputOutput()
@@ -551,6 +563,11 @@ class Host(_run.Runner):
         self.held: dict[_run.Task, tuple[Any, Any]] = {}  # held task -> what it goes on with
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
+
+    @property
+    def sockets(self) -> dict[int, Any]:
+        """Simulated sockets by the numbers that they give for their files'; whoever simulates them keeps it."""
+        return _NO_IO.sockets
 
     def localize(self, local_time: LocalTime | None) -> None:
         """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
