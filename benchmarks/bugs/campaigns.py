@@ -2,8 +2,9 @@
 
 A *cell* is one bug under one strategy. A sampling strategy is started from each seed anew and knows nothing of the
 others; a search does not depend on the seed, so it is run once. A campaign ends at the first failure, at the cap of
-schedules, or when the cell's seconds are used up; seeds that were not begun by then are not counted. Nothing is
-shrunk, explained or kept. Schedules a CPU-second are those of the campaigns alone, and include what a strategy learns.
+schedules, or when the cell's seconds are used up; such a cell is *cut*, and seeds that had not come to an end by then
+are not counted, so that its mean, over the quicker ones, is too small. Nothing is shrunk, explained or kept. Schedules
+a CPU-second are those of the campaigns alone, and include what a strategy learns.
 """
 
 from __future__ import annotations
@@ -65,10 +66,11 @@ class Cell:
     """What was measured of one bug under one strategy.
 
     Attributes:
-        found: for each seed the schedule that failed, counted from 1; None if none did.
+        found: for each seed the schedule that failed, counted from 1; None if none did up to the cap.
         verdict: of the last campaign: a search may have come to its end.
-        schedules: run in all campaigns together.
+        schedules: run in all campaigns together, redundant ones of a search too.
         cap: of schedules in one campaign.
+        is_cut: time ran out before all seeds had come to an end.
     """
 
     bug: str
@@ -78,6 +80,7 @@ class Cell:
     schedules: int
     cpu_seconds: float
     cap: int
+    is_cut: bool = False
 
     @property
     def mean(self) -> float | None:
@@ -98,6 +101,11 @@ class Cell:
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+    @staticmethod
+    def of_json(data: dict[str, Any]) -> Cell:
+        """A cell from plain data."""
+        return Cell(**{**data, "found": tuple(data["found"])})
 
 
 def applies(one: Bug, strategy: str) -> bool:
@@ -122,19 +130,23 @@ def measured(name: str, strategy: str, seeds: Sequence[int], cap: int, seconds: 
     one = bug(name)
     end = time.monotonic() + seconds
     found: list[int | None] = []
-    schedules, cpu_seconds, verdict = 0, 0.0, ""
+    schedules, cpu_seconds, verdict, is_cut = 0, 0.0, "", False
     for seed in seeds[:1] if strategy in SEARCHES else seeds:
         left = end - time.monotonic()
         if left <= 0:
+            is_cut = True
             break
         result = explored(one, strategy, schedules=cap, seed=seed, time_limit=left)
-        schedules += result.schedules + result.statistics.redundant
+        run = result.schedules + result.statistics.redundant
+        schedules += run
         cpu_seconds += result.statistics.cpu_seconds
         verdict = result.verdict
         if result.failure is not None:
             error = result.failure.exception
             assert is_expected(one, error), f"{name} under {strategy}, seed {seed}: {error!r}"
-            found.append(result.schedules + result.statistics.redundant)
-        elif result.verdict != "inconclusive" or not found:
+            found.append(run)
+        elif verdict == "inconclusive":
+            is_cut = True
+        else:
             found.append(None)
-    return Cell(name, strategy, tuple(found), verdict, schedules, cpu_seconds, cap)
+    return Cell(name, strategy, tuple(found), verdict, schedules, cpu_seconds, cap, is_cut)
