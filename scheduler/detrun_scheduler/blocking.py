@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from traceback import walk_tb
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from detrun_scheduler.user_code import is_user_file as is_user_file
 
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.threads import ThreadFailure
 
 # Suspended in one of these, a coroutine tells how it waits and not why.
 _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
@@ -266,7 +268,21 @@ def deadlock_report(loop: RunLoop) -> str:
     cycle = wait_cycle(blocked)
     if cycle:
         lines.append("  cycle: " + " waits for ".join(cycle))
+    for failure in loop.thread_failures:
+        lines.extend(f"  {line}" for line in ended_thread(failure))
     return "\n".join(lines)
+
+
+def ended_thread(failure: ThreadFailure) -> list[str]:
+    """Which exception has ended a thread, and where: what others wait for in vain, perhaps."""
+    error = failure.error
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    places = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    ]
+    return [f"thread {failure.path} has ended before that by {text}", *(f"  at {place}" for place in places)]
 
 
 def most_run_tasks(loop: RunLoop, most: int = 5) -> str:

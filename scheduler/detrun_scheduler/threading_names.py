@@ -229,10 +229,10 @@ def _bootstrap(thread: Any) -> None:
     except GreenletExit:
         pass
     except BaseException as error:
-        if not isinstance(error, SystemExit):
-            simulated.threads.uncaught(error)
-        del error
-        thread._invoke_excepthook(thread)
+        threads = simulated.threads
+        is_handled = threading.excepthook is not threads.hooks[0]
+        if isinstance(error, SystemExit) or threads.uncaught(error, is_handled):
+            thread._invoke_excepthook(thread)
 
 
 def _mark_ended(thread: Any, ident: int) -> None:
@@ -359,7 +359,8 @@ def _low_level_body(
         except (GreenletExit, SystemExit):
             pass
         except BaseException as error:
-            threads.uncaught(error)
+            if not threads.uncaught(error, sys.unraisablehook is not threads.hooks[1]):
+                return
             message = "Exception ignored in thread started by"
             sys.unraisablehook(
                 SimpleNamespace(
@@ -483,6 +484,7 @@ def install(threads: Threads) -> None:
     worker_threads.install()
     thread_pools.install(threads)
     threads.at_main_end = thread_pools.stop_pools
+    threads.hooks = threading.excepthook, sys.unraisablehook
 
 
 def restore() -> None:
