@@ -34,16 +34,19 @@ _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "ca
 _FRONTS = {
     "sleep_forever": {"sleep_until"},
     "sleep_until": {"sleep"},
-    "ParkingLot.park": {"Lock.acquire", "Condition.wait", "Semaphore.acquire"},
+    "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
+    "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
 }
 # Below these, a thread has not called anything yet, or is being switched.
 _THREAD_MECHANISMS = {
     *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
     *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
-    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "Preemption.give_way"),
+    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
+    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
 }
 _RENAMED = {
     "Nursery._nested_child_finished": "Nursery.__aexit__",
+    "_LockImpl.acquire": "Lock.acquire",
     "_join": "Thread.join",
     "_start": "Thread.start",
     "_sleep": "time.sleep",
@@ -290,13 +293,15 @@ def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
     tasks = sorted(loop.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
     lines = [
         f"the run took more than max_steps={loop.max_steps} steps (virtual time {loop.time:g} s): "
-        "a livelock, or the limit is too low; the living tasks with the most steps:"
+        "a livelock, or the limit is too low",
+        "  the living tasks with the most steps:",
     ]
     for number, task in tasks[:most]:
         if not task._schedule_points or task is loop.host.init_task:
             continue
         steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
-        lines.append(f"  {steps:>16}  task {number} ({loop.path_of(number)}), resuming from {pending_operation(task)}")
+        where = pending_operation(task)
+        lines.append(f"    {steps:>14}  task {number} ({loop.path_of(number)}), resuming from {where}")
         lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])
     return "\n".join(lines)
 

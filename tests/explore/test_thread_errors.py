@@ -1,4 +1,4 @@
-"""Exceptions that come out of threads and that nobody catches: failures of a schedule, unless the program sees to them."""
+"""Exceptions that come out of threads and that nobody catches are failures of a schedule."""
 
 import _thread
 import queue
@@ -37,7 +37,8 @@ def test_a_thread_that_dies_fails_the_schedule_and_nothing_is_printed(capfd):
     exploration = detrun.explore(_iterates_while_it_grows, directory=None)
     assert exploration.failed
     error = exploration.failure.exception
-    assert type(error) is RuntimeError and "changed size" in str(error)
+    assert type(error) is RuntimeError
+    assert "changed size" in str(error)
     assert error.__notes__ == ["came out of thread main/reader, where nobody caught it"]
     assert capfd.readouterr().err == ""
 
@@ -130,7 +131,8 @@ def test_a_deadlock_names_the_thread_that_died_and_where(hooked):
             detrun.record(program, thread_errors=thread_errors)
         lines = str(caught.value).splitlines()
         at = lines.index("  thread main/worker has ended before that by ValueError: bad item")
-        assert f"{__file__}:" in lines[at + 1] and lines[at + 1].endswith("program.<locals>.worker")
+        assert f"{__file__}:" in lines[at + 1]
+        assert lines[at + 1].endswith("program.<locals>.worker")
         assert not getattr(caught.value, "__notes__", ())
 
 

@@ -227,23 +227,23 @@ def test_attributes_elements_globals_and_slots_are_seen_and_methods_are_not() ->
     data = [
         (label, is_write)
         for label, is_write, _ in listener.seen
-        if label.startswith(("Counter", "Box", "list", "dict", "preempted_programs.tally"))
+        if label.startswith(("Counter", "Box", "items", "table", "preempted_programs.tally"))
     ]
     start = data.index(("Counter[0].value", False))  # the constructor has written before
     assert data[start:] == [
         ("Counter[0].value", False),
         ("Counter[0].value", True),
-        ("list[0][0]", False),
+        ("items[0]", False),
         ("Box[0].item", True),
-        ("dict[0]['x']", False),
-        ("list[0][1]", True),
+        ("table['x']", False),
+        ("items[1]", True),
         ("preempted_programs.tally", False),
-        ("dict[0]['y']", True),
+        ("table['y']", True),
         ("preempted_programs.tally", True),
         ("Box[0].item", False),  # within the property
         ("Box[1].shared", False),  # the class
-        ("dict[1]['z']", True),
-        ("dict[0]['y']", True),
+        ("Box[1].shared['z']", True),
+        ("table['y']", True),
     ]
 
 
