@@ -173,9 +173,15 @@ def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> Bloc
     return BlockedTask(loop.path_of(number), number, _with_holders(loop, waits_for, numbers), numbers, user_stack(task))
 
 
+def _named(loop: RunLoop, number: int) -> str:
+    # A thread may end and keep a lock; its path is forgotten some time later.
+    ended = "" if number in loop.host.by_number else ", which has ended"
+    return loop.paths.get(number, f"task {number}") + ended
+
+
 def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
     if numbers:
-        named = [loop.path_of(one) for one in numbers[:TASKS_NAMED_MAX]]
+        named = [_named(loop, one) for one in numbers[:TASKS_NAMED_MAX]]
         if len(numbers) > TASKS_NAMED_MAX:
             named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
         waits_for += " " + ", ".join(named)

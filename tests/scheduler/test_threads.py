@@ -498,6 +498,27 @@ def test_a_deadlock_of_a_task_that_blocks_the_event_loop_is_reported_and_cannot_
     assert "main/sleep) waits for the event loop, blocked by main" in str(caught.value)
 
 
+@pytest.mark.parametrize("points", [0, 20_000])
+def test_a_deadlock_says_that_the_holder_has_ended_however_long_ago(points: int) -> None:
+    def program() -> None:
+        lock = threading.Lock()
+
+        def others() -> None:
+            for _ in range(points):
+                time.sleep(0)
+
+        for body, name in ((lock.acquire, "first"), (others, "others"), (lock.acquire, "second")):
+            thread = threading.Thread(target=body, name=name)
+            thread.start()
+            thread.join()
+
+    with pytest.raises(DeadlockError) as caught:
+        run(program)
+    # Paths of the dead are forgotten when a chunk of the recording is closed.
+    holder = "task 2" if points else "main/first"
+    assert f"task 4 (main/second) waits for Lock[0], held by {holder}, which has ended" in str(caught.value)
+
+
 def test_a_livelock_of_threads_meets_the_step_limit() -> None:
     def program() -> None:
         flag = threading.Event()
