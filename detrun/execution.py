@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from hashlib import blake2b
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import outcome
@@ -90,6 +91,8 @@ def check_main(main: Main) -> None:
 
 def is_synchronous(main: Main) -> bool:
     """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
+    if type(main) is FunctionType and not main.__dict__:
+        return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
     function = main
     while isinstance(function, partial):
         function = function.func
