@@ -53,6 +53,9 @@ class Measured:
     def take(self, seconds: float, seed: int) -> None:
         """Run it once more, in a fresh process."""
         command = [self.python, "-m", "benchmarks.peers.measured", self.contender.name, str(seconds), str(seed)]
+        if self.contender.package == "frontrun":
+            # Its command sets up a process in which it may explore.
+            command.insert(0, str(Path(self.python).with_name("frontrun")))
         try:
             done = subprocess.run(
                 command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT_SECONDS

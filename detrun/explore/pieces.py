@@ -30,6 +30,7 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.footprints import OBSERVED_ACCESSES
 from detrun_scheduler.preemption import Preemption
+from detrun_scheduler.replaced_names import StayingReplaced
 from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
@@ -146,7 +147,7 @@ def quiet_collector() -> Iterator[None]:
     gc.freeze()
     gc.disable()
     try:
-        with PreservedGenerators():
+        with PreservedGenerators(), StayingReplaced():
             yield
     finally:
         if not frozen:  # else somebody froze objects on purpose, and there is no telling theirs from ours
