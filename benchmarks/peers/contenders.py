@@ -220,9 +220,7 @@ def interleave_test_threads(count: int, seed: int) -> int:
         second.join()
         assert shared.holds()
 
-    return int(
-        interleave_test.explore(model, iterations=count, seed=seed, include=[counter.__file__]).schedules_run
-    )
+    return int(interleave_test.explore(model, iterations=count, seed=seed, include=[counter.__file__]).schedules_run)
 
 
 def detangle_tasks(count: int, seed: int) -> int:

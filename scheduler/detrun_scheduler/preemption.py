@@ -6,8 +6,9 @@ other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.
 `sys.monitoring`, where code that is not watched costs nothing once it has been seen.
 
 Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
-(`instructions`). The rules: outside a run nothing is installed; a trace function that was there before (a debugger,
-coverage on 3.11) is put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
+(`instructions`) and somebody else could run instead. The rules: outside a run nothing is installed; a trace function
+that was there before (a debugger, coverage on 3.11) is put back, having seen nothing of the run; tools of
+`sys.monitoring` are not disturbed.
 
 Installing on 3.12 makes the interpreter look at each function once more, so a campaign of many runs enters the
 `Preemption` once, around them all; a run enters one that nobody has entered.
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from detrun_scheduler.threads import Threads
 
 GRANULARITIES = ("sync", "line", "opcode")
+# So many switches of threads that run alone are left out in a run. Then they are made after all: the loop has to count
+# the steps of a thread that spins for ever, and to look for Ctrl-C.
+SPARED_MOST = 10_000
 _TRAP = (CHECKPOINT_TRAP,)
 _call_tracing: Callable[..., Any] = sys.call_tracing
 
@@ -68,6 +72,8 @@ class Preemption:
         self.points: dict[int, bytes | None] = {}
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
+        self.others: list[int] = []  # the tasks that could run in the place of the one that runs
+        self.spared = 0  # switches that a thread which runs alone may still leave out in this run
         self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
     def points_of(self, frame: FrameType) -> bytes | None:
@@ -94,8 +100,14 @@ class Preemption:
         if self.depth == 0:
             self.mechanism.remove()
 
+    def is_due(self) -> bool:
+        """Whether a thread that runs alone shall give way nevertheless."""
+        self.spared -= 1
+        return self.spared < 0
+
     def begin_run(self, threads: Threads) -> None:
         """Preempt the threads of this run."""
+        self.others, self.spared = threads.run.host.queue.numbers, SPARED_MOST
         self.__enter__()
         self.mechanism.begin_run(threads)
 
@@ -148,13 +160,14 @@ class _Tracing:
         finally:
             sys.settrace(self.before)
 
-    def untraced(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def untraced(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Call something in a thread with tracing off."""
+        active = sys.gettrace()  # off already where one such call makes another
         sys.settrace(self.before)
         try:
-            return function(*arguments)
+            return function(*arguments, **keywords)
         finally:
-            sys.settrace(self.on_call)
+            sys.settrace(active)
 
     def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
         assert self.hub is not None
@@ -167,10 +180,11 @@ class _Tracing:
 
             def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
                 if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
-                    set_trace(self.before)
-                    _call_tracing(give_way, _TRAP)
-                    set_trace(on_call)
-                    del CONTEXT.task
+                    if preemption.others or preemption.is_due():
+                        set_trace(self.before)
+                        _call_tracing(give_way, _TRAP)
+                        set_trace(on_call)
+                        del CONTEXT.task
                     if preemption.observer is not None:
                         preemption.observer.about_to_run(frame, frame.f_lasti)
                 return on_opcode
@@ -191,10 +205,10 @@ class _Tracing:
 
     def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
         assert self.hub is not None
-        points_of, give_way = self.preemption.points_of, self.hub.switch
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
-            if event == "line":
+            if event == "line" and (preemption.others or preemption.is_due()):
                 sys.settrace(self.before)
                 _call_tracing(give_way, _TRAP)
                 sys.settrace(on_call)
@@ -284,8 +298,9 @@ class _Monitoring:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
-                _call_tracing(thread.give_way, _TRAP)
-                del CONTEXT.task
+                if preemption.others or preemption.is_due():
+                    _call_tracing(thread.give_way, _TRAP)
+                    del CONTEXT.task
                 if preemption.observer is not None:
                     preemption.observer.about_to_run(sys._getframe(1), place)
             return None
