@@ -1,4 +1,4 @@
-"""Names that stay replaced between the runs of a campaign: between runs they act as the originals, afterwards they are."""
+"""Names that stay replaced between the runs of a campaign act as the originals there, and after it they are."""
 
 from __future__ import annotations
 
