@@ -35,7 +35,7 @@ from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
-COLLECT_EVERY = 500
+COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,7 @@ def run_piece(
         oracle.tell(knowledge)
     verifier: Any = oracle if hasattr(oracle, "step_closed") else None
     main, args, options = program.main, program.args, program.options
+    collect_every = collect_at = COLLECT_EVERY
     while report.schedules < count:
         if is_search and not oracle.advance():  # type: ignore[attr-defined]
             report.exhausted = True
@@ -221,8 +222,9 @@ def run_piece(
             if around is not None:
                 loss = loss_of(main, ended)
                 report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), around.grads))
-        if report.schedules % COLLECT_EVERY == 0:
-            gc.collect()
+        if report.schedules >= collect_at:
+            collect_every = COLLECT_EVERY if gc.collect() else min(2 * collect_every, COLLECT_EVERY_MOST)
+            collect_at = report.schedules + collect_every
         if watch(report):
             report.stopped = True
             break

@@ -12,7 +12,7 @@ a small run. It may if it has nothing of one run in it and no other group replac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import is_, itemgetter
+from operator import itemgetter
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
@@ -59,7 +59,8 @@ class ReplacedNames:
         self._namespace = vars(module)
         self._replacements = {name: value for name, value in replacements.items() if name in self._namespace}
         self.originals: dict[str, Any] = {name: self._namespace[name] for name in self._replacements}
-        # All values at once. The first name twice, since for a single one itemgetter would give no tuple.
+        # All values at once, to be compared as tuples, which look at identity first. The first name twice, since for a
+        # single one itemgetter would give no tuple.
         names = list(self._replacements)
         self._find = itemgetter(*names[:1], *names) if names else tuple
         self._found = self._find(self._namespace)
@@ -78,7 +79,7 @@ class ReplacedNames:
         # A dict update and not setattr by name: the keys stay the same, so that caches on the module stay valid.
         namespace = self._namespace
         found = self._find(namespace)
-        if not all(map(is_, found, self._found)):
+        if found != self._found:
             self.originals, self._found = {name: namespace[name] for name in self._replacements}, found
         namespace.update(self._replacements)
         if fresh is not None:
@@ -90,7 +91,7 @@ class ReplacedNames:
             if not self._stays:
                 self._stays = True
                 _stayed.append(self)
-            if not all(map(is_, self._find(self._namespace), self._replaced)):
+            if self._find(self._namespace) != self._replaced:
                 self._namespace.update(self._replacements)  # the program has assigned one
         else:
             self._namespace.update(self.originals)
