@@ -156,7 +156,8 @@ def _replaced(module: ModuleType) -> ReplacedNames:
         refused.__name__ = refused.__qualname__ = name
         return refused
 
-    group = ReplacedNames(module, {name: refusing(name, *words) for name, words in _REFUSED[module].items()})
+    refused = {name: refusing(name, *words) for name, words in _REFUSED[module].items()}
+    group = ReplacedNames(module, refused, may_stay=True)
     return group
 
 

@@ -21,7 +21,7 @@ import threading
 import time
 from _thread import get_ident as _real_ident
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +30,7 @@ from greenlet import GreenletExit, getcurrent
 from detrun_scheduler import simple_queue, thread_locals, thread_locks, thread_pools, worker_threads
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.replaced_names import ReplacedNames
+from detrun_scheduler.replaced_names import ReplacedMethods, ReplacedNames
 from detrun_scheduler.thread_locks import Lock
 from detrun_scheduler.threads import JOIN, MAIN_IDENT, SimulatedThread, Threads, sleep, threads_of_call, wait_in_task
 
@@ -174,14 +174,14 @@ class ThreadHandle:
             raise RuntimeError("thread not started")
 
 
+@wraps(threading.Thread.__init__)
 def _init(self: threading.Thread, *arguments: Any, **keywords: Any) -> None:
-    """`Thread.__init__`, which is a fifth of all instructions of a short program: not traced under preemption."""
-    threads = threads_of_call()
-    make = _METHODS.originals["__init__"]
-    if threads is not None and threads.untraced is not None and type(getcurrent()) is SimulatedThread:
-        threads.untraced(partial(make, self, *arguments, **keywords))
+    """`Thread.__init__`, where preemption would trace each of the twenty calls that it makes."""
+    caller = getcurrent()
+    if type(caller) is SimulatedThread and caller.threads.untraced is not None:
+        caller.threads.untraced(_METHODS.originals["__init__"], self, *arguments, **keywords)
     else:
-        make(self, *arguments, **keywords)
+        _METHODS.originals["__init__"](self, *arguments, **keywords)
 
 
 def _start(self: threading.Thread) -> None:
@@ -454,37 +454,15 @@ _LOW_LEVEL = ReplacedNames(
     },
 )
 _TIME = ReplacedNames(time, {"sleep": _sleep})
-_QUEUE = ReplacedNames(queue, {"time": _monotonic})
+_QUEUE = ReplacedNames(queue, {"time": _monotonic}, may_stay=True)
 # The import system's own locks stay real: which modules a run is the first to import is not part of the run.
-_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))})
-
-
-class _ReplacedMethods:
-    """Methods of a class that are replaced together."""
-
-    def __init__(self, owner: type, replacements: Mapping[str, Callable[..., Any]]) -> None:
-        self._owner = owner
-        self._replacements = dict(replacements)
-        self.originals: dict[str, Any] = {name: vars(owner)[name] for name in replacements}
-        for name, function in replacements.items():
-            function.__name__ = name
-            function.__qualname__ = f"{owner.__qualname__}.{name}"
-
-    def install(self) -> None:
-        """Replace them."""
-        for name, function in self._replacements.items():
-            setattr(self._owner, name, function)
-
-    def restore(self) -> None:
-        """Put the originals back."""
-        for name, function in self.originals.items():
-            setattr(self._owner, name, function)
-
-
-_METHODS = _ReplacedMethods(
-    threading.Thread, {"__init__": _init, "start": _start, "join": _join, "is_alive": _is_alive}
+_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))}, may_stay=True)
+_METHODS = ReplacedMethods(
+    threading.Thread,
+    {"start": _start, "join": _join, "is_alive": _is_alive}
+    | ({"__init__": _init} if sys.version_info < (3, 12) else {}),
 )
-_EVENT = _ReplacedMethods(threading.Event, {"is_set": _is_set})
+_EVENT = ReplacedMethods(threading.Event, {"is_set": _is_set})
 
 
 def install(threads: Threads) -> None:

@@ -163,6 +163,7 @@ _TIME = ReplacedNames(
         "asctime": _asctime,
         "strftime": _strftime,
     },
+    may_stay=True,
 )
 
 
@@ -181,7 +182,9 @@ def _primal_time_ns() -> int:
 # logging stamps each record with int(time.time()) and later passes the stamp to the real localtime: neither is meant
 # for a Value, and a log line is not a derivative. It gets the same virtual time as plain numbers.
 _LOGGING = ReplacedNames(
-    logging, {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})}
+    logging,
+    {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})},
+    may_stay=True,
 )
 _DATETIME = ReplacedDatetime(_wall_seconds)
 
