@@ -83,8 +83,7 @@ def _measured(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,
-        # Fresh processes, so that no cell runs in what another has left behind.
-        ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=20) as pool,
+        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
     ):
         bar = progress.add_task("cells", total=len(wanted))
         pending = {}

@@ -46,6 +46,7 @@ from benchmarks.bugs.thread_program import ThreadProgram, main_of
 
 Kind = Literal["threads", "tasks", "tasks and threads"]
 Preemption = Literal["sync", "line", "opcode"]
+Program = ThreadProgram | Callable[[], Any]
 
 
 class Deadlock(Exception):
@@ -64,8 +65,7 @@ class Bug:
             checkpoints only, whatever this says.
         expected: the type of the failure, in a group if tasks raise it; `Deadlock` for a deadlock.
         module: where the program is.
-        buggy: a `ThreadProgram`, or an async function without arguments.
-        fixed: the same without the bug: no schedule of it fails.
+        size: what the module's functions ``buggy`` and ``fixed`` take, if it is a family.
         declared: whether all that the bug depends on lies in trio's and threading's own objects, or is accessed by
             threads alone. Plain attributes that tasks share are invisible to partial-order reduction.
     """
@@ -76,9 +76,20 @@ class Bug:
     preemption: Preemption
     expected: type[BaseException]
     module: ModuleType
-    buggy: ThreadProgram | Callable[[], Any]
-    fixed: ThreadProgram | Callable[[], Any]
+    size: tuple[int, ...] = ()
     declared: bool = True
+
+    @property
+    def buggy(self) -> Program:
+        """A `ThreadProgram`, or an async function without arguments."""
+        program: Program = self.module.buggy(*self.size) if self.size else self.module.BUGGY
+        return program
+
+    @property
+    def fixed(self) -> Program:
+        """The same without the bug: no schedule of it fails."""
+        program: Program = self.module.fixed(*self.size) if self.size else self.module.FIXED
+        return program
 
     @property
     def file(self) -> Path:
@@ -89,12 +100,16 @@ class Bug:
     @property
     def main(self) -> Callable[[], Any]:
         """The buggy program as one function, async or not."""
-        return main_of(self.buggy) if isinstance(self.buggy, ThreadProgram) else self.buggy
+        return _main_of(self.buggy)
 
     @property
     def fixed_main(self) -> Callable[[], Any]:
         """The repaired program as one function."""
-        return main_of(self.fixed) if isinstance(self.fixed, ThreadProgram) else self.fixed
+        return _main_of(self.fixed)
+
+
+def _main_of(program: Program) -> Callable[[], Any]:
+    return main_of(program) if isinstance(program, ThreadProgram) else program
 
 
 def _threads(
@@ -105,15 +120,13 @@ def _threads(
     module: Any,
     *size: int,
 ) -> Bug:
-    buggy = module.buggy(*size) if size else module.BUGGY
-    fixed = module.fixed(*size) if size else module.FIXED
-    return Bug(name, source, "threads", preemption, expected, module, buggy, fixed)
+    return Bug(name, source, "threads", preemption, expected, module, size)
 
 
 def _tasks(
     name: str, expected: type[BaseException], module: Any, kind: Kind = "tasks", *, declared: bool = True
 ) -> Bug:
-    return Bug(name, "this benchmark", kind, "sync", expected, module, module.BUGGY, module.FIXED, declared)
+    return Bug(name, "this benchmark", kind, "sync", expected, module, declared=declared)
 
 
 WITH_THREADS: Kind = "tasks and threads"

@@ -29,7 +29,7 @@ from detrun_recorder.reader import (
     unpack_chunk,
     unpack_definitions,
 )
-from detrun_recorder.steps import Decoder, Step, Tables, advance
+from detrun_recorder.steps import Decoder, Step, Tables, advance, begun_after
 from detrun_recorder.writer import End, Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
@@ -249,6 +249,21 @@ class Recording:
                 raise self.damaged(index, error) from error
             index += 1
             self.keep_runnable(index, runnable)
+
+    def unfinished_step(self) -> tuple[int, str] | None:
+        """Number and path of the task in whose step the run ended, None if its last step came to an end.
+
+        A deadlock while a task waits for a thread leaves such a step behind (see `steps`).
+        """
+        if not self.entries or self.end is None or self.end.outcome == "ok":
+            return None
+        last = len(self.entries) - 1
+        runnable = self.runnable_before(last)
+        try:
+            task = begun_after(self.chunk(last), runnable)
+        except Malformed as error:
+            raise self.damaged(last, error) from error
+        return None if task is None else (task, self.tables.path(task))
 
     def step(self, index: int) -> Step:
         """Step number ``index``; negative counts from the end."""

@@ -302,6 +302,10 @@ class ResyncReplay(KeyedDraws):
             for event in step.events:
                 if event.payload is not None:
                     self.effects.setdefault((step.path, str(event.label)), []).append(event.payload)
+        unfinished = recording.unfinished_step()
+        if unfinished is not None:  # what went wrong went wrong in this one
+            task, path = unfinished
+            self.positions.setdefault((path, resumed.get(task, "start")), []).append(recording.steps)
         self.taken: dict[tuple[str, str], int] = {}
         self.resumed_from: dict[int, str] = {}  # task number in this run -> how its last step ended
         self.run: RunView | None = None
