@@ -63,9 +63,9 @@ def explore(
 
     Args:
         main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
-        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"fifo"`` sample;
-            ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds. ``"pct:5"`` and
-            ``"bounded:1"`` set the depth and the bound. Or an oracle.
+        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"few"``, ``"fifo"``
+            sample; ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds.
+            ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.
         seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.

@@ -41,14 +41,18 @@ class TicketLock:
 
 def enter(lock: TicketLock) -> None:
     lock.acquire()
-    in_critical_section(lock)
-    lock.release()
+    try:
+        in_critical_section(lock)
+    finally:
+        lock.release()
 
 
 def enter_rightly(lock: TicketLock) -> None:
     lock.acquire_atomically()
-    in_critical_section(lock)
-    lock.release()
+    try:
+        in_critical_section(lock)
+    finally:
+        lock.release()
 
 
 def in_critical_section(lock: TicketLock) -> None:
