@@ -157,6 +157,7 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
             preemption=options.preemption if isinstance(options.preemption, str) else None,
             include=options.include,
             exclude=options.exclude,
+            thread_errors=True,
             raise_errors=False,
             target=program.text,
         )

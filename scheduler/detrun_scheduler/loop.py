@@ -51,7 +51,7 @@ from detrun_scheduler.journal import (
 )
 from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.threads import SimulatedThread, Threads
+from detrun_scheduler.threads import SimulatedThread, ThreadFailure, Threads
 from detrun_scheduler.trio_host import Host
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
@@ -135,7 +135,8 @@ class RunLoop:
         self.threads: Threads | None = None  # while the run lasts
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
-        self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
+        self.thread_failures: list[ThreadFailure] = []
+        self.thread_errors_are_told = False  # by whoever runs the loop: the hooks that print them need not
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
 

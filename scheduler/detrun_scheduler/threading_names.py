@@ -27,7 +27,7 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent
 
-from detrun_scheduler import simple_queue, thread_locals, thread_locks, worker_threads
+from detrun_scheduler import simple_queue, thread_locals, thread_locks, thread_pools, worker_threads
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.replaced_names import ReplacedMethods, ReplacedNames
@@ -240,10 +240,10 @@ def _bootstrap(thread: Any) -> None:
     except GreenletExit:
         pass
     except BaseException as error:
-        if not isinstance(error, SystemExit):
-            simulated.threads.uncaught(error)
-        del error
-        thread._invoke_excepthook(thread)
+        threads = simulated.threads
+        is_handled = threading.excepthook is not threads.hooks[0]
+        if isinstance(error, SystemExit) or threads.uncaught(error, is_handled):
+            thread._invoke_excepthook(thread)
 
 
 def _mark_ended(thread: Any, ident: int) -> None:
@@ -371,7 +371,8 @@ def _low_level_body(
         except (GreenletExit, SystemExit):
             pass
         except BaseException as error:
-            threads.uncaught(error)
+            if not threads.uncaught(error, sys.unraisablehook is not threads.hooks[1]):
+                return
             message = "Exception ignored in thread started by"
             sys.unraisablehook(
                 SimpleNamespace(
@@ -472,12 +473,15 @@ def install(threads: Threads) -> None:
     _THREADING.install({"_active": alive, "_counter": itertools.count(1).__next__})
     for group in _OTHERS:
         group.install()
-    worker_threads.install(threads)
-    threads.at_main_end = worker_threads.stop_executors
+    worker_threads.install()
+    thread_pools.install(threads)
+    threads.at_main_end = thread_pools.stop_pools
+    threads.hooks = threading.excepthook, sys.unraisablehook
 
 
 def restore() -> None:
     """Put everything back."""
+    thread_pools.restore()
     worker_threads.restore()
     for group in reversed(_OTHERS):
         group.restore()
@@ -488,7 +492,8 @@ _OTHERS = (_LOW_LEVEL, _TIME, _QUEUE, _IMPORT, _METHODS, _EVENT)
 
 
 def install_dual_classes() -> None:
-    """Let locks, locals and simple queues be made of classes that work inside and outside runs; for good."""
+    """Let locks, locals, simple queues and pools be made of classes that work inside and outside runs; for good."""
     thread_locks.install()
     thread_locals.install()
     simple_queue.install()
+    thread_pools.install_for_good()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import outcome
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -270,6 +270,19 @@ def _call_main(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return result
 
 
+class ThreadFailure(NamedTuple):
+    """An exception that has come out of a thread.
+
+    Attributes:
+        path: of the thread.
+        is_handled: the program has a hook of its own for it, put in during the run.
+    """
+
+    path: str
+    error: BaseException
+    is_handled: bool
+
+
 class WaitKind:
     """A way to block, by name; what it looks like to the loop and to trio.
 
@@ -312,6 +325,7 @@ class Threads:
         "at_main_end",
         "call_body",
         "futures",
+        "hooks",
         "hub",
         "idents",
         "living",
@@ -332,6 +346,7 @@ class Threads:
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
         self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
+        self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
         # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
         self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
@@ -372,11 +387,12 @@ class Threads:
             thread.kill()
         return thread
 
-    def uncaught(self, error: BaseException) -> None:
-        """The running thread is about to end by ``error``, which nobody will see but the exception hook."""
+    def uncaught(self, error: BaseException, is_handled: bool) -> bool:
+        """The running thread is about to end by ``error``; whether an exception hook shall be told."""
         run = self.run
-        run.thread_failures.append((run.path_of(run.current), error))
+        run.thread_failures.append(ThreadFailure(run.path_of(run.current), error, is_handled))
         run.observe("uncaught exception of a thread", type(error).__qualname__.encode())
+        return is_handled or not run.thread_errors_are_told
 
     def ended(self, thread: SimulatedThread) -> None:
         """A thread is over."""
