@@ -186,7 +186,8 @@ def _init(self: threading.Thread, *arguments: Any, **keywords: Any) -> None:
 
 def _start(self: threading.Thread) -> None:
     """`Thread.start`: the thread counts as started at once and runs when the scheduler chooses it."""
-    threads = threads_of_call()
+    caller = getcurrent()
+    threads = caller.threads if type(caller) is SimulatedThread else threads_of_call()
     if threads is None:
         return _METHODS.originals["start"](self)  # type: ignore[no-any-return]
     state: Any = self
@@ -195,7 +196,7 @@ def _start(self: threading.Thread) -> None:
     if state._started._flag:
         raise RuntimeError("threads can only be started once")
     # No schedule point: that a thread begins is nothing that another could see.
-    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+    if threads.untraced is not None and type(caller) is SimulatedThread:
         threads.untraced(_begin, threads, self)
     else:
         _begin(threads, self)
@@ -255,16 +256,17 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
     """`Thread.join`; a time-out is virtual."""
     state: Any = self
     simulated: SimulatedThread | None = vars(self).get("_simulated")
-    threads = threads_of_call()
+    caller = getcurrent()
+    threads = caller.threads if type(caller) is SimulatedThread else threads_of_call()
     if threads is None or (simulated is None and state._initialized and state._started._flag):
         return _METHODS.originals["join"](self, timeout)  # type: ignore[no-any-return]
     if not state._initialized:
         raise RuntimeError("Thread.__init__() not called")
     if simulated is None:
         raise RuntimeError("cannot join thread before it is started")
-    if getcurrent() is simulated:
+    if caller is simulated:
         raise RuntimeError("cannot join current thread")
-    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+    if threads.untraced is not None and type(caller) is SimulatedThread:
         threads.untraced(_wait_for_end, simulated, timeout)
     else:
         _wait_for_end(simulated, timeout)

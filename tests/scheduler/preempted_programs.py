@@ -144,10 +144,3 @@ def touches_everything() -> None:
     thread = threading.Thread(target=body)
     thread.start()
     thread.join()
-
-
-def spins() -> None:
-    """Waits for what nobody will do."""
-    counter = Counter()
-    while counter.value == 0:
-        pass

@@ -91,7 +91,7 @@ def test_leaving_out_points_where_a_thread_is_alone_loses_no_interleaving(
         return found.verdict, found.schedules, outcomes(main, granularity)
 
     reduced, steps = searched(), loop_of(main, 0, granularity).steps_at_end
-    monkeypatch.setattr(preemption, "SPARED_MOST", 0)
+    monkeypatch.setattr(preemption, "ALONE_MAX", 0)
     assert searched() == reduced
     assert reduced[0] == "holds"
     assert loop_of(main, 0, granularity).steps_at_end > steps
@@ -277,18 +277,3 @@ def test_attributes_elements_globals_and_slots_are_seen_and_methods_are_not() ->
 def test_accesses_need_opcodes() -> None:
     with pytest.raises(UsageError, match="observed at opcodes"):
         Preemption("line", [FILE], observer=AccessObserver(Listener()))
-
-
-def test_a_thread_that_runs_alone_is_not_interrupted() -> None:
-    """Nobody else could be chosen, so only steps are saved: a main function by itself takes as many as without."""
-
-    def alone() -> int:
-        return programs.Counter().value + programs.Counter().value
-
-    assert loop_of(alone, 0, "opcode").steps_at_end == loop_of(alone, 0, "sync").steps_at_end
-
-
-@pytest.mark.parametrize("granularity", ["line", "opcode"])
-def test_a_thread_that_spins_alone_still_meets_the_step_limit(granularity: str) -> None:
-    with pytest.raises(detrun.StepLimitError):
-        detrun.record(programs.spins, preemption=granularity, include=[FILE], max_steps=100)
