@@ -49,6 +49,8 @@ DEFINITIONS_RATIO_MAX = 32
 NESTING_MAX = 16
 TICKS_MAX = 1 << 51  # below it, ticks -> seconds -> ticks is the identity in doubles
 
+COMPRESSED_BYTES_MIN = 32  # not part of the format: what this writer does
+
 Column = list[Any]  # [inflated length, bytes]
 
 
@@ -174,8 +176,11 @@ def pack_column(content: bytes, parts: Iterable[bytes] | None = None) -> Column:
     """A column as ``[length, bytes]``; bytes shorter than the length are raw DEFLATE, as long are the content itself.
 
     Huffman coding without matches is tried too, and the shorter kept: random choices have no repeats, and the
-    three-byte matches that DEFLATE finds in them by chance cost 15 % more than they save.
+    three-byte matches that DEFLATE finds in them by chance cost 15 % more than they save. Columns of a few bytes stay
+    as they are: setting up their compressors takes longer than a small run, of whose file they would save a percent.
     """
+    if len(content) < COMPRESSED_BYTES_MIN:
+        return [len(content), content]
     pieces = (content,) if parts is None else tuple(parts)
     packed = min(deflate(pieces, zlib.Z_HUFFMAN_ONLY), deflate(pieces, zlib.Z_DEFAULT_STRATEGY), key=len)
     return [len(content), packed if len(packed) < len(content) else content]
