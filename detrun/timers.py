@@ -8,6 +8,8 @@ from typing import Any
 
 import trio
 
+from detrun.ad.validity import site
+from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
@@ -35,6 +37,8 @@ async def sleep_true(seconds: Any) -> None:
     if not isinstance(primal, Real) or not primal >= 0:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
     if primal == 0:
+        if isinstance(seconds, Value):
+            site("sleep", None, seconds, 0.0)
         await trio.lowlevel.checkpoint()
         return
     if primal == math.inf:

@@ -17,8 +17,13 @@ from detrun.ad.tape import NO_PARENT
 def margin(
     kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0, depth: int = 1
 ) -> None:
-    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`."""
+    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
+
+    Except a tie with a constant: by ``if seconds == 0`` trio.sleep sets no timer, through which a derivative would go.
+    """
     place = calling_line(depth)
+    if place is None and value == 0.0 and kind == "==" and right_id == NO_PARENT:
+        place = nearest_user_line()
     if place is not None:
         assert state.tape is not None
         state.tape.sites.add(kind, place, None, value, left_id, right_id, right_weight)

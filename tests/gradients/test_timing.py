@@ -263,6 +263,21 @@ def test_a_thread_that_is_woken_in_vain_waits_on_for_what_is_left_of_its_timeout
     assert found.grads["x"] == pytest.approx(5.1, rel=1e-12)
 
 
+@pytest.mark.parametrize("sleep", [trio.sleep, detrun.sleep])
+def test_a_sleep_of_no_time_at_all_says_that_it_could_have_been_one(sleep: Any) -> None:
+    """It is a checkpoint and sets no timer, so nothing flows; one that is ever so short does."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await sleep(params["x"])
+        return trio.current_time()
+
+    none = detrun.gradient(main, {"x": 0.0})
+    assert none.grads == {"x": 0.0}
+    assert none.validity["x"].radius == 0.0
+    assert none.diagnostics.nearest_margins[0].where.startswith(__file__)
+    assert detrun.gradient(main, {"x": 1e-9}).grads == {"x": 1.0}
+
+
 def test_a_clock_read_as_an_integer_or_a_date_is_listed_as_a_detachment_and_a_log_line_is_not() -> None:
     async def main(params: dict[str, Any]) -> Any:
         await trio.sleep(params["x"])
