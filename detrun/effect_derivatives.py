@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from detrun.ad.pullbacks import record_pullback
+from detrun.ad.pullbacks import record_pullback, with_history_of
 from detrun.ad.torch_bridge import is_tensor, requires_grad, values_of
 from detrun.ad.validity import site
 from detrun.ad.value import Value
@@ -115,9 +115,7 @@ def _passed(name: str, source: str, result: Any, numbers: list[Any], passed: lis
     return _with_numbers(
         result,
         [
-            record_pullback(float(number), [history], lambda adjoint: [adjoint], lambda tangents: tangents[0])
-            if isinstance(history, Value)
-            else number
+            with_history_of(history, number, name) if isinstance(history, Value) else number
             for number, history in zip(numbers, histories, strict=True)
         ],
     )

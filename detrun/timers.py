@@ -39,7 +39,7 @@ async def sleep_true(seconds: Any) -> None:
         await trio.lowlevel.checkpoint()
         if primal is not seconds:
             # A little longer and it would have waited: the clock takes on what it owes to `seconds`.
-            site("sleep", "a sleep of zero seconds waits for others", seconds, 0.0)
+            site("sleep", None, seconds, 0.0)
             run.virtual_clock.advance(seconds)
         return
     if primal == math.inf:

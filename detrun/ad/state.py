@@ -57,10 +57,12 @@ def begin_run(first: int | None = None) -> None:
 
 def end_run() -> None:
     """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
-    global in_run
+    global in_run, first_id
     _switch_off()
     upcoming = peek_id()
     rewind(_furthest if upcoming >= OWN_SPACE else max(_furthest, upcoming))
+    if first_id >= OWN_SPACE:
+        first_id = _furthest  # what is made now, outside of runs, has ids of the common space
     in_run = False
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from detrun.ad.validity import site
+from detrun.ad.value import Value
 from detrun.world.latency import Constant, Distribution, Latency, distribution_of, sampled
 from detrun.world.rules import Chance, Detour, Rule, Verdict, fault_of, probability_of
 from detrun_scheduler.clock import primal_of
@@ -217,6 +219,8 @@ class Link:
         clock = self.network.run.virtual_clock
         leaves = clock.now
         if self.bandwidth is not None:
+            if isinstance(leaves, Value) or isinstance(self._free_at, Value):
+                site("link queue", self.name, self._free_at, leaves)
             if primal_of(self._free_at) > clock.time:
                 waiting = (primal_of(self._free_at) - clock.time) * primal_of(self.bandwidth)
                 if waiting + packet.size > self.queue_bytes_max:

@@ -296,7 +296,7 @@ def test_ids_are_not_allotted_again_after_a_run_that_went_back_to_a_snapshot_or_
     assert Value(1.0).id == state.first_id == space
     state.rewind(space)
     state.end_run()
-    assert Value(1.0).id == furthest + 2
+    assert Value(1.0).id == furthest + 2 >= state.first_id
     assert state.reserve_space() > space
 
 

@@ -299,6 +299,7 @@ def test_a_sleep_of_zero_has_the_derivative_of_a_slightly_longer_one() -> None:
     found = detrun.gradient(main, {"pause": 0.0})
     assert (found.value, found.grads) == (1.0, {"pause": 3.0})
     assert found.validity["pause"].radius == 0.0
+    assert found.diagnostics.nearest_margins[0].where.startswith(__file__)
     assert any("pause is exactly where this run is decided" in warning for warning in found.warnings)
     longer = detrun.gradient(main, {"pause": 0.25})
     assert (longer.value, longer.grads) == (1.75, {"pause": 3.0})

@@ -337,6 +337,26 @@ def test_what_a_rule_holds_arrives_when_it_is_released():
     assert detrun.record(main).result == [(0, 3), (1, 3), (2, 3)]
 
 
+def test_whether_a_message_has_to_queue_is_a_discontinuity_site_that_says_how_nearly_it_had_not():
+    """512 bytes at 1,024 bytes/s take 0.5 s; the second message comes 0.45 s after the first: 0.05 s too early."""
+
+    async def main(params):
+        async with detrun.World(latency=0.0, bandwidth=params["bandwidth"]) as world:
+            node = world.node("receiver")
+
+            node.start(trio.sleep_forever)
+            world.driver.send("receiver", b"", size=512)
+            await trio.sleep(0.45)
+            world.driver.send("receiver", b"", size=512)
+            await trio.sleep(2.0)
+        return params["bandwidth"]
+
+    nearest = detrun.gradient(main, {"bandwidth": 1024.0}).diagnostics.nearest_margins
+    assert [(one.where, one.margin) for one in nearest if one.kind == "link queue"] == [
+        ("driver->receiver", pytest.approx(0.05))
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
