@@ -67,6 +67,8 @@ class World:
         **link: Any,
     ) -> None:
         self.run = current.require("detrun.World")
+        if not retransmission_seconds > 0:
+            raise UsageError(f"retransmission_seconds={retransmission_seconds!r} must be a positive number of seconds")
         self.faults = FaultCounts()
         self.make_disk = disk
         self.make_clock = clock
@@ -90,6 +92,7 @@ class World:
         self._token: Token[Process] | None = None
         self.driver = self._make(DRIVER)
         self.driver.process = Process(self.driver)
+        Link(self.network, self.driver, self.driver).configure(**defaults)  # refuses what no link could have
 
     # Life.
 
