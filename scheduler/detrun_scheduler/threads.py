@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,7 +47,11 @@ class SimulatedThread(greenlet):
     # What trio and reports expect of a coroutine.
     send = greenlet.switch
     cr_await = None
-    cr_running = False
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it is the one that runs now."""
+        return getcurrent() is self
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class SimulatedThread(greenlet):
         self.joiners: list[SimulatedThread] = []
         self.at_end: Callable[[], object] = _nothing
         self.number = -1  # as an object of the run
+        self.owner: Any = None  # what it has inherited from the code that started it
 
     def run(self, _: object = None) -> Any:
         """The greenlet's whole life, from its first switch; returns the trap that tells trio of its end.
@@ -226,6 +231,18 @@ class SimulatedThread(greenlet):
             self.threads.run.timers.remove(self.deadline, self.task)
             self.deadline = None
 
+    def abandoned(self) -> None:
+        """Nobody will resume the thread, and none of its code runs again: it is as if it had ended."""
+        self._disarm()
+        self.dying = True
+        self.threads.living.remove(self)
+        self.waits_for = self.task = None
+        self.at_end()
+        for joiner in self.joiners:
+            joiner.wake()
+        self.joiners.clear()
+        self.at_end = _nothing
+
     def kill(self) -> None:
         """Let the thread end by ``GreenletExit`` when it is stepped next."""
         task = self.task
@@ -328,6 +345,7 @@ class Threads:
         "hooks",
         "hub",
         "idents",
+        "inherited",
         "living",
         "main_has_ended",
         "os_thread",
@@ -343,6 +361,7 @@ class Threads:
         self.idents = MAIN_IDENT
         self.futures = 0  # made in this run
         self.living: list[SimulatedThread] = []  # in the order of starting
+        self.inherited: ContextVar[Any] | None = None  # the one variable that a thread takes over from who starts it
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
         self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
@@ -381,6 +400,10 @@ class Threads:
         self.idents += 1
         run = self.run
         thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
+        if self.inherited is not None:
+            thread.owner = self.inherited.get(None)
+            thread.gr_context = Context()
+            thread.gr_context.run(self.inherited.set, thread.owner)
         run.host.spawn_thread(thread, name)
         self.living.append(thread)
         if self.main_has_ended and all(one.daemon for one in self.living):

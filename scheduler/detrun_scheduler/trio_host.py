@@ -923,6 +923,8 @@ class Host(_run.Runner):
             self.held.pop(task, None)
             self.tasks.remove(task)
             self.graveyard.add(task.coro, self.asyncgens.alive)
+            if hasattr(task.coro, "abandoned"):
+                task.coro.abandoned()  # a thread
             if task._next_send_fn is None:
                 number = self.numbers.pop(task)
                 del self.by_number[number]

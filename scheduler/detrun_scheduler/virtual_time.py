@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
@@ -81,6 +82,23 @@ def _reader(name: str) -> Callable[[], Any]:
 
     read.__name__ = read.__qualname__ = name
     return read
+
+
+# Modules that measure only to report, in types of C that take no `Value`, and would fail where a clock is one: httpx
+# puts ``response.elapsed`` into a timedelta. Such a figure is no derivative, as little as the stamp of a log line.
+_REPORTING = frozenset(["httpx._client"])
+
+
+def _perf_counter() -> Any:
+    if get_ident() != _run_thread:
+        return _TIME.originals["perf_counter"]()
+    now = _clock.now
+    if type(now) is not float and sys._getframe(1).f_globals.get("__name__") in _REPORTING:
+        return primal_of(now)
+    return now
+
+
+_perf_counter.__name__ = _perf_counter.__qualname__ = "perf_counter"
 
 
 def _reader_ns(name: str) -> Callable[[], int]:
@@ -155,6 +173,7 @@ _TIME = ReplacedNames(
         "time": _time,
         "time_ns": _time_ns,
         **{name: _reader(name) for name in _CLOCKS},
+        "perf_counter": _perf_counter,
         **{name + "_ns": _reader_ns(name + "_ns") for name in _CLOCKS},
         "clock_gettime": _clock_gettime,
         "clock_gettime_ns": _clock_gettime_ns,

@@ -375,3 +375,42 @@ def test_wrong_settings_are_named(settings: dict[str, Any], words: str):
 
     with pytest.raises(UsageError, match=words):
         detrun.record(main)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bandwidth": 0}, "bandwidth=0 is none; give bytes per second"),
+        ({"bandwidth": -1.0}, "bandwidth=-1.0"),
+        ({"bandwidth": "fast"}, "bandwidth='fast'"),
+        ({"bandwidth": True}, "bandwidth=True"),
+        ({"queue_bytes_max": -5}, "queue_bytes_max=-5 is no size of a queue"),
+        ({"queue_bytes_max": None}, "queue_bytes_max=None"),
+        ({"slow_tail_delay": -1.0}, "latency=-1.0 is no latency"),
+        ({"reordering_delay": "long"}, "latency='long'"),
+        ({"loss": 1.5}, "loss=1.5 is not a probability"),
+        ({"latency": None}, "latency=None is no latency"),
+        ({"retransmission_seconds": 0.0}, "retransmission_seconds=0.0 must be a positive"),
+        ({"lattency": 1.0}, "a link has no setting 'lattency'"),
+    ],
+    ids=str,
+)
+def test_settings_that_no_link_can_have_are_refused_before_the_world_opens(settings: dict[str, Any], message: str):
+    async def main() -> None:
+        detrun.World(**settings)
+
+    with pytest.raises(UsageError, match=message):
+        detrun.record(main)
+
+
+def test_a_clog_of_negative_length_is_refused_and_one_of_none_ends_at_once():
+    async def main() -> Any:
+        async with detrun.World(latency=0.01) as world:
+            link = world.link(world.node("a"), "driver")
+            with pytest.raises(UsageError, match="a clog of -1 s"):
+                link.clog(-1)
+            link.clog(0.0)
+            world.node("a").send("driver", "through")
+            return await world.driver.receive()
+
+    assert detrun.record(main).result == "through"
