@@ -290,7 +290,8 @@ def order(steps: Sequence[_Step]) -> list[list[int]]:
 
 def _joined(clock: list[int], step: _Step) -> list[int]:
     joined = [max(pair) for pair in zip(clock, step.before, strict=True)]
-    joined[step.task] = step.count
+    # Not simply its count: an earlier step of the same task may come after a later one here.
+    joined[step.task] = max(joined[step.task], step.count)
     return joined
 
 
