@@ -247,7 +247,7 @@ def test_pct_hits_a_bug_of_depth_two_as_often_as_proved_and_a_random_walk_misses
     hits = sum(run(program, oracle, seed) for seed in range(runs))
     shortest, longest = oracle.horizons
     bound = 1 / (2 * longest)
-    assert 15 <= shortest <= longest <= 40
+    assert 5 <= shortest <= longest <= 40
     assert hits >= runs * bound - 4 * math.sqrt(runs * bound * (1 - bound))
     assert sum(run(program, RandomWalk(), seed) for seed in range(runs)) <= 1
     assert not run(program, Fifo())
