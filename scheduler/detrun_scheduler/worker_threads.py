@@ -27,7 +27,7 @@ from detrun_scheduler.simple_queue import SimpleQueue
 from detrun_scheduler.thread_locals import local
 from detrun_scheduler.thread_locks import Lock
 from detrun_scheduler.threads import SimulatedThread, threads_of_call
-from detrun_scheduler.trio_host import TRIO_THREADS
+from detrun_scheduler.trio_host import TRIO_THREADS, OrderedSet
 
 if TYPE_CHECKING:
     from detrun_scheduler.threads import Threads
@@ -99,6 +99,12 @@ def _future_hash(self: Any) -> int:
     return object.__hash__(self) if number is None else number
 
 
+def _future_order(future: Any) -> int:
+    """What ``id`` means to `concurrent.futures`: `wait` locks its futures in the order of their addresses."""
+    number: int | None = getattr(future, "_number_in_run", None)
+    return id(future) if number is None else number
+
+
 class _CurrentLibrary:
     """`sniffio.thread_local` in a run: no simulated thread is in an async context."""
 
@@ -136,10 +142,12 @@ def install(threads: Threads) -> None:
         # For good: a future that was numbered in a run keeps its hash after it.
         _future_init.append(futures.Future.__init__)
         futures.Future.__init__, futures.Future.__hash__ = _future_made, _future_hash
+        futures.id = _future_order
     executor: Any = sys.modules.get(_EXECUTOR)
     if executor is not None:
         threads.at_end.append(partial(_restore_counter, executor, executor.ThreadPoolExecutor._counter))
         executor.ThreadPoolExecutor._counter = itertools.count().__next__
+        executor.set = OrderedSet  # of a pool's threads, which are joined in its order
         if not isinstance(executor._global_shutdown_lock, Lock):
             # Made before detrun was imported. It is held while a worker starts, which is a schedule point.
             executor._global_shutdown_lock = Lock()
