@@ -6,19 +6,25 @@ What most programs use is imported here; the rest, listed below twice (for type 
 from typing import TYPE_CHECKING
 
 from detrun.ad.functions import acos as acos
+from detrun.ad.functions import acosh as acosh
 from detrun.ad.functions import asin as asin
+from detrun.ad.functions import asinh as asinh
 from detrun.ad.functions import atan as atan
 from detrun.ad.functions import atan2 as atan2
+from detrun.ad.functions import atanh as atanh
 from detrun.ad.functions import clip as clip
 from detrun.ad.functions import cos as cos
 from detrun.ad.functions import cosh as cosh
 from detrun.ad.functions import dot as dot
 from detrun.ad.functions import erf as erf
+from detrun.ad.functions import erfc as erfc
 from detrun.ad.functions import exp as exp
 from detrun.ad.functions import expm1 as expm1
 from detrun.ad.functions import hypot as hypot
 from detrun.ad.functions import log as log
 from detrun.ad.functions import log1p as log1p
+from detrun.ad.functions import log2 as log2
+from detrun.ad.functions import log10 as log10
 from detrun.ad.functions import logsumexp as logsumexp
 from detrun.ad.functions import maximum as maximum
 from detrun.ad.functions import mean as mean

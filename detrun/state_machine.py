@@ -83,6 +83,8 @@ class StateMachine(Generic[State]):
     ) -> None:
         if apply is None:
             apply = getattr(self, "apply", None)
+        if params is not None and not isinstance(params, Mapping):
+            raise UsageError(f"StateMachine: params={params!r:.80} is no dict; pass params={{'name': number, ...}}")
         initial: Any = initial_state
         if not callable(apply):
             raise UsageError("StateMachine: pass apply(state, event), or define a method of that name in a subclass")
@@ -90,8 +92,7 @@ class StateMachine(Generic[State]):
             raise UsageError(f'StateMachine: keys={keys!r}; pass a function from an event to its keys, or "observed"')
         if keys is not None and type(initial) is not dict:
             raise UsageError(f"StateMachine: a keyed machine's state is a dict, not a {type(initial).__name__}")
-        if window < 1:
-            raise UsageError(f"StateMachine: window={window}; a window holds at least 1 event")
+        _check_window("StateMachine", window)
         self._application = Application(apply, keys)
         self._keyed = keys is not None
         self._params = pytrees.copy(dict(params)) if params is not None else None
@@ -160,8 +161,8 @@ class StateMachine(Generic[State]):
 
     def state_at(self, number: int) -> State:
         """The state after the first ``number`` events; 0 is the initial state. Costs the events since a kept one."""
-        if not 0 <= number <= self._applied:
-            raise UsageError(f"state_at({number}): there are states 0 to {self._applied}")
+        if not isinstance(number, int) or not 0 <= number <= self._applied:
+            raise UsageError(f"state_at({number!r}): there are states 0 to {self._applied}")
         if number == self._applied:
             return self.state
         start, present = 0, self._copy(self._initial)
@@ -171,6 +172,7 @@ class StateMachine(Generic[State]):
 
     def backward_in_time(self, snapshots: int = 30, window: int = WINDOW) -> Iterator[tuple[int, State]]:
         """(n, state after n events) from the present back to 0, holding ``snapshots + window`` states at most."""
+        _check_window("backward_in_time", window)
         end = self._applied
         yield end, self.state
         store = MemoryStore(self._copy)
@@ -238,13 +240,15 @@ class StateMachine(Generic[State]):
             raise UsageError("gradient: sparse=True needs a machine with keys=…, which says what an event touches")
         read = self._read_by(loss)
         initial, numbers = self._sliced(read) if sparse else (self._initial, range(self._applied))
+        if isinstance(snapshots, tuple) and len(snapshots) != 2:
+            raise UsageError(f"gradient: snapshots={snapshots!r}; a pair says how many in memory and how many on disk")
         slots = sum(snapshots) if isinstance(snapshots, tuple) else snapshots
-        if isinstance(slots, int):
+        if slots is not None and not isinstance(slots, str):
             check(len(numbers), slots)
         if window is None:
             window = kept.window if kept else max(1, len(numbers)) if slots is None else WINDOW
-        elif window < 1:
-            raise UsageError(f"gradient: window={window}; a window holds at least 1 event")
+        else:
+            _check_window("gradient", window)
 
         def checked_loss(final: Any) -> Any:
             self._check_end(final, read)
@@ -347,6 +351,11 @@ class StateMachine(Generic[State]):
                 f"{len(self._log)} events are recorded, but {self._applied} were dispatched; use machine.dispatch_all, "
                 "not machine.events.append"
             )
+
+
+def _check_window(where: str, window: Any) -> None:
+    if not isinstance(window, int) or window < 1:
+        raise UsageError(f"{where}: window={window!r}; a window holds a whole number of events, at least 1")
 
 
 def _read_only(params: dict[str, Any] | None) -> Mapping[str, Any] | None:

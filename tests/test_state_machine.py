@@ -287,7 +287,18 @@ def test_what_is_wrong_with_a_machine_is_said_at_once():
         detrun.StateMachine(lambda state, event: None, 1.0).dispatch(1)
     with pytest.raises(UsageError, match="must return the state it was given"):
         detrun.StateMachine(lambda state, event: None, {}, keys="observed").dispatch(1)
+    for options, message in (
+        ({"window": 1.5}, "window=1.5"),
+        ({"snapshots": 1.5}, "snapshots=1.5"),
+        ({"params": [1.0]}, r"params=\[1.0\] is no dict"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            detrun.StateMachine(lambda state, event: state, 1.0, **options)
     machine = detrun.StateMachine(lambda state, event: state, 1.0)
+    with pytest.raises(UsageError, match="there are states 0 to 0"):
+        machine.state_at("first")
+    with pytest.raises(UsageError, match="window=0"):
+        next(machine.backward_in_time(window=0))
     with pytest.raises(UsageError, match=r"builtins\.object"):
         machine.dispatch({"a": object()})
     machine.events.append(1)

@@ -117,6 +117,30 @@ def atan(x: Scalar) -> Scalar:
     return result
 
 
+def asinh(x: Scalar) -> Scalar:
+    """Inverse hyperbolic sine."""
+    result: Scalar = apply(rules.ASINH, x)
+    return result
+
+
+def acosh(x: Scalar) -> Scalar:
+    """Inverse hyperbolic cosine, of at least 1, where its derivative is infinite."""
+    result: Scalar = apply(rules.ACOSH, x)
+    return result
+
+
+def atanh(x: Scalar) -> Scalar:
+    """Inverse hyperbolic tangent."""
+    result: Scalar = apply(rules.ATANH, x)
+    return result
+
+
+def erfc(x: Scalar) -> Scalar:
+    """``1 - erf(x)``, accurate where that is small."""
+    result: Scalar = apply(rules.ERFC, x)
+    return result
+
+
 def erf(x: Scalar) -> Scalar:
     """Error function."""
     result: Scalar = apply(rules.ERF, x)

@@ -69,11 +69,11 @@ Action = Snapshot | Restore | Free | Advance | Reverse
 
 
 def check(windows: int, snapshots: int) -> None:
-    """Raises `UsageError` unless there is at least one snapshot and no negative number of windows."""
+    """Raises `UsageError` unless there is at least one snapshot and no negative number of windows, both whole."""
     if windows < 0:
         raise UsageError(f"a plan for {windows} windows: there cannot be fewer than none")
-    if snapshots < 1:
-        raise UsageError(f"snapshots={snapshots}: reversing needs at least 1, for the state at the start")
+    if not isinstance(snapshots, int) or snapshots < 1:
+        raise UsageError(f"snapshots={snapshots!r}: reversing needs at least 1, for the state at the start")
 
 
 def repetitions(windows: int, snapshots: int) -> int:

@@ -24,7 +24,9 @@ _sumprod = getattr(math, "sumprod", None)
 
 
 def sum_of(terms: Iterable[Any], /, start: Any = 0) -> Any:
-    """The builtin ``sum``."""
+    """The builtin ``sum``. Unlike it, keeps the terms until they are added: any may turn out to be a `Value`."""
+    if type(terms) is range:
+        return _sum(terms, start)
     listed = list(terms)
     if not any(isinstance(term, Value) for term in (start, *listed)):
         return _sum(listed, start)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import outcome
@@ -57,9 +58,11 @@ def hessian_vector_product(
         NotDifferentiableError: a derivative does not exist, or passes through an operation given by a pullback only.
     """
     numbers = check_params(params)
-    unknown = sorted(set(direction) - set(numbers))
-    if unknown:
-        raise UsageError(f"hessian_vector_product: direction names {unknown[0]!r}, which is no parameter")
+    for name, speed in direction.items():
+        if name not in numbers:
+            raise UsageError(f"hessian_vector_product: direction names {name!r}, which is no parameter")
+        if not isinstance(speed, int | float) or not isfinite(speed):
+            raise UsageError(f"hessian_vector_product: direction {name}={speed!r} is not a finite number")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     plan = Again(opened) if opened is not None else Anew(seed, strategy, params=numbers)
     around = _Moving(numbers, {name: float(direction.get(name, 0.0)) for name in numbers})

@@ -48,19 +48,31 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
         UsageError: no mapping, or one of them has no name or is neither a finite number nor a tensor or module.
     """
     if not isinstance(params, Mapping):
-        raise UsageError(f"gradient: params={params!r} is no dict; pass params={{'name': number, ...}}")
+        raise UsageError(f"gradient: params={params!r:.80} is no dict; pass params={{'name': number, ...}}")
     if not params:
         raise UsageError("gradient: no parameters given; pass params={'name': number, ...}")
     checked = {}
     for name, number in params.items():
         if not isinstance(name, str):
-            raise UsageError(f"gradient: the name of parameter {name!r} is no text")
+            raise UsageError(f"gradient: parameter {name!r} must have a text for its name")
         if is_tensor_parameter(number):
             continue
-        if isinstance(number, bool) or not hasattr(number, "__float__") or not math.isfinite(float(number)):
-            raise UsageError(f"gradient: parameter {name!r} is {number!r}, which is not a finite number")
+        if hasattr(number, "shape") and number.shape:
+            raise UsageError(
+                f"gradient: parameter {name!r} is an array of shape {tuple(number.shape)}; pass a torch tensor, or "
+                "each number under a name of its own"
+            )
+        if isinstance(number, bool) or not hasattr(number, "__float__") or not _is_finite(number):
+            raise UsageError(f"gradient: parameter {name!r} is {number!r:.80}, which is not a finite number")
         checked[name] = float(number)
     return checked
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:  # an int beyond all floats
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +95,11 @@ class LocalOptions:
         """Raise `UsageError` for values that make no sense, or not together."""
         if self.mode not in ("reverse", "forward"):
             raise UsageError(f"unknown mode {self.mode!r}; choose 'reverse' or 'forward'")
-        for name in ("snapshots", "window", "memory"):
+        for name, least in (("snapshots", 1), ("window", 1), ("memory", 1), ("credit", 0)):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise UsageError(f"gradient: {name}={number!r} must be at least 1")
+            kinds = int | float if name == "memory" else int
+            if number is not None and (not isinstance(number, kinds) or not number >= least):
+                raise UsageError(f"gradient: {name}={number!r} must be a whole number of at least {least}")
         if self.mode == "forward" and (self.windowed or self.credit):
             raise UsageError("forward mode keeps no tape: snapshots, window, memory and credit go with mode='reverse'")
         if self.window is not None and self.memory is not None:

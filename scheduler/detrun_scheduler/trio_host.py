@@ -80,6 +80,11 @@ def check_trio() -> None:
             if not hasattr(_threads, n)
         ),
         *(f"_channel.{n}" for n in ("MemoryChannelState",) if not hasattr(_channel, n)),
+        *(
+            f"CancelScope.{n}"
+            for n in ("deadline", "relative_deadline")
+            if not isinstance(getattr(_run.CancelScope, n, None), property)
+        ),
         *(f"_parking_lot.{n}" for n in ("GLOBAL_PARKING_LOT_BREAKER",) if not hasattr(_parking_lot, n)),
     ]
     version = tuple(int(part) for part in trio.__version__.split(".")[:2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy
 import pytest
 import trio
 
@@ -81,7 +82,10 @@ def test_options_that_do_not_go_together_are_refused() -> None:
         ({"mode": "sideways"}, "unknown mode 'sideways'"),
         ({"mode": "forward", "credit": 3}, "forward mode keeps no tape"),
         ({"window": 3, "memory": 1000}, "exclude each other"),
-        ({"snapshots": 0}, "snapshots=0 must be at least 1"),
+        ({"snapshots": 0}, "snapshots=0 must be a whole number of at least 1"),
+        ({"window": 2.5}, r"window=2.5 must be a whole number"),  # whose windows would never end
+        ({"memory": "1GB"}, "memory='1GB' must be a whole number"),
+        ({"credit": -1}, "credit=-1 must be a whole number of at least 0"),
         ({"kind": "guess"}, "unknown kind of gradient 'guess'"),
     ]:
         with pytest.raises(detrun.UsageError, match=message):
@@ -96,11 +100,17 @@ def test_parameters_and_losses_that_are_no_numbers_are_refused() -> None:
         detrun.gradient(returns_text, {"x": 1.0})
     with pytest.raises(detrun.UsageError, match="parameter 'x' is nan"):
         detrun.gradient(recurrence, {"x": math.nan, "a": 1.0})
-    for params, said in ((3, "params=3 is no dict"), ({1: 1.0}, "name of parameter 1"), ({"a": "x"}, "is 'x'")):
-        with pytest.raises(detrun.UsageError, match=said):
+    for params, message in [
+        ({}, "no parameters given"),
+        ([("x", 1.0)], "is no dict"),
+        ({1: 2.0}, "must have a text for its name"),
+        ({"x": 10**400}, "which is not a finite number"),
+        ({"x": numpy.ones(3)}, r"an array of shape \(3,\); pass a torch tensor"),
+    ]:
+        with pytest.raises(detrun.UsageError, match=message):
             detrun.gradient(recurrence, params)  # type: ignore[arg-type]
-    with pytest.raises(detrun.UsageError, match="no parameters given"):
-        detrun.gradient(recurrence, {})
+    with pytest.raises(detrun.UsageError, match="direction a='fast' is not a finite number"):
+        detrun.hessian_vector_product(recurrence, {"x": 1.0, "a": 0.9}, {"a": "fast"})  # type: ignore[dict-item]
 
 
 def test_a_loss_that_ignores_the_parameters_is_warned_about() -> None:

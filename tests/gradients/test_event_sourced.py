@@ -299,6 +299,9 @@ def test_wrong_arguments_name_themselves():
         ("snapshots='all'", {"snapshots": "all"}),
         ("at least 1", {"snapshots": 0, "window": 1}),
         ("window=0", {"window": 0}),
+        ("snapshots=2.5", {"snapshots": 2.5}),
+        (r"snapshots=\(1,\); a pair", {"snapshots": (1,)}),
+        ("window=1.5", {"window": 1.5}),
     ):
         with pytest.raises(UsageError, match=match):
             machine.gradient(loss, **arguments)

@@ -140,7 +140,7 @@ def steps_of(recording: Recording) -> list[tuple[bytes, bytes, bytes]]:
     return [(chunk.choices, chunk.outcomes, chunk.events) for chunk in recording.chunks()]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(bodies_of(KINDS), st.integers(0, 2**32), st.integers(1, 4), st.integers(3, 20))
 def test_mixed_programs_agree_with_differences_and_windows_with_the_whole_tape(
     tasks: list[list[tuple[str, int]]], seed: int, snapshots: int, window: int

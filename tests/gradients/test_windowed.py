@@ -264,6 +264,7 @@ print(json.dumps([
 
 @needs_fork
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_million_steps_fit_in_little_memory() -> None:
     """Three tasks, 10^6 steps, 30 snapshots: the target is 300 MB over the interpreter's own and 10 % of Revolve.
 

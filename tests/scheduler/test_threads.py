@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from itertools import permutations
 from typing import Any
 
@@ -637,6 +637,22 @@ def test_an_executor_runs_everything_and_is_shut_down_at_the_end_of_main() -> No
         names.update(found)
     assert names == {"ThreadPoolExecutor-0_0", "ThreadPoolExecutor-0_1"}
     assert run(program, seed=3) == run(program, seed=3)
+
+
+def test_waiting_for_futures_and_shutting_a_pool_down_replay_whatever_the_addresses_are() -> None:
+    """`wait` locks futures in the order of their ids, and a pool keeps its threads in a set."""
+
+    def program() -> list[int]:
+        with ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(pow, number, 2) for number in range(6)]
+            done = wait(futures, timeout=5.0).done
+            return [future.result() for future in done]
+
+    recorded = detrun.record(program, seed=1)
+    kept = []
+    for number in range(10):
+        assert detrun.replay(program, recording=recorded.recording).result == recorded.result
+        kept.append([object() for _ in range(7 * number + 1)])  # so that other objects get other addresses
 
 
 # A function as main.
