@@ -18,6 +18,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from itertools import count
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -311,6 +312,7 @@ class Threads:
         "at_end",
         "at_main_end",
         "call_body",
+        "executors",
         "futures",
         "hub",
         "idents",
@@ -328,6 +330,7 @@ class Threads:
         self.os_thread = get_ident()  # whose calls belong to the run
         self.idents = MAIN_IDENT
         self.futures = 0  # made in this run
+        self.executors = count()  # numbers of thread pools
         self.living: list[SimulatedThread] = []  # in the order of starting
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False

@@ -13,8 +13,12 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from concurrent.futures import _base as futures
+
+# Now, and not when a program first needs it: that may be in a run, which would find it as nobody has prepared it.
+from concurrent.futures import thread as executor
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import outcome
@@ -27,12 +31,13 @@ from detrun_scheduler.simple_queue import SimpleQueue
 from detrun_scheduler.thread_locals import local
 from detrun_scheduler.thread_locks import Lock
 from detrun_scheduler.threads import SimulatedThread, threads_of_call
-from detrun_scheduler.trio_host import TRIO_THREADS
+from detrun_scheduler.trio_host import TRIO_THREADS, OrderedSet
 
 if TYPE_CHECKING:
     from detrun_scheduler.threads import Threads
 
-_FUTURES, _EXECUTOR = "concurrent.futures._base", "concurrent.futures.thread"
+_FUTURES: Any = futures
+_EXECUTOR: Any = executor
 
 
 def _start_thread_soon(
@@ -81,12 +86,14 @@ class _ParentTaskData(local):
     """What a worker knows of the task it works for."""
 
 
-_future_init: list[Callable[[Any], None]] = []
+_future_init: Callable[[Any], None] = _FUTURES.Future.__init__
+_executor_init: Callable[..., None] = _EXECUTOR.ThreadPoolExecutor.__init__
 
 
+@wraps(_future_init)
 def _future_made(self: Any) -> None:
     """`Future.__init__`; in a run it also numbers the future, which `wait` and `as_completed` keep in sets."""
-    _future_init[0](self)
+    _future_init(self)
     threads = threads_of_call()
     if threads is not None:
         threads.futures += 1
@@ -97,6 +104,28 @@ def _future_hash(self: Any) -> int:
     """Addresses would decide the order in which `as_completed` yields what is done already."""
     number: int | None = vars(self).get("_number_in_run")
     return object.__hash__(self) if number is None else number
+
+
+@wraps(_executor_init)
+def _executor_made(self: Any, *arguments: Any, **keywords: Any) -> None:
+    """`ThreadPoolExecutor.__init__`; in a run executors count from 0, and join threads in the order of their starts."""
+    threads = threads_of_call()
+    if threads is not None:
+        self._counter = threads.executors.__next__  # the number in the names of its threads
+    _executor_init(self, *arguments, **keywords)
+    if threads is not None:
+        self._threads = OrderedSet()  # CPython's is a set, and so by address
+
+
+def _acquire_in_order(self: Any, futures: Iterable[Any]) -> None:
+    """`_AcquireFutures.__init__`: all callers lock futures in one order; CPython's is by address."""
+    self.futures = sorted(futures, key=lambda future: (vars(future).get("_number_in_run", 0), id(future)))
+
+
+# For good: a future that was numbered in a run keeps its hash after it.
+_FUTURES.Future.__init__, _FUTURES.Future.__hash__ = _future_made, _future_hash
+_FUTURES._AcquireFutures.__init__ = _acquire_in_order
+_EXECUTOR.ThreadPoolExecutor.__init__ = _executor_made
 
 
 class _CurrentLibrary:
@@ -131,18 +160,9 @@ def install(threads: Threads) -> None:
     _TRIO.install({"_thread_counter": itertools.count()})
     _LOW_LEVEL.install()
     _SNIFFIO.install()
-    futures: Any = sys.modules.get(_FUTURES)
-    if futures is not None and futures.Future.__init__ is not _future_made:
-        # For good: a future that was numbered in a run keeps its hash after it.
-        _future_init.append(futures.Future.__init__)
-        futures.Future.__init__, futures.Future.__hash__ = _future_made, _future_hash
-    executor: Any = sys.modules.get(_EXECUTOR)
-    if executor is not None:
-        threads.at_end.append(partial(_restore_counter, executor, executor.ThreadPoolExecutor._counter))
-        executor.ThreadPoolExecutor._counter = itertools.count().__next__
-        if not isinstance(executor._global_shutdown_lock, Lock):
-            # Made before detrun was imported. It is held while a worker starts, which is a schedule point.
-            executor._global_shutdown_lock = Lock()
+    if not isinstance(_EXECUTOR._global_shutdown_lock, Lock):
+        # Made before ours were. It is held while a worker starts, which is a schedule point.
+        _EXECUTOR._global_shutdown_lock = Lock()
 
 
 def restore() -> None:
@@ -152,22 +172,15 @@ def restore() -> None:
     _TRIO.restore()
 
 
-def _restore_counter(executor: Any, counter: Callable[[], int]) -> None:
-    executor.ThreadPoolExecutor._counter = counter
-
-
 def stop_executors(threads: Threads) -> None:
     """The main function is over: tell idle workers to go, as the interpreter does when it exits."""
-    executor: Any = sys.modules.get(_EXECUTOR)
-    if executor is None:
-        return
     queues = [
         work
-        for thread, work in list(executor._threads_queues.items())
+        for thread, work in list(_EXECUTOR._threads_queues.items())
         if isinstance(simulated := vars(thread).get("_simulated"), SimulatedThread) and simulated.threads is threads
     ]
     if queues:
-        threads.at_end.append(partial(setattr, executor, "_shutdown", executor._shutdown))
-        executor._shutdown = True
+        threads.at_end.append(partial(setattr, _EXECUTOR, "_shutdown", _EXECUTOR._shutdown))
+        _EXECUTOR._shutdown = True
         for work in queues:
             work.put(None)
