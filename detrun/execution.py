@@ -30,7 +30,7 @@ from detrun_recorder.writer import End, Writer
 from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment import ControlledEnvironment
-from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
+from detrun_scheduler.errors import DeadlockError, DetrunError, DivergenceError, StepLimitError, UsageError
 from detrun_scheduler.journal import Chunk, Journal
 from detrun_scheduler.loop import RunLoop, Verifier
 from detrun_scheduler.preemption import GRANULARITIES, Preemption
@@ -164,11 +164,8 @@ def execute(
         with environment:
             if around is not None:
                 args = around.prepare(loop)
-            try:
-                run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
-                ended = run() if options.races is None else _watched(loop, options.races, run)
-            except (DetrunError, trio.TrioInternalError) as error:
-                ended = outcome.Error(error)
+            run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
+            ended = _outcome_of(run if options.races is None else partial(_watched, loop, options.races, run))
         if around is not None:
             around.harvest(ended)
     finally:
@@ -176,6 +173,18 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _outcome_of(run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
+    """How ``run`` ended, errors of the run itself included."""
+    try:
+        return run()
+    except (DeadlockError, StepLimitError) as error:
+        # Their tracebacks show nothing but the loop, and lead from there to all who called it: where one of those keeps
+        # the error, as everybody does who asks for a `Run`, that is a cycle of garbage for each run that fails.
+        return outcome.Error(error.with_traceback(None))
+    except (DetrunError, trio.TrioInternalError) as error:
+        return outcome.Error(error)
 
 
 def _watched(loop: RunLoop, races: Races, run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
