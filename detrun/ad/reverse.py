@@ -181,6 +181,7 @@ def _sweep_dense(tape: Tape, pending: Adjoints, older: Adjoints, end_id: int) ->
                 continue
             if right >= 0:
                 adjoints[right] += adjoint * right_partial
+    older.clear()  # an adjoint that has become zero must not stay what it was
     older.update((entry_id, adjoint) for entry_id, adjoint in enumerate(adjoints[:first_id]) if adjoint)
     del adjoints[:first_id]
     return adjoints
