@@ -30,7 +30,14 @@ from detrun_recorder.writer import End, Writer
 from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment import ControlledEnvironment
-from detrun_scheduler.errors import DeadlockError, DetrunError, DivergenceError, StepLimitError, UsageError
+from detrun_scheduler.errors import (
+    DeadlockError,
+    DetrunError,
+    DivergenceError,
+    StepLimitError,
+    UsageError,
+    text_of,
+)
 from detrun_scheduler.journal import Chunk, Journal
 from detrun_scheduler.loop import RunLoop, Verifier
 from detrun_scheduler.preemption import GRANULARITIES, Preemption
@@ -154,6 +161,8 @@ def execute(
     )
     if isinstance(verifier, StrictReplay | ResyncReplay):
         loop.recorded_effect = verifier.recorded_effect
+    if isinstance(verifier, StrictReplay):
+        loop.host.failure_seen = verifier.failure_seen
     if options.observe is not None:
         loop.observer = _Observer(loop, options.observe)
     environment = ControlledEnvironment(seed, loop.virtual_clock)
@@ -247,14 +256,6 @@ def exception_leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
     return [error]
-
-
-def text_of(error: BaseException) -> str:
-    """What an exception says of itself, also where its class fails to say anything."""
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"<its text raises {type(failure).__name__}>"
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from traceback import walk_tb
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,15 @@ def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
 def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
     """Where a suspended task stands in user code, outermost first: ``file:line in function``."""
     return _lines_of(await_frames(task))
+
+
+def raised_in(error: BaseException) -> tuple[str, ...]:
+    """The lines of user code that an exception came through, outermost first."""
+    return tuple(
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    )
 
 
 def _lines_of(frames: Iterable[FrameType]) -> tuple[str, ...]:
