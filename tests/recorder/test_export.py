@@ -33,7 +33,8 @@ FIELDS = {
 def nanoseconds(event: dict[str, Any], field: str = "ts") -> int:
     """A position as viewers keep it; it must lose nothing."""
     exact: float = event[field] * 1000
-    assert abs(exact - round(exact)) < 1e-3
+    # A double of microseconds is off by up to 0.002 ns after some hours of virtual time, and still tells which it is.
+    assert abs(exact - round(exact)) < 0.25
     return round(exact)
 
 
