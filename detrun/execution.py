@@ -13,15 +13,20 @@ import inspect
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from hashlib import blake2b
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import outcome
 import trio
 
+from detrun import recorded_options
 from detrun.ad import state
+from detrun.ad.sums import SumsOfValues
+from detrun.thread_errors import with_thread_errors
 from detrun_recorder.canonical import canonical
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording, open_recording
@@ -66,6 +71,9 @@ class Options:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     races: Races | None = None  # look for data races, and put them here
+    thread_errors: bool | None = None  # fail by exceptions that leave threads; None: no, or as the recording says
+    # Planned faults that are left out (0) or last a share of their time; None: in a replay whatever the recording says.
+    fault_lengths: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -107,6 +115,8 @@ def check_main(main: Main) -> None:
 
 def is_synchronous(main: Main) -> bool:
     """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
+    if type(main) is FunctionType and not main.__dict__:
+        return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
     function = main
     while isinstance(function, partial):
         function = function.func
@@ -159,8 +169,12 @@ def execute(
         restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
         preemption=preemption_of(main, options),
     )
+    loop.thread_errors_are_told = bool(options.thread_errors)
     if isinstance(verifier, StrictReplay | ResyncReplay):
         loop.recorded_effect = verifier.recorded_effect
+        loop.fault_lengths = verifier.recording.fault_lengths
+    if options.fault_lengths is not None:
+        loop.fault_lengths = options.fault_lengths
     if isinstance(verifier, StrictReplay):
         loop.host.failure_seen = verifier.failure_seen
     if options.observe is not None:
@@ -170,11 +184,14 @@ def execute(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with environment:
+        # Programs get Values from what is around their runs, and from nowhere else.
+        with environment, SumsOfValues() if around is not None else nullcontext():
             if around is not None:
                 args = around.prepare(loop)
             run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
             ended = _outcome_of(run if options.races is None else partial(_watched, loop, options.races, run))
+        if loop.thread_failures and options.thread_errors:
+            ended = with_thread_errors(loop, ended)
         if around is not None:
             around.harvest(ended)
     finally:
@@ -329,7 +346,7 @@ class Anew:
             arguments=[] if self.params else [_shown(argument) for argument in args],
             parameters=dict(self.params),
             source_fingerprint=source_fingerprint(main),
-            extra={"max_steps": options.max_steps, **_shown_preemption(options), **_shown_races(options)},
+            extra=recorded_options.shown(options),
         )
         buffer = io.BytesIO()
         try:
@@ -371,15 +388,7 @@ class Again:
         """Run and compare."""
         check_main(main)
         recording = self.recording
-        if options.max_steps is None:
-            # Where the recorded run hit its limit, so must its replay: a livelock would never end otherwise.
-            options = replace(options, max_steps=_recorded_limit(recording))
-        if options.preemption is None:
-            # A thread that is not interrupted where it was has other steps.
-            options = replace(options, **_recorded_preemption(recording))
-        if options.races is None:
-            # Where a race was the failure, it must be looked for again.
-            options = replace(options, races=_recorded_races(recording))
+        options = recorded_options.with_recorded(options, recording)
         fallback = make(self.strategy if self.strategy is not None else recorded_strategy(recording))
         replayer: StrictReplay | ResyncReplay
         if self.resync:
@@ -425,49 +434,6 @@ def recorded_strategy(recording: Recording) -> str:
     except UsageError:
         return "random"
     return name
-
-
-def _recorded_limit(recording: Recording) -> int | None:
-    extra = recording.header.get("extra")
-    limit = extra.get("max_steps") if isinstance(extra, dict) else None
-    return limit if type(limit) is int and limit > 0 else None
-
-
-def _shown_preemption(options: Options) -> dict[str, Any]:
-    chosen = options.preemption
-    if chosen is None or chosen == "sync":
-        return {}
-    if isinstance(chosen, Preemption):
-        granularity, include, exclude = chosen.granularity, chosen.include, chosen.exclude
-    else:
-        granularity, include, exclude = chosen, tuple(options.include), tuple(options.exclude)
-    return {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
-
-
-def _recorded_preemption(recording: Recording) -> dict[str, Any]:
-    extra = recording.header.get("extra")
-    found = extra if isinstance(extra, dict) else {}
-    if found.get("preemption") not in GRANULARITIES:
-        return {}
-    patterns: dict[str, Any] = {
-        name: tuple(one for one in value if isinstance(one, str))
-        for name in ("include", "exclude")
-        if isinstance(value := found.get(name), list)
-    }
-    return {"preemption": found["preemption"], **patterns}
-
-
-def _shown_races(options: Options) -> dict[str, Any]:
-    return {"races": True} if options.races is not None and options.races.fails else {}
-
-
-def _recorded_races(recording: Recording) -> Races | None:
-    extra = recording.header.get("extra")
-    if not isinstance(extra, dict) or extra.get("races") is not True:
-        return None
-    from detrun.explore.races import Races
-
-    return Races()
 
 
 def _shown(argument: object) -> str:

@@ -7,11 +7,12 @@ packet, a sensor, another system. ``@detrun.external`` says two things about suc
 function; ``"rerun"`` runs it every time, for effects that are idempotent and whose result is a function of the
 arguments; ``"forbid"`` refuses to replay.
 
-*Derivative*, for arguments that are `Value`s: ``"stop"`` declares it zero; ``"identity"`` passes it from the result to
-the first argument; a function ``vjp(adjoint, *arguments)`` gives each argument's adjoint; `Surrogate` differentiates a
-model of the effect instead, at the effect's true value; `Score` declares the result random with a log-probability,
-for policy gradients. Declared nothing, the result carries a mark that raises `NotDifferentiableError` as soon as an
-adjoint arrives at it: never a silent zero.
+*Derivative*, for arguments that are or hold `Value`s: ``"stop"`` declares it zero; ``"identity"`` passes it from the
+numbers of the result to those of the first argument that holds Values; a function ``vjp(adjoint, *arguments)`` gives
+each argument's adjoint; `Surrogate` differentiates a model of the effect instead, at the effect's true value; `Score`
+declares the result random with a log-probability, for policy gradients. Declared nothing, the numbers of the result
+carry a mark that raises `NotDifferentiableError` as soon as an adjoint arrives at them: never a silent zero. Text,
+bytes and truth values carry no derivative: they are discontinuity sites of unknown margin, and stay as they came out.
 
 The function itself is called with plain numbers. A synchronous one runs in place, with the guard against real I/O
 lifted. An asynchronous one runs to its end under a trio of its own in a worker thread, so that real I/O works and the
@@ -20,46 +21,25 @@ run sees one blocking call and one checkpoint, in a replay too.
 
 from __future__ import annotations
 
-import _thread
 import builtins
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal, TypeVar
 
 import msgpack
-import outcome
 import trio
 
-from detrun.ad.pullbacks import record_pullback
-from detrun.ad.value import Value
+from detrun.effect_derivatives import DerivativeSemantics, differentiable, plain
+from detrun.effect_derivatives import Score as Score
+from detrun.effect_derivatives import Surrogate as Surrogate
 from detrun_scheduler import current
-from detrun_scheduler.errors import DivergenceError, NotDifferentiableError, UsageError
-from detrun_scheduler.hidden_state import allowed
-
-# Inside a run these names stand for simulated threads; an effect needs a real one.
-_real_start_new_thread, _real_allocate_lock = _thread.start_new_thread, _thread.allocate_lock
+from detrun_scheduler.errors import DivergenceError, UsageError
+from detrun_scheduler.hidden_state import allowed, in_real_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 ReplaySemantics = Literal["recorded", "rerun", "forbid"]
-
-
-@dataclass(frozen=True, slots=True)
-class Surrogate:
-    """Differentiate ``model(*arguments)``, written in `Value` arithmetic, in place of the effect."""
-
-    model: Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The effect's result is random: ``log_probability(result, *arguments)`` is differentiated by policy gradients."""
-
-    log_probability: Callable[..., Any]
-
-
-DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[float]] | Surrogate | Score | None
 
 
 def external(
@@ -74,7 +54,9 @@ def external(
     Args:
         function: synchronous or async. Its result must be plain data: None, numbers, text, bytes, lists, maps.
         replay: what a replay does; see the module's opening.
-        derivative: what the derivative is; see the module's opening.
+        derivative: what the derivative is; see the module's opening. A vjp gets the adjoint as a number, or as a tree
+            like the result, then the arguments as they were passed; for an argument that holds several numbers it
+            gives a tree like that argument.
         name: what recordings call it; its qualified name by default.
 
     Raises:
@@ -134,17 +116,17 @@ class _Effect:
         if not ended:
             kind, text = result
             raise _exception_class(kind)(text)
-        return self._differentiable(result, args)
+        return differentiable(self.name, self.derivative, result, args, keywords)
 
     def _perform(self, args: Sequence[Any], keywords: dict[str, Any], in_thread: bool) -> bytes:
-        plain = [_plain(argument) for argument in args]
-        named = {key: _plain(argument) for key, argument in keywords.items()}
+        bare = [plain(argument) for argument in args]
+        named = {key: plain(argument) for key, argument in keywords.items()}
         try:
             if in_thread:
-                result = _run_in_thread(self.function, plain, named)
+                result = _run_in_thread(self.function, bare, named)
             else:
                 with allowed():
-                    result = self.function(*plain, **named)
+                    result = self.function(*bare, **named)
         except Exception as error:
             # A failing effect is an effect, too: a replay must raise what the recording did.
             return bytes(msgpack.packb((False, (type(error).__name__, str(error)))))
@@ -156,52 +138,6 @@ class _Effect:
                 f"({error}); return None, numbers, text, bytes, lists or maps"
             ) from None
 
-    def _differentiable(self, result: Any, args: Sequence[Any]) -> Any:
-        is_number = isinstance(result, float | int) and not isinstance(result, bool)
-        values = [argument for argument in args if isinstance(argument, Value)]
-        # Whether a tape is on must not matter here: a Value allots its id either way.
-        if not values or not is_number or self.derivative == "stop":
-            return result
-        derivative = self.derivative
-        if isinstance(derivative, Score):
-            return result
-        if isinstance(derivative, Surrogate):
-            model = derivative.model(*args)
-            return _passed_through(result, model) if isinstance(model, Value) else result
-        if derivative == "identity":
-            return _passed_through(result, values[0])
-        if derivative is None:
-            return record_pullback(float(result), values, self._refuse)
-        vjp: Any = derivative
-        plain = [_plain(argument) for argument in args]
-        carrying = [index for index, argument in enumerate(args) if isinstance(argument, Value)]
-
-        def pullback(adjoint: float) -> list[float]:
-            adjoints = vjp(adjoint, *plain)
-            if len(adjoints) != len(plain):
-                raise UsageError(
-                    f"the vjp of {self.name} returned {len(adjoints)} adjoints for {len(plain)} arguments; "
-                    "give one for each"
-                )
-            return [float(adjoints[index]) for index in carrying]
-
-        return record_pullback(float(result), values, pullback)
-
-    def _refuse(self, adjoint: float) -> list[float]:
-        raise NotDifferentiableError(
-            f"an adjoint of {adjoint:g} arrived at the result of external function {self.name}, which declares no "
-            "derivative; declare derivative='stop' if it is to count as constant, or 'identity', a vjp or a Surrogate"
-        )
-
-
-def _passed_through(result: float, value: Value) -> Value:
-    """The effect's own number with the history of ``value``."""
-    return record_pullback(float(result), [value], lambda adjoint: [adjoint], lambda tangents: tangents[0])
-
-
-def _plain(argument: Any) -> Any:
-    return argument.primal if isinstance(argument, Value) else argument
-
 
 def _run_in_thread(function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]) -> Any:
     """Run an async function to its end under a trio of its own."""
@@ -209,20 +145,7 @@ def _run_in_thread(function: Callable[..., Any], args: Sequence[Any], keywords: 
     async def main() -> Any:
         return await function(*args, **keywords)
 
-    results: list[outcome.Outcome[Any]] = []
-    done = _real_allocate_lock()
-
-    def body() -> None:
-        try:
-            results.append(outcome.capture(trio.run, main))
-        finally:
-            done.release()
-
-    done.acquire()
-    with allowed():
-        _real_start_new_thread(body, ())
-        done.acquire()
-    return results[0].unwrap()
+    return in_real_thread(partial(trio.run, main))
 
 
 class ExternalError(Exception):

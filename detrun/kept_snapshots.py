@@ -13,6 +13,7 @@ from typing import Any
 
 from detrun.ad import pytrees, state
 from detrun.ad.revolve import Action, Free, OnlineSnapshots, Reverse
+from detrun.ad.sums import SumsOfValues
 from detrun.state_store import StateStore
 
 
@@ -25,7 +26,7 @@ class KeptSnapshots:
         self.params: Any = None
         self._online = OnlineSnapshots(snapshots)
         self._store = store
-        self.next_id = 0
+        self.first_id = self.next_id = state.reserve_space()
 
     def numbering(self) -> Numbering:
         """A block in which Values get this machine's ids."""
@@ -62,15 +63,18 @@ class KeptSnapshots:
 class Numbering:
     """Swaps the source of ids, and back. Not a generator: it is entered for every event."""
 
-    __slots__ = ("_before", "_owner")
+    __slots__ = ("_before", "_owner", "_sums")
 
     def __init__(self, owner: KeptSnapshots) -> None:
         self._owner = owner
         self._before = state.ids
+        self._sums = SumsOfValues()
 
     def __enter__(self) -> None:
         state.ids = count(self._owner.next_id)
+        self._sums.__enter__()
 
     def __exit__(self, *_: object) -> None:
+        self._sums.__exit__(None, None, None)
         self._owner.next_id = next(state.ids)
         state.ids = self._before

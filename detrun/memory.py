@@ -18,7 +18,7 @@ from numbers import Integral, Real
 from struct import Struct
 from typing import Any, Protocol
 
-from detrun.ad.pullbacks import record_pullback
+from detrun.ad.pullbacks import with_history_of
 from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
@@ -107,7 +107,7 @@ class Memory:
         if not self.exact:
             rounded = self.cells[offset].item()
             if rounded != value.primal:
-                value = record_pullback(rounded, [value], _passed_on, _first)
+                value = with_history_of(value, rounded, "rounding")
         self.held[offset] = value
         return value
 
@@ -227,11 +227,3 @@ def _number_of(content: Any) -> Any:
 
         return from_tensor(content)
     raise UsageError(f"a buffer holds numbers and Values, not {type(content).__name__} {content!r}")
-
-
-def _passed_on(adjoint: Any) -> list[Any]:
-    return [adjoint]
-
-
-def _first(tangents: Sequence[Any]) -> Any:
-    return tangents[0]

@@ -90,6 +90,7 @@ def record(
     preemption: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    thread_errors: bool = False,
     raise_errors: bool = True,
     target: str | None = None,
     params: Mapping[str, float] | None = None,
@@ -108,6 +109,8 @@ def record(
             (``"sync"``, the default), and at every ``"line"`` or ``"opcode"`` of the code under test.
         include, exclude: which code that is: names of modules and packages, or patterns of paths; by default the
             package or file of ``main``.
+        thread_errors: an exception that comes out of a thread, and that nobody catches, is one of the program, as in
+            `detrun.explore`. By default it goes to ``threading.excepthook`` and the program goes on, as in life.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
         target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
@@ -126,6 +129,7 @@ def record(
         preemption,
         tuple(include),
         tuple(exclude),
+        thread_errors=thread_errors,
     )
     finished = Anew(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(
@@ -171,6 +175,7 @@ def replay(
     preemption: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    thread_errors: bool | None = None,
     raise_errors: bool = True,
 ) -> Run:
     """Run ``main(*args)`` again as a recording says.
@@ -182,7 +187,7 @@ def replay(
             recorded order of steps as far as the program still resembles it, and reports where it does not.
         strategy: chooses where the recording is silent; the recording's own by default.
         observe: as it was for `record`, if it was given there.
-        preemption, include, exclude: the recording's own by default.
+        preemption, include, exclude, thread_errors: the recording's own by default.
 
     Other arguments are as for `record`.
 
@@ -202,6 +207,7 @@ def replay(
         preemption,
         tuple(include),
         tuple(exclude),
+        thread_errors=thread_errors,
     )
     if isinstance(recording, str) and is_token(recording):
         finished = _follow_token(from_token(recording), main, args, options)

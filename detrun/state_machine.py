@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 from detrun.ad import pytrees
 from detrun.ad import state as ad_state
+from detrun.ad.diagnostics import peak_bytes
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
+from detrun.ad.sums import SumsOfValues
 from detrun.ad.value import Value
 from detrun.event_application import Application, Keys
 from detrun.event_index import EventIndex
@@ -251,12 +252,12 @@ class StateMachine(Generic[State]):
 
         store = self._store(snapshots, storage)
         try:
-            ad_state.begin_run()
+            ad_state.begin_run(kept.first_id if kept else None)
             try:
                 actions: Iterable[Action]
                 if kept is not None:
                     tracked, params, actions = kept.initial, kept.params, kept.actions(store)
-                    ad_state.ids = count(kept.next_id)
+                    ad_state.rewind(kept.next_id)
                 else:
                     tracked = pytrees.track(initial) if "initial state" in chosen else initial
                     params = pytrees.track(self._params) if "params" in chosen else self._params
@@ -267,7 +268,8 @@ class StateMachine(Generic[State]):
                 sweep = Sweep(
                     self._log.__getitem__, numbers, step, window, store, track_events=track_events, loss=checked_loss
                 )
-                sweep.carry_out(actions, self._copy(tracked))
+                with SumsOfValues():
+                    sweep.carry_out(actions, self._copy(tracked))
                 return self._result(chosen, sweep, tracked, params, sparse)
             finally:
                 ad_state.end_run()
@@ -294,6 +296,7 @@ class StateMachine(Generic[State]):
     ) -> EventSourcedGradient:
         diagnostics = sweep.finished_diagnostics()
         diagnostics.events = self._applied
+        diagnostics.peak_bytes = peak_bytes()
         diagnostics.events_in_slice = diagnostics.events_taped
         initial_state = None
         if "initial state" in chosen:

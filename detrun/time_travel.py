@@ -198,5 +198,8 @@ class _HeldReplay:
             # In the middle of closing a step, whose task has run.
             self._hold(self.loop, self.loop.step_index + 1)
 
+    def overdue(self, deadline: Any, now: Any) -> None:
+        """A timer that was due at once, which moves no time."""
+
     def disarmed(self, deadline: Any, now: Any) -> None:
         """A timer was taken back, which moves no time."""

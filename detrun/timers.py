@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from detrun.ad.validity import site
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
@@ -36,6 +37,10 @@ async def sleep_true(seconds: Any) -> None:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
     if primal == 0:
         await trio.lowlevel.checkpoint()
+        if primal is not seconds:
+            # A little longer and it would have waited: the clock takes on what it owes to `seconds`.
+            site("sleep", None, seconds, 0.0)
+            run.virtual_clock.advance(seconds)
         return
     if primal == math.inf:
         await trio.sleep_forever()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -218,10 +220,10 @@ def test_five_everyday_effects_with_their_declared_meaning() -> None:
         return 1.0
 
     @detrun.external
-    def evict(keys: list[str]) -> str:
-        return keys[0]
+    def evict(weights: dict[str, float]) -> str:
+        return min(weights, key=lambda key: weights[key])
 
-    @detrun.external
+    @detrun.external(derivative="stop")
     def next_worker(loads: list[float]) -> int:
         return loads.index(min(loads))
 
@@ -230,10 +232,91 @@ def test_five_everyday_effects_with_their_declared_meaning() -> None:
         arrived = send_packet(params["value"])
         emitted = emit("wrote", params["value"])
         cache = {"a": params["value"], "b": params["size"]}
-        del cache[evict(sorted(cache))]
-        chosen = [params["size"], params["value"]][next_worker([2.0, 1.0])]
+        del cache[evict(cache)]
+        chosen = [params["size"], params["value"]][next_worker([params["size"], params["value"]])]
         return seconds * 1e3 + arrived * 5 + emitted + cache["b"] * 1e-3 + chosen
 
     found = detrun.gradient(main, {"size": 4096.0, "value": 3.0})
     assert found.grads == {"size": pytest.approx(2e-6 + 1e-3), "value": pytest.approx(5 + 1)}
     assert log == [("write", 4096.0), ("send", 3.0), ("wrote", 3.0)]
+    # Which key went was decided outside, by weights that move: how nearly another one had gone, nobody knows.
+    assert found.validity["size"].radius == 0.0
+    assert "external function" in str(found.validity["size"].site)
+
+
+@dataclass
+class Reading:
+    level: Any
+    unit: str
+
+
+def undeclared_in_every_way() -> dict[str, Callable[[Any], Any]]:
+    @detrun.external
+    def outside(*args: Any, **keywords: Any) -> Any:
+        assert "Value" not in repr((args, keywords)), "the outside world gets plain numbers"
+        return {"seconds": [1.0, 2], "name": "outside"}
+
+    return {
+        "by keyword": lambda x: outside(amount=x),
+        "in a list": lambda x: outside([1.0, (x, "a")]),
+        "in a dict": lambda x: outside({"a": {"b": x}}),
+        "in a dataclass": lambda x: outside(Reading(x, "m")),
+        "in a cell": lambda x: outside(detrun.Atomic(x)),
+        "in a buffer": lambda x: outside(detrun.Buffer([x, 1.0])),
+    }
+
+
+@pytest.mark.parametrize("way", sorted(undeclared_in_every_way()))
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_no_argument_is_so_deep_and_no_result_so_nested_that_an_undeclared_derivative_is_a_silent_zero(
+    way: str, mode: str
+) -> None:
+    call = undeclared_in_every_way()[way]
+
+    async def main(params: dict[str, Any]) -> Any:
+        result = call(params["x"])
+        assert result["name"] == "outside"
+        return result["seconds"][1] * 3.0
+
+    with pytest.raises(detrun.NotDifferentiableError, match="outside, which declares no derivative"):
+        detrun.gradient(main, {"x": 2.0}, mode=mode)
+    assert detrun.record(main, {"x": 2.0}).result == 6.0
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_several_numbers_pass_through_an_effect_each_with_its_own_derivative(mode: str) -> None:
+    """L = Σ wᵢ yᵢ with y = (x + 1, 10) as sent, (2x, x²) by vjp, (3x, x) by model, w = (1, 100)."""
+
+    @detrun.external(derivative="identity")
+    def send(packet: dict[str, float], *, priority: int) -> list[float]:
+        return list(packet.values())
+
+    @detrun.external(derivative=lambda adjoint, pair, scale: [[adjoint[0] * scale, adjoint[1] * 2 * pair[1]], None])
+    def measure(pair: list[float], scale: float) -> list[float]:
+        return [pair[0] * scale, pair[1] ** 2]
+
+    @detrun.external(derivative=detrun.Surrogate(lambda x, factor: {"a": factor * x, "b": x}))
+    def query(x: float, *, factor: float) -> dict[str, float]:
+        return {"a": 7.0, "b": 8.0}
+
+    async def main(params: dict[str, Any]) -> Any:
+        x = params["x"]
+        sent = send({"a": x + 1.0, "b": 10.0}, priority=1)
+        measured = measure([x, x], scale=2.0)
+        asked = query(x, factor=params["three"])
+        assert sent[1] == 10.0
+        assert type(sent[1]) is float
+        return sum(one + 100.0 * other for one, other in (sent, measured, asked.values()))
+
+    found = detrun.gradient(main, {"x": 2.0, "three": 3.0}, mode=mode)
+    assert found.value == (3.0 + 1000.0) + (4.0 + 400.0) + (7.0 + 800.0)
+    assert found.grads == {"x": 1.0 + (2.0 + 100.0 * 4.0) + (3.0 + 100.0), "three": 2.0}
+
+
+def test_an_effect_whose_numbers_do_not_match_its_declaration_is_refused() -> None:
+    one_for_two = detrun.external(derivative="identity", name="pair")(lambda x: [x, x])
+    with pytest.raises(detrun.NotDifferentiableError, match=r"pair gave 2 numbers, but the argument .* holds 1"):
+        gradient_through(lambda x: one_for_two(x)[0])
+    short = detrun.external(derivative=lambda adjoint, pair: [[adjoint]], name="short")(lambda pair: pair[0] + pair[1])
+    with pytest.raises(detrun.UsageError, match="vjp of short returned 1 numbers for argument 0, which holds 2"):
+        gradient_through(lambda x: short([x, x]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -174,3 +175,48 @@ def test_a_truncated_recording_is_followed_as_far_as_it_goes() -> None:
     steps = [step.path for step in whole.recording.iter_steps(0, 10)]
     taken = [int(path[-2]) if path.endswith("]") else 0 for path in steps if path.startswith("main/")]
     assert run.result[: len(taken)] == taken
+
+
+def blocking(*, inserted_task: bool = False) -> Program:
+    """The task blocks the event loop for a lock whose holder waits for the event loop."""
+
+    async def main() -> None:
+        lock = threading.Lock()
+
+        def hold() -> None:
+            with lock:
+                trio.from_thread.run_sync(int)
+
+        async def take() -> None:
+            await trio.lowlevel.checkpoint()
+            with lock:
+                pass
+
+        async def bystander() -> None:
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            if inserted_task:
+                nursery.start_soon(bystander)
+            nursery.start_soon(trio.to_thread.run_sync, hold)
+            nursery.start_soon(take)
+
+    return main
+
+
+def test_a_step_that_never_ended_is_followed_too() -> None:
+    """It is the one that deadlocked. Of 50 fresh runs of the edited program most pass."""
+    runs = (detrun.record(blocking(), seed=seed, raise_errors=False) for seed in range(100))
+    failing = [run.recording for run in runs if isinstance(run.exception, detrun.DeadlockError)]
+    recording = next(one for one in failing if one.unfinished_step() == (3, "main/take"))
+    edited = blocking(inserted_task=True)
+    for strategy in ("random", "fifo", "pct"):
+        with pytest.raises(detrun.DeadlockError):
+            detrun.replay(edited, recording=recording, mode="resync", strategy=strategy)
+    passing = [detrun.record(edited, seed=seed, raise_errors=False).exception is None for seed in range(50)]
+    assert sum(passing) > 25
+
+
+def test_a_run_that_ended_well_has_no_unfinished_step(recording: Recording) -> None:
+    assert recording.unfinished_step() is None

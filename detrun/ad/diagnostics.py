@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.tape import Tape
+
+RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT
 
 
 @dataclass(frozen=True, slots=True)

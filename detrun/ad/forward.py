@@ -35,6 +35,9 @@ class TangentValue(Value):
         self.tangent = tangent
 
     def apply_rule(self, rule: Rule, arguments: Sequence[Value | float]) -> Value:
+        for argument in arguments:
+            if isinstance(argument, TangentValue) and argument.id < state.first_id:
+                raise _foreign(argument)
         primals = [argument.primal if isinstance(argument, Value) else float(argument) for argument in arguments]
         result = TangentValue.__new__(TangentValue)
         result.primal = primal = compute(rule, primals)
@@ -56,11 +59,11 @@ class TangentValue(Value):
         return result
 
     # Without a tape the four operations are written out, five times faster than through the table of rules. Whatever
-    # else comes (a tape, an int, a number of another library) takes the table.
+    # else comes (a tape, an int, a number of another library, a tangent of another run) takes the table.
 
     def __add__(self, other: Value | float) -> Value:
-        if not state.taping:
-            if type(other) is TangentValue:
+        if not state.taping and self.id >= state.first_id:
+            if type(other) is TangentValue and other.id >= state.first_id:
                 return _made(self.primal + other.primal, _blend(1.0, self.tangent, 1.0, other.tangent))
             if type(other) is float:
                 return _made(self.primal + other, self.tangent)
@@ -73,8 +76,8 @@ class TangentValue(Value):
     __radd__ = __add__
 
     def __sub__(self, other: Value | float) -> Value:
-        if not state.taping:
-            if type(other) is TangentValue:
+        if not state.taping and self.id >= state.first_id:
+            if type(other) is TangentValue and other.id >= state.first_id:
                 return _made(self.primal - other.primal, _blend(1.0, self.tangent, -1.0, other.tangent))
             if type(other) is float:
                 return _made(self.primal - other, self.tangent)
@@ -90,8 +93,8 @@ class TangentValue(Value):
         return NotImplemented
 
     def __mul__(self, other: Value | float) -> Value:
-        if not state.taping:
-            if type(other) is TangentValue:
+        if not state.taping and self.id >= state.first_id:
+            if type(other) is TangentValue and other.id >= state.first_id:
                 tangent = _blend(other.primal, self.tangent, self.primal, other.tangent)
                 return _made(self.primal * other.primal, tangent)
             if type(other) is float:
@@ -105,7 +108,7 @@ class TangentValue(Value):
     __rmul__ = __mul__
 
     def __truediv__(self, other: Value | float) -> Value:
-        if not state.taping and type(other) is float:
+        if type(other) is float and not state.taping and self.id >= state.first_id:
             return _made(self.primal / other, _scaled(1.0 / other, self.tangent))
         if isinstance(other, (Value, Real)):
             return cast(Value, apply(DIVIDE, self, other))
@@ -118,6 +121,13 @@ class TangentValue(Value):
 
     def __neg__(self) -> Value:
         return cast(Value, apply(NEGATIVE, self))
+
+
+def _foreign(value: TangentValue) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        f"{value!r} has tangents of another run, and was kept in a global or a closure; their directions mean other "
+        "parameters here. Make it inside the run, or keep float(v) if it is to count as a constant"
+    )
 
 
 def _made(primal: float, tangent: Tangent) -> TangentValue:
@@ -162,10 +172,12 @@ def along(parameters: Mapping[str, float], direction: Mapping[str, float]) -> di
 def tangent_of(result: Value | float, directions: int) -> Tangent:
     """The tangents of a result, zeros if it depends on no parameter.
 
-    Raises `NotDifferentiableError` if a derivative on the way was infinite or undefined.
+    Raises `NotDifferentiableError` if a derivative on the way was infinite or undefined, or it is of another run.
     """
     if not isinstance(result, TangentValue):
         return (0.0,) * directions
+    if result.id < state.first_id:
+        raise _foreign(result)
     if not all(map(isfinite, result.tangent)):
         raise NotDifferentiableError(
             f"the tangent of {result!r} is {list(result.tangent)}: an operation on the way has no finite derivative "

@@ -22,18 +22,19 @@ class AdjointGrowth:
     """Largest ``|adjoint|`` per segment of ``segment_entries`` ids; filled by `reverse.backward`, over all windows."""
 
     segment_entries: int = 4096
+    origin: int = 0  # the first id of the run: segments are counted from there
     largest: dict[int, float] = field(default_factory=dict)
 
     def add_sweep(self, tape: Tape, visited: dict[int, Any], dense: list[Any]) -> None:
         size = self.segment_entries
         for entry_id, adjoint in visited.items():
             if type(adjoint) is float:
-                self._add(entry_id // size, abs(adjoint))
-        start = tape.first_id
-        end = start + len(dense)
+                self._add((entry_id - self.origin) // size, abs(adjoint))
+        start = tape.first_id - self.origin
+        begin, end = start, start + len(dense)
         while start < end:
             stop = min(end, (start // size + 1) * size)
-            part = [one for one in dense[start - tape.first_id : stop - tape.first_id] if type(one) is float]
+            part = [one for one in dense[start - begin : stop - begin] if type(one) is float]
             if part:
                 self._add(start // size, max(max(part), -min(part)))
             start = stop
@@ -43,7 +44,7 @@ class AdjointGrowth:
             self.largest[segment] = magnitude
 
     def segments(self) -> list[tuple[int, float]]:
-        """(first id, largest adjoint) of each segment that was swept, in the order of the sweep: from the loss back."""
+        """(first id, largest adjoint) of each segment swept, from the loss back; ids counted from that of the run."""
         return [
             (segment * self.segment_entries, self.largest[segment]) for segment in sorted(self.largest, reverse=True)
         ]

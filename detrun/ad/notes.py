@@ -7,18 +7,27 @@ the tape off, and nothing raises: a note must never change what the program does
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 
 from detrun.ad import state
 from detrun.ad.source_lines import calling_line, nearest_user_line, shown
 from detrun.ad.tape import NO_PARENT
 
+_CAME_OUT: dict[str, Callable[[float, float], bool]] = {"==": operator.eq, ">=": operator.ge, "<=": operator.le}
+
 
 def margin(
     kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0, depth: int = 1
 ) -> None:
-    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`."""
+    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
+
+    Except for what trio does without setting a timer, of which nobody else would hear: it asks ``seconds == 0`` and
+    ``now >= deadline``, is told yes, and does not wait.
+    """
     place = calling_line(depth)
+    if place is None and kind in _CAME_OUT and _CAME_OUT[kind](value, 0.0):
+        place = nearest_user_line()
     if place is not None:
         assert state.tape is not None
         state.tape.sites.add(kind, place, None, value, left_id, right_id, right_weight)

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from detrun.ad import state
+from detrun.ad.adjoint_rules import Rule
 from detrun.ad.dual import Tangent
 from detrun.ad.forward import TangentValue
 from detrun.ad.tape import Pullback
-from detrun.ad.value import Value
+from detrun.ad.value import Value, apply
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 Pushforward = Callable[[Sequence[Tangent]], Tangent]
+
+
+def with_history_of(value: Value, primal: float, name: str) -> Value:
+    """Another number with the history of ``value``, and derivative 1 with respect to it, in every mode.
+
+    For what changes a number without having a derivative of its own: rounding to a narrower type, an effect outside.
+    """
+    result: Value = apply(Rule(name, lambda _: float(primal), lambda *_: (1.0,)), value)
+    return result
 
 
 def record_pullback(

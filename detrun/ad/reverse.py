@@ -89,6 +89,17 @@ def backward(
     return result
 
 
+def refuse_foreign(adjoints: Mapping[int, Any], first_id: int) -> None:
+    """Raise `NotDifferentiableError` if some adjoint is of a `Value` older than the run that began at ``first_id``."""
+    foreign = [entry_id for entry_id, adjoint in adjoints.items() if entry_id < first_id and adjoint]
+    if foreign:
+        raise NotDifferentiableError(
+            f"the loss depends on {len(foreign)} Values that were made before this run began, in another run or "
+            "outside of any, and kept in a global or a closure; their history is gone. Make them inside the run, or "
+            "keep float(v) if they are to count as constants"
+        )
+
+
 def _sweep_sparse(tape: Tape, pending: Adjoints, older: Adjoints, visited: Adjoints, *, stay_sparse: bool) -> int:
     """Move entries from ``pending`` to ``visited`` until none is left, or until a dense sweep is cheaper.
 
@@ -138,52 +149,33 @@ def _sweep_sparse(tape: Tape, pending: Adjoints, older: Adjoints, visited: Adjoi
 def _sweep_dense(tape: Tape, pending: Adjoints, older: Adjoints, end_id: int) -> list[Any]:
     """Pass over all entries below ``end_id``. Returns their adjoints, by place."""
     first_id, wide = tape.first_id, tape.wide
-    # On a tape that begins early, older ids get cells too, and the place of an adjoint is its id: without the
-    # subtraction a visit costs a fifth less. Elsewhere those cells would outnumber the entries.
-    offset = 0 if first_id <= len(tape) else first_id
-    adjoints: list[Any] = [0.0] * (end_id - offset)
+    adjoints: list[Any] = [0.0] * (end_id - first_id)
     for entry_id, adjoint in pending.items():
-        adjoints[entry_id - offset] = adjoint
+        adjoints[entry_id - first_id] = adjoint
     entries = tape.entries
     size = (end_id - first_id) * CELLS
     cells = reversed(entries if size == len(entries) else entries[:size])
     # One iterator four times: zip takes the cells of an entry from the back, right_partial first. The adjoints are read
     # while newer entries still add to older ones, which a list's reverse iterator allows: it looks when it gets there.
-    visits = zip(reversed(adjoints), cells, cells, cells, cells, strict=False)
-    if offset:
-        for adjoint, right_partial, left_partial, right, left in visits:
-            if adjoint:
-                if left >= offset:
-                    adjoints[left - offset] += adjoint * left_partial
-                elif left >= 0:
-                    older[left] = older.get(left, 0.0) + adjoint * left_partial
-                elif left == WIDE:
-                    for parent, share in _shares(wide[right], adjoint):
-                        if parent >= offset:
-                            adjoints[parent - offset] += share
-                        else:
-                            older[parent] = older.get(parent, 0.0) + share
-                    continue
-                if right >= offset:
-                    adjoints[right - offset] += adjoint * right_partial
-                elif right >= 0:
-                    older[right] = older.get(right, 0.0) + adjoint * right_partial
-        return adjoints
-    for entry_id, adjoint in older.items():
-        adjoints[entry_id] = adjoint
-    for adjoint, right_partial, left_partial, right, left in visits:
+    for adjoint, right_partial, left_partial, right, left in zip(
+        reversed(adjoints), cells, cells, cells, cells, strict=False
+    ):
         if adjoint:
-            if left >= 0:
-                adjoints[left] += adjoint * left_partial
+            if left >= first_id:
+                adjoints[left - first_id] += adjoint * left_partial
+            elif left >= 0:
+                older[left] = older.get(left, 0.0) + adjoint * left_partial
             elif left == WIDE:
                 for parent, share in _shares(wide[right], adjoint):
-                    adjoints[parent] += share
+                    if parent >= first_id:
+                        adjoints[parent - first_id] += share
+                    else:
+                        older[parent] = older.get(parent, 0.0) + share
                 continue
-            if right >= 0:
-                adjoints[right] += adjoint * right_partial
-    older.clear()  # an adjoint that has become zero must not stay what it was
-    older.update((entry_id, adjoint) for entry_id, adjoint in enumerate(adjoints[:first_id]) if adjoint)
-    del adjoints[:first_id]
+            if right >= first_id:
+                adjoints[right - first_id] += adjoint * right_partial
+            elif right >= 0:
+                older[right] = older.get(right, 0.0) + adjoint * right_partial
     return adjoints
 
 

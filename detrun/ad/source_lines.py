@@ -1,8 +1,9 @@
 """Whose code is on the stack: the user's line that caused an operation on a `Value`.
 
-Frames are of three kinds. The standard library and this package are *looked through*: ``statistics.mean(values)``
-belongs to the line that called it. *Machinery* (trio, greenlet and the rest of detrun) ends the search without a line:
-when trio asks ``math.isnan(deadline)`` no user detached anything. Every other frame is the *user's*.
+Frames are of three kinds. The standard library, numpy and this package are *looked through*, and so is what stands for
+the standard library's clocks in a run: ``statistics.fmean(values)`` belongs to the line that called it. *Machinery*
+(trio, greenlet and the rest of detrun) ends the search without a line: when trio asks ``math.isnan(deadline)`` no user
+detached anything. Every other frame is the *user's*.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from types import CodeType, FrameType
 Place = tuple[str, int]
 
 _MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
+_LOOKED_THROUGH_PACKAGES = frozenset({"numpy"})
+_CLOCKS = frozenset({"detrun_scheduler.virtual_time", "detrun_scheduler.virtual_datetime"})
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _AD_CORE = os.path.dirname(__file__) + os.sep
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
@@ -41,9 +44,10 @@ _codes: dict[int, _Code] = {}
 def _known(frame: FrameType) -> _Code:
     file_name = frame.f_code.co_filename
     module_name = str(frame.f_globals.get("__name__", ""))
-    if file_name.startswith(_AD_CORE):
+    package = module_name.partition(".")[0]
+    if file_name.startswith(_AD_CORE) or package in _LOOKED_THROUGH_PACKAGES or module_name in _CLOCKS:
         kind = _LOOKED_THROUGH
-    elif module_name.partition(".")[0] in _MACHINERY_PACKAGES:
+    elif package in _MACHINERY_PACKAGES:
         kind = _MACHINERY
     elif file_name.startswith("<frozen ") or (
         file_name.startswith(_STANDARD_LIBRARY) and not any(part in file_name for part in _INSTALLED)

@@ -1,12 +1,15 @@
 """What the AD core knows about the present moment: the next id, and the tape that is on, if one is.
 
-Ids count 0, 1, 2, … from `begin_run` and are allotted by the same operations whether or not a tape is on. A replay
-therefore gives each `Value` the id it had before, and the adjoints that cross from one window to another are a plain
-``{id: adjoint}``, even for Values that wait in a coroutine's locals.
+Ids count on from the `first_id` of a run and are allotted by the same operations whether or not a tape is on. A forked
+copy or a replay of the run therefore gives each `Value` the id it had before, counted from the first, and the adjoints
+that cross from one window to another are a plain ``{id: adjoint}``, even for Values that wait in a coroutine's locals.
+
+No id is allotted twice in a process. A `Value` that outlives its run, in a global or a closure, has an id below the
+first of the next run, and an adjoint that arrives there is noticed (`reverse.refuse_foreign`) instead of being added
+to whatever else has that number.
 
 The state is module-level because a run owns the process anyway, and because reading a module's attribute costs 5 ns.
-Read it as ``state.taping``, never by importing the name: the names are rebound. A `Value` must not outlive its run: in
-the next run its id means another value.
+Read it as ``state.taping``, never by importing the name: the names are rebound.
 """
 
 from __future__ import annotations
@@ -26,29 +29,55 @@ def _no_tape(cells: tuple[Any, ...]) -> None:
 
 # Taken with ``next(state.ids)``.
 ids: Iterator[int] = count()
+first_id: int = 0  # of the run that goes on, or of the last one
+_furthest = 0  # no id from here on was allotted before the last `rewind`
+_spaces = count(1)
+OWN_SPACE = 1 << 48  # ids from here on belong to whoever reserved them
 taping: bool = False
 tape: Tape | None = None
 extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
 in_run: bool = False
 
 
-def begin_run() -> None:
-    """Start a run: ids from 0, no tape. Raises `UsageError` inside a run or while a tape is on."""
-    global ids, in_run
+def begin_run(first: int | None = None) -> None:
+    """Start a run with ids that are not in use, or with those from ``first`` on, and no tape.
+
+    Raises `UsageError` inside a run or while a tape is on.
+    """
+    global ids, in_run, first_id, _furthest
     if in_run:
         raise UsageError("begin_run: a run is in progress in this process, and runs do not nest; call end_run() first")
     if taping:
         raise UsageError("begin_run: a tape is on; call stop_tape() first")
-    ids = count()
+    _furthest = peek_id()
+    first_id = _furthest if first is None else first
+    ids = count(first_id)
     in_run = True
 
 
 def end_run() -> None:
     """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
-    global ids, in_run
+    global in_run, first_id
     _switch_off()
-    ids = count()
+    upcoming = peek_id()
+    rewind(_furthest if upcoming >= OWN_SPACE else max(_furthest, upcoming))
+    if first_id >= OWN_SPACE:
+        first_id = _furthest  # what is made now, outside of runs, has ids of the common space
     in_run = False
+
+
+def rewind(next_id: int) -> None:
+    """Allot ids from ``next_id`` on, once more: the run goes back to a snapshot, and makes the same Values again."""
+    global ids, _furthest
+    upcoming = peek_id()
+    if upcoming < OWN_SPACE:
+        _furthest = max(_furthest, upcoming)
+    ids = count(next_id)
+
+
+def reserve_space() -> int:
+    """The first of many ids that nobody else gets, for what numbers its Values over several runs."""
+    return next(_spaces) * OWN_SPACE
 
 
 def peek_id() -> int:

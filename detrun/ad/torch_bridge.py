@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from detrun.ad import state
@@ -34,6 +36,7 @@ from detrun.ad.tensor_adjoints import ElementShare, TensorAdjoint
 from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
+from detrun_scheduler.hidden_state import in_real_thread
 
 MARK = "_detrun_mark"  # attribute of a leaf that has an id
 
@@ -48,13 +51,16 @@ class Mark(NamedTuple):
 
 def load() -> Any:
     """The module torch. Raises `UsageError` naming the extra if it is not installed."""
+    found = sys.modules.get("torch")
+    if found is not None:
+        return found
     try:
-        import torch
+        # Its first import takes hundreds of locks, which in a run would be steps that no replay has.
+        return in_real_thread(partial(import_module, "torch"))
     except ImportError:
         raise UsageError(
             "this needs torch, which is not installed; install it with: pip install 'detrun[torch]'"
         ) from None
-    return torch
 
 
 def is_tensor(one: object) -> bool:

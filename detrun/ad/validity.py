@@ -86,9 +86,9 @@ def nearest_flip(passes: list[tuple[Site, Margin]], slopes: list[float]) -> Vali
             continue
         move = -margin.value / slope
         if move >= 0.0:
-            up = min(up, move)
+            up = min(up, abs(move))  # -0.0 is at least 0.0, too
         if move <= 0.0:
-            down = min(down, -move)
+            down = min(down, abs(move))
         if abs(move) < radius:
             radius = abs(move)
             first = found, margin, slope

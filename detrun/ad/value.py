@@ -8,7 +8,9 @@ a subclass of float, so no library takes the number out of it unseen:
 - ``floor``, ``ceil``, ``round``, ``trunc`` and ``int`` give plain ints and are sites: their derivative is 0 between
   jumps. ``//`` gives a `Value` with zero partials, ``%`` is piecewise linear; both are sites;
 - ``float(v)`` gives the primal and ``int(v)`` an int, and both are listed as detachments of the calling line;
-- as an index or a dictionary key a `Value` raises `NotDifferentiableError`, for that choice would leave no margin;
+- as an index, a count or a dictionary key a `Value` raises `NotDifferentiableError`, for that choice would leave no
+  margin; so it does when pickled, and as ``v.hex()`` or ``v.as_integer_ratio()``. What insists on a float by its type
+  (``random.seed``, ``json``, ``Decimal``, ``timedelta``) raises the TypeError that it has for other types;
 - ``repr``, ``str`` and formatting print the number and detach nothing (parsing the text again is beyond any notice).
 
 The bodies below repeat themselves on purpose: a shared body costs one more Python call, a third of the operation.
@@ -34,7 +36,7 @@ class Value:
 
     Attributes:
         primal: the float itself. Reading it detaches silently; it is for detrun and for tests.
-        id: place in the run's order of Values; equal in every replay.
+        id: place in the order of all Values of the process, for detrun; another one in each run.
     """
 
     __slots__ = ("id", "primal")
@@ -336,6 +338,37 @@ class Value:
             notes.rounding("round", self.primal, self.id, round, 10.0**digits)
         return Value(round(self.primal, digits))
 
+    # The rest of what a float can do.
+
+    @property
+    def real(self) -> Self:
+        return self
+
+    @property
+    def imag(self) -> float:
+        return 0.0
+
+    def conjugate(self) -> Self:
+        return self
+
+    def is_integer(self) -> bool:
+        """A discontinuity site: how far from the nearest integer."""
+        if state.taping and math.isfinite(self.primal):
+            notes.margin("is_integer", self.primal - round(self.primal), self.id)
+        return self.primal.is_integer()
+
+    def as_integer_ratio(self) -> Never:
+        raise self._no_exact_form("as_integer_ratio")
+
+    def hex(self) -> Never:
+        raise self._no_exact_form("hex")
+
+    def _no_exact_form(self, method: str) -> NotDifferentiableError:
+        return NotDifferentiableError(
+            f"{self!r}.{method}() would take the bare number out unseen; write float(v).{method}() (listed as a "
+            "detachment). For statistics.mean and its like there are detrun.mean and detrun.sum"
+        )
+
     def __index__(self) -> Never:
         raise NotDifferentiableError(
             f"{self!r} used as an index or a count: the derivative of that choice is lost. "
@@ -347,7 +380,7 @@ class Value:
         # where no margin can be noted, and equal numbers with different histories would become one key.
         raise NotDifferentiableError(
             f"{self!r} used as a dictionary key, set member or cache argument: which entry it finds has no derivative. "
-            "Use float(v) as the key (listed as a detachment), or v.id to tell Values apart"
+            "Use float(v) as the key (listed as a detachment), or keep Values in a list"
         )
 
     def __reduce_ex__(self, protocol: object) -> Never:

@@ -50,6 +50,9 @@ INCONCLUSIVE_CODE = 6
 )
 @click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's package by default.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Code not to interrupt.")
+@click.option(
+    "--races", is_flag=True, help="A schedule with a data race fails, too, whether or not it suffers from it."
+)
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Begin no schedule after so long.")
 @click.option(
     "-j", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; no other result."
@@ -77,6 +80,7 @@ def explore(
     preemption: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    races: bool,
     time_limit: float | None,
     workers: int,
     no_shrink: bool,
@@ -120,6 +124,7 @@ def explore(
             preemption=preemption,
             include=include,
             exclude=exclude,
+            races=races,
             time_limit=time_limit,
             workers=workers,
             shrink=not no_shrink,
@@ -157,6 +162,7 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
             preemption=options.preemption if isinstance(options.preemption, str) else None,
             include=options.include,
             exclude=options.exclude,
+            thread_errors=True,
             raise_errors=False,
             target=program.text,
         )
@@ -269,6 +275,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "token": failure.token,
         "replay_command": failure.command,
         "preemptions": None if failure.shrunk is None else failure.shrunk.after[0],
+        "faults": None if failure.shrunk is None else list(failure.shrunk.faults),
         "explanation": None if explanation is None else str(explanation),
         "pair": None
         if pair is None

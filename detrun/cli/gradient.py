@@ -126,7 +126,7 @@ def gradient(
         )
     for name, steps in found.credit.items():
         page.table(
-            ["share", "contribution", "step", "time", "task", "ended"],
+            ["share", "contribution", "step", "time", "task", "did"],
             [
                 [
                     f"{one.share:.1%}",
@@ -134,7 +134,7 @@ def gradient(
                     f"{one.step:,}",
                     f"{one.time:.6g} s",
                     one.task,
-                    one.outcome,
+                    one.did,
                 ]
                 for one in steps
             ],
@@ -203,6 +203,7 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
                 {
                     "step": one.step,
                     "task": one.task,
+                    "operations": list(one.operations),
                     "ended": one.outcome,
                     "time": one.time,
                     "contribution": one.contribution,

@@ -248,6 +248,12 @@ def _header_facts(recording: Recording, summary: Summary) -> dict[str, str]:
         facts["parameters"] = ", ".join(f"{name}={value}" for name, value in params.items())
     if isinstance(arguments, list) and arguments:
         facts["arguments"] = ", ".join(map(str, arguments))
+    lengths = recording.fault_lengths
+    if lengths:
+        changed = [
+            f"{name} for {share:g} of its time" if share else f"{name} left out" for name, share in lengths.items()
+        ]
+        facts["faults"] = ", ".join(changed)
     facts["made by"] = ", ".join(versions) + f" on {header.get('platform')}"
     facts["file"] = f"{recording.source.size:,} bytes{per_step}"
     return facts

@@ -3,20 +3,22 @@
 The shrunk schedule is 1-minimal, so leaving out any one of its turns gives a schedule that does not fail so. Of those
 that pass, the one that agrees with it for the longest time is compared with it. At the first difference one task goes
 on instead of another. What then matters is the *critical pair*: an operation of the task that was kept waiting and one
-of those that came in between, on the same object, of which at least one changes it. If no such objects are known, since
-the program keeps its state in plain attributes, the pair is the lines that the two tasks ran next.
+of those that came in between, on the same object, of which at least one changes it; if there are several, one that the
+passing schedule has the other way round. If none is known, the pair is the lines that the two tasks ran next.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from detrun.explore.listing import code_of, shown_place
-from detrun.explore.narration import Line, Narration, ToldStep, clash, narrate
+from detrun.explore.narration import Line, Mark, Narration, ToldStep, narrate
 from detrun.explore.pieces import Program
 from detrun.explore.schedules import unpacked
 from detrun.explore.trials import Laboratory, Trial
+from detrun_scheduler.footprints import Key, modes_conflict
 
 PASSING_TRIALS = 60
 MANY = 720_720  # divisible by every number of tasks up to 16, so that a walk by its remainders is uniform
@@ -34,6 +36,30 @@ class Operation:
         if self.line is None:
             return self.task
         return f"{self.task} {self.verb} at {shown_place(self.line)}:  {code_of(self.line)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPair:
+    """Two operations, in the order in which the schedule fails.
+
+    Attributes:
+        resource: what reports call the object that both touch; empty if it is not known.
+        is_reversed: the passing schedule has them the other way round, or only the second.
+    """
+
+    first: Operation
+    second: Operation
+    resource: str = ""
+    is_reversed: bool = False
+
+    def lines(self) -> list[str]:
+        """What an explanation says of it."""
+        return [
+            f"What matters is the order of two {f'operations on {self.resource}' if self.resource else 'lines'}:",
+            f"  first  {self.first}",
+            f"  then   {self.second}",
+            *(["The schedule that passes has them the other way round."] if self.is_reversed else []),
+        ]
 
 
 @dataclass(slots=True)
@@ -68,15 +94,12 @@ def explain(program: Program, seed: int, failing: Trial) -> Explanation:
         return Explanation(tried, None, "", None, told, None)
     other = narrate(program, seed, unpacked(passing.schedule))
     difference = common(failing.order, passing.order)
-    pair, resource = _critical_pair(told, other, difference)
+    pair = _critical_pair(told, other, difference)
     lines = [f"{_summary(failing)} The nearest schedule that passes goes another way at step {difference}."]
-    if pair is not None:
-        lines += [
-            f"What matters is the order of two {f'operations on {resource}' if resource else 'lines'}:",
-            f"  first  {pair[0]}",
-            f"  then   {pair[1]}",
-        ]
-    return Explanation("\n".join(lines), pair, resource, difference, told, other)
+    if pair is None:
+        return Explanation("\n".join(lines), None, "", difference, told, other)
+    text = "\n".join([*lines, *pair.lines()])
+    return Explanation(text, (pair.first, pair.second), pair.resource, difference, told, other)
 
 
 def _summary(failing: Trial) -> str:
@@ -114,12 +137,10 @@ def _nearest_passing(program: Program, seed: int, failing: Trial) -> Trial | Non
     return max(passing, key=lambda trial: common(failing.order, trial.order), default=None)
 
 
-def _critical_pair(
-    failing: Narration, passing: Narration, difference: int
-) -> tuple[tuple[Operation, Operation] | None, str]:
+def _critical_pair(failing: Narration, passing: Narration, difference: int) -> CriticalPair | None:
     """The operations that come in one order in the one and in the other in the other."""
     if difference >= min(len(failing.steps), len(passing.steps)):
-        return None, ""
+        return None
     late = passing.steps[difference].task  # goes on there, is kept waiting here
     between: list[ToldStep] = []
     rest: list[ToldStep] = []
@@ -129,22 +150,50 @@ def _critical_pair(
         elif not rest:
             between.append(step)
     # A task that is kept waiting for good, as in a deadlock, shows what it would have done in the other schedule.
-    rest = rest or [step for step in passing.steps[difference:] if step.task == late]
-    for second in rest[:3]:
-        for first in between:
-            found = clash(first, second, failing)
-            if found is not None:
-                pair = (
-                    Operation(first.task, found[0].line, found[0].verb),
-                    Operation(second.task, found[1].line, found[1].verb),
-                )
-                return pair, failing.name_of(found[0].key)
+    would_be = [step for step in passing.steps[difference:] if step.task == late]
+    clashes = list(_clashes(between, rest, failing)) + list(_clashes(between, would_be, passing))
+    reversed_ones = [replace(one, is_reversed=True) for one in clashes if _is_reversed(one, passing, difference)]
+    if reversed_ones:
+        # Of those on the object where they meet first, a read that came too early says more than what it led to.
+        stale = [one for one in reversed_ones if (one.first.verb, one.second.verb) == ("reads", "changes")]
+        return next((one for one in stale if one.resource == reversed_ones[0].resource), reversed_ones[0])
+    if clashes:
+        return clashes[0]
     # What came last before the waiting task could go on is the likeliest to matter.
     first_step = next((step for step in reversed(between) if step.lines), None)
-    second_step = next((step for step in rest if step.lines), None)
+    second_step = next((step for step in rest or would_be if step.lines), None)
     if first_step is None or second_step is None:
-        return None, ""
-    return (
+        return None
+    return CriticalPair(
         Operation(first_step.task, first_step.lines[-1], "runs"),
         Operation(second_step.task, second_step.lines[0], "runs"),
-    ), ""
+    )
+
+
+def _clashes(between: Sequence[ToldStep], rest: Sequence[ToldStep], told: Narration) -> Iterator[CriticalPair]:
+    """Operations of the two that conflict on an object of the program and have lines, in the order of the second."""
+    marks: dict[Key, list[tuple[str, Mark]]] = {}
+    for step in between:
+        for mark in step.marks:
+            known = marks.setdefault(mark.key, [])
+            if mark.line is not None and all(mark != other for _, other in known):
+                known.append((step.task, mark))
+    for step in rest:
+        for mark in step.marks:
+            for task, other in marks.get(mark.key, ()) if mark.line is not None else ():
+                name = told.name_of(mark.key)
+                if name and modes_conflict(mark.mode, other.mode):
+                    first, second = Operation(task, other.line, other.verb), Operation(step.task, mark.line, mark.verb)
+                    yield CriticalPair(first, second, name)
+
+
+def _is_reversed(pair: CriticalPair, passing: Narration, difference: int) -> bool:
+    """Whether the passing schedule does the second of the operations, and not the first before it."""
+    for step in passing.steps[difference:]:
+        for mark in step.marks:
+            operation = Operation(step.task, mark.line, mark.verb)
+            if operation == pair.second:
+                return True
+            if operation == pair.first:
+                return False
+    return False

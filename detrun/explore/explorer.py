@@ -50,6 +50,7 @@ def explore(
     shrink: bool = True,
     explain: bool = True,
     races: bool = False,
+    thread_errors: bool = True,
     gradient_of: Mapping[str, float] | None = None,
     directory: str | os.PathLike[str] | None = ".detrun",
     resume: bool = False,
@@ -58,14 +59,15 @@ def explore(
 ) -> Exploration:
     """Run ``main(*args)`` under many schedules until one fails.
 
-    A schedule fails if main raises, if the run deadlocks, or if it takes more than ``max_steps`` steps. The program has
-    to be the same each time: what it keeps in globals must not change what it does.
+    A schedule fails if main raises, if an exception leaves a thread, if the run deadlocks, or if it takes more than
+    ``max_steps`` steps. The program has to be the same each time: what it keeps in globals must not change what it
+    does.
 
     Args:
         main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
-        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"fifo"`` sample;
-            ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds. ``"pct:5"`` and
-            ``"bounded:1"`` set the depth and the bound. Or an oracle.
+        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"few"``, ``"fifo"``
+            sample; ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds.
+            ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.
         seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
@@ -76,6 +78,8 @@ def explore(
         shrink, explain: what to do with a failure.
         races: a schedule also fails if it shows a data race (`DataRaceError`): on `Shared` and `Buffer`, and with
             ``preemption="opcode"`` on attributes and elements, too. Takes several times as long.
+        thread_errors: a schedule also fails if an exception comes out of a thread and nobody catches it. False: it goes
+            to ``threading.excepthook``, as in life.
         gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
             the result has a table of every schedule with its value and gradient.
         directory: where failing schedules are kept, to be tried first next time; None for nowhere.
@@ -104,6 +108,7 @@ def explore(
         include=tuple(include),
         exclude=tuple(exclude),
         races=Races() if races else None,
+        thread_errors=thread_errors,
     )
     preemption_of(main, options)  # refuses what makes no sense before anything is run
     program = Program(main, args, options, numbers)
@@ -114,7 +119,7 @@ def explore(
     if resume:
         if folder is None or not isinstance(oracle, Learning) or numbers is not None:
             raise UsageError("explore: resume needs a directory and a strategy that samples, and keeps no gradients")
-        where = (preemption, options.include, options.exclude, races)
+        where = (preemption, options.include, options.exclude, races, thread_errors)
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,

@@ -40,7 +40,7 @@ def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
 
     The schedule is run again for that. If it does not fail then, the verdict is that there is none.
     """
-    program = how.program
+    program = how.program.with_faults(found.fault_lengths)
     which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
     shrunk = explanation = None
     schedule = found.schedule
@@ -48,7 +48,9 @@ def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
         trial = Laboratory(ready, found.seed, 0).try_choices(unpacked(found.schedule))
         if trial.error is not None and how.shrink:
             shrunk = shrink(ready, found)
-            trial = shrunk.trial if shrunk is not None else trial
+            if shrunk is not None:
+                trial = shrunk.trial
+                program, ready = program.with_faults(shrunk.fault_lengths), ready.with_faults(shrunk.fault_lengths)
             schedule = trial.schedule
         if trial.error is not None and how.explain:
             explanation = explain(ready, found.seed, trial)

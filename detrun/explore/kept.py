@@ -92,6 +92,7 @@ def _run_kept(program: Program, recording: Recording) -> Found | None:
     oracle: Oracle = replayer if replayer is not None else GivenSchedule(unpacked(choices))
     seed = recording.seed or 0
     journal = ScheduleJournal()
+    lengths = recording.fault_lengths
     loop, ended = execute(
         program.main,
         program.args,
@@ -99,13 +100,13 @@ def _run_kept(program: Program, recording: Recording) -> Found | None:
         seed=seed,
         journal=journal,
         verifier=replayer,
-        options=program.options,
+        options=program.with_faults(lengths).options,
     )
     if not isinstance(ended, outcome.Error):
         return None
     if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
         raise ended.error
-    return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end)
+    return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
 
 
 def replay_command(target: str, path: Path | None, args: Sequence[object]) -> str:

@@ -24,6 +24,7 @@ LINES_OF_ROW = 8
 COLUMNS_MAX = 4
 COLUMN_WIDTH_LEAST = 24
 CODE_CHARACTERS_MAX = 100
+_ENDED = {"failed": "fails", "cancelled": "is cancelled"}
 
 
 def code_of(line: Line) -> str:
@@ -114,7 +115,7 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
         lines = [f"{line.number}  {code_of(line)}" for line in step.lines]
         lines = [text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]]
         if step.ended not in ("", "done"):
-            lines.append(f"→ {'fails' if step.ended == 'failed' else 'waits in ' + step.ended}")
+            lines.append(f"→ {_ENDED.get(step.ended) or 'waits in ' + step.ended}")
         is_critical = step.index == critical
         if row is not None and (row.task != step.task or is_critical):
             yield _trimmed(row)

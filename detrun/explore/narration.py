@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
+import trio
+
 from detrun.execution import execute, preemption_of
 from detrun.explore.pieces import Program
 from detrun.explore.schedules import GivenSchedule, ScheduleJournal
@@ -21,13 +23,15 @@ from detrun_scheduler.footprint_marks import Watch
 from detrun_scheduler.footprints import (
     OBSERVED_ACCESSES,
     READ,
+    READING,
+    WRITE,
     Footprint,
     Key,
+    covered,
     listen,
     made_objects,
-    modes_conflict,
 )
-from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, outcome_name
+from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
@@ -36,6 +40,14 @@ LINES_MAX = 200  # of one step
 STEPS_MAX = 20_000
 
 _KINDS = {"NumberedChannelState": "channel"}
+_VERBS = {
+    "acquire": "acquires it",
+    "release": "releases it",
+    "wait": "waits for it",
+    "put": "puts something in",
+    "get": "takes something out",
+    "join": "joins it",
+}
 # The order of these matters to trio and is rarely what a failure is about.
 _PLUMBING = ("Nursery", "CancelScope", "OrderedCancelStatus", "ParkingLot")
 
@@ -58,11 +70,12 @@ class Mark:
     key: Key
     mode: int
     line: Line | None
+    operation: str = ""  # on a lock, a queue or a thread
 
     @property
     def verb(self) -> str:
-        """``reads`` or ``changes``."""
-        return "reads" if self.mode == READ else "changes"
+        """``reads`` or ``changes``, or what it does to a primitive of `threading`."""
+        return _VERBS.get(self.operation) or ("reads" if self.mode == READ else "changes")
 
 
 @dataclass(slots=True)
@@ -73,7 +86,7 @@ class ToldStep:
     task: str
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    ended: str = ""  # "", "done", "failed", or what the task waits for
+    ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
     time: float = 0.0
 
     @property
@@ -117,34 +130,56 @@ class _Narrator(GivenSchedule):
         self.marks: list[Mark] = []
         self.stands: dict[int, Line] = {}  # by task: where it will go on; threads under preemption have no other line
         self.names: dict[Key, str] = {}
+        self.raised: object = None  # the type of the exception last raised in this step
+        self.threads_failed = 0
 
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
         self.watch.step.forget()
+        loop: Any = run
+        write_down = loop.operation
+
+        def operation(number: int, code: int, value: float) -> None:
+            name = OPERATIONS[code]
+            if number not in covered and name in _VERBS:
+                key = ("operation", number)
+                self.names[key] = loop.object_labels[number]
+                line = _line_of_call(sys._getframe(1))
+                self.marks.append(Mark(key, READ if code in READING else WRITE, line, name))
+            write_down(number, code, value)
+
+        loop.operation = operation
 
     def line(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function, of frames and within them."""
         if event == "call":
             if not _has_source(frame.f_code.co_filename):
                 return None
+            # So that plain attributes and elements have marks as well, those that tasks touch, too.
+            frame.f_trace_opcodes = True
             if frame.f_lineno != frame.f_code.co_firstlineno:
                 self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
             return self.line
         if event == "line" and len(self.lines) < LINES_MAX:
             self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
+        elif event == "opcode" and frame.f_lasti >= 0:
+            OBSERVED_ACCESSES.about_to_run(frame, frame.f_lasti)
+        elif event == "exception":
+            self.raised = argument[0]  # type: ignore[index]
         return self.line
 
     def mark(self, key: Key, mode: int) -> None:
         """Called when something is touched."""
-        file, _, number = innermost_user_line_of_call(sys._getframe(2)).rpartition(":")
-        self.marks.append(Mark(key, mode, Line(file, int(number)) if _has_source(file) else None))
+        self.marks.append(Mark(key, mode, _line_of_call(sys._getframe(2))))
 
     def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
         """The step is over: keep what was heard."""
         kind = outcome_byte & KIND_MASK
         ended = "" if kind == CHECKPOINT else outcome_name(kind, list(loop.journal.kind_numbers))
-        if kind == FAILED:
-            ended = "failed"
+        failed = len(loop.thread_failures) > self.threads_failed
+        self.threads_failed = len(loop.thread_failures)
+        if kind == FAILED or failed:
+            ended = "cancelled" if self.raised is trio.Cancelled else "failed"
         elif kind == DONE:
             ended = "done"
         elif ended and task in loop.host.by_number:
@@ -162,8 +197,13 @@ class _Narrator(GivenSchedule):
         if len(self.told) < STEPS_MAX:
             step = ToldStep(loop.step_index - 1, loop.path_of(task), self.lines, self.marks, ended, loop.time)
             self.told.append(step)
-        self.lines, self.marks, self.resumed = [], [], None
-        self.names = {key: _name(loop, thing) for key, thing in made_objects().items()}
+        self.lines, self.marks, self.resumed, self.raised = [], [], None, None
+        self.names.update((key, _name(loop, thing)) for key, thing in made_objects().items())
+
+
+def _line_of_call(frame: FrameType) -> Line | None:
+    file, _, number = innermost_user_line_of_call(frame).rpartition(":")
+    return Line(file, int(number)) if _has_source(file) else None
 
 
 def _name(loop: RunLoop, thing: object) -> str:
@@ -205,13 +245,3 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
             sys.settrace(before)
             listen(None)
         return Narration(narrator.told, {**narrator.names, **OBSERVED_ACCESSES.labels})
-
-
-def clash(first: ToldStep, second: ToldStep, narration: Narration) -> tuple[Mark, Mark] | None:
-    """The first two operations of the steps that conflict on an object of the program and have lines, or None."""
-    for one in first.marks:
-        for other in second.marks:
-            conflicting = one.key == other.key and modes_conflict(one.mode, other.mode)
-            if conflicting and one.line and other.line and narration.name_of(one.key):
-                return one, other
-    return None

@@ -30,11 +30,12 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.footprints import OBSERVED_ACCESSES
 from detrun_scheduler.preemption import Preemption
+from detrun_scheduler.replaced_names import StayingReplaced
 from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
-COLLECT_EVERY = 500
+COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Program:
     args: Sequence[object]
     options: Options
     gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
+
+    def with_faults(self, lengths: Mapping[str, float]) -> Program:
+        """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
+        return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Found:
     schedule: bytes
     error: str  # the exception's type and message, for when it cannot be had again
     steps: int
+    fault_lengths: Mapping[str, float] = field(default_factory=dict)  # of one that was kept; see `Options`
 
 
 @dataclass(slots=True)
@@ -146,7 +152,7 @@ def quiet_collector() -> Iterator[None]:
     gc.freeze()
     gc.disable()
     try:
-        with PreservedGenerators():
+        with PreservedGenerators(), StayingReplaced():
             yield
     finally:
         if not frozen:  # else somebody froze objects on purpose, and there is no telling theirs from ours
@@ -183,6 +189,7 @@ def run_piece(
         oracle.tell(knowledge)
     verifier: Any = oracle if hasattr(oracle, "step_closed") else None
     main, args, options = program.main, program.args, program.options
+    collect_every = collect_at = COLLECT_EVERY
     while report.schedules < count:
         if is_search and not oracle.advance():  # type: ignore[attr-defined]
             report.exhausted = True
@@ -220,8 +227,9 @@ def run_piece(
             if around is not None:
                 loss = loss_of(main, ended)
                 report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), around.grads))
-        if report.schedules % COLLECT_EVERY == 0:
-            gc.collect()
+        if report.schedules >= collect_at:
+            collect_every = COLLECT_EVERY if gc.collect() else min(2 * collect_every, COLLECT_EVERY_MOST)
+            collect_at = report.schedules + collect_every
         if watch(report):
             report.stopped = True
             break

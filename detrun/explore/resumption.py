@@ -22,7 +22,7 @@ from detrun.explore.kept import slug
 from detrun.explore.pieces import Report
 from detrun_scheduler.errors import UsageError
 
-FIRST_LINE = "detrun campaign, format 1"
+FIRST_LINE = "detrun campaign, format 2"
 CHARACTERS_MAX = 1 << 28
 
 

@@ -1,11 +1,12 @@
-"""Making a failing schedule simple: fewest preemptions, then fewest tasks, then fewest turns and steps.
+"""Making a failing schedule simple: fewest preemptions, fewest faults, then fewest tasks, then fewest turns and steps.
 
 The failing schedule is written as turns (`trials.py`). Then, while there is budget: turns are taken away by delta
 debugging, preemptions before the free ones, keeping whatever fails in the same way (`signatures.py`) at no higher
 cost; what remains is *1-minimal*: without any one of its turns the program does not fail so. After that the simplest
 schedules of all are tried, those of a single turn and those with fewer preemptions than are left, since a failure found
 by chance may be of a kind that a quite different and simpler schedule shows, too. Random draws stay those of the run's
-seed: they are keyed by task and index, so a shorter schedule draws less without drawing otherwise.
+seed: they are keyed by task and index, so a shorter schedule draws less without drawing otherwise. If faults of a
+`detrun.world` plan begin in the run, they are shrunk next (`fault_shrinking.py`), and then the turns once more.
 
 Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 2002, algorithm ddmin.
 Departure: a candidate also replaces the schedule if it costs less without having fewer turns of its own choosing, since
@@ -15,9 +16,10 @@ taking a turn away changes which others come to apply.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from detrun.explore.fault_shrinking import shrink_faults
 from detrun.explore.pieces import Found, Program, run_piece
 from detrun.explore.schedules import unpacked
 from detrun.explore.signatures import Signature
@@ -37,6 +39,8 @@ class Shrunk:
         trials: schedules tried.
         complete: the result is 1-minimal; False if the budget was used up first.
         trial: the schedule as it is now.
+        faults_before: how many planned faults and `buggify` sites took part.
+        fault_lengths: those that do no longer (0), or for a share of their time; see `Options.fault_lengths`.
     """
 
     before: tuple[int, int, int, int]
@@ -44,13 +48,31 @@ class Shrunk:
     trials: int
     complete: bool
     trial: Trial
+    faults_before: int = 0
+    fault_lengths: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The planned faults and `buggify` sites that it still takes to fail."""
+        return tuple(self.trial.faults)
 
     def __str__(self) -> str:
         def told(cost: tuple[int, int, int, int]) -> str:
             return f"{_counted(cost[0], 'preemption')}, {_counted(cost[2], 'turn')}, {_counted(cost[3], 'step')}"
 
         cut = "" if self.complete else " (stopped early)"
-        return f"shrunk from {told(self.before)} to {told(self.after)} in {_counted(self.trials, 'trial')}{cut}"
+        text = f"shrunk from {told(self.before)} to {told(self.after)} in {_counted(self.trials, 'trial')}{cut}"
+        return text if not self.faults_before else f"{text}; {self._told_of_faults()}"
+
+    def _told_of_faults(self) -> str:
+        def told(name: str) -> str:
+            share = self.fault_lengths.get(name, 1.0)
+            return name if share == 1.0 else f"{name} for {share:g} of its time"
+
+        if not self.faults:
+            return f"fails without any of its {_counted(self.faults_before, 'fault')}"
+        left = ", ".join(map(told, self.faults))
+        return f"of {_counted(self.faults_before, 'fault')} it takes {_counted(len(self.faults), 'fault')}: {left}"
 
 
 def shrink(program: Program, found: Found, trials: int = DEFAULT_TRIALS) -> Shrunk | None:
@@ -71,7 +93,16 @@ def shrink(program: Program, found: Found, trials: int = DEFAULT_TRIALS) -> Shru
             laboratory.budget += trials // 2
             shrinker.best = again
             shrinker.minimize()
-    return Shrunk(original.cost, shrinker.best.cost, laboratory.used, complete, shrinker.best)
+    if not original.faults:
+        return Shrunk(original.cost, shrinker.best.cost, laboratory.used, complete, shrinker.best)
+    fewer = shrink_faults(program, found.seed, shrinker.best, trials)
+    laboratory_after = Laboratory(program.with_faults(fewer.lengths), found.seed, trials)
+    shrinker = _Shrinker(laboratory_after, fewer.trial)
+    shrinker.minimize()
+    complete = complete and fewer.trials < trials and laboratory_after.used < trials
+    tried = laboratory.used + fewer.trials + laboratory_after.used
+    best = shrinker.best
+    return Shrunk(original.cost, best.cost, tried, complete, best, len(original.faults), fewer.lengths)
 
 
 def _simplest(program: Program, seed: int, best: Trial, trials: int) -> bytes | None:

@@ -41,6 +41,7 @@ class Trial:
         preemptions: how many of them took off a task that could have gone on.
         tasks: who took a step.
         order: the task of every step.
+        faults: planned faults that began and `buggify` sites that fired, and whether they last.
     """
 
     schedule: bytes
@@ -51,6 +52,7 @@ class Trial:
     tasks: int
     steps: int
     order: list[str] = field(default_factory=list)
+    faults: dict[str, bool] = field(default_factory=dict)
 
     @property
     def cost(self) -> tuple[int, int, int, int]:
@@ -166,4 +168,5 @@ class Laboratory:
             len(oracle.taken),
             loop.steps_at_end,
             oracle.order,
+            dict(loop.faults_begun),
         )

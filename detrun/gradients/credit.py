@@ -19,7 +19,10 @@ from typing import Any
 from detrun.ad import state
 from detrun.ad.tape import CELLS, WIDE, Tape
 from detrun_recorder.recording import Recording
+from detrun_recorder.steps import Event
 from detrun_scheduler.loop import RunLoop
+
+OPERATIONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,22 @@ class Credit:
     step: int
     task: str  # the path of the task that ran
     outcome: str  # how its step ended: "checkpoint", a wait kind, …
+    operations: tuple[str, ...]  # what it did, as the recording has it: "fetch_add on Atomic[0]", "sent to …"
     time: float  # virtual seconds
     contribution: float  # of this step to dL/dp
     share: float  # |contribution| over the sum of all absolute contributions
 
     def __str__(self) -> str:
         return (
-            f"{self.share:6.1%}  {self.contribution:+.4g}  step {self.step:,} at {self.time:.6g} s  "
-            f"{self.task} ({self.outcome})"
+            f"{self.share:6.1%}  {self.contribution:+.4g}  step {self.step:,} at {self.time:.6g} s  {self.task}: "
+            f"{self.did}"
         )
+
+    @property
+    def did(self) -> str:
+        """The first operations, and how the step ended, in a line."""
+        more = len(self.operations) - OPERATIONS_SHOWN
+        return ", ".join([*self.operations[:OPERATIONS_SHOWN], *([f"{more} more"] if more > 0 else []), self.outcome])
 
 
 @dataclass(slots=True)
@@ -142,5 +152,20 @@ def credit_report(totals: CreditTotals, recording: Recording) -> list[Credit]:
     for index, contribution in rows:
         step = recording.step(max(0, index))
         share = abs(contribution) / totals.absolute if totals.absolute else 0.0
-        report.append(Credit(max(0, index), step.path, step.outcome, step.time, contribution, share))
+        operations = tuple(dict.fromkeys(words for event in step.events if (words := _words(event))))
+        report.append(Credit(max(0, index), step.path, step.outcome, operations, step.time, contribution, share))
     return report
+
+
+def _words(event: Event) -> str | None:
+    """What the program did; waking and spawning are not its arithmetic."""
+    match event.kind:
+        case "operation":
+            return f"{event.operation} on {event.label}"
+        case "send":
+            return f"sent to {event.label}"
+        case "receive":
+            return f"received from {event.label}"
+        case "effect":
+            return f"effect {event.label}"
+    return None

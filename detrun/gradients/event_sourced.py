@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from detrun.ad import pytrees, state
 from detrun.ad.diagnostics import Diagnostics, diagnose
 from detrun.ad.growth import AdjointGrowth
-from detrun.ad.reverse import backward
+from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot
 from detrun.ad.tape import Tape
 from detrun.ad.value import Value
@@ -49,6 +48,8 @@ class EventSourcedDiagnostics(Diagnostics):
     snapshots_peak: int = 0
     entries_peak: int = 0
     """Entries on the longest tape, which is what the tape costs in memory."""
+    peak_bytes: int = 0
+    """Largest resident memory of the process so far."""
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class Sweep:
         self._store = store
         self._track_events = track_events
         self._loss = loss
-        self._growth = AdjointGrowth()
+        self._growth = AdjointGrowth(origin=state.first_id)
         self._nearest: list[Any] = []
         self._detachments: dict[tuple[str, int], int] = {}
 
@@ -151,11 +152,12 @@ class Sweep:
                     self._store.put(slot, present, state.peek_id())
                 case Restore(_, slot):
                     present, next_id = self._store.get(slot)
-                    state.ids = count(next_id)
+                    state.rewind(next_id)
                 case Free(_, slot):
                     self._store.free(slot)
                 case Reverse(window):
                     self._reverse(window, present)
+        refuse_foreign(self.adjoints, state.first_id)
         done.snapshots_peak = self._store.peak
 
     def _event(self, place: int) -> Any:

@@ -16,6 +16,7 @@ import outcome
 
 from detrun.ad import state
 from detrun.ad.forward import TangentValue
+from detrun.ad.reverse import refuse_foreign
 from detrun.ad.second_order import backward_second_order
 from detrun.execution import Again, Anew, Main, Options
 from detrun.gradients.local import check_params, loss_of
@@ -94,5 +95,6 @@ class _Moving:
             return
         ids = {name: value.id for name, value in self.values.items()}
         found = backward_second_order(tape, {loss.id: (1.0, (0.0,))}, wanted=list(ids.values()))
+        refuse_foreign({one: any((adjoint, *moving)) for one, (adjoint, moving) in found.items()}, tape.first_id)
         self.grads = {name: found[one][0] for name, one in ids.items()}
         self.product = {name: found[one][1][0] for name, one in ids.items()}

@@ -9,7 +9,6 @@ interleaving, and its validity says how far a parameter can move before that int
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ from typing import Any
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import NearMargin, diagnose
+from detrun.ad.diagnostics import NearMargin, diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
-from detrun.ad.reverse import backward
+from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
 from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of, use_one_thread, use_threads
 from detrun.ad.validity import Validity, validity
@@ -29,7 +28,7 @@ from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, 
 from detrun.gradients.result import Gradient, RunDiagnostics
 from detrun.gradients.tangents import Tangents
 from detrun.gradients.timing import TimingSites
-from detrun.gradients.windowed import RUSAGE_UNIT, reverse_in_windows, window_steps_for
+from detrun.gradients.windowed import reverse_in_windows, window_steps_for
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from detrun_scheduler.loop import RunLoop
 
@@ -225,16 +224,17 @@ def _warn(gradient: Gradient, depends: bool) -> None:
     gradient.warnings = list(diagnostics.warnings)
     if not depends:
         gradient.warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
+    for name, near in gradient.validity.items():
+        if near.radius == 0.0:
+            gradient.warnings.append(
+                f"{name} is exactly where this run is decided ({near.site}): the smallest change may take another "
+                "schedule, and the derivative is at best one-sided"
+            )
     if diagnostics.detachments:
         file, line, count = diagnostics.detachments[0]
         others = len(diagnostics.detachments) - 1
         more = f" and at {others} more places" if others else ""
         gradient.warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}")
-
-
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT
 
 
 class WholeTape:
@@ -269,12 +269,13 @@ class WholeTape:
         if isinstance(ended, outcome.Error):
             return
         ids = {name: value.id for name, value in self.values.items()}
-        growth = AdjointGrowth()
+        growth = AdjointGrowth(origin=state.first_id)
         if isinstance(loss, Value):
             uses = ParameterUses.of(tape, ids) if self.credit else None
             wanted = [*ids.values(), *self.tensors.ids, *(uses.wanted if uses is not None else ())]
             with LeafGradients(keep=True):
                 adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
+            refuse_foreign(adjoints, tape.first_id)
             self.grads = {name: adjoints[one] for name, one in ids.items()} | self.tensors.gradients(adjoints)
             if uses is not None:
                 for name, contributions in uses.contributions(adjoints).items():
@@ -301,7 +302,7 @@ class CountedValues:
 
     def harvest(self, ended: outcome.Outcome[Any]) -> None:
         """Count."""
-        self.ids = state.peek_id()
+        self.ids = state.peek_id() - state.first_id
 
 
 def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:

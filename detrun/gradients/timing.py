@@ -18,9 +18,14 @@ class TimingSites:
     """A `TimeObserver` that notes margins between deadlines of which at least one carries a derivative."""
 
     def advanced(self, chosen: Any, following: Any | None) -> None:
-        """Time jumped to ``chosen``; the next deadline is ``following``."""
+        """The timer of ``chosen`` fired; the next deadline is ``following``."""
         if following is not None and (isinstance(chosen, Value) or isinstance(following, Value)) and _finite(following):
             site("timer order", "two timers fire in the other order", following, chosen)
+
+    def overdue(self, deadline: Any, now: Any) -> None:
+        """A timer was set for the present or the past."""
+        if isinstance(deadline, Value) or isinstance(now, Value):
+            site("late timer", "a timer that was due at once has to wait", deadline, now)
 
     def disarmed(self, deadline: Any, now: Any) -> None:
         """A timer was taken back before it fired."""

@@ -15,8 +15,6 @@ again from its start, which costs a number of steps quadratic in the windows.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
@@ -24,9 +22,9 @@ from typing import Any, NoReturn
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import diagnose
+from detrun.ad.diagnostics import diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
-from detrun.ad.reverse import backward
+from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import split
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
@@ -41,7 +39,6 @@ from detrun_scheduler.loop import RunLoop
 
 WINDOW_STEPS_MIN, WINDOW_STEPS_MAX = 256, 50_000
 NEAREST_MARGINS = 5
-RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
 
 
 @dataclass(slots=True)
@@ -99,7 +96,8 @@ class WindowTotals:
 class Swept:
     """What reversing some windows came to."""
 
-    adjoints: dict[int, Any]  # of ids older than the windows: floats, and tensors as `torch_bridge.encoded`
+    # Of ids older than the windows, counted from the first of the run: floats, and tensors as `torch_bridge.encoded`.
+    adjoints: dict[int, Any]
     loss: float = 0.0
     has_loss: bool = False  # the program ended in these windows with a loss that carries a derivative
     totals: dict[str, Any] = field(default_factory=dict)
@@ -133,6 +131,7 @@ def reverse_in_windows(
     windows = max(1, -(-recording.steps // window))
     controller = WindowController(main, numbers, tensors, recording, window, windows, snapshots, credit)
     swept = controller.run()
+    refuse_foreign(swept.adjoints, 0)
     totals = WindowTotals(credit_kept=credit)
     totals.add(swept.totals)
     grads: dict[str, Any] = {name: swept.adjoints.get(index, 0.0) for index, name in enumerate(numbers)}
@@ -206,7 +205,7 @@ class WindowController:
             loss = number_of(loss)  # while its entry finds a tape
         self.known.has_loss = isinstance(loss, Value)
         self.known.loss = float(loss.primal if isinstance(loss, Value) else loss)
-        self.known.adjoints = {loss.id: 1.0} if isinstance(loss, Value) else {}
+        self.known.adjoints = {loss.id - state.first_id: 1.0} if isinstance(loss, Value) else {}
         self._sweep()
 
     # In a process that stands at the start of a window, or at the end of the window that it taped.
@@ -259,13 +258,16 @@ class WindowController:
     def _sweep(self) -> NoReturn:
         """Sweep the window taped here and answer whoever waits for it."""
         tape = state.stop_tape()
-        growth = AdjointGrowth()
+        first = state.first_id
+        growth = AdjointGrowth(origin=first)
         known = self.known
         uses = ParameterUses.of(tape, {name: value.id for name, value in self.values.items()}) if self.credit else None
-        seeds = {entry: decoded(adjoint) for entry, adjoint in known.adjoints.items()}
+        seeds = {first + entry: decoded(adjoint) for entry, adjoint in known.adjoints.items()}
         with LeafGradients(keep=not can_fork()) as leaves:
             adjoints = backward(tape, seeds, wanted=uses.wanted if uses is not None else (), growth=growth)
-        known.adjoints = {entry: encoded(adjoint) for entry, adjoint in adjoints.items() if entry < tape.first_id}
+        known.adjoints = {
+            entry - first: encoded(adjoint) for entry, adjoint in adjoints.items() if entry < tape.first_id
+        }
         credit = {}
         if uses is not None:
             for name, contributions in uses.contributions(adjoints).items():
@@ -281,7 +283,7 @@ class WindowController:
                     taped_steps=min(steps, self.window),
                     entries=len(tape),
                     entries_in_a_window_max=len(tape),
-                    peak_bytes_max=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
+                    peak_bytes_max=peak_bytes(),
                     sites_passed=found.sites_passed,
                     leaf_gradients_lost=leaves.count if can_fork() else 0,
                     margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],

@@ -134,11 +134,15 @@ def schedules(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     max_steps: int | None = DEFAULT_MAX_STEPS,
+    thread_errors: bool = True,
 ) -> st.SearchStrategy[Schedule]:
     """Schedules for `Schedule.run`, which shrink towards the one without preemptions.
 
     Args:
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         max_steps: raise `StepLimitError` after so many steps.
+        thread_errors: raise an exception that comes out of a thread and that nobody catches.
     """
-    return _schedules(Options(max_steps=max_steps, preemption=preemption, include=include, exclude=exclude))
+    return _schedules(
+        Options(max_steps, preemption=preemption, include=include, exclude=exclude, thread_errors=thread_errors)
+    )

@@ -22,7 +22,7 @@ from detrun_recorder.token import PREFIX, ScheduleToken, from_token
 from detrun_scheduler.errors import DivergenceError, UsageError
 
 # What the mark or the command line may say today, but the recording knows.
-RECORDED = ("exclude", "include", "max_steps", "preemption", "strategy")
+RECORDED = ("exclude", "include", "max_steps", "preemption", "strategy", "thread_errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ReplayedFailure:
         return error, f"{how}: {'it passes' if error is None else 'it fails'}"
 
     def _by_token(self, test: AnyTest, token: ScheduleToken, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
-        given = {"max_steps": DEFAULT_MAX_STEPS, **accepted_by(detrun.record, settings)}
+        given = {"max_steps": DEFAULT_MAX_STEPS, "thread_errors": True, **accepted_by(detrun.record, settings)}
         given.update(seed=token.seed, strategy=GivenSchedule(token.choices))
         return detrun.record(test, raise_errors=False, **given), "ran the schedule of the token"
 

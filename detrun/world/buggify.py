@@ -53,7 +53,9 @@ class Sites:
         """The site called ``name``; whether it is enabled is drawn when it is first asked."""
         site = self.by_name.get(name)
         if site is None:
-            site = self.by_name[name] = Site(name, draws.bernoulli(self.enabled, key=f"buggify {name} enabled"))
+            enabled = draws.bernoulli(self.enabled, key=f"buggify {name} enabled")
+            left_out = current.require("buggify").fault_lengths.get(f"buggify {name}") == 0.0
+            site = self.by_name[name] = Site(name, enabled and not left_out)
         return site
 
 
@@ -105,6 +107,7 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
     fires: bool = draws.bernoulli(chance, key=("buggify", site, run.paths.get(run.current, "")))
     if fires:
         found.fired += 1
+        run.faults_begun[f"buggify {site}"] = False
         _count(sites, f"buggify {site}")
     return fires
 

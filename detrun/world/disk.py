@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 import detrun.timers
-from detrun.ad.functions import maximum
+from detrun.ad.validity import site
 from detrun.ad.value import Value
 from detrun.world.disk_faults import DiskFaults
 from detrun.world.disk_image import Change, Tree, WriteSector
@@ -199,7 +199,7 @@ class Disk:
         now: Any = run.virtual_clock.now if run is not None else trio.current_time()
         begin = now if primal_of(self._busy_until) <= primal_of(now) else self._busy_until
         if isinstance(now, Value) or isinstance(self._busy_until, Value):
-            begin = maximum(now, self._busy_until)  # the queue is a discontinuity site
+            site("disk queue", self.name, self._busy_until, now)
         self._busy_until = begin + seconds
         with trio.CancelScope(shield=True):
             await (detrun.timers.sleep_true if run is not None else trio.sleep)(self._busy_until - now)

@@ -24,7 +24,7 @@ et al., "An analysis of data corruption in the storage stack", FAST 2008 (misdir
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from detrun.ad.validity import site
 from detrun.ad.value import Value
@@ -47,6 +47,13 @@ KINDS = (
 )
 
 
+class _Order(NamedTuple):
+    """A fault that is to strike for sure."""
+
+    path: str  # empty: any
+    owner: str  # who may take it back
+
+
 class DiskFaults:
     """The faults of one disk.
 
@@ -67,12 +74,16 @@ class DiskFaults:
         self.slow_seconds = slow_seconds
         self.reported: FaultCounts | None = None
         self.probabilities: dict[str, Any] = {}
+        self.places: dict[str, str] = {}  # kind -> where it strikes, if not below `below`
         self.counts = dict.fromkeys(KINDS, 0)
-        self.ordered: dict[str, list[str]] = {kind: [] for kind in KINDS}  # kind -> paths, "" for any
+        self.ordered: dict[str, list[_Order]] = {kind: [] for kind in KINDS}
         self.set(**probabilities)
 
-    def set(self, **probabilities: Any) -> None:
+    def set(self, *, below: str | None = None, **probabilities: Any) -> None:
         """Change probabilities, from now on.
+
+        Args:
+            below: where these kinds strike; by default where all do.
 
         Raises:
             UsageError: no such kind of fault, or not a probability.
@@ -83,20 +94,30 @@ class DiskFaults:
             if not isinstance(primal, float | int) or not 0.0 <= primal <= 1.0:
                 raise UsageError(f"disk faults: {kind}={primal!r} is not a probability; give a number in [0, 1]")
             self.probabilities[kind] = probability
+            if below is None:
+                self.places.pop(kind, None)
+            else:
+                self.places[kind] = _absolute(below)
             if primal > 0.0:
                 self._arm(kind)
 
     def clear(self) -> None:
         """No faults from now on: probabilities to zero, orders withdrawn. Counts stay."""
         self.probabilities.clear()
-        for paths in self.ordered.values():
-            paths.clear()
+        self.places.clear()
+        for orders in self.ordered.values():
+            orders.clear()
 
-    def order(self, kind: str, path: str = "", times: int = 1) -> None:
+    def order(self, kind: str, path: str = "", times: int = 1, owner: str = "") -> None:
         """Let a fault strike for sure at its next chance, or at the next one with the file ``path``."""
         _check_kind(kind)
-        self.ordered[kind].extend([_absolute(path) if path else ""] * times)
+        self.ordered[kind].extend([_Order(_absolute(path) if path else "", owner)] * times)
         self._arm(kind)
+
+    def withdraw(self, owner: str) -> None:
+        """Take back the orders of ``owner``, as far as they have not struck."""
+        for orders in self.ordered.values():
+            orders[:] = [one for one in orders if one.owner != owner]
 
     def report_to(self, counts: FaultCounts) -> None:
         """Have what strikes counted elsewhere too, as ``"disk fsync loss"`` and the like."""
@@ -136,12 +157,14 @@ class DiskFaults:
     def strikes(self, kind: str, path: str, draw: Callable[[str], int]) -> bool:
         """Decide about one chance; ``draw`` gives 64 bits of the stream of a kind."""
         ordered = self.ordered[kind]
-        for wanted in (path, ""):
-            if wanted in ordered:
-                ordered.remove(wanted)
+        if ordered:
+            # One for this file before one for any, the oldest first.
+            found = next((one for wanted in (path, "") for one in ordered if one.path == wanted), None)
+            if found is not None:
+                ordered.remove(found)
                 return self._struck(kind)
         probability = self.probabilities.get(kind)
-        if probability is None or not path.startswith(self.below):
+        if probability is None or not path.startswith(self.places.get(kind, self.below)):
             return False
         unit = randomness.to_unit(draw(kind))
         strikes = randomness.bernoulli(unit, probability)

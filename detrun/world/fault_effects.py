@@ -304,24 +304,33 @@ class Effects:
 
         before = count()
 
-        def write(rate: Any) -> None:
-            faults.set(**{kind: rate})
+        def write(rate_and_place: Any) -> None:
+            rate, below = rate_and_place
+            faults.set(below=below, **{kind: rate})
+
+        def write_slowness(seconds: Any) -> None:
+            faults.slow_seconds = seconds
 
         if fault.rate:
-            if fault.path:
-                faults.below = fault.path
-            self._overlays.put(setting, fault.name, fault.rate, lambda: faults.probabilities.get(kind, 0.0), write)
+            self._overlays.put(
+                setting,
+                fault.name,
+                (fault.rate, fault.path or None),
+                lambda: (faults.probabilities.get(kind, 0.0), faults.places.get(kind)),
+                write,
+            )
+        slowness = ("disk", node.name, "slow seconds")
         if fault.slow_seconds is not None:
-            faults.slow_seconds = fault.slow_seconds
+            self._overlays.put(slowness, fault.name, fault.slow_seconds, lambda: faults.slow_seconds, write_slowness)
         if fault.times:
-            faults.order(kind, fault.path, fault.times)
+            faults.order(kind, fault.path, fault.times, owner=fault.name)
 
         def clear() -> None:
             if fault.rate:
                 self._overlays.take_off(setting, fault.name, write)
-            if fault.times:
-                # What has struck has been taken off the orders already.
-                del faults.ordered[kind][max(0, len(faults.ordered[kind]) - max(0, fault.times - (count() - before))) :]
+            if fault.slow_seconds is not None:
+                self._overlays.take_off(slowness, fault.name, write_slowness)
+            faults.withdraw(fault.name)
 
         return Begun(count, before=before, lasts=fault.lasts_seconds, victim=node.name, undo=clear)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import io
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ BUFFER_BYTES = 8192  # io.DEFAULT_BUFFER_SIZE, which may differ between Python v
 class RawFile(io.RawIOBase):
     """An unbuffered file; synchronous. Made by `Disk.open_file`."""
 
+    _open = False  # also where the constructor refuses, since io closes whatever it throws away
+
     def __init__(self, disk: Disk, path: str, mode: str) -> None:
         kinds = [letter for letter in "rwax" if letter in mode]
         if len(kinds) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
@@ -40,7 +43,6 @@ class RawFile(io.RawIOBase):
         self._writable = kind != "r" or "+" in mode
         self._appending = kind == "a"
         self._offset = 0
-        self._open = False
         self.name = path
         self.mode = mode
         self.inode = disk.file_system.open(path, create=kind != "r", exclusive=kind == "x", truncate=kind == "w")
@@ -200,6 +202,29 @@ class DiskFile:
     def closed(self) -> bool:
         """Whether it was closed."""
         return bool(self.wrapped.closed)
+
+    def __getattr__(self, name: str) -> Any:
+        # As trio's files have it: what the layers of this file know, binary or text, and only that.
+        if name in ("encoding", "errors", "newlines", "line_buffering", "buffer", "raw"):
+            return getattr(self.wrapped, name)
+        if name in ("read1", "readinto1", "peek", "readall") and hasattr(self.wrapped, name):
+            return partial(self._call, name)
+        raise AttributeError(f"{self!r} has no attribute {name!r}")
+
+    def fileno(self) -> int:
+        """Refused, with what to do instead.
+
+        Raises:
+            io.UnsupportedOperation: always, as files in memory do.
+        """
+        raise io.UnsupportedOperation(
+            f"fileno: {self.name!r} is on a simulated disk and has no descriptor; instead of "
+            "os.fsync(file.fileno()) write 'await file.fsync()'"
+        )
+
+    def isatty(self) -> bool:
+        """Never."""
+        return False
 
     def readable(self) -> bool:
         """Whether it was opened for reading."""

@@ -11,13 +11,16 @@ link have not. Links and disks count for themselves; two faults of one kind on o
 A block that ends without an error although a fault took no effect raises `FaultWithoutEffectError`, unless the fault,
 or the call, allows that: a fault that does nothing tests nothing, and a test that passes because of it is worth
 nothing. What was drawn not to happen is no failure; what did not come to its time is one.
+
+A run may be told to leave faults out or to shorten them, by name (``fault_lengths`` of its options): that is how a
+failure that `detrun.explore` found is shrunk. What others draw does not change by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +30,17 @@ from detrun import draws
 from detrun.world.begun import Begun
 from detrun.world.fault_effects import Effects
 from detrun.world.fault_plan import FaultPlan
-from detrun.world.planned_faults import PlannedFault
+from detrun.world.planned_faults import LENGTHS, PlannedFault
 from detrun.world.swarm import Swarm
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError
 
 if TYPE_CHECKING:
     from detrun.world.world import World
+
+
+_TOLD_OTHERWISE = ("kind", "name", "node", "at", "between", "probability", "allow_no_effect")
+NOTE = "faults until then: "
 
 
 class FaultWithoutEffectError(DetrunError):
@@ -70,8 +77,14 @@ class Fate:
         name = self.fault.name
         if self.begun is None:
             return f"{name}, which was to happen at {self.when:g} s, when the plan had ended"
+        details = ", ".join(
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in self.fault.document().items()
+            if key not in _TOLD_OTHERWISE
+        )
+        more = f" ({details})" if details else ""
         on = f" on {self.victim}" if self.victim else ""
-        return f"{name}{on}, from {self.begun:g} s on"
+        return f"{name}{more}{on}, from {self.begun:g} s on"
 
 
 class Injection:
@@ -84,7 +97,7 @@ class Injection:
     def __init__(self, plan: FaultPlan, world: World) -> None:
         self.plan = plan
         self.world = world
-        self.fates = tuple(_fate(fault) for fault in plan)
+        self.fates = tuple(_fate(fault, world.run.fault_lengths.get(fault.name, 1.0)) for fault in plan)
         self._effects = Effects(world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._events = 0
@@ -113,6 +126,7 @@ class Injection:
         begun = self._effects.begin(fate.fault)
         fate.begun, fate.victim, fate.in_force = float(self.world.run.time), begun.victim, True
         self._in_force[fate.fault.name] = fate, begun
+        self.world.run.faults_begun[fate.fault.name] = bool(begun.lasts)
         if begun.lasts is not None:
             self._at(fate.when + begun.lasts, lambda: self._end(fate))
         elif begun.is_over:
@@ -132,6 +146,12 @@ class Injection:
             begun.end(starting_nodes=False)
             fate.effects, fate.in_force = begun.effects(), False
         self._in_force.clear()
+
+    def tell(self, error: BaseException) -> None:
+        """Add a note to ``error`` that says which faults had begun, unless it has one."""
+        begun = [fate for fate in self.fates if fate.begun is not None]
+        if begun and not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(NOTE + "; ".join(map(str, begun)))
 
     def without_effect(self) -> tuple[Fate, ...]:
         """The faults that were drawn to happen, and that changed nothing or never began."""
@@ -154,7 +174,13 @@ class Injection:
             )
 
 
-def _fate(fault: PlannedFault) -> Fate:
+def _fate(fault: PlannedFault, share: float) -> Fate:
+    """What is drawn for a fault, of which only a ``share`` is to last, or, at 0, nothing to happen at all."""
+    if not share:
+        return Fate(fault, False, fault.earliest)
+    if share != 1.0:
+        lengths = {name: getattr(fault, name, None) for name in LENGTHS}
+        fault = replace(fault, **{name: share * length for name, length in lengths.items() if length})
     drawn = fault.probability == 1.0 or draws.bernoulli(fault.probability, key=("fault", fault.name, "happens"))
     if fault.at is not None:
         return Fate(fault, drawn, fault.at)
@@ -185,6 +211,7 @@ async def inject(plan: FaultPlan | Swarm, world: World, *, allow_no_effect: bool
     injection = Injection(plan.plan(world.run.seed) if isinstance(plan, Swarm) else plan, world)
     serial = world.run.serial
     _running.setdefault(serial, []).append(injection)
+    world.on_failure = injection.tell  # an error of a node comes out of the world, and cancels this block
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(injection.carry_out, name="faults")
@@ -195,9 +222,7 @@ async def inject(plan: FaultPlan | Swarm, world: World, *, allow_no_effect: bool
                 injection.stop()
     except Exception as error:
         alone = _alone(error)
-        begun = [fate for fate in injection.fates if fate.begun is not None]
-        if begun:
-            alone.add_note("faults until then: " + "; ".join(map(str, begun)))
+        injection.tell(alone)
         if alone is error:
             raise
         raise alone from None

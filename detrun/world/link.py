@@ -15,6 +15,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from detrun.ad.validity import site
+from detrun.ad.value import Value
 from detrun.world.latency import Constant, Distribution, Latency, distribution_of, sampled
 from detrun.world.rules import Chance, Detour, Rule, Verdict, fault_of, probability_of
 from detrun_scheduler.clock import primal_of
@@ -106,10 +108,9 @@ class Link:
         self._chances: dict[str, Rule] = {}
         self._probabilities: dict[str, Any] = {}
         self._judges: tuple[Rule, ...] = ()
-        self.bandwidth: Any = None
-        self.queue_bytes_max: float = math.inf
-        self.reordering_delay: Latency = None
-        self.slow_tail_delay: Latency = None
+        self._bandwidth: Any = None
+        self._queue_bytes_max: float = math.inf
+        self._delays: dict[str, Latency] = {}
         self._number = -1  # of the link among the run's objects
         self.fault_effects: dict[str, int] = {}  # fault -> how often it took effect here
 
@@ -123,6 +124,42 @@ class Link:
     @latency.setter
     def latency(self, latency: Latency) -> None:
         self._latency = distribution_of(latency)
+
+    @property
+    def bandwidth(self) -> Any:
+        """Bytes per second; None for no limit."""
+        return self._bandwidth
+
+    @bandwidth.setter
+    def bandwidth(self, bandwidth: Any) -> None:
+        if bandwidth is not None and not _is_number(bandwidth, above=0.0):
+            raise UsageError(f"bandwidth={bandwidth!r} is none; give bytes per second, or None for no limit")
+        self._bandwidth = bandwidth
+
+    @property
+    def queue_bytes_max(self) -> float:
+        """What may wait for the bandwidth."""
+        return self._queue_bytes_max
+
+    @queue_bytes_max.setter
+    def queue_bytes_max(self, size: float) -> None:
+        if not (_is_number(size, above=0.0) or size == 0):
+            raise UsageError(f"queue_bytes_max={size!r} is no size of a queue; give bytes, at least 0, or math.inf")
+        self._queue_bytes_max = size
+
+    def _delay(name: str) -> Any:  # type: ignore[misc]  # (makes properties, is no method)
+        def get(self: Link) -> Latency:
+            return self._delays.get(name)
+
+        def change(self: Link, delay: Latency) -> None:
+            if delay is not None:
+                distribution_of(delay)  # refuses what is none
+            self._delays[name] = delay
+
+        return property(get, change, doc=f"{name}: extra seconds, as ``latency``; None for that of four journeys.")
+
+    reordering_delay = _delay("reordering_delay")
+    slow_tail_delay = _delay("slow_tail_delay")
 
     def configure(self, **settings: Any) -> None:
         """Set several attributes at once: ``link.configure(latency=0.01, loss=0.02)``.
@@ -217,6 +254,8 @@ class Link:
         clock = self.network.run.virtual_clock
         leaves = clock.now
         if self.bandwidth is not None:
+            if isinstance(leaves, Value) or isinstance(self._free_at, Value):
+                site("link queue", self.name, self._free_at, leaves)
             if primal_of(self._free_at) > clock.time:
                 waiting = (primal_of(self._free_at) - clock.time) * primal_of(self.bandwidth)
                 if waiting + packet.size > self.queue_bytes_max:
@@ -265,7 +304,13 @@ class Link:
     # Clogs.
 
     def clog(self, seconds: Any = None) -> None:
-        """Hold every message back, for ``seconds`` or until `unclog`. Clogs add up: each is taken off by itself."""
+        """Hold every message back, for ``seconds`` or until `unclog`. Clogs add up: each is taken off by itself.
+
+        Raises:
+            UsageError: ``seconds`` is negative.
+        """
+        if seconds is not None and not (_is_number(seconds, above=0.0) or primal_of(seconds) == 0):
+            raise UsageError(f"a clog of {seconds!r} s: give seconds of at least 0, or none, and unclog it")
         self.network.faults.arm("clog")
         self.clogs += 1
         if seconds is not None:
@@ -301,6 +346,11 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link {self.name}: {self._latency!r}, {len(self.in_flight)} messages in flight>"
+
+
+def _is_number(value: Any, above: float) -> bool:
+    primal = primal_of(value)
+    return isinstance(primal, int | float) and not isinstance(primal, bool) and primal > above
 
 
 class _Unclogging:

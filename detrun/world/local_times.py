@@ -68,6 +68,15 @@ class LocalTimes:
         clock, local = self.set.pop(key, (None, deadline))
         self.timers.remove(deadline if clock is None else clock.true_time_at(local), key)
 
+    def renew(self, deadline: Any, key: Any) -> None:
+        """Another history of the same moment."""
+        clock, _ = self.set.get(key, (None, deadline))
+        if clock is None:
+            self.timers.renew(deadline, key)
+        else:
+            self.set[key] = clock, deadline
+            self.timers.renew(clock.true_time_at(deadline), key)
+
     def next_deadline(self) -> Any:
         """The earliest deadline, in the run's time."""
         return self.timers.next_deadline()

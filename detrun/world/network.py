@@ -22,6 +22,7 @@ from detrun_scheduler.errors import UsageError
 if TYPE_CHECKING:
     from detrun.world.fault_counts import FaultCounts
     from detrun.world.node import Node
+    from detrun.world.sockets import Socket
     from detrun.world.world import World
     from detrun_scheduler.loop import RunLoop
 
@@ -58,9 +59,11 @@ class Network(trio.abc.SocketFactory):
 
         return TrioSocket(SimulatedSocket(family, type, proto))
 
-    def new_descriptor(self) -> int:
-        """The number of a new socket."""
-        return next(self._descriptors)
+    def new_descriptor(self, socket: Socket) -> int:
+        """The number of a new socket, by which it can be waited for."""
+        number = next(self._descriptors)
+        self.run.host.sockets[number] = socket
+        return number
 
     def join(self, node: Node) -> None:
         """Give ``node`` its place among the names and addresses."""
@@ -92,6 +95,7 @@ class Network(trio.abc.SocketFactory):
             link.in_flight.clear()
             link.held.clear()
         self.links.clear()
+        self.run.host.sockets.clear()
         self.by_address.clear()
         self.by_hostname.clear()
         del self.world, self.resolver.network

@@ -78,6 +78,7 @@ class Process:
         self.is_running = True
         self.is_paused = False
         self.ended = trio.Event()
+        self.thread_limiter: trio.CapacityLimiter | None = None
 
     async def run(self) -> None:
         """The process's root task."""

@@ -1,20 +1,27 @@
-"""``trio.open_file`` and the like for code on a node: they lead to the node's disk.
+"""``trio.open_file`` and ``trio.Path`` for code on a node: they lead to the node's disk.
 
-While a world is open, ``trio.open_file`` called by a node's code opens a file on that node's disk; called by the driver
-or outside, it is trio's own. `open_file` and `path` here always mean the disk of the node whose code calls.
+While a world is open, ``trio.open_file`` called by a node's code opens a file on that node's disk, and the methods of a
+``trio.Path`` that touch a file system ask that disk; called by the driver or outside, they are trio's own. The root of
+the disk is the working directory, and ``trio.Path.home()`` too. `open_file` and `path` here always mean the disk of the
+node whose code calls.
 
-Escapes: ``from trio import open_file`` before the world opened, ``open`` and ``os``, and ``trio.Path``, a class that
-programs inherit from and test for: these mean the real file system. Use `path`, or ``node.disk.path``.
+Escapes: ``from trio import open_file`` before the world opened, ``open``, ``os``, ``pathlib`` and ``anyio.Path``, which
+mean the real file system.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from detrun.world.disk_paths import DiskPath
 from detrun.world.node import Node, _process, this_node
+from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.replaced_names import ReplacedNames
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ async def open_file(*args: Any, **keywords: Any) -> Any:
 
 
 def path(*parts: str | DiskPath) -> DiskPath:
-    """A path on the disk of the calling node, with methods like those of ``trio.Path``."""
+    """A path on the disk of the calling node, with the methods of ``trio.Path``."""
     found: DiskPath = this_node().disk.path(*parts)
     return found
 
@@ -47,7 +54,58 @@ def _node_here() -> Node | None:
     return process.node
 
 
+def _asking_the_disk(name: str, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The method ``name`` of ``trio.Path`` for code that may be on a node."""
+
+    @wraps(original)
+    async def method(self: trio.Path, *args: Any, **keywords: Any) -> Any:
+        node = _node_here()
+        if node is None:
+            return await original(self, *args, **keywords)
+        there = DiskPath(node.disk, str(self))
+        if not hasattr(there, name):
+            raise HiddenStateError(
+                f"trio.Path.{name} on node {node.name!r}: a simulated disk has files and directories, but no links, "
+                "permissions, owners, special files or home directories"
+            )
+        found = await getattr(there, name)(*args, **keywords)
+        if name in ("rename", "replace"):
+            return type(self)(*args, *keywords.values())  # the target, as it was given
+        is_absolute = self.is_absolute() or name in ("absolute", "resolve")
+        if isinstance(found, DiskPath):
+            return _as_path(type(self), found, is_absolute)
+        if isinstance(found, list):
+            return [_as_path(type(self), one, is_absolute) for one in found]
+        return found
+
+    return method
+
+
+def _as_path(kind: type[trio.Path], found: DiskPath, is_absolute: bool) -> trio.Path:
+    """``found`` as the caller writes paths: relative ones begin at the root."""
+    return kind(str(found) if is_absolute else str(found)[1:])
+
+
+def _place_on_disk(name: str, original: Any) -> Any:
+    """``trio.Path.cwd`` or ``home`` for code that may be on a node."""
+
+    @wraps(original.__func__)
+    async def method(kind: type[trio.Path]) -> Any:
+        return await original.__get__(None, kind)() if _node_here() is None else kind("/")
+
+    return classmethod(method)
+
+
 _TRIO = ReplacedNames(trio, {"open_file": _open_file})
+_METHODS = {
+    name: member
+    for name, member in vars(trio.Path).items()
+    if inspect.iscoroutinefunction(getattr(member, "__func__", member)) and not hasattr(PurePosixPath, name)
+}
+_REPLACED_METHODS = {
+    name: (_place_on_disk if isinstance(member, classmethod) else _asking_the_disk)(name, member)
+    for name, member in _METHODS.items()
+}
 _world: World | None = None
 
 
@@ -56,6 +114,8 @@ def install(world: World) -> None:
     global _world
     _world = world
     _TRIO.install()
+    for name, member in _REPLACED_METHODS.items():
+        setattr(trio.Path, name, member)
 
 
 def restore(world: World) -> None:
@@ -64,3 +124,5 @@ def restore(world: World) -> None:
     if _world is world:
         _world = None
         _TRIO.restore()
+        for name, member in _METHODS.items():
+            setattr(trio.Path, name, member)

@@ -20,11 +20,10 @@ from typing import Any
 
 from detrun.runs import record, replay
 from detrun.world.fault_plan import FaultPlan
-from detrun.world.planned_faults import PlannedFault
+from detrun.world.planned_faults import LENGTHS, PlannedFault
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 
-LENGTHS = ("lasts_seconds", "down_seconds")
 HALVINGS_MAX = 10
 
 

@@ -19,6 +19,7 @@ from detrun.world.disk_faults import KINDS as DISK_FAULTS
 from detrun.world.plan_values import FaultPlanError as FaultPlanError
 from detrun.world.plan_values import checked
 
+LENGTHS = ("lasts_seconds", "down_seconds")  # the keys that say how long a fault is in force
 SHAPES = ("halves", "bridge", "majorities ring", "isolate")
 
 

@@ -55,6 +55,8 @@ class Resolver(trio.abc.HostnameResolver):
         if name == "localhost":
             return LOOPBACK
         node = self.network.by_hostname.get(name)
+        if node is None and ":" in name:
+            raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host!r}, and the world is IPv4 only")
         if node is None:
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: no node is called {host!r}")
         return node.address

@@ -67,12 +67,13 @@ class Socket:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.node: Node = process.node
-        self.descriptor = self.node.world.network.new_descriptor()
+        self.descriptor = self.node.world.network.new_descriptor(self)
         self.local: Address = (ANY, 0)
         self.remote: Address | None = None
         self.options: dict[tuple[int, int], Any] = {}
         self.is_bound = False
         self.is_closed = False
+        self.faces = 1  # objects that stand for it: descriptors of one socket, made by ``dup``
         self.readers = Waiters()
         self.writers = Waiters()
         process.sockets[self] = None
@@ -202,6 +203,7 @@ class Socket:
             self.is_closed = True
             self.notify_closing()
             self.process.sockets.pop(self, None)
+            self.node.world.network.run.host.sockets.pop(self.descriptor, None)
             if self.is_bound:
                 self.node.ports[self.kind].give_back(self, self.local[1])
             self._released()

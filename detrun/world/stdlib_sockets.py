@@ -12,14 +12,15 @@ block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError`
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from detrun.world.datagram_sockets import UdpSocket
-from detrun.world.stream_sockets import TcpSocket
+from detrun.world.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
+from detrun.world.stream_sockets import TcpSocket, connected_pair
 from detrun.world.tcp import os_error
 from detrun.world.trio_sockets import TrioSocket
 from detrun_scheduler.errors import HiddenStateError
@@ -56,7 +57,11 @@ class SimulatedSocket:
             return
         assert _world is not None
         if family not in (-1, socket.AF_INET):
-            raise os_error(errno.EAFNOSUPPORT)
+            raise OSError(
+                errno.EAFNOSUPPORT,
+                f"{os.strerror(errno.EAFNOSUPPORT)}: sockets of a world are AF_INET, TCP and UDP, and not "
+                f"{_family_name(family)}; use a host name, an IPv4 address, or a port of 127.0.0.1",
+            )
         kind = socket.SOCK_STREAM if type == -1 else type & ~(_NONBLOCK | _CLOEXEC)
         if type != -1 and type & _NONBLOCK:
             self._blocking = False
@@ -66,7 +71,11 @@ class SimulatedSocket:
         elif kind == socket.SOCK_DGRAM and proto in (-1, 0, socket.IPPROTO_UDP):
             self.simulated = UdpSocket(process)
         else:
-            raise os_error(errno.EPROTONOSUPPORT)
+            raise OSError(
+                errno.EPROTONOSUPPORT,
+                f"{os.strerror(errno.EPROTONOSUPPORT)}: sockets of a world are TCP (SOCK_STREAM) and UDP (SOCK_DGRAM), "
+                f"and not type {kind!r}, protocol {proto}",
+            )
 
     # Identity.
 
@@ -94,7 +103,9 @@ class SimulatedSocket:
         raise HiddenStateError("socket.detach() inside a world: pass the socket object on instead of its number")
 
     def dup(self) -> SimulatedSocket:
-        """Another object for the same socket; closing either closes both."""
+        """Another object for the same socket, which stays open until the last of them is closed."""
+        self.simulated._check_open()
+        self.simulated.faces += 1
         return SimulatedSocket(simulated=self.simulated)
 
     def get_inheritable(self) -> bool:
@@ -214,7 +225,7 @@ class SimulatedSocket:
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Some bytes, or one datagram."""
-        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & socket.MSG_PEEK))
+        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & _PEEK))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -227,9 +238,7 @@ class SimulatedSocket:
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
-            found: tuple[bytes, Any] = self._attempt(
-                self.simulated.receive_from, bufsize, bool(flags & socket.MSG_PEEK)
-            )
+            found: tuple[bytes, Any] = self._attempt(self.simulated.receive_from, bufsize, bool(flags & _PEEK))
             return found
         return self.recv(bufsize, flags), None
 
@@ -240,13 +249,50 @@ class SimulatedSocket:
         view[: len(data)] = data
         return len(data), address
 
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+        """As `recvfrom`, with ancillary data, of which there is none, and flags: whether a datagram was cut."""
+        if isinstance(self.simulated, UdpSocket):
+            whole, address = self.recvfrom(DATAGRAM_BYTES_MAX, flags)
+            return whole[:bufsize], [], socket.MSG_TRUNC if len(whole) > bufsize else 0, address
+        return self.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
+        """As `recvmsg`, into several buffers, one filled after the other."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
+        rest = memoryview(data)
+        for view in views:
+            view[: len(rest)] = rest[: len(view)]
+            rest = rest[len(view) :]
+        return len(data), ancillary, found, address
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        """Send several buffers as one.
+
+        Raises:
+            OSError: EINVAL for ancillary data, which a Unix socket would take: file descriptors, credentials.
+        """
+        if list(ancdata):
+            raise os_error(errno.EINVAL)
+        data = b"".join(bytes(buffer) for buffer in buffers)
+        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
         self.simulated.shutdown(how)
 
     def close(self) -> None:
         """Give it back; tasks that wait for it raise ``trio.ClosedResourceError``."""
+        simulated = self.simulated
+        if simulated.is_closed or simulated.faces == 1:
+            simulated.close()
+            return
+        simulated.faces -= 1
+        # A descriptor of its own that is closed, while the socket lives on behind the others.
+        self.simulated = type(simulated)(simulated.process)
         self.simulated.close()
+        simulated.readers.wake()  # whoever waits tries again, and finds out if it was through this one
+        simulated.writers.wake()
 
     def __enter__(self) -> SimulatedSocket:
         return self
@@ -260,6 +306,14 @@ class SimulatedSocket:
         return f"<simulated socket.socket {self.simulated.kind.name} {state}{remote}>"
 
 
+def _family_name(family: int) -> str:
+    try:
+        return socket.AddressFamily(family).name
+    except ValueError:
+        return str(family)
+
+
+_PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
 
@@ -284,12 +338,37 @@ def _gethostbyname(name: str) -> str:
     return _world.network.resolver.resolve(name, _world.current_process().node)
 
 
+def _gethostbyname_ex(name: str) -> tuple[str, list[str], list[str]]:
+    return name, [], [_gethostbyname(name)]
+
+
+def _gethostbyaddr(address: str) -> tuple[str, list[str], list[str]]:
+    assert _world is not None
+    number = _gethostbyname(address)
+    node = _world.network.node_at(number, _world.current_process().node)
+    if node is None:
+        raise socket.herror(1, "Unknown host")
+    return node.hostname, [], [number]
+
+
 def _getfqdn(name: str = "") -> str:
     return name if name and name != "0.0.0.0" else _gethostname()
 
 
 def _has_dualstack_ipv6() -> bool:
     return False
+
+
+def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
+    assert _world is not None
+    if family not in (None, socket.AF_UNIX, socket.AF_INET) or type & ~(_NONBLOCK | _CLOEXEC) != socket.SOCK_STREAM:
+        raise os_error(errno.EOPNOTSUPP)
+    pair = connected_pair(_world.current_process())
+    return tuple(SimulatedSocket(simulated=one) for one in pair)
+
+
+def _trio_socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
+    return tuple(TrioSocket(one) for one in _socketpair(family, type, proto))
 
 
 def _from_stdlib_socket(sock: Any) -> trio.socket.SocketType:
@@ -307,11 +386,18 @@ _SOCKET = ReplacedNames(
         "getnameinfo": _getnameinfo,
         "gethostname": _gethostname,
         "gethostbyname": _gethostbyname,
+        "gethostbyname_ex": _gethostbyname_ex,
+        "gethostbyaddr": _gethostbyaddr,
         "getfqdn": _getfqdn,
         "has_dualstack_ipv6": _has_dualstack_ipv6,
+        "has_ipv6": False,
+        "socketpair": _socketpair,
     },
 )
-_TRIO = ReplacedNames(trio.socket, {"from_stdlib_socket": _from_stdlib_socket})
+_TRIO = ReplacedNames(
+    trio.socket,
+    {"from_stdlib_socket": _from_stdlib_socket, "gethostname": _gethostname, "socketpair": _trio_socketpair},
+)
 
 
 def is_installed() -> bool:

@@ -31,7 +31,6 @@ class TcpSocket(Socket):
         self.backlog = 0
         self.half_open = 0  # handshakes begun and not completed
         self.accepted: deque[Connection] = deque()  # established, waiting for `accept`
-        self.read_shut = False
 
     # Listening.
 
@@ -75,6 +74,23 @@ class TcpSocket(Socket):
         return accepted, connection.remote
 
     # Connecting.
+
+    def peer_address(self) -> Address:
+        """The address that the socket is connected to.
+
+        Raises:
+            OSError: ENOTCONN: not yet, or no longer.
+        """
+        if not self.is_closed and (self.connecting or self.connection is None or self.connection.has_ended):
+            raise os_error(errno.ENOTCONN)
+        return super().peer_address()
+
+    def bind(self, address: Address) -> None:
+        """As `Socket.bind`; EINVAL for a connected one, too."""
+        if self.connection is not None:
+            self._check_open()
+            raise os_error(errno.EINVAL)
+        super().bind(address)
 
     def connect(self, address: Address) -> None:
         """Begin to connect.
@@ -162,21 +178,21 @@ class TcpSocket(Socket):
         connection = self._stream()
         if connection.inbox:
             return bytes(connection.inbox[:size]) if peek else connection.read(size)
-        if connection.at_end or self.read_shut:
+        if connection.at_end:
             return b""
         if connection.error:
             raise os_error(self.take_error())
-        if connection.gone:
+        if connection.gone or connection.read_shut:
             return b""
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both; the socket stays open."""
         connection = self._stream()
-        if connection.gone:
+        if connection.has_ended:
             raise os_error(errno.ENOTCONN)
         if how in (constants.SHUT_RD, constants.SHUT_RDWR):
-            self.read_shut = True
+            connection.read_shut = True
             self.readers.wake()
         if how in (constants.SHUT_WR, constants.SHUT_RDWR):
             connection.finish()
@@ -189,7 +205,7 @@ class TcpSocket(Socket):
         connection = self.connection
         if connection is None:
             return True  # to be told ENOTCONN
-        return bool(connection.inbox or connection.at_end or connection.gone or self.read_shut)
+        return bool(connection.inbox or connection.at_end or connection.gone or connection.read_shut)
 
     def is_writable(self) -> bool:
         """Whether a write would be taken, or fail."""
@@ -213,3 +229,21 @@ class TcpSocket(Socket):
             if self.connecting:
                 self.connection.forget()
             self.connection.close()
+
+
+def connected_pair(process: Process) -> tuple[TcpSocket, TcpSocket]:
+    """Two sockets of one process that are connected to each other, for what stands for a pair of Unix sockets."""
+    one, other = TcpSocket(process), TcpSocket(process)
+    for end in (one, other):
+        end.bind((LOOPBACK, 0))
+    node = process.node
+    loopback = node.world.network.link(node, node)
+    connections = []
+    for end, peer in ((one, other), (other, one)):
+        end.remote = peer.local
+        connection = end.connection = Connection(node, loopback, loopback, end.local, peer.local)
+        connection.socket = end
+        node.connections[connection] = None
+        connections.append(connection)
+    connections[0].peer, connections[1].peer = connections[1], connections[0]
+    return one, other

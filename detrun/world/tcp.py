@@ -43,6 +43,7 @@ SEGMENT_BYTES_MAX = 1460  # Ethernet's 1500 less the headers
 SEND_BUFFER_BYTES = 262_144
 RECEIVE_BUFFER_BYTES = 131_072
 RETRANSMISSION_SECONDS_MAX = 120.0
+HALF_OPEN_SECONDS = 63.0  # tcp_synack_retries: five repetitions, after 1, 2, 4, 8 and 16 s, and 32 s for the last
 
 
 def os_error(number: int) -> OSError:
@@ -90,6 +91,7 @@ class Connection:
         self.read_bytes = 0
         self.advertised_edge = RECEIVE_BUFFER_BYTES
         self.at_end = False  # FIN has come
+        self.read_shut = False  # the process wants to read no more
         self._number = -1
 
     def accepted_by(self, node: Node, listener: TcpSocket) -> Connection:
@@ -99,6 +101,10 @@ class Connection:
         other.listener = listener
         listener.half_open += 1
         node.connections[other] = None
+        # The client may never come back, and half-open connections take places in the backlog.
+        run = node.world.run
+        other.alarm_due = run.virtual_clock.now + HALF_OPEN_SECONDS
+        run.timers.add(other.alarm_due, other)
         return other
 
     # What a socket does.
@@ -150,7 +156,7 @@ class Connection:
         self.closed = True
         if self.gone:
             return
-        if self.inbox or self.error:
+        if (self.inbox or self.error) and not self.has_ended:
             self.abort()
         else:
             self.finish()
@@ -165,6 +171,11 @@ class Connection:
     def is_over(self) -> bool:
         """Whether nothing will be sent any more."""
         return self.gone or (self.closed and self.at_end and self.finish_seen)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is no connection any more, to a process that still has its socket: what Linux calls CLOSE."""
+        return self.gone or (self.at_end and self.finish_seen)
 
     def _leave_table(self) -> None:
         self.node.connections.pop(self, None)
@@ -295,8 +306,14 @@ class Connection:
         timers.add(due, self)
 
     def fire(self) -> None:
-        """An acknowledgement has arrived that was waited for: send on, and let the writer that waits for room go on."""
+        """An acknowledgement has arrived that was waited for: send on, and let the writer that waits for room go on.
+
+        Of a connection that is half open: its time is over.
+        """
         self.alarm_due = None
+        if self.listener is not None:
+            self.forget()
+            return
         self._see_acknowledgements()
         if self.gone:
             return
@@ -338,6 +355,8 @@ class Connection:
     def _take(self, segment: Segment) -> None:
         if self.listener is not None:
             listener, self.listener = self.listener, None
+            self.node.world.run.timers.remove(self.alarm_due, self)
+            self.alarm_due = None
             listener.established(self)
         if self.gone:
             return
@@ -348,6 +367,11 @@ class Connection:
         elif segment.data:
             if self.closed:
                 self.abort()  # bytes for a socket that the process has closed
+                return
+            if self.read_shut and self.finishing:
+                # For one that it has shut down in both directions: RFC 1122, 4.2.2.13, as Linux does it.
+                self.link.send(Reset(self.link, self.peer))
+                self.fail(errno.ECONNRESET)
                 return
             self.inbox += segment.data
             self.received_bytes += len(segment.data)

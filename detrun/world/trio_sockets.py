@@ -32,8 +32,12 @@ class TrioSocket(trio.socket.SocketType):
         super().__init__()
         self._sock = sock
         sock.setblocking(False)
-        self._simulated: TcpSocket | UdpSocket = sock.simulated
         self._shut_for_writing = False
+
+    @property
+    def simulated(self) -> TcpSocket | UdpSocket:
+        """The socket of the simulated machine; ``trio.lowlevel.wait_readable`` looks here."""
+        return self._sock.simulated
 
     async def _when(self, wait: Callable[[], Awaitable[None]], operation: Callable[..., T], *arguments: Any) -> T:
         """trio's ``_nonblocking_helper``."""
@@ -63,11 +67,11 @@ class TrioSocket(trio.socket.SocketType):
 
     @property
     def type(self) -> constants.SocketKind:
-        return self._simulated.kind
+        return self.simulated.kind
 
     @property
     def proto(self) -> int:
-        return int(self._simulated.protocol)
+        return int(self.simulated.protocol)
 
     @property
     def did_shutdown_SHUT_WR(self) -> bool:
@@ -116,33 +120,33 @@ class TrioSocket(trio.socket.SocketType):
 
     async def _resolved(self, address: Any) -> Any:
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            resolver = self._simulated.node.world.network.resolver
-            return resolver.resolve(address[0], self._simulated.node), address[1]
+            resolver = self.simulated.node.world.network.resolver
+            return resolver.resolve(address[0], self.simulated.node), address[1]
         return address
 
     async def bind(self, address: Any) -> None:
         address = await self._resolved(address)
         await trio.lowlevel.checkpoint()
-        self._simulated.bind(address)
+        self.simulated.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
         self._sock.listen(backlog)
 
     def shutdown(self, flag: int) -> None:
-        self._simulated.shutdown(flag)
+        self.simulated.shutdown(flag)
         if flag in (constants.SHUT_WR, constants.SHUT_RDWR):
             self._shut_for_writing = True
 
     def is_readable(self) -> bool:
-        return self._simulated.is_readable()
+        return self.simulated.is_readable()
 
     async def wait_writable(self) -> None:
-        await self._simulated.wait_writable()
+        await self.simulated.wait_writable()
 
     # Connections and data.
 
     async def accept(self) -> tuple[trio.socket.SocketType, Any]:
-        accepted, address = await self._when(self._simulated.wait_readable, self._sock.accept)
+        accepted, address = await self._when(self.simulated.wait_readable, self._sock.accept)
         return TrioSocket(accepted), address
 
     async def connect(self, address: Any) -> None:
@@ -150,7 +154,7 @@ class TrioSocket(trio.socket.SocketType):
             address = await self._resolved(address)
             await trio.lowlevel.checkpoint_if_cancelled()
             try:
-                self._simulated.connect(address)
+                self.simulated.connect(address)
             except BlockingIOError:
                 pass
             except BaseException:
@@ -159,32 +163,44 @@ class TrioSocket(trio.socket.SocketType):
             else:
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return
-            await self._simulated.wait_writable()
+            await self.simulated.wait_writable()
         except trio.Cancelled:
             self.close()
             raise
-        number = self._simulated.take_error()
+        number = self.simulated.take_error()
         if number:
             import os
 
             raise OSError(number, f"Error connecting to {address!r}: {os.strerror(number)}")
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
-        return await self._when(self._simulated.wait_readable, self._sock.recv, buflen, flags)
+        return await self._when(self.simulated.wait_readable, self._sock.recv, buflen, flags)
 
     async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        return await self._when(self._simulated.wait_readable, self._sock.recv_into, buffer, nbytes, flags)
+        return await self._when(self.simulated.wait_readable, self._sock.recv_into, buffer, nbytes, flags)
 
     async def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        return await self._when(self._simulated.wait_readable, self._sock.recvfrom, bufsize, flags)
+        return await self._when(self.simulated.wait_readable, self._sock.recvfrom, bufsize, flags)
 
     async def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        return await self._when(self._simulated.wait_readable, self._sock.recvfrom_into, buffer, nbytes, flags)
+        return await self._when(self.simulated.wait_readable, self._sock.recvfrom_into, buffer, nbytes, flags)
+
+    async def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        return await self._when(self.simulated.wait_readable, self._sock.recvmsg, bufsize, ancbufsize, flags)
+
+    async def recvmsg_into(
+        self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, Any]:
+        return await self._when(self.simulated.wait_readable, self._sock.recvmsg_into, buffers, ancbufsize, flags)
 
     async def send(self, data: Any, flags: int = 0, /) -> int:
-        return await self._when(self._simulated.wait_writable, self._simulated.send, data)
+        return await self._when(self.simulated.wait_writable, self._sock.send, data)
+
+    async def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+        target = await self._resolved(address)
+        return await self._when(self.simulated.wait_writable, self._sock.sendmsg, buffers, ancdata, flags, target)
 
     async def sendto(self, *arguments: Any) -> int:
         *rest, address = arguments
         target = await self._resolved(address)
-        return await self._when(self._simulated.wait_writable, self._sock.sendto, *rest, target)
+        return await self._when(self.simulated.wait_writable, self._sock.sendto, *rest, target)

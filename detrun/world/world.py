@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from detrun.world import node_files, stdlib_sockets
+from detrun.world import node_files, node_threads, stdlib_sockets
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.latency import Latency
 from detrun.world.link import Link
@@ -67,6 +67,8 @@ class World:
         **link: Any,
     ) -> None:
         self.run = current.require("detrun.World")
+        if not retransmission_seconds > 0:
+            raise UsageError(f"retransmission_seconds={retransmission_seconds!r} must be a positive number of seconds")
         self.faults = FaultCounts()
         self.make_disk = disk
         self.make_clock = clock
@@ -86,9 +88,11 @@ class World:
         self._nursery: trio.Nursery | None = None
         self._manager: Any = None
         self._was_opened = False
+        self.on_failure: Callable[[BaseException], None] | None = None  # told what ends the world, to add a note
         self._token: Token[Process] | None = None
         self.driver = self._make(DRIVER)
         self.driver.process = Process(self.driver)
+        Link(self.network, self.driver, self.driver).configure(**defaults)  # refuses what no link could have
 
     # Life.
 
@@ -100,6 +104,7 @@ class World:
         self._was_opened = True
         stdlib_sockets.install(self)
         node_files.install(self)
+        node_threads.install(self)
         self.run.host.localize(LocalTimes(self))
         try:
             self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
@@ -130,13 +135,20 @@ class World:
             while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
                 failure = failure.exceptions[0]
         finally:
+            # Threads cannot be cancelled; what they wait for is over, too.
+            self.run.host.abandon([task for task in self.run.host.numbers if node_threads.is_thread_of_node(task)])
             self._close()
+        if self.on_failure is not None:
+            self.on_failure(failure)
+        context = failure.__context__
         try:
             if failure is error:
                 return False
             raise failure
         finally:
-            del failure, error
+            # What this block was cancelled with is not why the node failed.
+            failure.__context__ = context
+            del failure, error, context
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
@@ -144,6 +156,7 @@ class World:
         for node in self._nodes.values():
             node.world_closed()
         self.network.world_closed()
+        node_threads.restore(self)
         node_files.restore(self)
         self.run.host.localize(None)
         stdlib_sockets.restore(self)
@@ -313,7 +326,7 @@ class World:
     # What nodes ask of the run.
 
     def _tasks_of(self, process: Process) -> list[Any]:
-        return [task for task in self.run.host.numbers if task.context.get(_process) is process]
+        return [task for task in self.run.host.numbers if node_threads.process_of(task) is process]
 
     def abandon(self, process: Process) -> None:
         """Drop every task of ``process`` where it stands."""
@@ -337,7 +350,7 @@ class World:
 
 def _is_paused(task: Any) -> bool:
     """Whether a task belongs to a process that stands still."""
-    process = task.context.get(_process)
+    process = node_threads.process_of(task)
     return process is not None and process.is_paused
 
 

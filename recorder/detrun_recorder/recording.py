@@ -29,7 +29,7 @@ from detrun_recorder.reader import (
     unpack_chunk,
     unpack_definitions,
 )
-from detrun_recorder.steps import Decoder, Step, Tables, advance
+from detrun_recorder.steps import Decoder, Step, Tables, advance, begun_after
 from detrun_recorder.writer import End, Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
@@ -154,6 +154,15 @@ class Recording:
         return value if isinstance(value, str) else None
 
     @property
+    def fault_lengths(self) -> dict[str, float]:
+        """Planned faults that were left out of the run (0), or lasted a share of their time, by name."""
+        extra = self.header.get("extra")
+        found = extra.get("fault_lengths") if isinstance(extra, dict) else None
+        if not isinstance(found, dict):
+            return {}
+        return {name: float(share) for name, share in found.items() if isinstance(share, int | float)}
+
+    @property
     def strategy(self) -> str | None:
         """The strategy that chose."""
         value = self.header.get("strategy")
@@ -240,6 +249,21 @@ class Recording:
                 raise self.damaged(index, error) from error
             index += 1
             self.keep_runnable(index, runnable)
+
+    def unfinished_step(self) -> tuple[int, str] | None:
+        """Number and path of the task in whose step the run ended, None if its last step came to an end.
+
+        A deadlock while a task waits for a thread leaves such a step behind (see `steps`).
+        """
+        if not self.entries or self.end is None or self.end.outcome == "ok":
+            return None
+        last = len(self.entries) - 1
+        runnable = self.runnable_before(last)
+        try:
+            task = begun_after(self.chunk(last), runnable)
+        except Malformed as error:
+            raise self.damaged(last, error) from error
+        return None if task is None else (task, self.tables.path(task))
 
     def step(self, index: int) -> Step:
         """Step number ``index``; negative counts from the end."""

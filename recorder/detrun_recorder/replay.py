@@ -301,6 +301,7 @@ class ResyncReplay(KeyedDraws):
     """
 
     def __init__(self, recording: Recording, fallback: Oracle) -> None:
+        self.recording = recording
         self.fallback = fallback
         self.report = ResyncReport()
         # (path, resumed from) -> positions in the recording of such steps, ascending
@@ -315,6 +316,10 @@ class ResyncReplay(KeyedDraws):
             for event in step.events:
                 if event.payload is not None:
                     self.effects.setdefault((step.path, str(event.label)), []).append(event.payload)
+        unfinished = recording.unfinished_step()
+        if unfinished is not None:  # what went wrong went wrong in this one
+            task, path = unfinished
+            self.positions.setdefault((path, resumed.get(task, "start")), []).append(recording.steps)
         self.taken: dict[tuple[str, str], int] = {}
         self.resumed_from: dict[int, str] = {}  # task number in this run -> how its last step ended
         self.run: RunView | None = None

@@ -5,7 +5,8 @@ journal's rule implies (see `detrun_scheduler.journal`). Computing the set costs
 three times what writing the step costs, so the writer does not store it and readers pay for it when they ask.
 
 The rule for columns that go on after the last outcome: a run that failed inside a step (a deadlock, a step limit)
-leaves the choice and the events of that step without an outcome. They belong to no step and are passed over.
+leaves the choice and the events of that step without an outcome. They belong to no step and are passed over;
+`begun_after` says whose step it was.
 """
 
 from __future__ import annotations
@@ -136,7 +137,27 @@ def advance(chunk: Chunk, runnable: list[int]) -> None:
     outcomes, events = chunk.outcomes, chunk.events
     if not events and not outcomes.strip(bytes((CHECKPOINT,))):
         return  # nothing but schedule points: the set stays as it is
+    _advance(chunk, runnable, iter(unpack_varints(chunk.choices)))
+
+
+def begun_after(chunk: Chunk, runnable: list[int]) -> int | None:
+    """The number of the task whose step began after the last one of ``chunk`` and did not end, if there is one.
+
+    If only one task can run, it is taken to be that one.
+
+    Args:
+        runnable: before the chunk; changed in place.
+    """
     choices = iter(unpack_varints(chunk.choices))
+    _advance(chunk, runnable, choices)
+    if len(runnable) == 1:
+        return runnable[0]
+    choice = next(choices, None)
+    return runnable[choice] if choice is not None and choice < len(runnable) else None
+
+
+def _advance(chunk: Chunk, runnable: list[int], choices: Iterator[int]) -> None:
+    outcomes, events = chunk.outcomes, chunk.events
     position = 0
     for outcome in outcomes:
         number = take_next(runnable, choices)[0]

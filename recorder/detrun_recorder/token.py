@@ -39,8 +39,10 @@ def to_token(recording: Recording) -> str:
     """The schedule of ``recording`` as a token.
 
     Raises:
-        UsageError: it would have more than `TOKEN_CHARACTERS_MAX` characters.
+        UsageError: it would have more than `TOKEN_CHARACTERS_MAX` characters, or faults were left out of the run.
     """
+    if recording.fault_lengths:
+        raise UsageError("a token has no place for the faults that were left out of this run; pass on its file")
     # Random choices take at least a fifth of a byte each: what has more of them than this need not be compressed.
     if recording.steps > 40 * TOKEN_CHARACTERS_MAX:
         raise too_long(recording, f"{recording.steps} steps")

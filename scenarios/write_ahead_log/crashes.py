@@ -2,7 +2,8 @@
 
 `every_crash` runs a small workload once with a log of the disk, and recovers from each state that a power loss could
 have left at each point. `main` is a program for `detrun.record` and `detrun.explore`: a machine's clients write, its
-power goes at a random moment, its store recovers, and so on for some lives.
+power goes at a random moment, its store recovers, and so on for some lives. The power losses are a fault plan, so that
+a failure is shrunk to those that it takes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import trio
 
 import detrun
+from detrun.world import FaultPlan, PowerLoss, inject
 from detrun.world.crash_states import CrashState, CrashStates, crash_states
 from detrun.world.disk import Disk, DiskLatency
 from detrun.world.disk_image import Tree
@@ -21,6 +23,7 @@ from scenarios.write_ahead_log.history import History, LostWriteError, value_of
 from scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
 
 MODEL = PersistenceModel(sector_bytes=128)
+LIFE_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Verdict:
         sizes = {
             path: "directory" if content is None else f"{len(content)} bytes" for path, content in state.tree.items()
         }
-        return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {error}\n  on the disk: {sizes}"
+        return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {error}\n  what is left: {sizes}"
 
 
 async def write_all(store: Store, history: History, key: bytes, count: int) -> None:
@@ -113,12 +116,17 @@ async def main(
         latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
         disk = Disk(model=MODEL, latency=latency)
     history = History(lambda: 0)
+    plan = FaultPlan(
+        tuple(
+            PowerLoss(node="machine", between=(life * LIFE_SECONDS, (life + 1) * LIFE_SECONDS), down_seconds=0.0)
+            for life in range(lives)
+        )
+    )
     async with detrun.World(disk=lambda node: disk) as world:
         machine = world.node("machine")
-        for _ in range(lives):
-            machine.restart(live, discipline, history, keys)
-            await trio.sleep(detrun.uniform(0.0, 0.1))
-            machine.power_loss()
+        machine.start(live, discipline, history, keys)
+        async with inject(plan, world):
+            await trio.sleep(lives * LIFE_SECONDS)
         machine.restart(live, discipline, history, 0)
         await machine.ended()
     return {key: len(points) for key, points in sorted(history.acknowledged.items())}

@@ -24,6 +24,21 @@ def value_of(number: int) -> bytes:
     return (f"{number:06d} " * VALUE_BYTES)[:VALUE_BYTES].encode()
 
 
+def number_of(value: bytes | None) -> int | None:
+    """The write whose value this is, 0 for nothing; None if it is no write's value, whole."""
+    if value is None:
+        return 0
+    digits = bytes(value[:6])
+    return int(digits) if digits.isdigit() and value == value_of(int(digits)) else None
+
+
+def _where(first_point: int, last_point: int) -> str:
+    if not last_point:
+        return ""
+    points = f"point {first_point}" if first_point == last_point else f"points {first_point} to {last_point}"
+    return f", if the power goes at {points} of the disk's log"
+
+
 @dataclass(slots=True)
 class History:
     """Begun and acknowledged writes of each key, with their points."""
@@ -49,16 +64,28 @@ class History:
             LostWriteError: it is not.
         """
         for key in self.begun:
-            must = sum(point <= last_point for point in self.acknowledged.get(key, ()))
+            acknowledged = self.acknowledged.get(key, [])
+            must = sum(point <= last_point for point in acknowledged)
             may = sum(point <= first_point for point in self.begun[key])
-            value = store.get(key)
-            allowed = [value_of(number) for number in range(max(must, 1), may + 1)]
-            if value not in allowed and not (value is None and must == 0):
-                found = "nothing" if value is None else repr(bytes(value[:14]))
-                where = f", at points {first_point} to {last_point} of the disk" if last_point else ""
+            value, name = store.get(key), key.decode()
+            number = number_of(value)
+            if number is None:
+                assert value is not None
                 raise LostWriteError(
-                    f"{key.decode()}: found {found} ({0 if value is None else len(value)} bytes), but write {must} was "
-                    f"acknowledged and {may} were begun{where}"
+                    f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which nobody wrote "
+                    f"like that{_where(first_point, last_point)}"
+                )
+            found = f"write {number}" if number else "nothing"
+            if number < must:
+                since = max(first_point, acknowledged[must - 1])
+                raise LostWriteError(
+                    f"{name}: write {must} was acknowledged, but the store has {found}{_where(since, last_point)}"
+                )
+            if number > may:
+                begins = [*self.begun[key], last_point + 1][min(number - 1, len(self.begun[key]))]
+                until = min(last_point, begins - 1)
+                raise LostWriteError(
+                    f"{name}: the store has write {number} before it was begun{_where(first_point, until)}"
                 )
         for key in store.table:
             if key not in self.begun:

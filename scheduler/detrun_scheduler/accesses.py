@@ -31,7 +31,7 @@ class AccessListener(Protocol):
 
         Args:
             key: the same for the same place throughout the run, and in other runs that find objects in the same order.
-            label: what reports call the place: ``Account[0].balance``, ``dict[2]['x']``.
+            label: what reports call the place: ``Account[0].balance``, ``table['x']``, ``Account[0].entries[2]``.
             is_write: whether it writes.
             line: ``file:line`` of the access.
         """
@@ -54,6 +54,7 @@ class AccessObserver:
         self.listener = listener
         self.objects: dict[int, tuple[Any, str]] = {}  # by address: the object, which keeps it taken, and its label
         self.counts: dict[str, int] = {}
+        self.shown: dict[str, str] = {}  # by label of a list or dictionary: what the code calls that reached it first
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
         """The instruction at ``offset`` of the function in ``frame`` comes next."""
@@ -86,7 +87,10 @@ class AccessObserver:
             except TypeError:
                 return
             label = self.label_of(owner)
-            self.listener.access((label, _stable(name)), f"{label}[{_stable(name)}]", access.is_write, where)
+            shown = self.shown.get(label)
+            if shown is None:
+                shown = self.shown[label] = self._path_of(access.owner, frame) or label
+            self.listener.access((label, _stable(name)), f"{shown}[{_stable(name)}]", access.is_write, where)
 
     def label_of(self, owner: Any) -> str:
         """``Account[0]``: by class and order of first access."""
@@ -97,6 +101,16 @@ class AccessObserver:
             self.counts[kind] = index + 1
             found = self.objects[id(owner)] = (owner, f"{kind}[{index}]")
         return found[1]
+
+    def _path_of(self, recipe: Recipe, frame: FrameType) -> str:
+        """What the code that reaches a list or dictionary calls it, ``Account[0].entries``; empty if that says less."""
+        match recipe:
+            case ("local", name) | ("global", name):
+                return str(name)
+            case ("attribute", inner, name):
+                owner = follow(inner, frame)
+                return "" if owner is _MISSING else f"{self.label_of(owner)}.{name}"
+        return ""
 
 
 def _stable(name: Any) -> str:

@@ -28,6 +28,7 @@ from detrun_scheduler.user_code import is_user_file as is_user_file
 
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.threads import ThreadFailure
 
 # Suspended in one of these, a coroutine tells how it waits and not why.
 _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
@@ -35,16 +36,19 @@ _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "ca
 _FRONTS = {
     "sleep_forever": {"sleep_until"},
     "sleep_until": {"sleep"},
-    "ParkingLot.park": {"Lock.acquire", "Condition.wait", "Semaphore.acquire"},
+    "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
+    "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
 }
 # Below these, a thread has not called anything yet, or is being switched.
 _THREAD_MECHANISMS = {
     *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
     *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
-    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "Preemption.give_way"),
+    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
+    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
 }
 _RENAMED = {
     "Nursery._nested_child_finished": "Nursery.__aexit__",
+    "_LockImpl.acquire": "Lock.acquire",
     "_join": "Thread.join",
     "_start": "Thread.start",
     "_sleep": "time.sleep",
@@ -182,9 +186,15 @@ def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> Bloc
     return BlockedTask(loop.path_of(number), number, _with_holders(loop, waits_for, numbers), numbers, user_stack(task))
 
 
+def _named(loop: RunLoop, number: int) -> str:
+    # A thread may end and keep a lock; its path is forgotten some time later.
+    ended = "" if number in loop.host.by_number else ", which has ended"
+    return loop.paths.get(number, f"task {number}") + ended
+
+
 def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
     if numbers:
-        named = [loop.path_of(one) for one in numbers[:TASKS_NAMED_MAX]]
+        named = [_named(loop, one) for one in numbers[:TASKS_NAMED_MAX]]
         if len(numbers) > TASKS_NAMED_MAX:
             named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
         waits_for += " " + ", ".join(named)
@@ -286,6 +296,8 @@ def deadlock(loop: RunLoop) -> DeadlockError:
         cut = len(cycle) - 1 - TASKS_NAMED_MAX
         named = [*cycle[: TASKS_NAMED_MAX // 2], f"… ({cut:,} more) …", *cycle[-TASKS_NAMED_MAX // 2 - 1 :]]
         lines.append("  cycle: " + " waits for ".join(named if cut > 0 else cycle))
+    for failure in loop.thread_failures:
+        lines.extend(f"  {line}" for line in ended_thread(failure))
     error = DeadlockError("\n".join(lines))
     error.blocked, error.cycle = tuple(blocked), tuple(cycle)
     return error
@@ -304,18 +316,32 @@ def _worth_listing(blocked: Sequence[BlockedTask]) -> list[BlockedTask]:
     return listed[:TASKS_LISTED_MAX]
 
 
+def ended_thread(failure: ThreadFailure) -> list[str]:
+    """Which exception has ended a thread, and where: what others wait for in vain, perhaps."""
+    error = failure.error
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    places = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    ]
+    return [f"thread {failure.path} has ended before that by {text}", *(f"  at {place}" for place in places)]
+
+
 def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
     """The message of a `StepLimitError`: the tasks that took most of the steps."""
     tasks = sorted(loop.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
     lines = [
         f"the run took more than max_steps={loop.max_steps} steps (virtual time {loop.time:g} s): "
-        "a livelock, or the limit is too low; the living tasks with the most steps:"
+        "a livelock, or the limit is too low",
+        "  the living tasks with the most steps:",
     ]
     for number, task in tasks[:most]:
         if not task._schedule_points or task is loop.host.init_task:
             continue
         steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
-        lines.append(f"  {steps:>16}  task {number} ({loop.path_of(number)}), resuming from {pending_operation(task)}")
+        where = pending_operation(task)
+        lines.append(f"    {steps:>14}  task {number} ({loop.path_of(number)}), resuming from {where}")
         lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])
     return "\n".join(lines)
 

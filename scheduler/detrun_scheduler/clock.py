@@ -5,7 +5,8 @@ together, in the order in which they were set, so a tie never depends on an obje
 ``id(scope)``).
 
 A clock value may be a differentiable number: anything with a ``primal`` attribute. The heap orders by the primal and
-the clock takes on the very object that the timer was set with, so that its history stays attached.
+the clock takes on the very object that the timer was set with, so that its history stays attached. It does so too when
+the timer is due at this very moment, as one of zero seconds is: the numbers are equal, and the history is not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ class TimeObserver(Protocol):
     """Is told where another timing of the program would have meant another order of events."""
 
     def advanced(self, chosen: Any, following: Any | None) -> None:
-        """Time jumped to the deadline ``chosen`` while the next one, if any, was ``following``."""
+        """The timer of the deadline ``chosen`` fired while the next one, if any, was ``following``."""
+
+    def overdue(self, deadline: Any, now: Any) -> None:
+        """A timer fired at ``now`` without waiting, because its ``deadline`` was not later than that."""
 
     def disarmed(self, deadline: Any, now: Any) -> None:
         """A timer set for ``deadline`` was taken back at ``now``, before it fired."""
@@ -51,6 +55,9 @@ class LocalTime(Protocol):
 
     def remove(self, deadline: Any, key: Any) -> None:
         """Take the timer of ``key`` back."""
+
+    def renew(self, deadline: Any, key: Any) -> None:
+        """Give the timer of ``key`` another history of the same moment."""
 
 
 class VirtualClock:
@@ -142,6 +149,12 @@ class TimerHeap:
             self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
             heapify(self.heap)
 
+    def renew(self, deadline: Any, key: Any) -> None:
+        """Let the timer of ``key`` fire at the same time and in the same turn, but with the history of ``deadline``."""
+        sequence = self.live[key]
+        place = next(place for place, entry in enumerate(self.heap) if entry[1] == sequence)
+        self.heap[place] = (*self.heap[place][:3], deadline)
+
     def forget(self, keys: Sequence[Any]) -> None:
         """Drop the timers of ``keys`` and every entry that is stale, as if they had never been set."""
         live = self.live
@@ -167,13 +180,17 @@ class TimerHeap:
 
     def pop_due(self, now: float) -> list[Any]:
         """Remove the timers due at ``now`` and return their keys in the order in which they fire."""
-        heap, live = self.heap, self.live
+        heap, live, clock = self.heap, self.live, self.clock
         fired = []
         while heap and heap[0][0] <= now:
-            _, sequence, key, _ = heappop(heap)
+            time, sequence, key, deadline = heappop(heap)
             if live.get(key) == sequence:
                 del live[key]
                 fired.append(key)
+                if self.observer is not None:
+                    self.observer.overdue(deadline, clock.now)
+                if time == clock.time and len(fired) == 1 and primal_of(deadline) is not deadline:
+                    clock.now = deadline
         self.due = False
         return fired
 
@@ -187,19 +204,18 @@ class TimerHeap:
         heap, live, clock = self.heap, self.live, self.clock
         if not heap:
             return None
-        time, _, key, deadline = heap[0]
-        if self.observer is not None:
-            self.observer.advanced(deadline, self._following())
-        if time > clock.time:
-            clock.now, clock.time = deadline, time
-        heappop(heap)
-        del live[key]
-        fired = [key]
+        time = heap[0][0]
+        fired = []
         while heap and heap[0][0] <= time:
-            _, sequence, key, _ = heappop(heap)
-            if live.get(key) == sequence:
-                del live[key]
-                fired.append(key)
+            _, _, key, deadline = heap[0]
+            if self.observer is not None:
+                self.observer.advanced(deadline, self._following())
+            if time > clock.time:
+                clock.now, clock.time = deadline, time
+            heappop(heap)
+            del live[key]
+            fired.append(key)
+            self._drop_stale()
         self.due = False
         return fired
 

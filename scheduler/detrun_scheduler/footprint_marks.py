@@ -132,7 +132,10 @@ _OPERATIONS: dict[type, dict[str, Marker]] = {
         "deadline": _marks_deadline,
         "relative_deadline": _marks_deadline,
         "shield": _WRITE,
+        # What cancelling does depends on whether the scope is still open, so both ends count. `_close` is what
+        # ``__exit__`` and the end of a nursery call.
         "__enter__": _marks_entering,
+        "_close": _marks_entering,
     },
     trio.Nursery: {
         "start_soon": _marks_spawn,

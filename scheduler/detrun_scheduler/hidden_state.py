@@ -24,8 +24,13 @@ from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
+import outcome
+
 from detrun_scheduler.errors import HiddenStateError, UsageError
 from detrun_scheduler.replaced_names import ReplacedNames
+
+# This module is there before any run, in which these names stand for something else.
+_real_start_new_thread, _real_allocate_lock = _thread.start_new_thread, _thread.allocate_lock
 
 _SOCKET = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
@@ -151,7 +156,8 @@ def _replaced(module: ModuleType) -> ReplacedNames:
         refused.__name__ = refused.__qualname__ = name
         return refused
 
-    group = ReplacedNames(module, {name: refusing(name, *words) for name, words in _REFUSED[module].items()})
+    refused = {name: refusing(name, *words) for name, words in _REFUSED[module].items()}
+    group = ReplacedNames(module, refused, may_stay=True)
     return group
 
 
@@ -221,3 +227,26 @@ class allowed:
         global _run_thread
         if self._suspended and _guarding:
             _run_thread = self._suspended
+
+
+def in_real_thread(call: Callable[[], Any]) -> Any:
+    """Return ``call()``, or raise what it raises, from a thread of the operating system, while the run stands still.
+
+    In a run ``threading`` stands for simulated threads, whose every lock is a step of the schedule; in another thread
+    its names fall through to the real ones. So code that runs here leaves no trace in the journal: an external effect
+    that drives an event loop of its own, or the first import of a large library, which takes hundreds of locks, once.
+    """
+    results: list[outcome.Outcome[Any]] = []
+    done = _real_allocate_lock()
+
+    def body() -> None:
+        try:
+            results.append(outcome.capture(call))
+        finally:
+            done.release()
+
+    done.acquire()
+    with allowed():
+        _real_start_new_thread(body, ())
+        done.acquire()
+    return results[0].unwrap()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from struct import Struct
@@ -51,7 +51,7 @@ from detrun_scheduler.journal import (
 )
 from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.threads import SimulatedThread, Threads
+from detrun_scheduler.threads import SimulatedThread, ThreadFailure, Threads
 from detrun_scheduler.trio_host import Host
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
@@ -127,6 +127,10 @@ class RunLoop:
         self.failure: BaseException | None = None  # set inside a step: ends the run there, whatever the program does
         # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
         self.recorded_effect: Callable[[str], bytes | None] | None = None
+        # Planned faults that are left out (0) or last a share of their time, by name; and those that have begun, with
+        # whether they last. Who plans faults keeps to the one and fills the other; shrinking a failure goes by both.
+        self.fault_lengths: Mapping[str, float] = {}
+        self.faults_begun: dict[str, bool] = {}
         # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
         self.stop_at: float = math.inf
         self.at_stop: Callable[[], float] | None = None
@@ -136,7 +140,8 @@ class RunLoop:
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
-        self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
+        self.thread_failures: list[ThreadFailure] = []
+        self.thread_errors_are_told = False  # by whoever runs the loop: the hooks that print them need not
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
 

@@ -6,8 +6,11 @@ other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.
 `sys.monitoring`, where code that is not watched costs nothing once it has been seen.
 
 Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
-(`instructions`). The rules: outside a run nothing is installed; a trace function that was there before (a debugger,
-coverage on 3.11) is put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
+(`instructions`), and only while somebody else can run: where a thread is alone there is nothing to choose. (Every
+``ALONE_MAX``-th such point counts all the same, so that a loop without an end meets the step limit.)
+
+The rules: outside a run nothing is installed; a trace function that was there before (a debugger, coverage on 3.11) is
+put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
 
 Installing on 3.12 makes the interpreter look at each function once more, so a campaign of many runs enters the
 `Preemption` once, around them all; a run enters one that nobody has entered.
@@ -16,7 +19,6 @@ Installing on 3.12 makes the interpreter look at each function once more, so a c
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from detrun_scheduler.threads import Threads
 
 GRANULARITIES = ("sync", "line", "opcode")
+ALONE_MAX = 64
 _TRAP = (CHECKPOINT_TRAP,)
 _call_tracing: Callable[..., Any] = sys.call_tracing
 
@@ -119,6 +122,8 @@ class _Tracing:
         # Made once for all runs: each is a cycle of garbage.
         self.hub: greenlet | None = None
         self.on_call: Any = None
+        self.runnable: list[int] = []  # tasks of the run, the running one apart
+        self.alone = 0  # schedule points left out since the last one
 
     def install(self) -> None:
         """Nothing outside of runs."""
@@ -133,12 +138,14 @@ class _Tracing:
             self.hub = threads.hub
             self.on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
         threads.call_body, threads.untraced = self.call_body, self.untraced
+        self.runnable, self.alone = threads.run.host.queue.numbers, 0
 
     def end_run(self) -> None:
         """Put back what was there."""
         if sys.gettrace() is not self.before:
             sys.settrace(self.before)
         self.before = None
+        self.runnable = []
 
     def call_body(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call the function of a thread with tracing on."""
@@ -148,13 +155,14 @@ class _Tracing:
         finally:
             sys.settrace(self.before)
 
-    def untraced(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def untraced(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Call something in a thread with tracing off."""
+        active = sys.gettrace()  # off already where one such call makes another
         sys.settrace(self.before)
         try:
-            return function(*arguments)
+            return function(*arguments, **keywords)
         finally:
-            sys.settrace(self.on_call)
+            sys.settrace(active)
 
     def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
         assert self.hub is not None
@@ -167,10 +175,14 @@ class _Tracing:
 
             def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
                 if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
-                    set_trace(self.before)
-                    _call_tracing(give_way, _TRAP)
-                    set_trace(on_call)
-                    del CONTEXT.task
+                    if self.runnable or self.alone == ALONE_MAX:
+                        self.alone = 0
+                        set_trace(self.before)
+                        _call_tracing(give_way, _TRAP)
+                        set_trace(on_call)
+                        del CONTEXT.task
+                    else:
+                        self.alone += 1
                     if preemption.observer is not None:
                         preemption.observer.about_to_run(frame, frame.f_lasti)
                 return on_opcode
@@ -195,10 +207,14 @@ class _Tracing:
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
             if event == "line":
-                sys.settrace(self.before)
-                _call_tracing(give_way, _TRAP)
-                sys.settrace(on_call)
-                del CONTEXT.task
+                if self.runnable or self.alone == ALONE_MAX:
+                    self.alone = 0
+                    sys.settrace(self.before)
+                    _call_tracing(give_way, _TRAP)
+                    sys.settrace(on_call)
+                    del CONTEXT.task
+                else:
+                    self.alone += 1
             return on_line
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
@@ -217,7 +233,8 @@ class _Monitoring:
     def __init__(self, preemption: Preemption) -> None:
         self.preemption = preemption
         self.tool = -1
-        self.os_thread = 0
+        self.runnable: list[int] = []  # tasks of the run, the running one apart
+        self.alone = 0  # schedule points left out since the last one
         self.switched_on: list[CodeType] = []
 
     def install(self) -> None:
@@ -254,11 +271,12 @@ class _Monitoring:
         self.tool = -1
 
     def begin_run(self, threads: Threads) -> None:
-        """Nothing: the callbacks ask who is running."""
-        self.os_thread = get_ident()
+        """The callbacks ask who is running, and who else could."""
+        self.runnable, self.alone = threads.run.host.queue.numbers, 0
 
     def end_run(self) -> None:
-        """Nothing."""
+        """Let go of the run."""
+        self.runnable = []
 
     def _on_start(self, event: int) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
@@ -284,8 +302,12 @@ class _Monitoring:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
-                _call_tracing(thread.give_way, _TRAP)
-                del CONTEXT.task
+                if self.runnable or self.alone == ALONE_MAX:
+                    self.alone = 0
+                    _call_tracing(thread.give_way, _TRAP)
+                    del CONTEXT.task
+                else:
+                    self.alone += 1
                 if preemption.observer is not None:
                     preemption.observer.about_to_run(sys._getframe(1), place)
             return None

@@ -73,9 +73,9 @@ def _generate_time_safe() -> tuple[bytes, int | None]:
     return real()  # type: ignore[no-any-return]
 
 
-_OS = ReplacedNames(os, {"urandom": _urandom, "getrandom": _getrandom})
+_OS = ReplacedNames(os, {"urandom": _urandom, "getrandom": _getrandom}, may_stay=True)
 # SystemRandom, and so secrets and numpy's SeedSequence, read the name that random imported.
-_RANDOM = ReplacedNames(random, {"_urandom": _urandom})
+_RANDOM = ReplacedNames(random, {"_urandom": _urandom}, may_stay=True)
 _UUID = ReplacedNames(
     uuid,
     {

@@ -21,16 +21,16 @@ import threading
 import time
 from _thread import get_ident as _real_ident
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent
 
-from detrun_scheduler import simple_queue, thread_locals, thread_locks, worker_threads
+from detrun_scheduler import simple_queue, thread_locals, thread_locks, thread_pools, worker_threads
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.replaced_names import ReplacedNames
+from detrun_scheduler.replaced_names import ReplacedMethods, ReplacedNames
 from detrun_scheduler.thread_locks import Lock
 from detrun_scheduler.threads import JOIN, MAIN_IDENT, SimulatedThread, Threads, sleep, threads_of_call, wait_in_task
 
@@ -174,9 +174,20 @@ class ThreadHandle:
             raise RuntimeError("thread not started")
 
 
+@wraps(threading.Thread.__init__)
+def _init(self: threading.Thread, *arguments: Any, **keywords: Any) -> None:
+    """`Thread.__init__`, where preemption would trace each of the twenty calls that it makes."""
+    caller = getcurrent()
+    if type(caller) is SimulatedThread and caller.threads.untraced is not None:
+        caller.threads.untraced(_METHODS.originals["__init__"], self, *arguments, **keywords)
+    else:
+        _METHODS.originals["__init__"](self, *arguments, **keywords)
+
+
 def _start(self: threading.Thread) -> None:
     """`Thread.start`: the thread counts as started at once and runs when the scheduler chooses it."""
-    threads = threads_of_call()
+    caller = getcurrent()
+    threads = caller.threads if type(caller) is SimulatedThread else threads_of_call()
     if threads is None:
         return _METHODS.originals["start"](self)  # type: ignore[no-any-return]
     state: Any = self
@@ -185,7 +196,7 @@ def _start(self: threading.Thread) -> None:
     if state._started._flag:
         raise RuntimeError("threads can only be started once")
     # No schedule point: that a thread begins is nothing that another could see.
-    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+    if threads.untraced is not None and type(caller) is SimulatedThread:
         threads.untraced(_begin, threads, self)
     else:
         _begin(threads, self)
@@ -229,10 +240,10 @@ def _bootstrap(thread: Any) -> None:
     except GreenletExit:
         pass
     except BaseException as error:
-        if not isinstance(error, SystemExit):
-            simulated.threads.uncaught(error)
-        del error
-        thread._invoke_excepthook(thread)
+        threads = simulated.threads
+        is_handled = threading.excepthook is not threads.hooks[0]
+        if isinstance(error, SystemExit) or threads.uncaught(error, is_handled):
+            thread._invoke_excepthook(thread)
 
 
 def _mark_ended(thread: Any, ident: int) -> None:
@@ -245,16 +256,17 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
     """`Thread.join`; a time-out is virtual."""
     state: Any = self
     simulated: SimulatedThread | None = vars(self).get("_simulated")
-    threads = threads_of_call()
+    caller = getcurrent()
+    threads = caller.threads if type(caller) is SimulatedThread else threads_of_call()
     if threads is None or (simulated is None and state._initialized and state._started._flag):
         return _METHODS.originals["join"](self, timeout)  # type: ignore[no-any-return]
     if not state._initialized:
         raise RuntimeError("Thread.__init__() not called")
     if simulated is None:
         raise RuntimeError("cannot join thread before it is started")
-    if getcurrent() is simulated:
+    if caller is simulated:
         raise RuntimeError("cannot join current thread")
-    if threads.untraced is not None and type(getcurrent()) is SimulatedThread:
+    if threads.untraced is not None and type(caller) is SimulatedThread:
         threads.untraced(_wait_for_end, simulated, timeout)
     else:
         _wait_for_end(simulated, timeout)
@@ -359,7 +371,8 @@ def _low_level_body(
         except (GreenletExit, SystemExit):
             pass
         except BaseException as error:
-            threads.uncaught(error)
+            if not threads.uncaught(error, sys.unraisablehook is not threads.hooks[1]):
+                return
             message = "Exception ignored in thread started by"
             sys.unraisablehook(
                 SimpleNamespace(
@@ -395,8 +408,9 @@ def _sleep(seconds: Any, /) -> None:
 
 
 def _monotonic() -> Any:
+    # With its history: what is left of a timeout after a wake-up is the deadline minus the present, and both move.
     threads = threads_of_call()
-    return _THREADING.originals["_time"]() if threads is None else primal_of(threads.run.virtual_clock.now)
+    return _THREADING.originals["_time"]() if threads is None else threads.run.virtual_clock.now
 
 
 _THREADING = ReplacedNames(
@@ -442,35 +456,15 @@ _LOW_LEVEL = ReplacedNames(
     },
 )
 _TIME = ReplacedNames(time, {"sleep": _sleep})
-_QUEUE = ReplacedNames(queue, {"time": _monotonic})
+_QUEUE = ReplacedNames(queue, {"time": _monotonic}, may_stay=True)
 # The import system's own locks stay real: which modules a run is the first to import is not part of the run.
-_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))})
-
-
-class _ReplacedMethods:
-    """Methods of a class that are replaced together."""
-
-    def __init__(self, owner: type, replacements: Mapping[str, Callable[..., Any]]) -> None:
-        self._owner = owner
-        self._replacements = dict(replacements)
-        self.originals: dict[str, Any] = {name: vars(owner)[name] for name in replacements}
-        for name, function in replacements.items():
-            function.__name__ = name
-            function.__qualname__ = f"{owner.__qualname__}.{name}"
-
-    def install(self) -> None:
-        """Replace them."""
-        for name, function in self._replacements.items():
-            setattr(self._owner, name, function)
-
-    def restore(self) -> None:
-        """Put the originals back."""
-        for name, function in self.originals.items():
-            setattr(self._owner, name, function)
-
-
-_METHODS = _ReplacedMethods(threading.Thread, {"start": _start, "join": _join, "is_alive": _is_alive})
-_EVENT = _ReplacedMethods(threading.Event, {"is_set": _is_set})
+_IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))}, may_stay=True)
+_METHODS = ReplacedMethods(
+    threading.Thread,
+    {"start": _start, "join": _join, "is_alive": _is_alive}
+    | ({"__init__": _init} if sys.version_info < (3, 12) else {}),
+)
+_EVENT = ReplacedMethods(threading.Event, {"is_set": _is_set})
 
 
 def install(threads: Threads) -> None:
@@ -480,12 +474,15 @@ def install(threads: Threads) -> None:
     _THREADING.install({"_active": alive, "_counter": itertools.count(1).__next__})
     for group in _OTHERS:
         group.install()
-    worker_threads.install(threads)
-    threads.at_main_end = worker_threads.stop_executors
+    worker_threads.install()
+    thread_pools.install(threads)
+    threads.at_main_end = thread_pools.stop_pools
+    threads.hooks = threading.excepthook, sys.unraisablehook
 
 
 def restore() -> None:
     """Put everything back."""
+    thread_pools.restore()
     worker_threads.restore()
     for group in reversed(_OTHERS):
         group.restore()
@@ -496,7 +493,8 @@ _OTHERS = (_LOW_LEVEL, _TIME, _QUEUE, _IMPORT, _METHODS, _EVENT)
 
 
 def install_dual_classes() -> None:
-    """Let locks, locals and simple queues be made of classes that work inside and outside runs; for good."""
+    """Let locks, locals, simple queues and pools be made of classes that work inside and outside runs; for good."""
     thread_locks.install()
     thread_locals.install()
     simple_queue.install()
+    thread_pools.install_for_good()

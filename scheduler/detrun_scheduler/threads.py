@@ -16,11 +16,10 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from itertools import count
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import outcome
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -48,7 +47,11 @@ class SimulatedThread(greenlet):
     # What trio and reports expect of a coroutine.
     send = greenlet.switch
     cr_await = None
-    cr_running = False
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it is the one that runs now."""
+        return getcurrent() is self
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class SimulatedThread(greenlet):
         self.joiners: list[SimulatedThread] = []
         self.at_end: Callable[[], object] = _nothing
         self.number = -1  # as an object of the run
+        self.owner: Any = None  # what it has inherited from the code that started it
 
     def run(self, _: object = None) -> Any:
         """The greenlet's whole life, from its first switch; returns the trap that tells trio of its end.
@@ -227,6 +231,18 @@ class SimulatedThread(greenlet):
             self.threads.run.timers.remove(self.deadline, self.task)
             self.deadline = None
 
+    def abandoned(self) -> None:
+        """Nobody will resume the thread, and none of its code runs again: it is as if it had ended."""
+        self._disarm()
+        self.dying = True
+        self.threads.living.remove(self)
+        self.waits_for = self.task = None
+        self.at_end()
+        for joiner in self.joiners:
+            joiner.wake()
+        self.joiners.clear()
+        self.at_end = _nothing
+
     def kill(self) -> None:
         """Let the thread end by ``GreenletExit`` when it is stepped next."""
         task = self.task
@@ -271,6 +287,19 @@ def _call_main(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return result
 
 
+class ThreadFailure(NamedTuple):
+    """An exception that has come out of a thread.
+
+    Attributes:
+        path: of the thread.
+        is_handled: the program has a hook of its own for it, put in during the run.
+    """
+
+    path: str
+    error: BaseException
+    is_handled: bool
+
+
 class WaitKind:
     """A way to block, by name; what it looks like to the loop and to trio.
 
@@ -312,10 +341,11 @@ class Threads:
         "at_end",
         "at_main_end",
         "call_body",
-        "executors",
         "futures",
+        "hooks",
         "hub",
         "idents",
+        "inherited",
         "living",
         "main_has_ended",
         "os_thread",
@@ -330,11 +360,12 @@ class Threads:
         self.os_thread = get_ident()  # whose calls belong to the run
         self.idents = MAIN_IDENT
         self.futures = 0  # made in this run
-        self.executors = count()  # numbers of thread pools
         self.living: list[SimulatedThread] = []  # in the order of starting
+        self.inherited: ContextVar[Any] | None = None  # the one variable that a thread takes over from who starts it
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
         self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
+        self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
         # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
         self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
@@ -369,17 +400,22 @@ class Threads:
         self.idents += 1
         run = self.run
         thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
+        if self.inherited is not None:
+            thread.owner = self.inherited.get(None)
+            thread.gr_context = Context()
+            thread.gr_context.run(self.inherited.set, thread.owner)
         run.host.spawn_thread(thread, name)
         self.living.append(thread)
         if self.main_has_ended and all(one.daemon for one in self.living):
             thread.kill()
         return thread
 
-    def uncaught(self, error: BaseException) -> None:
-        """The running thread is about to end by ``error``, which nobody will see but the exception hook."""
+    def uncaught(self, error: BaseException, is_handled: bool) -> bool:
+        """The running thread is about to end by ``error``; whether an exception hook shall be told."""
         run = self.run
-        run.thread_failures.append((run.path_of(run.current), error))
+        run.thread_failures.append(ThreadFailure(run.path_of(run.current), error, is_handled))
         run.observe("uncaught exception of a thread", type(error).__qualname__.encode())
+        return is_handled or not run.thread_errors_are_told
 
     def ended(self, thread: SimulatedThread) -> None:
         """A thread is over."""

@@ -32,6 +32,7 @@ import attrs
 import outcome
 import sniffio
 import trio
+from sortedcontainers import SortedDict  # trio's own dependency, as it uses it
 from trio import _channel, _threads
 from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _parking_lot, _run, _traps
 from trio._util import name_asyncgen
@@ -55,6 +56,10 @@ TRIO_THREADS: Any = _threads  # `worker_threads` gives it simulated threads to w
 CLOSING_ATTEMPTS = 1000
 
 OLDEST_TRIO, NEWEST_TRIO = (0, 30), (0, 35)
+
+
+# Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
+_spare_sorted_dicts: list[SortedDict[Any, Any]] = []
 
 
 def check_trio() -> None:
@@ -88,6 +93,36 @@ def check_trio() -> None:
 
 
 check_trio()
+
+
+def _number(deadline: Any) -> Any:
+    """What ``float`` means where trio stores a deadline that a program assigns: a number keeps its history."""
+    return deadline if hasattr(deadline, "primal") else float(deadline)
+
+
+# The setters of `CancelScope` would cut the history of a deadline by ``float(new_deadline)``, without a trace.
+_run.float = _number  # type: ignore[attr-defined]
+
+
+def _keeping_history(setting: property) -> property:
+    """A setter that minds another history of the same number, which to trio is no change."""
+    assert setting.fset is not None
+    original = setting.fset
+
+    def assign(scope: _run.CancelScope, deadline: Any) -> None:
+        before = scope._registered_deadline
+        original(scope, deadline)
+        after = scope._deadline
+        unchanged = scope._registered_deadline is before is not after and before != math.inf
+        if unchanged and (hasattr(before, "primal") or hasattr(after, "primal")):
+            scope._registered_deadline = after
+            CONTEXT.runner.deadlines.renew(after, scope)  # type: ignore[attr-defined]
+
+    return property(setting.fget, assign, setting.fdel, setting.__doc__)
+
+
+for _name in ("deadline", "relative_deadline"):
+    setattr(_run.CancelScope, _name, _keeping_history(getattr(_run.CancelScope, _name)))
 
 
 class Resumption:
@@ -403,7 +438,13 @@ class NoStatistics:
 
 
 class NoInputOutput:
-    """Stands where trio keeps its epoll: every request to wait for the operating system is refused by name."""
+    """Stands where trio keeps its epoll: every request to wait for the operating system is refused by name.
+
+    A simulated socket may be waited for: an object that has it as its attribute ``simulated``, or its number.
+    """
+
+    def __init__(self) -> None:
+        self.sockets: dict[int, Any] = {}  # by number, while a simulated network is there
 
     def statistics(self) -> NoStatistics:
         return NoStatistics()
@@ -421,20 +462,26 @@ class NoInputOutput:
             "network of a detrun.World, or do the I/O before or after the run",
         )
 
+    def _simulated(self, fd: Any) -> Any:
+        return self.sockets.get(fd) if isinstance(fd, int) else getattr(fd, "simulated", None)
+
     async def wait_readable(self, fd: Any) -> None:
-        if not hasattr(fd, "simulated"):
+        simulated = self._simulated(fd)
+        if simulated is None:
             self._refuse("wait_readable")
-        await fd.simulated.wait_readable()
+        await simulated.wait_readable()
 
     async def wait_writable(self, fd: Any) -> None:
-        if not hasattr(fd, "simulated"):
+        simulated = self._simulated(fd)
+        if simulated is None:
             self._refuse("wait_writable")
-        await fd.simulated.wait_writable()
+        await simulated.wait_writable()
 
     def notify_closing(self, fd: Any) -> None:
         """Nobody can be waiting for a real file."""
-        if hasattr(fd, "simulated"):
-            fd.simulated.notify_closing()
+        simulated = self._simulated(fd)
+        if simulated is not None:
+            simulated.notify_closing()
 
 
 _NO_IO = NoInputOutput()
@@ -500,6 +547,7 @@ class Host(_run.Runner):
             entry_queue=_entry_queue.EntryQueue(wakeup=InProcessWakeup(self), lock=RLock()),  # type: ignore[arg-type]
             asyncgens=OrderedAsyncGenerators(),
             deadlines=timers,  # type: ignore[arg-type]
+            waiting_for_idle=_spare_sorted_dicts.pop() if _spare_sorted_dicts else SortedDict(),
         )
         self.timers = timers
         self.on_spawn = on_spawn
@@ -524,6 +572,11 @@ class Host(_run.Runner):
         self.held: dict[_run.Task, tuple[Any, Any]] = {}  # held task -> what it goes on with
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
+
+    @property
+    def sockets(self) -> dict[int, Any]:
+        """Simulated sockets by the numbers that they give for their files'; whoever simulates them keeps it."""
+        return _NO_IO.sockets
 
     def localize(self, local_time: LocalTime | None) -> None:
         """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
@@ -570,6 +623,8 @@ class Host(_run.Runner):
 
     def break_cycles(self) -> None:
         """Let go of what points back here: exploration keeps the garbage collector off over thousands of runs."""
+        if not (self.waiting_for_idle or _spare_sorted_dicts):
+            _spare_sorted_dicts.append(self.waiting_for_idle)
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
         self.queue.host = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
@@ -876,6 +931,8 @@ class Host(_run.Runner):
             self.held.pop(task, None)
             self.tasks.remove(task)
             self.graveyard.add(task.coro, self.asyncgens.alive)
+            if hasattr(task.coro, "abandoned"):
+                task.coro.abandoned()  # a thread
             if task._next_send_fn is None:
                 number = self.numbers.pop(task)
                 del self.by_number[number]

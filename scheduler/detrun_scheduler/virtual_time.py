@@ -5,7 +5,8 @@ start of the run's calendar (2000-01-01T00:00:00Z unless told otherwise) plus vi
 itself, the processor clocks included, since computing takes no virtual time. ``time.sleep`` blocks virtually: it moves
 the clock, and no other task runs meanwhile, as in life. Functions that return a float return the clock's arithmetic
 as it is, so when a `Value` has moved the clock the timing that a program measures is differentiable; functions that
-return an integer or a calendar date use the primal.
+return an integer or a calendar date take the bare number out of it, which is listed as a detachment of the line that
+called them.
 
 Escapes: a name imported before the run (``from time import monotonic``) stays real, except for ``datetime``, whose
 methods are replaced in the type (see `detrun_scheduler.virtual_datetime`). Local time uses the machine's time zone.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
@@ -59,7 +61,8 @@ def localize(clock: Clock) -> None:
 
 def _wall_seconds() -> float | None:
     """The run's wall clock as a plain number, or None in any other thread."""
-    return _start + primal_of(_clock.wall) if get_ident() == _run_thread else None
+    # ``float`` and not the primal: a `Value` notes that the calling line takes its history off.
+    return _start + float(_clock.wall) if get_ident() == _run_thread else None
 
 
 def _time() -> Any:
@@ -69,7 +72,7 @@ def _time() -> Any:
 def _time_ns() -> int:
     if get_ident() == _run_thread:
         # Each part is rounded by itself: their sum as one float is only good to 100 ns.
-        return round(_start * 1e9) + round(primal_of(_clock.wall) * 1e9)
+        return round(_start * 1e9) + round(float(_clock.wall) * 1e9)
     return _TIME.originals["time_ns"]()  # type: ignore[no-any-return]
 
 
@@ -81,10 +84,27 @@ def _reader(name: str) -> Callable[[], Any]:
     return read
 
 
+# Modules that measure only to report, in types of C that take no `Value`, and would fail where a clock is one: httpx
+# puts ``response.elapsed`` into a timedelta. Such a figure is no derivative, as little as the stamp of a log line.
+_REPORTING = frozenset(["httpx._client"])
+
+
+def _perf_counter() -> Any:
+    if get_ident() != _run_thread:
+        return _TIME.originals["perf_counter"]()
+    now = _clock.now
+    if type(now) is not float and sys._getframe(1).f_globals.get("__name__") in _REPORTING:
+        return primal_of(now)
+    return now
+
+
+_perf_counter.__name__ = _perf_counter.__qualname__ = "perf_counter"
+
+
 def _reader_ns(name: str) -> Callable[[], int]:
     def read() -> int:
         if get_ident() == _run_thread:
-            return round(primal_of(_clock.now) * 1e9)
+            return round(float(_clock.now) * 1e9)
         return _TIME.originals[name]()  # type: ignore[no-any-return]
 
     read.__name__ = read.__qualname__ = name
@@ -115,7 +135,7 @@ def _clock_gettime(clock: int, /) -> Any:
 def _clock_gettime_ns(clock: int, /) -> int:
     if get_ident() != _run_thread:
         return _TIME.originals["clock_gettime_ns"](clock)  # type: ignore[no-any-return]
-    return _time_ns() if clock in _WALL_CLOCKS else round(primal_of(_clock.now) * 1e9)
+    return _time_ns() if clock in _WALL_CLOCKS else round(float(_clock.now) * 1e9)
 
 
 _WALL_CLOCKS = {getattr(time, name) for name in ("CLOCK_REALTIME", "CLOCK_TAI") if hasattr(time, name)}
@@ -127,7 +147,7 @@ def _calendar(name: str) -> Callable[..., Any]:
     def convert(seconds: Any = None, /) -> Any:
         if seconds is None:
             seconds = _wall_seconds()
-        return _TIME.originals[name](primal_of(seconds))
+        return _TIME.originals[name](float(seconds) if hasattr(seconds, "primal") else seconds)
 
     convert.__name__ = convert.__qualname__ = name
     return convert
@@ -153,6 +173,7 @@ _TIME = ReplacedNames(
         "time": _time,
         "time_ns": _time_ns,
         **{name: _reader(name) for name in _CLOCKS},
+        "perf_counter": _perf_counter,
         **{name + "_ns": _reader_ns(name + "_ns") for name in _CLOCKS},
         "clock_gettime": _clock_gettime,
         "clock_gettime_ns": _clock_gettime_ns,
@@ -161,18 +182,28 @@ _TIME = ReplacedNames(
         "asctime": _asctime,
         "strftime": _strftime,
     },
+    may_stay=True,
 )
 
 
 def _primal_time() -> float:
-    seconds = _wall_seconds()
-    return _TIME.originals["time"]() if seconds is None else seconds
+    if get_ident() == _run_thread:
+        return _start + primal_of(_clock.wall)
+    return _TIME.originals["time"]()  # type: ignore[no-any-return]
+
+
+def _primal_time_ns() -> int:
+    if get_ident() == _run_thread:
+        return round(_start * 1e9) + round(primal_of(_clock.wall) * 1e9)
+    return _TIME.originals["time_ns"]()  # type: ignore[no-any-return]
 
 
 # logging stamps each record with int(time.time()) and later passes the stamp to the real localtime: neither is meant
 # for a Value, and a log line is not a derivative. It gets the same virtual time as plain numbers.
 _LOGGING = ReplacedNames(
-    logging, {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _time_ns})}
+    logging,
+    {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})},
+    may_stay=True,
 )
 _DATETIME = ReplacedDatetime(_wall_seconds)
 

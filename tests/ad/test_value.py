@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import operator
 import pickle
+import random
 import statistics
+from datetime import timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy
@@ -95,17 +99,13 @@ def test_ids_are_allotted_the_same_with_the_tape_on_and_off(x, y):
         e = abs(-d) ** 2 % 3.0 + a // b + round(a, 1) + functions.exp(-abs(a)) + functions.hypot(a, b, 1.0)
         if e > a and c:
             e = e + 1
-        return [one.id for one in (a, b, c, d, e)] + [state.peek_id()]
+        ids = [one.id for one in (a, b, c, d, e)] + [state.peek_id()]
+        return [one - ids[0] for one in ids]
 
-    state.end_run()
     off = program(Value)
-    state.end_run()
-    state.start_tape()
-    on = program(Value)
-    state.stop_tape()
-    state.end_run()
+    with state.taped():
+        on = program(Value)
     forward = program(lambda number: TangentValue(number, (1.0,)))
-    state.end_run()
     assert off == on == forward
 
 
@@ -145,6 +145,15 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
         _ = {value}
     with pytest.raises(NotDifferentiableError, match=r"detrun\.pack"):
         pickle.dumps(value)
+    for method in ("hex", "as_integer_ratio"):
+        with pytest.raises(NotDifferentiableError, match=rf"float\(v\)\.{method}\(\)"):
+            getattr(value, method)()
+    with pytest.raises(NotDifferentiableError, match=r"detrun\.mean"):
+        statistics.mean([value, value])
+    # Python's own refusal of whatever is no float by its type.
+    for refuse in (random.seed, random.Random, json.dumps, Decimal, lambda v: timedelta(seconds=v)):
+        with pytest.raises(TypeError, match=r"type|not supported"):
+            refuse(value)
     with pytest.raises(NotDifferentiableError, match=r"Value\(2.0\) would|cut the history"):
         Value(value)
     with pytest.raises(NotDifferentiableError, match="complex"):
@@ -159,6 +168,21 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
         functions.dot([1.0, 2.0], [value])
     with pytest.raises(UsageError, match="mean: needs at least 1"):
         functions.mean([])
+
+
+def test_the_methods_of_a_float_are_there():
+    with state.taped() as tape:
+        value = Value(2.25)
+        assert value.real is value.conjugate() is value
+        assert value.imag == 0.0
+        assert not value.is_integer()
+        assert Value(3.0).is_integer()
+        assert not Value(math.inf).is_integer()
+    assert [site.kind for site in tape.sites] == ["is_integer", "is_integer"]
+    assert [margin.value for site in tape.sites for margin in site.nearest] == [0.25, 0.0]
+    assert tape.detachments == {}
+    missing = {name for name in dir(float) if not hasattr(Value, name)}
+    assert missing == {"__getformat__", "__getnewargs__", "fromhex", "from_number"} & missing
 
 
 def test_domain_errors_are_those_of_math_with_the_operation_named():
@@ -193,11 +217,13 @@ def test_each_detachment_in_user_code_is_listed_with_its_line_and_count():
         math.exp(value)
         statistics.fmean([value, value])
         int(value)
+        numpy.full(3, value, dtype=float)
     assert diagnose([tape]).detachments == [
         (__file__, line + 5, 3),
         (__file__, line + 6, 1),
         (__file__, line + 7, 2),  # the standard library is looked through
         (__file__, line + 8, 1),
+        (__file__, line + 9, 1),  # and so is numpy
     ]
 
 
@@ -236,15 +262,16 @@ def test_runs_and_tapes_do_not_nest_and_leave_nothing_behind():
     state.begin_run()
     with pytest.raises(UsageError, match="do not nest"):
         state.begin_run()
-    assert Value(1.0).id == 0
+    first = state.first_id
+    assert Value(1.0).id == first
     tape = state.start_tape()
-    assert tape.first_id == 1
+    assert tape.first_id == first + 1
     with pytest.raises(UsageError, match="still on"):
         state.start_tape()
     state.end_run()
     assert not state.taping
     state.begin_run()
-    assert Value(1.0).id == 0
+    assert Value(1.0).id == state.first_id > first  # no id is allotted twice
     assert len(tape) == 0
     with pytest.raises(UsageError, match="no tape is on"):
         state.stop_tape()
@@ -254,6 +281,23 @@ def test_runs_and_tapes_do_not_nest_and_leave_nothing_behind():
         state.begin_run()
     state.end_run()
     state.end_run()
+
+
+def test_ids_are_not_allotted_again_after_a_run_that_went_back_to_a_snapshot_or_had_ids_of_its_own():
+    state.begin_run()
+    snapshot = state.peek_id()
+    furthest = [Value(1.0) for _ in range(5)][-1].id
+    state.rewind(snapshot)
+    assert Value(1.0).id == snapshot
+    state.end_run()
+    assert Value(1.0).id == furthest + 1
+    space = state.reserve_space()
+    state.begin_run(space)
+    assert Value(1.0).id == state.first_id == space
+    state.rewind(space)
+    state.end_run()
+    assert Value(1.0).id == furthest + 2 >= state.first_id
+    assert state.reserve_space() > space
 
 
 def test_a_tape_maps_ids_back_to_steps():

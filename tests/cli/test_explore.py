@@ -31,6 +31,16 @@ async def bank(params):
     assert balance.value >= 0
     return balance.value
 
+async def unlucky():
+    flag = detrun.Shared(0, name="flag")
+
+    async def raise_it():
+        flag.value = 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(raise_it)
+        flag.value
+
 async def stuck():
     await trio.Event().wait()
 
@@ -48,6 +58,14 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(application, ["explore", *arguments])
+
+
+def test_a_data_race_fails_where_it_is_asked_for(program: str) -> None:
+    assert invoke(f"{program}:unlucky", "-n", "20").exit_code == 0
+    result = invoke(f"{program}:unlucky", "-n", "20", "--races")
+    assert result.exit_code == 1
+    assert "DataRaceError" in result.output
+    assert "flag" in result.output
 
 
 def test_a_failure_ends_with_its_explanation_and_a_command_that_repeats_it(program: str) -> None:

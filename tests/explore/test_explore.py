@@ -23,7 +23,7 @@ from tests.explore import racy_programs
 from tests.explore.racy_programs import correct, embrace, failing_always, lost_update, rare
 
 checkpoint = trio.lowlevel.checkpoint
-SAMPLERS = ["random", "pct", "pos", "urw", "portfolio"]
+SAMPLERS = ["random", "pct", "pos", "urw", "few", "portfolio"]
 
 
 def test_a_sampled_program_passes_and_says_how_often() -> None:
@@ -323,6 +323,6 @@ def test_a_resumed_campaign_is_the_campaign(strategy: str, tmp_path: Path) -> No
 def test_a_damaged_campaign_is_refused_by_name(tmp_path: Path) -> None:
     explore(correct, schedules=100, directory=tmp_path, resume=True)
     file = next((tmp_path / "campaigns").iterdir())
-    file.write_text("detrun campaign, format 1\n__import__('os').system('false')\n")
+    file.write_text("detrun campaign, format 2\n__import__('os').system('false')\n")
     with pytest.raises(UsageError, match="delete it"):
         explore(correct, schedules=100, directory=tmp_path, resume=True)

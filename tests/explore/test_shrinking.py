@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ def test_the_critical_pair_of_an_embrace_is_about_a_lock() -> None:
     assert places
 
 
-def test_plain_attributes_are_explained_by_lines() -> None:
+def test_the_elements_that_tasks_touch_are_explained_by_name() -> None:
     async def main() -> None:
         balance = {"euro": 100}
 
@@ -185,8 +186,53 @@ def test_plain_attributes_are_explained_by_lines() -> None:
     assert failure is not None
     assert failure.explanation is not None
     assert failure.explanation.pair is not None
+    assert failure.explanation.resource == "balance['euro']"
+    assert [one.verb for one in failure.explanation.pair] == ["reads", "changes"]
+    assert [one.line.number - failure.explanation.pair[0].line.number for one in failure.explanation.pair] == [0, 2]
+
+
+def test_what_no_observer_sees_is_explained_by_lines() -> None:
+    async def main() -> None:
+        log: list[str] = []
+
+        async def say(word: str) -> None:
+            await checkpoint()
+            log.append(word)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say, "first")
+            nursery.start_soon(say, "second")
+        assert log == ["first", "second"]
+
+    failure = explore(main, directory=None).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    assert failure.explanation.pair is not None
     assert failure.explanation.resource == ""
     assert {one.verb for one in failure.explanation.pair} == {"runs"}
+
+
+def test_a_deadlock_of_threads_is_explained_by_the_locks() -> None:
+    def main() -> None:
+        left, right = threading.Lock(), threading.Lock()
+
+        def take(first: threading.Lock, second: threading.Lock) -> None:
+            with first, second:
+                pass
+
+        threads = [threading.Thread(target=take, args=order) for order in ((left, right), (right, left))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    failure = explore(main, directory=None).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    assert failure.explanation.pair is not None
+    assert failure.explanation.resource in ("Lock[0]", "Lock[1]")
+    assert [one.verb for one in failure.explanation.pair] == ["acquires it", "acquires it"]
+    assert "has them the other way round" in failure.explanation.text
 
 
 @pytest.mark.parametrize("width", [60, 100, 200])

@@ -193,3 +193,73 @@ def test_anyio_runs_over_the_simulated_network():
     recorded = detrun.record(anyio_main)
     assert recorded.result == ["10.0.0.1", b"there and back", b"cba"]
     assert detrun.replay(anyio_main, recording=recorded.recording).digest == recorded.digest
+
+
+async def price_app(scope: Any, receive: Any, send: Any) -> None:
+    """Unpacks ``(amount, rate)``, works for as many seconds as the rate says, and answers the packed product."""
+    if scope["type"] == "lifespan":
+        await app(scope, receive, send)
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    amount, rate = detrun.unpack(body)
+    await detrun.sleep(rate)
+    answer = detrun.pack({"price": amount * amount * rate, "amount": amount})
+    headers = [(b"content-type", b"application/x-msgpack"), (b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer[:10], "more_body": True})
+    await send({"type": "http.response.body", "body": answer[10:]})
+
+
+async def priced(params: dict[str, Any], certificates: Path | None = None) -> Any:
+    """What three requests cost, and how long they take, over a link that loses and has a parameter for its latency."""
+
+    async def run() -> None:
+        config = Config()
+        config.bind = [f"0.0.0.0:{PORT}"]
+        config.accesslog = config.errorlog = None
+        if certificates is not None:
+            config.certfile, config.keyfile = str(certificates / "server.pem"), str(certificates / "server.key")
+        await serve(price_app, config, shutdown_trigger=trio.sleep_forever, mode="asgi")
+
+    scheme, context = ("http", True)
+    if certificates is not None:
+        scheme, context = "https", ssl.create_default_context(cafile=str(certificates / "authority.pem"))
+    async with detrun.World(latency=Exponential(params["mean"]), loss=0.05) as world:
+        world.node("server").start(run)
+        await trio.sleep(0.1)
+        total = 0.0
+        async with httpx.AsyncClient(timeout=20, verify=context) as client:
+            amount = params["amount"]
+            start = trio.current_time()
+            for _ in range(3):
+                reply = await client.post(f"{scheme}://server:{PORT}/", content=detrun.pack((amount, params["rate"])))
+                answer = detrun.unpack(reply.content)
+                total = total + answer["price"]
+                amount = answer["amount"] + 1.0
+        return total + 10.0 * (trio.current_time() - start)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+def test_gradients_go_through_the_bytes_of_requests_and_replies_and_through_the_time_they_take(
+    encrypted: bool, request: pytest.FixtureRequest
+):
+    where = request.getfixturevalue("certificates") if encrypted else None
+    params = {"amount": 2.0, "rate": 0.5, "mean": 0.02}
+
+    async def main(numbers: dict[str, Any]) -> Any:
+        return await priced(numbers, where)
+
+    found = detrun.gradient(main, params, seed=3)
+    # The price is rate · Σ (amount + k)², and the server works for three times the rate.
+    assert found.grads["amount"] == pytest.approx(0.5 * 2 * (2.0 + 3.0 + 4.0))
+    assert found.grads["rate"] == pytest.approx(2.0**2 + 3.0**2 + 4.0**2 + 10.0 * 3)
+    # What is left of the time is a sum of exponentials, each proportional to its mean, and of retransmission time-outs.
+    step = 1e-6
+    ends = [
+        detrun.gradient(main, {**params, "mean": params["mean"] + sign * step}, seed=3).value for sign in (1.0, -1.0)
+    ]
+    assert found.grads["mean"] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5)
+    assert found.grads["mean"] > 10.0 * 6  # at least there and back, three times, on average

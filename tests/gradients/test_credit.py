@@ -14,9 +14,11 @@ import detrun
 async def decisions(params: dict[str, Any]) -> Any:
     """Three tasks use ``w`` at different times with different weight; L = Σ weight · w."""
     parts = []
+    cell = detrun.Atomic(0.0, name="total")
 
     async def decide(moment: float, weight: float) -> None:
         await trio.sleep(moment)
+        cell.fetch_add(weight)
         parts.append(params["w"] * weight)
 
     async with trio.open_nursery() as nursery:
@@ -34,6 +36,8 @@ def test_the_decision_that_mattered_comes_first_with_its_task_and_time() -> None
         ("main/minor", 1.0, 5.0),
         ("main/late", 3.0, 5.0),
     ]
+    assert {one.operations for one in report} == {("fetch_add on total",)}
+    assert report[0].did == "fetch_add on total, done"
     assert [one.share for one in report] == pytest.approx([0.9, 0.05, 0.05])
     assert math.fsum(one.contribution for one in report) == found.grads["w"] == -80.0
     assert "main/major" in str(found)

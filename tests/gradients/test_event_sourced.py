@@ -142,6 +142,7 @@ def test_events_are_replayed_as_often_as_the_closed_form_says():
         facts = machine.gradient(loss, snapshots=snapshots, window=window).diagnostics
         assert facts.windows == -(-300 // window)
         assert facts.events_replayed == forward_steps(facts.windows, snapshots) * window
+        assert facts.peak_bytes > 2**20
         assert facts.events_taped == 300
         assert facts.entries_peak <= 4 * window + 8  # at most four operations an event, and those of the loss
 

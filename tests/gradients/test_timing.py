@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import queue
 import statistics
+import threading
+import time
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -155,6 +161,121 @@ def test_a_timeout_carries_the_derivative_of_its_deadline() -> None:
     assert (found.value, found.grads) == (1.25, {"timeout": 5.0})
 
 
+async def prolonged(params: dict[str, Any], how: str) -> Any:
+    """The clock when a deadline passes that was changed after it had been set, at 0.25 s."""
+    with trio.CancelScope(deadline=1.0) as scope:
+        await trio.sleep(0.25)
+        match how:
+            case "set":
+                scope.deadline = trio.current_time() + params["x"]
+            case "add":
+                scope.deadline += params["x"]
+            case "relative":
+                scope.relative_deadline = params["x"] * 3.0
+            case "the same number":
+                scope.deadline = params["x"] + 0.5
+            case "the same number twice":
+                scope.deadline = params["x"] + 0.5
+                scope.deadline = 1.0
+            case "earlier":
+                scope.deadline = params["x"] * 0.75
+        await trio.sleep_forever()
+    return trio.current_time()
+
+
+@pytest.mark.parametrize(
+    ("how", "value", "slope"),
+    [
+        ("set", 0.75, 1.0),
+        ("add", 1.5, 1.0),
+        ("relative", 1.75, 3.0),
+        ("the same number", 1.0, 1.0),
+        ("the same number twice", 1.0, 0.0),
+        ("earlier", 0.375, 0.75),
+    ],
+)
+@pytest.mark.parametrize("world", [False, True])
+def test_a_deadline_that_is_changed_keeps_the_history_of_the_new_one(
+    how: str, value: float, slope: float, world: bool
+) -> None:
+    """trio stores ``float(deadline)``, which would drop the derivative. On a node with a clock of its own, too."""
+
+    async def on_a_node(params: dict[str, Any], how: str) -> Any:
+        ended = []
+
+        async def body() -> None:
+            detrun.this_node().clock.step(0.0)
+            ended.append(await prolonged(params, how))
+
+        async with detrun.World() as one:
+            one.node("a").start(body)
+            await trio.sleep(5.0)
+        return ended[0]
+
+    found = detrun.gradient(partial(on_a_node if world else prolonged, how=how), {"x": 0.5})
+    assert found.value == value
+    assert found.grads == {"x": slope}
+
+
+def woken_in_vain(wait: str) -> Any:
+    """A thread waits from 0.1x on for at most 5x + 5 seconds, and is woken at x, where it finds nothing."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        condition, elements = threading.Condition(), queue.Queue[None]()
+        ended: list[Any] = []
+
+        def waiter() -> None:
+            time.sleep(params["x"] * 0.1)
+            seconds = params["x"] * 5.0 + 5.0
+            if wait == "condition":
+                with condition:
+                    condition.wait_for(lambda: False, timeout=seconds)
+            elif wait == "queue":
+                with pytest.raises(queue.Empty):
+                    elements.get(timeout=seconds)
+            else:
+                with pytest.raises(threading.BrokenBarrierError):
+                    threading.Barrier(2).wait(seconds)
+            ended.append(time.monotonic())
+
+        def waker() -> None:
+            time.sleep(params["x"])
+            with condition:
+                condition.notify()
+            with elements.mutex:
+                elements.not_empty.notify()
+
+        threads = [threading.Thread(target=one) for one in (waiter, waker)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        return ended[0]
+
+    return main
+
+
+@pytest.mark.parametrize("wait", ["condition", "queue", "barrier"])
+def test_a_thread_that_is_woken_in_vain_waits_on_for_what_is_left_of_its_timeout(wait: str) -> None:
+    """It ends at 0.1x + 5x + 5, whenever it was woken: what is left is the deadline minus a present that moves, too."""
+    found = detrun.gradient(woken_in_vain(wait), {"x": 0.75})
+    assert found.value == pytest.approx(0.75 * 5.1 + 5.0)
+    assert found.grads["x"] == pytest.approx(5.1, rel=1e-12)
+
+
+def test_a_clock_read_as_an_integer_or_a_date_is_listed_as_a_detachment_and_a_log_line_is_not() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.sleep(params["x"])
+        logging.getLogger("test").warning("slept")
+        return params["x"] + time.monotonic_ns() * 1e-9 + datetime.now(UTC).timestamp() * 0.0
+
+    line = main.__code__.co_firstlineno + 3
+    found = detrun.gradient(main, {"x": 0.5})
+    assert found.grads == {"x": 1.0}
+    assert found.diagnostics.detachments == [(__file__, line, 2)]
+    assert "the bare number was taken out of a Value at" in found.warnings[0]
+
+
 def test_an_answer_in_time_says_how_near_the_timeout_was() -> None:
     async def main(params: dict[str, Any]) -> Any:
         with trio.move_on_after(1.0):
@@ -164,6 +285,80 @@ def test_an_answer_in_time_says_how_near_the_timeout_was() -> None:
     found = detrun.gradient(main, {"answer": 0.75})
     assert found.grads == {"answer": 1.0}
     assert found.validity["answer"].up == pytest.approx(0.25)
+
+
+def test_a_sleep_of_zero_has_the_derivative_of_a_slightly_longer_one() -> None:
+    """A duration moves upward only, so the right derivative is the one that exists; the tie is reported as well."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.sleep(1.0)
+        for _ in range(3):
+            await detrun.sleep(params["pause"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"pause": 0.0})
+    assert (found.value, found.grads) == (1.0, {"pause": 3.0})
+    assert found.validity["pause"].radius == 0.0
+    assert found.diagnostics.nearest_margins[0].where.startswith(__file__)
+    assert any("pause is exactly where this run is decided" in warning for warning in found.warnings)
+    longer = detrun.gradient(main, {"pause": 0.25})
+    assert (longer.value, longer.grads) == (1.75, {"pause": 3.0})
+
+
+def test_a_message_without_latency_has_the_derivative_of_a_slightly_later_one() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        async with detrun.World(latency=params["latency"]) as world:
+
+            async def echo() -> None:
+                detrun.this_node().send("driver", await detrun.this_node().receive())
+
+            world.node("server").start(echo)
+            world.driver.send("server", "ping")
+            await world.driver.receive()
+            return trio.current_time()
+
+    for latency in (0.0, 0.25):
+        found = detrun.gradient(main, {"latency": latency})
+        assert (found.value, found.grads) == (2 * latency, {"latency": 2.0})
+        assert (found.validity["latency"].radius == 0.0) == (latency == 0.0)
+
+
+@pytest.mark.parametrize("wait", [trio.sleep_until, trio.sleep], ids=["sleep_until", "sleep"])
+def test_a_tie_that_trio_decides_by_itself_is_reported_instead_of_its_derivative(wait: Any) -> None:
+    """trio sets no timer for what is due at once, so nothing carries a derivative; the result says that it may jump."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await wait(params["when"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"when": 0.0})
+    assert found.grads == {"when": 0.0}
+    assert found.validity["when"].radius == 0.0
+    assert any("when is exactly where this run is decided" in warning for warning in found.warnings)
+
+
+def test_a_deadline_in_the_past_says_how_far_it_is_from_the_present() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.sleep(1.0)
+        await trio.sleep_until(params["when"])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"when": 0.75})
+    assert found.grads == {"when": 0.0}
+    assert (found.validity["when"].down, found.validity["when"].up) == (math.inf, 0.25)
+    assert detrun.gradient(main, {"when": 1.25}).grads == {"when": 1.0}
+
+
+def test_the_last_of_several_timers_at_one_instant_is_compared_with_the_next() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        async with trio.open_nursery() as nursery:
+            for seconds in (1.0, 1.0, 1.0, params["later"]):
+                nursery.start_soon(trio.sleep, seconds)
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"later": 1.5})
+    assert found.grads == {"later": 1.0}
+    assert found.validity["later"].down == 0.5
 
 
 def test_only_the_critical_path_carries_adjoint() -> None:

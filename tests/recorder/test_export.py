@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,7 @@ FIELDS = {
 def nanoseconds(event: dict[str, Any], field: str = "ts") -> int:
     """A position as viewers keep it; it must lose nothing."""
     exact: float = event[field] * 1000
-    # A double of microseconds is off by up to 0.002 ns after some hours of virtual time, and still tells which it is.
-    assert abs(exact - round(exact)) < 0.25
+    assert abs(exact - round(exact)) <= max(1e-3, math.ulp(exact))  # the product is rounded, too
     return round(exact)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +12,9 @@ import detrun
 from detrun.world.disk import Disk, DiskLatency
 from detrun.world.disk_faults import DiskFaults
 from detrun.world.disk_model import EXT4_ORDERED
+from scenarios.write_ahead_log import mistakes
 from scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
-from scenarios.write_ahead_log.history import LostWriteError
+from scenarios.write_ahead_log.history import History, LostWriteError, value_of
 from scenarios.write_ahead_log.store import CORRECT, RETRIES_FSYNC, WRONG, Discipline, Record, records_in
 
 
@@ -51,6 +54,8 @@ def test_every_wrong_store_is_found_by_exploration_shrunk_and_explained_and_the_
     assert failure.shrunk is not None
     assert failure.shrunk.after[0] == 0  # preemptions: no store is wrong for a race among its own tasks
     assert failure.explanation is not None
+    assert 1 <= len(failure.shrunk.faults) <= failure.shrunk.faults_before <= 4
+    assert all(fault.startswith("power_loss[") for fault in failure.shrunk.faults)
     with pytest.raises(LostWriteError) as again:
         detrun.replay(main, WRONG[name], recording=failure.recording)
     assert str(again.value) == str(failure.exception)
@@ -95,3 +100,40 @@ def test_a_record_that_is_not_whole_ends_the_log_unless_nobody_checks() -> None:
     for cut in range(len(first.encoded()), len(data)):
         assert [record for record, _ in records_in(data[:cut], checked=True)] == [first]
     assert [record.value for record, _ in records_in(data[:-1], checked=False)] == [b"one", b"tw"]
+
+
+def test_every_mistake_is_a_program_of_its_own() -> None:
+    programs = {name: value for name, value in vars(mistakes).items() if inspect.iscoroutinefunction(value)}
+    assert {name.replace("_", " ") for name in programs} - {"main"} == {*WRONG, "no mistake"}
+    assert detrun.explore(mistakes.no_mistake, strategy="random", schedules=3, directory=None).verdict == "passed"
+    with pytest.raises(LostWriteError):
+        detrun.explore(mistakes.without_fsync, strategy="random", directory=None).raise_on_failure()
+
+
+@pytest.mark.parametrize(
+    ("value", "points", "message"),
+    [
+        (
+            None,
+            (3, 9),
+            r"k: write 2 was acknowledged, but the store has nothing, if the power goes at points 7 to 9 of",
+        ),
+        (value_of(1), (8, 9), r"write 2 was acknowledged, but the store has write 1, if the power goes at points 8 to"),
+        (value_of(3), (7, 9), r"the store has write 3 before it was begun, if the power goes at point 7 of"),
+        (
+            value_of(2)[:-1] + b"?",
+            (8, 8),
+            r"the store has 150 bytes, b'000002 000' to .*, which nobody wrote like that",
+        ),
+    ],
+)
+def test_what_a_store_has_lost_is_said_with_the_moment(
+    value: bytes | None, points: tuple[int, int], message: str
+) -> None:
+    history = History(lambda: 0)
+    history.begun, history.acknowledged = {b"k": [1, 4, 8]}, {b"k": [3, 7]}
+    store = SimpleNamespace(get=lambda key: value, table={})
+    with pytest.raises(LostWriteError, match=message):
+        history.check(store, *points)  # type: ignore[arg-type]
+    store.get = lambda key: value_of(2)
+    history.check(store, 7, 9)  # type: ignore[arg-type]

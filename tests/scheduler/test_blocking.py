@@ -232,9 +232,9 @@ def test_a_livelock_names_the_busiest_tasks_and_where_they_spin() -> None:
         RunLoop(make("fifo"), max_steps=50).run(program)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("the run took more than max_steps=50 steps (virtual time 48 s)")
-    assert lines[1] == "          48 steps  task 2 (main/spins), resuming from sleep"
-    assert lines[2].endswith("in test_a_livelock_names_the_busiest_tasks_and_where_they_spin.<locals>.spins")
-    assert "task 1 (main), resuming from Nursery.__aexit__" in lines[3]
+    assert lines[2] == "          48 steps  task 2 (main/spins), resuming from sleep"
+    assert lines[3].endswith("in test_a_livelock_names_the_busiest_tasks_and_where_they_spin.<locals>.spins")
+    assert "task 1 (main), resuming from Nursery.__aexit__" in lines[4]
 
 
 def test_a_pending_operation_is_what_the_task_resumes_from() -> None:

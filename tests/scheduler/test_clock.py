@@ -199,6 +199,9 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
         def advanced(self, chosen: Any, following: Any | None) -> None:
             heard.append(("advanced", chosen, following))
 
+        def overdue(self, deadline: Any, now: Any) -> None:
+            heard.append(("overdue", deadline, now))
+
         def disarmed(self, deadline: Any, now: Any) -> None:
             heard.append(("disarmed", deadline, now))
 

@@ -16,7 +16,7 @@ import pytest
 import detrun
 from detrun_scheduler import instructions, preemption
 from detrun_scheduler.accesses import AccessObserver
-from detrun_scheduler.errors import UsageError
+from detrun_scheduler.errors import StepLimitError, UsageError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.strategies import make
@@ -78,7 +78,34 @@ def test_leaving_out_instructions_that_touch_only_the_frame_loses_no_outcome(
 
     monkeypatch.setattr(preemption, "schedule_points", every_instruction)
     assert outcomes(main, "opcode", 300) == reduced
-    assert loop_of(main, 0, "opcode").steps_at_end > 1.5 * reduced_steps
+    assert loop_of(main, 0, "opcode").steps_at_end > 1.2 * reduced_steps
+
+
+@pytest.mark.parametrize("granularity", ["line", "opcode"])
+@pytest.mark.parametrize("main", [programs.one_line, programs.of_a_global])
+def test_leaving_out_points_where_a_thread_is_alone_loses_no_interleaving(
+    main: Callable[[], Any], granularity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched() -> tuple[Any, ...]:
+        found = detrun.explore(main, strategy="bounded:2", preemption=granularity, include=[FILE], directory=None)
+        return found.verdict, found.schedules, outcomes(main, granularity)
+
+    reduced, steps = searched(), loop_of(main, 0, granularity).steps_at_end
+    monkeypatch.setattr(preemption, "ALONE_MAX", 0)
+    assert searched() == reduced
+    assert reduced[0] == "holds"
+    assert loop_of(main, 0, granularity).steps_at_end > steps
+
+
+@pytest.mark.parametrize("granularity", ["line", "opcode"])
+def test_a_thread_that_spins_alone_meets_the_step_limit(granularity: str) -> None:
+    def spins() -> None:
+        while programs.tally is not None:
+            pass
+
+    where = Preemption(granularity, [__file__])
+    with pytest.raises(StepLimitError, match="max_steps=50"):
+        RunLoop(make("random"), max_steps=50, preemption=where).run(spins, as_thread=True)
 
 
 def test_every_instruction_of_this_python_is_known_to_be_local_or_counts() -> None:
@@ -227,23 +254,23 @@ def test_attributes_elements_globals_and_slots_are_seen_and_methods_are_not() ->
     data = [
         (label, is_write)
         for label, is_write, _ in listener.seen
-        if label.startswith(("Counter", "Box", "list", "dict", "preempted_programs.tally"))
+        if label.startswith(("Counter", "Box", "items", "table", "preempted_programs.tally"))
     ]
     start = data.index(("Counter[0].value", False))  # the constructor has written before
     assert data[start:] == [
         ("Counter[0].value", False),
         ("Counter[0].value", True),
-        ("list[0][0]", False),
+        ("items[0]", False),
         ("Box[0].item", True),
-        ("dict[0]['x']", False),
-        ("list[0][1]", True),
+        ("table['x']", False),
+        ("items[1]", True),
         ("preempted_programs.tally", False),
-        ("dict[0]['y']", True),
+        ("table['y']", True),
         ("preempted_programs.tally", True),
         ("Box[0].item", False),  # within the property
         ("Box[1].shared", False),  # the class
-        ("dict[1]['z']", True),
-        ("dict[0]['y']", True),
+        ("Box[1].shared['z']", True),
+        ("table['y']", True),
     ]
 
 

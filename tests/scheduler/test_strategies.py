@@ -245,8 +245,9 @@ def test_pct_hits_a_bug_of_depth_two_as_often_as_proved_and_a_random_walk_misses
     oracle = ProbabilisticConcurrencyTesting(depth=2)
     runs = 3000
     hits = sum(run(program, oracle, seed) for seed in range(runs))
-    bound = 1 / (2 * oracle.horizon)
-    assert 15 <= oracle.horizon <= 40
+    shortest, longest = oracle.horizons
+    bound = 1 / (2 * longest)
+    assert 5 <= shortest <= longest <= 40
     assert hits >= runs * bound - 4 * math.sqrt(runs * bound * (1 - bound))
     assert sum(run(program, RandomWalk(), seed) for seed in range(runs)) <= 1
     assert not run(program, Fifo())
@@ -274,13 +275,23 @@ def test_pct_gives_distinct_priorities_and_always_steps_the_highest() -> None:
 def test_pct_learns_the_horizon_from_earlier_runs_and_keeps_change_points_inside() -> None:
     oracle = ProbabilisticConcurrencyTesting(depth=3)
     oracle.new_run(RunLoop(oracle, seed=0))
-    assert oracle.horizon == 0
+    assert oracle.horizons == (0, 0)
     for _ in range(50):
         oracle.next_task([1, 2], -1)
     for seed in range(100):
         oracle.new_run(RunLoop(oracle, seed=seed))
-        assert oracle.horizon == 50
+        assert oracle.horizons == (50, 50)
         assert all(0 <= point < 50 for point in oracle.change_points)
+    for _ in range(800):
+        oracle.next_task([1, 2], -1)
+    latest = []
+    for seed in range(400):
+        oracle.new_run(RunLoop(oracle, seed=seed))
+        assert oracle.horizons == (50, 800)
+        latest.append(max(oracle.change_points))
+    # Horizons are log-uniform from 50 to 800: half of them are below 200, and all changes of those runs, too.
+    assert sum(point < 200 for point in latest) > 200
+    assert max(latest) > 400
 
 
 @pytest.mark.parametrize("strategy", ["fifo", "random", "pct"])
@@ -293,5 +304,5 @@ def test_an_oracle_passes_through_and_an_unknown_name_is_refused_with_the_choice
     oracle = Following([])
     assert make(oracle) is oracle
     assert name_of(oracle) == "Following"
-    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of bounded, dfs, dpor, fifo, pct"):
+    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of bounded, dfs, dpor, few, fifo, pct"):
         make("fifi")

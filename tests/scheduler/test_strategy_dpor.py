@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import explore
+from detrun_scheduler.footprints import READ, WRITE
 from detrun_scheduler.strategies import PartialOrderReduction
+from detrun_scheduler.strategies.dpor import _precedes, _Step, order
 
 checkpoint = trio.lowlevel.checkpoint
 Operation = tuple[str, int]  # "read", "write" or "nothing", and a variable
@@ -108,6 +110,31 @@ def test_depth_first_search_runs_the_same_traces_more_often(program: Program) ->
     assert result.schedules >= len(found)
 
 
+accesses = st.tuples(st.integers(0, 2), st.dictionaries(st.integers(0, 3), st.sampled_from([READ, WRITE]), max_size=2))
+
+
+@given(run=st.lists(accesses, max_size=24))
+def test_clocks_are_the_transitive_closure_of_program_order_and_conflicts(
+    run: list[tuple[int, dict[int, int]]],
+) -> None:
+    """Also where a step conflicts with an early step of a task of which a later one happens before it as well."""
+    steps = [_Step((), str(task), {}, footprint=dict(touched)) for task, touched in run]
+    races = order(steps)
+    before: list[set[int]] = []
+    for second, (task, touched) in enumerate(run):
+        direct = [
+            first
+            for first in range(second)
+            if run[first][0] == task
+            or any(WRITE in (mode, touched[key]) for key, mode in run[first][1].items() if key in touched)
+        ]
+        before.append(set(direct).union(*(before[first] for first in direct)))
+        for first in range(second):
+            assert _precedes(steps[first], steps[second]) == (first in before[second])
+        adjacent = [one for one in direct if not any(one in before[other] for other in direct)]
+        assert races[second] == [one for one in adjacent if run[one][0] != task]
+
+
 def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
     async def main() -> None:
         async def worker() -> None:
@@ -125,7 +152,9 @@ def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
     assert (result.verdict, result.schedules, result.statistics.redundant) == ("holds", 1, 0)
 
 
-@pytest.mark.parametrize("name", ["lock", "event", "channel", "cancel", "sleep", "semaphore", "condition", "failure"])
+@pytest.mark.parametrize(
+    "name", ["lock", "event", "channel", "cancel", "late cancel", "sleep", "semaphore", "condition", "failure"]
+)
 def test_every_result_of_all_interleavings_is_found(name: str) -> None:
     """Programs whose results depend on the order in which primitives are used, cancelled, or time out."""
     by_strategy: dict[str, set[Any]] = {}
@@ -212,6 +241,26 @@ async def _cancel() -> Any:
     return steps[0]
 
 
+async def _late_cancel() -> Any:
+    """The scope may be left before it is cancelled: then nothing is."""
+    scope, steps = trio.CancelScope(), [0]
+
+    async def worker() -> None:
+        with scope:
+            for _ in range(3):
+                await checkpoint()
+                steps[0] += 1
+
+    async def canceller() -> None:
+        await checkpoint()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(worker)
+        nursery.start_soon(canceller)
+    return steps[0], scope.cancelled_caught
+
+
 async def _sleep() -> Any:
     cell = detrun.Shared(0)
     timed_out = []
@@ -289,6 +338,7 @@ PROGRAMS: dict[str, Any] = {
     "event": _event,
     "channel": _channel,
     "cancel": _cancel,
+    "late cancel": _late_cancel,
     "sleep": _sleep,
     "semaphore": _semaphore,
     "condition": _condition,

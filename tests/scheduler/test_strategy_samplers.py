@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 
 from detrun import explore
-from detrun_scheduler.strategies import Portfolio, make
+from detrun_scheduler.strategies import Portfolio, ProbabilisticConcurrencyTesting, make
 from detrun_scheduler.strategies.campaigns import Learning, schedule_seed
 from tests.explore.racy_programs import correct, lost_update, polling, rare
 
@@ -99,13 +100,87 @@ def test_the_uniform_random_walk_counts_children_to_their_parent_until_they_run(
     assert found[False] < 50
 
 
-@pytest.mark.parametrize("strategy", ["pct", "portfolio", "urw", "pos", "random"])
+async def crowded(setters: int = 40) -> None:
+    """Fails if the last task looks after one setter's first write and before any setter's second."""
+    cell = [0, 0]
+
+    async def write() -> None:
+        cell[0] = 1
+        await checkpoint()
+        cell[1] = 1
+
+    async def look() -> None:
+        assert cell[0] == cell[1]
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(setters):
+            nursery.start_soon(write)
+            await checkpoint()
+        nursery.start_soon(look)
+
+
+def test_a_walk_among_few_tasks_finds_what_a_crowd_hides_from_others() -> None:
+    """Three of four pairs are a setter and the looker, and a turn of one step after one of the setter's two is likely.
+
+    That is at least 1 in 24: 252 schedules after the first 48, in which little is known, miss it with probability
+    below 3e-5. In a walk all of some 80 steps must fall right.
+    """
+    assert explore(crowded, strategy="few", schedules=300, directory=None).failure is not None
+    assert explore(crowded, strategy="random", schedules=300, directory=None).failure is None
+    assert explore(crowded, strategy="pct", schedules=300, directory=None).failure is None
+
+
+def test_few_tasks_keep_the_others_back_until_they_are_blocked() -> None:
+    """Two of three tasks are active in at least half of the runs; then the third takes all its steps in the end.
+
+    58 of 200 is six deviations below half. In a walk the third of them would be passed over a dozen times by chance.
+    """
+
+    def ending_alone(strategy: str) -> set[int]:
+        orders: list[str] = []
+
+        async def main() -> None:
+            order: list[str] = []
+
+            async def worker(name: str) -> None:
+                for _ in range(6):
+                    await checkpoint()
+                    order.append(name)
+
+            async with trio.open_nursery() as nursery:
+                for name in "abc":
+                    nursery.start_soon(worker, name)
+            orders.append("".join(order))
+
+        explore(main, strategy=strategy, schedules=300, directory=None)
+        return {index for index, order in enumerate(orders[100:]) if len(set(order[12:])) == 1}
+
+    assert len(ending_alone("few")) > 58
+    assert len(ending_alone("random")) < 20
+
+
+def test_priority_changes_fall_where_there_is_something_to_decide_though_some_runs_poll_for_long() -> None:
+    """The longest run is 100 times as long as the shortest; half of the horizons are below a tenth of the longest."""
+    pct = ProbabilisticConcurrencyTesting(2)
+    pct.tell((30, 3_000))
+    points = []
+    for seed in range(1_000):
+        pct.new_run(SimpleNamespace(seed=seed))  # type: ignore[arg-type]
+        points += pct.change_points
+    # Under one horizon of 3,000 ten of a thousand fall below 30; the binomial's six deviations end at 29.
+    assert sum(point < 30 for point in points) > 100
+    assert any(point > 2_000 for point in points)
+    assert pct.merged((30, 3_000), (10, 20)) == (10, 3_000)
+    assert pct.merged(None, (10, 20)) == (10, 20)
+
+
+@pytest.mark.parametrize("strategy", ["pct", "portfolio", "urw", "few", "pos", "random"])
 def test_a_loop_that_polls_ends(strategy: str) -> None:
     result = explore(polling, strategy=strategy, schedules=100, max_steps=5_000, directory=None)
     assert result.verdict == "passed", result.reason
 
 
-@pytest.mark.parametrize("strategy", ["fifo", "random", "pct", "pos", "urw", "portfolio"])
+@pytest.mark.parametrize("strategy", ["fifo", "random", "pct", "pos", "urw", "few", "portfolio"])
 def test_what_a_learning_strategy_does_follows_from_seed_index_and_knowledge(strategy: str) -> None:
     first = explore(correct, strategy=strategy, schedules=200, seed=3, directory=None)
     again = explore(correct, strategy=make(strategy), schedules=200, seed=3, directory=None)
@@ -121,15 +196,15 @@ def test_campaigns_with_different_seeds_share_no_run() -> None:
 def test_the_portfolio_gives_more_to_the_arms_that_show_more_and_something_to_all() -> None:
     portfolio = Portfolio()
     with portfolio:
-        portfolio.tell({"tries": [100] * 6, "news": [0, 0, 50, 0, 0, 100]})
+        portfolio.tell({"tries": [100] * 7, "news": [0, 0, 50, 0, 0, 0, 100]})
     shares = portfolio.shares()
     assert sum(shares) == pytest.approx(1)
     assert min(shares) >= 0.08
-    assert shares[5] > shares[2] > shares[0] == shares[1]
+    assert shares[6] > shares[2] > shares[0] == shares[1]
 
 
 def test_the_portfolio_finds_the_shallow_and_the_rare() -> None:
-    """Arms of one sixth each: POS gets at least 8 % of 2,000 schedules, enough by the odds above."""
+    """Arms of one seventh each: POS gets at least 8 % of 2,000 schedules, enough by the odds above."""
     assert explore(lost_update, directory=None).failure is not None
     assert explore(rare, schedules=2_000, directory=None).failure is not None
 
@@ -139,4 +214,4 @@ def test_the_varied_schedules_follow_what_showed_something_new() -> None:
     result: Any = explore(correct, strategy=portfolio, schedules=200, directory=None)
     assert result.verdict == "passed"
     assert portfolio.knowledge.corpus
-    assert portfolio.knowledge.tries[5] > 0
+    assert portfolio.knowledge.tries[6] > 0

@@ -256,7 +256,7 @@ def test_an_uncaught_exception_goes_to_the_hook_and_is_kept_and_the_run_goes_on(
     loop = loop_of(program)
     assert loop.ended.unwrap() == "went on"  # type: ignore[attr-defined]
     assert hooked == [ZeroDivisionError]
-    assert [(path, type(error)) for path, error in loop.thread_failures] == [("main/<lambda>", ZeroDivisionError)]
+    assert [(path, type(error)) for path, error, _ in loop.thread_failures] == [("main/<lambda>", ZeroDivisionError)]
 
 
 def test_locals_are_one_for_each_thread_and_mains_is_what_was_there_before() -> None:
@@ -496,6 +496,27 @@ def test_a_deadlock_of_a_task_that_blocks_the_event_loop_is_reported_and_cannot_
     assert "main) waits for Thread.join, until the end of main/wait, and blocks the event loop" in str(caught.value)
     assert "main/wait) waits for Event.wait (nobody has woken it)" in str(caught.value)
     assert "main/sleep) waits for the event loop, blocked by main" in str(caught.value)
+
+
+@pytest.mark.parametrize("points", [0, 20_000])
+def test_a_deadlock_says_that_the_holder_has_ended_however_long_ago(points: int) -> None:
+    def program() -> None:
+        lock = threading.Lock()
+
+        def others() -> None:
+            for _ in range(points):
+                time.sleep(0)
+
+        for body, name in ((lock.acquire, "first"), (others, "others"), (lock.acquire, "second")):
+            thread = threading.Thread(target=body, name=name)
+            thread.start()
+            thread.join()
+
+    with pytest.raises(DeadlockError) as caught:
+        run(program)
+    # Paths of the dead are forgotten when a chunk of the recording is closed.
+    holder = "task 2" if points else "main/first"
+    assert f"task 4 (main/second) waits for Lock[0], held by {holder}, which has ended" in str(caught.value)
 
 
 def test_a_livelock_of_threads_meets_the_step_limit() -> None:

@@ -408,6 +408,26 @@ print(detrun.gradient(main, {"x": 1.0}).value)
 """
 
 
+RECORDED_FIRST = """
+import sys
+import detrun
+
+async def main(params):
+    vector = detrun.to_tensor([params["x"], 1.0])
+    return detrun.from_tensor((vector * vector).sum())
+
+assert "torch" not in sys.modules
+recorded = detrun.record(main, {"x": 2.0})
+assert "torch" in sys.modules
+print(detrun.gradient(main, {"x": 2.0}, recording=recorded.recording).grads)
+"""
+
+
+def test_a_run_that_needs_torch_first_is_replayed_as_it_was():
+    done = subprocess.run([sys.executable, "-c", RECORDED_FIRST], capture_output=True, text=True)
+    assert done.stdout == "{'x': 4.0}\n", done.stderr
+
+
 def test_torch_takes_values_in_a_process_that_asked_for_nothing_but_a_gradient():
     lines = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True).stdout
     assert float(lines) == pytest.approx(2 * math.sin(1.0))

@@ -210,6 +210,9 @@ def test_how_long_a_write_takes_is_differentiable_in_the_latencies_and_in_the_qu
     assert gradient.value == 2 * (0.25 + 512 / 2048)
     assert gradient.grads["fsync"] == pytest.approx(2.0, rel=1e-12)
     assert gradient.grads["speed"] == pytest.approx(-2 * 512 / 2048.0**2, rel=1e-12)
+    # The second came while the first had all of its time yet to take.
+    margins = [one.margin for one in gradient.diagnostics.nearest_margins if one.kind == "disk queue"]
+    assert margins == [pytest.approx(0.5)]
 
 
 def test_drawn_latencies_are_differentiable_in_their_mean():

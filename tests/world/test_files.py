@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun.errors import UsageError
 from detrun.world.disk import Disk
+from detrun.world.files import RawFile
 
 PATHS = st.sampled_from(["/a", "/b", "/d", "/d/a", "/d/e", "/a/x", "/d/../b", "/", "/b/"])
 MODES = st.sampled_from(["rb", "wb", "ab", "xb", "rb+", "wb+", "ab+", "r", "w", "a+", "r+"])
@@ -215,6 +218,75 @@ def test_paths_do_what_paths_of_trio_do():
     finally:
         shutil.rmtree(root)
     assert trio.run(use, Disk().path()) == real
+
+
+async def search_and_compare(root):
+    """What paths and files answer that do not simply read and write."""
+    await (root / "d" / "e").mkdir(0o700, parents=True)
+    await (root / "d" / "a.txt").write_text("hello", newline="")
+    await (root / "d" / "e" / "b.txt").write_bytes(b"x")
+    answers = [
+        [sorted(str(path.relative_to(root)) for path in await root.glob(pattern))]
+        for pattern in ("*", "*/*", "**/*.txt", "d/**/*", "d/*.t?t", "[a-d]/e/b.*", "**/e", "nowhere/*", "d/a.txt/*")
+    ]
+    directory, file = root / "d", root / "d" / "a.txt"
+    answers += [sorted(path.name for path in await root.rglob("*.txt"))]
+    answers += [str((await (directory / ".." / "d").resolve()).relative_to(root)), (await (root / "x").resolve()).name]
+    for pattern in ("", "/etc"):
+        with pytest.raises((ValueError, NotImplementedError)):
+            list(await root.glob(pattern))
+    answers += [await directory.samefile(str(directory / "e" / "..")), (await file.lstat()).st_size]
+    for question in ("exists", "is_file", "is_dir", "is_symlink", "is_mount"):
+        answers.append([await getattr(path, question)() for path in (directory, file, root / "nothing")])
+    other = root / "x.tar.gz"
+    answers += [other.stem, other.suffixes, other.with_stem("z").name, directory.joinpath("1", "2").parents[1].name]
+    answers += [sorted([root / "b", root / "a"])[0].name, root / "a" < root / "b", file.match("*.txt"), file.parts[-2:]]
+    answers += [directory.is_relative_to(root), file.is_absolute(), os.fsdecode(bytes(file)) == os.fspath(file)]
+    async with await file.open("r+") as text:
+        answers += [text.encoding.lower(), text.errors, text.newlines, text.line_buffering, text.isatty()]
+        answers += [hasattr(text, name) for name in ("peek", "read1", "readall", "buffer", "raw")]
+    async with await file.open("rb") as binary:
+        answers += [await binary.peek(1), await binary.read1(2), await binary.readinto1(bytearray(2))]
+        answers += [hasattr(binary, name) for name in ("encoding", "readall", "raw", "read1")]
+    async with await file.open("rb", 0) as raw:
+        answers += [await raw.readall(), hasattr(raw, "peek"), hasattr(raw, "raw")]
+    return answers
+
+
+def test_searching_comparing_and_asking_gives_what_it_gives_on_a_real_file_system():
+    root = tempfile.mkdtemp()
+    try:
+        real = trio.run(search_and_compare, trio.Path(root))
+    finally:
+        shutil.rmtree(root)
+    assert trio.run(search_and_compare, Disk().path()) == real
+
+
+def test_what_a_simulated_disk_has_not_is_said_with_the_way_out():
+    async def main():
+        disk = Disk()
+        with pytest.raises(AttributeError, match="no 'symlink_to': the disk has files and directories, but no links"):
+            await disk.path("a").symlink_to("b")
+        with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+            disk.path("a").nonsense  # noqa: B018
+        async with await disk.open_file("/f", "wb") as file:
+            with pytest.raises(OSError, match=r"no descriptor; instead of os.fsync.*await file.fsync"):
+                os.fsync(file.fileno())
+        with pytest.raises(UsageError, match="a rename does not lead to another disk"):
+            await disk.path("f").rename(Disk("other").path("f"))
+
+    run(main)
+
+
+def test_a_file_that_was_refused_leaves_nothing_to_complain_about_when_it_is_collected(monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    with pytest.raises(ValueError, match="invalid mode"):
+        RawFile(Disk(), "/f", "rw")
+    with pytest.raises(FileNotFoundError):
+        RawFile(Disk(), "/f", "r")
+    gc.collect()
+    assert not complaints
 
 
 def test_every_call_is_a_checkpoint_and_none_that_has_begun_is_cancelled():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 
 import pytest
@@ -221,6 +222,63 @@ def test_overlapping_faults_of_one_link_end_in_any_order():
     )
     detrun.record(system, plan, 4.0, look, True)
     assert seen == {0.5: (0.0, False), 1.5: (0.2, True), 2.5: (0.2, True), 3.5: (0.0, False)}
+
+
+def test_faults_of_one_disk_strike_where_each_says_and_leave_nothing_behind():
+    plan = w.FaultPlan(
+        (
+            w.DiskFault(node="a", fault="read_error", rate=1.0, path="/bad", at=0.0, lasts_seconds=3.0),
+            w.DiskFault(node="a", fault="write_error", rate=1.0, path="worse", at=0.0, lasts_seconds=3.0),
+            w.DiskFault(node="a", fault="slow", rate=1.0, slow_seconds=0.5, at=1.0, lasts_seconds=1.0),
+            w.DiskFault(node="a", fault="no_space", times=3, path="/full", at=0.0, lasts_seconds=3.0),
+            w.DiskFault(node="a", fault="no_space", times=1, at=0.0, lasts_seconds=0.5),
+        )
+    )
+
+    async def attempt(path, *, reads):
+        start = trio.current_time()
+        try:
+            await (path.read_bytes() if reads else path.write_bytes(b"x"))
+        except OSError as error:
+            return errno.errorcode[error.errno]
+        return trio.current_time() - start
+
+    async def main():
+        seen = []
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(trio.sleep_forever)
+            good, bad, worse, full = (node.disk.path(name) for name in ("good", "bad", "worse", "full"))
+            for path in (good, bad, worse, full):
+                await path.write_bytes(b"")
+            faults = node.disk.faults
+            faults.slow_seconds = 7.0
+            faults.order("no_space", "/full", times=2)  # of somebody else, and older
+            async with w.inject(plan, world):
+                await trio.sleep(0.1)
+                seen.append([await attempt(path, reads=True) for path in (good, bad, worse)])
+                seen.append([await attempt(path, reads=False) for path in (good, good, bad, worse, full)])
+                await trio.sleep(1.0)
+                seen.append(await attempt(good, reads=True))
+                await trio.sleep(2.5)
+            seen.append(
+                (
+                    faults.slow_seconds,
+                    [one.path for one in faults.ordered["no_space"]],
+                    dict(faults.places),
+                    faults.below,
+                )
+            )
+            seen.append([await attempt(bad, reads=True), await attempt(worse, reads=False)])
+        return seen
+
+    assert detrun.record(main).result == [
+        [0, "EIO", 0],
+        ["ENOSPC", 0, 0, "EIO", "ENOSPC"],
+        1.5,  # opening, reading, and reading the end
+        (7.0, ["/full"], {}, "/"),
+        [0, 0],
+    ]
 
 
 def test_at_the_end_of_the_block_everything_ends_but_what_is_down_stays_down():

@@ -337,6 +337,26 @@ def test_what_a_rule_holds_arrives_when_it_is_released():
     assert detrun.record(main).result == [(0, 3), (1, 3), (2, 3)]
 
 
+def test_whether_a_message_has_to_queue_is_a_discontinuity_site_that_says_how_nearly_it_had_not():
+    """512 bytes at 1,024 bytes/s take 0.5 s; the second message comes 0.45 s after the first: 0.05 s too early."""
+
+    async def main(params):
+        async with detrun.World(latency=0.0, bandwidth=params["bandwidth"]) as world:
+            node = world.node("receiver")
+
+            node.start(trio.sleep_forever)
+            world.driver.send("receiver", b"", size=512)
+            await trio.sleep(0.45)
+            world.driver.send("receiver", b"", size=512)
+            await trio.sleep(2.0)
+        return params["bandwidth"]
+
+    nearest = detrun.gradient(main, {"bandwidth": 1024.0}).diagnostics.nearest_margins
+    assert [(one.where, one.margin) for one in nearest if one.kind == "link queue"] == [
+        ("driver->receiver", pytest.approx(0.05))
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -355,3 +375,42 @@ def test_wrong_settings_are_named(settings: dict[str, Any], words: str):
 
     with pytest.raises(UsageError, match=words):
         detrun.record(main)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bandwidth": 0}, "bandwidth=0 is none; give bytes per second"),
+        ({"bandwidth": -1.0}, "bandwidth=-1.0"),
+        ({"bandwidth": "fast"}, "bandwidth='fast'"),
+        ({"bandwidth": True}, "bandwidth=True"),
+        ({"queue_bytes_max": -5}, "queue_bytes_max=-5 is no size of a queue"),
+        ({"queue_bytes_max": None}, "queue_bytes_max=None"),
+        ({"slow_tail_delay": -1.0}, "latency=-1.0 is no latency"),
+        ({"reordering_delay": "long"}, "latency='long'"),
+        ({"loss": 1.5}, "loss=1.5 is not a probability"),
+        ({"latency": None}, "latency=None is no latency"),
+        ({"retransmission_seconds": 0.0}, "retransmission_seconds=0.0 must be a positive"),
+        ({"lattency": 1.0}, "a link has no setting 'lattency'"),
+    ],
+    ids=str,
+)
+def test_settings_that_no_link_can_have_are_refused_before_the_world_opens(settings: dict[str, Any], message: str):
+    async def main() -> None:
+        detrun.World(**settings)
+
+    with pytest.raises(UsageError, match=message):
+        detrun.record(main)
+
+
+def test_a_clog_of_negative_length_is_refused_and_one_of_none_ends_at_once():
+    async def main() -> Any:
+        async with detrun.World(latency=0.01) as world:
+            link = world.link(world.node("a"), "driver")
+            with pytest.raises(UsageError, match="a clog of -1 s"):
+                link.clog(-1)
+            link.clog(0.0)
+            world.node("a").send("driver", "through")
+            return await world.driver.receive()
+
+    assert detrun.record(main).result == "through"

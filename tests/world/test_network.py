@@ -458,6 +458,39 @@ def test_a_backlog_that_is_full_makes_clients_wait_and_try_again():
     assert overflowed > 0
 
 
+@pytest.mark.parametrize("moment", [0.015, 0.025])
+def test_a_connection_whose_client_loses_power_half_way_does_not_keep_its_place_in_the_backlog(moment: float):
+    """The handshake takes 30 ms here: SYN, SYN-ACK, ACK. Linux gives a half-open connection up after 63 s."""
+
+    async def connect() -> None:
+        await trio.open_tcp_stream("server", 80)
+
+    async def main() -> list[Any]:
+        seen = []
+        async with detrun.World(latency=0.01) as world:
+            server, client = world.node("server"), world.node("client")
+
+            async def serve() -> None:
+                await trio.serve_tcp(lambda stream: trio.sleep_forever(), 80, backlog=1)
+
+            server.start(serve)
+            for _ in range(5):
+                await trio.sleep(0.1)
+                client.restart(connect)
+                await trio.sleep(moment)
+                client.power_loss()
+                await trio.sleep(0.1)
+                seen.append(len(server.connections))
+                await trio.sleep(63.0)
+                seen.append(len(server.connections))
+            assert world.faults["accept queue overflow"] == 0
+        return seen
+
+    # The SYN-ACK finds nobody; at 25 ms the ACK is on its way, and the connection is established.
+    held = [1, 0] * 5 if moment < 0.02 else [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert detrun.record(main).result == held
+
+
 def test_throughput_over_a_long_link_is_a_window_per_round_trip():
     """A receiver's buffer each round trip, and no more: 128 KiB per 0.2 s."""
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 import detrun
+from detrun.errors import HiddenStateError
 from detrun.world import node_files
 from detrun.world.clocks import NodeClock
 from detrun.world.disk import Disk
@@ -84,6 +85,41 @@ def test_trio_open_file_means_the_disk_of_the_node_that_calls_and_the_real_one_e
             return await file.read()
 
     assert trio.run(read) == "real"
+
+
+def test_paths_of_trio_mean_the_disk_of_the_node_that_calls_and_the_real_one_elsewhere(tmp_path):
+    (tmp_path / "real").write_text("real")
+    methods = dict(vars(trio.Path))
+
+    async def on_node():
+        directory = trio.Path("notes")
+        await directory.mkdir()
+        await (directory / "one").write_text("text")
+        moved = await (directory / "one").rename("/notes/two")
+        async with await moved.open("a") as file:
+            await file.write(" and more")
+        with pytest.raises(HiddenStateError, match=r"trio.Path.chmod on node 'a': a simulated disk has"):
+            await moved.chmod(0o600)
+        seen.extend([type(moved), str(moved), await moved.read_text(), str(await trio.Path.cwd())])
+        seen.extend([[str(path) for path in await directory.iterdir()], str(await directory.absolute())])
+        seen.extend([await (tmp / "real").exists(), [str(path) for path in await trio.Path("/").glob("*/*")]])
+
+    tmp = trio.Path(tmp_path)
+    seen = []
+
+    async def main():
+        async with detrun.World() as world:
+            world.node("a").start(on_node)
+            await world.node("a").ended()
+            seen.append(await (tmp / "real").read_text())
+            return world.node("a").disk.tree()
+
+    assert run(main) == {"/notes": None, "/notes/two": b"text and more"}
+    assert seen == [
+        *(type(tmp), "/notes/two", "text and more", "/"),
+        *(["notes/two"], "/notes", False, ["/notes/two"], "real"),
+    ]
+    assert dict(vars(trio.Path)) == methods
 
 
 def test_faults_of_disks_and_clocks_are_counted_by_the_world_and_those_that_never_strike_are_named():

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun.errors import HiddenStateError
 from detrun.world import Exponential
+from detrun.world.trio_sockets import TrioSocket
 
 Contract = Callable[[], Awaitable[list[Any]]]
 HOST = "127.0.0.1"
@@ -302,6 +303,63 @@ async def an_unbound_datagram_socket_gets_a_port_by_sending() -> list[Any]:
     return [before, data, address[0], address[1] == one.getsockname()[1], await one.recv(10)]
 
 
+async def several_buffers_at_once() -> list[Any]:
+    client, server = await connected_pair()
+    seen: list[Any] = [await client.sendmsg([b"one ", b"", bytearray(b"two")])]
+    seen += [await server.recvmsg(4), await server.recvmsg(100, 0, socket.MSG_PEEK)]
+    await client.send(b" three")
+    await trio.sleep(0.05)
+    buffers = [bytearray(2), bytearray(5), bytearray(9)]
+    seen += [await server.recvmsg_into(buffers), [bytes(buffer) for buffer in buffers]]
+    server.close()
+    one, other = (trio.socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+    await one.bind((HOST, 0))
+    await other.bind((HOST, 0))
+    seen += [await one.sendmsg([b"data", b"gram"], [], 0, other.getsockname())]
+    data, ancillary, flags, address = await other.recvmsg(100)
+    seen += [data, ancillary, flags, address == one.getsockname()]
+    await one.sendmsg([b"cut short"], [], 0, other.getsockname())
+    seen += [(await other.recvmsg(3))[:3]]
+    await one.sendmsg([b"cut too"], [], 0, other.getsockname())
+    seen += [(await other.recvmsg_into([bytearray(1), bytearray(1)]))[:3]]
+    return seen
+
+
+async def a_duplicate_keeps_a_socket_open() -> list[Any]:
+    client, server = await connected_pair()
+    twin = client.dup()
+    seen: list[Any] = [twin.fileno() != -1, twin.getsockname() == client.getsockname()]
+    client.close()
+    seen += [client.fileno(), await outcome_of(client.send(b"x")), outcome_of_call(client.getsockname)]
+    seen += [await twin.send(b"through the other"), await server.recv(100)]
+    client.close()
+    await server.send(b"still open")
+    seen += [await twin.recv(100)]
+    twin.close()
+    seen += [await server.recv(100), outcome_of_call(twin.dup)]
+    return seen
+
+
+async def a_pair_of_sockets() -> list[Any]:
+    one, other = trio.socket.socketpair()
+    seen: list[Any] = [one.type, await one.send(b"ping"), await other.recv(10), await other.send(b"pong")]
+    seen += [await one.recv(10)]
+    one.shutdown(socket.SHUT_WR)
+    seen += [await other.recv(10), await other.send(b"still"), await one.recv(10)]
+    other.close()
+    seen += [await one.recv(10)]
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        left.recv(1)
+    right.sendall(b"from the standard library")
+    await trio.sleep(0.05)
+    seen += [left.recv(100)]
+    left.close()
+    right.close()
+    return seen
+
+
 async def streams_of_trio() -> list[Any]:
     seen: list[Any] = []
 
@@ -365,6 +423,9 @@ CONTRACTS = [
     closing_a_listener_resets_what_nobody_accepted,
     datagrams,
     an_unbound_datagram_socket_gets_a_port_by_sending,
+    several_buffers_at_once,
+    a_duplicate_keeps_a_socket_open,
+    a_pair_of_sockets,
     streams_of_trio,
     names_and_numbers,
     connecting_fails_in_a_stream,
@@ -504,18 +565,53 @@ def test_sockets_outside_a_world_are_still_refused_in_a_run():
         detrun.record(main)
 
 
-def test_ipv6_and_unix_sockets_do_not_exist():
-    async def main() -> list[int | None]:
+def test_what_a_world_has_no_sockets_for_is_named_with_what_it_has():
+    async def main() -> list[Any]:
         seen = []
         async with detrun.World():
-            for family in (socket.AF_INET6, socket.AF_UNIX):
+            for family, kind in ((socket.AF_INET6, 1), (socket.AF_UNIX, 1), (socket.AF_INET, socket.SOCK_RAW)):
                 try:
-                    socket.socket(family)
+                    socket.socket(family, kind)
                 except OSError as error:
-                    seen.append(error.errno)
+                    seen.append((error.errno, str(error)))
+            with pytest.raises(OSError, match="not AF_UNIX; use a host name, an IPv4 address"):
+                await trio.open_unix_socket("/tmp/socket")
+            for host in ("::1", "::"):
+                with pytest.raises(socket.gaierror, match=f"'{host}', and the world is IPv4 only"):
+                    await trio.open_tcp_listeners(0, host=host)
         return seen
 
-    assert detrun.record(main).result == [errno.EAFNOSUPPORT] * 2
+    numbers, texts = zip(*detrun.record(main).result, strict=True)
+    assert numbers == (errno.EAFNOSUPPORT, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
+    assert "not AF_INET6" in texts[0]
+    assert "TCP (SOCK_STREAM) and UDP (SOCK_DGRAM)" in texts[2]
+
+
+def test_every_method_of_trios_sockets_is_there():
+    names = {name for name in vars(trio.socket.SocketType) if not name.startswith("_")}
+    assert names - {"share"} <= set(vars(TrioSocket))  # share is for Windows
+
+
+def test_names_of_machines_are_those_of_nodes():
+    async def main() -> list[Any]:
+        async with detrun.World() as world:
+            seen: list[Any] = []
+
+            async def ask() -> None:
+                seen.extend([socket.gethostname(), trio.socket.gethostname(), socket.getfqdn(), socket.has_ipv6])
+                seen.extend([socket.gethostbyname("driver"), socket.gethostbyname_ex("db")])
+                seen.append(socket.gethostbyaddr("10.0.0.2"))
+                with pytest.raises(socket.herror):
+                    socket.gethostbyaddr("10.0.0.77")
+
+            world.node("db").start(ask)
+            await world.node("db").ended()
+            return seen
+
+    assert detrun.record(main).result == [
+        *("db", "db", "db", False, "10.0.0.1"),
+        *(("db", [], ["10.0.0.2"]), ("db", [], ["10.0.0.2"])),
+    ]
 
 
 def test_waiting_for_a_simulated_socket_through_trio_lowlevel():
@@ -523,12 +619,27 @@ def test_waiting_for_a_simulated_socket_through_trio_lowlevel():
         async with detrun.World():
             client, server = await connected_pair()
             raw = client._sock  # type: ignore[attr-defined]
-            await trio.lowlevel.wait_writable(raw)
-            await server.send(b"x")
-            await trio.lowlevel.wait_readable(raw)
-            return [raw.recv(10)]
+            seen = []
+            for one in (raw, client, client.fileno()):  # all of what trio takes
+                await trio.lowlevel.wait_writable(one)
+                await server.send(b"x")
+                await trio.lowlevel.wait_readable(one)
+                seen.append(raw.recv(10))
 
-    assert detrun.record(main).result == [b"x"]
+            async def wait() -> None:
+                seen.append(await outcome_of(trio.lowlevel.wait_readable(client.fileno())))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.sleep(0.01)
+                trio.lowlevel.notify_closing(client.fileno())
+            number = client.fileno()
+            client.close()
+            with pytest.raises(HiddenStateError, match="wait_readable inside a run"):
+                await trio.lowlevel.wait_readable(number)
+            return seen
+
+    assert detrun.record(main).result == [b"x", b"x", b"x", "ClosedResourceError"]
 
 
 # TLS.

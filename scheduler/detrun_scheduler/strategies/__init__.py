@@ -9,6 +9,7 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies.bounded import PreemptionBounded as PreemptionBounded
 from detrun_scheduler.strategies.dpor import PartialOrderReduction as PartialOrderReduction
+from detrun_scheduler.strategies.few import FewTasks as FewTasks
 from detrun_scheduler.strategies.fifo import Fifo as Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting as ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.portfolio import Portfolio as Portfolio
@@ -23,6 +24,7 @@ STRATEGIES: dict[str, Callable[..., Oracle]] = {
     "pct": ProbabilisticConcurrencyTesting,
     "pos": PartialOrderSampling,
     "urw": UniformRandomWalk,
+    "few": FewTasks,
     "bounded": PreemptionBounded,
     "dfs": partial(PreemptionBounded, None),
     "dpor": PartialOrderReduction,

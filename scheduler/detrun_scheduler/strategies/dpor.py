@@ -290,7 +290,8 @@ def order(steps: Sequence[_Step]) -> list[list[int]]:
 
 def _joined(clock: list[int], step: _Step) -> list[int]:
     joined = [max(pair) for pair in zip(clock, step.before, strict=True)]
-    joined[step.task] = step.count
+    # A later step of the same task may have been joined already: the largest counts, whatever the order of joining.
+    joined[step.task] = max(joined[step.task], step.count)
     return joined
 
 

@@ -6,9 +6,10 @@ A bug that needs ``depth`` ordering constraints among ``n`` tasks over ``k`` cho
 at least ``1 / (n * k ** (depth - 1))`` per run.
 
 Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding
-bugs", ASPLOS 2010, section 3. Four departures. The horizon is not given: it is the largest number of choices seen in
-earlier runs of this oracle (in a campaign, in earlier epochs), and until there is one change points are log-uniform up
-to ``FIRST_HORIZON``, so that short and long programs both meet some. A task spawned in mid-run takes a random rank, not
+bugs", ASPLOS 2010, section 3. Four departures. The horizon is not given: it is log-uniform between the fewest and the
+most choices seen in earlier runs of this oracle (in a campaign, in earlier epochs), since runs in which a loop polls
+are much longer than what there is to decide in them; until there is a run, change points are log-uniform up to
+``FIRST_HORIZON``, so that short and long programs both meet some. A task spawned in mid-run takes a random rank, not
 the last one. Only choices with more than one runnable task count, since others decide nothing; this makes ``k`` smaller
 and the bound better. And a task chosen ``PATIENCE`` times in a row falls below all others, as in the authors' treatment
 of spin loops by yielding: otherwise a task that polls for what a lower one would do starves it, and the run never ends.
@@ -36,8 +37,8 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
     def __init__(self, depth: int = 3) -> None:
         assert depth >= 1
         self.depth = depth
-        self.horizon = 0  # most choices in a run as far as this one may know; 0: none has ended
-        self.longest = 0  # most choices in a run since `tell`
+        self.horizons = (0, 0)  # fewest and most choices in a run as far as this one may know; 0: none has ended
+        self.lengths = (0, 0)  # the same of runs since `tell`
         self.is_told = False  # the horizon comes from a campaign, not from this oracle's own runs
         self.choices = 0  # made in this run
         self.random = Random(0)
@@ -47,30 +48,34 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
         self.last = -1  # the task chosen last
         self.streak = 0  # choices in a row that fell on it
 
-    def tell(self, knowledge: int | None) -> None:
-        """Take the horizon from a campaign, None for none yet."""
-        self.horizon, self.is_told = knowledge or 0, True
-        self.longest = self.choices = 0
+    def tell(self, knowledge: Sequence[int] | None) -> None:
+        """Take the horizons from a campaign, None for none yet."""
+        least, most = knowledge or (0, 0)
+        self.horizons, self.is_told = (least, most), True
+        self.lengths = (0, 0)
+        self.choices = 0
 
-    def learnt(self) -> int:
-        """The most choices in a run since `tell`."""
-        return max(self.longest, self.choices)
+    def learnt(self) -> tuple[int, int]:
+        """The fewest and the most choices in a run since `tell`."""
+        return _spanning(self.lengths, (self.choices, self.choices))
 
-    def merged(self, first: int | None, second: int | None) -> int:
-        """The longer horizon."""
-        return max(first or 0, second or 0)
+    def merged(self, first: Sequence[int] | None, second: Sequence[int] | None) -> tuple[int, int]:
+        """The wider span."""
+        return _spanning(first or (0, 0), second or (0, 0))
 
     def new_run(self, run: RunView) -> None:
-        """Learn the horizon from the run before, draw new priorities and change points."""
-        self.longest = max(self.longest, self.choices)
+        """Learn from the run before, draw a horizon, priorities and change points."""
+        self.lengths = self.learnt()
         if not self.is_told:
-            self.horizon = self.longest
+            self.horizons = self.lengths
         self.choices = self.demotions = self.streak = 0
         self.last = -1
         self.random = Random(run.seed)
         self.priorities.clear()
-        if self.horizon:
-            points = [self.random.randrange(self.horizon) for _ in range(self.depth - 1)]
+        least, most = self.horizons
+        if most:
+            horizon = least if least == most else int(least * (most / least) ** self.random.random() + 0.5)
+            points = [self.random.randrange(horizon) for _ in range(self.depth - 1)]
         else:
             points = [int(FIRST_HORIZON ** self.random.random()) - 1 for _ in range(self.depth - 1)]
         self.change_points = frozenset(points)
@@ -91,3 +96,9 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
         self.last = chosen
         self.choices += 1
         return runnable.index(chosen)
+
+
+def _spanning(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
+    """The smallest and the largest of two spans, where 0 stands for nothing."""
+    found = [length for length in (*first, *second) if length]
+    return (min(found), max(found)) if found else (0, 0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprint_marks import Watch
-from detrun_scheduler.footprints import WRITE, Footprint, conflict, touch
+from detrun_scheduler.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict, touch
 from detrun_scheduler.step_footprints import place_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class PartialOrderSampling(KeyedDraws):
         self.run: Any = None
         self.priorities: dict[int, float] = {}  # of the next step of each task
         self.places: dict[int, Place] = {}  # where each task goes on
+        # Of the next steps that are predicted: the tasks by what they touch and how. With many tasks, looking at each
+        # of them after every step would cost more than all the rest.
+        self.touching: dict[Key, tuple[dict[int, None], dict[int, None], dict[int, None]]] = {}
+        self.unpredicted: dict[int, None] = {}  # tasks whose next step may touch anything
 
     def __enter__(self) -> PartialOrderSampling:
         self.watch.__enter__()
@@ -78,6 +82,8 @@ class PartialOrderSampling(KeyedDraws):
         self.random = Random(run.seed).random
         self.priorities = {}
         self.places = {}
+        self.touching = {}
+        self.unpredicted = {}
 
     def draw(self, stream: bytes, index: int) -> int:
         """As ever; a stream that tasks share by a key orders their draws."""
@@ -86,10 +92,12 @@ class PartialOrderSampling(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of the task whose next step has the highest priority."""
-        priorities = self.priorities
+        priorities, places = self.priorities, self.places
         for task in runnable:
             if task not in priorities:
                 priorities[task] = self.random()
+                if task not in places:
+                    self._predict(task)
         return runnable.index(max(runnable, key=priorities.__getitem__))
 
     def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
@@ -97,19 +105,41 @@ class PartialOrderSampling(KeyedDraws):
         footprint = self.watch.step.read(loop, task, outcome_byte, record)
         place = self.places.pop(task, None)
         if place is not None:
+            self._forget(task, place)
             self.seen[place] = _united(self.seen.get(place), footprint)
-        priorities, known = self.priorities, self.known
+        priorities = self.priorities
         priorities.pop(task, None)
-        for other in list(priorities):
-            predicted = known.get(self._place(loop, other))
-            if predicted is None or conflict(predicted, footprint):
-                del priorities[other]
+        if EVERYTHING in footprint:
+            priorities.clear()
+            return
+        for other in self.unpredicted:
+            priorities.pop(other, None)
+        for key, mode in footprint.items():
+            for other_mode, tasks in enumerate(self.touching.get(key, ())):
+                if tasks and modes_conflict(mode, other_mode):
+                    for other in tasks:
+                        priorities.pop(other, None)
 
-    def _place(self, loop: RunLoop, task: int) -> Place:
-        place = self.places.get(task)
-        if place is None:
-            place = self.places[task] = (loop.path_of(task), place_of(loop, task))
-        return place
+    def _predict(self, task: int) -> None:
+        """Note what the task's next step is going to touch."""
+        run = self.run
+        place = self.places[task] = (run.path_of(task), place_of(run, task))
+        predicted = self.known.get(place)
+        if predicted is None or EVERYTHING in predicted:
+            self.unpredicted[task] = None
+            return
+        for key, mode in predicted.items():
+            by_mode = self.touching.get(key)
+            if by_mode is None:
+                by_mode = self.touching[key] = ({}, {}, {})  # READ, COMMUTE, WRITE
+            by_mode[mode][task] = None
+
+    def _forget(self, task: int, place: Place) -> None:
+        self.unpredicted.pop(task, None)
+        for key, mode in self.known.get(place, {}).items():
+            by_mode = self.touching.get(key)
+            if by_mode is not None:
+                by_mode[mode].pop(task, None)
 
 
 def _united(first: Footprint | None, second: Footprint) -> Footprint:

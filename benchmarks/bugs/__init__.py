@@ -1,0 +1,1 @@
+"""Programs with known concurrency bugs, and how many schedules each strategy needs to find them."""

@@ -1,0 +1,256 @@
+"""How each library is asked to explore the lost update, each the way its documentation shows.
+
+A contender is a function of how many schedules to run and a seed; it returns how many were run, and raises if one
+failed. Each imports its library itself: this file is read in environments that have only one of them.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.peers import counter
+from benchmarks.peers.counter import Counter
+
+Explore = Callable[[int, int], int]
+THREADS, TASKS = "threads at opcodes", "tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One row of the table."""
+
+    name: str
+    package: str  # as on PyPI
+    side: str  # THREADS or TASKS
+    how: str
+    explore: Explore
+    target: int | None = None  # schedules per CPU-second
+
+
+def _detrun_threads() -> None:
+    import threading
+
+    shared = Counter()
+    first, second = threading.Thread(target=shared.increment), threading.Thread(target=shared.increment)
+    first.start()
+    second.start()
+    first.join()
+    second.join()
+    assert shared.holds()
+
+
+async def _detrun_tasks() -> None:
+    import trio
+
+    shared = Counter()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shared.increment_with, trio.lowlevel.checkpoint)
+        nursery.start_soon(shared.increment_with, trio.lowlevel.checkpoint)
+    assert shared.holds()
+
+
+def _explored(exploration: Any) -> int:
+    if exploration.failure is not None:
+        raise AssertionError(str(exploration))
+    return int(exploration.schedules)
+
+
+def detrun_threads(count: int, seed: int) -> int:
+    """`detrun.explore`, random walk; the counter's file is watched."""
+    import detrun
+
+    return _explored(
+        detrun.explore(
+            _detrun_threads,
+            strategy="random",
+            schedules=count,
+            seed=seed,
+            preemption="opcode",
+            include=[counter.__file__],
+            directory=None,
+        )
+    )
+
+
+def detrun_threads_watching_main(count: int, seed: int) -> int:
+    """The same, with the main thread's code in this file watched as well."""
+    import detrun
+
+    return _explored(
+        detrun.explore(
+            _detrun_threads,
+            strategy="random",
+            schedules=count,
+            seed=seed,
+            preemption="opcode",
+            include=[counter.__file__, __file__],
+            directory=None,
+        )
+    )
+
+
+def detrun_tasks(count: int, seed: int) -> int:
+    """`detrun.explore`, random walk."""
+    import detrun
+
+    return _explored(detrun.explore(_detrun_tasks, strategy="random", schedules=count, seed=seed, directory=None))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def detrun_threads_loop(count: int, seed: int) -> int:
+    """The loop alone: no patched clocks and generators, no coverage."""
+    from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.preemption import Preemption
+    from detrun_scheduler.strategies import make
+
+    oracle = make("random")
+    with _without_collector(), Preemption("opcode", [counter.__file__]) as preemption:
+        for index in range(count):
+            RunLoop(oracle, seed=seed * count + index, preemption=preemption).run(
+                _detrun_threads, as_thread=True
+            ).unwrap()
+    return count
+
+
+def detrun_tasks_loop(count: int, seed: int) -> int:
+    """The loop alone: no patched clocks and generators, no coverage."""
+    from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.strategies import make
+
+    oracle = make("random")
+    with _without_collector():
+        for index in range(count):
+            RunLoop(oracle, seed=seed * count + index).run(_detrun_tasks).unwrap()
+    return count
+
+
+def _frontrun_result(result: Any) -> int:
+    if not result.property_holds:
+        raise AssertionError(result.explanation)
+    return int(result.num_explored)
+
+
+def frontrun_threads(count: int, seed: int) -> int:
+    """`frontrun.explore`, random schedules."""
+    import frontrun
+
+    return _frontrun_result(
+        frontrun.explore(
+            setup=Counter,
+            workers=Counter.increment,
+            count=2,
+            invariant=Counter.holds,
+            strategy="random",
+            max_attempts=count,
+            seed=seed,
+        )
+    )
+
+
+def frontrun_threads_reduced(count: int, seed: int) -> int:
+    """`frontrun.explore`, its default: searches with partial-order reduction, one after the other."""
+    import frontrun
+
+    done = 0
+    while done < count:
+        done += _frontrun_result(
+            frontrun.explore(setup=Counter, workers=Counter.increment, count=2, invariant=Counter.holds)
+        )
+    return done
+
+
+async def _asyncio_increment(shared: Counter) -> None:
+    import asyncio
+    from functools import partial
+
+    await shared.increment_with(partial(asyncio.sleep, 0))
+
+
+async def _asyncio_main() -> None:
+    import asyncio
+
+    shared = Counter()
+    await asyncio.gather(_asyncio_increment(shared), _asyncio_increment(shared))
+    assert shared.holds()
+
+
+def frontrun_tasks(count: int, seed: int) -> int:
+    """`frontrun.explore` with coroutine functions, random schedules."""
+    import asyncio
+
+    import frontrun
+
+    async def explore() -> Any:
+        return await frontrun.explore(
+            setup=Counter,
+            workers=_asyncio_increment,
+            count=2,
+            invariant=Counter.holds,
+            strategy="random",
+            max_attempts=count,
+            seed=seed,
+        )
+
+    return _frontrun_result(asyncio.run(explore()))
+
+
+def interleave_test_threads(count: int, seed: int) -> int:
+    """`interleave_test.explore`, random; the counter's file is watched."""
+    import interleave_test
+
+    def model() -> None:
+        shared = Counter()
+        first, second = interleave_test.spawn(shared.increment), interleave_test.spawn(shared.increment)
+        first.join()
+        second.join()
+        assert shared.holds()
+
+    return int(interleave_test.explore(model, iterations=count, seed=seed, include=[counter.__file__]).schedules_run)
+
+
+def detangle_tasks(count: int, seed: int) -> int:
+    """`detangle.explore`, random walk."""
+    import detangle
+
+    return int(detangle.explore(_asyncio_main, runs=count, strategy="random", seed=seed, database=False).runs)
+
+
+def simloom_tasks(count: int, seed: int) -> int:
+    """`simloom.explore`, its default: a uniform random walk."""
+    import simloom
+
+    exploration = simloom.explore(_asyncio_main, runs=count, start_seed=seed * count)
+    if exploration.failed:
+        raise AssertionError(exploration.summary())
+    return int(exploration.runs)
+
+
+CONTENDERS = (
+    Contender("detrun", "detrun", THREADS, "explore, random", detrun_threads, 4_000),
+    Contender("detrun-main", "detrun", THREADS, "explore, random, main watched too", detrun_threads_watching_main),
+    Contender("detrun-loop", "detrun", THREADS, "the loop alone", detrun_threads_loop),
+    Contender("frontrun", "frontrun", THREADS, "explore, random", frontrun_threads),
+    Contender("frontrun-dpor", "frontrun", THREADS, "explore, dpor", frontrun_threads_reduced),
+    Contender("interleave-test", "interleave-test", THREADS, "explore, random", interleave_test_threads),
+    Contender("detrun-tasks", "detrun", TASKS, "explore, random", detrun_tasks, 5_000),
+    Contender("detrun-tasks-loop", "detrun", TASKS, "the loop alone", detrun_tasks_loop),
+    Contender("detangle", "detangle", TASKS, "explore, random", detangle_tasks),
+    Contender("simloom", "simloom", TASKS, "explore, random", simloom_tasks),
+    Contender("frontrun-tasks", "frontrun", TASKS, "explore, random", frontrun_tasks),
+)
+BY_NAME = {one.name: one for one in CONTENDERS}

@@ -1,0 +1,166 @@
+"""Few tasks: two or three take their steps among themselves, and everybody else waits until those can go no further.
+
+A run has a small set of *active* tasks. Where one of them can run, one of them is chosen: in a quarter of the runs
+uniformly at each step, in the others for a turn whose length is log-uniform up to ``TURN_MAX`` choices, so that both
+"after its second step" and "when it has ended" are likely. The rest, the *background*, runs only when no active task
+can, in a random order of priorities. Of programs with a hundred tasks in which two matter, any strategy that gives all
+a turn needs luck a hundred times over; this one needs it for the two.
+
+Source: Lu, Park, Seo, Zhou, "Learning from mistakes: a comprehensive study on real world concurrency bug
+characteristics", ASPLOS 2008: 96 % of the bugs show for certain if an order between two threads is enforced. The
+sampling is ours. Active tasks are drawn from those met in earlier runs; a *kind* first (the path without its number:
+tasks that one line of code starts are alike), then one of that kind. Two of them in half of the runs, three in a
+quarter, and so on. Their parents are no candidates: in half of the runs they go first until all active tasks are
+there, in the others they belong to the active ones. Where nothing is known, all are active: a random walk.
+
+So that loops that poll end, a background task joins the active ones after each ``PATIENCE`` choices made among those
+while it could have run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
+
+from detrun_scheduler.choices import KeyedDraws, RunView
+
+PATIENCE = 200
+TURN_MAX = 256
+KNOWN_MAX = 10_000  # tasks
+
+_SLASH, _NUMBER = re.compile("/"), re.compile(r"\[\d+\]")
+
+Knowledge = list[str]  # paths of tasks, sorted
+
+
+class FewTasks(KeyedDraws):
+    """A walk among a few tasks."""
+
+    def __init__(self) -> None:
+        self.known: list[list[str]] = []  # candidates by kind
+        self.seen: set[str] = set()  # paths met since `tell`
+        self.is_told = False
+        self.run: Any = None
+        self.random = Random(0)
+        self.in_turns = False
+        self.turn = 0  # choices left of the running task's turn
+        self.last = -1  # the task chosen last
+        self.wanted: set[str] = set()  # active tasks that have not been met in this run
+        self.everybody = True  # all are active
+        self.parents_first = False
+        self.active: dict[int, bool] = {}  # by task met in this run
+        self.parents: set[int] = set()  # tasks met that active ones descend from
+        self.priorities: dict[int, float] = {}  # of the background
+        self.passed_over = 0
+
+    def tell(self, knowledge: Knowledge | None) -> None:
+        """Take the tasks from a campaign."""
+        self.known, self.is_told = _by_kind(knowledge or ()), True
+        self.seen = set()
+
+    def learnt(self) -> Knowledge:
+        """The tasks met since `tell`."""
+        return sorted(self.seen)[:KNOWN_MAX]
+
+    def merged(self, first: Knowledge | None, second: Knowledge | None) -> Knowledge:
+        """Those of both."""
+        return sorted({*(first or ()), *(second or ())})[:KNOWN_MAX]
+
+    def new_run(self, run: RunView) -> None:
+        """Draw who is active."""
+        if not self.is_told:
+            self.known = _by_kind(self.seen)
+        self.run = run
+        random = self.random = Random(run.seed)
+        self.in_turns = random.random() < 0.75
+        self.turn = 0
+        self.last = -1
+        self.parents_first = random.random() < 0.5
+        self.wanted = self._drawn()
+        self.everybody = not self.wanted
+        self.active = {}
+        self.parents = set()
+        self.priorities = {}
+        self.passed_over = 0
+
+    def _drawn(self) -> set[str]:
+        random = self.random
+        candidates = sum(map(len, self.known))
+        count = 2
+        while count < candidates and random.random() < 0.5:
+            count += 1
+        drawn: set[str] = set()
+        while len(drawn) < min(count, candidates):
+            drawn.add(random.choice(random.choice(self.known)))
+        return drawn
+
+    def _meet(self, task: int) -> None:
+        path = self.run.path_of(task)
+        self.seen.add(path)
+        is_active = self.everybody or path in self.wanted or path.startswith("<")
+        if any(other.startswith(f"{path}/") for other in self.wanted):
+            self.parents.add(task)
+            is_active = True
+        self.active[task] = is_active
+        self.wanted.discard(path)
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """The index of an active task if one can run."""
+        active, parents = self.active, self.parents
+        for task in runnable:
+            if task not in active:
+                self._meet(task)
+        able = [index for index, task in enumerate(runnable) if active[task]]
+        if self.parents_first and parents:
+            if self.wanted:
+                able = [index for index in able if runnable[index] in parents] or able
+            else:  # all are there
+                for task in parents:
+                    active[task] = False
+                parents.clear()
+                able = [index for index, task in enumerate(runnable) if active[task]] or able
+        if len(able) < len(runnable):
+            if not able:
+                return self._from_background(runnable)
+            self.passed_over += 1
+            if self.passed_over > PATIENCE:
+                self.passed_over = 0
+                waiting = [task for task in runnable if not active[task]]
+                joining = waiting[self._from_background(waiting)]
+                active[joining] = True
+                return runnable.index(joining)
+        random = self.random.random
+        if not self.in_turns:
+            return able[int(random() * len(able))]
+        self.turn -= 1
+        if self.last in runnable:
+            here = runnable.index(self.last)
+            if here in able:
+                if self.turn > 0:
+                    return here
+                if len(able) > 1:
+                    able.remove(here)
+        index = able[int(random() * len(able))]
+        self.last = runnable[index]
+        self.turn = int(TURN_MAX ** random())
+        return index
+
+    def _from_background(self, runnable: Sequence[int]) -> int:
+        priorities = self.priorities
+        for task in runnable:
+            if task not in priorities:
+                priorities[task] = self.random.random()
+        return runnable.index(max(runnable, key=priorities.__getitem__))
+
+
+def _by_kind(paths: Iterable[str]) -> list[list[str]]:
+    """Candidates grouped by kind, in an order that is the same in every process."""
+    known = set(paths)
+    parents = {path[: at.start()] for path in known for at in _SLASH.finditer(path)}
+    kinds: dict[str, list[str]] = {}
+    for path in sorted(known - parents):
+        if not path.startswith("<"):
+            kinds.setdefault(_NUMBER.sub("", path), []).append(path)
+    return list(kinds.values())
