@@ -35,7 +35,14 @@ from detrun_recorder.writer import End, Writer
 from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment import ControlledEnvironment
-from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
+from detrun_scheduler.errors import (
+    DeadlockError,
+    DetrunError,
+    DivergenceError,
+    StepLimitError,
+    UsageError,
+    text_of,
+)
 from detrun_scheduler.journal import Chunk, Journal
 from detrun_scheduler.loop import RunLoop, Verifier
 from detrun_scheduler.preemption import GRANULARITIES, Preemption
@@ -168,6 +175,8 @@ def execute(
         loop.fault_lengths = verifier.recording.fault_lengths
     if options.fault_lengths is not None:
         loop.fault_lengths = options.fault_lengths
+    if isinstance(verifier, StrictReplay):
+        loop.host.failure_seen = verifier.failure_seen
     if options.observe is not None:
         loop.observer = _Observer(loop, options.observe)
     environment = ControlledEnvironment(seed, loop.virtual_clock)
@@ -179,11 +188,8 @@ def execute(
         with environment, SumsOfValues() if around is not None else nullcontext():
             if around is not None:
                 args = around.prepare(loop)
-            try:
-                run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
-                ended = run() if options.races is None else _watched(loop, options.races, run)
-            except (DetrunError, trio.TrioInternalError) as error:
-                ended = outcome.Error(error)
+            run = partial(loop.run, main, *args, as_thread=is_synchronous(main))
+            ended = _outcome_of(run if options.races is None else partial(_watched, loop, options.races, run))
         if loop.thread_failures and options.thread_errors:
             ended = with_thread_errors(loop, ended)
         if around is not None:
@@ -193,6 +199,18 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _outcome_of(run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
+    """How ``run`` ended, errors of the run itself included."""
+    try:
+        return run()
+    except (DeadlockError, StepLimitError) as error:
+        # Their tracebacks show nothing but the loop, and lead from there to all who called it: where one of those keeps
+        # the error, as everybody does who asks for a `Run`, that is a cycle of garbage for each run that fails.
+        return outcome.Error(error.with_traceback(None))
+    except (DetrunError, trio.TrioInternalError) as error:
+        return outcome.Error(error)
 
 
 def _watched(loop: RunLoop, races: Races, run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
@@ -255,14 +273,6 @@ def exception_leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
     return [error]
-
-
-def text_of(error: BaseException) -> str:
-    """What an exception says of itself, also where its class fails to say anything."""
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"<its text raises {type(failure).__name__}>"
 
 
 @dataclass(slots=True)

@@ -30,9 +30,10 @@ import outcome
 import trio
 
 from detrun.ad.value import Value
-from detrun.execution import Main, Options, execute, final_digest, raised_interrupt, text_of
+from detrun.execution import Main, Options, execute, final_digest, raised_interrupt
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.blocking import await_frames, is_user_file
+from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import Journal, outcome_name
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make

@@ -279,3 +279,15 @@ def test_an_unchanged_source_leaves_causes_open(recording: Recording) -> None:
     divergence, text = divergence_of(recording, {"seconds": 3.0})
     assert not divergence.source_changed
     assert "possible cause" in text
+
+
+def test_what_the_replayed_program_raised_is_said_with_its_line(recording: Recording) -> None:
+    divergence, text = divergence_of(recording, {"fails": 1})
+    assert divergence.actual.raised.startswith("ValueError")
+    assert f"raised {divergence.actual.raised}" in text
+    assert divergence.stack[-1].startswith(__file__)
+
+
+def test_a_program_that_cannot_even_start_says_why(recording: Recording) -> None:
+    with pytest.raises(detrun.DivergenceError, match=r"could not start, TypeError: .*positional argument"):
+        detrun.replay(program, {}, "one too many", recording=recording)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -383,6 +384,30 @@ def test_an_exception_that_cannot_say_what_it_is_is_recorded_and_replayed_like_a
     assert run.recording.end.error_text == "<its text raises ValueError>"
     assert detrun.replay(main, recording=run.recording, raise_errors=False).digest == run.digest
     detrun.check_determinism(main)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_runs_that_deadlock_or_do_not_end_leave_no_cyclic_garbage(limit: int | None) -> None:
+    """A campaign turns the collector off over thousands of runs, and may be asked to go on after failures."""
+
+    async def main() -> None:
+        while limit is not None:
+            await trio.lowlevel.checkpoint()
+        await trio.sleep_forever()
+
+    def once() -> None:
+        run = detrun.record(main, max_steps=limit, raise_errors=False)
+        assert type(run.exception) is (detrun.DeadlockError if limit is None else detrun.StepLimitError)
+
+    once()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            once()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_inside_plain_trio_a_run_needs_a_thread_of_its_own() -> None:

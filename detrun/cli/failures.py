@@ -13,7 +13,7 @@ from typing import Any
 import click
 import trio
 
-from detrun.execution import exception_leaves, text_of
+from detrun.execution import exception_leaves
 from detrun_scheduler.errors import (
     DeadlockError,
     DetrunError,
@@ -22,6 +22,7 @@ from detrun_scheduler.errors import (
     RecordingFormatError,
     StepLimitError,
     UsageError,
+    text_of,
 )
 from detrun_scheduler.user_code import is_user_file
 

@@ -40,6 +40,7 @@ class StepSummary:
     task: str  # "task 7 (main/worker[3])", or "" where the run had ended
     ended: str  # "checkpoint", "done", "failed" or a wait kind
     events: tuple[str, ...]
+    raised: str = ""  # by the program, as far as this side knows: "ValueError: no luck"
 
     def __str__(self) -> str:
         if not self.task:
@@ -50,6 +51,8 @@ class StepSummary:
         if not self.ended:
             return self.task
         text = f"{self.task} {how.get(self.ended, f'blocked in {self.ended}')}"
+        if self.raised:
+            text += f" {self.raised}" if self.ended == "failed" else f": the program could not start, {self.raised}"
         return f"{text}; {', '.join(self.events)}" if self.events else text
 
 
@@ -64,7 +67,7 @@ class Divergence:
     actual: StepSummary
     detail: str  # the part of the step that differs
     last_agreement: str
-    stack: tuple[str, ...]  # of the task that ran, outermost first
+    stack: tuple[str, ...]  # of the task that ran, or of what it raised, outermost first
     source_changed: bool
     recording: str  # a path, or ""
 

@@ -23,12 +23,14 @@ import outcome
 
 from detrun_recorder.divergence import Divergence, RunNames, StepSummary, describe_events, divergence_error, read_varint
 from detrun_recorder.recording import Recording
-from detrun_scheduler.blocking import user_stack
+from detrun_scheduler.blocking import raised_in, user_stack
 from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
+from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk, outcome_name
 from detrun_scheduler.loop import RunLoop
 
 UNMATCHED_PLACES_MAX = 100
+RAISED_CHARACTERS_MAX = 200
 
 
 class _Expected:
@@ -67,6 +69,7 @@ class StrictReplay(KeyedDraws):
         self.seen = [0, 0, 0, 0]  # tasks, kinds, objects and names of the open chunk compared so far
         self.times_seen = 0
         self.last_task = -1  # the task of the last step that agreed
+        self.raised: tuple[str, tuple[str, ...]] = ("", ())  # what the last task to fail raised, and where
         self.diverged = False  # reported already: what the unwinding run's last chunk holds must not hide it
 
     @property
@@ -86,6 +89,13 @@ class StrictReplay(KeyedDraws):
             return index
         index, expected.choice = read_varint(expected.chunk.choices, expected.choice)
         return index if index < len(runnable) else 0
+
+    def failure_seen(self, error: BaseException) -> None:
+        """Note what a task raises, in words: a recording does not know it, but a report of the difference should."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        first_line = text_of(error).partition("\n")[0][:RAISED_CHARACTERS_MAX]
+        self.raised = f"{type(error).__qualname__}: {first_line}".removesuffix(": "), raised_in(error)
 
     def recorded_effect(self, name: str) -> bytes | None:
         """The result of the next effect. That it is the effect ``name`` shows when the step is compared."""
@@ -211,11 +221,16 @@ class StrictReplay(KeyedDraws):
 
     def _diverge(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes, detail: str | None) -> None:
         journal = loop.journal
+        living = loop.host.by_number.get(task)
+        raised, stack = self.raised
+        if outcome_byte & KIND_MASK != FAILED and loop.host.main_task is not None:
+            raised, stack = "", user_stack(living) if living is not None else ()
         names = RunNames(loop.paths, list(journal.kind_numbers), loop.object_labels, list(journal.name_numbers))
         actual = StepSummary(
             f"task {task} ({loop.path_of(task)})",
             outcome_name(outcome_byte, names.kinds),
             describe_events(record, names),
+            raised,
         )
         recorded = self._recorded_step()
         if detail is None:
@@ -225,8 +240,7 @@ class StrictReplay(KeyedDraws):
                 detail = "the same task, but its step ended otherwise"
             else:
                 detail = "the same task, but it did something else"
-        living = loop.host.by_number.get(task)
-        self._raise(loop, recorded, actual, detail, user_stack(living) if living is not None else ())
+        self._raise(loop, recorded, actual, detail, stack)
 
     def _raise(
         self,

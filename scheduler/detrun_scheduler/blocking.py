@@ -103,6 +103,15 @@ def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
     return _lines_of(await_frames(task))
 
 
+def raised_in(error: BaseException) -> tuple[str, ...]:
+    """The lines of user code that an exception came through, outermost first."""
+    return tuple(
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    )
+
+
 def _lines_of(frames: Iterable[FrameType]) -> tuple[str, ...]:
     return tuple(
         f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

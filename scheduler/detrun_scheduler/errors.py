@@ -55,3 +55,11 @@ class RecordingFormatError(DetrunError):
 
 class NotDifferentiableError(DetrunError):
     """A derivative was asked for where there is none, or where any number would be silently wrong."""
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself, also where its class fails to say anything."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"<its text raises {type(failure).__name__}>"

@@ -566,6 +566,9 @@ class Host(_run.Runner):
         self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
         self.spawned = 0
         self.entry_task: _run.Task | None = None
+        # Told what a task raised that has failed, or why the main task could not be started. It must not keep it: when
+        # an exception dies, its frames do, and what they hold is finalized.
+        self.failure_seen: Callable[[BaseException], object] | None = None
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: _run.Nursery | None = None
@@ -632,6 +635,7 @@ class Host(_run.Runner):
         self.queue.host = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         self.timers.forget_clock()
         del self.on_spawn
+        self.failure_seen = None
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
             # A task holds its coroutine, whose frame holds nurseries, which hold the task.
@@ -651,6 +655,8 @@ class Host(_run.Runner):
                     self.main_task = self.spawn_impl(async_fn, args, self.system_nursery, None)
                 except BaseException as error:
                     self.main_task_outcome = outcome.Error(error)
+                    if self.failure_seen is not None:
+                        self.failure_seen(error)
                     return
             if len(self.tasks) > 1 + (self.entry_task is not None):
                 # Tasks of a nursery that was abandoned by misnesting. trio's batches happen to end them before this
@@ -790,6 +796,8 @@ class Host(_run.Runner):
         self.ended.append(number)
         if task in self.abandoned:
             return  # trio has forgotten it already
+        if self.failure_seen is not None and isinstance(final, outcome.Error):
+            self.failure_seen(final.error)
         self.task_exited(task, final)
         if task is self.main_task:
             assert self.system_nursery is not None

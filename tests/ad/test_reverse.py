@@ -102,6 +102,27 @@ def test_cutting_the_tape_into_windows_changes_no_bit(program, point, data):
     assert [found[one.id] for one in again] == [whole[one] for one in wanted]
 
 
+@pytest.mark.parametrize("sparse", [None, True, False])
+def test_an_adjoint_that_an_older_window_cancels_is_gone(sparse):
+    """``a - a * a`` at one half has derivative 0: what the newer window hands down, the older one takes back."""
+    state.begin_run()
+    first = state.start_tape()
+    a = Value(0.5)
+    state.stop_tape()
+    second = state.start_tape()
+    negated = -a
+    state.stop_tape()
+    third = state.start_tape()
+    loss = a + negated * a
+    state.stop_tape()
+    state.end_run()
+    handed = backward(third, {loss.id: 1.0}, sparse=sparse)
+    assert handed == {a.id: 0.5, negated.id: 0.5}
+    handed = backward(second, handed, sparse=sparse)
+    assert handed == {}
+    assert backward(first, handed, wanted=[a.id], sparse=sparse) == {a.id: 0.0}
+
+
 @given(program=PROGRAMS, point=POINTS)
 def test_sparse_and_dense_sweeps_are_equal_to_the_last_bit(program, point):
     tape, _, loss = record(program, point)
