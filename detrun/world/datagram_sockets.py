@@ -12,7 +12,7 @@ from detrun.world.sockets import ANY, LOOPBACK, Socket, checked_address
 from detrun.world.tcp import Address, os_error
 
 if TYPE_CHECKING:
-    from detrun.world.node import Process
+    from detrun.world.process import Process
 
 DATAGRAM_BYTES_MAX = 65_507
 DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default

@@ -62,6 +62,8 @@ class Effects:
                 return self._take_down(fault)
             case planned.Restart():
                 return self._restart(fault)
+            case planned.Upgrade():
+                return self._upgrade(fault)
             case planned.Pause():
                 return self._pause(fault)
             case planned.Resume():
@@ -147,6 +149,21 @@ class Effects:
             node.restart()
             self.world.faults.count("restart")
         return Begun(lambda: int(can), before=0, victim=node.name, is_over=True)
+
+    def _upgrade(self, fault: planned.Upgrade) -> Begun:
+        matching = self._matching(fault, fault.node)
+        known = [version for node in matching for version in node.versions]
+        if not known or (fault.to and fault.to not in known):
+            which = f"the version {fault.to!r}" if fault.to else "a version"
+            raise FaultPlanError(
+                f"{fault.name}: no node that {fault.node!r} matches was offered {which}; offer one before, with "
+                "node.offer(version, function, ...)"
+            )
+        node = self._victim(fault, lambda node: node.following_version(fault.to) is not None)
+        version = node.following_version(fault.to)
+        if version is not None:
+            node.upgrade(version)
+        return Begun(lambda: int(version is not None), before=0, victim=node.name, is_over=True)
 
     def _pause(self, fault: planned.Pause) -> Begun:
         node = self._victim(fault, lambda node: node.is_running and not node.is_paused)

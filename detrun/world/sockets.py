@@ -22,7 +22,8 @@ from trio.lowlevel import Abort
 from detrun.world.tcp import Address, os_error
 
 if TYPE_CHECKING:
-    from detrun.world.node import Node, Process
+    from detrun.world.node import Node
+    from detrun.world.process import Process
 
 ANY = "0.0.0.0"
 LOOPBACK = "127.0.0.1"

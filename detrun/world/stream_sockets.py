@@ -12,7 +12,7 @@ from detrun.world.tcp import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Address, C
 from detrun.world.tcp_packets import Handshake
 
 if TYPE_CHECKING:
-    from detrun.world.node import Process
+    from detrun.world.process import Process
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
 

@@ -214,7 +214,7 @@ async def price_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def priced(params: dict[str, Any], certificates: Path | None = None) -> Any:
-    """What three requests cost, and how long they take, over a link that loses and whose mean latency is a parameter."""
+    """What three requests cost, and how long they take; the mean latency of the links, which lose, is a parameter."""
 
     async def run() -> None:
         config = Config()

@@ -54,6 +54,8 @@ async def system(plan, seconds=7.0, look=None, allow_no_effect=False):
                 node.start(disks)
             if name == "a":
                 node.start(chatter)
+            if name == "d":
+                node.offer("v2", echo)
         async with w.inject(plan, world, allow_no_effect=allow_no_effect) as injection:
             if look is not None:
                 await look(world)
@@ -67,6 +69,7 @@ ONE_OF_EACH = w.FaultPlan(
         w.PowerLoss(node="d", at=1.05, down_seconds=1.0),
         w.Crash(node="e", at=1.05),
         w.Restart(node="e", at=2.05),
+        w.Upgrade(node="*", at=2.55),
         w.Pause(node="e", at=3.05),
         w.Resume(node="e", at=3.55),
         w.Partition(shape="halves", at=4.05, lasts_seconds=0.5),
@@ -88,7 +91,19 @@ ONE_OF_EACH = w.FaultPlan(
 
 
 COUNTED = [
-    *("crash", "power loss", "restart", "pause", "resume", "partition", "clog", "latency", "loss", "duplication"),
+    *(
+        "crash",
+        "power loss",
+        "restart",
+        "upgrade",
+        "pause",
+        "resume",
+        "partition",
+        "clog",
+        "latency",
+        "loss",
+        "duplication",
+    ),
     *("reordering", "slow tail", "bandwidth", "clock step", "clock drift", "buggify rare"),
 ]
 

@@ -7,6 +7,7 @@ import gc
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import trio
 
 import detrun
 from detrun.errors import DeadlockError, UsageError
+from detrun.world import FaultPlan, FaultPlanError, FaultWithoutEffectError, Upgrade, inject
 from detrun_scheduler import graveyard
 
 
@@ -399,6 +401,65 @@ def test_restart_runs_the_same_program_again_and_other_code_if_given():
 
     assert detrun.record(main).result == 4
     assert log == ["version 1", "version 1", "version 2", "version 2"]
+
+
+def test_an_upgrade_runs_the_version_that_was_offered_next_on_the_old_disk_and_so_do_later_restarts():
+    async def run(version: str, log: list[Any]) -> None:
+        path = detrun.this_node().disk.path("version")
+        log.append((version, await path.read_text() if await path.exists() else None))
+        await path.write_text(version)
+        try:
+            await trio.sleep_forever()
+        finally:
+            log.append("cleaned up")
+
+    async def main() -> Any:
+        log: list[Any] = []
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(run, "v1", log)
+            node.offer("v2", run, "v2", log)
+            node.offer("v3", run, "v3", log)
+            await trio.sleep(1)
+            for upgrade in (node.upgrade, node.restart, node.upgrade, partial(node.upgrade, "v2")):
+                upgrade()
+                await trio.sleep(1)
+            log.append((node.version, node.following_version(), node.following_version("v2")))
+            node.power_loss()
+            log.append(node.following_version("v3"))
+            node.restart()
+            await trio.sleep(1)
+            node.upgrade()
+            with pytest.raises(UsageError, match="no version after 'v3'"):
+                node.upgrade()
+            with pytest.raises(UsageError, match="no version 'v4'; there are v2, v3"):
+                node.upgrade("v4")
+            await trio.sleep(1)
+            await node.stop()
+            log.append((world.faults["upgrade"], world.faults["crash"]))
+        return log
+
+    seen = detrun.record(main).result
+    assert [entry[0] for entry in seen[:5]] == ["v1", "v2", "v2", "v3", "v2"]
+    assert [entry[1] for entry in seen[:5]] == [None, "v1", "v2", "v2", "v3"]
+    assert seen[5:7] == [("v2", "v3", None), None]
+    assert [entry[0] for entry in seen[7:9]] == ["v2", "v3"]
+    assert seen[9:] == ["cleaned up", (4, 1)]
+
+
+def test_a_planned_upgrade_names_versions_that_nobody_was_offered():
+    async def main(plan: FaultPlan) -> None:
+        async with detrun.World() as world:
+            world.node("a").start(trio.sleep_forever)
+            world.node("a").offer("v2", trio.sleep_forever)
+            async with inject(plan, world):
+                await trio.sleep(2)
+
+    detrun.record(main, FaultPlan((Upgrade(node="a", at=1.0),)))
+    with pytest.raises(FaultPlanError, match=r"upgrade\[0\]: no node that 'a' matches was offered the version 'v3'"):
+        detrun.record(main, FaultPlan((Upgrade(node="a", to="v3", at=1.0),)))
+    with pytest.raises(FaultWithoutEffectError, match=r"upgrade\[1\]"):
+        detrun.record(main, FaultPlan((Upgrade(node="a", at=1.0), Upgrade(node="a", at=1.5))))
 
 
 def test_restarting_what_never_ran_and_starting_what_has_no_power_say_what_to_do():
