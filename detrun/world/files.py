@@ -47,6 +47,8 @@ class RawFile(io.RawIOBase):
         self.mode = mode
         self.inode = disk.file_system.open(path, create=kind != "r", exclusive=kind == "x", truncate=kind == "w")
         self._open = True
+        if self._appending:
+            self._offset = disk.file_system.size(self.inode)  # where Python's own files begin to read
 
     @property
     def is_orphaned(self) -> bool:
