@@ -240,8 +240,11 @@ class Effects:
 
     def _group(self, fault: PlannedFault, patterns: Sequence[str]) -> list[Node]:
         found: dict[Node, None] = {}
+        driver = self.world.driver
         for pattern in patterns:
-            found.update(dict.fromkeys(self._matching(fault, pattern)))
+            # The driver is meant only by its own name: "*" is every node of the system under test.
+            matching = [driver] if pattern == driver.name else self._matching(fault, pattern)
+            found.update(dict.fromkeys(matching))
         return list(found)
 
     def _links_of(self, fault: PlannedFault, source: str, destination: str) -> list[Link]:

@@ -209,6 +209,27 @@ def test_the_error_that_a_fault_found_is_not_hidden_by_faults_that_found_nothing
     assert any("crash[0] on c" in note and "crash[1]" not in note for note in raised.value.__notes__)
 
 
+def test_a_planned_partition_cuts_the_driver_off_if_it_is_named_and_only_then():
+    async def main(groups):
+        seen = []
+        async with detrun.World(latency=0.01) as world:
+            for name in ("a", "b"):
+                world.node(name).start(echo)
+            plan = w.FaultPlan((w.Partition(groups=groups, at=0.0, lasts_seconds=1.0, allow_no_effect=True),))
+            async with w.inject(plan, world):
+                await trio.sleep(0.1)
+                for name in ("a", "b"):
+                    world.driver.send(name, name)
+                with trio.move_on_after(0.5):
+                    while True:
+                        seen.append(await world.driver.receive())
+        return sorted(seen)
+
+    assert detrun.record(main, (("driver",), ("a",))).result == ["b"]
+    assert detrun.record(main, (("driver",), ("*",))).result == []
+    assert detrun.record(main, (("a",), ("*",))).result == ["a", "b"]
+
+
 def test_an_unknown_node_is_named_when_its_time_has_come():
     with pytest.raises(w.FaultPlanError, match="no node is called 'z'"):
         detrun.record(system, w.FaultPlan((w.Crash(node="z", at=1.0),)), 3.0)
