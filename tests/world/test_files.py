@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun.errors import UsageError
-from detrun.world.disk import Disk
+from detrun.world.disk import Disk, DiskLatency
 from detrun.world.files import RawFile
 
 PATHS = st.sampled_from(
@@ -294,6 +294,27 @@ def test_what_a_simulated_disk_has_not_is_said_with_the_way_out():
                 os.fsync(file.fileno())
         with pytest.raises(UsageError, match="a rename does not lead to another disk"):
             await disk.path("f").rename(Disk("other").path("f"))
+
+    run(main)
+
+
+def test_paths_may_be_texts_bytes_and_path_objects_and_what_is_none_is_refused():
+    async def main():
+        disk = Disk(capacity_bytes=512)
+        await disk.path("/text").write_bytes(b"1")
+        for path in ("/text", b"/text", Path("/text"), trio.Path("/text"), disk.path("text"), Path("text")):
+            async with await disk.open_file(path, "rb") as file:
+                assert await file.read() == b"1"
+        with pytest.raises(TypeError, match="not the file descriptor 3"):
+            await disk.open_file(3)
+        with pytest.raises(OSError, match="No space left on device: '/full'"):
+            await disk.path("/full").write_bytes(b"2")
+        with pytest.raises(UsageError, match="disk 'd': capacity_bytes=-1"):
+            Disk("d", capacity_bytes=-1)
+        slow = Disk("slow", latency=DiskLatency(bytes_per_second=0))
+        await slow.path("f").write_bytes(b"1")
+        with pytest.raises(UsageError, match="disk 'slow': bytes_per_second=0 is no speed"):
+            await slow.path("f").read_bytes()
 
     run(main)
 
