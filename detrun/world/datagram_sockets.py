@@ -124,6 +124,10 @@ class UdpSocket(Socket):
         number, self.error = self.error, 0
         return number
 
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable; it is writable always."""
+        return f"no datagram comes to {self.local[0]}:{self.local[1]}"
+
     def is_readable(self) -> bool:
         """Whether a datagram or an error is there."""
         return bool(self.inbox or self.error)

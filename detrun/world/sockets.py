@@ -111,6 +111,14 @@ class Socket:
 
         await trio.lowlevel.wait_task_rescheduled(leave)
 
+    def waiting_report(self, function: str) -> str:
+        """What a task waits for in ``wait_readable`` or ``wait_writable``, for reports of deadlocks."""
+        return f"{type(self).__name__}.{function}: {self.awaited(function == 'wait_readable')}"
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        raise NotImplementedError
+
     def notify_closing(self) -> None:
         """Tell the tasks that wait that the socket is being closed under them."""
         for waiters in (self.readers, self.writers):

@@ -198,6 +198,15 @@ class TcpSocket(Socket):
             connection.finish()
             self.writers.wake()
 
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        local, remote = (f"{host}:{port}" for host, port in (self.local, self.remote or ("nobody", 0)))
+        if self.is_listening:
+            return f"nobody connects to {local}"
+        if self.connecting:
+            return f"no answer from {remote}"
+        return f"no bytes come from {remote} to {local}" if readable else f"{remote} reads nothing from {local}"
+
     def is_readable(self) -> bool:
         """Whether bytes, the end of the stream, an error or a connection to accept is there."""
         if self.is_listening:

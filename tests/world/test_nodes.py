@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -652,8 +653,56 @@ def test_a_deadlock_report_names_tasks_of_nodes_and_what_they_wait_for():
 
     with pytest.raises(DeadlockError) as caught:
         detrun.record(main)
-    assert "main/quiet/program" in str(caught.value)
-    assert "Mailbox.receive" in str(caught.value)
+    assert "(main/quiet/program) waits for Mailbox.receive: no message comes\n" in str(caught.value)
+
+
+def test_a_deadlock_report_says_what_sockets_and_mailboxes_wait_for():
+    async def accept(address: tuple[str, int]) -> None:
+        listener = trio.socket.socket()
+        await listener.bind(address)
+        listener.listen()
+        await listener.accept()
+
+    async def serve() -> None:
+        await trio.serve_tcp(lambda stream: trio.sleep_forever(), 80)
+
+    async def write() -> None:
+        stream = await trio.open_tcp_stream("server", 80)
+        await stream.send_all(b"x" * 1_000_000)
+
+    async def read() -> None:
+        stream = await trio.open_tcp_stream("server", 80)
+        await stream.receive_some()
+
+    async def datagram() -> None:
+        one = trio.socket.socket(type=socket.SOCK_DGRAM)
+        await one.bind(("", 53))
+        await one.recv(10)
+
+    async def choosy() -> None:
+        node = detrun.this_node()
+        node.send(node, "text")
+        await node.receive(int)
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("server").start(serve)
+            await trio.sleep(1)
+            world.node("client").start(accept, ("", 99))
+            for program in (write, read, datagram, choosy):
+                world.node("client").start(program)
+            await world.node("client").ended()
+
+    with pytest.raises(DeadlockError) as caught:
+        detrun.record(main, strategy="fifo")
+    for words in (
+        r"accept\) waits for TcpSocket.wait_readable: nobody connects to 0.0.0.0:99",
+        r"write\) waits for TcpSocket.wait_writable: 10.0.0.2:80 reads nothing from 10.0.0.3:\d+",
+        r"read\) waits for TcpSocket.wait_readable: no bytes come from 10.0.0.2:80 to 10.0.0.3:\d+",
+        r"datagram\) waits for UdpSocket.wait_readable: no datagram comes to 0.0.0.0:53",
+        r"choosy\) waits for Mailbox.receive: no message comes of the type that it waits for, and 1 of others",
+    ):
+        assert re.search(words, str(caught.value)), words
 
 
 def test_everything_that_a_world_replaced_is_back_after_it_and_after_a_failure():
