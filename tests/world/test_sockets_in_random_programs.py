@@ -12,6 +12,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -69,8 +70,11 @@ def answers(calls: list[Call]) -> Iterator[list[Any]]:
     client.setblocking(False)
     assert client.connect_ex(listener.getsockname()) in (0, 115)
     listener.setblocking(False)
-    yield []
-    server, _ = listener.accept()
+    server = None
+    while server is None:
+        yield []
+        with suppress(BlockingIOError):
+            server, _ = listener.accept()
     server.setblocking(False)
     listener.close()
     seen: list[Any] = []
