@@ -7,6 +7,8 @@ reaches everybody again; and when all is quiet, no connection, socket or message
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +17,7 @@ import trio
 
 import detrun
 from detrun.world import Exponential, heal_everything
+from detrun.world.disk import Disk, DiskLatency
 
 NAMES = "abcd"
 SIZES = (5, 3_000, 200_000)  # the last fills the buffers of both ends
@@ -160,3 +163,74 @@ def test_a_storm_passes_and_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize("seed", range(100, 125))
 def test_many_storms_pass_and_leave_nothing_behind(seed: int) -> None:
     check(seed, 20.0)
+
+
+# Disks, threads and pauses: counters that are durable before they are acknowledged.
+
+
+def slow_disk(node: Any) -> Disk:
+    """A disk whose calls take long enough for a storm to meet them half done."""
+    return Disk(
+        node.name,
+        latency=DiskLatency(
+            write_seconds=lambda: detrun.exponential(0.002),
+            fsync_seconds=lambda: detrun.exponential(0.01),
+            metadata_seconds=0.001,
+        ),
+    )
+
+
+async def keep_count(acknowledged: dict[str, int], is_careful: bool) -> None:
+    """Count messages in a file that is replaced by a durable one before each answer; or just replaced."""
+    node, path = detrun.this_node(), trio.Path("/count")
+    count = int(await path.read_text() or 0) if await path.exists() else 0
+    assert count >= acknowledged.get(node.name, 0), "an acknowledged count was lost"
+    while True:
+        envelope = await node.receive_envelope()
+        count += 1
+        async with await trio.open_file("/new", "w") as file:
+            await file.write(str(count))
+            if is_careful:
+                await file.fsync()
+        await trio.Path("/new").rename("/count")
+        if is_careful:
+            await node.disk.fsync_directory("/")
+        acknowledged[node.name] = max(count, acknowledged.get(node.name, 0))
+        await trio.to_thread.run_sync(time.sleep, 0.001)
+        node.send(envelope.sender, count)
+
+
+async def storm_over_disks(seconds: float, is_careful: bool) -> tuple[dict[str, int], int]:
+    acknowledged: dict[str, int] = {}
+    async with detrun.World(latency=0.002, disk=slow_disk) as world:
+        for name in NAMES:
+            world.node(name).start(keep_count, acknowledged, is_careful)
+        end = trio.current_time() + seconds
+        while trio.current_time() < end:
+            for name in NAMES:
+                world.driver.send(name, "count")
+            await trio.sleep(detrun.exponential(0.03))
+            node = world.node(NAMES[detrun.choice(4)])
+            strikes = (node.crash, node.power_loss, node.restart, node.restart, node.pause, node.resume)
+            strikes[detrun.choice(6)]()
+        for node in world.nodes:
+            node.power_loss()
+            node.restart()
+        await trio.sleep(1)
+        for node in world.nodes:
+            node.disk.file_system._check()
+    return acknowledged, threading.active_count()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_acknowledged_count_is_lost_in_a_storm_over_disks_and_threads(seed: int) -> None:
+    recorded = detrun.record(storm_over_disks, 3.0, True, seed=seed)
+    acknowledged, threads = recorded.result
+    assert sum(acknowledged.values()) > 20
+    assert threads == 1
+    assert detrun.replay(storm_over_disks, 3.0, True, recording=recorded.recording).digest == recorded.digest
+
+
+def test_the_same_storm_finds_a_count_that_is_not_synced() -> None:
+    ends = [detrun.record(storm_over_disks, 3.0, False, seed=seed, raise_errors=False) for seed in (1, 2, 3)]
+    assert any(isinstance(run.exception, AssertionError) for run in ends)
