@@ -27,6 +27,7 @@ from detrun.explore.trials import Laboratory, Trial, Turn
 from detrun_scheduler.strategies.bounded import PreemptionBounded
 
 DEFAULT_TRIALS = 500
+FAULT_TRIALS = 200  # for leaving faults out, and as many for the turns after it
 SIMPLEST_TRIALS = 300  # of these, for the schedules with fewest preemptions
 
 
@@ -95,11 +96,12 @@ def shrink(program: Program, found: Found, trials: int = DEFAULT_TRIALS) -> Shru
             shrinker.minimize()
     if not original.faults:
         return Shrunk(original.cost, shrinker.best.cost, laboratory.used, complete, shrinker.best)
-    fewer = shrink_faults(program, found.seed, shrinker.best, trials)
-    laboratory_after = Laboratory(program.with_faults(fewer.lengths), found.seed, trials)
+    budget = min(FAULT_TRIALS, trials)
+    fewer = shrink_faults(program, found.seed, shrinker.best, budget)
+    laboratory_after = Laboratory(program.with_faults(fewer.lengths), found.seed, budget)
     shrinker = _Shrinker(laboratory_after, fewer.trial)
     shrinker.minimize()
-    complete = complete and fewer.trials < trials and laboratory_after.used < trials
+    complete = complete and fewer.trials < budget and laboratory_after.used < budget
     tried = laboratory.used + fewer.trials + laboratory_after.used
     best = shrinker.best
     return Shrunk(original.cost, best.cost, tried, complete, best, len(original.faults), fewer.lengths)

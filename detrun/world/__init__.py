@@ -43,6 +43,7 @@ from detrun.world.planned_faults import Reset as Reset
 from detrun.world.planned_faults import Restart as Restart
 from detrun.world.planned_faults import Resume as Resume
 from detrun.world.planned_faults import SlowTail as SlowTail
+from detrun.world.planned_faults import Upgrade as Upgrade
 from detrun.world.rules import Rule as Rule
 from detrun.world.rules import Verdict as Verdict
 from detrun.world.swarm import Swarm as Swarm

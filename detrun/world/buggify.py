@@ -114,7 +114,7 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
 
 def _count(sites: Sites, name: str) -> None:
     # In a world its counts are the ones that people look at; one of the two writes to the journal, not both.
-    from detrun.world.node import _process
+    from detrun.world.process import _process
 
     process = _process.get(None)
     (sites.counts if process is None else process.node.world.faults).count(name)

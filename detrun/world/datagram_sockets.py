@@ -12,7 +12,7 @@ from detrun.world.sockets import ANY, LOOPBACK, Socket, checked_address
 from detrun.world.tcp import Address, os_error
 
 if TYPE_CHECKING:
-    from detrun.world.node import Process
+    from detrun.world.process import Process
 
 DATAGRAM_BYTES_MAX = 65_507
 DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default
@@ -31,6 +31,7 @@ class UdpSocket(Socket):
         self.inbox: deque[tuple[bytes, Address]] = deque()
         self.inbox_bytes = 0
         self.error = 0
+        self.write_shut = False
 
     def connect(self, address: Address) -> None:
         """Send to ``address`` from now on, and receive from there only."""
@@ -50,14 +51,16 @@ class UdpSocket(Socket):
         """Send one datagram; says nothing about its arrival.
 
         Raises:
-            OSError: EMSGSIZE, EHOSTUNREACH, or ECONNREFUSED if an earlier datagram found nobody.
+            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, or ECONNREFUSED if an earlier datagram found nobody.
         """
         self._check_open()
-        if self.error:
-            raise os_error(self.take_error())
         payload = bytes(data)
         if len(payload) > DATAGRAM_BYTES_MAX:
             raise os_error(errno.EMSGSIZE)
+        if self.error:
+            raise os_error(self.take_error())
+        if self.write_shut:
+            raise os_error(errno.EPIPE)
         host, port = checked_address(address, self.node)
         if host == ANY:
             host = LOOPBACK
@@ -77,9 +80,9 @@ class UdpSocket(Socket):
     def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
         """The oldest datagram, cut to ``size`` bytes, and where it came from."""
         self._check_open()
+        if self.error:
+            raise os_error(self.take_error())
         if not self.inbox:
-            if self.error:
-                raise os_error(self.take_error())
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         payload, source = self.inbox[0]
         if not peek:
@@ -92,13 +95,17 @@ class UdpSocket(Socket):
         return self.receive_from(size, peek)[0]
 
     def shutdown(self, how: int) -> None:
-        """Nothing happens on a datagram socket, but it must be connected."""
+        """Send no more; reading goes on.
+
+        Raises:
+            OSError: ENOTCONN, and yet it is shut down, as on Linux.
+        """
+        self._check_open()
+        self.write_shut |= how in (constants.SHUT_WR, constants.SHUT_RDWR)
         self.peer_address()
 
     def arrived(self, payload: bytes, source: Address) -> None:
         """A datagram has come."""
-        if self.remote is not None and source != self.remote:
-            return
         if self.inbox_bytes + len(payload) > DATAGRAM_BUFFER_BYTES:
             self.node.world.faults.count("receive buffer overflow")
             return
@@ -106,9 +113,9 @@ class UdpSocket(Socket):
         self.inbox_bytes += len(payload)
         self.readers.wake()
 
-    def refused(self) -> None:
-        """Nobody listens where a datagram was sent; a connected socket is told, as by ICMP."""
-        if self.remote is not None and not self.is_closed:
+    def refused(self, target: Address) -> None:
+        """Nobody listens where a datagram was sent; a socket that is connected to there is told, as by ICMP."""
+        if self.remote == target and not self.is_closed:
             self.error = errno.ECONNREFUSED
             self.readers.wake()
 
@@ -116,6 +123,10 @@ class UdpSocket(Socket):
         """The pending error, which is thereby cleared."""
         number, self.error = self.error, 0
         return number
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable; it is writable always."""
+        return f"no datagram comes to {self.local[0]}:{self.local[1]}"
 
     def is_readable(self) -> bool:
         """Whether a datagram or an error is there."""
@@ -144,12 +155,13 @@ class Datagram(Packet):
 
     def deliver(self) -> None:
         found = self.destination.ports[constants.SOCK_DGRAM].find(self.target)
-        if isinstance(found, UdpSocket):
+        # A connected socket is none for what comes from elsewhere.
+        if isinstance(found, UdpSocket) and found.remote in (None, self.sender):
             self.link.network.run.message_left(self.link)
             found.arrived(self.payload, self.sender)
         else:
             back = self.link.network.link(self.destination, self.source)
-            back.send(Unreachable(back, self.writer))
+            back.send(Unreachable(back, self.writer, self.target))
 
     def copy(self) -> Packet:
         return Datagram(self.link, self.writer, self.payload, self.sender, self.target)
@@ -161,15 +173,16 @@ class Datagram(Packet):
 class Unreachable(Packet):
     """ICMP's answer to a datagram for a port where nobody listens."""
 
-    __slots__ = ("writer",)
+    __slots__ = ("target", "writer")
     protocol = "icmp"
 
-    def __init__(self, link: Link, writer: UdpSocket) -> None:
+    def __init__(self, link: Link, writer: UdpSocket, target: Address) -> None:
         super().__init__(link, 2 * UDP_HEADER_BYTES)
         self.writer = writer
+        self.target = target
 
     def deliver(self) -> None:
-        self.writer.refused()
+        self.writer.refused(self.target)
 
     def copy(self) -> Packet:
-        return Unreachable(self.link, self.writer)
+        return Unreachable(self.link, self.writer, self.target)

@@ -11,6 +11,7 @@ Seconds may be `Value`s: how long a write takes is then differentiable in them.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from detrun.world.files import DiskFile, RawFile, flipped, layered
 from detrun.world.latency import Latency, distribution_of, sampled
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
+from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key
 
 
@@ -73,6 +75,8 @@ class Disk:
         faults: DiskFaults | None = None,
         seed: int = 0,
     ) -> None:
+        if capacity_bytes is not None and not capacity_bytes >= 0:
+            raise UsageError(f"disk {name!r}: capacity_bytes={capacity_bytes!r}; give bytes, or None for no limit")
         self.name = name
         self.file_system = FileSystem(model, tree, capacity_bytes)
         self.latency = latency if latency is not None else DiskLatency()
@@ -189,6 +193,11 @@ class Disk:
             if each.__class__ is not float or each:  # spares the usual case, a disk that takes no time
                 seconds = seconds + sampled(distribution_of(each), f"disk {self.name} {kind}")
             if latency.bytes_per_second is not None and count and kind != "write":
+                if not primal_of(latency.bytes_per_second) > 0:
+                    raise UsageError(
+                        f"disk {self.name!r}: bytes_per_second={latency.bytes_per_second!r} is no speed; give a "
+                        "positive number, or None for no limit"
+                    )
                 seconds = seconds + count / latency.bytes_per_second
             if self.strikes("slow", path):
                 seconds = seconds + self.faults.slow_seconds
@@ -314,5 +323,12 @@ class Disk:
         return f"<Disk {self.name!r}: {len(state.cached.contents)} files, {len(state.pending)} changes pending>"
 
 
-def _path(path: str | DiskPath) -> str:
-    return path if isinstance(path, str) else str(path)
+def _path(path: str | bytes | os.PathLike[str]) -> str:
+    """A path as text.
+
+    Raises:
+        TypeError: it is none; a number of an open file is none here.
+    """
+    if isinstance(path, bool | int):
+        raise TypeError(f"a path on a simulated disk is a text, bytes or a path, and not the file descriptor {path!r}")
+    return os.fsdecode(path)

@@ -62,6 +62,8 @@ class Effects:
                 return self._take_down(fault)
             case planned.Restart():
                 return self._restart(fault)
+            case planned.Upgrade():
+                return self._upgrade(fault)
             case planned.Pause():
                 return self._pause(fault)
             case planned.Resume():
@@ -148,6 +150,21 @@ class Effects:
             self.world.faults.count("restart")
         return Begun(lambda: int(can), before=0, victim=node.name, is_over=True)
 
+    def _upgrade(self, fault: planned.Upgrade) -> Begun:
+        matching = self._matching(fault, fault.node)
+        known = [version for node in matching for version in node.versions]
+        if not known or (fault.to and fault.to not in known):
+            which = f"the version {fault.to!r}" if fault.to else "a version"
+            raise FaultPlanError(
+                f"{fault.name}: no node that {fault.node!r} matches was offered {which}; offer one before, with "
+                "node.offer(version, function, ...)"
+            )
+        node = self._victim(fault, lambda node: node.following_version(fault.to) is not None)
+        version = node.following_version(fault.to)
+        if version is not None:
+            node.upgrade(version)
+        return Begun(lambda: int(version is not None), before=0, victim=node.name, is_over=True)
+
     def _pause(self, fault: planned.Pause) -> Begun:
         node = self._victim(fault, lambda node: node.is_running and not node.is_paused)
         self.world.faults.arm("pause")
@@ -223,8 +240,11 @@ class Effects:
 
     def _group(self, fault: PlannedFault, patterns: Sequence[str]) -> list[Node]:
         found: dict[Node, None] = {}
+        driver = self.world.driver
         for pattern in patterns:
-            found.update(dict.fromkeys(self._matching(fault, pattern)))
+            # The driver is meant only by its own name: "*" is every node of the system under test.
+            matching = [driver] if pattern == driver.name else self._matching(fault, pattern)
+            found.update(dict.fromkeys(matching))
         return list(found)
 
     def _links_of(self, fault: PlannedFault, source: str, destination: str) -> list[Link]:

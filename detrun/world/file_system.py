@@ -25,6 +25,12 @@ def failure(number: int, path: str, path2: str | None = None) -> OSError:
     return OSError(number, os.strerror(number), path, None, path2)
 
 
+def _dots(path: str) -> str:
+    """The last part of ``path`` if it is ``.`` or ``..``, which names no entry of a directory; empty otherwise."""
+    last = path.rstrip("/").rpartition("/")[2]
+    return last if last in (".", "..") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What ``stat`` tells. Sizes are in bytes."""
@@ -91,7 +97,10 @@ class FileSystem:
             if target is None and depth < len(parts) - 1:
                 raise failure(errno.ENOENT, path)
         found = trail[-1]
-        if path.endswith("/") and found.target is not None and not found.target.is_directory:
+        dots = _dots(path)
+        if found.target is None and dots:
+            raise failure(errno.ENOENT, path)
+        if (path.endswith("/") or dots) and found.target is not None and not found.target.is_directory:
             raise failure(errno.ENOTDIR, path)
         return found
 
@@ -125,7 +134,7 @@ class FileSystem:
         Raises:
             OSError: EEXIST, ENOENT, ENOTDIR.
         """
-        place = self.place(path)
+        place = self.place(path.rstrip("/") or path)
         if place.target is not None:
             raise failure(errno.EEXIST, path)
         target = Target(self._new_inode(), True)
@@ -140,9 +149,11 @@ class FileSystem:
         """
         place = self.place(path)
         inode = self.directory_at(path)
+        if _dots(path) == ".":
+            raise failure(errno.EINVAL, path)
         if inode == ROOT:
             raise failure(errno.EBUSY, path)
-        if self.state.cached.directory(inode):
+        if self.state.cached.directory(inode) or _dots(path):
             raise failure(errno.ENOTEMPTY, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
         del self.state.cached.directories[inode]
@@ -173,9 +184,11 @@ class FileSystem:
 
         Raises:
             OSError: ENOENT, ENOTDIR, EISDIR, ENOTEMPTY; EINVAL if a directory would move below itself; EBUSY for the
-                root.
+                root and for what ends in ``.`` or ``..``.
         """
-        origin, goal = self.place(source), self.place(destination)
+        origin, goal = (self.place(path.rstrip("/") or path) for path in (source, destination))
+        if _dots(source) or _dots(destination):
+            raise failure(errno.EBUSY, source, destination)
         if origin.target is None:
             raise failure(errno.ENOENT, source, destination)
         moved, replaced = origin.target, goal.target
@@ -184,7 +197,7 @@ class FileSystem:
         if moved.is_directory:
             if goal.directory in self._below(moved.inode):
                 raise failure(errno.EINVAL, source, destination)
-        elif destination.endswith("/"):
+        elif source.endswith("/") or destination.endswith("/"):
             raise failure(errno.ENOTDIR, source, destination)
         if replaced is not None:
             if replaced.inode == moved.inode:
@@ -223,12 +236,13 @@ class FileSystem:
         Raises:
             OSError: ENOENT, ENOTDIR, EISDIR; EEXIST if ``exclusive``.
         """
+        if create and path.endswith("/"):
+            self.place(path.rstrip("/") or path)  # the way there comes first
+            raise failure(errno.EISDIR, path)
         place = self.place(path)
         if place.target is None:
             if not create:
                 raise failure(errno.ENOENT, path)
-            if path.endswith("/"):
-                raise failure(errno.EISDIR, path)
             inode = self._new_inode()
             self.state.cached.content(inode)
             self.state.make(SetEntries(((place.directory, place.name, Target(inode, False)),)))

@@ -47,6 +47,8 @@ class RawFile(io.RawIOBase):
         self.mode = mode
         self.inode = disk.file_system.open(path, create=kind != "r", exclusive=kind == "x", truncate=kind == "w")
         self._open = True
+        if self._appending:
+            self._offset = disk.file_system.size(self.inode)  # where Python's own files begin to read
 
     @property
     def is_orphaned(self) -> bool:
@@ -101,7 +103,11 @@ class RawFile(io.RawIOBase):
             raise failure(errno.ENOSPC, self.name)
         if self._appending:
             self._offset = disk.file_system.size(self.inode)
-        written = disk.file_system.write(self.inode, self._offset, data)
+        try:
+            written = disk.file_system.write(self.inode, self._offset, data)
+        except OSError as error:
+            error.filename = self.name  # the file system knows inodes only
+            raise
         self._offset += written
         disk.owe("write", written)
         return written

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from detrun.world.clocks import NodeClock
-from detrun.world.node import _process
+from detrun.world.process import _process
 from detrun_scheduler.clock import primal_of
 
 if TYPE_CHECKING:

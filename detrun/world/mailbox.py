@@ -72,6 +72,12 @@ class Mailbox:
         found: Envelope = await trio.lowlevel.wait_task_rescheduled(leave)
         return found
 
+    def waiting_report(self, function: str) -> str:
+        """What a task waits for here, for reports of deadlocks."""
+        others = len(self.arrived)
+        more = f" of the type that it waits for, and {others} of others wait to be read" if others else ""
+        return f"Mailbox.{function}: no message comes{more}"
+
     def put(self, envelope: Envelope) -> None:
         """A message has come; hand it to the task that has waited longest for one like it."""
         for task, kind in self.waiting.items():

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
 
-from detrun.world.mailbox import MESSAGE_BYTES, Envelope, Letter, Mailbox, copied
+from detrun.world.mailbox import MESSAGE_BYTES, Envelope, Letter, copied
 from detrun.world.ports import Ports
-from detrun.world.sockets import Socket
+from detrun.world.process import Process, Program, _process
 from detrun.world.stream_sockets import TcpSocket
 from detrun.world.tcp import Address, Connection
 from detrun_scheduler.errors import UsageError
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from detrun.world.world import World
 
 T = TypeVar("T")
-Program = tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]
-
-_process: ContextVar[Process] = ContextVar("detrun_process")
 
 
 def this_node() -> Node:
@@ -63,66 +59,6 @@ def make_clock(node: Node) -> Any:
     return NodeClock(node.name)
 
 
-class Process:
-    """One life of a node's program: from a start to its end, whichever way it ends."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.context = copy_context()
-        self.context.run(_process.set, self)
-        self.sockets: dict[Socket, None] = {}
-        self.mailbox = Mailbox()
-        self.pending: list[Program] = []
-        self.nursery: trio.Nursery | None = None
-        self.scope = trio.CancelScope()
-        self.is_running = True
-        self.is_paused = False
-        self.ended = trio.Event()
-        self.thread_limiter: trio.CapacityLimiter | None = None
-
-    async def run(self) -> None:
-        """The process's root task."""
-        failure: BaseException | None = None
-        try:
-            with self.scope:
-                async with trio.open_nursery() as self.nursery:
-                    for function, arguments in self.pending:
-                        self.nursery.start_soon(function, *arguments)
-        except BaseException as error:
-            failure = self.node.named(error)
-        if not self.is_running:
-            return  # killed while this very task was running: nobody can hear what it says
-        self.end()
-        if failure is not None:
-            # Out of the handler, lest the group become the context of what it contains: a cycle of garbage.
-            try:
-                raise failure
-            finally:
-                del failure
-
-    def start(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
-        """Run one more task in this process."""
-        if self.nursery is None:
-            self.pending.append((function, arguments))
-        else:
-            self.context.copy().run(self.nursery.start_soon, function, *arguments)
-
-    def end(self) -> None:
-        """The process is over: its operating system takes its sockets back."""
-        self.is_running = False
-        for one in list(self.sockets):
-            one.vanish()
-        if self.node.process is self:
-            self.node.process = None
-        self.ended.set()
-        # The context holds this process, and the nursery the tasks that hold the context: cycles of garbage, while
-        # exploration keeps the garbage collector off.
-        self.nursery = None
-        self.pending.clear()
-        self.mailbox.waiting.clear()
-        del self.context
-
-
 class Node:
     """One machine of a world; made by ``world.node(name)``."""
 
@@ -134,6 +70,8 @@ class Node:
         self.process: Process | None = None
         self.is_powered = True
         self.programs: list[Program] = []
+        self.versions: dict[str, Program] = {}  # what an upgrade can put in place, in the order of offering
+        self.version = ""  # of these, the one that an upgrade put in place
         self.starts = 0
         self.was_killed = False  # the last process ended by a crash or a power loss, and none has begun since
         self.ports = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
@@ -259,6 +197,45 @@ class Node:
         for one, its_arguments in list(programs):
             self.start(one, *its_arguments)
 
+    def offer(self, version: str, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Have another program ready, under a name, which `upgrade` or a planned fault may put in place."""
+        self.versions[version] = (function, arguments)
+
+    def following_version(self, to: str = "") -> str | None:
+        """The version that an upgrade would put in place: ``to``, or the one offered after the one that runs.
+
+        None if that runs already, there is none, or the machine has no power.
+        """
+        names = list(self.versions)
+        if not self.is_powered:
+            return None
+        if to:
+            return to if to in self.versions and to != self.version else None
+        place = names.index(self.version) + 1 if self.version in self.versions else 0
+        return names[place] if place < len(names) else None
+
+    def upgrade(self, version: str = "") -> None:
+        """Kill the process, and run another version on the old disk: the one named, or the one that was offered next.
+
+        Raises:
+            UsageError: there is no such version, or none that follows.
+        """
+        self.world.check_open()
+        if version and version not in self.versions:
+            raise UsageError(
+                f"node {self.name!r} was offered no version {version!r}; there are {', '.join(self.versions) or 'none'}"
+            )
+        found = version or self.following_version()
+        if found is None:
+            raise UsageError(f"node {self.name!r} was offered no version after {self.version or 'what runs now'!r}")
+        self.world.faults.count("upgrade")
+        if self.process is not None:
+            self._kill(lose_power=False)
+            self._tell_parts("crash")
+        function, arguments = self.versions[found]
+        self.restart(function, *arguments)
+        self.version = found
+
     def pause(self) -> None:
         """Let no task of the process run until `resume`. No effect if none runs or it is paused."""
         if self.process is not None and not self.process.is_paused:
@@ -304,6 +281,7 @@ class Node:
         for ports in self.ports.values():
             ports.owners.clear()
         self.programs.clear()
+        self.versions.clear()
         del self.world
 
     if not TYPE_CHECKING:  # a type checker must not believe in attributes that are not there

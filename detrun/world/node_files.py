@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from detrun.world.disk_paths import DiskPath
-from detrun.world.node import Node, _process, this_node
+from detrun.world.node import Node, this_node
+from detrun.world.process import _process
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.replaced_names import ReplacedNames
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from detrun.world.node import Process, _process
+from detrun.world.process import Process, _process
 from detrun_scheduler.replaced_names import ReplacedNames
 from detrun_scheduler.trio_host import TRIO_THREADS
 

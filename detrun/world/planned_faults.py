@@ -122,6 +122,15 @@ class Restart(_OfNode):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade(_OfNode):
+    """A node runs another of its versions from now on: ``to``, or else the one that was offered next."""
+
+    kind: ClassVar[str] = "upgrade"
+    models: ClassVar[str] = "another version of the program takes the place of the one that runs, on the old disk"
+    to: str = _field("", "text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause(_OfNode):
     """A node stands still for ``lasts_seconds``, or until it is resumed."""
 
@@ -314,6 +323,7 @@ FAULT_KINDS: dict[str, type[PlannedFault]] = {
         Crash,
         PowerLoss,
         Restart,
+        Upgrade,
         Pause,
         Resume,
         Partition,

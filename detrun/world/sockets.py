@@ -22,7 +22,8 @@ from trio.lowlevel import Abort
 from detrun.world.tcp import Address, os_error
 
 if TYPE_CHECKING:
-    from detrun.world.node import Node, Process
+    from detrun.world.node import Node
+    from detrun.world.process import Process
 
 ANY = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
@@ -109,6 +110,14 @@ class Socket:
             return Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(leave)
+
+    def waiting_report(self, function: str) -> str:
+        """What a task waits for in ``wait_readable`` or ``wait_writable``, for reports of deadlocks."""
+        return f"{type(self).__name__}.{function}: {self.awaited(function == 'wait_readable')}"
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        raise NotImplementedError
 
     def notify_closing(self) -> None:
         """Tell the tasks that wait that the socket is being closed under them."""

@@ -12,7 +12,7 @@ from detrun.world.tcp import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Address, C
 from detrun.world.tcp_packets import Handshake
 
 if TYPE_CHECKING:
-    from detrun.world.node import Process
+    from detrun.world.process import Process
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
 
@@ -197,6 +197,15 @@ class TcpSocket(Socket):
         if how in (constants.SHUT_WR, constants.SHUT_RDWR):
             connection.finish()
             self.writers.wake()
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        local, remote = (f"{host}:{port}" for host, port in (self.local, self.remote or ("nobody", 0)))
+        if self.is_listening:
+            return f"nobody connects to {local}"
+        if self.connecting:
+            return f"no answer from {remote}"
+        return f"no bytes come from {remote} to {local}" if readable else f"{remote} reads nothing from {local}"
 
     def is_readable(self) -> bool:
         """Whether bytes, the end of the stream, an error or a connection to accept is there."""

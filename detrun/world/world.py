@@ -25,7 +25,8 @@ from detrun.world.latency import Latency
 from detrun.world.link import Link
 from detrun.world.local_times import LocalTimes
 from detrun.world.network import Network
-from detrun.world.node import Node, Process, _process, make_clock, make_disk
+from detrun.world.node import Node, make_clock, make_disk
+from detrun.world.process import Process, _process
 from detrun.world.rules import Rule
 from detrun.world.tcp import RETRANSMISSION_SECONDS_MAX
 from detrun_scheduler import current

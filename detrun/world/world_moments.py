@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from detrun.moments import shown
 from detrun.world.link import Packet
-from detrun.world.node import _process
+from detrun.world.process import _process
 from detrun.world.world import World
 from detrun_scheduler.clock import primal_of
 

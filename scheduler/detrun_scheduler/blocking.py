@@ -250,7 +250,9 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
         case trio.Nursery() if function == "_nested_child_finished":
             children = primitive.child_tasks
             return f"the end of its nursery, where {_counted(len(children), 'task')} still live:", children
-    return None
+    # Primitives that this layer does not know say it themselves: a mailbox, a simulated socket.
+    report = getattr(type(primitive), "waiting_report", None)
+    return None if report is None else (report(primitive, function), [])
 
 
 def blocked_tasks(loop: RunLoop) -> list[BlockedTask]:

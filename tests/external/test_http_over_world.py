@@ -214,7 +214,7 @@ async def price_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def priced(params: dict[str, Any], certificates: Path | None = None) -> Any:
-    """What three requests cost, and how long they take, over a link that loses and has a parameter for its latency."""
+    """What three requests cost, and how long they take; the mean latency of the links, which lose, is a parameter."""
 
     async def run() -> None:
         config = Config()
@@ -263,3 +263,29 @@ def test_gradients_go_through_the_bytes_of_requests_and_replies_and_through_the_
     ]
     assert found.grads["mean"] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5)
     assert found.grads["mean"] > 10.0 * 6  # at least there and back, three times, on average
+
+
+async def multiplexed(certificates: Path) -> list[tuple[int, str, int]]:
+    """Twenty requests at once in one connection of HTTP/2."""
+    answers: list[tuple[int, str, int]] = []
+    context = ssl.create_default_context(cafile=str(certificates / "authority.pem"))
+    async with detrun.World(latency=Exponential(0.01), loss=0.02) as world:
+        world.node("server").start(run_server, certificates)
+        await trio.sleep(0.1)
+        async with httpx.AsyncClient(http2=True, verify=context, timeout=20) as client:
+
+            async def post(number: int) -> None:
+                reply = await client.post(f"https://server:{PORT}/", content=b"x" * 1000 * number)
+                answers.append((number, reply.http_version, reply.status_code))
+
+            async with trio.open_nursery() as nursery:
+                for number in range(20):
+                    nursery.start_soon(post, number)
+    return sorted(answers)
+
+
+def test_http_2_runs_over_the_simulated_network(certificates: Path):
+    pytest.importorskip("h2")
+    recorded = detrun.record(multiplexed, certificates, seed=3)
+    assert recorded.result == [(number, "HTTP/2", 200) for number in range(20)]
+    assert detrun.replay(multiplexed, certificates, recording=recorded.recording).digest == recorded.digest

@@ -54,6 +54,8 @@ async def system(plan, seconds=7.0, look=None, allow_no_effect=False):
                 node.start(disks)
             if name == "a":
                 node.start(chatter)
+            if name == "d":
+                node.offer("v2", echo)
         async with w.inject(plan, world, allow_no_effect=allow_no_effect) as injection:
             if look is not None:
                 await look(world)
@@ -67,6 +69,7 @@ ONE_OF_EACH = w.FaultPlan(
         w.PowerLoss(node="d", at=1.05, down_seconds=1.0),
         w.Crash(node="e", at=1.05),
         w.Restart(node="e", at=2.05),
+        w.Upgrade(node="*", at=2.55),
         w.Pause(node="e", at=3.05),
         w.Resume(node="e", at=3.55),
         w.Partition(shape="halves", at=4.05, lasts_seconds=0.5),
@@ -88,7 +91,19 @@ ONE_OF_EACH = w.FaultPlan(
 
 
 COUNTED = [
-    *("crash", "power loss", "restart", "pause", "resume", "partition", "clog", "latency", "loss", "duplication"),
+    *(
+        "crash",
+        "power loss",
+        "restart",
+        "upgrade",
+        "pause",
+        "resume",
+        "partition",
+        "clog",
+        "latency",
+        "loss",
+        "duplication",
+    ),
     *("reordering", "slow tail", "bandwidth", "clock step", "clock drift", "buggify rare"),
 ]
 
@@ -192,6 +207,27 @@ def test_the_error_that_a_fault_found_is_not_hidden_by_faults_that_found_nothing
     with pytest.raises(ValueError, match="found") as raised:
         detrun.record(system, plan, 3.0, look)
     assert any("crash[0] on c" in note and "crash[1]" not in note for note in raised.value.__notes__)
+
+
+def test_a_planned_partition_cuts_the_driver_off_if_it_is_named_and_only_then():
+    async def main(groups):
+        seen = []
+        async with detrun.World(latency=0.01) as world:
+            for name in ("a", "b"):
+                world.node(name).start(echo)
+            plan = w.FaultPlan((w.Partition(groups=groups, at=0.0, lasts_seconds=1.0, allow_no_effect=True),))
+            async with w.inject(plan, world):
+                await trio.sleep(0.1)
+                for name in ("a", "b"):
+                    world.driver.send(name, name)
+                with trio.move_on_after(0.5):
+                    while True:
+                        seen.append(await world.driver.receive())
+        return sorted(seen)
+
+    assert detrun.record(main, (("driver",), ("a",))).result == ["b"]
+    assert detrun.record(main, (("driver",), ("*",))).result == []
+    assert detrun.record(main, (("a",), ("*",))).result == ["a", "b"]
 
 
 def test_an_unknown_node_is_named_when_its_time_has_come():

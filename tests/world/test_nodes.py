@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import trio
 
 import detrun
 from detrun.errors import DeadlockError, UsageError
+from detrun.world import FaultPlan, FaultPlanError, FaultWithoutEffectError, Upgrade, inject
 from detrun_scheduler import graveyard
 
 
@@ -401,6 +404,65 @@ def test_restart_runs_the_same_program_again_and_other_code_if_given():
     assert log == ["version 1", "version 1", "version 2", "version 2"]
 
 
+def test_an_upgrade_runs_the_version_that_was_offered_next_on_the_old_disk_and_so_do_later_restarts():
+    async def run(version: str, log: list[Any]) -> None:
+        path = detrun.this_node().disk.path("version")
+        log.append((version, await path.read_text() if await path.exists() else None))
+        await path.write_text(version)
+        try:
+            await trio.sleep_forever()
+        finally:
+            log.append("cleaned up")
+
+    async def main() -> Any:
+        log: list[Any] = []
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(run, "v1", log)
+            node.offer("v2", run, "v2", log)
+            node.offer("v3", run, "v3", log)
+            await trio.sleep(1)
+            for upgrade in (node.upgrade, node.restart, node.upgrade, partial(node.upgrade, "v2")):
+                upgrade()
+                await trio.sleep(1)
+            log.append((node.version, node.following_version(), node.following_version("v2")))
+            node.power_loss()
+            log.append(node.following_version("v3"))
+            node.restart()
+            await trio.sleep(1)
+            node.upgrade()
+            with pytest.raises(UsageError, match="no version after 'v3'"):
+                node.upgrade()
+            with pytest.raises(UsageError, match="no version 'v4'; there are v2, v3"):
+                node.upgrade("v4")
+            await trio.sleep(1)
+            await node.stop()
+            log.append((world.faults["upgrade"], world.faults["crash"]))
+        return log
+
+    seen = detrun.record(main).result
+    assert [entry[0] for entry in seen[:5]] == ["v1", "v2", "v2", "v3", "v2"]
+    assert [entry[1] for entry in seen[:5]] == [None, "v1", "v2", "v2", "v3"]
+    assert seen[5:7] == [("v2", "v3", None), None]
+    assert [entry[0] for entry in seen[7:9]] == ["v2", "v3"]
+    assert seen[9:] == ["cleaned up", (4, 1)]
+
+
+def test_a_planned_upgrade_names_versions_that_nobody_was_offered():
+    async def main(plan: FaultPlan) -> None:
+        async with detrun.World() as world:
+            world.node("a").start(trio.sleep_forever)
+            world.node("a").offer("v2", trio.sleep_forever)
+            async with inject(plan, world):
+                await trio.sleep(2)
+
+    detrun.record(main, FaultPlan((Upgrade(node="a", at=1.0),)))
+    with pytest.raises(FaultPlanError, match=r"upgrade\[0\]: no node that 'a' matches was offered the version 'v3'"):
+        detrun.record(main, FaultPlan((Upgrade(node="a", to="v3", at=1.0),)))
+    with pytest.raises(FaultWithoutEffectError, match=r"upgrade\[1\]"):
+        detrun.record(main, FaultPlan((Upgrade(node="a", at=1.0), Upgrade(node="a", at=1.5))))
+
+
 def test_restarting_what_never_ran_and_starting_what_has_no_power_say_what_to_do():
     async def main(which: str) -> None:
         async with detrun.World() as world:
@@ -591,8 +653,56 @@ def test_a_deadlock_report_names_tasks_of_nodes_and_what_they_wait_for():
 
     with pytest.raises(DeadlockError) as caught:
         detrun.record(main)
-    assert "main/quiet/program" in str(caught.value)
-    assert "Mailbox.receive" in str(caught.value)
+    assert "(main/quiet/program) waits for Mailbox.receive: no message comes\n" in str(caught.value)
+
+
+def test_a_deadlock_report_says_what_sockets_and_mailboxes_wait_for():
+    async def accept(address: tuple[str, int]) -> None:
+        listener = trio.socket.socket()
+        await listener.bind(address)
+        listener.listen()
+        await listener.accept()
+
+    async def serve() -> None:
+        await trio.serve_tcp(lambda stream: trio.sleep_forever(), 80)
+
+    async def write() -> None:
+        stream = await trio.open_tcp_stream("server", 80)
+        await stream.send_all(b"x" * 1_000_000)
+
+    async def read() -> None:
+        stream = await trio.open_tcp_stream("server", 80)
+        await stream.receive_some()
+
+    async def datagram() -> None:
+        one = trio.socket.socket(type=socket.SOCK_DGRAM)
+        await one.bind(("", 53))
+        await one.recv(10)
+
+    async def choosy() -> None:
+        node = detrun.this_node()
+        node.send(node, "text")
+        await node.receive(int)
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("server").start(serve)
+            await trio.sleep(1)
+            world.node("client").start(accept, ("", 99))
+            for program in (write, read, datagram, choosy):
+                world.node("client").start(program)
+            await world.node("client").ended()
+
+    with pytest.raises(DeadlockError) as caught:
+        detrun.record(main, strategy="fifo")
+    for words in (
+        r"accept\) waits for TcpSocket.wait_readable: nobody connects to 0.0.0.0:99",
+        r"write\) waits for TcpSocket.wait_writable: 10.0.0.2:80 reads nothing from 10.0.0.3:\d+",
+        r"read\) waits for TcpSocket.wait_readable: no bytes come from 10.0.0.2:80 to 10.0.0.3:\d+",
+        r"datagram\) waits for UdpSocket.wait_readable: no datagram comes to 0.0.0.0:53",
+        r"choosy\) waits for Mailbox.receive: no message comes of the type that it waits for, and 1 of others",
+    ):
+        assert re.search(words, str(caught.value)), words
 
 
 def test_everything_that_a_world_replaced_is_back_after_it_and_after_a_failure():
