@@ -158,7 +158,10 @@ class WriteSector:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """A file gets another size. If it shrinks, the sectors that are cut go with it: old bytes never come back."""
+    """A file gets another size. If it shrinks, the sectors that are cut go with it: old bytes never come back.
+
+    A hole is not cut. What is written to it later does not wait for the new size, as nothing old could show there.
+    """
 
     inode: int
     size: int

@@ -3,7 +3,7 @@
 The second model knows neither changes nor sets closed under needs. It gives every *register* (a sector, a size, a
 directory entry) the list of values that it has had, and remembers from which of them on a sync has made it durable. A
 state is allowed if it takes from each register one of the values since then, such that a call that set several
-registers at once (a rename, a cut) is seen in all of them or in none.
+registers at once (a rename, a cut) is seen in all of them or in none. A sector that was cut off is a hole, None.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class RegisterDisk:
         number = self.file(path)
         # Each sector is a call of its own, for they may survive one by one, and so is the size.
         for sector in range(offset // WIDTH, (offset + len(data) - 1) // WIDTH + 1):
-            old = bytearray(self.get((number, sector), bytes(WIDTH)))
+            old = bytearray(self.get((number, sector), None) or bytes(WIDTH))
             for index in range(WIDTH):
                 if 0 <= sector * WIDTH + index - offset < len(data):
                     old[index] = data[sector * WIDTH + index - offset]
@@ -130,7 +130,11 @@ class RegisterDisk:
         for key in [key for key in self.registers if key[0] == number and isinstance(key[1], int)]:
             old = self.registers[key].now
             kept = max(min(size - key[1] * WIDTH, WIDTH), 0)
-            if kept == 0 or any(old[kept:]):
+            if old is None:
+                continue  # a hole: there is nothing to cut, so nothing that a later write would have to wait for
+            if kept == 0:
+                self.set(self.calls, key, None, bytes(WIDTH))
+            elif any(old[kept:]):
                 self.set(self.calls, key, old[:kept] + bytes(WIDTH - kept), bytes(WIDTH))
 
     def rename(self, source: str, destination: str) -> None:
@@ -187,7 +191,7 @@ class RegisterDisk:
                     else:
                         size = values.get((value, "size"), 0)
                         whole = b"".join(
-                            values.get((value, sector), bytes(WIDTH)) for sector in range(-(-size // WIDTH))
+                            values.get((value, sector)) or bytes(WIDTH) for sector in range(-(-size // WIDTH))
                         )
                         tree[prefix + name] = whole[:size]
 
