@@ -130,7 +130,7 @@ def test_a_deadlock_names_the_thread_that_died_and_where(hooked):
         with pytest.raises(DeadlockError) as caught:
             detrun.record(program, thread_errors=thread_errors)
         lines = str(caught.value).splitlines()
-        at = lines.index("  thread main/worker has ended before that by ValueError: bad item")
+        at = lines.index("  thread main/worker has ended by ValueError: bad item, which nobody caught")
         assert f"{__file__}:" in lines[at + 1]
         assert lines[at + 1].endswith("program.<locals>.worker")
         assert not getattr(caught.value, "__notes__", ())
@@ -147,7 +147,7 @@ def test_a_failure_of_main_has_a_note_of_the_thread_that_died():
     with pytest.raises(AssertionError) as caught:
         detrun.record(program, thread_errors=True)
     (note,) = caught.value.__notes__
-    assert note.startswith("thread main/parser has ended before that by ValueError: invalid literal")
+    assert note.startswith("thread main/parser has ended by ValueError: invalid literal")
 
 
 def test_a_drawn_schedule_raises_what_comes_out_of_a_thread():
