@@ -78,9 +78,13 @@ def _marks_entering(self: Any, *args: object) -> None:
 
 
 def _marks_deadline(self: Any, *args: object) -> None:
+    """Also whoever is inside: a deadline that has passed cancels them once the step is over."""
     touch(name_of(self), WRITE)
-    if self._cancel_status is not None:
-        touch(name_of(self._cancel_status), WRITE)
+    todo = [] if self._cancel_status is None else [self._cancel_status]
+    while todo:
+        status = todo.pop()
+        touch(name_of(status), WRITE)
+        todo.extend(status._children)
 
 
 def _path_of(task: Any) -> str:
@@ -133,6 +137,7 @@ _OPERATIONS: dict[type, dict[str, Marker]] = {
         "relative_deadline": _marks_deadline,
         "shield": _WRITE,
         "__enter__": _marks_entering,
+        "_close": _READ,  # a cancellation that comes after it could have come before it
     },
     trio.Nursery: {
         "start_soon": _marks_spawn,
