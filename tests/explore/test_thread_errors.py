@@ -150,6 +150,27 @@ def test_a_failure_of_main_has_a_note_of_the_thread_that_died():
     assert note.startswith("thread main/parser has ended by ValueError: invalid literal")
 
 
+def test_what_a_killed_thread_raises_is_no_failure(hooked):
+    """A daemon that is killed while it takes a condition's lock back gives back in its ``with`` what it has not."""
+
+    def program() -> None:
+        condition = threading.Condition()
+
+        def daemon() -> None:
+            with condition:
+                condition.wait()
+
+        threading.Thread(target=daemon, daemon=True).start()
+        _thread.start_new_thread(daemon, ())
+        with condition:
+            condition.notify_all()
+
+    for thread_errors in (False, True):
+        found = detrun.explore(program, strategy="random", thread_errors=thread_errors, schedules=200, directory=None)
+        assert found.verdict == "passed", found.reason
+    assert not hooked
+
+
 def test_a_drawn_schedule_raises_what_comes_out_of_a_thread():
     from hypothesis import find
 
