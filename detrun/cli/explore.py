@@ -53,6 +53,9 @@ INCONCLUSIVE_CODE = 6
 @click.option(
     "--races", is_flag=True, help="A schedule with a data race fails, too, whether or not it suffers from it."
 )
+@click.option(
+    "--no-thread-errors", is_flag=True, help="An exception that leaves a thread is printed, as in life, and no failure."
+)
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Begin no schedule after so long.")
 @click.option(
     "-j", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; no other result."
@@ -81,6 +84,7 @@ def explore(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     races: bool,
+    no_thread_errors: bool,
     time_limit: float | None,
     workers: int,
     no_shrink: bool,
@@ -108,7 +112,9 @@ def explore(
     numbers = parameters.for_call(program, given)
     arguments: tuple[object, ...] = (numbers,) if numbers else ()
     if token is not None:
-        options = Options(max_steps=max_steps, preemption=preemption, include=include, exclude=exclude)
+        options = Options(
+            max_steps, preemption=preemption, include=include, exclude=exclude, thread_errors=not no_thread_errors
+        )
         _one(program, arguments, token, options)
         return
     if gradient and not numbers:
@@ -125,6 +131,7 @@ def explore(
             include=include,
             exclude=exclude,
             races=races,
+            thread_errors=not no_thread_errors,
             time_limit=time_limit,
             workers=workers,
             shrink=not no_shrink,
@@ -162,7 +169,7 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
             preemption=options.preemption if isinstance(options.preemption, str) else None,
             include=options.include,
             exclude=options.exclude,
-            thread_errors=True,
+            thread_errors=bool(options.thread_errors),
             raise_errors=False,
             target=program.text,
         )

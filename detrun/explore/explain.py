@@ -159,15 +159,21 @@ def _critical_pair(failing: Narration, passing: Narration, difference: int) -> C
         return next((one for one in stale if one.resource == reversed_ones[0].resource), reversed_ones[0])
     if clashes:
         return clashes[0]
-    # What came last before the waiting task could go on is the likeliest to matter.
-    first_step = next((step for step in reversed(between) if step.lines), None)
-    second_step = next((step for step in rest or would_be if step.lines), None)
-    if first_step is None or second_step is None:
+    return _lines_of(between, rest or would_be)
+
+
+def _lines_of(between: Sequence[ToldStep], rest: Sequence[ToldStep]) -> CriticalPair | None:
+    """A line of each of the two: one that both run, or the last before the waiting task could go on and its next."""
+    second = next((step for step in rest if step.lines), None)
+    first = next((step for step in reversed(between) if step.lines), None)
+    if first is None or second is None:
         return None
-    return CriticalPair(
-        Operation(first_step.task, first_step.lines[-1], "runs"),
-        Operation(second_step.task, second_step.lines[0], "runs"),
-    )
+    # Two that do the same are likely to meet in the same line, `log.append(...)` for instance, and not where they wait.
+    ran = {line: step.task for step in between for line in step.lines if not code_of(line).startswith("await ")}
+    line = next((line for step in rest for line in step.lines if line in ran), None)
+    if line is not None:
+        return CriticalPair(Operation(ran[line], line, "runs"), Operation(second.task, line, "runs"))
+    return CriticalPair(Operation(first.task, first.lines[-1], "runs"), Operation(second.task, second.lines[0], "runs"))
 
 
 def _clashes(between: Sequence[ToldStep], rest: Sequence[ToldStep], told: Narration) -> Iterator[CriticalPair]:

@@ -110,12 +110,12 @@ class History:
     _position: int = 0
     _serial: int = -1
 
-    def call(self, name: str, *arguments: Any, process: str | None = None) -> Call:
+    def call(self, name: str, *arguments: Any, process: object = None) -> Call:
         """An operation begins; leave the returned block when it has ended.
 
         Args:
-            process: who calls; the path of the running task by default. Only pictures show it, and models that care
-                who calls, like `Mutex`.
+            process: who calls, a name or a number; the path of the running task by default. Only pictures show it, and
+                models that care who calls, like `Mutex`.
         """
         run = current.run
         step = None
@@ -124,9 +124,8 @@ class History:
                 self.operations, self._position, self._serial = [], 0, run.serial
             step = run.step_index
             process = process if process is not None else run.path_of(run.current)
-        operation = Operation(
-            name, arguments, process if process is not None else f"thread {get_ident()}", self._next(), step_called=step
-        )
+        who = f"thread {get_ident()}" if process is None else str(process)
+        operation = Operation(name, arguments, who, self._next(), step_called=step)
         self.operations.append(operation)
         return Call(self, operation)
 
@@ -155,7 +154,7 @@ class History:
             UsageError: a process returns from nothing, or calls while it has not returned.
         """
         history = cls()
-        going_on: dict[str, Operation] = {}
+        going_on: dict[Any, Operation] = {}
         for process, kind, *rest in events:
             if kind == "call" and process not in going_on:
                 going_on[process] = history.call(rest[0], *rest[1:], process=process).operation

@@ -125,12 +125,12 @@ def linearizable(
     # The smallest first: one that takes too long must not hide that another is illegal.
     for key, part in sorted(partitions.items(), key=lambda item: len(item[1])):
         try:
-            legal, order = _search(model, part, meter)
+            legal, order, stuck = _search(model, part, meter)
         except _OutOfBudgetError as error:
             result.verdict, result.partition, result.reason = UNKNOWN, key, str(error)
             break
         if not legal:
-            illegal = _minimal(model, part)
+            illegal = _minimal(model, part, stuck)
             longest = _search(model, illegal, _Meter(None, None))[1]
             return Linearizability(ILLEGAL, len(operations), {}, key, tuple(illegal), tuple(longest))
         result.orders[key] = tuple(order)
@@ -171,12 +171,13 @@ def _hashable(value: Any) -> Hashable:
 class _Entries:
     """Calls and returns of the operations not yet ordered, as a linked list in the order of time."""
 
-    __slots__ = ("after", "before", "operations")
+    __slots__ = ("after", "before", "furthest", "operations")
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         # Operation i is entry 2i + 1 where it is called and 2i + 2 where it returns; 0 is the head, and what follows
         # the last entry. Calls and returns of one history have distinct positions.
         self.operations = operations
+        self.furthest = 0  # the latest moment of a return that an operation not yet ordered was looked for before
         moments = [(one.called, 2 * i + 1) for i, one in enumerate(operations)]
         moments += [(one.returned, 2 * i + 2) for i, one in enumerate(operations) if one.returned is not None]
         moments.sort()
@@ -211,11 +212,15 @@ class _Entries:
         while entry & 1:
             found.append(entry >> 1)
             entry = self.after[entry]
+        if entry:
+            self.furthest = max(self.furthest, self.operations[(entry >> 1) - 1].returned or 0)
         return found
 
 
-def _search(model: Model[Any], operations: Sequence[Operation], meter: _Meter) -> tuple[bool, list[Operation]]:
-    """Whether there is a legal order, and this order, or the longest legal beginning of one that was found."""
+def _search(model: Model[Any], operations: Sequence[Operation], meter: _Meter) -> tuple[bool, list[Operation], int]:
+    """Whether there is a legal order; this order, or the longest legal beginning of one that was found; and the moment
+    of the return that no such beginning came past.
+    """
     entries = _Entries(operations)
     missing = sum(one.returned is not None for one in operations)  # returned, and not ordered
     state: Any = model.initial
@@ -235,7 +240,7 @@ def _search(model: Model[Any], operations: Sequence[Operation], meter: _Meter) -
                     break
             else:
                 if not path:
-                    return False, [operations[i] for i in longest]
+                    return False, [operations[i] for i in longest], entries.furthest
                 index = order.pop()
                 entries.put_back(index)
                 ordered ^= 1 << index
@@ -252,7 +257,7 @@ def _search(model: Model[Any], operations: Sequence[Operation], meter: _Meter) -
         state = after
         if len(order) > len(longest):
             longest = order[:] if missing else order
-    return True, [operations[i] for i in order]
+    return True, [operations[i] for i in order], entries.furthest
 
 
 def _next_operations(
@@ -284,24 +289,27 @@ def _next_operations(
 # The smallest illegal part of a history.
 
 
-def _minimal(model: Model[Any], operations: Sequence[Operation]) -> list[Operation]:
+def _minimal(model: Model[Any], operations: Sequence[Operation], stuck: int) -> list[Operation]:
     """As few of ``operations``, which have no legal order, as still have none and still explain themselves.
 
     Dropping a write can make a read illegal that saw it, so that a read alone would be left: illegal, and misleading,
     since it was not what was wrong. So a result that some sequence of operations leads to must stay one to which some
     sequence of those that are left leads.
+
+    Args:
+        stuck: the moment of the return that the search for a legal order did not come past.
     """
     meter = _Meter(MINIMIZING_STEPS, None)
     kept = list(operations)
     try:
-        kept = _shortest_prefix(model, kept, meter)
+        kept = _last_ones(model, _prefix(kept, stuck), stuck, meter) or _shortest_prefix(model, kept, stuck, meter)
         explained, changing = _explained(model, kept, kept, meter)
         # What never changes the state goes first: no other result needs it, and there is less to explain afterwards.
         for candidates in ([one for one in kept if one not in changing], [one for one in kept if one in changing]):
             for dropped in _pieces(candidates):
                 left = [one for one in kept if one not in dropped]
                 wanted = [one for one in left if one in explained]
-                if _is_illegal(model, left, meter) and len(_explained(model, left, wanted, meter)[0]) == len(wanted):
+                if _is_illegal_by_itself(model, left, wanted, meter):
                     kept = left
                     candidates[:] = [one for one in candidates if one not in dropped]
     except _OutOfBudgetError:
@@ -328,10 +336,42 @@ def _is_illegal(model: Model[Any], operations: Sequence[Operation], meter: _Mete
     return not _search(model, operations, meter)[0]
 
 
-def _shortest_prefix(model: Model[Any], operations: list[Operation], meter: _Meter) -> list[Operation]:
-    """The history up to the first return at which it has no legal order; what goes on at that moment is pending."""
-    returns = sorted(one.returned for one in operations if one.returned is not None)
-    low, high = 0, len(returns) - 1
+def _is_illegal_by_itself(
+    model: Model[Any], operations: Sequence[Operation], wanted: Sequence[Operation], meter: _Meter
+) -> bool:
+    """Whether they have no legal order, and not because what explains the results of ``wanted`` is not among them."""
+    return _is_illegal(model, operations, meter) and len(_explained(model, operations, wanted, meter)[0]) == len(wanted)
+
+
+def _last_ones(model: Model[Any], operations: list[Operation], stuck: int, meter: _Meter) -> list[Operation]:
+    """As few as possible of those called last, if they alone have no legal order; empty if all are needed.
+
+    With many operations at a time, to see that a long history has no order takes as long as all that follows; and what
+    is wrong is rarely far from where the search gets stuck.
+    """
+    explained = _explained(model, operations, operations, meter)[0]
+    nearest = sorted(operations, key=lambda one: (one.returned == stuck, one.called))
+    count = 1
+    while count < len(operations):
+        chosen = set(nearest[-count:])
+        left = [one for one in operations if one in chosen]
+        if _is_illegal_by_itself(model, left, [one for one in left if one in explained], meter):
+            return left
+        count *= 2
+    return []
+
+
+def _shortest_prefix(model: Model[Any], operations: list[Operation], stuck: int, meter: _Meter) -> list[Operation]:
+    """The history up to the first return at which it has no legal order; what goes on at that moment is pending.
+
+    Not before ``stuck``, since the order that came that far is one of what had returned; and as a rule right there. To
+    see that there is no order takes long, so what is looked at first is the least of which that may be true.
+    """
+    returns = sorted(one.returned for one in operations if one.returned is not None and one.returned >= stuck)
+    low, step = 0, 1
+    while low < len(returns) - 1 and not _is_illegal(model, _prefix(operations, returns[low]), meter):
+        low, step = min(low + step, len(returns) - 1), 2 * step
+    high, low = low, max(low - step // 2, 0) + 1
     while low < high:
         middle = (low + high) // 2
         if _is_illegal(model, _prefix(operations, returns[middle]), meter):

@@ -327,7 +327,7 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
         for frame, line in walk_tb(error.__traceback__)
         if is_user_file(frame.f_code.co_filename)
     ]
-    return [f"thread {failure.path} has ended before that by {text}", *(f"  at {place}" for place in places)]
+    return [f"thread {failure.path} has ended by {text}, which nobody caught", *(f"  at {place}" for place in places)]
 
 
 def most_run_tasks(loop: RunLoop, most: int = 5) -> str:

@@ -78,9 +78,13 @@ def _marks_entering(self: Any, *args: object) -> None:
 
 
 def _marks_deadline(self: Any, *args: object) -> None:
+    """Also whoever is inside: a deadline that has passed cancels them once the step is over."""
     touch(name_of(self), WRITE)
-    if self._cancel_status is not None:
-        touch(name_of(self._cancel_status), WRITE)
+    todo = [] if self._cancel_status is None else [self._cancel_status]
+    while todo:
+        status = todo.pop()
+        touch(name_of(status), WRITE)
+        todo.extend(status._children)
 
 
 def _path_of(task: Any) -> str:

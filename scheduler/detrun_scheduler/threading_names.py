@@ -240,6 +240,8 @@ def _bootstrap(thread: Any) -> None:
     except GreenletExit:
         pass
     except BaseException as error:
+        if simulated.dying:
+            return  # a `finally` of its, in which a killed thread could not take a lock back, for instance
         threads = simulated.threads
         is_handled = threading.excepthook is not threads.hooks[0]
         if isinstance(error, SystemExit) or threads.uncaught(error, is_handled):
@@ -371,6 +373,9 @@ def _low_level_body(
         except (GreenletExit, SystemExit):
             pass
         except BaseException as error:
+            simulated = getcurrent()
+            if isinstance(simulated, SimulatedThread) and simulated.dying:
+                return
             if not threads.uncaught(error, sys.unraisablehook is not threads.hooks[1]):
                 return
             message = "Exception ignored in thread started by"

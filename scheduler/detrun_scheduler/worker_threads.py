@@ -16,7 +16,7 @@ from typing import Any
 import outcome
 import sniffio
 import trio
-from greenlet import GreenletExit, getcurrent
+from greenlet import getcurrent
 
 from detrun_scheduler.replaced_names import ReplacedNames
 from detrun_scheduler.simple_queue import SimpleQueue
@@ -39,7 +39,7 @@ def _start_thread_soon(
     def body() -> None:
         result = outcome.capture(function)
         thread.name = own_name  # as trio does when a worker becomes idle
-        if not (isinstance(result, outcome.Error) and isinstance(result.error, GreenletExit)):
+        if not thread._simulated.dying:
             deliver(result)
 
     thread: Any = threading.Thread(target=body, name=own_name, daemon=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,24 @@ def test_the_document_says_what_the_page_says(program: str) -> None:
     assert [one["does"] for one in document["failure"]["pair"]] == ["reads", "changes"]
     passing = json.loads(invoke(f"{program}:fine", "--strategy", "dfs", "--json").stdout)
     assert (passing["verdict"], passing["failure"]) == ("holds", None)
+
+
+def test_a_thread_that_dies_is_a_failure_unless_asked_not_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dies.py").write_text(
+        "import threading\n\n\ndef main():\n    thread = threading.Thread(target=int, args=('none',))\n"
+        "    thread.start()\n    thread.join()\n"
+    )
+    monkeypatch.setattr(threading, "excepthook", lambda caught: None)
+    found = invoke("dies.py:main", "-n", "20")
+    assert found.exit_code == 1
+    assert "ValueError: invalid literal" in found.output
+    token = re.search(r"detrun1-\S+", found.output)
+    assert token
+    assert invoke("dies.py:main", "--token", token[0]).exit_code == 1
+    assert invoke("dies.py:main", "-n", "20", "--no-thread-errors", "--directory", "other").exit_code == 0
 
 
 def test_a_token_runs_its_schedule_again(program: str) -> None:

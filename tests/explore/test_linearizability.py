@@ -264,6 +264,30 @@ def test_results_say_what_is_wrong_in_a_picture() -> None:
     assert raised.value.linearizability is found
 
 
+def test_what_is_wrong_is_found_among_hundreds_of_operations_of_many_processes() -> None:
+    """Ten clients at a time: to see that the whole has no order takes as long as everything after it."""
+    log: list[tuple[Any, ...]] = []
+    for turn in range(20):
+        log += [(client, "call", "write", (turn + client) % 3) for client in range(10)]
+        log += [(client, "return") for client in range(10)]
+    log += [("late", "call", "write", 5), ("late", "return"), ("reader", "call", "read"), ("reader", "return", 1)]
+    found = linearizable(Register(0), History.of(log), timeout=None)
+    assert found.verdict == "illegal"
+    # Some write of a 1, the late write, and the read that missed it.
+    assert [(one.name, one.result if one.name == "read" else one.arguments[0]) for one in found.illegal] == [
+        ("write", 1),
+        ("write", 5),
+        ("read", 1),
+    ]
+
+
+def test_processes_may_be_numbers() -> None:
+    log = [(1, "call", "write", 1), (1, "return"), (2, "call", "read"), (2, "return", 0)]
+    found = linearizable(Register(0), History.of(log))
+    assert found.verdict == "illegal"
+    assert "2  " in str(found)
+
+
 def test_a_wide_picture_becomes_a_list() -> None:
     history = History.of(
         event

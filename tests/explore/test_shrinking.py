@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun import explore
 from detrun.execution import Options
-from detrun.explore.listing import Listing
+from detrun.explore.listing import Listing, code_of
 from detrun.explore.pieces import Found, Program
 from detrun.explore.schedules import packed, unpacked
 from detrun.explore.signatures import signature_of
@@ -197,7 +197,8 @@ def test_what_no_observer_sees_is_explained_by_lines() -> None:
 
         async def say(word: str) -> None:
             await checkpoint()
-            log.append(word)
+            log.append(word)  # what both run
+            await checkpoint()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(say, "first")
@@ -210,6 +211,7 @@ def test_what_no_observer_sees_is_explained_by_lines() -> None:
     assert failure.explanation.pair is not None
     assert failure.explanation.resource == ""
     assert {one.verb for one in failure.explanation.pair} == {"runs"}
+    assert {code_of(one.line) for one in failure.explanation.pair if one.line} == {"log.append(word)  # what both run"}
 
 
 def test_a_deadlock_of_threads_is_explained_by_the_locks() -> None:

@@ -130,7 +130,7 @@ def test_a_deadlock_names_the_thread_that_died_and_where(hooked):
         with pytest.raises(DeadlockError) as caught:
             detrun.record(program, thread_errors=thread_errors)
         lines = str(caught.value).splitlines()
-        at = lines.index("  thread main/worker has ended before that by ValueError: bad item")
+        at = lines.index("  thread main/worker has ended by ValueError: bad item, which nobody caught")
         assert f"{__file__}:" in lines[at + 1]
         assert lines[at + 1].endswith("program.<locals>.worker")
         assert not getattr(caught.value, "__notes__", ())
@@ -147,7 +147,28 @@ def test_a_failure_of_main_has_a_note_of_the_thread_that_died():
     with pytest.raises(AssertionError) as caught:
         detrun.record(program, thread_errors=True)
     (note,) = caught.value.__notes__
-    assert note.startswith("thread main/parser has ended before that by ValueError: invalid literal")
+    assert note.startswith("thread main/parser has ended by ValueError: invalid literal")
+
+
+def test_what_a_killed_thread_raises_is_no_failure(hooked):
+    """A daemon that is killed while it takes a condition's lock back gives back in its ``with`` what it has not."""
+
+    def program() -> None:
+        condition = threading.Condition()
+
+        def daemon() -> None:
+            with condition:
+                condition.wait()
+
+        threading.Thread(target=daemon, daemon=True).start()
+        _thread.start_new_thread(daemon, ())
+        with condition:
+            condition.notify_all()
+
+    for thread_errors in (False, True):
+        found = detrun.explore(program, strategy="random", thread_errors=thread_errors, schedules=200, directory=None)
+        assert found.verdict == "passed", found.reason
+    assert not hooked
 
 
 def test_a_drawn_schedule_raises_what_comes_out_of_a_thread():

@@ -7,7 +7,7 @@ equivalent if every pair of conflicting operations comes in the same order (Mazu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -153,7 +153,11 @@ def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lock", "event", "channel", "cancel", "late cancel", "sleep", "semaphore", "condition", "failure"]
+    "name",
+    [
+        *("lock", "event", "channel", "cancel", "late cancel", "sleep", "semaphore", "condition", "failure"),
+        *("cancel another", "set the deadline of another"),
+    ],
 )
 def test_every_result_of_all_interleavings_is_found(name: str) -> None:
     """Programs whose results depend on the order in which primitives are used, cancelled, or time out."""
@@ -261,6 +265,41 @@ async def _late_cancel() -> Any:
     return steps[0], scope.cancelled_caught
 
 
+async def _stop(stop: Callable[[trio.CancelScope], None]) -> Any:
+    """A task ends another's scope, before, while or after it is in there, and in a scope within."""
+    scope, steps = trio.CancelScope(), [0]
+
+    async def worker() -> None:
+        with scope:
+            await checkpoint()
+            steps[0] += 1
+            with trio.CancelScope():
+                await checkpoint()
+                steps[0] += 1
+                await checkpoint()
+                steps[0] += 1
+
+    async def stopper() -> None:
+        stop(scope)
+        await checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(worker)
+        nursery.start_soon(stopper)
+    return steps[0]
+
+
+def _cancel_another() -> Any:
+    return _stop(trio.CancelScope.cancel)
+
+
+def _set_the_deadline_of_another() -> Any:
+    def stop(scope: trio.CancelScope) -> None:
+        scope.deadline = trio.current_time()
+
+    return _stop(stop)
+
+
 async def _sleep() -> Any:
     cell = detrun.Shared(0)
     timed_out = []
@@ -339,6 +378,8 @@ PROGRAMS: dict[str, Any] = {
     "channel": _channel,
     "cancel": _cancel,
     "late cancel": _late_cancel,
+    "cancel another": _cancel_another,
+    "set the deadline of another": _set_the_deadline_of_another,
     "sleep": _sleep,
     "semaphore": _semaphore,
     "condition": _condition,
