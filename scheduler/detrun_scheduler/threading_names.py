@@ -209,6 +209,8 @@ def _begin(threads: Threads, thread: Any) -> None:
         _bootstrap, (thread,), _path_name(thread), daemon=thread._daemonic and not is_worker, is_worker=is_worker
     )
     thread._simulated = simulated
+    simulated.may_rest = True
+    threads.known.append(thread)
     simulated.at_end = partial(_mark_ended, thread, simulated.ident)
     thread._started._flag = True
     thread._ident = thread._native_id = simulated.ident
