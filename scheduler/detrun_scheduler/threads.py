@@ -375,7 +375,7 @@ class Threads:
         self.idents = MAIN_IDENT
         self.futures = 0  # made in this run
         self.living: list[SimulatedThread] = []  # in the order of starting
-        self.known: list[Any] = []  # the `threading.Thread` of each thread that has one
+        self.known: list[Any] = []  # weak references to the `threading.Thread` of each thread that may rest
         self.rested: list[SimulatedThread] = []  # those whose greenlets can serve later runs
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
@@ -480,7 +480,7 @@ class Threads:
         self.at_end.clear()
         self.living.clear()
         if self.rested:
-            for thread in self.known:
+            for thread in filter(None, (known() for known in self.known)):
                 thread._simulated = OVER
                 if hasattr(thread, "_handle"):
                     thread._handle.simulated = OVER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,21 @@ def test_a_thread_of_an_earlier_run_is_over_though_its_greenlet_lives_on() -> No
     exploration = explored(program)
     assert exploration.verdict == "passed"
     assert alive == [False] * 38
+
+
+def test_the_object_of_an_ended_thread_is_not_kept_alive() -> None:
+    gone = []
+
+    def program() -> None:
+        [thread] = run_threads(list)
+        thread.join()
+        watched = weakref.ref(thread)
+        del thread
+        gc.collect()
+        gone.append(watched() is None)
+
+    explored(program, 3)
+    assert gone == [True] * 3
 
 
 def test_campaigns_take_the_same_steps_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
