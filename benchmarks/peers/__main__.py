@@ -125,7 +125,7 @@ def table(measured: Sequence[Measured]) -> Table:
                 row.interpreter,
                 f"{row.rate:,.0f}",
                 f"{min(row.rates):,.0f}–{max(row.rates):,.0f}",
-                f"{ours.rate / row.rate:.1f}× faster" if peer and ours is not None else "",
+                f"{ours.rate / row.rate:.1f}× as fast" if peer and ours is not None else "",
                 "" if contender.target is None else f"≥ {contender.target:,}",
                 {True: "yes", False: "NO", None: "–"}[row.is_met],
             )
@@ -157,7 +157,7 @@ def as_json(measured: Sequence[Measured]) -> dict[str, object]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="PACKAGE", help="measure this package only")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU seconds of one measurement")
@@ -175,4 +175,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main([] if sys.argv[0].endswith("benchmarks/__main__.py") else None)
+    main()

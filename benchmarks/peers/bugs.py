@@ -1,7 +1,7 @@
 """``python -m benchmarks.peers.bugs``: how many schedules each library needs to find the bugs of `benchmarks.bugs`.
 
 Every library hunts every bug in a process of its own, with 20 seeds one after the other (once if it has no seed), at
-most 5,000 schedules for each, and a limit of real seconds for all seeds together; what did not fit into it is said.
+most 5,000 schedules for each, and a limit of CPU seconds for all seeds together; what did not fit into it is said.
 ``--json FILE`` writes the figures, ``--markdown FILE`` the tables of docs/peers.md. Ten minutes at most, of which most
 is spent on what is not found.
 
@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,10 @@ from rich.table import Table
 from benchmarks.bugs.catalogue import BUGS
 from benchmarks.measuring import machine
 from benchmarks.peers.environment import ROOT, Peers, environment, prepare
-from benchmarks.peers.hunted import SEEDS
+from benchmarks.peers.hunted import PATIENCE, SEEDS
 from benchmarks.peers.hunters import TOOLS, Tool
 
-SCHEDULES, SECONDS = 5_000, 5.0
+SCHEDULES, SECONDS = 5_000, 2.5
 GRACE_SECONDS = 20.0  # for a last exploration that does not know of the limit
 RATED_LEAST = 200  # schedules; below that a rate says more about starting than about running
 
@@ -58,11 +58,11 @@ class Case:
             command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            output, errors = process.communicate(timeout=seconds + GRACE_SECONDS)
+            output, errors = process.communicate(timeout=PATIENCE * seconds + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             output, errors = process.communicate()
-            self.problem = f"stopped after {seconds + GRACE_SECONDS:.0f} s"
+            self.problem = f"stopped after {PATIENCE * seconds + GRACE_SECONDS:.0f} s"
         for line in output.splitlines():
             if line.startswith("hunt "):
                 found = json.loads(line.removeprefix("hunt "))
@@ -119,8 +119,15 @@ class Case:
         }
 
 
-def hunt_all(tools: Sequence[Tool], bugs: Sequence[str], peers: Peers, schedules: int, seconds: float) -> list[Case]:
-    """Every tool after every bug."""
+def hunt_all(
+    tools: Sequence[Tool],
+    bugs: Sequence[str],
+    peers: Peers,
+    schedules: int,
+    seconds: float,
+    keep: Callable[[list[Case]], object] = len,
+) -> list[Case]:
+    """Every tool after every bug; ``keep`` is called with what there is after each bug."""
     cases = []
     for name in bugs:
         for tool in tools:
@@ -131,6 +138,7 @@ def hunt_all(tools: Sequence[Tool], bugs: Sequence[str], peers: Peers, schedules
                 case.run(peers.python, schedules, seconds)
             cases.append(case)
         print(name, *(case.cell() for case in cases[-len(tools) :]), sep="; ", file=sys.stderr)
+        keep(cases)
     return cases
 
 
@@ -218,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="PACKAGE", help="run this package only")
     parser.add_argument("--bug", action="append", default=[], metavar="NAME", help="hunt this bug only")
     parser.add_argument("--schedules", type=int, default=SCHEDULES, help="of one exploration, at most")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="real, for all seeds of one library and one bug")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU, for all seeds of one library and one bug")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     options = parser.parse_args(arguments)
@@ -226,21 +234,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tools = [tool for tool in TOOLS if not options.only or tool.package in options.only]
     bugs = options.bug or [bug.name for bug in BUGS]
     began = time.monotonic()
-    cases = hunt_all(tools, bugs, peers, options.schedules, options.seconds)
-    show(cases, tools)
-    if options.json is not None:
-        figures = {
-            "machine": machine(),
-            "python": python_of(peers),
-            "versions": peers.versions,
-            "schedules_at_most": options.schedules,
-            "seconds_at_most": options.seconds,
-            "seconds_in_all": round(time.monotonic() - began),
-            "cases": [case.as_json() for case in cases],
-        }
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    if options.markdown is not None:
-        options.markdown.write_text(markdown(cases, tools, peers.versions, python_of(peers)))
+
+    def keep(cases: list[Case]) -> None:
+        if options.json is not None:
+            figures = {
+                "machine": machine(),
+                "python": python_of(peers),
+                "versions": peers.versions,
+                "schedules_at_most": options.schedules,
+                "cpu_seconds_at_most": options.seconds,
+                "seconds_in_all": round(time.monotonic() - began),
+                "cases": [case.as_json() for case in cases],
+            }
+            options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        if options.markdown is not None:
+            options.markdown.write_text(markdown(cases, tools, peers.versions, python_of(peers)))
+
+    show(hunt_all(tools, bugs, peers, options.schedules, options.seconds, keep), tools)
 
 
 if __name__ == "__main__":

@@ -208,7 +208,6 @@ TOOLS = (
     Tool("frontrun random", "frontrun", frontrun("random")),
     Tool("frontrun dpor", "frontrun", frontrun("dpor"), has_seed=False),
     Tool("interleave-test random", "interleave-test", interleave_test("random")),
-    Tool("interleave-test pct", "interleave-test", interleave_test("pct")),
     Tool("detangle random", "detangle", detangle("random")),
     Tool("detangle auto", "detangle", detangle("auto")),
 )

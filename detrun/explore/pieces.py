@@ -29,6 +29,7 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
 from detrun_scheduler.footprints import OBSERVED_ACCESSES
+from detrun_scheduler.kept_stacks import KeptStacks
 from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.replaced_names import StayingReplaced
 from detrun_scheduler.seeding import PreservedGenerators
@@ -152,7 +153,7 @@ def quiet_collector() -> Iterator[None]:
     gc.freeze()
     gc.disable()
     try:
-        with PreservedGenerators(), StayingReplaced():
+        with PreservedGenerators(), StayingReplaced(), KeptStacks():
             yield
     finally:
         if not frozen:  # else somebody froze objects on purpose, and there is no telling theirs from ours

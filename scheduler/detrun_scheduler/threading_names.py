@@ -24,10 +24,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 from greenlet import GreenletExit, getcurrent
 
-from detrun_scheduler import simple_queue, thread_locals, thread_locks, thread_pools, worker_threads
+from detrun_scheduler import kept_stacks, simple_queue, thread_locals, thread_locks, thread_pools, worker_threads
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.replaced_names import ReplacedMethods, ReplacedNames
@@ -209,6 +210,9 @@ def _begin(threads: Threads, thread: Any) -> None:
         _bootstrap, (thread,), _path_name(thread), daemon=thread._daemonic and not is_worker, is_worker=is_worker
     )
     thread._simulated = simulated
+    if kept_stacks.is_keeping():
+        simulated.may_rest = True
+        threads.known.append(ref(thread))
     simulated.at_end = partial(_mark_ended, thread, simulated.ident)
     thread._started._flag = True
     thread._ident = thread._native_id = simulated.ident

@@ -26,9 +26,10 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from trio import CancelScope
 from trio.lowlevel import Abort, disable_ki_protection
 
-from detrun_scheduler import current
+from detrun_scheduler import current, kept_stacks
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.kept_stacks import OVER
 from detrun_scheduler.trio_host import CHECKPOINT_TRAP, CONTEXT, DETACH_TRAP, WAIT_TRAP
 
 if TYPE_CHECKING:
@@ -65,6 +66,22 @@ class SimulatedThread(greenlet):
         is_worker: bool = False,
     ) -> None:
         super().__init__(None, threads.hub)
+        self.begin(threads, function, arguments, name, ident, daemon, creator, is_worker)
+
+    def begin(
+        self,
+        threads: Threads,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        name: str,
+        ident: int,
+        daemon: bool = False,
+        creator: int = -1,
+        is_worker: bool = False,
+    ) -> None:
+        """Become this thread: a new greenlet, or one that rests."""
+        self.has_begun = self.has_ended = False
+        self.may_rest = False  # whether its greenlet can serve another thread in a later run
         self.threads: Threads = threads
         self.give_way: Callable[..., Any] = threads.hub.switch
         if threads.untraced is not None:
@@ -87,28 +104,38 @@ class SimulatedThread(greenlet):
         self.owner: Any = None  # what it has inherited from the code that started it
 
     def run(self, _: object = None) -> Any:
-        """The greenlet's whole life, from its first switch; returns the trap that tells trio of its end.
+        """The greenlet's whole life, from its first switch; returns the trap that tells trio of the thread's end.
 
         A coroutine would raise ``StopIteration``; but an exception in the loop's greenlet makes Python 3.11 call the
         trace function there if any greenlet is traced, and go on doing so.
         """
-        CONTEXT.__dict__.pop("task", None)
-        threads = self.threads
-        ended: Any = _ENDED
-        try:
-            if not self.dying:
-                if threads.call_body is None:
-                    result = self.function(*self.arguments)
-                else:
-                    result = threads.call_body(self.function, self.arguments)
-                if self.ident == MAIN_IDENT:
-                    ended = DETACH_TRAP(outcome.Value(result))
-        except GreenletExit:
-            pass
-        except BaseException as error:
-            ended = DETACH_TRAP(outcome.Error(error.with_traceback(_without_first(error.__traceback__))))
-        self.ended()
-        return ended
+        while True:
+            self.has_begun = True
+            CONTEXT.__dict__.pop("task", None)
+            threads = self.threads
+            ended: Any = _ENDED
+            try:
+                if not self.dying:
+                    if threads.call_body is None:
+                        result = self.function(*self.arguments)
+                    else:
+                        result = threads.call_body(self.function, self.arguments)
+                    if self.ident == MAIN_IDENT:
+                        ended = DETACH_TRAP(outcome.Value(result))
+            except GreenletExit:
+                pass
+            except BaseException as error:
+                ended = DETACH_TRAP(outcome.Error(error.with_traceback(_without_first(error.__traceback__))))
+            self.ended()
+            if not self.may_rest or self.dying or not kept_stacks.is_keeping():
+                return ended
+            threads.rested.append(self)
+            # Nothing of this life may outlive it in the locals here.
+            hub, trap = threads.hub, ended
+            del threads, ended
+            result = None
+            hub.switch(trap)  # comes back in another run, as another thread
+            del hub, trap
 
     def ended(self) -> None:
         """The body is over: wake who joins it, and let go of everything, since trio keeps tasks a little longer."""
@@ -123,10 +150,11 @@ class SimulatedThread(greenlet):
         self.joiners.clear()
         self.function, self.arguments, self.at_end = _nothing, (), _nothing
         self.waits_for = self.task = None
+        self.has_ended = True
 
     def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:
         """Resume the thread with an exception; as a coroutine's, it comes back with the next trap."""
-        if not self:
+        if not self.has_begun:
             # Not started: there is no code to raise it in. (A main function may meet a KeyboardInterrupt here.)
             self.dying = True
             if not isinstance(error, GreenletExit) and error is not GreenletExit:
@@ -141,11 +169,11 @@ class SimulatedThread(greenlet):
         Raises:
             RuntimeError: it has blocked once more instead, and is alive.
         """
-        if self.dead:
+        if self.has_ended:
             return
         self.dying = True
         self.throw(GreenletExit())
-        if not self.dead:
+        if not self.has_ended:
             raise RuntimeError("a simulated thread ignored GreenletExit")
 
     def __await__(self) -> Any:
@@ -154,12 +182,12 @@ class SimulatedThread(greenlet):
     @property
     def cr_frame(self) -> FrameType | None:
         """The innermost frame; one of ours before the start, since trio takes None for a coroutine written in C."""
-        return None if self.dead else (self.gr_frame or sys._getframe())
+        return None if self.has_ended else (self.gr_frame or sys._getframe())
 
     @property
     def cr_suspended(self) -> bool:
         """Whether it has begun and not ended."""
-        return bool(self)
+        return self.has_begun and not self.has_ended
 
     @property
     def is_over(self) -> bool:
@@ -175,7 +203,9 @@ class SimulatedThread(greenlet):
 
     def frames(self) -> list[FrameType]:
         """Its frames while it is suspended, outermost first."""
-        found = []
+        found: list[FrameType] = []
+        if not self.has_begun or self.has_ended:
+            return found
         frame = self.gr_frame
         while frame is not None:
             found.append(frame)
@@ -251,7 +281,7 @@ class SimulatedThread(greenlet):
         self.dying = True
         if task._next_send_fn is None:
             self.wake()
-        if self:
+        if self.has_begun:
             task._next_send_fn, task._next_send = self.throw, GreenletExit()
 
 
@@ -346,9 +376,11 @@ class Threads:
         "hub",
         "idents",
         "inherited",
+        "known",
         "living",
         "main_has_ended",
         "os_thread",
+        "rested",
         "run",
         "touched",
         "untraced",
@@ -362,6 +394,8 @@ class Threads:
         self.futures = 0  # made in this run
         self.living: list[SimulatedThread] = []  # in the order of starting
         self.inherited: ContextVar[Any] | None = None  # the one variable that a thread takes over from who starts it
+        self.known: list[Any] = []  # weak references to the `threading.Thread` of each thread that may rest
+        self.rested: list[SimulatedThread] = []  # those whose greenlets can serve later runs
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
         self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
@@ -371,11 +405,20 @@ class Threads:
         self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
         self.untraced: Callable[..., Any] | None = None
 
+    def _new(self, *life: Any) -> SimulatedThread:
+        thread = kept_stacks.take(self.hub)
+        if thread is None:
+            return SimulatedThread(self, *life)
+        thread.gr_context = None
+        thread.begin(self, *life)
+        return thread
+
     def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """What trio may take for an async function, and is ``function(*arguments)`` in the main simulated thread."""
 
         def make() -> SimulatedThread:
-            thread = SimulatedThread(self, _call_main, (function, arguments), "main", MAIN_IDENT)
+            thread = self._new(_call_main, (function, arguments), "main", MAIN_IDENT)
+            thread.may_rest = True
             thread.gr_context = copy_context()
             self.living.append(thread)
             return thread
@@ -399,7 +442,7 @@ class Threads:
         """
         self.idents += 1
         run = self.run
-        thread = SimulatedThread(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
+        thread = self._new(function, arguments, name, self.idents, daemon, run.current, is_worker)
         if self.inherited is not None:
             thread.owner = self.inherited.get(None)
             thread.gr_context = Context()
@@ -459,6 +502,13 @@ class Threads:
             callback()
         self.at_end.clear()
         self.living.clear()
+        if self.rested:
+            for thread in filter(None, (known() for known in self.known)):
+                thread._simulated = OVER
+                if hasattr(thread, "_handle"):
+                    thread._handle.simulated = OVER
+            kept_stacks.keep(self.rested)
+        self.known.clear()
         del self.run, self.hub
 
 
