@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from random import Random
 
 from detrun.explore.listing import code_of, shown_place
-from detrun.explore.narration import Line, Narration, ToldStep, clash, narrate
+from detrun.explore.narration import Line, Narration, ToldStep, clash, is_observed, narrate
 from detrun.explore.pieces import Program
 from detrun.explore.schedules import unpacked
 from detrun.explore.trials import Laboratory, Trial
 
 PASSING_TRIALS = 60
+NEAR, FAR = 3, 300  # steps of the waiting task in which the other end of the pair is looked for
 MANY = 720_720  # divisible by every number of tasks up to 16, so that a walk by its remainders is uniform
 
 
@@ -130,10 +131,11 @@ def _critical_pair(
             between.append(step)
     # A task that is kept waiting for good, as in a deadlock, shows what it would have done in the other schedule.
     rest = rest or [step for step in passing.steps[difference:] if step.task == late]
-    for second in rest[:3]:
+    # At opcodes a line is many steps, so what comes soon is not all: then observed places are looked for further on.
+    for distance, second in enumerate(rest[:FAR]):
         for first in between:
             found = clash(first, second, failing)
-            if found is not None:
+            if found is not None and (distance < NEAR or is_observed(found[0])):
                 pair = (
                     Operation(first.task, found[0].line, found[0].verb),
                     Operation(second.task, found[1].line, found[1].verb),

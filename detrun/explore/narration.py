@@ -215,3 +215,8 @@ def clash(first: ToldStep, second: ToldStep, narration: Narration) -> tuple[Mark
             if conflicting and one.line and other.line and narration.name_of(one.key):
                 return one, other
     return None
+
+
+def is_observed(mark: Mark) -> bool:
+    """Whether the operation is an access to a plain attribute, element or variable, seen by an `AccessObserver`."""
+    return isinstance(mark.key, tuple) and mark.key[0] == "place"

@@ -116,9 +116,13 @@ def test_the_portfolio_finds_the_bug_within_5000_schedules_and_it_replays(
 
 @names
 def test_it_is_shrunk_and_explained(name: str, finds: Callable[[str], Found]) -> None:
+    """At opcodes all accesses are seen, so there the explanation names the attribute that matters."""
     failure = finds(name).failure
     assert failure.shrunk is not None
     assert failure.explanation is not None
+    assert failure.explanation.pair is not None
+    if bug(name).preemption == "opcode":
+        assert failure.explanation.resource
 
 
 @names
