@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.bugs.campaigns import SEARCHES, Cell, applies
-from benchmarks.bugs.catalogue import bug
+from benchmarks.bugs.campaigns import SEARCHES, STRATEGIES, Cell, applies
+from benchmarks.bugs.catalogue import BUGS, bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,9 @@ class Results:
 
     def save(self, file: Path) -> None:
         """Write everything as JSON."""
-        cells = [cell.as_json() for cell in self.cells.values()]
+        order = [(one.name, strategy) for one in BUGS for strategy in STRATEGIES]
+        known = sorted(self.cells, key=lambda key: order.index(key) if key in order else len(order))
+        cells = [self.cells[key].as_json() for key in known]
         lines = ",\n".join(json.dumps(cell) for cell in cells)
         file.write_text(f'{{"about": {json.dumps(self.about)},\n"cells": [\n{lines}\n]}}\n')
 
@@ -96,5 +98,5 @@ def caption(about: dict[str, Any]) -> str:
     """How the numbers came about."""
     return (
         f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign; a "
-        f"cell is cut after {about['seconds']:g} s ({about['portfolio_seconds']:g} s for the portfolio)."
+        f"cell is cut after {about['seconds']:g} CPU-seconds ({about['portfolio_seconds']:g} for the portfolio)."
     )
