@@ -53,7 +53,7 @@ def text_of(cell: Cell | None) -> str:
     text = f"{cell.mean:,.0f}"
     if cell.missed:
         text += f", not in {cell.missed} of {len(cell.found)}"
-    return f"{text} ({len(cell.found)} seeds)" if cell.is_cut else text
+    return f"{text} ({len(cell.found)} seed{'s' if len(cell.found) > 1 else ''})" if cell.is_cut else text
 
 
 def rows(results: Results, bugs: Sequence[str], strategies: Sequence[str]) -> list[list[str]]:
@@ -91,12 +91,12 @@ def markdown(results: Results, bugs: Sequence[str], strategies: Sequence[str]) -
     """For a page of the documentation."""
     head = ["bug", *strategies, "schedules/s"]
     lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows(results, bugs, strategies)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(results.about)}\n"
 
 
 def caption(about: dict[str, Any]) -> str:
     """How the numbers came about."""
     return (
-        f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign; a "
-        f"cell is cut after {about['seconds']:g} CPU-seconds ({about['portfolio_seconds']:g} for the portfolio)."
+        f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign;\n"
+        f"a cell is cut after {about['seconds']:g} CPU-seconds ({about['portfolio_seconds']:g} for the portfolio)."
     )
