@@ -135,6 +135,7 @@ class RunLoop:
         self.threads: Threads | None = None  # while the run lasts
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
+        self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[tuple[str, BaseException]] = []  # (path, what ended the thread), uncaught
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
@@ -385,6 +386,7 @@ class RunLoop:
                 self._pause(journal.steps)
                 index = 0
                 if len(numbers) > 1:
+                    self.allowed = allowed
                     wished = numbers[self.oracle.next_task(numbers, self.current)]
                     number = allowed[bisect_left(allowed, wished) % len(allowed)]
                     index = numbers.index(number)
@@ -398,7 +400,7 @@ class RunLoop:
             self.failure = error
             raise GreenletExit from None
         finally:
-            self.standing = None
+            self.standing = self.allowed = None
             self.timers.due = True  # the loop shall look at `failure` and count its steps anew
 
     def _settle_threads(self, waiting: int, ready: Callable[[], bool]) -> list[int]:

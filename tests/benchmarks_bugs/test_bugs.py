@@ -157,5 +157,12 @@ def test_resync_reproduces_the_bug_after_an_unrelated_edit(name: str, finds: Cal
         found.path.write_text(before)
 
 
+@pytest.mark.parametrize("name", ["lock_order", "missed_signal", "cancelled_between", "lock_and_event_loop"])
+def test_partial_order_reduction_proves_the_repair_and_finds_the_bug(name: str) -> None:
+    one = bug(name)
+    assert explored(one, "dpor", main=one.fixed_main).verdict == "holds"
+    assert explored(one, "dpor").verdict == "failed"
+
+
 def test_names_are_unique() -> None:
     assert len({one.name for one in BUGS}) == len(BUGS) == 31
