@@ -117,26 +117,36 @@ def applies(one: Bug, strategy: str) -> bool:
     return strategy != "dpor" or one.declared
 
 
+BEGAN = time.monotonic(), time.process_time()
+
+
+def slowness() -> float:
+    """Real seconds for each CPU-second that this process has got so far, at least 1: others use the machine, too."""
+    used = time.process_time() - BEGAN[1]
+    return max(1.0, (time.monotonic() - BEGAN[0]) / used) if used > 0 else 1.0
+
+
 def measured(name: str, strategy: str, seeds: Sequence[int], cap: int, seconds: float) -> Cell:
     """Measure one cell.
 
     Args:
         name: of the bug.
-        seconds: real seconds after which no new campaign begins and a running one is cut short.
+        seconds: CPU seconds after which no new campaign begins and a running one is cut short; roughly, since what is
+            limited are real seconds, more of them the less this process gets of the machine.
 
     Raises:
         AssertionError: the program failed in another way than it is known to.
     """
     one = bug(name)
-    end = time.monotonic() + seconds
+    end = time.process_time() + seconds
     found: list[int | None] = []
     schedules, cpu_seconds, verdict, is_cut = 0, 0.0, "", False
     for seed in seeds[:1] if strategy in SEARCHES else seeds:
-        left = end - time.monotonic()
+        left = end - time.process_time()
         if left <= 0:
             is_cut = True
             break
-        result = explored(one, strategy, schedules=cap, seed=seed, time_limit=left)
+        result = explored(one, strategy, schedules=cap, seed=seed, time_limit=left * slowness())
         run = result.schedules + result.statistics.redundant
         schedules += run
         cpu_seconds += result.statistics.cpu_seconds

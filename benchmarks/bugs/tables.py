@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.bugs.campaigns import SEARCHES, Cell, applies
-from benchmarks.bugs.catalogue import bug
+from benchmarks.bugs.campaigns import SEARCHES, STRATEGIES, Cell, applies
+from benchmarks.bugs.catalogue import BUGS, bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,9 @@ class Results:
 
     def save(self, file: Path) -> None:
         """Write everything as JSON."""
-        cells = [cell.as_json() for cell in self.cells.values()]
+        order = [(one.name, strategy) for one in BUGS for strategy in STRATEGIES]
+        known = sorted(self.cells, key=lambda key: order.index(key) if key in order else len(order))
+        cells = [self.cells[key].as_json() for key in known]
         lines = ",\n".join(json.dumps(cell) for cell in cells)
         file.write_text(f'{{"about": {json.dumps(self.about)},\n"cells": [\n{lines}\n]}}\n')
 
@@ -51,7 +53,7 @@ def text_of(cell: Cell | None) -> str:
     text = f"{cell.mean:,.0f}"
     if cell.missed:
         text += f", not in {cell.missed} of {len(cell.found)}"
-    return f"{text} ({len(cell.found)} seeds)" if cell.is_cut else text
+    return f"{text} ({len(cell.found)} seed{'s' if len(cell.found) > 1 else ''})" if cell.is_cut else text
 
 
 def rows(results: Results, bugs: Sequence[str], strategies: Sequence[str]) -> list[list[str]]:
@@ -89,12 +91,12 @@ def markdown(results: Results, bugs: Sequence[str], strategies: Sequence[str]) -
     """For a page of the documentation."""
     head = ["bug", *strategies, "schedules/s"]
     lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows(results, bugs, strategies)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(results.about)}\n"
 
 
 def caption(about: dict[str, Any]) -> str:
     """How the numbers came about."""
     return (
-        f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign; a "
-        f"cell is cut after {about['seconds']:g} s ({about['portfolio_seconds']:g} s for the portfolio)."
+        f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign;\n"
+        f"a cell is cut after {about['seconds']:g} CPU-seconds ({about['portfolio_seconds']:g} for the portfolio)."
     )

@@ -33,7 +33,6 @@ from detrun_scheduler.footprints import (
 )
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
 
 LINES_MAX = 200  # of one step
@@ -223,14 +222,18 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
     """Run one schedule and tell it."""
     options = program.options
     preemption = preemption_of(program.main, options)
+    observer = None if preemption is None else preemption.observer
     if preemption is not None and preemption.by_opcode:
-        observed = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
-        options = replace(options, preemption=observed, include=(), exclude=())
+        # The one that is there gets an observer: under sys.monitoring a second would interrupt threads a second time.
+        preemption.observer = OBSERVED_ACCESSES
+        options = replace(options, preemption=preemption, include=(), exclude=())
     with Watch() as watch:
         narrator = _Narrator(choices, watch)
         before = sys.gettrace()
         listen(narrator.mark)
         sys.settrace(narrator.line)
+        if preemption is not None:
+            preemption.install_again()
         try:
             execute(
                 program.main,
@@ -244,4 +247,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
         finally:
             sys.settrace(before)
             listen(None)
+            if preemption is not None:
+                preemption.observer = observer
+                preemption.install_again()
         return Narration(narrator.told, {**narrator.names, **OBSERVED_ACCESSES.labels})

@@ -140,6 +140,7 @@ class RunLoop:
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.stood_still = False  # a task has blocked the event loop in this step
         self.standing: Standing | None = None  # while it does
+        self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[ThreadFailure] = []
         self.thread_errors_are_told = False  # by whoever runs the loop: the hooks that print them need not
         self.object_labels: list[str] = []
@@ -394,6 +395,7 @@ class RunLoop:
                 self._pause(journal.steps)
                 index = 0
                 if len(numbers) > 1:
+                    self.allowed = allowed
                     wished = numbers[self.oracle.next_task(numbers, self.current)]
                     number = allowed[bisect_left(allowed, wished) % len(allowed)]
                     index = numbers.index(number)
@@ -407,7 +409,7 @@ class RunLoop:
             self.failure = error
             raise GreenletExit from None
         finally:
-            self.standing = None
+            self.standing = self.allowed = None
             self.timers.due = True  # the loop shall look at `failure` and count its steps anew
 
     def _settle_threads(self, waiting: int, ready: Callable[[], bool]) -> list[int]:

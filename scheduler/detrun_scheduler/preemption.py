@@ -97,6 +97,12 @@ class Preemption:
         if self.depth == 0:
             self.mechanism.remove()
 
+    def install_again(self) -> None:
+        """If it is entered: on 3.12 and later ``sys.settrace`` undoes what was switched on in functions before it."""
+        if self.depth:
+            self.mechanism.remove()
+            self.mechanism.install()
+
     def begin_run(self, threads: Threads) -> None:
         """Preempt the threads of this run."""
         self.__enter__()

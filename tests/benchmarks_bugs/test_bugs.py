@@ -116,9 +116,13 @@ def test_the_portfolio_finds_the_bug_within_5000_schedules_and_it_replays(
 
 @names
 def test_it_is_shrunk_and_explained(name: str, finds: Callable[[str], Found]) -> None:
+    """At opcodes all accesses are seen, so there the explanation names the attribute that matters."""
     failure = finds(name).failure
     assert failure.shrunk is not None
     assert failure.explanation is not None
+    assert failure.explanation.pair is not None
+    if bug(name).preemption == "opcode":
+        assert failure.explanation.resource
 
 
 @names
@@ -151,6 +155,13 @@ def test_resync_reproduces_the_bug_after_an_unrelated_edit(name: str, finds: Cal
             assert is_expected(changed, run.exception), repr(run.exception)
     finally:
         found.path.write_text(before)
+
+
+@pytest.mark.parametrize("name", ["lock_order", "missed_signal", "cancelled_between", "lock_and_event_loop"])
+def test_partial_order_reduction_proves_the_repair_and_finds_the_bug(name: str) -> None:
+    one = bug(name)
+    assert explored(one, "dpor", main=one.fixed_main).verdict == "holds"
+    assert explored(one, "dpor").verdict == "failed"
 
 
 def test_names_are_unique() -> None:

@@ -6,6 +6,7 @@ equivalent if every pair of conflicting operations comes in the same order (Mazu
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -156,7 +157,7 @@ def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
     "name",
     [
         *("lock", "event", "channel", "cancel", "late cancel", "sleep", "semaphore", "condition", "failure"),
-        *("cancel another", "set the deadline of another"),
+        *("cancel another", "set the deadline of another", "blocked loop"),
     ],
 )
 def test_every_result_of_all_interleavings_is_found(name: str) -> None:
@@ -372,6 +373,30 @@ async def _failure() -> Any:
     raise AssertionError("somebody fails")
 
 
+async def _blocked_loop() -> Any:
+    """A task waits for a thread's lock and stops all tasks meanwhile, though they could run."""
+    lock, order, cell = threading.Lock(), [], detrun.Shared(0)
+
+    def hold() -> None:
+        with lock:
+            order.append("thread")
+            cell.value = 1
+
+    async def take() -> None:
+        with lock:
+            order.append("task")
+
+    async def look() -> None:
+        order.append(str(cell.value))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, hold)
+        nursery.start_soon(take)
+        nursery.start_soon(look)
+    # Of the looker only what it saw counts: that it comes before or after the lock's holders is seen by nobody.
+    return tuple(one for one in order if one.startswith("t")), next(one for one in order if not one.startswith("t"))
+
+
 PROGRAMS: dict[str, Any] = {
     "lock": _lock,
     "event": _event,
@@ -384,6 +409,7 @@ PROGRAMS: dict[str, Any] = {
     "semaphore": _semaphore,
     "condition": _condition,
     "failure": _failure,
+    "blocked loop": _blocked_loop,
 }
 
 

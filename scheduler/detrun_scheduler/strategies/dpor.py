@@ -153,8 +153,10 @@ class PartialOrderReduction(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The next step of the schedule being searched."""
-        paths = tuple(self.run.path_of(task) for task in runnable)
-        here = runnable.index(current) if current in runnable else -1
+        # While a task blocks the event loop the others are runnable, but may not run.
+        able = self.run.allowed or runnable
+        paths = tuple(self.run.path_of(task) for task in able)
+        here = able.index(current) if current in able else -1
         if self.position < len(self.steps):
             step = self.steps[self.position]
             if step.enabled != paths:
@@ -164,7 +166,7 @@ class PartialOrderReduction(KeyedDraws):
             step = self._new_step(paths, here)
             index = paths.index(step.chosen)
         self.streak = self.streak + 1 if index == here else 1
-        return index
+        return index if able is runnable else runnable.index(able[index])
 
     def _new_step(self, enabled: tuple[str, ...], here: int) -> _Step:
         asleep = self._asleep()
