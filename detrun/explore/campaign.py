@@ -50,11 +50,12 @@ class Campaign:
         progress: Progress | None = None,
         saved: SavedCampaign | None = None,
     ) -> None:
-        if schedules < 1:
-            raise UsageError(f"explore: schedules={schedules!r} must be at least 1")
-        if workers < 1:
-            raise UsageError(f"explore: workers={workers!r} must be at least 1")
-        if time_limit is not None and not time_limit > 0:
+        for name, count in (("schedules", schedules), ("workers", workers)):
+            if not isinstance(count, int) or count < 1:
+                raise UsageError(f"explore: {name}={count!r} must be an integer of at least 1")
+        if not isinstance(seed, int):
+            raise UsageError(f"explore: seed={seed!r} is not an integer")
+        if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
             raise UsageError(f"explore: time_limit={time_limit!r} must be a positive number of seconds")
         self.program = program
         self.oracle = oracle

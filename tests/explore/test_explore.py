@@ -127,7 +127,16 @@ def test_an_oracle_of_ones_own_explores() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"schedules": 0}, {"workers": 0}, {"time_limit": 0}, {"strategy": "best"}, {"resume": True, "directory": None}],
+    [
+        *(
+            {"schedules": 0},
+            {"workers": 0},
+            {"time_limit": 0},
+            {"strategy": "best"},
+            {"resume": True, "directory": None},
+        ),
+        *({"schedules": "10"}, {"workers": 1.5}, {"time_limit": "1"}, {"seed": "x"}, {"seed": 0.5}),
+    ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
