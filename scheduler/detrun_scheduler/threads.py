@@ -54,20 +54,6 @@ class SimulatedThread(greenlet):
         """Whether it is the one that runs now."""
         return getcurrent() is self
 
-    def __init__(
-        self,
-        threads: Threads,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        name: str,
-        ident: int,
-        daemon: bool = False,
-        creator: int = -1,
-        is_worker: bool = False,
-    ) -> None:
-        super().__init__(None, threads.hub)
-        self.begin(threads, function, arguments, name, ident, daemon, creator, is_worker)
-
     def begin(
         self,
         threads: Threads,
@@ -408,8 +394,9 @@ class Threads:
     def _new(self, *life: Any) -> SimulatedThread:
         thread = kept_stacks.take(self.hub)
         if thread is None:
-            return SimulatedThread(self, *life)
-        thread.gr_context = None
+            thread = SimulatedThread(None, self.hub)
+        else:
+            thread.gr_context = None
         thread.begin(self, *life)
         return thread
 
