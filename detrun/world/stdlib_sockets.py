@@ -3,7 +3,7 @@
 Libraries reach past ``trio.socket``: hypercorn and anyio make their listeners with ``socket.socket`` and wrap them with
 ``trio.socket.from_stdlib_socket``; trio itself asks ``socket.getaddrinfo`` whether a host is numeric. So these names
 are replaced while a world is open and come back when it closes, and a simulated socket is what they make. It belongs to
-the node whose code makes it.
+the node whose code makes it. The names of the machine (``os.uname``, ``platform.node``) are those of the node, too.
 
 A simulated socket never blocks the thread, since then nobody could send what it waits for: an operation that would
 block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError` on a blocking one.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -333,6 +334,11 @@ def _gethostname() -> str:
     return _world.current_process().node.hostname
 
 
+def _uname() -> Any:
+    real = _OS.originals["uname"]()
+    return os.uname_result((real.sysname, _gethostname(), real.release, real.version, real.machine))
+
+
 def _gethostbyname(name: str) -> str:
     assert _world is not None
     return _world.network.resolver.resolve(name, _world.current_process().node)
@@ -398,6 +404,9 @@ _TRIO = ReplacedNames(
     trio.socket,
     {"from_stdlib_socket": _from_stdlib_socket, "gethostname": _gethostname, "socketpair": _trio_socketpair},
 )
+_OS = ReplacedNames(os, {"uname": _uname})
+_PLATFORM = ReplacedNames(platform, {"node": _gethostname})
+_GROUPS = (_SOCKET, _TRIO, _OS, _PLATFORM)
 
 
 def is_installed() -> bool:
@@ -409,8 +418,8 @@ def install(world: World) -> None:
     """Replace the names until `restore`."""
     global _world
     _world = world
-    _SOCKET.install()
-    _TRIO.install()
+    for group in _GROUPS:
+        group.install()
 
 
 def restore(world: World) -> None:
@@ -418,5 +427,5 @@ def restore(world: World) -> None:
     global _world
     if _world is world:
         _world = None
-        _TRIO.restore()
-        _SOCKET.restore()
+        for group in reversed(_GROUPS):
+            group.restore()

@@ -6,6 +6,8 @@ A contract returns what it saw, with the class and number of every error; the tw
 from __future__ import annotations
 
 import errno
+import os
+import platform
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -593,12 +595,15 @@ def test_every_method_of_trios_sockets_is_there():
 
 
 def test_names_of_machines_are_those_of_nodes():
+    real = os.uname()
+
     async def main() -> list[Any]:
         async with detrun.World() as world:
             seen: list[Any] = []
 
             async def ask() -> None:
                 seen.extend([socket.gethostname(), trio.socket.gethostname(), socket.getfqdn(), socket.has_ipv6])
+                seen.extend([platform.node(), os.uname().nodename, os.uname().sysname == real.sysname])
                 seen.extend([socket.gethostbyname("driver"), socket.gethostbyname_ex("db")])
                 seen.append(socket.gethostbyaddr("10.0.0.2"))
                 with pytest.raises(socket.herror):
@@ -609,9 +614,10 @@ def test_names_of_machines_are_those_of_nodes():
             return seen
 
     assert detrun.record(main).result == [
-        *("db", "db", "db", False, "10.0.0.1"),
+        *("db", "db", "db", False, "db", "db", True, "10.0.0.1"),
         *(("db", [], ["10.0.0.2"]), ("db", [], ["10.0.0.2"])),
     ]
+    assert os.uname() == real
 
 
 def test_waiting_for_a_simulated_socket_through_trio_lowlevel():
