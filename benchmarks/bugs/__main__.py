@@ -1,6 +1,6 @@
 """``python -m benchmarks.bugs``: mean schedules until each bug shows, for every strategy.
 
-All bugs and strategies take about three CPU-minutes with the default limits, half of that on two idle cores; ``--bug``
+All bugs and strategies take about ten CPU-minutes with the default limits, half of that on two idle cores; ``--bug``
 and ``--strategy`` choose some. What a cell may take is limited in schedules and in CPU-seconds, fifteen times as many
 for the portfolio, whose promise is the one to keep: no bug stays unfound within 5,000 schedules. A file given to
 ``--json`` is written after every cell, and cells that it has already and that are not asked for stay.
@@ -34,7 +34,7 @@ NAMES = tuple(one.name for one in BUGS)
     "--seeds", default=20, show_default=True, type=click.IntRange(1), help="Campaigns of sampling strategies."
 )
 @click.option("--cap", default=5_000, show_default=True, type=click.IntRange(1), help="Schedules in one campaign.")
-@click.option("--seconds", default=2.0, show_default=True, help="CPU time of one bug under one strategy.")
+@click.option("--seconds", default=12.0, show_default=True, help="CPU time of one bug under one strategy.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results there.")
 @click.option(
