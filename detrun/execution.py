@@ -109,7 +109,7 @@ def check_main(main: Main) -> None:
     if inspect.iscoroutine(main):
         main.close()
         raise UsageError("expected a function, got a coroutine; pass main itself and its arguments: record(main)")
-    if not callable(main):
+    if not callable(main) or inspect.isclass(function):
         raise UsageError(f"expected a function, got {main!r}")
 
 

@@ -437,6 +437,8 @@ def test_wrong_use_is_named_with_the_way_out(tmp_path: Path) -> None:
         detrun.record(ping_pong, to=5)  # type: ignore[arg-type]
     with pytest.raises(detrun.UsageError, match="expected a function, got 5"):
         detrun.record(5)  # type: ignore[arg-type]
+    with pytest.raises(detrun.UsageError, match="expected a function, got <class 'dict'>"):
+        detrun.record(dict)
     with pytest.raises(detrun.UsageError, match="got a coroutine"):
         detrun.record(spins(1))  # type: ignore[arg-type]
     recording = detrun.record(spins, 1).recording
