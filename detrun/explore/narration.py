@@ -231,6 +231,8 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
         narrator = _Narrator(choices, watch)
         before = sys.gettrace()
         listen(narrator.mark)
+        # Early releases of Python 3.12 look only here, in `settrace`, whether any frame has asked for opcodes.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(narrator.line)
         if preemption is not None:
             preemption.install_again()
@@ -246,6 +248,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
             )
         finally:
             sys.settrace(before)
+            sys._getframe().f_trace_opcodes = False
             listen(None)
             if preemption is not None:
                 preemption.observer = observer

@@ -11,6 +11,7 @@ with everything on, by whoever reads the report.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ from detrun_scheduler.seeding import PreservedGenerators
 from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
+# Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
+FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
 
 
@@ -156,7 +159,7 @@ def quiet_collector() -> Iterator[None]:
         with PreservedGenerators(), StayingReplaced(), KeptStacks():
             yield
     finally:
-        if not frozen:  # else somebody froze objects on purpose, and there is no telling theirs from ours
+        if frozen <= FROZEN_BY_PYTHON:  # else somebody froze objects on purpose; there is no telling theirs from ours
             gc.unfreeze()
         if collecting:
             gc.enable()

@@ -193,7 +193,7 @@ def test_the_process_is_left_as_it_was() -> None:
     explore(lost_update, directory=None)
     assert random.getstate() == state
     assert gc.isenabled() == enabled
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen  # Python 3.12 begins with some that need not stay so
 
 
 def test_raise_on_failure_raises_the_programs_exception_with_notes() -> None:

@@ -27,7 +27,7 @@ EXCLUSIONS: dict[str, str] = {
     "test.test_threading.ThreadTests.test_shutdown_locks": INTERNAL,
     "test.test_threading.ExceptHookTests.test_excepthook_thread_None": C_LEVEL,
     "test.test_threading.ThreadTests.test_lock_no_subclass": C_LEVEL,
-    "test.test_threading.ThreadTests.test_start_new_thread_at_finalization": PROCESS,
+    "test.test_threading.ThreadTests.test_start_new_thread_at_*": PROCESS,
     "test.test_concurrent_futures.*.test_hang_global_shutdown_lock": PROCESS,
     "test.test_concurrent_futures.*.test_idle_thread_reuse": UNFAIR,
     "test.test_queue.*_all_methods_in_many_threads": SPINS,
