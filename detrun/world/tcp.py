@@ -43,6 +43,7 @@ SEGMENT_BYTES_MAX = 1460  # Ethernet's 1500 less the headers
 SEND_BUFFER_BYTES = 262_144
 RECEIVE_BUFFER_BYTES = 131_072
 RETRANSMISSION_SECONDS_MAX = 120.0
+ORPHAN_SECONDS = 60.0  # tcp_fin_timeout
 HALF_OPEN_SECONDS = 63.0  # tcp_synack_retries: five repetitions, after 1, 2, 4, 8 and 16 s, and 32 s for the last
 
 
@@ -161,10 +162,24 @@ class Connection:
         else:
             self.finish()
             self._retire()
+            self._await_end()
+
+    def _await_end(self) -> None:
+        """The process has closed its socket and the peer knows: wait for its FIN, though not for ever.
+
+        After a power loss at the other end, say, none will come, and nothing is left here whose answer could be missed.
+        """
+        if self.closed and self.finish_seen and not self.at_end and not self.gone:
+            run = self.node.world.run
+            run.timers.remove(self.alarm_due, self)
+            self.alarm_due = run.virtual_clock.now + ORPHAN_SECONDS
+            run.timers.add(self.alarm_due, self)
 
     def _retire(self) -> None:
         """Leave the machine's table once both directions are over; late copies of the peer's FIN are still answered."""
         if self.is_over:
+            self.node.world.run.timers.remove(self.alarm_due, self)
+            self.alarm_due = None
             self._leave_table()
 
     @property
@@ -308,10 +323,10 @@ class Connection:
     def fire(self) -> None:
         """An acknowledgement has arrived that was waited for: send on, and let the writer that waits for room go on.
 
-        Of a connection that is half open: its time is over.
+        Of a connection that is half open, or closed and waiting for the other end to close: its time is over.
         """
         self.alarm_due = None
-        if self.listener is not None:
+        if self.listener is not None or (self.closed and self.finish_seen):
             self.forget()
             return
         self._see_acknowledgements()
@@ -349,6 +364,7 @@ class Connection:
             if segment.fin:
                 sender.finish_seen = True
                 sender._retire()
+                sender._await_end()
         else:
             segment.lost()  # the sender cannot know that it has come
 

@@ -491,6 +491,39 @@ def test_a_connection_whose_client_loses_power_half_way_does_not_keep_its_place_
     assert detrun.record(main).result == held
 
 
+@pytest.mark.parametrize("server_closes", [False, True])
+def test_a_closed_end_whose_peer_loses_power_before_it_closes_is_forgotten_after_a_minute(server_closes: bool):
+    """FIN-WAIT-2 of a socket that no process has: Linux's ``tcp_fin_timeout``, 60 s after the FIN was acknowledged."""
+
+    async def main() -> list[int]:
+        async with detrun.World(latency=0.01) as world:
+            server, client = world.node("server"), world.node("client")
+
+            async def keep_open(stream: trio.SocketStream) -> None:
+                assert await stream.receive_some() == b""
+                if not server_closes:
+                    await trio.sleep_forever()
+
+            async def connect() -> None:
+                async with await trio.open_tcp_stream("server", 80):
+                    pass
+                await trio.sleep_forever()
+
+            server.start(trio.serve_tcp, keep_open, 80)
+            await trio.sleep(0.1)
+            client.start(connect)
+            await trio.sleep(0.5)
+            server.power_loss()
+            seen = [len(client.connections)]
+            await trio.sleep(59.0)
+            seen.append(len(client.connections))
+            await trio.sleep(1.0)
+            seen.append(len(client.connections))
+        return seen
+
+    assert detrun.record(main).result == ([0, 0, 0] if server_closes else [1, 1, 0])
+
+
 def test_throughput_over_a_long_link_is_a_window_per_round_trip():
     """A receiver's buffer each round trip, and no more: 128 KiB per 0.2 s."""
 
