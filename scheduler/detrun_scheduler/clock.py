@@ -118,7 +118,7 @@ class TimerHeap:
         self.live: dict[Any, int] = {}  # key -> sequence number of its live timer
         # Keys whose timers have surfaced at this instant and are still to fire, unless one that fires before takes them
         # back: a deadline that cancels a sleeper whose time is up, too.
-        self.firing: dict[Any, None] = {}
+        self.firing: dict[Any, bool] = {}
         self.sequence = 0
         self.due = False  # a timer was set at or before the present: the loop must look after this step
         self.observer: TimeObserver | None = None
@@ -204,18 +204,22 @@ class TimerHeap:
         heap, live, clock = self.heap, self.live, self.clock
         if not heap:
             return None
-        time = heap[0][0]
-        fired = []
+        time, _, key, deadline = heap[0]
+        if self.observer is not None:
+            self.observer.advanced(deadline, self._following())
+        if time > clock.time:
+            clock.now, clock.time = deadline, time
+        heappop(heap)
+        del live[key]
+        fired = [key]
         while heap and heap[0][0] <= time:
-            _, _, key, deadline = heap[0]
-            if self.observer is not None:
-                self.observer.advanced(deadline, self._following())
-            if time > clock.time:
-                clock.now, clock.time = deadline, time
+            _, sequence, key, deadline = heap[0]
+            if live.get(key) == sequence:
+                if self.observer is not None:
+                    self.observer.advanced(deadline, self._following())
+                del live[key]
+                fired.append(key)
             heappop(heap)
-            del live[key]
-            fired.append(key)
-            self._drop_stale()
         self.due = False
         return fired
 

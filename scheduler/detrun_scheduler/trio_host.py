@@ -1006,11 +1006,12 @@ class Host(_run.Runner):
 
     def fire(self, keys: Sequence[Any]) -> None:
         """Fire timers: cancel the scopes, resume the sleepers, let what is neither (a message that arrives) happen."""
-        firing = self.timers.firing = dict.fromkeys(keys)
+        firing = None
+        if len(keys) > 1:
+            firing = self.timers.firing = dict.fromkeys(keys, True)
         for key in keys:
-            if key not in firing:
+            if firing is not None and not firing.pop(key, False):
                 continue  # one that fired before has taken it back
-            del firing[key]
             if type(key) is _run.CancelScope:
                 _cancel(key, "deadline", None)
             elif type(key) is _run.Task:
