@@ -71,6 +71,8 @@ class Preemption:
         self.points: dict[int, bytes | None] = {}
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
+        self.others: list[int] = []  # tasks of the run that could run in place of the running one
+        self.alone = 0  # schedule points left out since the last one
         self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
     def points_of(self, frame: FrameType) -> bytes | None:
@@ -97,6 +99,14 @@ class Preemption:
         if self.depth == 0:
             self.mechanism.remove()
 
+    def interrupts(self) -> bool:
+        """Whether a thread that has come to a schedule point gives way there."""
+        if self.others or self.alone == ALONE_MAX:
+            self.alone = 0
+            return True
+        self.alone += 1
+        return False
+
     def install_again(self) -> None:
         """If it is entered: on 3.12 and later ``sys.settrace`` undoes what was switched on in functions before it."""
         if self.depth:
@@ -105,11 +115,13 @@ class Preemption:
 
     def begin_run(self, threads: Threads) -> None:
         """Preempt the threads of this run."""
+        self.others, self.alone = threads.run.host.queue.numbers, 0
         self.__enter__()
         self.mechanism.begin_run(threads)
 
     def end_run(self) -> None:
         """The run is over."""
+        self.others = []
         self.mechanism.end_run()
         self.__exit__(None, None, None)
 
@@ -128,8 +140,6 @@ class _Tracing:
         # Made once for all runs: each is a cycle of garbage.
         self.hub: greenlet | None = None
         self.on_call: Any = None
-        self.runnable: list[int] = []  # tasks of the run, the running one apart
-        self.alone = 0  # schedule points left out since the last one
 
     def install(self) -> None:
         """Nothing outside of runs."""
@@ -144,14 +154,12 @@ class _Tracing:
             self.hub = threads.hub
             self.on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
         threads.call_body, threads.untraced = self.call_body, self.untraced
-        self.runnable, self.alone = threads.run.host.queue.numbers, 0
 
     def end_run(self) -> None:
         """Put back what was there."""
         if sys.gettrace() is not self.before:
             sys.settrace(self.before)
         self.before = None
-        self.runnable = []
 
     def call_body(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call the function of a thread with tracing on."""
@@ -181,14 +189,11 @@ class _Tracing:
 
             def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
                 if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
-                    if self.runnable or self.alone == ALONE_MAX:
-                        self.alone = 0
+                    if preemption.interrupts():
                         set_trace(self.before)
                         _call_tracing(give_way, _TRAP)
                         set_trace(on_call)
                         del CONTEXT.task
-                    else:
-                        self.alone += 1
                     if preemption.observer is not None:
                         preemption.observer.about_to_run(frame, frame.f_lasti)
                 return on_opcode
@@ -209,18 +214,14 @@ class _Tracing:
 
     def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
         assert self.hub is not None
-        points_of, give_way = self.preemption.points_of, self.hub.switch
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
-            if event == "line":
-                if self.runnable or self.alone == ALONE_MAX:
-                    self.alone = 0
-                    sys.settrace(self.before)
-                    _call_tracing(give_way, _TRAP)
-                    sys.settrace(on_call)
-                    del CONTEXT.task
-                else:
-                    self.alone += 1
+            if event == "line" and preemption.interrupts():
+                sys.settrace(self.before)
+                _call_tracing(give_way, _TRAP)
+                sys.settrace(on_call)
+                del CONTEXT.task
             return on_line
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
@@ -239,8 +240,6 @@ class _Monitoring:
     def __init__(self, preemption: Preemption) -> None:
         self.preemption = preemption
         self.tool = -1
-        self.runnable: list[int] = []  # tasks of the run, the running one apart
-        self.alone = 0  # schedule points left out since the last one
         self.switched_on: list[CodeType] = []
 
     def install(self) -> None:
@@ -277,12 +276,10 @@ class _Monitoring:
         self.tool = -1
 
     def begin_run(self, threads: Threads) -> None:
-        """The callbacks ask who is running, and who else could."""
-        self.runnable, self.alone = threads.run.host.queue.numbers, 0
+        """Nothing: the callbacks ask who is running."""
 
     def end_run(self) -> None:
-        """Let go of the run."""
-        self.runnable = []
+        """Nothing."""
 
     def _on_start(self, event: int) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
@@ -308,12 +305,9 @@ class _Monitoring:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
-                if self.runnable or self.alone == ALONE_MAX:
-                    self.alone = 0
+                if preemption.interrupts():
                     _call_tracing(thread.give_way, _TRAP)
                     del CONTEXT.task
-                else:
-                    self.alone += 1
                 if preemption.observer is not None:
                     preemption.observer.about_to_run(sys._getframe(1), place)
             return None
