@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import signal
 import subprocess
@@ -387,7 +386,7 @@ def test_an_exception_that_cannot_say_what_it_is_is_recorded_and_replayed_like_a
 
 
 @pytest.mark.parametrize("limit", [None, 5])
-def test_runs_that_deadlock_or_do_not_end_leave_no_cyclic_garbage(limit: int | None) -> None:
+def test_runs_that_deadlock_or_do_not_end_leave_no_cyclic_garbage(limit: int | None, garbage_of: Any) -> None:
     """A campaign turns the collector off over thousands of runs, and may be asked to go on after failures."""
 
     async def main() -> None:
@@ -399,15 +398,7 @@ def test_runs_that_deadlock_or_do_not_end_leave_no_cyclic_garbage(limit: int | N
         run = detrun.record(main, max_steps=limit, raise_errors=False)
         assert type(run.exception) is (detrun.DeadlockError if limit is None else detrun.StepLimitError)
 
-    once()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(5):
-            once()
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    assert garbage_of(once) == 0
 
 
 def test_inside_plain_trio_a_run_needs_a_thread_of_its_own() -> None:

@@ -61,23 +61,15 @@ def _explored(exploration: Any) -> int:
 
 def detrun_threads(count: int, seed: int) -> int:
     """`detrun.explore`, random walk; the counter's file is watched."""
-    import detrun
-
-    return _explored(
-        detrun.explore(
-            _detrun_threads,
-            strategy="random",
-            schedules=count,
-            seed=seed,
-            preemption="opcode",
-            include=[counter.__file__],
-            directory=None,
-        )
-    )
+    return _explored_threads(count, seed, [counter.__file__])
 
 
 def detrun_threads_watching_main(count: int, seed: int) -> int:
     """The same, with the main thread's code in this file watched as well."""
+    return _explored_threads(count, seed, [counter.__file__, __file__])
+
+
+def _explored_threads(count: int, seed: int, include: list[str]) -> int:
     import detrun
 
     return _explored(
@@ -87,7 +79,7 @@ def detrun_threads_watching_main(count: int, seed: int) -> int:
             schedules=count,
             seed=seed,
             preemption="opcode",
-            include=[counter.__file__, __file__],
+            include=include,
             directory=None,
         )
     )

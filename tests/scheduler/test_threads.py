@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread
 import contextvars
-import gc
 import logging
 import queue
 import signal
@@ -395,7 +394,7 @@ def test_every_name_is_back_after_a_run_that_fails() -> None:
     thread.join(10)
 
 
-def test_a_finished_run_of_threads_leaves_no_cyclic_garbage() -> None:
+def test_a_finished_run_of_threads_leaves_no_cyclic_garbage(garbage_of: Any) -> None:
     def program() -> None:
         lock, done = threading.Lock(), threading.Event()
 
@@ -409,15 +408,7 @@ def test_a_finished_run_of_threads_leaves_no_cyclic_garbage() -> None:
     def once() -> None:
         run(program)
 
-    once()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(5):
-            once()
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    assert garbage_of(once) == 0
 
 
 # Ends.

@@ -388,7 +388,7 @@ def test_real_input_and_output_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_finished_run_leaves_no_cyclic_garbage(strategy: str, fails: bool) -> None:
+def test_a_finished_run_leaves_no_cyclic_garbage(strategy: str, fails: bool, garbage_of: Any) -> None:
     """Exploration turns the collector off over thousands of runs, failing ones too."""
 
     async def child() -> None:
@@ -408,15 +408,7 @@ def test_a_finished_run_leaves_no_cyclic_garbage(strategy: str, fails: bool) -> 
         del result  # the error's traceback leads to this frame, which must not lead back
         assert failed == fails
 
-    once()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(5):
-            once()
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    assert garbage_of(once) == 0
 
 
 def test_tasks_that_ended_are_forgotten_and_their_paths_stay_unique() -> None:
