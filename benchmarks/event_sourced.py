@@ -17,7 +17,7 @@ from typing import Any
 import detrun
 from benchmarks.measuring import Row, show
 from detrun.ad.revolve import forward_steps
-from detrun.state_machine import WINDOW
+from detrun.machines.machine import WINDOW
 
 EVENTS = 1_000_000
 SNAPSHOTS = 30

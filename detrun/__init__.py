@@ -42,13 +42,6 @@ from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
 from detrun.ad.value import Value as Value
-from detrun.draws import bernoulli as bernoulli
-from detrun.draws import choice as choice
-from detrun.draws import exponential as exponential
-from detrun.draws import lognormal as lognormal
-from detrun.draws import normal as normal
-from detrun.draws import poisson as poisson
-from detrun.draws import uniform as uniform
 from detrun.errors import DeadlockError as DeadlockError
 from detrun.errors import DetrunError as DetrunError
 from detrun.errors import DivergenceError as DivergenceError
@@ -59,79 +52,86 @@ from detrun.errors import RecordingFormatError as RecordingFormatError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
 from detrun.lazy_names import install as _install
+from detrun.primitives.draws import bernoulli as bernoulli
+from detrun.primitives.draws import choice as choice
+from detrun.primitives.draws import exponential as exponential
+from detrun.primitives.draws import lognormal as lognormal
+from detrun.primitives.draws import normal as normal
+from detrun.primitives.draws import poisson as poisson
+from detrun.primitives.draws import uniform as uniform
+from detrun.primitives.shared import Atomic as Atomic
+from detrun.primitives.shared import Shared as Shared
+from detrun.primitives.sleep import sleep as sleep
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay
-from detrun.shared import Atomic as Atomic
-from detrun.shared import Shared as Shared
-from detrun.timers import sleep as sleep
 
 if TYPE_CHECKING:
     from detrun.ad.torch_bridge import from_tensor as from_tensor
     from detrun.ad.torch_bridge import track as track
     from detrun.ad.torch_entry import to_tensor as to_tensor
-    from detrun.buffer import Buffer as Buffer
-    from detrun.determinism import Determinism as Determinism
-    from detrun.determinism import check_determinism as check_determinism
-    from detrun.explore.assertions import always as always
-    from detrun.explore.assertions import reachable as reachable
-    from detrun.explore.assertions import sometimes as sometimes
-    from detrun.explore.assertions import unreachable as unreachable
+    from detrun.checkers.assertions import always as always
+    from detrun.checkers.assertions import reachable as reachable
+    from detrun.checkers.assertions import sometimes as sometimes
+    from detrun.checkers.assertions import unreachable as unreachable
+    from detrun.checkers.histories import History as History
+    from detrun.checkers.linearizability import linearizable as linearizable
+    from detrun.determinism.check import Determinism as Determinism
+    from detrun.determinism.check import check_determinism as check_determinism
+    from detrun.effects.external import ExternalError as ExternalError
+    from detrun.effects.external import Score as Score
+    from detrun.effects.external import Surrogate as Surrogate
+    from detrun.effects.external import external as external
+    from detrun.explore.campaign.verdicts import Exploration as Exploration
+    from detrun.explore.campaign.verdicts import Failure as Failure
     from detrun.explore.explorer import explore as explore
-    from detrun.explore.histories import History as History
-    from detrun.explore.linearizability import linearizable as linearizable
-    from detrun.explore.verdicts import Exploration as Exploration
-    from detrun.explore.verdicts import Failure as Failure
-    from detrun.external import ExternalError as ExternalError
-    from detrun.external import Score as Score
-    from detrun.external import Surrogate as Surrogate
-    from detrun.external import external as external
     from detrun.gradients.gradient import gradient as gradient
     from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
     from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
     from detrun.gradients.result import Gradient as Gradient
-    from detrun.packing import pack as pack
-    from detrun.packing import unpack as unpack
-    from detrun.sent_messages import UnpackingError as UnpackingError
-    from detrun.state_machine import StateMachine as StateMachine
-    from detrun.tensor_draws import sample as sample
-    from detrun.world.buggify import buggify as buggify
-    from detrun.world.liveness import liveness as liveness
-    from detrun.world.node import this_node as this_node
+    from detrun.machines.machine import StateMachine as StateMachine
+    from detrun.messages.pack import pack as pack
+    from detrun.messages.pack import unpack as unpack
+    from detrun.messages.sent import UnpackingError as UnpackingError
+    from detrun.primitives.buffer import Buffer as Buffer
+    from detrun.primitives.tensor_draws import sample as sample
+    from detrun.world.faults.buggify import buggify as buggify
+    from detrun.world.faults.liveness import liveness as liveness
+    from detrun.world.nodes.node import this_node as this_node
     from detrun.world.world import World as World
 
 _LAZY = {
-    "Buffer": "detrun.buffer",
-    "Determinism": "detrun.determinism",
-    "Exploration": "detrun.explore.verdicts",
-    "ExternalError": "detrun.external",
-    "Failure": "detrun.explore.verdicts",
+    "Buffer": "detrun.primitives.buffer",
+    "Determinism": "detrun.determinism.check",
+    "Exploration": "detrun.explore.campaign.verdicts",
+    "ExternalError": "detrun.effects.external",
+    "Failure": "detrun.explore.campaign.verdicts",
     "Gradient": "detrun.gradients.result",
     "HessianVectorProduct": "detrun.gradients.hessian",
-    "History": "detrun.explore.histories",
-    "Score": "detrun.external",
-    "StateMachine": "detrun.state_machine",
-    "Surrogate": "detrun.external",
-    "UnpackingError": "detrun.sent_messages",
+    "History": "detrun.checkers.histories",
+    "Score": "detrun.effects.external",
+    "StateMachine": "detrun.machines.machine",
+    "Surrogate": "detrun.effects.external",
+    "UnpackingError": "detrun.messages.sent",
     "World": "detrun.world.world",
-    "always": "detrun.explore.assertions",
-    "buggify": "detrun.world.buggify",
-    "check_determinism": "detrun.determinism",
+    "always": "detrun.checkers.assertions",
+    "buggify": "detrun.world.faults.buggify",
+    "check_determinism": "detrun.determinism.check",
     "explore": "detrun.explore.explorer",
-    "external": "detrun.external",
+    "external": "detrun.effects.external",
     "from_tensor": "detrun.ad.torch_bridge",
     "gradient": "detrun.gradients.gradient",
     "hessian_vector_product": "detrun.gradients.hessian",
-    "linearizable": "detrun.explore.linearizability",
-    "liveness": "detrun.world.liveness",
-    "pack": "detrun.packing",
-    "reachable": "detrun.explore.assertions",
-    "sample": "detrun.tensor_draws",
-    "sometimes": "detrun.explore.assertions",
-    "this_node": "detrun.world.node",
+    "linearizable": "detrun.checkers.linearizability",
+    "liveness": "detrun.world.faults.liveness",
+    "pack": "detrun.messages.pack",
+    "reachable": "detrun.checkers.assertions",
+    "sample": "detrun.primitives.tensor_draws",
+    "sometimes": "detrun.checkers.assertions",
+    "this_node": "detrun.world.nodes.node",
     "to_tensor": "detrun.ad.torch_entry",
     "track": "detrun.ad.torch_bridge",
-    "unpack": "detrun.packing",
-    "unreachable": "detrun.explore.assertions",
+    "unpack": "detrun.messages.pack",
+    "unreachable": "detrun.checkers.assertions",
 }
 _install(__name__, _LAZY)

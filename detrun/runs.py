@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
-from detrun.execution import Again, Anew, Finished, Main, Options
+from detrun.execution.execute import Again, Anew, Finished, Main, Options
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
 from detrun_recorder.token import ScheduleToken, from_token, is_token
@@ -20,7 +20,7 @@ from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.strategies.given import GivenSchedule
 
 if TYPE_CHECKING:
-    from detrun.moments import Moment
+    from detrun.inspection.moments import Moment
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Run:
             UsageError: neither or both of step and time, or one that the run does not have.
             DivergenceError: the program does not do again what it did; also if its arguments have changed meanwhile.
         """
-        from detrun.time_travel import at
+        from detrun.inspection.time_travel import at
 
         if self.program is None or self.resync is not None:
             raise UsageError("at: only a run that was recorded or strictly replayed can be gone back into")

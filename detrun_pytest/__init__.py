@@ -91,8 +91,8 @@ def _exchange_locks() -> None:
 
 
 def _explorer(config: pytest.Config) -> ModuleType:
-    from detrun import pytest_plugin
+    from detrun.testing import plugin
 
     if not config.pluginmanager.has_plugin(PLUGIN_NAME):
-        config.pluginmanager.register(pytest_plugin, PLUGIN_NAME)
-    return pytest_plugin
+        config.pluginmanager.register(plugin, PLUGIN_NAME)
+    return plugin

@@ -17,8 +17,8 @@ from typing import Any
 
 import detrun
 from benchmarks.bugs.catalogue import Bug, Deadlock, bug
-from detrun.explore.signatures import leaves
-from detrun.explore.verdicts import Exploration
+from detrun.explore.campaign.verdicts import Exploration
+from detrun.explore.failures.signatures import leaves
 
 SEARCHES = ("bounded", "dfs", "dpor")
 STRATEGIES = ("random", "pct", "pos", "urw", "few", "portfolio", "bounded", "dpor")

@@ -107,8 +107,8 @@ def _without_collector() -> Iterator[None]:
 def detrun_threads_loop(count: int, seed: int) -> int:
     """The loop alone: no patched clocks and generators, no coverage."""
     from detrun_scheduler.loop import RunLoop
-    from detrun_scheduler.preemption import Preemption
     from detrun_scheduler.strategies import make
+    from detrun_scheduler.threads.preemption import Preemption
 
     oracle = make("random")
     with _without_collector(), Preemption("opcode", [counter.__file__]) as preemption:

@@ -16,7 +16,7 @@ Place = tuple[str, int]
 
 _MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
 _LOOKED_THROUGH_PACKAGES = frozenset({"numpy"})
-_CLOCKS = frozenset({"detrun_scheduler.virtual_time", "detrun_scheduler.virtual_datetime"})
+_CLOCKS = frozenset({"detrun_scheduler.environment.virtual_time", "detrun_scheduler.environment.virtual_datetime"})
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _AD_CORE = os.path.dirname(__file__) + os.sep
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)

@@ -35,8 +35,8 @@ from detrun.ad.tape import NO_PARENT
 from detrun.ad.tensor_adjoints import ElementShare, TensorAdjoint
 from detrun.ad.value import Value
 from detrun_scheduler import current
+from detrun_scheduler.environment.hidden_state import in_real_thread
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
-from detrun_scheduler.hidden_state import in_real_thread
 
 MARK = "_detrun_mark"  # attribute of a leaf that has an id
 

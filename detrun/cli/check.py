@@ -38,8 +38,8 @@ def check(
     from detrun.cli.options import settings
     from detrun.cli.page import open_page, print_document
     from detrun.cli.progress import run_progress
-    from detrun.determinism import check_determinism
-    from detrun.targets import load_target
+    from detrun.determinism.check import check_determinism
+    from detrun.execution.targets import load_target
 
     given = parameters.parse(params)
     program = load_target(target)

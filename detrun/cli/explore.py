@@ -12,9 +12,9 @@ from detrun_scheduler.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
-    from detrun.execution import Options
-    from detrun.explore.verdicts import Exploration, Failure
-    from detrun.targets import Target
+    from detrun.execution.execute import Options
+    from detrun.execution.targets import Target
+    from detrun.explore.campaign.verdicts import Exploration, Failure
 
 INCONCLUSIVE_CODE = 6
 
@@ -102,9 +102,9 @@ def explore(
     """
     import detrun
     from detrun.cli import parameters, runs
-    from detrun.execution import Options
-    from detrun.explore.progress import campaign_progress
-    from detrun.targets import load_target
+    from detrun.execution.execute import Options
+    from detrun.execution.targets import load_target
+    from detrun.explore.campaign.progress import campaign_progress
     from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
@@ -151,11 +151,11 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
     from detrun.cli import runs
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
-    from detrun.explore import observed as observed
-    from detrun.explore.listing import Listing
-    from detrun.explore.narration import narrate
-    from detrun.explore.pieces import Program
-    from detrun.explore.schedules import GivenSchedule
+    from detrun.explore.campaign import observed as observed
+    from detrun.explore.campaign.pieces import Program
+    from detrun.explore.campaign.schedules import GivenSchedule
+    from detrun.explore.failures.listing import Listing
+    from detrun.explore.failures.narration import narrate
     from detrun_recorder.token import from_token
 
     spelled = from_token(token)
@@ -186,8 +186,8 @@ def _conclude(found: Exploration, target: str) -> None:
     from detrun.cli import failures
     from detrun.cli.options import settings
     from detrun.cli.page import open_page, print_document
-    from detrun.explore.listing import Listing
-    from detrun.explore.verdicts import INCONCLUSIVE
+    from detrun.explore.campaign.verdicts import INCONCLUSIVE
+    from detrun.explore.failures.listing import Listing
 
     failure = found.failure
     code = failures.OK

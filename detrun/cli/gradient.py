@@ -52,7 +52,7 @@ def gradient(
     from detrun.cli.options import settings
     from detrun.cli.page import counted, open_page, print_document
     from detrun.cli.progress import run_progress
-    from detrun.targets import load_target
+    from detrun.execution.targets import load_target
     from detrun_recorder.recording import open_recording
     from detrun_scheduler.errors import UsageError
 

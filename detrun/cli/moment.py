@@ -9,7 +9,7 @@ from detrun.cli.page import counted
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
-    from detrun.moments import Moment, TaskState
+    from detrun.inspection.moments import Moment, TaskState
     from detrun_recorder.recording import Recording
 
 LOCALS_SHOWN = 8
@@ -44,7 +44,7 @@ def recreated(recording: Recording, file: str, target: str | None, step: int | N
     from detrun.cli import runs
     from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
-    from detrun.time_travel import at
+    from detrun.inspection.time_travel import at
 
     program, arguments = program_of(recording, file, target, {})
     with runs.program_output(), run_progress("replaying", None):

@@ -19,7 +19,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from detrun.targets import Target
+from detrun.execution.targets import Target
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detrun.cli import parameters
-from detrun.targets import Target, load_target
+from detrun.execution.targets import Target, load_target
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 

@@ -61,7 +61,7 @@ def record_program(
     import detrun
     from detrun.cli import failures, parameters, runs
     from detrun.cli.progress import run_progress
-    from detrun.targets import load_target
+    from detrun.execution.targets import load_target
 
     given = parameters.parse(params)
     program = load_target(target)

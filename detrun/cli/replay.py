@@ -96,7 +96,7 @@ def _replay_token(token: str, target: str | None, given: dict[str, float], max_s
     """Run the program that a token names, or TARGET, with the choices of the token."""
     import detrun
     from detrun.cli import parameters, runs
-    from detrun.targets import load_target
+    from detrun.execution.targets import load_target
     from detrun_recorder.token import from_token
     from detrun_scheduler.errors import UsageError
 

@@ -14,18 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from detrun.execution import Main, Options, check_main, preemption_of, source_fingerprint, target_of
-from detrun.explore import observed as observed
-from detrun.explore.assertion_catalogue import assertions_of
-from detrun.explore.campaign import Campaign
-from detrun.explore.failures import Telling, tell_failure
-from detrun.explore.kept import KeptFailures
-from detrun.explore.pieces import Program, Report
-from detrun.explore.races import Races
-from detrun.explore.resumption import SavedCampaign
+from detrun.checkers.assertion_catalogue import assertions_of
+from detrun.execution.execute import Main, Options, check_main, preemption_of, source_fingerprint, target_of
+from detrun.explore.campaign import observed as observed
+from detrun.explore.campaign.campaign import Campaign
+from detrun.explore.campaign.pieces import Program, Report
+from detrun.explore.campaign.resumption import SavedCampaign
+from detrun.explore.campaign.verdicts import HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
+from detrun.explore.failures.failures import Telling, tell_failure
+from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.tables import table_of
-from detrun.explore.verdicts import HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
 from detrun.gradients.local import check_params
+from detrun.races.detector import Races
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of

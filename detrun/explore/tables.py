@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.explore.pieces import Program, Report, Sample
-from detrun.explore.schedules import unpacked
-from detrun.explore.trials import Laboratory
+from detrun.explore.campaign.pieces import Program, Report, Sample
+from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.failures.trials import Laboratory
 
 ROWS_SHOWN = 40
 ORDER_CHARACTERS = 60

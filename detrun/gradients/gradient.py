@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from detrun.execution import Again, Anew, Main
+from detrun.execution.execute import Again, Anew, Main
 from detrun.gradients.local import LocalOptions, check_params, local_gradient
 from detrun.gradients.result import Gradient
 from detrun_recorder.recording import Recording, open_recording

@@ -19,7 +19,7 @@ from detrun.ad import state
 from detrun.ad.forward import TangentValue
 from detrun.ad.reverse import refuse_foreign
 from detrun.ad.second_order import backward_second_order
-from detrun.execution import Again, Anew, Main, Options
+from detrun.execution.execute import Again, Anew, Main, Options
 from detrun.gradients.local import check_params, loss_of
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle

@@ -23,7 +23,7 @@ from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
 from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of, use_one_thread, use_threads
 from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
-from detrun.execution import Again, Main, Options, Plan
+from detrun.execution.execute import Again, Main, Options, Plan
 from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, mark_steps
 from detrun.gradients.result import Gradient, RunDiagnostics
 from detrun.gradients.tangents import Tangents

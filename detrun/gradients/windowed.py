@@ -29,7 +29,7 @@ from detrun.ad.revolve import split
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
 from detrun.ad.value import Value
-from detrun.execution import Again, Main, Options
+from detrun.execution.execute import Again, Main, Options
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_steps
 from detrun.gradients.timing import TimingSites
 from detrun_recorder.recording import Recording

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import note
 from hypothesis import strategies as st
 
-from detrun.execution import Anew, Main, Options, target_of
+from detrun.execution.execute import Anew, Main, Options, target_of
 from detrun.explore.explorer import DEFAULT_MAX_STEPS
 from detrun.testing.interleaving import interleaving
 from detrun_recorder.recording import Recording

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import detrun
+from detrun.explore.campaign.schedules import GivenSchedule
 from detrun.explore.explorer import DEFAULT_MAX_STEPS
-from detrun.explore.schedules import GivenSchedule
 from detrun.testing.marked_test import AnyTest, TestEnded
 from detrun.testing.settings import accepted_by
 from detrun_recorder.recording import Recording, open_recording

@@ -19,16 +19,18 @@ from typing import Any, TypeAlias
 
 import trio
 
-from detrun.world import node_files, node_threads, stdlib_sockets
+from detrun.world.disk import patched_files
 from detrun.world.fault_counts import FaultCounts
-from detrun.world.latency import Latency
-from detrun.world.link import Link
-from detrun.world.local_times import LocalTimes
-from detrun.world.network import Network
-from detrun.world.node import Node, make_clock, make_disk
-from detrun.world.process import Process, _process
-from detrun.world.rules import Rule
-from detrun.world.tcp import RETRANSMISSION_SECONDS_MAX
+from detrun.world.network.latency import Latency
+from detrun.world.network.link import Link
+from detrun.world.network.network import Network
+from detrun.world.network.rules import Rule
+from detrun.world.network.tcp import RETRANSMISSION_SECONDS_MAX
+from detrun.world.nodes import node_threads
+from detrun.world.nodes.node import Node, make_clock, make_disk
+from detrun.world.nodes.process import Process, _process
+from detrun.world.sockets import stdlib_sockets
+from detrun.world.time.local_times import LocalTimes
 from detrun_scheduler import current
 from detrun_scheduler.errors import UsageError
 
@@ -104,7 +106,7 @@ class World:
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         self._was_opened = True
         stdlib_sockets.install(self)
-        node_files.install(self)
+        patched_files.install(self)
         node_threads.install(self)
         self.run.host.localize(LocalTimes(self))
         try:
@@ -158,7 +160,7 @@ class World:
             node.world_closed()
         self.network.world_closed()
         node_threads.restore(self)
-        node_files.restore(self)
+        patched_files.restore(self)
         self.run.host.localize(None)
         stdlib_sockets.restore(self)
         if self._token is not None:

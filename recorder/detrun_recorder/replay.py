@@ -23,11 +23,11 @@ import outcome
 
 from detrun_recorder.divergence import Divergence, RunNames, StepSummary, describe_events, divergence_error, read_varint
 from detrun_recorder.recording import Recording
-from detrun_scheduler.blocking import raised_in, user_stack
 from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
 from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk, outcome_name
 from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.reports.blocking import raised_in, user_stack
 
 UNMATCHED_PLACES_MAX = 100
 RAISED_CHARACTERS_MAX = 200

@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 import msgpack
 
 from detrun_scheduler import current
+from detrun_scheduler.environment.hidden_state import allowed
 from detrun_scheduler.errors import DetrunError
-from detrun_scheduler.hidden_state import allowed
 
 IN_CHILD = object()
 _RESULT, _ERROR = 0, 1

@@ -15,10 +15,10 @@ import trio
 
 import detrun
 from detrun.world import FaultPlan, PowerLoss, inject
-from detrun.world.crash_states import CrashState, CrashStates, crash_states
-from detrun.world.disk import Disk, DiskLatency
-from detrun.world.disk_image import Tree
-from detrun.world.disk_model import DiskLog, PersistenceModel
+from detrun.world.disk.crash_states import CrashState, CrashStates, crash_states
+from detrun.world.disk.disk import Disk, DiskLatency
+from detrun.world.disk.image import Tree
+from detrun.world.disk.model import DiskLog, PersistenceModel
 from scenarios.write_ahead_log.history import History, LostWriteError, value_of
 from scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
 

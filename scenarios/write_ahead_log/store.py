@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import trio
 
-from detrun.world.disk import Disk
-from detrun.world.files import DiskFile
+from detrun.world.disk.disk import Disk
+from detrun.world.disk.files import DiskFile
 
 DIRECTORY = "/store"
 LOG, SNAPSHOT, NEW_SNAPSHOT = f"{DIRECTORY}/log", f"{DIRECTORY}/snapshot", f"{DIRECTORY}/snapshot.new"

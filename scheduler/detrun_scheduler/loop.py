@@ -24,8 +24,7 @@ import outcome
 import trio
 from greenlet import GreenletExit
 
-from detrun_scheduler import current, threading_names
-from detrun_scheduler.blocking import Standing, deadlock, most_run_tasks
+from detrun_scheduler import current
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import VirtualClock, primal_of
 from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
@@ -49,17 +48,19 @@ from detrun_scheduler.journal import (
     Journal,
     append_varint,
 )
-from detrun_scheduler.preemption import Preemption
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.threads import SimulatedThread, ThreadFailure, Threads
-from detrun_scheduler.trio_host import Host
+from detrun_scheduler.reports.blocking import Standing, deadlock, most_run_tasks
+from detrun_scheduler.threads import patched_threading
+from detrun_scheduler.threads.preemption import Preemption
+from detrun_scheduler.threads.threads import SimulatedThread, ThreadFailure, Threads
+from detrun_scheduler.trio_host.host import Host
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
 UNWINDING_STEPS = 100_000
 
 _run_serials = count(1)
 # Now, so that locks which modules imported later make at their import work inside runs.
-threading_names.install_dual_classes()
+patched_threading.install_dual_classes()
 _pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
 
@@ -278,7 +279,7 @@ class RunLoop:
             if as_thread:
                 main, args = threads.main(main, args), ()
             host.open(main, args, self.restrict_ki)
-            threading_names.install(threads)
+            patched_threading.install(threads)
             if self.preemption is not None:
                 self.preemption.begin_run(threads)
             try:
@@ -293,7 +294,7 @@ class RunLoop:
                 finally:
                     if self.preemption is not None:
                         self.preemption.end_run()
-                    threading_names.restore()
+                    patched_threading.restore()
                     result = host.finish()
             assert result is not None
             return result

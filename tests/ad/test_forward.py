@@ -15,8 +15,7 @@ from detrun.ad.reverse import backward
 from detrun.ad.second_order import backward_second_order, hessian_vector_product
 from detrun.ad.value import Value
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
-
-from .programs import POINTS, PROGRAMS, VALUES, run
+from tests.ad.programs import POINTS, PROGRAMS, VALUES, run
 
 
 def reverse_gradient(program, point):

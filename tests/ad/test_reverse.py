@@ -18,8 +18,7 @@ from detrun.ad.reverse import backward
 from detrun.ad.tape import Tape
 from detrun.ad.value import Value
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
-
-from .programs import FLOATS, POINTS, PROGRAMS, VALUES, run
+from tests.ad.programs import FLOATS, POINTS, PROGRAMS, VALUES, run
 
 
 def record(program, point):

@@ -17,8 +17,7 @@ from detrun.ad.reverse import backward
 from detrun.ad.sites import NEAREST_PER_SITE
 from detrun.ad.validity import site, validity
 from detrun.ad.value import Value
-
-from .programs import POINTS, PROGRAMS, VALUES, run
+from tests.ad.programs import POINTS, PROGRAMS, VALUES, run
 
 
 def branches(p, q, steps):

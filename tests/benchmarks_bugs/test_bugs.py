@@ -20,8 +20,8 @@ import detrun
 from benchmarks.bugs.campaigns import explored, is_expected, options_of
 from benchmarks.bugs.catalogue import BUGS, Bug, bug
 from benchmarks.bugs.thread_program import ThreadProgram
-from detrun.explore.signatures import leaves
-from detrun.explore.verdicts import Exploration, Failure
+from detrun.explore.campaign.verdicts import Exploration, Failure
+from detrun.explore.failures.signatures import leaves
 
 SLOW = {"reorder_100", "twostage_100"}  # a hundred threads each
 names = pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import detrun
-from detrun.targets import load_target
+from detrun.execution.targets import load_target
 from detrun_recorder.header import installed_version
 from detrun_recorder.recording import open_recording
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detrun.errors import UsageError
-from detrun.targets import load_target
+from detrun.execution.targets import load_target
 
 PROGRAM = "async def main():\n    return __name__\n"
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from cpython_exclusions import exclusion
 
-import detrun.execution  # noqa: F401 (locks, locals and queues of the tests' modules must be detrun's)
-from detrun_scheduler.environment import ControlledEnvironment
+import detrun.execution.execute  # noqa: F401 (locks, locals and queues of the tests' modules must be detrun's)
+from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 import detrun
-from detrun.world.disk import Disk, DiskLatency
-from detrun.world.disk_faults import DiskFaults
-from detrun.world.disk_model import EXT4_ORDERED
+from detrun.world.disk.disk import Disk, DiskLatency
+from detrun.world.disk.faults import DiskFaults
+from detrun.world.disk.model import EXT4_ORDERED
 from scenarios.write_ahead_log import mistakes
 from scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
 from scenarios.write_ahead_log.history import History, LostWriteError, value_of

@@ -24,8 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-from detrun_scheduler.footprint_marks import Watch
-from detrun_scheduler.footprints import (
+from detrun_scheduler.footprints.footprints import (
     COMMUTE,
     EVERYTHING,
     READ,
@@ -35,6 +34,7 @@ from detrun_scheduler.footprints import (
     conflict,
     touch,
 )
+from detrun_scheduler.footprints.marks import Watch
 from detrun_scheduler.strategies.bounded import PATIENCE
 from detrun_scheduler.strategies.campaigns import RedundantScheduleError, unrepeatable
 

@@ -17,9 +17,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-from detrun_scheduler.footprint_marks import Watch
-from detrun_scheduler.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict, touch
-from detrun_scheduler.step_footprints import place_of
+from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict, touch
+from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.steps import place_of
 
 if TYPE_CHECKING:
     from detrun_scheduler.loop import RunLoop

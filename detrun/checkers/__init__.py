@@ -1,0 +1,1 @@
+"""Checks on what a program did: assertions over a campaign, linearizability, serializability."""

@@ -1,0 +1,1 @@
+"""External effects: what a replay and a derivative do with them."""

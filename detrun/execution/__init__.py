@@ -1,0 +1,1 @@
+"""One controlled execution of a program: what it is given, what decides it, and how it ended."""

@@ -1,0 +1,1 @@
+"""A campaign: many schedules of one program, where they run, and what they conclude."""

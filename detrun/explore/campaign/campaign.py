@@ -1,0 +1,143 @@
+"""A campaign: schedules by the thousand in epochs, each of which knows what the ones before have learnt.
+
+Epochs grow from 16 schedules to 512, so that a strategy learns soon and workers are kept busy later. Within one, what
+a strategy knows does not change, so the epoch can be cut into pieces that run anywhere (`executors.py`) and the result
+is the same for any number of workers; a test holds it to that. Searches go on from where they were and run here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+from detrun.explore.campaign.executors import Workers, working
+from detrun.explore.campaign.interruption import Interruption
+from detrun.explore.campaign.pieces import Program, Report, prepared, run_piece
+from detrun.explore.campaign.resumption import SavedCampaign
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.strategies.campaigns import Learning, Search
+
+FIRST_EPOCH, LARGEST_EPOCH = 16, 512
+REPORT_SECONDS = 0.1
+
+Progress = Callable[[Report], None]
+
+
+class Campaign:
+    """Runs the schedules of one exploration.
+
+    Args:
+        schedules: how many at most.
+        time_limit: real seconds after which no new schedule begins; None for no limit. With it, how many schedules
+            are run depends on the machine; what each of them does still does not.
+        progress: called from time to time with what is known so far.
+        saved: where the campaign goes on from and is written to after each epoch.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        oracle: Oracle,
+        *,
+        seed: int,
+        schedules: int,
+        time_limit: float | None = None,
+        executor: Executor | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+        saved: SavedCampaign | None = None,
+    ) -> None:
+        for name, count in (("schedules", schedules), ("workers", workers)):
+            if not isinstance(count, int) or count < 1:
+                raise UsageError(f"explore: {name}={count!r} must be an integer of at least 1")
+        if not isinstance(seed, int):
+            raise UsageError(f"explore: seed={seed!r} is not an integer")
+        if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
+            raise UsageError(f"explore: time_limit={time_limit!r} must be a positive number of seconds")
+        self.program = program
+        self.oracle = oracle
+        self.seed = seed
+        self.schedules = schedules
+        self.deadline = None if time_limit is None else time.monotonic() + time_limit
+        self.executor = executor
+        self.workers = workers
+        self.progress = progress
+        self.interruption = Interruption()
+        self.knowledge: Any = None
+        self.done = Report(0)  # what earlier epochs showed
+        self.saved = saved
+        self.size = FIRST_EPOCH
+        if saved is not None and (before := saved.load()) is not None:
+            self.done, self.knowledge = before
+            while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
+                self.size *= 2
+        self.reported = 0.0
+        self.stop_reason = ""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether schedules run in this process: one after the other, as a search and a foreign oracle need it."""
+        return (self.executor is None and self.workers == 1) or not isinstance(self.oracle, Learning)
+
+    def run(self) -> Report:
+        """Run until a failure, the end of a search, or a limit."""
+        with self.interruption:
+            if self.runs_here:
+                with prepared(self.program, self.oracle) as self.program:
+                    self._epochs(None)
+            else:
+                with working(self.program, self.oracle, self.executor, self.workers) as workers:
+                    self._epochs(workers)
+        return self.done
+
+    def _epochs(self, workers: Workers | None) -> None:
+        done = self.done
+        while done.schedules < self.schedules and not (done.found or done.exhausted or done.stopped):
+            first = done.schedules
+            whole = first + self.size <= self.schedules
+            for report in self._epoch(workers, first, min(self.size, self.schedules - first)):
+                if isinstance(self.oracle, Learning):
+                    self.knowledge = self.oracle.merged(self.knowledge, report.knowledge)
+                done.include(report)
+                if workers is not None and self._watch(Report(done.schedules)):
+                    done.stopped = True
+                    break
+            self.size = min(2 * self.size, LARGEST_EPOCH)
+            # A part of an epoch is not saved: the schedules after it would know more than they may.
+            if self.saved is not None and whole and not (done.found or done.stopped):
+                self.saved.save(done, self.knowledge)
+
+    def _epoch(self, workers: Workers | None, first: int, count: int) -> Iterator[Report]:
+        if workers is not None:
+            return workers.run(self.knowledge, self.seed, first, count)
+        return iter([run_piece(self.program, self.oracle, self.knowledge, self.seed, first, count, self._watch)])
+
+    def _watch(self, piece: Report) -> bool:
+        """Whether to stop; tells about progress."""
+        if self.interruption.requested:
+            self.stop_reason = "interrupted"
+            return True
+        if self.deadline is None and self.progress is None:
+            return False
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
+            self.stop_reason = "the time limit was reached"
+            return True
+        if self.progress is not None and now - self.reported >= REPORT_SECONDS:
+            self.reported = now
+            self.progress(self._so_far(piece))
+        return False
+
+    def _so_far(self, piece: Report) -> Report:
+        total = Report(0)
+        total.include(self.done)
+        total.include(piece)
+        return total
+
+
+def is_search(oracle: Oracle) -> bool:
+    """Whether ``oracle`` enumerates schedules instead of sampling them."""
+    return isinstance(oracle, Search)

@@ -1,0 +1,101 @@
+"""A campaign that goes on where an earlier one stopped: its results so far, and what its strategy has learnt.
+
+One file a campaign, ``campaigns/NAME-KEY``, where KEY is a hash of all that decides what its schedules do: the target,
+its source file, the strategy, the seed and the limits. A changed program is a new campaign. The file is text, a Python
+literal under a line that names the format, so reading it executes nothing. It is written after every epoch, whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from detrun.checkers.assertions import Tally
+from detrun.explore.campaign.coverage import Coverage
+from detrun.explore.campaign.pieces import Report
+from detrun.explore.failures.kept import slug
+from detrun_scheduler.errors import UsageError
+
+FIRST_LINE = "detrun campaign, format 2"
+CHARACTERS_MAX = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCampaign:
+    """Where a campaign is kept.
+
+    Args:
+        deciding: everything that decides what its schedules do; compared by ``repr``.
+    """
+
+    directory: Path
+    target: str
+    deciding: tuple[Any, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        key = blake2b(repr((self.target, self.deciding)).encode(), digest_size=6).hexdigest()
+        return self.directory / "campaigns" / f"{slug(self.target)}-{key}"
+
+    def save(self, report: Report, knowledge: Any) -> None:
+        """Write down what is known after an epoch.
+
+        Raises:
+            UsageError: the directory cannot be written.
+        """
+        plain = dataclasses.asdict(knowledge) if dataclasses.is_dataclass(knowledge) else knowledge  # type: ignore[arg-type]
+        content = {
+            "schedules": report.schedules,
+            "steps": report.steps,
+            "choices_most": report.choices_most,
+            "behaviours": report.coverage.behaviours,
+            "assertions": report.assertions.pack(),
+            "knowledge": plain,
+        }
+        path = self.path
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(f"{FIRST_LINE}\n{content!r}\n")
+            os.replace(partial, path)
+        except OSError as error:
+            raise UsageError(
+                f"cannot keep the campaign in {path.parent}: {error.strerror or error}; pass another directory, or "
+                "resume=False"
+            ) from error
+
+    def load(self) -> tuple[Report, Any] | None:
+        """What was known when it was saved, and the strategy's knowledge; None if there is nothing saved.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        path = self.path
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return None
+        first, _, rest = text.partition("\n")
+        try:
+            if first != FIRST_LINE or len(text) > CHARACTERS_MAX:
+                raise ValueError("not a campaign of this version")
+            content = ast.literal_eval(rest)
+            behaviours = dict(content["behaviours"])
+            report = Report(
+                0,
+                schedules=int(content["schedules"]),
+                steps=int(content["steps"]),
+                choices_most=int(content["choices_most"]),
+                coverage=Coverage(int(content["schedules"]), behaviours),
+                assertions=Tally.unpack(content["assertions"]),
+            )
+            return report, content["knowledge"]
+        except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
+            raise UsageError(f"{path} does not hold a campaign ({error}); delete it to start anew") from error

@@ -1,0 +1,151 @@
+"""What an exploration concludes, and how far the conclusion reaches.
+
+``holds``
+    Every schedule within the stated bound was run and none failed.
+``passed``
+    So many schedules were sampled and none failed; nothing follows for the others.
+``failed``
+    A schedule failed. It is recorded, and its replay fails in the same way.
+``inconclusive``
+    Neither: nothing was run, it was stopped, or a failure could not be repeated. The reason says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detrun.checkers.assertions import Tally
+from detrun.explore.campaign.coverage import Coverage
+from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import DetrunError
+
+if TYPE_CHECKING:
+    from detrun.explore.failures.explain import Explanation
+    from detrun.explore.failures.shrink_schedule import Shrunk
+    from detrun.explore.tables import ScheduleTable
+
+HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
+
+
+class InconclusiveError(DetrunError):
+    """An exploration that had to come to a conclusion came to none; the reason is in the message."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """A schedule that failed, made as simple as was possible.
+
+    Attributes:
+        exception: what the program raised when the recording was made.
+        recording: of the shrunk schedule; in a file if ``path`` is set.
+        token: the same schedule as pasteable text, None if it is too long for that.
+        command: runs it again.
+        index: of the schedule in the campaign that found it; -1: it was kept from an earlier campaign.
+        seed: of the run.
+        schedule: the choices, as bytes.
+        explanation: what it takes to fail; None if it was not asked for.
+        shrunk: what shrinking achieved; None if it was not asked for.
+        path: the recording's file.
+    """
+
+    exception: BaseException
+    recording: Recording
+    token: str | None
+    command: str
+    index: int
+    seed: int
+    schedule: bytes
+    explanation: Explanation | None = None
+    shrunk: Shrunk | None = None
+    path: Path | None = None
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What an exploration took."""
+
+    steps: int = 0
+    choices_most: int = 0  # in one schedule, in bytes of the schedule
+    redundant: int = 0  # schedules run in vain, equivalent to earlier ones
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of this process, without shrinking and explaining
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps in {self.seconds:.2f} s"
+
+
+@dataclass(slots=True)
+class Exploration:
+    """The result of `detrun.explore`.
+
+    Attributes:
+        verdict: ``"holds"``, ``"passed"``, ``"failed"`` or ``"inconclusive"``.
+        reason: the verdict in a sentence, with its bound, its number of samples, or why there is none.
+        schedules: how many were run; of a failed exploration, up to and including the first that failed.
+        strategy: who chose.
+        seed: of the campaign.
+        failure: the failing schedule, if the verdict is ``"failed"``.
+        coverage: behaviours seen, and the chance that more schedules show more.
+        statistics: steps and times.
+        table: every schedule with its value and gradient, if ``gradient_of`` was given.
+        assertions: what became of each `always`, `sometimes`, `reachable` and `unreachable` of the program.
+    """
+
+    verdict: str
+    reason: str
+    schedules: int
+    strategy: str
+    seed: int
+    failure: Failure | None = None
+    coverage: Coverage = field(default_factory=Coverage)
+    statistics: Statistics = field(default_factory=Statistics)
+    table: ScheduleTable | None = None
+    interrupted: bool = False
+    assertions: Tally = field(default_factory=Tally)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a schedule failed."""
+        return self.verdict == FAILED
+
+    def raise_on_failure(self) -> Exploration:
+        """Raise what the failing schedule raised, with the explanation as notes; otherwise return the exploration.
+
+        Raises:
+            InconclusiveError: there is no conclusion.
+        """
+        if self.failure is not None:
+            error = self.failure.exception
+            noted = getattr(error, "__notes__", ())
+            for note in self.notes():
+                if note not in noted:
+                    error.add_note(note)
+            raise error
+        if self.verdict == INCONCLUSIVE:
+            raise InconclusiveError(self.reason)
+        return self
+
+    def notes(self) -> list[str]:
+        """What a report of the failure should end with."""
+        failure = self.failure
+        if failure is None:
+            return []
+        notes = [self.reason]
+        if failure.shrunk is not None:
+            notes.append(str(failure.shrunk))
+        if failure.explanation is not None:
+            notes.append(str(failure.explanation))
+        notes.append(f"run it again: {failure.command}")
+        return notes
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {self.reason}", f"  coverage: {self.coverage}", f"  {self.statistics}"]
+        if self.failure is None:  # a campaign that ended early could not show everything
+            lines += [f"  {one}" for one in self.assertions.unmet]
+        if self.failure is not None:
+            lines += [f"  {line}" for note in self.notes()[1:] for line in note.splitlines()]
+        if self.table is not None:
+            lines.append(str(self.table))
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A failed schedule: shrunk, explained, listed, and kept."""

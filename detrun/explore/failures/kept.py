@@ -1,0 +1,127 @@
+"""Failures kept in a directory, ``.detrun`` by default, so that the next exploration of a program tries them first.
+
+One recording a file, ``failures/NAME-DIGEST.detrun``, where NAME spells the program and DIGEST the run: the same
+failure found again is the same file. A kept schedule that no longer fails is deleted, since the bug it showed is gone
+or needs another schedule now. Files that are no recordings are left alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import outcome
+
+from detrun.execution.execute import ARGUMENT_CHARACTERS_MAX, execute, source_fingerprint
+from detrun.explore.campaign.pieces import Found, Program, described
+from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal, unpacked
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.replay import ResyncReplay
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import HiddenStateError, RecordingFormatError, UsageError
+from detrun_scheduler.strategies.random_walk import RandomWalk
+
+TRIED_MAX = 20  # of one program
+DIGEST_CHARACTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFailures:
+    """The failures kept in ``directory``, which is made when there is something to keep."""
+
+    directory: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the recordings lie."""
+        return self.directory / "failures"
+
+    def save(self, recording: Recording, target: str) -> Path:
+        """Keep ``recording``.
+
+        Raises:
+            UsageError: the directory cannot be written.
+        """
+        path = self.folder / f"{slug(target)}-{recording.digest.hex()[:DIGEST_CHARACTERS]}.detrun"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            ignore = self.directory / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+            recording.save(path)
+        except OSError as error:
+            raise UsageError(
+                f"cannot keep the failing schedule in {self.folder}: {error.strerror or error}; "
+                "pass another directory, or directory=None to keep nothing"
+            ) from error
+        return path
+
+    def of(self, target: str) -> list[Path]:
+        """Recordings of the program, in the order of their names."""
+        found = self.folder.glob(f"{slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
+        return sorted(found)[:TRIED_MAX]
+
+    def try_again(self, program: Program, target: str) -> Found | None:
+        """The first kept failure that still fails; those that do not are deleted."""
+        for path in self.of(target):
+            try:
+                recording = open_recording(path)
+            except (RecordingFormatError, OSError):
+                continue
+            found = _run_kept(program, recording)
+            if found is not None:
+                return found
+            path.unlink(missing_ok=True)
+        return None
+
+
+def slug(target: str) -> str:
+    """A program's name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
+
+
+def _run_kept(program: Program, recording: Recording) -> Found | None:
+    unchanged = recording.header.get("source") == source_fingerprint(program.main)
+    replayer = None if unchanged else ResyncReplay(recording, RandomWalk())
+    choices = b"".join(chunk.choices for chunk in recording.chunks())
+    oracle: Oracle = replayer if replayer is not None else GivenSchedule(unpacked(choices))
+    seed = recording.seed or 0
+    journal = ScheduleJournal()
+    lengths = recording.fault_lengths
+    loop, ended = execute(
+        program.main,
+        program.args,
+        oracle=oracle,
+        seed=seed,
+        journal=journal,
+        verifier=replayer,
+        options=program.with_faults(lengths).options,
+    )
+    if not isinstance(ended, outcome.Error):
+        return None
+    if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
+        raise ended.error
+    return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
+
+
+def replay_command(target: str, path: Path | None, args: Sequence[object]) -> str:
+    """How to run a failing schedule again: a command if the file gives target and arguments back, else a call."""
+    if path is None:
+        return "detrun.replay(main, recording=exploration.failure.recording)"
+    if "<locals>" in target or not all(_is_literal(argument) for argument in args):
+        return f"detrun.replay(main, ..., recording={str(path)!r})"
+    return f"detrun replay {shlex.quote(str(path))}"
+
+
+def _is_literal(argument: object) -> bool:
+    """Whether a recording's header gives the argument back."""
+    text = repr(argument)
+    try:
+        return len(text) <= ARGUMENT_CHARACTERS_MAX and bool(ast.literal_eval(text) == argument)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False

@@ -1,0 +1,169 @@
+"""An interleaving to read: a column for each task, time downward, in each row the lines that a turn of a task ran.
+
+A row is a stretch of steps of one task. Long schedules show their beginning, the surroundings of the critical step, and
+their end. With more tasks than fit side by side, the task's name stands before its lines instead. ``plain`` is for logs
+and pipes; ``rich_table`` is the same for a terminal.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detrun.explore.failures.narration import Line, Narration
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ROWS_MAX = 60
+AROUND = 20  # rows kept on either side of the critical one
+LINES_OF_ROW = 8
+COLUMNS_MAX = 4
+COLUMN_WIDTH_LEAST = 24
+CODE_CHARACTERS_MAX = 100
+_ENDED = {"failed": "fails", "cancelled": "is cancelled"}
+
+
+def code_of(line: Line) -> str:
+    """A line's text, without its indentation and cut to a readable length."""
+    text = linecache.getline(line.file, line.number).strip()
+    return text if len(text) <= CODE_CHARACTERS_MAX else text[: CODE_CHARACTERS_MAX - 1] + "…"
+
+
+def shown_place(line: Line) -> str:
+    """``file:line``, relative to the working directory where it lies below it."""
+    here = os.getcwd() + os.sep
+    file = line.file.removeprefix(here)
+    return f"{file}:{line.number}"
+
+
+@dataclass(slots=True)
+class Row:
+    """A stretch of steps of one task, or a gap."""
+
+    first: int  # step; -1 for a gap
+    task: str
+    lines: list[str]
+    is_critical: bool = False
+
+
+class Listing:
+    """The rows of a narration.
+
+    Args:
+        critical: a step to be pointed out, for instance the first that differs from a passing schedule.
+    """
+
+    def __init__(self, narration: Narration, critical: int | None = None) -> None:
+        self.rows = _shortened(list(_rows(narration, critical)))
+        self.tasks: list[str] = []
+        for row in self.rows:
+            if row.task and row.task not in self.tasks:
+                self.tasks.append(row.task)
+
+    def plain(self, width: int = 100) -> str:
+        """Text, at most ``width`` wide if that is possible."""
+        columns = len(self.tasks)
+        each = (width - 8) // max(1, columns) - 2
+        if columns > COLUMNS_MAX or each < COLUMN_WIDTH_LEAST:
+            return "\n".join(_flat(self.rows))
+        lines = [" " * 8 + "  ".join(_cut(task, each).ljust(each) for task in self.tasks).rstrip()]
+        for row in self.rows:
+            if row.first < 0:
+                lines.append(f"     ⋮  {row.lines[0]}")
+                continue
+            at = self.tasks.index(row.task) * (each + 2)
+            for number, text in enumerate(row.lines):
+                label = f"{row.first:>6}{'*' if row.is_critical else ' '} " if number == 0 else " " * 8
+                lines.append((label + " " * at + _cut(text, each)).rstrip())
+        return "\n".join(lines)
+
+    def rich_table(self) -> Table:
+        """The same as a table of rich."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        beside = len(self.tasks) <= COLUMNS_MAX
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+        table.add_column("step", justify="right", no_wrap=True, style="dim")
+        for task in self.tasks if beside else ["task", "lines"]:
+            table.add_column(Text(task), overflow="fold")
+        for row in self.rows:
+            style = "bold yellow" if row.is_critical else ""
+            if row.first < 0:
+                table.add_row("⋮", Text(row.lines[0], style="dim"))
+                continue
+            text = Text("\n".join(row.lines), style=style)
+            cells = [text if task == row.task else Text() for task in self.tasks] if beside else [Text(row.task), text]
+            table.add_row(str(row.first), *cells)
+        return table
+
+    def __str__(self) -> str:
+        return self.plain()
+
+
+def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
+    row: Row | None = None
+    for step in narration.steps:
+        if step.task == "<init>":
+            continue
+        # Under preemption by opcodes a line takes many steps.
+        lines = [f"{line.number}  {code_of(line)}" for line in step.lines]
+        lines = [text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]]
+        if step.ended not in ("", "done"):
+            lines.append(f"→ {_ENDED.get(step.ended) or 'waits in ' + step.ended}")
+        is_critical = step.index == critical
+        if row is not None and (row.task != step.task or is_critical):
+            yield _trimmed(row)
+            row = None
+        if row is None:
+            row = Row(step.index, step.task, [], is_critical)
+        row.lines += lines[1:] if row.lines and lines and row.lines[-1] == lines[0] else lines
+    if row is not None:
+        yield _trimmed(row)
+
+
+def _trimmed(row: Row) -> Row:
+    if len(row.lines) > LINES_OF_ROW:
+        half = LINES_OF_ROW // 2
+        row.lines = [*row.lines[:half], f"⋮  {len(row.lines) - 2 * half + 1} more", *row.lines[1 - half :]]
+    elif not row.lines:
+        row.lines = ["·"]
+    return row
+
+
+def _shortened(rows: list[Row]) -> list[Row]:
+    if len(rows) <= ROWS_MAX:
+        return rows
+    critical = next((index for index, row in enumerate(rows) if row.is_critical), 0)
+    kept = {*range(5), *range(critical - AROUND, critical + AROUND), *range(len(rows) - 15, len(rows))}
+    shortened: list[Row] = []
+    skipped = 0
+    for index, row in enumerate(rows):
+        if index in kept:
+            if skipped:
+                shortened.append(Row(-1, "", [f"{skipped} turns left out"]))
+                skipped = 0
+            shortened.append(row)
+        else:
+            skipped += 1
+    return shortened
+
+
+def _flat(rows: Sequence[Row]) -> Iterator[str]:
+    width = max((len(row.task) for row in rows), default=0)
+    for row in rows:
+        if row.first < 0:
+            yield f"     ⋮  {row.lines[0]}"
+            continue
+        for number, text in enumerate(row.lines):
+            label = f"{row.first:>6}{'*' if row.is_critical else ' '} " if number == 0 else " " * 8
+            yield f"{label}{row.task if number == 0 else '':<{width}}  {text}".rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

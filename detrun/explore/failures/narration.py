@@ -1,0 +1,256 @@
+"""A schedule told step by step: which lines of the program each step ran, and which objects it touched where.
+
+The schedule is run once more with everything on: a trace function notes the user's lines, footprints the operations
+with the lines that made them. Nothing of it is recorded, and the run decides nothing new.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+import trio
+
+from detrun.execution.execute import execute, preemption_of
+from detrun.explore.campaign.pieces import Program
+from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal
+from detrun_scheduler.choices import RunView
+from detrun_scheduler.footprints.footprints import (
+    OBSERVED_ACCESSES,
+    READ,
+    READING,
+    WRITE,
+    Footprint,
+    Key,
+    covered,
+    listen,
+    made_objects,
+)
+from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.reports.blocking import await_frames
+from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
+
+LINES_MAX = 200  # of one step
+STEPS_MAX = 20_000
+
+_KINDS = {"NumberedChannelState": "channel"}
+_VERBS = {
+    "acquire": "acquires it",
+    "release": "releases it",
+    "wait": "waits for it",
+    "put": "puts something in",
+    "get": "takes something out",
+    "join": "joins it",
+}
+# The order of these matters to trio and is rarely what a failure is about.
+_PLUMBING = ("Nursery", "CancelScope", "OrderedCancelStatus", "ParkingLot")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the program."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step touched an object."""
+
+    key: Key
+    mode: int
+    line: Line | None
+    operation: str = ""  # on a lock, a queue or a thread
+
+    @property
+    def verb(self) -> str:
+        """``reads`` or ``changes``, or what it does to a primitive of `threading`."""
+        return _VERBS.get(self.operation) or ("reads" if self.mode == READ else "changes")
+
+
+@dataclass(slots=True)
+class ToldStep:
+    """One step."""
+
+    index: int
+    task: str
+    lines: list[Line] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
+    time: float = 0.0
+
+    @property
+    def footprint(self) -> Footprint:
+        """What it touched."""
+        touched: Footprint = {}
+        for mark in self.marks:
+            touched[mark.key] = max(mark.mode, touched.get(mark.key, READ))
+        return touched
+
+
+@dataclass(slots=True)
+class Narration:
+    """A whole schedule.
+
+    Attributes:
+        names: what reports call the objects.
+    """
+
+    steps: list[ToldStep]
+    names: dict[Key, str]
+
+    def name_of(self, key: Key) -> str:
+        """What reports call an object, empty for what is no object of the user's."""
+        if key in self.names:
+            return self.names[key]
+        if isinstance(key, tuple) and len(key) == 2 and key[0] in self.names:
+            return f"{self.names[key[0]]}[{key[1]}]"
+        return ""
+
+
+class _Narrator(GivenSchedule):
+    """Makes the choices and listens; oracle and verifier of the run."""
+
+    def __init__(self, choices: Sequence[int], watch: Watch) -> None:
+        super().__init__(choices)
+        self.watch = watch
+        self.told: list[ToldStep] = []
+        self.lines: list[Line] = []
+        self.resumed: Line | None = None  # where the step went on, in the middle of a line
+        self.marks: list[Mark] = []
+        self.stands: dict[int, Line] = {}  # by task: where it will go on; threads under preemption have no other line
+        self.names: dict[Key, str] = {}
+        self.raised: object = None  # the type of the exception last raised in this step
+        self.threads_failed = 0
+
+    def new_run(self, run: RunView) -> None:
+        super().new_run(run)
+        self.watch.step.forget()
+        loop: Any = run
+        write_down = loop.operation
+
+        def operation(number: int, code: int, value: float) -> None:
+            name = OPERATIONS[code]
+            if number not in covered and name in _VERBS:
+                key = ("operation", number)
+                self.names[key] = loop.object_labels[number]
+                line = _line_of_call(sys._getframe(1))
+                self.marks.append(Mark(key, READ if code in READING else WRITE, line, name))
+            write_down(number, code, value)
+
+        loop.operation = operation
+
+    def line(self, frame: FrameType, event: str, argument: object) -> Any:
+        """The trace function, of frames and within them."""
+        if event == "call":
+            if not _has_source(frame.f_code.co_filename):
+                return None
+            # So that plain attributes and elements have marks as well, those that tasks touch, too.
+            frame.f_trace_opcodes = True
+            if frame.f_lineno != frame.f_code.co_firstlineno:
+                self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
+            return self.line
+        if event == "line" and len(self.lines) < LINES_MAX:
+            self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
+        elif event == "opcode" and frame.f_lasti >= 0:
+            OBSERVED_ACCESSES.about_to_run(frame, frame.f_lasti)
+        elif event == "exception":
+            self.raised = argument[0]  # type: ignore[index]
+        return self.line
+
+    def mark(self, key: Key, mode: int) -> None:
+        """Called when something is touched."""
+        self.marks.append(Mark(key, mode, _line_of_call(sys._getframe(2))))
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """The step is over: keep what was heard."""
+        kind = outcome_byte & KIND_MASK
+        ended = "" if kind == CHECKPOINT else outcome_name(kind, list(loop.journal.kind_numbers))
+        failed = len(loop.thread_failures) > self.threads_failed
+        self.threads_failed = len(loop.thread_failures)
+        if kind == FAILED or failed:
+            ended = "cancelled" if self.raised is trio.Cancelled else "failed"
+        elif kind == DONE:
+            ended = "done"
+        elif ended and task in loop.host.by_number:
+            ended = loop.pending_of(task)  # says more than what the wait was made of
+        # A step that goes on in the middle of a line and does nothing there does not have it.
+        if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in self.marks)):
+            self.lines.insert(0, self.resumed)
+        stood = self.stands.pop(task, None)
+        if not self.lines and stood is not None:
+            self.lines.append(stood)
+        living = loop.host.by_number.get(task)
+        frame = None if living is None else innermost_user_frame(await_frames(living))
+        if frame is not None and _has_source(frame.f_code.co_filename):
+            self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
+        if len(self.told) < STEPS_MAX:
+            step = ToldStep(loop.step_index - 1, loop.path_of(task), self.lines, self.marks, ended, loop.time)
+            self.told.append(step)
+        self.lines, self.marks, self.resumed, self.raised = [], [], None, None
+        self.names.update((key, _name(loop, thing)) for key, thing in made_objects().items())
+
+
+def _line_of_call(frame: FrameType) -> Line | None:
+    file, _, number = innermost_user_line_of_call(frame).rpartition(":")
+    return Line(file, int(number)) if _has_source(file) else None
+
+
+def _name(loop: RunLoop, thing: object) -> str:
+    number = getattr(thing, "_number", None)
+    if isinstance(number, int) and 0 <= number < len(loop.object_labels):
+        return loop.object_labels[number]
+    kind = type(thing).__name__
+    return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
+
+
+def _has_source(file: str) -> bool:
+    # Generated code (of attrs, of dataclasses, of enum) has names in angle brackets and nothing to show.
+    return bool(file) and not file.startswith("<") and is_user_file(file)
+
+
+def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
+    """Run one schedule and tell it."""
+    options = program.options
+    preemption = preemption_of(program.main, options)
+    observer = None if preemption is None else preemption.observer
+    if preemption is not None and preemption.by_opcode:
+        # The one that is there gets an observer: under sys.monitoring a second would interrupt threads a second time.
+        preemption.observer = OBSERVED_ACCESSES
+        options = replace(options, preemption=preemption, include=(), exclude=())
+    with Watch() as watch:
+        narrator = _Narrator(choices, watch)
+        before = sys.gettrace()
+        listen(narrator.mark)
+        # Early releases of Python 3.12 look only here, in `settrace`, whether any frame has asked for opcodes.
+        sys._getframe().f_trace_opcodes = True
+        sys.settrace(narrator.line)
+        if preemption is not None:
+            preemption.install_again()
+        try:
+            execute(
+                program.main,
+                program.args,
+                oracle=narrator,
+                seed=seed,
+                journal=ScheduleJournal(),
+                verifier=narrator,
+                options=options,
+            )
+        finally:
+            sys.settrace(before)
+            sys._getframe().f_trace_opcodes = False
+            listen(None)
+            if preemption is not None:
+                preemption.observer = observer
+                preemption.install_again()
+        return Narration(narrator.told, {**narrator.names, **OBSERVED_ACCESSES.labels})

@@ -1,0 +1,67 @@
+"""Which faults it takes to fail: planned faults and `buggify` sites are left out of a failing run, then shortened.
+
+The schedule is kept as its turns (`trials.py`), and what others draw does not depend on a fault that is left out, so
+most of what is irrelevant goes in the first few trials: all faults, halves, quarters, …, single ones (delta debugging,
+as `detrun.world.plan_shrinking` does it with a plan in hand). Then what lasts is halved as often as the failure stays.
+A candidate counts only if the program fails in the same way with no more preemptions. Where the turns of the failing
+schedule do not show the failure without a fault, the simplest schedule, with no turn at all, is tried too.
+
+What is left out is written into the recording (`Options.fault_lengths`), so its replay leaves out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from detrun.explore.campaign.pieces import Program
+from detrun.explore.failures.trials import Laboratory, Trial
+
+SHARE_LEAST = 1 / 64  # of its time that a fault is shortened to
+
+
+@dataclass(slots=True)
+class FewerFaults:
+    """The fewest and shortest faults found.
+
+    Attributes:
+        trial: the run with them.
+        lengths: 0 for each fault that is left out, else the share of its time that it lasts.
+        trials: runs made.
+    """
+
+    trial: Trial
+    lengths: dict[str, float] = field(default_factory=dict)
+    trials: int = 0
+
+
+def shrink_faults(program: Program, seed: int, best: Trial, trials: int) -> FewerFaults:
+    """Leave out and shorten what can be of the faults that begin in ``best``; at most so many trials."""
+    found = FewerFaults(best, dict(program.options.fault_lengths or {}))
+
+    def still_fails(changed: Mapping[str, float]) -> bool:
+        lengths = {**found.lengths, **changed}
+        laboratory = Laboratory(program.with_faults(lengths), seed, trials - found.trials)
+        for turns in (found.trial.turns, ()):
+            trial = laboratory.try_turns(turns)
+            if trial is not None and trial.signature == best.signature and trial.cost[0] <= found.trial.cost[0]:
+                found.trial, found.lengths = trial, lengths
+                break
+        else:
+            trial = None
+        found.trials += laboratory.used
+        return trial is not None
+
+    size = len(best.faults)
+    while size:
+        start = 0
+        # A fault that begins only because others do not is looked at, too.
+        while start < len(names := list(found.trial.faults)):
+            if not still_fails(dict.fromkeys(names[start : start + size], 0.0)):
+                start += size
+        size //= 2
+    for name in [name for name, lasts in found.trial.faults.items() if lasts]:
+        while (share := found.lengths.get(name, 1.0)) > SHARE_LEAST:
+            if not still_fails({name: share / 2}):
+                break
+    return found

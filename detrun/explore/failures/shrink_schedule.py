@@ -1,0 +1,200 @@
+"""Making a failing schedule simple: fewest preemptions, fewest faults, then fewest tasks, then fewest turns and steps.
+
+The failing schedule is written as turns (`trials.py`). Then, while there is budget: turns are taken away by delta
+debugging, preemptions before the free ones, keeping whatever fails in the same way (`signatures.py`) at no higher
+cost; what remains is *1-minimal*: without any one of its turns the program does not fail so. After that the simplest
+schedules of all are tried, those of a single turn and those with fewer preemptions than are left, since a failure found
+by chance may be of a kind that a quite different and simpler schedule shows, too. Random draws stay those of the run's
+seed: they are keyed by task and index, so a shorter schedule draws less without drawing otherwise. If faults of a
+`detrun.world` plan begin in the run, they are shrunk next (`fault_shrinking.py`), and then the turns once more.
+
+Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 2002, algorithm ddmin.
+Departure: a candidate also replaces the schedule if it costs less without having fewer turns of its own choosing, since
+taking a turn away changes which others come to apply.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from detrun.explore.campaign.pieces import Found, Program, run_piece
+from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.failures.shrink_faults import shrink_faults
+from detrun.explore.failures.signatures import Signature
+from detrun.explore.failures.trials import Laboratory, Trial, Turn
+from detrun_scheduler.strategies.bounded import PreemptionBounded
+
+DEFAULT_TRIALS = 500
+FAULT_TRIALS = 200  # for leaving faults out, and as many for the turns after it
+SIMPLEST_TRIALS = 300  # of these, for the schedules with fewest preemptions
+
+
+@dataclass(slots=True)
+class Shrunk:
+    """What shrinking achieved.
+
+    Attributes:
+        before, after: (preemptions, tasks, turns, steps) of the schedule.
+        trials: schedules tried.
+        complete: the result is 1-minimal; False if the budget was used up first.
+        trial: the schedule as it is now.
+        faults_before: how many planned faults and `buggify` sites took part.
+        fault_lengths: those that do no longer (0), or for a share of their time; see `Options.fault_lengths`.
+    """
+
+    before: tuple[int, int, int, int]
+    after: tuple[int, int, int, int]
+    trials: int
+    complete: bool
+    trial: Trial
+    faults_before: int = 0
+    fault_lengths: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The planned faults and `buggify` sites that it still takes to fail."""
+        return tuple(self.trial.faults)
+
+    def __str__(self) -> str:
+        def told(cost: tuple[int, int, int, int]) -> str:
+            return f"{_counted(cost[0], 'preemption')}, {_counted(cost[2], 'turn')}, {_counted(cost[3], 'step')}"
+
+        cut = "" if self.complete else " (stopped early)"
+        text = f"shrunk from {told(self.before)} to {told(self.after)} in {_counted(self.trials, 'trial')}{cut}"
+        return text if not self.faults_before else f"{text}; {self._told_of_faults()}"
+
+    def _told_of_faults(self) -> str:
+        def told(name: str) -> str:
+            share = self.fault_lengths.get(name, 1.0)
+            return name if share == 1.0 else f"{name} for {share:g} of its time"
+
+        if not self.faults:
+            return f"fails without any of its {_counted(self.faults_before, 'fault')}"
+        left = ", ".join(map(told, self.faults))
+        return f"of {_counted(self.faults_before, 'fault')} it takes {_counted(len(self.faults), 'fault')}: {left}"
+
+
+def shrink(program: Program, found: Found, trials: int = DEFAULT_TRIALS) -> Shrunk | None:
+    """The simplest schedule to be had that fails as ``found`` does; None if the failure does not come again."""
+    laboratory = Laboratory(program, found.seed, trials)
+    original = laboratory.try_choices(unpacked(found.schedule))
+    if original.signature is None:
+        return None
+    shrinker = _Shrinker(laboratory, original)
+    shrinker.minimize()
+    shrinker.single()
+    complete = laboratory.used < laboratory.budget
+    best = shrinker.best
+    simplest = _simplest(program, found.seed, best, min(SIMPLEST_TRIALS, trials))
+    if simplest is not None:
+        again = laboratory.try_choices(unpacked(simplest))
+        if again.signature == original.signature and again.cost < best.cost:
+            laboratory.budget += trials // 2
+            shrinker.best = again
+            shrinker.minimize()
+    if not original.faults:
+        return Shrunk(original.cost, shrinker.best.cost, laboratory.used, complete, shrinker.best)
+    budget = min(FAULT_TRIALS, trials)
+    fewer = shrink_faults(program, found.seed, shrinker.best, budget)
+    laboratory_after = Laboratory(program.with_faults(fewer.lengths), found.seed, budget)
+    shrinker = _Shrinker(laboratory_after, fewer.trial)
+    shrinker.minimize()
+    complete = complete and fewer.trials < budget and laboratory_after.used < budget
+    tried = laboratory.used + fewer.trials + laboratory_after.used
+    best = shrinker.best
+    return Shrunk(original.cost, best.cost, tried, complete, best, len(original.faults), fewer.lengths)
+
+
+def _simplest(program: Program, seed: int, best: Trial, trials: int) -> bytes | None:
+    """A failing schedule with fewer preemptions, if the search meets one soon."""
+    preemptions = best.cost[0]
+    if not preemptions:
+        return None
+    oracle = PreemptionBounded(preemptions - 1)
+    done = 0
+    while done < trials:
+        report = run_piece(program, oracle, None, seed, done, trials - done, run_seed=seed)
+        if report.found is None:
+            return None
+        if same(program, report.found, best.signature):
+            return report.found.schedule
+        done = report.found.index + 1
+    return None
+
+
+def same(program: Program, found: Found, signature: Signature | None) -> bool:
+    """Whether a found schedule fails as ``signature`` says."""
+    return Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule)).signature == signature
+
+
+class _Shrinker:
+    """Holds the simplest failing trial so far."""
+
+    def __init__(self, laboratory: Laboratory, original: Trial) -> None:
+        self.laboratory = laboratory
+        self.signature = original.signature
+        self.best = original
+
+    def minimize(self) -> None:
+        """Take turns away until none can go."""
+        # The same schedule by its turns alone, which is what the rest works on.
+        self.better(self.best.turns)
+        while True:
+            cost = self.best.cost
+            self.remove(lambda trial: [index for index, preempts in enumerate(trial.preemptions) if preempts])
+            self.remove(lambda trial: list(range(len(trial.turns))))
+            self.shorten()
+            if self.best.cost >= cost:
+                return
+
+    def single(self) -> None:
+        """Try schedules of one turn: each place of each task, and each task that took a turn so far."""
+        trial = self.best
+        if len(trial.turns) < 2:
+            return
+        thens = list(dict.fromkeys(turn.then for turn in reversed(trial.turns)))
+        lengths = Counter(trial.order)
+        for then in thens:
+            for task, steps in lengths.items():
+                for taken in range(1, steps) if task != then else ():
+                    if self.better([Turn(task, taken, then)]):
+                        return
+
+    def better(self, turns: Sequence[Turn]) -> bool:
+        """Take over these turns if the program still fails in the same way at no higher cost."""
+        trial = self.laboratory.try_turns(turns)
+        if trial is None or trial.signature != self.signature or trial.cost > self.best.cost:
+            return False
+        improved = trial.cost < self.best.cost or len(trial.turns) < len(self.best.turns)
+        self.best = trial
+        return improved
+
+    def remove(self, candidates: Callable[[Trial], list[int]]) -> None:
+        """Delta debugging over the turns with these indices."""
+        size = max(1, len(candidates(self.best)) // 2)
+        while size:
+            start = 0
+            while start < len(indices := candidates(self.best)):
+                taken = set(indices[start : start + size])
+                kept = [turn for index, turn in enumerate(self.best.turns) if index not in taken]
+                if not self.better(kept):
+                    start += size
+            size //= 2
+
+    def shorten(self) -> None:
+        """Let each turn come as early in its task as it can."""
+        index = 0
+        while index < len(self.best.turns):
+            turn = self.best.turns[index]
+            for steps in range(1, turn.steps):
+                turns = list(self.best.turns)
+                turns[index] = turn._replace(steps=steps)
+                if self.better(turns):
+                    break
+            index += 1
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,205 @@
+"""Going back to a moment of a recorded run: the run is replayed up to there and held, to be looked at.
+
+The replay is strict, so what is found is what was there; a program that has changed is a `DivergenceError`. It runs in
+a greenlet of its own, which is left at the chosen point with every task, timer and message in place, and entered again
+only to be abandoned: its tasks are cancelled and clean up, nothing is written anywhere, and the recording is as before.
+
+*Where* is exact. ``step=N`` is the state after N steps, before step N: ``step=0`` is before the first, ``step=steps``
+after the last, with the tasks of a deadlock still in place. ``virtual_time=t`` is the state at that time: everything up
+to ``t`` has happened and nothing after it, so what arrives later is still in flight, and the clock shows the last
+instant up to ``t`` at which something happened.
+
+While a moment is looked at no run is active (reading an `Atomic` writes nothing down), the guard against hidden state
+is off, so that a debugger can ask at the terminal, and clocks still show the run's time. No other run can begin.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import outcome
+from greenlet import getcurrent, greenlet
+
+from detrun.execution.execute import Main, Options, check_main, execute, recorded_strategy, source_fingerprint
+from detrun.inspection.moments import Moment, capture
+from detrun_recorder.recording import Recording
+from detrun_recorder.replay import StrictReplay
+from detrun_scheduler import current
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.environment.hidden_state import allowed
+from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.journal import Journal
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies import make
+
+_HELD = object()  # what a replay says that has come to the chosen point
+
+
+class _AbandonedError(DetrunError):
+    """The moment has been looked at; ends the replay. Never seen by users."""
+
+
+@contextmanager
+def at(
+    main: Main,
+    args: Sequence[object],
+    recording: Recording,
+    *,
+    step: int | None = None,
+    virtual_time: float | None = None,
+    options: Options | None = None,
+) -> Iterator[Moment]:
+    """The `Moment` of a recorded run of ``main(*args)`` at a step or a virtual time.
+
+    Args:
+        step: how many steps have been taken; negative numbers count from the end, -1 is before the last step.
+        virtual_time: in seconds; times after the end mean the end.
+        options: as they were when the run was recorded.
+
+    Raises:
+        UsageError: neither or both of step and time, or one that the run does not have.
+        DivergenceError: the program does not follow its recording up to there.
+    """
+    check_main(main)
+    replay = _HeldReplay(main, args, recording, _stop_step(recording, step, virtual_time), virtual_time, options)
+    loop = replay.start()
+    try:
+        with allowed():
+            moment = capture(loop, replay.steps_taken)  # with the run still active: clocks and locks ask it
+            current.run = None
+            try:
+                yield moment
+            finally:
+                moment.close()
+    finally:
+        replay.abandon()
+
+
+def _stop_step(recording: Recording, step: int | None, virtual_time: float | None) -> int:
+    steps = recording.steps
+    if (step is None) == (virtual_time is None):
+        raise UsageError("a moment is named by step=N or by virtual_time=SECONDS; give one of them")
+    if virtual_time is not None:
+        if not isinstance(virtual_time, int | float) or not virtual_time >= 0:
+            raise UsageError(f"virtual_time={virtual_time!r} is not a time of a run; give seconds of at least 0")
+        return steps
+    if not isinstance(step, int) or not -steps <= step <= steps:
+        raise UsageError(f"there is no moment at step {step!r}: the run has {steps:,} steps; give 0 to {steps}")
+    return step if step >= 0 else steps + step
+
+
+class _HeldReplay:
+    """One strict replay that stops at a point; `Around`, time observer and verifier of its run."""
+
+    def __init__(
+        self,
+        main: Main,
+        args: Sequence[object],
+        recording: Recording,
+        stop_step: int,
+        virtual_time: float | None,
+        options: Options | None,
+    ) -> None:
+        self.main = main
+        self.args = args
+        self.recording = recording
+        self.stop_step = stop_step
+        # Recorded times are rounded: who asks for a time that a recording shows means the instant itself.
+        self.time_most = math.inf if virtual_time is None else virtual_time + recording.time_quantum
+        self.options = options
+        self.replayer: StrictReplay | None = None
+        self.loop: RunLoop | None = None
+        self.steps_taken = 0
+        self._greenlet: greenlet | None = None
+        self._viewer: greenlet | None = None
+        self._ended: outcome.Outcome[Any] | None = None
+
+    def start(self) -> RunLoop:
+        """Replay up to the point; the run stands still when this returns."""
+        self._viewer = getcurrent()
+        self._greenlet = greenlet(self._run)
+        self._greenlet.gr_context = contextvars.copy_context()
+        if self._greenlet.switch() is not _HELD:
+            assert self._ended is not None
+            if isinstance(self._ended, outcome.Error):
+                raise self._ended.error
+            raise UsageError(f"the replay ended before step {self.stop_step:,}, where it should have been held")
+        assert self.loop is not None
+        return self.loop
+
+    def _run(self) -> None:
+        recording = self.recording
+        changed = recording.header.get("source") not in (None, source_fingerprint(self.main))
+        self.replayer = StrictReplay(recording, make(recorded_strategy(recording)), changed)
+        _, self._ended = execute(
+            self.main,
+            self.args,
+            oracle=self.replayer,
+            seed=recording.seed or 0,
+            journal=Journal(self.replayer.chunk_closed),
+            verifier=self.replayer,
+            options=self.options,
+            around=self,
+        )
+
+    def abandon(self) -> None:
+        """End the run that is held: cancel its tasks, let them clean up, and forget it."""
+        loop, held = self.loop, self._greenlet
+        if loop is None or held is None or held.dead:
+            return
+        # What happens from here on is compared with nothing and written nowhere.
+        loop.verifier = loop.observer = loop.timers.observer = None
+        loop.journal.sink = None
+        loop.stop_at = math.inf
+        current.run = loop
+        held.throw(_AbandonedError("the replay was held to be looked at, and is over"))
+        assert held.dead
+
+    def _hold(self, loop: RunLoop, steps_taken: int) -> None:
+        self.steps_taken = steps_taken
+        assert self._viewer is not None
+        self._viewer.switch(_HELD)
+
+    # Around the run.
+
+    def prepare(self, loop: RunLoop) -> Sequence[object]:
+        """Arrange for the run to be held."""
+        self.loop = loop
+        loop.stop_at, loop.at_stop = self.stop_step, self._at_stop
+        loop.verifier = self
+        if self.time_most < math.inf:
+            loop.timers.observer = self
+        return self.args
+
+    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+        """Nothing: the run is abandoned."""
+
+    # The three places at which a run is held.
+
+    def _at_stop(self) -> float:
+        assert self.loop is not None
+        self._hold(self.loop, self.loop.step_index)
+        return math.inf
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        """Compare the step; hold the run after its last one, which `RunLoop.stop_at` does not see."""
+        assert self.replayer is not None
+        self.replayer.step_closed(loop, task, outcome_byte, record)
+        if loop.step_index == self.stop_step == self.recording.steps:
+            self._hold(loop, loop.step_index)
+
+    def advanced(self, chosen: Any, following: Any | None) -> None:
+        """Time is about to jump; hold the run if that leads past the time that was asked for."""
+        if primal_of(chosen) > self.time_most and self.loop is not None:
+            # In the middle of closing a step, whose task has run.
+            self._hold(self.loop, self.loop.step_index + 1)
+
+    def overdue(self, deadline: Any, now: Any) -> None:
+        """A timer that was due at once, which moves no time."""
+
+    def disarmed(self, deadline: Any, now: Any) -> None:
+        """A timer was taken back, which moves no time."""

@@ -1,0 +1,160 @@
+"""What a world is like at one moment of a run: its nodes, their disks and clocks, and the messages on their way.
+
+Part of `detrun.moments`, which reads the rest of the run. Everything here is plain data, copied when the run is held.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from detrun.inspection.moments import shown
+from detrun.world.network.link import Packet
+from detrun.world.nodes.process import _process
+from detrun.world.world import World
+from detrun_scheduler.clock import primal_of
+
+if TYPE_CHECKING:
+    from detrun.world.nodes.node import Node
+    from detrun_scheduler.loop import RunLoop
+
+PREVIEW_BYTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class DiskState:
+    """A node's disk."""
+
+    files: Mapping[str, bytes | None]
+    """Path -> content as programs see it; None for a directory."""
+    durable: Mapping[str, bytes | None]
+    """What would be left if the power went now and nothing survived that was not synced."""
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values: sizes, and how the content begins."""
+        return {"files": _listed(self.files), "durable": _listed(self.durable)}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One machine."""
+
+    name: str
+    address: str
+    state: str
+    """``up``, ``paused``, ``down`` (no process runs) or ``off`` (no power)."""
+    starts: int
+    """How often its process has begun."""
+    tasks: tuple[str, ...]
+    """Paths of its tasks."""
+    mailbox: tuple[str, ...]
+    """Messages that have arrived and were not received, the oldest first."""
+    disk: DiskState | None
+    """None if it was never used."""
+    wall_clock: float | None
+    """What its wall clock shows; None if it was never used."""
+    clock_error: float | None
+    """Its wall clock minus the true time."""
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "name": self.name,
+            "address": self.address,
+            "state": self.state,
+            "starts": self.starts,
+            "tasks": list(self.tasks),
+            "mailbox": list(self.mailbox),
+            "disk": None if self.disk is None else self.disk.document(),
+            "wall_clock": self.wall_clock,
+            "clock_error": self.clock_error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MessageState:
+    """One message on its way."""
+
+    source: str
+    destination: str
+    protocol: str
+    size: int
+    description: str
+    sent_at: float
+    arrives_at: float | None
+    """None: it is held back at the link."""
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "source": self.source,
+            "destination": self.destination,
+            "protocol": self.protocol,
+            "size": self.size,
+            "description": self.description,
+            "sent_at": self.sent_at,
+            "arrives_at": self.arrives_at,
+        }
+
+
+def world_of(loop: RunLoop) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
+    """The world of a held run with its nodes and messages; None if it has none, or none that is still in use."""
+    worlds = [one for one in gc.get_objects() if type(one) is World and one.run is loop]
+    opened = [one for one in worlds if one._nursery is not None]
+    if len(opened or worlds) != 1:
+        return None
+    (world,) = opened or worlds
+    return world, tuple(_node_state(node) for node in world.nodes), tuple(_messages(world))
+
+
+def _node_state(node: Node) -> NodeState:
+    process = node.process
+    tasks: list[str] = []
+    if process is not None:
+        run = node.world.run
+        numbers = sorted(number for task, number in run.host.numbers.items() if task.context.get(_process) is process)
+        tasks = [run.path_of(number) for number in numbers]
+    clock, disk = node._clock, node._disk
+    return NodeState(
+        node.name,
+        node.address,
+        "off" if not node.is_powered else "paused" if node.is_paused else "up" if node.is_running else "down",
+        node.starts,
+        tuple(tasks),
+        () if process is None else tuple(shown(envelope.message) for envelope in process.mailbox.arrived),
+        None if disk is None else DiskState(dict(disk.tree()), dict(disk.durable_tree())),
+        None if clock is None else float(primal_of(clock.now())),
+        None if clock is None else float(primal_of(clock.error())),
+    )
+
+
+def _messages(world: World) -> list[MessageState]:
+    timers = world.run.timers
+    arrivals = {key: time for time, sequence, key, _ in timers.heap if timers.live.get(key) == sequence}
+    found = []
+    for link in world.network.links.values():
+        found += [_message_state(packet, arrivals.get(packet)) for packet in link.in_flight]
+        found += [_message_state(packet, None) for packet in link.held]
+    # The next to arrive comes first; those that are held come last. The sort is stable, so ties keep their order.
+    return sorted(found, key=lambda one: (one.arrives_at is None, one.arrives_at or 0.0))
+
+
+def _message_state(packet: Packet, arrives_at: float | None) -> MessageState:
+    return MessageState(
+        packet.source.name,
+        packet.destination.name,
+        packet.protocol,
+        packet.size,
+        packet.describe(),
+        float(primal_of(packet.sent_at)),
+        arrives_at,
+    )
+
+
+def _listed(tree: Mapping[str, bytes | None]) -> dict[str, Any]:
+    return {
+        path: None if content is None else {"bytes": len(content), "begins": shown(content[:PREVIEW_BYTES])}
+        for path, content in tree.items()
+    }

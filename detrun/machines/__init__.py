@@ -1,0 +1,1 @@
+"""Event-sourced machines: dispatching, past states, and gradients over their events."""

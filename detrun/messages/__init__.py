@@ -1,0 +1,1 @@
+"""Numbers and their derivatives through bytes: `pack` and `unpack`."""

@@ -1,0 +1,17 @@
+"""Keyed draws from torch's distributions, by the rules of `detrun.draws`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun.ad.torch_bridge import draw_from
+from detrun.primitives.draws import bits_of_draw
+
+
+def sample(distribution: Any, *, key: object = None) -> Any:
+    """A draw from a torch distribution that depends on the run's seed and on the task, or ``key``, alone.
+
+    By ``rsample`` where the distribution has it, so that the gradient flows to its parameters, which may be Values.
+    Where it has not (discrete ones), the draw is held fixed and has no local derivative.
+    """
+    return draw_from(distribution, bits_of_draw("sample", key))

@@ -1,0 +1,1 @@
+"""Data races: what orders the steps of a run, and which accesses nothing orders."""

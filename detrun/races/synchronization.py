@@ -1,0 +1,180 @@
+"""Which of trio's primitives order tasks, and how: the wrappers that `HappensBefore` puts around their methods.
+
+Each wrapper takes the original method and gives one that does the same and says what was published or seen. Blocking
+calls need no more than their `…_nowait` parts: who blocks goes on because somebody woke it, which counts by itself. The
+exceptions are calls that need not block and look past these parts, `Event.wait` and the exit of a nursery.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import outcome
+import trio
+
+if TYPE_CHECKING:
+    from detrun.races.happens_before import HappensBefore
+
+Method: TypeAlias = Callable[..., Any]
+Wrapper: TypeAlias = Callable[[Method], Method]
+
+
+class TrioPrimitives:
+    """The wrappers of one watched run."""
+
+    def __init__(self, watch: HappensBefore) -> None:
+        self.watch = watch
+
+    def wrappers(self) -> dict[type, dict[str, Wrapper]]:
+        """By class and name of the method."""
+        taking, giving_back = self._taking, self._giving_back
+        lock: dict[str, Wrapper] = {"acquire_nowait": taking, "release": giving_back}
+        return {
+            trio.Event: {"set": self._setting, "is_set": self._looking, "wait": self._waiting},
+            trio.Lock: lock,
+            trio.StrictFIFOLock: lock,
+            trio.Semaphore: lock,
+            trio.CapacityLimiter: {
+                "acquire_on_behalf_of_nowait": taking,
+                "release_on_behalf_of": giving_back,
+            },
+            trio.MemorySendChannel: {"send_nowait": self._sending, "close": self._closing},
+            trio.MemoryReceiveChannel: {"receive_nowait": self._receiving, "close": self._closing},
+            trio.CancelScope: {"cancel": self._cancelling},
+            trio.Nursery: {"_child_finished": self._child_ending, "_nested_child_finished": self._joining},
+            trio.lowlevel.TrioToken: {"run_sync_soon": self._handing_over},
+        }
+
+    def _key(self, thing: Any) -> Hashable:
+        return "object", self.watch.label(thing)
+
+    def _setting(self, original: Method) -> Method:
+        def set(event: Any) -> None:
+            self.watch.release(self._key(event), f"set {self.watch.label(event)}")
+            original(event)
+
+        return set
+
+    def _looking(self, original: Method) -> Method:
+        def is_set(event: Any) -> bool:
+            found: bool = original(event)
+            if found:
+                self.watch.acquire(self._key(event))
+            return found
+
+        return is_set
+
+    def _waiting(self, original: Method) -> Method:
+        async def wait(event: Any) -> None:
+            await original(event)
+            self.watch.acquire(self._key(event))
+
+        return wait
+
+    def _taking(self, original: Method) -> Method:
+        def acquire_nowait(lock: Any, *borrower: Any) -> None:
+            original(lock, *borrower)
+            self.watch.acquire(self._key(lock))
+            if isinstance(lock, trio.Lock | trio.StrictFIFOLock):
+                self.watch.detector.took(self.watch.loop.current, self.watch.label(lock))
+
+        return acquire_nowait
+
+    def _giving_back(self, original: Method) -> Method:
+        def release(lock: Any, *borrower: Any) -> None:
+            # Before the original, which hands the lock over to the next in line.
+            label = self.watch.label(lock)
+            self.watch.release(self._key(lock), f"released {label}")
+            original(lock, *borrower)
+            if isinstance(lock, trio.Lock | trio.StrictFIFOLock):
+                self.watch.detector.gave_back(label)
+                owner = self.watch.loop.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]
+                if owner is not None:
+                    self.watch.detector.took(owner, label)
+
+        return release
+
+    def _sending(self, original: Method) -> Method:
+        def send_nowait(channel: Any, value: Any) -> None:
+            state = channel._state
+            handed_over = bool(state.receive_tasks)  # which is a wake-up
+            try:
+                original(channel, value)
+            except trio.BrokenResourceError:
+                self.watch.acquire(self._key(state))
+                raise
+            if not handed_over:
+                clock = self.watch.detector.release(self.watch.loop.current, None, "sent a message")
+                self.watch.messages.setdefault(self._key(state), deque()).append(clock)
+
+        return send_nowait
+
+    def _receiving(self, original: Method) -> Method:
+        def receive_nowait(channel: Any) -> Any:
+            state = channel._state
+            # A sender that waits has done nothing since, so its clock is the message's.
+            waiting = self.watch.loop.host.numbers.get(next(iter(state.send_tasks), None))  # type: ignore[arg-type]
+            try:
+                value = original(channel)
+            except trio.EndOfChannel:
+                self.watch.acquire(self._key(state))
+                raise
+            messages = self.watch.messages.setdefault(self._key(state), deque())
+            if waiting is not None:
+                messages.append(self.watch.detector.release(waiting, None, "sent a message"))
+            if messages:
+                self.watch.detector.acquire(self.watch.loop.current, messages.popleft())
+            return value
+
+        return receive_nowait
+
+    def _closing(self, original: Method) -> Method:
+        def close(channel: Any) -> None:
+            self.watch.release(self._key(channel._state), "closed a channel")
+            original(channel)
+
+        return close
+
+    def _cancelling(self, original: Method) -> Method:
+        def cancel(scope: Any, *reason: Any, **reasons: Any) -> None:
+            if self.watch.in_step():
+                self.watch.release("cancellation", "cancelled a scope")
+            original(scope, *reason, **reasons)
+
+        return cancel
+
+    def _child_ending(self, original: Method) -> Method:
+        def child_finished(nursery: Any, task: Any, result: outcome.Outcome[Any]) -> None:
+            if isinstance(result, outcome.Error):
+                self.watch.release("cancellation", "failed")
+            self.watch.release(self._key(nursery), "ended")
+            original(nursery, task, result)
+
+        return child_finished
+
+    def _joining(self, original: Method) -> Method:
+        async def nested_child_finished(nursery: Any, error: BaseException | None) -> BaseException | None:
+            if error is not None:
+                self.watch.release("cancellation", "failed inside a nursery")
+            result: BaseException | None = await original(nursery, error)
+            self.watch.acquire(self._key(nursery))
+            return result
+
+        return nested_child_finished
+
+    def _handing_over(self, original: Method) -> Method:
+        def run_sync_soon(token: Any, function: Callable[..., Any], *args: Any, idempotent: bool = False) -> None:
+            if idempotent or not self.watch.in_step():
+                original(token, function, *args, idempotent=idempotent)
+                return
+            clock = self.watch.detector.release(self.watch.loop.current, None, "handed a callback to the run")
+
+            def called(*given: Any) -> Any:
+                self.watch.detector.acquire(self.watch.loop.current, clock)
+                return function(*given)
+
+            original(token, called, *args)
+
+        return run_sync_soon

@@ -1,0 +1,1 @@
+"""A node's disk: paths and files over a model of what survives a power loss."""

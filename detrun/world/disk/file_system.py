@@ -1,0 +1,373 @@
+"""The calls of a POSIX file system on a simulated disk: paths, open files, reading, writing, renaming; no time passes.
+
+Every call either has its whole effect on the cache or raises `OSError` with the number that POSIX gives for the case.
+Paths are absolute or relative to the root, which is also every program's working directory; ``.`` and ``..`` are
+understood. A file that is unlinked or replaced lives on for those who have it open. There are no links, permissions,
+owners, time stamps or special files.
+
+Source: POSIX.1-2017, System Interfaces: open, read, write, ftruncate, rename, unlink, mkdir, rmdir, fsync.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from detrun.world.disk.image import ROOT, Resize, SetEntries, Target, Tree, WriteSector, cut_sectors
+from detrun.world.disk.model import POSIX, DiskState, PersistenceModel
+
+
+def failure(number: int, path: str, path2: str | None = None) -> OSError:
+    """The exception for an error number; Python makes `FileNotFoundError` and the like of it."""
+    return OSError(number, os.strerror(number), path, None, path2)
+
+
+def _dots(path: str) -> str:
+    """The last part of ``path`` if it is ``.`` or ``..``, which names no entry of a directory; empty otherwise."""
+    last = path.rstrip("/").rpartition("/")[2]
+    return last if last in (".", "..") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What ``stat`` tells. Sizes are in bytes."""
+
+    st_ino: int
+    st_mode: int
+    st_size: int
+    st_nlink: int
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.st_mode)
+
+
+class Place(NamedTuple):
+    """Where a path leads: the directory that has, or would have, the entry, its name, and what is there."""
+
+    directory: int
+    name: str  # empty for the root
+    target: Target | None
+
+
+class FileSystem:
+    """Names and open files on top of a `DiskState`.
+
+    Args:
+        model: see `disk_model`.
+        tree: what is on the disk at first, durably.
+        capacity_bytes: how much the sectors of all files may take; None for no limit.
+    """
+
+    def __init__(self, model: PersistenceModel = POSIX, tree: Tree | None = None, capacity_bytes: int | None = None):
+        self.state = DiskState(model, tree)
+        self.capacity_bytes = capacity_bytes
+        self.next_inode = 1 + max([*self.state.cached.contents, *self.state.cached.directories])
+        self.handles: dict[int, int] = {}  # inode -> open handles
+        self.used_sectors = self._count_sectors()
+
+    # Paths.
+
+    def place(self, path: str) -> Place:
+        """Follow a path to its last part, which need not exist.
+
+        Raises:
+            OSError: ENOENT or ENOTDIR for a part before the last, EINVAL for an empty path.
+        """
+        if not path:
+            raise failure(errno.ENOENT, path)
+        parts = [part for part in path.split("/") if part and part != "."]
+        trail = [Place(ROOT, "", Target(ROOT, True))]
+        for depth, part in enumerate(parts):
+            current = trail[-1].target
+            if current is None:
+                raise failure(errno.ENOENT, path)
+            if not current.is_directory:
+                raise failure(errno.ENOTDIR, path)
+            if part == "..":
+                if len(trail) > 1:
+                    trail.pop()
+                continue
+            target = self.state.cached.directory(current.inode).get(part)
+            trail.append(Place(current.inode, part, target))
+            if target is None and depth < len(parts) - 1:
+                raise failure(errno.ENOENT, path)
+        found = trail[-1]
+        dots = _dots(path)
+        if found.target is None and dots:
+            raise failure(errno.ENOENT, path)
+        if (path.endswith("/") or dots) and found.target is not None and not found.target.is_directory:
+            raise failure(errno.ENOTDIR, path)
+        return found
+
+    def existing(self, path: str) -> Target:
+        """What is at a path.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR.
+        """
+        target = self.place(path).target
+        if target is None:
+            raise failure(errno.ENOENT, path)
+        return target
+
+    def directory_at(self, path: str) -> int:
+        """The inode of the directory at a path.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR.
+        """
+        target = self.existing(path)
+        if not target.is_directory:
+            raise failure(errno.ENOTDIR, path)
+        return target.inode
+
+    # Directories.
+
+    def mkdir(self, path: str) -> None:
+        """Make an empty directory.
+
+        Raises:
+            OSError: EEXIST, ENOENT, ENOTDIR.
+        """
+        place = self.place(path.rstrip("/") or path)
+        if place.target is not None:
+            raise failure(errno.EEXIST, path)
+        target = Target(self._new_inode(), True)
+        self.state.cached.directory(target.inode)
+        self.state.make(SetEntries(((place.directory, place.name, target),)))
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, ENOTEMPTY; EBUSY for the root.
+        """
+        place = self.place(path)
+        inode = self.directory_at(path)
+        if _dots(path) == ".":
+            raise failure(errno.EINVAL, path)
+        if inode == ROOT:
+            raise failure(errno.EBUSY, path)
+        if self.state.cached.directory(inode) or _dots(path):
+            raise failure(errno.ENOTEMPTY, path)
+        self.state.make(SetEntries(((place.directory, place.name, None),)))
+        del self.state.cached.directories[inode]
+
+    def listdir(self, path: str = "/") -> list[str]:
+        """The names in a directory, sorted.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR.
+        """
+        return sorted(self.state.cached.directory(self.directory_at(path)))
+
+    def unlink(self, path: str) -> None:
+        """Remove a file.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR; EISDIR for a directory.
+        """
+        place = self.place(path)
+        target = self.existing(path)
+        if target.is_directory:
+            raise failure(errno.EISDIR, path)
+        self.state.make(SetEntries(((place.directory, place.name, None),)))
+        self._free_if_unused(target.inode, linked=False)
+
+    def rename(self, source: str, destination: str) -> None:
+        """Move a file or directory, atomically replacing a file, or an empty directory, at the destination.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, EISDIR, ENOTEMPTY; EINVAL if a directory would move below itself; EBUSY for the
+                root and for what ends in ``.`` or ``..``.
+        """
+        origin, goal = (self.place(path.rstrip("/") or path) for path in (source, destination))
+        if _dots(source) or _dots(destination):
+            raise failure(errno.EBUSY, source, destination)
+        if origin.target is None:
+            raise failure(errno.ENOENT, source, destination)
+        moved, replaced = origin.target, goal.target
+        if ROOT in (moved.inode, replaced.inode if replaced is not None else None):
+            raise failure(errno.EBUSY, source, destination)
+        if moved.is_directory:
+            if goal.directory in self._below(moved.inode):
+                raise failure(errno.EINVAL, source, destination)
+        elif source.endswith("/") or destination.endswith("/"):
+            raise failure(errno.ENOTDIR, source, destination)
+        if replaced is not None:
+            if replaced.inode == moved.inode:
+                return
+            if moved.is_directory and not replaced.is_directory:
+                raise failure(errno.ENOTDIR, source, destination)
+            if replaced.is_directory and not moved.is_directory:
+                raise failure(errno.EISDIR, source, destination)
+            if replaced.is_directory and self.state.cached.directory(replaced.inode):
+                raise failure(errno.ENOTEMPTY, source, destination)
+        after = self.state.pending_of(moved.inode) if self.state.model.rename_after_data else ()
+        entries = ((origin.directory, origin.name, None), (goal.directory, goal.name, moved))
+        self.state.make(SetEntries(entries, moves_directory=moved.is_directory), after)
+        if replaced is not None:
+            if replaced.is_directory:
+                del self.state.cached.directories[replaced.inode]
+            else:
+                self._free_if_unused(replaced.inode, linked=False)
+
+    def status(self, path: str) -> Status:
+        """``stat``.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR.
+        """
+        target = self.existing(path)
+        if target.is_directory:
+            return Status(target.inode, stat.S_IFDIR | 0o755, 0, 2)
+        return Status(target.inode, stat.S_IFREG | 0o644, self.size(target.inode), 1)
+
+    # Open files.
+
+    def open(self, path: str, *, create: bool = False, exclusive: bool = False, truncate: bool = False) -> int:
+        """Open a file; the result is its inode, of which one more handle is open until `close`.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, EISDIR; EEXIST if ``exclusive``.
+        """
+        if create and path.endswith("/"):
+            self.place(path.rstrip("/") or path)  # the way there comes first
+            raise failure(errno.EISDIR, path)
+        place = self.place(path)
+        if place.target is None:
+            if not create:
+                raise failure(errno.ENOENT, path)
+            inode = self._new_inode()
+            self.state.cached.content(inode)
+            self.state.make(SetEntries(((place.directory, place.name, Target(inode, False)),)))
+        else:
+            if exclusive:
+                raise failure(errno.EEXIST, path)
+            if place.target.is_directory:
+                raise failure(errno.EISDIR, path)
+            inode = place.target.inode
+            if truncate and self.size(inode):
+                self.truncate(inode, 0)
+        self.handles[inode] = self.handles.get(inode, 0) + 1
+        return inode
+
+    def close(self, inode: int) -> None:
+        """Close one handle. Nothing becomes durable by it."""
+        self.handles[inode] -= 1
+        if not self.handles[inode]:
+            del self.handles[inode]
+            self._free_if_unused(inode, linked=inode in self.state.cached.reachable())
+
+    def size(self, inode: int) -> int:
+        """The size of a file in bytes."""
+        return self.state.cached.content(inode).size
+
+    def read(self, inode: int, offset: int, count: int) -> bytes:
+        """At most ``count`` bytes from ``offset``; fewer only at the end of the file."""
+        return self.state.cached.read(inode, offset, offset + count)
+
+    def write(self, inode: int, offset: int, data: bytes) -> int:
+        """Write, and return how many bytes found room: fewer than given if the disk fills up.
+
+        Raises:
+            OSError: ENOSPC if there is no room for any.
+        """
+        data = data[: self._room(inode, offset, len(data))]
+        if not data:
+            return 0
+        state, width = self.state, self.state.model.sector_bytes
+        stop = offset + len(data)
+        written = []
+        for sector in range(offset // width, (stop - 1) // width + 1):
+            start = sector * width
+            old = state.cached.sector(inode, sector)
+            head, tail = max(offset - start, 0), min(stop - start, width)
+            piece = data[start + head - offset : start + tail - offset]
+            self.used_sectors += sector not in state.cached.content(inode).sectors
+            written.append(state.make(WriteSector(inode, sector, old[:head] + piece + old[tail:])))
+        if stop > self.size(inode):
+            state.make(Resize(inode, stop), written if state.model.size_after_data else ())
+        return len(data)
+
+    def truncate(self, inode: int, size: int) -> None:
+        """Cut a file, or extend it with zeros."""
+        if size == self.size(inode):
+            return
+        cut = cut_sectors(self.state.cached, inode, size)
+        self.state.make(Resize(inode, size, cut))
+        self.used_sectors -= sum(kept is None for _, kept in cut)
+
+    def forget_handles(self) -> None:
+        """Nobody has a file open any more: the processes are gone."""
+        unused, self.handles = self.handles, {}
+        reachable = self.state.cached.reachable()
+        for inode in unused:
+            self._free_if_unused(inode, linked=inode in reachable)
+
+    def reload(self) -> None:
+        """The cache was read anew from the disk."""
+        self.handles = {}
+        self.used_sectors = self._count_sectors()
+
+    def forget_unopened(self) -> None:
+        """The cache was read anew from the disk under running programs: deleted files are there again, unseen."""
+        reachable = self.state.cached.reachable()
+        contents = self.state.cached.contents
+        for inode in [inode for inode in contents if inode not in reachable and inode not in self.handles]:
+            del contents[inode]
+        self.used_sectors = self._count_sectors()
+
+    # Inside.
+
+    def _new_inode(self) -> int:
+        self.next_inode += 1
+        return self.next_inode - 1
+
+    def _below(self, directory: int) -> set[int]:
+        found, stack = {directory}, [directory]
+        while stack:
+            for target in self.state.cached.directory(stack.pop()).values():
+                if target.is_directory:
+                    found.add(target.inode)
+                    stack.append(target.inode)
+        return found
+
+    def _free_if_unused(self, inode: int, *, linked: bool) -> None:
+        if not linked and inode not in self.handles:
+            content = self.state.cached.contents.pop(inode, None)
+            if content is not None:
+                self.used_sectors -= len(content.sectors)
+
+    def _room(self, inode: int, offset: int, count: int) -> int:
+        """How many of the bytes to be written there is room for."""
+        if self.capacity_bytes is None or not count:
+            return count
+        width = self.state.model.sector_bytes
+        free = self.capacity_bytes // width - self.used_sectors
+        have = self.state.cached.content(inode).sectors
+        for sector in range(offset // width, (offset + count - 1) // width + 1):
+            if sector not in have:
+                free -= 1
+                if free < 0:
+                    room = max(sector * width - offset, 0)
+                    if not room:
+                        raise failure(errno.ENOSPC, f"inode {inode}")
+                    return room
+        return count
+
+    def _count_sectors(self) -> int:
+        return sum(len(content.sectors) for content in self.state.cached.contents.values())
+
+    def _check(self) -> None:
+        """Every structural invariant; called by stress tests, never in production."""
+        self.state._check()
+        assert self.used_sectors == self._count_sectors()
+        reachable = self.state.cached.reachable()
+        for inode in self.state.cached.contents:
+            assert inode in reachable or inode in self.handles, inode

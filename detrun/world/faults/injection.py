@@ -1,0 +1,255 @@
+"""Carrying out a fault plan in a world: `inject`.
+
+``async with inject(plan, world) as injection:`` begins the plan: its times count from there. One task, in the node of
+the caller, sleeps from one event to the next; at the end of the block what is still in force ends, except that nodes
+that are down stay down (`liveness` starts them).
+
+A planned fault has *taken effect* if the count of what it does rose while it was in force, or, for what happens at
+once, when it happened: a partition that nobody wrote across, a crash of a node that was down, a loss rate on a silent
+link have not. Links and disks count for themselves; two faults of one kind on one of them share what is counted.
+
+A block that ends without an error although a fault took no effect raises `FaultWithoutEffectError`, unless the fault,
+or the call, allows that: a fault that does nothing tests nothing, and a test that passes because of it is worth
+nothing. What was drawn not to happen is no failure; what did not come to its time is one.
+
+A run may be told to leave faults out or to shorten them, by name (``fault_lengths`` of its options): that is how a
+failure that `detrun.explore` found is shrunk. What others draw does not change by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from detrun.primitives import draws
+from detrun.world.faults.begun import Begun
+from detrun.world.faults.effects import Effects
+from detrun.world.faults.kinds import LENGTHS, PlannedFault
+from detrun.world.faults.plan import FaultPlan
+from detrun.world.faults.swarm import Swarm
+from detrun_scheduler import current
+from detrun_scheduler.errors import DetrunError
+
+if TYPE_CHECKING:
+    from detrun.world.world import World
+
+
+_TOLD_OTHERWISE = ("kind", "name", "node", "at", "between", "probability", "allow_no_effect")
+NOTE = "faults until then: "
+
+
+class FaultWithoutEffectError(DetrunError):
+    """Planned faults changed nothing in a run that otherwise succeeded; ``names`` has them."""
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+@dataclass(slots=True)
+class Fate:
+    """What has become of one planned fault.
+
+    Attributes:
+        fault: the fault.
+        drawn: whether it was drawn to happen.
+        when: seconds after the plan began; drawn, if it is to happen between two times.
+        begun: when it began, None if it has not.
+        effects: how often it changed something.
+        victim: the node that it struck, an empty string where it is not of one node.
+        in_force: it has begun and not ended.
+    """
+
+    fault: PlannedFault
+    drawn: bool
+    when: float
+    begun: float | None = None
+    effects: int = 0
+    victim: str = ""
+    in_force: bool = False
+
+    def __str__(self) -> str:
+        name = self.fault.name
+        if self.begun is None:
+            return f"{name}, which was to happen at {self.when:g} s, when the plan had ended"
+        details = ", ".join(
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in self.fault.document().items()
+            if key not in _TOLD_OTHERWISE
+        )
+        more = f" ({details})" if details else ""
+        on = f" on {self.victim}" if self.victim else ""
+        return f"{name}{more}{on}, from {self.begun:g} s on"
+
+
+class Injection:
+    """A plan that is being carried out.
+
+    Attributes:
+        fates: one for each fault of the plan, in its order.
+    """
+
+    def __init__(self, plan: FaultPlan, world: World) -> None:
+        self.plan = plan
+        self.world = world
+        self.fates = tuple(_fate(fault, world.run.fault_lengths.get(fault.name, 1.0)) for fault in plan)
+        self._effects = Effects(world)
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._events = 0
+        self._in_force: dict[str, tuple[Fate, Begun]] = {}
+        for fate in self.fates:
+            if fate.drawn:
+                self._at(fate.when, lambda fate=fate: self._begin(fate))  # type: ignore[misc]
+
+    def _at(self, when: float, event: Callable[[], None]) -> None:
+        # Events at the same time happen in the order in which they were put on the agenda.
+        self._events += 1
+        heappush(self._agenda, (when, self._events, event))
+
+    async def carry_out(self) -> None:
+        """Let everything happen at its time; returns when nothing is left to happen."""
+        start = trio.current_time()
+        while self._agenda:
+            when = self._agenda[0][0]
+            await trio.sleep_until(start + when)
+            # The plan may have been stopped meanwhile, by `heal_everything`.
+            while self._agenda and self._agenda[0][0] <= when:
+                _, _, event = heappop(self._agenda)
+                event()
+
+    def _begin(self, fate: Fate) -> None:
+        begun = self._effects.begin(fate.fault)
+        fate.begun, fate.victim, fate.in_force = float(self.world.run.time), begun.victim, True
+        self._in_force[fate.fault.name] = fate, begun
+        self.world.run.faults_begun[fate.fault.name] = bool(begun.lasts)
+        if begun.lasts is not None:
+            self._at(fate.when + begun.lasts, lambda: self._end(fate))
+        elif begun.is_over:
+            self._end(fate)
+
+    def _end(self, fate: Fate) -> None:
+        found = self._in_force.pop(fate.fault.name, None)
+        if found is not None:
+            _, begun = found
+            begun.end()
+            fate.effects, fate.in_force = begun.effects(), False
+
+    def stop(self) -> None:
+        """End everything that is in force; nothing more of the plan happens."""
+        self._agenda.clear()
+        for fate, begun in reversed(list(self._in_force.values())):
+            begun.end(starting_nodes=False)
+            fate.effects, fate.in_force = begun.effects(), False
+        self._in_force.clear()
+
+    def tell(self, error: BaseException) -> None:
+        """Add a note to ``error`` that says which faults had begun, unless it has one."""
+        begun = [fate for fate in self.fates if fate.begun is not None]
+        if begun and not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(NOTE + "; ".join(map(str, begun)))
+
+    def without_effect(self) -> tuple[Fate, ...]:
+        """The faults that were drawn to happen, and that changed nothing or never began."""
+        return tuple(fate for fate in self.fates if fate.drawn and not self._effects_of(fate))
+
+    def _effects_of(self, fate: Fate) -> int:
+        found = self._in_force.get(fate.fault.name)
+        return fate.effects if found is None else found[1].effects()
+
+    def check(self) -> None:
+        """Raise `FaultWithoutEffectError` if a fault took no effect that has to."""
+        idle = [fate for fate in self.without_effect() if not fate.fault.allow_no_effect]
+        if idle:
+            lines = "".join(f"\n  {fate}" for fate in idle)
+            raise FaultWithoutEffectError(
+                f"{len(idle)} of {len(self.fates)} planned faults took no effect:{lines}\nA fault that changes nothing "
+                "tests nothing: let it happen where there is something to disturb, or allow it, with "
+                "allow_no_effect=true in the plan or inject(…, allow_no_effect=True)",
+                tuple(fate.fault.name for fate in idle),
+            )
+
+
+def _fate(fault: PlannedFault, share: float) -> Fate:
+    """What is drawn for a fault, of which only a ``share`` is to last, or, at 0, nothing to happen at all."""
+    if not share:
+        return Fate(fault, False, fault.earliest)
+    if share != 1.0:
+        lengths = {name: getattr(fault, name, None) for name in LENGTHS}
+        fault = replace(fault, **{name: share * length for name, length in lengths.items() if length})
+    drawn = fault.probability == 1.0 or draws.bernoulli(fault.probability, key=("fault", fault.name, "happens"))
+    if fault.at is not None:
+        return Fate(fault, drawn, fault.at)
+    return Fate(fault, drawn, draws.uniform(fault.earliest, fault.latest, key=("fault", fault.name, "when")))
+
+
+_running: dict[int, list[Injection]] = {}  # serial of the run -> the injections whose blocks are open, outermost first
+
+
+def running_injections() -> list[Injection]:
+    """Those of the active run."""
+    run = current.run
+    return list(_running.get(run.serial, ())) if run is not None else []
+
+
+@asynccontextmanager
+async def inject(plan: FaultPlan | Swarm, world: World, *, allow_no_effect: bool = False) -> AsyncIterator[Injection]:
+    """Carry out ``plan`` in ``world`` while the block runs. An error that ends it carries a note of what was done.
+
+    Args:
+        plan: the faults; times count from here. A `Swarm` gives its plan for the seed of the run.
+        allow_no_effect: of every fault; by default each says for itself.
+
+    Raises:
+        FaultWithoutEffectError: the block ended without an error, and a fault has changed nothing.
+        FaultPlanError: a fault names a node that the world does not have when its time has come.
+    """
+    injection = Injection(plan.plan(world.run.seed) if isinstance(plan, Swarm) else plan, world)
+    serial = world.run.serial
+    _running.setdefault(serial, []).append(injection)
+    world.on_failure = injection.tell  # an error of a node comes out of the world, and cancels this block
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(injection.carry_out, name="faults")
+            try:
+                yield injection
+            finally:
+                nursery.cancel_scope.cancel()
+                injection.stop()
+    except Exception as error:
+        alone = _alone(error)
+        injection.tell(alone)
+        if alone is error:
+            raise
+        raise alone from None
+    finally:
+        _running[serial].remove(injection)
+        if not _running[serial]:
+            del _running[serial]
+    if not allow_no_effect:
+        injection.check()
+
+
+def _alone(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def describe_fates(injection: Injection) -> list[dict[str, Any]]:
+    """What has become of each fault, as plain data."""
+    return [
+        {
+            "name": fate.fault.name,
+            "kind": fate.fault.kind,
+            "drawn": fate.drawn,
+            "begun": fate.begun,
+            "victim": fate.victim,
+            "effects": injection._effects_of(fate),
+        }
+        for fate in injection.fates
+    ]

@@ -1,0 +1,1 @@
+"""The network between nodes: links, rules, latency, names, mailboxes, TCP."""

@@ -1,0 +1,130 @@
+"""Messages between nodes as objects: for protocols that are written as messages and not as bytes.
+
+``node.send(to, message)`` puts a copy of the message on the link; ``await node.receive()`` takes the oldest that has
+come. Messages travel independently: they may be lost, doubled and overtaken as the link says, and one that reaches a
+node without a running process is lost. A `Value` inside a message stays the very `Value`, so adjoint flows through the
+network: a dropped message passes none back, and of a duplicated one the copies add up.
+
+A message is copied when it is sent, because what the sender changes afterwards has not been sent; so it may be anything
+that ``copy.deepcopy`` copies. Frozen dataclasses of plain fields and tuples are not worth copying and are not.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import outcome
+import trio
+from trio.lowlevel import Abort
+
+from detrun.ad.value import Value
+from detrun.world.network.link import Link, Packet
+
+if TYPE_CHECKING:
+    from detrun.world.nodes.node import Node
+
+MESSAGE_BYTES = 512  # what a message counts for where bandwidth is limited, unless `send` is told its size
+_ATOMS = frozenset((str, bytes, int, float, bool, complex, type(None), Value))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message as it arrived.
+
+    Attributes:
+        sender: the node that sent it.
+        sent_at, arrived_at: virtual seconds; `Value`s where the clock was one.
+    """
+
+    sender: Node
+    message: Any
+    sent_at: Any
+    arrived_at: Any
+
+
+class Mailbox:
+    """What has come for the running process of one node, in the order of arrival."""
+
+    __slots__ = ("arrived", "waiting")
+
+    def __init__(self) -> None:
+        self.arrived: deque[Envelope] = deque()
+        self.waiting: dict[Any, type | tuple[type, ...] | None] = {}  # task -> the type that it waits for
+
+    async def receive(self, kind: type | tuple[type, ...] | None) -> Envelope:
+        """The oldest message, or the oldest of a type."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        for index, envelope in enumerate(self.arrived):
+            if kind is None or isinstance(envelope.message, kind):
+                del self.arrived[index]
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return envelope
+        task = trio.lowlevel.current_task()
+        self.waiting[task] = kind
+
+        def leave(_: object) -> Abort:
+            del self.waiting[task]
+            return Abort.SUCCEEDED
+
+        found: Envelope = await trio.lowlevel.wait_task_rescheduled(leave)
+        return found
+
+    def waiting_report(self, function: str) -> str:
+        """What a task waits for here, for reports of deadlocks."""
+        others = len(self.arrived)
+        more = f" of the type that it waits for, and {others} of others wait to be read" if others else ""
+        return f"Mailbox.{function}: no message comes{more}"
+
+    def put(self, envelope: Envelope) -> None:
+        """A message has come; hand it to the task that has waited longest for one like it."""
+        for task, kind in self.waiting.items():
+            if kind is None or isinstance(envelope.message, kind):
+                del self.waiting[task]
+                trio.lowlevel.reschedule(task, outcome.Value(envelope))
+                return
+        self.arrived.append(envelope)
+
+
+class Letter(Packet):
+    """A message on its way."""
+
+    __slots__ = ("message",)
+    protocol = "mailbox"
+
+    def __init__(self, link: Link, message: Any, size: int) -> None:
+        super().__init__(link, size)
+        self.message = message
+
+    def deliver(self) -> None:
+        network = self.link.network
+        process = self.destination.process
+        if process is None:
+            return  # nobody is there to read it
+        network.run.message_left(self.link)
+        process.mailbox.put(Envelope(self.source, self.message, self.sent_at, network.run.virtual_clock.now))
+
+    def copy(self) -> Packet:
+        return Letter(self.link, copied(self.message), self.size)
+
+    def describe(self) -> str:
+        return f"message {self.message!r}"
+
+
+def copied(message: Any) -> Any:
+    """``message``, or a copy if anybody could change it."""
+    return message if _is_immutable(message) else copy.deepcopy(message)
+
+
+def _is_immutable(message: Any) -> bool:
+    kind = type(message)
+    if kind in _ATOMS:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(_is_immutable, message))
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        return False
+    return all(_is_immutable(getattr(message, name)) for name in kind.__dataclass_fields__)

@@ -1,0 +1,1 @@
+"""Nodes, their processes, and the threads of those."""

@@ -1,0 +1,341 @@
+"""A node: a machine with a name, an address, a disk and a clock, and the process that runs on it.
+
+A machine is on or off; a process runs on it or not. `Node.crash` kills the process as ``kill -9`` would: its tasks are
+gone and none of their code runs again, no ``finally``, no ``except``, not even when they are thrown away; the machine's
+operating system closes the sockets, so peers see the end of the stream or a reset. `Node.power_loss` takes the machine
+down with the process: nothing is sent, peers wait for their time-outs, and the disk keeps what had reached it.
+`Node.restart` turns on what is off and runs a program anew, the same or another; the disk is the old one.
+`Node.pause` stops the process as SIGSTOP would: the machine goes on receiving for it.
+
+Code belongs to the process whose code started it: `this_node` is a context variable, and a crash takes every task that
+carries it, wherever its nursery is.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import trio
+
+from detrun.world.network.mailbox import MESSAGE_BYTES, Envelope, Letter, copied
+from detrun.world.network.tcp import Address, Connection
+from detrun.world.nodes.process import Process, Program, _process
+from detrun.world.sockets.ports import Ports
+from detrun.world.sockets.stream_sockets import TcpSocket
+from detrun_scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from detrun.world.world import World
+
+T = TypeVar("T")
+
+
+def this_node() -> Node:
+    """The node whose code this is; the code around the nodes, in ``async with World()``, is on the node ``driver``.
+
+    Raises:
+        UsageError: outside a world.
+    """
+    process = _process.get(None)
+    if process is None:
+        raise UsageError("detrun.this_node() was called outside a world; call it from code started by node.start(...)")
+    return process.node
+
+
+def make_disk(node: Node) -> Any:
+    """The disk of a machine, when it is first used, unless its world was given another maker."""
+    from detrun.world.disk.disk import Disk
+
+    return Disk(node.name)
+
+
+def make_clock(node: Node) -> Any:
+    """The clock of a machine, when it is first read, unless its world was given another maker."""
+    from detrun.world.time.clocks import NodeClock
+
+    return NodeClock(node.name)
+
+
+class Node:
+    """One machine of a world; made by ``world.node(name)``."""
+
+    def __init__(self, world: World, name: str, address: str) -> None:
+        self.world = world
+        self.name = name
+        self.address = address
+        self.hostname = name.lower()
+        self.process: Process | None = None
+        self.is_powered = True
+        self.programs: list[Program] = []
+        self.versions: dict[str, Program] = {}  # what an upgrade can put in place, in the order of offering
+        self.version = ""  # of these, the one that an upgrade put in place
+        self.starts = 0
+        self.was_killed = False  # the last process ended by a crash or a power loss, and none has begun since
+        self.ports = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
+        self.connections: dict[Connection, None] = {}
+        self._disk: Any = None
+        self._clock: Any = None
+
+    # Parts.
+
+    @property
+    def disk(self) -> Any:
+        """The disk; it survives crashes and restarts."""
+        if self._disk is None:
+            self._disk = self._counted(self.world.make_disk(self))
+        return self._disk
+
+    @property
+    def clock(self) -> Any:
+        """The clock of this machine."""
+        if self._clock is None:
+            self._clock = self._counted(self.world.make_clock(self))
+        return self._clock
+
+    def _counted(self, part: Any) -> Any:
+        """A disk or clock that has its faults counted by the world."""
+        report = getattr(part, "report_faults_to", None)
+        if report is not None:
+            report(self.world.faults)
+        return part
+
+    def _tell_parts(self, event: str) -> None:
+        """Tell the disk and the clock, if they have been used, of ``crash``, ``power_loss`` or ``power_on``."""
+        for part in (self._disk, self._clock):
+            method = getattr(part, event, None)
+            if method is not None:
+                method()
+
+    # Life.
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process runs here, paused or not."""
+        return self.process is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a process is here and stands still."""
+        return self.process is not None and self.process.is_paused
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run ``function(*arguments)`` in this node's process, which begins with the first such call.
+
+        The process ends when all of its tasks have; an exception in one cancels the others, and comes out of the
+        world's ``async with`` with a note that names the node.
+
+        Raises:
+            UsageError: the node has no power, or the world is closed.
+        """
+        self.world.check_open()
+        if not self.is_powered:
+            raise UsageError(f"node {self.name!r} has no power; call restart() to turn it on and start a program")
+        if self.process is None:
+            self.programs = []
+            self._begin()
+        assert self.process is not None
+        self.programs.append((function, arguments))
+        self.process.start(function, arguments)
+
+    def _begin(self) -> None:
+        self.starts += 1
+        self.was_killed = False
+        process = self.process = Process(self)
+        spawn = partial(self.world.nursery.start_soon, process.run, name=self.name)
+        process.context.copy().run(spawn)
+
+    def crash(self) -> None:
+        """Kill the process, now and without any of its code running again. No effect if none runs.
+
+        A task of the node itself may call this: it runs on to its next ``await`` and no further.
+        """
+        if self.process is not None:
+            self.world.faults.count("crash")
+            self._kill(lose_power=False)
+            self._tell_parts("crash")
+
+    def power_loss(self) -> None:
+        """Turn the machine off: the process is gone, nothing is sent any more, and only what the disk holds stays."""
+        if self.is_powered:
+            self.world.faults.count("power loss")
+            self.is_powered = False
+            self._kill(lose_power=True)
+            self._tell_parts("power_loss")
+
+    def _kill(self, lose_power: bool) -> None:
+        process = self.process
+        if process is not None:
+            self.was_killed = True
+            process.is_running = False
+            self.world.abandon(process)
+        if lose_power:
+            for connection in list(self.connections):
+                connection.forget()
+            self.connections.clear()
+        if process is not None:
+            process.end()
+
+    def restart(self, function: Callable[..., Awaitable[object]] | None = None, *arguments: Any) -> None:
+        """Run a program anew on the old disk: ``function(*arguments)``, or without one what ran last.
+
+        A process that is running is killed first; a machine without power is turned on.
+
+        Raises:
+            UsageError: nothing has ever run here and no function is given.
+        """
+        self.world.check_open()
+        programs = [(function, arguments)] if function is not None else self.programs
+        if not programs:
+            raise UsageError(f"node {self.name!r} has never run anything; give restart() a function")
+        self.crash()
+        if not self.is_powered:
+            self.is_powered = True
+            self._tell_parts("power_on")
+        for one, its_arguments in list(programs):
+            self.start(one, *its_arguments)
+
+    def offer(self, version: str, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Have another program ready, under a name, which `upgrade` or a planned fault may put in place."""
+        self.versions[version] = (function, arguments)
+
+    def following_version(self, to: str = "") -> str | None:
+        """The version that an upgrade would put in place: ``to``, or the one offered after the one that runs.
+
+        None if that runs already, there is none, or the machine has no power.
+        """
+        names = list(self.versions)
+        if not self.is_powered:
+            return None
+        if to:
+            return to if to in self.versions and to != self.version else None
+        place = names.index(self.version) + 1 if self.version in self.versions else 0
+        return names[place] if place < len(names) else None
+
+    def upgrade(self, version: str = "") -> None:
+        """Kill the process, and run another version on the old disk: the one named, or the one that was offered next.
+
+        Raises:
+            UsageError: there is no such version, or none that follows.
+        """
+        self.world.check_open()
+        if version and version not in self.versions:
+            raise UsageError(
+                f"node {self.name!r} was offered no version {version!r}; there are {', '.join(self.versions) or 'none'}"
+            )
+        found = version or self.following_version()
+        if found is None:
+            raise UsageError(f"node {self.name!r} was offered no version after {self.version or 'what runs now'!r}")
+        self.world.faults.count("upgrade")
+        if self.process is not None:
+            self._kill(lose_power=False)
+            self._tell_parts("crash")
+        function, arguments = self.versions[found]
+        self.restart(function, *arguments)
+        self.version = found
+
+    def pause(self) -> None:
+        """Let no task of the process run until `resume`. No effect if none runs or it is paused."""
+        if self.process is not None and not self.process.is_paused:
+            self.world.faults.count("pause")
+            self.process.is_paused = True
+            self.world.hold(self.process)
+
+    def resume(self) -> None:
+        """Let a paused process go on; what it missed, deadlines included, happens to it now."""
+        if self.process is not None and self.process.is_paused:
+            self.process.is_paused = False
+            self.world.release(self.process)
+
+    async def stop(self) -> None:
+        """Cancel the process's tasks, let them clean up, and return when they have ended."""
+        process = self.process
+        if process is not None:
+            process.scope.cancel()
+            await process.ended.wait()
+
+    async def ended(self) -> None:
+        """Return when no process runs here."""
+        process = self.process
+        if process is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await process.ended.wait()
+
+    def named(self, error: BaseException) -> BaseException:
+        """``error`` with a note that says where it happened, taken out of a group that held it alone."""
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not isinstance(error, trio.Cancelled):
+            error.add_note(f"in node {self.name!r} ({self.address}), virtual time {self.world.run.time:g} s")
+        return error
+
+    def world_closed(self) -> None:
+        """The world is over: let go of it and of everything that belongs to it, but for the disk and the clock."""
+        if self.process is not None:
+            self.process.end()
+        for connection in list(self.connections):
+            connection.forget()
+        for ports in self.ports.values():
+            ports.owners.clear()
+        self.programs.clear()
+        self.versions.clear()
+        del self.world
+
+    if not TYPE_CHECKING:  # a type checker must not believe in attributes that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "world":
+                raise UsageError(f"node {self.name!r} belongs to a closed world; only its disk can still be read")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # The operating system's tables.
+
+    def listener_at(self, address: Address) -> TcpSocket | None:
+        """The socket that listens where ``address`` points."""
+        found = self.ports[socket.SOCK_STREAM].listener(address)
+        return found if isinstance(found, TcpSocket) else None
+
+    # Mailboxes.
+
+    def send(self, to: Node | str, message: Any, *, size: int = MESSAGE_BYTES) -> None:
+        """Put ``message`` on its way to another node, or to this one; says nothing about its arrival.
+
+        Args:
+            to: a node or its name.
+            message: anything; it is copied, `Value`s inside stay themselves.
+            size: bytes that it counts for where bandwidth is limited.
+        """
+        network = self.world.network
+        link = network.link(self, self.world.existing(to))
+        network.run.message_entered(link)
+        link.send(Letter(link, copied(message), size))
+
+    @overload
+    async def receive(self) -> Any: ...
+    @overload
+    async def receive(self, kind: type[T]) -> T: ...
+    @overload
+    async def receive(self, kind: tuple[type, ...]) -> Any: ...
+
+    async def receive(self, kind: type | tuple[type, ...] | None = None) -> Any:
+        """The oldest message that has come for the running process; of type ``kind``, if one is given."""
+        return (await self.receive_envelope(kind)).message
+
+    async def receive_envelope(self, kind: type | tuple[type, ...] | None = None) -> Envelope:
+        """As `receive`, with the sender and the times.
+
+        Raises:
+            UsageError: no process runs on this node.
+        """
+        if self.process is None:
+            raise UsageError(
+                f"node {self.name!r} runs nothing, so no message can reach it; start a program there first"
+            )
+        return await self.process.mailbox.receive(kind)
+
+    def __repr__(self) -> str:
+        state = "off" if not self.is_powered else "paused" if self.is_paused else "up" if self.is_running else "down"
+        return f"<Node {self.name} {self.address} {state}>"

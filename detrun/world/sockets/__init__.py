@@ -1,0 +1,1 @@
+"""A node's sockets, and the names of `socket` and `trio.socket` that lead to them."""

@@ -1,0 +1,245 @@
+"""A machine's sockets, as its operating system keeps them: non-blocking calls, and the tasks that wait for readiness.
+
+The sockets of `stream_sockets` and `datagram_sockets` behave as Linux sockets in non-blocking mode do: an operation
+succeeds, raises the ``OSError`` of that case, or raises ``BlockingIOError``, after which `wait_readable` or
+`wait_writable` tells when it is worth trying again. Two faces stand on them: `detrun.world.trio_sockets` for
+``trio.socket``, and `detrun.world.stdlib_sockets` for ``socket``.
+
+Addresses are IPv4 only. Options are remembered and given back; ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded in
+`bind`, all others change nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+from typing import TYPE_CHECKING, Any
+
+import outcome
+import trio
+from trio.lowlevel import Abort
+
+from detrun.world.network.tcp import Address, os_error
+
+if TYPE_CHECKING:
+    from detrun.world.nodes.node import Node
+    from detrun.world.nodes.process import Process
+
+ANY = "0.0.0.0"
+LOOPBACK = "127.0.0.1"
+
+
+class Waiters:
+    """Tasks that wait for one kind of readiness of one socket; at most one, as trio has it."""
+
+    __slots__ = ("task",)
+
+    def __init__(self) -> None:
+        self.task: Any = None
+
+    def __bool__(self) -> bool:
+        return self.task is not None
+
+    def occupy(self, task: Any) -> None:
+        """Let ``task`` wait here; it has yet to go to sleep."""
+        if self.task is not None:
+            raise trio.BusyResourceError("another task is already reading / writing this socket")
+        self.task = task
+
+    def leave(self) -> None:
+        """The waiting task has been cancelled."""
+        self.task = None
+
+    def wake(self, error: BaseException | None = None) -> None:
+        """Let the waiting task, if any, try again, or raise ``error`` there."""
+        task, self.task = self.task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task, outcome.Value(None) if error is None else outcome.Error(error))
+
+
+class Socket:
+    """What TCP and UDP sockets have in common: an owner, an address, options, a life."""
+
+    kind = constants.SOCK_STREAM
+    protocol = constants.IPPROTO_TCP
+    send_buffer_bytes = 0
+    receive_buffer_bytes = 0
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.node: Node = process.node
+        self.descriptor = self.node.world.network.new_descriptor(self)
+        self.local: Address = (ANY, 0)
+        self.remote: Address | None = None
+        self.options: dict[tuple[int, int], Any] = {}
+        self.is_bound = False
+        self.is_closed = False
+        self.faces = 1  # objects that stand for it: descriptors of one socket, made by ``dup``
+        self.readers = Waiters()
+        self.writers = Waiters()
+        process.sockets[self] = None
+
+    # Waiting.
+
+    async def wait_readable(self) -> None:
+        """Return when a read, or an accept, is worth trying."""
+        self._check_open()
+        if self.is_readable():
+            await trio.lowlevel.checkpoint()
+            return
+        waiters = self.readers
+        waiters.occupy(trio.lowlevel.current_task())
+
+        def leave(_: object) -> Abort:
+            waiters.leave()
+            return Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+    async def wait_writable(self) -> None:
+        """Return when a write is worth trying, or a connection attempt has ended."""
+        self._check_open()
+        if self.is_writable():
+            await trio.lowlevel.checkpoint()
+            return
+        waiters = self.writers
+        waiters.occupy(trio.lowlevel.current_task())
+
+        def leave(_: object) -> Abort:
+            waiters.leave()
+            return Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+    def waiting_report(self, function: str) -> str:
+        """What a task waits for in ``wait_readable`` or ``wait_writable``, for reports of deadlocks."""
+        return f"{type(self).__name__}.{function}: {self.awaited(function == 'wait_readable')}"
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        raise NotImplementedError
+
+    def notify_closing(self) -> None:
+        """Tell the tasks that wait that the socket is being closed under them."""
+        for waiters in (self.readers, self.writers):
+            waiters.wake(trio.ClosedResourceError("another task closed this fd"))
+
+    def is_readable(self) -> bool:
+        """Whether a read would not block."""
+        raise NotImplementedError
+
+    def is_writable(self) -> bool:
+        """Whether a write would not block."""
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise os_error(errno.EBADF)
+
+    # Addresses and options.
+
+    def bind(self, address: Address) -> None:
+        """Take a local address; port 0 means any free one.
+
+        Raises:
+            OSError: EINVAL (bound already), EADDRNOTAVAIL (not an address of this node), EADDRINUSE.
+        """
+        self._check_open()
+        if self.is_bound:
+            raise os_error(errno.EINVAL)
+        host, port = checked_address(address, self.node)
+        if host not in (ANY, self.node.address) and not host.startswith("127."):
+            raise os_error(errno.EADDRNOTAVAIL)
+        ports = self.node.ports[self.kind]
+        if not port:
+            port = ports.free_port()
+        elif not ports.may_take(self, host, port):
+            raise os_error(errno.EADDRINUSE)
+        self.local = (host, port)
+        self.is_bound = True
+        ports.take(self, port)
+
+    def _bind_for(self, remote: str) -> None:
+        """Take the local address from which ``remote`` is reached, unless one was taken before."""
+        if not self.is_bound:
+            self.bind((ANY, 0))
+        if self.local[0] == ANY:
+            self.local = (LOOPBACK if remote.startswith("127.") else self.node.address, self.local[1])
+
+    def option(self, level: int, name: int) -> Any:
+        """The value of a socket option; 0 if it was never set."""
+        self._check_open()
+        if level == constants.SOL_SOCKET:
+            if name == constants.SO_TYPE:
+                return int(self.kind)
+            if name == constants.SO_PROTOCOL:
+                return int(self.protocol)
+            if name == constants.SO_DOMAIN:
+                return int(constants.AF_INET)
+            if name in (constants.SO_SNDBUF, constants.SO_RCVBUF):
+                return self.send_buffer_bytes if name == constants.SO_SNDBUF else self.receive_buffer_bytes
+            if name == constants.SO_ERROR:
+                return self.take_error()
+        return self.options.get((level, name), 0)
+
+    def set_option(self, level: int, name: int, value: Any) -> None:
+        """Remember a socket option."""
+        self._check_open()
+        self.options[level, name] = value
+
+    def has_option(self, name: int) -> bool:
+        """Whether a flag of the socket level is set."""
+        return bool(self.options.get((constants.SOL_SOCKET, name), 0))
+
+    def take_error(self) -> int:
+        """The pending error, which is thereby cleared."""
+        raise NotImplementedError
+
+    def peer_address(self) -> Address:
+        """The address that the socket is connected to.
+
+        Raises:
+            OSError: ENOTCONN.
+        """
+        self._check_open()
+        if self.remote is None:
+            raise os_error(errno.ENOTCONN)
+        return self.remote
+
+    def close(self) -> None:
+        """Give the socket back to the operating system. May be called again."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.notify_closing()
+            self.process.sockets.pop(self, None)
+            self.node.world.network.run.host.sockets.pop(self.descriptor, None)
+            if self.is_bound:
+                self.node.ports[self.kind].give_back(self, self.local[1])
+            self._released()
+
+    def _released(self) -> None:
+        raise NotImplementedError
+
+    def vanish(self) -> None:
+        """The process has been killed: as `close`, but nobody is left to be told."""
+        self.readers.task = self.writers.task = None
+        self.close()
+
+
+def checked_address(address: Any, node: Node) -> Address:
+    """``address`` as numbers.
+
+    Raises:
+        TypeError: it is not a pair.
+        OSError: the host is neither numeric nor known.
+    """
+    if not isinstance(address, tuple) or len(address) != 2:
+        raise TypeError(f"AF_INET address must be a pair (host, port), not {address!r}")
+    host, port = address
+    if not isinstance(port, int):
+        raise TypeError(f"port must be an int, not {port!r}")
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError("bind(): port must be 0-65535.")
+    if host == "":
+        host = ANY
+    return node.world.network.resolver.numeric_host(host, node), port

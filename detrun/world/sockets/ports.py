@@ -1,0 +1,95 @@
+"""Which socket of a machine owns which port: binding, conflicts, ephemeral ports.
+
+The rules are Linux's: two sockets may share a port if their addresses differ and neither is the wildcard, if both have
+``SO_REUSEADDR`` and neither listens, or if both have ``SO_REUSEPORT``. Ephemeral ports go round from 32768 to 60999, so
+that they are a function of what the machine has done and of nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+from typing import TYPE_CHECKING
+
+from detrun.world.network.tcp import Address, os_error
+
+if TYPE_CHECKING:
+    from detrun.world.sockets.machine_sockets import Socket
+
+EPHEMERAL_FIRST, EPHEMERAL_LAST = 32_768, 60_999
+ANY = "0.0.0.0"
+
+
+class Ports:
+    """The ports of one machine and one protocol."""
+
+    __slots__ = ("following", "owners")
+
+    def __init__(self) -> None:
+        self.owners: dict[int, list[Socket]] = {}
+        self.following = EPHEMERAL_FIRST
+
+    def free_port(self) -> int:
+        """An unused ephemeral port.
+
+        Raises:
+            OSError: EADDRINUSE, all are taken.
+        """
+        for _ in range(EPHEMERAL_LAST - EPHEMERAL_FIRST + 1):
+            port = self.following
+            self.following = port + 1 if port < EPHEMERAL_LAST else EPHEMERAL_FIRST
+            if port not in self.owners:
+                return port
+        raise os_error(errno.EADDRINUSE)
+
+    def may_take(self, socket: Socket, host: str, port: int) -> bool:
+        """Whether ``socket`` may bind to this address."""
+        for other in self.owners.get(port, ()):
+            if ANY not in (host, other.local[0]) and host != other.local[0]:
+                continue
+            both_address = socket.has_option(constants.SO_REUSEADDR) and other.has_option(constants.SO_REUSEADDR)
+            both_port = socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT)
+            if not both_port and not (both_address and not getattr(other, "is_listening", False)):
+                return False
+        return True
+
+    def may_listen(self, socket: Socket) -> bool:
+        """Whether no other socket listens at an overlapping address, but for ``SO_REUSEPORT``."""
+        host, port = socket.local
+        return not any(
+            getattr(other, "is_listening", False)
+            and (ANY in (host, other.local[0]) or host == other.local[0])
+            and not (socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT))
+            for other in self.owners.get(port, ())
+            if other is not socket
+        )
+
+    def take(self, socket: Socket, port: int) -> None:
+        """``socket`` is bound to ``port``."""
+        self.owners.setdefault(port, []).append(socket)
+
+    def give_back(self, socket: Socket, port: int) -> None:
+        """``socket`` has been closed."""
+        owners = self.owners.get(port)
+        if owners is not None and socket in owners:
+            owners.remove(socket)
+            if not owners:
+                del self.owners[port]
+
+    def find(self, address: Address) -> Socket | None:
+        """The socket that ``address`` reaches: an exact match before a wildcard, the oldest first."""
+        owners = self.owners.get(address[1], ())
+        for host in (address[0], ANY):
+            for socket in owners:
+                if socket.local[0] == host:
+                    return socket
+        return None
+
+    def listener(self, address: Address) -> Socket | None:
+        """As `find`, among the sockets that listen."""
+        owners = self.owners.get(address[1], ())
+        for host in (address[0], ANY):
+            for socket in owners:
+                if socket.local[0] == host and getattr(socket, "is_listening", False):
+                    return socket
+        return None

@@ -1,0 +1,258 @@
+"""TCP sockets: new, listening, connecting or connected; non-blocking, with Linux's errors."""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from detrun.world.network.tcp import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Address, Connection, os_error
+from detrun.world.network.tcp_packets import Handshake
+from detrun.world.sockets.machine_sockets import ANY, LOOPBACK, Socket, checked_address
+
+if TYPE_CHECKING:
+    from detrun.world.nodes.process import Process
+
+BACKLOG_MAX = 4096  # net.core.somaxconn
+
+
+class TcpSocket(Socket):
+    """A stream socket: new, listening, connecting or connected."""
+
+    send_buffer_bytes = SEND_BUFFER_BYTES
+    receive_buffer_bytes = RECEIVE_BUFFER_BYTES
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self.connection: Connection | None = None
+        self.connecting = False
+        self.is_listening = False
+        self.backlog = 0
+        self.half_open = 0  # handshakes begun and not completed
+        self.accepted: deque[Connection] = deque()  # established, waiting for `accept`
+
+    # Listening.
+
+    def listen(self, backlog: int = 128) -> None:
+        """Accept connections from now on, ``backlog`` of them ahead of `accept`."""
+        self._check_open()
+        if self.connection is not None:
+            raise os_error(errno.EINVAL)
+        if not self.is_bound:
+            self.bind((ANY, 0))
+        if not self.is_listening and not self.node.ports[self.kind].may_listen(self):
+            raise os_error(errno.EADDRINUSE)
+        self.is_listening = True
+        self.backlog = max(1, min(backlog, BACKLOG_MAX))
+
+    def has_backlog_room(self) -> bool:
+        """Whether one more handshake may begin."""
+        return len(self.accepted) + self.half_open <= self.backlog
+
+    def established(self, connection: Connection) -> None:
+        """A handshake is complete."""
+        self.half_open -= 1
+        if self.is_closed:
+            connection.abort()
+            return
+        self.accepted.append(connection)
+        self.readers.wake()
+
+    def accept(self) -> tuple[TcpSocket, Address]:
+        """The oldest connection that nobody has accepted."""
+        self._check_open()
+        if not self.is_listening:
+            raise os_error(errno.EINVAL)
+        if not self.accepted:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        connection = self.accepted.popleft()
+        accepted = TcpSocket(self.process)
+        accepted.connection = connection
+        accepted.local, accepted.remote = connection.local, connection.remote
+        connection.socket = accepted
+        return accepted, connection.remote
+
+    # Connecting.
+
+    def peer_address(self) -> Address:
+        """The address that the socket is connected to.
+
+        Raises:
+            OSError: ENOTCONN: not yet, or no longer.
+        """
+        if not self.is_closed and (self.connecting or self.connection is None or self.connection.has_ended):
+            raise os_error(errno.ENOTCONN)
+        return super().peer_address()
+
+    def bind(self, address: Address) -> None:
+        """As `Socket.bind`; EINVAL for a connected one, too."""
+        if self.connection is not None:
+            self._check_open()
+            raise os_error(errno.EINVAL)
+        super().bind(address)
+
+    def connect(self, address: Address) -> None:
+        """Begin to connect.
+
+        Raises:
+            BlockingIOError: always, if it could begin: the socket becomes writable when the attempt has ended.
+            OSError: EISCONN, EALREADY, EHOSTUNREACH (no such address in this world).
+        """
+        self._check_open()
+        if self.connecting:
+            raise os_error(errno.EALREADY)
+        if self.connection is not None or self.is_listening:
+            raise os_error(errno.EISCONN)
+        host, port = checked_address(address, self.node)
+        if host == ANY:
+            host = LOOPBACK
+        network = self.node.world.network
+        peer = network.node_at(host, self.node)
+        if peer is None:
+            raise os_error(errno.EHOSTUNREACH)
+        self._bind_for(host)
+        self.remote = (host, port)
+        there, back = network.link(self.node, peer), network.link(peer, self.node)
+        connection = self.connection = Connection(self.node, there, back, self.local, self.remote)
+        connection.socket = self
+        self.node.connections[connection] = None
+        self.connecting = True
+        there.send(Handshake(connection))
+        raise BlockingIOError(errno.EINPROGRESS, "Operation now in progress")
+
+    def connected(self) -> None:
+        """The handshake is complete at this end."""
+        self.connecting = False
+        self.writers.wake()
+
+    def take_error(self) -> int:
+        """The pending error, which is thereby cleared."""
+        connection = self.connection
+        if connection is None:
+            return 0
+        number, connection.error = connection.error, 0
+        if number and self.connecting:
+            # A failed attempt leaves the socket as it was, except for its port.
+            self.connecting = False
+            self.connection = self.remote = None
+        return number
+
+    # Streams.
+
+    def _stream(self) -> Connection:
+        self._check_open()
+        if self.connection is None or self.connecting:
+            raise os_error(errno.ENOTCONN)
+        return self.connection
+
+    def send(self, data: Any) -> int:
+        """Queue a part of ``data``, at least one byte.
+
+        Raises:
+            BlockingIOError: the buffer is full.
+            OSError: EPIPE (shut down, or gone before), the pending error, ENOTCONN.
+        """
+        if self.connection is None and not self.is_closed:
+            raise os_error(errno.EPIPE)
+        connection = self._stream()
+        if connection.error:
+            raise os_error(self.take_error())
+        if connection.finishing or connection.gone:
+            raise os_error(errno.EPIPE)
+        view = memoryview(data).cast("B")
+        if not view:
+            return 0
+        taken = connection.send(view)
+        if not taken:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return taken
+
+    def receive(self, size: int, peek: bool = False) -> bytes:
+        """Up to ``size`` bytes of those that have come; none at the end of the stream.
+
+        Raises:
+            BlockingIOError: nothing has come yet.
+            OSError: the pending error, ENOTCONN.
+        """
+        connection = self._stream()
+        if connection.inbox:
+            return bytes(connection.inbox[:size]) if peek else connection.read(size)
+        if connection.at_end:
+            return b""
+        if connection.error:
+            raise os_error(self.take_error())
+        if connection.gone or connection.read_shut:
+            return b""
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    def shutdown(self, how: int) -> None:
+        """Close one direction or both; the socket stays open."""
+        connection = self._stream()
+        if connection.has_ended:
+            raise os_error(errno.ENOTCONN)
+        if how in (constants.SHUT_RD, constants.SHUT_RDWR):
+            connection.read_shut = True
+            self.readers.wake()
+        if how in (constants.SHUT_WR, constants.SHUT_RDWR):
+            connection.finish()
+            self.writers.wake()
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        local, remote = (f"{host}:{port}" for host, port in (self.local, self.remote or ("nobody", 0)))
+        if self.is_listening:
+            return f"nobody connects to {local}"
+        if self.connecting:
+            return f"no answer from {remote}"
+        return f"no bytes come from {remote} to {local}" if readable else f"{remote} reads nothing from {local}"
+
+    def is_readable(self) -> bool:
+        """Whether bytes, the end of the stream, an error or a connection to accept is there."""
+        if self.is_listening:
+            return bool(self.accepted)
+        connection = self.connection
+        if connection is None:
+            return True  # to be told ENOTCONN
+        return bool(connection.inbox or connection.at_end or connection.gone or connection.read_shut)
+
+    def is_writable(self) -> bool:
+        """Whether a write would be taken, or fail."""
+        connection = self.connection
+        if connection is None:
+            return True
+        if connection.error or connection.gone:
+            return True
+        if self.connecting:
+            return False
+        if connection.finishing or connection.has_room():
+            return True
+        connection.await_room()
+        return False
+
+    def _released(self) -> None:
+        for waiting in self.accepted:
+            waiting.abort()
+        self.accepted.clear()
+        if self.connection is not None:
+            if self.connecting:
+                self.connection.forget()
+            self.connection.close()
+
+
+def connected_pair(process: Process) -> tuple[TcpSocket, TcpSocket]:
+    """Two sockets of one process that are connected to each other, for what stands for a pair of Unix sockets."""
+    one, other = TcpSocket(process), TcpSocket(process)
+    for end in (one, other):
+        end.bind((LOOPBACK, 0))
+    node = process.node
+    loopback = node.world.network.link(node, node)
+    connections = []
+    for end, peer in ((one, other), (other, one)):
+        end.remote = peer.local
+        connection = end.connection = Connection(node, loopback, loopback, end.local, peer.local)
+        connection.socket = end
+        node.connections[connection] = None
+        connections.append(connection)
+    connections[0].peer, connections[1].peer = connections[1], connections[0]
+    return one, other

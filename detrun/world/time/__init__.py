@@ -1,0 +1,1 @@
+"""A node's clocks, and time with error bounds."""

@@ -1,0 +1,252 @@
+"""Which calls would let the outside into a run, and the error that names each.
+
+In the thread of a run, and there only, starting a real thread or a process, touching a real socket, asking at the
+terminal and arming a signal timer raise `HiddenStateError` (threads by the usual ways, and locks, are simulated: see
+`threads`). The rule is to watch the
+primitive and not the library on top: what leaves the run is the socket, and the same library may one day stand on a
+simulated one. Files and databases are let through: with the same content they give the same answers; and an error that
+a program catches is still an error every time, so the run stays deterministic.
+
+Most calls announce themselves as audit events (PEP 578), which reach us whatever name the program imported. An audit
+hook can never be removed, so there is one per process, added by the first run, that returns at once outside runs.
+Some calls have no event (threads before 3.12, the raw fork-exec, signal timers); those are replaced by name.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+from _thread import get_ident
+from collections.abc import Callable
+from types import FrameType, ModuleType, TracebackType
+from typing import Any, NoReturn
+
+import outcome
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.errors import HiddenStateError, UsageError
+
+# This module is there before any run, in which these names stand for something else.
+_real_start_new_thread, _real_allocate_lock = _thread.start_new_thread, _thread.allocate_lock
+
+_SOCKET = (
+    "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
+    "tasks by memory channels, or do the I/O outside the run"
+)
+_PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
+_THREAD = (
+    "this is the real function, imported by name before the run, and real threads are not deterministic; "
+    "use threading.Thread, or call _thread.start_new_thread by its full name"
+)
+_PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
+_SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
+_SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
+
+# Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
+_WATCHED: dict[str, tuple[str, int, str]] = {
+    "socket.__new__": ("socket.socket", -1, _SOCKET),
+    "socket.connect": ("socket.connect to", 1, _SOCKET),
+    "socket.bind": ("socket.bind to", 1, _SOCKET),
+    "socket.sendto": ("socket.sendto", 1, _SOCKET),
+    "socket.sendmsg": ("socket.sendmsg", -1, _SOCKET),
+    "socket.getaddrinfo": ("socket.getaddrinfo of", 0, _SOCKET),
+    "socket.getnameinfo": ("socket.getnameinfo of", 0, _SOCKET),
+    "socket.gethostbyname": ("socket.gethostbyname of", 0, _SOCKET),
+    "socket.gethostbyaddr": ("socket.gethostbyaddr of", 0, _SOCKET),
+    "subprocess.Popen": ("subprocess.Popen of", 1, _PROCESS),
+    "os.system": ("os.system of", 0, _PROCESS),
+    "os.exec": ("os.exec of", 0, _PROCESS),
+    "os.posix_spawn": ("os.posix_spawn of", 0, _PROCESS),
+    "os.spawn": ("os.spawn of", 1, _PROCESS),
+    "os.startfile": ("os.startfile of", 0, _PROCESS),
+    "os.fork": ("os.fork", -1, _PROCESS),
+    "os.forkpty": ("os.forkpty", -1, _PROCESS),
+    "pty.spawn": ("pty.spawn of", 0, _PROCESS),
+    "webbrowser.open": ("webbrowser.open of", 0, _PROCESS),
+    "_thread.start_new_thread": ("starting a thread", -1, _THREAD),
+    "_thread.start_joinable_thread": ("starting a thread", -1, _THREAD),
+    "builtins.input": ("input", 0, _PROMPT),
+    "time.sleep": ("time.sleep of", 0, _SLEEP),
+}
+_SHOWN_CHARACTERS_MAX = 80
+
+# Frames of these are never the user's; nor are those of the standard library.
+_INTERNAL_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
+
+_run_thread = 0  # the OS thread of the active run, or 0 where there is none or it is inside `allowed`
+_guarding = False
+_hooked = False
+
+
+def refuse(call: str, way_out: str) -> NoReturn:
+    """Raise the `HiddenStateError` for a call that a run cannot have, naming the user's line and the library between.
+
+    For hosts that find such calls by means of their own: ``refuse("trio.to_thread.run_sync", "...")``.
+    """
+    location, library = _nearest_user_frame(sys._getframe(1))
+    # "socket.socket (in asyncio.runners.run)": the user called the second and would not know the first.
+    within = f" (in {library})" if library and library.partition(".")[0] != call.partition(".")[0] else ""
+    raise HiddenStateError(f"{call}{within} inside a run: {way_out}{location}")
+
+
+def _nearest_user_frame(frame: FrameType | None) -> tuple[str, str]:
+    """``; at app.py:12`` of the innermost line of user code, and the library function that it called, if any."""
+    best = ("", "")
+    library = ""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        package = module.partition(".")[0]
+        if package in sys.stdlib_module_names or package in _INTERNAL_PACKAGES:
+            if package not in ("detrun", "detrun_scheduler"):
+                library = f"{module}.{frame.f_code.co_qualname}"
+        else:
+            path = frame.f_code.co_filename
+            found = (f"; at {_shown_path(path)}:{frame.f_lineno}", library)
+            if "site-packages" not in path:
+                return found
+            # A third-party package: good enough if the program has no frame of its own below.
+            best = best if best[0] else found
+            library = f"{module}.{frame.f_code.co_qualname}"
+        frame = frame.f_back
+    return best
+
+
+def _shown_path(path: str) -> str:
+    here = os.getcwd() + os.sep
+    return path[len(here) :] if path.startswith(here) else path
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    # Called for every audit event of the process from the first run on, so the common case is one comparison.
+    if _run_thread and event in _WATCHED and get_ident() == _run_thread:
+        call, shown, way_out = _WATCHED[event]
+        if 0 <= shown < len(arguments):
+            text = repr(arguments[shown])
+            if len(text) > _SHOWN_CHARACTERS_MAX:
+                text = text[: _SHOWN_CHARACTERS_MAX - 3] + "..."
+            call = f"{call} {text}"
+        refuse(call, way_out)
+
+
+# Functions that no audit event announces.
+_REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
+    threading: dict.fromkeys(("_start_new_thread", "_start_joinable_thread"), ("starting a thread", _THREAD)),
+    _thread: dict.fromkeys(("start_new_thread", "start_joinable_thread"), ("starting a thread", _THREAD)),
+    signal: {name: (f"signal.{name}", _SIGNAL) for name in ("alarm", "setitimer")},
+}
+try:
+    import _posixsubprocess
+except ImportError:  # Windows
+    pass
+else:
+    # multiprocessing's spawn and forkserver methods call it without any audit event.
+    _REFUSED[_posixsubprocess] = {"fork_exec": ("starting a process", _PROCESS)}
+
+
+def _replaced(module: ModuleType) -> ReplacedNames:
+    def refusing(name: str, call: str, way_out: str) -> Callable[..., Any]:
+        def refused(*arguments: Any, **named: Any) -> Any:
+            if get_ident() == _run_thread:
+                refuse(call, way_out)
+            return group.originals[name](*arguments, **named)
+
+        refused.__name__ = refused.__qualname__ = name
+        return refused
+
+    refused = {name: refusing(name, *words) for name, words in _REFUSED[module].items()}
+    group = ReplacedNames(module, refused, may_stay=True)
+    return group
+
+
+_GROUPS = tuple(map(_replaced, _REFUSED))
+
+
+class Guard:
+    """Refuses hidden state for one run: `enter`, run, `exit`. May be entered again; 5 µs together."""
+
+    __slots__ = ()
+
+    def enter(self) -> None:
+        """Refuse from now on, in this thread.
+
+        Raises:
+            UsageError: if a run is guarded already in this process.
+        """
+        global _run_thread, _hooked, _guarding
+        if _guarding:
+            raise UsageError("a run is already active in this process; runs neither nest nor overlap between threads")
+        if not _hooked:
+            sys.addaudithook(_audit)
+            _hooked = True
+        for group in _GROUPS:
+            group.install()
+        _guarding = True
+        _run_thread = get_ident()
+
+    def exit(self) -> None:
+        """Put everything back."""
+        global _run_thread, _guarding
+        _run_thread = 0
+        _guarding = False
+        for group in _GROUPS:
+            group.restore()
+
+    def __enter__(self) -> Guard:
+        self.enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.exit()
+
+
+def guard() -> Guard:
+    """``with guard(): ...``"""
+    return Guard()
+
+
+class allowed:
+    """Detrun's own needs inside a run: a forked snapshot, a wake-up socket pair. No effect outside runs. May nest."""
+
+    __slots__ = ("_suspended",)
+
+    def __enter__(self) -> None:
+        global _run_thread
+        # Another thread must not switch the guard of the run's thread off.
+        self._suspended = _run_thread if get_ident() == _run_thread else 0
+        if self._suspended:
+            _run_thread = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _run_thread
+        if self._suspended and _guarding:
+            _run_thread = self._suspended
+
+
+def in_real_thread(call: Callable[[], Any]) -> Any:
+    """Return ``call()``, or raise what it raises, from a thread of the operating system, while the run stands still.
+
+    In a run ``threading`` stands for simulated threads, whose every lock is a step of the schedule; in another thread
+    its names fall through to the real ones. So code that runs here leaves no trace in the journal: an external effect
+    that drives an event loop of its own, or the first import of a large library, which takes hundreds of locks, once.
+    """
+    results: list[outcome.Outcome[Any]] = []
+    done = _real_allocate_lock()
+
+    def body() -> None:
+        try:
+            results.append(outcome.capture(call))
+        finally:
+            done.release()
+
+    done.acquire()
+    with allowed():
+        _real_start_new_thread(body, ())
+        done.acquire()
+    return results[0].unwrap()

@@ -1,0 +1,352 @@
+"""Who waits for what, held by whom: the reports of a deadlock and of a livelock.
+
+A run is deadlocked when nothing can run, no timer is set and nothing outside can wake anyone. The report names each
+blocked task, what it waits for, who could let it go on, and where in the user's code it stands; and it names the
+cycle, if the waits form one. Everything is read off the suspended coroutines and off trio's public statistics, at
+the moment of the failure, so that a healthy run pays nothing. No address appears in a report, and tasks come in
+spawn order, so equal runs give equal reports.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from traceback import walk_tb
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from detrun_scheduler.errors import DeadlockError
+from detrun_scheduler.reports import missed_wakeups
+from detrun_scheduler.reports.missed_wakeups import missed_wakeup
+from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
+from detrun_scheduler.user_code import is_user_file as is_user_file
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.threads.threads import ThreadFailure
+
+# Suspended in one of these, a coroutine tells how it waits and not why.
+_MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
+# Calls that wait by calling another, which would be named instead.
+_FRONTS = {
+    "sleep_forever": {"sleep_until"},
+    "sleep_until": {"sleep"},
+    "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
+    "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
+}
+# Below these, a thread has not called anything yet, or is being switched.
+_THREAD_MECHANISMS = {
+    *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
+    *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
+    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
+    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
+}
+_RENAMED = {
+    "Nursery._nested_child_finished": "Nursery.__aexit__",
+    "_LockImpl.acquire": "Lock.acquire",
+    "_join": "Thread.join",
+    "_start": "Thread.start",
+    "_sleep": "time.sleep",
+    "_is_alive": "Thread.is_alive",
+    "_is_set": "Event.is_set",
+}
+TASKS_NAMED_MAX = 8
+TASKS_LISTED_MAX = 50
+TASKS_ALIKE_LISTED_MAX = 3
+missed_wakeups.install()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedTask:
+    """One task that cannot go on."""
+
+    path: str
+    number: int
+    waits_for: str  # "Lock held by main/worker[1]", "Event.wait (nobody has set it)", …
+    holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
+    stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A task that blocks the event loop, as by ``threading.Lock.acquire``."""
+
+    number: int
+    waits_for: Any  # has `blocking_report`, or None
+    innermost: FrameType
+
+    def frames(self) -> list[FrameType]:
+        """Where it stands, from the first frame above the loop to the innermost."""
+        found: list[FrameType] = []
+        frame: FrameType | None = self.innermost
+        while frame is not None and frame.f_code.co_name != "step":
+            found.append(frame)
+            frame = frame.f_back
+        return found[::-1]
+
+
+def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
+    """The suspended frames of a task or simulated thread, outermost first."""
+    coro: Any = task.coro
+    if hasattr(coro, "frames"):
+        return coro.frames()  # type: ignore[no-any-return]
+    return [frame for frame, _ in task.iter_await_frames()]
+
+
+def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
+    """Where a suspended task stands in user code, outermost first: ``file:line in function``."""
+    return _lines_of(await_frames(task))
+
+
+def raised_in(error: BaseException) -> tuple[str, ...]:
+    """The lines of user code that an exception came through, outermost first."""
+    return tuple(
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    )
+
+
+def _lines_of(frames: Iterable[FrameType]) -> tuple[str, ...]:
+    return tuple(
+        f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        for frame in frames
+        if is_user_file(frame.f_code.co_filename)
+    )
+
+
+def innermost_user_line(task: trio.lowlevel.Task) -> str:
+    """``file:line`` of the innermost user frame of a suspended task, or an empty string."""
+    frame = innermost_user_frame(await_frames(task))
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def pending_operation(task: trio.lowlevel.Task) -> str:
+    """What a suspended task will resume from: ``start``, ``checkpoint``, or the call that waits, ``Event.wait``."""
+    if not task.coro.cr_suspended:
+        return "start"
+    if hasattr(task.coro, "frames"):
+        return _pending_operation_of_thread(await_frames(task)) or "line"
+    found = ""
+    frames = await_frames(task)
+    for frame in reversed(frames):
+        name = frame.f_code.co_qualname
+        if is_user_file(frame.f_code.co_filename):
+            break
+        if frame.f_code.co_name not in _MECHANISMS and (not found or name in _FRONTS.get(found, ())):
+            found = name
+    if not found:
+        found = "wait_task_rescheduled" if task._abort_func is not None else "checkpoint"
+    return _RENAMED.get(found, found)
+
+
+def _pending_operation_of_thread(frames: Sequence[FrameType]) -> str:
+    """The library function that a suspended thread stands in, called by user code; empty if preempted in the latter.
+
+    Of `queue.Queue.get`, `Condition.wait` and `Lock.acquire`, each called by the one before, the first says most.
+    """
+    found = ""
+    for frame in frames:
+        if is_user_file(frame.f_code.co_filename):
+            found = ""
+        elif not found and frame.f_code.co_qualname not in _THREAD_MECHANISMS:
+            found = _RENAMED.get(frame.f_code.co_qualname, frame.f_code.co_qualname)
+    return found
+
+
+def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> BlockedTask:
+    """What a blocked task waits for, and who holds it."""
+    waits_for = ""
+    coro: Any = task.coro
+    if loop.standing is not None and loop.standing.number == number:
+        standing = loop.standing
+        return _describe_thread(loop, standing.waits_for, standing.frames(), number, blocks_loop=True)
+    if loop.standing is not None and number in loop.host.queue.numbers:
+        blocker = loop.standing.number
+        waits_for = _with_holders(loop, "the event loop, blocked by", (blocker,))
+        return BlockedTask(loop.path_of(number), number, waits_for, (blocker,), user_stack(task))
+    if hasattr(coro, "frames"):
+        return _describe_thread(loop, coro.waits_for, coro.frames(), number)
+    holders: Iterable[trio.lowlevel.Task] = ()
+    # The innermost primitive is what it waits for: Condition.wait may have been notified and stand in Lock.acquire.
+    for frame in await_frames(task):
+        primitive = frame.f_locals.get("self")
+        if primitive is not None and not is_user_file(frame.f_code.co_filename):
+            found = _describe_primitive(primitive, frame.f_code.co_name)
+            if found is not None:
+                starting = waits_for.startswith("Nursery.start")  # which waits in a nursery of its own
+                waits_for, holders = (waits_for, found[1]) if starting else found
+    numbers = tuple(sorted(n for n in (loop.host.numbers.get(holder) for holder in holders) if n is not None))
+    waits_for = waits_for or f"{pending_operation(task)} (nobody has woken it)"
+    return BlockedTask(loop.path_of(number), number, _with_holders(loop, waits_for, numbers), numbers, user_stack(task))
+
+
+def _named(loop: RunLoop, number: int) -> str:
+    # A thread may end and keep a lock; its path is forgotten some time later.
+    ended = "" if number in loop.host.by_number else ", which has ended"
+    return loop.paths.get(number, f"task {number}") + ended
+
+
+def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
+    if numbers:
+        named = [_named(loop, one) for one in numbers[:TASKS_NAMED_MAX]]
+        if len(numbers) > TASKS_NAMED_MAX:
+            named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
+        waits_for += " " + ", ".join(named)
+    return waits_for
+
+
+def _describe_thread(
+    loop: RunLoop, waits_for: Any, frames: Sequence[FrameType], number: int, *, blocks_loop: bool = False
+) -> BlockedTask:
+    """What a simulated thread waits for, or a task that blocks the event loop as a thread would."""
+    text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
+    operation = _pending_operation_of_thread(frames)
+    if not text:
+        text = f"{operation} (nobody has woken it)"
+    elif operation and not operation.endswith("acquire") and not text.startswith(operation):
+        text = f"{operation}, which needs {text}"
+    conditions = [one for frame in frames if isinstance(one := frame.f_locals.get("self"), threading.Condition)]
+    missed = missed_wakeup(conditions[-1]) if conditions and not holders else ""
+    if missed:
+        text = f"{text.removesuffix(' (nobody has woken it)')} ({missed})"
+    text = _with_holders(loop, text, holders) + (", and blocks the event loop" if blocks_loop else "")
+    return BlockedTask(loop.path_of(number), number, text, holders, _lines_of(frames))
+
+
+def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:
+    """What a task waits for that stands in ``primitive.function``, and the tasks that could let it go on."""
+    kind = type(primitive).__name__
+    match primitive:
+        case trio.Lock() | trio.StrictFIFOLock():
+            owner = primitive.statistics().owner
+            return (f"{kind} held by", [owner]) if owner is not None else (f"{kind}.acquire", [])
+        case trio.Condition():
+            return f"Condition.wait ({missed_wakeup(primitive) or 'nobody has called notify'})", []
+        case trio.CapacityLimiter():
+            limiter = primitive.statistics()
+            borrowers = [one for one in limiter.borrowers if isinstance(one, trio.lowlevel.Task)]
+            tokens = _counted(limiter.total_tokens, "token")
+            return f"CapacityLimiter, all of its {tokens} borrowed" + (" by" if borrowers else ""), borrowers
+        case trio.Semaphore():
+            return f"Semaphore at {primitive.value} (nobody has released it)", []
+        case trio.Event():
+            return "Event.wait (nobody has set it)", []
+        case trio.MemoryReceiveChannel():
+            senders = _counted(primitive.statistics().open_send_channels, "open send channel")
+            return f"MemoryReceiveChannel.receive (no message; {senders})", []
+        case trio.MemorySendChannel():
+            channel = primitive.statistics()
+            buffer = f"its buffer of {channel.max_buffer_size} full" if channel.max_buffer_size else "no buffer"
+            receivers = _counted(channel.open_receive_channels, "open receive channel")
+            return f"MemorySendChannel.send (nobody receives, {buffer}; {receivers})", []
+        case trio.Nursery() if function == "start":
+            return "Nursery.start, until task_status.started() is called by", []
+        case trio.Nursery() if function == "_nested_child_finished":
+            children = primitive.child_tasks
+            return f"the end of its nursery, where {_counted(len(children), 'task')} still live:", children
+    # Primitives that this layer does not know say it themselves: a mailbox, a simulated socket.
+    report = getattr(type(primitive), "waiting_report", None)
+    return None if report is None else (report(primitive, function), [])
+
+
+def blocked_tasks(loop: RunLoop) -> list[BlockedTask]:
+    """Every task of a quiescent run but the loop's own two, by number."""
+    own = (loop.host.init_task, loop.host.entry_task)
+    return [
+        describe_block(loop, task, number) for number, task in sorted(loop.host.by_number.items()) if task not in own
+    ]
+
+
+def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
+    """Paths along a cycle of tasks each of which waits for the next, the first again at the end, or an empty list."""
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    paths = {one.number: one.path for one in blocked}
+    for one in blocked:
+        sorter.add(one.number, *(holder for holder in one.holders if holder in paths))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        # graphlib gives the cycle from holder to waiter, beginning anywhere; ours begins at the oldest task.
+        cycle = error.args[1][:0:-1]
+        start = cycle.index(min(cycle))
+        return [paths[number] for number in (*cycle[start:], *cycle[: start + 1])]
+    return []
+
+
+def deadlock(loop: RunLoop) -> DeadlockError:
+    """The error that says who waits for what."""
+    blocked = blocked_tasks(loop)
+    cycle = wait_cycle(blocked)
+    lines = [
+        f"deadlock at step {loop.step_index + 1}, virtual time {loop.time:g} s: "
+        f"{_counted(len(blocked), 'task')} blocked, none can run, no timer is set"
+    ]
+    listed = _worth_listing(blocked)
+    for one in listed:
+        lines.append(f"  task {one.number} ({one.path}) waits for {one.waits_for}")
+        lines.extend(f"    at {place}" for place in one.stack)
+    if len(listed) < len(blocked):
+        lines.append(f"  and {len(blocked) - len(listed):,} more; all are in the error's attribute `blocked`")
+    if cycle:
+        # A cycle of n tasks has n + 1 names, the first again at the end.
+        cut = len(cycle) - 1 - TASKS_NAMED_MAX
+        named = [*cycle[: TASKS_NAMED_MAX // 2], f"… ({cut:,} more) …", *cycle[-TASKS_NAMED_MAX // 2 - 1 :]]
+        lines.append("  cycle: " + " waits for ".join(named if cut > 0 else cycle))
+    for failure in loop.thread_failures:
+        lines.extend(f"  {line}" for line in ended_thread(failure))
+    error = DeadlockError("\n".join(lines))
+    error.blocked, error.cycle = tuple(blocked), tuple(cycle)
+    return error
+
+
+def _worth_listing(blocked: Sequence[BlockedTask]) -> list[BlockedTask]:
+    """All tasks of a report that somebody may read; of many, the first few of those that wait alike at one place."""
+    if len(blocked) <= TASKS_LISTED_MAX:
+        return list(blocked)
+    alike: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    listed = []
+    for one in blocked:
+        alike[one.waits_for, one.stack] += 1
+        if alike[one.waits_for, one.stack] <= TASKS_ALIKE_LISTED_MAX:
+            listed.append(one)
+    return listed[:TASKS_LISTED_MAX]
+
+
+def ended_thread(failure: ThreadFailure) -> list[str]:
+    """Which exception has ended a thread, and where: what others wait for in vain, perhaps."""
+    error = failure.error
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    places = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(error.__traceback__)
+        if is_user_file(frame.f_code.co_filename)
+    ]
+    return [f"thread {failure.path} has ended by {text}, which nobody caught", *(f"  at {place}" for place in places)]
+
+
+def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
+    """The message of a `StepLimitError`: the tasks that took most of the steps."""
+    tasks = sorted(loop.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
+    lines = [
+        f"the run took more than max_steps={loop.max_steps} steps (virtual time {loop.time:g} s): "
+        "a livelock, or the limit is too low",
+        "  the living tasks with the most steps:",
+    ]
+    for number, task in tasks[:most]:
+        if not task._schedule_points or task is loop.host.init_task:
+            continue
+        steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
+        where = pending_operation(task)
+        lines.append(f"    {steps:>14}  task {number} ({loop.path_of(number)}), resuming from {where}")
+        lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])
+    return "\n".join(lines)
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,379 @@
+"""Locks that are real outside a run and simulated inside: what `threading.Lock` and `threading.RLock` become.
+
+A lock of a module is made when the module is imported, before any run, and must work inside one. So these classes take
+the places of the real ones in the `threading` module for good, as soon as detrun is imported (`install`), and decide at
+each call: outside a run, and in OS threads that have nothing to do with the run, a `Lock` is the real lock it carries.
+Inside a run it keeps its state in that real lock, which it only ever tries, and does the waiting through the scheduler.
+A lock that is still held when the run ends by what took it in the run is released: its holder no longer exists.
+
+Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes all waiters, and the
+scheduler decides who gets the lock: real locks promise no order, and newcomers may overtake.
+
+Cost outside a run, on the development machine: see ``docs/threads.md``. Locks made before detrun was imported, or taken
+from `_thread` directly, stay real: nothing can switch threads while a real lock blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+from _thread import RLock as _RealRLock
+from _thread import allocate_lock as _allocate_lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler import current
+from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.threads.threads import MAIN_IDENT, SimulatedThread, WaitKind, is_of_the_run, wait_in_task
+
+if TYPE_CHECKING:
+    from detrun_scheduler.loop import RunLoop
+
+ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
+LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
+
+
+def check_timeout(blocking: bool, timeout: float) -> None:
+    """The errors of the real ``acquire``."""
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if timeout < 0:
+        raise ValueError("timeout value must be a non-negative number")
+    if timeout > threading.TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
+
+
+class Lock:
+    """`threading.Lock` in both worlds."""
+
+    __slots__ = ("__weakref__", "_number", "_owner", "_real", "_serial", "_waiters")
+
+    points = True  # whether acquiring and releasing are schedule points
+    wait_kind = LOCK_WAIT
+    kind = "Lock"
+
+    def __init__(self) -> None:
+        self._real = _allocate_lock()
+        self._serial = -1  # the run in which the next three were set
+        self._number = -1
+        self._owner = -1  # number of the task that holds it
+        self._waiters: list[SimulatedThread] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As the real one; a time-out is virtual."""
+        thread = getcurrent()
+        if type(thread) is not SimulatedThread:
+            run = current.run
+            if run is None:
+                return self._real.acquire(blocking, timeout)
+            return self._acquire_in_task(run, blocking, timeout)
+        if timeout != -1:
+            check_timeout(blocking, timeout)
+        if self.points:
+            thread.schedule_point()
+        run = thread.threads.run
+        deadline: Any = None
+        while not self._real.acquire(False):
+            if not blocking or timeout == 0:
+                self._note(run, READ)
+                return False
+            self._note(run, WAIT)
+            if timeout > 0 and deadline is None:
+                deadline = run.virtual_clock.now + timeout
+            self._waiters.append(thread)
+            woken = False
+            try:
+                woken = thread.wait(self.wait_kind, self, deadline)
+            finally:
+                if not woken and thread in self._waiters:
+                    self._waiters.remove(thread)
+            if not woken:
+                if self._real.acquire(False):
+                    break
+                return False
+        self._owner = self._note(run, ACQUIRE)
+        return True
+
+    def _acquire_in_task(self, run: RunLoop, blocking: bool, timeout: float) -> bool:
+        if not is_of_the_run():
+            return self._real.acquire(blocking, timeout)
+        if timeout != -1:
+            check_timeout(blocking, timeout)
+        if not self._real.acquire(False):
+            self._note(run, WAIT if blocking else READ)
+            if not blocking or timeout == 0:
+                return False
+            deadline = run.virtual_clock.now + timeout if timeout > 0 else None
+            wait_in_task(run, lambda: not self._real.locked(), self, deadline)
+            if not self._real.acquire(False):
+                return False
+        self._owner = self._note(run, ACQUIRE)
+        return True
+
+    def _enter(self, run: RunLoop) -> None:
+        """The first use in this run."""
+        self._serial, self._number = run.serial, run.register(self.kind)
+        self._owner = -1
+        self._waiters = []
+        assert run.threads is not None
+        run.threads.touched.append(self)
+
+    def _note(self, run: RunLoop, operation: int) -> int:
+        """Write down an operation of the running task, and return the task's number."""
+        if self._serial != run.serial:
+            self._enter(run)
+        if self.points:
+            run.operation(self._number, operation, 0.0)
+        return run.current
+
+    def note_read(self, run: RunLoop) -> None:
+        """Somebody has looked at what the lock guards, without taking it."""
+        self._note(run, READ)
+
+    def release(self) -> None:
+        """As the real one."""
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            if self.points:
+                thread.schedule_point()
+            self.give_back(thread.threads.run)
+        elif (run := current.run) is not None and is_of_the_run():
+            self.give_back(run)
+        else:
+            self._real.release()
+
+    def give_back(self, run: RunLoop) -> None:
+        """Release, and wake who waits."""
+        self._real.release()
+        self._note(run, RELEASE)
+        self._owner = -1
+        waiters = self._waiters
+        if waiters:
+            self._waiters = []
+            for waiter in waiters:
+                waiter.wake()
+
+    def end_of_run(self) -> None:
+        """Called when the run is over: what was taken in it is free again."""
+        if self._owner >= 0 and self._real.locked():
+            self._real.release()
+        self._serial = self._owner = -1
+        self._waiters = []
+
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of a thread that waits here, and the tasks that it needs."""
+        run = current.run
+        assert run is not None
+        if not self.points:
+            return "", ()  # what it is part of says more
+        label = run.object_labels[self._number]
+        if self._owner < 0:
+            return f"{label}, taken before the run", ()
+        return f"{label}, held by", (self._owner,)
+
+    def locked(self) -> bool:
+        """As the real one; a schedule point, so that a loop that polls lets others run."""
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            thread.schedule_point()
+            self._note(thread.threads.run, READ)
+        return self._real.locked()
+
+    def _is_owned(self) -> bool:
+        # `threading.Condition` asks this; without it, it would try to acquire the lock, two operations that the
+        # program never wrote.
+        return self._real.locked()
+
+    __enter__ = acquire
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    # The real lock's old names, which it still has.
+    acquire_lock = acquire
+    release_lock = release
+    locked_lock = locked
+
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()  # type: ignore[attr-defined]
+        self._owner = -1
+        self._waiters = []
+
+    def __repr__(self) -> str:
+        state = "locked" if self._real.locked() else "unlocked"
+        return f"<{state} threading.{self.kind} object at {_place(self)}>"
+
+
+class WaiterLock(Lock):
+    """What `threading.Condition` waits on: a lock of its own making, guarded by the condition's.
+
+    No schedule points: everything around it is one already, and no other thread can meet it in between.
+    """
+
+    __slots__ = ()
+
+    points = False
+    kind = "Condition"
+    wait_kind = WaitKind("Condition.wait")
+
+
+def _place(lock: Any) -> str:
+    # An address would differ from run to run, and programs print and compare such texts.
+    run = current.run
+    if run is None:
+        return hex(id(lock))
+    if lock._serial != run.serial:
+        lock._enter(run)
+    return f"{lock.kind} {lock._number} of the run"
+
+
+class _BlockOfRLock(Lock):
+    """What an `RLock` is on top of, in one run."""
+
+    __slots__ = ()
+
+    kind = "RLock"
+    wait_kind = RLOCK_WAIT
+
+
+class RLock:
+    """`threading.RLock` in both worlds: the real one outside a run, an owner and a count around a lock inside."""
+
+    __slots__ = ("__weakref__", "_block", "_count", "_owner", "_real", "_serial")
+
+    def __init__(self) -> None:
+        self._real = _RealRLock()
+        self._serial = -1  # the run in which the next three were set
+        self._block = _NO_BLOCK
+        self._owner = 0  # ident of the simulated thread that holds it; the event loop's is MAIN_IDENT
+        self._count = 0
+
+    def _inside(self) -> int:
+        """The ident of the calling simulated thread or event loop, 0 for anybody outside the run."""
+        thread = getcurrent()
+        run: RunLoop | None
+        if type(thread) is SimulatedThread:
+            ident, run = thread.ident, thread.threads.run
+        else:
+            run = current.run
+            if run is None or not is_of_the_run():
+                return 0
+            ident = MAIN_IDENT
+        if self._serial != run.serial:
+            self._serial = run.serial
+            self._block = _BlockOfRLock()
+            self._owner = self._count = 0
+            assert run.threads is not None
+            run.threads.touched.append(self)
+        return ident
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As the real one; a time-out is virtual."""
+        me = self._inside()
+        if not me:
+            return self._real.acquire(blocking, timeout)
+        if self._owner == me:
+            if timeout != -1:
+                check_timeout(blocking, timeout)
+            self._count += 1
+            return True
+        if self._block.acquire(blocking, timeout):
+            self._owner, self._count = me, 1
+            return True
+        return False
+
+    def release(self) -> None:
+        """As the real one."""
+        me = self._inside()
+        if not me:
+            self._real.release()
+        elif self._owner != me:
+            raise RuntimeError("cannot release un-acquired lock")
+        elif self._count > 1:
+            self._count -= 1
+        else:
+            self._release_block()
+
+    def _release_block(self) -> None:
+        thread = getcurrent()
+        if type(thread) is SimulatedThread:
+            thread.schedule_point()
+        self._count = self._owner = 0
+        assert current.run is not None
+        self._block.give_back(current.run)
+
+    __enter__ = acquire
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def locked(self) -> bool:
+        """Whether anybody holds it; real ones have this from Python 3.14 on."""
+        if not self._inside():
+            if self._real.acquire(False):
+                self._real.release()
+                return bool(self._real._is_owned())  # type: ignore[attr-defined]
+            return True
+        return self._count > 0
+
+    # What `threading.Condition` uses.
+
+    def _is_owned(self) -> bool:
+        me = self._inside()
+        return self._owner == me if me else bool(self._real._is_owned())  # type: ignore[attr-defined]
+
+    def _recursion_count(self) -> int:
+        me = self._inside()
+        if me:
+            return self._count if self._owner == me else 0
+        return self._real._recursion_count()  # type: ignore[attr-defined, no-any-return]
+
+    def _release_save(self) -> Any:
+        me = self._inside()
+        if not me:
+            return self._real._release_save()  # type: ignore[attr-defined]
+        if self._owner != me:
+            raise RuntimeError("cannot release un-acquired lock")
+        saved = self._count
+        self._release_block()
+        return saved
+
+    def _acquire_restore(self, saved: Any) -> None:
+        if self._inside():
+            self.acquire()
+            self._count = saved
+        else:
+            self._real._acquire_restore(saved)  # type: ignore[attr-defined]
+
+    def end_of_run(self) -> None:
+        """Called when the run is over."""
+        self._serial = -1
+        self._block = _NO_BLOCK
+        self._owner = self._count = 0
+
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()  # type: ignore[attr-defined]
+        self._serial = -1
+
+    def __repr__(self) -> str:
+        me = self._inside()
+        if not me:
+            return repr(self._real).replace("_thread.RLock", "threading.RLock")
+        state = "locked" if self._count else "unlocked"
+        return f"<{state} threading.RLock object owner={self._owner} count={self._count} at {_place(self._block)}>"
+
+
+_NO_BLOCK = _BlockOfRLock()
+
+
+def install() -> None:
+    """Take the places of the real locks in `threading`, for the rest of the process. Further calls do nothing."""
+    # Not `_CRLock`: who kept the function `threading.RLock` of Python 3.11 wants a real lock, trio for one.
+    names: dict[str, object] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": WaiterLock}
+    for name, replacement in names.items():
+        setattr(threading, name, replacement)

@@ -1,0 +1,116 @@
+"""`concurrent.futures` inside a run: CPython's own thread pool and futures, over simulated threads.
+
+The code is CPython's, unchanged. Three things in it are not a function of the program, and get an order here: futures
+are kept in sets, and locked in the order of their addresses, by `wait` and `as_completed`; a pool joins its workers in
+the order of a set. The rule: what a run makes is ordered by when it was made. At the end of the main function pools are
+told to stop, as the interpreter does at exit, before threads are waited for. A worker that is killed at the end of a
+run says nothing of it; the pool's code would log every exception that reaches it, `GreenletExit` among them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import _base, thread
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.threads import SimulatedThread, threads_of_call
+
+if TYPE_CHECKING:
+    from detrun_scheduler.threads.threads import Threads
+
+_futures: Any = _base
+_pools: Any = thread
+_POOL: Any = thread.ThreadPoolExecutor
+_make_future: Callable[..., None] = _base.Future.__init__
+_make_pool: Callable[..., None] = _POOL.__init__
+
+
+def _future_made(self: Any) -> None:
+    """`Future.__init__`; in a run it also numbers the future."""
+    _make_future(self)
+    threads = threads_of_call()
+    if threads is not None:
+        threads.futures += 1
+        self._number_in_run = threads.futures
+
+
+def _future_hash(self: Any) -> int:
+    """Addresses would decide the order in which `as_completed` yields what is done already."""
+    number: int | None = vars(self).get("_number_in_run")
+    return object.__hash__(self) if number is None else number
+
+
+class _LockedFutures(_futures._AcquireFutures):  # type: ignore[misc]
+    """The locks of several futures, taken in an order that all who do so agree on: the one in which they were made."""
+
+    def __init__(self, futures: Iterable[Any]) -> None:
+        self.futures = sorted(futures, key=hash)
+
+
+class _Workers(dict[Any, None]):
+    """The set of a pool's threads, in the order in which they were started."""
+
+    def add(self, worker: Any) -> None:
+        """Put one in."""
+        self[worker] = None
+
+
+def _pool_made(self: Any, *arguments: Any, **keywords: Any) -> None:
+    """`ThreadPoolExecutor.__init__`."""
+    _make_pool(self, *arguments, **keywords)
+    if threads_of_call() is not None:
+        self._threads = _Workers()
+
+
+def _is_no_kill(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], GreenletExit))
+
+
+_NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures})
+
+
+def install_for_good() -> None:
+    """Number the futures and order the pools that will be made in runs; outside they are as ever.
+
+    For good, since a future that was numbered in a run keeps its hash after it.
+    """
+    _futures.Future.__init__, _futures.Future.__hash__ = _future_made, _future_hash
+    _POOL.__init__ = _pool_made
+    if not isinstance(_pools._global_shutdown_lock, Lock):
+        # Made before detrun was imported. It is held while a worker starts, which is a schedule point.
+        _pools._global_shutdown_lock = Lock()
+
+
+def install(threads: Threads) -> None:
+    """Replace everything, for the run whose threads these are."""
+    _NAMES.install()
+    threads.at_end.append(partial(setattr, _POOL, "_counter", _POOL._counter))
+    _POOL._counter = itertools.count().__next__
+    _base.LOGGER.addFilter(_is_no_kill)
+
+
+def restore() -> None:
+    """Put everything back."""
+    _base.LOGGER.removeFilter(_is_no_kill)
+    _NAMES.restore()
+
+
+def stop_pools(threads: Threads) -> None:
+    """The main function is over: tell idle workers to go, as the interpreter does when it exits."""
+    queues = [
+        work
+        for worker, work in list(_pools._threads_queues.items())
+        if isinstance(simulated := vars(worker).get("_simulated"), SimulatedThread) and simulated.threads is threads
+    ]
+    if queues:
+        threads.at_end.append(partial(setattr, _pools, "_shutdown", _pools._shutdown))
+        _pools._shutdown = True
+        for work in queues:
+            work.put(None)

@@ -1,0 +1,315 @@
+"""Schedule points at lines or opcodes of the code under test, in simulated threads.
+
+Inside the callback that the interpreter makes at a line or an instruction, the thread switches to the loop's greenlet.
+**The switch goes through ``sys.call_tracing``**: a callback runs with tracing off, and a plain switch would leave every
+other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.settrace``), from 3.12 on
+`sys.monitoring`, where code that is not watched costs nothing once it has been seen.
+
+Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
+(`instructions`), and only while somebody else can run: where a thread is alone there is nothing to choose. (Every
+``ALONE_MAX``-th such point counts all the same, so that a loop without an end meets the step limit.)
+
+The rules: outside a run nothing is installed; a trace function that was there before (a debugger, coverage on 3.11) is
+put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
+
+Installing on 3.12 makes the interpreter look at each function once more, so a campaign of many runs enters the
+`Preemption` once, around them all; a run enters one that nobody has entered.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.threads.instructions import schedule_points
+from detrun_scheduler.threads.threads import SimulatedThread
+from detrun_scheduler.threads.watched_code import WatchedCode
+from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, CONTEXT
+
+if TYPE_CHECKING:
+    from detrun_scheduler.footprints.accesses import AccessObserver
+    from detrun_scheduler.threads.threads import Threads
+
+GRANULARITIES = ("sync", "line", "opcode")
+ALONE_MAX = 64
+_TRAP = (CHECKPOINT_TRAP,)
+_call_tracing: Callable[..., Any] = sys.call_tracing
+
+
+class Preemption:
+    """Where simulated threads can be interrupted. May serve many runs, one after the other.
+
+    Args:
+        granularity: ``"line"`` or ``"opcode"``; ``"sync"`` is no preemption at all: schedule points are operations on
+            detrun's own objects and on what `threading` and `queue` offer.
+        include, exclude: see `watched_code`.
+        observer: is told of the reads and writes of watched code; needs ``"opcode"``. May be assigned between runs.
+    """
+
+    def __init__(
+        self,
+        granularity: str,
+        include: Iterable[str],
+        exclude: Iterable[str] = (),
+        observer: AccessObserver | None = None,
+    ) -> None:
+        if granularity not in GRANULARITIES[1:]:
+            raise UsageError(f"unknown preemption {granularity!r}; choose one of {', '.join(GRANULARITIES)}")
+        if observer is not None and granularity != "opcode":
+            raise UsageError(f"accesses are observed at opcodes; preemption is {granularity!r}, choose 'opcode'")
+        self.granularity = granularity
+        self.by_opcode = granularity == "opcode"
+        self.include, self.exclude = tuple(include), tuple(exclude)
+        self.watched = WatchedCode(self.include, self.exclude)
+        self.observer = observer
+        # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
+        self.points: dict[int, bytes | None] = {}
+        self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
+        self.depth = 0  # how often entered
+        self.others: list[int] = []  # tasks of the run that could run in place of the running one
+        self.alone = 0  # schedule points left out since the last one
+        self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
+
+    def points_of(self, frame: FrameType) -> bytes | None:
+        """The schedule points of the function that runs in ``frame``, None if it is not watched."""
+        code = frame.f_code
+        try:
+            return self.points[id(code)]
+        except KeyError:
+            points = schedule_points(code, frame.f_globals) if code.co_filename in self.watched else None
+            self.points[id(code)] = points
+            self.kept_codes.append(code)
+            return points
+
+    def __enter__(self) -> Preemption:
+        self.depth += 1
+        if self.depth == 1:
+            self.mechanism.install()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            self.mechanism.remove()
+
+    def interrupts(self) -> bool:
+        """Whether a thread that has come to a schedule point gives way there."""
+        if self.others or self.alone == ALONE_MAX:
+            self.alone = 0
+            return True
+        self.alone += 1
+        return False
+
+    def install_again(self) -> None:
+        """If it is entered: on 3.12 and later ``sys.settrace`` undoes what was switched on in functions before it."""
+        if self.depth:
+            self.mechanism.remove()
+            self.mechanism.install()
+
+    def begin_run(self, threads: Threads) -> None:
+        """Preempt the threads of this run."""
+        self.others, self.alone = threads.run.host.queue.numbers, 0
+        self.__enter__()
+        self.mechanism.begin_run(threads)
+
+    def end_run(self) -> None:
+        """The run is over."""
+        self.others = []
+        self.mechanism.end_run()
+        self.__exit__(None, None, None)
+
+
+class _Tracing:
+    """Preemption by ``sys.settrace``, for Python 3.11.
+
+    The trace function is on only while the function of a simulated thread runs: it is switched off before each switch
+    to the loop and on again after it, a tenth of a microsecond. Were it on in the loop's greenlet, any exception
+    there would have its code traced from then on, 0.7 µs for each call.
+    """
+
+    def __init__(self, preemption: Preemption) -> None:
+        self.preemption = preemption
+        self.before: Any = None  # the trace function that was there, of coverage for instance; tasks keep it
+        # Made once for all runs: each is a cycle of garbage.
+        self.hub: greenlet | None = None
+        self.on_call: Any = None
+
+    def install(self) -> None:
+        """Nothing outside of runs."""
+
+    def remove(self) -> None:
+        """Nothing outside of runs."""
+
+    def begin_run(self, threads: Threads) -> None:
+        """Trace every thread from its beginning."""
+        self.before = sys.gettrace()
+        if self.hub is not threads.hub:
+            self.hub = threads.hub
+            self.on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
+        threads.call_body, threads.untraced = self.call_body, self.untraced
+
+    def end_run(self) -> None:
+        """Put back what was there."""
+        if sys.gettrace() is not self.before:
+            sys.settrace(self.before)
+        self.before = None
+
+    def call_body(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Call the function of a thread with tracing on."""
+        sys.settrace(self.on_call)
+        try:
+            return function(*arguments)
+        finally:
+            sys.settrace(self.before)
+
+    def untraced(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """Call something in a thread with tracing off."""
+        active = sys.gettrace()  # off already where one such call makes another
+        sys.settrace(self.before)
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            sys.settrace(active)
+
+    def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
+        assert self.hub is not None
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
+        tracers: dict[int, Callable[[FrameType, str, Any], Any] | None] = {}  # by the id of a code object
+        set_trace = sys.settrace
+
+        def tracer_of(frame: FrameType) -> Callable[[FrameType, str, Any], Any] | None:
+            points = points_of(frame)
+
+            def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
+                if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
+                    if preemption.interrupts():
+                        set_trace(self.before)
+                        _call_tracing(give_way, _TRAP)
+                        set_trace(on_call)
+                        del CONTEXT.task
+                    if preemption.observer is not None:
+                        preemption.observer.about_to_run(frame, frame.f_lasti)
+                return on_opcode
+
+            tracer = tracers[id(frame.f_code)] = None if points is None else on_opcode
+            return tracer
+
+        def on_call(frame: FrameType, _: str, __: Any) -> Any:
+            try:
+                tracer = tracers[id(frame.f_code)]
+            except KeyError:
+                tracer = tracer_of(frame)
+            if tracer is not None:
+                frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            return tracer
+
+        return on_call
+
+    def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
+        assert self.hub is not None
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
+
+        def on_line(_: FrameType, event: str, __: Any) -> Any:
+            if event == "line" and preemption.interrupts():
+                sys.settrace(self.before)
+                _call_tracing(give_way, _TRAP)
+                sys.settrace(on_call)
+                del CONTEXT.task
+            return on_line
+
+        def on_call(frame: FrameType, _: str, __: Any) -> Any:
+            return None if points_of(frame) is None else on_line
+
+        return on_call
+
+
+class _Monitoring:
+    """Preemption by `sys.monitoring`, for Python 3.12 and later.
+
+    A function's start is looked at once: if it is watched, its lines or instructions are switched on, for it alone.
+    Instructions that are no schedule points are switched off again, each at its first execution.
+    """
+
+    def __init__(self, preemption: Preemption) -> None:
+        self.preemption = preemption
+        self.tool = -1
+        self.switched_on: list[CodeType] = []
+
+    def install(self) -> None:
+        """Take a tool number of the interpreter.
+
+        Raises:
+            UsageError: all are taken.
+        """
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        events = monitoring.events
+        free = [tool for tool in (4, 3, 2, 1, 0) if monitoring.get_tool(tool) is None]
+        if not free:
+            raise UsageError("sys.monitoring has no free tool number for preemption; switch a debugger or profiler off")
+        self.tool = free[0]
+        monitoring.use_tool_id(self.tool, "detrun")
+        # What was switched off at places may be left from an earlier installation under this number.
+        monitoring.restart_events()
+        event = events.INSTRUCTION if self.preemption.by_opcode else events.LINE
+        monitoring.register_callback(self.tool, event, self._callback())
+        monitoring.register_callback(self.tool, events.PY_START, self._on_start(event))
+        monitoring.set_events(self.tool, events.PY_START)
+
+    def remove(self) -> None:
+        """Give the tool number back."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        events = monitoring.events
+        monitoring.set_events(self.tool, 0)
+        for code in self.switched_on:
+            monitoring.set_local_events(self.tool, code, 0)
+        self.switched_on.clear()
+        for event in (events.INSTRUCTION, events.LINE, events.PY_START):
+            monitoring.register_callback(self.tool, event, None)
+        monitoring.free_tool_id(self.tool)
+        self.tool = -1
+
+    def begin_run(self, threads: Threads) -> None:
+        """Nothing: the callbacks ask who is running."""
+
+    def end_run(self) -> None:
+        """Nothing."""
+
+    def _on_start(self, event: int) -> Callable[[CodeType, int], Any]:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        points_of, disable = self.preemption.points_of, monitoring.DISABLE
+
+        def on_start(code: CodeType, _: int) -> Any:
+            frame = sys._getframe(1)
+            if points_of(frame) is not None:
+                self.switched_on.append(code)
+                monitoring.set_local_events(self.tool, code, event)
+            return disable
+
+        return on_start
+
+    def _callback(self) -> Callable[[CodeType, int], Any]:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        preemption, known, disable = self.preemption, self.preemption.points, monitoring.DISABLE
+        by_opcode = self.preemption.by_opcode
+
+        def on_event(code: CodeType, place: int) -> Any:
+            # For a line, ``place`` is its number; for an instruction, its offset.
+            if by_opcode and not known[id(code)][place]:  # type: ignore[index]
+                return disable
+            thread = getcurrent()
+            if type(thread) is SimulatedThread and not thread.dying:
+                if preemption.interrupts():
+                    _call_tracing(thread.give_way, _TRAP)
+                    del CONTEXT.task
+                if preemption.observer is not None:
+                    preemption.observer.about_to_run(sys._getframe(1), place)
+            return None
+
+        return on_event

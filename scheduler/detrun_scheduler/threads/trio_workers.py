@@ -1,0 +1,112 @@
+"""Worker threads inside a run: `trio.to_thread` and `trio.from_thread`.
+
+trio's own code runs, cancellation, limiter, contexts and messages back to the task included; it only gets simulated
+threads for its workers, a simulated local for what they know of their task, and a simulated queue for the answers. Each
+call has a thread of its own: trio reuses idle ones, which no program can rely on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import outcome
+import sniffio
+import trio
+from greenlet import getcurrent
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.simple_queue import SimpleQueue
+from detrun_scheduler.threads.thread_locals import local
+from detrun_scheduler.threads.threads import SimulatedThread, threads_of_call
+from detrun_scheduler.trio_host.host import TRIO_THREADS
+
+
+def _start_thread_soon(
+    function: Callable[[], Any], deliver: Callable[[outcome.Outcome[Any]], object], name: str | None = None
+) -> None:
+    """`trio.lowlevel.start_thread_soon`."""
+    threads = threads_of_call()
+    if threads is None:
+        _TRIO.originals["start_thread_soon"](function, deliver, name)
+        return
+
+    own_name = f"Trio thread {threads.idents}"
+
+    def body() -> None:
+        result = outcome.capture(function)
+        thread.name = own_name  # as trio does when a worker becomes idle
+        if not thread._simulated.dying:
+            deliver(result)
+
+    thread: Any = threading.Thread(target=body, name=own_name, daemon=True)
+    if name is not None:
+        thread.name = name
+    # trio names a worker "function from task"; the path of the task has the task in it already.
+    thread._is_worker = True
+    thread._path_name = thread.name.partition(" from ")[0]
+    thread.start()
+
+
+class _Run(TRIO_THREADS.Run):  # type: ignore[misc]
+    """trio's message with a queue that a simulated thread can wait on."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        object.__setattr__(self, "queue", SimpleQueue())  # the class is frozen
+
+
+class _RunSync(TRIO_THREADS.RunSync):  # type: ignore[misc]
+    """As `_Run`."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        object.__setattr__(self, "queue", SimpleQueue())  # the class is frozen
+
+
+class _ParentTaskData(local):
+    """What a worker knows of the task it works for."""
+
+
+class _CurrentLibrary:
+    """`sniffio.thread_local` in a run: no simulated thread is in an async context."""
+
+    @property
+    def name(self) -> str | None:
+        """The async library of the caller."""
+        return None if type(getcurrent()) is SimulatedThread else sniffio.thread_local.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        sniffio.thread_local.name = value
+
+
+_SNIFFIO = ReplacedNames(sys.modules["sniffio._impl"], {"thread_local": _CurrentLibrary()})
+_TRIO = ReplacedNames(
+    TRIO_THREADS,
+    {
+        "start_thread_soon": _start_thread_soon,
+        "PARENT_TASK_DATA": _ParentTaskData(),
+        "Run": _Run,
+        "RunSync": _RunSync,
+        "_thread_counter": None,  # made anew for each run
+    },
+)
+_LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon})
+
+
+def install() -> None:
+    """Replace everything."""
+    _TRIO.install({"_thread_counter": itertools.count()})
+    _LOW_LEVEL.install()
+    _SNIFFIO.install()
+
+
+def restore() -> None:
+    """Put everything back."""
+    _SNIFFIO.restore()
+    _LOW_LEVEL.restore()
+    _TRIO.restore()

@@ -1,0 +1,149 @@
+"""Footprints: what conflicts, how objects are named, and that nothing is left of a watch."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from detrun import UsageError, explore
+from detrun_scheduler.footprints.footprints import (
+    COMMUTE,
+    EVERYTHING,
+    READ,
+    WRITE,
+    Footprint,
+    conflict,
+    modes_conflict,
+)
+from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.journal import Journal
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies.random_walk import RandomWalk
+
+checkpoint = trio.lowlevel.checkpoint
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.product((READ, COMMUTE, WRITE), repeat=2)))
+def test_only_reads_and_commuting_operations_of_one_kind_commute(first: int, second: int) -> None:
+    assert modes_conflict(first, second) == (not (first == second and first != WRITE))
+
+
+def test_footprints_conflict_on_a_shared_key_or_if_one_is_unknown() -> None:
+    assert conflict({"a": READ, "b": WRITE}, {"b": READ})
+    assert not conflict({"a": READ, "b": WRITE}, {"a": READ, "c": WRITE})
+    assert not conflict({}, {"a": WRITE})
+    assert conflict({}, {EVERYTHING: WRITE})
+
+
+class Reading(RandomWalk):
+    """Keeps the footprint of every step."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+        self.steps: list[tuple[str, Footprint]] = []
+
+    def new_run(self, run: Any) -> None:
+        super().new_run(run)
+        self.watch.step.forget()
+
+    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+        self.steps.append((loop.path_of(task), self.watch.step.read(loop, task, outcome_byte, record)))
+
+
+def footprints(main: Any, seed: int = 0) -> list[tuple[str, Footprint]]:
+    with Watch() as watch:
+        oracle = Reading(watch)
+        RunLoop(oracle, seed=seed, journal=Journal(), verifier=oracle).run(main).unwrap()
+    return oracle.steps
+
+
+def test_objects_have_the_same_names_in_every_schedule() -> None:
+    async def main() -> None:
+        async def worker() -> None:
+            await checkpoint()
+            cell = detrun.Shared(0)
+            await checkpoint()
+            cell.value = 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(worker)
+
+    def by_task(seed: int) -> dict[str, list[Footprint]]:
+        found: dict[str, list[Footprint]] = {}
+        for path, footprint in footprints(main, seed):
+            if "worker" in path:
+                found.setdefault(path, []).append(footprint)
+        return found
+
+    assert by_task(0) == by_task(1) == by_task(2)
+
+
+def test_a_coroutine_marks_the_step_in_which_it_begins() -> None:
+    async def main() -> None:
+        event = trio.Event()
+        event.set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(event.wait)
+
+    steps = footprints(main)
+    spawning = next(footprint for path, footprint in steps if path == "main")
+    waiting = next(footprint for path, footprint in steps if path == "main/wait")
+    assert conflict(spawning, {key: WRITE for key in waiting if key in spawning})
+
+
+def test_a_primitive_of_the_users_own_conflicts_with_everything() -> None:
+    async def main() -> None:
+        async def sleeper() -> None:
+            tasks.append(trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+
+        async def waker() -> None:
+            while not tasks:
+                await checkpoint()
+            await checkpoint()
+            trio.lowlevel.reschedule(tasks[0])
+
+        tasks: list[Any] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sleeper)
+            nursery.start_soon(waker)
+
+    unknown = [path for path, footprint in footprints(main) if EVERYTHING in footprint]
+    assert "main/sleeper" in unknown
+    assert "main/waker" in unknown
+
+
+def test_nothing_is_left_of_a_watch() -> None:
+    kinds: list[Any] = [trio.Event, trio.Lock, trio.StrictFIFOLock, trio.Semaphore, trio.Nursery, trio.CancelScope]
+    kinds += [trio.MemorySendChannel, trio.lowlevel.ParkingLot, detrun.Shared, detrun.Atomic]
+    before = [dict(vars(kind)) for kind in kinds]
+    with Watch():
+        assert [dict(vars(kind)) for kind in kinds] != before
+    assert [dict(vars(kind)) for kind in kinds] == before
+
+
+def test_two_watches_at_once_are_refused() -> None:
+    with Watch(), pytest.raises(UsageError, match="already"), Watch():
+        raise AssertionError("unreachable")
+
+
+def test_elements_of_a_buffer_are_apart() -> None:
+    async def main() -> None:
+        buffer = detrun.Buffer([0.0] * 4)
+
+        async def worker(index: int) -> None:
+            buffer[index] = 1.0
+            await checkpoint()
+            buffer[index] = 2.0
+
+        async with trio.open_nursery() as nursery:
+            for index in range(4):
+                nursery.start_soon(worker, index)
+
+    assert explore(main, strategy="dpor", directory=None).schedules == 1
