@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Any) -> None:
                 return total
 
             import contextlib, signal
-            from detrun_scheduler.hidden_state import allowed
+            from detrun_scheduler.environment.hidden_state import allowed
 
             @contextlib.contextmanager
             def pause():
