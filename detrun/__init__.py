@@ -1,9 +1,17 @@
 """Record, replay, explore and differentiate concurrent Python programs.
 
-What most programs use is imported here; the rest, listed below twice (for type checkers, and as data), on first use.
+Names that most programs use are imported here. The others are imported on first use, to keep ``import detrun`` short;
+they are listed below twice, for type checkers and as data, and a test compares the two lists.
+
+Rule: a lazy name behaves like any other attribute, also where a submodule has the same name (``detrun.explore`` is the
+function, the package behind it is reached by importing from it). Each is found once and kept.
 """
 
+import sys as _sys
+from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 from detrun.ad.functions import acos as acos
 from detrun.ad.functions import acosh as acosh
@@ -51,7 +59,6 @@ from detrun.errors import NotDifferentiableError as NotDifferentiableError
 from detrun.errors import RecordingFormatError as RecordingFormatError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
-from detrun.lazy_names import install as _install
 from detrun.primitives.draws import bernoulli as bernoulli
 from detrun.primitives.draws import choice as choice
 from detrun.primitives.draws import exponential as exponential
@@ -85,6 +92,9 @@ if TYPE_CHECKING:
     from detrun.explore.campaign.verdicts import Exploration as Exploration
     from detrun.explore.campaign.verdicts import Failure as Failure
     from detrun.explore.explorer import explore as explore
+    from detrun.explore.failures.shrink_plan import ShrunkPlan as ShrunkPlan
+    from detrun.explore.failures.shrink_plan import fails_again as fails_again
+    from detrun.explore.failures.shrink_plan import shrink_plan as shrink_plan
     from detrun.gradients.gradient import gradient as gradient
     from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
     from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
@@ -110,6 +120,7 @@ _LAZY = {
     "HessianVectorProduct": "detrun.gradients.hessian",
     "History": "detrun.checkers.histories",
     "Score": "detrun.effects.external",
+    "ShrunkPlan": "detrun.explore.failures.shrink_plan",
     "StateMachine": "detrun.machines.machine",
     "Surrogate": "detrun.effects.external",
     "UnpackingError": "detrun.messages.sent",
@@ -119,6 +130,7 @@ _LAZY = {
     "check_determinism": "detrun.determinism.check",
     "explore": "detrun.explore.explorer",
     "external": "detrun.effects.external",
+    "fails_again": "detrun.explore.failures.shrink_plan",
     "from_tensor": "detrun.ad.torch_bridge",
     "gradient": "detrun.gradients.gradient",
     "hessian_vector_product": "detrun.gradients.hessian",
@@ -127,6 +139,7 @@ _LAZY = {
     "pack": "detrun.messages.pack",
     "reachable": "detrun.checkers.assertions",
     "sample": "detrun.primitives.tensor_draws",
+    "shrink_plan": "detrun.explore.failures.shrink_plan",
     "sometimes": "detrun.checkers.assertions",
     "this_node": "detrun.world.nodes.node",
     "to_tensor": "detrun.ad.torch_entry",
@@ -134,4 +147,31 @@ _LAZY = {
     "unpack": "detrun.messages.pack",
     "unreachable": "detrun.checkers.assertions",
 }
-_install(__name__, _LAZY)
+
+
+class _Package(_ModuleType):
+    """This package, with names that are found on first use."""
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_LAZY})
+
+
+def _lazy(name: str) -> property:
+    found: list[_Any] = []  # empty or one value
+
+    def get(self: _ModuleType) -> _Any:
+        if not found:
+            found.append(getattr(_import_module(_LAZY[name]), name))
+        return found[0]
+
+    def put(self: _ModuleType, value: _Any) -> None:
+        # The import system binds a submodule to its package; the public name keeps its meaning.
+        if not isinstance(value, _ModuleType):
+            found[:] = [value]
+
+    return property(get, put)
+
+
+for _name in _LAZY:
+    setattr(_Package, _name, _lazy(_name))
+_sys.modules[__name__].__class__ = _Package

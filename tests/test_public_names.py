@@ -31,7 +31,7 @@ def test_every_public_name_is_there_and_none_is_a_module() -> None:
 
 def test_a_submodule_of_the_same_name_does_not_hide_the_function() -> None:
     code = (
-        "import detrun.explore.explorer, detrun.external, detrun\n"
+        "import detrun.explore.explorer, detrun.effects.external, detrun\n"
         "from detrun import explore, external\n"
         "assert callable(explore) and detrun.explore is explore\n"
         "assert callable(external) and detrun.external is external\n"
@@ -44,4 +44,4 @@ def test_the_import_leaves_out_what_few_programs_use() -> None:
     listing = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
     loaded = set(listing.stdout.split())
     assert loaded.isdisjoint({"torch", "numpy", "click", "rich", "networkx", "scipy", "importlib.metadata"})
-    assert loaded.isdisjoint({"detrun.explore.explorer", "detrun.state_machine", "detrun.gradients.local"})
+    assert loaded.isdisjoint({"detrun.explore.explorer", "detrun.machines.machine", "detrun.gradients.local"})

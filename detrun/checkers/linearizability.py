@@ -23,8 +23,8 @@ from time import monotonic as real_seconds  # imported by name: inside a run `ti
 from typing import Any
 
 from detrun.checkers.histories import PENDING, Operation, timeline
+from detrun.checkers.inconclusive import InconclusiveError
 from detrun.checkers.models import Model
-from detrun.explore.campaign.verdicts import InconclusiveError
 from detrun_recorder.canonical import canonical
 from detrun_scheduler.errors import DetrunError, UsageError
 

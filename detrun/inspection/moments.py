@@ -11,8 +11,6 @@ Only what the run has numbered is listed: an `Atomic` or a channel that no step 
 from __future__ import annotations
 
 import gc
-import re
-import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,40 +19,13 @@ from typing import Any
 
 import trio
 
+from detrun.inspection.text import shown
 from detrun.primitives.shared import Atomic, Shared
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports.blocking import await_frames, describe_block, is_user_file
 from detrun_scheduler.trio_host.host import NumberedChannelState
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-
-
-class _Shown(reprlib.Repr):
-    """One line for any object: bounded, sets in order, no addresses, and no error of the object's own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = 12
-        self.maxstring = self.maxother = 200
-        self.maxlevel = 4
-
-    def repr_instance(self, x: Any, level: int) -> str:
-        try:
-            text = repr(x)
-        except Exception as error:
-            return f"<{type(x).__name__}, whose repr raises {type(error).__name__}>"
-        text = _ADDRESS.sub("", text)
-        return text if len(text) <= self.maxother else text[: self.maxother - 3] + "..."
-
-
-_shown = _Shown()
-
-
-def shown(value: object) -> str:
-    """``value`` in one bounded line that is the same in every process."""
-    return _ADDRESS.sub("", _shown.repr(value)).replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)

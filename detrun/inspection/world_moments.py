@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from detrun.inspection.moments import shown
+from detrun.inspection.text import shown
 from detrun.world.network.link import Packet
 from detrun.world.nodes.process import _process
 from detrun.world.world import World

@@ -1,8 +1,5 @@
 """A simulated world: named machines on a network, inside one run, with every fault seeded, counted and recorded."""
 
-from detrun.explore.failures.shrink_plan import ShrunkPlan as ShrunkPlan
-from detrun.explore.failures.shrink_plan import fails_again as fails_again
-from detrun.explore.failures.shrink_plan import shrink_plan as shrink_plan
 from detrun.world.fault_counts import FaultCounts as FaultCounts
 from detrun.world.faults.buggify import buggify_sites as buggify_sites
 from detrun.world.faults.injection import FaultWithoutEffectError as FaultWithoutEffectError

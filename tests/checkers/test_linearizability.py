@@ -13,6 +13,7 @@ import trio
 
 import detrun
 from detrun.checkers.histories import PENDING, History, Operation, timeline
+from detrun.checkers.inconclusive import InconclusiveError
 from detrun.checkers.linearizability import NotLinearizableError, linearizable
 from detrun.checkers.models import (
     CompareAndSwapRegister,
@@ -25,7 +26,6 @@ from detrun.checkers.models import (
     Set,
     Stack,
 )
-from detrun.explore.campaign.verdicts import InconclusiveError
 
 # Objects as anybody would write them: the oracle shares no line with the models.
 

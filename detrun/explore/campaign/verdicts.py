@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detrun.checkers.assertions import Tally
+from detrun.checkers.inconclusive import InconclusiveError
 from detrun.explore.campaign.coverage import Coverage
 from detrun_recorder.recording import Recording
-from detrun_scheduler.errors import DetrunError
 
 if TYPE_CHECKING:
     from detrun.explore.failures.explain import Explanation
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from detrun.explore.tables import ScheduleTable
 
 HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
-
-
-class InconclusiveError(DetrunError):
-    """An exploration that had to come to a conclusion came to none; the reason is in the message."""
 
 
 @dataclass(slots=True)

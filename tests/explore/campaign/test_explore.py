@@ -17,7 +17,7 @@ import trio
 
 import detrun
 from detrun import DeadlockError, HiddenStateError, StepLimitError, UsageError, explore
-from detrun.explore.campaign.verdicts import InconclusiveError
+from detrun.checkers.inconclusive import InconclusiveError
 from detrun_scheduler.choices import KeyedDraws
 from tests.explore import racy_programs
 from tests.explore.racy_programs import correct, embrace, failing_always, lost_update, rare

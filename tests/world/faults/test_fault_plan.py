@@ -100,7 +100,7 @@ def test_a_shrunk_plan_fails_and_no_fault_of_it_can_be_left_out(data):
         there = {int(fault.node[1:]) for fault in candidate}
         return any(cause <= there for cause in causes)
 
-    shrunk = w.shrink_plan(fails, plan)
+    shrunk = detrun.shrink_plan(fails, plan)
     assert shrunk.minimal
     assert fails(shrunk.plan)
     assert not any(fails(shrunk.plan.without(index)) for index in range(len(shrunk.plan)))
@@ -108,7 +108,7 @@ def test_a_shrunk_plan_fails_and_no_fault_of_it_can_be_left_out(data):
 
 def test_what_lasts_is_shortened_as_far_as_it_still_fails():
     plan = w.FaultPlan((w.Pause(node="a", at=0, lasts_seconds=16.0), w.Crash(node="b", at=3, down_seconds=9.0)))
-    shrunk = w.shrink_plan(lambda tried: any(f.kind == "pause" and f.lasts_seconds >= 3 for f in tried), plan)
+    shrunk = detrun.shrink_plan(lambda tried: any(f.kind == "pause" and f.lasts_seconds >= 3 for f in tried), plan)
     assert [(fault.kind, fault.lasts_seconds) for fault in shrunk.plan] == [("pause", 4.0)]
 
 
@@ -120,15 +120,15 @@ def test_shrinking_asks_once_for_each_plan_and_stops_when_it_may_ask_no_more():
         asked.append(candidate)
         return {"n3", "n17"} <= {fault.node for fault in candidate}
 
-    shrunk = w.shrink_plan(fails, plan, attempts_max=7)
+    shrunk = detrun.shrink_plan(fails, plan, attempts_max=7)
     assert not shrunk.minimal
     assert fails(shrunk.plan)
     assert shrunk.attempts == 7
     asked.clear()
-    w.shrink_plan(fails, plan)
+    detrun.shrink_plan(fails, plan)
     assert len(asked) == len(set(asked))
 
 
 def test_a_plan_that_does_not_fail_is_not_shrunk():
     with pytest.raises(detrun.UsageError, match="does not fail"):
-        w.shrink_plan(lambda plan: False, w.FaultPlan())
+        detrun.shrink_plan(lambda plan: False, w.FaultPlan())

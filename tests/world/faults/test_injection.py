@@ -402,18 +402,18 @@ def test_a_failing_plan_is_shrunk_to_the_crash_that_matters():
     )
     run = detrun.record(loses_its_memory, plan, seed=2, raise_errors=False)
     assert isinstance(run.exception, AssertionError)
-    fails = w.fails_again(
+    fails = detrun.fails_again(
         loses_its_memory,
         [plan],
         recording=run.recording,
         seeds=[2],
         same=lambda error: isinstance(error, AssertionError),
     )
-    shrunk = w.shrink_plan(fails, plan)
+    shrunk = detrun.shrink_plan(fails, plan)
     assert [(fault.kind, fault.name) for fault in shrunk.plan] == [("crash", "crash[0]")]
     assert shrunk.plan[0].down_seconds < 0.5
 
 
 def test_what_fails_again_needs_a_plan_among_the_arguments():
     with pytest.raises(detrun.UsageError, match="takes exactly one"):
-        w.fails_again(loses_its_memory, [])
+        detrun.fails_again(loses_its_memory, [])
