@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from detrun.execution.targets import Target
     from detrun.explore.campaign.verdicts import Exploration, Failure
 
-INCONCLUSIVE_CODE = 6
-
 
 @click.command(short_help="Run a program under many schedules and explain the first that fails.")
 @target_argument
@@ -194,7 +192,7 @@ def _conclude(found: Exploration, target: str) -> None:
     if failure is not None:
         code = failures.exit_code(failure.exception)
     elif found.verdict == INCONCLUSIVE:
-        code = failures.INTERRUPTED if found.interrupted else INCONCLUSIVE_CODE
+        code = failures.INTERRUPTED if found.interrupted else failures.UNDECIDED
     if settings().json:
         print_document(_document(found, target, code))
         click.get_current_context().exit(code)

@@ -26,7 +26,8 @@ from detrun_scheduler.errors import (
 )
 from detrun_scheduler.user_code import is_user_file
 
-OK, PROGRAM_FAILED, USAGE, DIFFERENT, BAD_RECORDING, STUCK, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
+OK, PROGRAM_FAILED, USAGE, DIFFERENT, BAD_RECORDING, STUCK, UNDECIDED = range(7)
+INTERNAL, INTERRUPTED = 70, 130
 
 _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((KeyboardInterrupt,), INTERRUPTED),

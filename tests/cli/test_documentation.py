@@ -34,6 +34,7 @@ def test_every_exit_code_is_documented_and_none_besides():
         ("replay", ["a.detrun", "--resync"]),
         ("check", ["programs.py:rounds"]),
         ("show", ["a.detrun"]),
+        ("explore", ["programs.py:rounds", "-n", "5", "--directory", "kept"]),
         ("gradient", ["programs.py:queue", "--param", "between=1", "--param", "service=0.8"]),
     ],
 )
