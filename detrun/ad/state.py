@@ -27,6 +27,13 @@ def _no_tape(cells: tuple[Any, ...]) -> None:
     raise AssertionError(f"entry {cells} recorded while no tape is on")
 
 
+def _no_torch_function(function: Any, args: Any, kwargs: Any) -> Any:
+    raise AssertionError("a torch function met a Value before torch_calls.install()")
+
+
+# What torch calls in place of a function of its own that has a `Value` among its arguments.
+torch_function: Callable[[Any, Any, Any], Any] = _no_torch_function
+
 # Taken with ``next(state.ids)``.
 ids: Iterator[int] = count()
 first_id: int = 0  # of the run that goes on, or of the last one

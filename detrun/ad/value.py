@@ -48,10 +48,8 @@ class Value:
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # torch asks whatever takes part in its arithmetic for this; only then is the bridge needed.
-        from detrun.ad.torch_entry import call_with_values
-
-        return call_with_values(function, args, kwargs or {})
+        # torch asks each class that takes part in its arithmetic for this.
+        return state.torch_function(function, args, kwargs or {})
 
     def __init__(self, primal: float) -> None:
         if not isinstance(primal, Real):

@@ -4,8 +4,8 @@ The effect itself sees plain numbers (`plain`), however deep its arguments hold 
 arguments, lists, tuples, dicts, dataclasses, cells, buffers and tensors. Its result is plain data; every number in it
 may carry a derivative, text, bytes and truth values may not: they are decisions, and discontinuity sites.
 
-The rule: if `Value`s went in, no number comes out bare unless ``derivative="stop"`` or a `Score` says that it shall.
-Where nothing is declared, numbers come out with a mark that refuses adjoint.
+The rule: if `Value`s went in, no number comes out bare unless ``derivative="stop"`` says that it shall. Where nothing
+is declared, numbers come out with a mark that refuses adjoint.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ class Surrogate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Score:
-    """The effect's result is random: ``log_probability(result, *arguments)`` is differentiated by policy gradients."""
+    """The effect's result is random, with the log-probability ``log_probability(result, *arguments)``.
+
+    Reserved for policy gradients: `external` refuses it until they exist.
+    """
 
     log_probability: Callable[..., Any]
 
 
-DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[Any]] | Surrogate | Score | None
+DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[Any]] | Surrogate | None
 
 
 def plain(tree: Any) -> Any:
@@ -78,12 +81,12 @@ def differentiable(
     if not carrying or derivative == "stop":
         return result
     found = list(_leaves(result))
-    if isinstance(derivative, Score) or any(isinstance(leaf, bool | str | bytes) for leaf in found):
-        # A draw or a decision: held fixed here, and nobody knows how near it was to another one.
+    if any(isinstance(leaf, bool | str | bytes) for leaf in found):
+        # A decision, held fixed here: how near it was to another one is unknown.
         for value in carrying:
             site(f"external function {name}", None, value, value.primal)
     numbers = [leaf for leaf in found if _is_number(leaf)]
-    if isinstance(derivative, Score) or not numbers:
+    if not numbers:
         return result
     if derivative is None:
         return _with_numbers(result, [_refusing(name, number, carrying) for number in numbers])

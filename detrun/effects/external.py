@@ -9,10 +9,10 @@ arguments; ``"forbid"`` refuses to replay.
 
 *Derivative*, for arguments that are or hold `Value`s: ``"stop"`` declares it zero; ``"identity"`` passes it from the
 numbers of the result to those of the first argument that holds Values; a function ``vjp(adjoint, *arguments)`` gives
-each argument's adjoint; `Surrogate` differentiates a model of the effect instead, at the effect's true value; `Score`
-declares the result random with a log-probability, for policy gradients. Declared nothing, the numbers of the result
-carry a mark that raises `NotDifferentiableError` as soon as an adjoint arrives at them: never a silent zero. Text,
-bytes and truth values carry no derivative: they are discontinuity sites of unknown margin, and stay as they came out.
+each argument's adjoint; `Surrogate` differentiates a model of the effect instead, at the effect's true value. Declared
+nothing, the numbers of the result carry a mark that raises `NotDifferentiableError` as soon as an adjoint arrives at
+them: never a silent zero. Text, bytes and truth values carry no derivative: they are discontinuity sites of unknown
+margin, and stay as they came out. `Score` is reserved for policy gradients, and refused until they exist.
 
 The function itself is called with plain numbers. A synchronous one runs in place, with the guard against real I/O
 lifted. An asynchronous one runs to its end under a trio of its own in a worker thread, so that real I/O works and the
@@ -60,7 +60,7 @@ def external(
         name: what recordings call it; its qualified name by default.
 
     Raises:
-        UsageError: an unknown semantics, or, when called, a result that is not plain data.
+        UsageError: an unknown semantics, a `Score`, or, when called, a result that is not plain data.
         NotDifferentiableError: in a gradient, an adjoint reaches the result and no derivative is declared.
         DivergenceError: in a replay of ``replay="forbid"``, or if the recording has another effect at this place.
     """
@@ -70,8 +70,12 @@ def external(
         raise UsageError(f"external: unknown replay semantics {replay!r}; choose 'recorded', 'rerun' or 'forbid'")
     if isinstance(derivative, str) and derivative not in ("stop", "identity"):
         raise UsageError(
-            f"external: unknown derivative semantics {derivative!r}; "
-            "choose 'stop', 'identity', a vjp, a Surrogate or a Score"
+            f"external: unknown derivative semantics {derivative!r}; choose 'stop', 'identity', a vjp or a Surrogate"
+        )
+    if isinstance(derivative, Score):
+        raise UsageError(
+            "external: derivative=Score(...) needs policy gradients, which detrun does not compute yet, so it would be "
+            "ignored; declare a Surrogate or a vjp, or 'stop' if the result is to count as a constant"
         )
     effect = _Effect(function, replay, derivative, name or str(getattr(function, "__qualname__", repr(function))))
     if inspect.iscoroutinefunction(function):

@@ -46,7 +46,6 @@ class WindowTotals:
     """What the processes of one gradient did, added up."""
 
     windows: int = 0
-    forward_windows: int = 0  # windows run without a tape, over all processes
     forward_steps: int = 0
     taped_steps: int = 0
     entries: int = 0
@@ -69,7 +68,6 @@ class WindowTotals:
         """Add the totals of a child, as its reply carries them."""
         for name in (
             "windows",
-            "forward_windows",
             "forward_steps",
             "taped_steps",
             "entries",
@@ -171,7 +169,6 @@ class WindowController:
             return Swept(**in_fork(self._execute))
         for window in reversed(range(self.windows)):
             self.at = window
-            self.totals.forward_windows += self.at
             self.totals.forward_steps += self.at * self.window
             try:
                 self._execute()
@@ -230,8 +227,8 @@ class WindowController:
             if answer is IN_CHILD:
                 if repeated:
                     self._trust()
-                self.totals = WindowTotals(forward_windows=place - self.at, credit_kept=self.credit)
-                self.totals.forward_steps = (place - self.at) * self.window
+                forward_steps = (place - self.at) * self.window
+                self.totals = WindowTotals(forward_steps=forward_steps, credit_kept=self.credit)
                 self.at, self.spare = place, self.spare - 1
                 return float(place * self.window)
             self.known, self.until = Swept(**answer), place

@@ -161,12 +161,19 @@ def test_each_declared_meaning_of_a_derivative() -> None:
     identity = detrun.external(derivative="identity")(effect)
     given = detrun.external(derivative=lambda adjoint, x: [adjoint * 10 * x])(effect)
     surrogate = detrun.external(derivative=detrun.Surrogate(lambda x: x * x))(effect)
-    score = detrun.external(derivative=detrun.Score(lambda result, x: -x))(effect)
     assert gradient_through(stop) == {"x": 3.0}
     assert gradient_through(identity) == {"x": 3.0 + 2.0}
     assert gradient_through(given) == {"x": 3.0 + 2.0 * 20.0}
     assert gradient_through(surrogate) == {"x": 3.0 + 2.0 * 4.0}
-    assert gradient_through(score) == {"x": 3.0}  # a score moves nothing in one run
+
+
+def test_a_score_is_refused_because_it_would_be_ignored() -> None:
+    score = detrun.Score(lambda result, x: -x)
+    with pytest.raises(
+        detrun.UsageError,
+        match=r"Score\(\.\.\.\) needs policy gradients, .* declare a Surrogate or a vjp, or 'stop'",
+    ):
+        detrun.external(derivative=score)(abs)
 
 
 def test_a_vjp_of_the_wrong_length_is_a_clear_error() -> None:
