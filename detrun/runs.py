@@ -62,7 +62,8 @@ class Run:
         """The run as it was after ``step`` steps, or at ``virtual_time``: ``with run.at(step=100) as moment:``.
 
         The program is replayed up to there, with the arguments that it was given, and held while the block runs;
-        `detrun.time_travel` says exactly where that is, and `detrun.moments` what a `Moment` shows.
+        `detrun.inspection.time_travel` says exactly where that is, and `detrun.inspection.moments` what a `Moment`
+        shows.
 
         Raises:
             UsageError: neither or both of step and time, or one that the run does not have.

@@ -1,7 +1,7 @@
 """The part of the pytest plugin that every pytest process loads where detrun is installed; so it costs next to nothing.
 
 It declares the mark and the options and looks for tests with the mark. Only where there is one are detrun and
-`detrun.pytest_plugin`, which does everything else, imported. That is why it is a package of its own: a module of
+`detrun.testing.plugin`, which does everything else, imported. That is why it is a package of its own: a module of
 ``detrun`` cannot be imported without ``detrun``, which takes 250 ms (2 cores, Python 3.11; this package takes 0.5).
 
 The locks of `threading` have to be exchanged before the modules under test are imported, since a lock made at import

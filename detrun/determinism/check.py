@@ -2,8 +2,8 @@
 
 The verdict depends on behaviour alone: the digests of whole runs, which cover schedule, events, values, times and
 result. Two runs that agree in these are equal, whatever their variables held. Where they disagree, traces of both say
-at which step anything that a `detrun.tracing.Tracer` sees differed first, often a local variable some steps before the
-behaviour; that is where to look, and no proof of a cause, so none is claimed.
+at which step anything that a `detrun.determinism.tracing.Tracer` sees differed first, often a local variable some steps
+before the behaviour. That is where to look; it does not prove a cause, so none is claimed.
 
 In one process the second run meets what the first has left behind (caches, addresses, the clock); in a fresh process
 it meets another hash seed too. A check can only find what differs between the runs that it makes: two strings in a set

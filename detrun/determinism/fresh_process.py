@@ -105,7 +105,7 @@ def traced_in_fresh_process(
     hash_seed: int,
     timeout_seconds: float,
 ) -> Trace:
-    """`detrun.tracing.traced` in another process, under ``PYTHONHASHSEED=hash_seed``.
+    """`detrun.determinism.tracing.traced` in another process, under ``PYTHONHASHSEED=hash_seed``.
 
     Raises:
         FreshProcessError: the process crashed or did not answer in time.

@@ -1,6 +1,7 @@
-"""What a world is like at one moment of a run: its nodes, their disks and clocks, and the messages on their way.
+"""A world at one moment of a run: its nodes, their disks and clocks, and the messages on their way.
 
-Part of `detrun.moments`, which reads the rest of the run. Everything here is plain data, copied when the run is held.
+Part of `detrun.inspection.moments`, which reads the rest of the run. Everything here is plain data, copied when the run
+is held.
 """
 
 from __future__ import annotations

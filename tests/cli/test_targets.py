@@ -86,7 +86,7 @@ def test_a_missing_import_of_a_module_is_not_taken_for_the_module(directory):
 
 def test_the_file_that_is_running_is_not_imported_a_second_time(directory):
     Path("script_itself.py").write_text(
-        "from detrun.targets import load_target\n\n\nasync def main():\n    pass\n\n\n"
+        "from detrun.execution.targets import load_target\n\n\nasync def main():\n    pass\n\n\n"
         "if __name__ == '__main__':\n    assert load_target('script_itself.py:main').function is main\n"
     )
     import os

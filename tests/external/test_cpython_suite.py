@@ -81,7 +81,7 @@ def test_cpythons_tests_pass_over_simulated_threads(strategy: str) -> None:
 @needs_tests
 def test_a_lock_that_wakes_nobody_fails_cpythons_tests() -> None:
     """The negative twin: what is wrong would be seen."""
-    broken = "from detrun_scheduler.thread_locks import Lock; Lock.give_back = lambda self, run: self._real.release()"
+    broken = "from detrun_scheduler.threads.locks import Lock; Lock.give_back = lambda self, run: self._real.release()"
     found = results("fifo", only="test_threading.LockTests.test_acquire_contended", before=broken)
     assert found["test.test_threading.LockTests.test_acquire_contended"][0] == "failed"
 

@@ -2,7 +2,7 @@
 
 The schedule is kept as its turns (`trials.py`), and what others draw does not depend on a fault that is left out, so
 most of what is irrelevant goes in the first few trials: all faults, halves, quarters, …, single ones (delta debugging,
-as `detrun.world.plan_shrinking` does it with a plan in hand). Then what lasts is halved as often as the failure stays.
+as ``shrink_plan.py`` does it with a plan in hand). Then what lasts is halved as often as the failure stays.
 A candidate counts only if the program fails in the same way with no more preemptions. Where the turns of the failing
 schedule do not show the failure without a fault, the simplest schedule, with no turn at all, is tried too.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from detrun.checkers.ddmin import ddmin
 from detrun.explore.campaign.pieces import Program
 from detrun.explore.failures.trials import Laboratory, Trial
 
@@ -52,14 +53,11 @@ def shrink_faults(program: Program, seed: int, best: Trial, trials: int) -> Fewe
         found.trials += laboratory.used
         return trial is not None
 
-    size = len(best.faults)
-    while size:
-        start = 0
-        # A fault that begins only because others do not is looked at, too.
-        while start < len(names := list(found.trial.faults)):
-            if not still_fails(dict.fromkeys(names[start : start + size], 0.0)):
-                start += size
-        size //= 2
+    ddmin(
+        lambda: list(found.trial.faults),  # a fault that begins only because others do not is looked at, too
+        lambda names: still_fails(dict.fromkeys(names, 0.0)),
+        first_size=len(best.faults),
+    )
     for name in [name for name, lasts in found.trial.faults.items() if lasts]:
         while (share := found.lengths.get(name, 1.0)) > SHARE_LEAST:
             if not still_fails({name: share / 2}):

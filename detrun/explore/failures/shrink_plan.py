@@ -1,9 +1,8 @@
 """Shrinking a fault plan: the fewest faults that still make a program fail, each as short as it can be.
 
-First delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002, algorithm
-ddmin) over the faults: halves, quarters, … and their complements are tried until no single fault can be left out. Then
-what lasts is shortened by halves as long as the failure stays. Removal changes no other fault's draws, because they
-are keyed by the faults' names, so most of what is irrelevant goes in the first few attempts.
+First delta debugging (`detrun.checkers.ddmin`): all faults, halves, quarters, … are left out until no single fault can
+be. Then what lasts is shortened by halves as long as the failure stays. Removal changes no other fault's draws, because
+they are keyed by the faults' names, so most of what is irrelevant goes in the first few attempts.
 
 ``fails`` decides what failing means, and how a plan is tried: the same seed again, or several, or a resync replay of
 the failing schedule (`fails_again`), which is what to use together with a schedule shrinker: fewest preemptions first
@@ -15,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
+from detrun.checkers.ddmin import ddmin
 from detrun.runs import record, replay
 from detrun.world.faults.kinds import LENGTHS, PlannedFault
 from detrun.world.faults.plan import FaultPlan
@@ -70,34 +69,16 @@ def shrink_plan(fails: Callable[[FaultPlan], bool], plan: FaultPlan, *, attempts
         raise UsageError(f"shrink_plan: the plan of {len(plan)} faults does not fail, so there is nothing to keep")
     minimal = True
     try:
-        _fewest(still_fails, plan)
+        ddmin(
+            lambda: range(len(best)),
+            lambda indices: still_fails(best.without(*indices)),
+            first_size=len(plan),
+            until_minimal=True,
+        )
         _shortest(still_fails, best)
     except _OutOfAttemptsError:
         minimal = False
     return ShrunkPlan(best, len(tried), minimal)
-
-
-def _fewest(fails: Callable[[FaultPlan], bool], plan: FaultPlan) -> FaultPlan:
-    """ddmin: ``plan`` fails; so does the result, and the result without any one fault does not."""
-    if fails(FaultPlan()):
-        return FaultPlan()
-    parts = 2
-    while len(plan) >= 2:
-        borders = [round(index * len(plan) / parts) for index in range(parts + 1)]
-        pieces = [range(first, last) for first, last in pairwise(borders)]
-        smaller = next((one for piece in pieces if fails(one := plan.only(piece))), None)
-        if smaller is not None:
-            plan, parts = smaller, 2
-            continue
-        # With two parts the complements are the parts themselves.
-        smaller = next((one for piece in pieces if parts > 2 and fails(one := plan.without(*piece))), None)
-        if smaller is not None:
-            plan, parts = smaller, max(parts - 1, 2)
-        elif parts >= len(plan):
-            break
-        else:
-            parts = min(2 * parts, len(plan))
-    return plan
 
 
 def _shortest(fails: Callable[[FaultPlan], bool], plan: FaultPlan) -> FaultPlan:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from detrun.checkers.ddmin import ddmin
 from detrun.explore.campaign.pieces import Found, Program, run_piece
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.shrink_faults import shrink_faults
@@ -172,16 +173,16 @@ class _Shrinker:
         return improved
 
     def remove(self, candidates: Callable[[Trial], list[int]]) -> None:
-        """Delta debugging over the turns with these indices."""
-        size = max(1, len(candidates(self.best)) // 2)
-        while size:
-            start = 0
-            while start < len(indices := candidates(self.best)):
-                taken = set(indices[start : start + size])
-                kept = [turn for index, turn in enumerate(self.best.turns) if index not in taken]
-                if not self.better(kept):
-                    start += size
-            size //= 2
+        """Take out what can go of the turns with these indices."""
+
+        def turns() -> list[tuple[int, Turn]]:
+            return [(index, self.best.turns[index]) for index in candidates(self.best)]
+
+        def without(chunk: Sequence[tuple[int, Turn]]) -> bool:
+            taken = {index for index, _ in chunk}
+            return self.better([turn for index, turn in enumerate(self.best.turns) if index not in taken])
+
+        ddmin(turns, without, first_size=max(1, len(turns()) // 2))
 
     def shorten(self) -> None:
         """Let each turn come as early in its task as it can."""

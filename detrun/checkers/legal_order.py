@@ -1,0 +1,172 @@
+"""The search for a legal order of concurrent operations, on which linearizability is decided.
+
+The search goes down from the first moment: at each it takes an operation that was called before every operation not
+yet ordered returned. It is the one of Wing and Gong (JPDC 1993), with the memo of Lowe ("Testing for linearizability",
+2017): a set of ordered operations with the state they lead to is looked at once. Two reductions of our own, both
+without loss: a legal operation which by the model never changes a state comes at once and has no alternatives, because
+moving it to the front of any order changes nothing after it; and a pending operation that would change nothing is left
+for later.
+
+The problem is NP-complete, so a `Meter` counts the steps of the model and gives up at a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from time import monotonic as real_seconds  # imported by name: inside a run `time.monotonic` is virtual
+from typing import Any
+
+from detrun.checkers.histories import PENDING, Operation
+from detrun.checkers.models import Model
+from detrun_recorder.canonical import canonical
+
+LOOK_AT_CLOCK_EVERY = 256  # steps of the model
+
+
+class OutOfBudgetError(Exception):
+    """The search was given up."""
+
+
+class Meter:
+    """Counts steps of the model against a limit and the clock."""
+
+    __slots__ = ("deadline", "limit", "steps")
+
+    def __init__(self, limit: int | None, deadline: float | None) -> None:
+        self.limit = limit
+        self.deadline = deadline
+        self.steps = 0
+
+    def step(self) -> None:
+        """Count one."""
+        self.steps += 1
+        if self.limit is not None and self.steps > self.limit:
+            raise OutOfBudgetError(f"the limit of {self.limit:,} steps of the model was reached")
+        if self.deadline is not None and self.steps % LOOK_AT_CLOCK_EVERY == 0 and real_seconds() > self.deadline:
+            raise OutOfBudgetError(f"the time was over after {self.steps:,} steps of the model")
+
+
+def hashable(value: Any) -> Hashable:
+    try:
+        hash(value)
+    except TypeError:
+        return canonical(value)
+    return value  # type: ignore[no-any-return]
+
+
+class _Entries:
+    """Calls and returns of the operations not yet ordered, as a linked list in the order of time."""
+
+    __slots__ = ("after", "before", "furthest", "operations")
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        # Operation i is entry 2i + 1 where it is called and 2i + 2 where it returns; 0 is the head, and what follows
+        # the last entry. Calls and returns of one history have distinct positions.
+        self.operations = operations
+        self.furthest = 0  # the latest moment of a return that an operation not yet ordered was looked for before
+        moments = [(one.called, 2 * i + 1) for i, one in enumerate(operations)]
+        moments += [(one.returned, 2 * i + 2) for i, one in enumerate(operations) if one.returned is not None]
+        moments.sort()
+        self.after = [0] * (2 * len(operations) + 1)
+        self.before = [0] * (2 * len(operations) + 1)
+        last = 0
+        for _, entry in moments:
+            self.after[last], self.before[entry] = entry, last
+            last = entry
+        self.after[last], self.before[0] = 0, last
+
+    def lift(self, index: int) -> None:
+        """Take an operation out."""
+        after, before = self.after, self.before
+        for entry in self._of(index):
+            after[before[entry]], before[after[entry]] = after[entry], before[entry]
+
+    def put_back(self, index: int) -> None:
+        """Undo the latest `lift` that was not undone."""
+        after, before = self.after, self.before
+        for entry in reversed(self._of(index)):
+            after[before[entry]] = before[after[entry]] = entry
+
+    def _of(self, index: int) -> tuple[int, ...]:
+        call = 2 * index + 1
+        return (call,) if self.operations[index].returned is None else (call, call + 1)
+
+    def first(self) -> list[int]:
+        """The operations that were called before any of those here returned."""
+        found = []
+        entry = self.after[0]
+        while entry & 1:
+            found.append(entry >> 1)
+            entry = self.after[entry]
+        if entry:
+            self.furthest = max(self.furthest, self.operations[(entry >> 1) - 1].returned or 0)
+        return found
+
+
+def legal_order(model: Model[Any], operations: Sequence[Operation], meter: Meter) -> tuple[bool, list[Operation], int]:
+    """Whether there is a legal order; this order, or the longest legal beginning of one that was found; and the moment
+    of the return that no such beginning came past.
+    """
+    entries = _Entries(operations)
+    missing = sum(one.returned is not None for one in operations)  # returned, and not ordered
+    state: Any = model.initial
+    ordered = 0  # bit i: operation i is in `order`
+    seen: set[tuple[int, Hashable]] = set()
+    order: list[int] = []
+    longest: list[int] = []
+    # For each operation in `order`: the state before it, and what else could have come in its place.
+    path: list[tuple[Any, list[tuple[int, Any]]]] = []
+    while missing:
+        alternatives = _next_operations(model, operations, entries, state, meter)
+        while True:
+            while alternatives:
+                index, after = alternatives.pop()
+                configuration = (ordered | 1 << index, hashable(after))
+                if configuration not in seen:
+                    break
+            else:
+                if not path:
+                    return False, [operations[i] for i in longest], entries.furthest
+                index = order.pop()
+                entries.put_back(index)
+                ordered ^= 1 << index
+                missing += operations[index].returned is not None
+                state, alternatives = path.pop()
+                continue
+            break
+        seen.add(configuration)
+        entries.lift(index)
+        ordered |= 1 << index
+        missing -= operations[index].returned is not None
+        order.append(index)
+        path.append((state, alternatives))
+        state = after
+        if len(order) > len(longest):
+            longest = order[:] if missing else order
+    return True, [operations[i] for i in order], entries.furthest
+
+
+def _next_operations(
+    model: Model[Any], operations: Sequence[Operation], entries: _Entries, state: Any, meter: Meter
+) -> list[tuple[int, Any]]:
+    """What may come next in ``state``, with the state after it; the first to try comes last."""
+    before = hashable(state)
+    observers = getattr(model, "observers", ())
+    found: list[tuple[int, Any]] = []
+    for index in entries.first():
+        operation = operations[index]
+        meter.step()
+        pending = operation.returned is None
+        legal, after = model.step(state, operation, PENDING if pending else operation.result)
+        if not legal:
+            continue
+        if not pending and operation.name in observers:
+            return [(index, after)]
+        # Only observers may go first whenever they are legal: write(1) leaves a 1 as it is, but after a write(0) that
+        # goes on at the same time it is what a later read() → 1 needs.
+        if not pending or before != hashable(after):
+            found.append((index, after))
+    # Tried from the end: in the order of their calls, pending ones last, since they need not have happened.
+    found.reverse()
+    found.sort(key=lambda item: operations[item[0]].returned is not None)
+    return found

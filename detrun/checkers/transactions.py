@@ -1,0 +1,100 @@
+"""A history of transactions: what each read and wrote, when it began and ended, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from detrun_scheduler import current
+
+COMMITTED, ABORTED, UNDECIDED = "committed", "aborted", "undecided"
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """What one transaction did.
+
+    Attributes:
+        name: what reports call it.
+        operations: ``("read" or "write", key, version)`` in order. Version None of a read: nobody had written the key.
+        began, ended: positions in the history; ``ended`` is None while it is going on.
+        outcome: ``"committed"``, ``"aborted"`` or ``"undecided"``.
+    """
+
+    name: str
+    began: int
+    operations: list[tuple[str, Hashable, Hashable]] = field(default_factory=list)
+    ended: int | None = None
+    outcome: str = UNDECIDED
+    _history: Transactions | None = field(default=None, repr=False)
+
+    def read(self, key: Hashable, version: Hashable) -> None:
+        """The transaction has read ``version`` of ``key``."""
+        self.operations.append(("read", key, version))
+
+    def write(self, key: Hashable, version: Hashable) -> None:
+        """The transaction has made ``version`` of ``key``; no other write makes the same one."""
+        self.operations.append(("write", key, version))
+
+    def abort(self) -> None:
+        """The transaction is known to have been rolled back."""
+        self._end(ABORTED)
+
+    def undecided(self) -> None:
+        """Nobody knows how the transaction ended, as after a time-out."""
+        self._end(UNDECIDED)
+
+    def _end(self, outcome: str) -> None:
+        if self.ended is None and self._history is not None:
+            self.outcome, self.ended = outcome, self._history._next()
+
+    def __enter__(self) -> Transaction:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A client that fails with an ordinary exception has rolled back; one that is cancelled or killed says nothing.
+        self._end(COMMITTED if kind is None else ABORTED if issubclass(kind, Exception) else UNDECIDED)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True)
+class Transactions:
+    """A history of transactions, recorded by those who run them; begins anew in each run."""
+
+    transactions: list[Transaction] = field(default_factory=list)
+    _position: int = 0
+    _serial: int = -1
+
+    def transaction(self, name: str | None = None) -> Transaction:
+        """A transaction begins; leaving its block commits it, an exception aborts it, cancellation leaves it open.
+
+        Args:
+            name: what reports call it; the path of the running task and a number by default.
+        """
+        run = current.run
+        if run is not None and self._serial != run.serial:
+            self.transactions, self._position, self._serial = [], 0, run.serial
+        if name is None:
+            name = f"T{len(self.transactions) + 1}" + (f" ({run.path_of(run.current)})" if run is not None else "")
+        one = Transaction(name, self._next(), _history=self)
+        self.transactions.append(one)
+        return one
+
+    def _next(self) -> int:
+        self._position += 1
+        return self._position
+
+    def __iter__(self) -> Iterator[Transaction]:
+        return iter(self.transactions)
+
+    def __len__(self) -> int:
+        return len(self.transactions)
+
+
+Writers = dict[tuple[Hashable, Hashable], Transaction]
+"""(key, version) -> the transaction that made it."""
