@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
-from detrun.execution.execute import Again, Anew, Finished, Main, Options
+from detrun.execution.finished import Finished
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
 from detrun_recorder.token import ScheduleToken, from_token, is_token
@@ -122,17 +126,17 @@ def record(
         HiddenStateError, DeadlockError, StepLimitError: see each.
     """
     options = Options(
-        max_steps,
-        observe,
-        instruments,
-        strict_exception_groups,
-        restrict_keyboard_interrupt_to_checkpoints,
-        preemption,
-        tuple(include),
-        tuple(exclude),
+        max_steps=max_steps,
+        observe=observe,
+        instruments=instruments,
+        strict_exception_groups=strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints=restrict_keyboard_interrupt_to_checkpoints,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
         thread_errors=thread_errors,
     )
-    finished = Anew(seed, strategy, to, target, params or {}).execute(main, args, options)
+    finished = NewRun(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(
         finished, (main, args, options), raise_errors, f"detrun replay {os.fspath(to)}" if to is not None else None
     )
@@ -200,27 +204,27 @@ def replay(
     if mode not in ("strict", "resync"):
         raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
     options = Options(
-        max_steps,
-        observe,
-        instruments,
-        strict_exception_groups,
-        restrict_keyboard_interrupt_to_checkpoints,
-        preemption,
-        tuple(include),
-        tuple(exclude),
+        max_steps=max_steps,
+        observe=observe,
+        instruments=instruments,
+        strict_exception_groups=strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints=restrict_keyboard_interrupt_to_checkpoints,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
         thread_errors=thread_errors,
     )
     if isinstance(recording, str) and is_token(recording):
         finished = _follow_token(from_token(recording), main, args, options)
     else:
         opened = recording if isinstance(recording, Recording) else open_recording(recording)
-        finished = Again(opened, mode == "resync", strategy).execute(main, args, options)
+        finished = replayed_run(opened, mode == "resync", strategy).execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)
 
 
 def _follow_token(token: ScheduleToken, main: Main, args: Sequence[object], options: Options) -> Finished:
     """Run with the choices of a token. It has nothing else to compare with than how many steps there were."""
-    finished = Anew(token.seed, GivenSchedule(token.choices)).execute(main, args, options)
+    finished = NewRun(token.seed, GivenSchedule(token.choices)).execute(main, args, options)
     if finished.steps != token.steps:
         raise DivergenceError(
             f"the token is of a run of {token.steps:,} steps, but this run took {finished.steps:,}: the program or its "

@@ -215,9 +215,8 @@ def unreachable(name: str) -> None:
 
 def _violated(error: AssertionViolatedError) -> None:
     run = current.run
-    if run is not None and run.failure is None:
-        run.failure = error
-        run.timers.due = True  # has the loop look at `failure` when the step ends
+    if run is not None:
+        run.fail(error)
     raise error
 
 

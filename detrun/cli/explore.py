@@ -12,7 +12,7 @@ from detrun_scheduler.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
-    from detrun.execution.execute import Options
+    from detrun.execution.options import Options
     from detrun.execution.targets import Target
     from detrun.explore.campaign.verdicts import Exploration, Failure
 
@@ -100,7 +100,7 @@ def explore(
     """
     import detrun
     from detrun.cli import parameters, runs
-    from detrun.execution.execute import Options
+    from detrun.execution.options import Options
     from detrun.execution.targets import load_target
     from detrun.explore.campaign.progress import campaign_progress
     from detrun_scheduler.errors import UsageError
@@ -111,7 +111,11 @@ def explore(
     arguments: tuple[object, ...] = (numbers,) if numbers else ()
     if token is not None:
         options = Options(
-            max_steps, preemption=preemption, include=include, exclude=exclude, thread_errors=not no_thread_errors
+            max_steps=max_steps,
+            preemption=preemption,
+            include=include,
+            exclude=exclude,
+            thread_errors=not no_thread_errors,
         )
         _one(program, arguments, token, options)
         return

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from detrun.determinism.fresh_process import importable_target, pack_arguments, traced_in_fresh_process
 from detrun.determinism.tracing import DETAILS_MAX, Look, StepTrace, Trace, traced
-from detrun.execution.execute import Main, check_main, target_of
+from detrun.execution.program import Main, check_main, target_of
 from detrun_scheduler.errors import NondeterminismError, UsageError
 from detrun_scheduler.strategies import STRATEGIES
 

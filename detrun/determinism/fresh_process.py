@@ -19,7 +19,7 @@ from typing import Any
 import msgpack
 
 from detrun.determinism.tracing import Trace, traced
-from detrun.execution.execute import Main
+from detrun.execution.program import Main
 from detrun.execution.targets import load_target
 from detrun_scheduler.errors import DetrunError, UsageError
 

@@ -30,12 +30,15 @@ import outcome
 import trio
 
 from detrun.ad.value import Value
-from detrun.execution.execute import Main, Options, execute, final_digest, raised_interrupt
+from detrun.execution.execute import execute
+from detrun.execution.finished import final_digest, raised_interrupt
+from detrun.execution.options import Options
+from detrun.execution.program import Main
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import Journal, outcome_name
-from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports.blocking import await_frames, is_user_file
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies import make
 from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP
 
@@ -146,7 +149,7 @@ def traced(
     """Run ``main(*args)`` once under a tracer; ``expected`` are the hashes of an earlier run's behaviour."""
     tracer = Tracer(first_detail, expected)
     journal = Journal()
-    options = Options(max_steps)
+    options = Options(max_steps=max_steps)
     with tracer.seeing_returns():
         loop, ended = execute(
             main, args, oracle=make(strategy), seed=seed, journal=journal, verifier=tracer, options=options
@@ -193,18 +196,18 @@ class Tracer:
         self.objects_seen = 0
         self.names_seen = 0
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Hash the step, and keep it if it is among those wanted in detail."""
-        journal = loop.journal
+        journal = run.journal
         if journal.first_step != self.chunk:
             self.chunk, self.exact_seen, self.payloads_seen = journal.first_step, 0, 0
         valued = [bytes(journal.exact[self.exact_seen :]), *journal.payloads[self.payloads_seen :]]
         self.exact_seen, self.payloads_seen = len(journal.exact), len(journal.payloads)
-        labels = loop.object_labels[self.objects_seen :]
+        labels = run.object_labels[self.objects_seen :]
         self.objects_seen += len(labels)
         names = list(journal.name_numbers)
         kinds = list(journal.kind_numbers)
-        path, ended, time = loop.path_of(task), outcome_name(outcome_byte, kinds), loop.time
+        path, ended, time = run.path_of(task), outcome_name(outcome_byte, kinds), run.time
         behaviour = _hash(repr((path, ended, record, labels, names[self.names_seen :], valued, time)))
         self.names_seen = len(names)
         step = len(self.behaviour)
@@ -215,11 +218,11 @@ class Tracer:
         )
         if wanted or leaves:
             looks, self.returned = self.returned, []
-            living = loop.host.by_number.get(task)
+            living = run.host.by_number.get(task)
             frame = _innermost(await_frames(living)) if living is not None else None
             if frame is not None:
                 looks.append(look_at(frame))
-            events = describe_events(record, RunNames(loop.paths, kinds, loop.object_labels, names))
+            events = describe_events(record, RunNames(run.paths, kinds, run.object_labels, names))
             values = blake2b(repr(valued).encode(), digest_size=4).hexdigest()
             trace = StepTrace(path, ended, events, time, values, looks)
             if wanted:

@@ -104,13 +104,14 @@ class _Effect:
 
     def call(self, args: Sequence[Any], keywords: dict[str, Any], *, in_thread: bool) -> Any:
         run = current.require(f"external function {self.name}")
-        recorded = run.recorded_effect(self.name) if run.recorded_effect is not None else None
+        recorded = run.replayed_effect(self.name) if run.replayed_effect is not None else None
         if recorded is not None and self.replay == "forbid":
-            run.failure = DivergenceError(
+            refusal = DivergenceError(
                 f"external function {self.name} forbids replay: it cannot be undone or repeated; "
                 "declare replay='recorded' if its recorded result may stand for it"
             )
-            raise run.failure
+            run.fail(refusal)
+            raise refusal
         if recorded is not None and self.replay == "recorded":
             payload = recorded
         else:

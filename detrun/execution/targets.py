@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from detrun.execution.execute import Main, check_main
+from detrun.execution.program import Main, check_main
 from detrun_scheduler.errors import UsageError
 
 

@@ -8,20 +8,19 @@ has looked after it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import outcome
 
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.reports.blocking import ended_thread
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ThreadFailure
 
 
-def with_thread_errors(loop: RunLoop, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
+def with_thread_errors(failures: Sequence[ThreadFailure], ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
     """How the run has ended, what came out of its threads considered."""
-    unhandled = [one for one in loop.thread_failures if not one.is_handled]
+    unhandled = [one for one in failures if not one.is_handled]
     if not unhandled:
         return ended
     if isinstance(ended, outcome.Value):

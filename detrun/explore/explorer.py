@@ -15,7 +15,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from detrun.checkers.assertion_catalogue import assertions_of
-from detrun.execution.execute import Main, Options, check_main, preemption_of, source_fingerprint, target_of
+from detrun.execution.options import Options, preemption_of
+from detrun.execution.program import Main, check_main, source_fingerprint, target_of
 from detrun.explore.campaign import observed as observed
 from detrun.explore.campaign.campaign import Campaign
 from detrun.explore.campaign.pieces import Program, Report
@@ -25,7 +26,7 @@ from detrun.explore.failures.failures import Telling, tell_failure
 from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.tables import table_of
 from detrun.gradients.local import check_params
-from detrun.races.detector import Races
+from detrun.races.watch import RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
@@ -107,7 +108,7 @@ def explore(
         preemption=preemption,
         include=tuple(include),
         exclude=tuple(exclude),
-        races=Races() if races else None,
+        watch=RaceWatch() if races else None,
         thread_errors=thread_errors,
     )
     preemption_of(main, options)  # refuses what makes no sense before anything is run

@@ -20,7 +20,7 @@ from detrun.ad import state
 from detrun.ad.tape import CELLS, WIDE, Tape
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun
 
 OPERATIONS_SHOWN = 3
 
@@ -73,17 +73,10 @@ class CreditTotals:
             self.largest = dict(kept)
 
 
-def mark_steps(loop: RunLoop) -> None:
-    """Have the tape note which step each entry belongs to, from now on."""
-    before = loop.observer
-
-    def observe() -> None:
-        if before is not None:
-            before()
-        if state.tape is not None:
-            state.tape.mark(loop.step_index + 1)
-
-    loop.observer = observe
+def mark_step(run: ActiveRun) -> None:
+    """Have the tape note that its next entries belong to the next step; called after every step."""
+    if state.tape is not None:
+        state.tape.mark(run.step_index + 1)
 
 
 @dataclass(slots=True)

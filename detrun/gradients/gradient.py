@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from detrun.execution.execute import Again, Anew, Main
+from detrun.execution.new_run import NewRun
+from detrun.execution.program import Main
 from detrun.gradients.local import LocalOptions, check_params, local_gradient
 from detrun.gradients.result import Gradient
+from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
@@ -53,5 +55,5 @@ def gradient(
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
-    plan = Again(opened) if opened is not None else Anew(seed, strategy, params=check_params(params))
-    return local_gradient(main, params, plan, LocalOptions(mode, snapshots, window, memory, credit, max_steps))
+    execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
+    return local_gradient(main, params, execution, LocalOptions(mode, snapshots, window, memory, credit, max_steps))

@@ -19,12 +19,17 @@ from detrun.ad import state
 from detrun.ad.forward import TangentValue
 from detrun.ad.reverse import refuse_foreign
 from detrun.ad.second_order import backward_second_order
-from detrun.execution.execute import Again, Anew, Main, Options
+from detrun.ad.tape import Tape
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.execution.scope import RunScope
 from detrun.gradients.local import check_params, loss_of
+from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +69,15 @@ def hessian_vector_product(
         if not isinstance(speed, int | float) or not isfinite(speed):
             raise UsageError(f"hessian_vector_product: direction {name}={speed!r} is not a finite number")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
-    plan = Again(opened) if opened is not None else Anew(seed, strategy, params=numbers)
-    around = _Moving(numbers, {name: float(direction.get(name, 0.0)) for name in numbers})
-    finished = plan.execute(main, (), Options(max_steps), around)
+    execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=numbers)
+    scope = _Moving(numbers, {name: float(direction.get(name, 0.0)) for name in numbers})
+    finished = execution.execute(main, (), Options(max_steps=max_steps), scope)
     loss = loss_of(main, finished.outcome)
-    return HessianVectorProduct(float(getattr(loss, "primal", loss)), around.grads, around.product, finished.recording)
+    return HessianVectorProduct(float(getattr(loss, "primal", loss)), scope.grads, scope.product, finished.recording)
 
 
-class _Moving:
-    """Runs a program with its parameters moving along a direction (see `execution.Around`)."""
+class _Moving(RunScope):
+    """Runs a program with its parameters moving along a direction."""
 
     def __init__(self, numbers: dict[str, float], direction: dict[str, float]) -> None:
         self.numbers, self.direction = numbers, direction
@@ -80,19 +85,20 @@ class _Moving:
         self.grads: dict[str, float] = {}
         self.product: dict[str, float] = {}
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
         state.start_tape()
         self.values = {name: TangentValue(number, (self.direction[name],)) for name, number in self.numbers.items()}
         return (dict(self.values),)
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Sweep adjoints and their tangents back from the loss."""
         tape = state.stop_tape()
-        if isinstance(ended, outcome.Error):
-            return
-        assert isinstance(ended, outcome.Value)
-        loss = ended.value
+        if isinstance(ended, outcome.Value):
+            self._sweep(tape, ended.value)
+        return ended
+
+    def _sweep(self, tape: Tape, loss: Any) -> None:
         if not isinstance(loss, TangentValue):
             self.grads = self.product = dict.fromkeys(self.numbers, 0.0)
             return

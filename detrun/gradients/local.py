@@ -19,18 +19,23 @@ from detrun.ad import state
 from detrun.ad.diagnostics import NearMargin, diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.tape import Tape
 from detrun.ad.tensor_parameters import TensorParameters, is_tensor_parameter
 from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of, use_one_thread, use_threads
 from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
-from detrun.execution.execute import Again, Main, Options, Plan
-from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, mark_steps
+from detrun.execution.finished import Execution
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.execution.replayed_run import ReplayedRun
+from detrun.execution.scope import RunScope
+from detrun.gradients.credit import CreditTotals, ParameterUses, credit_report, mark_step
 from detrun.gradients.result import Gradient, RunDiagnostics
 from detrun.gradients.tangents import Tangents
 from detrun.gradients.timing import TimingSites
 from detrun.gradients.windowed import reverse_in_windows, window_steps_for
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun, RunHooks
 
 BIAS = (
     "sensitivity of this run on its frozen schedule: branches, timeouts, event order and discrete draws do not move, "
@@ -106,8 +111,8 @@ class LocalOptions:
             raise UsageError("gradient: window and memory exclude each other: memory chooses the window")
 
 
-def local_gradient(main: Main, params: Mapping[str, float], plan: Plan, options: LocalOptions) -> Gradient:
-    """The local gradient of the run that ``plan`` decides."""
+def local_gradient(main: Main, params: Mapping[str, float], execution: Execution, options: LocalOptions) -> Gradient:
+    """The local gradient of the run that ``execution`` decides."""
     options.check()
     numbers = check_params(params)
     tensors = TensorParameters(params)
@@ -116,7 +121,7 @@ def local_gradient(main: Main, params: Mapping[str, float], plan: Plan, options:
     threads = use_one_thread()
     try:
         run = _in_windows if options.windowed else _on_one_tape
-        gradient = run(main, numbers, tensors, plan, options, Options(options.max_steps))
+        gradient = run(main, numbers, tensors, execution, options, Options(max_steps=options.max_steps))
     finally:
         tensors.release()
         use_threads(threads)
@@ -128,31 +133,31 @@ def _on_one_tape(
     main: Main,
     numbers: dict[str, float],
     tensors: TensorParameters,
-    plan: Plan,
+    execution: Execution,
     options: LocalOptions,
     run_options: Options,
 ) -> Gradient:
-    around: WholeTape | Tangents = (
+    scope: WholeTape | Tangents = (
         Tangents(numbers) if options.mode == "forward" else WholeTape(numbers, tensors, options.credit)
     )
-    finished = plan.execute(main, (), run_options, around)
+    finished = execution.execute(main, (), run_options, scope)
     loss = loss_of(main, finished.outcome)
     gradient = Gradient(
         value=float(loss.primal if isinstance(loss, Value) else loss),
-        grads=around.grads,
+        grads=scope.grads,
         kind="local",
-        std_error=dict.fromkeys(around.grads, 0.0),
+        std_error=dict.fromkeys(scope.grads, 0.0),
         samples=1,
         bias=BIAS,
-        validity=around.validity,
-        diagnostics=around.diagnostics,
+        validity=scope.validity,
+        diagnostics=scope.diagnostics,
         recording=finished.recording,
         digest=finished.digest,
     )
     gradient.diagnostics.taped_steps = finished.steps if options.mode == "reverse" else 0
     gradient.diagnostics.peak_bytes = peak_bytes()
-    if isinstance(around, WholeTape):
-        gradient.credit = {name: credit_report(totals, finished.recording) for name, totals in around.credits.items()}
+    if isinstance(scope, WholeTape):
+        gradient.credit = {name: credit_report(totals, finished.recording) for name, totals in scope.credits.items()}
     _warn(gradient, isinstance(loss, Value))
     return gradient
 
@@ -161,7 +166,7 @@ def _in_windows(
     main: Main,
     numbers: dict[str, float],
     tensors: TensorParameters,
-    plan: Plan,
+    execution: Execution,
     options: LocalOptions,
     run_options: Options,
 ) -> Gradient:
@@ -170,12 +175,12 @@ def _in_windows(
             "windows are forked processes, and memory of an accelerator cannot be forked; move the tensors to the CPU, "
             "or leave out snapshots, window and memory"
         )
-    recording = plan.recording if isinstance(plan, Again) else None
+    recording = execution.recording if isinstance(execution, ReplayedRun) else None
     digest = ""
     ids_per_step = 1.0
     if recording is None or options.memory is not None:
         counting = CountedValues(numbers, tensors)
-        finished = plan.execute(main, (), run_options, counting)
+        finished = execution.execute(main, (), run_options, counting)
         loss_of(main, finished.outcome)
         recording, digest = finished.recording, finished.digest
         ids_per_step = counting.ids / max(1, finished.steps)
@@ -250,7 +255,7 @@ def _warn(gradient: Gradient, depends: bool) -> None:
         gradient.warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}")
 
 
-class WholeTape:
+class WholeTape(RunScope):
     """Tapes a run from end to end and sweeps it before its ids are forgotten."""
 
     def __init__(self, numbers: dict[str, float], tensors: TensorParameters, credit: int) -> None:
@@ -263,24 +268,30 @@ class WholeTape:
         self.validity: dict[str, Validity] = {}
         self.diagnostics = RunDiagnostics()
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
+    def contribute(self, hooks: RunHooks) -> None:
+        """Note where timing decides, and which step an entry belongs to."""
+        hooks.time_observer = TimingSites()
+        if self.credit:
+            hooks.after_step.append(mark_step)
+
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
         state.start_tape()
         self.values = {name: Value(number) for name, number in self.numbers.items()}
-        loop.timers.observer = TimingSites()
-        if self.credit:
-            mark_steps(loop)
         # The program gets a copy: what it does to the dict must not lose us a parameter.
-        return ({**self.values, **self.tensors.prepare(loop.serial)},)
+        return ({**self.values, **self.tensors.prepare(run.serial)},)
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Sweep back from the loss, if the program returned one."""
         loss: Any = ended.value if isinstance(ended, outcome.Value) else None
         if is_tensor(loss) and loss.numel() == 1:
             loss = number_of(loss)  # while its entry finds a tape
         tape = state.stop_tape()
-        if isinstance(ended, outcome.Error):
-            return
+        if isinstance(ended, outcome.Value):
+            self._sweep(tape, loss)
+        return ended
+
+    def _sweep(self, tape: Tape, loss: Any) -> None:
         ids = {name: value.id for name, value in self.values.items()}
         growth = AdjointGrowth(origin=state.first_id)
         if isinstance(loss, Value):
@@ -300,7 +311,7 @@ class WholeTape:
         self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
 
 
-class CountedValues:
+class CountedValues(RunScope):
     """Runs with `Value`s and without a tape, to learn how many ids a step allots."""
 
     def __init__(self, numbers: dict[str, float], tensors: TensorParameters) -> None:
@@ -308,14 +319,15 @@ class CountedValues:
         self.tensors = tensors
         self.ids = 0
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """The parameters as `Value`s, and as tensors."""
         values = {name: Value(number) for name, number in self.numbers.items()}
-        return ({**values, **self.tensors.prepare(loop.serial)},)
+        return ({**values, **self.tensors.prepare(run.serial)},)
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Count."""
         self.ids = state.peek_id() - state.first_id
+        return ended
 
 
 def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:

@@ -14,12 +14,13 @@ import outcome
 from detrun.ad.forward import tangent_of, with_tangents
 from detrun.ad.validity import Validity
 from detrun.ad.value import Value
+from detrun.execution.scope import RunScope
 from detrun.gradients.result import RunDiagnostics
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun
 
 
-class Tangents:
-    """Runs a program in forward mode (see `execution.Around`)."""
+class Tangents(RunScope):
+    """Runs a program in forward mode."""
 
     def __init__(self, numbers: dict[str, float]) -> None:
         self.numbers = numbers
@@ -27,15 +28,12 @@ class Tangents:
         self.validity: dict[str, Validity] = {}
         self.diagnostics = RunDiagnostics()
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """The parameters, each with the unit tangent of its own direction."""
         return (dict(with_tangents(self.numbers)),)
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Read the tangent of the loss."""
-        if isinstance(ended, outcome.Error):
-            return
-        assert isinstance(ended, outcome.Value)
-        loss = ended.value
-        if isinstance(loss, Value | float | int):
+        if isinstance(ended, outcome.Value) and isinstance(loss := ended.value, Value | float | int):
             self.grads = dict(zip(self.numbers, tangent_of(loss, len(self.numbers)), strict=True))
+        return ended

@@ -29,13 +29,16 @@ from detrun.ad.revolve import split
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, number_of, use_one_thread
 from detrun.ad.value import Value
-from detrun.execution.execute import Again, Main, Options
-from detrun.gradients.credit import CreditTotals, ParameterUses, mark_steps
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.execution.scope import RunScope
+from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
 from detrun.gradients.timing import TimingSites
+from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import IN_CHILD, can_fork, fail, fork_here, in_fork, reply, silence
 from detrun_scheduler.errors import DetrunError
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun, RunHooks
 
 WINDOW_STEPS_MIN, WINDOW_STEPS_MAX = 256, 50_000
 NEAREST_MARGINS = 5
@@ -138,7 +141,7 @@ def reverse_in_windows(
     return swept, totals, grads | tensors.gradients(adjoints)
 
 
-class WindowController:
+class WindowController(RunScope):
     """Drives one run through its windows; lives on in every forked process."""
 
     def __init__(
@@ -160,7 +163,6 @@ class WindowController:
         self.at = 0  # the window whose start this process stands at, or runs to
         self.until = windows  # this process reverses the windows from `at` up to here
         self.spare = snapshots - 1  # snapshots that may sleep besides this process
-        self.loop: RunLoop | None = None
         self.known = Swept({})  # what came back from behind `until`
 
     def run(self) -> Swept:
@@ -177,22 +179,24 @@ class WindowController:
         return self.known
 
     def _execute(self) -> None:
-        Again(self.recording).execute(self.main, (), Options(), self)
+        replayed_run(self.recording).execute(self.main, (), Options(), self)
 
-    # The two ends of a run (see `execution.Around`).
+    # The two ends of a run (see `RunScope`).
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
-        """The parameters are the first ids; the loop stops at the start of each window."""
-        self.loop = loop
-        self.values = {name: Value(number) for name, number in self.numbers.items()}
-        loop.timers.observer = TimingSites()
+    def contribute(self, hooks: RunHooks) -> None:
+        """The run pauses at the start of each window."""
+        hooks.time_observer = TimingSites()
         if self.credit:
-            mark_steps(loop)
-        loop.at_stop = self._at_stop if can_fork() else self._at_stop_without_fork
-        loop.stop_at = 0 if can_fork() else self.at * self.window
-        return ({**self.values, **self.tensors.prepare(loop.serial)},)
+            hooks.after_step.append(mark_step)
+        hooks.at_pause = self._at_pause if can_fork() else self._at_pause_without_fork
+        hooks.first_pause = 0 if can_fork() else self.at * self.window
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
+        """The parameters are the first ids."""
+        self.values = {name: Value(number) for name, number in self.numbers.items()}
+        return ({**self.values, **self.tensors.prepare(run.serial)},)
+
+    def end(self, ended: outcome.Outcome[Any]) -> NoReturn:
         """The program has ended in this process, whose window, the last one, is taped."""
         if isinstance(ended, outcome.Error):
             raise ended.error
@@ -207,18 +211,18 @@ class WindowController:
 
     # In a process that stands at the start of a window, or at the end of the window that it taped.
 
-    def _at_stop(self) -> float:
+    def _at_pause(self, run: ActiveRun) -> float:
         try:
             if state.taping:
                 self._sweep()
             use_one_thread()  # if torch came in since
-            return self._reverse()
+            return self._reverse(run)
         except BaseException as error:
             # This process is a snapshot or its child: the program must not be unwound in it.
             fail(error)
 
-    def _reverse(self) -> float:
-        """Reverse the windows from `at` to `until`; return the step at which the loop must stop next."""
+    def _reverse(self, run: ActiveRun) -> float:
+        """Reverse the windows from `at` to `until`; return the step at which the run is to pause next."""
         while self.until - self.at > 1:
             ahead = self.until - self.at
             place = self.at + (split(ahead, self.spare + 1) if self.spare else ahead - 1)
@@ -226,7 +230,7 @@ class WindowController:
             answer = fork_here(quiet=repeated)
             if answer is IN_CHILD:
                 if repeated:
-                    self._trust()
+                    self._trust(run)
                 forward_steps = (place - self.at) * self.window
                 self.totals = WindowTotals(forward_steps=forward_steps, credit_kept=self.credit)
                 self.at, self.spare = place, self.spare - 1
@@ -235,15 +239,14 @@ class WindowController:
             self.totals.add(self.known.totals)
         if self.until < self.windows:
             silence()
-            self._trust()
+            self._trust(run)
         return self._tape()
 
-    def _trust(self) -> None:
+    def _trust(self, run: ActiveRun) -> None:
         """What this process runs from here on has been compared with the recording before, step by step."""
-        assert self.loop is not None
-        self.loop.verifier = None
+        run.stop_comparing()
 
-    def _at_stop_without_fork(self) -> float:
+    def _at_pause_without_fork(self, run: ActiveRun) -> float:
         if state.taping:
             self._sweep()
         return self._tape()

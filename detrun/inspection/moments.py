@@ -23,8 +23,8 @@ from detrun.inspection.text import shown
 from detrun.primitives.shared import Atomic, Shared
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports.blocking import await_frames, describe_block, is_user_file
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.trio_host.host import NumberedChannelState
 
 
@@ -80,7 +80,7 @@ class CellState:
 class Live:
     """The objects of a held run."""
 
-    loop: RunLoop
+    loop: ActiveRun
     tasks: dict[str, trio.lowlevel.Task]
     """By path."""
     channels: dict[str, NumberedChannelState]
@@ -198,7 +198,7 @@ class Moment:
         }
 
 
-def capture(loop: RunLoop, steps_taken: int) -> Moment:
+def capture(loop: ActiveRun, steps_taken: int) -> Moment:
     """The moment in which a held run is."""
     tasks, live_tasks = [], {}
     own = (loop.host.init_task, loop.host.entry_task)
@@ -228,7 +228,7 @@ def capture(loop: RunLoop, steps_taken: int) -> Moment:
     return moment
 
 
-def _task_state(loop: RunLoop, task: trio.lowlevel.Task, number: int, runnable: bool) -> TaskState:
+def _task_state(loop: ActiveRun, task: trio.lowlevel.Task, number: int, runnable: bool) -> TaskState:
     holders: tuple[str, ...] = ()
     if runnable:
         waits_for = loop.host.pending_of(number)
@@ -262,7 +262,7 @@ def _channel_state(label: str, state: NumberedChannelState) -> ChannelState:
 
 
 def _numbered_objects(
-    loop: RunLoop,
+    loop: ActiveRun,
 ) -> tuple[dict[str, NumberedChannelState], dict[str, Atomic[Any] | Shared[Any]]]:
     # The run numbers its objects and does not hold them: a run that is not looked at must not keep what its program
     # has dropped. The collector knows all that live; sorted by number, its order does not matter.

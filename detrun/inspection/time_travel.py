@@ -24,7 +24,11 @@ from typing import Any
 import outcome
 from greenlet import getcurrent, greenlet
 
-from detrun.execution.execute import Main, Options, check_main, execute, recorded_strategy, source_fingerprint
+from detrun.execution.execute import execute
+from detrun.execution.options import Options
+from detrun.execution.program import Main, check_main, source_fingerprint
+from detrun.execution.replayed_run import recorded_strategy, replay_hooks
+from detrun.execution.scope import RunScope
 from detrun.inspection.moments import Moment, capture
 from detrun_recorder.recording import Recording
 from detrun_recorder.replay import StrictReplay
@@ -33,7 +37,7 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment.hidden_state import allowed
 from detrun_scheduler.errors import DetrunError, UsageError
 from detrun_scheduler.journal import Journal
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies import make
 
 _HELD = object()  # what a replay says that has come to the chosen point
@@ -66,10 +70,10 @@ def at(
     """
     check_main(main)
     replay = _HeldReplay(main, args, recording, _stop_step(recording, step, virtual_time), virtual_time, options)
-    loop = replay.start()
+    run = replay.start()
     try:
         with allowed():
-            moment = capture(loop, replay.steps_taken)  # with the run still active: clocks and locks ask it
+            moment = capture(run, replay.steps_taken)  # with the run still active: clocks and locks ask it
             current.run = None
             try:
                 yield moment
@@ -92,8 +96,8 @@ def _stop_step(recording: Recording, step: int | None, virtual_time: float | Non
     return step if step >= 0 else steps + step
 
 
-class _HeldReplay:
-    """One strict replay that stops at a point; `Around`, time observer and verifier of its run."""
+class _HeldReplay(RunScope):
+    """One strict replay that stops at a point; scope, time observer and verifier of its run."""
 
     def __init__(
         self,
@@ -112,26 +116,26 @@ class _HeldReplay:
         self.time_most = math.inf if virtual_time is None else virtual_time + recording.time_quantum
         self.options = options
         self.replayer: StrictReplay | None = None
-        self.loop: RunLoop | None = None
+        self.run: ActiveRun | None = None
         self.steps_taken = 0
         self._greenlet: greenlet | None = None
         self._viewer: greenlet | None = None
         self._ended: outcome.Outcome[Any] | None = None
 
-    def start(self) -> RunLoop:
+    def start(self) -> ActiveRun:
         """Replay up to the point; the run stands still when this returns."""
         self._viewer = getcurrent()
-        self._greenlet = greenlet(self._run)
+        self._greenlet = greenlet(self._replay)
         self._greenlet.gr_context = contextvars.copy_context()
         if self._greenlet.switch() is not _HELD:
             assert self._ended is not None
             if isinstance(self._ended, outcome.Error):
                 raise self._ended.error
             raise UsageError(f"the replay ended before step {self.stop_step:,}, where it should have been held")
-        assert self.loop is not None
-        return self.loop
+        assert self.run is not None
+        return self.run
 
-    def _run(self) -> None:
+    def _replay(self) -> None:
         recording = self.recording
         changed = recording.header.get("source") not in (None, source_fingerprint(self.main))
         self.replayer = StrictReplay(recording, make(recorded_strategy(recording)), changed)
@@ -141,62 +145,58 @@ class _HeldReplay:
             oracle=self.replayer,
             seed=recording.seed or 0,
             journal=Journal(self.replayer.chunk_closed),
-            verifier=self.replayer,
+            verifier=self,
             options=self.options,
-            around=self,
+            scope=self,
+            hooks=replay_hooks(self.replayer),
         )
 
     def abandon(self) -> None:
         """End the run that is held: cancel its tasks, let them clean up, and forget it."""
-        loop, held = self.loop, self._greenlet
-        if loop is None or held is None or held.dead:
+        run, held = self.run, self._greenlet
+        if run is None or held is None or held.dead:
             return
-        # What happens from here on is compared with nothing and written nowhere.
-        loop.verifier = loop.observer = loop.timers.observer = None
-        loop.journal.sink = None
-        loop.stop_at = math.inf
-        current.run = loop
+        run.detach()
+        current.run = run
         held.throw(_AbandonedError("the replay was held to be looked at, and is over"))
         assert held.dead
 
-    def _hold(self, loop: RunLoop, steps_taken: int) -> None:
+    def _hold(self, steps_taken: int) -> None:
         self.steps_taken = steps_taken
         assert self._viewer is not None
         self._viewer.switch(_HELD)
 
     # Around the run.
 
-    def prepare(self, loop: RunLoop) -> Sequence[object]:
+    def contribute(self, hooks: RunHooks) -> None:
         """Arrange for the run to be held."""
-        self.loop = loop
-        loop.stop_at, loop.at_stop = self.stop_step, self._at_stop
-        loop.verifier = self
+        hooks.first_pause, hooks.at_pause = self.stop_step, self._at_pause
         if self.time_most < math.inf:
-            loop.timers.observer = self
-        return self.args
+            hooks.time_observer = self
 
-    def harvest(self, ended: outcome.Outcome[Any]) -> None:
-        """Nothing: the run is abandoned."""
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
+        """Know the run that is held."""
+        self.run = run
+        return args
 
     # The three places at which a run is held.
 
-    def _at_stop(self) -> float:
-        assert self.loop is not None
-        self._hold(self.loop, self.loop.step_index)
+    def _at_pause(self, run: ActiveRun) -> float:
+        self._hold(run.step_index)
         return math.inf
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
-        """Compare the step; hold the run after its last one, which `RunLoop.stop_at` does not see."""
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
+        """Compare the step; hold the run after its last one, behind which there is no pause."""
         assert self.replayer is not None
-        self.replayer.step_closed(loop, task, outcome_byte, record)
-        if loop.step_index == self.stop_step == self.recording.steps:
-            self._hold(loop, loop.step_index)
+        self.replayer.step_closed(run, task, outcome_byte, record)
+        if run.step_index == self.stop_step == self.recording.steps:
+            self._hold(run.step_index)
 
     def advanced(self, chosen: Any, following: Any | None) -> None:
         """Time is about to jump; hold the run if that leads past the time that was asked for."""
-        if primal_of(chosen) > self.time_most and self.loop is not None:
+        if primal_of(chosen) > self.time_most and self.run is not None:
             # In the middle of closing a step, whose task has run.
-            self._hold(self.loop, self.loop.step_index + 1)
+            self._hold(self.run.step_index + 1)
 
     def overdue(self, deadline: Any, now: Any) -> None:
         """A timer that was due at once, which moves no time."""

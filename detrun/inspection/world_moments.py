@@ -19,7 +19,7 @@ from detrun_scheduler.clock import primal_of
 
 if TYPE_CHECKING:
     from detrun.world.nodes.node import Node
-    from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.run import ActiveRun
 
 PREVIEW_BYTES = 60
 
@@ -100,7 +100,7 @@ class MessageState:
         }
 
 
-def world_of(loop: RunLoop) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
+def world_of(loop: ActiveRun) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
     """The world of a held run with its nodes and messages; None if it has none, or none that is still in use."""
     worlds = [one for one in gc.get_objects() if type(one) is World and one.run is loop]
     opened = [one for one in worlds if one._nursery is not None]

@@ -36,18 +36,6 @@ class DataRaceError(DetrunError):
         super().__init__("\n".join(map(str, self.races)))
 
 
-@dataclass(slots=True)
-class Races:
-    """Asks for race detection in runs, and has what the last one showed.
-
-    Attributes:
-        fails: a run with a race that would have ended well ends with a `DataRaceError`.
-    """
-
-    fails: bool = True
-    found: list[Race] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class AccessedPlace:
     """One access to a variable."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import outcome
 import trio
 
-if TYPE_CHECKING:
-    from detrun.races.happens_before import HappensBefore
+from detrun.races.published import Published
 
 Method: TypeAlias = Callable[..., Any]
 Wrapper: TypeAlias = Callable[[Method], Method]
@@ -24,8 +23,8 @@ Wrapper: TypeAlias = Callable[[Method], Method]
 class TrioPrimitives:
     """The wrappers of one watched run."""
 
-    def __init__(self, watch: HappensBefore) -> None:
-        self.watch = watch
+    def __init__(self, published: Published) -> None:
+        self.published = published
 
     def wrappers(self) -> dict[type, dict[str, Wrapper]]:
         """By class and name of the method."""
@@ -48,11 +47,11 @@ class TrioPrimitives:
         }
 
     def _key(self, thing: Any) -> Hashable:
-        return "object", self.watch.label(thing)
+        return "object", self.published.label(thing)
 
     def _setting(self, original: Method) -> Method:
         def set(event: Any) -> None:
-            self.watch.release(self._key(event), f"set {self.watch.label(event)}")
+            self.published.release(self._key(event), f"set {self.published.label(event)}")
             original(event)
 
         return set
@@ -61,7 +60,7 @@ class TrioPrimitives:
         def is_set(event: Any) -> bool:
             found: bool = original(event)
             if found:
-                self.watch.acquire(self._key(event))
+                self.published.acquire(self._key(event))
             return found
 
         return is_set
@@ -69,30 +68,30 @@ class TrioPrimitives:
     def _waiting(self, original: Method) -> Method:
         async def wait(event: Any) -> None:
             await original(event)
-            self.watch.acquire(self._key(event))
+            self.published.acquire(self._key(event))
 
         return wait
 
     def _taking(self, original: Method) -> Method:
         def acquire_nowait(lock: Any, *borrower: Any) -> None:
             original(lock, *borrower)
-            self.watch.acquire(self._key(lock))
+            self.published.acquire(self._key(lock))
             if isinstance(lock, trio.Lock | trio.StrictFIFOLock):
-                self.watch.detector.took(self.watch.loop.current, self.watch.label(lock))
+                self.published.detector.took(self.published.run.current, self.published.label(lock))
 
         return acquire_nowait
 
     def _giving_back(self, original: Method) -> Method:
         def release(lock: Any, *borrower: Any) -> None:
             # Before the original, which hands the lock over to the next in line.
-            label = self.watch.label(lock)
-            self.watch.release(self._key(lock), f"released {label}")
+            label = self.published.label(lock)
+            self.published.release(self._key(lock), f"released {label}")
             original(lock, *borrower)
             if isinstance(lock, trio.Lock | trio.StrictFIFOLock):
-                self.watch.detector.gave_back(label)
-                owner = self.watch.loop.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]
+                self.published.detector.gave_back(label)
+                owner = self.published.run.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]
                 if owner is not None:
-                    self.watch.detector.took(owner, label)
+                    self.published.detector.took(owner, label)
 
         return release
 
@@ -103,11 +102,11 @@ class TrioPrimitives:
             try:
                 original(channel, value)
             except trio.BrokenResourceError:
-                self.watch.acquire(self._key(state))
+                self.published.acquire(self._key(state))
                 raise
             if not handed_over:
-                clock = self.watch.detector.release(self.watch.loop.current, None, "sent a message")
-                self.watch.messages.setdefault(self._key(state), deque()).append(clock)
+                clock = self.published.detector.release(self.published.run.current, None, "sent a message")
+                self.published.messages.setdefault(self._key(state), deque()).append(clock)
 
         return send_nowait
 
@@ -115,32 +114,32 @@ class TrioPrimitives:
         def receive_nowait(channel: Any) -> Any:
             state = channel._state
             # A sender that waits has done nothing since, so its clock is the message's.
-            waiting = self.watch.loop.host.numbers.get(next(iter(state.send_tasks), None))  # type: ignore[arg-type]
+            waiting = self.published.run.host.numbers.get(next(iter(state.send_tasks), None))  # type: ignore[arg-type]
             try:
                 value = original(channel)
             except trio.EndOfChannel:
-                self.watch.acquire(self._key(state))
+                self.published.acquire(self._key(state))
                 raise
-            messages = self.watch.messages.setdefault(self._key(state), deque())
+            messages = self.published.messages.setdefault(self._key(state), deque())
             if waiting is not None:
-                messages.append(self.watch.detector.release(waiting, None, "sent a message"))
+                messages.append(self.published.detector.release(waiting, None, "sent a message"))
             if messages:
-                self.watch.detector.acquire(self.watch.loop.current, messages.popleft())
+                self.published.detector.acquire(self.published.run.current, messages.popleft())
             return value
 
         return receive_nowait
 
     def _closing(self, original: Method) -> Method:
         def close(channel: Any) -> None:
-            self.watch.release(self._key(channel._state), "closed a channel")
+            self.published.release(self._key(channel._state), "closed a channel")
             original(channel)
 
         return close
 
     def _cancelling(self, original: Method) -> Method:
         def cancel(scope: Any, *reason: Any, **reasons: Any) -> None:
-            if self.watch.in_step():
-                self.watch.release("cancellation", "cancelled a scope")
+            if self.published.in_step():
+                self.published.release("cancellation", "cancelled a scope")
             original(scope, *reason, **reasons)
 
         return cancel
@@ -148,8 +147,8 @@ class TrioPrimitives:
     def _child_ending(self, original: Method) -> Method:
         def child_finished(nursery: Any, task: Any, result: outcome.Outcome[Any]) -> None:
             if isinstance(result, outcome.Error):
-                self.watch.release("cancellation", "failed")
-            self.watch.release(self._key(nursery), "ended")
+                self.published.release("cancellation", "failed")
+            self.published.release(self._key(nursery), "ended")
             original(nursery, task, result)
 
         return child_finished
@@ -157,22 +156,22 @@ class TrioPrimitives:
     def _joining(self, original: Method) -> Method:
         async def nested_child_finished(nursery: Any, error: BaseException | None) -> BaseException | None:
             if error is not None:
-                self.watch.release("cancellation", "failed inside a nursery")
+                self.published.release("cancellation", "failed inside a nursery")
             result: BaseException | None = await original(nursery, error)
-            self.watch.acquire(self._key(nursery))
+            self.published.acquire(self._key(nursery))
             return result
 
         return nested_child_finished
 
     def _handing_over(self, original: Method) -> Method:
         def run_sync_soon(token: Any, function: Callable[..., Any], *args: Any, idempotent: bool = False) -> None:
-            if idempotent or not self.watch.in_step():
+            if idempotent or not self.published.in_step():
                 original(token, function, *args, idempotent=idempotent)
                 return
-            clock = self.watch.detector.release(self.watch.loop.current, None, "handed a callback to the run")
+            clock = self.published.detector.release(self.published.run.current, None, "handed a callback to the run")
 
             def called(*given: Any) -> Any:
-                self.watch.detector.acquire(self.watch.loop.current, clock)
+                self.published.detector.acquire(self.published.run.current, clock)
                 return function(*given)
 
             original(token, called, *args)

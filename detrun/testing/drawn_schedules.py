@@ -18,7 +18,9 @@ from typing import Any
 from hypothesis import note
 from hypothesis import strategies as st
 
-from detrun.execution.execute import Anew, Main, Options, target_of
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
+from detrun.execution.program import Main, target_of
 from detrun.explore.explorer import DEFAULT_MAX_STEPS
 from detrun.testing.interleaving import interleaving
 from detrun_recorder.recording import Recording
@@ -49,7 +51,7 @@ class Schedule:
         self._is_used = True
         oracle = DrawnChoices(self._draw)
         seed = self._draw(_seeds)
-        finished = Anew(seed, oracle, target=target_of(main)).execute(main, args, self._options)
+        finished = NewRun(seed, oracle, target=target_of(main)).execute(main, args, self._options)
         if oracle.interruption is not None:
             raise oracle.interruption
         # Also of a run that did not fail: the test may look at its result and fail then.
@@ -144,5 +146,11 @@ def schedules(
         thread_errors: raise an exception that comes out of a thread and that nobody catches.
     """
     return _schedules(
-        Options(max_steps, preemption=preemption, include=include, exclude=exclude, thread_errors=thread_errors)
+        Options(
+            max_steps=max_steps,
+            preemption=preemption,
+            include=include,
+            exclude=exclude,
+            thread_errors=thread_errors,
+        )
     )

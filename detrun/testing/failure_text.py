@@ -13,7 +13,7 @@ from types import TracebackType
 
 import pytest
 
-from detrun.execution.execute import exception_leaves
+from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.verdicts import Exploration
 from detrun.explore.failures.listing import Listing
 from detrun_scheduler.errors import DetrunError

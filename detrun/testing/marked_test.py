@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from detrun.execution.execute import exception_leaves
+from detrun.execution.finished import exception_leaves
 from detrun.testing.fresh_fixtures import Making
 from detrun_scheduler.errors import UsageError
 

@@ -26,8 +26,8 @@ from detrun_recorder.recording import Recording
 from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
 from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk, outcome_name
-from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports.blocking import raised_in, user_stack
+from detrun_scheduler.run import ActiveRun
 
 UNMATCHED_PLACES_MAX = 100
 RAISED_CHARACTERS_MAX = 200
@@ -105,27 +105,27 @@ class StrictReplay(KeyedDraws):
         expected.payload += 1
         return expected.chunk.payloads[expected.payload - 1]
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Compare the step; raise `DivergenceError` at the first difference."""
         expected = self.expected
         chunk = expected.chunk
         if chunk is None or expected.step >= chunk.steps:
             # A chunk shorter than the run's own is the recording's last.
             if not self.recording.truncated:
-                self._diverge(loop, task, outcome_byte, record, self._how_recording_ends())
+                self._diverge(run, task, outcome_byte, record, self._how_recording_ends())
             expected.chunk = None
             return
         if chunk.outcomes[expected.step] != outcome_byte or not chunk.events.startswith(record, expected.event):
-            self._diverge(loop, task, outcome_byte, record, None)
-        detail = self._different_name(loop, chunk) or self._different_time(loop, chunk)
+            self._diverge(run, task, outcome_byte, record, None)
+        detail = self._different_name(run, chunk) or self._different_time(run, chunk)
         if detail:
-            self._diverge(loop, task, outcome_byte, record, detail)
+            self._diverge(run, task, outcome_byte, record, detail)
         expected.event += len(record)
         expected.step += 1
         self.last_task = task
 
-    def _different_name(self, loop: RunLoop, chunk: Chunk) -> str | None:
-        journal, seen = loop.journal, self.seen
+    def _different_name(self, run: ActiveRun, chunk: Chunk) -> str | None:
+        journal, seen = run.journal, self.seen
         tables: tuple[tuple[str, Sequence[object], Sequence[object]], ...] = (
             ("task", journal.tasks, chunk.tasks),
             ("wait", journal.kinds, chunk.kinds),
@@ -141,8 +141,8 @@ class StrictReplay(KeyedDraws):
                 seen[index] += 1
         return None
 
-    def _different_time(self, loop: RunLoop, chunk: Chunk) -> str | None:
-        times = loop.journal.times
+    def _different_time(self, run: ActiveRun, chunk: Chunk) -> str | None:
+        times = run.journal.times
         while self.times_seen < len(times):
             at = self.times_seen
             quantum = self.recording.time_quantum
@@ -184,7 +184,7 @@ class StrictReplay(KeyedDraws):
             self.seen = [0, 0, 0, 0]
             self.times_seen = 0
 
-    def check_ended(self, loop: RunLoop, digest: bytes, ended: outcome.Outcome[object]) -> None:
+    def check_ended(self, run: ActiveRun, digest: bytes, ended: outcome.Outcome[object]) -> None:
         """The program has ended: so must the recording have, with the same result."""
         expected, end = self.expected, self.recording.end
         if self.diverged:
@@ -195,12 +195,12 @@ class StrictReplay(KeyedDraws):
             how = "" if error is None else f" with {now}"
             detail = f"the program has ended{how}, but the recording goes on"
             summary = StepSummary("", now if error is not None else "", ())
-            self._raise(loop, self._recorded_step(), summary, detail, (), error)
+            self._raise(run, self._recorded_step(), summary, detail, (), error)
         if end is not None and digest != end.digest:
             was = end.outcome if end.error_type is None else end.error_type
             recorded = StepSummary("the main task", f"{was} (digest {end.digest.hex()})", ())
             replayed = StepSummary("the main task", f"{now} (digest {digest.hex()})", ())
-            self._raise(loop, recorded, replayed, "every step agrees, but the program's result does not", ())
+            self._raise(run, recorded, replayed, "every step agrees, but the program's result does not", ())
 
     def _how_recording_ends(self) -> str:
         end = self.recording.end
@@ -219,15 +219,15 @@ class StrictReplay(KeyedDraws):
         events = describe_events(chunk.events[expected.event :], expected.names) if byte & 0x80 else ()
         return StepSummary(f"task {recorded.task} ({recorded.path})", outcome_name(byte, expected.names.kinds), events)
 
-    def _diverge(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes, detail: str | None) -> None:
-        journal = loop.journal
-        living = loop.host.by_number.get(task)
+    def _diverge(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes, detail: str | None) -> None:
+        journal = run.journal
+        living = run.host.by_number.get(task)
         raised, stack = self.raised
-        if outcome_byte & KIND_MASK != FAILED and loop.host.main_task is not None:
+        if outcome_byte & KIND_MASK != FAILED and run.host.main_task is not None:
             raised, stack = "", user_stack(living) if living is not None else ()
-        names = RunNames(loop.paths, list(journal.kind_numbers), loop.object_labels, list(journal.name_numbers))
+        names = RunNames(run.paths, list(journal.kind_numbers), run.object_labels, list(journal.name_numbers))
         actual = StepSummary(
-            f"task {task} ({loop.path_of(task)})",
+            f"task {task} ({run.path_of(task)})",
             outcome_name(outcome_byte, names.kinds),
             describe_events(record, names),
             raised,
@@ -240,11 +240,11 @@ class StrictReplay(KeyedDraws):
                 detail = "the same task, but its step ended otherwise"
             else:
                 detail = "the same task, but it did something else"
-        self._raise(loop, recorded, actual, detail, stack)
+        self._raise(run, recorded, actual, detail, stack)
 
     def _raise(
         self,
-        loop: RunLoop,
+        run: ActiveRun,
         recorded: StepSummary,
         actual: StepSummary,
         detail: str,
@@ -255,7 +255,7 @@ class StrictReplay(KeyedDraws):
         chunk = self.expected.chunk
         step = (chunk.first_step if chunk is not None else self.recording.steps) + self.expected.step
         task = self.last_task
-        agreement = f"step {step - 1:,}, task {task} ({loop.paths.get(task, 'ended')})" if step else "none"
+        agreement = f"step {step - 1:,}, task {task} ({run.paths.get(task, 'ended')})" if step else "none"
         # All times before this step agree. The loop's own may be past the step already, which idled, or unwound.
         time = self.recording.step(step).time if step < self.recording.steps else self.recording.virtual_time
         raise divergence_error(
@@ -354,7 +354,7 @@ class ResyncReplay(KeyedDraws):
                 best, best_position = index, position
         return best
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Count the step as taken."""
         resumed = self.resumed_from.get(task, "start")
         report = self.report
@@ -362,10 +362,10 @@ class ResyncReplay(KeyedDraws):
         if self._position(task) is None:
             report.unmatched += 1
             if len(report.places) < UNMATCHED_PLACES_MAX:
-                report.places.append((loop.step_index - 1, loop.path_of(task), resumed))
-        key = (loop.path_of(task), resumed)
+                report.places.append((run.step_index - 1, run.path_of(task), resumed))
+        key = (run.path_of(task), resumed)
         self.taken[key] = self.taken.get(key, 0) + 1
         if outcome_byte & KIND_MASK in (DONE, FAILED):
             self.resumed_from.pop(task, None)
         else:
-            self.resumed_from[task] = outcome_name(outcome_byte, list(loop.journal.kind_numbers))
+            self.resumed_from[task] = outcome_name(outcome_byte, list(run.journal.kind_numbers))

@@ -6,17 +6,13 @@ it here. The attribute is read on hot paths, so it is a plain module global and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.run import ActiveRun
 
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
-
-run: RunLoop | None = None
+run: ActiveRun | None = None
 
 
-def require(what: str) -> RunLoop:
+def require(what: str) -> ActiveRun:
     """The active run, or a `UsageError` naming ``what`` was called outside one."""
     if run is None:
         raise UsageError(f"{what} was called outside a run; call it from a program started by detrun.record(...)")

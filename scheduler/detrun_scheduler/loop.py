@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from struct import Struct
-from typing import Any, Protocol
+from typing import Any
 
 import outcome
 import trio
@@ -49,10 +49,11 @@ from detrun_scheduler.journal import (
     append_varint,
 )
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.reports.blocking import Standing, deadlock, most_run_tasks
+from detrun_scheduler.reports.blocking import deadlock, most_run_tasks
+from detrun_scheduler.run import RunHooks, RunWatcher, Standing, ThreadFailure, Verifier
 from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.preemption import Preemption
-from detrun_scheduler.threads.threads import SimulatedThread, ThreadFailure, Threads
+from detrun_scheduler.threads.threads import SimulatedThread, Threads
 from detrun_scheduler.trio_host.host import Host
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
@@ -63,13 +64,6 @@ _run_serials = count(1)
 patched_threading.install_dual_classes()
 _pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
-
-
-class Verifier(Protocol):
-    """Looks at every closed step; a replayer raises here."""
-
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
-        """Step ``loop.step_index - 1`` ran ``task`` and left ``outcome_byte`` and the events ``record``."""
 
 
 class RunLoop:
@@ -84,6 +78,7 @@ class RunLoop:
         instruments: trio instruments, as for ``trio.run``.
         clock: a trio clock that keeps its own time (``trio.testing.MockClock``); None for virtual time.
         preemption: where simulated threads are interrupted between their synchronization operations; None: nowhere.
+        hooks: what the floors above want to be told and to decide.
     """
 
     def __init__(
@@ -99,7 +94,9 @@ class RunLoop:
         restrict_keyboard_interrupt_to_checkpoints: bool = False,
         clock: Any = None,
         preemption: Preemption | None = None,
+        hooks: RunHooks | None = None,
     ) -> None:
+        hooks = hooks if hooks is not None else RunHooks()
         self.oracle = oracle
         self.seed = seed
         self.serial = next(_run_serials)  # tells objects numbered in this run from those of earlier ones
@@ -120,21 +117,21 @@ class RunLoop:
             instruments,
             strict_exception_groups,
         )
+        self.host.failure_seen = hooks.task_failed
+        self.timers.observer = hooks.time_observer
         self.current = -1  # number of the task being stepped, or stepped last
         self.paths: dict[int, str] = {}  # by number: living tasks, and those that ended since the last chunk
         self.names_used: dict[int, dict[str, int]] = {}  # living parent's number -> path -> siblings so far
         self.streams: dict[Any, list[Any]] = {}  # task number or explicit key -> [stream key, draws so far]
-        self.observer: Callable[[], None] | None = None  # called after every step, before its record is closed
         self.failure: BaseException | None = None  # set inside a step: ends the run there, whatever the program does
-        # In a replay: takes the name of an effect and gives its recorded result, None where the recording is silent.
-        self.recorded_effect: Callable[[str], bytes | None] | None = None
-        # Planned faults that are left out (0) or last a share of their time, by name; and those that have begun, with
-        # whether they last. Who plans faults keeps to the one and fills the other; shrinking a failure goes by both.
-        self.fault_lengths: Mapping[str, float] = {}
-        self.faults_begun: dict[str, bool] = {}
-        # At this many steps `at_stop` is called and gives the next such number; for snapshots and windows.
-        self.stop_at: float = math.inf
-        self.at_stop: Callable[[], float] | None = None
+        # See `RunHooks`.
+        self.after_step = hooks.after_step
+        self.pause_at = hooks.first_pause  # at this many steps `at_pause` is called and gives the next such number
+        self.at_pause = hooks.at_pause
+        self.replayed_effect = hooks.replayed_effect
+        self.fault_shares = hooks.fault_shares
+        self.fault_began = hooks.fault_began
+        self.reports_thread_errors = hooks.reports_thread_errors
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
@@ -143,9 +140,10 @@ class RunLoop:
         self.standing: Standing | None = None  # while it does
         self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[ThreadFailure] = []
-        self.thread_errors_are_told = False  # by whoever runs the loop: the hooks that print them need not
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
+        for watcher in hooks.watchers:
+            self._tell(watcher)
 
     # What oracles, recorders and reports may ask.
 
@@ -250,6 +248,58 @@ class RunLoop:
         events.append(code)
         append_varint(events, state.number)
 
+    # What may be asked of a run while it lasts.
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with ``error`` when this step ends, whatever the program does; the first call counts."""
+        if self.failure is None:
+            self.failure = error
+        self.timers.due = True  # has the loop look at `failure` when the step ends
+
+    def stop_comparing(self) -> None:
+        """Show no further step to the verifier."""
+        self.verifier = None
+
+    def detach(self) -> None:
+        """From here on nothing is compared, observed, paused or written anywhere."""
+        self.verifier = self.timers.observer = self.journal.sink = None
+        self.after_step = []
+        self.pause_at = math.inf
+
+    def _tell(self, watcher: RunWatcher) -> None:
+        """Have ``watcher`` told of what happens; runs without one pay nothing for it."""
+        host = self.host
+        register, operation, operation_on = self.register, self.operation, self.operation_on
+        reschedule, wake_idle = host.reschedule, host.wake_idle
+
+        def registering(kind: str, name: str | None = None) -> int:
+            number = register(kind, name)
+            watcher.registered(number, kind)
+            return number
+
+        def operating(number: int, code: int, value: float) -> None:
+            operation(number, code, value)
+            watcher.operated(number, code, value)
+
+        def operating_on(number: int, code: int, value: bytes) -> None:
+            operation_on(number, code, value)
+            watcher.operated(number, code, value)
+
+        def rescheduling(task: Any, *next_send: Any) -> None:
+            # A new task gets its number here.
+            is_new = task not in host.numbers
+            reschedule(task, *next_send)
+            number = host.numbers.get(task)
+            if number is not None:
+                watcher.rescheduled(number, is_new, next_send[0] if next_send else None)
+
+        def waking_idle() -> bool:
+            watcher.idle_awaited([host.numbers[task] for task in host.waiting_for_idle.values()])
+            return wake_idle()
+
+        self.register, self.operation, self.operation_on = registering, operating, operating_on  # type: ignore[method-assign]
+        host.reschedule, host.wake_idle = rescheduling, waking_idle  # type: ignore[method-assign, assignment]
+
     # Running.
 
     @trio.lowlevel.enable_ki_protection
@@ -322,7 +372,7 @@ class RunLoop:
         limit = math.inf if self.max_steps is None else self.max_steps
         while True:
             taken = journal.steps
-            room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.stop_at - taken)
+            room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.pause_at - taken)
             if room <= 0 or journal.is_full:
                 self._pause(taken)
                 continue
@@ -354,7 +404,7 @@ class RunLoop:
                     if self.stood_still:
                         self.stood_still = False
                         break
-                elif len(events) != journal.record_start or self.verifier is not None or self.observer is not None:
+                elif len(events) != journal.record_start or self.verifier is not None or self.after_step:
                     self._close_record(kind)
                     if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
@@ -368,9 +418,9 @@ class RunLoop:
             raise StepLimitError(most_run_tasks(self))
         if journal.is_full:
             self._close_chunk()
-        if taken >= self.stop_at:
-            assert self.at_stop is not None
-            self.stop_at = self.at_stop()
+        if taken >= self.pause_at:
+            assert self.at_pause is not None
+            self.pause_at = self.at_pause(self)
 
     def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
         """The running task blocks the event loop, as by ``threading.Lock.acquire``: run threads only until ``ready()``.
@@ -532,8 +582,8 @@ class RunLoop:
         """End the step's record."""
         if self.failure is not None:
             raise self.failure
-        if self.observer is not None:
-            self.observer()
+        for hook in self.after_step:
+            hook(self)
         journal = self.journal
         events, start = journal.events, journal.record_start
         record = b""

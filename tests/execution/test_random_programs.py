@@ -105,7 +105,7 @@ CHILD = """
 import sys
 import msgpack
 import detrun
-from tests.random_programs import interpret
+from tests.execution.random_programs import interpret
 from tests.test_random_programs import how_it_ended, recorded
 answers = []
 for program, seed, strategy, recording in msgpack.unpackb(sys.stdin.buffer.read()):

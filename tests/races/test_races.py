@@ -17,8 +17,8 @@ import trio
 import trio.testing
 
 import detrun
+from detrun.checkers.find_races import find_races
 from detrun.races.detector import Clock, DataRaceError, RaceDetector
-from detrun.races.happens_before import find_races
 
 checkpoint = trio.lowlevel.checkpoint
 SEEDS = range(6)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import detrun
-from detrun.execution.execute import Options
+from detrun.execution.options import Options
 from detrun.testing import Schedule, schedules
 from detrun.testing.drawn_schedules import PATIENCE, DrawnChoices
 

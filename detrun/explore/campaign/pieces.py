@@ -21,11 +21,14 @@ import outcome
 
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.checkers.assertions import Tally, tallying
-from detrun.execution.execute import Main, Options, execute, preemption_of
+from detrun.execution.execute import execute
+from detrun.execution.options import Options, preemption_of
+from detrun.execution.program import Main
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun.explore.failures.signatures import leaves
 from detrun.gradients.local import WholeTape, loss_of
+from detrun.races.watch import CurrentObserver, RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment.replaced_names import StayingReplaced
@@ -124,9 +127,7 @@ def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program
                 "dpor needs to see what threads access, which it does at opcodes: choose preemption='opcode', or a "
                 "strategy that does not ask, such as 'bounded'"
             )
-    if preemption is not None and preemption.by_opcode and options.races is not None:
-        from detrun.races.happens_before import CurrentObserver  # for few campaigns
-
+    if preemption is not None and preemption.by_opcode and isinstance(options.watch, RaceWatch):
         observer: Any = CurrentObserver(preemption.observer)
         preemption = Preemption("opcode", preemption.include, preemption.exclude, observer)
     with ExitStack() as stack:
@@ -202,7 +203,7 @@ def run_piece(
         # A search varies the schedule alone: draws stay those of the campaign's first run.
         one_seed = run_seed if run_seed is not None else schedule_seed(seed, 0 if is_search else index)
         journal = ScheduleJournal()
-        around = None if program.gradient_of is None else _taped(program.gradient_of)
+        scope = None if program.gradient_of is None else _taped(program.gradient_of)
         report.assertions.begin(index)
         with tallying(report.assertions):
             loop, ended = execute(
@@ -213,7 +214,7 @@ def run_piece(
                 journal=journal,
                 verifier=verifier,
                 options=options,
-                around=around,
+                scope=scope,
             )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, RedundantScheduleError):
@@ -228,9 +229,9 @@ def run_piece(
                     raise error
                 report.found = Found(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
                 break
-            if around is not None:
+            if scope is not None:
                 loss = loss_of(main, ended)
-                report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), around.grads))
+                report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), scope.grads))
         if report.schedules >= collect_at:
             collect_every = COLLECT_EVERY if gc.collect() else min(2 * collect_every, COLLECT_EVERY_MOST)
             collect_at = report.schedules + collect_every

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import outcome
 
-from detrun.execution.execute import Anew, Finished
+from detrun.execution.finished import Finished
+from detrun.execution.new_run import NewRun
 from detrun.explore.campaign.pieces import Found, Program, described, prepared
 from detrun.explore.campaign.schedules import GivenSchedule, unpacked
 from detrun.explore.campaign.verdicts import FAILED, INCONCLUSIVE, Exploration, Failure
@@ -84,8 +85,8 @@ def tell_failure(exploration: Exploration, found: Found, how: Telling) -> None:
 
 def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:
     """Run one schedule once more and record it."""
-    plan = Anew(seed, GivenSchedule(unpacked(schedule)), target=target, params=program.gradient_of or {})
-    return plan.execute(program.main, program.args, program.options)
+    run = NewRun(seed, GivenSchedule(unpacked(schedule)), target=target, params=program.gradient_of or {})
+    return run.execute(program.main, program.args, program.options)
 
 
 def token_of(recording: Recording) -> str | None:

@@ -17,7 +17,10 @@ from pathlib import Path
 
 import outcome
 
-from detrun.execution.execute import ARGUMENT_CHARACTERS_MAX, execute, source_fingerprint
+from detrun.execution.execute import execute
+from detrun.execution.new_run import ARGUMENT_CHARACTERS_MAX
+from detrun.execution.program import source_fingerprint
+from detrun.execution.replayed_run import replay_hooks
 from detrun.explore.campaign.pieces import Found, Program, described
 from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal, unpacked
 from detrun_recorder.recording import Recording, open_recording
@@ -101,6 +104,7 @@ def _run_kept(program: Program, recording: Recording) -> Found | None:
         journal=journal,
         verifier=replayer,
         options=program.with_faults(lengths).options,
+        hooks=None if replayer is None else replay_hooks(replayer),
     )
     if not isinstance(ended, outcome.Error):
         return None

@@ -14,7 +14,8 @@ from typing import Any
 
 import trio
 
-from detrun.execution.execute import execute, preemption_of
+from detrun.execution.execute import execute
+from detrun.execution.options import preemption_of
 from detrun.explore.campaign.pieces import Program
 from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal
 from detrun_scheduler.choices import RunView
@@ -31,8 +32,8 @@ from detrun_scheduler.footprints.footprints import (
 )
 from detrun_scheduler.footprints.marks import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
-from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports.blocking import await_frames
+from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
 
 LINES_MAX = 200  # of one step
@@ -118,7 +119,7 @@ class Narration:
 
 
 class _Narrator(GivenSchedule):
-    """Makes the choices and listens; oracle and verifier of the run."""
+    """Makes the choices and listens; oracle, verifier and watcher of the run."""
 
     def __init__(self, choices: Sequence[int], watch: Watch) -> None:
         super().__init__(choices)
@@ -131,23 +132,31 @@ class _Narrator(GivenSchedule):
         self.names: dict[Key, str] = {}
         self.raised: object = None  # the type of the exception last raised in this step
         self.threads_failed = 0
+        self.labels: Sequence[str] = ()  # of the run's objects, by number
 
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
         self.watch.step.forget()
         loop: Any = run
-        write_down = loop.operation
+        self.labels = loop.object_labels
 
-        def operation(number: int, code: int, value: float) -> None:
-            name = OPERATIONS[code]
-            if number not in covered and name in _VERBS:
-                key = ("operation", number)
-                self.names[key] = loop.object_labels[number]
-                line = _line_of_call(sys._getframe(1))
-                self.marks.append(Mark(key, READ if code in READING else WRITE, line, name))
-            write_down(number, code, value)
+    def registered(self, number: int, kind: str) -> None:
+        """An object has its number, and its label is in ``labels``."""
 
-        loop.operation = operation
+    def operated(self, number: int, code: int, value: float | bytes) -> None:
+        """Mark operations on locks, queues and threads; the others leave footprints."""
+        name = OPERATIONS[code]
+        if number not in covered and name in _VERBS and not isinstance(value, bytes):
+            key = ("operation", number)
+            self.names[key] = self.labels[number]
+            line = _line_of_call(sys._getframe(2))
+            self.marks.append(Mark(key, READ if code in READING else WRITE, line, name))
+
+    def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
+        """What wakes whom shows in the footprints."""
+
+    def idle_awaited(self, numbers: Sequence[int]) -> None:
+        """Nothing to tell."""
 
     def line(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function, of frames and within them."""
@@ -171,33 +180,33 @@ class _Narrator(GivenSchedule):
         """Called when something is touched."""
         self.marks.append(Mark(key, mode, _line_of_call(sys._getframe(2))))
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """The step is over: keep what was heard."""
         kind = outcome_byte & KIND_MASK
-        ended = "" if kind == CHECKPOINT else outcome_name(kind, list(loop.journal.kind_numbers))
-        failed = len(loop.thread_failures) > self.threads_failed
-        self.threads_failed = len(loop.thread_failures)
+        ended = "" if kind == CHECKPOINT else outcome_name(kind, list(run.journal.kind_numbers))
+        failed = len(run.thread_failures) > self.threads_failed
+        self.threads_failed = len(run.thread_failures)
         if kind == FAILED or failed:
             ended = "cancelled" if self.raised is trio.Cancelled else "failed"
         elif kind == DONE:
             ended = "done"
-        elif ended and task in loop.host.by_number:
-            ended = loop.pending_of(task)  # says more than what the wait was made of
+        elif ended and task in run.host.by_number:
+            ended = run.pending_of(task)  # says more than what the wait was made of
         # A step that goes on in the middle of a line and does nothing there does not have it.
         if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in self.marks)):
             self.lines.insert(0, self.resumed)
         stood = self.stands.pop(task, None)
         if not self.lines and stood is not None:
             self.lines.append(stood)
-        living = loop.host.by_number.get(task)
+        living = run.host.by_number.get(task)
         frame = None if living is None else innermost_user_frame(await_frames(living))
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
         if len(self.told) < STEPS_MAX:
-            step = ToldStep(loop.step_index - 1, loop.path_of(task), self.lines, self.marks, ended, loop.time)
+            step = ToldStep(run.step_index - 1, run.path_of(task), self.lines, self.marks, ended, run.time)
             self.told.append(step)
         self.lines, self.marks, self.resumed, self.raised = [], [], None, None
-        self.names.update((key, _name(loop, thing)) for key, thing in made_objects().items())
+        self.names.update((key, _name(run, thing)) for key, thing in made_objects().items())
 
 
 def _line_of_call(frame: FrameType) -> Line | None:
@@ -205,10 +214,10 @@ def _line_of_call(frame: FrameType) -> Line | None:
     return Line(file, int(number)) if _has_source(file) else None
 
 
-def _name(loop: RunLoop, thing: object) -> str:
+def _name(run: ActiveRun, thing: object) -> str:
     number = getattr(thing, "_number", None)
-    if isinstance(number, int) and 0 <= number < len(loop.object_labels):
-        return loop.object_labels[number]
+    if isinstance(number, int) and 0 <= number < len(run.object_labels):
+        return run.object_labels[number]
     kind = type(thing).__name__
     return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
 
@@ -245,6 +254,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
                 journal=ScheduleJournal(),
                 verifier=narrator,
                 options=options,
+                hooks=RunHooks(watchers=[narrator]),
             )
         finally:
             sys.settrace(before)

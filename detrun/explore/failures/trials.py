@@ -21,7 +21,7 @@ from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun.explore.failures.signatures import Signature, signature_of
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun, RunHooks
 
 
 class Turn(NamedTuple):
@@ -107,9 +107,9 @@ class FollowedTurns(KeyedDraws):
             self.preempted.append(here >= 0)
         return index
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Count the step."""
-        path = loop.path_of(task)
+        path = run.path_of(task)
         self.taken[path] = self.taken.get(path, 0) + 1
         self.order.append(path)
 
@@ -147,6 +147,7 @@ class Laboratory:
     def _run(self, oracle: FollowedTurns) -> Trial:
         journal = ScheduleJournal()
         program = self.program
+        faults: dict[str, bool] = {}
         loop, ended = execute(
             program.main,
             program.args,
@@ -155,6 +156,7 @@ class Laboratory:
             journal=journal,
             verifier=oracle,
             options=program.options,
+            hooks=RunHooks(fault_began=faults.__setitem__),
         )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, UsageError | KeyboardInterrupt):
@@ -168,5 +170,5 @@ class Laboratory:
             len(oracle.taken),
             loop.steps_at_end,
             oracle.order,
-            dict(loop.faults_begun),
+            faults,
         )

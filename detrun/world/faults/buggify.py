@@ -54,7 +54,7 @@ class Sites:
         site = self.by_name.get(name)
         if site is None:
             enabled = draws.bernoulli(self.enabled, key=f"buggify {name} enabled")
-            left_out = current.require("buggify").fault_lengths.get(f"buggify {name}") == 0.0
+            left_out = current.require("buggify").fault_shares.get(f"buggify {name}") == 0.0
             site = self.by_name[name] = Site(name, enabled and not left_out)
         return site
 
@@ -107,7 +107,8 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
     fires: bool = draws.bernoulli(chance, key=("buggify", site, run.paths.get(run.current, "")))
     if fires:
         found.fired += 1
-        run.faults_begun[f"buggify {site}"] = False
+        if run.fault_began is not None:
+            run.fault_began(f"buggify {site}", False)
         _count(sites, f"buggify {site}")
     return fires
 

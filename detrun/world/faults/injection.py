@@ -97,7 +97,7 @@ class Injection:
     def __init__(self, plan: FaultPlan, world: World) -> None:
         self.plan = plan
         self.world = world
-        self.fates = tuple(_fate(fault, world.run.fault_lengths.get(fault.name, 1.0)) for fault in plan)
+        self.fates = tuple(_fate(fault, world.run.fault_shares.get(fault.name, 1.0)) for fault in plan)
         self._effects = Effects(world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._events = 0
@@ -126,7 +126,8 @@ class Injection:
         begun = self._effects.begin(fate.fault)
         fate.begun, fate.victim, fate.in_force = float(self.world.run.time), begun.victim, True
         self._in_force[fate.fault.name] = fate, begun
-        self.world.run.faults_begun[fate.fault.name] = bool(begun.lasts)
+        if self.world.run.fault_began is not None:
+            self.world.run.fault_began(fate.fault.name, bool(begun.lasts))
         if begun.lasts is not None:
             self._at(fate.when + begun.lasts, lambda: self._end(fate))
         elif begun.is_over:

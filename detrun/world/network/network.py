@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from detrun.world.nodes.node import Node
     from detrun.world.sockets.machine_sockets import Socket
     from detrun.world.world import World
-    from detrun_scheduler.loop import RunLoop
+    from detrun_scheduler.run import ActiveRun
 
 # No real file descriptor is this high, so a library that passes one to the operating system is found out.
 FIRST_DESCRIPTOR = 1 << 24
@@ -37,7 +37,7 @@ class Network(trio.abc.SocketFactory):
         rules: asked about every message that is not from a node to itself; see `detrun.world.rules`.
     """
 
-    def __init__(self, world: World, run: RunLoop, faults: FaultCounts, defaults: dict[str, Any]) -> None:
+    def __init__(self, world: World, run: ActiveRun, faults: FaultCounts, defaults: dict[str, Any]) -> None:
         self.world = world
         self.run = run
         self.faults = faults

@@ -56,7 +56,7 @@ def install(world: World) -> None:
     _THREADS.install()
     _PUBLIC.install()
     assert world.run.threads is not None
-    world.run.threads.inherited = _process
+    world.run.threads.inherit(_process)
 
 
 def restore(world: World) -> None:
@@ -67,4 +67,4 @@ def restore(world: World) -> None:
         _PUBLIC.restore()
         _THREADS.restore()
         if world.run.threads is not None:
-            world.run.threads.inherited = None
+            world.run.threads.inherit(None)

@@ -16,19 +16,16 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from traceback import walk_tb
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from detrun_scheduler.errors import DeadlockError
 from detrun_scheduler.reports import missed_wakeups
 from detrun_scheduler.reports.missed_wakeups import missed_wakeup
+from detrun_scheduler.run import ActiveRun, ThreadFailure
 from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
 from detrun_scheduler.user_code import is_user_file as is_user_file
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
-    from detrun_scheduler.threads.threads import ThreadFailure
 
 # Suspended in one of these, a coroutine tells how it waits and not why.
 _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
@@ -70,24 +67,6 @@ class BlockedTask:
     waits_for: str  # "Lock held by main/worker[1]", "Event.wait (nobody has set it)", …
     holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A task that blocks the event loop, as by ``threading.Lock.acquire``."""
-
-    number: int
-    waits_for: Any  # has `blocking_report`, or None
-    innermost: FrameType
-
-    def frames(self) -> list[FrameType]:
-        """Where it stands, from the first frame above the loop to the innermost."""
-        found: list[FrameType] = []
-        frame: FrameType | None = self.innermost
-        while frame is not None and frame.f_code.co_name != "step":
-            found.append(frame)
-            frame = frame.f_back
-        return found[::-1]
 
 
 def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
@@ -159,19 +138,19 @@ def _pending_operation_of_thread(frames: Sequence[FrameType]) -> str:
     return found
 
 
-def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> BlockedTask:
+def describe_block(run: ActiveRun, task: trio.lowlevel.Task, number: int) -> BlockedTask:
     """What a blocked task waits for, and who holds it."""
     waits_for = ""
     coro: Any = task.coro
-    if loop.standing is not None and loop.standing.number == number:
-        standing = loop.standing
-        return _describe_thread(loop, standing.waits_for, standing.frames(), number, blocks_loop=True)
-    if loop.standing is not None and number in loop.host.queue.numbers:
-        blocker = loop.standing.number
-        waits_for = _with_holders(loop, "the event loop, blocked by", (blocker,))
-        return BlockedTask(loop.path_of(number), number, waits_for, (blocker,), user_stack(task))
+    if run.standing is not None and run.standing.number == number:
+        standing = run.standing
+        return _describe_thread(run, standing.waits_for, standing.frames(), number, blocks_loop=True)
+    if run.standing is not None and number in run.host.queue.numbers:
+        blocker = run.standing.number
+        waits_for = _with_holders(run, "the event loop, blocked by", (blocker,))
+        return BlockedTask(run.path_of(number), number, waits_for, (blocker,), user_stack(task))
     if hasattr(coro, "frames"):
-        return _describe_thread(loop, coro.waits_for, coro.frames(), number)
+        return _describe_thread(run, coro.waits_for, coro.frames(), number)
     holders: Iterable[trio.lowlevel.Task] = ()
     # The innermost primitive is what it waits for: Condition.wait may have been notified and stand in Lock.acquire.
     for frame in await_frames(task):
@@ -181,20 +160,20 @@ def describe_block(loop: RunLoop, task: trio.lowlevel.Task, number: int) -> Bloc
             if found is not None:
                 starting = waits_for.startswith("Nursery.start")  # which waits in a nursery of its own
                 waits_for, holders = (waits_for, found[1]) if starting else found
-    numbers = tuple(sorted(n for n in (loop.host.numbers.get(holder) for holder in holders) if n is not None))
+    numbers = tuple(sorted(n for n in (run.host.numbers.get(holder) for holder in holders) if n is not None))
     waits_for = waits_for or f"{pending_operation(task)} (nobody has woken it)"
-    return BlockedTask(loop.path_of(number), number, _with_holders(loop, waits_for, numbers), numbers, user_stack(task))
+    return BlockedTask(run.path_of(number), number, _with_holders(run, waits_for, numbers), numbers, user_stack(task))
 
 
-def _named(loop: RunLoop, number: int) -> str:
+def _named(run: ActiveRun, number: int) -> str:
     # A thread may end and keep a lock; its path is forgotten some time later.
-    ended = "" if number in loop.host.by_number else ", which has ended"
-    return loop.paths.get(number, f"task {number}") + ended
+    ended = "" if number in run.host.by_number else ", which has ended"
+    return run.paths.get(number, f"task {number}") + ended
 
 
-def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
+def _with_holders(run: ActiveRun, waits_for: str, numbers: Sequence[int]) -> str:
     if numbers:
-        named = [_named(loop, one) for one in numbers[:TASKS_NAMED_MAX]]
+        named = [_named(run, one) for one in numbers[:TASKS_NAMED_MAX]]
         if len(numbers) > TASKS_NAMED_MAX:
             named.append(f"{len(numbers) - TASKS_NAMED_MAX} more")
         waits_for += " " + ", ".join(named)
@@ -202,7 +181,7 @@ def _with_holders(loop: RunLoop, waits_for: str, numbers: Sequence[int]) -> str:
 
 
 def _describe_thread(
-    loop: RunLoop, waits_for: Any, frames: Sequence[FrameType], number: int, *, blocks_loop: bool = False
+    run: ActiveRun, waits_for: Any, frames: Sequence[FrameType], number: int, *, blocks_loop: bool = False
 ) -> BlockedTask:
     """What a simulated thread waits for, or a task that blocks the event loop as a thread would."""
     text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
@@ -215,8 +194,8 @@ def _describe_thread(
     missed = missed_wakeup(conditions[-1]) if conditions and not holders else ""
     if missed:
         text = f"{text.removesuffix(' (nobody has woken it)')} ({missed})"
-    text = _with_holders(loop, text, holders) + (", and blocks the event loop" if blocks_loop else "")
-    return BlockedTask(loop.path_of(number), number, text, holders, _lines_of(frames))
+    text = _with_holders(run, text, holders) + (", and blocks the event loop" if blocks_loop else "")
+    return BlockedTask(run.path_of(number), number, text, holders, _lines_of(frames))
 
 
 def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:
@@ -255,12 +234,10 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
     return None if report is None else (report(primitive, function), [])
 
 
-def blocked_tasks(loop: RunLoop) -> list[BlockedTask]:
+def blocked_tasks(run: ActiveRun) -> list[BlockedTask]:
     """Every task of a quiescent run but the loop's own two, by number."""
-    own = (loop.host.init_task, loop.host.entry_task)
-    return [
-        describe_block(loop, task, number) for number, task in sorted(loop.host.by_number.items()) if task not in own
-    ]
+    own = (run.host.init_task, run.host.entry_task)
+    return [describe_block(run, task, number) for number, task in sorted(run.host.by_number.items()) if task not in own]
 
 
 def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
@@ -279,12 +256,12 @@ def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
     return []
 
 
-def deadlock(loop: RunLoop) -> DeadlockError:
+def deadlock(run: ActiveRun) -> DeadlockError:
     """The error that says who waits for what."""
-    blocked = blocked_tasks(loop)
+    blocked = blocked_tasks(run)
     cycle = wait_cycle(blocked)
     lines = [
-        f"deadlock at step {loop.step_index + 1}, virtual time {loop.time:g} s: "
+        f"deadlock at step {run.step_index + 1}, virtual time {run.time:g} s: "
         f"{_counted(len(blocked), 'task')} blocked, none can run, no timer is set"
     ]
     listed = _worth_listing(blocked)
@@ -298,7 +275,7 @@ def deadlock(loop: RunLoop) -> DeadlockError:
         cut = len(cycle) - 1 - TASKS_NAMED_MAX
         named = [*cycle[: TASKS_NAMED_MAX // 2], f"… ({cut:,} more) …", *cycle[-TASKS_NAMED_MAX // 2 - 1 :]]
         lines.append("  cycle: " + " waits for ".join(named if cut > 0 else cycle))
-    for failure in loop.thread_failures:
+    for failure in run.thread_failures:
         lines.extend(f"  {line}" for line in ended_thread(failure))
     error = DeadlockError("\n".join(lines))
     error.blocked, error.cycle = tuple(blocked), tuple(cycle)
@@ -330,20 +307,20 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
     return [f"thread {failure.path} has ended by {text}, which nobody caught", *(f"  at {place}" for place in places)]
 
 
-def most_run_tasks(loop: RunLoop, most: int = 5) -> str:
+def most_run_tasks(run: ActiveRun, most: int = 5) -> str:
     """The message of a `StepLimitError`: the tasks that took most of the steps."""
-    tasks = sorted(loop.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
+    tasks = sorted(run.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
     lines = [
-        f"the run took more than max_steps={loop.max_steps} steps (virtual time {loop.time:g} s): "
+        f"the run took more than max_steps={run.max_steps} steps (virtual time {run.time:g} s): "
         "a livelock, or the limit is too low",
         "  the living tasks with the most steps:",
     ]
     for number, task in tasks[:most]:
-        if not task._schedule_points or task is loop.host.init_task:
+        if not task._schedule_points or task is run.host.init_task:
             continue
         steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
         where = pending_operation(task)
-        lines.append(f"    {steps:>14}  task {number} ({loop.path_of(number)}), resuming from {where}")
+        lines.append(f"    {steps:>14}  task {number} ({run.path_of(number)}), resuming from {where}")
         lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.footprints import (
@@ -35,11 +35,9 @@ from detrun_scheduler.footprints.footprints import (
     touch,
 )
 from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.bounded import PATIENCE
 from detrun_scheduler.strategies.campaigns import RedundantScheduleError, unrepeatable
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
 
 
 @dataclass(slots=True)
@@ -194,9 +192,9 @@ class PartialOrderReduction(KeyedDraws):
             if path != last.chosen and not conflict(footprint, last.footprint)
         }
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Keep what the step touched; give the schedule up if the only task that can run next is asleep."""
-        path = loop.path_of(task)
+        path = run.path_of(task)
         if self.position == len(self.steps):
             asleep = self._asleep()
             if path in asleep:
@@ -206,9 +204,9 @@ class PartialOrderReduction(KeyedDraws):
         if step.chosen != path:
             raise unrepeatable(self.position)
         reader = self.watch.step
-        step.footprint = reader.read(loop, task, outcome_byte, record)
+        step.footprint = reader.read(run, task, outcome_byte, record)
         step.barrier = reader.barrier
-        step.woken = tuple(loop.path_of(woken) for woken in reader.woken)
+        step.woken = tuple(run.path_of(woken) for woken in reader.woken)
         self.position += 1
 
 

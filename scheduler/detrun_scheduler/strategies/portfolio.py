@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.campaigns import Learning
 from detrun_scheduler.strategies.few import FewTasks
 from detrun_scheduler.strategies.fifo import Fifo
@@ -32,9 +33,6 @@ from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.pos import PartialOrderSampling
 from detrun_scheduler.strategies.random_walk import RandomWalk
 from detrun_scheduler.strategies.urw import UniformRandomWalk
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
 
 SHARE_LEAST = 0.08
 CORPUS_MAX = 64  # schedules kept for the arm that varies them, the latest to show something new
@@ -191,10 +189,10 @@ class Portfolio(KeyedDraws):
             self.switches.add(_packed(current, counts.get(current, 0), chosen, taken))
         return index
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Some arms look at every step."""
         if self.looking is not None:
-            self.looking(loop, task, outcome_byte, record)
+            self.looking(run, task, outcome_byte, record)
 
 
 def _restored(knowledge: Knowledge | Mapping[str, Any] | None) -> Knowledge:

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict, touch
 from detrun_scheduler.footprints.marks import Watch
 from detrun_scheduler.footprints.steps import place_of
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun
 
 Place = tuple[str, str]  # a task's path and where in its code it goes on
 Knowledge = dict[Place, Footprint]
@@ -100,9 +98,9 @@ class PartialOrderSampling(KeyedDraws):
                     self._predict(task)
         return runnable.index(max(runnable, key=priorities.__getitem__))
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """The step's task gets a new priority, and whoever is in a race with it."""
-        footprint = self.watch.step.read(loop, task, outcome_byte, record)
+        footprint = self.watch.step.read(run, task, outcome_byte, record)
         place = self.places.pop(task, None)
         if place is not None:
             self._forget(task, place)

@@ -14,12 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import ActiveRun
 
 Knowledge = dict[str, int]  # task path -> most steps of it in a run
 
@@ -103,7 +100,7 @@ class UniformRandomWalk(KeyedDraws):
                     break
         return index
 
-    def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Count the step; where there was no choice, too, since in another schedule there may be one."""
         if task not in self.left:
             self._meet(task)

@@ -19,16 +19,14 @@ import threading
 from _thread import RLock as _RealRLock
 from _thread import allocate_lock as _allocate_lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenlet import getcurrent
 
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.threads import MAIN_IDENT, SimulatedThread, WaitKind, is_of_the_run, wait_in_task
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
 
 ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
 LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
@@ -95,7 +93,7 @@ class Lock:
         self._owner = self._note(run, ACQUIRE)
         return True
 
-    def _acquire_in_task(self, run: RunLoop, blocking: bool, timeout: float) -> bool:
+    def _acquire_in_task(self, run: ActiveRun, blocking: bool, timeout: float) -> bool:
         if not is_of_the_run():
             return self._real.acquire(blocking, timeout)
         if timeout != -1:
@@ -111,7 +109,7 @@ class Lock:
         self._owner = self._note(run, ACQUIRE)
         return True
 
-    def _enter(self, run: RunLoop) -> None:
+    def _enter(self, run: ActiveRun) -> None:
         """The first use in this run."""
         self._serial, self._number = run.serial, run.register(self.kind)
         self._owner = -1
@@ -119,7 +117,7 @@ class Lock:
         assert run.threads is not None
         run.threads.touched.append(self)
 
-    def _note(self, run: RunLoop, operation: int) -> int:
+    def _note(self, run: ActiveRun, operation: int) -> int:
         """Write down an operation of the running task, and return the task's number."""
         if self._serial != run.serial:
             self._enter(run)
@@ -127,7 +125,7 @@ class Lock:
             run.operation(self._number, operation, 0.0)
         return run.current
 
-    def note_read(self, run: RunLoop) -> None:
+    def note_read(self, run: ActiveRun) -> None:
         """Somebody has looked at what the lock guards, without taking it."""
         self._note(run, READ)
 
@@ -143,7 +141,7 @@ class Lock:
         else:
             self._real.release()
 
-    def give_back(self, run: RunLoop) -> None:
+    def give_back(self, run: ActiveRun) -> None:
         """Release, and wake who waits."""
         self._real.release()
         self._note(run, RELEASE)
@@ -254,7 +252,7 @@ class RLock:
     def _inside(self) -> int:
         """The ident of the calling simulated thread or event loop, 0 for anybody outside the run."""
         thread = getcurrent()
-        run: RunLoop | None
+        run: ActiveRun | None
         if type(thread) is SimulatedThread:
             ident, run = thread.ident, thread.threads.run
         else:

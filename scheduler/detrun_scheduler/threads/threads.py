@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import outcome
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -29,12 +29,10 @@ from trio.lowlevel import Abort, disable_ki_protection
 from detrun_scheduler import current
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.run import ActiveRun, ThreadFailure
 from detrun_scheduler.threads import kept_greenlets
 from detrun_scheduler.threads.kept_greenlets import OVER
 from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, CONTEXT, DETACH_TRAP, WAIT_TRAP
-
-if TYPE_CHECKING:
-    from detrun_scheduler.loop import RunLoop
 
 MAIN_IDENT = 1  # of the main thread: that of the event loop, and of a synchronous main function
 
@@ -304,19 +302,6 @@ def _call_main(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return result
 
 
-class ThreadFailure(NamedTuple):
-    """An exception that has come out of a thread.
-
-    Attributes:
-        path: of the thread.
-        is_handled: the program has a hook of its own for it, put in during the run.
-    """
-
-    path: str
-    error: BaseException
-    is_handled: bool
-
-
 class WaitKind:
     """A way to block, by name; what it looks like to the loop and to trio.
 
@@ -373,7 +358,7 @@ class Threads:
         "untraced",
     )
 
-    def __init__(self, run: RunLoop) -> None:
+    def __init__(self, run: ActiveRun) -> None:
         self.run = run
         self.hub = getcurrent()
         self.os_thread = get_ident()  # whose calls belong to the run
@@ -446,7 +431,7 @@ class Threads:
         run = self.run
         run.thread_failures.append(ThreadFailure(run.path_of(run.current), error, is_handled))
         run.observe("uncaught exception of a thread", type(error).__qualname__.encode())
-        return is_handled or not run.thread_errors_are_told
+        return is_handled or not run.reports_thread_errors
 
     def ended(self, thread: SimulatedThread) -> None:
         """A thread is over."""
@@ -459,6 +444,10 @@ class Threads:
         self.main_has_ended = True
         self.at_main_end(self)
         self._kill_daemons()
+
+    def inherit(self, variable: ContextVar[Any] | None) -> None:
+        """Let a new thread take this one variable over from the code that starts it; None: nothing."""
+        self.inherited = variable
 
     def _kill_daemons(self) -> None:
         if all(one.daemon for one in self.living):
@@ -516,7 +505,9 @@ def threads_of_call() -> Threads | None:
     if type(found) is SimulatedThread:
         return found.threads
     run = current.run
-    return run.threads if run is not None and run.threads is not None and run.threads.os_thread == get_ident() else None
+    if run is None or run.threads is None or run.threads.os_thread != get_ident():
+        return None
+    return run.threads  # type: ignore[return-value]  # a run has no other
 
 
 def is_of_the_run() -> bool:
@@ -524,7 +515,7 @@ def is_of_the_run() -> bool:
     return threads_of_call() is not None
 
 
-def wait_in_task(run: RunLoop, ready: Callable[[], bool], waits_for: Any, deadline: Any = None) -> None:
+def wait_in_task(run: ActiveRun, ready: Callable[[], bool], waits_for: Any, deadline: Any = None) -> None:
     """Block the running task, and with it the event loop, until ``ready()`` or the virtual time ``deadline``.
 
     Only threads run meanwhile, as in life.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import explore
-from detrun.execution.execute import Options
+from detrun.execution.options import Options
 from detrun.explore.campaign.pieces import Found, Program
 from detrun.explore.campaign.schedules import packed, unpacked
 from detrun.explore.failures.listing import Listing, code_of

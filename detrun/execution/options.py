@@ -1,0 +1,113 @@
+"""`Options`: what surrounds a run without deciding it, as given by the caller and as kept in a recording's header.
+
+A replay is surrounded as the recorded run was: a thread that is not interrupted where it was has other steps, and where
+a livelock, a data race or a thread's exception was the failure, it must be looked for again. Options that the caller of
+the replay gives come first. The header may have been written by anybody: an entry that makes no sense counts as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import trio
+
+from detrun.execution.program import Main
+from detrun.execution.scope import RunScope
+from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
+from detrun_scheduler.threads.watched_code import default_include
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What surrounds a run; the fields are keyword arguments of `detrun.record` or `detrun.explore`.
+
+    Attributes:
+        preemption: None is ``"sync"``, or in a replay whatever the recording says. A campaign gives one `Preemption`
+            for all its runs.
+        watch: surrounds the run closely, inside the scope of a gradient: race detection.
+        thread_errors: fail by exceptions that leave threads. None: no, or in a replay whatever the recording says.
+        fault_lengths: planned faults that are left out (0) or last a share of their time, by name. None: none, or in a
+            replay whatever the recording says.
+    """
+
+    max_steps: int | None = None
+    observe: Callable[[], object] | None = None
+    instruments: Sequence[trio.abc.Instrument] = ()
+    strict_exception_groups: bool = True
+    restrict_keyboard_interrupt_to_checkpoints: bool = False
+    preemption: str | Preemption | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    watch: RunScope | None = None
+    thread_errors: bool | None = None
+    fault_lengths: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        limit = self.max_steps
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(f"max_steps={limit!r} must be an integer of at least 1, or None for no limit")
+
+    def header(self) -> dict[str, Any]:
+        """What a recording says of the options: plain data, for its header's ``extra``."""
+        found: dict[str, Any] = {"max_steps": self.max_steps, **self._preemption_in_header()}
+        if self.watch is not None:
+            found.update(self.watch.recorded_as)
+        if self.thread_errors:
+            found["thread_errors"] = True
+        if self.fault_lengths:
+            found["fault_lengths"] = dict(self.fault_lengths)
+        return found
+
+    def _preemption_in_header(self) -> dict[str, Any]:
+        chosen = self.preemption
+        if chosen is None or chosen == "sync":
+            return {}
+        if isinstance(chosen, Preemption):
+            granularity, include, exclude = chosen.granularity, chosen.include, chosen.exclude
+        else:
+            granularity, include, exclude = chosen, tuple(self.include), tuple(self.exclude)
+        return {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
+
+    def with_recorded(self, recording: Recording) -> Options:
+        """These options, with what the recording says where they say nothing."""
+        options, found = self, header_extra(recording)
+        if options.max_steps is None:
+            limit = found.get("max_steps")
+            options = replace(options, max_steps=limit if type(limit) is int and limit > 0 else None)
+        if options.preemption is None and found.get("preemption") in GRANULARITIES:
+            options = replace(options, preemption=found["preemption"], **_recorded_patterns(found))
+        if options.thread_errors is None:
+            options = replace(options, thread_errors=found.get("thread_errors") is True)
+        return options
+
+
+def header_extra(recording: Recording) -> dict[str, Any]:
+    """What the header of a recording says of the options; empty if it says nothing that makes sense."""
+    extra = recording.header.get("extra")
+    return extra if isinstance(extra, dict) else {}
+
+
+def _recorded_patterns(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(one for one in value if isinstance(one, str))
+        for name in ("include", "exclude")
+        if isinstance(value := found.get(name), list)
+    }
+
+
+def preemption_of(main: Main, options: Options) -> Preemption | None:
+    """Where the threads of a run of ``main`` are interrupted; None for synchronization operations only."""
+    chosen = options.preemption
+    if isinstance(chosen, Preemption):
+        return chosen
+    if chosen is None or chosen == "sync":
+        if options.include or options.exclude:
+            raise UsageError("include= and exclude= say what to preempt; choose preemption='line' or 'opcode', too")
+        return None
+    if chosen not in GRANULARITIES:
+        raise UsageError(f"unknown preemption {chosen!r}; choose one of {', '.join(GRANULARITIES)}")
+    return Preemption(chosen, options.include or default_include(main), options.exclude)

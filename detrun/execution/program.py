@@ -1,0 +1,87 @@
+"""A program as it is given to a run: whether it can be run, as what, and what a recording calls it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import lru_cache, partial
+from hashlib import blake2b
+from types import FunctionType
+from typing import Any
+
+import trio
+
+from detrun_scheduler import current
+from detrun_scheduler.errors import UsageError
+
+Main = Callable[..., Any]
+
+
+def check_main(main: Main) -> None:
+    """Raise `UsageError` unless ``main`` is a function, async or not, and no run, nor one of trio's, is around us."""
+    if current.run is not None:
+        raise UsageError(
+            "a run is active already: record, replay and gradient cannot be called inside a run, nor in two threads "
+            "at once"
+        )
+    if trio.lowlevel.in_trio_run():
+        raise UsageError(
+            "called inside trio.run: a run drives a trio program by itself; call this outside, or in a thread of its "
+            "own (trio.to_thread.run_sync)"
+        )
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.iscoroutine(main):
+        main.close()
+        raise UsageError("expected a function, got a coroutine; pass main itself and its arguments: record(main)")
+    if not callable(main) or inspect.isclass(function):
+        raise UsageError(f"expected a function, got {main!r}")
+
+
+def is_synchronous(main: Main) -> bool:
+    """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
+    if type(main) is FunctionType and not main.__dict__:
+        return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
+    return not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call)
+
+
+def target_of(main: Main) -> str:
+    """``path.py:function`` of a program, relative to the working directory where it lies below it."""
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    path = _source_path(function)
+    return f"{path}:{name}" if path else f"{getattr(function, '__module__', '?')}:{name}"
+
+
+def _source_path(function: object) -> str | None:
+    code = getattr(function, "__code__", None)
+    if code is None or not os.path.isfile(code.co_filename):
+        return None
+    path = os.path.abspath(code.co_filename)
+    here = os.getcwd()
+    return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
+
+
+def source_fingerprint(main: Main) -> str | None:
+    """A hash of the source file that defines ``main``, None if there is none."""
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None or not os.path.isfile(code.co_filename):
+        return None
+    return _hash_of_file(code.co_filename, os.stat(code.co_filename).st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _hash_of_file(path: str, modified_ns: int) -> str:
+    with open(path, "rb") as file:
+        return blake2b(file.read(), digest_size=8).hexdigest()

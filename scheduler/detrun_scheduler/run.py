@@ -1,0 +1,298 @@
+"""The run as everything but its loop sees it: `ActiveRun`, and `RunHooks`, by which the floors above take part in it.
+
+`RunLoop` satisfies `ActiveRun`. Threads, reports, verifiers, `current` and the floors above name this protocol and not
+the loop, so that imports go one way: the loop knows them, and they know this file.
+
+The rule of hooks: whoever wants to be told something, or to decide something, says so in one `RunHooks` before the loop
+is built. Nothing is assigned to a loop afterwards. What changes while the run goes on is returned by the hook itself
+(the next pause), or is a method of the run (`stop_comparing`, `detach`, `fail`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from trio.lowlevel import Task
+
+from detrun_scheduler.choices import RunView
+from detrun_scheduler.clock import LocalTime, TimeObserver, TimerHeap, VirtualClock
+from detrun_scheduler.journal import Journal
+
+if TYPE_CHECKING:
+    from contextvars import ContextVar
+
+
+class ThreadFailure(NamedTuple):
+    """An exception that has come out of a thread.
+
+    Attributes:
+        path: of the thread.
+        is_handled: the program has a hook of its own for it, put in during the run.
+    """
+
+    path: str
+    error: BaseException
+    is_handled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A task that blocks the event loop, as by ``threading.Lock.acquire``."""
+
+    number: int
+    waits_for: Any  # has `blocking_report`, or None
+    innermost: FrameType
+
+    def frames(self) -> list[FrameType]:
+        """Where it stands, from the first frame above the loop to the innermost."""
+        found: list[FrameType] = []
+        frame: FrameType | None = self.innermost
+        while frame is not None and frame.f_code.co_name != "step":
+            found.append(frame)
+            frame = frame.f_back
+        return found[::-1]
+
+
+class RunnableTasks(Protocol):
+    """The run queue."""
+
+    numbers: list[int]  # of the runnable tasks, ascending
+    woken: list[int]  # of those that became runnable since the loop last looked
+
+
+class RunHost(Protocol):
+    """The trio runner of a run, as far as others than the loop use it."""
+
+    numbers: dict[Task, int]  # of living tasks, by order of spawning
+    by_number: dict[int, Task]
+    ki_pending: bool  # Ctrl-C has arrived, and no task has had it yet
+
+    @property
+    def queue(self) -> RunnableTasks:
+        """The run queue."""
+
+    @property
+    def init_task(self) -> Task | None:
+        """The root of all tasks."""
+
+    @property
+    def main_task(self) -> Task | None:
+        """The program's; None before it is spawned."""
+
+    @property
+    def entry_task(self) -> Task | None:
+        """The task that runs callbacks handed to the run; None until there are any."""
+
+    @property
+    def local_time(self) -> LocalTime | None:
+        """Whose clock tasks read; None: the run's own."""
+
+    @property
+    def sockets(self) -> dict[int, Any]:
+        """Simulated sockets by the numbers that they give for their files'."""
+
+    def pending_of(self, number: int) -> str:
+        """What a living task will resume from."""
+
+    def reschedule(self, task: Task, next_send: Any = ...) -> None:
+        """Make a blocked task runnable."""
+
+    def spawn_thread(self, thread: Any, name: str) -> None:
+        """Make a simulated thread a task."""
+
+    def localize(self, local_time: LocalTime | None) -> None:
+        """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
+
+    def abandon(self, tasks: Sequence[Task]) -> None:
+        """Drop tasks: none of their code runs again."""
+
+    def hold(self, tasks: Sequence[Task], is_held: Callable[[Task], bool]) -> None:
+        """Let none of ``tasks`` run, nor any other task for which ``is_held`` says so when it becomes runnable."""
+
+    def release(self, tasks: Sequence[Task], others_are_held: bool) -> None:
+        """Let held tasks go on."""
+
+
+class RunThreads(Protocol):
+    """The simulated threads of a run, as far as others than threads use them."""
+
+    touched: list[Any]  # objects used in this run that work outside of runs, too; reset when it ends
+
+    @property
+    def os_thread(self) -> int:
+        """The ident of the OS thread whose calls belong to the run."""
+
+    def main_ended(self) -> None:
+        """The main task or main thread is over."""
+
+    def inherit(self, variable: ContextVar[Any] | None) -> None:
+        """Let a new thread take this one variable over from whoever starts it; None: nothing."""
+
+
+class ActiveRun(RunView, Protocol):
+    """One run, while it lasts."""
+
+    serial: int  # tells objects numbered in this run from those of earlier ones
+    paths: dict[int, str]  # by number: living tasks, and those that ended since the last chunk
+    object_labels: list[str]  # what reports call the run's objects, by number
+    thread_failures: list[ThreadFailure]
+
+    # Plain attributes of the loop; nothing outside the scheduler assigns them.
+
+    @property
+    def journal(self) -> Journal:
+        """Where the run is written down."""
+
+    @property
+    def host(self) -> RunHost:
+        """The trio runner."""
+
+    @property
+    def virtual_clock(self) -> VirtualClock:
+        """The time of the run."""
+
+    @property
+    def timers(self) -> TimerHeap:
+        """Its timers."""
+
+    @property
+    def threads(self) -> RunThreads | None:
+        """Its simulated threads, while it runs."""
+
+    @property
+    def preemption(self) -> Any:
+        """Where its threads are interrupted, a `Preemption`; None: nowhere."""
+
+    @property
+    def max_steps(self) -> int | None:
+        """The step limit, None for none."""
+
+    @property
+    def time(self) -> float:
+        """Virtual seconds since the start of the run."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """The task that blocks the event loop, while one does."""
+
+    @property
+    def allowed(self) -> list[int] | None:
+        """Who may run then, at a choice."""
+
+    @property
+    def replayed_effect(self) -> Callable[[str], bytes | None] | None:
+        """See `RunHooks.replayed_effect`."""
+
+    @property
+    def fault_shares(self) -> Mapping[str, float]:
+        """See `RunHooks.fault_shares`."""
+
+    @property
+    def fault_began(self) -> Callable[[str, bool], None] | None:
+        """See `RunHooks.fault_began`."""
+
+    @property
+    def reports_thread_errors(self) -> bool:
+        """See `RunHooks.reports_thread_errors`."""
+
+    # What user code does, by way of `current.run`.
+
+    def register(self, kind: str, name: str | None = None) -> int:
+        """Number one of detrun's objects in this run; reports call it ``name``, or ``kind[i]`` by first use."""
+
+    def operation_on(self, number: int, code: int, value: bytes) -> None:
+        """Write down an operation on object ``number`` whose value is no float; ``value`` encodes it for the digest."""
+
+    def operation(self, number: int, code: int, value: float) -> None:
+        """Write down an operation on object ``number``; ``value`` counts for the digest only."""
+
+    def draw(self, key: object = None) -> int:
+        """64 random bits from the stream of the current task, or of ``key`` if one is given."""
+
+    def observe(self, name: str, value: bytes) -> None:
+        """Make ``value``, a canonical encoding, part of the run's digest under ``name``."""
+
+    def fault(self, name: str) -> None:
+        """Write down that the injected fault ``name`` took effect."""
+
+    def effect(self, name: str, payload: bytes) -> None:
+        """Write down the msgpack-encoded result of an external effect."""
+
+    def message_entered(self, state: Any) -> None:
+        """A value entered the buffer of a memory channel."""
+
+    def message_left(self, state: Any) -> None:
+        """A value left the buffer of a memory channel."""
+
+    # What may be asked of a run while it lasts.
+
+    def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
+        """The running task blocks the event loop: run threads only until ``ready()``."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with ``error`` when this step ends, whatever the program does; the first call counts."""
+
+    def stop_comparing(self) -> None:
+        """Show no further step to the verifier."""
+
+    def detach(self) -> None:
+        """From here on nothing is compared, observed, paused or written anywhere."""
+
+
+class Verifier(Protocol):
+    """Looks at every closed step; a replayer raises here."""
+
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes, /) -> None:
+        """Step ``run.step_index - 1`` ran ``task`` and left ``outcome_byte`` and the events ``record``."""
+
+
+class RunWatcher(Protocol):
+    """Is told of everything that the running code does to the run's objects and to other tasks, as it happens."""
+
+    def registered(self, number: int, kind: str) -> None:
+        """An object of this kind has got its number."""
+
+    def operated(self, number: int, code: int, value: float | bytes) -> None:
+        """An operation has been written down; see `ActiveRun.operation` and `ActiveRun.operation_on`."""
+
+    def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
+        """A task has become runnable, a new one or one that was blocked; ``sent`` is the outcome it goes on with."""
+
+    def idle_awaited(self, numbers: Sequence[int]) -> None:
+        """These tasks, which have waited until nothing can run, are about to wake."""
+
+
+@dataclass(slots=True)
+class RunHooks:
+    """What the floors above want from a run; filled before its loop is built.
+
+    Attributes:
+        after_step: called after every step, before its record is closed, in this order.
+        first_pause: the number of steps after which `at_pause` is called first.
+        at_pause: called between two steps; returns the number of steps at which to call it next, infinity for never.
+        replayed_effect: takes the name of an external effect and gives its recorded result, None where a recording is
+            silent. Set in replays only.
+        fault_shares: planned faults that are left out (0) or last a share of their time, by name.
+        fault_began: told the name of each planned fault that begins, and whether it lasts.
+        task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
+            keep it: when an exception dies, its frames do, and what they hold is finalized.
+        time_observer: told where another timing of the program would have meant another order of events.
+        watchers: told of operations on objects and of wake-ups.
+        reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
+            hooks which would print them are not called.
+    """
+
+    after_step: list[Callable[[ActiveRun], None]] = field(default_factory=list)
+    first_pause: float = math.inf
+    at_pause: Callable[[ActiveRun], float] | None = None
+    replayed_effect: Callable[[str], bytes | None] | None = None
+    fault_shares: Mapping[str, float] = field(default_factory=dict)
+    fault_began: Callable[[str, bool], None] | None = None
+    task_failed: Callable[[BaseException], object] | None = None
+    time_observer: TimeObserver | None = None
+    watchers: list[RunWatcher] = field(default_factory=list)
+    reports_thread_errors: bool = False
