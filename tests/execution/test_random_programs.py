@@ -106,7 +106,7 @@ import sys
 import msgpack
 import detrun
 from tests.execution.random_programs import interpret
-from tests.test_random_programs import how_it_ended, recorded
+from tests.execution.test_random_programs import how_it_ended, recorded
 answers = []
 for program, seed, strategy, recording in msgpack.unpackb(sys.stdin.buffer.read()):
     run = recorded(program, seed, strategy)

@@ -1,6 +1,6 @@
 """Random programs of simulated threads are deterministic and replay exactly, wherever threads are interrupted.
 
-A program is plain data, as in `tests.execution.random_programs`: threads and thread pools in each other, locks, queues, events,
+A program is plain data, as in `random_programs`: threads and thread pools in each other, locks, queues, events,
 conditions, semaphores, barriers and timers, most waits under a time limit, so that ties of time-outs are common. Its
 result is the log of what its threads saw. The oracle is the second run, at other addresses.
 """
