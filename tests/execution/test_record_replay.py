@@ -83,7 +83,7 @@ def test_every_strategy_records_and_replays(strategy: Any) -> None:
 IN_A_FRESH_PROCESS = """
 import sys
 import detrun
-from tests.test_record_replay import ping_pong
+from tests.execution.test_record_replay import ping_pong
 run = detrun.replay(ping_pong, recording=sys.argv[1])
 print(run.digest, run.result)
 """
