@@ -1,7 +1,7 @@
 """Hypothesis profiles: `ci` (default) draws the same examples every time, `long` draws many new ones.
 
-Chosen by the environment variable HYPOTHESIS_PROFILE; `make test-long` sets it to `long`. No profile has a deadline and
-neither heeds slowness: on a busy machine with two cores a timing says nothing about the code.
+Chosen by the environment variable HYPOTHESIS_PROFILE; `make test-long` sets it to `long`. Both profiles run
+without a deadline and ignore slowness: on a busy machine with two cores a timing says nothing about the code.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def forbidden_imports(source: str, package: str, forbidden: tuple[str, ...]) -> 
 
 
 def trio_private_uses(source: str) -> list[str]:
-    """Where code names something private to trio; comments and texts that mention it do not count."""
+    """The places where code names something private to trio; comments and texts that mention it do not count."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,4 +1,4 @@
-"""What `import detrun` gives, and what it costs."""
+"""`import detrun`: the names that it gives, and its cost."""
 
 from __future__ import annotations
 

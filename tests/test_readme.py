@@ -1,4 +1,4 @@
-"""What README shows, works: its Python blocks and its `$ detrun` lines run, in order, in one empty directory.
+"""README works as shown: its Python blocks and its `$ detrun` lines run, in order, in one empty directory.
 
 A Python block that opens with a comment naming a file, `# race.py`, is saved under that name first, so that the
 commands after it find it. A command must exit with 0, or with what a comment behind it says: `$ detrun ... # exit 1`.

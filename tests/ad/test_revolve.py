@@ -1,4 +1,4 @@
-"""Plans of what to snapshot and run again, against closed forms, dynamic programming and another implementation."""
+"""Orders of snapshots and repeated runs, against closed forms, dynamic programming and another implementation."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ BRIDGE = SimpleNamespace(
 
 
 class ListBuffer(list):
-    """What a buffer of one axis is to torch: a list that makes no copy of what it holds."""
+    """A buffer of one axis as torch sees it: a list that passes on the very objects that it holds."""
 
     def fetch_add(self, place, number):
         old = self[place]

@@ -1,4 +1,4 @@
-"""`Value` is a float in everything but silence: same bits, plain bools, and nothing leaves the tape unlisted."""
+"""`Value` against float: same bits, plain bools, and every number that leaves the tape is listed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NUMBERS = st.floats(allow_nan=False) | st.integers(-(10**6), 10**6)
 
 
 def outcome(function, *arguments):
-    """What a call gives, with Values stripped and errors as their type."""
+    """The result of a call, with Values stripped and errors as their type."""
     try:
         result = function(*arguments)
     except (ArithmeticError, ValueError) as error:

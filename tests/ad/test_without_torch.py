@@ -1,4 +1,4 @@
-"""Without torch everything else works, and what needs it says which extra to install."""
+"""detrun without torch: everything else works, and functions that need torch name the extra to install."""
 
 from __future__ import annotations
 

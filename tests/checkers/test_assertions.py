@@ -1,4 +1,4 @@
-"""Assertions of a campaign: violations fail, what never happened is told, and the tally is the same everywhere."""
+"""Assertions of a campaign: violations fail, unmet ones are reported, and workers do not change the tally."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_violations_in_threads_fail_the_run() -> None:
         detrun.replay(main, recording=run.recording)
 
 
-def test_outside_of_campaigns_violations_raise_and_the_rest_counts_for_whoever_asks() -> None:
+def test_outside_of_campaigns_violations_raise_and_the_rest_counts_on_request() -> None:
     with pytest.raises(AssertionViolatedError, match="'outside' was false"):
         always(0, "outside")
     sometimes(False, "nobody counts")

@@ -17,7 +17,7 @@ from detrun.checkers.transactions import Transaction, Transactions
 
 
 def history_of(*programs: str, aborted: Sequence[str] = (), undecided: Sequence[str] = ()) -> Transactions:
-    """``"A: r x 0, w x 1"``: versions are numbers, 0 is what nobody wrote. All go on at the same time."""
+    """``"A: r x 0, w x 1"``: versions are numbers, 0 is the unwritten one. All transactions run at the same time."""
     history = Transactions()
     begun = [(history.transaction(program.partition(":")[0]), program) for program in programs]
     for one, program in begun:
@@ -38,7 +38,7 @@ def history_of(*programs: str, aborted: Sequence[str] = (), undecided: Sequence[
 
 
 def one_by_one(history: Sequence[Transaction], strict: bool) -> bool:
-    """Whether some order of the committed transactions explains every read, with versions in their order."""
+    """True if some order of the committed transactions explains every read, with versions in their order."""
     committed = [one for one in history if one.outcome == "committed"]
     return any(is_serial(order, strict) for order in itertools.permutations(committed))
 

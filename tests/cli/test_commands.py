@@ -1,4 +1,4 @@
-"""What each command says and writes when all is well."""
+"""Commands that succeed: their output and the files that they write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`docs/command-line.md` promises exit codes and the shapes of documents; this holds it to that."""
+"""`docs/command-line.md` against the code: exit codes and the fields of documents."""
 
 from __future__ import annotations
 

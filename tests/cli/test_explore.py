@@ -133,5 +133,5 @@ def test_gradients_of_all_schedules_are_a_table(program: str) -> None:
     assert document["table"]["complete"]
 
 
-def test_nothing_is_shown_of_progress_where_nobody_looks(program: str) -> None:
+def test_no_progress_is_shown_without_a_terminal(program: str) -> None:
     assert invoke(f"{program}:fine", "-n", "3000").stderr == ""

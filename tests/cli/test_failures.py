@@ -1,4 +1,4 @@
-"""What goes wrong: the message, the exit code, and that no traceback of ours is shown unless asked for."""
+"""Commands that fail: the message, the exit code, and tracebacks of detrun's frames with ``--debug`` only."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(directory, shell):
 
 
 def on_a_terminal(columns: int, *arguments: str) -> str:
-    """What ``detrun`` writes to a terminal so many columns wide."""
+    """The output of ``detrun`` on a terminal of ``columns`` columns."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}

@@ -1,4 +1,4 @@
-"""How a target is found and imported."""
+"""Targets: finding and importing the function that a text names."""
 
 from __future__ import annotations
 

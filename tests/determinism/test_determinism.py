@@ -1,4 +1,4 @@
-"""`check_determinism` finds and names what escapes control, and passes what does not: each escape with its twin."""
+"""`check_determinism` names what escapes control and passes controlled programs: each escape with its twin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""External effects: what a replay does with them, and what their derivative is."""
+"""External effects: their replays and their derivatives."""
 
 from __future__ import annotations
 

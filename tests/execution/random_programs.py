@@ -95,7 +95,7 @@ _context: ContextVar[int] = ContextVar("_context", default=-1)
 
 
 class _World:
-    """What all tasks of a program share."""
+    """The objects that all tasks of a program share."""
 
     def __init__(self) -> None:
         self.log: list[Any] = []

@@ -1,4 +1,4 @@
-"""A program edited in one place: the replay stops at exactly the step that differs, and says so readably."""
+"""A program edited in one place: the replay stops at exactly the step that differs, with a readable report."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ async def catches_ctrl_c(how: str) -> str:
 def test_ctrl_c_that_the_program_catches_cuts_the_recording_short_and_ends_a_replay(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the program does after an interrupt from outside cannot be repeated, so it is neither kept nor compared."""
+    """Steps after an interrupt from outside cannot be repeated: they are left out of recording and comparison."""
     run = detrun.record(catches_ctrl_c, how)
     assert run.result == "caught"
     assert run.recording.truncated

@@ -1,4 +1,4 @@
-"""Resync: an edited program follows the recorded order where it resembles the recorded one, and says where not."""
+"""Resync: an edited program follows the recorded order where both agree, and the report names the other places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short schedule as something to paste."""
+"""Tokens: short schedules as text, replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CPython's own tests that are not run under detrun, by name, and why."""
+"""CPython's own tests that are left out under detrun, each with its reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXCLUSIONS: dict[str, str] = {
 
 
 def exclusion(name: str) -> str | None:
-    """Why a test is not run, None if it is."""
+    """The reason for leaving a test out, None if it is run."""
     for pattern, reason in EXCLUSIONS.items():
         if fnmatchcase(name, pattern):
             return reason

@@ -69,7 +69,7 @@ def cases_of(module_name: str) -> Iterator[unittest.TestCase]:
 
 
 def run_case(case: unittest.TestCase, strategy: str, seed: int) -> tuple[str, str]:
-    """Whether it passed, failed or was skipped, and what it said."""
+    """The result (passed, failed or skipped) and its message."""
     result = unittest.TestResult()
 
     def body() -> None:

@@ -30,7 +30,7 @@ STRATEGIES = ("fifo", "random", "pct")
 
 
 def shipped() -> bool:
-    """Whether this interpreter came with its tests."""
+    """True if this interpreter came with its tests."""
     return importlib.util.find_spec("test") is not None and importlib.util.find_spec("test.lock_tests") is not None
 
 
@@ -79,7 +79,7 @@ def test_cpythons_tests_pass_over_simulated_threads(strategy: str) -> None:
 
 
 @needs_tests
-def test_a_lock_that_wakes_nobody_fails_cpythons_tests() -> None:
+def test_a_lock_that_wakes_no_waiter_fails_cpythons_tests() -> None:
     """The negative twin: what is wrong would be seen."""
     broken = "from detrun_scheduler.threads.locks import Lock; Lock.give_back = lambda self, run: self._real.release()"
     found = results("fifo", only="test_threading.LockTests.test_acquire_contended", before=broken)

@@ -217,7 +217,7 @@ async def price_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def priced(params: dict[str, Any], certificates: Path | None = None) -> Any:
-    """What three requests cost, and how long they take; the mean latency of the links, which lose, is a parameter."""
+    """Cost and duration of three requests; the mean latency of the links, which lose messages, is a parameter."""
 
     async def run() -> None:
         config = Config()

@@ -1,8 +1,8 @@
 """trio's own test suite, as installed with trio, under detrun's run loop.
 
 One pytest subprocess runs all modules, since starting pytest and importing trio's tests costs more than the tests. Its
-results come back as JUnit XML and are checked module by module. What the subprocess does is in `trio_under_detrun`;
-what it leaves out, and why, in `trio_exclusions`. Run this file as a script to print the table of
+results come back as JUnit XML and are checked module by module. `trio_under_detrun` is the subprocess's plugin;
+`trio_exclusions` lists the tests that it leaves out, with reasons. Run this file as a script to print the table of
 ``docs/compatibility.md``.
 """
 
@@ -37,7 +37,7 @@ PACKAGES = Path(trio.__file__).parent.parent  # the root directory, so that resu
 
 @dataclass
 class ModuleResult:
-    """What one module of trio's tests did: names of tests, parameters included."""
+    """The results of one module of trio's tests, by names of tests, parameters included."""
 
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ def run_suite(strategy: str, seed: int = 0) -> dict[str, ModuleResult]:
 
 @pytest.mark.parametrize("module", PRESENT)
 def test_trios_tests_pass_under_detrun_as_under_trio(module: str) -> None:
-    """What passes under trio's own loop passes under ours, less the exclusions, and nothing is skipped in addition."""
+    """Every test that passes under trio's own loop passes under ours, less the exclusions; the same are skipped."""
     ours, plain = run_suite("fifo")[module], run_suite("plain")[module]
     left_out = {name.partition("::")[2] for name in exclusions("fifo") if name.startswith(f"{module}::")}
     expected = {name for name in plain.passed if name.partition("[")[0] not in left_out}

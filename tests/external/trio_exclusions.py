@@ -1,7 +1,7 @@
-"""Which modules of trio's suite run under detrun's loop, and which of their tests are left out, one reason each.
+"""The modules of trio's suite that run under detrun's loop, and the tests that are left out, each with its reason.
 
 The modules are those on running, cancelling, synchronizing, telling time, instrumenting and testing. The rest of trio's
-suite is about files, sockets, threads, processes, signals and guest mode: what a run refuses, or has no part in.
+suite is about files, sockets, threads, processes, signals and guest mode, which a run refuses or leaves alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A pytest plugin that makes ``trio.run`` mean detrun's run loop, for running trio's own test suite.
 
-Loaded into a pytest process of its own (see ``trio_suite.py``), never into detrun's tests. Whatever trio's tests start
-through ``trio.run``, ``trio._core.run`` or ``trio.testing.trio_test`` is stepped by a `RunLoop` under the strategy and
-seed given on the command line. ``--trio-strategy plain`` changes nothing: that run says what trio itself passes.
+It is loaded into a pytest process of its own (see ``test_trio_suite.py``), never into detrun's tests. Everything that
+trio's tests start through ``trio.run``, ``trio._core.run`` or ``trio.testing.trio_test`` is stepped by a `RunLoop`
+under the strategy and seed given on the command line. ``--trio-strategy plain`` leaves trio's own loop in place: that run
+shows what trio itself passes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A `Value` that outlives its run, or comes from outside of any, is never taken for another one of this run."""
+"""Foreign Values: one that outlives its run, or was made outside of any, is refused by the runs after it."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def number_in(one: Any) -> Any:
 
 
 def steps_of(recording: Recording) -> list[tuple[bytes, bytes, bytes]]:
-    """What a run did, without when."""
+    """The steps of a run, without their times."""
     return [(chunk.choices, chunk.outcomes, chunk.events) for chunk in recording.chunks()]
 
 

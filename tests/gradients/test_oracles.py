@@ -1,4 +1,4 @@
-"""Programs of many tasks whose gradient is known in closed form, whatever the interleaving."""
+"""Programs of many tasks whose gradient is known in closed form, the same for every interleaving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going back: a moment shows what was there, to the step and to the instant, and leaves nothing behind."""
+"""Moments: exact to the step and to the instant, with nothing left behind afterwards."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RUN = detrun.record(counting, seed=3)
 
 
 def trace(run):
-    """What `observe` would have seen after each step, by recording the program again: the oracle of these tests."""
+    """The values of `observe` after each step, from recording the program again: the oracle of these tests."""
     values = []
     detrun.replay(counting, recording=run.recording, instruments=[_Watcher(values)])
     return values

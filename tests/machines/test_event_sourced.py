@@ -217,7 +217,7 @@ def test_a_slice_holds_only_what_the_loss_depends_on():
     assert gradient.events[0] == ("move", 5, 6, 0.0)
 
 
-def test_looking_at_all_keys_depends_on_whoever_made_or_deleted_one():
+def test_looking_at_all_keys_depends_on_every_event_that_made_or_deleted_one():
     makers = [("make", 0, 5, 2.0), ("make", 1, 6, 2.0)]
     machine = bank([*makers, ("move", 6, 7, 0.1), ("count", 1, 2, 0.0)], keys="observed")
     gradient = machine.gradient(lambda state: state[1] * state[1])

@@ -1,4 +1,4 @@
-"""Machines: dispatching, the past, what is refused, and events on disk."""
+"""Machines: dispatching, the past, refusals, and events on disk."""
 
 from __future__ import annotations
 

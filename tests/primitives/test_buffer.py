@@ -1,7 +1,7 @@
 """`Buffer` against nested Python lists, numpy and central differences.
 
 The model of a random program is one flat list of numbers; where the cells of a view lie is asked of numpy, by indexing
-an array of offsets the same way. So neither our offsets nor our Values are in the oracle.
+an array of offsets the same way. The oracle therefore shares no offsets and no Values with `Buffer`.
 """
 
 from __future__ import annotations
@@ -367,7 +367,7 @@ async def shared_cells(params):
 @settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_a_gradient_through_shared_cells_is_that_of_the_recorded_order(seed):
-    """No choice depends on a parameter, so one seed gives one order, whatever the parameters."""
+    """No choice depends on a parameter, so one seed gives one order for all parameters."""
     params = {"x": 0.7, "y": 1.3}
     whole = detrun.gradient(shared_cells, params, seed=seed)
     for name in params:

@@ -73,7 +73,7 @@ async def sequence_number_under_a_key(order: tuple[str, ...]) -> dict[str, float
     return {name: detrun.uniform(key=name) for name in order}
 
 
-def test_a_key_names_its_own_stream_whoever_draws_and_whenever() -> None:
+def test_a_key_names_its_own_stream_for_every_task_at_every_time() -> None:
     forward = detrun.record(sequence_number_under_a_key, ("x", "y", "z"), seed=4).result
     backward = detrun.record(sequence_number_under_a_key, ("z", "y", "x"), seed=4).result
     assert forward == backward

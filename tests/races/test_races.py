@@ -1,4 +1,4 @@
-"""Race detection: what synchronizes and what does not, each with its twin, and the detector against a reachability
+"""Race detection: each synchronization with its unsynchronized twin, and the detector against a reachability
 search over all edges.
 """
 
@@ -50,7 +50,7 @@ def reachable_from(start: int, edges: dict[int, list[int]]) -> set[int]:
 def test_the_detector_agrees_with_a_search_over_all_edges() -> None:
     """Random runs of four tasks over three variables and three objects; the oracle draws every edge and searches.
 
-    FastTrack promises a report on a variable exactly if it has a race, not every pair.
+    FastTrack promises a report on a variable exactly if it has a race; it may leave out some of the variable's pairs.
     """
     source = random.Random(5)
     with_races = 0
@@ -197,7 +197,7 @@ async def with_two_tokens() -> None:
 
 @pytest.mark.parametrize("polls", [False, True])
 @pytest.mark.parametrize("late", [False, True])
-def test_an_event_orders_whether_or_not_anybody_had_to_wait(polls: bool, late: bool) -> None:
+def test_an_event_orders_whether_or_not_a_task_had_to_wait(polls: bool, late: bool) -> None:
     async def main() -> None:
         content, event = detrun.Shared(0, name="content"), trio.Event()
 

@@ -1,4 +1,4 @@
-"""Random valid runs, written to a `Journal` the way the run loop writes them, with the truth kept beside.
+"""Random valid runs, written to a `Journal` as the run loop writes them, together with a plain list of their steps.
 
 The simulation shares with the code under test only the `Journal`: it keeps its own runnable set, as a Python set, and
 notes for each step what a reader has to find.
@@ -37,7 +37,7 @@ WAITS = ("sleep", "lock", "channel", "event")
 
 @dataclass
 class TrueStep:
-    """What happened in one step."""
+    """The events of one step."""
 
     time: float
     task: int

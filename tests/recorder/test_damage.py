@@ -52,7 +52,7 @@ KINDS = [kind for kind, _ in PARTS]
 
 
 def read_everything(content: bytes) -> Recording:
-    """Whatever a program may ask of a recording."""
+    """Everything that a program may ask of a recording."""
     recording = open_recording(content)
     assert list(recording.iter_steps()) == [recording.step(index) for index in range(recording.steps)]
     for number in range(min(len(recording.objects), 2)):

@@ -1,4 +1,4 @@
-"""A recording made by any version of the format keeps loading, and keeps saying the same.
+"""Golden files: a recording made by any version of the format keeps loading, with the same content.
 
 ``golden-1.detrun`` and ``golden-2.detrun`` were made once each, when theirs was the latest version, by `make_golden`
 below: ``PYTHONPATH=scheduler:recorder python -m tests.recorder.test_golden`` in the checkout. They must

@@ -1,4 +1,4 @@
-"""What goes into a recording comes out, by detrun's reader and by one written from the format's page alone."""
+"""Round trips: detrun's reader and one written from the format's page alone give back what was written."""
 
 from __future__ import annotations
 

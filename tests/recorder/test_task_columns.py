@@ -1,4 +1,4 @@
-"""Paths in pieces and spawns without numbers say exactly what was said with them, whatever tasks are called."""
+"""Task columns: paths in pieces and spawns without numbers are read back exactly, for all names of tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules as text: what a chat window does to them is undone, what it breaks is noticed."""
+"""Tokens as text: changes by a chat window are undone, and damage is noticed."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_schedules_that_differ_have_different_hashes() -> None:
 def test_the_demonstration_exits_with_1_when_something_does_not_hold(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run too short to impress anybody is among what it checks."""
+    """The demonstration also checks that the run is long enough."""
     monkeypatch.setattr(demo, "DIRECTORY", tmp_path)
     monkeypatch.setattr(demo.store, "main", partial(main, workload=SMALL))
     monkeypatch.setattr(demo.store, "DEMONSTRATION", SMALL)

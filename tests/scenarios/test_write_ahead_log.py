@@ -1,4 +1,4 @@
-"""The write-ahead log: right in every crash state there is, and each of the wrong ones is found out."""
+"""The write-ahead log: right in every crash state, and each wrong variant is found to be wrong."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_store_that_retries_a_failed_fsync_loses_what_it_acknowledges_then() -
     assert lost[False] > 0
 
 
-def test_a_record_that_is_not_whole_ends_the_log_unless_nobody_checks() -> None:
+def test_a_record_that_is_not_whole_ends_the_log_unless_checks_are_off() -> None:
     first, second = Record(1, b"k", b"one"), Record(2, b"k", b"two")
     data = first.encoded() + second.encoded()
     assert [record for record, _ in records_in(data, checked=True)] == [first, second]

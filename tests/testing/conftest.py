@@ -27,7 +27,7 @@ class Finished:
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """How each test ended, by its name without its file."""
+        """The outcome of each test, by its name without its file."""
         found = {}
         for line in self.output.split("short test summary")[0].splitlines():
             match = OUTCOME.match(line)
@@ -130,5 +130,5 @@ def racing_project(failed_once: tuple[Path, Finished], tmp_path: Path) -> Projec
 
 @pytest.fixture
 def first_failure(failed_once: tuple[Path, Finished]) -> Finished:
-    """What pytest said when it found the failure."""
+    """The report of pytest when it found the failure."""
     return failed_once[1]

@@ -1,4 +1,4 @@
-"""Schedules that hypothesis draws: what they find, how far they shrink, that nothing is flaky."""
+"""Schedules that hypothesis draws: their findings, their shrinking, and results that are never flaky."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def lossy_sum(amounts: list[int]) -> int:
 
 
 def failure_of(test: Callable[[], None]) -> str:
-    """What hypothesis says of the least example that fails."""
+    """The report of hypothesis on the least example that fails."""
     with pytest.raises(AssertionError) as caught:
         test()
     return "\n".join([str(caught.value), *caught.value.__notes__])

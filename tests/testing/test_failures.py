@@ -1,4 +1,4 @@
-"""A failing schedule: what is shown, kept, tried first, and replayed."""
+"""Failed schedules under pytest: shown, kept, tried first, and replayed."""
 
 from __future__ import annotations
 

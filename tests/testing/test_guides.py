@@ -1,4 +1,4 @@
-"""What the guides show, happens: files are written, commands run, and the lines shown are in the output, in order.
+"""The guides work as shown: files are written, commands run, and the lines shown are in the output, in order.
 
 A Python block opens with the name of its file; the lines after `$ command` are what it prints, among other things.
 """

@@ -1,4 +1,4 @@
-"""Other plugins, other projects' names, and what the plugin costs those who do not use it."""
+"""Other plugins, names of other projects, and the plugin's cost where it is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which schedules are run: marks, options, the configuration file."""
+"""Settings of a marked test: marks, options, the configuration file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on exploration: its programs run and give what it shows."""
+"""`docs/exploration.md` against the code: its programs run and print what it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts, and that they depend on nothing but the program, the seed, the strategy and what is kept."""
+"""Verdicts: a function of the program, the seed, the strategy and the kept failures alone."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def test_a_kept_failure_that_is_cured_is_deleted(tmp_path: Path) -> None:
 
 
 def test_a_kept_failure_survives_an_edit_that_inserts_a_task(tmp_path: Path) -> None:
-    """The second program is another file to the recording, so its schedule is followed by names, not by index."""
+    """The second program is another file to the recording, so its schedule is followed by the names of tasks."""
     source = """
 import trio
 import detrun

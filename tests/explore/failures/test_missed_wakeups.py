@@ -1,4 +1,4 @@
-"""A deadlock behind a lost wake-up says so; one that has another reason does not."""
+"""Reports of deadlocks name a lost wake-up exactly where it is the reason."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_condition_that_was_never_notified_is_no_lost_wakeup() -> None:
         detrun.record(main)
 
 
-def test_a_notification_that_somebody_heard_later_takes_back_the_earlier_one() -> None:
+def test_a_later_notification_that_woke_a_task_takes_back_the_earlier_one() -> None:
     async def main() -> None:
         condition = trio.Condition()
 

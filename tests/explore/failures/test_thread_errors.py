@@ -1,4 +1,4 @@
-"""Exceptions that come out of threads and that nobody catches are failures of a schedule."""
+"""Uncaught exceptions in threads are failures of a schedule."""
 
 import _thread
 import queue

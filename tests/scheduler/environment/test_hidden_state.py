@@ -1,4 +1,4 @@
-"""Each way out of a run is refused by name in its thread, and open everywhere else."""
+"""Hidden state: each way out of a run is refused by name in the run's thread, and open everywhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that stay replaced between the runs of a campaign act as the originals there, and after it they are."""
+"""Names that stay replaced between the runs of a campaign act as the originals there, and are restored after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedMethods, Replace
 
 
 def names_of_modules() -> dict[str, object]:
-    """What the names stand for that runs replace."""
+    """The current objects of all names that runs replace."""
     places: tuple[object, ...] = (os, random, uuid, time, datetime.datetime, signal, threading, sys.modules["_thread"])
     methods = {f"Thread.{name}": vars(threading.Thread)[name] for name in ("__init__", "start", "join", "is_alive")}
     return {
@@ -110,7 +110,7 @@ def test_what_a_program_assigns_is_gone_in_the_next_run_and_after_the_campaign()
     assert vars(threading.Thread)["start"] is before
 
 
-def test_groups_stay_only_if_they_may_and_only_as_long_as_somebody_wants_it() -> None:
+def test_groups_stay_only_if_they_may_and_only_as_long_as_a_scope_wants_it() -> None:
     module = ModuleType("module")
     module.stays, module.goes = 1, 1  # type: ignore[attr-defined]
 

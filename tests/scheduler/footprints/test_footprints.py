@@ -1,4 +1,4 @@
-"""Footprints: what conflicts, how objects are named, and that nothing is left of a watch."""
+"""Footprints: conflicts, names of objects, and a process that is unchanged after a watch."""
 
 from __future__ import annotations
 

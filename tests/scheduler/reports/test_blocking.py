@@ -1,4 +1,4 @@
-"""Reports of deadlocks and livelocks: what they say, word for word, and that they say it twice."""
+"""Reports of deadlocks and livelocks, word for word, and equal in a second run."""
 
 from __future__ import annotations
 

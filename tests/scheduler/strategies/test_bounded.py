@@ -44,7 +44,7 @@ def orders(lengths: list[int], strategy: str) -> tuple[list[Order], Any]:
 
 
 def preemptions(order: Order, lengths: list[int]) -> int:
-    """How often a task is followed by another although it has steps left."""
+    """The number of times that a task is followed by another although it has steps left."""
     done: Counter[int] = Counter()
     count = 0
     for task, following in zip(order, (*order[1:], None), strict=True):

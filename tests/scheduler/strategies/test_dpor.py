@@ -63,7 +63,7 @@ def traces_on_paper(program: Program) -> set[Trace]:
 
 
 def traces_by_search(program: Program, strategy: str = "dpor") -> tuple[Counter[Trace], Any]:
-    """How often each trace was run to its end."""
+    """By trace, the number of times that it was run to its end."""
     found: Counter[Trace] = Counter()
 
     async def main() -> None:

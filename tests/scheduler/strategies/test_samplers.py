@@ -122,8 +122,8 @@ async def crowded(setters: int = 40) -> None:
 def test_a_walk_among_few_tasks_finds_what_a_crowd_hides_from_others() -> None:
     """Three of four pairs are a setter and the looker, and a turn of one step after one of the setter's two is likely.
 
-    That is at least 1 in 24: 252 schedules after the first 48, in which little is known, miss it with probability
-    below 3e-5. In a walk all of some 80 steps must fall right.
+    This has a chance of at least 1 in 24: 252 schedules after the first 48, in which little is known, miss it with
+    probability below 3e-5. In a walk all of some 80 steps must fall right.
     """
     assert explore(crowded, strategy="few", schedules=300, directory=None).failure is not None
     assert explore(crowded, strategy="random", schedules=300, directory=None).failure is None

@@ -1,4 +1,4 @@
-"""What each strategy promises: random reaches everything, fifo is fair, pct hits shallow bugs as often as proved.
+"""Promises of the strategies: random reaches everything, fifo is fair, pct hits shallow bugs as often as proved.
 
 The oracle for reachability is brute force: a depth-first walk over all answers to all choices. Seeds are fixed, so no
 test can fail by chance; where a number is statistical, the comment says how often other seeds would fail it.

@@ -1,4 +1,4 @@
-"""Preemption at lines and opcodes: the coarse misses a race that the fine one finds, and nothing is left of either."""
+"""Preemption at lines and opcodes: the fine one finds a race that the coarse one misses; both restore the process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def loop_of(main: Callable[[], Any], seed: int, granularity: str, watched: Preem
 
 
 def outcomes(main: Callable[[], Any], granularity: str, seeds: int = 100) -> set[Any]:
-    """What ``main`` returns under so many seeds."""
+    """The results of ``main`` under all these seeds."""
     with nullcontext() if granularity == "sync" else Preemption(granularity, [FILE]) as watched:
         results = [loop_of(main, seed, granularity, watched).ended.unwrap() for seed in range(seeds)]  # type: ignore[attr-defined]
     return {tuple(result) if isinstance(result, list) else result for result in results}

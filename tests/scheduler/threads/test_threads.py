@@ -1,6 +1,6 @@
 """Simulated threads: CPython's classes over the scheduler, one schedule for threads and tasks, and nothing left after.
 
-That the primitives do what CPython's do is tested by CPython's own tests (`tests/external/test_cpython_suite.py`).
+CPython's own tests compare the primitives with CPython's (`tests/external/test_cpython_suite.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A program sees trio's semantics under the host: one body is run by ``trio.run`` and by the run loop and compared.
 
-What trio's own suite asserts is not repeated here (``tests/external``); this is what a suite written for trio cannot
+trio's own suite runs in ``tests/external``. Here is what a suite written for trio cannot
 know: equal tracebacks, orders that trio leaves open, refusals, memory, and the state in which a run leaves the process.
 """
 

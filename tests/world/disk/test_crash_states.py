@@ -1,7 +1,7 @@
 """Crash states: compared with a second model of another structure, and the classics of ALICE with their known outcomes.
 
-The second model knows neither changes nor sets closed under needs. It gives every *register* (a sector, a size, a
-directory entry) the list of values that it has had, and remembers from which of them on a sync has made it durable. A
+The second model works without changes and without sets closed under needs. It gives every *register* (a sector, a
+size, a directory entry) the list of values that it has had, and the value from which on a sync made it durable. A
 state is allowed if it takes from each register one of the values since then, such that a call that set several
 registers at once (a rename, a cut) is seen in all of them or in none. A sector that was cut off is a hole, None.
 """
@@ -206,7 +206,7 @@ REFUSALS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTE
 
 
 def do_on_file_system(system: FileSystem, call: tuple) -> bool:
-    """Whether the call succeeded."""
+    """True if the call succeeded."""
     name, *args = call
     try:
         if name in ("mkdir", "rmdir", "unlink", "rename"):

@@ -251,7 +251,7 @@ def test_an_fsync_that_lies_loses_what_it_promised():
 
 
 def test_after_a_failed_fsync_the_next_one_succeeds_without_writing_anything():
-    """What PostgreSQL met in 2018: the error is told once, the pages are clean, and a retry is no remedy."""
+    """PostgreSQL's fsync problem of 2018: the error is reported once, the pages are clean, a retry does nothing."""
 
     async def main():
         disk = Disk(tree={"/f": b"old"})

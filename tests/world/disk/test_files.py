@@ -91,7 +91,7 @@ class RealDirectory:
 
 
 async def answers(disk: object, calls: list[tuple]) -> list[object]:
-    """What each call returns, or which error it raises; up to three files are open, of which one is in use."""
+    """The result of each call, or the error it raises; up to three files are open, of which one is in use."""
     given_back: list[object] = []
     files: dict[int, object] = {}
     used = 0
@@ -241,7 +241,7 @@ def test_paths_do_what_paths_of_trio_do():
 
 
 async def search_and_compare(root):
-    """What paths and files answer that do not simply read and write."""
+    """The answers of paths and files to all calls besides reading and writing."""
     await (root / "d" / "e").mkdir(0o700, parents=True)
     await (root / "d" / "a.txt").write_text("hello", newline="")
     await (root / "d" / "e" / "b.txt").write_bytes(b"x")

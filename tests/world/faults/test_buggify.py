@@ -52,7 +52,7 @@ def test_a_site_without_a_name_is_its_line():
 
 
 def test_the_schedule_does_not_decide_who_is_struck():
-    """Each task meets the same at each of its asks, whoever runs first."""
+    """Each task gets the same answer at each of its asks, in every order of the tasks."""
 
     async def main():
         met = {}
@@ -105,7 +105,7 @@ def test_in_a_world_its_counts_have_it():
     assert detrun.record(main).result == 7
 
 
-def test_a_plan_that_switches_on_sites_that_nobody_has_took_no_effect():
+def test_a_plan_that_switches_on_sites_that_do_not_exist_took_no_effect():
     async def main():
         async with detrun.World() as world, w.inject(w.FaultPlan((w.Buggify(enabled=1.0, at=0.0),)), world):
             await trio.sleep(0.1)

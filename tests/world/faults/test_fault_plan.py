@@ -81,7 +81,7 @@ def test_leaving_faults_out_changes_no_other(plan, data):
     assert smaller == plan.only(set(range(len(plan))) - left_out)
 
 
-def test_faults_without_a_name_get_one_that_nobody_has():
+def test_faults_without_a_name_get_one_that_is_free():
     plan = w.FaultPlan((w.Crash(node="a", at=1, name="crash[0]"), w.Crash(node="b", at=2)))
     assert [fault.name for fault in plan] == ["crash[0]", "crash[1]"]
 

@@ -1,4 +1,4 @@
-"""Faults shrink with the rest: an exploration that fails under a plan ends with the few faults that it takes."""
+"""Shrinking of faults: an exploration that fails under a plan ends with the few faults that the failure needs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def rows(header):
 
 
 def missing_or_wrong(table):
-    """What the first table says otherwise than the code."""
+    """The kinds that the first table describes otherwise than the code does."""
     wrong = [kind for kind, models, *_ in table if FAULT_KINDS.get(kind.strip("`"), PlannedFault).models != models]
     return wrong + [kind for kind in FAULT_KINDS if f"`{kind}`" not in [row[0] for row in table]]
 

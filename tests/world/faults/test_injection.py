@@ -1,4 +1,4 @@
-"""Plans carried out: every fault takes effect, ends, and is counted; one that does nothing is found out."""
+"""Plans carried out: every fault takes effect, ends, and is counted; a fault without effect is reported."""
 
 from __future__ import annotations
 

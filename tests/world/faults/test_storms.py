@@ -1,7 +1,7 @@
-"""Storms: everything that can happen to four nodes happens at random while all of them talk to all of them over TCP.
+"""Storms: all faults that can strike four nodes strike at random while every node talks to every other over TCP.
 
-Whatever the storm does, no reply is wrong, only missing; the run is its own replay; when all is mended, everybody
-reaches everybody again; and when all is quiet, no connection, socket or message is left over.
+In every storm replies may be missing and are never wrong; a replay equals the run. When all is mended, every node
+reaches every other again. When all is quiet, no connection, socket or message is left over.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def serve() -> None:
 
 
 async def ask(seen: Seen) -> None:
-    """One connection after the other, to anybody; some of them are given up in the middle of a request."""
+    """One connection after the other, to random nodes; some of them are given up in the middle of a request."""
     me, requests = detrun.this_node().name, 0
     while True:
         try:

@@ -135,7 +135,7 @@ def test_a_message_for_a_process_that_has_died_does_not_reach_the_next_one():
     assert detrun.record(main).result == ["for the second"]
 
 
-def test_receiving_where_nothing_runs_and_sending_to_nobody_are_named():
+def test_receiving_where_nothing_runs_and_sending_to_an_unknown_node_are_named():
     async def receiving() -> None:
         async with detrun.World() as world:
             await world.node("a").receive()

@@ -48,7 +48,7 @@ async def heard_under(world: World, seconds: float = 5.0) -> set[tuple[str, str]
 EVERYBODY = set(permutations(NODES, 2))
 
 
-def test_without_a_partition_everybody_hears_everybody():
+def test_without_a_partition_every_node_hears_every_other():
     async def main() -> set[tuple[str, str]]:
         async with World(latency=Exponential(0.1)) as world:
             return await heard_under(world)
@@ -292,7 +292,7 @@ def test_a_partition_stalls_a_stream_and_healing_lets_it_go_on_without_a_gap(dir
     assert swallowed > 0
 
 
-def test_a_sender_gives_a_connection_up_that_nobody_acknowledges():
+def test_a_sender_gives_up_a_connection_that_is_never_acknowledged():
     async def main() -> tuple[Any, Any, float]:
         async with World(latency=0.05) as world:
             world.node("server").start(trio.serve_tcp, echo, 80)
@@ -363,7 +363,7 @@ def test_what_a_peer_sees_of_the_end_of_a_process(how: str):
     assert detrun.record(main).result == expected[how]
 
 
-def test_a_port_is_free_again_after_a_crash_and_refused_until_somebody_listens():
+def test_a_port_is_free_again_after_a_crash_and_refused_until_a_program_listens():
     async def main() -> list[Any]:
         async with World(latency=0.05) as world:
             server = world.node("server")

@@ -1,4 +1,4 @@
-"""Threads of nodes: they know their node, stand still with it, and are gone with it, wherever they stand."""
+"""Threads of nodes: they know their node, pause with it, and end with it, wherever they stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes: started, crashed, restarted, paused, powered off, stopped; and what everybody else sees of it."""
+"""Nodes: started, crashed, restarted, paused, powered off, stopped; and the view of the other nodes."""
 
 from __future__ import annotations
 
@@ -448,7 +448,7 @@ def test_an_upgrade_runs_the_version_that_was_offered_next_on_the_old_disk_and_s
     assert seen[9:] == ["cleaned up", (4, 1)]
 
 
-def test_a_planned_upgrade_names_versions_that_nobody_was_offered():
+def test_a_planned_upgrade_names_versions_that_were_never_offered():
     async def main(plan: FaultPlan) -> None:
         async with detrun.World() as world:
             world.node("a").start(trio.sleep_forever)

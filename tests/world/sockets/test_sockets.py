@@ -29,12 +29,12 @@ HOST = "127.0.0.1"
 
 
 def really(contract: Contract) -> list[Any]:
-    """What the operating system says."""
+    """The answer of the operating system."""
     return trio.run(contract)
 
 
 def simulated(contract: Contract) -> list[Any]:
-    """What a world says, the same on replay."""
+    """The answer of a world, the same on replay."""
 
     async def main() -> list[Any]:
         async with detrun.World():

@@ -1,6 +1,6 @@
 """Random calls on two sockets that know each other, on this machine's loopback and in a world: the same answers.
 
-The two are the ends of a TCP connection, or UDP sockets that send to each other and to a port where nobody is.
+The two are the ends of a TCP connection, or UDP sockets that send to each other and to an unused port.
 
 All calls are of non-blocking sockets, so reality answers at once; only what the other end sees needs a moment. Under
 load that moment may be too short, so a difference counts only if reality, asked more and more slowly, insists on it.
@@ -27,14 +27,14 @@ SHUT = {"shut reading": socket.SHUT_RD, "shut writing": socket.SHUT_WR, "shut bo
 
 
 def random_calls(seed: int, names: Sequence[str] = CALLS) -> list[Call]:
-    """Which end, what, and a number of bytes."""
+    """The end of the connection, the call, and a number of bytes."""
     generator = random.Random(seed)
     count = generator.randint(3, 16)
     return [(generator.randrange(2), generator.choice(names), generator.randint(1, 9)) for _ in range(count)]
 
 
 def answer(end: Any, name: str, size: int) -> Any:
-    """What one call returns, or its error."""
+    """The result of one call, or its error."""
     try:
         match name:
             case "send":
@@ -112,7 +112,7 @@ def datagram_answers(calls: list[Call]) -> Iterator[list[Any]]:
 
 
 def datagram_answer(one: Any, other: Any, nobody: Any, name: str, size: int) -> Any:
-    """What one call returns, or its error."""
+    """The result of one call, or its error."""
     try:
         match name:
             case "send to":
@@ -169,7 +169,7 @@ def simulated(calls: list[Call], answers: Answers = answers) -> list[Any]:
 
 
 def differs(calls: list[Call], answers: Answers = answers, ask: Callable[..., list[Any]] = simulated) -> str:
-    """How a world answers otherwise than reality does; an empty text if it does not."""
+    """The difference between a world's answer and reality's; an empty text if they agree."""
     found = ask(calls, answers)
     for moment_seconds in (0.0005, 0.005, 0.05, 0.3):
         expected = really(calls, moment_seconds, answers)

@@ -1,4 +1,4 @@
-"""Clocks of machines: against closed forms, against each other, and what synchronization may claim of them."""
+"""Clocks of machines: against closed forms, against each other, and against the bounds that synchronization claims."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_readings_are_rounded_down_to_the_resolution():
     assert run(main) == (1.5, 1.5)
 
 
-def test_a_wandering_rate_is_a_function_of_time_whoever_reads_it_and_when():
+def test_a_wandering_rate_is_a_function_of_time_for_all_readers():
     async def main(pauses):
         clock = NodeClock("a", wander=Wander(0.01, 1.0))
         for pause in pauses:

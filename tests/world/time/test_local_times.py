@@ -1,4 +1,4 @@
-"""Code on a node goes by the node's clocks, through the functions that it would use anywhere."""
+"""Local times: code on a node reads the node's clocks through the functions that it would use anywhere."""
 
 from __future__ import annotations
 
