@@ -2,7 +2,7 @@
 
 It is loaded into a pytest process of its own (see ``test_trio_suite.py``), never into detrun's tests. Everything that
 trio's tests start through ``trio.run``, ``trio._core.run`` or ``trio.testing.trio_test`` is stepped by a `RunLoop`
-under the strategy and seed given on the command line. ``--trio-strategy plain`` leaves trio's own loop in place: that run
+under the strategy and seed given on the command line. ``--trio-strategy plain`` leaves trio's own loop in place and
 shows what trio itself passes.
 """
 
