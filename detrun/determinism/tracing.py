@@ -37,10 +37,11 @@ from detrun.execution.program import Main
 from detrun_recorder.divergence import RunNames, describe_events
 from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import Journal, outcome_name
-from detrun_scheduler.reports.blocking import await_frames, is_user_file
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies import make
-from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP
+from detrun_scheduler.trio_host.pending import await_frames
+from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP
+from detrun_scheduler.user_code import is_user_file
 
 DETAILS_MAX = 5_000
 RETURNS_MAX = 16  # of one step

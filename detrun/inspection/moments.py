@@ -23,9 +23,11 @@ from detrun.inspection.text import shown
 from detrun.primitives.shared import Atomic, Shared
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.reports.blocking import await_frames, describe_block, is_user_file
+from detrun_scheduler.reports.blocking import describe_block
 from detrun_scheduler.run import ActiveRun
-from detrun_scheduler.trio_host.host import NumberedChannelState
+from detrun_scheduler.trio_host.channels import NumberedChannelState
+from detrun_scheduler.trio_host.pending import await_frames
+from detrun_scheduler.user_code import is_user_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import outcome
 import trio
 
 from detrun.races.published import Published
+from detrun_scheduler.trio_host.private import CHILD_FINISHED, JOIN, channel_state
 
 Method: TypeAlias = Callable[..., Any]
 Wrapper: TypeAlias = Callable[[Method], Method]
@@ -42,7 +43,7 @@ class TrioPrimitives:
             trio.MemorySendChannel: {"send_nowait": self._sending, "close": self._closing},
             trio.MemoryReceiveChannel: {"receive_nowait": self._receiving, "close": self._closing},
             trio.CancelScope: {"cancel": self._cancelling},
-            trio.Nursery: {"_child_finished": self._child_ending, "_nested_child_finished": self._joining},
+            trio.Nursery: {CHILD_FINISHED: self._child_ending, JOIN: self._joining},
             trio.lowlevel.TrioToken: {"run_sync_soon": self._handing_over},
         }
 
@@ -97,7 +98,7 @@ class TrioPrimitives:
 
     def _sending(self, original: Method) -> Method:
         def send_nowait(channel: Any, value: Any) -> None:
-            state = channel._state
+            state = channel_state(channel)
             handed_over = bool(state.receive_tasks)  # which is a wake-up
             try:
                 original(channel, value)
@@ -112,7 +113,7 @@ class TrioPrimitives:
 
     def _receiving(self, original: Method) -> Method:
         def receive_nowait(channel: Any) -> Any:
-            state = channel._state
+            state = channel_state(channel)
             # A sender that waits has done nothing since, so its clock is the message's.
             waiting = self.published.run.host.numbers.get(next(iter(state.send_tasks), None))  # type: ignore[arg-type]
             try:
@@ -131,7 +132,7 @@ class TrioPrimitives:
 
     def _closing(self, original: Method) -> Method:
         def close(channel: Any) -> None:
-            self.published.release(self._key(channel._state), "closed a channel")
+            self.published.release(self._key(channel_state(channel)), "closed a channel")
             original(channel)
 
         return close

@@ -54,7 +54,9 @@ from detrun_scheduler.run import RunHooks, RunWatcher, Standing, ThreadFailure, 
 from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.threads import SimulatedThread, Threads
+from detrun_scheduler.trio_host.giving_up import cancel_everything, close_remaining
 from detrun_scheduler.trio_host.host import Host
+from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock
 
 # Steps that a failed run may take to clean up before its coroutines are closed by force.
 UNWINDING_STEPS = 100_000
@@ -470,7 +472,7 @@ class RunLoop:
         while True:
             if timers.due:
                 host.leave_task()
-                host.fire(timers.pop_due(primal_of(host.clock.current_time())))
+                fire(host, timers.pop_due(primal_of(host.clock.current_time())))
                 self._journal_wakes()
             allowed = [
                 number
@@ -486,7 +488,7 @@ class RunLoop:
                 raise deadlock(self)
             if self.virtual_clock.time != before:
                 self._journal_time(self.virtual_clock.time)
-            host.fire(fired)
+            fire(host, fired)
             self._journal_wakes()
 
     def _instrumented_step(self, number: int) -> int:
@@ -519,7 +521,7 @@ class RunLoop:
         self._journal_wakes()
         if self.timers.due:
             host.leave_task()
-            host.fire(self.timers.pop_due(primal_of(host.clock.current_time())))
+            fire(host, self.timers.pop_due(primal_of(host.clock.current_time())))
             self.timers.due = self.foreign_clock is not None
             self._journal_wakes()
         while not numbers:
@@ -536,10 +538,10 @@ class RunLoop:
         if "before_io_wait" in instruments.data:
             instruments.call("before_io_wait", 0)
         if self.foreign_clock is not None:
-            if not host.idle_on_foreign_clock(timers):
+            if not idle_on_foreign_clock(host, timers):
                 raise deadlock(self)
-        elif host.waiting_for_idle and host.idle_cushion() < timers.next_time() - self.virtual_clock.time:
-            cushion = host.idle_cushion()
+        elif host.waiting_for_idle and idle_cushion(host) < timers.next_time() - self.virtual_clock.time:
+            cushion = idle_cushion(host)
             if cushion:
                 self.virtual_clock.advance(cushion)
                 self._journal_time(self.virtual_clock.time)
@@ -554,7 +556,7 @@ class RunLoop:
                 raise deadlock(self)
             if clock.time != before:
                 self._journal_time(clock.time)
-            host.fire(fired)
+            fire(host, fired)
         if "after_io_wait" in instruments.data:
             instruments.call("after_io_wait", 0)
 
@@ -648,7 +650,7 @@ class RunLoop:
         with suppress(Exception):
             assert self.threads is not None
             self.threads.kill_all()
-            host.cancel_everything()
+            cancel_everything(host)
             for _ in range(UNWINDING_STEPS):
                 host.queue.woken.clear()
                 if numbers:
@@ -659,15 +661,15 @@ class RunLoop:
                 elif not host.tasks:
                     return
                 elif self.foreign_clock is not None:
-                    if not host.idle_on_foreign_clock(timers):
+                    if not idle_on_foreign_clock(host, timers):
                         break
                 elif not host.wake_idle():
                     fired = timers.jump()
                     if fired is None:
                         break
                     host.leave_task()
-                    host.fire(fired)
-        host.close_remaining()
+                    fire(host, fired)
+        close_remaining(host)
 
 
 _NAME_IN_PATH = str.maketrans("/[]", ".()")

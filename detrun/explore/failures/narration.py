@@ -32,8 +32,8 @@ from detrun_scheduler.footprints.footprints import (
 )
 from detrun_scheduler.footprints.marks import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
-from detrun_scheduler.reports.blocking import await_frames
 from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.trio_host.pending import await_frames
 from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
 
 LINES_MAX = 200  # of one step

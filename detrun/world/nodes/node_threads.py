@@ -13,7 +13,7 @@ import trio
 
 from detrun.world.nodes.process import Process, _process
 from detrun_scheduler.environment.replaced_names import ReplacedNames
-from detrun_scheduler.trio_host.host import TRIO_THREADS
+from detrun_scheduler.trio_host.private import TRIO_THREADS
 
 if TYPE_CHECKING:
     from detrun.world.world import World

@@ -29,7 +29,17 @@ from detrun_scheduler.footprints.footprints import (
     touch,
 )
 from detrun_scheduler.footprints.steps import StepReader
-from detrun_scheduler.trio_host.host import CONTEXT, NumberedChannelState, OrderedCancelStatus
+from detrun_scheduler.trio_host.channels import NumberedChannelState
+from detrun_scheduler.trio_host.ordered import OrderedCancelStatus
+from detrun_scheduler.trio_host.private import (
+    CHILD_FINISHED,
+    CLOSE_SCOPE,
+    CONTEXT,
+    JOIN,
+    cancel_status_of,
+    channel_state,
+    statuses_inside,
+)
 
 _watching = False
 
@@ -47,7 +57,7 @@ def _marks_self(mode: int) -> Marker:
 
 def _marks_channel(mode: int) -> Marker:
     def mark(self: Any, *args: object, **kwargs: object) -> None:
-        touch(name_of(self._state), mode)
+        touch(name_of(channel_state(self)), mode)
 
     return mark
 
@@ -59,9 +69,9 @@ def _marks_reparking(self: object, new_lot: object, **kwargs: object) -> None:
 
 def _marks_spawn(self: Any, *args: object, **kwargs: object) -> None:
     # Siblings are numbered, and the child inherits whether the nursery is cancelled.
-    touch(("children", _path_of(self._parent_task)), WRITE)
+    touch(("children", _path_of(self.parent_task)), WRITE)
     touch(name_of(self), COMMUTE)
-    touch(name_of(self._cancel_status), READ)
+    touch(name_of(cancel_status_of(self)), READ)
 
 
 def _marks_child_end(self: Any, task: object, result: Any) -> None:
@@ -80,11 +90,12 @@ def _marks_entering(self: Any, *args: object) -> None:
 def _marks_deadline(self: Any, *args: object) -> None:
     """Also whoever is inside: a deadline that has passed cancels them once the step is over."""
     touch(name_of(self), WRITE)
-    todo = [] if self._cancel_status is None else [self._cancel_status]
+    status = cancel_status_of(self)
+    todo = [] if status is None else [status]
     while todo:
         status = todo.pop()
         touch(name_of(status), WRITE)
-        todo.extend(status._children)
+        todo.extend(statuses_inside(status))
 
 
 def _path_of(task: Any) -> str:
@@ -136,16 +147,15 @@ _OPERATIONS: dict[type, dict[str, Marker]] = {
         "deadline": _marks_deadline,
         "relative_deadline": _marks_deadline,
         "shield": _WRITE,
-        # What cancelling does depends on whether the scope is still open, so both ends count. `_close` is what
-        # ``__exit__`` and the end of a nursery call.
+        # What cancelling does depends on whether the scope is still open, so both ends count.
         "__enter__": _marks_entering,
-        "_close": _marks_entering,
+        CLOSE_SCOPE: _marks_entering,
     },
     trio.Nursery: {
         "start_soon": _marks_spawn,
         "start": _marks_spawn,
         "child_tasks": _marks_self(WRITE),
-        "_child_finished": _marks_child_end,
+        CHILD_FINISHED: _marks_child_end,
     },
 }
 _OBSERVED: dict[type, dict[str, Marker]] = {}  # marked after the operation: only then the object has a number
@@ -216,8 +226,7 @@ class Watch:
         for kind in _MADE_HERE:
             self._replace(kind, "__init__", _naming(kind.__init__))  # type: ignore[misc]
         self._replace(OrderedCancelStatus, "recalculate", _recalculate(OrderedCancelStatus.recalculate))
-        waiting = trio.Nursery._nested_child_finished
-        self._replace(trio.Nursery, "_nested_child_finished", _joining(waiting))
+        self._replace(trio.Nursery, JOIN, _joining(getattr(trio.Nursery, JOIN)))
         return self
 
     def _replace(self, kind: type, name: str, replacement: object) -> None:
@@ -295,7 +304,7 @@ def _recalculate(original: Callable[[Any], None]) -> Callable[[Any], None]:
         while todo:
             status = todo.pop()
             below.append((status, status.effectively_cancelled))
-            todo.extend(status._children)
+            todo.extend(statuses_inside(status))
         original(self)
         if hasattr(CONTEXT, "task"):  # not when time did it
             for status, before in below:

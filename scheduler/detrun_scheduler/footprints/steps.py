@@ -18,6 +18,7 @@ from detrun_scheduler.footprints.footprints import (
     touched,
 )
 from detrun_scheduler.journal import EFFECT, END, EVENT_ARGUMENTS, FIRST_WAIT, KIND_MASK, OPERATION, SPAWN, TIME, WAKE
+from detrun_scheduler.trio_host.private import cancel_status_of
 from detrun_scheduler.user_code import is_user_file
 
 _IDLE_WAIT = "wait_all_tasks_blocked"
@@ -74,8 +75,9 @@ class StepReader:
         if before is not None:
             footprint.setdefault(before, READ)
         living = loop.host.by_number.get(task)
-        if living is not None and living._cancel_status is not None:
-            status = self.statuses[task] = name_of(living._cancel_status)
+        cancel_status = None if living is None else cancel_status_of(living)
+        if cancel_status is not None:
+            status = self.statuses[task] = name_of(cancel_status)
             footprint.setdefault(status, READ)
 
     def _registrations(self, loop: Any, footprint: Footprint) -> None:

@@ -24,34 +24,10 @@ from detrun_scheduler.errors import DeadlockError
 from detrun_scheduler.reports import missed_wakeups
 from detrun_scheduler.reports.missed_wakeups import missed_wakeup
 from detrun_scheduler.run import ActiveRun, ThreadFailure
-from detrun_scheduler.user_code import innermost_user_frame as innermost_user_frame
-from detrun_scheduler.user_code import is_user_file as is_user_file
+from detrun_scheduler.trio_host.pending import await_frames, operation_of_thread, pending_operation
+from detrun_scheduler.trio_host.private import JOIN, steps_of
+from detrun_scheduler.user_code import innermost_user_frame, is_user_file
 
-# Suspended in one of these, a coroutine tells how it waits and not why.
-_MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
-# Calls that wait by calling another, which would be named instead.
-_FRONTS = {
-    "sleep_forever": {"sleep_until"},
-    "sleep_until": {"sleep"},
-    "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
-    "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
-}
-# Below these, a thread has not called anything yet, or is being switched.
-_THREAD_MECHANISMS = {
-    *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
-    *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
-    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
-    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
-}
-_RENAMED = {
-    "Nursery._nested_child_finished": "Nursery.__aexit__",
-    "_LockImpl.acquire": "Lock.acquire",
-    "_join": "Thread.join",
-    "_start": "Thread.start",
-    "_sleep": "time.sleep",
-    "_is_alive": "Thread.is_alive",
-    "_is_set": "Event.is_set",
-}
 TASKS_NAMED_MAX = 8
 TASKS_LISTED_MAX = 50
 TASKS_ALIKE_LISTED_MAX = 3
@@ -67,14 +43,6 @@ class BlockedTask:
     waits_for: str  # "Lock held by main/worker[1]", "Event.wait (nobody has set it)", …
     holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
-
-
-def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
-    """The suspended frames of a task or simulated thread, outermost first."""
-    coro: Any = task.coro
-    if hasattr(coro, "frames"):
-        return coro.frames()  # type: ignore[no-any-return]
-    return [frame for frame, _ in task.iter_await_frames()]
 
 
 def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
@@ -103,39 +71,6 @@ def innermost_user_line(task: trio.lowlevel.Task) -> str:
     """``file:line`` of the innermost user frame of a suspended task, or an empty string."""
     frame = innermost_user_frame(await_frames(task))
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def pending_operation(task: trio.lowlevel.Task) -> str:
-    """What a suspended task will resume from: ``start``, ``checkpoint``, or the call that waits, ``Event.wait``."""
-    if not task.coro.cr_suspended:
-        return "start"
-    if hasattr(task.coro, "frames"):
-        return _pending_operation_of_thread(await_frames(task)) or "line"
-    found = ""
-    frames = await_frames(task)
-    for frame in reversed(frames):
-        name = frame.f_code.co_qualname
-        if is_user_file(frame.f_code.co_filename):
-            break
-        if frame.f_code.co_name not in _MECHANISMS and (not found or name in _FRONTS.get(found, ())):
-            found = name
-    if not found:
-        found = "wait_task_rescheduled" if task._abort_func is not None else "checkpoint"
-    return _RENAMED.get(found, found)
-
-
-def _pending_operation_of_thread(frames: Sequence[FrameType]) -> str:
-    """The library function that a suspended thread stands in, called by user code; empty if preempted in the latter.
-
-    Of `queue.Queue.get`, `Condition.wait` and `Lock.acquire`, each called by the one before, the first says most.
-    """
-    found = ""
-    for frame in frames:
-        if is_user_file(frame.f_code.co_filename):
-            found = ""
-        elif not found and frame.f_code.co_qualname not in _THREAD_MECHANISMS:
-            found = _RENAMED.get(frame.f_code.co_qualname, frame.f_code.co_qualname)
-    return found
 
 
 def describe_block(run: ActiveRun, task: trio.lowlevel.Task, number: int) -> BlockedTask:
@@ -185,7 +120,7 @@ def _describe_thread(
 ) -> BlockedTask:
     """What a simulated thread waits for, or a task that blocks the event loop as a thread would."""
     text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
-    operation = _pending_operation_of_thread(frames)
+    operation = operation_of_thread(frames)
     if not text:
         text = f"{operation} (nobody has woken it)"
     elif operation and not operation.endswith("acquire") and not text.startswith(operation):
@@ -226,7 +161,7 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
             return f"MemorySendChannel.send (nobody receives, {buffer}; {receivers})", []
         case trio.Nursery() if function == "start":
             return "Nursery.start, until task_status.started() is called by", []
-        case trio.Nursery() if function == "_nested_child_finished":
+        case trio.Nursery() if function == JOIN:
             children = primitive.child_tasks
             return f"the end of its nursery, where {_counted(len(children), 'task')} still live:", children
     # Primitives that this layer does not know say it themselves: a mailbox, a simulated socket.
@@ -309,16 +244,17 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
 
 def most_run_tasks(run: ActiveRun, most: int = 5) -> str:
     """The message of a `StepLimitError`: the tasks that took most of the steps."""
-    tasks = sorted(run.host.by_number.items(), key=lambda item: (-item[1]._schedule_points, item[0]))
+    tasks = sorted(run.host.by_number.items(), key=lambda item: (-steps_of(item[1]), item[0]))
     lines = [
         f"the run took more than max_steps={run.max_steps} steps (virtual time {run.time:g} s): "
         "a livelock, or the limit is too low",
         "  the living tasks with the most steps:",
     ]
     for number, task in tasks[:most]:
-        if not task._schedule_points or task is run.host.init_task:
+        count = steps_of(task)
+        if not count or task is run.host.init_task:
             continue
-        steps = f"{task._schedule_points:,} step{'' if task._schedule_points == 1 else 's'}"
+        steps = f"{count:,} step{'' if count == 1 else 's'}"
         where = pending_operation(task)
         lines.append(f"    {steps:>14}  task {number} ({run.path_of(number)}), resuming from {where}")
         lines.extend(f"                    at {place}" for place in user_stack(task)[-2:])

@@ -29,7 +29,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.instructions import schedule_points
 from detrun_scheduler.threads.threads import SimulatedThread
 from detrun_scheduler.threads.watched_code import WatchedCode
-from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, CONTEXT
+from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT
 
 if TYPE_CHECKING:
     from detrun_scheduler.footprints.accesses import AccessObserver

@@ -32,7 +32,14 @@ from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun, ThreadFailure
 from detrun_scheduler.threads import kept_greenlets
 from detrun_scheduler.threads.kept_greenlets import OVER
-from detrun_scheduler.trio_host.host import CHECKPOINT_TRAP, CONTEXT, DETACH_TRAP, WAIT_TRAP
+from detrun_scheduler.trio_host.private import (
+    CHECKPOINT_TRAP,
+    CONTEXT,
+    DETACH_TRAP,
+    WAIT_TRAP,
+    go_on_by,
+    is_blocked,
+)
 
 MAIN_IDENT = 1  # of the main thread: that of the event loop, and of a synchronous main function
 
@@ -237,7 +244,7 @@ class SimulatedThread(greenlet):
     def wake(self) -> None:
         """Make the thread runnable if it is blocked."""
         task = self.task
-        if task is not None and task._next_send_fn is None:
+        if task is not None and is_blocked(task):
             self._disarm()
             self.threads.run.host.reschedule(task)
 
@@ -264,10 +271,10 @@ class SimulatedThread(greenlet):
         if self.dying or task is None:
             return
         self.dying = True
-        if task._next_send_fn is None:
+        if is_blocked(task):
             self.wake()
         if self.has_begun:
-            task._next_send_fn, task._next_send = self.throw, GreenletExit()
+            go_on_by(task, self.throw, GreenletExit())
 
 
 def _primal(value: Any) -> float:

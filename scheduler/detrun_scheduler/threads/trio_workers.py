@@ -22,7 +22,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads.simple_queue import SimpleQueue
 from detrun_scheduler.threads.thread_locals import local
 from detrun_scheduler.threads.threads import SimulatedThread, threads_of_call
-from detrun_scheduler.trio_host.host import TRIO_THREADS
+from detrun_scheduler.trio_host.private import THREAD_COUNTER, TRIO_THREADS
 
 
 def _start_thread_soon(
@@ -92,7 +92,7 @@ _TRIO = ReplacedNames(
         "PARENT_TASK_DATA": _ParentTaskData(),
         "Run": _Run,
         "RunSync": _RunSync,
-        "_thread_counter": None,  # made anew for each run
+        THREAD_COUNTER: None,  # made anew for each run
     },
 )
 _LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon})
@@ -100,7 +100,7 @@ _LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_so
 
 def install() -> None:
     """Replace everything."""
-    _TRIO.install({"_thread_counter": itertools.count()})
+    _TRIO.install({THREAD_COUNTER: itertools.count()})
     _LOW_LEVEL.install()
     _SNIFFIO.install()
 

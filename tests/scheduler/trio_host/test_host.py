@@ -30,6 +30,7 @@ from detrun_scheduler.errors import DeadlockError, HiddenStateError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.trio_host import host
+from detrun_scheduler.trio_host.check import check_trio
 
 Program = Callable[[], Awaitable[Any]]
 STRATEGIES = ("fifo", "random", "pct")
@@ -476,13 +477,13 @@ def test_waiting_for_all_tasks_blocked_respects_cushions() -> None:
 def test_the_self_check_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(trio._core._run.Runner, "task_exited")
     with pytest.raises(ImportError, match=r"Runner\.task_exited\(\)"):
-        host.check_trio()
+        check_trio()
 
 
 def test_a_too_old_trio_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trio, "__version__", "0.22.0")
     with pytest.raises(ImportError, match=r"pip install 'trio>=0\.30"):
-        host.check_trio()
+        check_trio()
 
 
 # After a failed run.

@@ -1,0 +1,86 @@
+"""Where a suspended task stands, and the operation that it will resume from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import trio
+
+from detrun_scheduler.trio_host.private import JOIN
+from detrun_scheduler.user_code import is_user_file
+
+# Suspended in one of these, a coroutine tells how it waits and not why.
+_MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
+# Calls that wait by calling another, which would be named instead.
+_FRONTS = {
+    "sleep_forever": {"sleep_until"},
+    "sleep_until": {"sleep"},
+    "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
+    "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
+}
+# Below these, a thread has not called anything yet, or is being switched.
+_THREAD_MECHANISMS = {
+    *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
+    *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "_wait_for_end"),
+    *("_start_thread_soon.<locals>.body", "_start_new_thread.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
+    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
+}
+_RENAMED = {
+    f"Nursery.{JOIN}": "Nursery.__aexit__",
+    "_LockImpl.acquire": "Lock.acquire",
+    "_join": "Thread.join",
+    "_start": "Thread.start",
+    "_sleep": "time.sleep",
+    "_is_alive": "Thread.is_alive",
+    "_is_set": "Event.is_set",
+}
+
+
+def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
+    """The suspended frames of a task or simulated thread, outermost first."""
+    coro: Any = task.coro
+    if hasattr(coro, "frames"):
+        return coro.frames()  # type: ignore[no-any-return]
+    return [frame for frame, _ in task.iter_await_frames()]
+
+
+def pending_operation(task: trio.lowlevel.Task) -> str:
+    """What a suspended task will resume from: ``start``, ``checkpoint``, or the call that waits, ``Event.wait``."""
+    if not task.coro.cr_suspended:
+        return "start"
+    if hasattr(task.coro, "frames"):
+        return operation_of_thread(await_frames(task)) or "line"
+    found = ""
+    frames = await_frames(task)
+    for frame in reversed(frames):
+        name = frame.f_code.co_qualname
+        if is_user_file(frame.f_code.co_filename):
+            break
+        if frame.f_code.co_name not in _MECHANISMS and (not found or name in _FRONTS.get(found, ())):
+            found = name
+    if not found:
+        found = "wait_task_rescheduled" if task._abort_func is not None else "checkpoint"
+    return _RENAMED.get(found, found)
+
+
+def operation_of_thread(frames: Sequence[FrameType]) -> str:
+    """The library function that a suspended thread stands in, called by user code; empty if preempted in the latter.
+
+    Of `queue.Queue.get`, `Condition.wait` and `Lock.acquire`, each called by the one before, the first says most.
+    """
+    found = ""
+    for frame in frames:
+        if is_user_file(frame.f_code.co_filename):
+            found = ""
+        elif not found and frame.f_code.co_qualname not in _THREAD_MECHANISMS:
+            found = _RENAMED.get(frame.f_code.co_qualname, frame.f_code.co_qualname)
+    return found
+
+
+def wait_name(abort: Callable[..., object]) -> str:
+    """The name of a wait by the function that aborts it: ``Event.wait``, ``Nursery.__aexit__``, ``sleep_forever``."""
+    name = getattr(abort, "__qualname__", None) or type(abort).__qualname__
+    name = name.removesuffix(".<lambda>").partition(".<locals>")[0]
+    return "Nursery.__aexit__" if name == f"Nursery.{JOIN}" else name
