@@ -1,4 +1,4 @@
-"""What it costs to reverse a machine of a million events, in full and over the backward slice of the loss alone.
+"""Cost of reversing a machine of a million events, in full and over the backward slice of the loss alone.
 
 Two thousand accounts exchange amounts; the loss reads one of them, which a hundred of the 10⁶ events touched. *Full*
 applies all events again with 30 snapshots of all accounts; *sparse* finds the slice in the index that was written while

@@ -1,8 +1,8 @@
-"""What a gradient costs against the plain run, and what a long one costs in memory.
+"""Cost of a gradient: its time against the plain run, and the memory of a long one.
 
 *Plain* is `detrun.record` of the program with floats for parameters; *gradient* is `detrun.gradient` of the same seed:
-one run with the tape on, the sweep, and the validity radii. Both include everything a user waits for.
-What is unfair: the ratio is small where trio's scheduling costs more than the arithmetic, as it does in most programs.
+one run with the tape on, the sweep, and the validity radii. Both include everything a user waits for. What is unfair:
+the ratio is small where trio's scheduling costs more than the arithmetic, as it does in most programs.
 """
 
 from __future__ import annotations

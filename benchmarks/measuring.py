@@ -1,8 +1,8 @@
-"""How a benchmark is taken: contenders alternate, so that a busy machine slows all of them alike.
+"""Measuring: contenders alternate, so that a busy machine slows all of them alike.
 
 A figure is the median over repetitions, with the spread from the smallest to the largest. Ratios are taken within a
 repetition, between neighbours in time, and their median is what the tables show. Seconds are CPU seconds of the
-process: everything measured here computes and waits for nothing.
+process, because everything measured here computes without waiting.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Row:
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
-    """How long ``work`` takes, without garbage collection in between."""
+    """The time that ``work`` takes, without garbage collection in between."""
     gc.collect()
     gc.disable()
     try:

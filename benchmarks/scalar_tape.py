@@ -1,10 +1,10 @@
-"""What one multiply-add costs on detrun's tape and on torch scalars, forward and backward, in one process.
+"""Cost of one multiply-add on detrun's tape and on torch scalars, forward and backward, in one process.
 
 The program is ``x = x * a + b`` over and over, a chain of scalars as control logic has them. torch does it on 0-d
 float64 tensors, the same graph; ``torch, width 1,000`` does it on vectors of 1,000, where torch spreads its overhead
-and the tape cannot: the case we lose. Each number is the fastest of several rounds, which is what the code costs when
-the machine leaves it alone, with the median beside it. The ratio is the median over rounds in which tape and torch take
-turns, so that both meet the same clock rate. Bytes are those held per tape entry once the Values are gone.
+and the tape cannot: the case we lose. Each number is the fastest of several rounds, the cost of the code on an
+undisturbed machine, with the median beside it. The ratio is the median over rounds in which tape and torch take turns,
+so that both meet the same clock rate. Bytes are those held per tape entry once the Values are gone.
 
     python benchmarks/scalar_tape.py [--json]
 """

@@ -1,8 +1,8 @@
-"""What the scheduler and the recorder cost: steps, runs, timers, bytes, import.
+"""Cost of the scheduler and the recorder: steps, runs, timers, bytes, import.
 
 Contenders do the same work in one process, alternating. What is unfair: plain trio polls the operating system once a
-batch and we never do; SimPy has no tasks, cancellation or exceptions groups to keep; MockClock was made for tests, not
-for speed. A *run* is the classical lost update: two tasks that read, pass a checkpoint, and write.
+batch and we never do; SimPy has no tasks, cancellation or exception groups to keep; MockClock was made for tests,
+without regard to speed. A *run* is the classical lost update: two tasks that read, pass a checkpoint, and write.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a simulated world costs: messages per second as nodes grow, memory per node, simulated against real seconds.
+"""Cost of a simulated world: messages per second as nodes grow, memory per node, simulated against real seconds.
 
 Each figure is CPU seconds of one process, recording included; the median of three runs that alternate. What is unfair
 about them: mailboxes carry objects, TCP goes through trio's own stream classes, and SimPy's processes carry nothing at
-all, record nothing and can be neither replayed nor differentiated. Setting the nodes up is part of each figure, which
-is why a row says what that costs. ``main()`` prints the tables.
+all, record nothing and can be neither replayed nor differentiated. Setting the nodes up is part of each figure, so a
+row gives the cost of that. ``main()`` prints the tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEAN_SECONDS = 0.01
 
 
 async def mailboxes(size: int, messages: int) -> int:
-    """Every node sends to the next in a ring, whatever it gets, until enough messages have been delivered."""
+    """Every node sends each message on to the next in a ring, until enough messages have been delivered."""
     delivered = 0
     async with detrun.World(latency=Exponential(MEAN_SECONDS)) as world:
         names = [f"n{index}" for index in range(size)]
@@ -169,7 +169,7 @@ def messages_per_second() -> list[Row]:
 
 
 def memory_per_node() -> Row:
-    """What a node takes that runs a task and has talked to its neighbour."""
+    """The memory of a node that runs a task and has talked to its neighbour."""
 
     def peak(size: int) -> int:
         async def main() -> int:
@@ -189,7 +189,7 @@ def memory_per_node() -> Row:
 
 
 def seconds_per_node() -> Row:
-    """What making and starting a node takes, and stopping it at the end, with one message each."""
+    """The time to make, start and stop a node, with one message each."""
     small, large = alternating([recorded(mailboxes, 30, 30), recorded(mailboxes, 330, 330)], repetitions=5)
     each = statistics.median(more - less for less, more in zip(small, large, strict=True)) / 300
     return Row("setting a node up, one message, taking it down", f"{each * 1e6:,.0f} µs", "–", None)

@@ -1,10 +1,10 @@
-"""How many schedules a strategy needs until a bug shows, over several seeds.
+"""Campaigns against known bugs: the number of schedules that a strategy needs until a bug shows, over several seeds.
 
-A *cell* is one bug under one strategy. A sampling strategy is started from each seed anew and knows nothing of the
-others; a search does not depend on the seed, so it is run once. A campaign ends at the first failure, at the cap of
-schedules, or when the cell's seconds are used up; such a cell is *cut*, and seeds that had not come to an end by then
-are not counted, so that its mean, over the quicker ones, is too small. Nothing is shrunk, explained or kept. Schedules
-a CPU-second are those of the campaigns alone, and include what a strategy learns.
+A *cell* is one bug under one strategy. A sampling strategy is started from each seed with nothing learnt; a search does
+not depend on the seed, so it is run once. A campaign ends at the first failure, at the cap of schedules, or when the
+cell's seconds are used up; such a cell is *cut*, and seeds that had not come to an end by then are not counted, so that
+its mean, over the quicker ones, is too small. Nothing is shrunk, explained or kept. Schedules a CPU-second are those of
+the campaigns alone, and include what a strategy learns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STRATEGIES = ("random", "pct", "pos", "urw", "few", "portfolio", "bounded", "dpo
 
 
 def options_of(one: Bug, strategy: str = "") -> dict[str, Any]:
-    """How `detrun.explore` and `detrun.record` are to interrupt the program's threads."""
+    """The options with which `detrun.explore` and `detrun.record` interrupt the program's threads."""
     preemption = one.preemption
     if strategy == "dpor" and one.kind != "tasks":
         preemption = "opcode"  # it needs to see what threads access
@@ -55,7 +55,7 @@ def explored(
 
 
 def is_expected(one: Bug, error: BaseException) -> bool:
-    """Whether the program failed as it is known to, and in no other way."""
+    """True if the program failed with the failure that it is known for."""
     expected = detrun.DeadlockError if one.expected is Deadlock else one.expected
     found = leaves(error)
     return bool(found) and all(type(leaf) is expected for leaf in found)
@@ -63,7 +63,7 @@ def is_expected(one: Bug, error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What was measured of one bug under one strategy.
+    """The measurement of one bug under one strategy.
 
     Attributes:
         found: for each seed the schedule that failed, counted from 1; None if none did up to the cap.
@@ -109,7 +109,7 @@ class Cell:
 
 
 def applies(one: Bug, strategy: str) -> bool:
-    """Whether the strategy can be expected to see what the bug depends on.
+    """True if the strategy can see the accesses that the bug depends on.
 
     ``dpor`` sees no plain attribute that tasks share, so it is used on programs with threads, and on those of tasks
     whose state lies in trio's own objects.

@@ -1,7 +1,7 @@
 """The bugs by name: where each comes from, what it needs to show, and how it fails.
 
-Importing this needs trio, but nothing of detrun, so that other tools can run the very same functions. `detrun_main`
-in `campaigns.py` is how detrun runs them.
+Importing this needs trio, but nothing of detrun, so that other tools can run the very same functions. `detrun_main` in
+`campaigns.py` is how detrun runs them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Program = ThreadProgram | Callable[[], Any]
 
 
 class Deadlock(Exception):
-    """Stands in `Bug.expected` for whatever a tool reports when nothing can go on; nobody raises it."""
+    """Stands in `Bug.expected` for each tool's report that nothing can go on; it is never raised."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from benchmarks.bugs.catalogue import BUGS, bug
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What one call of the benchmark measured.
+    """The measurements of one call of the benchmark.
 
     Attributes:
         about: machine, seeds, and limits, as plain data.
@@ -42,7 +42,7 @@ class Results:
 
 
 def text_of(cell: Cell | None) -> str:
-    """What a field of the table says."""
+    """The text of one field of the table."""
     if cell is None:
         return ""
     if not cell.found:
@@ -95,7 +95,7 @@ def markdown(results: Results, bugs: Sequence[str], strategies: Sequence[str]) -
 
 
 def caption(about: dict[str, Any]) -> str:
-    """How the numbers came about."""
+    """The line below the table: machine, seeds and limits."""
     return (
         f"{about['machine']}. {about['seeds']} seeds, searches once; at most {about['cap']:,} schedules a campaign;\n"
         f"a cell is cut after {about['seconds']:g} CPU-seconds ({about['portfolio_seconds']:g} for the portfolio)."

@@ -46,7 +46,7 @@ class Measured:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is met, None if there is none or nothing was measured."""
+        """True if the target is met, None without a target or a measurement."""
         target = self.contender.target
         return None if target is None or not self.rates else self.rate >= target
 
@@ -72,7 +72,7 @@ class Measured:
 
 
 def rows(only: Sequence[str], peers: Peers) -> list[Measured]:
-    """What there is to measure: every contender on the peers' interpreter, detrun also on this one."""
+    """The measurements to make: every contender on the peers' interpreter, detrun also on this one."""
     found = []
     for contender in CONTENDERS:
         if only and contender.package not in only:

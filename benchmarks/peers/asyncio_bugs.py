@@ -1,8 +1,8 @@
-"""The task bugs of `benchmarks.bugs`, written for asyncio: what detangle and frontrun can run in place of trio.
+"""The task bugs of `benchmarks.bugs`, written for asyncio, so that detangle and frontrun can run them.
 
 Each is the same program with the same bug: a checkpoint is ``asyncio.sleep(0)``, a nursery a gather. The functions that
-frontrun needs (state, workers, check) are those of `AsyncProgram`; two of the five have no such form, since frontrun's
-workers are fixed tasks that nobody can cancel.
+frontrun needs (state, workers, check) are those of `AsyncProgram`; two of the five lack this form, since frontrun's
+workers are fixed tasks that cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Box:
 
 async def _consume(box: _Box) -> None:
     while not box.items:
-        await _checkpoint()  # tells somebody that it is idle
+        await _checkpoint()  # reports that it is idle
         await box.arrived.wait()
     box.items.pop()
 

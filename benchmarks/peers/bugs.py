@@ -1,15 +1,15 @@
-"""``python -m benchmarks.peers.bugs``: how many schedules each library needs to find the bugs of `benchmarks.bugs`.
+"""``python -m benchmarks.peers.bugs``: the schedules that each library needs to find the bugs of `benchmarks.bugs`.
 
 Every library hunts every bug in a process of its own, with 20 seeds one after the other (once if it has no seed), at
-most 5,000 schedules for each, and a limit of CPU seconds for all seeds together; what did not fit into it is said.
-``--json FILE`` writes the figures, ``--markdown FILE`` the tables of docs/peers.md. Ten minutes at most, of which most
-is spent on what is not found.
+most 5,000 schedules for each, and a limit of CPU seconds for all seeds together; the table shows what did not fit.
+``--json FILE`` writes the figures, ``--markdown FILE`` the tables of docs/peers.md. It takes ten minutes at most, most
+of them on bugs that are not found.
 
 What is unfair: detrun's programs for tasks are trio, the peers' are the same in asyncio (`asyncio_bugs.py`). frontrun
 and detrun run thread programs from the same functions; frontrun without a main thread, which makes some bugs shallower
-and some unreachable that need main to come late. The schedules that a reduction (frontrun dpor) counts are each
-different from the others, the samplers' are not. All were given opcodes, where some bugs show at locks already, which
-makes them rarer for a random walk. Rates include what a library does about a failure.
+and some unreachable that need main to come late. A reduction (frontrun dpor) counts schedules that all differ; a
+sampler's may repeat. All were given opcodes, where some bugs show at locks already, which makes them rarer for a random
+walk. Rates include what a library does about a failure.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Case:
 
     @property
     def found(self) -> int:
-        """How many explorations found the bug for certain."""
+        """The number of explorations that found the bug for certain."""
         return sum(hunt["found"] and hunt["is_sure"] for hunt in self.hunts)
 
     @property
@@ -149,7 +149,7 @@ def rows_of(cases: Sequence[Case], tools: Sequence[Tool]) -> list[list[str]]:
 
 
 def summary(cases: Sequence[Case], tools: Sequence[Tool]) -> list[list[str]]:
-    """What each tool found: bugs it can run, found for certain with every seed, with some; and its median rate."""
+    """The findings of each tool: bugs it can run, found for certain with every seed, with some; and its median rate."""
     rows = []
     for tool in tools:
         own = [case for case in cases if case.tool is tool and case.hunts]

@@ -1,4 +1,4 @@
-"""How each library is asked to explore the lost update, each the way its documentation shows.
+"""Contenders: each library explores the lost update in the way that its documentation shows.
 
 A contender is a function of how many schedules to run and a seed; it returns how many were run, and raises if one
 failed. Each imports its library itself: this file is read in environments that have only one of them.

@@ -23,5 +23,5 @@ class Counter:
         self.value = seen + 1
 
     def holds(self) -> bool:
-        """What is true after two increments under any schedule, so that none fails."""
+        """A condition that is true after two increments under any schedule, so that every schedule passes."""
         return self.value in (1, 2)

@@ -1,8 +1,8 @@
 """A virtual environment with the peers, at pinned versions, made on demand and ignored by git.
 
-The rule: nothing is installed anywhere else, each peer by itself so that one that is not to be had hides no other, and
-whatever fails is an answer, not an exception. The interpreter is the newest that detrun and all peers take; detrun's
-own dependencies are there too, so that it can be measured on the same interpreter from this checkout.
+The rule: nothing is installed anywhere else. Each peer is installed by itself, so that one that cannot be had hides no
+other; a failure to install is an answer and raises nothing. The interpreter is the newest that detrun and all peers
+take; detrun's own dependencies are there too, so that it can be measured on the same interpreter from this checkout.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ INSTALL_SECONDS = 180
 
 @dataclass(slots=True)
 class Peers:
-    """What can be run.
+    """The peers that can be run.
 
     Attributes:
         python: the interpreter of the environment; this one if no environment could be made.
         versions: of the packages that are there.
-        missing: why a package is not there.
+        missing: by package that is not there, the reason.
     """
 
     python: str = sys.executable
@@ -70,7 +70,7 @@ def environment() -> dict[str, str]:
 
 
 def _interpreter() -> str:
-    """The first interpreter of a version that suits everybody and can make environments; this one if there is none."""
+    """The first interpreter of a version that suits all peers and can make environments; this one if there is none."""
     home = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     for version in VERSIONS:
         if sys.version_info[:2] == tuple(map(int, version.split("."))):

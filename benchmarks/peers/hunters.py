@@ -1,8 +1,8 @@
-"""How each library is asked to find a bug of `benchmarks.bugs`: until the first failure, at most so many schedules.
+"""Hunters: each library looks for a bug of `benchmarks.bugs` until its first failure, up to a number of schedules.
 
-A hunter says what came of one exploration. Which failure it was is not compared: every one of these programs has a
-single bug. Thread programs are interrupted at opcodes, by all. What a library calls inconclusive (frontrun: a run that
-hangs though no locks form a cycle) is kept apart. `CannotExpress` says why there is nothing to run.
+A hunter reports the result of one exploration. Any failure counts, because every one of these programs has a single
+bug. Thread programs are interrupted at opcodes, by all. What a library calls inconclusive (frontrun: a run that hangs
+though no locks form a cycle) is kept apart. `CannotExpress` has the reason why a library cannot run a program.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CannotExpress(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """What one exploration came to."""
+    """The result of one exploration."""
 
     schedules: int  # up to and including the failing one
     found: bool

@@ -1,5 +1,5 @@
-"""What `make demo` shows: record the key-value store, replay it elsewhere, differentiate it, edit it and replay again;
-then a gradient over a million steps.
+"""The demonstration of `make demo`: record the key-value store, replay it elsewhere, differentiate it, edit it and
+replay again; then a gradient over a million steps.
 
 Each section ends with a check; the first that does not hold ends the demonstration with exit code 1.
 """
@@ -156,7 +156,7 @@ class Difference:
         return (high - low) / (self.high - self.low)
 
     def keeps(self, schedule: str) -> bool:
-        """Whether both runs took the given schedule."""
+        """True if both runs took the given schedule."""
         return all(run.result()[1] == schedule for run in self.runs)
 
 

@@ -1,4 +1,4 @@
-"""What clients saw of the store, and whether a store may behave like that.
+"""History of the store as its clients saw it, and a check that it is linearizable.
 
 Each key has one writer, which writes 1, 2, 3, ...; anyone reads. Then three comparisons decide whether a history is
 linearizable (Lamport, "On interprocess communication", 1986, atomic registers with one writer): a read returns nothing

@@ -1,4 +1,4 @@
-"""What replicas and clients of the key-value store say to each other. Messages are values: nobody changes one."""
+"""Messages between replicas and clients of the key-value store. A message never changes once it is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a replica keeps for a key."""
+    """The value that a replica keeps for a key, with its version."""
 
     version: tuple[int, int]  # epoch, and the operation's number in it: the greater one is newer
     value: int

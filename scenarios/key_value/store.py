@@ -1,7 +1,7 @@
 """A key-value store on three replicas that loses no acknowledged write, written in ordinary trio.
 
 One replica is the primary. It gives each operation a version, sends the entry to the others, and answers the client
-once a majority holds it on disk; a read writes back what it is about to return, so that nobody later reads less. The
+once a majority holds it on disk; a read writes back what it is about to return, so that no later read returns less. The
 primary sends heartbeats; a replica that misses them for too long stands for election in a higher epoch. A majority
 that promises an epoch refuses writes of earlier ones and hands over what it holds, so the new primary knows every
 entry that was ever acknowledged: any two majorities share a replica. Epochs belong to replicas in turn
@@ -46,7 +46,7 @@ DOWN_SECONDS = 0.5  # from a crash to the restart
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What happens to the store in one run."""
+    """The load and the crashes of one run."""
 
     clients: int = 16
     operations: int = 170  # of each client

@@ -28,7 +28,7 @@ LIFE_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Verdict:
-    """What `every_crash` found.
+    """The findings of `every_crash`.
 
     Attributes:
         states: the crash states looked at, and whether these are all.

@@ -1,4 +1,4 @@
-"""What clients of the store did and were told, and what a store may therefore hold after it has recovered.
+"""History of the store's clients, and a check of what the store holds after it has recovered.
 
 Each key has one writer, which writes 1, 2, 3, … and waits for each to be acknowledged. After a power loss the value of
 a key must be one that was begun, whole, and not older than the last one acknowledged. `point` is whatever counts
@@ -58,10 +58,10 @@ class History:
         self.acknowledged.setdefault(key, []).append(self.point())
 
     def check(self, store: Store, first_point: int, last_point: int) -> None:
-        """Whether a store is right that recovered from a state possible from the first to the last point.
+        """Check a store that recovered from a state possible from the first to the last point.
 
         Raises:
-            LostWriteError: it is not.
+            LostWriteError: it holds something else than the history allows.
         """
         for key in self.begun:
             acknowledged = self.acknowledged.get(key, [])

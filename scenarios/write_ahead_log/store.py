@@ -9,7 +9,7 @@ A record is a checksum, a length and a payload; the payload holds a sequence num
 log that is older than the snapshot does no harm. After a failed fsync nothing can be known about the log but by reading
 it again, so the store stops.
 
-`Discipline` switches off one precaution at a time: each has lost somebody's data.
+`Discipline` switches off one precaution at a time; without any one of them real systems have lost data.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PREFIX = struct.Struct("<QI")  # sequence number, length of the key
 
 @dataclass(frozen=True, slots=True)
 class Discipline:
-    """What the store takes care of. All of it is needed."""
+    """The precautions that the store takes. All of them are needed."""
 
     syncs_log: bool = True
     acknowledges_after_sync: bool = True
@@ -169,7 +169,7 @@ class Store:
             async with self.appending, self.syncing:
                 self._check_running()
                 if self.log_records < COMPACT_AFTER:
-                    return  # somebody else has just done it
+                    return  # another writer has just done it
                 if self.discipline.syncs_log:
                     await self.log.fsync()
                 for record, _ in records_in(await read(self.disk, LOG), checked=True):
@@ -213,7 +213,7 @@ async def open_store(disk: Disk, discipline: Discipline = CORRECT) -> Store:
     if not await disk.exists(DIRECTORY):
         await disk.mkdir(DIRECTORY)
     if discipline.syncs_directory:
-        # Even if it exists: whoever made it may have lost power before this.
+        # Even if it exists: its maker may have lost power before this.
         await disk.fsync_directory("/")
     table: dict[bytes, Record] = {}
     for record, _ in records_in(await read(disk, SNAPSHOT), checked=True):

@@ -1,10 +1,10 @@
 """Bluetooth driver: a request is served after the driver has been stopped.
 
-Source: Qadeer and Wu, "KISS: keep it simple and sequential", PLDI 2004; SCTBench, CS.bluetooth_driver_bad. The bug:
-the adding thread has seen that the driver is not stopping but has not yet counted itself as pending; the stopping
-thread raises the flag, counts down to zero and frees the resources; then the first one goes on and uses them.
+Source: Qadeer and Wu, "KISS: keep it simple and sequential", PLDI 2004; SCTBench, CS.bluetooth_driver_bad. The bug: the
+adding thread has seen that the driver is not stopping but has not yet counted itself as pending; the stopping thread
+raises the flag, counts down to zero and frees the resources; then the first one goes on and uses them.
 
-Departures: the original's atomic sections are sections of one lock. The adding thread is a thread of its own, not main.
+Departures: the original's atomic sections are sections of one lock. The adding thread is started by main.
 """
 
 import threading

@@ -1,8 +1,7 @@
-"""Cancellation between acquire and try: what was acquired is never given back.
+"""Cancellation between acquire and try: the lock that was acquired is never released.
 
 Source: written for this benchmark, after what trio documents of checkpoints: each can raise `Cancelled`. The bug: the
-task is cancelled at the checkpoint that somebody put between the acquisition and the ``try`` that releases it; whoever
-comes next waits forever.
+task is cancelled at a checkpoint between the acquisition and the ``try`` that releases it; the next task waits forever.
 """
 
 import trio

@@ -3,10 +3,10 @@
 Source: Cargill, "Specific notification for Java thread synchronization", PLoP 1996; made famous as Extreme Programming
 Challenge Fourteen. The bug: with a buffer of one slot, two consumers wait; a producer fills the slot, wakes the first,
 and waits itself, since the slot is full; the first consumer empties it and wakes the second consumer instead of the
-producer. Everybody waits.
+producer. All of them wait.
 
-Departures: each thread makes a fixed number of calls. Python wakes waiters in the order of their coming, where Java
-may wake any.
+Departures: each thread makes a fixed number of calls. Python wakes waiters in the order of their coming, where Java may
+wake any.
 """
 
 import threading
@@ -18,7 +18,7 @@ class BoundedBuffer:
     """One slot, one condition.
 
     Args:
-        wake_all: the repair, everybody is woken and looks again.
+        wake_all: the repair: all waiting threads are woken and look again.
     """
 
     def __init__(self, wake_all: bool = False) -> None:

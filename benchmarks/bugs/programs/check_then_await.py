@@ -8,7 +8,7 @@ import trio
 
 
 class Account:
-    """A balance and a lock for whoever thinks of it."""
+    """A balance, and a lock that only the repaired program takes."""
 
     def __init__(self) -> None:
         self.balance = 100

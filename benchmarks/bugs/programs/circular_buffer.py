@@ -1,4 +1,4 @@
-"""circular_buffer: two flags hand the turn between a sender and a receiver, which both count rounds, not elements.
+"""circular_buffer: two flags hand the turn between a sender and a receiver, and both count rounds instead of elements.
 
 Source: SCTBench, CS.circular_buffer_bad. Each thread makes seven rounds and does nothing in a round in which it is not
 its turn, so the round is lost. The bug: the receiver has lost a round before it receives; the element's number is then

@@ -12,7 +12,7 @@ from benchmarks.bugs.thread_program import ThreadProgram
 
 
 class Expensive:
-    """What is to exist once."""
+    """The object that is meant to exist once."""
 
 
 class Lazy:

@@ -1,8 +1,8 @@
-"""Lost notify: a one-shot event is set and replaced, and who looks late waits for the new one.
+"""Lost notify: a one-shot event is set and replaced, and a task that looks late waits for the new one.
 
 Source: written for this benchmark; trio's events cannot be cleared, so people replace them. The bug: the consumer finds
 the list empty, reports that, and waits; meanwhile the producer has appended, set the event, and put a fresh one in its
-place, which nobody will set.
+place, which is never set.
 """
 
 import trio
@@ -23,7 +23,7 @@ class Box:
 
 async def consume(box: Box) -> None:
     while not box.items:
-        await trio.lowlevel.checkpoint()  # tells somebody that it is idle
+        await trio.lowlevel.checkpoint()  # reports that it is idle
         await box.arrived.wait()
     box.items.pop()
 

@@ -1,7 +1,8 @@
 """Missed signal: the flag is looked at before the lock is taken.
 
 Source: Farchi, Nir, Ur, "Concurrent bug patterns and how to test them", IPDPS 2003 (lost notify). The bug: the waiting
-thread has seen that nothing is ready; the other makes it ready and notifies nobody; then the first one waits forever.
+thread has seen that nothing is ready; the other makes it ready and its notification meets no waiting thread; then the
+first one waits forever.
 
 Departures: none.
 """

@@ -1,10 +1,10 @@
-"""Dining philosophers: all take the left fork, and nobody will ever get the right one.
+"""Dining philosophers: all take the left fork and wait for the right one forever.
 
 Source: Dijkstra, EWD 310, 1971; SCTBench, CS.din_phil5_sat and din_phil7_sat. The bug: every philosopher has taken the
 left fork before any has taken the right one.
 
 Departures: SCTBench's assertion counts philosophers that have eaten and so fails in every schedule that ends; taken
-literally it is no concurrency bug. This is the deadlock that it is named after; each eats once.
+literally it shows no concurrency bug. This is the deadlock that it is named after; each eats once.
 """
 
 import threading

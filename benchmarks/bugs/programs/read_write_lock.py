@@ -1,4 +1,4 @@
-"""Read-write lock: what was read under the read lock is acted on under the write lock, and not looked at again.
+"""Read-write lock: a value read under the read lock is acted on under the write lock without another look.
 
 Source: Goetz et al., Java Concurrency in Practice, 2006, chapter 4.4 (put-if-absent as check-then-act); the lock is
 that of Courtois, Heymans, Parnas, "Concurrent control with readers and writers", CACM 1971. The bug: two threads find

@@ -3,8 +3,8 @@
 Source: Mellor-Crummey and Scott, "Algorithms for scalable synchronization on shared-memory multiprocessors", TOCS 1991,
 whose fetch-and-increment is missing here. The bug: two threads draw the same ticket and are let in together.
 
-Departures: a thread waits until its ticket has been called, not only while it is; otherwise a thread that shares its
-ticket with one that has left already would spin forever, a second symptom of the same bug.
+Departures: a thread waits until its ticket has been called, also if a later one is called by then; otherwise a thread
+that shares its ticket with one that has left already would spin forever, a second symptom of the same bug.
 """
 
 import threading

@@ -5,7 +5,7 @@ compare-and-swap (IBM System/370 Principles of Operation, appendix A). The bug: 
 one below it, B; another thread pops A and B, keeps B, and pushes A again; the swap of A for B then succeeds, and B is
 both on the stack and in use.
 
-Departures: compare-and-swap is a section under a lock. Nodes are reused by the program itself, not by an allocator.
+Departures: compare-and-swap is a section under a lock. The program itself reuses nodes, in the place of an allocator.
 """
 
 import threading
