@@ -1,1 +1,1 @@
-"""Small real systems that detrun runs, records and differentiates. Run them from a checkout; they are left out of the package."""
+"""Small real systems that detrun runs, records and differentiates. They run from a checkout only."""

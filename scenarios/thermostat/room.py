@@ -1,8 +1,8 @@
 """Three tasks around shared memory: the room cools and is heated, a thermostat sets the power, a meter keeps score.
 
 The tasks never wait for each other: the scheduler chooses which one acts next, as with three processes on a machine.
-Twice a door is opened and cold air comes in. The loss is the mean squared distance from the set point. Its gradient with
-respect to the thermostat's gain, over a million steps, shows which of the thermostat's decisions mattered.
+Twice a door is opened and cold air comes in. The loss is the mean squared distance from the set point. Its gradient
+with respect to the thermostat's gain, over a million steps, shows which of the thermostat's decisions mattered.
 """
 
 from __future__ import annotations
