@@ -97,7 +97,7 @@ def record(path: Path, history: History) -> detrun.Run:
     say(f"{history.operations:,} operations: {writes:,} writes, {history.reads:,} reads, {history.retries} time-outs")
     for moment, replica in history.crashes:
         at, successor = next(((at, name) for at, name in history.elections if at > moment), (moment, ""))
-        check(bool(successor), f"{replica} crashed at {moment} s and nobody took over")
+        check(bool(successor), f"{replica} crashed at {moment} s and no replica took over")
         say(f"{moment:.2f} s: the primary, {replica}, crashed; {successor} took over {at - moment:.2f} s later")
     check(len(history.crashes) == len(store.DEMONSTRATION.crashes), "a crash found no primary to hit")
     say(f"mean latency of a write: {1000 * run.result:.3f} ms")

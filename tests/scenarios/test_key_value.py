@@ -44,7 +44,7 @@ def test_no_write_is_lost_and_no_read_is_stale_although_primaries_crash(seed: in
     assert history.operations == SMALL.clients * SMALL.operations
     assert len(history.crashes) == len(SMALL.crashes)
     for moment, replica in history.crashes:
-        assert any(at > moment and name != replica for at, name in history.elections), "nobody took over"
+        assert any(at > moment and name != replica for at, name in history.elections), "no replica took over"
 
 
 def test_a_primary_that_ignores_what_is_handed_over_loses_writes_and_the_checks_notice(
