@@ -21,9 +21,9 @@ import msgpack
 from detrun.determinism.tracing import Trace, traced
 from detrun.execution.program import Main
 from detrun.execution.targets import load_target
+from detrun.messages.extensions import TREE_TUPLE
 from detrun_scheduler.errors import DetrunError, UsageError
 
-TUPLE = 1  # msgpack extension type: a tuple, which msgpack would turn into a list
 ERROR_LINES_MAX = 15
 
 
@@ -84,12 +84,12 @@ def _pack(value: object) -> bytes:
 
 def _extension(value: object) -> object:
     if type(value) is tuple:
-        return msgpack.ExtType(TUPLE, _pack(list(value)))
+        return msgpack.ExtType(TREE_TUPLE, _pack(list(value)))
     raise TypeError(f"{type(value).__qualname__} is not a plain value")
 
 
 def _tuple_of(code: int, data: bytes) -> object:
-    if code != TUPLE:
+    if code != TREE_TUPLE:
         raise ValueError(f"extension type {code} is unknown")
     return tuple(msgpack.unpackb(data, ext_hook=_tuple_of, strict_map_key=False))
 

@@ -15,9 +15,8 @@ from typing import Any
 import msgpack
 
 from detrun.ad.pytrees import LEAF_TYPES, fields_of, make_record
+from detrun.messages.extensions import TREE_INTEGER, TREE_LEAF, TREE_MEMBER, TREE_RECORD, TREE_TUPLE
 from detrun_scheduler.errors import RecordingFormatError, UsageError
-
-TUPLE, INTEGER, RECORD, MEMBER, LEAF = range(1, 6)
 
 
 class StateCodec:
@@ -55,44 +54,44 @@ class StateCodec:
     def _extension(self, one: Any) -> msgpack.ExtType:
         kind = type(one)
         if kind is tuple:
-            return msgpack.ExtType(TUPLE, self._nested(list(one)))
+            return msgpack.ExtType(TREE_TUPLE, self._nested(list(one)))
         if kind is int:
-            return msgpack.ExtType(INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "little", signed=True))
+            return msgpack.ExtType(TREE_INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "little", signed=True))
         if kind in LEAF_TYPES:
             leaf_type = LEAF_TYPES[kind]
-            return msgpack.ExtType(LEAF, self._nested([leaf_type.name, *leaf_type.pack(one)]))
+            return msgpack.ExtType(TREE_LEAF, self._nested([leaf_type.name, *leaf_type.pack(one)]))
         if kind is complex:
-            return msgpack.ExtType(RECORD, self._nested(["complex", one.real, one.imag]))
+            return msgpack.ExtType(TREE_RECORD, self._nested(["complex", one.real, one.imag]))
         if isinstance(one, enum.Enum):
             self._types.setdefault(_name(kind), kind)
-            return msgpack.ExtType(MEMBER, self._nested([_name(kind), one.name]))
+            return msgpack.ExtType(TREE_MEMBER, self._nested([_name(kind), one.name]))
         names = fields_of(kind)
         if names is None:
             raise TypeError(f"a {_name(kind)} is neither a number, a constant nor a known container")
         self._types.setdefault(_name(kind), kind)
-        return msgpack.ExtType(RECORD, self._nested([_name(kind), *(getattr(one, name) for name in names)]))
+        return msgpack.ExtType(TREE_RECORD, self._nested([_name(kind), *(getattr(one, name) for name in names)]))
 
     def _restored(self, code: int, payload: bytes) -> Any:
-        if code == INTEGER:
+        if code == TREE_INTEGER:
             return int.from_bytes(payload, "little", signed=True)
-        if code not in (TUPLE, RECORD, MEMBER, LEAF):
+        if code not in (TREE_TUPLE, TREE_RECORD, TREE_MEMBER, TREE_LEAF):
             raise ValueError(f"there is no extension type {code}")
         parts = msgpack.unpackb(payload, ext_hook=self._restored, strict_map_key=False, raw=False)
         if not isinstance(parts, list):
             raise ValueError(f"extension type {code} holds a {type(parts).__name__}, not a list")
-        if code == TUPLE:
+        if code == TREE_TUPLE:
             return tuple(parts)
         if not parts or not isinstance(parts[0], str):
             raise ValueError(f"extension type {code} does not begin with a name")
         name, *values = parts
-        if code == LEAF:
+        if code == TREE_LEAF:
             return _leaf(name, values)
         if name == "complex":
             return complex(*values)
         kind = self._types.get(name)
         if kind is None:
             raise ValueError(f"there is an object of class {name}; name the class in types=(…)")
-        if code == MEMBER:
+        if code == TREE_MEMBER:
             return _member(kind, values)
         fields = fields_of(kind)
         if fields is None or len(values) != len(fields):

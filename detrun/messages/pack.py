@@ -29,11 +29,11 @@ import msgpack
 from detrun.ad import torch_bridge
 from detrun.ad.tape import NO_PARENT
 from detrun.ad.value import Value
+from detrun.messages.extensions import MESSAGE, MESSAGE_ARRAY, MESSAGE_INTEGER, MESSAGE_RECORD, MESSAGE_TUPLE
 from detrun.messages.sent import OUTSIDE, Sent, UnpackingError, checksum_of, numbers_of, sent_in
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError, UsageError
 
-MESSAGE, TUPLE, RECORD, INTEGER, ARRAY = 1, 2, 3, 4, 5  # extension types
 NESTING_MAX = 400  # msgpack's own stack is 1024 deep, of which a level takes at most two
 NUMPY_DTYPES = frozenset(
     ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
@@ -140,7 +140,7 @@ class _BodyWriter:
         elif kind is list or kind is tuple:
             packer.pack_array_header(len(one) + (kind is tuple))
             if kind is tuple:
-                packer.pack_ext_type(TUPLE, b"")
+                packer.pack_ext_type(MESSAGE_TUPLE, b"")
             for item in one:
                 self.write(item, depth + 1)
         elif kind is dict:
@@ -162,12 +162,12 @@ class _BodyWriter:
         if -(1 << 63) <= one < 1 << 64:
             self.packer.pack(one)
         else:
-            self.packer.pack_ext_type(INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "big", signed=True))
+            self.packer.pack_ext_type(MESSAGE_INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "big", signed=True))
 
     def _record(self, one: Any, depth: int) -> None:
         fields = dataclasses.fields(one)
         self.packer.pack_map_header(len(fields) + 1)
-        self.packer.pack_ext_type(RECORD, type(one).__qualname__.encode())
+        self.packer.pack_ext_type(MESSAGE_RECORD, type(one).__qualname__.encode())
         self.packer.pack(None)
         for field in fields:
             self.packer.pack(field.name)
@@ -186,7 +186,7 @@ class _BodyWriter:
             content = ("numpy", one.dtype.name, list(one.shape), little.tobytes())
         else:
             raise UsageError(f"pack: an array of {one.dtype} is no plain data; pack arrays of numbers")
-        self.packer.pack_ext_type(ARRAY, msgpack.packb(content))
+        self.packer.pack_ext_type(MESSAGE_ARRAY, msgpack.packb(content))
 
 
 class _BodyReader:
@@ -206,7 +206,7 @@ class _BodyReader:
         if kind is float:
             return self._number(one)
         if kind is tuple:
-            if one and type(one[0]) is _Extension and one[0].code == TUPLE:
+            if one and type(one[0]) is _Extension and one[0].code == MESSAGE_TUPLE:
                 return tuple([self.read(item, depth + 1) for item in one[1:]])
             return [self.read(item, depth + 1) for item in one]
         if kind is dict:
@@ -233,16 +233,16 @@ class _BodyReader:
     def _map(self, one: dict[Any, Any], depth: int) -> Any:
         items = iter(one.items())
         first = next(iter(one), None)
-        if type(first) is _Extension and first.code == RECORD:
+        if type(first) is _Extension and first.code == MESSAGE_RECORD:
             next(items)
             name = first.data.decode()
             return _record(name, {key: self.read(item, depth + 1) for key, item in items}, self.classes.get(name))
         return {self.read(key, depth + 1): self.read(item, depth + 1) for key, item in items}
 
     def _extension(self, one: _Extension) -> Any:
-        if one.code == INTEGER:
+        if one.code == MESSAGE_INTEGER:
             return int.from_bytes(one.data, "big", signed=True)
-        if one.code != ARRAY:
+        if one.code != MESSAGE_ARRAY:
             raise UnpackingError(f"extension type {one.code} is not from this version of detrun.pack")
         library, dtype, shape, raw = msgpack.unpackb(one.data)
         if library == "torch":

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import UnpackingError, pack, unpack
-from detrun.messages.pack import _HEADER, MESSAGE, NESTING_MAX
+from detrun.messages.extensions import MESSAGE
+from detrun.messages.pack import _HEADER, NESTING_MAX
 from detrun.messages.sent import OUTSIDE, checksum_of
 from detrun_scheduler.errors import UsageError
 
