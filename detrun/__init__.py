@@ -90,12 +90,12 @@ if TYPE_CHECKING:
     from detrun.effects.external import Score as Score
     from detrun.effects.external import Surrogate as Surrogate
     from detrun.effects.external import external as external
-    from detrun.explore.campaign.verdicts import Exploration as Exploration
-    from detrun.explore.campaign.verdicts import Failure as Failure
     from detrun.explore.explorer import explore as explore
+    from detrun.explore.failures.failure import Failure as Failure
     from detrun.explore.failures.shrink_plan import ShrunkPlan as ShrunkPlan
     from detrun.explore.failures.shrink_plan import fails_again as fails_again
     from detrun.explore.failures.shrink_plan import shrink_plan as shrink_plan
+    from detrun.explore.verdicts import Exploration as Exploration
     from detrun.gradients.gradient import gradient as gradient
     from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
     from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
@@ -114,9 +114,9 @@ if TYPE_CHECKING:
 _LAZY = {
     "Buffer": "detrun.primitives.buffer",
     "Determinism": "detrun.determinism.check",
-    "Exploration": "detrun.explore.campaign.verdicts",
+    "Exploration": "detrun.explore.verdicts",
     "ExternalError": "detrun.effects.external",
-    "Failure": "detrun.explore.campaign.verdicts",
+    "Failure": "detrun.explore.failures.failure",
     "Gradient": "detrun.gradients.result",
     "HessianVectorProduct": "detrun.gradients.hessian",
     "History": "detrun.checkers.histories",

@@ -17,8 +17,8 @@ from typing import Any
 
 import detrun
 from benchmarks.bugs.catalogue import Bug, Deadlock, bug
-from detrun.explore.campaign.verdicts import Exploration
-from detrun.explore.failures.signatures import leaves
+from detrun.execution.finished import exception_leaves
+from detrun.explore.verdicts import Exploration
 
 SEARCHES = ("bounded", "dfs", "dpor")
 STRATEGIES = ("random", "pct", "pos", "urw", "few", "portfolio", "bounded", "dpor")
@@ -57,7 +57,7 @@ def explored(
 def is_expected(one: Bug, error: BaseException) -> bool:
     """True if the program failed with the failure that it is known for."""
     expected = detrun.DeadlockError if one.expected is Deadlock else one.expected
-    found = leaves(error)
+    found = exception_leaves(error)
     return bool(found) and all(type(leaf) is expected for leaf in found)
 
 

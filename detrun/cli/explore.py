@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from detrun.cli.page import Page
     from detrun.execution.options import Options
     from detrun.execution.targets import Target
-    from detrun.explore.campaign.verdicts import Exploration, Failure
+    from detrun.explore.failures.failure import Failure
+    from detrun.explore.verdicts import Exploration
 
 
 @click.command(short_help="Run a program under many schedules and explain the first that fails.")
@@ -154,11 +155,11 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
     from detrun.explore.campaign import observed as observed
-    from detrun.explore.campaign.pieces import Program
-    from detrun.explore.campaign.schedules import GivenSchedule
+    from detrun.explore.campaign.program import Program
     from detrun.explore.failures.listing import Listing
     from detrun.explore.failures.narration import narrate
     from detrun_recorder.token import from_token
+    from detrun_scheduler.strategies.given import GivenSchedule
 
     spelled = from_token(token)
     with runs.program_output():
@@ -188,8 +189,8 @@ def _conclude(found: Exploration, target: str) -> None:
     from detrun.cli import failures
     from detrun.cli.options import settings
     from detrun.cli.page import open_page, print_document
-    from detrun.explore.campaign.verdicts import INCONCLUSIVE
     from detrun.explore.failures.listing import Listing
+    from detrun.explore.verdicts import INCONCLUSIVE
 
     failure = found.failure
     code = failures.OK

@@ -19,12 +19,14 @@ from detrun.execution.options import Options, preemption_of
 from detrun.execution.program import Main, check_main, source_fingerprint, target_of
 from detrun.explore.campaign import observed as observed
 from detrun.explore.campaign.campaign import Campaign
-from detrun.explore.campaign.pieces import Program, Report
+from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.pieces import Report
+from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.resumption import SavedCampaign
-from detrun.explore.campaign.verdicts import HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
-from detrun.explore.failures.failures import Telling, tell_failure
+from detrun.explore.failures.failure import Failure, ReportOptions, report_failure
 from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.tables import table_of
+from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
 from detrun.gradients.local import check_params
 from detrun.races.watch import RaceWatch
 from detrun_scheduler.choices import Oracle
@@ -156,12 +158,23 @@ def explore(
     exploration.assertions = report.assertions
     exploration.interrupted = campaign.interruption.requested
     if report.found is not None:
-        tell_failure(exploration, report.found, Telling(program, kept, name, shrink, explain))
+        exploration.failure = report_failure(program, report.found, ReportOptions(kept, name, shrink, explain))
+        exploration.verdict, exploration.reason = _failed(report.found, exploration.failure)
     else:
         exploration.verdict, exploration.reason = _conclusion(report, oracle, campaign.stop_reason)
     if numbers is not None:
         exploration.table = table_of(program, report, numbers)
     return exploration
+
+
+def _failed(found: FailedSchedule, failure: Failure | None) -> tuple[str, str]:
+    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
+    if failure is not None:
+        return FAILED, f"{which} failed: {described(failure.exception)}"
+    return INCONCLUSIVE, (
+        f"{which} failed ({found.error}), but did not fail when it was run again: something that the run does not "
+        "control decides; see detrun check"
+    )
 
 
 def _conclusion(report: Report, oracle: Oracle, stop_reason: str) -> tuple[str, str]:

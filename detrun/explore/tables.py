@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.explore.campaign.pieces import Program, Report, Sample
-from detrun.explore.campaign.schedules import unpacked
-from detrun.explore.failures.trials import Laboratory
+from detrun.explore.campaign.pieces import Report, Sample
+from detrun.explore.campaign.program import Program
+from detrun.explore.failures.trials import TrialRunner
 
 ROWS_SHOWN = 40
 ORDER_CHARACTERS = 60
@@ -116,7 +116,7 @@ def _means(table: ScheduleTable, samples: Sequence[Sample]) -> None:
 
 
 def _order(program: Program, seed: int, schedule: bytes) -> tuple[str, ...]:
-    trial = Laboratory(program, seed, 0).try_choices(unpacked(schedule))
+    trial = TrialRunner(program, seed).try_schedule(schedule)
     return tuple(path.rpartition("/")[2] for path in trial.order if path not in ("<init>", "main"))
 
 

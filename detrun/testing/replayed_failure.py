@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import detrun
-from detrun.explore.campaign.schedules import GivenSchedule
 from detrun.explore.explorer import DEFAULT_MAX_STEPS
 from detrun.testing.marked_test import AnyTest, TestEnded
 from detrun.testing.settings import accepted_by
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.token import PREFIX, ScheduleToken, from_token
 from detrun_scheduler.errors import DivergenceError, UsageError
+from detrun_scheduler.strategies.given import GivenSchedule
 
 # What the mark or the command line may say today, but the recording knows.
 RECORDED = ("exclude", "include", "max_steps", "preemption", "strategy", "thread_errors")

@@ -20,8 +20,9 @@ import detrun
 from benchmarks.bugs.campaigns import explored, is_expected, options_of
 from benchmarks.bugs.catalogue import BUGS, Bug, bug
 from benchmarks.bugs.thread_program import ThreadProgram
-from detrun.explore.campaign.verdicts import Exploration, Failure
-from detrun.explore.failures.signatures import leaves
+from detrun.execution.finished import exception_leaves
+from detrun.explore.failures.failure import Failure
+from detrun.explore.verdicts import Exploration
 
 SLOW = {"reorder_100", "twostage_100"}  # a hundred threads each
 names = pytest.mark.parametrize(
@@ -110,7 +111,9 @@ def test_the_portfolio_finds_the_bug_within_5000_schedules_and_it_replays(
     assert is_expected(found.bug, found.failure.exception), repr(found.failure.exception)
     again = detrun.replay(found.bug.main, recording=found.failure.recording, raise_errors=False)
     assert again.exception is not None
-    assert list(map(repr, leaves(again.exception))) == list(map(repr, leaves(found.failure.exception)))
+    assert list(map(repr, exception_leaves(again.exception))) == list(
+        map(repr, exception_leaves(found.failure.exception))
+    )
     assert again.digest == detrun.replay(found.bug.main, recording=found.failure.recording, raise_errors=False).digest
 
 

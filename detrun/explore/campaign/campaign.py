@@ -14,7 +14,8 @@ from typing import Any
 
 from detrun.explore.campaign.executors import Workers, working
 from detrun.explore.campaign.interruption import Interruption
-from detrun.explore.campaign.pieces import Program, Report, prepared, run_piece
+from detrun.explore.campaign.pieces import Report, run_piece
+from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.resumption import SavedCampaign
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError

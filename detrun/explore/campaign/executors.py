@@ -19,7 +19,8 @@ from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any
 
-from detrun.explore.campaign.pieces import Program, Report, prepared, run_piece
+from detrun.explore.campaign.pieces import Report, run_piece
+from detrun.explore.campaign.program import Program, prepared
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import outcome
@@ -22,41 +21,19 @@ import outcome
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.checkers.assertions import Tally, tallying
 from detrun.execution.execute import execute
-from detrun.execution.options import Options, preemption_of
-from detrun.execution.program import Main
 from detrun.explore.campaign.coverage import Coverage
+from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
-from detrun.explore.failures.signatures import leaves
 from detrun.gradients.local import WholeTape, loss_of
-from detrun.races.watch import CurrentObserver, RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment.replaced_names import StayingReplaced
-from detrun_scheduler.environment.seeding import PreservedGenerators
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
-from detrun_scheduler.footprints.footprints import OBSERVED_ACCESSES
-from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
-from detrun_scheduler.threads.kept_greenlets import KeptStacks
-from detrun_scheduler.threads.preemption import Preemption
 
 # Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
 FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What is explored: ``main(*args)`` and what surrounds its runs."""
-
-    main: Main
-    args: Sequence[object]
-    options: Options
-    gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
-
-    def with_faults(self, lengths: Mapping[str, float]) -> Program:
-        """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
-        return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +46,6 @@ class Sample:
     grads: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A schedule that failed."""
-
-    index: int  # in the campaign
-    seed: int  # of the run
-    schedule: bytes
-    error: str  # the exception's type and message, for when it cannot be had again
-    steps: int
-    fault_lengths: Mapping[str, float] = field(default_factory=dict)  # of one that was kept; see `Options`
-
-
 @dataclass(slots=True)
 class Report:
     """What a piece of a campaign showed."""
@@ -90,7 +55,7 @@ class Report:
     redundant: int = 0
     steps: int = 0
     choices_most: int = 0
-    found: Found | None = None
+    found: FailedSchedule | None = None
     coverage: Coverage = field(default_factory=Coverage)
     samples: list[Sample] = field(default_factory=list)
     assertions: Tally = field(default_factory=Tally)
@@ -112,58 +77,12 @@ class Report:
         self.stopped = self.stopped or later.stopped
 
 
-@contextmanager
-def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program]:
-    """Everything that many runs of ``program`` under ``oracle`` share, set up once; the program to run meanwhile."""
-    options = program.options
-    preemption = preemption_of(program.main, options)
-    if preemption is not None and isinstance(oracle, PartialOrderReduction | PartialOrderSampling):
-        if preemption.by_opcode:
-            # The accesses of threads to plain attributes and elements have footprints, too.
-            preemption = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
-            oracle.observing = True
-        elif isinstance(oracle, PartialOrderReduction):
-            raise UsageError(
-                "dpor needs to see what threads access, which it does at opcodes: choose preemption='opcode', or a "
-                "strategy that does not ask, such as 'bounded'"
-            )
-    if preemption is not None and preemption.by_opcode and isinstance(options.watch, RaceWatch):
-        observer: Any = CurrentObserver(preemption.observer)
-        preemption = Preemption("opcode", preemption.include, preemption.exclude, observer)
-    with ExitStack() as stack:
-        stack.enter_context(quiet_collector())
-        if isinstance(oracle, AbstractContextManager):
-            stack.enter_context(oracle)
-        if preemption is None:
-            yield program
-        else:
-            stack.enter_context(preemption)
-            yield replace(program, options=replace(options, preemption=preemption, include=(), exclude=()))
-
-
 Watch = Callable[[Report], bool]
 
 
 def never(report: Report) -> bool:
     """Nobody watches: go on."""
     return False
-
-
-@contextmanager
-def quiet_collector() -> Iterator[None]:
-    """Freeze what exists and switch the collector off, so that schedules pay for their own garbage only."""
-    collecting, frozen = gc.isenabled(), gc.get_freeze_count()
-    # Nothing is collected first: with a large library loaded that would cost more than a thousand schedules.
-    gc.freeze()
-    gc.disable()
-    try:
-        with PreservedGenerators(), StayingReplaced(), KeptStacks():
-            yield
-    finally:
-        if frozen <= FROZEN_BY_PYTHON:  # else somebody froze objects on purpose; there is no telling theirs from ours
-            gc.unfreeze()
-        if collecting:
-            gc.enable()
 
 
 def run_piece(
@@ -227,7 +146,7 @@ def run_piece(
             if error is not None:
                 if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error
-                report.found = Found(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
+                report.found = FailedSchedule(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
                 break
             if scope is not None:
                 loss = loss_of(main, ended)
@@ -245,14 +164,3 @@ def run_piece(
 
 def _taped(numbers: Mapping[str, float]) -> WholeTape:
     return WholeTape(dict(numbers), TensorParameters({}), 0)
-
-
-def described(error: BaseException) -> str:
-    """The type and the first line of an exception, or of the only one in a group."""
-    found = leaves(error)
-    if len(found) > 1:
-        kinds = dict.fromkeys(type(leaf).__name__ for leaf in found)
-        return f"{type(error).__name__} of {', '.join(kinds)}"
-    lines = str(found[0]).splitlines() if found else []
-    name = type(found[0] if found else error).__name__
-    return f"{name}: {lines[0]}" if lines else name

@@ -19,7 +19,7 @@ from typing import Any
 from detrun.checkers.assertions import Tally
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.pieces import Report
-from detrun.explore.failures.kept import slug
+from detrun.explore.campaign.program import slug
 from detrun_scheduler.errors import UsageError
 
 FIRST_LINE = "detrun campaign, format 2"

@@ -11,7 +11,6 @@ from hashlib import blake2b
 
 from detrun_recorder.divergence import read_varint
 from detrun_scheduler.journal import Chunk, Journal, append_varint
-from detrun_scheduler.strategies.given import GivenSchedule as GivenSchedule
 
 _NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type: ignore[arg-type]
 

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from detrun.explore.campaign.pieces import Program
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narration import Line, Mark, Narration, ToldStep, narrate
-from detrun.explore.failures.trials import Laboratory, Trial
+from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.footprints.footprints import Key, modes_conflict
 
 PASSING_TRIALS = 60
@@ -85,10 +84,11 @@ class Explanation:
         return self.text
 
 
-def explain(program: Program, seed: int, failing: Trial) -> Explanation:
+def explain(runner: TrialRunner, failing: Trial) -> Explanation:
     """Compare a failing schedule with the nearest passing one."""
+    program, seed = runner.program, runner.seed
     told = narrate(program, seed, unpacked(failing.schedule))
-    passing = _nearest_passing(program, seed, failing)
+    passing = _nearest_passing(runner, failing)
     if passing is None:
         tried = f"{PASSING_TRIALS} other schedules were tried and none passes: this may not be a matter of the schedule"
         return Explanation(tried, None, "", None, told, None)
@@ -119,19 +119,19 @@ def common(first: list[str], second: list[str]) -> int:
     return min(len(first), len(second))
 
 
-def _nearest_passing(program: Program, seed: int, failing: Trial) -> Trial | None:
-    laboratory = Laboratory(program, seed, 4 * PASSING_TRIALS)
+def _nearest_passing(runner: TrialRunner, failing: Trial) -> Trial | None:
+    limited = LimitedTrials(runner, 4 * PASSING_TRIALS)
     trials = []
     for index in range(len(failing.turns)):
-        trial = laboratory.try_turns([turn for at, turn in enumerate(failing.turns) if at != index])
+        trial = limited.try_turns([turn for at, turn in enumerate(failing.turns) if at != index])
         if trial is not None:
             trials.append(trial)
     passing = [trial for trial in trials if trial.error is None]
     if not passing:
         # Fails by itself, or each of its parts does in another way: look around.
         for index in range(PASSING_TRIALS):
-            numbers = Random(f"{seed} {index}").choices(range(MANY), k=2 * len(failing.order))
-            trial = laboratory.try_choices(numbers)
+            numbers = Random(f"{runner.seed} {index}").choices(range(MANY), k=2 * len(failing.order))
+            trial = runner.try_choices(numbers)
             if trial.error is None:
                 passing.append(trial)
     return max(passing, key=lambda trial: common(failing.order, trial.order), default=None)

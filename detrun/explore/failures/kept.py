@@ -8,8 +8,6 @@ or needs another schedule now. Files that are no recordings are left alone.
 from __future__ import annotations
 
 import ast
-import os
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +19,14 @@ from detrun.execution.execute import execute
 from detrun.execution.new_run import ARGUMENT_CHARACTERS_MAX
 from detrun.execution.program import source_fingerprint
 from detrun.execution.replayed_run import replay_hooks
-from detrun.explore.campaign.pieces import Found, Program, described
-from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal, unpacked
+from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.program import Program, slug
+from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReplay
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import HiddenStateError, RecordingFormatError, UsageError
+from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.strategies.random_walk import RandomWalk
 
 TRIED_MAX = 20  # of one program
@@ -69,7 +69,7 @@ class KeptFailures:
         found = self.folder.glob(f"{slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
         return sorted(found)[:TRIED_MAX]
 
-    def try_again(self, program: Program, target: str) -> Found | None:
+    def try_again(self, program: Program, target: str) -> FailedSchedule | None:
         """The first kept failure that still fails; those that do not are deleted."""
         for path in self.of(target):
             try:
@@ -83,12 +83,7 @@ class KeptFailures:
         return None
 
 
-def slug(target: str) -> str:
-    """A program's name as part of a file's."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
-
-
-def _run_kept(program: Program, recording: Recording) -> Found | None:
+def _run_kept(program: Program, recording: Recording) -> FailedSchedule | None:
     unchanged = recording.header.get("source") == source_fingerprint(program.main)
     replayer = None if unchanged else ResyncReplay(recording, RandomWalk())
     choices = b"".join(chunk.choices for chunk in recording.chunks())
@@ -110,7 +105,7 @@ def _run_kept(program: Program, recording: Recording) -> Found | None:
         return None
     if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
         raise ended.error
-    return Found(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
+    return FailedSchedule(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
 
 
 def replay_command(target: str, path: Path | None, args: Sequence[object]) -> str:

@@ -16,8 +16,8 @@ import trio
 
 from detrun.execution.execute import execute
 from detrun.execution.options import preemption_of
-from detrun.explore.campaign.pieces import Program
-from detrun.explore.campaign.schedules import GivenSchedule, ScheduleJournal
+from detrun.explore.campaign.program import Program
+from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun_scheduler.choices import RunView
 from detrun_scheduler.footprints.footprints import (
     OBSERVED_ACCESSES,
@@ -33,6 +33,7 @@ from detrun_scheduler.footprints.footprints import (
 from detrun_scheduler.footprints.marks import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.trio_host.pending import await_frames
 from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
 

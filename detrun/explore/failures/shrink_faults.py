@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from detrun.checkers.ddmin import ddmin
-from detrun.explore.campaign.pieces import Program
-from detrun.explore.failures.trials import Laboratory, Trial
+from detrun.explore.campaign.program import Program
+from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 
 SHARE_LEAST = 1 / 64  # of its time that a fault is shortened to
 
@@ -42,15 +42,15 @@ def shrink_faults(program: Program, seed: int, best: Trial, trials: int) -> Fewe
 
     def still_fails(changed: Mapping[str, float]) -> bool:
         lengths = {**found.lengths, **changed}
-        laboratory = Laboratory(program.with_faults(lengths), seed, trials - found.trials)
+        limited = LimitedTrials(TrialRunner(program.with_faults(lengths), seed), trials - found.trials)
         for turns in (found.trial.turns, ()):
-            trial = laboratory.try_turns(turns)
+            trial = limited.try_turns(turns)
             if trial is not None and trial.signature == best.signature and trial.cost[0] <= found.trial.cost[0]:
                 found.trial, found.lengths = trial, lengths
                 break
         else:
             trial = None
-        found.trials += laboratory.used
+        found.trials += limited.used
         return trial is not None
 
     ddmin(

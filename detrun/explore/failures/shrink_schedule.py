@@ -20,11 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detrun.checkers.ddmin import ddmin
-from detrun.explore.campaign.pieces import Found, Program, run_piece
-from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.campaign.pieces import run_piece
 from detrun.explore.failures.shrink_faults import shrink_faults
-from detrun.explore.failures.signatures import Signature
-from detrun.explore.failures.trials import Laboratory, Trial, Turn
+from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner, Turn
 from detrun_scheduler.strategies.bounded import PreemptionBounded
 
 DEFAULT_TRIALS = 500
@@ -77,64 +75,56 @@ class Shrunk:
         return f"of {_counted(self.faults_before, 'fault')} it takes {_counted(len(self.faults), 'fault')}: {left}"
 
 
-def shrink(program: Program, found: Found, trials: int = DEFAULT_TRIALS) -> Shrunk | None:
-    """The simplest schedule to be had that fails as ``found`` does; None if the failure does not come again."""
-    laboratory = Laboratory(program, found.seed, trials)
-    original = laboratory.try_choices(unpacked(found.schedule))
-    if original.signature is None:
-        return None
-    shrinker = _Shrinker(laboratory, original)
+def shrink(runner: TrialRunner, original: Trial, trials: int = DEFAULT_TRIALS) -> Shrunk:
+    """The simplest schedule to be had that fails as ``original`` does, a trial of ``runner`` that failed."""
+    limited = LimitedTrials(runner, trials)
+    shrinker = _Shrinker(limited, original)
     shrinker.minimize()
     shrinker.single()
-    complete = laboratory.used < laboratory.budget
+    complete = limited.used < limited.budget
+    simplest = _simplest(runner, shrinker.best, min(SIMPLEST_TRIALS, trials))
+    if simplest is not None and simplest.cost < shrinker.best.cost:
+        limited.budget += trials // 2
+        shrinker.best = simplest
+        shrinker.minimize()
     best = shrinker.best
-    simplest = _simplest(program, found.seed, best, min(SIMPLEST_TRIALS, trials))
-    if simplest is not None:
-        again = laboratory.try_choices(unpacked(simplest))
-        if again.signature == original.signature and again.cost < best.cost:
-            laboratory.budget += trials // 2
-            shrinker.best = again
-            shrinker.minimize()
     if not original.faults:
-        return Shrunk(original.cost, shrinker.best.cost, laboratory.used, complete, shrinker.best)
+        return Shrunk(original.cost, best.cost, limited.used, complete, best)
     budget = min(FAULT_TRIALS, trials)
-    fewer = shrink_faults(program, found.seed, shrinker.best, budget)
-    laboratory_after = Laboratory(program.with_faults(fewer.lengths), found.seed, budget)
-    shrinker = _Shrinker(laboratory_after, fewer.trial)
+    fewer = shrink_faults(runner.program, runner.seed, best, budget)
+    limited_after = LimitedTrials(TrialRunner(runner.program.with_faults(fewer.lengths), runner.seed), budget)
+    shrinker = _Shrinker(limited_after, fewer.trial)
     shrinker.minimize()
-    complete = complete and fewer.trials < budget and laboratory_after.used < budget
-    tried = laboratory.used + fewer.trials + laboratory_after.used
+    complete = complete and fewer.trials < budget and limited_after.used < budget
+    tried = limited.used + fewer.trials + limited_after.used
     best = shrinker.best
     return Shrunk(original.cost, best.cost, tried, complete, best, len(original.faults), fewer.lengths)
 
 
-def _simplest(program: Program, seed: int, best: Trial, trials: int) -> bytes | None:
-    """A failing schedule with fewer preemptions, if the search meets one soon."""
+def _simplest(runner: TrialRunner, best: Trial, trials: int) -> Trial | None:
+    """A trial that fails in the same way with fewer preemptions, if the search meets one soon."""
     preemptions = best.cost[0]
     if not preemptions:
         return None
     oracle = PreemptionBounded(preemptions - 1)
+    seed = runner.seed
     done = 0
     while done < trials:
-        report = run_piece(program, oracle, None, seed, done, trials - done, run_seed=seed)
+        report = run_piece(runner.program, oracle, None, seed, done, trials - done, run_seed=seed)
         if report.found is None:
             return None
-        if same(program, report.found, best.signature):
-            return report.found.schedule
+        trial = runner.try_schedule(report.found.schedule)
+        if trial.signature == best.signature:
+            return trial
         done = report.found.index + 1
     return None
-
-
-def same(program: Program, found: Found, signature: Signature | None) -> bool:
-    """Whether a found schedule fails as ``signature`` says."""
-    return Laboratory(program, found.seed, 0).try_choices(unpacked(found.schedule)).signature == signature
 
 
 class _Shrinker:
     """Holds the simplest failing trial so far."""
 
-    def __init__(self, laboratory: Laboratory, original: Trial) -> None:
-        self.laboratory = laboratory
+    def __init__(self, trials: LimitedTrials, original: Trial) -> None:
+        self.trials = trials
         self.signature = original.signature
         self.best = original
 
@@ -165,7 +155,7 @@ class _Shrinker:
 
     def better(self, turns: Sequence[Turn]) -> bool:
         """Take over these turns if the program still fails in the same way at no higher cost."""
-        trial = self.laboratory.try_turns(turns)
+        trial = self.trials.try_turns(turns)
         if trial is None or trial.signature != self.signature or trial.cost > self.best.cost:
             return False
         improved = trial.cost < self.best.cost or len(trial.turns) < len(self.best.turns)

@@ -43,10 +43,3 @@ def place_of(error: BaseException) -> str:
             found = f"{code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions in a group, groups within it resolved; the exception itself if it is none."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for one in error.exceptions for leaf in leaves(one)]
-    return [error]

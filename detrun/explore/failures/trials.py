@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import outcome
 
 from detrun.execution.execute import execute
-from detrun.explore.campaign.pieces import Program
-from detrun.explore.campaign.schedules import ScheduleJournal
+from detrun.explore.campaign.program import Program
+from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun.explore.failures.signatures import Signature, signature_of
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.errors import UsageError
@@ -63,6 +63,8 @@ class Trial:
 class FollowedTurns(KeyedDraws):
     """Makes the turns that apply, each once; both oracle and verifier of a run.
 
+    Tasks are counted by number, and the path of each is looked up once.
+
     Args:
         turns: in any order; of several that apply at the same moment the first counts.
         choices: instead of turns, the choices of a schedule by index, counted round where there are fewer tasks.
@@ -74,21 +76,29 @@ class FollowedTurns(KeyedDraws):
             self.turns.setdefault((turn.task, turn.steps), []).append(turn.then)
         self.choices = choices
         self.run: Any = None
-        self.taken: dict[str, int] = {}
+        self.position = 0  # choices made
+        self.last = -1  # the task that stepped last; -1 before the first step
+        self.taken: dict[int, int] = {}  # task -> its steps so far, which add up to len(order)
+        self.order: list[int] = []  # the task of every step
         self.made: list[Turn] = []
-        self.preempted: list[bool] = []
-        self.order: list[str] = []
-        self.position = 0
+        self.preempted: list[bool] = []  # of each turn made, whether the task could have gone on
+        self.paths: dict[int, str] = {-1: ""}  # of every task in `order`: the run forgets those that have ended
 
     def new_run(self, run: RunView) -> None:
         """Start."""
         self.run = run
 
+    def path(self, task: int) -> str:
+        """The path of a task."""
+        path = self.paths.get(task)
+        if path is None:
+            path = self.paths[task] = self.run.path_of(task)
+        return path
+
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The turn's task, or the running one."""
-        path_of = self.run.path_of
         here = runnable.index(current) if current in runnable else -1
-        last = self.order[-1] if self.order else ""
+        last = self.last
         steps = self.taken.get(last, 0)
         default = max(here, 0)
         index = default
@@ -96,52 +106,51 @@ class FollowedTurns(KeyedDraws):
             if self.position < len(self.choices):
                 index = self.choices[self.position] % len(runnable)
             self.position += 1
-        else:
-            for then in self.turns.get((last, steps), ()):
-                found = next((at for at, task in enumerate(runnable) if path_of(task) == then), None)
+        elif self.turns:
+            for then in self.turns.get((self.path(last), steps), ()):
+                found = next((at for at, task in enumerate(runnable) if self.path(task) == then), None)
                 if found is not None:
                     index = found
                     break
         if index != default:
-            self.made.append(Turn(last, steps, path_of(runnable[index])))
+            self.made.append(Turn(self.path(last), steps, self.path(runnable[index])))
             self.preempted.append(here >= 0)
         return index
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Count the step."""
-        path = run.path_of(task)
-        self.taken[path] = self.taken.get(path, 0) + 1
-        self.order.append(path)
+        if task not in self.paths:
+            self.path(task)
+        self.taken[task] = self.taken.get(task, 0) + 1
+        self.order.append(task)
+        self.last = task
 
 
-class Laboratory:
-    """Tries schedules of one program with one seed, at most so many.
+class TrialRunner:
+    """Tries schedules of one program with one seed. A schedule that was tried is not run again: its trial is known."""
 
-    Args:
-        budget: how many trials; `try_turns` gives None when they are used up.
-    """
-
-    def __init__(self, program: Program, seed: int, budget: int) -> None:
+    def __init__(self, program: Program, seed: int) -> None:
         self.program = program
         self.seed = seed
-        self.budget = budget
-        self.used = 0
-        self.known: dict[tuple[Turn, ...], Trial] = {}
+        self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by the turns or the schedule asked for
 
-    def try_turns(self, turns: Sequence[Turn]) -> Trial | None:
+    def try_turns(self, turns: Sequence[Turn]) -> Trial:
         """Follow these turns."""
         key = tuple(turns)
-        known = self.known.get(key)
-        if known is not None:
-            return known
-        if self.used >= self.budget:
-            return None
-        self.used += 1
-        trial = self.known[key] = self._run(FollowedTurns(turns))
+        trial = self.known.get(key)
+        if trial is None:
+            trial = self.known[key] = self._run(FollowedTurns(turns))
+        return trial
+
+    def try_schedule(self, schedule: bytes) -> Trial:
+        """Follow a schedule as it was."""
+        trial = self.known.get(schedule)
+        if trial is None:
+            trial = self.known[schedule] = self.try_choices(unpacked(schedule))
         return trial
 
     def try_choices(self, choices: Sequence[int]) -> Trial:
-        """Follow a schedule as it was; not counted."""
+        """Follow these choices by index; not remembered."""
         return self._run(FollowedTurns(choices=choices))
 
     def _run(self, oracle: FollowedTurns) -> Trial:
@@ -169,6 +178,34 @@ class Laboratory:
             oracle.preempted,
             len(oracle.taken),
             loop.steps_at_end,
-            oracle.order,
+            [oracle.paths[task] for task in oracle.order],
             faults,
         )
+
+
+class LimitedTrials:
+    """At most so many different trials of a runner.
+
+    Args:
+        budget: how many; `try_turns` gives None when they are used up.
+
+    Attributes:
+        used: how many were asked for, whether or not the runner had run them before, so that a result depends on
+            neither.
+    """
+
+    def __init__(self, runner: TrialRunner, budget: int) -> None:
+        self.runner = runner
+        self.budget = budget
+        self.used = 0
+        self._asked: set[tuple[Turn, ...]] = set()  # len(_asked) == used
+
+    def try_turns(self, turns: Sequence[Turn]) -> Trial | None:
+        """Follow these turns."""
+        key = tuple(turns)
+        if key not in self._asked:
+            if self.used >= self.budget:
+                return None
+            self.used += 1
+            self._asked.add(key)
+        return self.runner.try_turns(turns)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import detrun
 from detrun import explore
 from detrun.execution.options import Options
-from detrun.explore.campaign.pieces import Found, Program
+from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import packed, unpacked
 from detrun.explore.failures.listing import Listing, code_of
 from detrun.explore.failures.signatures import signature_of
-from detrun.explore.failures.trials import Laboratory
+from detrun.explore.failures.trials import LimitedTrials, TrialRunner
 from tests.explore.racy_programs import embrace, lost_update, rare
 
 checkpoint = trio.lowlevel.checkpoint
@@ -81,9 +81,9 @@ def test_no_turn_of_a_shrunk_schedule_can_be_left_out(plan: Any, seed: int) -> N
         return
     assert failure.shrunk is not None
     trial = failure.shrunk.trial
-    laboratory = Laboratory(Program(program, (), Options(max_steps=1_000)), failure.seed, 1_000)
+    limited = LimitedTrials(TrialRunner(Program(program, (), Options(max_steps=1_000)), failure.seed), 1_000)
     for index in range(len(trial.turns)):
-        shorter = laboratory.try_turns([turn for at, turn in enumerate(trial.turns) if at != index])
+        shorter = limited.try_turns([turn for at, turn in enumerate(trial.turns) if at != index])
         assert shorter is not None
         assert shorter.signature != trial.signature
 
@@ -101,8 +101,8 @@ def test_shrinking_stops_with_its_budget() -> None:
 
     found = explore(rare, 6, strategy="random", schedules=5_000, directory=None, shrink=False).failure
     assert found is not None
-    program = Program(rare, (6,), Options(max_steps=1_000))
-    shrunk = shrink(program, Found(0, found.seed, found.schedule, "", 0), trials=1)
+    runner = TrialRunner(Program(rare, (6,), Options(max_steps=1_000)), found.seed)
+    shrunk = shrink(runner, runner.try_schedule(found.schedule), trials=1)
     assert shrunk is not None
     assert shrunk.trials <= 1
     assert not shrunk.complete

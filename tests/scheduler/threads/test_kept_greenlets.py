@@ -13,7 +13,7 @@ import pytest
 from greenlet import greenlet
 
 import detrun
-from detrun.explore.campaign.verdicts import Exploration
+from detrun.explore.verdicts import Exploration
 from detrun_scheduler.threads import kept_greenlets
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
 from detrun_scheduler.threads.threads import SimulatedThread

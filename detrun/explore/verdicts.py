@@ -1,4 +1,4 @@
-"""What an exploration concludes, and how far the conclusion reaches.
+"""The result of an exploration: a verdict, how far it reaches, and the failure, if there is one.
 
 ``holds``
     Every schedule within the stated bound was run and none failed.
@@ -7,55 +7,20 @@
 ``failed``
     A schedule failed. It is recorded, and its replay fails in the same way.
 ``inconclusive``
-    Neither: nothing was run, it was stopped, or a failure could not be repeated. The reason says which.
+    None of these: nothing was run, it was stopped, or a failure could not be repeated. The reason says which.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from detrun.checkers.assertions import Tally
 from detrun.checkers.inconclusive import InconclusiveError
 from detrun.explore.campaign.coverage import Coverage
-from detrun_recorder.recording import Recording
-
-if TYPE_CHECKING:
-    from detrun.explore.failures.explain import Explanation
-    from detrun.explore.failures.shrink_schedule import Shrunk
-    from detrun.explore.tables import ScheduleTable
+from detrun.explore.failures.failure import Failure
+from detrun.explore.tables import ScheduleTable
 
 HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
-
-
-@dataclass(slots=True)
-class Failure:
-    """A schedule that failed, made as simple as was possible.
-
-    Attributes:
-        exception: what the program raised when the recording was made.
-        recording: of the shrunk schedule; in a file if ``path`` is set.
-        token: the same schedule as pasteable text, None if it is too long for that.
-        command: runs it again.
-        index: of the schedule in the campaign that found it; -1: it was kept from an earlier campaign.
-        seed: of the run.
-        schedule: the choices, as bytes.
-        explanation: what it takes to fail; None if it was not asked for.
-        shrunk: what shrinking achieved; None if it was not asked for.
-        path: the recording's file.
-    """
-
-    exception: BaseException
-    recording: Recording
-    token: str | None
-    command: str
-    index: int
-    seed: int
-    schedule: bytes
-    explanation: Explanation | None = None
-    shrunk: Shrunk | None = None
-    path: Path | None = None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,97 @@
+"""The program that a campaign explores, and what the many runs of it share.
+
+`Program` is what is run; `prepared` sets up once what all runs of it need: where threads are preempted, what their
+accesses are told to, and a quiet garbage collector. What exists when it begins is frozen, so that schedules pay for
+their own garbage only.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from detrun.execution.options import Options, preemption_of
+from detrun.execution.program import Main
+from detrun.races.watch import CurrentObserver, RaceWatch
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.environment.replaced_names import StayingReplaced
+from detrun_scheduler.environment.seeding import PreservedGenerators
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.footprints.footprints import OBSERVED_ACCESSES
+from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
+from detrun_scheduler.threads.kept_greenlets import KeptStacks
+from detrun_scheduler.threads.preemption import Preemption
+
+# Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
+FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is explored: ``main(*args)`` and what surrounds its runs."""
+
+    main: Main
+    args: Sequence[object]
+    options: Options
+    gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
+
+    def with_faults(self, lengths: Mapping[str, float]) -> Program:
+        """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
+        return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
+
+
+@contextmanager
+def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program]:
+    """Everything that many runs of ``program`` under ``oracle`` share, set up once; the program to run meanwhile."""
+    options = program.options
+    preemption = preemption_of(program.main, options)
+    if preemption is not None and isinstance(oracle, PartialOrderReduction | PartialOrderSampling):
+        if preemption.by_opcode:
+            # The accesses of threads to plain attributes and elements have footprints, too.
+            preemption = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
+            oracle.observing = True
+        elif isinstance(oracle, PartialOrderReduction):
+            raise UsageError(
+                "dpor needs to see what threads access, which it does at opcodes: choose preemption='opcode', or a "
+                "strategy that does not ask, such as 'bounded'"
+            )
+    if preemption is not None and preemption.by_opcode and isinstance(options.watch, RaceWatch):
+        observer: Any = CurrentObserver(preemption.observer)
+        preemption = Preemption("opcode", preemption.include, preemption.exclude, observer)
+    with ExitStack() as stack:
+        stack.enter_context(quiet_collector())
+        if isinstance(oracle, AbstractContextManager):
+            stack.enter_context(oracle)
+        if preemption is None:
+            yield program
+        else:
+            stack.enter_context(preemption)
+            yield replace(program, options=replace(options, preemption=preemption, include=(), exclude=()))
+
+
+@contextmanager
+def quiet_collector() -> Iterator[None]:
+    """Freeze what exists and switch the collector off, so that schedules pay for their own garbage only."""
+    collecting, frozen = gc.isenabled(), gc.get_freeze_count()
+    # Nothing is collected first: with a large library loaded that would cost more than a thousand schedules.
+    gc.freeze()
+    gc.disable()
+    try:
+        with PreservedGenerators(), StayingReplaced(), KeptStacks():
+            yield
+    finally:
+        if frozen <= FROZEN_BY_PYTHON:  # else somebody froze objects on purpose; there is no telling theirs from ours
+            gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+def slug(target: str) -> str:
+    """A program's name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")

@@ -1,0 +1,119 @@
+"""`report_failure` makes a report of a schedule that failed: it is shrunk, explained, recorded, and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import outcome
+
+from detrun.execution.finished import Finished
+from detrun.execution.new_run import NewRun
+from detrun.explore.campaign.failed_schedule import FailedSchedule
+from detrun.explore.campaign.program import Program, prepared
+from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.failures.explain import Explanation, explain
+from detrun.explore.failures.kept import KeptFailures, replay_command
+from detrun.explore.failures.shrink_schedule import Shrunk, shrink
+from detrun.explore.failures.trials import TrialRunner
+from detrun_recorder.recording import Recording
+from detrun_recorder.token import to_token
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.strategies.given import GivenSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What a report of a failure has, and where it is kept.
+
+    Attributes:
+        kept: where the recording is kept; None for nowhere.
+        target: how the recording names the program.
+        shrink, explain: whether the schedule is made simple, and compared with one that passes.
+    """
+
+    kept: KeptFailures | None
+    target: str
+    shrink: bool = True
+    explain: bool = True
+
+
+@dataclass(slots=True)
+class Failure:
+    """A schedule that failed, made as simple as was possible.
+
+    Attributes:
+        exception: what the program raised when the recording was made.
+        recording: of the shrunk schedule; in a file if ``path`` is set.
+        token: the same schedule as pasteable text, None if it is too long for that.
+        command: runs it again.
+        index: of the schedule in the campaign that found it; -1: it was kept from an earlier campaign.
+        seed: of the run.
+        schedule: the choices, as bytes.
+        explanation: what it takes to fail; None if it was not asked for.
+        shrunk: what shrinking achieved; None if it was not asked for.
+        path: the recording's file.
+    """
+
+    exception: BaseException
+    recording: Recording
+    token: str | None
+    command: str
+    index: int
+    seed: int
+    schedule: bytes
+    explanation: Explanation | None = None
+    shrunk: Shrunk | None = None
+    path: Path | None = None
+
+
+def report_failure(program: Program, found: FailedSchedule, options: ReportOptions) -> Failure | None:
+    """Run ``found`` again and report it; None if it does not fail then."""
+    program = program.with_faults(found.fault_lengths)
+    shrunk = explanation = None
+    schedule = found.schedule
+    # In a block of its own: the trials hold what their exceptions hold, and are gone before the recording is made.
+    with prepared(program) as ready:
+        runner = TrialRunner(ready, found.seed)
+        trial = runner.try_schedule(found.schedule)
+        if trial.error is not None and options.shrink:
+            shrunk = shrink(runner, trial)
+            trial = shrunk.trial
+            if shrunk.fault_lengths:
+                program = program.with_faults(shrunk.fault_lengths)
+                runner = TrialRunner(ready.with_faults(shrunk.fault_lengths), found.seed)
+            schedule = trial.schedule
+        if trial.error is not None and options.explain:
+            explanation = explain(runner, trial)
+        del trial, runner
+    finished = record_schedule(program, found.seed, schedule, options.target)
+    if not isinstance(finished.outcome, outcome.Error):
+        return None
+    recording = finished.recording
+    path = None if options.kept is None else options.kept.save(recording, options.target)
+    return Failure(
+        finished.outcome.error,
+        recording,
+        token_of(recording),
+        replay_command(options.target, path, program.args),
+        found.index,
+        found.seed,
+        schedule,
+        explanation,
+        shrunk,
+        path,
+    )
+
+
+def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:
+    """Run one schedule once more and record it."""
+    run = NewRun(seed, GivenSchedule(unpacked(schedule)), target=target, params=program.gradient_of or {})
+    return run.execute(program.main, program.args, program.options)
+
+
+def token_of(recording: Recording) -> str | None:
+    """The schedule as a token, None if it is too long for one."""
+    try:
+        return to_token(recording)
+    except UsageError:
+        return None
