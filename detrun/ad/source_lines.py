@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 
 Place = tuple[str, int]
 
-_MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
+MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
 _LOOKED_THROUGH_PACKAGES = frozenset({"numpy"})
 _CLOCKS = frozenset({"detrun_scheduler.environment.virtual_time", "detrun_scheduler.environment.virtual_datetime"})
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -47,7 +47,7 @@ def _known(frame: FrameType) -> _Code:
     package = module_name.partition(".")[0]
     if file_name.startswith(_AD_CORE) or package in _LOOKED_THROUGH_PACKAGES or module_name in _CLOCKS:
         kind = _LOOKED_THROUGH
-    elif package in _MACHINERY_PACKAGES:
+    elif package in MACHINERY_PACKAGES:
         kind = _MACHINERY
     elif file_name.startswith("<frozen ") or (
         file_name.startswith(_STANDARD_LIBRARY) and not any(part in file_name for part in _INSTALLED)

@@ -96,6 +96,11 @@ def peek_id() -> int:
     return upcoming
 
 
+def values_exist() -> bool:
+    """Whether this process has allotted any id so far."""
+    return _furthest > 0 or peek_id() > 0
+
+
 def start_tape() -> Tape:
     """Record from here on, on a new tape whose first id is the next one. Raises `UsageError` if a tape is on."""
     global taping, tape, extend

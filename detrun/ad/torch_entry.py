@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from detrun.ad.forward import TangentValue
 from detrun.ad.tensor_adjoints import TensorAdjoint
 from detrun.ad.torch_bridge import entry, from_leaf, is_tensor, load, number_of, values_of
+from detrun.ad.trees import Trees, UnknownContainer
 from detrun.ad.value import Value
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
@@ -45,41 +45,35 @@ def to_tensor(values: Any, *, dtype: Any = None, device: Any = None) -> Any:
     return from_leaf(tensor, entry([value.id for _, value in carrying], pullback))
 
 
+ARGUMENTS = Trees(
+    "the call of a torch function",
+    leaf_types=(Value, float, int, bool, str, type(None)),
+    unknown=UnknownContainer.OPAQUE,
+    advice="Pass it in a list, tuple or dict",
+)
+
+
 def call_with_values(function: Any, args: Any, kwargs: Any) -> Any:
     """What torch calls instead of ``function`` if a `Value` is among its arguments.
 
     A Value takes the dtype of the floating tensors beside it, as a Python number would, so that a run on floats
     computes the same.
+
+    Raises:
+        NotDifferentiableError: a `Value` in an object that is not list, tuple, dict or record; see `detrun.ad.trees`.
     """
     torch = load()
-    dtypes = list(_floating_dtypes(args)) + list(_floating_dtypes(kwargs))
-    dtype = dtypes[0] if dtypes else torch.float64 if not _has_tensor(args) else torch.get_default_dtype()
+    positional = [leaf for leaf in ARGUMENTS.leaves(args, "args") if is_tensor(leaf)]
+    tensors = positional + [leaf for leaf in ARGUMENTS.leaves(kwargs, "kwargs") if is_tensor(leaf)]
+    dtypes = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
+    dtype = dtypes[0] if dtypes else torch.get_default_dtype() if positional else torch.float64
     for other in dtypes[1:]:
         dtype = torch.promote_types(dtype, other)
-    return function(*_lifted(args, dtype), **_lifted(kwargs, dtype))
 
+    def lifted(leaf: Any) -> Any:
+        return to_tensor(leaf, dtype=dtype) if isinstance(leaf, Value) else leaf
 
-def _lifted(one: Any, dtype: Any) -> Any:
-    if isinstance(one, Value):
-        return to_tensor(one, dtype=dtype)
-    if type(one) in (list, tuple):
-        return type(one)(_lifted(item, dtype) for item in one)
-    if type(one) is dict:
-        return {key: _lifted(item, dtype) for key, item in one.items()}
-    return one
-
-
-def _floating_dtypes(one: Any) -> Iterable[Any]:
-    if is_tensor(one):
-        if one.is_floating_point():
-            yield one.dtype
-    elif type(one) in (list, tuple, dict):
-        for item in one.values() if type(one) is dict else one:
-            yield from _floating_dtypes(item)
-
-
-def _has_tensor(one: Any) -> bool:
-    return is_tensor(one) or (type(one) in (list, tuple) and any(map(_has_tensor, one)))
+    return function(*ARGUMENTS.replace(lifted, args, "args"), **ARGUMENTS.replace(lifted, kwargs, "kwargs"))
 
 
 def _flatten(values: Any, items: list[Any]) -> tuple[int, ...]:

@@ -11,11 +11,14 @@ is declared, numbers come out with a mark that refuses adjoint.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from detrun.ad import state
 from detrun.ad.pullbacks import record_pullback, with_history_of
-from detrun.ad.torch_bridge import is_tensor, requires_grad, values_of
+from detrun.ad.torch_bridge import requires_grad, values_of
+from detrun.ad.trees import Parts, Trees, UnknownContainer
 from detrun.ad.validity import site
 from detrun.ad.value import Value
 from detrun.primitives.buffer import Buffer
@@ -40,88 +43,114 @@ class Score:
     log_probability: Callable[..., Any]
 
 
+_NUMBERS_AND_TEXT = (Value, float, int, bool, str, bytes, type(None))
+
 DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[Any]] | Surrogate | None
 
 
-def plain(tree: Any) -> Any:
-    """The same data with bare numbers; the very object if it holds no `Value`."""
-    if isinstance(tree, Value):
-        return tree.primal
-    if requires_grad(tree):
-        return tree.detach()
-    if not any(isinstance(leaf, Value) for leaf in _leaves(tree)):
-        return tree
-    kind = type(tree)
-    if isinstance(tree, dict):
-        return {key: plain(one) for key, one in tree.items()}
-    if isinstance(tree, list | tuple):
-        items = [plain(one) for one in tree]
-        return kind(*items) if hasattr(kind, "_fields") else kind(items)
-    if isinstance(tree, Atomic | Shared | Buffer):
-        return kind(plain(_contents(tree)))
-    fields = {field.name: plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)}
-    made = object.__new__(kind)
-    for name, one in fields.items():
-        object.__setattr__(made, name, one)
-    return made
+class EffectDerivative:
+    """The derivative of one external function.
 
-
-def differentiable(
-    name: str, derivative: DerivativeSemantics, result: Any, args: Sequence[Any], keywords: Mapping[str, Any]
-) -> Any:
-    """``result`` with the histories that ``derivative`` gives to its numbers.
-
-    Whether a tape is on makes no difference: a `Value` allots its id either way.
-
-    Raises:
-        NotDifferentiableError: the numbers of the result are not those that the declaration speaks of.
+    Args:
+        name: of the function.
+        derivative: as it was declared.
     """
-    inputs = [list(_leaves(argument)) for argument in (*args, *keywords.values())]
-    carrying = [leaf for leaves in inputs for leaf in leaves if isinstance(leaf, Value)]
-    if not carrying or derivative == "stop":
-        return result
-    found = list(_leaves(result))
-    if any(isinstance(leaf, bool | str | bytes) for leaf in found):
-        # A decision, held fixed here: how near it was to another one is unknown.
-        for value in carrying:
-            site(f"external function {name}", None, value, value.primal)
-    numbers = [leaf for leaf in found if _is_number(leaf)]
-    if not numbers:
-        return result
-    if derivative is None:
-        return _with_numbers(result, [_refusing(name, number, carrying) for number in numbers])
-    if isinstance(derivative, Surrogate):
-        return _passed(name, "its model gives", result, numbers, list(_leaves(derivative.model(*args, **keywords))))
-    if derivative == "identity":
-        first = next(leaves for leaves in inputs if any(isinstance(leaf, Value) for leaf in leaves))
-        return _passed(name, "the argument that it passes on holds", result, numbers, first)
-    vjp = _Vjp(
-        name,
-        derivative,
-        result,
-        len(numbers),
-        [plain(one) for one in args],
-        {key: plain(one) for key, one in keywords.items()},
-        inputs,
-    )
-    return _with_numbers(result, [vjp.result(place, number, carrying) for place, number in enumerate(numbers)])
 
-
-def _passed(name: str, source: str, result: Any, numbers: list[Any], passed: list[Any]) -> Any:
-    """The effect's own numbers with the histories of others, one by one."""
-    histories = [leaf for leaf in passed if _is_number(leaf)]
-    if len(histories) != len(numbers):
-        raise NotDifferentiableError(
-            f"external function {name} gave {len(numbers)} numbers, but {source} {len(histories)}; "
-            "declare a vjp, or a Surrogate whose model gives as many"
+    def __init__(self, name: str, derivative: DerivativeSemantics) -> None:
+        self.name = name
+        self.derivative = derivative
+        self.trees = Trees(
+            f"external function {name}",
+            leaf_types=_NUMBERS_AND_TEXT,
+            unknown=UnknownContainer.OPAQUE,
+            open=_cell_parts,
+            advice="Pass it in a list, tuple, dict or dataclass",
         )
-    return _with_numbers(
-        result,
-        [
-            with_history_of(history, number, name) if isinstance(history, Value) else number
-            for number, history in zip(numbers, histories, strict=True)
-        ],
-    )
+
+    def plain_arguments(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The same arguments with bare numbers; the very objects where they hold no `Value`.
+
+        Raises:
+            NotDifferentiableError: a `Value` in an object that cannot be copied with a bare number in its place.
+        """
+        return (
+            [self._plain(one, f"args[{place}]") for place, one in enumerate(args)],
+            {key: self._plain(one, key) for key, one in keywords.items()},
+        )
+
+    def _plain(self, tree: Any, path: str) -> Any:
+        if _nothing_carries() or not any(
+            isinstance(leaf, Value) or requires_grad(leaf) for leaf in self.trees.leaves(tree, path)
+        ):
+            return tree
+        return self.trees.replace(_bare, tree, path)
+
+    def differentiable(self, result: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        """``result`` with the histories that the declaration gives to its numbers.
+
+        Whether a tape is on makes no difference: a `Value` allots its id either way.
+
+        Raises:
+            NotDifferentiableError: the numbers of the result are not those that the declaration speaks of, or a `Value`
+                is where no derivative reaches it.
+        """
+        if _nothing_carries():
+            return result
+        derivative = self.derivative
+        inputs = [self._leaves(one, f"args[{place}]") for place, one in enumerate(args)]
+        inputs += [self._leaves(one, key) for key, one in keywords.items()]
+        carrying = [leaf for leaves in inputs for leaf in leaves if isinstance(leaf, Value)]
+        if not carrying or derivative == "stop":
+            return result
+        found = self._leaves(result, "result")
+        if any(isinstance(leaf, bool | str | bytes) for leaf in found):
+            # A decision, held fixed here: how near it was to another one is unknown.
+            for value in carrying:
+                site(f"external function {self.name}", None, value, value.primal)
+        numbers = [leaf for leaf in found if _is_number(leaf)]
+        if not numbers:
+            return result
+        if derivative is None:
+            return self._with_numbers(result, [_refusing(self.name, number, carrying) for number in numbers])
+        if isinstance(derivative, Surrogate):
+            passed = self._leaves(derivative.model(*args, **keywords), "result")
+            return self._passed("its model gives", result, numbers, passed)
+        if derivative == "identity":
+            first = next(leaves for leaves in inputs if any(isinstance(leaf, Value) for leaf in leaves))
+            return self._passed("the argument that it passes on holds", result, numbers, first)
+        vjp = _Vjp(self, derivative, result, len(numbers), *self.plain_arguments(args, keywords), inputs)
+        return self._with_numbers(result, [vjp.result(place, number, carrying) for place, number in enumerate(numbers)])
+
+    def _passed(self, source: str, result: Any, numbers: list[Any], passed: list[Any]) -> Any:
+        """The effect's own numbers with the histories of others, one by one."""
+        histories = [leaf for leaf in passed if _is_number(leaf)]
+        if len(histories) != len(numbers):
+            raise NotDifferentiableError(
+                f"external function {self.name} gave {len(numbers)} numbers, but {source} {len(histories)}; "
+                "declare a vjp, or a Surrogate whose model gives as many"
+            )
+        return self._with_numbers(
+            result,
+            [
+                with_history_of(history, number, self.name) if isinstance(history, Value) else number
+                for number, history in zip(numbers, histories, strict=True)
+            ],
+        )
+
+    def _leaves(self, tree: Any, path: str) -> list[Any]:
+        """What a tree holds, in order; numbers of tensors that require grad as Values."""
+        found: list[Any] = []
+        for leaf in self.trees.leaves(tree, path):
+            if requires_grad(leaf):
+                found += values_of(leaf)
+            else:
+                found.append(leaf)
+        return found
+
+    def _with_numbers(self, tree: Any, numbers: Sequence[Any]) -> Any:
+        """Plain data with its numbers replaced, in order."""
+        replaced = iter(numbers)
+        return self.trees.map(lambda leaf: next(replaced) if _is_number(leaf) else leaf, tree)
 
 
 def _refusing(name: str, number: float, carrying: list[Value]) -> Value:
@@ -143,7 +172,7 @@ def _refusing(name: str, number: float, carrying: list[Value]) -> Value:
 class _Vjp:
     """A vjp ``(adjoint, *arguments) -> one adjoint for each argument``, for each number of the result."""
 
-    name: str
+    effect: EffectDerivative
     function: Any
     shape: Any  # the result: the adjoint that the function gets is a tree like it
     numbers: int
@@ -166,11 +195,12 @@ class _Vjp:
 
     def adjoints(self, place: int, adjoint: float) -> list[float]:
         """One adjoint for each `Value` among the arguments, of the number at ``place`` in the result."""
-        own = _with_numbers(self.shape, [adjoint if place == other else 0.0 for other in range(self.numbers)])
+        name, effect = self.effect.name, self.effect
+        own = effect._with_numbers(self.shape, [adjoint if place == other else 0.0 for other in range(self.numbers)])
         found = list(self.function(own, *self.args, **self.keywords))
         if len(found) != len(self.inputs):
             raise UsageError(
-                f"the vjp of {self.name} returned {len(found)} adjoints for {len(self.inputs)} arguments; "
+                f"the vjp of {name} returned {len(found)} adjoints for {len(self.inputs)} arguments; "
                 "give one for each, those of keyword arguments last"
             )
         chosen: list[float] = []
@@ -178,53 +208,34 @@ class _Vjp:
             if not any(isinstance(leaf, Value) for leaf in leaves):
                 continue
             places = [leaf for leaf in leaves if _is_number(leaf)]
-            adjoints = [leaf for leaf in _leaves(given) if _is_number(leaf)]
+            adjoints = [leaf for leaf in effect._leaves(given, f"adjoints[{number}]") if _is_number(leaf)]
             if len(adjoints) != len(places):
                 raise UsageError(
-                    f"the vjp of {self.name} returned {len(adjoints)} numbers for argument {number}, which holds "
+                    f"the vjp of {name} returned {len(adjoints)} numbers for argument {number}, which holds "
                     f"{len(places)}; give it an adjoint of the argument's own shape"
                 )
             chosen += [float(one) for leaf, one in zip(places, adjoints, strict=True) if isinstance(leaf, Value)]
         return chosen
 
 
-def _leaves(tree: Any) -> Iterator[Any]:
-    """What a tree holds, in order; numbers of tensors that require grad as Values."""
-    if isinstance(tree, dict):
-        for one in tree.values():
-            yield from _leaves(one)
-    elif isinstance(tree, list | tuple):
-        for one in tree:
-            yield from _leaves(one)
-    elif isinstance(tree, Atomic | Shared | Buffer):
-        yield from _leaves(_contents(tree))
-    elif is_tensor(tree):
-        yield from values_of(tree) if tree.requires_grad else [tree]
-    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        for field in dataclasses.fields(tree):
-            yield from _leaves(getattr(tree, field.name))
-    else:
-        yield tree
+def _nothing_carries() -> bool:
+    """Whether no argument can carry a derivative, because this process has made neither a `Value` nor a tensor."""
+    return not state.values_exist() and "torch" not in sys.modules
 
 
-def _contents(cell: Any) -> Any:
-    """What a cell or buffer holds, without an operation."""
-    return cell.__reduce_ex__(4)[1][0]
+def _bare(leaf: Any) -> Any:
+    if isinstance(leaf, Value):
+        return leaf.primal
+    return leaf.detach() if requires_grad(leaf) else leaf
+
+
+def _cell_parts(cell: Any) -> Parts | None:
+    """The content of a cell or buffer, without an operation."""
+    if not isinstance(cell, Atomic | Shared | Buffer):
+        return None
+    (content,) = cell.__reduce_ex__(4)[1]
+    return Parts([content], [""], lambda made: type(cell)(*made))
 
 
 def _is_number(leaf: Any) -> bool:
     return isinstance(leaf, Value | float | int) and not isinstance(leaf, bool)
-
-
-def _with_numbers(tree: Any, numbers: Sequence[Any]) -> Any:
-    """Plain data with its numbers replaced, in order."""
-    replaced = iter(numbers)
-
-    def build(one: Any) -> Any:
-        if isinstance(one, dict):
-            return {key: build(item) for key, item in one.items()}
-        if isinstance(one, list):
-            return [build(item) for item in one]
-        return next(replaced) if _is_number(one) else one
-
-    return build(tree)

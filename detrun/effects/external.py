@@ -31,7 +31,7 @@ from typing import Any, Literal, TypeVar
 import msgpack
 import trio
 
-from detrun.effects.derivatives import DerivativeSemantics, differentiable, plain
+from detrun.effects.derivatives import DerivativeSemantics, EffectDerivative
 from detrun.effects.derivatives import Score as Score
 from detrun.effects.derivatives import Surrogate as Surrogate
 from detrun_scheduler import current
@@ -77,7 +77,8 @@ def external(
             "external: derivative=Score(...) needs policy gradients, which detrun does not compute yet, so it would be "
             "ignored; declare a Surrogate or a vjp, or 'stop' if the result is to count as a constant"
         )
-    effect = _Effect(function, replay, derivative, name or str(getattr(function, "__qualname__", repr(function))))
+    called = name or str(getattr(function, "__qualname__", repr(function)))
+    effect = _Effect(function, replay, EffectDerivative(called, derivative), called)
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
@@ -99,7 +100,7 @@ def external(
 class _Effect:
     function: Callable[..., Any]
     replay: ReplaySemantics
-    derivative: DerivativeSemantics
+    derivative: EffectDerivative
     name: str
 
     def call(self, args: Sequence[Any], keywords: dict[str, Any], *, in_thread: bool) -> Any:
@@ -121,11 +122,10 @@ class _Effect:
         if not ended:
             kind, text = result
             raise _exception_class(kind)(text)
-        return differentiable(self.name, self.derivative, result, args, keywords)
+        return self.derivative.differentiable(result, args, keywords)
 
     def _perform(self, args: Sequence[Any], keywords: dict[str, Any], in_thread: bool) -> bytes:
-        bare = [plain(argument) for argument in args]
-        named = {key: plain(argument) for key, argument in keywords.items()}
+        bare, named = self.derivative.plain_arguments(args, keywords)
         try:
             if in_thread:
                 result = _run_in_thread(self.function, bare, named)

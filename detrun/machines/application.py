@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from detrun.ad import pytrees
+from detrun.ad import trees
 from detrun.machines.keyed_state import STRUCTURE, KeyedState, commit_returned
 from detrun_scheduler.errors import DivergenceError, UsageError
 
@@ -34,7 +34,7 @@ class Application:
             view = self._view(state, event)
             return self._called(view, event, params), view
         # A copy, so that an `apply` that changes it in place and then raises has done no harm.
-        after = self._called(pytrees.copy(state), event, params)
+        after = self._called(trees.copy(state), event, params)
         if after is None and state is not None:
             raise UsageError("apply returned None; it must return the state after the event")
         return after, None
@@ -67,13 +67,13 @@ class Application:
     def _view(self, state: dict[Any, Any], event: Any) -> KeyedState:
         if not callable(self._keys):
             return KeyedState(state)
-        declared = dict.fromkeys(self._keys(pytrees.plain(event)))
+        declared = dict.fromkeys(self._keys(trees.plain(event)))
 
         def refusal(key: Any) -> UsageError:
             what = "the set of all keys" if key is STRUCTURE else f"key {key!r}"
             return UsageError(
                 f"apply touched {what} of the state, but keys(event) declares only {list(declared)!r} for event "
-                f'{pytrees.plain(event)!r}. Declare it, or let the machine observe keys with keys="observed"'
+                f'{trees.plain(event)!r}. Declare it, or let the machine observe keys with keys="observed"'
             )
 
         return KeyedState(state, declared, refusal)

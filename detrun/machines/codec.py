@@ -14,13 +14,15 @@ from typing import Any
 
 import msgpack
 
-from detrun.ad.pytrees import LEAF_TYPES, fields_of, make_record
+from detrun.ad import trees
+from detrun.ad.trees import fields_of, make_record
+from detrun.ad.value import Value
 from detrun.messages.extensions import TREE_INTEGER, TREE_LEAF, TREE_MEMBER, TREE_RECORD, TREE_TUPLE
 from detrun_scheduler.errors import RecordingFormatError, UsageError
 
 
 class StateCodec:
-    """Packs trees as `detrun.ad.pytrees` describes them.
+    """Packs trees as `detrun.ad.trees` describes them.
 
     Args:
         types: dataclasses, named tuples and enumerations that bytes from elsewhere may name.
@@ -36,7 +38,8 @@ class StateCodec:
             packed: bytes = self._packer.pack(tree)
         except (TypeError, ValueError, OverflowError) as error:
             self._packer.reset()
-            raise UsageError(f"cannot be packed: {error}") from error
+            trees.copy(tree)  # names the place of what no tree may hold
+            raise UsageError(f"a state or event cannot be packed: {error}") from error
         return packed
 
     def unpack(self, packed: bytes | bytearray) -> Any:
@@ -57,9 +60,8 @@ class StateCodec:
             return msgpack.ExtType(TREE_TUPLE, self._nested(list(one)))
         if kind is int:
             return msgpack.ExtType(TREE_INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "little", signed=True))
-        if kind in LEAF_TYPES:
-            leaf_type = LEAF_TYPES[kind]
-            return msgpack.ExtType(TREE_LEAF, self._nested([leaf_type.name, *leaf_type.pack(one)]))
+        if kind is Value:
+            return msgpack.ExtType(TREE_LEAF, self._nested(["number", one.id, one.primal]))
         if kind is complex:
             return msgpack.ExtType(TREE_RECORD, self._nested(["complex", one.real, one.imag]))
         if isinstance(one, enum.Enum):
@@ -85,7 +87,7 @@ class StateCodec:
             raise ValueError(f"extension type {code} does not begin with a name")
         name, *values = parts
         if code == TREE_LEAF:
-            return _leaf(name, values)
+            return _number(name, *values)
         if name == "complex":
             return complex(*values)
         kind = self._types.get(name)
@@ -99,11 +101,14 @@ class StateCodec:
         return make_record(kind, values)
 
 
-def _leaf(name: str, values: list[Any]) -> Any:
-    for leaf_type in LEAF_TYPES.values():
-        if leaf_type.name == name:
-            return leaf_type.unpack(*values)
-    raise ValueError(f"there is a leaf of kind {name!r}, which nothing here has registered")
+def _number(name: str, value_id: int, primal: float) -> Value | float:
+    if name != "number":
+        raise ValueError(f"there is a leaf of kind {name!r}, which this version of detrun does not know")
+    if value_id < 0:
+        return float(primal)
+    value = Value.__new__(Value)
+    value.primal, value.id = float(primal), value_id
+    return value
 
 
 def _member(kind: type, names: list[Any]) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.ad import pytrees, state
+from detrun.ad import state, trees
 from detrun.ad.diagnostics import Diagnostics, diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
@@ -68,7 +68,7 @@ class EventAdjoints:
         if place not in self._found:
             return zero_tree(event)
         adjoints = iter(self._found[place])
-        return pytrees.map_leaves(lambda leaf: next(adjoints), event)
+        return trees.STATES.map(lambda leaf: next(adjoints), event)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[place] for place in range(len(self)))
@@ -162,7 +162,7 @@ class Sweep:
 
     def _event(self, place: int) -> Any:
         event = self._events(self._numbers[place])
-        return pytrees.track(event) if self._track_events else event
+        return trees.track(event) if self._track_events else event
 
     def _reverse(self, window: int, present: Any) -> None:
         first = window * self._window
@@ -172,7 +172,7 @@ class Sweep:
             for place in range(first, last):
                 event = self._event(place)
                 if self._track_events:
-                    event_ids.append((self._numbers[place], [pytrees.id_of(leaf) for leaf in pytrees.leaves(event)]))
+                    event_ids.append((self._numbers[place], [leaf.id for leaf in trees.STATES.leaves(event)]))
                 present = self._step(present, event, self._numbers[place])
             if window == self.diagnostics.windows - 1:
                 self._take_loss(self._loss(present))
@@ -223,13 +223,7 @@ class Sweep:
 
 def adjoint_tree(tracked: Any, adjoints: dict[int, Any]) -> Any:
     """A tree like ``tracked`` that holds the adjoint of each leaf."""
-
-    def adjoint_of(leaf: Any) -> Any:
-        leaf_type = pytrees.LEAF_TYPES[type(leaf)]
-        found = adjoints.get(leaf_type.id_of(leaf))
-        return leaf_type.zero(leaf) if found is None else found
-
-    return pytrees.map_leaves(adjoint_of, tracked)
+    return trees.STATES.map(lambda leaf: adjoints.get(leaf.id, 0.0), tracked)
 
 
 def with_respect_to(wrt: str | Sequence[str], has_params: bool) -> tuple[str, ...]:
@@ -247,4 +241,4 @@ def with_respect_to(wrt: str | Sequence[str], has_params: bool) -> tuple[str, ..
 
 def zero_tree(tree: Any) -> Any:
     """A tree like ``tree`` that holds adjoints of zero."""
-    return pytrees.map_leaves(lambda leaf: pytrees.LEAF_TYPES[type(leaf)].zero(leaf), tree)
+    return trees.STATES.map(lambda leaf: 0.0, tree)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
-from detrun.ad import pytrees
+from detrun.ad import trees
 from detrun_scheduler.errors import UsageError
 
 
@@ -64,14 +64,14 @@ class KeyedState(MutableMapping[Any, Any]):
                 self._check(key)
             self.read[key] = None
             found = self._content[key]
-        return pytrees.copy(found)
+        return trees.copy(found)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self._allowed is not None:
             self._check(key)
         if key not in self._content:
             self.wrote[STRUCTURE] = None
-        self._written[key] = pytrees.copy(value)
+        self._written[key] = trees.copy(value)
         self.wrote[key] = None
 
     def __delitem__(self, key: Any) -> None:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
-from detrun.ad import pytrees
 from detrun.ad import state as ad_state
+from detrun.ad import trees
 from detrun.ad.diagnostics import peak_bytes
 from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
 from detrun.ad.sums import SumsOfValues
@@ -55,7 +55,7 @@ class StateMachine(Generic[State]):
     Args:
         apply: ``apply(state, event)``, or ``apply(state, event, params)`` if there are ``params``; returns the state
             after the event. A subclass may define it as a method instead.
-        initial_state: a tree of numbers (see `detrun.ad.pytrees`); a copy is kept.
+        initial_state: a tree of numbers (see `detrun.ad.trees`); a copy is kept.
         params: numbers that `apply` gets as a read-only mapping.
         keys: for a state that is a dict of independent things, what an event touches: a function from an event to the
             keys that it may read or write, or ``"observed"``. `apply` then gets a `KeyedState`, assigns its keys and
@@ -95,13 +95,13 @@ class StateMachine(Generic[State]):
         _check_window("StateMachine", window)
         self._application = Application(apply, keys)
         self._keyed = keys is not None
-        self._params = pytrees.copy(dict(params)) if params is not None else None
-        self._initial: Any = pytrees.copy(initial)
+        self._params = trees.copy(dict(params)) if params is not None else None
+        self._initial: Any = trees.copy(initial)
         self._log = EventLog()
         self._applied = 0
         self._index = EventIndex()
         # The values under the keys of a keyed state are never changed in place, see `KeyedState`.
-        self._copy: Callable[[Any], Any] = dict.copy if self._keyed else pytrees.copy
+        self._copy: Callable[[Any], Any] = dict.copy if self._keyed else trees.copy
         self._online: KeptSnapshots | None = None
         self._state: Any = self._copy(self._initial)
         self._step_params: Mapping[str, Any] | None = _read_only(self._params)
@@ -110,8 +110,8 @@ class StateMachine(Generic[State]):
                 raise UsageError("StateMachine: one that keeps snapshots numbers its own Values; make it outside a run")
             self._online = KeptSnapshots(snapshots, window, make_store(storage, self._copy))
             with self._online.numbering():
-                params_tracked = pytrees.track(self._params)
-                self._state = self._copy(pytrees.track(self._initial))
+                params_tracked = trees.track(self._params)
+                self._state = self._copy(trees.track(self._initial))
                 self._online.initial, self._online.params = self._copy(self._state), params_tracked
                 self._step_params = _read_only(params_tracked)
 
@@ -121,7 +121,7 @@ class StateMachine(Generic[State]):
     @property
     def state(self) -> State:
         """The present state, as a copy."""
-        return cast(State, pytrees.plain(self._state) if self._online else pytrees.copy(self._state))
+        return cast(State, trees.plain(self._state) if self._online else trees.copy(self._state))
 
     @property
     def events(self) -> EventLog:
@@ -136,16 +136,16 @@ class StateMachine(Generic[State]):
                 not name, or, for a machine that keeps snapshots, a run is going on.
         """
         self._check_log()
-        has_values = ad_state.in_run and any(isinstance(leaf, Value) for leaf in pytrees.leaves(event))
+        has_values = ad_state.in_run and any(isinstance(leaf, Value) for leaf in trees.STATES.leaves(event))
         if self._online is None:
-            after, touched = self._application.first(self._state, pytrees.copy(event), self._step_params)
+            after, touched = self._application.first(self._state, trees.copy(event), self._step_params)
         else:
             if ad_state.in_run or ad_state.taping:
                 raise UsageError("dispatch: a machine that keeps snapshots numbers its own Values; use it outside runs")
             with self._online.numbering():
                 if self._online.leaves_window(self._applied):
                     self._online.leave(self._state)
-                after, touched = self._application.first(self._state, pytrees.track(event), self._step_params)
+                after, touched = self._application.first(self._state, trees.track(event), self._step_params)
         self._log.append(event, has_values=has_values)
         if touched is not None:
             commit_returned(touched, after)
@@ -168,7 +168,7 @@ class StateMachine(Generic[State]):
         start, present = 0, self._copy(self._initial)
         if self._online is not None:
             start, present = self._online.nearest(number, present)
-        return cast(State, pytrees.copy(self._replayed(present, start, number)))
+        return cast(State, trees.copy(self._replayed(present, start, number)))
 
     def backward_in_time(self, snapshots: int = 30, window: int = WINDOW) -> Iterator[tuple[int, State]]:
         """(n, state after n events) from the present back to 0, holding ``snapshots + window`` states at most."""
@@ -189,10 +189,10 @@ class StateMachine(Generic[State]):
                     store.free(slot)
                 case Reverse(number):
                     first = number * window
-                    states = [pytrees.copy(present)]
+                    states = [trees.copy(present)]
                     for place in range(first, min(first + window, end) - 1):
                         present = self._replayed(present, place, place + 1)
-                        states.append(pytrees.copy(present))
+                        states.append(trees.copy(present))
                     while states:
                         yield first + len(states) - 1, cast(State, states.pop())
 
@@ -263,8 +263,8 @@ class StateMachine(Generic[State]):
                     tracked, params, actions = kept.initial, kept.params, kept.actions(store)
                     ad_state.rewind(kept.next_id)
                 else:
-                    tracked = pytrees.track(initial) if "initial state" in chosen else initial
-                    params = pytrees.track(self._params) if "params" in chosen else self._params
+                    tracked = trees.track(initial) if "initial state" in chosen else initial
+                    params = trees.track(self._params) if "params" in chosen else self._params
                     windows = -(-len(numbers) // window)
                     actions = plan(windows, cast(int, slots)) if windows > 1 else [Reverse(0)]
                 step = self._application.again(_read_only(params))
@@ -284,7 +284,7 @@ class StateMachine(Generic[State]):
         """The keys that a loss of a keyed machine reads: it is called once more, on plain numbers, to see."""
         if not self._keyed:
             return {}
-        seen = KeyedState(pytrees.plain(self._state) if self._online else self._state)
+        seen = KeyedState(trees.plain(self._state) if self._online else self._state)
         loss(seen)
         return seen.read
 

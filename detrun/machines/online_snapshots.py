@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from detrun.ad import pytrees, state
+from detrun.ad import state, trees
 from detrun.ad.revolve import Action, Free, OnlineSnapshots, Reverse
 from detrun.ad.sums import SumsOfValues
 from detrun.machines.store import StateStore
@@ -48,7 +48,7 @@ class KeptSnapshots:
         """The latest kept state that is not after ``number`` events, plain; the initial one if there is none."""
         for window, slot in reversed(self._online.kept):
             if window * self.window <= number:
-                return window * self.window, pytrees.plain(self._store.get(slot)[0])
+                return window * self.window, trees.plain(self._store.get(slot)[0])
         return 0, initial
 
     def actions(self, work: StateStore) -> Iterator[Action]:

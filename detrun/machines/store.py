@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from detrun.ad import pytrees
+from detrun.ad import trees
 from detrun.machines.codec import StateCodec
 
 Copy = Callable[[Any], Any]
@@ -35,7 +35,7 @@ class StateStore(Protocol):
 class MemoryStore:
     """Snapshots as trees that share their leaves; ``copy`` makes new containers."""
 
-    def __init__(self, copy: Copy = pytrees.copy) -> None:
+    def __init__(self, copy: Copy = trees.copy) -> None:
         self.peak = 0
         self._copy = copy
         self._slots: dict[int, tuple[Any, int]] = {}
@@ -96,9 +96,7 @@ class TwoLevelStore:
     touched least, and the number of windows run again is that of one store with all the slots.
     """
 
-    def __init__(
-        self, on_disk: int, directory: str | os.PathLike[str] | None = None, copy: Copy = pytrees.copy
-    ) -> None:
+    def __init__(self, on_disk: int, directory: str | os.PathLike[str] | None = None, copy: Copy = trees.copy) -> None:
         self.peak = 0
         self._on_disk = on_disk
         self._used: set[int] = set()

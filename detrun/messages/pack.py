@@ -27,12 +27,14 @@ from typing import Any
 import msgpack
 
 from detrun.ad import torch_bridge
+from detrun.ad.hidden_values import hidden_beyond
 from detrun.ad.tape import NO_PARENT
+from detrun.ad.trees import fields_of, make_record
 from detrun.ad.value import Value
 from detrun.messages.extensions import MESSAGE, MESSAGE_ARRAY, MESSAGE_INTEGER, MESSAGE_RECORD, MESSAGE_TUPLE
 from detrun.messages.sent import OUTSIDE, Sent, UnpackingError, checksum_of, numbers_of, sent_in
 from detrun_scheduler import current
-from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.errors import DetrunError, NotDifferentiableError, UsageError
 
 NESTING_MAX = 400  # msgpack's own stack is 1024 deep, of which a level takes at most two
 NUMPY_DTYPES = frozenset(
@@ -55,7 +57,10 @@ def pack(message: Any) -> bytes:
     """
     run = current.run
     writer = _BodyWriter()
-    writer.write(message, 0)
+    try:
+        writer.write(message, 0)
+    except _Unfit as unfit:
+        raise unfit.error(f"pack: message{unfit.path}{unfit.text}") from None
     body = writer.packer.bytes()
     if run is None:
         for number in writer.numbers:
@@ -116,6 +121,19 @@ class _Extension:
     data: bytes
 
 
+class _Unfit(Exception):
+    """Part of a message cannot be packed."""
+
+    def __init__(self, text: str, error: type[DetrunError] = UsageError) -> None:
+        self.text = text
+        self.error = error
+        self.path = ""  # from the container that is being left down to the part
+
+    def below(self, segment: str) -> _Unfit:
+        self.path = segment + self.path
+        return self
+
+
 class _BodyWriter:
     """Writes the body of a message; keeps its numbers in the order in which `_BodyReader` meets them."""
 
@@ -138,25 +156,43 @@ class _BodyWriter:
         elif kind is int:
             self._integer(one)
         elif kind is list or kind is tuple:
-            packer.pack_array_header(len(one) + (kind is tuple))
-            if kind is tuple:
-                packer.pack_ext_type(MESSAGE_TUPLE, b"")
-            for item in one:
-                self.write(item, depth + 1)
+            self._sequence(one, kind is tuple, depth)
         elif kind is dict:
-            packer.pack_map_header(len(one))
-            for key, item in one.items():
-                self.write(key, depth + 1)
-                self.write(item, depth + 1)
+            self._map(one, depth)
         elif dataclasses.is_dataclass(one) and not isinstance(one, type):
             self._record(one, depth)
         elif hasattr(one, "dtype") and hasattr(one, "shape"):
             self._array(one)
         else:
-            raise UsageError(
-                f"pack: {kind.__name__} {one!r:.200} is no plain data; pack numbers, text, bytes, lists, tuples, "
-                "dicts, dataclasses or arrays"
+            raise _Unfit(
+                f" is a {kind.__name__}, {one!r:.200}, which is not plain data; pack numbers, text, bytes, lists, "
+                "tuples, dicts, dataclasses or arrays"
             )
+
+    # An exception collects its path on the way out, so that a message that can be packed pays nothing for paths.
+
+    def _sequence(self, items: list[Any] | tuple[Any, ...], is_tuple: bool, depth: int) -> None:
+        self.packer.pack_array_header(len(items) + is_tuple)
+        if is_tuple:
+            self.packer.pack_ext_type(MESSAGE_TUPLE, b"")
+        place = 0
+        try:
+            for place, item in enumerate(items):  # noqa: B007 (for the path)
+                self.write(item, depth + 1)
+        except _Unfit as unfit:
+            raise unfit.below(f"[{place}]") from None
+
+    def _map(self, items: dict[Any, Any], depth: int) -> None:
+        self.packer.pack_map_header(len(items))
+        segment = ""
+        try:
+            for key, item in items.items():
+                segment = " key %r"
+                self.write(key, depth + 1)
+                segment = "[%r]"
+                self.write(item, depth + 1)
+        except _Unfit as unfit:
+            raise unfit.below(segment % (key,)) from None
 
     def _integer(self, one: int) -> None:
         if -(1 << 63) <= one < 1 << 64:
@@ -165,13 +201,24 @@ class _BodyWriter:
             self.packer.pack_ext_type(MESSAGE_INTEGER, one.to_bytes(one.bit_length() // 8 + 1, "big", signed=True))
 
     def _record(self, one: Any, depth: int) -> None:
-        fields = dataclasses.fields(one)
-        self.packer.pack_map_header(len(fields) + 1)
+        names = fields_of(type(one)) or ()
+        hidden = hidden_beyond(one, names) if len(getattr(one, "__dict__", ())) > len(names) else None
+        if hidden is not None:
+            raise _Unfit(
+                f"{hidden.path} is a Value in no field of the dataclass, where its derivative would be lost; make it a "
+                "field, or float(v) if it is to count as a constant",
+                NotDifferentiableError,
+            )
+        self.packer.pack_map_header(len(names) + 1)
         self.packer.pack_ext_type(MESSAGE_RECORD, type(one).__qualname__.encode())
         self.packer.pack(None)
-        for field in fields:
-            self.packer.pack(field.name)
-            self.write(getattr(one, field.name), depth + 1)
+        name = ""
+        try:
+            for name in names:
+                self.packer.pack(name)
+                self.write(getattr(one, name), depth + 1)
+        except _Unfit as unfit:
+            raise unfit.below(f".{name}") from None
 
     def _array(self, one: Any) -> None:
         if hasattr(type(one), "detach"):
@@ -185,7 +232,7 @@ class _BodyWriter:
             little = one.astype(one.dtype.newbyteorder("<"), order="C")
             content = ("numpy", one.dtype.name, list(one.shape), little.tobytes())
         else:
-            raise UsageError(f"pack: an array of {one.dtype} is no plain data; pack arrays of numbers")
+            raise _Unfit(f" is an array of {one.dtype}, which is not plain data; pack arrays of numbers")
         self.packer.pack_ext_type(MESSAGE_ARRAY, msgpack.packb(content))
 
 
@@ -262,15 +309,12 @@ def _record(name: str, fields: dict[str, Any], cls: Any) -> Any:
     """A dataclass instance again, without calling any of its code; the fields alone if its class is not known."""
     if cls is None:
         return fields
-    declared = [field.name for field in dataclasses.fields(cls)]
-    if declared != list(fields):
+    declared = fields_of(cls) or ()
+    if declared != tuple(fields):
         raise UnpackingError(
             f"dataclass {name} was packed with fields {', '.join(fields)}, but has {', '.join(declared)} here"
         )
-    made = object.__new__(cls)
-    for field, content in fields.items():
-        object.__setattr__(made, field, content)
-    return made
+    return make_record(cls, fields.values())
 
 
 def _classes(into: type | Iterable[type]) -> dict[str, type]:

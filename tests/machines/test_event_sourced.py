@@ -72,7 +72,7 @@ def all_of(gradient):
 
 
 def leaves(tree):
-    return detrun.ad.pytrees.leaves(tree)
+    return detrun.ad.trees.STATES.leaves(tree)
 
 
 @given(events=EVENTS)
@@ -93,7 +93,7 @@ def test_the_gradient_is_the_central_difference(events):
 
         def moved(by, place=place):
             counter = itertools.count()
-            return detrun.ad.pytrees.map_leaves(lambda leaf: leaf + by * (next(counter) == place), INITIAL)
+            return detrun.ad.trees.STATES.map(lambda leaf: leaf + by * (next(counter) == place), INITIAL)
 
         near(one, value(moved(h), events, PARAMS), value(moved(-h), events, PARAMS))
     for name, one in gradient.params.items():

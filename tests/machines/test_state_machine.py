@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
-from detrun.ad import pytrees
+from detrun.ad import trees
 from detrun.ad.revolve import Restore, Snapshot, plan
 from detrun.ad.value import Value
 from detrun.errors import RecordingFormatError, UsageError
@@ -81,7 +81,7 @@ def test_a_tree_comes_back_from_bytes_as_it_went_in(tree):
     codec = StateCodec()
     assert same(codec.unpack(codec.pack(tree)), tree)
     assert same(StateCodec([Colour, Point, Stranger]).unpack(codec.pack(tree)), tree)
-    assert same(pytrees.copy(tree), tree)
+    assert same(trees.copy(tree), tree)
 
 
 @given(tree=TREES, junk=st.binary(max_size=60), place=st.integers(0, 200), byte=st.integers(0, 255))
@@ -110,17 +110,17 @@ def test_a_value_keeps_its_id_in_bytes():
 
 def test_mapped_trees_share_no_container_with_the_original():
     tree = {"a": [1.0, (2.0, Stranger([3.0]))]}
-    mapped = pytrees.map_leaves(lambda leaf: leaf * 2, tree)
-    assert pytrees.leaves(mapped) == [2.0, 4.0, 6.0]
+    mapped = trees.STATES.map(lambda leaf: leaf * 2, tree)
+    assert trees.STATES.leaves(mapped) == [2.0, 4.0, 6.0]
     mapped["a"][1][1].inside.append(4.0)
-    assert pytrees.leaves(tree) == [1.0, 2.0, 3.0]
+    assert trees.STATES.leaves(tree) == [1.0, 2.0, 3.0]
 
 
 def test_what_no_tree_may_hold_is_refused_with_its_path():
     with pytest.raises(UsageError, match=r"builtins\.set at \['a'\]\[1\]\.inside"):
-        pytrees.copy({"a": [1.0, Stranger({2.0})]})
+        trees.copy({"a": [1.0, Stranger({2.0})]})
     with pytest.raises(UsageError, match="as a whole"):
-        pytrees.copy(object())
+        trees.copy(object())
 
 
 # --- the machine ------------------------------------------------------------------------------------------------------

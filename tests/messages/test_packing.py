@@ -147,7 +147,7 @@ class Unknown:
     [{1, 2}, 1j, Unknown(), Unknown, bytearray(b"a"), type("Text", (str,), {})("a"), range(3), np.array([1j])],
 )
 def test_what_would_not_come_back_is_refused(message):
-    with pytest.raises(UsageError, match="is no plain data"):
+    with pytest.raises(UsageError, match="which is not plain data"):
         pack([message])
 
 
