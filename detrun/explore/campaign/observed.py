@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from detrun.primitives.cells import Memory
 from detrun.primitives.shared import Atomic, Shared
-from detrun_scheduler.footprints.marks import observe
+from detrun_scheduler.footprints.watch import observe
 
 
 def _one(operation: int, offset: int, content: object) -> Iterable[int]:

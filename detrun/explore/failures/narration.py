@@ -19,18 +19,9 @@ from detrun.execution.options import preemption_of
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun_scheduler.choices import RunView
-from detrun_scheduler.footprints.footprints import (
-    OBSERVED_ACCESSES,
-    READ,
-    READING,
-    WRITE,
-    Footprint,
-    Key,
-    covered,
-    listen,
-    made_objects,
-)
-from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
+from detrun_scheduler.footprints.marks import OBSERVED_ACCESSES, Heard, covered, listen, made_objects
+from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies.given import GivenSchedule
@@ -88,15 +79,6 @@ class ToldStep:
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
-    time: float = 0.0
-
-    @property
-    def footprint(self) -> Footprint:
-        """What it touched."""
-        touched: Footprint = {}
-        for mark in self.marks:
-            touched[mark.key] = max(mark.mode, touched.get(mark.key, READ))
-        return touched
 
 
 @dataclass(slots=True)
@@ -126,9 +108,11 @@ class _Narrator(GivenSchedule):
         super().__init__(choices)
         self.watch = watch
         self.told: list[ToldStep] = []
+        self.index = 0  # of the running step
+        self.paths: dict[int, str] = {}  # of tasks that have taken a step
         self.lines: list[Line] = []
         self.resumed: Line | None = None  # where the step went on, in the middle of a line
-        self.marks: list[Mark] = []
+        self.heard: list[Heard] = []  # marks of the running step
         self.stands: dict[int, Line] = {}  # by task: where it will go on; threads under preemption have no other line
         self.names: dict[Key, str] = {}
         self.raised: object = None  # the type of the exception last raised in this step
@@ -150,8 +134,8 @@ class _Narrator(GivenSchedule):
         if number not in covered and name in _VERBS and not isinstance(value, bytes):
             key = ("operation", number)
             self.names[key] = self.labels[number]
-            line = _line_of_call(sys._getframe(2))
-            self.marks.append(Mark(key, READ if code in READING else WRITE, line, name))
+            line = innermost_user_line_of_call(sys._getframe(2))
+            self.heard.append((key, READ if code in READING else WRITE, line, name))
 
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """What wakes whom shows in the footprints."""
@@ -177,41 +161,49 @@ class _Narrator(GivenSchedule):
             self.raised = argument[0]  # type: ignore[index]
         return self.line
 
-    def mark(self, key: Key, mode: int) -> None:
-        """Called when something is touched."""
-        self.marks.append(Mark(key, mode, _line_of_call(sys._getframe(2))))
-
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """The step is over: keep what was heard."""
+        path = self.paths.get(task)
+        if path is None:
+            path = self.paths[task] = run.path_of(task)
         kind = outcome_byte & KIND_MASK
-        ended = "" if kind == CHECKPOINT else outcome_name(kind, list(run.journal.kind_numbers))
         failed = len(run.thread_failures) > self.threads_failed
         self.threads_failed = len(run.thread_failures)
+        living = run.host.by_number.get(task)
         if kind == FAILED or failed:
             ended = "cancelled" if self.raised is trio.Cancelled else "failed"
         elif kind == DONE:
             ended = "done"
-        elif ended and task in run.host.by_number:
+        elif kind == CHECKPOINT:
+            ended = ""
+        elif living is not None:
             ended = run.pending_of(task)  # says more than what the wait was made of
+        else:
+            ended = outcome_name(kind, list(run.journal.kind_numbers))
+        marks = [Mark(key, mode, _line(place), operation) for key, mode, place, operation in self.heard]
         # A step that goes on in the middle of a line and does nothing there does not have it.
-        if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in self.marks)):
+        if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in marks)):
             self.lines.insert(0, self.resumed)
         stood = self.stands.pop(task, None)
         if not self.lines and stood is not None:
             self.lines.append(stood)
-        living = run.host.by_number.get(task)
         frame = None if living is None else innermost_user_frame(await_frames(living))
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
         if len(self.told) < STEPS_MAX:
-            step = ToldStep(run.step_index - 1, run.path_of(task), self.lines, self.marks, ended, run.time)
-            self.told.append(step)
-        self.lines, self.marks, self.resumed, self.raised = [], [], None, None
-        self.names.update((key, _name(run, thing)) for key, thing in made_objects().items())
+            self.told.append(ToldStep(self.index, path, self.lines, marks, ended))
+        self.index += 1
+        self.lines, self.resumed, self.raised = [], None, None
+        self.heard.clear()
+
+    def names_of_objects(self, run: ActiveRun) -> dict[Key, str]:
+        """What reports call the objects, when the run is over."""
+        made = {key: _name(run, thing) for key, thing in made_objects().items()}
+        return {**self.names, **made, **OBSERVED_ACCESSES.labels}
 
 
-def _line_of_call(frame: FrameType) -> Line | None:
-    file, _, number = innermost_user_line_of_call(frame).rpartition(":")
+def _line(place: str) -> Line | None:
+    file, _, number = place.rpartition(":")
     return Line(file, int(number)) if _has_source(file) else None
 
 
@@ -240,14 +232,14 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
     with Watch() as watch:
         narrator = _Narrator(choices, watch)
         before = sys.gettrace()
-        listen(narrator.mark)
+        listen(narrator.heard)
         # Early releases of Python 3.12 look only here, in `settrace`, whether any frame has asked for opcodes.
         sys._getframe().f_trace_opcodes = True
         sys.settrace(narrator.line)
         if preemption is not None:
             preemption.install_again()
         try:
-            execute(
+            run, _ = execute(
                 program.main,
                 program.args,
                 oracle=narrator,
@@ -264,4 +256,4 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
             if preemption is not None:
                 preemption.observer = observer
                 preemption.install_again()
-        return Narration(narrator.told, {**narrator.names, **OBSERVED_ACCESSES.labels})
+        return Narration(narrator.told, narrator.names_of_objects(run))

@@ -1,80 +1,153 @@
-"""Who marks what a step touches: trio's primitives, cancellation and nurseries, and classes given to `observe`.
+"""The marks of the running step, the names of objects, and the wrappers that make marks around methods.
 
-While a `Watch` is entered their methods are replaced by ones that mark their object (`footprints.touch`) and do what
-they did. Watching costs about a microsecond for each operation, and nothing while no `Watch` is entered.
+Objects are named by the task that made them and by how many that task had made before, which is the same in every
+schedule that runs this task alike; objects made before the run keep one name through all runs of a watch. What a step
+does outside of such objects, to plain attributes of a shared dict for instance, is not seen: a strategy that builds on
+footprints covers the orders of declared operations only.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from types import FrameType
+from typing import Any, TypeAlias
 
 import trio
 
 from detrun_scheduler import current
-from detrun_scheduler.errors import UsageError
-from detrun_scheduler.footprints.footprints import (
-    COMMUTE,
-    READ,
-    READING,
-    WRITE,
-    Key,
-    covered,
-    forget_all,
-    made_by_current,
-    name_of,
-    touch,
-)
-from detrun_scheduler.footprints.steps import StepReader
-from detrun_scheduler.trio_host.channels import NumberedChannelState
-from detrun_scheduler.trio_host.ordered import OrderedCancelStatus
-from detrun_scheduler.trio_host.private import (
-    CHILD_FINISHED,
-    CLOSE_SCOPE,
-    CONTEXT,
-    JOIN,
-    cancel_status_of,
-    channel_state,
-    statuses_inside,
-)
+from detrun_scheduler.footprints.accesses import AccessObserver
+from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE, Footprint, Key
+from detrun_scheduler.trio_host.private import CONTEXT, cancel_status_of, channel_state, statuses_inside
+from detrun_scheduler.user_code import innermost_user_line_of_call
 
-_watching = False
+Heard: TypeAlias = tuple[Key, int, str, str]
+"""A mark: key, mode, ``file:line`` of the user's code that made it, and the operation where listeners add their own."""
+
+touched: Footprint = {}  # by the step that is running
+covered: set[int] = set()  # numbers of objects whose operations mark them, so that events need not
+_names: dict[int, tuple[object, Key]] = {}  # by address: objects made in this run, kept alive so that addresses last
+_outside: dict[int, tuple[object, Key]] = {}  # those made before
+_made: dict[str, int] = {}  # by task path: objects that the task has made
+_heard: list[Heard] | None = None
+
+
+def touch(key: Key, mode: int) -> None:
+    """Mark something as touched by the running step; the stronger mode counts."""
+    if mode >= touched.get(key, READ):
+        touched[key] = mode
+    if _heard is not None:
+        _heard.append((key, mode, innermost_user_line_of_call(sys._getframe(1)), ""))
+
+
+def listen(heard: list[Heard] | None) -> None:
+    """Have every mark added to ``heard``, with the line that makes it; None ends it."""
+    global _heard
+    _heard = heard
+
+
+def made_objects() -> dict[Key, object]:
+    """The objects that have footprints in the run so far, by name."""
+    return {key: thing for thing, key in (*_outside.values(), *_names.values())}
+
+
+def name_of(thing: object) -> Key:
+    """The name of an object, given on first use if it was made before the run."""
+    entry = _names.get(id(thing)) or _outside.get(id(thing))
+    if entry is None:
+        entry = _outside[id(thing)] = (thing, ("outside", len(_outside)))
+    return entry[1]
+
+
+def made_by_current(thing: object) -> None:
+    """Name an object that the running task is making."""
+    run = current.run
+    if run is not None:
+        path = run.paths.get(run.current, "")
+        count = _made[path] = _made.get(path, 0) + 1
+        _names[id(thing)] = (thing, (path, count))
+
+
+def forget_run() -> None:
+    """A run begins: nothing is touched, nothing made."""
+    for table in (touched, covered, _names, _made):
+        table.clear()
+    OBSERVED_ACCESSES.forget()
+
+
+def forget_all() -> None:
+    """The watch is over: objects made before its runs need no names any more."""
+    forget_run()
+    _outside.clear()
+
+
+class ObservedAccesses:
+    """Marks what the watched code of threads reads and writes: the observer of a `Preemption` for many runs."""
+
+    __slots__ = ("_observer", "labels")
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """A run begins: objects are numbered anew."""
+        self._observer = AccessObserver(self)
+        self.labels: dict[Key, str] = {}  # what reports call the places accessed in this run
+
+    def about_to_run(self, frame: FrameType, offset: int) -> None:
+        """See `AccessObserver.about_to_run`."""
+        objects = self._observer.objects
+        known = len(objects)
+        self._observer.about_to_run(frame, offset)
+        if len(objects) > known:
+            # Objects are numbered in the order in which they are found, which so becomes part of what the order of
+            # steps decides.
+            touch("found", WRITE)
+
+    def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
+        """Called by the observer."""
+        place = ("place", key)
+        self.labels[place] = label
+        touch(place, WRITE if is_write else READ)
+
+
+OBSERVED_ACCESSES: Any = ObservedAccesses()
+
 
 # Which operations mark what.
 
 Marker = Callable[..., None]
 
 
-def _marks_self(mode: int) -> Marker:
+def marks_self(mode: int) -> Marker:
     def mark(self: object, *args: object, **kwargs: object) -> None:
         touch(name_of(self), mode)
 
     return mark
 
 
-def _marks_channel(mode: int) -> Marker:
+def marks_channel(mode: int) -> Marker:
     def mark(self: Any, *args: object, **kwargs: object) -> None:
         touch(name_of(channel_state(self)), mode)
 
     return mark
 
 
-def _marks_reparking(self: object, new_lot: object, **kwargs: object) -> None:
+def marks_reparking(self: object, new_lot: object, **kwargs: object) -> None:
     touch(name_of(self), WRITE)
     touch(name_of(new_lot), WRITE)
 
 
-def _marks_spawn(self: Any, *args: object, **kwargs: object) -> None:
+def marks_spawn(self: Any, *args: object, **kwargs: object) -> None:
     # Siblings are numbered, and the child inherits whether the nursery is cancelled.
     touch(("children", _path_of(self.parent_task)), WRITE)
     touch(name_of(self), COMMUTE)
     touch(name_of(cancel_status_of(self)), READ)
 
 
-def _marks_child_end(self: Any, task: object, result: Any) -> None:
+def marks_child_end(self: Any, task: object, result: Any) -> None:
     # Children that end well may do so in any order; of failures the first cancels the others.
     if hasattr(result, "value"):
         touch(name_of(self), COMMUTE)
@@ -83,12 +156,12 @@ def _marks_child_end(self: Any, task: object, result: Any) -> None:
         touch(name_of(self.cancel_scope), WRITE)
 
 
-def _marks_entering(self: Any, *args: object) -> None:
+def marks_entering(self: Any, *args: object) -> None:
     touch(name_of(self), READ)
 
 
-def _marks_deadline(self: Any, *args: object) -> None:
-    """Also whoever is inside: a deadline that has passed cancels them once the step is over."""
+def marks_deadline(self: Any, *args: object) -> None:
+    """Also what is inside: a deadline that has passed cancels its tasks once the step is over."""
     touch(name_of(self), WRITE)
     status = cancel_status_of(self)
     todo = [] if status is None else [status]
@@ -103,156 +176,33 @@ def _path_of(task: Any) -> str:
     return "" if run is None else run.paths.get(run.host.numbers.get(task, -1), "")
 
 
-_WRITE, _READ = _marks_self(WRITE), _marks_self(READ)
-_CHANNEL_WRITE, _CHANNEL_READ = _marks_channel(WRITE), _marks_channel(READ)
-_LOCK = {"acquire_nowait": _WRITE, "release": _WRITE, "locked": _READ, "statistics": _READ}
-_LOT = dict.fromkeys(("park", "unpark", "unpark_all", "break_lot"), _WRITE)
-# Waiting on a primitive parks on its lot or goes through its `…_nowait`, so these are all that is needed.
-_OPERATIONS: dict[type, dict[str, Marker]] = {
-    trio.Event: {"set": _WRITE, "is_set": _READ, "wait": _READ, "statistics": _READ},
-    trio.Lock: _LOCK,
-    trio.StrictFIFOLock: _LOCK,
-    trio.Semaphore: {"acquire_nowait": _WRITE, "release": _WRITE, "value": _READ, "statistics": _READ},
-    trio.CapacityLimiter: {
-        "acquire_on_behalf_of_nowait": _WRITE,
-        "release_on_behalf_of": _WRITE,
-        "total_tokens": _WRITE,
-        "borrowed_tokens": _READ,
-        "available_tokens": _READ,
-        "statistics": _READ,
-    },
-    trio.lowlevel.ParkingLot: {
-        **_LOT,
-        "repark": _marks_reparking,
-        "repark_all": _marks_reparking,
-        "statistics": _READ,
-        "__len__": _READ,
-        "__bool__": _READ,
-    },
-    trio.MemorySendChannel: {
-        "send_nowait": _CHANNEL_WRITE,
-        "close": _CHANNEL_WRITE,
-        "clone": _CHANNEL_WRITE,
-        "statistics": _CHANNEL_READ,
-    },
-    trio.MemoryReceiveChannel: {
-        "receive_nowait": _CHANNEL_WRITE,
-        "close": _CHANNEL_WRITE,
-        "clone": _CHANNEL_WRITE,
-        "statistics": _CHANNEL_READ,
-    },
-    trio.CancelScope: {
-        "cancel": _WRITE,
-        "cancel_called": _READ,
-        "deadline": _marks_deadline,
-        "relative_deadline": _marks_deadline,
-        "shield": _WRITE,
-        # What cancelling does depends on whether the scope is still open, so both ends count.
-        "__enter__": _marks_entering,
-        CLOSE_SCOPE: _marks_entering,
-    },
-    trio.Nursery: {
-        "start_soon": _marks_spawn,
-        "start": _marks_spawn,
-        "child_tasks": _marks_self(WRITE),
-        CHILD_FINISHED: _marks_child_end,
-    },
-}
-_OBSERVED: dict[type, dict[str, Marker]] = {}  # marked after the operation: only then the object has a number
-_MADE_HERE: set[type] = {
-    trio.Event,
-    trio.Lock,
-    trio.StrictFIFOLock,
-    trio.Semaphore,
-    trio.CapacityLimiter,
-    trio.lowlevel.ParkingLot,
-    trio.CancelScope,
-    trio.Nursery,
-    NumberedChannelState,
-    OrderedCancelStatus,
-}
+def marks_parts(parts: Callable[..., Iterable[Key]] | None, number: str, readers: frozenset[int]) -> Marker:
+    """For an operation that is told its index in `OPERATIONS`: marks the object, or the parts that ``parts`` names."""
+
+    def mark(self: object, operation: int, *args: object) -> None:
+        mode, name = READ if operation in readers else WRITE, name_of(self)
+        if parts is None:
+            touch(name, mode)
+        else:
+            for part in parts(operation, *args):
+                touch((name, part), mode)
+        covered.add(getattr(self, number))
+
+    return mark
 
 
-def observe(
-    kind: type, operations: Mapping[str, Callable[..., Iterable[Key]] | None], number: str, reading: Iterable[int] = ()
-) -> None:
-    """Let the operations of a class of detrun's own mark their object; called once, when the class is imported.
-
-    Args:
-        kind: the class; its ``__init__`` names the object.
-        operations: methods whose first argument is an index into `OPERATIONS`; for each a function that takes the
-            method's arguments and names the parts of the object that are touched, or None for the whole.
-        number: the attribute with the object's number in the run's journal, set by the operation if it is the first.
-        reading: further indices that only read.
-    """
-    readers = READING | frozenset(reading)
-
-    def marker(parts: Callable[..., Iterable[Key]] | None) -> Marker:
-        def mark(self: object, operation: int, *args: object) -> None:
-            mode, name = READ if operation in readers else WRITE, name_of(self)
-            if parts is None:
-                touch(name, mode)
-            else:
-                for part in parts(operation, *args):
-                    touch((name, part), mode)
-            covered.add(getattr(self, number))
-
-        return mark
-
-    _OBSERVED[kind] = {name: marker(parts) for name, parts in operations.items()}
-    _MADE_HERE.add(kind)
+WRITES, READS = marks_self(WRITE), marks_self(READ)
+CHANNEL_WRITES, CHANNEL_READS = marks_channel(WRITE), marks_channel(READ)
 
 
-class Watch:
-    """While entered, steps have footprints. Not reentrant; one per process, like a run."""
-
-    __slots__ = ("_restored", "step")
-
-    def __init__(self) -> None:
-        self._restored: list[tuple[type, str, Any, bool]] = []
-        self.step = StepReader()
-
-    def __enter__(self) -> Watch:
-        global _watching
-        if _watching:
-            raise UsageError("footprints are watched already in this process: campaigns neither nest nor overlap")
-        _watching = True
-        for kind, operations in _OPERATIONS.items():
-            for name, marker in operations.items():
-                self._replace(kind, name, _marked(inspect.getattr_static(kind, name), marker))
-        for kind, operations in _OBSERVED.items():
-            for name, marker in operations.items():
-                self._replace(kind, name, _marked_after(getattr(kind, name), marker))
-        for kind in _MADE_HERE:
-            self._replace(kind, "__init__", _naming(kind.__init__))  # type: ignore[misc]
-        self._replace(OrderedCancelStatus, "recalculate", _recalculate(OrderedCancelStatus.recalculate))
-        self._replace(trio.Nursery, JOIN, _joining(getattr(trio.Nursery, JOIN)))
-        return self
-
-    def _replace(self, kind: type, name: str, replacement: object) -> None:
-        own = name in vars(kind)
-        self._restored.append((kind, name, vars(kind).get(name), own))
-        setattr(kind, name, replacement)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        global _watching
-        _watching = False
-        for owner, name, original, own in reversed(self._restored):
-            if own:
-                setattr(owner, name, original)
-            else:
-                delattr(owner, name)
-        self._restored.clear()
-        forget_all()
+# Methods with a mark before or after what they do.
 
 
-def _marked(original: Any, marker: Marker) -> Any:
+def marked(original: Any, marker: Marker) -> Any:
     if isinstance(original, property):
         return property(
-            None if original.fget is None else _marked(original.fget, _only_reading(marker)),
-            None if original.fset is None else _marked(original.fset, marker),
+            None if original.fget is None else marked(original.fget, _only_reading(marker)),
+            None if original.fset is None else marked(original.fset, marker),
         )
 
     if inspect.iscoroutinefunction(original):
@@ -273,7 +223,7 @@ def _marked(original: Any, marker: Marker) -> Any:
     return protected(marking)
 
 
-def _marked_after(original: Callable[..., Any], marker: Marker) -> Callable[..., Any]:
+def marked_after(original: Callable[..., Any], marker: Marker) -> Callable[..., Any]:
     @functools.wraps(original)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
@@ -284,10 +234,10 @@ def _marked_after(original: Callable[..., Any], marker: Marker) -> Callable[...,
 
 
 def _only_reading(marker: Marker) -> Marker:
-    return _marks_self(READ) if marker in (_WRITE, _marks_deadline) else marker
+    return marks_self(READ) if marker in (WRITES, marks_deadline) else marker
 
 
-def _naming(original: Callable[..., None]) -> Callable[..., None]:
+def naming(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
         made_by_current(self)
@@ -296,7 +246,7 @@ def _naming(original: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-def _recalculate(original: Callable[[Any], None]) -> Callable[[Any], None]:
+def recalculating(original: Callable[[Any], None]) -> Callable[[Any], None]:
     """Who is cancelled by it, or no longer is, was touched: its tasks look at that at every checkpoint."""
 
     def recalculate(self: Any) -> None:
@@ -314,7 +264,7 @@ def _recalculate(original: Callable[[Any], None]) -> Callable[[Any], None]:
     return recalculate
 
 
-def _joining(original: Callable[..., Any]) -> Callable[..., Any]:
+def joining_marks(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def joining(self: Any, error: BaseException | None) -> Any:
         touch(name_of(self), WRITE)

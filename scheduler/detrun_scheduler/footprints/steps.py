@@ -5,18 +5,8 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any
 
-from detrun_scheduler.footprints.footprints import (
-    EVERYTHING,
-    READ,
-    READING,
-    WRITE,
-    Footprint,
-    Key,
-    covered,
-    forget_run,
-    name_of,
-    touched,
-)
+from detrun_scheduler.footprints.footprints import EVERYTHING, READ, READING, WRITE, Footprint, Key
+from detrun_scheduler.footprints.marks import covered, forget_run, name_of, touched
 from detrun_scheduler.journal import EFFECT, END, EVENT_ARGUMENTS, FIRST_WAIT, KIND_MASK, OPERATION, SPAWN, TIME, WAKE
 from detrun_scheduler.trio_host.private import cancel_status_of
 from detrun_scheduler.user_code import is_user_file

@@ -24,17 +24,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-from detrun_scheduler.footprints.footprints import (
-    COMMUTE,
-    EVERYTHING,
-    READ,
-    WRITE,
-    Footprint,
-    Key,
-    conflict,
-    touch,
-)
-from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.footprints import COMMUTE, EVERYTHING, READ, WRITE, Footprint, Key, conflict
+from detrun_scheduler.footprints.marks import touch
+from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.bounded import PATIENCE
 from detrun_scheduler.strategies.campaigns import RedundantScheduleError, unrepeatable

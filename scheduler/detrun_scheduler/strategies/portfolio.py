@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.campaigns import Learning
 from detrun_scheduler.strategies.few import FewTasks

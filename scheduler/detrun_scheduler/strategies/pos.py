@@ -17,9 +17,10 @@ from random import Random
 from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
-from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict, touch
-from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict
+from detrun_scheduler.footprints.marks import touch
 from detrun_scheduler.footprints.steps import place_of
+from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
 
 Place = tuple[str, str]  # a task's path and where in its code it goes on

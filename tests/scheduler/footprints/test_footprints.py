@@ -19,7 +19,7 @@ from detrun_scheduler.footprints.footprints import (
     conflict,
     modes_conflict,
 )
-from detrun_scheduler.footprints.marks import Watch
+from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies.random_walk import RandomWalk
