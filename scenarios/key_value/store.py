@@ -250,7 +250,7 @@ class Client:
                 return answer.value
             self.leader = answer.replica
             await self.network.send(self.name, f"replica{self.leader}", request)
-        raise AssertionError("nobody closes an inbox of a client")
+        raise AssertionError("an inbox of a client is never closed")
 
 
 async def crash_primary(replicas: list[Replica], moments: tuple[Seconds, ...], history: History) -> None:

@@ -72,8 +72,8 @@ class History:
             if number is None:
                 assert value is not None
                 raise LostWriteError(
-                    f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which nobody wrote "
-                    f"like that{_where(first_point, last_point)}"
+                    f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which are no write's "
+                    f"value{_where(first_point, last_point)}"
                 )
             found = f"write {number}" if number else "nothing"
             if number < must:
@@ -89,4 +89,4 @@ class History:
                 )
         for key in store.table:
             if key not in self.begun:
-                raise LostWriteError(f"the store holds the key {key!r}, which nobody wrote")
+                raise LostWriteError(f"the store holds the key {key!r}, which was never written")

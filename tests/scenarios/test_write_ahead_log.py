@@ -123,7 +123,7 @@ def test_every_mistake_is_a_program_of_its_own() -> None:
         (
             value_of(2)[:-1] + b"?",
             (8, 8),
-            r"the store has 150 bytes, b'000002 000' to .*, which nobody wrote like that",
+            r"the store has 150 bytes, b'000002 000' to .*, which are no write's value",
         ),
     ],
 )
