@@ -72,8 +72,8 @@ class History:
             if number is None:
                 assert value is not None
                 raise LostWriteError(
-                    f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which are no write's "
-                    f"value{_where(first_point, last_point)}"
+                    f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which are no "
+                    f"write's value{_where(first_point, last_point)}"
                 )
             found = f"write {number}" if number else "nothing"
             if number < must:
