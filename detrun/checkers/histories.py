@@ -49,7 +49,7 @@ class Operation:
         process: who called: the path of a task, or a name given to `History.call`.
         called: position of the call in its history.
         returned: position of the return; None while there is none.
-        step_called, step_returned: steps of the run at these moments, for reports.
+        step_called: step of the run at the call, for reports; None outside a run.
     """
 
     name: str
@@ -59,7 +59,6 @@ class Operation:
     result: Any = PENDING
     returned: int | None = None
     step_called: int | None = None
-    step_returned: int | None = None
 
     def __str__(self) -> str:
         call = f"{self.name}({', '.join(map(repr, self.arguments))})"
@@ -133,10 +132,8 @@ class History:
         """``operation`` has returned ``result``."""
         if operation.returned is not None:
             raise UsageError(f"{operation} has returned already; every operation needs a History.call of its own")
-        run = current.run
         operation.result = result
         operation.returned = self._next()
-        operation.step_returned = run.step_index if run is not None else None
 
     def _next(self) -> int:
         self._position += 1

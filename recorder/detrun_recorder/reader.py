@@ -26,7 +26,6 @@ from detrun_recorder.writer import End
 from detrun_scheduler.errors import RecordingFormatError
 from detrun_scheduler.journal import Chunk
 
-READ_BYTES = 1 << 20
 DEFINITIONS = ("tasks", "spawns", "stems", "leaves", "kinds", "objects", "names")
 
 

@@ -72,11 +72,6 @@ class StrictReplay(KeyedDraws):
         self.raised: tuple[str, tuple[str, ...]] = ("", ())  # what the last task to fail raised, and where
         self.diverged = False  # reported already: what the unwinding run's last chunk holds must not hide it
 
-    @property
-    def past_end(self) -> bool:
-        """Whether the run has gone on where a truncated recording ends."""
-        return self.expected.chunk is None
-
     def new_run(self, run: RunView) -> None:
         """Start the strategy, too."""
         self.strategy.new_run(run)

@@ -94,7 +94,6 @@ class Writer:
         self.position = 0
         self.steps = 0
         self.closed = False
-        self.start_tick = 0
         # The index, one entry per chunk: position, first step, start in seconds, packed numbers of the objects.
         self.positions: list[int] = []
         self.first_steps: list[int] = []

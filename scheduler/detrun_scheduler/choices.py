@@ -12,7 +12,6 @@ keyed by a stream and an index instead of taken from one sequence, so that a res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from detrun_scheduler.randomness import draw_bits
@@ -64,24 +63,3 @@ class KeyedDraws:
     def draw(self, stream: bytes, index: int) -> int:
         """64 uniform bits; see `detrun_scheduler.randomness.draw_bits`."""
         return draw_bits(stream, index)
-
-
-@dataclass(frozen=True, slots=True)
-class ChoicePoint:
-    """One choice of a run, as reports and explorers keep it."""
-
-    step_index: int
-    time: float  # virtual seconds
-    runnable: tuple[int, ...]  # task numbers, ascending
-    current: int  # the task stepped before, or -1
-    index: int  # the answer: an index into `runnable`
-
-    @property
-    def chosen(self) -> int:
-        """The number of the chosen task."""
-        return self.runnable[self.index]
-
-    @property
-    def is_preemption(self) -> bool:
-        """Whether the task stepped before could have gone on, but another was chosen."""
-        return self.current in self.runnable and self.chosen != self.current
