@@ -21,7 +21,7 @@ from detrun.execution.finished import exception_leaves
 from detrun.explore.verdicts import Exploration
 
 SEARCHES = ("bounded", "dfs", "dpor")
-STRATEGIES = ("random", "pct", "pos", "urw", "few", "portfolio", "bounded", "dpor")
+STRATEGIES = ("random", "pct", "pos", "urw", "subset", "portfolio", "bounded", "dpor")
 
 
 def options_of(one: Bug, strategy: str = "") -> dict[str, Any]:

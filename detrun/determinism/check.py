@@ -22,7 +22,7 @@ from detrun.determinism.fresh_process import importable_target, pack_arguments, 
 from detrun.determinism.tracing import DETAILS_MAX, Look, StepTrace, Trace, traced
 from detrun.execution.program import Main, check_main, target_of
 from detrun_scheduler.errors import NondeterminismError, UsageError
-from detrun_scheduler.strategies import STRATEGIES
+from detrun_scheduler.strategies import OLD_NAMES, STRATEGIES
 
 FRESH_PROCESS_SECONDS = 600.0
 ITEMS_SHOWN_MAX = 8
@@ -168,7 +168,7 @@ def check_determinism(
     check_main(main)
     if type(runs) is not int or runs < 2:
         raise UsageError(f"check_determinism: runs={runs!r}; at least 2 runs are needed to compare any")
-    if not isinstance(strategy, str) or strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or OLD_NAMES.get(strategy, strategy) not in STRATEGIES:
         raise UsageError(
             f"check_determinism: unknown strategy {strategy!r}; choose one of {', '.join(sorted(STRATEGIES))} by name: "
             "an oracle that is used again may remember"

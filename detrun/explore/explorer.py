@@ -68,7 +68,7 @@ def explore(
 
     Args:
         main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
-        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"few"``, ``"fifo"``
+        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"subset"``, ``"fifo"``
             sample; ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds.
             ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.

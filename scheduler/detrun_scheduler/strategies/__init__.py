@@ -9,12 +9,12 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies.bounded import PreemptionBounded as PreemptionBounded
 from detrun_scheduler.strategies.dpor import PartialOrderReduction as PartialOrderReduction
-from detrun_scheduler.strategies.few import FewTasks as FewTasks
 from detrun_scheduler.strategies.fifo import Fifo as Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting as ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.portfolio import Portfolio as Portfolio
 from detrun_scheduler.strategies.pos import PartialOrderSampling as PartialOrderSampling
 from detrun_scheduler.strategies.random_walk import RandomWalk as RandomWalk
+from detrun_scheduler.strategies.subset import SubsetWalk as SubsetWalk
 from detrun_scheduler.strategies.urw import UniformRandomWalk as UniformRandomWalk
 
 # A name may be followed by a number, ``pct:5``: the depth, or the bound.
@@ -24,12 +24,13 @@ STRATEGIES: dict[str, Callable[..., Oracle]] = {
     "pct": ProbabilisticConcurrencyTesting,
     "pos": PartialOrderSampling,
     "urw": UniformRandomWalk,
-    "few": FewTasks,
+    "subset": SubsetWalk,
     "bounded": PreemptionBounded,
     "dfs": partial(PreemptionBounded, None),
     "dpor": PartialOrderReduction,
     "portfolio": Portfolio,
 }
+OLD_NAMES = {"few": "subset"}  # accepted, because recordings and kept failures of before carry them
 NUMBERED = {"pct": 1, "bounded": 0}  # the smallest number that each takes
 
 
@@ -47,6 +48,7 @@ def make(strategy: str | Oracle) -> Oracle:
             )
         return strategy
     name, colon, number = strategy.partition(":")
+    name = OLD_NAMES.get(name, name)
     if name not in STRATEGIES:
         raise UsageError(f"unknown strategy {strategy!r}; choose one of {', '.join(sorted(STRATEGIES))}")
     if not colon:

@@ -1,10 +1,10 @@
 """A portfolio: several strategies share the schedules, and those that keep showing something new get more of them.
 
 No strategy finds every bug soonest: a random walk is good at shallow orders among few steps, PCT at a few well-placed
-preemptions in long runs, POS and URW in between, and a walk among few tasks finds what the many others would hide.
-Every schedule is given to one *arm*, drawn with probability proportional to the share of its schedules that showed
-something new, but never less than ``SHARE_LEAST``. One arm follows a schedule that showed something new up to a random
-choice and walks at random from there.
+preemptions in long runs, POS and URW in between, and a walk among a subset of the tasks finds what the many others
+would hide. Every schedule is given to one *arm*, drawn with probability proportional to the share of its schedules that
+showed something new, but never less than ``SHARE_LEAST``. One arm follows a schedule that showed something new up to a
+random choice and walks at random from there.
 
 What counts as new is *interleaving coverage*: the pairs of steps between which some schedule switched tasks, a step
 being a task and how many choices fell on it (grouped in powers of two beyond the first eight). Small programs soon show
@@ -27,11 +27,11 @@ from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.campaigns import Learning
-from detrun_scheduler.strategies.few import FewTasks
 from detrun_scheduler.strategies.fifo import Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.pos import PartialOrderSampling
 from detrun_scheduler.strategies.random_walk import RandomWalk
+from detrun_scheduler.strategies.subset import SubsetWalk
 from detrun_scheduler.strategies.urw import UniformRandomWalk
 
 SHARE_LEAST = 0.08
@@ -61,7 +61,7 @@ class Knowledge:
 
 
 class Portfolio(KeyedDraws):
-    """Arms: first in first out once, then random, PCT of depths 2 and 4, POS, URW, few tasks, and varied schedules."""
+    """Arms: first in first out once, then random, PCT of depths 2 and 4, POS, URW, subset, and varied schedules."""
 
     def __init__(self) -> None:
         self.watch = Watch()
@@ -73,7 +73,7 @@ class Portfolio(KeyedDraws):
             ProbabilisticConcurrencyTesting(4),
             self.sampling,
             UniformRandomWalk(),
-            FewTasks(),
+            SubsetWalk(),
             self.varied,
         ]
         self.first = Fifo()

@@ -1,4 +1,4 @@
-"""Few tasks: two or three take their steps among themselves, and everybody else waits until those can go no further.
+"""A walk among a subset of the tasks: two or three take turns, and the rest waits until those can go no further.
 
 A run has a small set of *active* tasks. Where one of them can run, one of them is chosen: in a quarter of the runs
 uniformly at each step, in the others for a turn whose length is log-uniform up to ``TURN_MAX`` choices, so that both
@@ -35,8 +35,8 @@ _SLASH, _NUMBER = re.compile("/"), re.compile(r"\[\d+\]")
 Knowledge = list[str]  # paths of tasks, sorted
 
 
-class FewTasks(KeyedDraws):
-    """A walk among a few tasks."""
+class SubsetWalk(KeyedDraws):
+    """A walk among a subset of the tasks."""
 
     def __init__(self) -> None:
         self.known: list[list[str]] = []  # candidates by kind
@@ -48,7 +48,7 @@ class FewTasks(KeyedDraws):
         self.turn = 0  # choices left of the running task's turn
         self.last = -1  # the task chosen last
         self.wanted: set[str] = set()  # active tasks that have not been met in this run
-        self.everybody = True  # all are active
+        self.all_active = True
         self.parents_first = False
         self.active: dict[int, bool] = {}  # by task met in this run
         self.parents: set[int] = set()  # tasks met that active ones descend from
@@ -79,7 +79,7 @@ class FewTasks(KeyedDraws):
         self.last = -1
         self.parents_first = random.random() < 0.5
         self.wanted = self._drawn()
-        self.everybody = not self.wanted
+        self.all_active = not self.wanted
         self.active = {}
         self.parents = set()
         self.priorities = {}
@@ -99,7 +99,7 @@ class FewTasks(KeyedDraws):
     def _meet(self, task: int) -> None:
         path = self.run.path_of(task)
         self.seen.add(path)
-        is_active = self.everybody or path in self.wanted or path.startswith("<")
+        is_active = self.all_active or path in self.wanted or path.startswith("<")
         if any(other.startswith(f"{path}/") for other in self.wanted):
             self.parents.add(task)
             is_active = True

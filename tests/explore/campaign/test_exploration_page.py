@@ -31,7 +31,9 @@ def test_the_table_is_what_the_page_shows(capsys: pytest.CaptureFixture[str]) ->
     assert SHOWN[1].strip() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["portfolio", "random", "pct", "pos", "urw", "few", "fifo", "bounded", "dfs", "dpor"])
+@pytest.mark.parametrize(
+    "name", ["portfolio", "random", "pct", "pos", "urw", "subset", "fifo", "bounded", "dfs", "dpor"]
+)
 def test_every_strategy_is_on_the_page(name: str) -> None:
     from detrun_scheduler.strategies import STRATEGIES
 

@@ -23,7 +23,7 @@ from tests.explore import racy_programs
 from tests.explore.racy_programs import correct, embrace, failing_always, lost_update, rare
 
 checkpoint = trio.lowlevel.checkpoint
-SAMPLERS = ["random", "pct", "pos", "urw", "few", "portfolio"]
+SAMPLERS = ["random", "pct", "pos", "urw", "subset", "portfolio"]
 
 
 def test_a_sampled_program_passes_and_says_how_often() -> None:

@@ -52,7 +52,7 @@ def apart() -> None:
     assert [account.balance for account in accounts] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("strategy", ["random", "pct", "pos", "urw", "few", "portfolio", "bounded:1", "dpor"])
+@pytest.mark.parametrize("strategy", ["random", "pct", "pos", "urw", "subset", "portfolio", "bounded:1", "dpor"])
 @pytest.mark.parametrize("preemption", ["line", "opcode"])
 def test_a_lost_update_between_threads_is_found(strategy: str, preemption: str) -> None:
     if (strategy, preemption) == ("dpor", "line"):

@@ -125,7 +125,7 @@ def test_a_walk_among_few_tasks_finds_what_a_crowd_hides_from_others() -> None:
     This has a chance of at least 1 in 24: 252 schedules after the first 48, in which little is known, miss it with
     probability below 3e-5. In a walk all of some 80 steps must fall right.
     """
-    assert explore(crowded, strategy="few", schedules=300, directory=None).failure is not None
+    assert explore(crowded, strategy="subset", schedules=300, directory=None).failure is not None
     assert explore(crowded, strategy="random", schedules=300, directory=None).failure is None
     assert explore(crowded, strategy="pct", schedules=300, directory=None).failure is None
 
@@ -155,7 +155,7 @@ def test_few_tasks_keep_the_others_back_until_they_are_blocked() -> None:
         explore(main, strategy=strategy, schedules=300, directory=None)
         return {index for index, order in enumerate(orders[100:]) if len(set(order[12:])) == 1}
 
-    assert len(ending_alone("few")) > 58
+    assert len(ending_alone("subset")) > 58
     assert len(ending_alone("random")) < 20
 
 
@@ -174,13 +174,13 @@ def test_priority_changes_fall_where_there_is_something_to_decide_though_some_ru
     assert pct.merged(None, (10, 20)) == (10, 20)
 
 
-@pytest.mark.parametrize("strategy", ["pct", "portfolio", "urw", "few", "pos", "random"])
+@pytest.mark.parametrize("strategy", ["pct", "portfolio", "urw", "subset", "pos", "random"])
 def test_a_loop_that_polls_ends(strategy: str) -> None:
     result = explore(polling, strategy=strategy, schedules=100, max_steps=5_000, directory=None)
     assert result.verdict == "passed", result.reason
 
 
-@pytest.mark.parametrize("strategy", ["fifo", "random", "pct", "pos", "urw", "few", "portfolio"])
+@pytest.mark.parametrize("strategy", ["fifo", "random", "pct", "pos", "urw", "subset", "portfolio"])
 def test_what_a_learning_strategy_does_follows_from_seed_index_and_knowledge(strategy: str) -> None:
     first = explore(correct, strategy=strategy, schedules=200, seed=3, directory=None)
     again = explore(correct, strategy=make(strategy), schedules=200, seed=3, directory=None)

@@ -22,6 +22,7 @@ from detrun_scheduler.strategies import make, name_of
 from detrun_scheduler.strategies.fifo import Fifo
 from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
 from detrun_scheduler.strategies.random_walk import RandomWalk
+from detrun_scheduler.strategies.subset import SubsetWalk
 
 Program = Callable[[], Awaitable[Any]]
 
@@ -304,5 +305,12 @@ def test_an_oracle_passes_through_and_an_unknown_name_is_refused_with_the_choice
     oracle = Following([])
     assert make(oracle) is oracle
     assert name_of(oracle) == "Following"
-    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of bounded, dfs, dpor, few, fifo, pct"):
+    with pytest.raises(UsageError, match=r"unknown strategy 'fifi'; choose one of bounded, dfs, dpor, fifo, pct"):
         make("fifi")
+
+
+def test_the_name_that_old_recordings_carry_makes_the_strategy_of_the_new_name() -> None:
+    assert type(make("few")) is type(make("subset")) is SubsetWalk
+    assert name_of("few") == "few"  # and what is recorded under it is found under it
+    with pytest.raises(UsageError, match="of all strategies only"):
+        make("few:3")
