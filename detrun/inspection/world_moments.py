@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from detrun.inspection.text import shown
-from detrun.world.network.link import Packet
-from detrun.world.nodes.process import _process
+from detrun.world.network.packet import Packet
+from detrun.world.services import process_here
 from detrun.world.world import World
 from detrun_scheduler.clock import primal_of
 
@@ -103,7 +103,7 @@ class MessageState:
 def world_of(loop: ActiveRun) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
     """The world of a held run with its nodes and messages; None if it has none, or none that is still in use."""
     worlds = [one for one in gc.get_objects() if type(one) is World and one.run is loop]
-    opened = [one for one in worlds if one._nursery is not None]
+    opened = [one for one in worlds if one.services.nursery is not None]
     if len(opened or worlds) != 1:
         return None
     (world,) = opened or worlds
@@ -114,10 +114,11 @@ def _node_state(node: Node) -> NodeState:
     process = node.process
     tasks: list[str] = []
     if process is not None:
-        run = node.world.run
-        numbers = sorted(number for task, number in run.host.numbers.items() if task.context.get(_process) is process)
+        run = process.services.run
+        of_tasks = run.host.numbers.items()
+        numbers = sorted(number for task, number in of_tasks if task.context.get(process_here) is process)
         tasks = [run.path_of(number) for number in numbers]
-    clock, disk = node._clock, node._disk
+    clock, disk = node.clock_if_used, node.disk_if_used
     return NodeState(
         node.name,
         node.address,

@@ -38,10 +38,11 @@ from detrun.world.network.latency import Exponential as Exponential
 from detrun.world.network.latency import LogNormal as LogNormal
 from detrun.world.network.latency import Uniform as Uniform
 from detrun.world.network.link import Link as Link
-from detrun.world.network.link import Packet as Packet
 from detrun.world.network.mailbox import Envelope as Envelope
+from detrun.world.network.packet import Packet as Packet
 from detrun.world.network.rules import Rule as Rule
 from detrun.world.network.rules import Verdict as Verdict
+from detrun.world.network.settings import LinkSettings as LinkSettings
 from detrun.world.nodes.node import Node as Node
 from detrun.world.nodes.node import this_node as this_node
 from detrun.world.world import World as World

@@ -25,11 +25,11 @@ from detrun.world.network.latency import Latency
 from detrun.world.network.link import Link
 from detrun.world.network.network import Network
 from detrun.world.network.rules import Rule
-from detrun.world.network.tcp import RETRANSMISSION_SECONDS_MAX
 from detrun.world.nodes import node_threads
-from detrun.world.nodes.node import Node, make_clock, make_disk
-from detrun.world.nodes.process import Process, _process
-from detrun.world.sockets import stdlib_sockets
+from detrun.world.nodes.node import Node
+from detrun.world.nodes.process import Process
+from detrun.world.services import OwnedCode, Services, process_here
+from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
 from detrun_scheduler import current
 from detrun_scheduler.errors import UsageError
@@ -39,6 +39,20 @@ Group: TypeAlias = Node | str | Iterable[Node | str]
 
 DRIVER = "driver"
 NODES_MAX = 65_000
+
+
+def make_disk(node: Node) -> Any:
+    """The disk of a machine, when it is first used, unless its world was given another maker."""
+    from detrun.world.disk.disk import Disk
+
+    return Disk(node.name)
+
+
+def make_clock(node: Node) -> Any:
+    """The clock of a machine, when it is first read, unless its world was given another maker."""
+    from detrun.world.time.clocks import NodeClock
+
+    return NodeClock(node.name)
 
 
 class World:
@@ -73,10 +87,8 @@ class World:
         if not retransmission_seconds > 0:
             raise UsageError(f"retransmission_seconds={retransmission_seconds!r} must be a positive number of seconds")
         self.faults = FaultCounts()
-        self.make_disk = disk
-        self.make_clock = clock
-        self.retransmission_seconds = retransmission_seconds
-        defaults = dict(
+        self.services = Services(self.run, self.faults, retransmission_seconds, self)
+        settings = dict(
             latency=latency,
             bandwidth=bandwidth,
             loss=loss,
@@ -86,36 +98,35 @@ class World:
             slow_tail=slow_tail,
             **link,
         )
-        self.network = Network(self, self.run, self.faults, defaults)
+        self.network = Network(self.services, settings)  # refuses what no link could have
+        self._make_disk = disk
+        self._make_clock = clock
         self._nodes: dict[str, Node] = {}
-        self._nursery: trio.Nursery | None = None
         self._manager: Any = None
         self._was_opened = False
         self.on_failure: Callable[[BaseException], None] | None = None  # told what ends the world, to add a note
-        self._token: Token[Process] | None = None
+        self._token: Token[OwnedCode] | None = None
         self.driver = self._make(DRIVER)
-        self.driver.process = Process(self.driver)
-        Link(self.network, self.driver, self.driver).configure(**defaults)  # refuses what no link could have
+        self.driver.process = self._driver_process = Process(self.driver, self.services, self.network, is_driver=True)
 
     # Life.
 
     async def __aenter__(self) -> World:
         if self._was_opened:
             raise UsageError("this world has been opened already; make another World for another 'async with'")
-        if stdlib_sockets.is_installed():
+        if patched_sockets.is_installed():
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         self._was_opened = True
-        stdlib_sockets.install(self)
-        patched_files.install(self)
-        node_threads.install(self)
-        self.run.host.localize(LocalTimes(self))
+        patched_sockets.install(self._driver_process.running_here)
+        patched_files.install(self.services)
+        node_threads.install(self.services)
+        self.run.host.localize(LocalTimes(self.run))
         try:
             self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
-            self._factory_before = trio.socket.set_custom_socket_factory(self.network)
-            assert self.driver.process is not None
-            self._token = _process.set(self.driver.process)
+            self._factory_before = trio.socket.set_custom_socket_factory(patched_sockets.SocketFactory())
+            self._token = process_here.set(self._driver_process)
             self._manager = trio.open_nursery()
-            self._nursery = await self._manager.__aenter__()
+            self.services.nursery = await self._manager.__aenter__()
         except BaseException:
             self._close()
             raise
@@ -124,8 +135,7 @@ class World:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        assert self._nursery is not None
-        self._nursery.cancel_scope.cancel()
+        self.services.open_nursery().cancel_scope.cancel()
         for node in self._nodes.values():
             node.resume()  # a process that stands still could not be cancelled
         failure: BaseException | None = None
@@ -155,33 +165,26 @@ class World:
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
-        self._nursery = self._manager = None
+        self.services.nursery = self._manager = None
         for node in self._nodes.values():
             node.world_closed()
         self.network.world_closed()
-        node_threads.restore(self)
-        patched_files.restore(self)
+        self.services.close()
+        node_threads.restore(self.services)
+        patched_files.restore(self.services)
         self.run.host.localize(None)
-        stdlib_sockets.restore(self)
+        patched_sockets.restore(self._driver_process.running_here)
         if self._token is not None:
             with suppress(ValueError):  # torn down in another context than it was opened in
-                _process.reset(self._token)
+                process_here.reset(self._token)
             self._token = None
         with suppress(RuntimeError):  # the run is over
             trio.socket.set_custom_hostname_resolver(self._resolver_before)
             trio.socket.set_custom_socket_factory(self._factory_before)
 
-    @property
-    def nursery(self) -> trio.Nursery:
-        """Where the root tasks of the processes live."""
-        self.check_open()
-        assert self._nursery is not None
-        return self._nursery
-
     def check_open(self) -> None:
         """Raise `UsageError` unless the world is open."""
-        if self._nursery is None:
-            raise UsageError("the world is not open; use it inside 'async with detrun.World(...) as world:'")
+        self.services.open_nursery()
 
     # Nodes.
 
@@ -204,13 +207,20 @@ class World:
             raise UsageError(
                 f"{name!r} cannot name a node: use letters, digits, '-', '_' and '.', beginning with a letter or digit"
             )
-        if name.lower() in self.network.by_hostname or name.lower() == "localhost":
+        if name.lower() in self.services.by_hostname or name.lower() == "localhost":
             raise UsageError(f"{name!r} is taken: host names differ by more than upper and lower case")
         number = len(self._nodes) + 1
         if number > NODES_MAX:
             raise UsageError(f"a world has at most {NODES_MAX:,} nodes")
-        node = self._nodes[name] = Node(self, name, f"10.0.{number >> 8}.{number & 0xFF}")
-        self.network.join(node)
+        node = self._nodes[name] = Node(
+            self.services,
+            self.network,
+            name,
+            f"10.0.{number >> 8}.{number & 0xFF}",
+            make_disk=self._make_disk,
+            make_clock=self._make_clock,
+        )
+        self.services.join(node)
         return node
 
     def existing(self, named: Named) -> Node:
@@ -219,26 +229,12 @@ class World:
         Raises:
             UsageError: there is none; a misspelt name must not make a node that nobody runs.
         """
-        if isinstance(named, Node):
-            return named
-        found = self._nodes.get(named)
-        if found is None:
-            known = ", ".join(self._nodes)
-            raise UsageError(f"there is no node {named!r}; this world has {known}")
-        return found
+        return self.services.machine(named, self.driver)
 
     def group(self, group: Group) -> list[Node]:
         """The nodes of a group: one node or name, or several."""
         members = [group] if isinstance(group, Node | str) else list(group)
         return [self.existing(one) for one in members]
-
-    def current_process(self) -> Process:
-        """The process whose code is running."""
-        process = _process.get(None)
-        if process is not None and process.node.world is self and process.is_running:
-            return process
-        assert self.driver.process is not None
-        return self.driver.process
 
     # Links and faults.
 
@@ -251,8 +247,13 @@ class World:
         pairs = [(a, b) for a in self.group(one) for b in self.group(other) if a is not b]
         return [self.network.link(a, b) for pair in pairs for a, b in (pair, pair[::-1])]
 
+    @property
+    def rules(self) -> list[Rule]:
+        """Asked about every message, in this order; append functions of a packet, or objects with a ``judge``."""
+        return self.network.rules
+
     def add_rule(self, rule: Rule) -> None:
-        """Ask ``rule`` about every message from now on; see `detrun.world.rules`."""
+        """Ask ``rule`` about every message from now on; see `detrun.world.network.rules`."""
         self.network.rules.append(rule)
 
     def remove_rule(self, rule: Rule) -> None:
@@ -322,39 +323,15 @@ class World:
             if one is not other
         )
 
-    def retry_seconds(self, attempt: int) -> float:
-        """How long TCP waits before attempt ``attempt + 1``."""
-        return min(self.retransmission_seconds * 2.0**attempt, RETRANSMISSION_SECONDS_MAX)
-
-    # What nodes ask of the run.
-
-    def _tasks_of(self, process: Process) -> list[Any]:
-        return [task for task in self.run.host.numbers if node_threads.process_of(task) is process]
-
-    def abandon(self, process: Process) -> None:
-        """Drop every task of ``process`` where it stands."""
-        if process is self.driver.process:
-            raise UsageError("the driver cannot crash: it is the code that runs the world")
-        self.run.host.abandon(self._tasks_of(process))
-
-    def hold(self, process: Process) -> None:
-        """Let no task of ``process`` run."""
-        if process is self.driver.process:
-            raise UsageError("the driver cannot be paused: nobody could resume it")
-        self.run.host.hold(self._tasks_of(process), _is_paused)
-
-    def release(self, process: Process) -> None:
-        """Let the tasks of ``process`` run again."""
-        self.run.host.release(self._tasks_of(process), any(node.is_paused for node in self._nodes.values()))
+    def _check(self) -> None:
+        """Assert the invariants of every node, link and connection; for tests."""
+        for node in self._nodes.values():
+            node._check()
+        for link in self.network.links.values():
+            link._check()
 
     def __repr__(self) -> str:
         return f"<World of {len(self._nodes) - 1} nodes at {self.run.time:g} s>"
-
-
-def _is_paused(task: Any) -> bool:
-    """Whether a task belongs to a process that stands still."""
-    process = node_threads.process_of(task)
-    return process is not None and process.is_paused
 
 
 def _is_host_name(name: str) -> bool:

@@ -12,19 +12,39 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from detrun.world.disk.file_system import failure
+from detrun.world.disk.file_system import FileSystem, failure
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import index_below
 
-if TYPE_CHECKING:
-    from detrun.world.disk.disk import Disk
-
 BUFFER_BYTES = 8192  # io.DEFAULT_BUFFER_SIZE, which may differ between Python versions
+
+
+class DiskOfFiles(Protocol):
+    """A disk as its open files see it."""
+
+    name: str
+    file_system: FileSystem
+    generation: int
+
+    def strikes(self, kind: str, path: str) -> bool:
+        """Whether a fault strikes at this chance."""
+
+    def draw(self, purpose: str) -> int:
+        """64 random bits."""
+
+    def owe(self, kind: str, count: int) -> None:
+        """The call in progress did work of a kind on so many bytes."""
+
+    async def call(self, function: Callable[..., Any], *args: Any, path: str) -> Any:
+        """Call a synchronous function and take the time that its work owes."""
+
+    async def sync_inode(self, inode: int, path: str) -> None:
+        """Wait until a file is on the disk."""
 
 
 class RawFile(io.RawIOBase):
@@ -32,7 +52,7 @@ class RawFile(io.RawIOBase):
 
     _open = False  # also where the constructor refuses, since io closes whatever it throws away
 
-    def __init__(self, disk: Disk, path: str, mode: str) -> None:
+    def __init__(self, disk: DiskOfFiles, path: str, mode: str) -> None:
         kinds = [letter for letter in "rwax" if letter in mode]
         if len(kinds) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
             raise ValueError(f"invalid mode: {mode!r}")
@@ -189,7 +209,7 @@ def layered(
 class DiskFile:
     """An open file with async methods; the counterpart of what ``trio.open_file`` gives. Made by `Disk.open_file`."""
 
-    def __init__(self, disk: Disk, raw: RawFile, wrapped: Any) -> None:
+    def __init__(self, disk: DiskOfFiles, raw: RawFile, wrapped: Any) -> None:
         self._disk = disk
         self._raw = raw
         self.wrapped = wrapped

@@ -15,18 +15,16 @@ import inspect
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from detrun.world.disk.paths import DiskPath
 from detrun.world.nodes.node import Node, this_node
-from detrun.world.nodes.process import _process
+from detrun.world.nodes.process import Process
+from detrun.world.services import Services, process_here
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.errors import HiddenStateError
-
-if TYPE_CHECKING:
-    from detrun.world.world import World
 
 
 async def open_file(*args: Any, **keywords: Any) -> Any:
@@ -49,10 +47,10 @@ async def _open_file(*args: Any, **keywords: Any) -> Any:
 
 def _node_here() -> Node | None:
     """The node whose code calls, unless it is the driver, which may want to read what is real."""
-    process = _process.get(None)
-    if process is None or _world is None or process.node is _world.driver:
+    process = process_here.get(None)
+    if _open is None or not isinstance(process, Process) or process.is_driver:
         return None
-    return process.node
+    return this_node()
 
 
 def _asking_the_disk(name: str, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -107,23 +105,23 @@ _REPLACED_METHODS = {
     name: (_place_on_disk if isinstance(member, classmethod) else _asking_the_disk)(name, member)
     for name, member in _METHODS.items()
 }
-_world: World | None = None
+_open: Services | None = None  # those of the open world
 
 
-def install(world: World) -> None:
+def install(services: Services) -> None:
     """Replace the names until `restore`."""
-    global _world
-    _world = world
+    global _open
+    _open = services
     _TRIO.install()
     for name, member in _REPLACED_METHODS.items():
         setattr(trio.Path, name, member)
 
 
-def restore(world: World) -> None:
-    """Put the names back, if ``world`` has replaced them."""
-    global _world
-    if _world is world:
-        _world = None
+def restore(services: Services) -> None:
+    """Put the names back, if they were replaced for ``services``."""
+    global _open
+    if _open is services:
+        _open = None
         _TRIO.restore()
         for name, member in _METHODS.items():
             setattr(trio.Path, name, member)

@@ -11,16 +11,54 @@ import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import trio
 
+from detrun.world.disk.file_system import Status
+from detrun.world.disk.files import DiskFile
 from detrun_scheduler.errors import UsageError
 
-if TYPE_CHECKING:
-    from detrun.world.disk.disk import Disk
-    from detrun.world.disk.file_system import Status
-    from detrun.world.disk.files import DiskFile
+
+class DiskOfPaths(Protocol):
+    """A disk as its paths see it: what `Disk` offers by name."""
+
+    name: str
+
+    async def open_file(
+        self,
+        file: str,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> DiskFile:
+        """Open a file."""
+
+    async def mkdir(self, path: str) -> None:
+        """Make a directory."""
+
+    async def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+
+    async def unlink(self, path: str) -> None:
+        """Remove a file."""
+
+    async def rename(self, source: str, destination: str) -> None:
+        """Move a file or directory."""
+
+    async def listdir(self, path: str = "/") -> list[str]:
+        """The names in a directory."""
+
+    async def stat(self, path: str) -> Status:
+        """Size and kind of what is at a path."""
+
+    async def exists(self, path: str) -> bool:
+        """Whether there is something at a path."""
+
+    async def fsync_directory(self, path: str = "/") -> None:
+        """Wait until the entries of a directory are on the disk."""
 
 
 class DiskPath:
@@ -28,7 +66,7 @@ class DiskPath:
 
     __slots__ = ("disk", "pure")
 
-    def __init__(self, disk: Disk, *parts: str) -> None:
+    def __init__(self, disk: DiskOfPaths, *parts: str) -> None:
         self.disk = disk
         self.pure = PurePosixPath("/", *parts)
 

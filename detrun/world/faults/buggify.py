@@ -20,6 +20,7 @@ from typing import Any
 
 from detrun.primitives import draws
 from detrun.world.fault_counts import FaultCounts
+from detrun.world.services import process_here
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
@@ -115,7 +116,5 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
 
 def _count(sites: Sites, name: str) -> None:
     # In a world its counts are the ones that people look at; one of the two writes to the journal, not both.
-    from detrun.world.nodes.process import _process
-
-    process = _process.get(None)
-    (sites.counts if process is None else process.node.world.faults).count(name)
+    process = process_here.get(None)
+    (sites.counts if process is None else process.services.faults).count(name)

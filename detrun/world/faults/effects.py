@@ -18,11 +18,12 @@ from detrun.world.faults.begun import Begun, Overlays
 from detrun.world.faults.buggify import buggify_sites
 from detrun.world.faults.kinds import FaultPlanError, PlannedFault
 from detrun.world.network.latency import Constant, Exponential
+from detrun.world.network.packet import Packet
 from detrun.world.network.rules import Verdict
 from detrun_scheduler.randomness import permutation
 
 if TYPE_CHECKING:
-    from detrun.world.network.link import Link, Packet
+    from detrun.world.network.link import Link
     from detrun.world.nodes.node import Node
     from detrun.world.world import World
 
@@ -398,7 +399,7 @@ class Effects:
 
 
 def _on_links(links: Sequence[Link], name: str) -> Callable[[], int]:
-    return lambda: sum(link.fault_effects.get(name, 0) for link in links)
+    return lambda: sum(link.fault_counts.get(name, 0) for link in links)
 
 
 def _reader(link: Link, setting: str) -> Callable[[], Any]:

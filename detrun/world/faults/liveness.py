@@ -52,7 +52,7 @@ def heal_everything(world: World) -> None:
         link.release()
     buggify_sites().silenced = True
     for node in world.nodes:
-        if node._disk is not None:
+        if node.disk_if_used is not None:
             node.disk.faults.clear()
         node.resume()
         if (not node.is_powered or node.was_killed) and node.programs:

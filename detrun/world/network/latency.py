@@ -1,4 +1,4 @@
-"""How long a message travels: distributions whose parameters may be `Value`s and may change while the run goes on.
+"""Travel times of messages: distributions whose parameters may be `Value`s and may change while the run goes on.
 
 A distribution is an object with ``sample(key)``, which draws from the run's stream ``key``: the n-th message of a link
 gets the n-th number of that link's stream whatever happens elsewhere, so runs that differ in a parameter keep common
@@ -93,11 +93,11 @@ class Called:
         return self.function()
 
 
-def distribution_of(latency: Latency) -> Distribution:
-    """The distribution that ``latency`` stands for.
+def distribution_of(latency: Latency, name: str = "latency") -> Distribution:
+    """The distribution that ``latency``, the value of the setting ``name``, stands for.
 
     Raises:
-        UsageError: it is none: neither a number of at least 0, nor a distribution, nor a callable.
+        UsageError: it is neither a number of at least 0, nor a distribution, nor a callable.
     """
     if isinstance(latency, Distribution):
         return latency
@@ -107,7 +107,7 @@ def distribution_of(latency: Latency) -> Distribution:
     if isinstance(primal, int | float) and not isinstance(primal, bool) and primal >= 0:
         return Constant(latency)
     raise UsageError(
-        f"latency={latency!r} is no latency; give seconds of at least 0, a distribution such as "
+        f"{name}={latency!r} is not valid; give seconds of at least 0, a distribution such as "
         "detrun.world.Exponential(mean=0.01), or a function that returns seconds"
     )
 
@@ -116,7 +116,7 @@ def sampled(distribution: Distribution, key: str) -> Any:
     """One sample, checked: a negative travel time would deliver into the past.
 
     Raises:
-        UsageError: the distribution answered with less than 0 or with no number.
+        UsageError: the distribution answered with a negative number, or with something else than a number.
     """
     seconds = distribution.sample(key)
     primal = primal_of(seconds)

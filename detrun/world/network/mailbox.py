@@ -1,4 +1,4 @@
-"""Messages between nodes as objects: for protocols that are written as messages and not as bytes.
+"""Mailboxes: messages between nodes as objects, for protocols that are written in messages instead of bytes.
 
 ``node.send(to, message)`` puts a copy of the message on the link; ``await node.receive()`` takes the oldest that has
 come. Messages travel independently: they may be lost, doubled and overtaken as the link says, and one that reaches a
@@ -14,17 +14,15 @@ from __future__ import annotations
 import copy
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import outcome
 import trio
 from trio.lowlevel import Abort
 
 from detrun.ad.value import Value
-from detrun.world.network.link import Link, Packet
-
-if TYPE_CHECKING:
-    from detrun.world.nodes.node import Node
+from detrun.world.network.packet import Packet, Way
+from detrun.world.services import Machine
 
 MESSAGE_BYTES = 512  # what a message counts for where bandwidth is limited, unless `send` is told its size
 _ATOMS = frozenset((str, bytes, int, float, bool, complex, type(None), Value))
@@ -39,7 +37,7 @@ class Envelope:
         sent_at, arrived_at: virtual seconds; `Value`s where the clock was one.
     """
 
-    sender: Node
+    sender: Machine
     message: Any
     sent_at: Any
     arrived_at: Any
@@ -88,26 +86,43 @@ class Mailbox:
         self.arrived.append(envelope)
 
 
+class Reader(Protocol):
+    """A process as its letters see it."""
+
+    mailbox: Mailbox
+
+
+class Receiver(Protocol):
+    """A node as its letters see it."""
+
+    @property
+    def process(self) -> Reader | None:
+        """The running process, if there is one."""
+
+
 class Letter(Packet):
     """A message on its way."""
 
-    __slots__ = ("message",)
+    __slots__ = ("message", "receiver")
     protocol = "mailbox"
 
-    def __init__(self, link: Link, message: Any, size: int) -> None:
+    def __init__(self, link: Way, receiver: Receiver, message: Any, size: int) -> None:
         super().__init__(link, size)
+        self.receiver = receiver
         self.message = message
 
-    def deliver(self) -> None:
-        network = self.link.network
-        process = self.destination.process
+    def fire(self) -> None:
+        link = self.link
+        if not link.arrive(self):
+            return
+        process = self.receiver.process
         if process is None:
-            return  # nobody is there to read it
-        network.run.message_left(self.link)
-        process.mailbox.put(Envelope(self.source, self.message, self.sent_at, network.run.virtual_clock.now))
+            return  # there is no process that could read it
+        link.journal_left()
+        process.mailbox.put(Envelope(link.source, self.message, self.sent_at, link.clock.now))
 
     def copy(self) -> Packet:
-        return Letter(self.link, copied(self.message), self.size)
+        return Letter(self.link, self.receiver, copied(self.message), self.size)
 
     def describe(self) -> str:
         return f"message {self.message!r}"

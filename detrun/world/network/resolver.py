@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import socket
 from ipaddress import AddressValueError, IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
-if TYPE_CHECKING:
-    from detrun.world.network.network import Network
-    from detrun.world.nodes.node import Node
+from detrun.world.network.posix import ANY, LOOPBACK
+from detrun.world.services import Services
 
-SERVICES = {"http": 80, "https": 443, "domain": 53, "ssh": 22, "smtp": 25}
-LOOPBACK = "127.0.0.1"
+PORTS_BY_SERVICE = {"http": 80, "https": 443, "domain": 53, "ssh": 22, "smtp": 25}
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """The names of one network."""
+    """The names of one world."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     # What trio asks.
 
@@ -43,7 +41,7 @@ class Resolver(trio.abc.HostnameResolver):
 
     # Looking up.
 
-    def resolve(self, host: str, asker: Node) -> str:
+    def resolve(self, host: str) -> str:
         """The address of ``host``, which may be one already.
 
         Raises:
@@ -54,18 +52,18 @@ class Resolver(trio.abc.HostnameResolver):
         name = host.lower().removesuffix(".")
         if name == "localhost":
             return LOOPBACK
-        node = self.network.by_hostname.get(name)
+        node = self._services.by_hostname.get(name)
         if node is None and ":" in name:
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host!r}, and the world is IPv4 only")
         if node is None:
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: no node is called {host!r}")
-        return node.address
+        return str(node.address)
 
-    def numeric_host(self, host: Any, asker: Node) -> str:
+    def numeric_host(self, host: Any) -> str:
         """``host`` as an address; names are resolved, as the standard library does in ``bind`` and ``connect``."""
         if not isinstance(host, str):
             raise TypeError(f"str expected, not {type(host).__name__}")
-        return self.resolve(host, asker)
+        return self.resolve(host)
 
     def lookup(self, host: Any, port: Any, family: int, kind: int, proto: int, flags: int) -> list[Any]:
         """What ``socket.getaddrinfo`` answers."""
@@ -74,11 +72,11 @@ class Resolver(trio.abc.HostnameResolver):
         if family not in (0, socket.AF_INET):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known: the world is IPv4 only")
         if not host:
-            address = "0.0.0.0" if flags & socket.AI_PASSIVE else LOOPBACK
+            address = ANY if flags & socket.AI_PASSIVE else LOOPBACK
         elif flags & socket.AI_NUMERICHOST and not is_numeric(host):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         else:
-            address = self.resolve(host, self.network.world.current_process().node)
+            address = self.resolve(host)
         number = _port(port)
         canonical = host if flags & socket.AI_CANONNAME and host else ""
         kinds = [
@@ -94,10 +92,10 @@ class Resolver(trio.abc.HostnameResolver):
     def reverse(self, address: Any, flags: int) -> tuple[str, str]:
         """What ``socket.getnameinfo`` answers."""
         host, port = address[0], str(address[1])
-        node = self.network.by_address.get(host)
+        node = self._services.by_address.get(host)
         if node is None or flags & socket.NI_NUMERICHOST:
             return host, port
-        return node.hostname, port
+        return str(node.hostname), port
 
 
 def is_numeric(host: str) -> bool:
@@ -115,8 +113,8 @@ def _port(port: Any) -> int:
     if isinstance(port, bytes):
         port = port.decode("ascii", "replace")
     if isinstance(port, str):
-        if port in SERVICES:
-            return SERVICES[port]
+        if port in PORTS_BY_SERVICE:
+            return PORTS_BY_SERVICE[port]
         if not port.isdigit():
             raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
     return int(port)

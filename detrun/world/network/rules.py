@@ -1,13 +1,13 @@
-"""What becomes of one message on a link: rules that are asked in turn, and the one answer that they can give.
+"""Rules of the network: what is asked about each message, and the verdicts that decide what happens to it.
 
-The rule of rules: for each message the world's own rules are asked in the order of installation, then the link's; the
-first verdict that is not `Verdict.PASS` decides; if all pass, the message is delivered. A rule may lengthen the
-message's journey (``packet.slow_by(seconds)``) and pass. Messages from a node to itself are never judged: nothing that
-happens to a network happens between two sockets of one machine. Partitions and clogs come before all rules, and hold
-when a message would arrive as well as when it is sent.
+For each message the world's own rules are asked in the order of installation, then the link's; the first verdict that
+differs from `Verdict.PASS` decides; if all pass, the message is delivered. A rule may lengthen the message's journey
+(``packet.slow_by(seconds)``) and pass. Messages from a node to itself are never judged: what happens to a network does
+not happen between two sockets of one machine. Partitions and clogs come before all rules, and hold when a message would
+arrive as well as when it is sent.
 
-A rule is any object with a ``judge`` method. An answer other than ``PASS`` and ``DELIVER`` counts as a fault, under the
-rule's ``fault`` attribute or its class name.
+A rule is a function of the packet, or an object with a method ``judge``. A verdict other than ``PASS`` and ``DELIVER``
+counts as a fault, under the rule's ``fault`` attribute, or else the function's name or the object's class name.
 
 Source: turmoil's ``rule.rs`` (install order, first verdict that does not pass wins, loopback is exempt). Departure: the
 verdicts also say what happens to TCP, where a dropped segment is sent again and shows as delay.
@@ -15,17 +15,15 @@ verdicts also say what happens to TCP, where a dropped segment is sent again and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from detrun.primitives import draws
 from detrun.world.network.latency import Distribution, sampled
-from detrun_scheduler.clock import primal_of
+from detrun.world.network.packet import Packet
 from detrun_scheduler.errors import UsageError
-
-if TYPE_CHECKING:
-    from detrun.world.network.link import Packet
 
 
 class Verdict(Enum):
@@ -45,16 +43,35 @@ class Verdict(Enum):
     """Its TCP connection is torn down: both ends see a reset. Any other message is lost."""
 
 
-class Rule(Protocol):
-    """Looks at each message of the world, or of one link."""
+class Judge(Protocol):
+    """A rule that is an object."""
 
     def judge(self, packet: Packet) -> Verdict:
         """The verdict on ``packet``, which has a ``source``, a ``destination``, a ``protocol`` and a ``size``."""
 
 
+Rule: TypeAlias = Judge | Callable[[Packet], Verdict]
+
+
+def verdict_of(rule: Rule, packet: Packet) -> Verdict:
+    """What ``rule`` says of ``packet``.
+
+    Raises:
+        UsageError: it answered with something other than a `Verdict`.
+    """
+    ask: Callable[[Packet], object] = getattr(rule, "judge", None) or rule  # type: ignore[assignment]  # one of both
+    verdict = ask(packet)
+    if not isinstance(verdict, Verdict):
+        raise UsageError(
+            f"the network rule {fault_of(rule)} answered {verdict!r}; return a detrun.world.Verdict, for example "
+            "Verdict.PASS"
+        )
+    return verdict
+
+
 def fault_of(rule: Rule) -> str:
-    """The name under which a rule's effects are counted."""
-    return str(getattr(rule, "fault", None) or type(rule).__name__)
+    """The name under which a rule's verdicts are counted."""
+    return str(getattr(rule, "fault", None) or getattr(rule, "__name__", None) or type(rule).__name__)
 
 
 @dataclass(slots=True)
@@ -91,15 +108,3 @@ class Detour:
                 packet.slow_by(sampled(self.extra, f"{link.name} {self.fault} extra"))
                 link.count_fault(self.fault)
         return Verdict.PASS
-
-
-def probability_of(fault: str, probability: Any) -> Any:
-    """``probability``, checked.
-
-    Raises:
-        UsageError: not in [0, 1].
-    """
-    primal = primal_of(probability)
-    if not isinstance(primal, int | float) or not 0 <= primal <= 1:
-        raise UsageError(f"{fault}={primal!r} is not a probability; give a number from 0 to 1")
-    return probability

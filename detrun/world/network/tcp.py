@@ -1,4 +1,4 @@
-"""TCP as its users see it: connections, byte streams in order, buffers that fill, resets and time-outs.
+"""`Connection`: one end of a TCP connection, as its users see it: a byte stream, buffers that fill, resets, time-outs.
 
 The model. Bytes are cut into segments that travel the link one by one; the receiver puts them in order, so a stream is
 FIFO always. A segment that is lost, on the way there or because its acknowledgement cannot come back, is sent again
@@ -13,77 +13,90 @@ What is not modelled: congestion control, fast retransmission, delayed acknowled
 and loss of acknowledgements by chance (they are cumulative: the next one says the same). The retransmission timer is
 not estimated from round trips; it is set only for what was in fact lost, so there are no spurious retransmissions.
 
+A connection calls its link and wakes the tasks that wait for it. Sockets and handshakes call it.
+
 Sources: RFC 9293; numbers and corner cases as in Linux (``tcp_retries2``, ``tcp_syn_retries``, ``tcp_rmem``).
 """
 
 from __future__ import annotations
 
 import errno
-import os
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from detrun.world.network.link import Link
-from detrun.world.network.tcp_packets import (
-    RETRANSMISSIONS_MAX,
-    Persistent,
-    Reset,
-    Segment,
-    WindowUpdate,
-)
+from detrun.world.network.listener import Listener
+from detrun.world.network.packet import Packet, Way
+from detrun.world.network.posix import Address
+from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Outgoing
+from detrun.world.network.tcp_retry import HEADER_BYTES, RETRANSMISSIONS_MAX, Persistent, retry_seconds
+from detrun.world.network.waiters import Waiters
+from detrun.world.services import Machine, Services
 from detrun_scheduler.clock import primal_of
 
-if TYPE_CHECKING:
-    from detrun.world.nodes.node import Node
-    from detrun.world.sockets.stream_sockets import TcpSocket
-
-Address = tuple[str, int]
-
-SEGMENT_BYTES_MAX = 1460  # Ethernet's 1500 less the headers
-SEND_BUFFER_BYTES = 262_144
-RECEIVE_BUFFER_BYTES = 131_072
-RETRANSMISSION_SECONDS_MAX = 120.0
 ORPHAN_SECONDS = 60.0  # tcp_fin_timeout
 HALF_OPEN_SECONDS = 63.0  # tcp_synack_retries: five repetitions, after 1, 2, 4, 8 and 16 s, and 32 s for the last
 
 
-def os_error(number: int) -> OSError:
-    """The exception that the operating system's error ``number`` becomes."""
-    return OSError(number, os.strerror(number))
+class TcpMachine(Machine, Protocol):
+    """A machine as its connections see it."""
+
+    connections: dict[Connection, None]
 
 
 class Connection:
     """One end of a TCP connection: what goes out, what has come in.
 
-    Invariants: bytes of segments below ``expected`` have been put into ``inbox`` once and in order; ``queued_bytes`` is
-    the length of ``queue`` together; at most `RECEIVE_BUFFER_BYTES` are on the way and unread together.
+    Attributes:
+        machine: where this end is; ``machine.connections`` has it until it is over.
+        link, back: to the peer and from the peer.
+        peer: the other end; None before the handshake reaches it, and when both are over.
+        readers, writers: of the socket; None before there is one and once the process has closed it.
+        listener: at the accepting end until the connection is established.
+        connecting: at the connecting end until the handshake is answered.
+        error: the errno that the next operation raises, or 0.
+        closed: the process has closed its socket.
+        gone: the operating system has forgotten it: whatever comes is answered with RST.
+        finishing, finished, finish_seen: no more bytes will be queued; FIN has been sent; the peer has acknowledged it.
+        at_end: the peer's FIN has come.
+        read_shut: the process wants to read no more.
+        retrying: packets that wait for their next attempt.
+
+    Invariants: bytes of segments below ``expected`` have been put into ``inbox`` once and in order, and segments that
+    came too early are in ``early`` under greater numbers; ``received_bytes`` - ``read_bytes`` is the length of
+    ``inbox``, and at most `RECEIVE_BUFFER_BYTES`; ``finished`` implies ``finishing``, ``finish_seen`` implies
+    ``finished``; of one that is gone nothing is kept to be sent.
     """
 
-    def __init__(self, node: Node, link: Link, back: Link, local: Address, remote: Address) -> None:
-        self.node = node
-        self.link = link  # to the peer
-        self.back = back  # from the peer
+    def __init__(
+        self, machine: TcpMachine, services: Services, link: Link, back: Link, local: Address, remote: Address
+    ) -> None:
+        run = services.run
+        self.machine = machine
+        self.link = link
+        self.back = back
         self.local = local
         self.remote = remote
+        self.clock = run.virtual_clock
+        self.timers = run.timers
+        self.retransmission_seconds = services.retransmission_seconds
+        self._services = services
+        self._run = run
         self.peer: Connection | None = None
-        self.socket: TcpSocket | None = None  # None once the process has closed it
-        self.listener: TcpSocket | None = None  # at the accepting end until the connection is established
-        self.error = 0  # the errno that the next operation raises
-        self.closed = False  # the process has closed its socket
-        self.gone = False  # the operating system has forgotten it: whatever comes is answered with RST
+        self.readers: Waiters | None = None
+        self.writers: Waiters | None = None
+        self.listener: Listener[Connection] | None = None
+        self.connecting = False
+        self.error = 0
+        self.closed = False
+        self.gone = False
         # Outgoing.
-        self.queue: deque[memoryview] = deque()
-        self.queued_bytes = 0
-        self.sent_bytes = 0
-        self.acknowledged_bytes = 0
-        self.window_edge = RECEIVE_BUFFER_BYTES  # how many bytes the peer has allowed in all
+        self.outgoing = Outgoing()
         self.segments = 0
-        self.finishing = False  # no more bytes will be queued
-        self.finished = False  # FIN has been sent
-        self.finish_seen = False  # and the peer has acknowledged it
-        self.acknowledgements: list[tuple[Any, int, int]] = []  # (arrival, bytes received, window edge), not yet seen
+        self.finishing = False
+        self.finished = False
+        self.finish_seen = False
         self.alarm_due: Any = None  # when `fire` will be called, for the next acknowledgement to arrive
-        self.retrying: dict[Persistent, None] = {}  # what waits for its next attempt
+        self.retrying: dict[Persistent, None] = {}
         # Incoming.
         self.expected = 0
         self.early: dict[int, Segment] = {}
@@ -91,45 +104,49 @@ class Connection:
         self.received_bytes = 0
         self.read_bytes = 0
         self.advertised_edge = RECEIVE_BUFFER_BYTES
-        self.at_end = False  # FIN has come
-        self.read_shut = False  # the process wants to read no more
-        self._number = -1
+        self.at_end = False
+        self.read_shut = False
+        # Read by the run's journal when messages enter and leave: the run, and the number of the direction to the peer.
+        self.serial = run.serial
+        self.number = -1
 
-    def accepted_by(self, node: Node, listener: TcpSocket) -> Connection:
+    def accepted_by(self, machine: TcpMachine, listener: Listener[Connection]) -> Connection:
         """The other end, made when the handshake begins at ``listener``."""
-        other = Connection(node, self.back, self.link, self.remote, self.local)
+        other = Connection(machine, self._services, self.back, self.link, self.remote, self.local)
         other.peer, self.peer = self, other
         other.listener = listener
         listener.half_open += 1
-        node.connections[other] = None
+        machine.connections[other] = None
         # The client may never come back, and half-open connections take places in the backlog.
-        run = node.world.run
-        other.alarm_due = run.virtual_clock.now + HALF_OPEN_SECONDS
-        run.timers.add(other.alarm_due, other)
+        other.alarm_due = self.clock.now + HALF_OPEN_SECONDS
+        self.timers.add(other.alarm_due, other)
         return other
 
     # What a socket does.
 
-    @property
-    def room(self) -> int:
-        """Bytes that the send buffer still takes."""
-        return SEND_BUFFER_BYTES - self.queued_bytes - (self.sent_bytes - self.acknowledged_bytes)
+    def attach(self, readers: Waiters, writers: Waiters) -> None:
+        """Wake these tasks from now on: those of the socket that the connection belongs to."""
+        self.readers, self.writers = readers, writers
 
     def has_room(self) -> bool:
         """Whether a writer is told to go on: a third of the buffer free, as on Linux, so no byte alone wakes it."""
-        self._see_acknowledgements()
-        return 3 * self.room >= SEND_BUFFER_BYTES
+        outgoing = self.outgoing
+        outgoing.see_acknowledgements(self.clock.time)
+        return 3 * outgoing.room >= SEND_BUFFER_BYTES
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Take as much of ``data`` as fits and send what the window allows; 0 if the buffer is full."""
-        if self.room < len(data):
-            self._see_acknowledgements()
-        taken = min(len(data), self.room)
+        outgoing = self.outgoing
+        room = outgoing.room
+        if room < len(data):
+            outgoing.see_acknowledgements(self.clock.time)
+            room = outgoing.room
+        taken = min(len(data), room)
         if taken <= 0:
-            self._await_acknowledgement()
+            self.await_acknowledgement()
             return 0
-        self.queue.append(memoryview(bytes(data[:taken])))
-        self.queued_bytes += taken
+        outgoing.queue.append(memoryview(bytes(data[:taken])))
+        outgoing.queued_bytes += taken
         self._push()
         return taken
 
@@ -153,7 +170,7 @@ class Connection:
 
     def close(self) -> None:
         """The process has closed its socket; the operating system goes on with what is left."""
-        self.socket = None
+        self.readers = self.writers = None
         self.closed = True
         if self.gone:
             return
@@ -170,15 +187,14 @@ class Connection:
         After a power loss at the other end, say, none will come, and nothing is left here whose answer could be missed.
         """
         if self.closed and self.finish_seen and not self.at_end and not self.gone:
-            run = self.node.world.run
-            run.timers.remove(self.alarm_due, self)
-            self.alarm_due = run.virtual_clock.now + ORPHAN_SECONDS
-            run.timers.add(self.alarm_due, self)
+            self.timers.remove(self.alarm_due, self)
+            self.alarm_due = self.clock.now + ORPHAN_SECONDS
+            self.timers.add(self.alarm_due, self)
 
     def _retire(self) -> None:
         """Leave the machine's table once both directions are over; late copies of the peer's FIN are still answered."""
         if self.is_over:
-            self.node.world.run.timers.remove(self.alarm_due, self)
+            self.timers.remove(self.alarm_due, self)
             self.alarm_due = None
             self._leave_table()
 
@@ -193,7 +209,7 @@ class Connection:
         return self.gone or (self.at_end and self.finish_seen)
 
     def _leave_table(self) -> None:
-        self.node.connections.pop(self, None)
+        self.machine.connections.pop(self, None)
         peer = self.peer
         if peer is not None and peer.is_over:
             # Each end holds the other: a cycle of garbage, were it left.
@@ -208,15 +224,13 @@ class Connection:
     def forget(self) -> None:
         """As after a reset, or when the machine loses power: nothing is sent any more, nothing is kept."""
         self.gone = True
-        timers = self.node.world.run.timers
+        timers = self.timers
         for packet in self.retrying:
             timers.remove(packet.due, packet)
         timers.remove(self.alarm_due, self)
         self.retrying.clear()
         self.early.clear()
-        self.queue.clear()
-        self.queued_bytes = 0
-        self.acknowledgements.clear()
+        self.outgoing.forget()
         if self.listener is not None:
             self.listener.half_open -= 1
             self.listener = None
@@ -229,7 +243,9 @@ class Connection:
         # After the peer's FIN a reset is news to the writer only, as on Linux: the reader has seen the end.
         self.error = errno.EPIPE if self.at_end and number == errno.ECONNRESET else number
         self.forget()
-        self._wake(readers=True, writers=True)
+        if self.readers is not None and self.writers is not None:
+            self.readers.wake()
+            self.writers.wake()
 
     def tear_down(self) -> None:
         """Something in between has reset the connection: both ends see it."""
@@ -241,84 +257,51 @@ class Connection:
 
     def _push(self) -> None:
         """Send what the window allows."""
-        while self.queue and self.sent_bytes < self.window_edge:
-            head = self.queue[0]
-            size = min(len(head), SEGMENT_BYTES_MAX, self.window_edge - self.sent_bytes)
-            data = head[:size]
-            if size == len(head):
-                self.queue.popleft()
-                # Small writes go out together as far as they are queued together, as Nagle's algorithm would do it.
-                if self.queue and size < SEGMENT_BYTES_MAX:
-                    data, size = self._gather(data)
-            else:
-                self.queue[0] = head[size:]
-            self.queued_bytes -= size
-            self.sent_bytes += size
-            self._transmit(data)
-        if self.queue:
-            self._await_acknowledgement()
+        outgoing = self.outgoing
+        while outgoing.queue and outgoing.sent_bytes < outgoing.window_edge:
+            self._transmit(outgoing.next_segment())
+        if outgoing.queue:
+            self.await_acknowledgement()
         elif self.finishing and not self.finished:
             self.finished = True
             self._transmit(memoryview(b""), fin=True)
 
-    def _gather(self, data: memoryview) -> tuple[memoryview, int]:
-        room = min(SEGMENT_BYTES_MAX, self.window_edge - self.sent_bytes) - len(data)
-        parts = [data]
-        while self.queue and room > 0:
-            head = self.queue.popleft()
-            parts.append(head[:room])
-            if len(head) > room:
-                self.queue.appendleft(head[room:])
-            room -= len(parts[-1])
-        gathered = b"".join(parts)
-        return memoryview(gathered), len(gathered)
-
     def _transmit(self, data: memoryview, fin: bool = False) -> None:
         segment = Segment(self, self.segments, data, fin)
         self.segments += 1
-        self.node.world.run.message_entered(self)
+        if self.number < 0:
+            name = f"tcp {self.machine.name}:{self.local[1]}->{self.link.destination.name}:{self.remote[1]}"
+            self.number = self._run.register("connection", name)
+        self._run.message_entered(self)
         self.link.send(segment)
 
-    def establish(self) -> None:
-        """Send the empty segment that completes the handshake."""
+    def established(self) -> None:
+        """The handshake is complete at this end: wake the task that connects, and tell the peer."""
+        self.connecting = False
+        if self.writers is not None:
+            self.writers.wake()
         self._transmit(memoryview(b""))
 
     def acknowledged(self, received_bytes: int, window_edge: int) -> None:
         """The peer has sent an acknowledgement, which arrives when the link back lets it."""
-        self.acknowledgements.append((self.back.acknowledgement_arrives_at(), received_bytes, window_edge))
-        if self.queue or (self.socket is not None and self.socket.writers):
-            self._await_acknowledgement()
-        elif len(self.acknowledgements) > 32:
-            self._see_acknowledgements()
+        outgoing = self.outgoing
+        outgoing.acknowledged(self.back.acknowledgement_arrives_at(), received_bytes, window_edge)
+        if outgoing.queue or self.writers:
+            self.await_acknowledgement()
+        elif len(outgoing.acknowledgements) > 32:
+            outgoing.see_acknowledgements(self.clock.time)
 
-    def _see_acknowledgements(self) -> None:
-        """Take in the acknowledgements that have arrived by now."""
-        now = self.node.world.run.virtual_clock.time
-        waiting = []
-        for entry in self.acknowledgements:
-            if primal_of(entry[0]) <= now:
-                self.acknowledged_bytes = max(self.acknowledged_bytes, entry[1])
-                self.window_edge = max(self.window_edge, entry[2])
-            else:
-                waiting.append(entry)
-        self.acknowledgements = waiting
-
-    def await_room(self) -> None:
-        """A writer waits: see to it that it is woken."""
-        self._await_acknowledgement()
-
-    def _await_acknowledgement(self) -> None:
-        """Be called when the next acknowledgement arrives; until then there is nothing to do."""
-        if not self.acknowledgements:
+    def await_acknowledgement(self) -> None:
+        """Be called when the next acknowledgement arrives, if one is on its way; until then there is nothing to do."""
+        due = self.outgoing.next_arrival
+        if due is None:
             return
-        due = min(self.acknowledgements, key=lambda entry: primal_of(entry[0]))[0]
-        timers = self.node.world.run.timers
         if self.alarm_due is not None:
             if primal_of(self.alarm_due) <= primal_of(due):
                 return
-            timers.remove(self.alarm_due, self)
+            self.timers.remove(self.alarm_due, self)
         self.alarm_due = due
-        timers.add(due, self)
+        self.timers.add(due, self)
 
     def fire(self) -> None:
         """An acknowledgement has arrived that was waited for: send on, and let the writer that waits for room go on.
@@ -329,15 +312,15 @@ class Connection:
         if self.listener is not None or (self.closed and self.finish_seen):
             self.forget()
             return
-        self._see_acknowledgements()
+        self.outgoing.see_acknowledgements(self.clock.time)
         if self.gone:
             return
         self._push()
-        if self.socket is not None and self.socket.writers:
-            if 3 * self.room >= SEND_BUFFER_BYTES:
-                self._wake(writers=True)
+        if self.writers:
+            if 3 * self.outgoing.room >= SEND_BUFFER_BYTES:
+                self.writers.wake()
             else:
-                self._await_acknowledgement()
+                self.await_acknowledgement()
 
     # Incoming.
 
@@ -354,8 +337,8 @@ class Connection:
                 self.expected += 1
                 news = True
                 self._take(following)
-            if news and not self.gone:
-                self._wake(readers=True)
+            if news and self.readers is not None and not self.gone:
+                self.readers.wake()
         if self.gone:
             return
         if self.link.is_open():
@@ -371,12 +354,13 @@ class Connection:
     def _take(self, segment: Segment) -> None:
         if self.listener is not None:
             listener, self.listener = self.listener, None
-            self.node.world.run.timers.remove(self.alarm_due, self)
+            self.timers.remove(self.alarm_due, self)
             self.alarm_due = None
-            listener.established(self)
+            if not listener.established(self):
+                self.abort()
         if self.gone:
             return
-        self.node.world.run.message_left(segment.connection)
+        self._run.message_left(segment.connection)
         if segment.fin:
             self.at_end = True
             self._retire()
@@ -400,32 +384,87 @@ class Connection:
             self.advertised_edge = self.read_bytes + RECEIVE_BUFFER_BYTES
             self.peer.acknowledged(self.received_bytes, self.advertised_edge)
         elif attempt < RETRANSMISSIONS_MAX:
-            run = self.node.world.run
-            run.timers.add(
-                run.virtual_clock.now + self.node.world.retry_seconds(attempt), WindowUpdate(self, attempt + 1)
-            )
+            due = self.clock.now + retry_seconds(self.retransmission_seconds, attempt)
+            self.timers.add(due, WindowUpdate(self, attempt + 1))
 
-    def _wake(self, readers: bool = False, writers: bool = False) -> None:
-        if self.socket is not None:
-            if readers:
-                self.socket.readers.wake()
-            if writers:
-                self.socket.writers.wake()
-
-    # What the run's journal asks of an object that messages enter and leave.
-
-    @property
-    def serial(self) -> int:
-        """The run in which the direction from here to the peer has its number."""
-        return self.node.world.run.serial
-
-    @property
-    def number(self) -> int:
-        """The number of the direction from here to the peer among the objects of the run."""
-        if self._number < 0:
-            name = f"tcp {self.node.name}:{self.local[1]}->{self.link.destination.name}:{self.remote[1]}"
-            self._number = self.node.world.run.register("connection", name)
-        return self._number
+    def _check(self) -> None:
+        """Assert the invariants; for tests."""
+        self.outgoing._check()
+        assert all(number > self.expected for number in self.early), f"{self!r}: a segment was left in `early`"
+        assert self.received_bytes - self.read_bytes == len(self.inbox), f"{self!r}: bytes that were not read"
+        assert len(self.inbox) <= RECEIVE_BUFFER_BYTES, f"{self!r}: more than the window allowed"
+        assert self.finishing >= self.finished >= self.finish_seen, f"{self!r}: the order of ending"
+        assert all(packet.is_waiting and packet in self.timers.live for packet in self.retrying), f"{self!r}: retries"
+        assert not self.gone or not (self.outgoing.queue or self.retrying or self.early), f"{self!r}: gone, and keeps"
+        assert self.gone or self.peer is None or self.peer.peer is self, f"{self!r}: its peer has another"
 
     def __repr__(self) -> str:
-        return f"<Connection {self.local[0]}:{self.local[1]} to {self.remote[0]}:{self.remote[1]} on {self.node.name}>"
+        return (
+            f"<Connection {self.local[0]}:{self.local[1]} to {self.remote[0]}:{self.remote[1]} on {self.machine.name}>"
+        )
+
+
+class Segment(Persistent):
+    """Some bytes, or FIN, or the end of the handshake, with their place in the stream."""
+
+    __slots__ = ("data", "fin", "number")
+    connection: Connection
+
+    def __init__(self, connection: Connection, number: int, data: memoryview, fin: bool) -> None:
+        super().__init__(connection, connection.link, len(data) + HEADER_BYTES)
+        self.number = number
+        self.data = data
+        self.fin = fin
+
+    def fire(self) -> None:
+        if self.is_waiting:
+            if not self.send_again():
+                self.connection.fail(errno.ETIMEDOUT)
+        elif self.link.arrive(self):
+            peer = self.connection.peer
+            if peer is not None:
+                peer.arrived(self)
+
+    def reset(self) -> None:
+        self.connection.tear_down()
+
+    def copy(self) -> Packet:
+        return Segment(self.connection, self.number, self.data, self.fin)
+
+    def describe(self) -> str:
+        what = "FIN" if self.fin else f"{len(self.data)} bytes" if self.data else "ACK"
+        return f"tcp {self.connection.local[1]}->{self.connection.remote[1]} #{self.number} {what}"
+
+
+class Reset(Packet):
+    """RST: the connection does not exist at the sender of this."""
+
+    __slots__ = ("connection",)
+    protocol = "tcp"
+
+    def __init__(self, link: Way, connection: Connection | None) -> None:
+        super().__init__(link, HEADER_BYTES)
+        self.connection = connection
+
+    def fire(self) -> None:
+        if self.link.arrive(self) and self.connection is not None:
+            self.connection.fail(errno.ECONNRESET)
+
+    def copy(self) -> Packet:
+        return Reset(self.link, self.connection)
+
+    def describe(self) -> str:
+        return "tcp RST"
+
+
+class WindowUpdate:
+    """The next attempt to tell a sender that there is room."""
+
+    __slots__ = ("attempt", "connection")
+
+    def __init__(self, connection: Connection, attempt: int) -> None:
+        self.connection = connection
+        self.attempt = attempt
+
+    def fire(self) -> None:
+        self.connection.advertise(self.attempt)

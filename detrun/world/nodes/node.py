@@ -7,28 +7,27 @@ down with the process: nothing is sent, peers wait for their time-outs, and the 
 `Node.restart` turns on what is off and runs a program anew, the same or another; the disk is the old one.
 `Node.pause` stops the process as SIGSTOP would: the machine goes on receiving for it.
 
-Code belongs to the process whose code started it: `this_node` is a context variable, and a crash takes every task that
-carries it, wherever its nursery is.
+Code belongs to the process whose code started it: `this_node` reads a context variable, and a crash takes every task
+that carries it, wherever its nursery is.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
 
+from detrun.world.network.listener import Listener
 from detrun.world.network.mailbox import MESSAGE_BYTES, Envelope, Letter, copied
-from detrun.world.network.tcp import Address, Connection
-from detrun.world.nodes.process import Process, Program, _process
+from detrun.world.network.network import Network
+from detrun.world.network.posix import Address
+from detrun.world.network.tcp import Connection
+from detrun.world.nodes.process import Process, Program
+from detrun.world.services import Machine, Services, process_here
 from detrun.world.sockets.ports import Ports
-from detrun.world.sockets.stream_sockets import TcpSocket
 from detrun_scheduler.errors import UsageError
-
-if TYPE_CHECKING:
-    from detrun.world.world import World
 
 T = TypeVar("T")
 
@@ -39,72 +38,95 @@ def this_node() -> Node:
     Raises:
         UsageError: outside a world.
     """
-    process = _process.get(None)
+    process = process_here.get(None)
     if process is None:
         raise UsageError("detrun.this_node() was called outside a world; call it from code started by node.start(...)")
-    return process.node
-
-
-def make_disk(node: Node) -> Any:
-    """The disk of a machine, when it is first used, unless its world was given another maker."""
-    from detrun.world.disk.disk import Disk
-
-    return Disk(node.name)
-
-
-def make_clock(node: Node) -> Any:
-    """The clock of a machine, when it is first read, unless its world was given another maker."""
-    from detrun.world.time.clocks import NodeClock
-
-    return NodeClock(node.name)
+    node: Node = process.node
+    return node
 
 
 class Node:
-    """One machine of a world; made by ``world.node(name)``."""
+    """One machine of a world; made by ``world.node(name)``.
 
-    def __init__(self, world: World, name: str, address: str) -> None:
-        self.world = world
+    Args:
+        make_disk, make_clock: make its disk and its clock, when they are first used.
+
+    Attributes:
+        services, network: those of the world; gone with it.
+        disk_if_used, clock_if_used: the disk and the clock, None before their first use.
+        programs: what `restart` runs again.
+        versions: what an upgrade can put in place, in the order of offering.
+        version: of these, the one that an upgrade put in place.
+        was_killed: the last process ended by a crash or a power loss, and none has begun since.
+        connections: the TCP connections with an end here.
+
+    Invariant: a machine without power has no process and no connections.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        network: Network,
+        name: str,
+        address: str,
+        *,
+        make_disk: Callable[[Node], Any],
+        make_clock: Callable[[Node], Any],
+    ) -> None:
+        self.services = services
+        self.network = network
         self.name = name
         self.address = address
         self.hostname = name.lower()
         self.process: Process | None = None
         self.is_powered = True
         self.programs: list[Program] = []
-        self.versions: dict[str, Program] = {}  # what an upgrade can put in place, in the order of offering
-        self.version = ""  # of these, the one that an upgrade put in place
+        self.versions: dict[str, Program] = {}
+        self.version = ""
         self.starts = 0
-        self.was_killed = False  # the last process ended by a crash or a power loss, and none has begun since
-        self.ports = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
+        self.was_killed = False
+        self.ports: dict[int, Ports[Any]] = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
         self.connections: dict[Connection, None] = {}
-        self._disk: Any = None
-        self._clock: Any = None
+        self.disk_if_used: Any = None
+        self.clock_if_used: Any = None
+        self._make_disk = make_disk
+        self._make_clock = make_clock
+
+    @property
+    def world(self) -> Any:
+        """The `World` that it belongs to.
+
+        Raises:
+            UsageError: the world is closed.
+        """
+        return self.services.world
 
     # Parts.
 
     @property
     def disk(self) -> Any:
         """The disk; it survives crashes and restarts."""
-        if self._disk is None:
-            self._disk = self._counted(self.world.make_disk(self))
-        return self._disk
+        if self.disk_if_used is None:
+            self.disk_if_used = self._counted(self._make_disk(self))
+        return self.disk_if_used
 
     @property
     def clock(self) -> Any:
         """The clock of this machine."""
-        if self._clock is None:
-            self._clock = self._counted(self.world.make_clock(self))
-        return self._clock
+        if self.clock_if_used is None:
+            self.clock_if_used = self._counted(self._make_clock(self))
+        return self.clock_if_used
 
     def _counted(self, part: Any) -> Any:
         """A disk or clock that has its faults counted by the world."""
         report = getattr(part, "report_faults_to", None)
         if report is not None:
-            report(self.world.faults)
+            report(self.services.faults)
         return part
 
     def _tell_parts(self, event: str) -> None:
         """Tell the disk and the clock, if they have been used, of ``crash``, ``power_loss`` or ``power_on``."""
-        for part in (self._disk, self._clock):
+        for part in (self.disk_if_used, self.clock_if_used):
             method = getattr(part, event, None)
             if method is not None:
                 method()
@@ -130,7 +152,7 @@ class Node:
         Raises:
             UsageError: the node has no power, or the world is closed.
         """
-        self.world.check_open()
+        self.services.open_nursery()
         if not self.is_powered:
             raise UsageError(f"node {self.name!r} has no power; call restart() to turn it on and start a program")
         if self.process is None:
@@ -143,9 +165,8 @@ class Node:
     def _begin(self) -> None:
         self.starts += 1
         self.was_killed = False
-        process = self.process = Process(self)
-        spawn = partial(self.world.nursery.start_soon, process.run, name=self.name)
-        process.context.copy().run(spawn)
+        self.process = Process(self, self.services, self.network)
+        self.process.begin(self.services.open_nursery())
 
     def crash(self) -> None:
         """Kill the process, now and without any of its code running again. No effect if none runs.
@@ -153,14 +174,14 @@ class Node:
         A task of the node itself may call this: it runs on to its next ``await`` and no further.
         """
         if self.process is not None:
-            self.world.faults.count("crash")
+            self.services.faults.count("crash")
             self._kill(lose_power=False)
             self._tell_parts("crash")
 
     def power_loss(self) -> None:
         """Turn the machine off: the process is gone, nothing is sent any more, and only what the disk holds stays."""
         if self.is_powered:
-            self.world.faults.count("power loss")
+            self.services.faults.count("power loss")
             self.is_powered = False
             self._kill(lose_power=True)
             self._tell_parts("power_loss")
@@ -170,7 +191,7 @@ class Node:
         if process is not None:
             self.was_killed = True
             process.is_running = False
-            self.world.abandon(process)
+            process.abandon()
         if lose_power:
             for connection in list(self.connections):
                 connection.forget()
@@ -186,7 +207,7 @@ class Node:
         Raises:
             UsageError: nothing has ever run here and no function is given.
         """
-        self.world.check_open()
+        self.services.open_nursery()
         programs = [(function, arguments)] if function is not None else self.programs
         if not programs:
             raise UsageError(f"node {self.name!r} has never run anything; give restart() a function")
@@ -220,7 +241,7 @@ class Node:
         Raises:
             UsageError: there is no such version, or none that follows.
         """
-        self.world.check_open()
+        self.services.open_nursery()
         if version and version not in self.versions:
             raise UsageError(
                 f"node {self.name!r} was offered no version {version!r}; there are {', '.join(self.versions) or 'none'}"
@@ -228,7 +249,7 @@ class Node:
         found = version or self.following_version()
         if found is None:
             raise UsageError(f"node {self.name!r} was offered no version after {self.version or 'what runs now'!r}")
-        self.world.faults.count("upgrade")
+        self.services.faults.count("upgrade")
         if self.process is not None:
             self._kill(lose_power=False)
             self._tell_parts("crash")
@@ -239,15 +260,13 @@ class Node:
     def pause(self) -> None:
         """Let no task of the process run until `resume`. No effect if none runs or it is paused."""
         if self.process is not None and not self.process.is_paused:
-            self.world.faults.count("pause")
-            self.process.is_paused = True
-            self.world.hold(self.process)
+            self.services.faults.count("pause")
+            self.process.pause()
 
     def resume(self) -> None:
         """Let a paused process go on; what it missed, deadlines included, happens to it now."""
         if self.process is not None and self.process.is_paused:
-            self.process.is_paused = False
-            self.world.release(self.process)
+            self.process.resume()
 
     async def stop(self) -> None:
         """Cancel the process's tasks, let them clean up, and return when they have ended."""
@@ -264,14 +283,6 @@ class Node:
         else:
             await process.ended.wait()
 
-    def named(self, error: BaseException) -> BaseException:
-        """``error`` with a note that says where it happened, taken out of a group that held it alone."""
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if not isinstance(error, trio.Cancelled):
-            error.add_note(f"in node {self.name!r} ({self.address}), virtual time {self.world.run.time:g} s")
-        return error
-
     def world_closed(self) -> None:
         """The world is over: let go of it and of everything that belongs to it, but for the disk and the clock."""
         if self.process is not None:
@@ -282,25 +293,25 @@ class Node:
             ports.owners.clear()
         self.programs.clear()
         self.versions.clear()
-        del self.world
+        del self.services, self.network
 
     if not TYPE_CHECKING:  # a type checker must not believe in attributes that are not there
 
         def __getattr__(self, name: str) -> Any:
-            if name == "world":
+            if name in ("services", "network"):
                 raise UsageError(f"node {self.name!r} belongs to a closed world; only its disk can still be read")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # The operating system's tables.
 
-    def listener_at(self, address: Address) -> TcpSocket | None:
-        """The socket that listens where ``address`` points."""
+    def listener_at(self, address: Address) -> Listener[Connection] | None:
+        """The backlog of the socket that listens where ``address`` points."""
         found = self.ports[socket.SOCK_STREAM].listener(address)
-        return found if isinstance(found, TcpSocket) else None
+        return None if found is None else found.listener
 
     # Mailboxes.
 
-    def send(self, to: Node | str, message: Any, *, size: int = MESSAGE_BYTES) -> None:
+    def send(self, to: Machine | str, message: Any, *, size: int = MESSAGE_BYTES) -> None:
         """Put ``message`` on its way to another node, or to this one; says nothing about its arrival.
 
         Args:
@@ -308,10 +319,10 @@ class Node:
             message: anything; it is copied, `Value`s inside stay themselves.
             size: bytes that it counts for where bandwidth is limited.
         """
-        network = self.world.network
-        link = network.link(self, self.world.existing(to))
-        network.run.message_entered(link)
-        link.send(Letter(link, copied(message), size))
+        receiver = self.services.machine(to, self)
+        link = self.network.link(self, receiver)
+        link.journal_entered()
+        link.send(Letter(link, receiver, copied(message), size))
 
     @overload
     async def receive(self) -> Any: ...
@@ -335,6 +346,17 @@ class Node:
                 f"node {self.name!r} runs nothing, so no message can reach it; start a program there first"
             )
         return await self.process.mailbox.receive(kind)
+
+    def _check(self) -> None:
+        """Assert the invariants; for tests."""
+        assert self.is_powered or not (self.process or self.connections), (
+            f"{self!r}: off, with a process or connections"
+        )
+        assert self.process is None or (self.process.is_running and self.process.node is self), f"{self!r}: its process"
+        for connection in self.connections:
+            assert connection.machine is self, f"{connection!r} is in the table of {self.name}"
+            assert not connection.is_over, f"{connection!r} is over and in the table"
+            connection._check()
 
     def __repr__(self) -> str:
         state = "off" if not self.is_powered else "paused" if self.is_paused else "up" if self.is_running else "down"

@@ -7,36 +7,27 @@ threads at work takes no places away from others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import trio
 
-from detrun.world.nodes.process import Process, _process
+from detrun.world.nodes.process import Process
+from detrun.world.services import Services, process_here
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.trio_host.private import TRIO_THREADS
 
-if TYPE_CHECKING:
-    from detrun.world.world import World
-
 THREADS_MAX = 40  # trio's default limit
-
-
-def process_of(task: Any) -> Process | None:
-    """The process that a task, or a thread's, belongs to; None if it is of no world."""
-    owner = getattr(task.coro, "owner", None)
-    found: Process | None = owner if owner is not None else task.context.get(_process)
-    return found
 
 
 def is_thread_of_node(task: Any) -> bool:
     """Whether ``task`` is a thread, and of another process than the driver's."""
     owner = getattr(task.coro, "owner", None)
-    return owner is not None and owner.node is not owner.node.world.driver
+    return owner is not None and not owner.is_driver
 
 
 def _default_limiter() -> trio.CapacityLimiter:
-    process = _process.get(None)
-    if process is None or _world is None or process.node is _world.driver:
+    process = cast("Process | None", process_here.get(None))
+    if process is None or _open is None or process.is_driver:
         found: trio.CapacityLimiter = _THREADS.originals["current_default_thread_limiter"]()
         return found
     if process.thread_limiter is None:
@@ -46,25 +37,25 @@ def _default_limiter() -> trio.CapacityLimiter:
 
 _THREADS = ReplacedNames(TRIO_THREADS, {"current_default_thread_limiter": _default_limiter})
 _PUBLIC = ReplacedNames(trio.to_thread, {"current_default_thread_limiter": _default_limiter})
-_world: World | None = None
+_open: Services | None = None  # those of the open world
 
 
-def install(world: World) -> None:
+def install(services: Services) -> None:
     """Have threads belong to processes until `restore`."""
-    global _world
-    _world = world
+    global _open
+    _open = services
     _THREADS.install()
     _PUBLIC.install()
-    assert world.run.threads is not None
-    world.run.threads.inherit(_process)
+    assert services.run.threads is not None
+    services.run.threads.inherit(process_here)
 
 
-def restore(world: World) -> None:
-    """Put everything back, if ``world`` has replaced it."""
-    global _world
-    if _world is world:
-        _world = None
+def restore(services: Services) -> None:
+    """Put everything back, if it was replaced for ``services``."""
+    global _open
+    if _open is services:
+        _open = None
         _PUBLIC.restore()
         _THREADS.restore()
-        if world.run.threads is not None:
-            world.run.threads.inherit(None)
+        if services.run.threads is not None:
+            services.run.threads.inherit(None)

@@ -1,35 +1,51 @@
 """A process: one life of a node's program, with what its operating system keeps for it.
 
-Code belongs to the process whose code started it: `_process` is a context variable, which tasks inherit, and threads
-too (`node_threads`). A process ends with its last task, or is killed with all of them where they stand.
+Code belongs to the process whose code started it: `process_here` is a context variable, which tasks inherit, and
+threads too (`node_threads`). A process ends with its last task, or is killed with all of them where they stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Protocol, cast
 
 import trio
 
 from detrun.world.network.mailbox import Mailbox
-from detrun.world.sockets.machine_sockets import Socket
-
-if TYPE_CHECKING:
-    from detrun.world.nodes.node import Node
+from detrun.world.network.network import Network
+from detrun.world.services import Services, process_here
+from detrun.world.sockets.machine_sockets import Socket, SocketMachine
+from detrun_scheduler.errors import UsageError
 
 Program = tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]
 
-_process: ContextVar[Process] = ContextVar("detrun_process")
+
+class ProcessMachine(SocketMachine, Protocol):
+    """A machine as its process sees it."""
+
+    process: Process | None
 
 
 class Process:
-    """One life of a node's program: from a start to its end, whichever way it ends."""
+    """One life of a node's program: from a start to its end, whichever way it ends.
 
-    def __init__(self, node: Node) -> None:
+    Attributes:
+        is_driver: it is the code that opened the world; it cannot be killed or paused.
+        context: what its tasks inherit, this process among it; deleted at the end.
+        pending: programs that wait for the root task to begin.
+
+    Invariant: while it is running, ``node.process`` is this process; once it has ended it owns no socket.
+    """
+
+    def __init__(self, node: ProcessMachine, services: Services, network: Network, *, is_driver: bool = False) -> None:
         self.node = node
+        self.services = services
+        self.network = network
+        self.is_driver = is_driver
         self.context = copy_context()
-        self.context.run(_process.set, self)
+        self.context.run(process_here.set, self)
         self.sockets: dict[Socket, None] = {}
         self.mailbox = Mailbox()
         self.pending: list[Program] = []
@@ -49,9 +65,9 @@ class Process:
                     for function, arguments in self.pending:
                         self.nursery.start_soon(function, *arguments)
         except BaseException as error:
-            failure = self.node.named(error)
+            failure = self._named(error)
         if not self.is_running:
-            return  # killed while this very task was running: nobody can hear what it says
+            return  # killed while this very task was running: there is no code left to raise into
         self.end()
         if failure is not None:
             # Out of the handler, lest the group become the context of what it contains: a cycle of garbage.
@@ -67,6 +83,59 @@ class Process:
         else:
             self.context.copy().run(self.nursery.start_soon, function, *arguments)
 
+    def _named(self, error: BaseException) -> BaseException:
+        """``error`` with a note that says where it happened, taken out of a group that held it alone."""
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not isinstance(error, trio.Cancelled):
+            time = self.services.run.time
+            error.add_note(f"in node {self.node.name!r} ({self.node.address}), virtual time {time:g} s")
+        return error
+
+    # Its tasks, threads included.
+
+    def begin(self, nursery: trio.Nursery) -> None:
+        """Start the root task in ``nursery``."""
+        self.context.copy().run(partial(nursery.start_soon, self.run, name=self.node.name))
+
+    def _tasks(self) -> list[Any]:
+        host = self.services.run.host
+        return [task for task in host.numbers if process_of(task) is self]
+
+    def abandon(self) -> None:
+        """Drop every task where it stands; none of their code runs again.
+
+        Raises:
+            UsageError: it is the driver's.
+        """
+        if self.is_driver:
+            raise UsageError("the driver cannot crash: it is the code that runs the world")
+        self.services.run.host.abandon(self._tasks())
+
+    def pause(self) -> None:
+        """Let no task run until `resume`.
+
+        Raises:
+            UsageError: it is the driver's.
+        """
+        if self.is_driver:
+            raise UsageError("the driver cannot be paused: no code would be left that could resume it")
+        self.is_paused = True
+        self.services.run.host.hold(self._tasks(), _is_paused)
+
+    def resume(self) -> None:
+        """Let the tasks run again."""
+        self.is_paused = False
+        others = any(machine.is_paused for machine in self.services.machines.values())
+        self.services.run.host.release(self._tasks(), others)
+
+    def running_here(self) -> Process:
+        """The process of this world whose code is running; this one, the driver's, if there is none."""
+        process = process_here.get(None)
+        if isinstance(process, Process) and process.services is self.services and process.is_running:
+            return process
+        return self
+
     def end(self) -> None:
         """The process is over: its operating system takes its sockets back."""
         self.is_running = False
@@ -81,3 +150,15 @@ class Process:
         self.pending.clear()
         self.mailbox.waiting.clear()
         del self.context
+
+
+def process_of(task: Any) -> Process | None:
+    """The process that a task, or a thread's, belongs to; None if it is of no world."""
+    owner = getattr(task.coro, "owner", None)
+    return cast("Process | None", owner if owner is not None else task.context.get(process_here))
+
+
+def _is_paused(task: Any) -> bool:
+    """Whether a task belongs to a process that stands still."""
+    process = process_of(task)
+    return process is not None and process.is_paused

@@ -1,18 +1,15 @@
-"""UDP sockets and the datagrams between them: lost, doubled and overtaken as the link says, refused where nobody is."""
+"""UDP sockets and the datagrams between them: lost, doubled, overtaken as the link says, refused at unbound ports."""
 
 from __future__ import annotations
 
 import errno
 import socket as constants
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from detrun.world.network.link import Link, Packet
-from detrun.world.network.tcp import Address, os_error
-from detrun.world.sockets.machine_sockets import ANY, LOOPBACK, Socket, checked_address
-
-if TYPE_CHECKING:
-    from detrun.world.nodes.process import Process
+from detrun.world.network.packet import Packet, Way
+from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
 
 DATAGRAM_BYTES_MAX = 65_507
 DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default
@@ -26,7 +23,7 @@ class UdpSocket(Socket):
     protocol = constants.IPPROTO_UDP
     send_buffer_bytes = receive_buffer_bytes = DATAGRAM_BUFFER_BYTES
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: SocketOwner) -> None:
         super().__init__(process)
         self.inbox: deque[tuple[bytes, Address]] = deque()
         self.inbox_bytes = 0
@@ -36,7 +33,7 @@ class UdpSocket(Socket):
     def connect(self, address: Address) -> None:
         """Send to ``address`` from now on, and receive from there only."""
         self._check_open()
-        host, port = checked_address(address, self.node)
+        host, port = self._numeric(address)
         self._bind_for(host)
         self.remote = (host, port)
 
@@ -51,7 +48,7 @@ class UdpSocket(Socket):
         """Send one datagram; says nothing about its arrival.
 
         Raises:
-            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, or ECONNREFUSED if an earlier datagram found nobody.
+            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, or ECONNREFUSED if an earlier datagram found no socket.
         """
         self._check_open()
         payload = bytes(data)
@@ -61,11 +58,10 @@ class UdpSocket(Socket):
             raise os_error(self.take_error())
         if self.write_shut:
             raise os_error(errno.EPIPE)
-        host, port = checked_address(address, self.node)
+        host, port = self._numeric(address)
         if host == ANY:
             host = LOOPBACK
-        network = self.node.world.network
-        peer = network.node_at(host, self.node)
+        peer = self.services.machine_at(host, self.node)
         if peer is None:
             raise os_error(errno.EHOSTUNREACH)
         if not self.is_bound:
@@ -73,8 +69,8 @@ class UdpSocket(Socket):
         source = self.local
         if source[0] == ANY:
             source = (LOOPBACK if host.startswith("127.") else self.node.address, source[1])
-        link = network.link(self.node, peer)
-        link.send(Datagram(link, self, payload, source, (host, port)))
+        link = self.network.link(self.node, peer)
+        link.send(Datagram(link, self, peer, payload, source, (host, port)))
         return len(payload)
 
     def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
@@ -107,14 +103,14 @@ class UdpSocket(Socket):
     def arrived(self, payload: bytes, source: Address) -> None:
         """A datagram has come."""
         if self.inbox_bytes + len(payload) > DATAGRAM_BUFFER_BYTES:
-            self.node.world.faults.count("receive buffer overflow")
+            self.services.faults.count("receive buffer overflow")
             return
         self.inbox.append((payload, source))
         self.inbox_bytes += len(payload)
         self.readers.wake()
 
     def refused(self, target: Address) -> None:
-        """Nobody listens where a datagram was sent; a socket that is connected to there is told, as by ICMP."""
+        """A datagram found no socket; one that is connected to where it went is told, as by ICMP."""
         if self.remote == target and not self.is_closed:
             self.error = errno.ECONNREFUSED
             self.readers.wake()
@@ -143,46 +139,52 @@ class UdpSocket(Socket):
 class Datagram(Packet):
     """One datagram on its way."""
 
-    __slots__ = ("payload", "sender", "target", "writer")
+    __slots__ = ("payload", "receiver", "sender", "target", "writer")
     protocol = "udp"
 
-    def __init__(self, link: Link, writer: UdpSocket, payload: bytes, sender: Address, target: Address) -> None:
+    def __init__(
+        self, link: Way, writer: UdpSocket, receiver: SocketMachine, payload: bytes, sender: Address, target: Address
+    ) -> None:
         super().__init__(link, len(payload) + UDP_HEADER_BYTES)
         self.writer = writer
+        self.receiver = receiver
         self.payload = payload
         self.sender = sender
         self.target = target
 
-    def deliver(self) -> None:
-        found = self.destination.ports[constants.SOCK_DGRAM].find(self.target)
-        # A connected socket is none for what comes from elsewhere.
+    def fire(self) -> None:
+        if not self.link.arrive(self):
+            return
+        found = self.receiver.ports[constants.SOCK_DGRAM].find(self.target)
+        # A connected socket does not exist for what comes from elsewhere.
         if isinstance(found, UdpSocket) and found.remote in (None, self.sender):
-            self.link.network.run.message_left(self.link)
+            self.link.journal_left()
             found.arrived(self.payload, self.sender)
         else:
-            back = self.link.network.link(self.destination, self.source)
+            back = self.writer.network.link(self.receiver, self.source)
             back.send(Unreachable(back, self.writer, self.target))
 
     def copy(self) -> Packet:
-        return Datagram(self.link, self.writer, self.payload, self.sender, self.target)
+        return Datagram(self.link, self.writer, self.receiver, self.payload, self.sender, self.target)
 
     def describe(self) -> str:
         return f"udp {self.sender[1]}->{self.target[1]} {len(self.payload)} bytes"
 
 
 class Unreachable(Packet):
-    """ICMP's answer to a datagram for a port where nobody listens."""
+    """ICMP's answer to a datagram for a port to which no socket is bound."""
 
     __slots__ = ("target", "writer")
     protocol = "icmp"
 
-    def __init__(self, link: Link, writer: UdpSocket, target: Address) -> None:
+    def __init__(self, link: Way, writer: UdpSocket, target: Address) -> None:
         super().__init__(link, 2 * UDP_HEADER_BYTES)
         self.writer = writer
         self.target = target
 
-    def deliver(self) -> None:
-        self.writer.refused(self.target)
+    def fire(self) -> None:
+        if self.link.arrive(self):
+            self.writer.refused(self.target)
 
     def copy(self) -> Packet:
         return Unreachable(self.link, self.writer, self.target)

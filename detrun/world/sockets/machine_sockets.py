@@ -2,8 +2,8 @@
 
 The sockets of `stream_sockets` and `datagram_sockets` behave as Linux sockets in non-blocking mode do: an operation
 succeeds, raises the ``OSError`` of that case, or raises ``BlockingIOError``, after which `wait_readable` or
-`wait_writable` tells when it is worth trying again. Two faces stand on them: `detrun.world.trio_sockets` for
-``trio.socket``, and `detrun.world.stdlib_sockets` for ``socket``.
+`wait_writable` tells when it is worth trying again. Two faces stand on them: `stdlib_sockets` for ``socket``, and on
+top of it `trio_sockets` for ``trio.socket``.
 
 Addresses are IPv4 only. Options are remembered and given back; ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded in
 `bind`, all others change nothing.
@@ -13,48 +13,44 @@ from __future__ import annotations
 
 import errno
 import socket as constants
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import outcome
 import trio
 from trio.lowlevel import Abort
 
-from detrun.world.network.tcp import Address, os_error
-
-if TYPE_CHECKING:
-    from detrun.world.nodes.node import Node
-    from detrun.world.nodes.process import Process
-
-ANY = "0.0.0.0"
-LOOPBACK = "127.0.0.1"
+from detrun.world.network.network import Network
+from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.network.tcp_handshake import ListeningMachine
+from detrun.world.network.waiters import Waiters
+from detrun.world.services import Services
+from detrun.world.sockets.ports import Ports
 
 
-class Waiters:
-    """Tasks that wait for one kind of readiness of one socket; at most one, as trio has it."""
+class SocketMachine(ListeningMachine, Protocol):
+    """A machine as its sockets see it."""
 
-    __slots__ = ("task",)
+    @property
+    def ports(self) -> Mapping[int, Ports[Any]]:
+        """Kind of socket -> the ports of its protocol."""
 
-    def __init__(self) -> None:
-        self.task: Any = None
 
-    def __bool__(self) -> bool:
-        return self.task is not None
+class SocketOwner(Protocol):
+    """A process as its sockets see it."""
 
-    def occupy(self, task: Any) -> None:
-        """Let ``task`` wait here; it has yet to go to sleep."""
-        if self.task is not None:
-            raise trio.BusyResourceError("another task is already reading / writing this socket")
-        self.task = task
+    sockets: dict[Any, None]
 
-    def leave(self) -> None:
-        """The waiting task has been cancelled."""
-        self.task = None
+    @property
+    def node(self) -> SocketMachine:
+        """The machine that it runs on."""
 
-    def wake(self, error: BaseException | None = None) -> None:
-        """Let the waiting task, if any, try again, or raise ``error`` there."""
-        task, self.task = self.task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task, outcome.Value(None) if error is None else outcome.Error(error))
+    @property
+    def services(self) -> Services:
+        """Those of its world."""
+
+    @property
+    def network(self) -> Network:
+        """That of its world."""
 
 
 class Socket:
@@ -65,10 +61,14 @@ class Socket:
     send_buffer_bytes = 0
     receive_buffer_bytes = 0
 
-    def __init__(self, process: Process) -> None:
+    is_listening = False  # overridden by the sockets that can
+
+    def __init__(self, process: SocketOwner) -> None:
         self.process = process
-        self.node: Node = process.node
-        self.descriptor = self.node.world.network.new_descriptor(self)
+        self.node = process.node
+        self.services = process.services
+        self.network = process.network
+        self.descriptor = self.services.new_descriptor(self)
         self.local: Address = (ANY, 0)
         self.remote: Address | None = None
         self.options: dict[tuple[int, int], Any] = {}
@@ -147,7 +147,7 @@ class Socket:
         self._check_open()
         if self.is_bound:
             raise os_error(errno.EINVAL)
-        host, port = checked_address(address, self.node)
+        host, port = self._numeric(address)
         if host not in (ANY, self.node.address) and not host.startswith("127."):
             raise os_error(errno.EADDRNOTAVAIL)
         ports = self.node.ports[self.kind]
@@ -165,6 +165,23 @@ class Socket:
             self.bind((ANY, 0))
         if self.local[0] == ANY:
             self.local = (LOOPBACK if remote.startswith("127.") else self.node.address, self.local[1])
+
+    def _numeric(self, address: Any) -> Address:
+        """``address`` with its host as a number; names are resolved, as the standard library does.
+
+        Raises:
+            TypeError: it is not a pair of a text and an int.
+            OverflowError: the port is out of range.
+            OSError: the host is neither numeric nor known.
+        """
+        if not isinstance(address, tuple) or len(address) != 2:
+            raise TypeError(f"AF_INET address must be a pair (host, port), not {address!r}")
+        host, port = address
+        if not isinstance(port, int):
+            raise TypeError(f"port must be an int, not {port!r}")
+        if not 0 <= port <= 0xFFFF:
+            raise OverflowError("bind(): port must be 0-65535.")
+        return self.network.resolver.numeric_host(ANY if host == "" else host), port
 
     def option(self, level: int, name: int) -> Any:
         """The value of a socket option; 0 if it was never set."""
@@ -212,7 +229,7 @@ class Socket:
             self.is_closed = True
             self.notify_closing()
             self.process.sockets.pop(self, None)
-            self.node.world.network.run.host.sockets.pop(self.descriptor, None)
+            self.services.release_descriptor(self.descriptor)
             if self.is_bound:
                 self.node.ports[self.kind].give_back(self, self.local[1])
             self._released()
@@ -221,25 +238,6 @@ class Socket:
         raise NotImplementedError
 
     def vanish(self) -> None:
-        """The process has been killed: as `close`, but nobody is left to be told."""
+        """The process has been killed: as `close`, but no task is left to be told."""
         self.readers.task = self.writers.task = None
         self.close()
-
-
-def checked_address(address: Any, node: Node) -> Address:
-    """``address`` as numbers.
-
-    Raises:
-        TypeError: it is not a pair.
-        OSError: the host is neither numeric nor known.
-    """
-    if not isinstance(address, tuple) or len(address) != 2:
-        raise TypeError(f"AF_INET address must be a pair (host, port), not {address!r}")
-    host, port = address
-    if not isinstance(port, int):
-        raise TypeError(f"port must be an int, not {port!r}")
-    if not 0 <= port <= 0xFFFF:
-        raise OverflowError("bind(): port must be 0-65535.")
-    if host == "":
-        host = ANY
-    return node.world.network.resolver.numeric_host(host, node), port

@@ -1,32 +1,44 @@
-"""Which socket of a machine owns which port: binding, conflicts, ephemeral ports.
+"""`Ports`: the ports of a machine, with the sockets that own them; conflicts, and ephemeral ports.
 
 The rules are Linux's: two sockets may share a port if their addresses differ and neither is the wildcard, if both have
 ``SO_REUSEADDR`` and neither listens, or if both have ``SO_REUSEPORT``. Ephemeral ports go round from 32768 to 60999, so
-that they are a function of what the machine has done and of nothing else.
+that they are a function of what the machine has done alone.
 """
 
 from __future__ import annotations
 
 import errno
 import socket as constants
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
-from detrun.world.network.tcp import Address, os_error
-
-if TYPE_CHECKING:
-    from detrun.world.sockets.machine_sockets import Socket
+from detrun.world.network.posix import ANY, Address, os_error
 
 EPHEMERAL_FIRST, EPHEMERAL_LAST = 32_768, 60_999
-ANY = "0.0.0.0"
 
 
-class Ports:
-    """The ports of one machine and one protocol."""
+class Bound(Protocol):
+    """A socket as the ports of its machine see it."""
+
+    local: Address
+    is_listening: bool
+
+    def has_option(self, name: int) -> bool:
+        """Whether a flag of the socket level is set."""
+
+
+S = TypeVar("S", bound=Bound)
+
+
+class Ports(Generic[S]):
+    """The ports of one machine and one protocol.
+
+    Invariant: a port is in ``owners`` if and only if a socket is bound to it; sockets stand in the order of binding.
+    """
 
     __slots__ = ("following", "owners")
 
     def __init__(self) -> None:
-        self.owners: dict[int, list[Socket]] = {}
+        self.owners: dict[int, list[S]] = {}
         self.following = EPHEMERAL_FIRST
 
     def free_port(self) -> int:
@@ -42,33 +54,33 @@ class Ports:
                 return port
         raise os_error(errno.EADDRINUSE)
 
-    def may_take(self, socket: Socket, host: str, port: int) -> bool:
+    def may_take(self, socket: S, host: str, port: int) -> bool:
         """Whether ``socket`` may bind to this address."""
         for other in self.owners.get(port, ()):
             if ANY not in (host, other.local[0]) and host != other.local[0]:
                 continue
             both_address = socket.has_option(constants.SO_REUSEADDR) and other.has_option(constants.SO_REUSEADDR)
             both_port = socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT)
-            if not both_port and not (both_address and not getattr(other, "is_listening", False)):
+            if not both_port and not (both_address and not other.is_listening):
                 return False
         return True
 
-    def may_listen(self, socket: Socket) -> bool:
+    def may_listen(self, socket: S) -> bool:
         """Whether no other socket listens at an overlapping address, but for ``SO_REUSEPORT``."""
         host, port = socket.local
         return not any(
-            getattr(other, "is_listening", False)
+            other.is_listening
             and (ANY in (host, other.local[0]) or host == other.local[0])
             and not (socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT))
             for other in self.owners.get(port, ())
             if other is not socket
         )
 
-    def take(self, socket: Socket, port: int) -> None:
+    def take(self, socket: S, port: int) -> None:
         """``socket`` is bound to ``port``."""
         self.owners.setdefault(port, []).append(socket)
 
-    def give_back(self, socket: Socket, port: int) -> None:
+    def give_back(self, socket: S, port: int) -> None:
         """``socket`` has been closed."""
         owners = self.owners.get(port)
         if owners is not None and socket in owners:
@@ -76,7 +88,7 @@ class Ports:
             if not owners:
                 del self.owners[port]
 
-    def find(self, address: Address) -> Socket | None:
+    def find(self, address: Address) -> S | None:
         """The socket that ``address`` reaches: an exact match before a wildcard, the oldest first."""
         owners = self.owners.get(address[1], ())
         for host in (address[0], ANY):
@@ -85,11 +97,11 @@ class Ports:
                     return socket
         return None
 
-    def listener(self, address: Address) -> Socket | None:
+    def listener(self, address: Address) -> S | None:
         """As `find`, among the sockets that listen."""
         owners = self.owners.get(address[1], ())
         for host in (address[0], ANY):
             for socket in owners:
-                if socket.local[0] == host and getattr(socket, "is_listening", False):
+                if socket.local[0] == host and socket.is_listening:
                     return socket
         return None

@@ -1,36 +1,27 @@
-"""The standard library's ``socket`` inside a world: what ``socket.socket`` and its neighbours are while it is open.
+"""`SimulatedSocket`: the standard library's ``socket.socket`` inside a world.
 
-Libraries reach past ``trio.socket``: hypercorn and anyio make their listeners with ``socket.socket`` and wrap them with
-``trio.socket.from_stdlib_socket``; trio itself asks ``socket.getaddrinfo`` whether a host is numeric. So these names
-are replaced while a world is open and come back when it closes, and a simulated socket is what they make. It belongs to
-the node whose code makes it. The names of the machine (``os.uname``, ``platform.node``) are those of the node, too.
-
-A simulated socket never blocks the thread, since then nobody could send what it waits for: an operation that would
-block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError` on a blocking one.
+It belongs to the node whose code makes it. It never blocks the thread, since then no other code could send what it
+waits for: an operation that would block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError` on a
+blocking one.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import platform
 import socket
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import trio
-
-from detrun.world.network.tcp import os_error
+from detrun.world.network.posix import os_error
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
-from detrun.world.sockets.stream_sockets import TcpSocket, connected_pair
-from detrun.world.sockets.trio_sockets import TrioSocket
-from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun.world.sockets.machine_sockets import SocketOwner
+from detrun.world.sockets.stream_sockets import TcpSocket
 from detrun_scheduler.errors import HiddenStateError
 
-if TYPE_CHECKING:
-    from detrun.world.world import World
-
-_world: World | None = None  # the open world, of which there is at most one in a process
+# Gives the process whose code is running, while a world is open, of which there is at most one.
+owner_here: Callable[[], SocketOwner] | None = None
 
 
 class SimulatedSocket:
@@ -56,17 +47,17 @@ class SimulatedSocket:
         if simulated is not None:
             self.simulated = simulated
             return
-        assert _world is not None
+        assert owner_here is not None
         if family not in (-1, socket.AF_INET):
             raise OSError(
                 errno.EAFNOSUPPORT,
                 f"{os.strerror(errno.EAFNOSUPPORT)}: sockets of a world are AF_INET, TCP and UDP, and not "
                 f"{_family_name(family)}; use a host name, an IPv4 address, or a port of 127.0.0.1",
             )
-        kind = socket.SOCK_STREAM if type == -1 else type & ~(_NONBLOCK | _CLOEXEC)
-        if type != -1 and type & _NONBLOCK:
+        kind = socket.SOCK_STREAM if type == -1 else type & ~(NONBLOCK | CLOEXEC)
+        if type != -1 and type & NONBLOCK:
             self._blocking = False
-        process = _world.current_process()
+        process = owner_here()
         if kind == socket.SOCK_STREAM and proto in (-1, 0, socket.IPPROTO_TCP):
             self.simulated = TcpSocket(process)
         elif kind == socket.SOCK_DGRAM and proto in (-1, 0, socket.IPPROTO_UDP):
@@ -161,9 +152,9 @@ class SimulatedSocket:
         return self.simulated.peer_address()
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
-        """As set; see `detrun.world.sockets`."""
+        """As set; see `machine_sockets`."""
         if level == socket.SOL_SOCKET and optname == socket.SO_ACCEPTCONN:
-            return int(getattr(self.simulated, "is_listening", False))
+            return int(self.simulated.is_listening)
         value = self.simulated.option(level, optname)
         if buflen:
             return value if isinstance(value, bytes) else int(value).to_bytes(buflen, "little")
@@ -175,9 +166,8 @@ class SimulatedSocket:
 
     def bind(self, address: Any) -> None:
         """Take a local address; a host name may be given."""
-        assert _world is not None
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            address = (_world.network.resolver.resolve(address[0], self.simulated.node), address[1])
+            address = (self.simulated.network.resolver.resolve(address[0]), address[1])
         self.simulated.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
@@ -187,7 +177,7 @@ class SimulatedSocket:
         self.simulated.listen(backlog)
 
     def accept(self) -> tuple[SimulatedSocket, Any]:
-        """The oldest connection that nobody has accepted."""
+        """The oldest connection that was not accepted yet."""
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
         simulated, address = self._attempt(self.simulated.accept)
@@ -195,9 +185,8 @@ class SimulatedSocket:
 
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
-        assert _world is not None
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str):
-            address = (_world.network.resolver.resolve(address[0], self.simulated.node), address[1])
+            address = (self.simulated.network.resolver.resolve(address[0]), address[1])
         self._attempt(self.simulated.connect, address)
 
     def connect_ex(self, address: Any) -> int:
@@ -292,7 +281,7 @@ class SimulatedSocket:
         # A descriptor of its own that is closed, while the socket lives on behind the others.
         self.simulated = type(simulated)(simulated.process)
         self.simulated.close()
-        simulated.readers.wake()  # whoever waits tries again, and finds out if it was through this one
+        simulated.readers.wake()  # the task that waits tries again, and finds out if it was through this one
         simulated.writers.wake()
 
     def __enter__(self) -> SimulatedSocket:
@@ -315,117 +304,5 @@ def _family_name(family: int) -> str:
 
 
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
-_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
-
-
-def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
-    assert _world is not None
-    return _world.network.resolver.lookup(host, port, family, type, proto, flags)
-
-
-def _getnameinfo(address: Any, flags: int) -> tuple[str, str]:
-    assert _world is not None
-    return _world.network.resolver.reverse(address, flags)
-
-
-def _gethostname() -> str:
-    assert _world is not None
-    return _world.current_process().node.hostname
-
-
-def _uname() -> Any:
-    real = _OS.originals["uname"]()
-    return os.uname_result((real.sysname, _gethostname(), real.release, real.version, real.machine))
-
-
-def _gethostbyname(name: str) -> str:
-    assert _world is not None
-    return _world.network.resolver.resolve(name, _world.current_process().node)
-
-
-def _gethostbyname_ex(name: str) -> tuple[str, list[str], list[str]]:
-    return name, [], [_gethostbyname(name)]
-
-
-def _gethostbyaddr(address: str) -> tuple[str, list[str], list[str]]:
-    assert _world is not None
-    number = _gethostbyname(address)
-    node = _world.network.node_at(number, _world.current_process().node)
-    if node is None:
-        raise socket.herror(1, "Unknown host")
-    return node.hostname, [], [number]
-
-
-def _getfqdn(name: str = "") -> str:
-    return name if name and name != "0.0.0.0" else _gethostname()
-
-
-def _has_dualstack_ipv6() -> bool:
-    return False
-
-
-def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
-    assert _world is not None
-    if family not in (None, socket.AF_UNIX, socket.AF_INET) or type & ~(_NONBLOCK | _CLOEXEC) != socket.SOCK_STREAM:
-        raise os_error(errno.EOPNOTSUPP)
-    pair = connected_pair(_world.current_process())
-    return tuple(SimulatedSocket(simulated=one) for one in pair)
-
-
-def _trio_socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
-    return tuple(TrioSocket(one) for one in _socketpair(family, type, proto))
-
-
-def _from_stdlib_socket(sock: Any) -> trio.socket.SocketType:
-    if isinstance(sock, SimulatedSocket):
-        return TrioSocket(sock)
-    found: trio.socket.SocketType = _TRIO.originals["from_stdlib_socket"](sock)
-    return found
-
-
-_SOCKET = ReplacedNames(
-    socket,
-    {
-        "socket": SimulatedSocket,
-        "getaddrinfo": _getaddrinfo,
-        "getnameinfo": _getnameinfo,
-        "gethostname": _gethostname,
-        "gethostbyname": _gethostbyname,
-        "gethostbyname_ex": _gethostbyname_ex,
-        "gethostbyaddr": _gethostbyaddr,
-        "getfqdn": _getfqdn,
-        "has_dualstack_ipv6": _has_dualstack_ipv6,
-        "has_ipv6": False,
-        "socketpair": _socketpair,
-    },
-)
-_TRIO = ReplacedNames(
-    trio.socket,
-    {"from_stdlib_socket": _from_stdlib_socket, "gethostname": _gethostname, "socketpair": _trio_socketpair},
-)
-_OS = ReplacedNames(os, {"uname": _uname})
-_PLATFORM = ReplacedNames(platform, {"node": _gethostname})
-_GROUPS = (_SOCKET, _TRIO, _OS, _PLATFORM)
-
-
-def is_installed() -> bool:
-    """Whether a world is open."""
-    return _world is not None
-
-
-def install(world: World) -> None:
-    """Replace the names until `restore`."""
-    global _world
-    _world = world
-    for group in _GROUPS:
-        group.install()
-
-
-def restore(world: World) -> None:
-    """Put the names back, if ``world`` has replaced them."""
-    global _world
-    if _world is world:
-        _world = None
-        for group in reversed(_GROUPS):
-            group.restore()
+NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import errno
 import socket as constants
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from detrun.world.network.tcp import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Address, Connection, os_error
-from detrun.world.network.tcp_packets import Handshake
-from detrun.world.sockets.machine_sockets import ANY, LOOPBACK, Socket, checked_address
-
-if TYPE_CHECKING:
-    from detrun.world.nodes.process import Process
+from detrun.world.network.link import Link
+from detrun.world.network.listener import Listener
+from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.network.tcp import Connection
+from detrun.world.network.tcp_handshake import Handshake
+from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
+from detrun.world.sockets.machine_sockets import Socket, SocketOwner
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
 
 
 class TcpSocket(Socket):
-    """A stream socket: new, listening, connecting or connected."""
+    """A stream socket: new, listening, connecting or connected.
+
+    Invariant: at most one of ``connection`` and ``listener`` is there; ``is_listening`` says whether the latter is.
+    """
 
     send_buffer_bytes = SEND_BUFFER_BYTES
     receive_buffer_bytes = RECEIVE_BUFFER_BYTES
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: SocketOwner) -> None:
         super().__init__(process)
         self.connection: Connection | None = None
-        self.connecting = False
-        self.is_listening = False
-        self.backlog = 0
-        self.half_open = 0  # handshakes begun and not completed
-        self.accepted: deque[Connection] = deque()  # established, waiting for `accept`
+        self.listener: Listener[Connection] | None = None
 
     # Listening.
 
@@ -43,37 +42,32 @@ class TcpSocket(Socket):
             self.bind((ANY, 0))
         if not self.is_listening and not self.node.ports[self.kind].may_listen(self):
             raise os_error(errno.EADDRINUSE)
-        self.is_listening = True
-        self.backlog = max(1, min(backlog, BACKLOG_MAX))
-
-    def has_backlog_room(self) -> bool:
-        """Whether one more handshake may begin."""
-        return len(self.accepted) + self.half_open <= self.backlog
-
-    def established(self, connection: Connection) -> None:
-        """A handshake is complete."""
-        self.half_open -= 1
-        if self.is_closed:
-            connection.abort()
-            return
-        self.accepted.append(connection)
-        self.readers.wake()
+        backlog = max(1, min(backlog, BACKLOG_MAX))
+        if self.listener is None:
+            self.listener = Listener(self.readers, backlog)
+            self.is_listening = True
+        self.listener.backlog = backlog
 
     def accept(self) -> tuple[TcpSocket, Address]:
-        """The oldest connection that nobody has accepted."""
+        """The oldest connection that was not accepted yet."""
         self._check_open()
-        if not self.is_listening:
+        if self.listener is None:
             raise os_error(errno.EINVAL)
-        if not self.accepted:
+        if not self.listener.accepted:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        connection = self.accepted.popleft()
+        connection = self.listener.accepted.popleft()
         accepted = TcpSocket(self.process)
         accepted.connection = connection
         accepted.local, accepted.remote = connection.local, connection.remote
-        connection.socket = accepted
+        connection.attach(accepted.readers, accepted.writers)
         return accepted, connection.remote
 
     # Connecting.
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an attempt to connect is under way, or has failed and was not asked about."""
+        return self.connection is not None and self.connection.connecting
 
     def peer_address(self) -> Address:
         """The address that the socket is connected to.
@@ -104,27 +98,27 @@ class TcpSocket(Socket):
             raise os_error(errno.EALREADY)
         if self.connection is not None or self.is_listening:
             raise os_error(errno.EISCONN)
-        host, port = checked_address(address, self.node)
+        host, port = self._numeric(address)
         if host == ANY:
             host = LOOPBACK
-        network = self.node.world.network
-        peer = network.node_at(host, self.node)
+        peer = self.services.machine_at(host, self.node)
         if peer is None:
             raise os_error(errno.EHOSTUNREACH)
         self._bind_for(host)
         self.remote = (host, port)
-        there, back = network.link(self.node, peer), network.link(peer, self.node)
-        connection = self.connection = Connection(self.node, there, back, self.local, self.remote)
-        connection.socket = self
-        self.node.connections[connection] = None
-        self.connecting = True
-        there.send(Handshake(connection))
+        there, back = self.network.link(self.node, peer), self.network.link(peer, self.node)
+        connection = self._connect_over(there, back)
+        connection.connecting = True
+        there.send(Handshake(connection, peer))
         raise BlockingIOError(errno.EINPROGRESS, "Operation now in progress")
 
-    def connected(self) -> None:
-        """The handshake is complete at this end."""
-        self.connecting = False
-        self.writers.wake()
+    def _connect_over(self, there: Link, back: Link) -> Connection:
+        """A connection of this socket over two links."""
+        assert self.remote is not None
+        connection = self.connection = Connection(self.node, self.services, there, back, self.local, self.remote)
+        connection.attach(self.readers, self.writers)
+        self.node.connections[connection] = None
+        return connection
 
     def take_error(self) -> int:
         """The pending error, which is thereby cleared."""
@@ -132,9 +126,8 @@ class TcpSocket(Socket):
         if connection is None:
             return 0
         number, connection.error = connection.error, 0
-        if number and self.connecting:
+        if number and connection.connecting:
             # A failed attempt leaves the socket as it was, except for its port.
-            self.connecting = False
             self.connection = self.remote = None
         return number
 
@@ -142,9 +135,10 @@ class TcpSocket(Socket):
 
     def _stream(self) -> Connection:
         self._check_open()
-        if self.connection is None or self.connecting:
+        connection = self.connection
+        if connection is None or connection.connecting:
             raise os_error(errno.ENOTCONN)
-        return self.connection
+        return connection
 
     def send(self, data: Any) -> int:
         """Queue a part of ``data``, at least one byte.
@@ -209,8 +203,8 @@ class TcpSocket(Socket):
 
     def is_readable(self) -> bool:
         """Whether bytes, the end of the stream, an error or a connection to accept is there."""
-        if self.is_listening:
-            return bool(self.accepted)
+        if self.listener is not None:
+            return bool(self.listener.accepted)
         connection = self.connection
         if connection is None:
             return True  # to be told ENOTCONN
@@ -223,36 +217,34 @@ class TcpSocket(Socket):
             return True
         if connection.error or connection.gone:
             return True
-        if self.connecting:
+        if connection.connecting:
             return False
         if connection.finishing or connection.has_room():
             return True
-        connection.await_room()
+        connection.await_acknowledgement()
         return False
 
     def _released(self) -> None:
-        for waiting in self.accepted:
-            waiting.abort()
-        self.accepted.clear()
+        if self.listener is not None:
+            self.listener.is_closed = True
+            for waiting in self.listener.accepted:
+                waiting.abort()
+            self.listener.accepted.clear()
         if self.connection is not None:
-            if self.connecting:
+            if self.connection.connecting:
                 self.connection.forget()
             self.connection.close()
 
 
-def connected_pair(process: Process) -> tuple[TcpSocket, TcpSocket]:
+def connected_pair(process: SocketOwner) -> tuple[TcpSocket, TcpSocket]:
     """Two sockets of one process that are connected to each other, for what stands for a pair of Unix sockets."""
     one, other = TcpSocket(process), TcpSocket(process)
     for end in (one, other):
         end.bind((LOOPBACK, 0))
-    node = process.node
-    loopback = node.world.network.link(node, node)
+    loopback = process.network.link(process.node, process.node)
     connections = []
     for end, peer in ((one, other), (other, one)):
         end.remote = peer.local
-        connection = end.connection = Connection(node, loopback, loopback, end.local, peer.local)
-        connection.socket = end
-        node.connections[connection] = None
-        connections.append(connection)
+        connections.append(end._connect_over(loopback, loopback))
     connections[0].peer, connections[1].peer = connections[1], connections[0]
     return one, other

@@ -6,17 +6,16 @@ readiness and trying again; a checkpoint also where nothing had to be waited for
 
 from __future__ import annotations
 
+import os
 import socket as constants
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from detrun.world.sockets.datagram_sockets import UdpSocket
+from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun.world.sockets.stream_sockets import TcpSocket
-
-if TYPE_CHECKING:
-    from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 
 T = TypeVar("T")
 
@@ -120,8 +119,7 @@ class TrioSocket(trio.socket.SocketType):
 
     async def _resolved(self, address: Any) -> Any:
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            resolver = self.simulated.node.world.network.resolver
-            return resolver.resolve(address[0], self.simulated.node), address[1]
+            return self.simulated.network.resolver.resolve(address[0]), address[1]
         return address
 
     async def bind(self, address: Any) -> None:
@@ -169,8 +167,6 @@ class TrioSocket(trio.socket.SocketType):
             raise
         number = self.simulated.take_error()
         if number:
-            import os
-
             raise OSError(number, f"Error connecting to {address!r}: {os.strerror(number)}")
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:

@@ -1,33 +1,31 @@
-"""What time it is for the code of a node: the node's clocks, through trio's and Python's own functions.
+"""`LocalTimes`: the clocks of a world's nodes, behind trio's and Python's own functions of time.
 
 While a world is open, ``trio.current_time``, ``trio.sleep``, deadlines, ``detrun.sleep``, ``time`` and ``datetime`` go
-by the clocks of the node whose code calls, if anyone has looked at these; otherwise, and for the driver, by the run's.
+by the clocks of the node whose code calls, if these have been used; otherwise, and for the driver, by the run's.
 A deadline is a moment of the clock of the code that set it; when that clock changes its rate, its deadlines move.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from detrun.world.nodes.process import _process
+from detrun.world.services import process_here
 from detrun.world.time.clocks import NodeClock
 from detrun_scheduler.clock import primal_of
-
-if TYPE_CHECKING:
-    from detrun.world.world import World
+from detrun_scheduler.run import ActiveRun
 
 
 class LocalTimes:
     """The clocks of one world's nodes in place of its run's. Satisfies `detrun_scheduler.clock.LocalTime`."""
 
-    def __init__(self, world: World) -> None:
-        self.virtual = world.run.virtual_clock
-        self.timers = world.run.timers
+    def __init__(self, run: ActiveRun) -> None:
+        self.virtual = run.virtual_clock
+        self.timers = run.timers
         self.set: dict[Any, tuple[NodeClock, Any]] = {}  # key -> clock and local deadline of its timer
 
     def _clock(self) -> NodeClock | None:
-        process = _process.get(None)
-        clock: NodeClock | None = None if process is None else process.node._clock
+        process = process_here.get(None)
+        clock = None if process is None else process.node.clock_if_used
         return clock if isinstance(clock, NodeClock) else None
 
     @property

@@ -120,6 +120,7 @@ async def storm(seconds: float) -> dict[str, Any]:
         while trio.current_time() < end:
             await trio.sleep(detrun.exponential(0.15))
             await strike(world)
+            world._check()
         heal_everything(world)
         for node in world.nodes:
             if not node.is_running:
@@ -127,9 +128,11 @@ async def storm(seconds: float) -> dict[str, Any]:
         before = dict(seen)
         await trio.sleep(10)
         after = dict(seen)
+        world._check()
         for node in world.nodes:
             node.restart(serve)
         await trio.sleep(2000)  # the last retransmissions of what a power loss left behind
+        world._check()
         links = world.network.links.values()
         return {
             "before": before.get("replies", 0),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import world as w
+from detrun.world.faults.kinds import FAULT_KINDS
 from detrun.world.faults.swarm import CLASSES, DAMAGING, down_most
 
 NODES = ("a", "b", "c", "d", "e")
@@ -86,7 +87,7 @@ def test_every_class_is_drawn_and_a_class_of_weight_zero_never_is():
     kinds: Counter[str] = Counter()
     for seed in range(200):
         kinds.update(fault.kind for fault in w.Swarm(nodes=NODES).plan(seed))
-    assert set(kinds) == set(w.planned_faults.FAULT_KINDS) - {"restart", "resume", "clock_step", "upgrade"}
+    assert set(kinds) == set(FAULT_KINDS) - {"restart", "resume", "clock_step", "upgrade"}
     only = w.Swarm(nodes=NODES, weights={name: 0.0 for name in CLASSES if name != "loss"})
     assert {fault.kind for seed in range(50) for fault in only.plan(seed)} == {"loss"}
 

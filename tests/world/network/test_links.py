@@ -14,7 +14,7 @@ import trio
 
 import detrun
 from detrun.errors import UsageError
-from detrun.world import Constant, Exponential, LogNormal, Packet, Uniform, Verdict
+from detrun.world import Constant, Exponential, LinkSettings, LogNormal, Packet, Uniform, Verdict
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -337,6 +337,66 @@ def test_what_a_rule_holds_arrives_when_it_is_released():
     assert detrun.record(main).result == [(0, 3), (1, 3), (2, 3)]
 
 
+@pytest.mark.parametrize("where", ["world", "link"])
+def test_a_plain_function_is_a_rule_and_counts_under_its_name(where: str):
+    def lose_the_first(packet: Packet) -> Verdict:
+        return Verdict.DROP if packet.describe() == "message 0" else Verdict.PASS
+
+    async def main() -> tuple[list[int], dict[str, int], int]:
+        got: list[int] = []
+        async with detrun.World(latency=0.1) as world:
+            node, other = world.node("a"), world.node("b")
+
+            async def receive() -> None:
+                while True:
+                    got.append(await detrun.this_node().receive())
+
+            node.start(receive)
+            other.start(receive)
+            link = world.link("driver", node)
+            rules = world.rules if where == "world" else link.rules
+            rules.append(lose_the_first)
+            for number in range(2):
+                world.driver.send(node, number)
+                world.driver.send(other, 10 * number)
+            await trio.sleep(1)
+            rules.remove(lose_the_first)
+            world.driver.send(node, 0)
+            await trio.sleep(1)
+            return sorted(got), dict(world.faults), link.fault_counts["lose_the_first"]
+
+    # The world's rule loses what goes to the other node, too.
+    got, lost = ([0, 1, 10], 2) if where == "world" else ([0, 0, 1, 10], 1)
+    assert detrun.record(main).result == (got, {"lose_the_first": lost}, 1)
+
+
+def test_rules_of_both_kinds_are_asked_in_the_order_of_installation_and_must_give_a_verdict():
+    asked: list[str] = []
+
+    class Says:
+        fault = "a fault of its own name"
+
+        def judge(self, packet: Packet) -> Verdict:
+            asked.append("object")
+            return Verdict.DROP
+
+    async def main(answer: Any) -> dict[str, int]:
+        async with detrun.World() as world:
+            world.rules.append(lambda packet: asked.append("function") or answer)
+            world.add_rule(Says())
+            world.link("driver", world.node("a")).rules.append(lambda packet: asked.append("never") or Verdict.PASS)
+            world.driver.send("a", "x")
+            return dict(world.faults)
+
+    assert detrun.record(main, Verdict.PASS).result == {"a fault of its own name": 1}
+    assert asked == ["function", "object"]
+    asked.clear()
+    assert detrun.record(main, Verdict.DELIVER).result == {}
+    assert asked == ["function"]
+    with pytest.raises(UsageError, match=r"rule <lambda> answered None; return a detrun\.world\.Verdict"):
+        detrun.record(main, None)
+
+
 def test_whether_a_message_has_to_queue_is_a_discontinuity_site_that_says_how_nearly_it_had_not():
     """512 bytes at 1,024 bytes/s take 0.5 s; the second message comes 0.45 s after the first: 0.05 s too early."""
 
@@ -360,8 +420,8 @@ def test_whether_a_message_has_to_queue_is_a_discontinuity_site_that_says_how_ne
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"latency": -1.0}, "is no latency"),
-        ({"latency": "fast"}, "is no latency"),
+        ({"latency": -1.0}, "latency=-1.0 is not valid; give seconds"),
+        ({"latency": "fast"}, "latency='fast' is not valid; give seconds"),
         ({"loss": 1.5}, "not a probability"),
         ({"lossiness": 0.1}, "no setting 'lossiness'"),
         ({"latency": lambda: -0.5}, "before it was sent"),
@@ -380,16 +440,19 @@ def test_wrong_settings_are_named(settings: dict[str, Any], words: str):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bandwidth": 0}, "bandwidth=0 is none; give bytes per second"),
+        (
+            {"bandwidth": 0},
+            "bandwidth=0 is not valid; give a positive number of bytes per second, or None for no limit",
+        ),
         ({"bandwidth": -1.0}, "bandwidth=-1.0"),
         ({"bandwidth": "fast"}, "bandwidth='fast'"),
         ({"bandwidth": True}, "bandwidth=True"),
-        ({"queue_bytes_max": -5}, "queue_bytes_max=-5 is no size of a queue"),
+        ({"queue_bytes_max": -5}, "queue_bytes_max=-5 is not valid; give a number of bytes, at least 0"),
         ({"queue_bytes_max": None}, "queue_bytes_max=None"),
-        ({"slow_tail_delay": -1.0}, "latency=-1.0 is no latency"),
-        ({"reordering_delay": "long"}, "latency='long'"),
+        ({"slow_tail_delay": -1.0}, "slow_tail_delay=-1.0 is not valid"),
+        ({"reordering_delay": "long"}, "reordering_delay='long' is not valid"),
         ({"loss": 1.5}, "loss=1.5 is not a probability"),
-        ({"latency": None}, "latency=None is no latency"),
+        ({"latency": None}, "latency=None is not valid"),
         ({"retransmission_seconds": 0.0}, "retransmission_seconds=0.0 must be a positive"),
         ({"lattency": 1.0}, "a link has no setting 'lattency'"),
     ],
@@ -414,3 +477,28 @@ def test_a_clog_of_negative_length_is_refused_and_one_of_none_ends_at_once():
             return await world.driver.receive()
 
     assert detrun.record(main).result == "through"
+
+
+def test_the_settings_of_a_link_are_one_value_and_what_is_refused_changes_none_of_them():
+    async def main() -> Any:
+        async with detrun.World(latency=0.01, loss=0.25, bandwidth=1e6) as world:
+            link, other = world.link(world.node("a"), "driver"), world.link("driver", "a")
+            link.configure(loss=0.5, queue_bytes_max=1000)
+            link.latency = 0.02
+            with pytest.raises(UsageError, match="loss=2 is not a probability"):
+                link.configure(bandwidth=5.0, loss=2)
+            expected = LinkSettings(latency=0.02, loss=0.5, bandwidth=1e6, queue_bytes_max=1000)
+            assert link.settings == expected
+            assert (link.loss, link.bandwidth, link.latency) == (0.5, 1e6, Constant(0.02))
+            assert other.settings == LinkSettings(latency=0.01, loss=0.25, bandwidth=1e6)
+            other.latency.seconds = 7.0  # its own: the other link keeps its latency
+            return link.latency, world.faults.unfired()
+
+    assert detrun.record(main).result == (Constant(0.02), ("loss",))
+
+
+def test_settings_refuse_what_no_link_can_have():
+    with pytest.raises(UsageError, match="bandwidth=0 is not valid; give a positive number of bytes per second"):
+        LinkSettings(bandwidth=0)
+    with pytest.raises(UsageError, match="a link has no setting 'lattency'; it has latency, bandwidth, "):
+        LinkSettings().changed({"lattency": 1.0})
