@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 import outcome
 
-from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
 # This module is there before any run, in which these names stand for something else.
@@ -161,7 +161,7 @@ def _replaced(module: ModuleType) -> ReplacedNames:
     return group
 
 
-_GROUPS = tuple(map(_replaced, _REFUSED))
+_REFUSALS = ReplacedTogether(*map(_replaced, _REFUSED))
 
 
 class Guard:
@@ -181,8 +181,7 @@ class Guard:
         if not _hooked:
             sys.addaudithook(_audit)
             _hooked = True
-        for group in _GROUPS:
-            group.install()
+        _REFUSALS.install()
         _guarding = True
         _run_thread = get_ident()
 
@@ -191,8 +190,7 @@ class Guard:
         global _run_thread, _guarding
         _run_thread = 0
         _guarding = False
-        for group in _GROUPS:
-            group.restore()
+        _REFUSALS.restore()
 
     def __enter__(self) -> Guard:
         self.enter()

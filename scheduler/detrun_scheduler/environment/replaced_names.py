@@ -1,4 +1,4 @@
-"""Which names of a module stand for something else during a run, and how the originals come back.
+"""Names of modules and methods of classes that stand for something else during a run, and how they come back.
 
 The rule: `install` changes nothing unless it can change everything, and `restore` puts back the very objects that
 `install` found, whatever the program assigned in between. Between the two, `originals` is what other OS threads must
@@ -23,6 +23,16 @@ _stayed: list[_Group] = []  # groups that are replaced between runs now
 class _Group(Protocol):
     def leave(self) -> None:
         """The campaign is over: put the originals back."""
+
+
+class Replaced(Protocol):
+    """What `ReplacedTogether` holds."""
+
+    def install(self) -> None:
+        """Replace it."""
+
+    def restore(self) -> None:
+        """Put it back."""
 
 
 class StayingReplaced:
@@ -143,3 +153,32 @@ class ReplacedMethods:
         self._stays = False
         for name, function in self.originals.items():
             setattr(self._owner, name, function)
+
+
+class ReplacedTogether:
+    """Groups that are replaced and put back together, the last first; their classes have `install` and `restore`."""
+
+    __slots__ = ("groups", "reversed_groups")
+
+    def __init__(self, *groups: Replaced) -> None:
+        self.groups = groups
+        self.reversed_groups = groups[::-1]
+
+    def install(self, fresh: Mapping[Replaced, Mapping[str, object]] | None = None) -> None:
+        """Replace them.
+
+        Args:
+            fresh: of some `ReplacedNames`, what a part of their names stands for in this run.
+        """
+        for group in self.groups:
+            names = None if fresh is None else fresh.get(group)
+            if names is None:
+                group.install()
+            else:
+                assert isinstance(group, ReplacedNames)
+                group.install(names)
+
+    def restore(self) -> None:
+        """Put everything back, or what was put in its place if it may wait."""
+        for group in self.reversed_groups:
+            group.restore()

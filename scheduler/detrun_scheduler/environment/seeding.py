@@ -23,7 +23,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import stream_key
 
@@ -85,7 +85,7 @@ _UUID = ReplacedNames(
         **{name: None for name in vars(uuid) if name.startswith("_last_")},
     },
 )
-_GROUPS = (_OS, _RANDOM, _UUID)
+_NAMES = ReplacedTogether(_OS, _RANDOM, _UUID)
 
 
 class RunSeeding:
@@ -125,16 +125,14 @@ class RunSeeding:
         _entropy, _entropy_draws = self._entropy, 0
         _node = (self._uuid_bits & (2**48 - 1)) | (1 << 40)  # the multicast bit marks a random node (RFC 9562)
         _clock_sequence = self._uuid_bits >> 50
-        for group in _GROUPS:
-            group.install()
+        _NAMES.install()
         _run_thread = get_ident()
 
     def exit(self) -> None:
         """Put everything back."""
         global _run_thread
         _run_thread = 0
-        for group in _GROUPS:
-            group.restore()
+        _NAMES.restore()
         self._restore_generators()
 
     def _restore_generators(self) -> None:

@@ -24,7 +24,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Protocol
 
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.environment.virtual_datetime import ReplacedDatetime
 from detrun_scheduler.errors import UsageError
 
@@ -205,7 +205,7 @@ _LOGGING = ReplacedNames(
     {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})},
     may_stay=True,
 )
-_DATETIME = ReplacedDatetime(_wall_seconds)
+_EVERYTHING = ReplacedTogether(_TIME, _LOGGING, ReplacedDatetime(_wall_seconds))
 
 
 class VirtualTime:
@@ -232,9 +232,7 @@ class VirtualTime:
         if _run_thread:
             raise UsageError("a run is already active in this process; runs neither nest nor overlap between threads")
         _clock, _start = self._clock, self._start
-        _TIME.install()
-        _LOGGING.install()
-        _DATETIME.install()
+        _EVERYTHING.install()
         _run_thread = get_ident()
 
     def exit(self) -> None:
@@ -242,9 +240,7 @@ class VirtualTime:
         global _run_thread, _clock
         _run_thread = 0
         _clock = None
-        _DATETIME.restore()
-        _LOGGING.restore()
-        _TIME.restore()
+        _EVERYTHING.restore()
 
     def __enter__(self) -> VirtualTime:
         self.enter()

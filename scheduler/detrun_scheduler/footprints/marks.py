@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import FrameType
 from typing import Any, TypeAlias
 
@@ -198,11 +198,25 @@ CHANNEL_WRITES, CHANNEL_READS = marks_channel(WRITE), marks_channel(READ)
 # Methods with a mark before or after what they do.
 
 
-def marked(original: Any, marker: Marker) -> Any:
+def wrapped(
+    operations: Mapping[type, Mapping[str, Marker]],
+    observed: Mapping[type, Mapping[str, Marker]],
+    made: Iterable[type],
+) -> list[tuple[type, str, object]]:
+    """(class, name, wrapper of the method) of methods that mark before, or after, what they do, and of ``__init__``."""
+    found: list[tuple[type, str, object]] = []
+    for kind, markers in operations.items():
+        found += [(kind, name, _marked(inspect.getattr_static(kind, name), one)) for name, one in markers.items()]
+    for kind, markers in observed.items():
+        found += [(kind, name, _marked_after(getattr(kind, name), one)) for name, one in markers.items()]
+    return [*found, *((kind, "__init__", _naming(kind.__init__)) for kind in made)]  # type: ignore[misc]
+
+
+def _marked(original: Any, marker: Marker) -> Any:
     if isinstance(original, property):
         return property(
-            None if original.fget is None else marked(original.fget, _only_reading(marker)),
-            None if original.fset is None else marked(original.fset, marker),
+            None if original.fget is None else _marked(original.fget, _only_reading(marker)),
+            None if original.fset is None else _marked(original.fset, marker),
         )
 
     if inspect.iscoroutinefunction(original):
@@ -223,7 +237,7 @@ def marked(original: Any, marker: Marker) -> Any:
     return protected(marking)
 
 
-def marked_after(original: Callable[..., Any], marker: Marker) -> Callable[..., Any]:
+def _marked_after(original: Callable[..., Any], marker: Marker) -> Callable[..., Any]:
     @functools.wraps(original)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
@@ -237,7 +251,7 @@ def _only_reading(marker: Marker) -> Marker:
     return marks_self(READ) if marker in (WRITES, marks_deadline) else marker
 
 
-def naming(original: Callable[..., None]) -> Callable[..., None]:
+def _naming(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
         made_by_current(self)

@@ -7,7 +7,6 @@ that mark their object and do what they did. Watching costs about a microsecond 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -24,8 +23,6 @@ from detrun_scheduler.footprints.marks import (
     Marker,
     forget_all,
     joining_marks,
-    marked,
-    marked_after,
     marks_child_end,
     marks_deadline,
     marks_entering,
@@ -33,8 +30,8 @@ from detrun_scheduler.footprints.marks import (
     marks_reparking,
     marks_self,
     marks_spawn,
-    naming,
     recalculating,
+    wrapped,
 )
 from detrun_scheduler.footprints.steps import StepReader
 from detrun_scheduler.trio_host.channels import NumberedChannelState
@@ -142,14 +139,8 @@ class Watch:
         if _watching:
             raise UsageError("footprints are watched already in this process: campaigns neither nest nor overlap")
         _watching = True
-        for kind, operations in _OPERATIONS.items():
-            for name, marker in operations.items():
-                self._replace(kind, name, marked(inspect.getattr_static(kind, name), marker))
-        for kind, operations in _OBSERVED.items():
-            for name, marker in operations.items():
-                self._replace(kind, name, marked_after(getattr(kind, name), marker))
-        for kind in _MADE_HERE:
-            self._replace(kind, "__init__", naming(kind.__init__))  # type: ignore[misc]
+        for kind, name, replacement in wrapped(_OPERATIONS, _OBSERVED, _MADE_HERE):
+            self._replace(kind, name, replacement)
         self._replace(OrderedCancelStatus, "recalculate", recalculating(OrderedCancelStatus.recalculate))
         self._replace(trio.Nursery, JOIN, joining_marks(getattr(trio.Nursery, JOIN)))
         return self

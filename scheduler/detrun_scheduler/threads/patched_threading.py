@@ -29,7 +29,7 @@ from weakref import ref
 from greenlet import GreenletExit, getcurrent
 
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames
+from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.threads import kept_greenlets, locks, pools, simple_queue, thread_locals, trio_workers
 from detrun_scheduler.threads.locks import Lock
@@ -42,6 +42,7 @@ from detrun_scheduler.threads.threads import (
     threads_of_call,
     wait_in_task,
 )
+from detrun_scheduler.trio_host.private import THREAD_COUNTER
 
 _JOIN, _READ = OPERATIONS.index("join"), OPERATIONS.index("read")
 _NEW_HANDLE = hasattr(_thread, "start_joinable_thread")  # Python 3.13 keeps the state of a thread in a handle
@@ -488,25 +489,27 @@ def install(threads: Threads) -> None:
     """Replace everything, for the run that is now active and whose threads these are."""
     alive = _Alive()
     alive[MAIN_IDENT] = _main_thread()
-    _THREADING.install({"_active": alive, "_counter": itertools.count(1).__next__})
-    for group in _OTHERS:
-        group.install()
-    trio_workers.install()
-    pools.install(threads)
+    _ALL.install(
+        {
+            _THREADING: {"_active": alive, "_counter": itertools.count(1).__next__},
+            trio_workers.TRIO: {THREAD_COUNTER: itertools.count()},
+        }
+    )
+    pools.begin_run(threads)
     threads.at_main_end = pools.stop_pools
     threads.hooks = threading.excepthook, sys.unraisablehook
 
 
 def restore() -> None:
     """Put everything back."""
-    pools.restore()
-    trio_workers.restore()
-    for group in reversed(_OTHERS):
-        group.restore()
-    _THREADING.restore()
+    _ALL.restore()
 
 
-_OTHERS = (_LOW_LEVEL, _TIME, _QUEUE, _IMPORT, _METHODS, _EVENT)
+_ALL = ReplacedTogether(
+    *(_THREADING, _LOW_LEVEL, _TIME, _QUEUE, _IMPORT, _METHODS, _EVENT),
+    *trio_workers.GROUPS,
+    pools.NAMES,
+)
 
 
 def install_dual_classes() -> None:

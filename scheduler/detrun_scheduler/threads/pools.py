@@ -73,7 +73,7 @@ def _is_no_kill(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], GreenletExit))
 
 
-_NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures})
+NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures})
 
 
 def install_for_good() -> None:
@@ -88,18 +88,12 @@ def install_for_good() -> None:
         _pools._global_shutdown_lock = Lock()
 
 
-def install(threads: Threads) -> None:
-    """Replace everything, for the run whose threads these are."""
-    _NAMES.install()
+def begin_run(threads: Threads) -> None:
+    """Count pools anew and keep killed workers out of the log, until the run ends whose threads these are."""
     threads.at_end.append(partial(setattr, _POOL, "_counter", _POOL._counter))
     _POOL._counter = itertools.count().__next__
+    threads.at_end.append(partial(_base.LOGGER.removeFilter, _is_no_kill))
     _base.LOGGER.addFilter(_is_no_kill)
-
-
-def restore() -> None:
-    """Put everything back."""
-    _base.LOGGER.removeFilter(_is_no_kill)
-    _NAMES.restore()
 
 
 def stop_pools(threads: Threads) -> None:

@@ -7,7 +7,6 @@ call has a thread of its own: trio reuses idle ones, which no program can rely o
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 from collections.abc import Callable
@@ -31,7 +30,7 @@ def _start_thread_soon(
     """`trio.lowlevel.start_thread_soon`."""
     threads = threads_of_call()
     if threads is None:
-        _TRIO.originals["start_thread_soon"](function, deliver, name)
+        TRIO.originals["start_thread_soon"](function, deliver, name)
         return
 
     own_name = f"Trio thread {threads.idents}"
@@ -85,7 +84,7 @@ class _CurrentLibrary:
 
 
 _SNIFFIO = ReplacedNames(sys.modules["sniffio._impl"], {"thread_local": _CurrentLibrary()})
-_TRIO = ReplacedNames(
+TRIO = ReplacedNames(
     TRIO_THREADS,
     {
         "start_thread_soon": _start_thread_soon,
@@ -96,17 +95,4 @@ _TRIO = ReplacedNames(
     },
 )
 _LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon})
-
-
-def install() -> None:
-    """Replace everything."""
-    _TRIO.install({THREAD_COUNTER: itertools.count()})
-    _LOW_LEVEL.install()
-    _SNIFFIO.install()
-
-
-def restore() -> None:
-    """Put everything back."""
-    _SNIFFIO.restore()
-    _LOW_LEVEL.restore()
-    _TRIO.restore()
+GROUPS = (TRIO, _LOW_LEVEL, _SNIFFIO)

@@ -15,9 +15,7 @@ class OrderedSet(dict[Any, None]):
 
     __slots__ = ()
 
-    def add(self, item: Any) -> None:
-        """Put ``item`` at the end, unless it is there."""
-        self[item] = None
+    add = dict.setdefault  # puts an item at the end, unless it is there; with None, its only value
 
     def discard(self, item: Any) -> None:
         """Take ``item`` out, if it is there."""

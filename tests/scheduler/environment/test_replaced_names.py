@@ -15,7 +15,12 @@ from types import ModuleType
 import pytest
 
 import detrun
-from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, StayingReplaced
+from detrun_scheduler.environment.replaced_names import (
+    ReplacedMethods,
+    ReplacedNames,
+    ReplacedTogether,
+    StayingReplaced,
+)
 
 
 def names_of_modules() -> dict[str, object]:
@@ -138,3 +143,27 @@ def test_groups_stay_only_if_they_may_and_only_as_long_as_a_scope_wants_it() -> 
                     group.restore()
             assert values() == (2, 1, 2)
     assert values() == (1, 1, 1)
+
+
+def test_groups_are_replaced_in_order_and_put_back_in_reverse() -> None:
+    calls: list[str] = []
+
+    class Group:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def install(self) -> None:
+            calls.append(f"install {self.name}")
+
+        def restore(self) -> None:
+            calls.append(f"restore {self.name}")
+
+    module = ModuleType("replaced")
+    module.counter, module.constant = 0, 1  # type: ignore[attr-defined]
+    names = ReplacedNames(module, {"counter": None, "constant": 2})
+    together = ReplacedTogether(Group("first"), names, Group("last"))
+    together.install({names: {"counter": 7}})
+    assert (module.counter, module.constant) == (7, 2)
+    together.restore()
+    assert (module.counter, module.constant) == (0, 1)
+    assert calls == ["install first", "install last", "restore last", "restore first"]
