@@ -41,6 +41,15 @@ class Diagnostics:
     """(first id, largest adjoint) per segment, from the loss back."""
     warnings: list[str] = field(default_factory=list)
 
+    def detachment_warnings(self) -> list[str]:
+        """One warning if there are detachments, none otherwise."""
+        if not self.detachments:
+            return []
+        file, line, count = self.detachments[0]
+        others = len(self.detachments) - 1
+        more = f" and at {others} more places" if others else ""
+        return [f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}"]
+
 
 def diagnose(tapes: Iterable[Tape], growth: AdjointGrowth | None = None, nearest_max: int = 5) -> Diagnostics:
     """Collect diagnostics over the tapes of one gradient: one whole tape, or one per window."""

@@ -21,17 +21,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Never, Self, cast
+from typing import Any, Self, cast
 
 from detrun.ad import notes, state
 from detrun.ad.adjoint_rules import ABSOLUTE, POWER, REMAINDER, Rule
+from detrun.ad.conversions import Conversions
 from detrun.ad.tape import NO_PARENT
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 _new = object.__new__
 
 
-class Value:
+class Value(Conversions):
     """A number whose history the tape keeps. ``Value(1.5)`` is a leaf: a parameter or a constant.
 
     Attributes:
@@ -300,107 +301,10 @@ class Value:
             notes.margin("bool", self.primal, self.id)
         return self.primal != 0.0
 
-    def __float__(self) -> float:
-        if state.taping:
-            notes.detachment()
-        return self.primal
+    __hash__ = Conversions.__hash__  # defining __eq__ has dropped it
 
-    def __int__(self) -> int:
-        if state.taping:
-            notes.detachment()
-            notes.rounding("int", self.primal, self.id, math.trunc)
-        return int(self.primal)
-
-    def __trunc__(self) -> int:
-        if state.taping:
-            notes.rounding("trunc", self.primal, self.id, math.trunc)
-        return math.trunc(self.primal)
-
-    def __floor__(self) -> int:
-        if state.taping:
-            notes.rounding("floor", self.primal, self.id, math.floor)
-        return math.floor(self.primal)
-
-    def __ceil__(self) -> int:
-        if state.taping:
-            notes.rounding("ceil", self.primal, self.id, math.ceil)
-        return math.ceil(self.primal)
-
-    def __round__(self, digits: int | None = None) -> Any:
-        """An int without ``digits``; with them a `Value` with zero partial, as float gives a float."""
-        if digits is None:
-            if state.taping:
-                notes.rounding("round", self.primal, self.id, round)
-            return round(self.primal)
-        if state.taping:
-            notes.rounding("round", self.primal, self.id, round, 10.0**digits)
-        return Value(round(self.primal, digits))
-
-    # The rest of what a float can do.
-
-    @property
-    def real(self) -> Self:
-        return self
-
-    @property
-    def imag(self) -> float:
-        return 0.0
-
-    def conjugate(self) -> Self:
-        return self
-
-    def is_integer(self) -> bool:
-        """A discontinuity site: how far from the nearest integer."""
-        if state.taping and math.isfinite(self.primal):
-            notes.margin("is_integer", self.primal - round(self.primal), self.id)
-        return self.primal.is_integer()
-
-    def as_integer_ratio(self) -> Never:
-        raise self._no_exact_form("as_integer_ratio")
-
-    def hex(self) -> Never:
-        raise self._no_exact_form("hex")
-
-    def _no_exact_form(self, method: str) -> NotDifferentiableError:
-        return NotDifferentiableError(
-            f"{self!r}.{method}() would take the bare number out unseen; write float(v).{method}() (listed as a "
-            "detachment). For statistics.mean and its like there are detrun.mean and detrun.sum"
-        )
-
-    def __index__(self) -> Never:
-        raise NotDifferentiableError(
-            f"{self!r} used as an index or a count: the derivative of that choice is lost. "
-            "Write int(v), math.floor(v) or round(v): the margin is then reported as a discontinuity site"
-        )
-
-    def __hash__(self) -> int:
-        # Not `__hash__ = None`: generic code catches TypeError and goes on. A hash would compare Values inside a dict,
-        # where no margin can be noted, and equal numbers with different histories would become one key.
-        raise NotDifferentiableError(
-            f"{self!r} used as a dictionary key, set member or cache argument: which entry it finds has no derivative. "
-            "Use float(v) as the key (listed as a detachment), or keep Values in a list"
-        )
-
-    def __reduce_ex__(self, protocol: object) -> Never:
-        raise NotDifferentiableError(
-            f"pickling {self!r} would cut its history; use detrun.pack and detrun.unpack, which carry the tape id, "
-            "or pickle float(v) to detach it"
-        )
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    def __repr__(self) -> str:
-        return f"Value({self.primal!r})"
-
-    def __str__(self) -> str:
-        return repr(self.primal)
-
-    def __format__(self, specification: str) -> str:
-        return format(self.primal, specification)
+    def _constant(self, primal: float) -> Value:
+        return Value(primal)
 
     def apply_rule(self, rule: Rule, arguments: Sequence[Value | float]) -> Value:
         """Apply ``rule`` to arguments, this among them; `apply` picks which argument decides how to."""

@@ -27,7 +27,7 @@ from detrun.explore.failures.failure import Failure, ReportOptions, report_failu
 from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.tables import table_of
 from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
-from detrun.gradients.local import check_params
+from detrun.gradients.parameters import check_params
 from detrun.races.watch import RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError

@@ -1,4 +1,4 @@
-"""`gradient`: one call, several meanings. Which one is asked for by ``kind`` and stated in the result."""
+"""`gradient`: derivatives of a program's loss; ``kind`` says what they mean, and so does the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from detrun.execution.new_run import NewRun
 from detrun.execution.program import Main
-from detrun.gradients.local import LocalOptions, check_params, local_gradient
+from detrun.gradients.local import LocalOptions, local_gradient
+from detrun.gradients.parameters import check_params
 from detrun.gradients.result import Gradient
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
@@ -56,4 +57,7 @@ def gradient(
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
-    return local_gradient(main, params, execution, LocalOptions(mode, snapshots, window, memory, credit, max_steps))
+    options = LocalOptions(
+        mode=mode, snapshots=snapshots, window=window, memory=memory, credit=credit, max_steps=max_steps
+    )
+    return local_gradient(main, params, execution, options)

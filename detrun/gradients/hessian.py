@@ -24,7 +24,8 @@ from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
-from detrun.gradients.local import check_params, loss_of
+from detrun.gradients.loss import loss_of
+from detrun.gradients.parameters import check_params
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
-from detrun.gradients.credit import Credit
+from detrun.ad.value import Value, primal_of
+from detrun.gradients.credit import Credit, CreditTotals, credit_report
 from detrun_recorder.recording import Recording
+
+BIAS = (
+    "sensitivity of this run on its frozen schedule: branches, timeouts, event order and discrete draws do not move, "
+    "so it is not the derivative of an expectation"
+)
 
 
 @dataclass(slots=True)
@@ -78,6 +86,54 @@ class Gradient:
             lines.extend(f"    {one}" for one in steps)
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
+
+
+def build(
+    loss: Value | float,
+    grads: dict[str, Any],
+    *,
+    depends: bool,
+    diagnostics: RunDiagnostics,
+    recording: Recording,
+    digest: str,
+    validity: Mapping[str, Validity] = MappingProxyType({}),
+    credits: Mapping[str, CreditTotals] = MappingProxyType({}),
+) -> Gradient:
+    """The one place where a `Gradient` is made.
+
+    Args:
+        loss: what the program returned.
+        grads: ``d loss / d parameter`` by name.
+        depends: whether the loss depends on some parameter through Values.
+        diagnostics: of the sweep; its warnings come first in those of the result.
+        recording: the run that was differentiated, with its ``digest``.
+        validity: by parameter. Empty after windows: margins of one window depend on parameters through all earlier
+            ones.
+        credits: by parameter, if they were asked for.
+    """
+    warnings = [*diagnostics.warnings]
+    if not depends:
+        warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
+    for name, near in validity.items():
+        if near.radius == 0.0:
+            warnings.append(
+                f"{name} is exactly where this run is decided ({near.site}): the smallest change may take another "
+                "schedule, and the derivative is at best one-sided"
+            )
+    return Gradient(
+        value=primal_of(loss),
+        grads=grads,
+        kind="local",
+        std_error=dict.fromkeys(grads, 0.0),
+        samples=1,
+        bias=BIAS,
+        validity=dict(validity),
+        diagnostics=diagnostics,
+        recording=recording,
+        digest=digest,
+        warnings=warnings + diagnostics.detachment_warnings(),
+        credit={name: credit_report(totals, recording) for name, totals in credits.items()},
+    )
 
 
 def _shown(gradient: Any) -> str:

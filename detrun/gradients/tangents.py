@@ -15,6 +15,7 @@ from detrun.ad.forward import tangent_of, with_tangents
 from detrun.ad.validity import Validity
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
+from detrun.gradients.credit import CreditTotals
 from detrun.gradients.result import RunDiagnostics
 from detrun_scheduler.run import ActiveRun
 
@@ -27,6 +28,7 @@ class Tangents(RunScope):
         self.grads: dict[str, float] = {}
         self.validity: dict[str, Validity] = {}
         self.diagnostics = RunDiagnostics()
+        self.credits: dict[str, CreditTotals] = {}
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """The parameters, each with the unit tangent of its own direction."""

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import diagnose, peak_bytes
+from detrun.ad.diagnostics import NearMargin, diagnose, peak_bytes
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import split
@@ -33,6 +33,7 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
+from detrun.gradients.result import RunDiagnostics
 from detrun.gradients.timing import TimingSites
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording
@@ -66,6 +67,34 @@ class WindowTotals:
     def credits(self) -> dict[str, CreditTotals]:
         """The credit of each parameter."""
         return {name: CreditTotals(dict(largest), *sums) for name, (largest, *sums) in self.credit.items()}
+
+    def diagnostics(self, window_steps: int, snapshots: int) -> RunDiagnostics:
+        """The totals of a whole run, as its gradient reports them."""
+        growth = AdjointGrowth(largest=self.growth)
+        warnings = [verdict] if (verdict := growth.verdict()) is not None else []
+        if self.leaf_gradients_lost:
+            warnings.append(
+                "torch tensors outside params received gradient too; in windows their .grad is not filled. Pass their "
+                "module in params, or tape the run as a whole"
+            )
+        return RunDiagnostics(
+            entries=self.entries,
+            sites_passed=self.sites_passed,
+            nearest_margins=[NearMargin(*one) for one in self.margins],
+            detachments=[
+                (place.rpartition(":")[0], int(place.rpartition(":")[2]), count)
+                for place, count in sorted(self.detachments.items())
+            ],
+            adjoint_growth=growth.segments(),
+            warnings=warnings,
+            windows=self.windows,
+            window_steps=window_steps,
+            snapshots=snapshots,
+            forward_steps=self.forward_steps,
+            taped_steps=self.taped_steps,
+            entries_in_a_window_max=self.entries_in_a_window_max,
+            peak_bytes=max(self.peak_bytes_max, peak_bytes()),
+        )
 
     def add(self, other: dict[str, Any]) -> None:
         """Add the totals of a child, as its reply carries them."""

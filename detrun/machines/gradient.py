@@ -213,9 +213,7 @@ class Sweep:
         verdict = self._growth.verdict()
         if verdict is not None:
             done.warnings.append(verdict)
-        if done.detachments:
-            file, line, times = done.detachments[0]
-            done.warnings.append(f"the bare number was taken out of a Value at {file}:{line} ({times} times)")
+        done.warnings += done.detachment_warnings()
         if not isinstance(self.value, Value):
             done.warnings.append("the loss is a plain number: it does not depend on what is differentiated")
         return done

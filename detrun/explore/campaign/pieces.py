@@ -25,7 +25,8 @@ from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.failed_schedule import FailedSchedule, described
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
-from detrun.gradients.local import WholeTape, loss_of
+from detrun.gradients.loss import loss_of
+from detrun.gradients.whole_tape import WholeTape
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError

@@ -1,0 +1,79 @@
+"""Reverse mode on one tape: the whole run is taped, then swept backward from its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import outcome
+
+from detrun.ad import state
+from detrun.ad.diagnostics import diagnose
+from detrun.ad.growth import AdjointGrowth
+from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.tape import Tape
+from detrun.ad.tensor_parameters import TensorParameters
+from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of
+from detrun.ad.validity import Validity, validity
+from detrun.ad.value import Value
+from detrun.execution.scope import RunScope
+from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
+from detrun.gradients.result import RunDiagnostics
+from detrun.gradients.timing import TimingSites
+from detrun_scheduler.run import ActiveRun, RunHooks
+
+
+class WholeTape(RunScope):
+    """Tapes a run from end to end and sweeps it before its ids are forgotten."""
+
+    def __init__(self, numbers: dict[str, float], tensors: TensorParameters, credit: int) -> None:
+        self.numbers = numbers
+        self.tensors = tensors
+        self.credit = credit  # steps to keep in the credit report; 0 for none
+        self.credits: dict[str, CreditTotals] = {}
+        self.values: dict[str, Value] = {}
+        self.grads: dict[str, Any] = {}
+        self.validity: dict[str, Validity] = {}
+        self.diagnostics = RunDiagnostics()
+
+    def contribute(self, hooks: RunHooks) -> None:
+        """Note where timing decides, and which step an entry belongs to."""
+        hooks.time_observer = TimingSites()
+        if self.credit:
+            hooks.after_step.append(mark_step)
+
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
+        """Start the tape; the parameters are its first entries."""
+        state.start_tape()
+        self.values = {name: Value(number) for name, number in self.numbers.items()}
+        # The program gets a copy: what it does to the dict must not lose us a parameter.
+        return ({**self.values, **self.tensors.prepare(run.serial)},)
+
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
+        """Sweep back from the loss, if the program returned one."""
+        loss: Any = ended.value if isinstance(ended, outcome.Value) else None
+        if is_tensor(loss) and loss.numel() == 1:
+            loss = number_of(loss)  # while its entry finds a tape
+        tape = state.stop_tape()
+        if isinstance(ended, outcome.Value):
+            self._sweep(tape, loss)
+        return ended
+
+    def _sweep(self, tape: Tape, loss: Any) -> None:
+        ids = {name: value.id for name, value in self.values.items()}
+        growth = AdjointGrowth(origin=state.first_id)
+        if isinstance(loss, Value):
+            uses = ParameterUses.of(tape, ids) if self.credit else None
+            wanted = [*ids.values(), *self.tensors.ids, *(uses.wanted if uses is not None else ())]
+            with LeafGradients(keep=True):
+                adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
+            refuse_foreign(adjoints, tape.first_id)
+            self.grads = {name: adjoints[one] for name, one in ids.items()} | self.tensors.gradients(adjoints)
+            if uses is not None:
+                for name, contributions in uses.contributions(adjoints).items():
+                    self.credits[name] = CreditTotals()
+                    self.credits[name].add(contributions, self.credit)
+        else:
+            self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
+        self.validity = validity(tape, ids)
+        self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
