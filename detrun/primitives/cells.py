@@ -23,7 +23,7 @@ from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.threads.threads import schedule_point
+from detrun_scheduler.threads.calling import schedule_point
 
 READ, WRITE, FETCH_ADD = (OPERATIONS.index(name) for name in ("read", "write", "fetch_add"))
 

@@ -21,7 +21,7 @@ from detrun_recorder.canonical import canonical
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.threads.threads import schedule_point
+from detrun_scheduler.threads.calling import schedule_point
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from greenlet import getcurrent
 
 from detrun.races.detector import Clock, RaceDetector
 from detrun_scheduler.run import ActiveRun
-from detrun_scheduler.threads.threads import SimulatedThread
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.trio_host.private import CONTEXT
 
 

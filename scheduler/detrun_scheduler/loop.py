@@ -53,7 +53,8 @@ from detrun_scheduler.reports.blocking import deadlock, most_run_tasks
 from detrun_scheduler.run import RunHooks, RunWatcher, Standing, ThreadFailure, Verifier
 from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.preemption import Preemption
-from detrun_scheduler.threads.threads import SimulatedThread, Threads
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.giving_up import cancel_everything, close_remaining
 from detrun_scheduler.trio_host.host import Host
 from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock

@@ -2,21 +2,20 @@
 
 The first frame of each greenlet makes CPython map 16 KB for its stack, and its end unmaps them: 7 of the 8 µs that a
 thread's greenlet costs, a tenth of a small run with two threads. So a campaign keeps them: instead of ending, the
-greenlet of an ended thread rests, and begins another thread's life in a later run.
+greenlet of an ended thread stays idle, and begins another thread's life in a later run.
 
 The rule: never in the same run, where the ended thread may still be joined, and only after its `threading.Thread` has
-been told that it is over (`OVER`). A thread that was killed, or that nobody but the run knows, ends for good.
+been told that it is over (`OVER`). A thread that was killed, or that only the run knows, ends for good.
 """
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-if TYPE_CHECKING:
-    from detrun_scheduler.threads.threads import SimulatedThread
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 KEPT_MOST = 200
 
@@ -48,18 +47,18 @@ class KeptStacks:
 
 
 def is_keeping() -> bool:
-    """Whether the greenlet of a thread that ends now shall rest."""
+    """Whether the greenlet of a thread that ends now is to be kept."""
     return _keeping > 0 and len(_kept) < KEPT_MOST
 
 
-def keep(rested: list[SimulatedThread]) -> None:
+def keep(idle: list[SimulatedThread]) -> None:
     """The run is over: its greenlets may serve others."""
-    _kept.extend(rested)
-    rested.clear()
+    _kept.extend(idle)
+    idle.clear()
 
 
 def take(hub: greenlet) -> SimulatedThread | None:
-    """A greenlet that rests, below ``hub``; None if there is none."""
+    """A kept greenlet below ``hub``; None if there is none."""
     return _kept.pop() if _kept and _kept[-1].parent is hub else None
 
 

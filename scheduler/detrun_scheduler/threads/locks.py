@@ -26,7 +26,8 @@ from greenlet import getcurrent
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun
-from detrun_scheduler.threads.threads import MAIN_IDENT, SimulatedThread, WaitKind, is_of_the_run, wait_in_task
+from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
 
 ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
 LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")

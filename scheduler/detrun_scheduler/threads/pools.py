@@ -14,16 +14,15 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import _base, thread
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenlet import GreenletExit
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.locks import Lock
-from detrun_scheduler.threads.threads import SimulatedThread, threads_of_call
-
-if TYPE_CHECKING:
-    from detrun_scheduler.threads.threads import Threads
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.threads.threads import Threads
 
 _futures: Any = _base
 _pools: Any = thread

@@ -27,13 +27,12 @@ from greenlet import getcurrent, greenlet
 
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.instructions import schedule_points
-from detrun_scheduler.threads.threads import SimulatedThread
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, ThreadsOfRun
 from detrun_scheduler.threads.watched_code import WatchedCode
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT
 
 if TYPE_CHECKING:
     from detrun_scheduler.footprints.accesses import AccessObserver
-    from detrun_scheduler.threads.threads import Threads
 
 GRANULARITIES = ("sync", "line", "opcode")
 ALONE_MAX = 64
@@ -113,7 +112,7 @@ class Preemption:
             self.mechanism.remove()
             self.mechanism.install()
 
-    def begin_run(self, threads: Threads) -> None:
+    def begin_run(self, threads: ThreadsOfRun) -> None:
         """Preempt the threads of this run."""
         self.others, self.alone = threads.run.host.queue.numbers, 0
         self.__enter__()
@@ -147,7 +146,7 @@ class _Tracing:
     def remove(self) -> None:
         """Nothing outside of runs."""
 
-    def begin_run(self, threads: Threads) -> None:
+    def begin_run(self, threads: ThreadsOfRun) -> None:
         """Trace every thread from its beginning."""
         self.before = sys.gettrace()
         if self.hub is not threads.hub:
@@ -275,7 +274,7 @@ class _Monitoring:
         monitoring.free_tool_id(self.tool)
         self.tool = -1
 
-    def begin_run(self, threads: Threads) -> None:
+    def begin_run(self, threads: ThreadsOfRun) -> None:
         """Nothing: the callbacks ask who is running."""
 
     def end_run(self) -> None:

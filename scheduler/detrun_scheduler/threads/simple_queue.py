@@ -16,7 +16,8 @@ from greenlet import getcurrent
 
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
-from detrun_scheduler.threads.threads import SimulatedThread, WaitKind, is_of_the_run, wait_in_task
+from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
 _PUT, _GET, _WAIT, _READ = (OPERATIONS.index(name) for name in ("put", "get", "wait", "read"))
 _GET_WAIT = WaitKind("SimpleQueue.get")

@@ -14,7 +14,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from detrun_scheduler.threads.threads import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 
 _get, _set, _delete = _RealLocal.__getattribute__, _RealLocal.__setattr__, _RealLocal.__delattr__
 

@@ -18,9 +18,10 @@ import trio
 from greenlet import getcurrent
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.simple_queue import SimpleQueue
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.thread_locals import local
-from detrun_scheduler.threads.threads import SimulatedThread, threads_of_call
 from detrun_scheduler.trio_host.private import THREAD_COUNTER, TRIO_THREADS
 
 

@@ -16,7 +16,7 @@ import detrun
 from detrun.explore.verdicts import Exploration
 from detrun_scheduler.threads import kept_greenlets
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
-from detrun_scheduler.threads.threads import SimulatedThread
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 local = threading.local()
