@@ -1,12 +1,12 @@
 """Carrying out a fault plan in a world: `inject`.
 
 ``async with inject(plan, world) as injection:`` begins the plan: its times count from there. One task, in the node of
-the caller, sleeps from one event to the next; at the end of the block what is still in force ends, except that nodes
+the caller, sleeps from one event to the next; at the end of the block what is still active ends, except that nodes
 that are down stay down (`liveness` starts them).
 
-A planned fault has *taken effect* if the count of what it does rose while it was in force, or, for what happens at
-once, when it happened: a partition that nobody wrote across, a crash of a node that was down, a loss rate on a silent
-link have not. Links and disks count for themselves; two faults of one kind on one of them share what is counted.
+A planned fault has *taken effect* if the count of what it does rose while it was active, or, for what happens at once,
+when it happened. A partition that no message met, a crash of a node that was down, a loss rate on a silent link have
+not. Links and disks count for themselves; two faults of one kind on one of them share what is counted.
 
 A block that ends without an error although a fault took no effect raises `FaultWithoutEffectError`, unless the fault,
 or the call, allows that: a fault that does nothing tests nothing, and a test that passes because of it is worth
@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from detrun.primitives import draws
-from detrun.world.faults.begun import Begun
-from detrun.world.faults.effects import Effects
+from detrun.world.faults.actions import FaultActions
+from detrun.world.faults.active_fault import ActiveFault
 from detrun.world.faults.kinds import LENGTHS, PlannedFault
 from detrun.world.faults.plan import FaultPlan
 from detrun.world.faults.swarm import Swarm
@@ -52,26 +52,24 @@ class FaultWithoutEffectError(DetrunError):
 
 
 @dataclass(slots=True)
-class Fate:
-    """What has become of one planned fault.
+class FaultOutcome:
+    """The outcome of one planned fault.
 
     Attributes:
         fault: the fault.
         drawn: whether it was drawn to happen.
         when: seconds after the plan began; drawn, if it is to happen between two times.
         begun: when it began, None if it has not.
-        effects: how often it changed something.
+        changes: how often it changed something.
         victim: the node that it struck, an empty string where it is not of one node.
-        in_force: it has begun and not ended.
     """
 
     fault: PlannedFault
     drawn: bool
     when: float
     begun: float | None = None
-    effects: int = 0
+    changes: int = 0
     victim: str = ""
-    in_force: bool = False
 
     def __str__(self) -> str:
         name = self.fault.name
@@ -91,20 +89,22 @@ class Injection:
     """A plan that is being carried out.
 
     Attributes:
-        fates: one for each fault of the plan, in its order.
+        outcomes: one for each fault of the plan, in its order.
+
+    Invariant: ``_active`` has exactly the faults that have begun and not ended, in the order in which they began.
     """
 
     def __init__(self, plan: FaultPlan, world: World) -> None:
         self.plan = plan
         self.world = world
-        self.fates = tuple(_fate(fault, world.run.fault_shares.get(fault.name, 1.0)) for fault in plan)
-        self._effects = Effects(world)
+        self.outcomes = tuple(_outcome(fault, world.run.fault_shares.get(fault.name, 1.0)) for fault in plan)
+        self._actions = FaultActions(world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._events = 0
-        self._in_force: dict[str, tuple[Fate, Begun]] = {}
-        for fate in self.fates:
-            if fate.drawn:
-                self._at(fate.when, lambda fate=fate: self._begin(fate))  # type: ignore[misc]
+        self._active: dict[str, tuple[FaultOutcome, ActiveFault]] = {}
+        for outcome in self.outcomes:
+            if outcome.drawn:
+                self._at(outcome.when, lambda outcome=outcome: self._begin(outcome))  # type: ignore[misc]
 
     def _at(self, when: float, event: Callable[[], None]) -> None:
         # Events at the same time happen in the order in which they were put on the agenda.
@@ -122,70 +122,70 @@ class Injection:
                 _, _, event = heappop(self._agenda)
                 event()
 
-    def _begin(self, fate: Fate) -> None:
-        begun = self._effects.begin(fate.fault)
-        fate.begun, fate.victim, fate.in_force = float(self.world.run.time), begun.victim, True
-        self._in_force[fate.fault.name] = fate, begun
+    def _begin(self, outcome: FaultOutcome) -> None:
+        active = self._actions.begin(outcome.fault)
+        outcome.begun, outcome.victim = float(self.world.run.time), active.victim
+        self._active[outcome.fault.name] = outcome, active
         if self.world.run.fault_began is not None:
-            self.world.run.fault_began(fate.fault.name, bool(begun.lasts))
-        if begun.lasts is not None:
-            self._at(fate.when + begun.lasts, lambda: self._end(fate))
-        elif begun.is_over:
-            self._end(fate)
+            self.world.run.fault_began(outcome.fault.name, bool(active.lasts))
+        if active.lasts is not None:
+            self._at(outcome.when + active.lasts, lambda: self._end(outcome))
+        elif active.is_over:
+            self._end(outcome)
 
-    def _end(self, fate: Fate) -> None:
-        found = self._in_force.pop(fate.fault.name, None)
+    def _end(self, outcome: FaultOutcome) -> None:
+        found = self._active.pop(outcome.fault.name, None)
         if found is not None:
-            _, begun = found
-            begun.end()
-            fate.effects, fate.in_force = begun.effects(), False
+            _, active = found
+            active.end()
+            outcome.changes = active.changes()
 
     def stop(self) -> None:
-        """End everything that is in force; nothing more of the plan happens."""
+        """End everything that is active; nothing more of the plan happens."""
         self._agenda.clear()
-        for fate, begun in reversed(list(self._in_force.values())):
-            begun.end(starting_nodes=False)
-            fate.effects, fate.in_force = begun.effects(), False
-        self._in_force.clear()
+        for outcome, active in reversed(list(self._active.values())):
+            active.end(starting_nodes=False)
+            outcome.changes = active.changes()
+        self._active.clear()
 
     def tell(self, error: BaseException) -> None:
         """Add a note to ``error`` that says which faults had begun, unless it has one."""
-        begun = [fate for fate in self.fates if fate.begun is not None]
+        begun = [outcome for outcome in self.outcomes if outcome.begun is not None]
         if begun and not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
             error.add_note(NOTE + "; ".join(map(str, begun)))
 
-    def without_effect(self) -> tuple[Fate, ...]:
+    def without_effect(self) -> tuple[FaultOutcome, ...]:
         """The faults that were drawn to happen, and that changed nothing or never began."""
-        return tuple(fate for fate in self.fates if fate.drawn and not self._effects_of(fate))
+        return tuple(outcome for outcome in self.outcomes if outcome.drawn and not self._changes_of(outcome))
 
-    def _effects_of(self, fate: Fate) -> int:
-        found = self._in_force.get(fate.fault.name)
-        return fate.effects if found is None else found[1].effects()
+    def _changes_of(self, outcome: FaultOutcome) -> int:
+        found = self._active.get(outcome.fault.name)
+        return outcome.changes if found is None else found[1].changes()
 
     def check(self) -> None:
         """Raise `FaultWithoutEffectError` if a fault took no effect that has to."""
-        idle = [fate for fate in self.without_effect() if not fate.fault.allow_no_effect]
+        idle = [outcome for outcome in self.without_effect() if not outcome.fault.allow_no_effect]
         if idle:
-            lines = "".join(f"\n  {fate}" for fate in idle)
+            lines = "".join(f"\n  {outcome}" for outcome in idle)
             raise FaultWithoutEffectError(
-                f"{len(idle)} of {len(self.fates)} planned faults took no effect:{lines}\nA fault that changes nothing "
-                "tests nothing: let it happen where there is something to disturb, or allow it, with "
+                f"{len(idle)} of {len(self.outcomes)} planned faults took no effect:{lines}\nA fault that changes "
+                "nothing tests nothing: let it happen where there is something to disturb, or allow it, with "
                 "allow_no_effect=true in the plan or inject(…, allow_no_effect=True)",
-                tuple(fate.fault.name for fate in idle),
+                tuple(outcome.fault.name for outcome in idle),
             )
 
 
-def _fate(fault: PlannedFault, share: float) -> Fate:
+def _outcome(fault: PlannedFault, share: float) -> FaultOutcome:
     """What is drawn for a fault, of which only a ``share`` is to last, or, at 0, nothing to happen at all."""
     if not share:
-        return Fate(fault, False, fault.earliest)
+        return FaultOutcome(fault, False, fault.earliest)
     if share != 1.0:
         lengths = {name: getattr(fault, name, None) for name in LENGTHS}
         fault = replace(fault, **{name: share * length for name, length in lengths.items() if length})
     drawn = fault.probability == 1.0 or draws.bernoulli(fault.probability, key=("fault", fault.name, "happens"))
     if fault.at is not None:
-        return Fate(fault, drawn, fault.at)
-    return Fate(fault, drawn, draws.uniform(fault.earliest, fault.latest, key=("fault", fault.name, "when")))
+        return FaultOutcome(fault, drawn, fault.at)
+    return FaultOutcome(fault, drawn, draws.uniform(fault.earliest, fault.latest, key=("fault", fault.name, "when")))
 
 
 _running: dict[int, list[Injection]] = {}  # serial of the run -> the injections whose blocks are open, outermost first
@@ -241,16 +241,16 @@ def _alone(error: Exception) -> Exception:
     return error
 
 
-def describe_fates(injection: Injection) -> list[dict[str, Any]]:
-    """What has become of each fault, as plain data."""
+def describe_outcomes(injection: Injection) -> list[dict[str, Any]]:
+    """The outcome of each fault, as plain data."""
     return [
         {
-            "name": fate.fault.name,
-            "kind": fate.fault.kind,
-            "drawn": fate.drawn,
-            "begun": fate.begun,
-            "victim": fate.victim,
-            "effects": injection._effects_of(fate),
+            "name": outcome.fault.name,
+            "kind": outcome.fault.kind,
+            "drawn": outcome.drawn,
+            "begun": outcome.begun,
+            "victim": outcome.victim,
+            "changes": injection._changes_of(outcome),
         }
-        for fate in injection.fates
+        for outcome in injection.outcomes
     ]

@@ -10,7 +10,7 @@ import trio
 
 import detrun
 from detrun import world as w
-from detrun.world.faults.injection import describe_fates
+from detrun.world.faults.injection import describe_outcomes
 from detrun.world.faults.kinds import FAULT_KINDS
 
 NODES = ("a", "b", "c", "d", "e")
@@ -60,7 +60,7 @@ async def system(plan, seconds=7.0, look=None, allow_no_effect=False):
             if look is not None:
                 await look(world)
             await trio.sleep_until(seconds)
-            return dict(world.faults), describe_fates(injection)
+            return dict(world.faults), describe_outcomes(injection)
 
 
 ONE_OF_EACH = w.FaultPlan(
@@ -109,9 +109,11 @@ COUNTED = [
 
 
 def test_one_of_each_takes_effect_and_is_counted():
-    counts, fates = detrun.record(system, ONE_OF_EACH, seed=1).result
-    assert {fate["kind"] for fate in fates} == set(FAULT_KINDS) - {"reset"}  # resets have a test of their own, on TCP
-    assert all(fate["effects"] > 0 for fate in fates), fates
+    counts, outcomes = detrun.record(system, ONE_OF_EACH, seed=1).result
+    assert {outcome["kind"] for outcome in outcomes} == set(FAULT_KINDS) - {
+        "reset"
+    }  # resets have a test of their own, on TCP
+    assert all(outcome["changes"] > 0 for outcome in outcomes), outcomes
     for name in COUNTED:
         assert counts[name] > 0, name
 
@@ -345,14 +347,14 @@ def test_at_the_end_of_the_block_everything_ends_but_what_is_down_stays_down():
 
 
 def test_leaving_a_fault_out_leaves_times_and_victims_of_the_others():
-    def fates(plan):
+    def outcomes(plan):
         _, found = detrun.record(system, plan, 1.2, None, True, seed=9).result
         return {one["name"]: (one["begun"], one["victim"]) for one in found}
 
     plan = w.FaultPlan(tuple(w.Pause(node="*", between=(0.0, 1.0), lasts_seconds=0.01) for _ in range(4)))
-    whole = fates(plan)
+    whole = outcomes(plan)
     for index in range(4):
-        part = fates(plan.without(index))
+        part = outcomes(plan.without(index))
         # A victim is one of the nodes that are fit, which another fault may change; the times are the same for sure.
         assert {name: begun for name, (begun, _) in part.items()} == {name: whole[name][0] for name in part}
 

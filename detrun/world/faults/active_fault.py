@@ -1,4 +1,4 @@
-"""A fault that has begun: how it ends, what it has changed so far, and which settings come back afterwards."""
+"""`ActiveFault`: a fault that has begun, with its end and its count; and the settings that come back afterwards."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 
-class Begun:
+class ActiveFault:
     """A fault that has begun.
 
     Args:
-        count: of its effects in the whole run; what it showed when this was made is not counted.
+        count: how often such a fault has struck in the whole run; what it showed when this was made is not counted.
         lasts: seconds until it ends; None: until the plan does.
         is_over: it happened at once, and there is nothing to end.
     """
@@ -34,7 +34,7 @@ class Begun:
         self.victim = victim
         self.is_over = is_over
 
-    def effects(self) -> int:
+    def changes(self) -> int:
         """How often it has changed something."""
         return self._count() - self._before
 
@@ -47,7 +47,10 @@ class Begun:
 
 
 class Overlays:
-    """Settings that several faults change for a time: the latest in force holds."""
+    """Settings that several faults change for a time: the latest of the active ones holds.
+
+    Invariant: a setting has a stack only while a fault changes it; the bottom is what was set before.
+    """
 
     def __init__(self) -> None:
         self._stacks: dict[Hashable, list[tuple[str, Any]]] = {}  # setting -> (fault or "", value), the original first
