@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from detrun_recorder.divergence import read_varint
+from detrun_recorder.format import unpack_varints
 from detrun_scheduler.journal import Chunk, Journal, append_varint
 
 _NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type: ignore[arg-type]
@@ -44,11 +44,7 @@ class ScheduleJournal(Journal):
 
 def unpacked(schedule: bytes) -> list[int]:
     """The choices in a schedule."""
-    choices, position = [], 0
-    while position < len(schedule):
-        choice, position = read_varint(schedule, position)
-        choices.append(choice)
-    return choices
+    return unpack_varints(schedule)
 
 
 def packed(choices: Iterable[int]) -> bytes:

@@ -57,17 +57,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A step touched an object."""
+    """A step touched an object.
+
+    Attributes:
+        verb: ``"reads"`` or ``"changes"``, or what the step does to a primitive of `threading`.
+    """
 
     key: Key
     mode: int
     line: Line | None
-    operation: str = ""  # on a lock, a queue or a thread
-
-    @property
-    def verb(self) -> str:
-        """``reads`` or ``changes``, or what it does to a primitive of `threading`."""
-        return _VERBS.get(self.operation) or ("reads" if self.mode == READ else "changes")
+    verb: str
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ class _Narrator(GivenSchedule):
             key = ("operation", number)
             self.names[key] = self.labels[number]
             line = innermost_user_line_of_call(sys._getframe(2))
-            self.heard.append((key, READ if code in READING else WRITE, line, name))
+            self.heard.append((key, READ if code in READING else WRITE, line, _VERBS[name]))
 
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """What wakes whom shows in the footprints."""
@@ -180,7 +179,10 @@ class _Narrator(GivenSchedule):
             ended = run.pending_of(task)  # says more than what the wait was made of
         else:
             ended = outcome_name(kind, list(run.journal.kind_numbers))
-        marks = [Mark(key, mode, _line(place), operation) for key, mode, place, operation in self.heard]
+        marks = [
+            Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
+            for key, mode, place, verb in self.heard
+        ]
         # A step that goes on in the middle of a line and does nothing there does not have it.
         if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in marks)):
             self.lines.insert(0, self.resumed)

@@ -42,6 +42,7 @@ class Trial:
         tasks: who took a step.
         order: the task of every step.
         faults: planned faults that began and `buggify` sites that fired, and whether they last.
+        cost: what shrinking makes small, the first first: preemptions, tasks, turns, steps.
     """
 
     schedule: bytes
@@ -53,11 +54,10 @@ class Trial:
     steps: int
     order: list[str] = field(default_factory=list)
     faults: dict[str, bool] = field(default_factory=dict)
+    cost: tuple[int, int, int, int] = field(init=False)
 
-    @property
-    def cost(self) -> tuple[int, int, int, int]:
-        """What shrinking makes small, the first first: preemptions, tasks, turns, steps."""
-        return sum(self.preemptions), self.tasks, len(self.turns), self.steps
+    def __post_init__(self) -> None:
+        self.cost = sum(self.preemptions), self.tasks, len(self.turns), self.steps
 
 
 class FollowedTurns(KeyedDraws):
@@ -127,31 +127,40 @@ class FollowedTurns(KeyedDraws):
 
 
 class TrialRunner:
-    """Tries schedules of one program with one seed. A schedule that was tried is not run again: its trial is known."""
+    """Tries schedules of one program with one seed. A schedule that was tried is not run again: its trial is known.
+
+    That goes for the turns that a trial made, too, however it was asked for. Between two choices the task that stepped
+    last has taken a step, so no two choices are alike in (task, steps): following just these turns makes each of the
+    trial's choices again, and so the same run.
+    """
 
     def __init__(self, program: Program, seed: int) -> None:
         self.program = program
         self.seed = seed
-        self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by the turns or the schedule asked for
+        self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by turns or schedule: asked for, or made
 
     def try_turns(self, turns: Sequence[Turn]) -> Trial:
         """Follow these turns."""
         key = tuple(turns)
         trial = self.known.get(key)
         if trial is None:
-            trial = self.known[key] = self._run(FollowedTurns(turns))
+            trial = self._keep(key, self._run(FollowedTurns(turns)))
         return trial
 
     def try_schedule(self, schedule: bytes) -> Trial:
         """Follow a schedule as it was."""
         trial = self.known.get(schedule)
         if trial is None:
-            trial = self.known[schedule] = self.try_choices(unpacked(schedule))
+            trial = self._keep(schedule, self.try_choices(unpacked(schedule)))
         return trial
 
     def try_choices(self, choices: Sequence[int]) -> Trial:
-        """Follow these choices by index; not remembered."""
+        """Follow these choices by index; not kept."""
         return self._run(FollowedTurns(choices=choices))
+
+    def _keep(self, asked_for: tuple[Turn, ...] | bytes, trial: Trial) -> Trial:
+        self.known[asked_for] = trial
+        return self.known.setdefault(tuple(trial.turns), trial)
 
     def _run(self, oracle: FollowedTurns) -> Trial:
         journal = ScheduleJournal()

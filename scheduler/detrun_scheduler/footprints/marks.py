@@ -24,7 +24,7 @@ from detrun_scheduler.trio_host.private import CONTEXT, cancel_status_of, channe
 from detrun_scheduler.user_code import innermost_user_line_of_call
 
 Heard: TypeAlias = tuple[Key, int, str, str]
-"""A mark: key, mode, ``file:line`` of the user's code that made it, and the operation where listeners add their own."""
+"""A mark: key, mode, ``file:line`` of the user's code that made it, and a verb, empty unless a listener adds one."""
 
 touched: Footprint = {}  # by the step that is running
 covered: set[int] = set()  # numbers of objects whose operations mark them, so that events need not
