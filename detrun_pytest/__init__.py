@@ -83,7 +83,7 @@ def _mentions_detrun(path: Path | None) -> bool:
     try:
         return path is not None and MENTION.encode() in path.read_bytes()
     except OSError:
-        return False  # whoever has to read it will say why it cannot be read
+        return False  # pytest, which has to read it, says why it cannot
 
 
 def _exchange_locks() -> None:

@@ -1,4 +1,4 @@
-"""Which assertions a program contains, read from its source, so that those never reached can be reported.
+"""Assertions that a program contains, read from its source, so that those never reached can be reported.
 
 From the main function on, every function and class of the user's own that is named in the source is looked at: by a
 global name, a variable of an enclosing function, or an attribute of a module. An assertion counts if it is called by a

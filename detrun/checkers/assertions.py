@@ -6,7 +6,7 @@ say what a campaign has to show before its silence means anything. One that neve
 schedule came near it, because the names are looked up in the source of the program (`assertion_catalogue.py`).
 
 What was seen is a `Tally`, which adds up over pieces of a campaign in their order, so it is the same for any number of
-workers. Outside a campaign the four work too: the first two raise, the others count for whoever entered `tallying`.
+workers. Outside a campaign the four work too: the first two raise, the others are counted where `tallying` is entered.
 
 The four words and their meaning are those of Antithesis' test properties. Departure: ``always`` ends the run, since a
 run here is cheap to repeat and everything after a violation is noise.
@@ -28,8 +28,8 @@ class AssertionViolatedError(DetrunError, AssertionError):
     """An `always` was false or an `unreachable` was reached; ``name`` and ``kind`` say which."""
 
     def __init__(self, kind: str, name: str) -> None:
-        how = "was reached" if kind == UNREACHABLE else "was false"
-        super().__init__(f"{kind} {name!r} {how}")
+        violation = "was reached" if kind == UNREACHABLE else "was false"
+        super().__init__(f"{kind} {name!r} {violation}")
         self.kind = kind
         self.name = name
 
@@ -72,8 +72,8 @@ class Tallied:
 
     def __str__(self) -> str:
         if self.is_unmet:
-            how = f"was false all {self.looked_at:,} times" if self.looked_at else "was never looked at"
-            return f"{self.kind} {self.name!r} never happened" + (f": it {how}" if self.kind == SOMETIMES else "")
+            reason = f"was false all {self.looked_at:,} times" if self.looked_at else "was never looked at"
+            return f"{self.kind} {self.name!r} never happened" + (f": it {reason}" if self.kind == SOMETIMES else "")
         if self.is_violated:
             return f"{self.kind} {self.name!r} was violated"
         return f"{self.kind} {self.name!r}: {self.held:,} of {self.looked_at:,} times, in {self.schedules:,} schedules"
@@ -195,7 +195,7 @@ def always(condition: object, name: str) -> None:
     """``condition`` is true whenever this is evaluated; otherwise the schedule fails.
 
     Raises:
-        AssertionViolatedError: it is not. Inside a run nobody can catch it for good: the run ends with this step.
+        AssertionViolatedError: it is not. Inside a run catching it does not help: the run ends with this step.
     """
     held = bool(condition)
     _count(ALWAYS, name, held)

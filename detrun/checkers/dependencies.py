@@ -83,12 +83,12 @@ def _in_order(key: Hashable, versions: list[Hashable], given: Sequence[Hashable]
 
 
 def realtime_dependencies(committed: Sequence[Transaction]) -> list[Dependency]:
-    """Who ended before whom began; what follows from other edges of this kind is left out."""
+    """Pairs of which one ended before the other began; what follows from other edges of this kind is left out."""
     moments = [(one.began, 1, one) for one in committed]
     moments += [(one.ended, 0, one) for one in committed if one.ended is not None and one.outcome == COMMITTED]
     moments.sort(key=lambda moment: moment[:2])
     found: list[Dependency] = []
-    latest: dict[Transaction, None] = {}  # ended, and nobody who began after them has
+    latest: dict[Transaction, None] = {}  # ended, and none that began after them has
     earlier: dict[Transaction, list[Transaction]] = {}
     for _, begins, one in moments:
         if begins:
@@ -121,9 +121,9 @@ def _path(networkx: Any, graph: Any, start: int, end: int) -> list[Dependency] |
 def shortest_cycle(networkx: Any, dependencies: Sequence[Dependency]) -> list[Dependency] | None:
     """A shortest cycle, the one that begins at the oldest transaction among those."""
     graph = _graph(networkx, dependencies)
-    tangles = [component for component in networkx.strongly_connected_components(graph) if len(component) > 1]
+    components = [component for component in networkx.strongly_connected_components(graph) if len(component) > 1]
     best: list[Dependency] | None = None
-    for start in sorted(node for component in tangles for node in component):
+    for start in sorted(node for component in components for node in component):
         for following in sorted(graph.successors(start)):
             back = _path(networkx, graph, following, start)
             if back is not None and (best is None or len(back) + 1 < len(best)):

@@ -1,9 +1,9 @@
-"""Histories: which operations clients called on one object, what came back, and in which order.
+"""Histories: the operations that clients called on one object, their results, and their order.
 
 A `History` numbers calls and returns in the order in which they happen. A run steps one task at a time, so that this
 order is a function of the schedule, equal in every replay; no clock is read. An operation that left its block by an
-exception, or never left it, is *pending*: its client crashed or was cancelled, and nobody knows whether the operation
-took effect.
+exception, or never left it, is *pending*: its client crashed or was cancelled, and it is not known whether the
+operation took effect.
 
 The rule a checker relies on: if one operation returned before another was called, its position says so.
 """

@@ -169,8 +169,8 @@ def _committed(transactions: Iterable[Transaction], writers: Writers) -> list[Tr
             writer = writers.get((key, version))
             if kind == "read" and version is not None and writer is None:
                 raise UsageError(
-                    f"{one} read version {version!r} of {key!r}, which nobody wrote; read version None of what was "
-                    "there in the beginning"
+                    f"{one} read version {version!r} of {key!r}, which was never written; read version None of what "
+                    "was there in the beginning"
                 )
             if kind == "read" and writer is not None and writer.outcome == UNDECIDED and writer not in found:
                 found[writer] = None

@@ -17,7 +17,7 @@ class Transaction:
 
     Attributes:
         name: what reports call it.
-        operations: ``("read" or "write", key, version)`` in order. Version None of a read: nobody had written the key.
+        operations: ``("read" or "write", key, version)`` in order. Version None of a read: never written before.
         began, ended: positions in the history; ``ended`` is None while it is going on.
         outcome: ``"committed"``, ``"aborted"`` or ``"undecided"``.
     """
@@ -42,7 +42,7 @@ class Transaction:
         self._end(ABORTED)
 
     def undecided(self) -> None:
-        """Nobody knows how the transaction ended, as after a time-out."""
+        """It is not known how the transaction ended, as after a time-out."""
         self._end(UNDECIDED)
 
     def _end(self, outcome: str) -> None:
@@ -64,7 +64,7 @@ class Transaction:
 
 @dataclass(slots=True)
 class Transactions:
-    """A history of transactions, recorded by those who run them; begins anew in each run."""
+    """A history of transactions, recorded by the code that runs them; begins anew in each run."""
 
     transactions: list[Transaction] = field(default_factory=list)
     _position: int = 0

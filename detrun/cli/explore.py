@@ -1,4 +1,4 @@
-"""``detrun explore``: run a program under many schedules, and tell everything about the first that fails."""
+"""``detrun explore``: run a program under many schedules, and report the first that fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="NAME",
     shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
-    help=f"Who chooses among runnable tasks: {', '.join(STRATEGIES)}; pct:N sets a depth, bounded:N a bound.",
+    help=f"What chooses among runnable tasks: {', '.join(STRATEGIES)}; pct:N sets a depth, bounded:N a bound.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides everything random.")
 @click.option(
@@ -177,9 +177,9 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
             target=program.text,
         )
         explored = Program(program.function, arguments, options)
-        told = narrate(explored, spelled.seed, spelled.choices)
+        narration = narrate(explored, spelled.seed, spelled.choices)
     if not settings().json:
-        _list(open_page(), Listing(told))
+        _list(open_page(), Listing(narration))
     document = {"target": program.text, "token": token, **runs.run_fields(run)}
     runs.conclude("explore", run, document, runs.run_facts(run), f"ran one schedule of {program.text}", [])
 

@@ -1,4 +1,4 @@
-"""From exceptions to what the command line says and which exit code it ends with.
+"""Exceptions as the command line reports them, and the exit code that each ends with.
 
 An error of detrun's own is its message: one line, or a report of several (a deadlock, a divergence). An exception of
 the program is a traceback of the program's lines alone, since the dozens of trio's and detrun's frames between them

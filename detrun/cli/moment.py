@@ -1,4 +1,4 @@
-"""What ``detrun show --at`` prints: the run as it was then, re-created by a replay up to there."""
+"""``detrun show --at``: the run at one moment, re-created by a replay up to there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def place_of(text: str) -> tuple[int | None, float | None]:
         time = -1.0
     if not time >= 0:
         raise UsageError(
-            f"--at {text!r} is no place in a run; give virtual seconds, as in 2.5, or a step, as in '#120'"
+            f"--at {text!r} is not a place in a run; give virtual seconds, as in 2.5, or a step, as in '#120'"
         )
     return None, time
 

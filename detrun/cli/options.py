@@ -1,4 +1,4 @@
-"""Options that several commands share, and where their values are kept.
+"""Options that several commands share, and the settings that hold their values.
 
 ``--json`` and ``--debug`` change how a command speaks and not what it does, so they go to the `Settings` of the
 invocation, where the failure handler finds them too, and not to the command's function. Both work before and after
@@ -82,7 +82,7 @@ def deciding(function: Decorated) -> Decorated:
         show_default=True,
         metavar="NAME",
         shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
-        help=f"Who chooses among runnable tasks: {', '.join(STRATEGIES)}.",
+        help=f"What chooses among runnable tasks: {', '.join(STRATEGIES)}.",
     )(function)
     return click.option(
         "--seed", type=int, default=0, show_default=True, help="Decides the schedule and every random draw."

@@ -1,8 +1,8 @@
-"""What a command prints: a page of facts and tables on a terminal or as plain text, or one JSON document.
+"""The output of a command: a page of facts and tables on a terminal or as plain text, or one JSON document.
 
 A command makes a document, a dict of plain values whose shape `docs/command-line.md` promises, and a function that
 renders a page. Only one of the two is used, so neither can leak into the other. Plain text is what pipes and files
-get: aligned, without colour, never wrapped and never cut, since whoever reads it there has tools of their own.
+get: aligned, without colour, never wrapped and never cut, since its readers there have tools of their own.
 """
 
 from __future__ import annotations

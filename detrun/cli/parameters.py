@@ -1,4 +1,4 @@
-"""With which arguments a target is called.
+"""Parameters of a target: from its defaults and the command line to the arguments of its call.
 
 Without parameters a program is called with none, ``main()``; with parameters it is called with one dict of floats,
 ``main(params)``. The parameters are the module's ``DEFAULT_PARAMS``, if it has such a dict and the program takes an
@@ -37,9 +37,11 @@ def parse(texts: Iterable[str]) -> dict[str, float]:
         try:
             value = float(number)
         except ValueError:
-            raise UsageError(f"--param {name}: {number!r} is not a number") from None
+            raise UsageError(
+                f"--param {name}: {number!r} is not a number; write for example --param {name}=0.5"
+            ) from None
         if not math.isfinite(value):
-            raise UsageError(f"--param {name}: {number!r} is not a finite number")
+            raise UsageError(f"--param {name}: {number!r} is not valid; give a finite number")
         if name in params:
             raise UsageError(f"--param {name} is given twice; give it once")
         params[name] = value

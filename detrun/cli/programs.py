@@ -1,4 +1,4 @@
-"""Which program a recording is of, and with what arguments it is called: for the commands that run one again."""
+"""The program of a recording and its arguments, for the commands that run a recording again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a long run is, on standard error, if that is a terminal.
+"""Progress of a long run on standard error, if that is a terminal.
 
 A run is watched from a thread beside it that reads the active run's step count a few times a second: the run itself
 pays nothing and cannot notice, since it keeps its clock and its generators to its own thread. Nothing appears in the

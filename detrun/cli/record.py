@@ -13,7 +13,7 @@ from detrun.cli.options import deciding, parameter_option, speaking, target_argu
 if TYPE_CHECKING:
     from detrun_recorder.recording import Recording
 
-TOKEN_SHOWN_MAX = 160  # characters; longer ones are no pleasure to paste
+TOKEN_SHOWN_MAX = 160  # characters; longer ones are hard to paste
 
 
 def short_token(recording: Recording) -> str | None:

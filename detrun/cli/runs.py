@@ -1,4 +1,4 @@
-"""What `record` and `replay` share: the fields of a finished run, and how a run that failed is told."""
+"""Shared by `record` and `replay`: the fields of a finished run, and the report of one that failed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def program_output() -> Iterator[None]:
 
 
 def check_output(path: str) -> None:
-    """Refuse to write where it cannot work, or over a file that is no recording.
+    """Refuse to write where it cannot work, or over a file that is not a recording.
 
     Checked before the run: a mistyped ``-o program.py`` must not cost the program.
     """

@@ -1,4 +1,4 @@
-"""``detrun show``: what is in a recording. Nothing is run, except with ``--at``, which replays up to there."""
+"""``detrun show``: the content of a recording. Only ``--at`` runs the program: it replays up to there."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show(
     all_tasks: bool,
     perfetto: str | None,
 ) -> None:
-    """Show what recording FILE says: how it was made, how it ended, who did what.
+    """Show what recording FILE says: how it was made, how it ended, and what each task did.
 
     Of a run that failed or was cut short it shows the last steps, too. Nothing is executed, except with --at: the
     program is run up to there, to show its tasks with their variables, shared memory, nodes, disks and messages on
@@ -225,11 +225,11 @@ def _header_facts(recording: Recording, summary: Summary) -> dict[str, str]:
     header, end = recording.header, recording.end
     per_step = f", {recording.source.size / recording.steps:.3g} per step" if recording.steps else ""
     if end is None:
-        how = "unknown: the recording is truncated, the steps below are those before the cut"
+        ending = "unknown: the recording is truncated, the steps below are those before the cut"
     elif end.outcome == "ok":
-        how = "returned"
+        ending = "returned"
     else:
-        how = f"{end.error_type}: {end.error_text}" if end.error_text else str(end.error_type)
+        ending = f"{end.error_type}: {end.error_text}" if end.error_text else str(end.error_type)
     params = header.get("parameters")
     arguments = header.get("arguments")
     packages = header.get("packages")
@@ -237,7 +237,7 @@ def _header_facts(recording: Recording, summary: Summary) -> dict[str, str]:
     if isinstance(packages, dict):
         versions += [f"{name} {version}" for name, version in packages.items()]
     facts = {
-        "outcome": how,
+        "outcome": ending,
         "steps": f"{recording.steps:,}, {summary.choices:,} of them chosen among several tasks",
         "virtual time": f"{recording.virtual_time:.9g} s",
         "digest": recording.digest.hex(),

@@ -1,4 +1,4 @@
-"""One pass over a recording: who took how many steps, in what they ended, which objects were touched how often."""
+"""Summary of a recording, in one pass: each task's steps, how they ended, and how often each object was touched."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Is a program a function of its seed? `check_determinism` runs it again and compares."""
+"""`check_determinism`: runs a program again and compares, to see whether it is a function of its seed."""

@@ -1,4 +1,4 @@
-"""`check_determinism`: does the program do the same again? And if not, where did it begin to differ?
+"""`check_determinism`: whether a program does the same again, and the first step at which it does not.
 
 The verdict depends on behaviour alone: the digests of whole runs, which cover schedule, events, values, times and
 result. Two runs that agree in these are equal, whatever their variables held. Where they disagree, traces of both say
@@ -227,7 +227,7 @@ def check_determinism(
 def _difference(program: str, seed: int, run: int, fresh_process: bool, first: Trace, other: Trace) -> Difference:
     behaviour = _first_different(first.behaviour, other.behaviour)
     detailed = _first_different(first.details, other.details)
-    # Details end where the kept steps end: that one run has fewer of them is no difference in what they hold.
+    # Details end where the kept steps end: that one run has fewer of them does not make a difference in what they hold.
     anything = behaviour
     if detailed is not None and detailed < min(len(first.details), len(other.details)):
         detailed += first.first_detail

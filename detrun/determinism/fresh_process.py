@@ -56,7 +56,7 @@ def pack_arguments(args: Sequence[object]) -> bytes:
     """``args`` in msgpack.
 
     Raises:
-        UsageError: one is no plain value.
+        UsageError: one is not a plain value.
     """
     packed = b""
     for index, argument in enumerate(args):
@@ -156,14 +156,14 @@ def _crash(target: str, done: subprocess.CompletedProcess[bytes]) -> str:
     code = done.returncode
     if code < 0:
         try:
-            how = f"was killed by {signal.Signals(-code).name}"
+            ending = f"was killed by {signal.Signals(-code).name}"
         except ValueError:
-            how = f"was killed by signal {-code}"
+            ending = f"was killed by signal {-code}"
     else:
-        how = f"exited with code {code} before the program had ended"
+        ending = f"exited with code {code} before the program had ended"
     errors = done.stderr.decode("utf-8", "replace").strip().splitlines()[-ERROR_LINES_MAX:]
     said = "; the last it said:\n" + "\n".join(f"  {line}" for line in errors) if errors else ", and said nothing"
-    return f"a fresh process running {target} {how}{said}"
+    return f"a fresh process running {target} {ending}{said}"
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

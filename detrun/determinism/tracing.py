@@ -1,8 +1,8 @@
-"""What one run did, in enough detail to say where another began to differ.
+"""Traces of runs, in enough detail to say at which step another run began to differ.
 
 A `Tracer` looks at every closed step: the task, how its step ended, its events with their values, the time (together
-its *behaviour*), and, beyond behaviour, where the task stands and what its simple local variables hold. Looking changes
-nothing: frames are read, no user code is called.
+its *behaviour*), and, beyond behaviour, where the task stands and what its simple local variables hold. Tracing
+changes nothing: frames are read, and user code is never called.
 
 A hash of its behaviour is kept for each step, 8 bytes; frames are looked at in ``DETAILS_MAX`` steps from a given one
 on, which costs ten times as much as the hash, and these steps are kept in detail, some tens of megabytes at most. The
@@ -189,7 +189,7 @@ class Tracer:
         self.behaviour: array[int] = array("Q")
         self.details: list[StepTrace] = []
         self.returned: list[Look] = []  # during the open step
-        self.may_watch = False  # there is no profiler that we would put out
+        self.may_watch = False  # whether no other profiler is installed, which ours would replace
         self.watching = False
         self.chunk = 0  # first step of the journal's open chunk, from which the two positions count
         self.exact_seen = 0

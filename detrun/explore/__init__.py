@@ -1,1 +1,1 @@
-"""Exploration: many schedules of one program, and what becomes of the one that fails."""
+"""Exploration: many schedules of one program, and a report of the one that fails."""

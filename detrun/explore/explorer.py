@@ -1,9 +1,9 @@
-"""`explore`: run a program under many schedules, and come back with a verdict and, if one fails, all about it.
+"""`explore`: runs a program under many schedules, and returns a verdict and a report of the schedule that fails.
 
-The schedules are those of a campaign (`campaign.py`). The first that fails is shrunk, explained, and recorded
-(`failures.py`); the recording is kept in a directory, and the next exploration of the same program tries what is kept
-there first. What is reported is a function of the program, the seed, the strategy, and what is kept; the number of
-workers makes no difference.
+The schedules are those of a campaign (`campaign/campaign.py`). The first that fails is shrunk, explained, and recorded
+(`failures/failure.py`); the recording is kept in a directory, and the next exploration of the same program tries what
+is kept there first. What is reported is a function of the program, the seed, the strategy, and what is kept; the number
+of workers makes no difference.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def explore(
 
     Args:
         main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
-        strategy: who chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"subset"``, ``"fifo"``
+        strategy: what chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"subset"``, ``"fifo"``
             sample; ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds.
             ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.
@@ -81,8 +81,8 @@ def explore(
         shrink, explain: what to do with a failure.
         races: a schedule also fails if it shows a data race (`DataRaceError`): on `Shared` and `Buffer`, and with
             ``preemption="opcode"`` on attributes and elements, too. Takes several times as long.
-        thread_errors: a schedule also fails if an exception comes out of a thread and nobody catches it. False: it goes
-            to ``threading.excepthook``, as in life.
+        thread_errors: a schedule also fails if an exception leaves a thread uncaught. False: it goes to
+            ``threading.excepthook``, as in life.
         gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
             the result has a table of every schedule with its value and gradient.
         directory: where failing schedules are kept, to be tried first next time; None for nowhere.
@@ -121,7 +121,10 @@ def explore(
     saved = None
     if resume:
         if folder is None or not isinstance(oracle, Learning) or numbers is not None:
-            raise UsageError("explore: resume needs a directory and a strategy that samples, and keeps no gradients")
+            raise UsageError(
+                "explore: resume needs a directory and a strategy that samples, and keeps no gradients; give both, "
+                "leave gradient_of out, or pass resume=False"
+            )
         where = (preemption, options.include, options.exclude, races, thread_errors)
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(

@@ -1,4 +1,4 @@
-"""What a run is like at one moment: its tasks with stacks and locals, shared memory, channels, and its world.
+"""`Moment`: a run between two steps, with its tasks, stacks and locals, shared memory, channels, and its world.
 
 A `Moment` has two faces. Its attributes are plain data, made when the run is held: texts and numbers that stay when
 the run is gone, equal for equal moments, without addresses. `Moment.live` are the objects themselves, for as long as

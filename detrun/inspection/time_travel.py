@@ -1,4 +1,4 @@
-"""Going back to a moment of a recorded run: the run is replayed up to there and held, to be looked at.
+"""Time travel: a recorded run is replayed up to a moment and held there, to be looked at.
 
 The replay is strict, so what is found is what was there; a program that has changed is a `DivergenceError`. It runs in
 a greenlet of its own, which is left at the chosen point with every task, timer and message in place, and entered again

@@ -55,7 +55,7 @@ class Schedule:
         if oracle.interruption is not None:
             raise oracle.interruption
         # Also of a run that did not fail: the test may look at its result and fail then.
-        note(_Told(finished.recording))
+        note(_InterleavingNote(finished.recording))
         return finished.outcome.unwrap()
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ class _ExampleOver(DetrunError):
     """Ends the run of an example that hypothesis wants no more of; never reaches a user."""
 
 
-class _Told:
+class _InterleavingNote:
     """A note that costs nothing unless it is shown: hypothesis asks for its text only in the last example.
 
     It is told from the recording. The lines that ran would take another run of the program, which must not be: the
@@ -143,7 +143,7 @@ def schedules(
     Args:
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         max_steps: raise `StepLimitError` after so many steps.
-        thread_errors: raise an exception that comes out of a thread and that nobody catches.
+        thread_errors: raise an exception that leaves a thread uncaught.
     """
     return _schedules(
         Options(

@@ -1,4 +1,4 @@
-"""What is said about a failing schedule in a test report, and what of its traceback is shown.
+"""Text about a failing schedule in a test report, and the part of its traceback that is shown.
 
 The exception of a program comes up through dozens of frames of trio and of detrun that say nothing about it, and one
 that left a nursery is wrapped in a group. Here both are taken off, so that pytest shows the test's own lines and the

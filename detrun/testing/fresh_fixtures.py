@@ -1,4 +1,4 @@
-"""Fixtures that every schedule gets anew.
+"""Fixtures that are set up for every schedule.
 
 A test that is run a thousand times with one fixture value is not run under a thousand schedules: what the first leaves
 in the value decides the second. So the project's own function-scoped fixtures are not set up by pytest but by the run,

@@ -1,8 +1,8 @@
 """Marked tests: each is explored, and one that fails ends its report with the explanation and a command.
 
 `detrun_pytest`, which pytest always loads, hands over the items that have the mark. Their function is replaced by one
-that explores it, so that to every other plugin a marked ``async def`` test is a plain test: neither pytest-trio's
-``trio_mode`` nor anyio touches it, and neither of them misses it. Tests without the mark are never looked at.
+that explores it, so that to every other plugin a marked ``async def`` test is a plain test: pytest-trio's
+``trio_mode`` and anyio leave it alone, and do not miss it. Tests without the mark are never looked at.
 
 What a test shows, it shows in pytest's own way: the exception of the (shrunk) failing schedule is raised as if the
 test had raised it, so that assertion introspection, ``xfail``, ``--pdb`` and reports of other plugins work.

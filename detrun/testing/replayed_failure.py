@@ -45,13 +45,13 @@ class ReplayedFailure:
     def run(self, test: AnyTest, settings: Mapping[str, Any]) -> tuple[BaseException | None, str]:
         """Run ``test`` under the schedule: what it raised, and what to say about it."""
         if isinstance(self.source, ScheduleToken):
-            run, how = self._by_token(test, self.source, settings)
+            run, manner = self._by_token(test, self.source, settings)
         else:
-            run, how = self._by_recording(test, self.source, settings)
+            run, manner = self._by_recording(test, self.source, settings)
         error = run.exception
         if isinstance(error, TestEnded | UsageError):
             raise error
-        return error, f"{how}: {'it passes' if error is None else 'it fails'}"
+        return error, f"{manner}: {'it passes' if error is None else 'it fails'}"
 
     def _by_token(self, test: AnyTest, token: ScheduleToken, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
         given = {"max_steps": DEFAULT_MAX_STEPS, "thread_errors": True, **accepted_by(detrun.record, settings)}

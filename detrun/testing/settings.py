@@ -1,7 +1,7 @@
-"""How a marked test is explored: the command line over the mark, the mark over the configuration file.
+"""Settings of a marked test: the command line over the mark, the mark over the configuration file.
 
-A mark takes the keyword arguments of `detrun.explore` that say what is explored; those that say how to go about it
-(``NOT_FOR_MARKS``) belong to whoever runs the tests.
+A mark takes the keyword arguments of `detrun.explore` that say what is explored. Those that say how to go about it
+(``NOT_FOR_MARKS``) belong to the command line and the configuration.
 """
 
 from __future__ import annotations
@@ -65,4 +65,4 @@ def _number(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"{name} = {text!r} in the configuration file is not a whole number") from None
+        raise UsageError(f"{name} = {text!r} in the configuration file is not valid; give a whole number") from None

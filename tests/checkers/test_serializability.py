@@ -175,7 +175,7 @@ def test_the_order_of_versions_can_be_given() -> None:
 def test_histories_that_cannot_be_judged_are_refused() -> None:
     with pytest.raises(detrun.UsageError, match="was written by A and by B"):
         serializable(history_of("A: w x 1", "B: w x 1"))
-    with pytest.raises(detrun.UsageError, match="read version 7 of 'x', which nobody wrote"):
+    with pytest.raises(detrun.UsageError, match="read version 7 of 'x', which was never written"):
         serializable(history_of("A: r x 7"))
     mixed = Transactions()
     with mixed.transaction() as one:

@@ -231,7 +231,7 @@ def test_a_recording_whose_program_is_gone_says_how_to_name_another(call, direct
         (["programs.py:race", "--param", "x"], "not NAME=VALUE"),
         (["programs.py:race", "--param", "=1"], "not NAME=VALUE"),
         (["programs.py:race", "--param", "x=three"], "'three' is not a number"),
-        (["programs.py:race", "--param", "x=nan"], "not a finite number"),
+        (["programs.py:race", "--param", "x=nan"], "nan' is not valid; give a finite number"),
         (["programs.py:race", "--param", "x=1", "--param", "x=2"], "given twice"),
         (["programs.py:rounds", "--strategy", "lucky"], f"choose one of {', '.join(sorted(STRATEGIES))}"),
         (["programs.py:rounds", "-o", "nowhere/a.detrun"], "there is no directory nowhere"),

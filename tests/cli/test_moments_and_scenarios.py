@@ -41,8 +41,8 @@ def test_without_replay_nothing_runs(call, call_json, directory):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--at", "soon"], "--at 'soon' is no place"),
-        (["--at", "-1"], "no place"),
+        (["--at", "soon"], "--at 'soon' is not a place"),
+        (["--at", "-1"], "not a place"),
         (["--at", "#5000"], "no moment at step 5000"),
         (["--target", "programs.py:rounds"], "give them with --at"),
         (["--no-replay"], "give them with --at"),

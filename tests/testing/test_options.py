@@ -50,4 +50,4 @@ def test_a_wrong_number_in_the_configuration_file_is_named(project):
     project.write("pytest.ini", "[pytest]\ndetrun_schedules = many\n")
     project.write("test_counting.py", COUNTING.replace("{mark}", ""))
     finished = project.pytest()
-    assert "detrun_schedules = 'many' in the configuration file is not a whole number" in finished.output
+    assert "detrun_schedules = 'many' in the configuration file is not valid; give a whole number" in finished.output

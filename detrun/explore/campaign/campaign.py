@@ -53,11 +53,14 @@ class Campaign:
     ) -> None:
         for name, count in (("schedules", schedules), ("workers", workers)):
             if not isinstance(count, int) or count < 1:
-                raise UsageError(f"explore: {name}={count!r} must be an integer of at least 1")
+                raise UsageError(f"explore: {name}={count!r} is not valid; give an integer of at least 1")
         if not isinstance(seed, int):
-            raise UsageError(f"explore: seed={seed!r} is not an integer")
+            raise UsageError(f"explore: seed={seed!r} is not valid; give an integer")
         if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
-            raise UsageError(f"explore: time_limit={time_limit!r} must be a positive number of seconds")
+            raise UsageError(
+                f"explore: time_limit={time_limit!r} is not valid; give a positive number of seconds, or None "
+                "for no limit"
+            )
         self.program = program
         self.oracle = oracle
         self.seed = seed

@@ -1,9 +1,10 @@
-"""How much of a program's behaviour a campaign has seen, and how likely the next schedule is to show more.
+"""Coverage of a campaign: the behaviours that it has seen, and the probability that the next schedule shows another.
 
 Two schedules behave alike if their journals agree but for the choices: the same steps ended in the same way and did the
 same things in the same order. Of ``n`` schedules with ``s`` behaviours that were seen once only, the probability that
 the next schedule behaves as none before is about ``s / n`` (Good, "The population frequencies of species and the
-estimation of population parameters", Biometrika 1953): an estimate for the strategy at hand, no bound on bugs.
+estimation of population parameters", Biometrika 1953): an estimate for the strategy at hand, which bounds the number of
+bugs in no way.
 """
 
 from __future__ import annotations

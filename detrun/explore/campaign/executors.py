@@ -1,9 +1,9 @@
-"""Where the pieces of a campaign run: here, in forked processes of this machine, or wherever an executor sends them.
+"""Execution of the pieces of a campaign: in this process, in forked processes of this machine, or by an executor.
 
 The rule: reports come back in the order of the pieces, so that merging them, and what is found first, does not depend
-on who was faster. Once a piece has failed, later ones are taken back and whatever they find is dropped.
+on which was faster. Once a piece has failed, later ones are taken back and whatever they find is dropped.
 
-``concurrent.futures.Executor`` is all that is asked of an executor: a process pool, ``dask.distributed``'s
+An executor needs no more than the interface of ``concurrent.futures.Executor``: a process pool, ``dask.distributed``'s
 ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor``. Its workers get the program pickled, so it must be a
 function of an importable module, with arguments that can be pickled. The local pool forks and needs no pickling.
 An executor of threads is refused, since runs own their process.
@@ -37,8 +37,8 @@ def _run_inherited(key: int, knowledge: Any, seed: int, first: int, size: int) -
 
 
 def _run_given(program: Program, oracle: Oracle, knowledge: Any, seed: int, first: int, size: int) -> Report:
-    with prepared(program, oracle) as ready:
-        return run_piece(ready, oracle, knowledge, seed, first, size)
+    with prepared(program, oracle) as prepared_program:
+        return run_piece(prepared_program, oracle, knowledge, seed, first, size)
 
 
 class Workers:

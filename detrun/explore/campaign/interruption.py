@@ -1,4 +1,4 @@
-"""Ctrl-C in a campaign: the first ends it after the schedule that is running, with what it has; the second at once."""
+"""Ctrl-C in a campaign: the first ends it after the running schedule, with the results so far; the second at once."""
 
 from __future__ import annotations
 

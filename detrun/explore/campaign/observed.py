@@ -1,4 +1,4 @@
-"""Which of detrun's own objects have footprints: imported for its effect, before anything is explored."""
+"""Footprints of detrun's own objects: importing this module declares them, before anything is explored."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ A piece is a function of the program, the strategy, what the strategy was told, 
 indices; where it runs, in this process or in a worker, makes no difference to its report. It ends at its first failure.
 
 The collector is off inside a piece: what exists when it begins is frozen, and after every few hundred schedules the
-garbage that the program itself made in cycles is collected. Journals keep choices only. Whatever fails is run again
-with everything on, by whoever reads the report.
+garbage that the program itself made in cycles is collected. Journals keep choices only. A schedule that fails is run
+again with everything on, by the reader of the report.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Report:
     assertions: Tally = field(default_factory=Tally)
     knowledge: Any = None
     exhausted: bool = False  # a search has nothing left
-    stopped: bool = False  # by whoever watched
+    stopped: bool = False  # by what watched
 
     def include(self, later: Report) -> None:
         """Add the report of the piece that follows."""
@@ -82,7 +82,7 @@ Watch = Callable[[Report], bool]
 
 
 def never(report: Report) -> bool:
-    """Nobody watches: go on."""
+    """The watch of a piece without one: go on."""
     return False
 
 

@@ -86,7 +86,7 @@ def quiet_collector() -> Iterator[None]:
         with PreservedGenerators(), StayingReplaced(), KeptStacks():
             yield
     finally:
-        if frozen <= FROZEN_BY_PYTHON:  # else somebody froze objects on purpose; there is no telling theirs from ours
+        if frozen <= FROZEN_BY_PYTHON:  # else the program froze objects on purpose, which cannot be told from ours
             gc.unfreeze()
         if collecting:
             gc.enable()

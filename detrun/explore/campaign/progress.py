@@ -1,7 +1,7 @@
-"""How far a campaign is, on standard error, if that is a terminal: schedules, their rate, and what they cover.
+"""Progress of a campaign on standard error, if that is a terminal: schedules, their rate, and their coverage.
 
-Drawn between schedules from the campaign's own reports, so a run neither pays for it nor can notice it. Nothing appears
-in the first half second, so that short campaigns stay quiet, and nothing remains when it is over.
+It is drawn between schedules from the campaign's own reports, so a run does not pay for it and cannot notice it.
+Nothing appears in the first half second, so that short campaigns stay quiet, and nothing remains when it is over.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def said(report: Report, elapsed: float) -> str:
 
 @contextmanager
 def campaign_progress(total: int) -> Iterator[Callable[[Report], None] | None]:
-    """What to give `explore` as ``progress``; None where nobody looks."""
+    """What to give `explore` as ``progress``; None where standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

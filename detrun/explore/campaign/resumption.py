@@ -1,4 +1,4 @@
-"""A campaign that goes on where an earlier one stopped: its results so far, and what its strategy has learnt.
+"""Saved campaigns, which go on where they stopped: the results so far, and what the strategy has learnt.
 
 One file a campaign, ``campaigns/NAME-KEY``, where KEY is a hash of all that decides what its schedules do: the target,
 its source file, the strategy, the seed and the limits. A changed program is a new campaign. The file is text, a Python

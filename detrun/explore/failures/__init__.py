@@ -1,1 +1,1 @@
-"""A failed schedule: shrunk, explained, listed, and kept."""
+"""Failed schedules: shrunk, explained, listed, and kept."""

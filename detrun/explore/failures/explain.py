@@ -1,4 +1,4 @@
-"""Why a schedule fails: the nearest one that passes, and the two operations whose order tells them apart.
+"""Explanation of a failure: the nearest schedule that passes, and the two operations whose order tells them apart.
 
 The shrunk schedule is 1-minimal, so leaving out any one of its turns gives a schedule that does not fail so. Of those
 that pass, the one that agrees with it for the longest time is compared with it. At the first difference one task goes
@@ -15,7 +15,7 @@ from random import Random
 
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, Mark, Narration, ToldStep, narrate
+from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration, narrate
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.footprints.footprints import Key, modes_conflict
 
@@ -87,19 +87,19 @@ class Explanation:
 def explain(runner: TrialRunner, failing: Trial) -> Explanation:
     """Compare a failing schedule with the nearest passing one."""
     program, seed = runner.program, runner.seed
-    told = narrate(program, seed, unpacked(failing.schedule))
+    narration = narrate(program, seed, unpacked(failing.schedule))
     passing = _nearest_passing(runner, failing)
     if passing is None:
         tried = f"{PASSING_TRIALS} other schedules were tried and none passes: this may not be a matter of the schedule"
-        return Explanation(tried, None, "", None, told, None)
+        return Explanation(tried, None, "", None, narration, None)
     other = narrate(program, seed, unpacked(passing.schedule))
     difference = common(failing.order, passing.order)
-    pair = _critical_pair(told, other, difference)
+    pair = _critical_pair(narration, other, difference)
     lines = [f"{_summary(failing)} The nearest schedule that passes goes another way at step {difference}."]
     if pair is None:
-        return Explanation("\n".join(lines), None, "", difference, told, other)
+        return Explanation("\n".join(lines), None, "", difference, narration, other)
     text = "\n".join([*lines, *pair.lines()])
-    return Explanation(text, (pair.first, pair.second), pair.resource, difference, told, other)
+    return Explanation(text, (pair.first, pair.second), pair.resource, difference, narration, other)
 
 
 def _summary(failing: Trial) -> str:
@@ -142,8 +142,8 @@ def _critical_pair(failing: Narration, passing: Narration, difference: int) -> C
     if difference >= min(len(failing.steps), len(passing.steps)):
         return None
     late = passing.steps[difference].task  # goes on there, is kept waiting here
-    between: list[ToldStep] = []
-    rest: list[ToldStep] = []
+    between: list[NarratedStep] = []
+    rest: list[NarratedStep] = []
     for step in failing.steps[difference:]:
         if step.task == late:
             rest.append(step)
@@ -162,7 +162,7 @@ def _critical_pair(failing: Narration, passing: Narration, difference: int) -> C
     return _lines_of(between, rest or would_be)
 
 
-def _lines_of(between: Sequence[ToldStep], rest: Sequence[ToldStep]) -> CriticalPair | None:
+def _lines_of(between: Sequence[NarratedStep], rest: Sequence[NarratedStep]) -> CriticalPair | None:
     """A line of each of the two: one that both run, or the last before the waiting task could go on and its next."""
     second = next((step for step in rest if step.lines), None)
     first = next((step for step in reversed(between) if step.lines), None)
@@ -176,7 +176,9 @@ def _lines_of(between: Sequence[ToldStep], rest: Sequence[ToldStep]) -> Critical
     return CriticalPair(Operation(first.task, first.lines[-1], "runs"), Operation(second.task, second.lines[0], "runs"))
 
 
-def _clashes(between: Sequence[ToldStep], rest: Sequence[ToldStep], told: Narration) -> Iterator[CriticalPair]:
+def _clashes(
+    between: Sequence[NarratedStep], rest: Sequence[NarratedStep], narration: Narration
+) -> Iterator[CriticalPair]:
     """Operations of the two that conflict on an object of the program and have lines, in the order of the second."""
     marks: dict[Key, list[tuple[str, Mark]]] = {}
     for step in between:
@@ -187,7 +189,7 @@ def _clashes(between: Sequence[ToldStep], rest: Sequence[ToldStep], told: Narrat
     for step in rest:
         for mark in step.marks:
             for task, other in marks.get(mark.key, ()) if mark.line is not None else ():
-                name = told.name_of(mark.key)
+                name = narration.name_of(mark.key)
                 if name and modes_conflict(mark.mode, other.mode):
                     first, second = Operation(task, other.line, other.verb), Operation(step.task, mark.line, mark.verb)
                     yield CriticalPair(first, second, name)

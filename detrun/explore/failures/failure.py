@@ -73,15 +73,15 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
     shrunk = explanation = None
     schedule = found.schedule
     # In a block of its own: the trials hold what their exceptions hold, and are gone before the recording is made.
-    with prepared(program) as ready:
-        runner = TrialRunner(ready, found.seed)
+    with prepared(program) as prepared_program:
+        runner = TrialRunner(prepared_program, found.seed)
         trial = runner.try_schedule(found.schedule)
         if trial.error is not None and options.shrink:
             shrunk = shrink(runner, trial)
             trial = shrunk.trial
             if shrunk.fault_lengths:
                 program = program.with_faults(shrunk.fault_lengths)
-                runner = TrialRunner(ready.with_faults(shrunk.fault_lengths), found.seed)
+                runner = TrialRunner(prepared_program.with_faults(shrunk.fault_lengths), found.seed)
             schedule = trial.schedule
         if trial.error is not None and options.explain:
             explanation = explain(runner, trial)

@@ -2,7 +2,7 @@
 
 One recording a file, ``failures/NAME-DIGEST.detrun``, where NAME spells the program and DIGEST the run: the same
 failure found again is the same file. A kept schedule that no longer fails is deleted, since the bug it showed is gone
-or needs another schedule now. Files that are no recordings are left alone.
+or needs another schedule now. Other files are left alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An interleaving to read: a column for each task, time downward, in each row the lines that a turn of a task ran.
+"""Listing of an interleaving: a column for each task, time downward, in each row the lines that a turn of a task ran.
 
 A row is a stretch of steps of one task. Long schedules show their beginning, the surroundings of the critical step, and
 their end. With more tasks than fit side by side, the task's name stands before its lines instead. ``plain`` is for logs

@@ -1,7 +1,7 @@
-"""A schedule told step by step: which lines of the program each step ran, and which objects it touched where.
+"""Narration of a schedule, step by step: the lines of the program that each step ran, and the objects that it touched.
 
 The schedule is run once more with everything on: a trace function notes the user's lines, footprints the operations
-with the lines that made them. Nothing of it is recorded, and the run decides nothing new.
+with the lines that made them. Nothing of it is recorded, and the run makes the same choices again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Mark:
 
 
 @dataclass(slots=True)
-class ToldStep:
+class NarratedStep:
     """One step."""
 
     index: int
@@ -88,11 +88,11 @@ class Narration:
         names: what reports call the objects.
     """
 
-    steps: list[ToldStep]
+    steps: list[NarratedStep]
     names: dict[Key, str]
 
     def name_of(self, key: Key) -> str:
-        """What reports call an object, empty for what is no object of the user's."""
+        """The object's name in reports, empty for what is not an object of the user's."""
         if key in self.names:
             return self.names[key]
         if isinstance(key, tuple) and len(key) == 2 and key[0] in self.names:
@@ -106,7 +106,7 @@ class _Narrator(GivenSchedule):
     def __init__(self, choices: Sequence[int], watch: Watch) -> None:
         super().__init__(choices)
         self.watch = watch
-        self.told: list[ToldStep] = []
+        self.steps: list[NarratedStep] = []
         self.index = 0  # of the running step
         self.paths: dict[int, str] = {}  # of tasks that have taken a step
         self.lines: list[Line] = []
@@ -192,8 +192,8 @@ class _Narrator(GivenSchedule):
         frame = None if living is None else innermost_user_frame(await_frames(living))
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
-        if len(self.told) < STEPS_MAX:
-            self.told.append(ToldStep(self.index, path, self.lines, marks, ended))
+        if len(self.steps) < STEPS_MAX:
+            self.steps.append(NarratedStep(self.index, path, self.lines, marks, ended))
         self.index += 1
         self.lines, self.resumed, self.raised = [], None, None
         self.heard.clear()
@@ -223,7 +223,7 @@ def _has_source(file: str) -> bool:
 
 
 def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
-    """Run one schedule and tell it."""
+    """Run one schedule and narrate it."""
     options = program.options
     preemption = preemption_of(program.main, options)
     observer = None if preemption is None else preemption.observer
@@ -258,4 +258,4 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
             if preemption is not None:
                 preemption.observer = observer
                 preemption.install_again()
-        return Narration(narrator.told, narrator.names_of_objects(run))
+        return Narration(narrator.steps, narrator.names_of_objects(run))

@@ -1,4 +1,4 @@
-"""Which faults it takes to fail: planned faults and `buggify` sites are left out of a failing run, then shortened.
+"""Shrinking the faults of a failing run: planned faults and `buggify` sites are left out, then shortened.
 
 The schedule is kept as its turns (`trials.py`), and what others draw does not depend on a fault that is left out, so
 most of what is irrelevant goes in the first few trials: all faults, halves, quarters, …, single ones (delta debugging,

@@ -66,7 +66,7 @@ def shrink_plan(fails: Callable[[FaultPlan], bool], plan: FaultPlan, *, attempts
         return answer
 
     if not still_fails(plan):
-        raise UsageError(f"shrink_plan: the plan of {len(plan)} faults does not fail, so there is nothing to keep")
+        raise UsageError(f"shrink_plan: the plan of {len(plan)} faults does not fail; pass a plan that does")
     minimal = True
     try:
         ddmin(

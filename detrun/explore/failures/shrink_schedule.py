@@ -1,16 +1,16 @@
-"""Making a failing schedule simple: fewest preemptions, fewest faults, then fewest tasks, then fewest turns and steps.
+"""Shrinking a failing schedule: fewest preemptions, fewest faults, then fewest tasks, then fewest turns and steps.
 
 The failing schedule is written as turns (`trials.py`). Then, while there is budget: turns are taken away by delta
-debugging, preemptions before the free ones, keeping whatever fails in the same way (`signatures.py`) at no higher
-cost; what remains is *1-minimal*: without any one of its turns the program does not fail so. After that the simplest
+debugging, preemptions before the free ones, keeping whatever fails in the same way (`signatures.py`) at no higher cost;
+what remains is *1-minimal*: without any one of its turns the program does not fail in that way. After that the simplest
 schedules of all are tried, those of a single turn and those with fewer preemptions than are left, since a failure found
 by chance may be of a kind that a quite different and simpler schedule shows, too. Random draws stay those of the run's
 seed: they are keyed by task and index, so a shorter schedule draws less without drawing otherwise. If faults of a
-`detrun.world` plan begin in the run, they are shrunk next (`fault_shrinking.py`), and then the turns once more.
+`detrun.world` plan begin in the run, they are shrunk next (`shrink_faults.py`), and then the turns once more.
 
-Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 2002, algorithm ddmin.
-Departure: a candidate also replaces the schedule if it costs less without having fewer turns of its own choosing, since
-taking a turn away changes which others come to apply.
+Delta debugging is `detrun.checkers.ddmin`, which names the source. One departure: a candidate also replaces the
+schedule if it costs less without having fewer turns of its own choosing, since taking a turn away changes which others
+come to apply.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Shrunk:
         complete: the result is 1-minimal; False if the budget was used up first.
         trial: the schedule as it is now.
         faults_before: how many planned faults and `buggify` sites took part.
-        fault_lengths: those that do no longer (0), or for a share of their time; see `Options.fault_lengths`.
+        fault_lengths: those left out (0), or the share of its time that each lasts; see `Options.fault_lengths`.
     """
 
     before: tuple[int, int, int, int]
@@ -57,21 +57,23 @@ class Shrunk:
         return tuple(self.trial.faults)
 
     def __str__(self) -> str:
-        def told(cost: tuple[int, int, int, int]) -> str:
+        def described(cost: tuple[int, int, int, int]) -> str:
             return f"{_counted(cost[0], 'preemption')}, {_counted(cost[2], 'turn')}, {_counted(cost[3], 'step')}"
 
         cut = "" if self.complete else " (stopped early)"
-        text = f"shrunk from {told(self.before)} to {told(self.after)} in {_counted(self.trials, 'trial')}{cut}"
-        return text if not self.faults_before else f"{text}; {self._told_of_faults()}"
+        text = (
+            f"shrunk from {described(self.before)} to {described(self.after)} in {_counted(self.trials, 'trial')}{cut}"
+        )
+        return text if not self.faults_before else f"{text}; {self._described_faults()}"
 
-    def _told_of_faults(self) -> str:
-        def told(name: str) -> str:
+    def _described_faults(self) -> str:
+        def described(name: str) -> str:
             share = self.fault_lengths.get(name, 1.0)
             return name if share == 1.0 else f"{name} for {share:g} of its time"
 
         if not self.faults:
             return f"fails without any of its {_counted(self.faults_before, 'fault')}"
-        left = ", ".join(map(told, self.faults))
+        left = ", ".join(map(described, self.faults))
         return f"of {_counted(self.faults_before, 'fault')} it takes {_counted(len(self.faults), 'fault')}: {left}"
 
 

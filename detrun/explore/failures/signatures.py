@@ -1,8 +1,8 @@
-"""When two failures are the same: equal exception types, raised at the same places of the program.
+"""Signatures of failures: two failures are the same if their exception types and the places that raised them are equal.
 
-The place is the innermost line of user code in the traceback; a group is the set of its members. What a deadlock or a
-livelock is about is in no traceback: two deadlocks are the same if the same tasks are blocked in the same ways. Nor is
-a data race: two are the same if the first was on the same variable.
+The place is the innermost line of user code in the traceback; a group is the set of its members. The traceback of a
+deadlock, a livelock or a data race does not say what it is about: two deadlocks are the same if the same tasks are
+blocked in the same ways, two data races if the first was on the same variable.
 """
 
 from __future__ import annotations

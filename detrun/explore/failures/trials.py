@@ -1,4 +1,4 @@
-"""Trying one schedule: a list of *turns* is followed as far as it goes, and what really happened is written down.
+"""Trials of schedules: a list of *turns* is followed as far as it goes, and what really happened is written down.
 
 A turn says: once this task has been chosen or stepped so often, that task goes on. Turns name tasks by path and count a
 task's own steps, so a turn keeps its meaning when others are taken away, which choices by index do not. Where no turn
@@ -39,7 +39,7 @@ class Trial:
     Attributes:
         turns: those that happened, in order.
         preemptions: how many of them took off a task that could have gone on.
-        tasks: who took a step.
+        tasks: how many took a step.
         order: the task of every step.
         faults: planned faults that began and `buggify` sites that fired, and whether they last.
         cost: what shrinking makes small, the first first: preemptions, tasks, turns, steps.
