@@ -1,4 +1,4 @@
-"""What a world shares with its parts: the run, the counts of faults, the directory of machines, the nursery.
+"""`Services`: shared by a world with its parts. The run, the counts of faults, the directory of machines, the nursery.
 
 A `World` makes one `Services` and hands it to its nodes, and through them to links, sockets, processes, resolvers and
 mailboxes. Parts name this file and never the world, so imports inside `detrun.world` go one way. Where a part needs
@@ -98,7 +98,7 @@ class Services:
         """The machine that ``named`` is or names, of the type of ``like``.
 
         Raises:
-            UsageError: there is none; a misspelt name must not make a node that runs nothing.
+            UsageError: there is none: a misspelt name must not make a node that runs nothing.
         """
         if not isinstance(named, str):
             return cast("M", named)

@@ -85,7 +85,9 @@ class World:
     ) -> None:
         self.run = current.require("detrun.World")
         if not retransmission_seconds > 0:
-            raise UsageError(f"retransmission_seconds={retransmission_seconds!r} must be a positive number of seconds")
+            raise UsageError(
+                f"retransmission_seconds={retransmission_seconds!r} is not valid; give a positive number of seconds"
+            )
         self.faults = FaultCounts()
         self.services = Services(self.run, self.faults, retransmission_seconds, self)
         settings = dict(
@@ -227,7 +229,7 @@ class World:
         """The node that ``named`` is or names.
 
         Raises:
-            UsageError: there is none; a misspelt name must not make a node that nobody runs.
+            UsageError: there is none: a misspelt name must not make a node that runs nothing.
         """
         return self.services.machine(named, self.driver)
 

@@ -1,6 +1,6 @@
 """History of the store as its clients saw it, and a check that it is linearizable.
 
-Each key has one writer, which writes 1, 2, 3, ...; anyone reads. Then three comparisons decide whether a history is
+Each key has one writer, which writes 1, 2, 3, ...; all clients read. Then three comparisons decide whether a history is
 linearizable (Lamport, "On interprocess communication", 1986, atomic registers with one writer): a read returns nothing
 that was not written yet, nothing older than the last write that ended before it began, and nothing older than what an
 earlier read has returned. They are checked as operations end, so a violation stops the run at the step that shows it.

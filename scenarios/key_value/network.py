@@ -59,7 +59,7 @@ class Network:
         async with trio.open_nursery() as nursery:
             async for sent_at, message in self.exits[sender, receiver]:
                 # Drawn here and not by the task that travels: this task's n-th draws are for its n-th message, so
-                # a message keeps its fate whatever the rest of the network does. Comparable runs stay comparable.
+                # a message has the same outcome whatever the rest of the network does. Comparable runs stay comparable.
                 travels = 0.5 * self.link_latency + detrun.exponential(0.5 * self.link_latency)
                 if not detrun.bernoulli(LOSS_PROBABILITY):
                     nursery.start_soon(self.deliver, sent_at + travels, receiver, message)

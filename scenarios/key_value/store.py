@@ -215,7 +215,7 @@ class Client:
         self.leader = 0  # the replica that we take for the primary
 
     async def work(self, own_key: str, keys: list[str], operations: int) -> None:
-        """Write 1, 2, 3, ... to our own key and read anyone's, in turn as the dice say."""
+        """Write 1, 2, 3, ... to our own key and read any client's, in turn as the dice say."""
         history = self.history
         for _ in range(operations):
             await trio.sleep(detrun.exponential(THINK_SECONDS))

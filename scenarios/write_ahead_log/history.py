@@ -25,7 +25,7 @@ def value_of(number: int) -> bytes:
 
 
 def number_of(value: bytes | None) -> int | None:
-    """The write whose value this is, 0 for nothing; None if it is no write's value, whole."""
+    """The write whose value this is, 0 for nothing; None if it is not the whole value of a write."""
     if value is None:
         return 0
     digits = bytes(value[:6])

@@ -150,7 +150,7 @@ class Store:
                     await self.log.fsync()
                 except OSError:
                     if self.discipline.stops_after_failed_fsync:
-                        self.stopped = True  # before anyone else in the queue tries, and succeeds
+                        self.stopped = True  # before another in the queue tries, and succeeds
                         raise
                     await self.log.fsync()
                 self.synced = appended

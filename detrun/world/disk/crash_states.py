@@ -1,7 +1,7 @@
 """Every state in which a power loss can leave a disk, at every point of a log of operations.
 
 `crash_states` walks a `DiskLog` and keeps, at each point, all sets of pending changes that may have reached the disk
-(closed under what each change needs, see `disk_model`). A set that is possible at a point stays possible until a sync
+(closed under what each change needs, see `DiskState`). A set that is possible at a point stays possible until a sync
 makes something durable that it lacks, so each state comes with the intervals of points at which it is possible. Sets
 that leave the same files with the same contents are one state.
 

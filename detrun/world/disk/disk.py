@@ -2,7 +2,7 @@
 
 A call has its effect when it begins and returns when its time is over; an fsync makes durable, at its end, what was
 pending when it began. The device serves one call after another, so that calls queue. What survives a power loss is
-drawn from the sets that the disk's `PersistenceModel` allows (`disk_model`); after a plain crash of the process the
+drawn from the sets that the disk's `PersistenceModel` allows; after a plain crash of the process the
 page cache is still there, and only what programs had not flushed is lost.
 
 Seconds may be `Value`s: how long a write takes is then differentiable in them.
@@ -129,7 +129,7 @@ class Disk:
         await self._metadata(self.file_system.rmdir, path)
 
     async def unlink(self, path: str | DiskPath) -> None:
-        """Remove a file; who has it open keeps it."""
+        """Remove a file; programs that have it open keep it."""
         await self._metadata(self.file_system.unlink, path)
 
     async def rename(self, source: str | DiskPath, destination: str | DiskPath) -> None:
@@ -195,7 +195,7 @@ class Disk:
             if latency.bytes_per_second is not None and count and kind != "write":
                 if not primal_of(latency.bytes_per_second) > 0:
                     raise UsageError(
-                        f"disk {self.name!r}: bytes_per_second={latency.bytes_per_second!r} is no speed; give a "
+                        f"disk {self.name!r}: bytes_per_second={latency.bytes_per_second!r} is not valid; give a "
                         "positive number, or None for no limit"
                     )
                 seconds = seconds + count / latency.bytes_per_second
@@ -327,7 +327,7 @@ def _path(path: str | bytes | os.PathLike[str]) -> str:
     """A path as text.
 
     Raises:
-        TypeError: it is none; a number of an open file is none here.
+        TypeError: it is something else; the descriptor of an open file is refused, too.
     """
     if isinstance(path, bool | int):
         raise TypeError(f"a path on a simulated disk is a text, bytes or a path, and not the file descriptor {path!r}")

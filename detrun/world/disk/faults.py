@@ -1,8 +1,8 @@
-"""What a disk does wrong: which fault strikes which call, decided by keyed draws, and how often each did.
+"""`DiskFaults`: the faults of a disk, which calls they strike, decided by keyed draws, and how often each did.
 
 Each kind of fault has a probability per chance (one call, one sector written, one sector in flight when the power goes,
 as the table says) and can be ordered for the next chance besides. Draws are keyed by disk and kind, so that switching
-one fault on leaves all others as they were. Every fault that strikes is counted, here and by whoever asked to be told.
+one fault on leaves all others as they were. Every fault that strikes is counted, here and in the counts given.
 
 | kind | at each | what happens |
 |---|---|---|

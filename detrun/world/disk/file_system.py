@@ -2,7 +2,7 @@
 
 Every call either has its whole effect on the cache or raises `OSError` with the number that POSIX gives for the case.
 Paths are absolute or relative to the root, which is also every program's working directory; ``.`` and ``..`` are
-understood. A file that is unlinked or replaced lives on for those who have it open. There are no links, permissions,
+understood. A file that is unlinked or replaced lives on for those that have it open. There are no links, permissions,
 owners, time stamps or special files.
 
 Source: POSIX.1-2017, System Interfaces: open, read, write, ftruncate, rename, unlink, mkdir, rmdir, fsync.
@@ -304,7 +304,7 @@ class FileSystem:
         self.used_sectors -= sum(kept is None for _, kept in cut)
 
     def forget_handles(self) -> None:
-        """Nobody has a file open any more: the processes are gone."""
+        """No file is open any more: the processes are gone."""
         unused, self.handles = self.handles, {}
         reachable = self.state.cached.reachable()
         for inode in unused:

@@ -1,4 +1,4 @@
-"""What lies on a disk, and the smallest changes to it that a power loss does not split.
+"""`Image`: the content of a disk, and the smallest changes to it that a power loss does not split.
 
 An `Image` is a file system at rest: the contents of files in sectors, and the entries of directories. A system call
 becomes one or more *changes* (ALICE calls them micro-operations): one for each sector written, one for a new size, one
@@ -123,7 +123,7 @@ class Image:
 
 
 def cut_sectors(image: Image, inode: int, size: int) -> tuple[tuple[int, bytes | None], ...]:
-    """What becomes of the sectors of a file that is cut to ``size``: those that fall, and the one that is cut."""
+    """The changes to the sectors of a file that is cut to ``size``: those that fall, and the one that is cut."""
     width = image.sector_bytes
     changed: list[tuple[int, bytes | None]] = []
     for sector, content in sorted(image.content(inode).sectors.items()):

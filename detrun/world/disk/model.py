@@ -1,4 +1,4 @@
-"""Which changes to a disk survive a power loss: the model, and the state of one disk under it.
+"""`PersistenceModel`: the changes to a disk that survive a power loss; and `DiskState`, one disk under such a model.
 
 A disk has two images: the *cached* one, which programs see, and the *durable* one. A change goes to the cache at once
 and is *pending* until a sync makes it durable. At a power loss, any set of pending changes may have reached the disk,

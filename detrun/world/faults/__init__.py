@@ -1,1 +1,1 @@
-"""Faults: plans, what each does, swarms of them, `buggify`, and the liveness phase."""
+"""Faults: plans of them, their actions and outcomes, swarms, `buggify`, and the liveness phase."""

@@ -1,4 +1,4 @@
-"""Carrying out a fault plan in a world: `inject`.
+"""`inject`: carries out a fault plan in a world.
 
 ``async with inject(plan, world) as injection:`` begins the plan: its times count from there. One task, in the node of
 the caller, sleeps from one event to the next; at the end of the block what is still active ends, except that nodes
@@ -10,7 +10,7 @@ not. Links and disks count for themselves; two faults of one kind on one of them
 
 A block that ends without an error although a fault took no effect raises `FaultWithoutEffectError`, unless the fault,
 or the call, allows that: a fault that does nothing tests nothing, and a test that passes because of it is worth
-nothing. What was drawn not to happen is no failure; what did not come to its time is one.
+nothing. A fault that was drawn not to happen is fine; one that did not come to its time fails the block, too.
 
 A run may be told to leave faults out or to shorten them, by name (``fault_lengths`` of its options): that is how a
 failure that `detrun.explore` found is shrunk. What others draw does not change by it.

@@ -1,6 +1,6 @@
-"""The faults that a plan can contain: one frozen dataclass each, which is data and does nothing.
+"""The kinds of faults that a plan can contain: one frozen dataclass each, pure data.
 
-Each says what happens, to whom, and when: ``at`` a virtual time or at a time drawn from ``between``, and with a
+Each says what happens, to what, and when: ``at`` a virtual time or at a time drawn from ``between``, and with a
 ``probability`` of happening at all. What a run draws for a fault is keyed by the fault's ``name``, so taking one fault
 out of a plan leaves the others where they were: this is what lets plans shrink.
 

@@ -1,10 +1,10 @@
-"""The end of a test with faults: heal everything, and require that the system comes to rest in a good state.
+"""`liveness`: heals everything at the end of a test with faults, and requires that the system converges in time.
 
 Safety is checked while faults go on; liveness cannot be, since a system may wait for as long as it is broken. So
 everything is mended at one moment, and from there on it has ``within`` virtual seconds to do its work.
 
 Mended means: plans that are being carried out stop; partitions, clogs, loss, duplication, reordering, slow tails and
-resets end on every link, whoever set them; disks fail no more (what is damaged stays damaged); `buggify` sites fall
+resets end on every link, whatever set them; disks fail no more (what is damaged stays damaged); `buggify` sites fall
 silent; paused nodes go on, and nodes that a crash or a power loss took down run their programs again. Latencies,
 bandwidths, clocks and rules of one's own stay as they are: they are what the system lives in.
 

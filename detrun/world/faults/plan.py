@@ -1,6 +1,6 @@
-"""`FaultPlan`: which faults a run shall meet, as data that can be written down, read back, compared and shrunk.
+"""`FaultPlan`: the faults that a run is to meet, as data that can be written down, read back, compared and shrunk.
 
-A plan is a tuple of faults (`planned_faults`) and nothing else. In a file it is TOML, one table a fault::
+A plan is a tuple of faults (`detrun.world.faults.kinds`). In a file it is TOML, one table a fault::
 
     [[fault]]
     kind = "crash"
@@ -45,7 +45,9 @@ class FaultPlan:
         named = []
         for fault in self.faults:
             if not isinstance(fault, PlannedFault):
-                raise FaultPlanError(f"{fault!r} is no fault; make one of detrun.world.planned_faults")
+                raise FaultPlanError(
+                    f"{fault!r} is not a planned fault; give a fault of detrun.world, such as detrun.world.Crash"
+                )
             if not fault.name:
                 index = 0
                 while f"{fault.kind}[{index}]" in taken:

@@ -59,7 +59,7 @@ class _Busy:
     node: str
     begin: float
     end: float
-    alone: bool = False  # nobody else may be down meanwhile
+    alone: bool = False  # no other node may be down meanwhile
 
 
 class _Stream:
@@ -269,7 +269,7 @@ class _Drawing:
     def _take(self, nodes: Sequence[str], begin: float, end: float, *, alone: bool = False) -> bool:
         """Take ``nodes`` down from ``begin`` to ``end``, if the budget allows it.
 
-        ``alone``: nobody else may be down meanwhile, whoever it is.
+        ``alone``: no other node may be down meanwhile.
         """
         most = self.swarm.down_max
         wanted = [_Busy(node, begin, end, alone) for node in nodes]
@@ -304,7 +304,7 @@ def down_most(plan: FaultPlan, nodes: Sequence[str]) -> int:
                 smaller = min(fault.groups, key=len)
                 spans.extend(_Busy(name, begin, _end(begin, fault.lasts_seconds)) for name in smaller)
             case planned.Partition():
-                # Nobody in particular: so many nodes of their own.
+                # No node in particular: so many of their own.
                 count = max((len(nodes) - 1) // 2, 1) if fault.shape != "isolate" else 1
                 spans.extend(
                     _Busy(f"({fault.name} {i})", begin, _end(begin, fault.lasts_seconds)) for i in range(count)

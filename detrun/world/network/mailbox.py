@@ -129,7 +129,7 @@ class Letter(Packet):
 
 
 def copied(message: Any) -> Any:
-    """``message``, or a copy if anybody could change it."""
+    """``message`` itself if it is immutable, else a copy."""
     return message if _is_immutable(message) else copy.deepcopy(message)
 
 

@@ -1,4 +1,4 @@
-"""What simulated sockets have from the system they imitate: IPv4 addresses as pairs, two of them by name, errors."""
+"""Addresses and errors as the operating system gives them: IPv4 addresses as pairs, two of them by name."""
 
 from __future__ import annotations
 

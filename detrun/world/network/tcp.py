@@ -182,7 +182,7 @@ class Connection:
             self._await_end()
 
     def _await_end(self) -> None:
-        """The process has closed its socket and the peer knows: wait for its FIN, though not for ever.
+        """The process has closed its socket and the peer knows: wait a minute for its FIN.
 
         After a power loss at the other end, say, none will come, and nothing is left here whose answer could be missed.
         """
@@ -205,7 +205,7 @@ class Connection:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is no connection any more, to a process that still has its socket: what Linux calls CLOSE."""
+        """Whether it is over, to a process that still has its socket: what Linux calls CLOSE."""
         return self.gone or (self.at_end and self.finish_seen)
 
     def _leave_table(self) -> None:

@@ -1,7 +1,7 @@
 """The send buffer of a TCP connection: cut into segments as the peer's window allows, freed by acknowledgements.
 
 Bytes are queued in the pieces in which they were written. Small pieces that are queued together go out together, as
-with Nagle's algorithm. Acknowledgements are cumulative and are looked at when somebody asks for room.
+with Nagle's algorithm. Acknowledgements are cumulative and are looked at when room is asked for.
 """
 
 from __future__ import annotations

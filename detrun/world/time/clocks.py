@@ -1,4 +1,4 @@
-"""`NodeClock`: the clocks of one machine, which are not the time.
+"""`NodeClock`: the clocks of one machine, which differ from the true time.
 
 A machine has a monotonic clock, which counts from its boot and never goes back, and a wall clock, which says what day
 it is and can be set. Both run at a rate that is not quite 1: the *drift* (a constant), and the *wander* (a random walk
@@ -261,7 +261,7 @@ class NodeClock:
             return 1.0 + self._drift
         index = math.floor(true / self.wander.interval_seconds + 1e-9)
         while len(self._walked) <= index:
-            # Its own key for each interval: the rate is a function of time, whoever reads the clock first.
+            # Its own key for each interval: the rate is a function of time, whatever reads the clock first.
             key = ("clock", self.name, len(self._walked))
             self._walked.append(self._walked[-1] + draws.normal(0.0, self.wander.std, key=key))
         rate = 1.0 + self._drift + self._walked[index]
@@ -271,7 +271,7 @@ class NodeClock:
 def _checked_drift(drift: Any) -> Any:
     if not -1.0 < primal_of(drift) < math.inf:
         raise UsageError(
-            f"drift={primal_of(drift)!r} must be above -1: a clock that stands or runs backward is no clock"
+            f"drift={primal_of(drift)!r} is not valid; give a rate above -1, at which the clock runs forward"
         )
     return drift
 

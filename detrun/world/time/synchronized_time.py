@@ -1,4 +1,4 @@
-"""Time with error bounds: what a machine can know of the true time from the clocks of others.
+"""`SynchronizedClock`: time with error bounds, as a machine can know it from the clocks of others.
 
 A machine asks a server for the time. The answer took some time to come, so it bounds the offset between their clocks
 from both sides (`offset_bounds`); several servers' bounds are intersected, leaving out those that contradict a majority
@@ -172,7 +172,7 @@ class SynchronizedClock:
         """Ask time servers, one after another, and take over what those say that answer in time.
 
         Raises:
-            UsageError: no majority of those that answered agrees, or nobody answered.
+            UsageError: no majority of those that answered agrees, or none answered.
         """
         samples = []
         for server in servers:

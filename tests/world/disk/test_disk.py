@@ -189,7 +189,7 @@ def test_an_fsync_that_a_power_loss_interrupts_made_nothing_durable():
                 file = await disk.open_file("/f", "rb+", 0)
                 await file.write(b"1")
                 await file.fsync()
-                returned = True  # a process that is gone must not go on and tell anyone
+                returned = True  # a process that is gone must not go on and tell of it
         return disk.durable_tree()["/f"], returned
 
     assert run(main) == (b"0", False)

@@ -313,7 +313,7 @@ def test_paths_may_be_texts_bytes_and_path_objects_and_what_is_none_is_refused()
             Disk("d", capacity_bytes=-1)
         slow = Disk("slow", latency=DiskLatency(bytes_per_second=0))
         await slow.path("f").write_bytes(b"1")
-        with pytest.raises(UsageError, match="disk 'slow': bytes_per_second=0 is no speed"):
+        with pytest.raises(UsageError, match="disk 'slow': bytes_per_second=0 is not valid; give a positive number"):
             await slow.path("f").read_bytes()
 
     run(main)

@@ -45,7 +45,7 @@ async def disks():
 
 
 async def system(plan, seconds=7.0, look=None, allow_no_effect=False):
-    """Five nodes that talk and write; return the counts of the world and what has become of each fault."""
+    """Five nodes that talk and write; return the counts of the world and the outcome of each fault."""
     async with detrun.World(latency=0.01) as world:
         for name in NODES:
             node = world.node(name)
@@ -291,7 +291,7 @@ def test_faults_of_one_disk_strike_where_each_says_and_leave_nothing_behind():
                 await path.write_bytes(b"")
             faults = node.disk.faults
             faults.slow_seconds = 7.0
-            faults.order("no_space", "/full", times=2)  # of somebody else, and older
+            faults.order("no_space", "/full", times=2)  # of another owner, and older
             async with w.inject(plan, world):
                 await trio.sleep(0.1)
                 seen.append([await attempt(path, reads=True) for path in (good, bad, worse)])

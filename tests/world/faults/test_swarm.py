@@ -191,7 +191,7 @@ def test_liveness_mends_everything():
                 assert not detrun.buggify("site")
                 await trio.sleep(99.0)
                 assert all(world.node(name).is_running and not world.node(name).is_paused for name in NODES)
-                assert not world.node("client").is_running  # it had ended, nobody took it down
+                assert not world.node("client").is_running  # it had ended, no fault took it down
                 assert not any(link.partitioned or link.clogs or link.loss for link in world.network.links.values())
                 assert not world.node("e").disk.faults.probabilities
 

@@ -453,7 +453,7 @@ def test_wrong_settings_are_named(settings: dict[str, Any], words: str):
         ({"reordering_delay": "long"}, "reordering_delay='long' is not valid"),
         ({"loss": 1.5}, "loss=1.5 is not a probability"),
         ({"latency": None}, "latency=None is not valid"),
-        ({"retransmission_seconds": 0.0}, "retransmission_seconds=0.0 must be a positive"),
+        ({"retransmission_seconds": 0.0}, "retransmission_seconds=0.0 is not valid; give a positive"),
         ({"lattency": 1.0}, "a link has no setting 'lattency'"),
     ],
     ids=str,

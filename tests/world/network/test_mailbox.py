@@ -167,16 +167,16 @@ def central_difference(main: Any, params: dict[str, float], name: str, seed: int
     return (at(params[name] + step) - at(params[name] - step)) / (2 * step)
 
 
-async def relay(params: dict[str, Any], fate: Verdict = Verdict.PASS) -> Any:
+async def relay(params: dict[str, Any], verdict: Verdict = Verdict.PASS) -> Any:
     """A number through two nodes: b adds up what comes, times its weight."""
 
-    class Fate:
+    class Judge:
         def judge(self, packet: Packet) -> Verdict:
-            return fate if packet.source.name == "a" else Verdict.PASS
+            return verdict if packet.source.name == "a" else Verdict.PASS
 
     async with detrun.World(latency=0.1) as world:
         a, b = world.node("a"), world.node("b")
-        world.add_rule(Fate())
+        world.add_rule(Judge())
 
         async def first() -> None:
             a.send("b", Vote(1, params["x"] * 3.0))
@@ -195,14 +195,14 @@ async def relay(params: dict[str, Any], fate: Verdict = Verdict.PASS) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("fate", "value", "by_x", "by_w"),
+    ("verdict", "value", "by_x", "by_w"),
     [(Verdict.PASS, 32.0, 16.0, 6.0), (Verdict.DROP, 2.0, 1.0, 0.0), (Verdict.DUPLICATE, 62.0, 31.0, 12.0)],
 )
 def test_adjoint_follows_the_message_none_if_it_is_dropped_twice_if_it_is_doubled(
-    fate: Verdict, value: float, by_x: float, by_w: float
+    verdict: Verdict, value: float, by_x: float, by_w: float
 ):
     async def main(params: dict[str, Any]) -> Any:
-        return await relay(params, fate)
+        return await relay(params, verdict)
 
     found = gradient_of(main, {"x": 2.0, "w": 5.0})
     assert found.value == value

@@ -353,7 +353,7 @@ def test_what_a_peer_sees_of_the_end_of_a_process(how: str):
             return [*seen, await fresh.receive_some()]
 
     expected = {
-        # The operating system closes the socket: end of stream, then a reset for what is sent to nobody.
+        # The operating system closes the socket: end of stream, then a reset for what is sent to a closed socket.
         "crash": [b"x", b"", "EPIPE", b"again"],
         "stop": [b"x", b"", "EPIPE", b"again"],
         "exit": [b"x", b"", "EPIPE", b"again"],
@@ -486,7 +486,7 @@ def test_a_connection_whose_client_loses_power_half_way_does_not_keep_its_place_
             assert world.faults["accept queue overflow"] == 0
         return seen
 
-    # The SYN-ACK finds nobody; at 25 ms the ACK is on its way, and the connection is established.
+    # The SYN-ACK finds the machine off; at 25 ms the ACK is on its way, and the connection is established.
     held = [1, 0] * 5 if moment < 0.02 else [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert detrun.record(main).result == held
 
