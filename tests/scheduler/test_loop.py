@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -34,6 +34,7 @@ from detrun_scheduler.journal import (
     Journal,
 )
 from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import RunHooks
 from detrun_scheduler.strategies import make
 
 ACTIONS = (
@@ -116,7 +117,8 @@ def program_of(tasks: Tasks) -> Callable[[], Awaitable[list[str]]]:
 
 def journaled(program: Callable[[], Awaitable[Any]], strategy: str, seed: int) -> tuple[Any, list[Chunk]]:
     chunks: list[Chunk] = []
-    result = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append)).run(program).unwrap()
+    hooks = RunHooks(after_step=[lambda run: cast("Any", run.host)._check()])
+    result = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append), hooks=hooks).run(program).unwrap()
     return result, chunks
 
 

@@ -1,6 +1,6 @@
-"""The room that knows trio's insides: a `trio` runner whose every scheduling decision is detrun's.
+"""trio's runner, stepped by detrun's loop: the only room that knows trio's private names.
 
-Importing anything of it checks the installed trio first: `check` names what this room needs, and the way out.
+An import of any of its modules checks the installed trio first; see `check`.
 """
 
 from detrun_scheduler.trio_host.check import check_trio

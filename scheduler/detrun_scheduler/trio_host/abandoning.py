@@ -20,7 +20,7 @@ def _vanish(_: object) -> Any:
     raise StopIteration(None)
 
 
-_abandonment = GeneratorExit()  # raised where an abort function asks why; a nursery keeps it for nobody
+_abandonment = GeneratorExit()  # raised where an abort function asks why; no task ever receives it
 
 
 def _raise_abandonment() -> NoReturn:

@@ -13,12 +13,12 @@ from detrun_scheduler.trio_host.private import CONTEXT, RUN_MODULE
 
 
 def _number(deadline: Any) -> Any:
-    """What ``float`` means where trio stores a deadline that a program assigns: a number keeps its history."""
+    """Stands for ``float`` where trio stores a deadline that a program assigns: a number keeps its history."""
     return deadline if hasattr(deadline, "primal") else float(deadline)
 
 
 def _keeping_history(setting: property) -> property:
-    """A setter that minds another history of the same number, which to trio is no change."""
+    """A setter that also takes over another history of the same number, where trio sees nothing to change."""
     assert setting.fset is not None
     original = setting.fset
 

@@ -1,4 +1,4 @@
-"""Coroutines that will never go on: how to be rid of them without running their code.
+"""Disposal of suspended coroutines that will never go on: they are freed, and none of their code runs.
 
 A suspended coroutine that is thrown away gets ``GeneratorExit``, and its ``finally`` and ``except`` blocks run. Those
 of a process that was killed must not: not during the run, and not after it. So they are kept until the run is over,
@@ -46,7 +46,7 @@ class Discarding(Protocol):
 
 
 class Graveyard:
-    """The suspended coroutines of one run that nobody will resume."""
+    """The suspended coroutines of one run that will not be resumed."""
 
     __slots__ = ("dead",)
 
@@ -116,9 +116,7 @@ def _offset_of_frame_state() -> int | None:
     seen.append(_bytes_of(generator))
     numbers = [state & 0xFF for state in states]
     places = [
-        place
-        for place in range(object.__basicsize__, len(seen[0]))
-        if [snapshot[place] for snapshot in seen] == numbers
+        place for place in range(object.__basicsize__, len(seen[0])) if [state[place] for state in seen] == numbers
     ]
     return places[0] if len(places) == 1 else None
 

@@ -40,6 +40,7 @@ from detrun_scheduler.trio_host.private import (
     CHECKPOINT_TRAP,
     CONTEXT,
     DETACH_TRAP,
+    RESUME,
     WAIT_TRAP,
     EntryQueue,
     Instruments,
@@ -55,18 +56,6 @@ ordered.install()
 _NO_IO = NoInputOutput()
 # Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
 _spare_sorted_dicts: list[SortedDict[Any, Any]] = []
-
-
-class Resumption:
-    """What a task gets sent when nothing is to be said: an `outcome.Value(None)` that can be unwrapped again."""
-
-    __slots__ = ()
-
-    def unwrap(self) -> None:
-        """Return None."""
-
-
-RESUME = Resumption()
 
 
 class Host(Runner):
@@ -108,10 +97,12 @@ class Host(Runner):
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs while the run lasts
         self.queue = RunQueue(self)
         self.runq = self.queue  # type: ignore[assignment]
+        # Living tasks and their numbers, each the inverse of the other. An abandoned task that was runnable stays in
+        # both until its last step.
         self.numbers: dict[Task, int] = {}
         self.by_number: dict[int, Task] = {}
         self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
-        self.spawned = 0
+        self.spawned = 0  # the next number
         self.entry_task: Task | None = None
         # Told what a task raised that has failed, or why the main task could not be started. It must not keep it: when
         # an exception dies, its frames do, and what they hold is finalized.
@@ -119,15 +110,15 @@ class Host(Runner):
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: trio.Nursery | None = None
-        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended
+        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
         self.graveyard = Graveyard()
-        self.held: dict[Task, tuple[Any, Any]] = {}  # held task -> what it goes on with
+        self.held: dict[Task, tuple[Any, Any]] = {}  # held task that has been woken -> what it goes on with
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
     @property
     def sockets(self) -> dict[int, Any]:
-        """Simulated sockets by the numbers that they give for their files'; whoever simulates them keeps it."""
+        """Simulated sockets by the numbers that they give for their files'; the simulated network keeps it."""
         return _NO_IO.sockets
 
     def localize(self, local_time: LocalTime | None) -> None:
@@ -375,7 +366,7 @@ class Host(Runner):
         CONTEXT.task = task
 
     def leave_task(self) -> None:
-        """Between steps no task is current; whoever calls trio now must see that."""
+        """Between steps no task is current, and code that asks trio then must be told so."""
         CONTEXT.__dict__.pop("task", None)
 
     def pending_of(self, number: int) -> str:
@@ -411,3 +402,13 @@ class Host(Runner):
             del waiting[key]
             self.reschedule(task)
         return True
+
+    def _check(self) -> None:
+        """Assert the invariants that hold between two steps."""
+        self.queue._check()
+        assert self.by_number == {number: task for task, number in self.numbers.items()}
+        assert all(number < self.spawned for number in self.by_number)
+        runnable = {number for number, task in self.by_number.items() if task._next_send_fn is not None}
+        assert runnable == set(self.queue.numbers), (runnable, self.queue.numbers)
+        assert not self.abandoned.keys() & (self.tasks | self.held.keys())
+        assert self.held.keys() <= self.numbers.keys()

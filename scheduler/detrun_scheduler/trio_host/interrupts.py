@@ -35,7 +35,7 @@ class EntryTaskOwner(Protocol):
 
 
 class InterruptHandler:
-    """trio's handling of Ctrl-C for the length of a run, which also tells the loop, whoever gets the exception.
+    """trio's handling of Ctrl-C for the length of a run, which tells the loop, too, whatever task gets the exception.
 
     Goes to the C functions below the module `signal`, whose wrappers spend a tenth of a small run on making enums.
     """

@@ -56,7 +56,7 @@ class NoInputOutput:
         await simulated.wait_writable()
 
     def notify_closing(self, fd: Any) -> None:
-        """Nobody can be waiting for a real file."""
+        """Wake the tasks that wait for a simulated socket; no task can be waiting for a real file."""
         simulated = self._simulated(fd)
         if simulated is not None:
             simulated.notify_closing()
