@@ -1,4 +1,4 @@
-"""What a run decided, on disk and back."""
+"""Recordings: the decisions of a run, on disk and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes for a value that are equal in every process whenever the value is: what digests are made of.
+"""The canonical encoding of values, from which digests are made: equal values give equal bytes in every process.
 
 Covered by content: None, booleans, numbers (floats by their bits), strings, bytes, enumerations, lists, tuples, dicts
 (in insertion order, which is behaviour), sets (sorted by encoding, since their order is not), dataclasses, exceptions,
@@ -191,7 +191,7 @@ class _Encoder:
 
 
 def _is_array(value: Any) -> bool:
-    # Asks only libraries that are there: whoever made the array has imported its library.
+    # Asks only libraries that are imported already: an array exists, so its library is.
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     return (numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)) or (
         torch is not None and isinstance(value, torch.Tensor)

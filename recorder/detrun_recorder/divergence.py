@@ -1,4 +1,4 @@
-"""The first disagreement of two runs, said so that a person can act on it.
+"""Reports of the first disagreement between two runs, with its likely cause and the next command.
 
 A `Divergence` names the step, what the recording has there, what the program did there, where it stands in user code
 and the last step on which both agreed. It claims no cause; it lists what commonly is one.

@@ -24,7 +24,7 @@ import msgpack
 from detrun_scheduler.errors import RecordingFormatError
 
 MAJOR, MINOR = 2, 0
-MAGIC = b"\x89detrun\n"  # like PNG's: the first byte is no text, the last shows a newline translation
+MAGIC = b"\x89detrun\n"  # like PNG's: the first byte cannot stand in a text, the last shows a newline translation
 TRAILER_MAGIC = b"detrunIX"
 
 PREAMBLE = struct.Struct("<8sHHI")  # magic, major, minor, CRC of the 12 bytes before

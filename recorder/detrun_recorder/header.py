@@ -1,4 +1,4 @@
-"""What a recording says about the run and the machine before its first step.
+"""The header of a recording: the run and the machine, as known before the first step.
 
 `describe_run` makes the header map that a `Writer` takes. Every key is optional for a reader, so that keys can come
 and go between versions; only times depend on the header, through keys that the writer adds itself.

@@ -1,7 +1,7 @@
-"""Reading a recording's frames: what is believed, what is refused, and what counts as truncated.
+"""Reads a recording's frames: damaged files are refused, and a file that ends early is read up to its last whole chunk.
 
 Opening checks every byte of the file once (checksums run at memory speed) and keeps only a table of chunks; columns
-are inflated when somebody asks for them. The rule for the end of the file: a frame that the file is too short for
+are inflated when they are asked for. The rule for the end of the file: a frame that the file is too short for
 ends it, and what came before is a truncated recording; anything else that does not hold is damage, and is refused.
 The index says nothing that the frames do not say, except which objects a chunk touches; where both speak they must
 agree.

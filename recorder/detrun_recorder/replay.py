@@ -1,4 +1,4 @@
-"""Oracles that answer from a recording: strict, which stops at the first difference, and resync, which does not.
+"""Oracles that answer from a recording: strict stops at the first difference, resync goes on past it.
 
 *Strict* hands out the recorded choices and looks at every closed step: the outcome, the events, the new names and the
 time must be those recorded; at the end of each chunk the digest must be too, which covers all values to the last bit.

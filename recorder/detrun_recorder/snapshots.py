@@ -55,7 +55,7 @@ def in_fork(body: Callable[[], Any]) -> Any:
         _lead_chain(body, write_end)
     os.close(write_end)
     try:
-        # Both sides set the group, so that it is set whoever runs first.
+        # Both sides set the group, so that it is set whichever runs first.
         with contextlib.suppress(OSError):
             os.setpgid(child, child)
         return _await_reply(child, read_end)
@@ -92,7 +92,7 @@ def silence() -> None:
 
 
 def _fork() -> int:
-    # Python's own hooks around a fork take locks, which is no part of the run.
+    # Python's own hooks around a fork take locks, which does not belong to the run.
     run, current.run = current.run, None
     try:
         with allowed():
@@ -150,7 +150,7 @@ def reply(result: Any) -> NoReturn:
 
 def _send(message: tuple[Any, ...]) -> None:
     payload = memoryview(msgpack.packb(message))
-    # A snapshot that is gone has nobody to tell.
+    # The process that waits for the reply may be gone.
     with contextlib.suppress(BrokenPipeError):
         while payload:
             payload = payload[os.write(_reply_pipe, payload) :]

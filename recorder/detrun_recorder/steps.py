@@ -1,4 +1,4 @@
-"""From the columns of a chunk to steps: who ran, who could have, and what the step did.
+"""Decodes the columns of a chunk into steps: the task that ran, the tasks that could have, and what the step did.
 
 A chunk does not say which task ran, only which of the runnable ones; `Decoder` keeps the runnable set that the
 journal's rule implies (see `detrun_scheduler.journal`). Computing the set costs about half a microsecond per step,

@@ -1,4 +1,4 @@
-"""Tasks and their spawning in a chunk, without saying twice what the chunk says already.
+"""The columns of tasks and of their spawning in a chunk, without what the chunk says elsewhere.
 
 A program that starts a task for every message has thousands of tasks whose paths differ in their last number only, and
 a spawn event for each that names the number after the one before. So a path is a *stem* (all before its last slash), a

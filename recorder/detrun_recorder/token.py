@@ -102,7 +102,7 @@ def from_token(text: str) -> ScheduleToken:
     except (binascii.Error, ValueError) as error:
         raise RecordingFormatError("the token has letters wrong or missing; copy it again, to its end") from error
     packed = signed[4:]
-    # Bits of the last letter beyond the last byte are no part of the checksum; a token has one spelling.
+    # Bits of the last letter beyond the last byte do not count for the checksum; a token has one spelling.
     respelled = base64.b32encode(signed).decode().rstrip("=")
     if len(signed) < 4 or layout.CHECKSUM.unpack(signed[:4])[0] != zlib.crc32(packed) or respelled != letters:
         raise RecordingFormatError("the token's checksum does not hold: copy it again, to its end")

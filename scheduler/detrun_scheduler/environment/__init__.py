@@ -1,1 +1,1 @@
-"""What a run controls in its process: clocks, generators of random numbers, and calls that would let the outside in."""
+"""Control of a process during a run: clocks, generators of random numbers, and calls that would let the outside in."""

@@ -1,4 +1,4 @@
-"""Everything nondeterministic outside the task schedule, controlled for the length of one run.
+"""Control of everything nondeterministic outside the task schedule, for the length of one run.
 
 Composes the process's generators, its clocks, and the guard against hidden state. The rule: `enter` either succeeds as
 a whole or changes nothing, and `exit` puts everything back even if a part of it fails. The order matters: the guard

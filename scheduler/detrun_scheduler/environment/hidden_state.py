@@ -1,11 +1,10 @@
-"""Which calls would let the outside into a run, and the error that names each.
+"""Hidden state: calls that would let the outside into a run are refused by name.
 
 In the thread of a run, and there only, starting a real thread or a process, touching a real socket, asking at the
 terminal and arming a signal timer raise `HiddenStateError` (threads by the usual ways, and locks, are simulated: see
-`threads`). The rule is to watch the
-primitive and not the library on top: what leaves the run is the socket, and the same library may one day stand on a
-simulated one. Files and databases are let through: with the same content they give the same answers; and an error that
-a program catches is still an error every time, so the run stays deterministic.
+`threads`). The rule is to watch the primitive and not the library on top: what leaves the run is the socket, and the
+same library may one day stand on a simulated one. Files and databases are let through: with the same content they give
+the same answers; and an error that a program catches is still an error every time, so the run stays deterministic.
 
 Most calls announce themselves as audit events (PEP 578), which reach us whatever name the program imported. An audit
 hook can never be removed, so there is one per process, added by the first run, that returns at once outside runs.

@@ -1,4 +1,4 @@
-"""Names of modules and methods of classes that stand for something else during a run, and how they come back.
+"""Names of modules and methods of classes that stand for something else during a run; the originals come back after it.
 
 The rule: `install` changes nothing unless it can change everything, and `restore` puts back the very objects that
 `install` found, whatever the program assigned in between. Between the two, `originals` is what other OS threads must

@@ -1,4 +1,4 @@
-"""What the ``time`` and ``datetime`` modules answer during a run: the run's virtual clock.
+"""The ``time`` and ``datetime`` modules during a run: they answer from the run's virtual clock.
 
 In the thread of the run, and there only, every clock of the ``time`` module is the virtual one: wall clocks read the
 start of the run's calendar (2000-01-01T00:00:00Z unless told otherwise) plus virtual time, all others virtual time
@@ -85,7 +85,7 @@ def _reader(name: str) -> Callable[[], Any]:
 
 
 # Modules that measure only to report, in types of C that take no `Value`, and would fail where a clock is one: httpx
-# puts ``response.elapsed`` into a timedelta. Such a figure is no derivative, as little as the stamp of a log line.
+# puts ``response.elapsed`` into a timedelta. Such a figure carries no derivative, as little as the stamp of a log line.
 _REPORTING = frozenset(["httpx._client"])
 
 

@@ -1,1 +1,1 @@
-"""Which objects a step touches and how: what partial-order reduction, coverage and race reports read."""
+"""Footprints: the objects that each step touches and how, for partial-order reduction, coverage and race reports."""

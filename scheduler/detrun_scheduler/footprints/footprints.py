@@ -1,4 +1,4 @@
-"""The footprint of a step: what it touched, and whether in a way that could matter to another task's step.
+"""The footprint of a step: the objects that it touched and how, and the rule by which two footprints conflict.
 
 Two steps of different tasks are *dependent* if their footprints share a key on which they conflict; otherwise swapping
 them, where they are neighbours, changes nothing. A read conflicts with a write, a write with everything, and marks of
@@ -22,7 +22,7 @@ Footprint: TypeAlias = dict[Key, int]
 READ, COMMUTE, WRITE = 0, 1, 2
 EVERYTHING: Key = "everything"
 
-# Who waits for a lock has only looked: its release wakes them all, in whatever order they came.
+# Waiting for a lock only looks at it: the release wakes all who wait, in whatever order they came.
 READING = frozenset(OPERATIONS.index(name) for name in ("load", "read", "compare_exchange_failed", "wait"))
 
 

@@ -1,4 +1,4 @@
-"""The footprint of a closed step, read off the marks that its operations made and off its record in the journal."""
+"""Reads the footprint of a closed step off the marks that its operations made and its record in the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StepReader:
 
     Attributes:
         woken: tasks that the last step made or woke itself; not those that time woke after it.
-        barrier: nothing could run after the last step, and then time or idleness woke somebody.
+        barrier: nothing could run after the last step, and then time or idleness woke a task.
     """
 
     __slots__ = ("barrier", "idle", "kinds", "registered", "statuses", "unknown", "woken")
@@ -34,7 +34,7 @@ class StepReader:
         self.registered = 0  # objects in the journal so far
         self.kinds: dict[int, str] = {}  # by wait kind: `_KNOWN`, `_IDLE` or `_UNKNOWN`
         self.unknown: set[int] = set()  # tasks that wait in something of the user's own
-        self.idle: set[int] = set()  # tasks that wait until nobody can run
+        self.idle: set[int] = set()  # tasks that wait until nothing can run
         self.woken: list[int] = []
         self.barrier = False
 

@@ -1,1 +1,1 @@
-"""Reports about a run that cannot go on: who waits for what, and which wake-up was lost."""
+"""Reports of runs that cannot go on: the blocked tasks, what each waits for, and lost wake-ups."""

@@ -1,4 +1,4 @@
-"""Who waits for what, held by whom: the reports of a deadlock and of a livelock.
+"""The reports of a deadlock and of a livelock: each task, what it waits for, and the tasks that hold it.
 
 A run is deadlocked when nothing can run, no timer is set and nothing outside can wake anyone. The report names each
 blocked task, what it waits for, who could let it go on, and where in the user's code it stands; and it names the
@@ -218,7 +218,7 @@ def deadlock(run: ActiveRun) -> DeadlockError:
 
 
 def _worth_listing(blocked: Sequence[BlockedTask]) -> list[BlockedTask]:
-    """All tasks of a report that somebody may read; of many, the first few of those that wait alike at one place."""
+    """The tasks to list in a report: all, or of many the first few of those that wait alike at one place."""
     if len(blocked) <= TASKS_LISTED_MAX:
         return list(blocked)
     alike: Counter[tuple[str, tuple[str, ...]]] = Counter()
@@ -231,7 +231,7 @@ def _worth_listing(blocked: Sequence[BlockedTask]) -> list[BlockedTask]:
 
 
 def ended_thread(failure: ThreadFailure) -> list[str]:
-    """Which exception has ended a thread, and where: what others wait for in vain, perhaps."""
+    """The lines about an exception that has ended a thread, since others may wait for that thread in vain."""
     error = failure.error
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
     places = [

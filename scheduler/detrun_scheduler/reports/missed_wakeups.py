@@ -1,4 +1,4 @@
-"""Lost wake-ups: a condition was notified when nobody waited, and whoever waits on it now waits for good.
+"""Lost wake-ups: a condition was notified while no task waited on it, and the tasks that wait on it now wait for good.
 
 `trio.Condition` and `threading.Condition` forget a notification that finds no waiter, which is what makes the bug: the
 waiter looked at the state, was overtaken by the notifier, and went to sleep. A deadlock report then says who notified
@@ -21,12 +21,12 @@ import trio
 
 from detrun_scheduler import current
 
-# The latest notification of a condition, if nobody waited: (serial of the run, path of the task, step).
+# The latest notification of a condition, if no task waited: (serial of the run, path of the task, step).
 _in_vain: WeakKeyDictionary[Any, tuple[int, str, int]] = WeakKeyDictionary()
 
 
 def missed_wakeup(condition: Any) -> str:
-    """What a deadlock report says of a condition whose latest notification nobody heard; empty if somebody did."""
+    """What a deadlock report says of a condition whose latest notification reached no task; empty if it reached one."""
     run = current.run
     found = _in_vain.get(condition)
     if run is None or found is None or found[0] != run.serial:

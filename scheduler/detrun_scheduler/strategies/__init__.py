@@ -38,7 +38,7 @@ def make(strategy: str | Oracle) -> Oracle:
     """The oracle called ``strategy``, such as ``random`` or ``pct:5``; an oracle is passed through.
 
     Raises:
-        UsageError: no strategy has that name, it takes no such number, or it is no oracle.
+        UsageError: no strategy has that name, it takes no such number, or it is not an oracle.
     """
     if not isinstance(strategy, str):
         if not all(callable(getattr(strategy, name, None)) for name in ("new_run", "next_task", "draw")):

@@ -1,9 +1,9 @@
-"""What an oracle may offer a campaign of many runs: to learn between them, or to search instead of sampling.
+"""Two optional protocols of oracles in a campaign of many runs: learning between runs, and systematic search.
 
 The rule that makes a campaign's result independent of how many workers run it: schedule ``i`` of a campaign is a
 function of the campaign's seed, of ``i``, and of what the strategy was *told* before the epoch to which ``i`` belongs.
 What it learns meanwhile it hands over at the end of its piece of the epoch, the pieces are merged in order, and the
-sum is told to everybody before the next epoch.
+sum is told to all of them before the next epoch.
 
 Oracles that offer neither are used as they are, one run after the other.
 """

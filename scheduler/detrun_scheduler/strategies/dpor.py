@@ -10,9 +10,9 @@ Source: Abdulla, Aronis, Jonsson, Sagonas, "Optimal dynamic partial order reduct
 repetition is given up and counted as ``redundant`` (their wakeup trees would avoid these, for keeping trees).
 Departures. Footprints are known only after a step, so races are looked for in the schedule that was run and not before
 each step, which finds the same ones. A step here is everything between two schedule points of a task, not one memory
-access. Blocking is no step of its own: a task that tries and blocks has touched the object; the step that wakes it
-happens before its next one and is no race. Time moves only when nothing can run, so it orders everything before it
-before everything after it. A nursery's children may end in any order, and all their ends happen before what the parent
+access. A task that tries and blocks has touched the object in that step; the step that wakes it happens before its next
+one and does not race with it. Time moves only when nothing can run, so it orders everything before it before everything
+after it. A nursery's children may end in any order, and all their ends happen before what the parent
 does next. What the footprints do not see, the reduction does not cover: see `footprints`.
 A task that was chosen ``PATIENCE`` times in a row though others could run gives way to the next one, as in `bounded`.
 """
@@ -61,7 +61,7 @@ class PartialOrderReduction(KeyedDraws):
         self.redundant = 0
         self.begun = False
         self.impatient = False
-        self.observing = False  # accesses of threads to plain state have footprints, too; set by whoever sees to it
+        self.observing = False  # accesses of threads to plain state have footprints, too; the campaign sets it
         self.steps: list[_Step] = []
         self.given = 0  # steps of the schedule that are decided
         self.position = 0  # steps taken in this run

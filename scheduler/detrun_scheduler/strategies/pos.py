@@ -1,7 +1,7 @@
 """Partial order sampling: random priorities for steps, drawn anew where a step is in a race.
 
 The next step of every task has a random priority and the highest runs. A priority stays with its step until the step is
-run or a dependent step of another task is; steps that conflict with nobody thus cost no luck, and the orders of those
+run or a dependent step of another task is; steps without conflicts thus cost no luck, and the orders of those
 that do are sampled much more evenly than by a random walk, without a bound on preemptions.
 
 Source: Yuan, Yang, Gu, "Partial order aware concurrency sampling", CAV 2018, algorithm 2 (POS). Departures. They see
@@ -39,7 +39,7 @@ class PartialOrderSampling(KeyedDraws):
         self.known: Knowledge = {}
         self.seen: Knowledge = {}  # since `tell`
         self.is_told = False
-        self.observing = False  # accesses of threads to plain state have footprints, too; set by whoever sees to it
+        self.observing = False  # accesses of threads to plain state have footprints, too; the campaign sets it
         self.random = Random(0).random
         self.run: Any = None
         self.priorities: dict[int, float] = {}  # of the next step of each task
@@ -100,7 +100,7 @@ class PartialOrderSampling(KeyedDraws):
         return runnable.index(max(runnable, key=priorities.__getitem__))
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
-        """The step's task gets a new priority, and whoever is in a race with it."""
+        """Draw new priorities for the step's task and for every task that is in a race with it."""
         footprint = self.watch.step.read(run, task, outcome_byte, record)
         place = self.places.pop(task, None)
         if place is not None:

@@ -10,7 +10,7 @@ Source: Lu, Park, Seo, Zhou, "Learning from mistakes: a comprehensive study on r
 characteristics", ASPLOS 2008: 96 % of the bugs show for certain if an order between two threads is enforced. The
 sampling is ours. Active tasks are drawn from those met in earlier runs; a *kind* first (the path without its number:
 tasks that one line of code starts are alike), then one of that kind. Two of them in half of the runs, three in a
-quarter, and so on. Their parents are no candidates: in half of the runs they go first until all active tasks are
+quarter, and so on. Their parents are not candidates: in half of the runs they go first until all active tasks are
 there, in the others they belong to the active ones. Where nothing is known, all are active: a random walk.
 
 So that loops that poll end, a background task joins the active ones after each ``PATIENCE`` choices made among those

@@ -393,7 +393,7 @@ async def _blocked_loop() -> Any:
         nursery.start_soon(trio.to_thread.run_sync, hold)
         nursery.start_soon(take)
         nursery.start_soon(look)
-    # Of the looker only what it saw counts: that it comes before or after the lock's holders is seen by nobody.
+    # Of the looker only what it saw counts: that it comes before or after the lock's holders is seen by no task.
     return tuple(one for one in order if one.startswith("t")), next(one for one in order if not one.startswith("t"))
 
 
