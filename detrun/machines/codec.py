@@ -1,9 +1,9 @@
 """Bytes for states and events, and back: msgpack with five extension types, and no pickle.
 
 What comes back has the types that went in: tuples stay tuples, ints of any size stay ints, a `Value` keeps its id, so
-that a snapshot can wait on disk while its run goes on. Records (dataclasses, named tuples) and members of enumerations
-are written as the qualified name of their class and looked up among the classes that this codec has packed before or
-was given; a class is never imported by name, so that opening a file runs nothing.
+that a kept state can wait on disk while its run goes on. Records (dataclasses, named tuples) and members of
+enumerations are written as the qualified name of their class and looked up among the classes that this codec has packed
+before or was given; a class is never imported by name, so that opening a file runs nothing.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The local gradient of an event-sourced machine: its events are applied again, in windows, each reversed in its turn.
+"""Local gradient of an event-sourced machine: its events are applied again, in windows, each reversed in its turn.
 
-A machine's state is data, so a snapshot is a copy and no process is forked. Everything that carries a derivative is a
-`Value` from the start, with ids allotted as the events go by, tape or no tape: a restored snapshot brings its next id
+A machine's state is data, so a kept state is a copy and no process is forked. Everything that carries a derivative is a
+`Value` from the start, with ids allotted as the events go by, tape or no tape: a restored state brings its next id
 along, its window makes the very Values that it made before, and the adjoints that cross from window to window are a
 plain ``{id: adjoint}``. The sweep adds to every adjoint in the same order however the events are cut, wherever
-snapshots wait, and whether or not events that the loss cannot depend on take part. Gradients are therefore equal to
-the last bit between one whole tape, any number of snapshots, memory, disk, and the backward slice alone.
+states are kept, and whether or not events that the loss cannot depend on take part. Gradients are therefore equal to
+the last bit between one whole tape, any number of kept states, memory, disk, and the backward slice alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from detrun.ad import state, trees
 from detrun.ad.diagnostics import Diagnostics, diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
-from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot
+from detrun.ad.revolve import Action, Advance, Free, Keep, Restore, Reverse
 from detrun.ad.tape import Tape
 from detrun.ad.value import Value
 from detrun.machines.store import StateStore
@@ -43,9 +43,10 @@ class EventSourcedDiagnostics(Diagnostics):
     events_taped: int = 0
     """Events applied with the tape on: each of the slice once."""
     events_replayed: int = 0
-    """Events applied without a tape, to get from a snapshot to a window."""
+    """Events applied without a tape, to get from a kept state to a window."""
     windows: int = 0
     snapshots_peak: int = 0
+    """States kept at once."""
     entries_peak: int = 0
     """Entries on the longest tape, which is what the tape costs in memory."""
     peak_bytes: int = 0
@@ -105,13 +106,13 @@ class EventSourcedGradient:
 
 
 class Sweep:
-    """Carries out a plan of snapshots and windows over some events.
+    """Carries out the actions of a reversal over some events.
 
     Args:
         events: what to apply, in order, and ``numbers``, what each is called.
         step: applies one event.
         window: events per window.
-        store: where snapshots go; may hold some already, if the plan begins by restoring one.
+        store: for kept states; may hold some already, if the first action restores one.
         track_events: whether numbers in events get adjoints.
         loss: the loss of the last state; called once, on the tape of the last window.
     """
@@ -148,7 +149,7 @@ class Sweep:
                     for place in range(start * self._window, stop * self._window):
                         present = self._step(present, self._event(place), self._numbers[place])
                     done.events_replayed += (stop - start) * self._window
-                case Snapshot(_, slot):
+                case Keep(_, slot):
                     self._store.put(slot, present, state.peek_id())
                 case Restore(_, slot):
                     present, next_id = self._store.get(slot)

@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from detrun.machines.keyed_state import STRUCTURE
@@ -32,12 +33,12 @@ class EventIndex:
     """Reads and writes of every event, appended in order."""
 
     def __init__(self) -> None:
-        self._number: dict[Any, int] = {}
-        self._keys: list[Any] = []
-        self._writers: list[array[int]] = []
-        self._reads = array("I")
-        self._read_ends = array("Q", [0])
-        self._events = 0
+        self._number: dict[Any, int] = {}  # inverse of `_keys`
+        self._keys: list[Any] = []  # in order of first use
+        self._writers: list[array[int]] = []  # by number of the key: the events that wrote it, ascending
+        self._reads = array("I")  # numbers of the keys that each event read, one event after the other
+        self._read_ends = array("Q", [0])  # event n read reads[read_ends[n]:read_ends[n + 1]]
+        self.events = 0
 
     def append(self, read: Iterable[Any], wrote: Iterable[Any]) -> None:
         """The next event read and wrote these keys."""
@@ -45,8 +46,8 @@ class EventIndex:
             self._reads.append(self._numbered(key))
         self._read_ends.append(len(self._reads))
         for key in wrote:
-            self._writers[self._numbered(key)].append(self._events)
-        self._events += 1
+            self._writers[self._numbered(key)].append(self.events)
+        self.events += 1
 
     def backward_slice(self, keys: Iterable[Any]) -> BackwardSlice:
         """Everything that the present versions of ``keys`` depend on. Costs the size of the slice, times log n."""
@@ -66,12 +67,24 @@ class EventIndex:
                     waiting.append(event)
 
         for key in keys:
-            need(self._numbered(key), self._events)
+            need(self._numbered(key), self.events)
         while waiting:
             event = waiting.pop()
             for number in self._read_by(event):
                 need(number, event)
         return BackwardSlice(array("Q", sorted(in_slice)), initial)
+
+    def _check(self) -> None:
+        """Every structural invariant; called by stress tests, never in production."""
+        assert self._number == {key: place for place, key in enumerate(self._keys)}
+        assert len(self._writers) == len(self._keys)
+        for writers in self._writers:
+            assert all(one < other for one, other in pairwise(writers))
+            assert not writers or writers[-1] < self.events
+        assert len(self._read_ends) == self.events + 1
+        assert list(self._read_ends) == sorted(self._read_ends)
+        assert self._read_ends[-1] == len(self._reads)
+        assert all(number < len(self._keys) for number in self._reads)
 
     def _read_by(self, event: int) -> array[int]:
         return self._reads[self._read_ends[event] : self._read_ends[event + 1]]

@@ -47,9 +47,9 @@ class EventLog(Sequence[Any]):
 
     def __init__(self, types: Iterable[type] = ()) -> None:
         self._codec = StateCodec(types)
-        self._bytes = bytearray()
-        self._ends = array("Q", [0])
-        self._first_with_values: int | None = None
+        self._bytes = bytearray()  # all events, one after the other
+        self._ends = array("Q", [0])  # ascending: event n is bytes[ends[n]:ends[n + 1]]
+        self._first_with_values: int | None = None  # its number, so that `save` can refuse it
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -132,6 +132,13 @@ class EventLog(Sequence[Any]):
         except Malformed as error:
             raise RecordingFormatError(f"{os.fspath(path)} is not a whole event log: {error}") from None
         return log
+
+    def _check(self) -> None:
+        """Every structural invariant; called by stress tests, never in production."""
+        assert self._ends[0] == 0
+        assert all(self._ends[n] < self._ends[n + 1] for n in range(len(self))), "an event is at least one byte"
+        assert self._ends[-1] == len(self._bytes)
+        assert self._first_with_values is None or 0 <= self._first_with_values < len(self)
 
     def _frames(self) -> Iterator[tuple[int, int]]:
         first = 0

@@ -9,7 +9,7 @@ state that is kept is a copy, but it must not read a clock, draw at random, or c
 outside. A gradient applies the events again and compares where it ends with the recorded end.
 
 Nothing is differentiated while events are dispatched: they run on plain floats at full speed. The exception is a
-machine with ``snapshots``, which keeps states of a run whose length nobody knows; there, states hold `Value`s.
+machine with ``snapshots``, which keeps states while a run of unknown length goes on; there, states hold `Value`s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 from detrun.ad import state as ad_state
 from detrun.ad import trees
 from detrun.ad.diagnostics import peak_bytes
-from detrun.ad.revolve import Action, Advance, Free, Restore, Reverse, Snapshot, check, plan
+from detrun.ad.revolve import Action, Advance, Free, Keep, Restore, Reverse, check, reversal
 from detrun.ad.sums import SumsOfValues
 from detrun.ad.value import Value
 from detrun.machines.application import Application, Keys
@@ -36,9 +36,9 @@ from detrun.machines.gradient import (
     zero_tree,
 )
 from detrun.machines.index import EventIndex
+from detrun.machines.kept_states import KeptStates
 from detrun.machines.keyed_state import STRUCTURE, KeyedState, commit_returned
 from detrun.machines.log import EventLog
-from detrun.machines.online_snapshots import KeptSnapshots
 from detrun.machines.store import MemoryStore, StateStore, TwoLevelStore, make_store
 from detrun_recorder.canonical import canonical
 from detrun_scheduler.errors import DivergenceError, UsageError
@@ -61,7 +61,7 @@ class StateMachine(Generic[State]):
             keys that it may read or write, or ``"observed"``. `apply` then gets a `KeyedState`, assigns its keys and
             returns it, and gradients run over the backward slice of the loss alone.
         snapshots: keep so many states while events are dispatched (Wang, Moin and Iaccarino, see
-            `detrun.ad.revolve.OnlineSnapshots`), for `state_at` and for ``gradient(…, snapshots="kept")``. Events then
+            `detrun.ad.revolve.OnlineReversal`), for `state_at` and for ``gradient(…, snapshots="kept")``. Events then
             run on `Value`s, several times slower than on floats.
         window: with ``snapshots``, how many events lie between two places where a state can be kept.
         storage: with ``snapshots``, where they wait: ``"memory"``, ``"disk"`` or a directory.
@@ -102,13 +102,15 @@ class StateMachine(Generic[State]):
         self._index = EventIndex()
         # The values under the keys of a keyed state are never changed in place, see `KeyedState`.
         self._copy: Callable[[Any], Any] = dict.copy if self._keyed else trees.copy
-        self._online: KeptSnapshots | None = None
+        self._online: KeptStates | None = None
         self._state: Any = self._copy(self._initial)
         self._step_params: Mapping[str, Any] | None = _read_only(self._params)
         if snapshots is not None:
             if ad_state.in_run:
-                raise UsageError("StateMachine: one that keeps snapshots numbers its own Values; make it outside a run")
-            self._online = KeptSnapshots(snapshots, window, make_store(storage, self._copy))
+                raise UsageError(
+                    "StateMachine: snapshots= keeps states with Values of the machine's own; make it outside a run"
+                )
+            self._online = KeptStates(snapshots, window, make_store(storage, self._copy))
             with self._online.numbering():
                 params_tracked = trees.track(self._params)
                 self._state = self._copy(trees.track(self._initial))
@@ -133,7 +135,7 @@ class StateMachine(Generic[State]):
 
         Raises:
             UsageError: the event or the new state holds what no tree may hold, `apply` touched a key that ``keys`` does
-                not name, or, for a machine that keeps snapshots, a run is going on.
+                not name, or, for a machine with ``snapshots``, a run is going on.
         """
         self._check_log()
         has_values = ad_state.in_run and any(isinstance(leaf, Value) for leaf in trees.STATES.leaves(event))
@@ -141,7 +143,9 @@ class StateMachine(Generic[State]):
             after, touched = self._application.first(self._state, trees.copy(event), self._step_params)
         else:
             if ad_state.in_run or ad_state.taping:
-                raise UsageError("dispatch: a machine that keeps snapshots numbers its own Values; use it outside runs")
+                raise UsageError(
+                    "dispatch: a machine with snapshots= keeps states with Values of its own; use it outside runs"
+                )
             with self._online.numbering():
                 if self._online.leaves_window(self._applied):
                     self._online.leave(self._state)
@@ -177,11 +181,11 @@ class StateMachine(Generic[State]):
         yield end, self.state
         store = MemoryStore(self._copy)
         present = self._copy(self._initial)
-        for action in plan(-(-end // window), snapshots):
+        for action in reversal(-(-end // window), snapshots):
             match action:
                 case Advance(start, stop):
                     present = self._replayed(present, start * window, stop * window)
-                case Snapshot(_, slot):
+                case Keep(_, slot):
                     store.put(slot, present, 0)
                 case Restore(_, slot):
                     present, _ = store.get(slot)
@@ -211,7 +215,7 @@ class StateMachine(Generic[State]):
         Args:
             loss: a function from the state to one number; of a keyed machine it gets the state as a `KeyedState`.
             wrt: one or several of ``"initial state"``, ``"events"``, ``"params"``.
-            snapshots: None tapes everything at once; ``c`` reverses window by window with at most ``c`` snapshots;
+            snapshots: None tapes everything at once; ``c`` reverses window by window with at most ``c`` kept states;
                 ``(m, d)`` with ``m`` in memory and ``d`` on disk; ``"kept"`` starts from those of the machine.
             window: events per window, 256 by default; with ``"kept"`` the machine's.
             storage: ``"memory"``, ``"disk"`` for a temporary directory, or a directory.
@@ -266,7 +270,7 @@ class StateMachine(Generic[State]):
                     tracked = trees.track(initial) if "initial state" in chosen else initial
                     params = trees.track(self._params) if "params" in chosen else self._params
                     windows = -(-len(numbers) // window)
-                    actions = plan(windows, cast(int, slots)) if windows > 1 else [Reverse(0)]
+                    actions = reversal(windows, cast(int, slots)) if windows > 1 else [Reverse(0)]
                 step = self._application.again(_read_only(params))
                 track_events = kept is not None or "events" in chosen
                 sweep = Sweep(
@@ -344,6 +348,13 @@ class StateMachine(Generic[State]):
                 f"the {self._applied} events, applied again, led to another state than they did when dispatched: "
                 "apply is no function of its arguments. Put what it reads from elsewhere into the event"
             )
+
+    def _check(self) -> None:
+        """Every structural invariant; called by stress tests, never in production."""
+        self._log._check()
+        self._index._check()
+        assert len(self._log) == self._applied
+        assert self._index.events == (self._applied if self._keyed else 0)
 
     def _check_log(self) -> None:
         if len(self._log) != self._applied:

@@ -1,9 +1,9 @@
-"""Where snapshots of a machine's state wait: in memory, on disk, or the busy ones in memory and the others on disk.
+"""Stores for kept states of a machine: in memory, on disk, or the busy ones in memory and the others on disk.
 
-A store has numbered slots. A snapshot is a state and the id that the next `Value` had there: Values keep their ids,
-so a window that starts from a snapshot makes the very Values that it made the first time. What is put in is copied and
-what is taken out is the caller's own, because a program may change a state in place. On disk a snapshot is one msgpack
-file, not a pickle, gone when the slot is freed or the store closed.
+A store has numbered slots. A kept state comes with the id that the next `Value` had there: Values keep their ids, so a
+window that starts from a kept state makes the very Values that it made the first time. What is put in is copied and
+what is taken out is the caller's own, because a program may change a state in place. On disk a kept state is one
+msgpack file (no pickle), gone when the slot is freed or the store closed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Copy = Callable[[Any], Any]
 
 
 class StateStore(Protocol):
-    """Slots for snapshots; ``peak`` is the largest number in use at once."""
+    """Slots for kept states; ``peak`` is the largest number in use at once."""
 
     peak: int
 
@@ -33,7 +33,7 @@ class StateStore(Protocol):
 
 
 class MemoryStore:
-    """Snapshots as trees that share their leaves; ``copy`` makes new containers."""
+    """Kept states as trees that share their leaves; ``copy`` makes new containers."""
 
     def __init__(self, copy: Copy = trees.copy) -> None:
         self.peak = 0
@@ -56,7 +56,7 @@ class MemoryStore:
 
 
 class DiskStore:
-    """Snapshots as files in ``directory``, made if need be; without one, in a temporary directory of the system."""
+    """Kept states as files in ``directory``, made if need be; without one, in a temporary directory of the system."""
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.peak = 0
@@ -91,7 +91,7 @@ class DiskStore:
 class TwoLevelStore:
     """The lowest ``on_disk`` slots on disk, the others in memory.
 
-    In a binomial plan a slot is written and read the more often the higher its number (Stumm and Walther,
+    In a binomial reversal a slot is written and read the more often the higher its number (Stumm and Walther,
     "MultiStage approaches for optimal offline checkpointing", SIAM J. Sci. Comput. 31 (2009)), so what is on disk is
     touched least, and the number of windows run again is that of one store with all the slots.
     """

@@ -1,4 +1,4 @@
-"""Orders of snapshots and repeated runs, against closed forms, dynamic programming and another implementation."""
+"""Orders of kept states and repeated runs, against closed forms, dynamic programming and another implementation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from detrun.ad.revolve import (
     Action,
     Advance,
     Free,
-    OnlineSnapshots,
+    Keep,
+    OnlineReversal,
     Restore,
     Reverse,
-    Snapshot,
     forward_steps,
-    plan,
     repetitions,
+    reversal,
 )
 from detrun.errors import UsageError
 
@@ -28,7 +28,7 @@ UNREACHED = -1
 
 
 class Carried:
-    """Carries out a plan on numbers alone and refuses what cannot be done; counts what it costs."""
+    """Carries out actions on numbers alone and refuses what cannot be done; counts what it costs."""
 
     def __init__(self, windows: int, snapshots: int, held: dict[int, int] | None = None, present: int = 0) -> None:
         self.present = present
@@ -42,7 +42,7 @@ class Carried:
         for action in actions:
             self.act(action)
         assert self.reversed_next == -1, f"windows up to {self.reversed_next} were never reversed"
-        assert self.slots == {}, f"snapshots left behind: {self.slots}"
+        assert self.slots == {}, f"states left behind: {self.slots}"
         return self
 
     def act(self, action: Action) -> None:
@@ -51,7 +51,7 @@ class Carried:
                 assert self.present == start < stop
                 self.advanced += stop - start
                 self.present = stop
-            case Snapshot(at, slot):
+            case Keep(at, slot):
                 assert self.present == at
                 assert slot not in self.slots
                 self.slots[slot] = at
@@ -71,7 +71,7 @@ class Carried:
 
 @cache
 def least(windows: int, snapshots: int) -> tuple[int, int]:
-    """By trying every split: the fewest windows advanced, and then the fewest snapshots after the one at the start."""
+    """By trying every split: the fewest windows advanced, and then the fewest states kept, the first not counted."""
     if windows <= 1:
         return 0, 0
     if snapshots == 1:
@@ -84,15 +84,15 @@ def least(windows: int, snapshots: int) -> tuple[int, int]:
 
 
 @given(windows=st.integers(0, 400), snapshots=st.integers(1, 40))
-def test_a_plan_reverses_every_window_once_in_descending_order_within_its_slots(windows, snapshots):
-    carried = Carried(windows, snapshots).carry_out(plan(windows, snapshots))
+def test_every_window_is_reversed_once_in_descending_order_within_its_slots(windows, snapshots):
+    carried = Carried(windows, snapshots).carry_out(reversal(windows, snapshots))
     assert carried.advanced == forward_steps(windows, snapshots)
 
 
 def test_no_split_whatever_advances_less_or_then_writes_less():
     for windows in range(2, 70):
         for snapshots in range(1, 9):
-            carried = Carried(windows, snapshots).carry_out(plan(windows, snapshots))
+            carried = Carried(windows, snapshots).carry_out(reversal(windows, snapshots))
             assert (carried.advanced, carried.written - 1) == least(windows, snapshots)
 
 
@@ -120,24 +120,24 @@ def test_the_repetition_number_steps_up_exactly_past_a_binomial(repetition, snap
 @given(windows=st.integers(1, 200), snapshots=st.integers(1, 8))
 def test_no_window_is_advanced_more_often_than_the_repetition_number(windows, snapshots):
     often = [0] * windows
-    for action in plan(windows, snapshots):
+    for action in reversal(windows, snapshots):
         if isinstance(action, Advance):
             for window in range(action.start, action.stop):
                 often[window] += 1
     assert max(often) == repetitions(windows, snapshots)
 
 
-def test_a_plan_for_a_million_windows_starts_at_once_and_costs_what_was_promised():
-    """Thirty snapshots and 10**6 windows: r = 6, so 6 n - beta(31, 5) = 5,623,008 windows advanced."""
+def test_a_reversal_of_a_million_windows_starts_at_once_and_costs_what_was_promised():
+    """Thirty kept states and 10**6 windows: r = 6, so 6 n - beta(31, 5) = 5,623,008 windows advanced."""
     assert forward_steps(10**6, 30) == 6 * 10**6 - comb(36, 31) == 5_623_008
-    assert list(islice(plan(10**6, 30), 2)) == [Snapshot(0, 0), Advance(0, comb(30 + 5, 30))]
-    assert next(plan(10**15, 30)) == Snapshot(0, 0)
+    assert list(islice(reversal(10**6, 30), 2)) == [Keep(0, 0), Advance(0, comb(30 + 5, 30))]
+    assert next(reversal(10**15, 30)) == Keep(0, 0)
 
 
 @given(windows=st.integers(1, 300), snapshots=st.integers(1, 12))
 def test_a_run_of_unknown_length_can_be_reversed_wherever_it_stops(windows, snapshots):
-    """Wang, Moin and Iaccarino: the repetition number is minimal, so n + (advanced by the plan) <= r n + 1."""
-    online = OnlineSnapshots(snapshots)
+    """Wang, Moin and Iaccarino: the repetition number is minimal, so n + (advanced by the actions) <= r n + 1."""
+    online = OnlineReversal(snapshots)
     held: dict[int, int] = {}
     for window in range(windows):
         for action in online.leave():
@@ -149,7 +149,7 @@ def test_a_run_of_unknown_length_can_be_reversed_wherever_it_stops(windows, snap
                 held[action.slot] = window
         assert len(held) <= snapshots
     assert online.kept == sorted((at, slot) for slot, at in held.items())
-    carried = Carried(windows, snapshots, held, UNREACHED).carry_out(online.plan())
+    carried = Carried(windows, snapshots, held, UNREACHED).carry_out(online.actions())
     assert carried.advanced == online.forward_steps()
     assert windows + carried.advanced <= max(repetitions(windows, snapshots), 1) * windows + 1
 
@@ -157,7 +157,7 @@ def test_a_run_of_unknown_length_can_be_reversed_wherever_it_stops(windows, snap
 def test_not_knowing_the_length_costs_at_most_29_percent():
     worst = 0.0
     for snapshots in (1, 2, 3, 5, 10, 30):
-        online = OnlineSnapshots(snapshots)
+        online = OnlineReversal(snapshots)
         for windows in range(1, 1500):
             online.leave()
             if windows > 50:
@@ -166,14 +166,14 @@ def test_not_knowing_the_length_costs_at_most_29_percent():
     assert 1.2 < worst < 1.29  # the bound is not idle: some length comes near it
 
 
-def test_keeping_evenly_spaced_snapshots_would_break_the_bound():
-    """The negative twin: 30 snapshots at equal distances in 10**4 windows are far from minimal repetition."""
+def test_keeping_evenly_spaced_states_would_break_the_bound():
+    """The negative twin: 30 kept states at equal distances in 10**4 windows are far from minimal repetition."""
     distance = 10_000 // 30
     evenly = sum(forward_steps(distance, 30 - place) for place in range(30)) + 10_000
     assert evenly > 1.29 * (forward_steps(10_000, 30) + 10_000)
 
 
 @pytest.mark.parametrize(("windows", "snapshots"), [(-1, 3), (10, 0), (0, -1)])
-def test_an_impossible_plan_is_refused_at_once(windows, snapshots):
+def test_an_impossible_reversal_is_refused_at_once(windows, snapshots):
     with pytest.raises(UsageError):
-        plan(windows, snapshots)
+        reversal(windows, snapshots)

@@ -205,6 +205,7 @@ def test_the_backward_slice_alone_gives_the_bits_of_the_full_reverse(events, sna
     in_windows = machine.gradient(sparse_loss, wanted, snapshots=snapshots, window=window)
     kept = bank(events, keys="observed", snapshots=snapshots).gradient(sparse_loss, wanted, snapshots="kept")
     assert all_of(full) == all_of(sparse) == all_of(in_windows) == all_of(kept)
+    machine._check()
     assert sparse.diagnostics.events_in_slice <= full.diagnostics.events_in_slice == len(events)
     assert sparse.diagnostics.events == len(events)
 

@@ -1,8 +1,8 @@
-"""`KeptSnapshots`: the states that a machine keeps while its events are dispatched and nobody knows how many will come.
+"""`KeptStates`: the states that a machine keeps while events are dispatched, of whose number it knows nothing.
 
 States that a gradient can start from hold `Value`s with ids, so the machine numbers its Values itself, outside any run,
-from the first event to the last: ids go on where the dispatch before left off. Which states to keep is
-`detrun.ad.revolve.OnlineSnapshots`'s decision.
+from the first event to the last: ids go on where the dispatch before left off. The states to keep are
+decided by `detrun.ad.revolve.OnlineReversal`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from itertools import count
 from typing import Any
 
 from detrun.ad import state, trees
-from detrun.ad.revolve import Action, Free, OnlineSnapshots, Reverse
+from detrun.ad.revolve import Action, Free, OnlineReversal, Reverse
 from detrun.ad.sums import SumsOfValues
 from detrun.machines.store import StateStore
 
 
-class KeptSnapshots:
+class KeptStates:
     """What a machine of unknown length keeps, and the ids of its Values, which go on from dispatch to dispatch."""
 
     def __init__(self, snapshots: int, window: int, store: StateStore) -> None:
         self.window = window
         self.initial: Any = None
         self.params: Any = None
-        self._online = OnlineSnapshots(snapshots)
+        self._online = OnlineReversal(snapshots)
         self._store = store
         self.first_id = self.next_id = state.reserve_space()
 
@@ -52,12 +52,12 @@ class KeptSnapshots:
         return 0, initial
 
     def actions(self, work: StateStore) -> Iterator[Action]:
-        """The plan for everything dispatched, working in another store: the kept ones stay for the next gradient."""
+        """The actions that reverse everything dispatched, on a store of their own: the kept states stay as they are."""
         if not self._online.windows:
             yield Reverse(0)
         for _, slot in self._online.kept:
             work.put(slot, *self._store.get(slot))
-        yield from self._online.plan()
+        yield from self._online.actions()
 
 
 class Numbering:
@@ -65,7 +65,7 @@ class Numbering:
 
     __slots__ = ("_before", "_owner", "_sums")
 
-    def __init__(self, owner: KeptSnapshots) -> None:
+    def __init__(self, owner: KeptStates) -> None:
         self._owner = owner
         self._before = state.ids
         self._sums = SumsOfValues()
