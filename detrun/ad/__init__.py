@@ -1,1 +1,1 @@
-"""The AD core: values, the tape, the sweeps over it. It knows neither trio nor the scheduler nor torch."""
+"""The core of differentiation: values, the tape, and the sweeps over it, independent of trio and of the loop."""

@@ -1,4 +1,4 @@
-"""The table of scalar operations and their partial derivatives: the place to add one.
+"""The table of scalar operations and their partial derivatives. A new operation is registered here.
 
 A `Rule` has a name, a *primal* on plain floats, and *partials*: ``partials(result, *arguments)`` gives one partial per
 argument. To add an operation, `register` a rule here and call it by ``apply(RULE, *arguments)`` (see `functions`).

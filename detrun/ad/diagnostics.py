@@ -1,4 +1,4 @@
-"""What a gradient says about itself: entries, sites passed, closest margins, detachments, growth of adjoints."""
+"""Diagnostics of a gradient: entries, sites passed, closest margins, detachments, growth of adjoints."""
 
 from __future__ import annotations
 

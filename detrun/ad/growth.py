@@ -1,4 +1,4 @@
-"""How adjoints grow along a sweep: the largest one per segment of the tape, so that explosion and vanishing are seen.
+"""Growth of adjoints along a sweep: the largest one per segment of the tape, which shows explosion and vanishing.
 
 A segment is a fixed range of ids, and parts of one segment that lie in different windows are merged, so the report does
 not depend on how the tape was cut.

@@ -1,4 +1,4 @@
-"""What is noted beside the tape while it is on: margins, detachments, entries whose derivative does not exist.
+"""Notes beside the tape while it is on: margins, detachments, entries whose derivative does not exist.
 
 Called by `Value` and `functions` with bare numbers and ids. Nothing here allots an id, so that ids stay the same with
 the tape off, and nothing raises: a note must never change what the program does.
@@ -22,7 +22,7 @@ def margin(
 ) -> None:
     """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
 
-    Except for what trio does without setting a timer, of which nobody else would hear: it asks ``seconds == 0`` and
+    The exception is what trio does without setting a timer, which no other note covers: it asks ``seconds == 0`` and
     ``now >= deadline``, is told yes, and does not wait.
     """
     place = calling_line(depth)

@@ -180,7 +180,7 @@ def _sweep_dense(tape: Tape, pending: Adjoints, older: Adjoints, end_id: int) ->
 
 
 def _shares(entry: tuple[Any, Any], adjoint: Any) -> Iterable[tuple[int, Any]]:
-    """What a wide entry adds to each parent."""
+    """The share of each parent of a wide entry."""
     parents, partials = entry
     if callable(partials):
         return zip(parents, partials(adjoint), strict=True)

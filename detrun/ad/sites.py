@@ -1,4 +1,4 @@
-"""Discontinuity sites: where a run compared numbers, and by how little each comparison came out as it did.
+"""Discontinuity sites: the places where a run compared numbers, with the margins of the closest comparisons.
 
 A *margin* is ``left - right`` of a comparison; the outcome flips when it crosses zero. Per site (a kind at a source
 line, or at a described place) we keep the number of passes and the ``NEAREST_PER_SITE`` smallest margins, each with the

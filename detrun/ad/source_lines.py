@@ -1,4 +1,4 @@
-"""Whose code is on the stack: the user's line that caused an operation on a `Value`.
+"""The user's line that caused an operation on a `Value`, found on the stack.
 
 Frames are of three kinds. The standard library, numpy and this package are *looked through*, and so is what stands for
 the standard library's clocks in a run: ``statistics.fmean(values)`` belongs to the line that called it. *Machinery*
@@ -26,7 +26,7 @@ _CODES_MAX = 10_000
 
 
 class _Code:
-    """What is known about one code object. Holds it, so that its ``id`` stays its own while it is a key below."""
+    """Facts about one code object. Holds it, so that its ``id`` stays its own while it is a key below."""
 
     __slots__ = ("code", "kind", "places")
 
@@ -71,7 +71,7 @@ def calling_line(depth: int = 1) -> Place | None:
 
 
 def nearest_user_line() -> Place | None:
-    """The nearest user's line up the stack, whoever lies between. For operations that detrun performs for the user."""
+    """The nearest user's line up the stack, across machinery. For operations that detrun performs for the user."""
     return _search(sys._getframe(1), stop_at_machinery=False)
 
 

@@ -1,4 +1,4 @@
-"""What the AD core knows about the present moment: the next id, and the tape that is on, if one is.
+"""State of the AD core at the present moment: the next id, and the tape that is on, if one is.
 
 Ids count on from the `first_id` of a run and are allotted by the same operations whether or not a tape is on. A forked
 copy or a replay of the run therefore gives each `Value` the id it had before, counted from the first, and the adjoints
@@ -39,7 +39,7 @@ ids: Iterator[int] = count()
 first_id: int = 0  # of the run that goes on, or of the last one
 _furthest = 0  # no id from here on was allotted before the last `rewind`
 _spaces = count(1)
-OWN_SPACE = 1 << 48  # ids from here on belong to whoever reserved them
+OWN_SPACE = 1 << 48  # ids from here on belong to those who reserved them
 taping: bool = False
 tape: Tape | None = None
 extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
@@ -83,7 +83,7 @@ def rewind(next_id: int) -> None:
 
 
 def reserve_space() -> int:
-    """The first of many ids that nobody else gets, for what numbers its Values over several runs."""
+    """The first id of a range that is allotted once, for objects that number their Values over several runs."""
     return next(_spaces) * OWN_SPACE
 
 

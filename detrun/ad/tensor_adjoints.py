@@ -1,9 +1,9 @@
-"""Adjoints of tensors, in the one shape that the reverse sweep asks for: ``0.0 + x``, ``x + y`` and ``bool(x)``.
+"""Adjoints of tensors, in the shape that the reverse sweep asks for: ``0.0 + x``, ``x + y`` and ``bool(x)``.
 
 An id on the tape may stand for a tensor; its adjoint is then a `TensorAdjoint` where a number has a float. What is
 added to one is either another or an `ElementShare`, the adjoint of a single element, which costs one addition and no
 tensor. Additions happen one by one in the order of the sweep, so handing an adjoint over between windows changes no
-bit. Nothing here imports torch; whoever has a tensor has.
+bit. This module does not import torch: an adjoint comes with its tensor.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class TensorAdjoint:
 
 
 class ElementShare:
-    """What one element, at ``place`` of the flattened tensor ``like``, adds to the adjoint of the whole."""
+    """The share that one element, at ``place`` of the flattened tensor ``like``, adds to the adjoint of the whole."""
 
     __slots__ = ("amount", "like", "place")
 

@@ -1,4 +1,4 @@
-"""Between Values and torch: the only module that imports torch, and only when it is asked to.
+"""The bridge between Values and torch: the only module that imports torch, and only when it is asked to.
 
 A tensor that requires grad belongs to torch's graph, which stays torch's. The tape knows where numbers cross:
 
@@ -17,9 +17,9 @@ them. A local tensor, or one in an `Atomic`, that was computed in an earlier win
 whose ids are those of the earlier window. Nothing is cut and nothing lost; what it costs is the memory of that graph,
 for as long as the program holds the tensor. `track` lets go of it.
 
-A parameter that was changed in place is no longer the number that its id stands for, and torch's own version counters
-see what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as in torch.
-Comparisons and ``item()`` on tensors are torch's, and are not reported as discontinuity sites or detachments.
+A parameter that was changed in place differs from the number that its id stands for, and torch's own version counters
+see changes of what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as
+in torch. Comparisons and ``item()`` on tensors are torch's, and are not reported as discontinuity sites or detachments.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MARK = "_detrun_mark"  # attribute of a leaf that has an id
 
 
 class Mark(NamedTuple):
-    """What a leaf stands for."""
+    """The id that a leaf stands for."""
 
     serial: int  # of the run
     id: int
@@ -64,7 +64,7 @@ def load() -> Any:
 
 
 def is_tensor(one: object) -> bool:
-    """Whether this is a tensor; asks only a torch that is there, for whoever made a tensor has imported it."""
+    """Whether this is a tensor. A process in which torch was never imported has none."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(one, torch.Tensor)
 

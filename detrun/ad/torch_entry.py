@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from detrun.ad.forward import TangentValue
@@ -54,7 +55,7 @@ ARGUMENTS = Trees(
 
 
 def call_with_values(function: Any, args: Any, kwargs: Any) -> Any:
-    """What torch calls instead of ``function`` if a `Value` is among its arguments.
+    """Stands for ``function``, which torch was asked to call, if a `Value` is among its arguments.
 
     A Value takes the dtype of the floating tensors beside it, as a Python number would, so that a run on floats
     computes the same.
@@ -84,6 +85,8 @@ def _flatten(values: Any, items: list[Any]) -> tuple[int, ...]:
     if is_tensor(values):
         items.extend(values_of(values))
         return tuple(values.shape)
+    if isinstance(values, Mapping | str | bytes):
+        raise UsageError(f"to_tensor: {values!r:.100} is not a sequence of numbers; pass its values as a list")
     rows = values.tolist() if hasattr(values, "tolist") else values
     shapes = [_flatten(row, items) for row in rows]
     for row, shape in enumerate(shapes):

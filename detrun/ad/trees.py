@@ -6,7 +6,7 @@ kind drops a number: what is not reached is refused with its path, such as ``arg
 
 - `STATES`, the states, events and params of machines: leaves are floats and `Value`s; containers exactly tuple, list
   and dict, named tuples and dataclasses. ``REFUSE``.
-- Arguments of external effects, with their models and vjps (`detrun.effects.derivatives`): every object that is no
+- Arguments of external effects, with their models and vjps (`detrun.effects.derivatives`): every object except a
   container is a leaf; containers are also subclasses of tuple, list and dict, cells and buffers. ``OPAQUE``.
 - Arguments of torch functions (`detrun.ad.torch_entry`): the same without cells and buffers. ``OPAQUE``.
 - Messages (`detrun.messages.pack`, which writes bytes as it goes): leaves are floats, `Value`s and arrays; containers
@@ -38,7 +38,7 @@ Tree = TypeVar("Tree")
 
 
 class UnknownContainer(enum.Enum):
-    """What becomes of an object that is neither a leaf, a constant nor a known container."""
+    """Policy for an object that is neither a leaf, a constant nor a known container."""
 
     REFUSE = "refuse"
     """It raises, with its path."""

@@ -1,4 +1,4 @@
-"""How far a parameter can move before the run would have gone another way: the validity radius of a local gradient.
+"""Validity radius of a local gradient: how far each parameter can move before the schedule changes.
 
 To first order a margin ``m`` becomes ``m + dm/dp * t`` when parameter ``p`` moves by ``t``, and crosses zero at
 ``t = -m / (dm/dp)``. The radius is the smallest ``|t|`` over all kept margins; the site is the one that flips there.
@@ -30,11 +30,11 @@ class Validity:
     radius: float
     """Distance to the nearest flip in either direction; inf if no site depends on the parameter, 0.0 at a tie."""
     down: float
-    """How far the parameter can fall."""
+    """The distance that the parameter can fall."""
     up: float
-    """How far it can rise."""
+    """The distance that it can rise."""
     site: Site | None
-    """What flips first; ``str(site)`` gives kind and source line."""
+    """The site that flips first; ``str(site)`` gives kind and source line."""
     margin: float | None
     """The margin of that pass."""
     slope: float | None

@@ -1,4 +1,4 @@
-"""`Value`: a float with an id on the tape. Plain Python arithmetic on it is what gets differentiated.
+"""`Value`: a float with an id on the tape. Arithmetic on Values is differentiated.
 
 The primal of every result is bit-identical to the same arithmetic on floats in the same order. Each operation that
 gives a `Value` allots exactly one id, whether or not a tape is on, and adds exactly one entry if one is. `Value` is not

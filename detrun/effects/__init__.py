@@ -1,1 +1,1 @@
-"""External effects: what a replay and a derivative do with them."""
+"""External effects: their replays and their derivatives."""

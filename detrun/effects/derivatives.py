@@ -1,4 +1,4 @@
-"""What the derivative of an external effect is: the numbers of its result get the history that was declared for them.
+"""Derivatives of external effects: the numbers of a result get the history that was declared for them.
 
 The effect itself sees plain numbers (`plain`), however deep its arguments hold `Value`s: in positional or keyword
 arguments, lists, tuples, dicts, dataclasses, cells, buffers and tensors. Its result is plain data; every number in it
@@ -138,7 +138,7 @@ class EffectDerivative:
         )
 
     def _leaves(self, tree: Any, path: str) -> list[Any]:
-        """What a tree holds, in order; numbers of tensors that require grad as Values."""
+        """The leaves of a tree, in order; numbers of tensors that require grad as Values."""
         found: list[Any] = []
         for leaf in self.trees.leaves(tree, path):
             if requires_grad(leaf):

@@ -1,4 +1,4 @@
-"""Side effects whose meaning is declared: what a replay does with them, and what their derivative is.
+"""`external`: side effects that declare what a replay does with them, and what their derivative is.
 
 A run controls everything inside it; an *external* function is where it touches what it does not control: a disk, a
 packet, a sensor, another system. ``@detrun.external`` says two things about such a function.

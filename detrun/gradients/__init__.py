@@ -1,1 +1,1 @@
-"""What a gradient means: one file per estimator, one result type for all."""
+"""Gradients of recorded runs: one file an estimator, one result type for all."""

@@ -1,4 +1,4 @@
-"""Which recorded steps carried the gradient: the credit report.
+"""Credit report: the recorded steps that carried most of a gradient.
 
 ``dL/dp`` is a sum over the places where the parameter is used: each use of ``p`` in an operation with result ``u``
 adds ``dL/du * du/dp``. Grouped by the step in which the use happened, these terms are the *credit* of the steps; they
@@ -81,7 +81,7 @@ def mark_step(run: ActiveRun) -> None:
 
 @dataclass(slots=True)
 class ParameterUses:
-    """Where a tape uses parameters; made before the sweep, asked after it."""
+    """The uses of parameters on a tape; made before the sweep, asked after it."""
 
     tape: Tape
     uses: dict[str, list[tuple[int, float]]]  # parameter name -> (entry id, partial)
@@ -151,7 +151,7 @@ def credit_report(totals: CreditTotals, recording: Recording) -> list[Credit]:
 
 
 def _words(event: Event) -> str | None:
-    """What the program did; waking and spawning are not its arithmetic."""
+    """An operation of the program in words; waking and spawning are not its arithmetic."""
     match event.kind:
         case "operation":
             return f"{event.operation} on {event.label}"

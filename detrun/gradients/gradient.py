@@ -49,9 +49,9 @@ def gradient(
         max_steps: raise `StepLimitError` after so many steps.
 
     Raises:
-        UsageError: unknown kind, a parameter that is no number, or as for `detrun.record`.
+        UsageError: unknown kind, a parameter of another type, or as for `detrun.record`.
         DivergenceError: the program with these parameters is not the recorded one.
-        NotDifferentiableError: the loss is no number, or its derivative does not exist.
+        NotDifferentiableError: the loss is not a number, or its derivative does not exist.
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")

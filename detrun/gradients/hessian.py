@@ -60,13 +60,15 @@ def hessian_vector_product(
         direction: name -> number; parameters that it leaves out stand still.
 
     Raises:
-        UsageError: ``direction`` names something that is no parameter; or as for `detrun.gradient`.
+        UsageError: ``direction`` names something besides the parameters; or as for `detrun.gradient`.
         NotDifferentiableError: a derivative does not exist, or passes through an operation given by a pullback only.
     """
     numbers = check_params(params)
     for name, speed in direction.items():
         if name not in numbers:
-            raise UsageError(f"hessian_vector_product: direction names {name!r}, which is no parameter")
+            raise UsageError(
+                f"hessian_vector_product: direction names {name!r}, but the parameters are {', '.join(numbers)}"
+            )
         if not isinstance(speed, int | float) or not isfinite(speed):
             raise UsageError(f"hessian_vector_product: direction {name}={speed!r} is not a finite number")
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)

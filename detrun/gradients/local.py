@@ -40,7 +40,7 @@ ENTRY_BYTES = 150  # of one tape entry, with the numbers it keeps alive and its 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOptions:
-    """How to take a local gradient; the fields are keyword arguments of `detrun.gradient`."""
+    """Options of a local gradient; the fields are keyword arguments of `detrun.gradient`."""
 
     mode: str = "reverse"
     snapshots: int | None = None

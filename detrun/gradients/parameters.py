@@ -17,7 +17,7 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
         UsageError: no mapping, or one of them has no name or is neither a finite number nor a tensor or module.
     """
     if not isinstance(params, Mapping):
-        raise UsageError(f"gradient: params={params!r:.80} is no dict; pass params={{'name': number, ...}}")
+        raise UsageError(f"gradient: params={params!r:.80} is not a dict; pass params={{'name': number, ...}}")
     if not params:
         raise UsageError("gradient: no parameters given; pass params={'name': number, ...}")
     checked = {}

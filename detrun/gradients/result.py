@@ -1,4 +1,4 @@
-"""`Gradient`: a number for each parameter, and everything needed to know how far to trust it."""
+"""`Gradient`: a number for each parameter, with validity, diagnostics and warnings; `build` makes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discontinuity sites of virtual time: where another order of timers would have been another schedule.
+"""Discontinuity sites of virtual time: margins between deadlines, whose order decides the schedule.
 
 The schedule of a timed program depends on its parameters through the order in which deadlines pass. Whenever time
 jumps to a deadline, the distance to the next one is a margin; whenever a timer is taken back before it fires (a timeout

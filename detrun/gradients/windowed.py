@@ -47,7 +47,7 @@ NEAREST_MARGINS = 5
 
 @dataclass(slots=True)
 class WindowTotals:
-    """What the processes of one gradient did, added up."""
+    """Totals over the processes of one gradient."""
 
     windows: int = 0
     forward_steps: int = 0
@@ -124,7 +124,7 @@ class WindowTotals:
 
 @dataclass(slots=True)
 class Swept:
-    """What reversing some windows came to."""
+    """The outcome of reversing some windows."""
 
     # Of ids older than the windows, counted from the first of the run: floats, and tensors as `torch_bridge.encoded`.
     adjoints: dict[int, Any]
@@ -134,7 +134,7 @@ class Swept:
 
 
 def window_steps_for(steps: int, snapshots: int) -> int:
-    """The window to take where nobody says.
+    """The window by default, in steps.
 
     So long that each window is run forward only once (one window for each snapshot, and one more), unless that makes
     the tape of a window large; and no shorter than is worth a fork.
@@ -272,7 +272,7 @@ class WindowController(RunScope):
         return self._tape()
 
     def _trust(self, run: ActiveRun) -> None:
-        """What this process runs from here on has been compared with the recording before, step by step."""
+        """Stop comparing with the recording: another process has compared the steps from here on already."""
         run.stop_comparing()
 
     def _at_pause_without_fork(self, run: ActiveRun) -> float:
@@ -285,7 +285,7 @@ class WindowController(RunScope):
         return float((self.at + 1) * self.window) if self.at + 1 < self.windows else math.inf
 
     def _sweep(self) -> NoReturn:
-        """Sweep the window taped here and answer whoever waits for it."""
+        """Sweep the window taped here and answer the process that waits for it."""
         tape = state.stop_tape()
         first = state.first_id
         growth = AdjointGrowth(origin=first)

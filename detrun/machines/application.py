@@ -1,7 +1,7 @@
-"""`Application`: how `apply` is called, the first time and again.
+"""`Application`: calls `apply` for a dispatched event, and again in replays.
 
 The first time, when an event is dispatched, the call may fail and must then have changed nothing; of a keyed machine it
-also finds out which keys the event touches. Again, in a replay, it works on a state that nobody else holds.
+also finds out which keys the event touches. Again, in a replay, it works on a state of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Application:
         self._keys = keys
 
     def first(self, state: Any, event: Any, params: Params) -> tuple[Any, KeyedState | None]:
-        """What `apply` returned; of a keyed machine with the view that is still to be committed.
+        """The state that `apply` returned; of a keyed machine with the view that is still to be committed.
 
         Raises:
             UsageError: `apply` returned nothing, or touched a key that was not declared.
@@ -55,7 +55,7 @@ class Application:
             except KeyError as error:
                 raise DivergenceError(
                     f"event {number}, applied again, read key {error} of the state, which it did not read when it was "
-                    "recorded: apply is no function of its arguments"
+                    "recorded: apply depends on more than its arguments. Put all that it reads into the event"
                 ) from error
             return state
 

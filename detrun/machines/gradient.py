@@ -226,7 +226,7 @@ def adjoint_tree(tracked: Any, adjoints: dict[int, Any]) -> Any:
 
 
 def with_respect_to(wrt: str | Sequence[str], has_params: bool) -> tuple[str, ...]:
-    """What to differentiate with respect to, checked; raises `UsageError`."""
+    """The things to differentiate with respect to, checked; raises `UsageError`."""
     chosen = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for one in chosen:
         if one not in WITH_RESPECT_TO:

@@ -1,10 +1,10 @@
-"""`EventIndex`: which event read and wrote which key, and from that the backward slice of a loss.
+"""`EventIndex`: reads and writes of each event by key, and from them the backward slice of a loss.
 
 Every event that writes a key makes a new *version* of it, and reads the versions that the latest writers before it
 made. The slice of some keys is the events that made their present versions, the events that made the versions which
 those read, and so on: what a loss of these keys cannot depend on is not in it. It is exact for the recorded run, since
 what an event touches is noted while it runs, not guessed. The set of keys itself, `STRUCTURE`, is what all its writers
-made of it together, so that whoever reads it depends on every one of them.
+made of it together, so that an event that reads it depends on every one of them.
 
 Keys are numbered by first use. An event costs 16 bytes and 4 for each key that it reads, 8 for each that it writes.
 """
@@ -23,7 +23,7 @@ from detrun.machines.keyed_state import STRUCTURE
 
 @dataclass(frozen=True, slots=True)
 class BackwardSlice:
-    """What some keys depend on: events in ascending order, and keys of the initial state, in order of first use."""
+    """Dependencies of some keys: events in ascending order, and keys of the initial state, in order of first use."""
 
     events: array[int]
     initial_keys: dict[Any, None]

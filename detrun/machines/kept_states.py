@@ -18,7 +18,7 @@ from detrun.machines.store import StateStore
 
 
 class KeptStates:
-    """What a machine of unknown length keeps, and the ids of its Values, which go on from dispatch to dispatch."""
+    """The states that a machine keeps, and the ids of its Values, which go on from dispatch to dispatch."""
 
     def __init__(self, snapshots: int, window: int, store: StateStore) -> None:
         self.window = window

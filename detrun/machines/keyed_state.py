@@ -1,4 +1,4 @@
-"""`KeyedState`: the state of a keyed machine as one event sees it, which notes what the event touches.
+"""`KeyedState`: one event's view of the state of a keyed machine, which notes the keys that the event touches.
 
 A keyed state is a dict whose keys name independent things: accounts, nodes, orders. `apply` gets it as a mutable
 mapping, reads and assigns keys, and returns it. Nothing changes until `commit`, so an `apply` that raises leaves the
@@ -9,7 +9,7 @@ state as it was. What is touched is noted per key:
 - iterating, and ``len``, read the set of keys, which is `STRUCTURE`; making or deleting a key writes it.
 
 Only assignment changes a state. What is read out is the reader's own copy, and what is assigned is copied: a list
-that was changed in place under its key would be a write that nobody could see.
+that was changed in place under its key would be a write out of sight.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class EventLog(Sequence[Any]):
             types: the dataclasses, named tuples and enumerations that events are made of.
 
         Raises:
-            RecordingFormatError: it is no such file, or it is damaged.
+            RecordingFormatError: it is another file, or it is damaged.
         """
         log = cls(types)
         content = Path(path).read_bytes()

@@ -84,7 +84,7 @@ class StateMachine(Generic[State]):
         if apply is None:
             apply = getattr(self, "apply", None)
         if params is not None and not isinstance(params, Mapping):
-            raise UsageError(f"StateMachine: params={params!r:.80} is no dict; pass params={{'name': number, ...}}")
+            raise UsageError(f"StateMachine: params={params!r:.80} is not a dict; pass params={{'name': number, ...}}")
         initial: Any = initial_state
         if not callable(apply):
             raise UsageError("StateMachine: pass apply(state, event), or define a method of that name in a subclass")
@@ -225,7 +225,7 @@ class StateMachine(Generic[State]):
 
         Raises:
             UsageError: a run is going on, or an argument does not fit the machine.
-            DivergenceError: applied again, the events led to another state: `apply` is no function of its arguments.
+            DivergenceError: applied again, the events led to another state: `apply` depends on more than its arguments.
             NotDifferentiableError: the loss is not a number, or its derivative does not exist.
         """
         self._check_log()
@@ -346,7 +346,7 @@ class StateMachine(Generic[State]):
         if canonical(final) != canonical(recorded):
             raise DivergenceError(
                 f"the {self._applied} events, applied again, led to another state than they did when dispatched: "
-                "apply is no function of its arguments. Put what it reads from elsewhere into the event"
+                "apply depends on more than its arguments. Put what it reads from elsewhere into the event"
             )
 
     def _check(self) -> None:

@@ -86,14 +86,16 @@ def unpack(data: bytes, *, into: type | Iterable[type] = (), detach: bool = Fals
         detach: take plain numbers from the bytes of any run; gradients end here.
 
     Raises:
-        UnpackingError: the bytes are damaged, no message, or of another run; or a dataclass has other fields now.
-        UsageError: ``into`` holds something that is no dataclass, or two of one name.
+        UnpackingError: the bytes are damaged, of another origin, or of another run; or a dataclass has other fields
+        now. UsageError: ``into`` holds something other than dataclasses, or two of one name.
     """
     classes = _classes(into)
     try:
         wrapped = msgpack.unpackb(data, ext_hook=_Extension)
     except Exception as error:  # msgpack raises whatever it meets: ValueError, its own, UnicodeDecodeError
-        raise UnpackingError(f"{_shown(data)} is no message of detrun.pack: {error or type(error).__name__}") from None
+        raise UnpackingError(
+            f"{_shown(data)} is not a message of detrun.pack: {error or type(error).__name__}"
+        ) from None
     if type(wrapped) is not _Extension or wrapped.code != MESSAGE or len(wrapped.data) < _HEADER.size:
         raise UnpackingError(f"{_shown(data)} is msgpack, but no message of detrun.pack; use msgpack.unpackb for it")
     token, number, checksum = _HEADER.unpack_from(wrapped.data)
@@ -321,7 +323,7 @@ def _classes(into: type | Iterable[type]) -> dict[str, type]:
     classes: dict[str, type] = {}
     for cls in (into,) if isinstance(into, type) else into:
         if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
-            raise UsageError(f"unpack: into={cls!r} is no dataclass")
+            raise UsageError(f"unpack: into={cls!r} is not a dataclass; pass the classes to make again")
         if classes.setdefault(cls.__qualname__, cls) is not cls:
             raise UsageError(f"unpack: into holds two classes of the name {cls.__qualname__}")
     return classes

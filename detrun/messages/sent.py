@@ -1,8 +1,8 @@
-"""Which numbers of which message of a run are Values: what `pack` notes and `unpack` asks.
+"""`Sent`: which numbers of the messages of a run are Values, noted by `pack` and asked by `unpack`.
 
-The notes are in the process and never in the bytes (`detrun.packing` says why). They are a function of the run alone,
-so a replay and a forked window find the same. Cost: eight bytes for each number of a message that carries a `Value`,
-and twelve for each message. In forward mode the Values themselves are kept, for their tangents.
+The notes are in the process and never in the bytes (`detrun.messages.pack` says why). They are a function of the run
+alone, so a replay and a forked window find the same. Cost: eight bytes for each number of a message that carries a
+`Value`, and twelve for each message. In forward mode the Values themselves are kept, for their tangents.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OUTSIDE = bytes(8)  # the token of a message packed outside a run
 
 
 class UnpackingError(DetrunError):
-    """The bytes are no message of `pack`, are damaged, or belong to another run."""
+    """The bytes do not come from `pack`, are damaged, or belong to another run."""
 
 
 class Sent:
@@ -67,7 +67,7 @@ def checksum_of(token: bytes, number: int, body: bytes) -> int:
 
 
 def numbers_of(token: bytes, number: int, checksum: int) -> tuple[Sent, int] | None:
-    """Where the ids of a message begin; None if all its numbers are plain."""
+    """The place where the ids of a message begin; None if all its numbers are plain."""
     if token == OUTSIDE:
         return None
     run = current.run

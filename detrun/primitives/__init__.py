@@ -1,1 +1,1 @@
-"""What programs use in place of plain memory and randomness: `Atomic`, `Shared`, `Buffer`, keyed draws, `sleep`."""
+"""Primitives for programs: `Atomic`, `Shared`, `Buffer`, keyed draws, `sleep`."""

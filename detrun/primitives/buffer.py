@@ -1,6 +1,6 @@
 """`Buffer`: a mutable array of numbers and `Value`s, with views that share its memory.
 
-What a read gives, which is what numpy gives:
+A read gives what numpy gives:
 
 - an index for every axis: the number or `Value` in that cell; writing it elsewhere makes no copy of its history;
 - fewer indices, or slices with any step, or ``...``: a *view*, which has no cells of its own;
@@ -10,9 +10,9 @@ Assignment takes a number, which goes to every cell, or something of exactly the
 It reads all of the source before it writes, so overlapping views are safe. ``b[i] += v`` is a read and then a write;
 ``fetch_add`` is one operation. Repeated positions in a list are written in turn, the last one stays.
 
-Values follow the functional view of reverse mode: a cell is a variable of the program, and storing to it or reading
-it is no arithmetic (see `detrun.memory`). Operations are synchronous, as those of `Atomic` are, and each is in the
-journal with offset and value. Cost is per cell touched, whatever the size of the buffer.
+Values follow the functional view of reverse mode: a cell is a variable of the program, and storing to it or reading it
+makes no entry on the tape (see `detrun.primitives.cells`). Operations are synchronous, as those of `Atomic` are, and
+each is in the journal with offset and value. Cost is per cell touched, whatever the size of the buffer.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Buffer:
         """``b[index]``, which must be a view: neither one cell nor a copy. ``view()`` is the whole."""
         named = resolve(index, self._layout)
         if isinstance(named, Copy) or not named.shape:
-            raise UsageError(f"view{index!r} of shape {self.shape} is no view; b[index] reads a copy or a cell")
+            raise UsageError(f"view{index!r} of shape {self.shape} is not a view; b[index] reads a copy or a cell")
         return self._view(named)
 
     def fetch_add(self, index: Any, value: Any) -> Any:
@@ -172,7 +172,7 @@ class Buffer:
             self.forget(mark)
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        # What a buffer is to the digest, to copy and to pickle: its contents, neither its number in a run nor its log.
+        # To the digest, to copy and to pickle, a buffer is its contents, without its number in a run and its log.
         peek = self._memory.peek
         return Buffer, (nested([peek(offset) for offset in self._layout.offsets()], self.shape),)
 

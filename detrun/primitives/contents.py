@@ -1,12 +1,12 @@
-"""What may be put into a `Buffer`: nested sequences, numpy arrays, torch tensors and buffers, as a shape and items.
+"""Contents for a `Buffer`: nested sequences, numpy arrays, torch tensors and buffers, as a shape and items.
 
-Nothing is broadcast and nothing is padded here. numpy and torch are never imported: whoever made the array has.
+Nothing is broadcast and nothing is padded here. numpy and torch are never imported: an array comes with its library.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from numbers import Real
 from typing import Any
@@ -62,7 +62,7 @@ def like(memory: Memory, contents: Sequence[Any]) -> Memory:
 
 
 def items_for(content: Any, shape: tuple[int, ...], verb: str) -> Sequence[Any]:
-    """What ``content`` puts into cells of ``shape``, one item for each; a single number goes to all of them.
+    """The items that ``content`` puts into cells of ``shape``, one item for each; a single number goes to all of them.
 
     Raises:
         UsageError: the shapes differ.
@@ -85,7 +85,7 @@ def flattened(content: Any) -> tuple[tuple[int, ...], list[Any]]:
         return tuple(content.shape), values_of(content)
     if is_array(content):
         return tuple(content.shape), content.reshape(-1).tolist()
-    if isinstance(content, str | bytes) or not isinstance(content, Iterable):
+    if isinstance(content, str | bytes | Mapping) or not isinstance(content, Iterable):
         raise UsageError(f"a buffer holds numbers and Values, not {type(content).__name__} {content!r}")
     items = list(content)
     if all(isinstance(item, Value | Real) or (hasattr(item, "shape") and not tuple(item.shape)) for item in items):

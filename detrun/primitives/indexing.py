@@ -1,4 +1,4 @@
-"""Which cells an index names: a view (offset, shape, strides), or a list of offsets to copy.
+"""Cells named by an index: a view (offset, shape, strides), or a list of offsets to copy.
 
 The meaning is numpy's, for positions, slices, ``...``, one list of positions or booleans on one axis, and a mask of the
 whole shape. Lists on two axes are refused: numpy zips them, which few readers expect.
@@ -17,7 +17,7 @@ from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the cells of a view lie: position ``i`` of an axis with stride ``s`` is ``i * s`` past the offset."""
+    """The cells of a view: position ``i`` of an axis with stride ``s`` is ``i * s`` past the offset."""
 
     offset: int
     shape: tuple[int, ...]
@@ -54,11 +54,11 @@ class Copy:
 
 
 def resolve(index: Any, layout: Layout) -> Layout | Copy:
-    """What ``index`` names in a view. A layout without axes is one cell.
+    """The cells that ``index`` names in a view. A layout without axes is one cell.
 
     Raises:
         IndexError: out of range, too many indices, or a mask of another shape.
-        TypeError: a part that is no index.
+        TypeError: a part of another type than an index.
         UsageError: lists on two axes.
         NotDifferentiableError: a `Value` as an index.
     """

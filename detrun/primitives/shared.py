@@ -6,8 +6,8 @@ run's journal with its value, so that a replay that computes something else is f
 
 Cells hold plain numbers, `Value`s, or anything else that needs no arithmetic. With `Value`s the adjoint rules of the
 operations follow from what is stored: a cell holds the very `Value` that was written, a load returns it, so both are
-one variable on the tape, and only arithmetic makes new entries. `tests/ad/test_atomic_rules.py` checks this against
-the rules written out one by one (docs/architecture.md has the table).
+one variable on the tape, and only arithmetic makes new entries. `tests/gradients/test_atomic_rules.py` checks this
+against the rules written out one by one (docs/architecture.md has the table).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Cell(Generic[T]):
             run.operation_on(self._number, operation, canonical(value))
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        # What a cell is to the digest, to copy and to pickle: its content, not the number that it has in some run.
+        # To the digest, to copy and to pickle, a cell is its content, without the number that it has in some run.
         return type(self), (self._content,)
 
     def __repr__(self) -> str:

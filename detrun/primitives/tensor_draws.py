@@ -1,4 +1,4 @@
-"""Keyed draws from torch's distributions, by the rules of `detrun.draws`."""
+"""Keyed draws from torch's distributions, by the rules of `detrun.primitives.draws`."""
 
 from __future__ import annotations
 

@@ -307,3 +307,11 @@ def test_a_program_must_return_one_number_and_take_numbers_by_name(kind: str) ->
         detrun.gradient(main, {"x": 2.0})
     with pytest.raises(UsageError, match=r"parameter 'x' is .* not a finite number"):
         detrun.gradient(main, {"x": make(2.0)})
+
+
+def test_a_buffer_and_a_tensor_refuse_a_dict_whose_values_they_would_not_see() -> None:
+    with pytest.raises(UsageError, match=r"a buffer holds numbers and Values, not dict"):
+        detrun.Buffer({1.0: Value(2.0)})
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match=r"to_tensor: .* is not a sequence of numbers; pass its values as a list"):
+        detrun.to_tensor({1.0: Value(2.0)})

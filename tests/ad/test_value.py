@@ -150,7 +150,7 @@ def test_every_use_that_would_lose_a_derivative_unseen_raises_with_advice():
             getattr(value, method)()
     with pytest.raises(NotDifferentiableError, match=r"detrun\.mean"):
         statistics.mean([value, value])
-    # Python's own refusal of whatever is no float by its type.
+    # Python's own refusal of every other type than float.
     for refuse in (random.seed, random.Random, json.dumps, Decimal, lambda v: timedelta(seconds=v)):
         with pytest.raises(TypeError, match=r"type|not supported"):
             refuse(value)

@@ -246,7 +246,7 @@ def test_five_everyday_effects_with_their_declared_meaning() -> None:
     found = detrun.gradient(main, {"size": 4096.0, "value": 3.0})
     assert found.grads == {"size": pytest.approx(2e-6 + 1e-3), "value": pytest.approx(5 + 1)}
     assert log == [("write", 4096.0), ("send", 3.0), ("wrote", 3.0)]
-    # Which key went was decided outside, by weights that move: how nearly another one had gone, nobody knows.
+    # Which key went was decided outside, by weights that move: how nearly another one had gone is unknown.
     assert found.validity["size"].radius == 0.0
     assert "external function" in str(found.validity["size"].site)
 

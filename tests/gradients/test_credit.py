@@ -102,7 +102,7 @@ def test_parameters_and_losses_that_are_no_numbers_are_refused() -> None:
         detrun.gradient(recurrence, {"x": math.nan, "a": 1.0})
     for params, message in [
         ({}, "no parameters given"),
-        ([("x", 1.0)], "is no dict"),
+        ([("x", 1.0)], "is not a dict"),
         ({1: 2.0}, "must have a text for its name"),
         ({"x": 10**400}, "which is not a finite number"),
         ({"x": numpy.ones(3)}, r"an array of shape \(3,\); pass a torch tensor"),

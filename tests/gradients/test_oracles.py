@@ -204,5 +204,5 @@ def test_hessian_vector_products_of_a_program_agree_with_the_closed_form() -> No
             {"a": hessian[0][0] * u + hessian[0][1] * v, "b": hessian[1][0] * u + hessian[1][1] * v}
         )
         assert found.grads == pytest.approx(detrun.gradient(couplings, {"a": a, "b": b}).grads)
-    with pytest.raises(detrun.UsageError, match="direction names 'c', which is no parameter"):
+    with pytest.raises(detrun.UsageError, match="direction names 'c', but the parameters are a, b"):
         detrun.hessian_vector_product(couplings, {"a": a, "b": b}, {"c": 1.0})

@@ -290,7 +290,7 @@ def test_what_is_wrong_with_a_machine_is_said_at_once():
     for options, message in (
         ({"window": 1.5}, "window=1.5"),
         ({"snapshots": 1.5}, "snapshots=1.5"),
-        ({"params": [1.0]}, r"params=\[1.0\] is no dict"),
+        ({"params": [1.0]}, r"params=\[1.0\] is not a dict"),
     ):
         with pytest.raises(UsageError, match=message):
             detrun.StateMachine(lambda state, event: state, 1.0, **options)
