@@ -7,7 +7,6 @@ document. ``tests/scheduler/trio_host/test_private_names.py`` reads the room's c
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from typing import Any
@@ -68,7 +67,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._sync": ("_LockImpl",),
     "trio._threads": ("PARENT_TASK_DATA", "Run", "RunSync", "_thread_counter", "start_thread_soon()"),
     "trio._util": ("name_asyncgen()",),
-    "trio.testing.MockClock": ("_autojump()",),
+    "trio._core._mock_clock.MockClock": ("_autojump()",),
 }
 # Names that trio has had from a version on; before it the room does without.
 SINCE = {"trio._core._run.CancelReason": (0, 31), "trio._core._run.CancelScope._cancel()": (0, 31)}
@@ -77,12 +76,14 @@ PROPERTIES = {"trio._core._run.CancelScope": ("deadline", "relative_deadline")}
 
 
 def owner_of(dotted: str) -> Any:
-    """The module or class that ``dotted`` names, None if this trio has none."""
-    try:
-        return importlib.import_module(dotted)
-    except ImportError:
-        module, _, name = dotted.rpartition(".")
-        return getattr(importlib.import_module(module), name, None) if module else None
+    """The module or class that ``dotted`` names, None if this trio has none.
+
+    Looks at what ``import trio`` has imported; `trio.testing` for one would import pytest into every program.
+    """
+    module, _, name = dotted.rpartition(".")
+    if dotted in sys.modules:
+        return sys.modules[dotted]
+    return getattr(sys.modules.get(module), name, None)
 
 
 def members_of(owner: Any) -> set[str]:
@@ -100,9 +101,6 @@ def missing_names(version: tuple[int, ...]) -> list[str]:
     """What this trio, being of ``version``, lacks: ``Runner.reschedule()``, ``_traps.WaitTaskRescheduled``, …"""
     missing = []
     for dotted, names in NAMES.items():
-        # trio.testing imports pytest, half as long as everything else together; a program that uses it has it already.
-        if dotted.startswith("trio.testing") and "trio.testing" not in sys.modules:
-            continue
         owner = owner_of(dotted)
         short = dotted.rpartition(".")[2]
         if owner is None:

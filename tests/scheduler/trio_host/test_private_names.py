@@ -244,6 +244,11 @@ def test_a_setter_that_stores_what_it_is_given_is_refused(monkeypatch: pytest.Mo
         check_trio()
 
 
+def test_the_check_does_not_import_pytest() -> None:
+    program = "import sys, detrun_scheduler.trio_host.host; assert not {'pytest', 'trio.testing'} & {*sys.modules}"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("module", ["private", "host", "graveyard"])
 def test_importing_any_file_of_the_room_checks_first(module: str) -> None:
     program = f"import trio._core._run as run\ndel run.GLOBAL_RUN_CONTEXT\nimport detrun_scheduler.trio_host.{module}"
