@@ -1,0 +1,43 @@
+"""Watchers of a run: the methods through which user code acts on it are wrapped, in that run only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun_scheduler.run import RunWatcher
+
+
+def tell(watcher: RunWatcher, run: Any) -> None:
+    """Have ``watcher`` told of what happens; runs without one pay nothing for it."""
+    host = run.host
+    register, operation, operation_on = run.register, run.operation, run.operation_on
+    reschedule, wake_idle = host.reschedule, host.wake_idle
+
+    def registering(kind: str, name: str | None = None) -> int:
+        number: int = register(kind, name)
+        watcher.registered(number, kind)
+        return number
+
+    def operating(number: int, code: int, value: float) -> None:
+        operation(number, code, value)
+        watcher.operated(number, code, value)
+
+    def operating_on(number: int, code: int, value: bytes) -> None:
+        operation_on(number, code, value)
+        watcher.operated(number, code, value)
+
+    def rescheduling(task: Any, *next_send: Any) -> None:
+        # A new task gets its number here.
+        is_new = task not in host.numbers
+        reschedule(task, *next_send)
+        number = host.numbers.get(task)
+        if number is not None:
+            watcher.rescheduled(number, is_new, next_send[0] if next_send else None)
+
+    def waking_idle() -> bool:
+        watcher.idle_awaited([host.numbers[task] for task in host.waiting_for_idle.values()])
+        woken: bool = wake_idle()
+        return woken
+
+    run.register, run.operation, run.operation_on = registering, operating, operating_on
+    host.reschedule, host.wake_idle = rescheduling, waking_idle
