@@ -70,16 +70,16 @@ class Campaign:
         self.workers = workers
         self.progress = progress
         self.interruption = Interruption()
-        self.knowledge: Any = None
+        self.knowledge: Any = None  # what the strategy has learnt from `done`, and from nothing later
         self.done = Report(0)  # what earlier epochs showed
         self.saved = saved
-        self.size = FIRST_EPOCH
+        self.size = FIRST_EPOCH  # of the next epoch; between FIRST_EPOCH and LARGEST_EPOCH
         if saved is not None and (before := saved.load()) is not None:
             self.done, self.knowledge = before
             while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
                 self.size *= 2
-        self.reported = 0.0
-        self.stop_reason = ""
+        self.reported = 0.0  # when progress was last told, on the monotonic clock
+        self.stop_reason = ""  # empty unless `done` has stopped
 
     @property
     def runs_here(self) -> bool:

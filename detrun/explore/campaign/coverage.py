@@ -20,7 +20,7 @@ class Coverage:
 
     Attributes:
         schedules: how many were counted.
-        behaviours: how often each behaviour was seen, by its hash.
+        behaviours: how often each behaviour was seen, by its hash; the counts are positive and add up to ``schedules``.
     """
 
     schedules: int = 0
@@ -48,6 +48,11 @@ class Coverage:
         if not self.schedules:
             return 1.0
         return sum(times == 1 for times in self.behaviours.values()) / self.schedules
+
+    def _check(self) -> None:
+        """Assert the invariants of the fields."""
+        assert all(times > 0 for times in self.behaviours.values()), self.behaviours
+        assert sum(self.behaviours.values()) == self.schedules, (self.schedules, self.behaviours)
 
     def __str__(self) -> str:
         text = f"{self.distinct:,} behaviour{'' if self.distinct == 1 else 's'}"

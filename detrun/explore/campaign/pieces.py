@@ -49,10 +49,13 @@ class Sample:
 
 @dataclass(slots=True)
 class Report:
-    """What a piece of a campaign showed."""
+    """What a piece of a campaign showed.
+
+    Reports are added up in the order of their pieces; with ``found`` or ``exhausted`` set, no later piece is added.
+    """
 
     first: int  # index of its first schedule
-    schedules: int = 0  # run, those that turned out redundant apart
+    schedules: int = 0  # run, those that turned out redundant apart; as many as `coverage` has
     redundant: int = 0
     steps: int = 0
     choices_most: int = 0

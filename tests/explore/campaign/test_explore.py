@@ -77,6 +77,8 @@ def test_a_livelock_is_a_failure() -> None:
 def test_workers_change_neither_coverage_nor_steps(strategy: str) -> None:
     alone = explore(correct, strategy=strategy, schedules=150, directory=None)
     together = explore(correct, strategy=strategy, schedules=150, workers=2, directory=None)
+    alone.coverage._check()
+    together.coverage._check()
     assert alone.coverage == together.coverage
     assert alone.statistics.steps == together.statistics.steps
 
