@@ -64,7 +64,7 @@ def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
         outcome="error" if leaves else "ok",
         error_type=type(leaves[0]).__qualname__ if leaves else None,
         error_text=text_of(leaves[0]) + others if leaves else None,
-        counts={"tasks": loop.host.spawned, "objects": len(loop.object_labels)},
+        counts={"tasks": loop.host.queue.spawned, "objects": len(loop.object_labels)},
     )
 
 

@@ -91,18 +91,17 @@ class Host(Runner):
             waiting_for_idle=_spare_sorted_dicts.pop() if _spare_sorted_dicts else SortedDict(),
         )
         self.timers = timers
-        self.on_spawn = on_spawn
         self.kind_number = kind_number
         self.kinds: dict[int, int] = {}  # id of an abort function's code -> outcome byte
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs while the run lasts
-        self.queue = RunQueue(self)
+        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
+        self.queue = RunQueue(on_spawn, self.abandoned)
         self.runq = self.queue  # type: ignore[assignment]
-        # Living tasks and their numbers, each the inverse of the other. An abandoned task that was runnable stays in
-        # both until its last step.
-        self.numbers: dict[Task, int] = {}
-        self.by_number: dict[int, Task] = {}
+        # Living tasks and their numbers, each the inverse of the other, as the queue gives them. An abandoned task that
+        # was runnable stays in both until its last step.
+        self.numbers = self.queue.number_of
+        self.by_number = self.queue.by_number
         self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
-        self.spawned = 0  # the next number
         self.entry_task: Task | None = None
         # Told what a task raised that has failed, or why the main task could not be started. It must not keep it: when
         # an exception dies, its frames do, and what they hold is finalized.
@@ -110,7 +109,6 @@ class Host(Runner):
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: trio.Nursery | None = None
-        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
         self.graveyard = Graveyard()
         self.held: dict[Task, tuple[Any, Any]] = {}  # held task that has been woken -> what it goes on with
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
@@ -170,9 +168,8 @@ class Host(Runner):
             _spare_sorted_dicts.append(self.waiting_for_idle)
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
-        self.queue.host = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
+        self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         self.timers.forget_clock()
-        del self.on_spawn
         self.failure_seen = None
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
@@ -234,17 +231,6 @@ class Host(Runner):
         if "task_spawned" in self.instruments.data:
             self.instruments.call("task_spawned", task)
         self.reschedule(task, None)  # type: ignore[arg-type]
-
-    def adopt(self, task: Task) -> int:
-        """Number a new task by order of spawning."""
-        number = self.spawned
-        self.spawned = number + 1
-        self.numbers[task] = number
-        self.by_number[number] = task
-        task._counter = number
-        nursery = task._parent_nursery
-        self.on_spawn(task, number, nursery._parent_task if nursery is not None else None)
-        return number
 
     def forget_number(self, task: Task) -> None:
         """Note that a task has ended, or is gone."""
@@ -407,7 +393,7 @@ class Host(Runner):
         """Assert the invariants that hold between two steps."""
         self.queue._check()
         assert self.by_number == {number: task for task, number in self.numbers.items()}
-        assert all(number < self.spawned for number in self.by_number)
+        assert all(number < self.queue.spawned for number in self.by_number)
         runnable = {number for number, task in self.by_number.items() if task._next_send_fn is not None}
         assert runnable == set(self.queue.numbers), (runnable, self.queue.numbers)
         assert not self.abandoned.keys() & (self.tasks | self.held.keys())
