@@ -114,7 +114,7 @@ def record(
             (``"sync"``, the default), and at every ``"line"`` or ``"opcode"`` of the code under test.
         include, exclude: which code that is: names of modules and packages, or patterns of paths; by default the
             package or file of ``main``.
-        thread_errors: an exception that comes out of a thread, and that nobody catches, is one of the program, as in
+        thread_errors: an exception that comes out of a thread uncaught is one of the program, as in
             `detrun.explore`. By default it goes to ``threading.excepthook`` and the program goes on, as in life.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.

@@ -118,7 +118,7 @@ def _outcome_of(run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]
         return run()
     except (DeadlockError, StepLimitError) as error:
         # Their tracebacks show nothing but the loop, and lead from there to all who called it: where one of those keeps
-        # the error, as everybody does who asks for a `Run`, that is a cycle of garbage for each run that fails.
+        # the error, as the caller of a `Run` does, that is a cycle of garbage for each run that fails.
         return outcome.Error(error.with_traceback(None))
     except (DetrunError, trio.TrioInternalError) as error:
         return outcome.Error(error)

@@ -58,7 +58,7 @@ class ReplayedRun:
             hooks=replay_hooks(replayer),
         )
         if loop.interrupted:
-            # Whoever asked for a replay pressed Ctrl-C, and what the program made of it compares with nothing.
+            # Ctrl-C came from outside, and what the program made of it compares with nothing.
             raise ended.error if raised_interrupt(ended) else KeyboardInterrupt
         digest = final_digest(journal, ended)
         if isinstance(replayer, StrictReplay):

@@ -1,4 +1,4 @@
-"""What ``path.py:function`` and ``module:function`` mean: the one place where a program is found by its name.
+"""Programs by name, ``path.py:function`` or ``module:function``: the one place where a program is found by its name.
 
 A module is imported as Python itself would, with the working directory at the head of ``sys.path``. A file is imported
 under the name that it has for the programs around it: its stem, with its directory at the head of ``sys.path``, or, if

@@ -1,4 +1,4 @@
-"""An exception that comes out of a thread and that nobody catches: when it is the failure of the run.
+"""Uncaught exceptions of threads, as failures of the run.
 
 In life it is printed and the program goes on, and a test passes that should not. With ``thread_errors`` a run that
 would have ended well ends with the first such exception; one that ends with an exception of its own has a note of it,
@@ -25,7 +25,7 @@ def with_thread_errors(failures: Sequence[ThreadFailure], ended: outcome.Outcome
         return ended
     if isinstance(ended, outcome.Value):
         first = unhandled[0]
-        first.error.add_note(f"came out of thread {first.path}, where nobody caught it")
+        first.error.add_note(f"came out of thread {first.path}, where it was not caught")
         ended, unhandled = outcome.Error(first.error), unhandled[1:]
     assert isinstance(ended, outcome.Error)
     # A deadlock's report has them already.

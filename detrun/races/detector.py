@@ -129,7 +129,7 @@ class RaceDetector:
         self.held.setdefault(task, []).append(lock)
 
     def gave_back(self, lock: str) -> None:
-        """Nobody holds ``lock`` any more."""
+        """``lock`` is free."""
         for held in self.held.values():
             if lock in held:
                 held.remove(lock)
@@ -161,7 +161,7 @@ class RaceDetector:
         if len(variable.reads) == 1:
             (read,) = variable.reads.values()
             if clock.get(read.task, 0) >= read.epoch:
-                variable.reads.clear()  # whoever is ordered after the new read is ordered after this one, too
+                variable.reads.clear()  # what is ordered after the new read is ordered after this one, too
         variable.reads[task] = access
 
     def _race(self, variable: _Variable, first: _Epoch, second: _Epoch) -> None:

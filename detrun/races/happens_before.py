@@ -1,16 +1,16 @@
-"""What orders the steps of a run, told to a `RaceDetector` as it happens.
+"""Happens-before tracking: reports every synchronization of a run to a `RaceDetector`.
 
 These release in one task and acquire in another: a spawn and the child's first step; the end of a child and the exit of
 its nursery; whatever makes a blocked task go on, and that task; `trio.Event` set and seen set; locks, semaphores and
 limiters, given back and taken; a message sent and received, a channel closed and found closed; a cancellation and the
 `Cancelled` that it raises; a callback handed to the run and called; locks and queues of threads, the end of a thread
 and a join of it; and every operation of an `Atomic`, of which loads acquire, stores release and the others do both.
-Everything that happened before the run went idle comes before whoever waited for that (`wait_all_tasks_blocked`).
+Everything that happened before the run went idle comes before what waited for that (`wait_all_tasks_blocked`).
 
-Time orders nothing: that one task sleeps longer than another is no synchronization. Nor does being stepped later.
+Time orders nothing: a task that sleeps longer than another is not ordered after it, nor is one that is stepped later.
 
 Accesses are reads and writes of `Shared`, of elements of a `Buffer`, and of whatever calls `HappensBefore.access`, as
-`detrun_scheduler.accesses` does for the attributes and elements that watched code touches.
+`detrun_scheduler.footprints.accesses` does for the attributes and elements that watched code touches.
 
 trio's methods are wrapped, on their classes, for the length of one run; the run itself tells of its own operations.
 """
@@ -83,7 +83,7 @@ class HappensBefore:
         self._restored.clear()
 
     def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
-        """The running task reads or writes a variable; see `detrun_scheduler.accesses.AccessListener`."""
+        """The running task reads or writes a variable; see `detrun_scheduler.footprints.accesses.AccessListener`."""
         if self.published.in_step():
             self.detector.access(self.run.current, key, label, is_write, line)
 

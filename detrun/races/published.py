@@ -1,4 +1,4 @@
-"""What the tasks of a run have published in its objects: the clocks that later acquires take in."""
+"""Clocks that the tasks of a run have published in its objects, for later acquires to take in."""
 
 from __future__ import annotations
 

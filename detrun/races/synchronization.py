@@ -1,8 +1,8 @@
-"""Which of trio's primitives order tasks, and how: the wrappers that `HappensBefore` puts around their methods.
+"""The primitives of trio that order tasks: the wrappers that `HappensBefore` puts around their methods.
 
-Each wrapper takes the original method and gives one that does the same and says what was published or seen. Blocking
-calls need no more than their `…_nowait` parts: who blocks goes on because somebody woke it, which counts by itself. The
-exceptions are calls that need not block and look past these parts, `Event.wait` and the exit of a nursery.
+Each wrapper takes the original method and gives one that does the same and says what was published or seen. Of
+blocking calls the `…_nowait` parts are enough: a task that blocks goes on because it is woken, which counts by itself.
+The exceptions are calls that need not block and look past these parts, `Event.wait` and the exit of a nursery.
 """
 
 from __future__ import annotations

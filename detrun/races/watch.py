@@ -20,10 +20,10 @@ from detrun_scheduler.run import ActiveRun, RunHooks
 
 
 class CurrentObserver:
-    """The observer of a `Preemption` that serves many runs: passes accesses on to whoever watches the present one.
+    """The observer of a `Preemption` that serves many runs: passes accesses on to the watch of the present one.
 
     Args:
-        always: another observer, which is told first, whether or not anybody watches.
+        always: another observer, which is told first, whether or not there is a watch.
     """
 
     def __init__(self, always: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What decides a run: an oracle, asked which task steps next and what a random draw is.
+"""Oracles, which decide runs: an oracle says which task steps next and what a random draw is.
 
 Everything a run could do differently passes through one `Oracle`. A strategy answers from a seed, a replayer from a
 recording, an explorer from a search tree; wrapping an oracle is how one watches or overrides another. The loop asks

@@ -107,6 +107,9 @@ class TimerHeap:
     is called between two steps, when no task is current. Each key has at most one live timer;
     entries of taken-back timers stay in the heap until they surface or are pruned.
     The first four methods are those that trio calls on its own container of deadlines.
+
+    Invariants: ``heap`` is a heap, and holds the entry of every timer in ``live``; ``due`` is set if one of them is at
+    or before the present.
     """
 
     __slots__ = ("clock", "due", "firing", "heap", "live", "observer", "sequence")
@@ -222,6 +225,14 @@ class TimerHeap:
             heappop(heap)
         self.due = False
         return fired
+
+    def _check(self) -> None:
+        """Assert the invariants; the clock must be virtual."""
+        heap, live = self.heap, self.live
+        assert all(heap[(place - 1) // 2][:2] <= heap[place][:2] for place in range(1, len(heap)))
+        present = {entry[1]: entry for entry in heap if live.get(entry[2]) == entry[1]}
+        assert len(present) == len(live), (present, live)
+        assert self.due or all(entry[0] > self.clock.time for entry in present.values()), (present, self.clock.time)
 
     def _following(self) -> Any | None:
         # The live timer after the first, for the margin between them; a tie counts, with margin zero. In a heap it is

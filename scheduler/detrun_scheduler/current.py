@@ -1,4 +1,4 @@
-"""Which run is active in this process: at most one, because a run owns the process's clock and randomness.
+"""The active run of this process: at most one, because a run owns the process's clock and randomness.
 
 Everything that user code calls without naming a run (`Atomic.load`, `detrun.uniform`, a patched `time.time`) finds
 it here. The attribute is read on hot paths, so it is a plain module global and not a function.

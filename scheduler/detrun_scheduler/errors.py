@@ -27,7 +27,7 @@ class DeadlockError(DetrunError):
     ``blocked`` (every blocked task, by spawn number) and ``cycle`` (paths, each waiting for the next, the first again).
     """
 
-    blocked: Sequence[Any] = ()  # of detrun_scheduler.blocking.BlockedTask
+    blocked: Sequence[Any] = ()  # of detrun_scheduler.reports.blocking.BlockedTask
     cycle: Sequence[str] = ()
 
 

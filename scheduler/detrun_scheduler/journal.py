@@ -1,8 +1,8 @@
 """The journal of a run: every step, and what each step did, as a few flat byte columns.
 
 This module decides what one run has to agree on with another to count as the same run. The loop appends to a
-`Journal`; when a chunk is full it goes, as a `Chunk`, to whoever asked for it: the recorder writes chunks to a file,
-the replayer compares them, a checker throws them away.
+`Journal`; when a chunk is full it goes, as a `Chunk`, to the journal's sink: the recorder writes chunks to a file, the
+replayer compares them, a checker throws them away.
 
 Columns of a chunk (all integers are unsigned LEB128 unless said otherwise):
 
@@ -151,7 +151,11 @@ def outcome_name(byte: int, kinds: Sequence[str]) -> str:
 
 
 class Journal:
-    """The open chunk of a run, and the definitions and digest of the whole run so far."""
+    """The open chunk of a run, and the definitions and digest of the whole run so far.
+
+    Invariants between two steps: every byte of ``events`` is in a closed record, before ``record_start``; the columns
+    hold what came since ``first_step``, the tables ``…_numbers`` and ``objects_count`` all of the run.
+    """
 
     __slots__ = (
         "choices",
@@ -240,6 +244,17 @@ class Journal:
         self.objects_count = number + 1
         self.objects.append(label)
         return number
+
+    def _check(self) -> None:
+        """Assert the invariants that hold between two steps."""
+        assert self.record_start == len(self.events), (self.record_start, len(self.events))
+        assert not self.events or self.events[-1] == END
+        assert self.payload_bytes == sum(map(len, self.payloads))
+        assert len(self.objects) <= self.objects_count
+        for table, new in ((self.kind_numbers, self.kinds), (self.name_numbers, self.names)):
+            assert list(table)[len(table) - len(new) :] == new, (table, new)
+        assert list(self.times) == sorted(self.times)
+        assert not self.times or self.times[0] >= self.start_time
 
     def close_chunk(self) -> Chunk:
         """End the open chunk, hand it to the sink and start the next."""

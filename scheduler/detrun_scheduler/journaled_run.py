@@ -159,7 +159,7 @@ class JournaledRun(ABC):
         return self.journal.new_object(name)
 
     def operation_on(self, number: int, code: int, value: bytes) -> None:
-        """Write down an operation on object ``number`` whose value is no float; ``value`` encodes it for the digest."""
+        """Write down an operation on object ``number`` with any value; ``value`` encodes it for the digest."""
         events = self.journal.events
         events.append(OPERATION)
         append_varint(events, number)
@@ -251,6 +251,16 @@ class JournaledRun(ABC):
         self.verifier = self.timers.observer = self.journal.sink = None
         self.after_step = []
         self.pause_at = math.inf
+
+    def _check(self) -> None:
+        """Assert the invariants that hold between two steps, on a virtual clock."""
+        self.host._check()
+        self.journal._check()
+        self.timers._check()
+        assert len(self.object_labels) == self.journal.objects_count
+        assert self.host.by_number.keys() <= self.paths.keys()
+        living = [self.paths[number] for number in self.host.by_number]
+        assert len(set(living)) == len(living), living
 
     # The record of a step.
 

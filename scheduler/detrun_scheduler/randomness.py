@@ -157,7 +157,7 @@ def bernoulli(unit: float, probability: Parameter) -> bool:
     """
     primal = _primal(probability)
     if not 0.0 <= primal <= 1.0:
-        raise UsageError(f"bernoulli: probability={primal!r} is not in [0, 1]")
+        raise UsageError(f"bernoulli: probability={primal!r} is not a probability; give a number from 0 to 1")
     return unit < primal
 
 
@@ -217,7 +217,7 @@ def _primal(parameter: Parameter) -> float:
 def _finite(distribution: str, name: str, parameter: Parameter) -> float:
     primal = _primal(parameter)
     if not math.isfinite(primal):
-        raise UsageError(f"{distribution}: {name}={primal!r} is not finite")
+        raise UsageError(f"{distribution}: {name}={primal!r} is not finite; give a finite number")
     return primal
 
 
@@ -231,5 +231,5 @@ def _not_negative(distribution: str, name: str, parameter: Parameter) -> float:
 def _positive(distribution: str, name: str, parameter: Parameter) -> float:
     primal = _finite(distribution, name, parameter)
     if primal <= 0.0:
-        raise UsageError(f"{distribution}: {name}={primal!r} must be positive")
+        raise UsageError(f"{distribution}: {name}={primal!r} is not positive; give a number above 0")
     return primal

@@ -3,7 +3,7 @@
 `RunLoop` satisfies `ActiveRun`. Threads, reports, verifiers, `current` and the floors above name this protocol and not
 the loop, so that imports go one way: the loop knows them, and they know this file.
 
-The rule of hooks: whoever wants to be told something, or to decide something, says so in one `RunHooks` before the loop
+The rule of hooks: what the floors above want to be told, and what they decide, stands in one `RunHooks` before the loop
 is built. Nothing is assigned to a loop afterwards. What changes while the run goes on is returned by the hook itself
 (the next pause), or is a method of the run (`stop_comparing`, `detach`, `fail`).
 """
@@ -130,7 +130,7 @@ class RunThreads(Protocol):
         """The main task or main thread is over."""
 
     def inherit(self, variable: ContextVar[Any] | None) -> None:
-        """Let a new thread take this one variable over from whoever starts it; None: nothing."""
+        """Let a new thread take this one variable over from the code that starts it; None: nothing."""
 
 
 class ActiveRun(RunView, Protocol):
@@ -205,7 +205,7 @@ class ActiveRun(RunView, Protocol):
         """Number one of detrun's objects in this run; reports call it ``name``, or ``kind[i]`` by first use."""
 
     def operation_on(self, number: int, code: int, value: bytes) -> None:
-        """Write down an operation on object ``number`` whose value is no float; ``value`` encodes it for the digest."""
+        """Write down an operation on object ``number`` with any value; ``value`` encodes it for the digest."""
 
     def operation(self, number: int, code: int, value: float) -> None:
         """Write down an operation on object ``number``; ``value`` counts for the digest only."""

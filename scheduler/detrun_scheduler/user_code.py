@@ -1,9 +1,9 @@
-"""Which source files are the user's: what reports show of a stack, and what they leave out as plumbing.
+"""The user's source files: reports show these of a stack, and leave out the others as plumbing.
 
 A file is plumbing if it belongs to trio or to detrun's own packages (wherever these are imported from: a checkout, an
 editable install, a wheel), to the standard library, or to one of the libraries that only carry calls on
 (``CARRIERS``). Everything else is user code, a package in ``site-packages`` too: programs are installed there. Names
-that are no path (``<stdin>``, ``<string>``) are user code; the frozen part of the standard library is not.
+in angle brackets (``<stdin>``, ``<string>``) are user code; the frozen part of the standard library is not.
 """
 
 from __future__ import annotations

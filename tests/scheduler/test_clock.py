@@ -51,6 +51,7 @@ def test_the_heap_agrees_with_a_sorted_list(actions: list[tuple[str, int, int]])
         fired = heap.jump() if action == "jump" else None
         due = [one for one in sorted(model, key=model.__getitem__) if model[one][0] <= clock.now]
         assert clock.time == clock.now
+        heap._check()
         if action == "jump":
             assert fired == (due or None)
             assert not heap.due

@@ -34,7 +34,7 @@ from detrun_scheduler.journal import (
     Journal,
 )
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.run import RunHooks
+from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies import make
 
 ACTIONS = (
@@ -115,11 +115,17 @@ def program_of(tasks: Tasks) -> Callable[[], Awaitable[list[str]]]:
     return program
 
 
+class Checking:
+    """Has a run assert its invariants after every step: those of its host, journal, timers and paths."""
+
+    def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
+        cast("Any", run)._check()
+
+
 def journaled(program: Callable[[], Awaitable[Any]], strategy: str, seed: int) -> tuple[Any, list[Chunk]]:
     chunks: list[Chunk] = []
-    hooks = RunHooks(after_step=[lambda run: cast("Any", run.host)._check()])
-    result = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append), hooks=hooks).run(program).unwrap()
-    return result, chunks
+    loop = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append), verifier=Checking())
+    return loop.run(program).unwrap(), chunks
 
 
 @settings(max_examples=60)

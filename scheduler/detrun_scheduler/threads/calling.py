@@ -82,7 +82,7 @@ def wait_for_end(thread: SimulatedThread, timeout: float | None) -> None:
             wait_in_task(run, lambda: thread.is_over, thread, deadline)
     else:
         if timeout is not None:
-            caller.schedule_point()  # without a time-out nobody can tell when a join began
+            caller.schedule_point()  # without a time-out the moment when a join began shows nowhere
         if not thread.is_over:
             thread.joiners.append(caller)
             try:

@@ -1,4 +1,4 @@
-"""Which threads there are, and which one is calling: the functions and tables of `threading` that say so, in a run.
+"""The threads there are, and the one that is calling: the functions and tables of `threading` that say so, in a run.
 
 The rule is that of `patched_threading`: a replacement decides by who calls.
 """
@@ -40,7 +40,7 @@ class Alive(dict[int, threading.Thread]):
         """Nothing: the threads are there in the child too."""
 
     def __len__(self) -> int:
-        return 1  # as `threading` asserts after a fork; whoever counts threads asks `active_count`
+        return 1  # as `threading` asserts after a fork; the count of threads is `active_count`
 
 
 class _NoThreads:

@@ -1,4 +1,4 @@
-"""Which instructions of a function are schedule points when threads are preempted at opcodes.
+"""Schedule points among the instructions of a function, for threads that are preempted at opcodes.
 
 Preempting before an instruction that only touches the frame's own stack and local variables can change nothing: it
 commutes with every step of every other thread, so the schedule in which the thread gives way one instruction later has

@@ -127,7 +127,7 @@ class Lock:
         return run.current
 
     def note_read(self, run: ActiveRun) -> None:
-        """Somebody has looked at what the lock guards, without taking it."""
+        """What the lock guards was looked at, without taking it."""
         self._note(run, READ)
 
     def release(self) -> None:
@@ -251,7 +251,7 @@ class RLock:
         self._count = 0
 
     def _inside(self) -> int:
-        """The ident of the calling simulated thread or event loop, 0 for anybody outside the run."""
+        """The ident of the calling simulated thread or event loop, 0 outside the run."""
         thread = getcurrent()
         run: ActiveRun | None
         if type(thread) is SimulatedThread:
@@ -312,7 +312,7 @@ class RLock:
         self.release()
 
     def locked(self) -> bool:
-        """Whether anybody holds it; real ones have this from Python 3.14 on."""
+        """Whether it is held; real ones have this from Python 3.14 on."""
         if not self._inside():
             if self._real.acquire(False):
                 self._real.release()

@@ -71,7 +71,7 @@ class ThreadHandle:
 def start_new_thread(
     function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any] | None = None, /
 ) -> int:
-    """`_thread.start_new_thread`: a daemon, as in life, where nobody waits for such a thread."""
+    """`_thread.start_new_thread`: a daemon, as in life, where such a thread is never waited for."""
     threads = threads_of_call()
     if threads is None:
         if keywords is None:

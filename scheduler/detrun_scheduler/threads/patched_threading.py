@@ -1,4 +1,4 @@
-"""What `threading`, `_thread` and `time.sleep` are inside a run.
+"""`threading`, `_thread` and `time.sleep` inside a run: the names that are replaced, and the order in which.
 
 CPython's own classes are used wherever they are Python on top of locks: `Condition`, `Event`, `Semaphore`, `Barrier`,
 `Timer`, the queues and the executor work unchanged over simulated locks, idents and clocks, so that subclasses of them
@@ -42,7 +42,7 @@ def _is_set(self: threading.Event) -> bool:
         caller.schedule_point()
         lock = self._cond._lock  # type: ignore[attr-defined]
         if isinstance(lock, Lock):
-            lock.note_read(caller.threads.run)  # whoever sets the event writes to this lock
+            lock.note_read(caller.threads.run)  # setting the event writes to this lock
     return self._flag  # type: ignore[attr-defined, no-any-return]
 
 

@@ -6,14 +6,14 @@ other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.
 `sys.monitoring`, where code that is not watched costs nothing once it has been seen.
 
 Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
-(`instructions`), and only while somebody else can run: where a thread is alone there is nothing to choose. (Every
+(`instructions`), and only while another task can run: where a thread is alone there is nothing to choose. (Every
 ``ALONE_MAX``-th such point counts all the same, so that a loop without an end meets the step limit.)
 
 The rules: outside a run nothing is installed; a trace function that was there before (a debugger, coverage on 3.11) is
 put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
 
 Installing on 3.12 makes the interpreter look at each function once more, so a campaign of many runs enters the
-`Preemption` once, around them all; a run enters one that nobody has entered.
+`Preemption` once, around them all; a run enters one that has not been entered.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Preemption:
     """Where simulated threads can be interrupted. May serve many runs, one after the other.
 
     Args:
-        granularity: ``"line"`` or ``"opcode"``; ``"sync"`` is no preemption at all: schedule points are operations on
-            detrun's own objects and on what `threading` and `queue` offer.
+        granularity: ``"line"`` or ``"opcode"``. (Where ``"sync"`` is asked for there is None instead of a `Preemption`:
+            schedule points are operations on detrun's own objects and on what `threading` and `queue` offer.)
         include, exclude: see `watched_code`.
         observer: is told of the reads and writes of watched code; needs ``"opcode"``. May be assigned between runs.
     """
@@ -233,7 +233,7 @@ class _Monitoring:
     """Preemption by `sys.monitoring`, for Python 3.12 and later.
 
     A function's start is looked at once: if it is watched, its lines or instructions are switched on, for it alone.
-    Instructions that are no schedule points are switched off again, each at its first execution.
+    Instructions that are not schedule points are switched off again, each at its first execution.
     """
 
     def __init__(self, preemption: Preemption) -> None:

@@ -2,7 +2,7 @@
 
 A simulated thread is a trio task whose coroutine is a greenlet. Where a coroutine awaits, a thread switches to the
 loop's greenlet (the hub) with one of trio's own traps: the checkpoint trap at a schedule point, the wait trap to block
-until somebody reschedules the task. So the loop, the recorder, replay, strategies and deadlock reports treat threads
+until the task is rescheduled. So the loop, the recorder, replay, strategies and deadlock reports treat threads
 and tasks alike, one schedule covers both, and a switch costs no more than a task's. Greenlets survive ``fork``.
 
 The rule: a thread gives way only at a schedule point.
@@ -154,7 +154,7 @@ class SimulatedThread(greenlet):
     def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:
         """Resume the thread with an exception; as a coroutine's, it comes back with the next trap."""
         if not self.has_begun:
-            # Not started: there is no code to raise it in. (A main function may meet a KeyboardInterrupt here.)
+            # Not started: no code runs yet to raise it in. (A main function may meet a KeyboardInterrupt here.)
             self.dying = True
             if not isinstance(error, GreenletExit) and error is not GreenletExit:
                 self.function, self.arguments = _raiser, (error,)
@@ -261,7 +261,7 @@ class SimulatedThread(greenlet):
             self.deadline = None
 
     def abandoned(self) -> None:
-        """Nobody will resume the thread, and none of its code runs again: it is as if it had ended."""
+        """The thread is never resumed, and none of its code runs again: it is as if it had ended."""
         self._disarm()
         self.dying = True
         self.threads.living.remove(self)

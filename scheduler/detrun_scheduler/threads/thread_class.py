@@ -98,7 +98,7 @@ def _begin(threads: Threads, thread: Any) -> None:
 
 
 def _path_name(thread: Any) -> str:
-    """What the thread is called in task paths: its own name, or its function's if nobody has named it.
+    """What the thread is called in task paths: its own name, or its function's if it has not been named.
 
     The numbers in default names count all threads of the run, so they would change with an edit elsewhere.
     """

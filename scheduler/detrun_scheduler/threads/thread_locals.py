@@ -1,6 +1,6 @@
 """`threading.local` in both worlds: the real one for OS threads, a dictionary for each simulated thread inside a run.
 
-The class takes the real one's place when detrun is imported (`thread_locks.install` does the same for locks), since a
+The class takes the real one's place when detrun is imported (`locks.install` does the same for locks), since a
 local of a module is made at its import. Whatever runs on the event loop's own thread, and everything outside a run, has
 the real local's attributes; so the main thread of a run sees what was set before it, as in life.
 """

@@ -195,7 +195,7 @@ def _call_main(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     if type(result) is CoroutineType:
         result.close()
         raise UsageError(
-            f"{getattr(function, '__qualname__', function)} is no async function but returned a coroutine, "
-            "which nobody would run; pass the async function itself, or a functools.partial of it"
+            f"{getattr(function, '__qualname__', function)} is an ordinary function but returned a coroutine, "
+            "which would never run; pass the async function itself, or a functools.partial of it"
         )
     return result

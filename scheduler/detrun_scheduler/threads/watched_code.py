@@ -1,4 +1,4 @@
-"""Which source files are the code under test: where threads are preempted and whose accesses are observed.
+"""The code under test, as source files: threads are preempted there, and its accesses are observed.
 
 The rule: by default the program's own package, or its file if it is in none; `include` patterns take its place,
 `exclude` patterns take files out again. A pattern with a slash, a star or the ending ``.py`` is matched against the
@@ -58,7 +58,7 @@ def _matches(path: str, pattern: str) -> bool:
 def _expanded(pattern: str) -> str:
     """A path, a path pattern, or a directory ending in a slash."""
     if not pattern:
-        raise UsageError("an empty string is no pattern for include or exclude; name a module or give a path pattern")
+        raise UsageError("include and exclude do not take an empty string; name a module or give a path pattern")
     if "/" in pattern or os.sep in pattern or "*" in pattern or pattern.endswith(".py") or pattern.startswith("<"):
         if os.path.isabs(pattern) or pattern.startswith(("*", "<")):
             return pattern

@@ -39,7 +39,7 @@ def test_a_thread_that_dies_fails_the_schedule_and_nothing_is_printed(capfd):
     error = exploration.failure.exception
     assert type(error) is RuntimeError
     assert "changed size" in str(error)
-    assert error.__notes__ == ["came out of thread main/reader, where nobody caught it"]
+    assert error.__notes__ == ["came out of thread main/reader, where it was not caught"]
     assert capfd.readouterr().err == ""
 
 

@@ -113,7 +113,7 @@ def test_every_instruction_of_this_python_is_known_to_be_local_or_counts() -> No
     but one that touches objects must never be in it.
     """
     parts = ("ATTR", "SUBSCR", "GLOBAL", "DEREF", "CALL", "METHOD", "ITER", "IMPORT", "BINARY", "COMPARE", "CONTAINS")
-    harmless = {"PRECALL", "SET_FUNCTION_ATTRIBUTE"}  # of a function that nobody else has yet
+    harmless = {"PRECALL", "SET_FUNCTION_ATTRIBUTE"}  # of a function that no other thread has yet
     for name in dis.opmap:
         if any(part in name for part in parts) and name not in harmless and not name.startswith("INSTRUMENTED"):
             assert name not in instructions._LOCAL, name
