@@ -1,1 +1,1 @@
-"""Data races: what orders the steps of a run, and which accesses nothing orders."""
+"""Data races: happens-before tracking, and the accesses that it leaves unordered."""

@@ -1,1 +1,1 @@
-"""Which task steps next, and what time it is."""
+"""The scheduler: decides which task steps next, and what time it is."""

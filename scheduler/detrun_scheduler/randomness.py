@@ -1,4 +1,4 @@
-"""Random numbers of a run: which number a draw gets, and what distribution it becomes.
+"""Random numbers of a run: the bits of each draw, and the distributions that they become.
 
 A draw is a pure function of (seed, stream name, index in the stream). It never depends on what other tasks drew, so a
 rescheduled or perturbed run keeps its random numbers (common random numbers). Each distribution is the inverse of its
