@@ -288,8 +288,9 @@ class JournaledRun(ABC):
         """End the step's record."""
         if self.failure is not None:
             raise self.failure
-        for hook in self.after_step:
-            hook(self)
+        if self.after_step:
+            for hook in self.after_step:
+                hook(self)
         journal = self.journal
         events, start = journal.events, journal.record_start
         record = b""
