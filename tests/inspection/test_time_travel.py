@@ -123,7 +123,7 @@ def test_the_tasks_of_a_deadlock_are_still_there():
     assert isinstance(run.exception, detrun.DeadlockError)
     with run.at(step=run.steps) as moment:
         assert [task.path for task in moment.tasks] == ["main", "main/waiter"]
-        assert moment.task("main").waits_for == "Event.wait (nobody has set it)"
+        assert moment.task("main").waits_for == "Event.wait (not set)"
         assert moment.task("main/waiter").waits_for == "Lock held by main"
         assert moment.task("main/waiter").holders == ("main",)
         frame = moment.task("main").stack[-1]

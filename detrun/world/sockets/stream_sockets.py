@@ -194,9 +194,11 @@ class TcpSocket(Socket):
 
     def awaited(self, readable: bool) -> str:
         """What makes the socket readable, or writable."""
-        local, remote = (f"{host}:{port}" for host, port in (self.local, self.remote or ("nobody", 0)))
+        local = f"{self.local[0]}:{self.local[1]}"
         if self.is_listening:
-            return f"nobody connects to {local}"
+            return f"no connection comes to {local}"
+        assert self.remote is not None, "a socket that is neither listening nor connected is ready"
+        remote = f"{self.remote[0]}:{self.remote[1]}"
         if self.connecting:
             return f"no answer from {remote}"
         return f"no bytes come from {remote} to {local}" if readable else f"{remote} reads nothing from {local}"

@@ -1,6 +1,6 @@
 """The reports of a deadlock and of a livelock: each task, what it waits for, and the tasks that hold it.
 
-A run is deadlocked when nothing can run, no timer is set and nothing outside can wake anyone. The report names each
+A run is deadlocked when nothing can run, no timer is set and nothing outside can wake a task. The report names each
 blocked task, what it waits for, who could let it go on, and where in the user's code it stands; and it names the
 cycle, if the waits form one. Everything is read off the suspended coroutines and off trio's public statistics, at
 the moment of the failure, so that a healthy run pays nothing. No address appears in a report, and tasks come in
@@ -31,6 +31,7 @@ from detrun_scheduler.user_code import innermost_user_frame, is_user_file
 TASKS_NAMED_MAX = 8
 TASKS_LISTED_MAX = 50
 TASKS_ALIKE_LISTED_MAX = 3
+NOT_WOKEN = " (not woken)"
 missed_wakeups.install()
 
 
@@ -40,7 +41,7 @@ class BlockedTask:
 
     path: str
     number: int
-    waits_for: str  # "Lock held by main/worker[1]", "Event.wait (nobody has set it)", …
+    waits_for: str  # "Lock held by main/worker[1]", "Event.wait (not set)", …
     holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
 
@@ -96,7 +97,7 @@ def describe_block(run: ActiveRun, task: trio.lowlevel.Task, number: int) -> Blo
                 starting = waits_for.startswith("Nursery.start")  # which waits in a nursery of its own
                 waits_for, holders = (waits_for, found[1]) if starting else found
     numbers = tuple(sorted(n for n in (run.host.numbers.get(holder) for holder in holders) if n is not None))
-    waits_for = waits_for or f"{pending_operation(task)} (nobody has woken it)"
+    waits_for = waits_for or f"{pending_operation(task)}{NOT_WOKEN}"
     return BlockedTask(run.path_of(number), number, _with_holders(run, waits_for, numbers), numbers, user_stack(task))
 
 
@@ -122,13 +123,13 @@ def _describe_thread(
     text, holders = waits_for.blocking_report() if waits_for is not None else ("", ())
     operation = operation_of_thread(frames)
     if not text:
-        text = f"{operation} (nobody has woken it)"
+        text = f"{operation}{NOT_WOKEN}"
     elif operation and not operation.endswith("acquire") and not text.startswith(operation):
         text = f"{operation}, which needs {text}"
     conditions = [one for frame in frames if isinstance(one := frame.f_locals.get("self"), threading.Condition)]
     missed = missed_wakeup(conditions[-1]) if conditions and not holders else ""
     if missed:
-        text = f"{text.removesuffix(' (nobody has woken it)')} ({missed})"
+        text = f"{text.removesuffix(NOT_WOKEN)} ({missed})"
     text = _with_holders(run, text, holders) + (", and blocks the event loop" if blocks_loop else "")
     return BlockedTask(run.path_of(number), number, text, holders, _lines_of(frames))
 
@@ -141,16 +142,16 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
             owner = primitive.statistics().owner
             return (f"{kind} held by", [owner]) if owner is not None else (f"{kind}.acquire", [])
         case trio.Condition():
-            return f"Condition.wait ({missed_wakeup(primitive) or 'nobody has called notify'})", []
+            return f"Condition.wait ({missed_wakeup(primitive) or 'not notified'})", []
         case trio.CapacityLimiter():
             limiter = primitive.statistics()
             borrowers = [one for one in limiter.borrowers if isinstance(one, trio.lowlevel.Task)]
             tokens = _counted(limiter.total_tokens, "token")
             return f"CapacityLimiter, all of its {tokens} borrowed" + (" by" if borrowers else ""), borrowers
         case trio.Semaphore():
-            return f"Semaphore at {primitive.value} (nobody has released it)", []
+            return f"Semaphore at {primitive.value} (not released)", []
         case trio.Event():
-            return "Event.wait (nobody has set it)", []
+            return "Event.wait (not set)", []
         case trio.MemoryReceiveChannel():
             senders = _counted(primitive.statistics().open_send_channels, "open send channel")
             return f"MemoryReceiveChannel.receive (no message; {senders})", []
@@ -158,7 +159,7 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
             channel = primitive.statistics()
             buffer = f"its buffer of {channel.max_buffer_size} full" if channel.max_buffer_size else "no buffer"
             receivers = _counted(channel.open_receive_channels, "open receive channel")
-            return f"MemorySendChannel.send (nobody receives, {buffer}; {receivers})", []
+            return f"MemorySendChannel.send (no task receives, {buffer}; {receivers})", []
         case trio.Nursery() if function == "start":
             return "Nursery.start, until task_status.started() is called by", []
         case trio.Nursery() if function == JOIN:
@@ -239,7 +240,7 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
         for frame, line in walk_tb(error.__traceback__)
         if is_user_file(frame.f_code.co_filename)
     ]
-    return [f"thread {failure.path} has ended by {text}, which nobody caught", *(f"  at {place}" for place in places)]
+    return [f"thread {failure.path} has ended by {text}, which was not caught", *(f"  at {place}" for place in places)]
 
 
 def most_run_tasks(run: ActiveRun, most: int = 5) -> str:

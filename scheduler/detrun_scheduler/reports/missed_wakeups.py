@@ -31,7 +31,7 @@ def missed_wakeup(condition: Any) -> str:
     found = _in_vain.get(condition)
     if run is None or found is None or found[0] != run.serial:
         return ""
-    return f"a lost wake-up: the last notify, by {found[1]} at step {found[2]}, came when nobody waited"
+    return f"a lost wake-up: the last notify, by {found[1]} at step {found[2]}, came when no task waited"
 
 
 def _noting(original: Callable[..., Any], is_waited_for: Callable[[Any], bool]) -> Callable[..., Any]:

@@ -130,7 +130,7 @@ def test_a_deadlock_names_the_thread_that_died_and_where(hooked):
         with pytest.raises(DeadlockError) as caught:
             detrun.record(program, thread_errors=thread_errors)
         lines = str(caught.value).splitlines()
-        at = lines.index("  thread main/worker has ended by ValueError: bad item, which nobody caught")
+        at = lines.index("  thread main/worker has ended by ValueError: bad item, which was not caught")
         assert f"{__file__}:" in lines[at + 1]
         assert lines[at + 1].endswith("program.<locals>.worker")
         assert not getattr(caught.value, "__notes__", ())

@@ -154,25 +154,25 @@ async def _on_parking_lot() -> None:
         (
             _on_send,
             "task 1 (main) waits for MemorySendChannel.send "
-            "(nobody receives, its buffer of 1 full; 1 open receive channel)",
+            "(no task receives, its buffer of 1 full; 1 open receive channel)",
         ),
         (
             _on_rendezvous,
-            "task 1 (main) waits for MemorySendChannel.send (nobody receives, no buffer; 1 open receive channel)",
+            "task 1 (main) waits for MemorySendChannel.send (no task receives, no buffer; 1 open receive channel)",
         ),
-        (_on_event, "task 1 (main) waits for Event.wait (nobody has set it)"),
-        (_on_semaphore, "task 1 (main) waits for Semaphore at 0 (nobody has released it)"),
-        (_on_a_condition, "task 1 (main) waits for Condition.wait (nobody has called notify)"),
+        (_on_event, "task 1 (main) waits for Event.wait (not set)"),
+        (_on_semaphore, "task 1 (main) waits for Semaphore at 0 (not released)"),
+        (_on_a_condition, "task 1 (main) waits for Condition.wait (not notified)"),
         (_on_limiter, "task 1 (main) waits for CapacityLimiter, all of its 2 tokens borrowed by main"),
         (_on_own_lock_elsewhere, "task 2 (main/other) waits for Lock held by main"),
         (
             _on_start,
             "task 1 (main) waits for Nursery.start, until task_status.started() is called by main/silent",
         ),
-        (_on_sleep, "task 1 (main) waits for sleep_forever (nobody has woken it)"),
-        (_on_infinite_sleep, "task 1 (main) waits for sleep (nobody has woken it)"),
-        (_on_nothing_known, "task 1 (main) waits for wait_task_rescheduled (nobody has woken it)"),
-        (_on_parking_lot, "task 1 (main) waits for ParkingLot.park (nobody has woken it)"),
+        (_on_sleep, "task 1 (main) waits for sleep_forever (not woken)"),
+        (_on_infinite_sleep, "task 1 (main) waits for sleep (not woken)"),
+        (_on_nothing_known, "task 1 (main) waits for wait_task_rescheduled (not woken)"),
+        (_on_parking_lot, "task 1 (main) waits for ParkingLot.park (not woken)"),
     ],
 )
 def test_each_wait_is_named_with_what_would_end_it(program: Program, waits_for: str) -> None:
@@ -184,7 +184,7 @@ def test_a_task_that_is_library_code_alone_is_reported_too() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
 
-    assert report(program).endswith("  task 2 (main/sleep_forever) waits for sleep_forever (nobody has woken it)")
+    assert report(program).endswith("  task 2 (main/sleep_forever) waits for sleep_forever (not woken)")
 
 
 def test_a_parent_and_the_child_that_waits_for_it_are_a_cycle() -> None:

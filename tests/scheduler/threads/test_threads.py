@@ -485,7 +485,7 @@ def test_a_deadlock_of_a_task_that_blocks_the_event_loop_is_reported_and_cannot_
     with pytest.raises(DeadlockError) as caught:
         run_async(program)
     assert "main) waits for Thread.join, until the end of main/wait, and blocks the event loop" in str(caught.value)
-    assert "main/wait) waits for Event.wait (nobody has woken it)" in str(caught.value)
+    assert "main/wait) waits for Event.wait (not woken)" in str(caught.value)
     assert "main/sleep) waits for the event loop, blocked by main" in str(caught.value)
 
 

@@ -696,7 +696,7 @@ def test_a_deadlock_report_says_what_sockets_and_mailboxes_wait_for():
     with pytest.raises(DeadlockError) as caught:
         detrun.record(main, strategy="fifo")
     for words in (
-        r"accept\) waits for TcpSocket.wait_readable: nobody connects to 0.0.0.0:99",
+        r"accept\) waits for TcpSocket.wait_readable: no connection comes to 0.0.0.0:99",
         r"write\) waits for TcpSocket.wait_writable: 10.0.0.2:80 reads nothing from 10.0.0.3:\d+",
         r"read\) waits for TcpSocket.wait_readable: no bytes come from 10.0.0.2:80 to 10.0.0.3:\d+",
         r"datagram\) waits for UdpSocket.wait_readable: no datagram comes to 0.0.0.0:53",
