@@ -77,7 +77,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
 def application() -> None:
     """Record, replay, explain and differentiate concurrent Python programs.
 
-    TARGET names an async function: path.py:function or module:function.
+    TARGET names a function, async or not: path.py:function or module:function.
     """
 
 

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.command(short_help="Run a program under many schedules and explain the first that fails.")
 @target_argument
 @click.option(
-    "-n", "--schedules", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many schedules."
+    "-n",
+    "--schedules",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Maximum number of schedules.",
 )
 @click.option(
     "--strategy",
@@ -29,9 +34,9 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="NAME",
     shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
-    help=f"What chooses among runnable tasks: {', '.join(STRATEGIES)}; pct:N sets a depth, bounded:N a bound.",
+    help=f"Strategy that chooses among runnable tasks: {', '.join(STRATEGIES)}; pct:N sets a depth, bounded:N a bound.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides everything random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option(
     "--max-steps",
     type=click.IntRange(min=1),
@@ -45,19 +50,26 @@ if TYPE_CHECKING:
     type=click.Choice(["sync", "line", "opcode"]),
     default="sync",
     show_default=True,
-    help="Where threads can be interrupted: at synchronization, lines or opcodes.",
+    help="Points where threads can be interrupted: synchronization, lines or opcodes.",
 )
 @click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's package by default.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Code not to interrupt.")
 @click.option(
-    "--races", is_flag=True, help="A schedule with a data race fails, too, whether or not it suffers from it."
+    "--races", is_flag=True, help="A schedule with a data race fails, too, even if the race did no harm in it."
 )
 @click.option(
-    "--no-thread-errors", is_flag=True, help="An exception that leaves a thread is printed, as in life, and no failure."
+    "--no-thread-errors",
+    is_flag=True,
+    help="Print an exception that leaves a thread, as in life; the schedule goes on.",
 )
-@click.option("--time-limit", type=float, metavar="SECONDS", help="Begin no schedule after so long.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Stop beginning schedules after so long.")
 @click.option(
-    "-j", "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; no other result."
+    "-j",
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of processes; the result does not depend on it.",
 )
 @click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
 @click.option("--no-explain", is_flag=True, help="Do not look for the operations whose order matters.")
@@ -66,9 +78,9 @@ if TYPE_CHECKING:
     default=".detrun",
     show_default=True,
     type=click.Path(file_okay=False),
-    help="Where failing schedules are kept, to be tried first next time.",
+    help="Directory of failing schedules, which are tried first next time.",
 )
-@click.option("--resume", is_flag=True, help="Go on where this exploration was when it last stopped.")
+@click.option("--resume", is_flag=True, help="Continue this exploration from where it last stopped.")
 @click.option("--gradient", is_flag=True, help="Show every schedule with its value and its gradient.")
 @click.option("--token", metavar="TOKEN", help="Run only the schedule that a token spells, and list it.")
 @parameter_option

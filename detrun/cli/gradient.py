@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @target_argument
 @parameter_option
 @click.option("--recording", "file", metavar="FILE", type=click.Path(), help="Differentiate this recorded run.")
-@click.option("--kind", default="local", show_default=True, metavar="KIND", help="What the gradient means.")
+@click.option("--kind", default="local", show_default=True, metavar="KIND", help="Meaning of the gradient.")
 @click.option(
     "--mode", default="reverse", show_default=True, metavar="MODE", help="reverse, or forward for few parameters."
 )
 @click.option("--snapshots", type=int, metavar="N", help="Bounded memory: at most N forked snapshots of the run.")
 @click.option("--window", type=int, metavar="STEPS", help="Steps taped at a time.")
-@click.option("--memory", type=int, metavar="BYTES", help="What the tape of one window may take.")
+@click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @deciding
 @speaking

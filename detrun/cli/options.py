@@ -82,7 +82,7 @@ def deciding(function: Decorated) -> Decorated:
         show_default=True,
         metavar="NAME",
         shell_complete=lambda context, parameter, typed: [name for name in STRATEGIES if name.startswith(typed)],
-        help=f"What chooses among runnable tasks: {', '.join(STRATEGIES)}.",
+        help=f"Strategy that chooses among runnable tasks: {', '.join(STRATEGIES)}.",
     )(function)
     return click.option(
         "--seed", type=int, default=0, show_default=True, help="Decides the schedule and every random draw."

@@ -33,7 +33,7 @@ def short_token(recording: Recording) -> str | None:
     "--output",
     metavar="FILE",
     type=click.Path(),
-    help="Where the recording goes; FUNCTION-SEED.detrun in the working directory by default.",
+    help="File for the recording; FUNCTION-SEED.detrun in the working directory by default.",
 )
 @deciding
 @parameter_option

@@ -29,7 +29,7 @@ class Scenario:
 @click.command(short_help="Record one of the systems in scenarios/, or list them.")
 @click.argument("name", required=False)
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="Where the recording goes; NAME-SEED.detrun by default."
+    "-o", "--output", metavar="FILE", type=click.Path(), help="File for the recording; NAME-SEED.detrun by default."
 )
 @deciding
 @parameter_option

@@ -33,7 +33,7 @@ RUNNABLE_SHOWN = 12
     help="The run as it was at this virtual time, or after so many steps: replays the program up to there.",
 )
 @click.option("--target", metavar="TARGET", help="With --at: the program; the recording names it by default.")
-@click.option("--no-replay", is_flag=True, help="With --at: run nothing, show the step there only.")
+@click.option("--no-replay", is_flag=True, help="With --at: run nothing; show only the step there.")
 @click.option("--last", type=click.IntRange(min=0), metavar="N", help="The last N steps.")
 @click.option("--tasks", "all_tasks", is_flag=True, help="All tasks and objects, not only the busiest.")
 @click.option("--perfetto", metavar="OUT", type=click.Path(), help="Write a trace that ui.perfetto.dev opens.")

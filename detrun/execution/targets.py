@@ -33,7 +33,7 @@ class Target:
     """A program and its name.
 
     Attributes:
-        function: an async function.
+        function: a function, async or not.
         text: what it was loaded by; loads it again in another process.
         module: where it was found.
     """
@@ -49,11 +49,11 @@ class Target:
 
 
 def load_target(text: str) -> Target:
-    """The async function that ``text`` names.
+    """The function, async or not, that ``text`` names.
 
     Raises:
         UsageError: it names no function, cannot be imported (the cause is in the message, in one line, and chained),
-            has no such function, or the function is not async.
+            has no such function, or what it names is not a function.
     """
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
@@ -195,13 +195,13 @@ def _attribute(module: ModuleType, place: str, name: str) -> Any:
             programs = [
                 one
                 for one, value in vars(module).items()
-                if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__
+                if inspect.isfunction(value) and value.__module__ == module.__name__
             ]
             others = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
             near = _suggestion(name, programs, str) or _suggestion(name, others, str)
             if not near and programs:
-                near = f"; its async functions are {', '.join(programs)}"
-            raise UsageError(f"{place} has no function {name!r}{near or '; it has no async function at all'}") from None
+                near = f"; its functions are {', '.join(programs)}"
+            raise UsageError(f"{place} has no function {name!r}{near or '; it defines no function'}") from None
     return found
 
 

@@ -37,7 +37,7 @@ def gradient(
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
     Args:
-        main: an async function of one dict of parameters that returns a number.
+        main: a function, async or not, of one dict of parameters that returns a number.
         params: name -> number, tensor or ``nn.Module``. The program receives numbers as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule.

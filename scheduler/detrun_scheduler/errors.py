@@ -15,7 +15,7 @@ class DetrunError(Exception):
 
 
 class UsageError(DetrunError):
-    """The call itself is wrong: an unknown strategy, a target that is not an async function, a nested run."""
+    """The call itself is wrong: an unknown strategy, a target that is not a function, a nested run."""
 
 
 class HiddenStateError(DetrunError):

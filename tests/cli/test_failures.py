@@ -191,7 +191,7 @@ def test_a_step_that_does_not_exist_is_refused(call, directory):
         ("program.py:race", "did you mean programs.py?"),
         ("nowhere:main", "there is no module 'nowhere'"),
         ("programs.py:rase", "did you mean race?"),
-        ("programs.py:xyzzy", "its async functions are"),
+        ("programs.py:xyzzy", "its functions are race, queue, rounds, "),
         ("programs.py:KEPT", "expected a function"),
         ("programs.py:needs_two", "needs 2 arguments"),
         ("broken.py:main", "(broken.py, line 2)"),
