@@ -1,4 +1,4 @@
-"""Assertions about a whole campaign: what must hold whenever it is looked at, and what must happen at least once.
+"""Assertions about a whole campaign: conditions that always hold, and conditions that hold at least once.
 
 ``always(condition, name)`` and ``unreachable(name)`` fail the schedule in which they are violated, there and then, even
 if the program catches every exception. ``sometimes(condition, name)`` and ``reachable(name)`` fail no schedule: they

@@ -1,4 +1,4 @@
-"""Sequential specifications: what an object may answer when its operations come one after the other.
+"""Sequential specifications: the answers that an object may give when its operations come one after the other.
 
 A `Model` says it in three parts: the state before the first operation, the state after an operation if its result is
 legal, and, if the object consists of independent ones, which of them an operation belongs to. States are never changed

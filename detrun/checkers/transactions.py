@@ -1,4 +1,4 @@
-"""A history of transactions: what each read and wrote, when it began and ended, and how."""
+"""History of transactions: the reads and writes of each, its beginning and end, and whether it was committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``detrun check``: whether a program is a function of its seed."""
+"""``detrun check``: tests whether a program is a function of its seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check_determinism`: whether a program does the same again, and the first step at which it does not.
+"""`check_determinism`: runs a program again and reports the first step at which it differs.
 
 The verdict depends on behaviour alone: the digests of whole runs, which cover schedule, events, values, times and
 result. Two runs that agree in these are equal, whatever their variables held. Where they disagree, traces of both say
@@ -148,7 +148,7 @@ def check_determinism(
     """Run ``main(*args)`` several times with one seed and compare.
 
     Args:
-        main: an async function; with ``fresh_process`` one at the top level of a file.
+        main: a function, async or not; with ``fresh_process`` one at the top level of a file.
         args: its arguments; with ``fresh_process`` plain values.
         seed: of every run.
         runs: how many, at least 2.

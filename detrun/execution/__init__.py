@@ -1,1 +1,1 @@
-"""One controlled execution of a program: what it is given, what decides it, and how it ended."""
+"""One controlled execution of a program: its options, the choices that decide it, and its end."""

@@ -1,4 +1,4 @@
-"""How a run has ended: its outcome, its digest, and what its recording says last."""
+"""The end of a run: its outcome, its digest, and the last entry of its recording."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`Options`: what surrounds a run without deciding it, as given by the caller and as kept in a recording's header.
+"""`Options`: the surroundings of a run, as given by its caller and as kept in a recording's header.
 
 A replay is surrounded as the recorded run was: a thread that is not interrupted where it was has other steps, and where
 a livelock, a data race or a thread's exception was the failure, it must be looked for again. Options that the caller of
-the replay gives come first. The header may have been written by anybody: an entry that makes no sense counts as absent.
+the replay gives come first. The header is not trusted: an entry that makes no sense counts as absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`RunScope`: what takes part in one run from outside of it, at both of its ends and by hooks in between."""
+"""`RunScope`: a participant in one run from outside of it, at both of its ends and by hooks in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`KeptStates`: the states that a machine keeps while events are dispatched, of whose number it knows nothing.
+"""`KeptStates`: the states that a machine keeps while events are dispatched, whose number is not known beforehand.
 
 States that a gradient can start from hold `Value`s with ids, so the machine numbers its Values itself, outside any run,
 from the first event to the last: ids go on where the dispatch before left off. The states to keep are

@@ -1,4 +1,4 @@
-"""`Sent`: which numbers of the messages of a run are Values, noted by `pack` and asked by `unpack`.
+"""`Sent`: notes of the numbers in a run's messages that are Values, made by `pack` and read by `unpack`.
 
 The notes are in the process and never in the bytes (`detrun.messages.pack` says why). They are a function of the run
 alone, so a replay and a forked window find the same. Cost: eight bytes for each number of a message that carries a

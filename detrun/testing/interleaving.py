@@ -1,4 +1,4 @@
-"""A recorded interleaving in a few lines: which task ran, for how many steps, and what it did to shared objects."""
+"""A recorded interleaving in a few lines: each turn's task, its steps, and its operations on shared objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A marked test as a program: what `detrun.explore` runs in place of the test function.
+"""A marked test as a program: `detrun.explore` runs it in place of the test function.
 
 It stands for the function in every respect that matters to a run: name, source file (kept failures are followed
 exactly while the file is unchanged), and whether it is async. Its fixtures are made inside the run.

@@ -1,4 +1,4 @@
-"""`FaultCounts`: how often each injected fault has struck. A fault that never strikes tests nothing.
+"""`FaultCounts`: counts of the strikes of each injected fault. A fault that never strikes tests nothing.
 
 A fault counts when it changed what would have happened: a partition when it swallowed a message, a loss rate when it
 lost one, a crash when there was a process to kill. Every count is written to the run's journal as a ``fault`` event, so

@@ -1,4 +1,4 @@
-"""A run and its journal: what user code does is written down here, and each step's record is closed here.
+"""A run and its journal: records the operations of user code, and closes the record of each step.
 
 `JournaledRun` holds all that belongs to one run. `RunLoop`, which inherits it, makes the run go on.
 """

@@ -164,7 +164,7 @@ def test_violations_in_threads_fail_the_run() -> None:
 def test_outside_of_campaigns_violations_raise_and_the_rest_counts_on_request() -> None:
     with pytest.raises(AssertionViolatedError, match="'outside' was false"):
         always(0, "outside")
-    sometimes(False, "nobody counts")
+    sometimes(False, "not counted")
     with tallying() as tally:
         detrun.record(two_increments, seed=1)
     assert tally["something was counted"].held == 1

@@ -27,7 +27,7 @@ from detrun.checkers.models import (
     Stack,
 )
 
-# Objects as anybody would write them: the oracle shares no line with the models.
+# Objects written in the plainest way: the oracle shares no line with the models.
 
 
 class PlainRegister:
@@ -328,7 +328,7 @@ def test_keys_are_searched_apart_and_the_illegal_one_is_named() -> None:
 
 
 def test_a_search_that_is_too_long_is_given_up_and_says_so() -> None:
-    # Twelve writes at once and a value that nobody wrote: every order of the writes has to be tried.
+    # Twelve writes at once and a value that was never written: every order of the writes has to be tried.
     events = [(f"w{i}", "call", "write", i) for i in range(18)]
     events += [(f"w{i}", "return") for i in range(18)]
     events += [("r", "call", "read"), ("r", "return", 99)]

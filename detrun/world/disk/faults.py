@@ -1,4 +1,4 @@
-"""`DiskFaults`: the faults of a disk, which calls they strike, decided by keyed draws, and how often each did.
+"""`DiskFaults`: the faults of a disk. Keyed draws decide which calls they strike; each strike is counted.
 
 Each kind of fault has a probability per chance (one call, one sector written, one sector in flight when the power goes,
 as the table says) and can be ordered for the next chance besides. Draws are keyed by disk and kind, so that switching

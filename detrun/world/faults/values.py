@@ -1,4 +1,4 @@
-"""The values of a fault plan's keys: what each must be, and the form in which a plan keeps it.
+"""The values of a fault plan's keys: their checks, and the form in which a plan keeps them.
 
 One `FaultPlanError` for whatever is wrong, with the fault's kind, the key and the value. Lists become tuples, so that a
 plan is hashable.

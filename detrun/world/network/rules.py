@@ -1,4 +1,4 @@
-"""Rules of the network: what is asked about each message, and the verdicts that decide what happens to it.
+"""Rules of the network: functions asked about each message, and the verdicts that decide what happens to it.
 
 For each message the world's own rules are asked in the order of installation, then the link's; the first verdict that
 differs from `Verdict.PASS` decides; if all pass, the message is delivered. A rule may lengthen the message's journey

@@ -1,4 +1,4 @@
-"""`LinkSettings`: how fast a link is, how much it carries, and how often it goes wrong.
+"""`LinkSettings`: the latency and bandwidth of a link, and the probabilities of its faults.
 
 One frozen value with a unit for each field, checked when it is made. A world has one for all its links; assigning to an
 attribute of a `Link` replaces that link's own. Numbers may be `Value`s.

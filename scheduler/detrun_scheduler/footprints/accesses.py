@@ -229,8 +229,8 @@ def _store_load(stack: list[Recipe], instruction: dis.Instruction) -> None:
 
 def _load_global(stack: list[Recipe], instruction: dis.Instruction) -> Access:
     name = instruction.argval
-    # "NULL + name" leaves a null below (3.11, 3.12) or above (3.13) the function that is about to be called; what is
-    # called is no data, so its place on the stack is left unknown.
+    # "NULL + name" leaves a null below (3.11, 3.12) or above (3.13) the function that is about to be called; only
+    # data counts, so the place of what is called is left unknown.
     if instruction.arg is not None and instruction.arg & 1 and instruction.opname == "LOAD_GLOBAL":
         stack.extend((None, None))
     else:

@@ -44,7 +44,7 @@ class _Step:
     asleep: dict[str, Footprint]  # tasks whose step from here is covered elsewhere, and what that step touches
     todo: list[str] = field(default_factory=list)  # to try here: the backtrack set without what is done
     done: dict[str, Footprint] = field(default_factory=dict)
-    fixed: bool = False  # nothing else may be tried here: somebody had to give way
+    fixed: bool = False  # nothing else may be tried here: a task had to give way
     # Of the step that was run:
     footprint: Footprint = field(default_factory=dict)
     before: list[int] = field(default_factory=list)  # by task: how many of its steps happen before this one

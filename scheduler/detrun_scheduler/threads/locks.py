@@ -1,4 +1,4 @@
-"""Locks that are real outside a run and simulated inside: what `threading.Lock` and `threading.RLock` become.
+"""Locks that are real outside a run and simulated inside: the types behind `threading.Lock` and `threading.RLock`.
 
 A lock of a module is made when the module is imported, before any run, and must work inside one. So these classes take
 the places of the real ones in the `threading` module for good, as soon as detrun is imported (`install`), and decide at

@@ -1,4 +1,4 @@
-"""Idleness and time: what the loop does when nothing can run, and what it does with timers that are due."""
+"""Idleness and time: the loop's actions when nothing can run, and the firing of timers that are due."""
 
 from __future__ import annotations
 

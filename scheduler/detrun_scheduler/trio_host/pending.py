@@ -1,4 +1,4 @@
-"""Where a suspended task stands, and the operation that it will resume from."""
+"""Positions of suspended tasks: the frames in which they stand, and the operation that each resumes from."""
 
 from __future__ import annotations
 
