@@ -17,7 +17,7 @@ import trio
 
 from detrun.world.fault_counts import FaultCounts
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.run import ActiveRun, RunHost
 
 
 class Machine(Protocol):
@@ -56,6 +56,7 @@ class Services:
 
     Attributes:
         run: the run that the world is in.
+        host: the trio runner of that run, which holds and drops tasks and knows simulated sockets.
         faults: how often each fault has struck.
         retransmission_seconds: how long TCP waits for the first acknowledgement of a segment.
         machines: every node by its name, the driver included, in the order of naming.
@@ -70,6 +71,7 @@ class Services:
         "by_address",
         "by_hostname",
         "faults",
+        "host",
         "machines",
         "nursery",
         "retransmission_seconds",
@@ -79,6 +81,7 @@ class Services:
 
     def __init__(self, run: ActiveRun, faults: FaultCounts, retransmission_seconds: float, world: Any) -> None:
         self.run = run
+        self.host: RunHost = run.host
         self.faults = faults
         self.retransmission_seconds = retransmission_seconds
         self.machines: dict[str, Any] = {}
@@ -124,16 +127,16 @@ class Services:
     def new_descriptor(self, socket: object) -> int:
         """The number of a new socket, by which trio can wait for it."""
         number = next(self._descriptors)
-        self.run.host.sockets[number] = socket
+        self.host.sockets[number] = socket
         return number
 
     def release_descriptor(self, number: int) -> None:
         """The socket of that number has been closed."""
-        self.run.host.sockets.pop(number, None)
+        self.host.sockets.pop(number, None)
 
     def close(self) -> None:
         """Let go of addresses and of the world: what holds a part of it later must not hold all of it."""
-        self.run.host.sockets.clear()
+        self.host.sockets.clear()
         self.by_address.clear()
         self.by_hostname.clear()
         del self.world

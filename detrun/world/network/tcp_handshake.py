@@ -59,7 +59,8 @@ class Handshake(Persistent):
                 client.back.send(Answer(client.back, self, refused=True))
                 return
             if not listener.has_room():
-                self.server.services.faults.count("accept queue overflow")
+                faults = self.server.services.faults
+                faults.count("accept queue overflow")
                 self.lost()
                 return
             client.accepted_by(self.server, listener)

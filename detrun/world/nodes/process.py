@@ -99,7 +99,7 @@ class Process:
         self.context.copy().run(partial(nursery.start_soon, self.run, name=self.node.name))
 
     def _tasks(self) -> list[Any]:
-        host = self.services.run.host
+        host = self.services.host
         return [task for task in host.numbers if process_of(task) is self]
 
     def abandon(self) -> None:
@@ -110,7 +110,7 @@ class Process:
         """
         if self.is_driver:
             raise UsageError("the driver cannot crash: it is the code that runs the world")
-        self.services.run.host.abandon(self._tasks())
+        self.services.host.abandon(self._tasks())
 
     def pause(self) -> None:
         """Let no task run until `resume`.
@@ -121,13 +121,13 @@ class Process:
         if self.is_driver:
             raise UsageError("the driver cannot be paused: no code would be left that could resume it")
         self.is_paused = True
-        self.services.run.host.hold(self._tasks(), _is_paused)
+        self.services.host.hold(self._tasks(), _is_paused)
 
     def resume(self) -> None:
         """Let the tasks run again."""
         self.is_paused = False
         others = any(machine.is_paused for machine in self.services.machines.values())
-        self.services.run.host.release(self._tasks(), others)
+        self.services.host.release(self._tasks(), others)
 
     def running_here(self) -> Process:
         """The process of this world whose code is running; this one, the driver's, if there is none."""

@@ -183,6 +183,14 @@ class Socket:
             raise OverflowError("bind(): port must be 0-65535.")
         return self.network.resolver.numeric_host(ANY if host == "" else host), port
 
+    def resolve(self, host: str) -> str:
+        """The address of ``host``, which may be one already.
+
+        Raises:
+            socket.gaierror: there is no such host.
+        """
+        return self.network.resolver.resolve(host)
+
     def option(self, level: int, name: int) -> Any:
         """The value of a socket option; 0 if it was never set."""
         self._check_open()

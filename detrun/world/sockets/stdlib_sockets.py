@@ -167,7 +167,7 @@ class SimulatedSocket:
     def bind(self, address: Any) -> None:
         """Take a local address; a host name may be given."""
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            address = (self.simulated.network.resolver.resolve(address[0]), address[1])
+            address = (self.simulated.resolve(address[0]), address[1])
         self.simulated.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
@@ -186,7 +186,7 @@ class SimulatedSocket:
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str):
-            address = (self.simulated.network.resolver.resolve(address[0]), address[1])
+            address = (self.simulated.resolve(address[0]), address[1])
         self._attempt(self.simulated.connect, address)
 
     def connect_ex(self, address: Any) -> int:

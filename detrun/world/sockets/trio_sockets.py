@@ -119,7 +119,7 @@ class TrioSocket(trio.socket.SocketType):
 
     async def _resolved(self, address: Any) -> Any:
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            return self.simulated.network.resolver.resolve(address[0]), address[1]
+            return self.simulated.resolve(address[0]), address[1]
         return address
 
     async def bind(self, address: Any) -> None:
