@@ -72,16 +72,13 @@ _ALL = ReplacedTogether(
 
 def install(threads: Threads) -> None:
     """Replace everything, for the run that is now active and whose threads these are."""
-    alive = Alive()
-    alive[MAIN_IDENT] = main_thread()
     _ALL.install(
         {
-            THREADING: {"_active": alive, "_counter": itertools.count(1).__next__},
+            THREADING: {"_active": Alive({MAIN_IDENT: main_thread()}), "_counter": itertools.count(1).__next__},
             trio_workers.TRIO: {THREAD_COUNTER: itertools.count()},
         }
     )
-    pools.begin_run(threads)
-    threads.at_main_end = pools.stop_pools
+    threads.at_first_start = pools.begin_run
     threads.hooks = threading.excepthook, sys.unraisablehook
 
 

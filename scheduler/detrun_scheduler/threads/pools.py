@@ -9,7 +9,6 @@ run says nothing of it; the pool's code would log every exception that reaches i
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import _base, thread
@@ -62,9 +61,13 @@ class _Workers(dict[Any, None]):
 
 
 def _pool_made(self: Any, *arguments: Any, **keywords: Any) -> None:
-    """`ThreadPoolExecutor.__init__`."""
-    _make_pool(self, *arguments, **keywords)
-    if threads_of_call() is not None:
+    """`ThreadPoolExecutor.__init__`; in a run pools are counted anew, and their workers kept in order."""
+    threads = threads_of_call()
+    if threads is None:
+        _make_pool(self, *arguments, **keywords)
+    else:
+        self._counter = threads.pools.__next__
+        _make_pool(self, *arguments, **keywords)
         self._threads = _Workers()
 
 
@@ -88,14 +91,13 @@ def install_for_good() -> None:
 
 
 def begin_run(threads: Threads) -> None:
-    """Count pools anew and keep killed workers out of the log, until the run ends whose threads these are."""
-    threads.at_end.append(partial(setattr, _POOL, "_counter", _POOL._counter))
-    _POOL._counter = itertools.count().__next__
+    """Stop pools when main ends and keep killed workers out of the log, until the run ends whose threads these are."""
+    threads.at_main_end = _stop_pools
     threads.at_end.append(partial(_base.LOGGER.removeFilter, _is_no_kill))
     _base.LOGGER.addFilter(_is_no_kill)
 
 
-def stop_pools(threads: Threads) -> None:
+def _stop_pools(threads: Threads) -> None:
     """The main function is over: tell idle workers to go, as the interpreter does when it exits."""
     queues = [
         work

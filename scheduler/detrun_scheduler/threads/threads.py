@@ -11,6 +11,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
+from itertools import count
 from types import CoroutineType
 from typing import Any
 
@@ -29,6 +30,7 @@ class Threads:
 
     __slots__ = (
         "at_end",
+        "at_first_start",
         "at_main_end",
         "call_body",
         "futures",
@@ -41,6 +43,7 @@ class Threads:
         "living",
         "main_has_ended",
         "os_thread",
+        "pools",
         "run",
         "touched",
         "untraced",
@@ -52,13 +55,15 @@ class Threads:
         self.os_thread = get_ident()  # whose calls belong to the run
         self.idents = MAIN_IDENT
         self.futures = 0  # made in this run
+        self.pools = count()  # numbers of those made in this run
         self.living: list[SimulatedThread] = []  # in the order of starting
         self.inherited: ContextVar[Any] | None = None  # the one variable that a thread takes over from who starts it
         self.known: list[Any] = []  # weak references to the `threading.Thread` of each reusable thread
         self.idle: list[SimulatedThread] = []  # ended threads whose greenlets can serve later runs
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
-        self.at_main_end: Callable[[Threads], None] = _nothing_to_stop
+        self.at_first_start: Callable[[Threads], None] = _nothing
+        self.at_main_end: Callable[[Threads], None] = _nothing
         self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
         # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
@@ -101,6 +106,8 @@ class Threads:
             daemon: kill it when main and all others have ended.
             is_worker: kill it when main has ended and nothing can run.
         """
+        if self.idents == MAIN_IDENT:
+            self.at_first_start(self)
         self.idents += 1
         run = self.run
         thread = self._new(function, arguments, name, self.idents, daemon, run.current, is_worker)
@@ -184,8 +191,8 @@ class Threads:
         del self.run, self.hub
 
 
-def _nothing_to_stop(threads: Threads) -> None:
-    """Main functions without executors."""
+def _nothing(threads: Threads) -> None:
+    """Runs without executors."""
 
 
 @disable_ki_protection
