@@ -233,7 +233,7 @@ def capture(loop: ActiveRun, steps_taken: int) -> Moment:
 def _task_state(loop: ActiveRun, task: trio.lowlevel.Task, number: int, runnable: bool) -> TaskState:
     holders: tuple[str, ...] = ()
     if runnable:
-        waits_for = loop.host.pending_of(number)
+        waits_for = loop.pending_of(number)
     else:
         blocked = describe_block(loop, task, number)
         waits_for, holders = blocked.waits_for, tuple(loop.path_of(one) for one in blocked.holders)

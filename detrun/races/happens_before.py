@@ -31,9 +31,9 @@ import trio
 from detrun.races.detector import RaceDetector
 from detrun.races.published import Published
 from detrun.races.synchronization import TrioPrimitives
+from detrun_scheduler.footprints.marks import innermost_user_line_of_call
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun
-from detrun_scheduler.user_code import innermost_user_line_of_call
 
 _ACQUIRING = {"load", "compare_exchange_failed", "read", "acquire", "join"}
 _RELEASING = {"store", "release", "notify"}

@@ -35,6 +35,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from struct import Struct
 
 CHUNK_STEPS = 16_384
 CHUNK_EVENT_BYTES = 1 << 18
@@ -131,6 +132,9 @@ class Chunk:
     def steps(self) -> int:
         """Steps in this chunk."""
         return len(self.outcomes)
+
+
+pack_double = Struct("<d").pack
 
 
 def append_varint(column: bytearray, number: int) -> None:

@@ -1,6 +1,7 @@
-"""A run and its journal: records the operations of user code, and closes the record of each step.
+"""A run and its journal: records the operations of user code.
 
-`JournaledRun` holds all that belongs to one run. `RunLoop`, which inherits it, makes the run go on.
+`JournaledRun` holds all that belongs to one run. `RunLoop`, which inherits it, makes the run go on and closes the
+record of each step.
 """
 
 from __future__ import annotations
@@ -15,36 +16,31 @@ from typing import Any
 import trio
 
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.clock import VirtualClock, primal_of
-from detrun_scheduler.errors import StepLimitError
+from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.journal import (
     DRAW,
     EFFECT,
-    END,
     FAULT,
-    HAS_EVENTS,
     OBSERVE,
     OPERATION,
     RECEIVE,
     SEND,
     SPAWN,
-    TIME,
-    WAKE,
     Journal,
     append_varint,
+    pack_double,
 )
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.reports.blocking import most_run_tasks
 from detrun_scheduler.run import RunHooks, Standing, ThreadFailure, Verifier
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.host import Host
-from detrun_scheduler.watching import tell
+from detrun_scheduler.trio_host.pending import pending_operation
+from detrun_scheduler.watching import tell, tell_operations
 
 _run_serials = count(1)
 _NO_HOOKS = RunHooks()
-_pack_double = Struct("<d").pack
 _pack_draw = Struct("<Q").pack
 
 
@@ -124,6 +120,8 @@ class JournaledRun(ABC):
         self.thread_failures: list[ThreadFailure] = []
         self.object_labels: list[str] = []
         self.objects_of_kind: dict[str, int] = {}
+        for one in hooks.operation_watchers:
+            tell_operations(one, self)
         for watcher in hooks.watchers:
             tell(watcher, self)
 
@@ -137,7 +135,7 @@ class JournaledRun(ABC):
     @property
     def time(self) -> float:
         """Virtual seconds since the start of the run."""
-        return float(primal_of(self.host.clock.current_time()))
+        return self.virtual_clock.time if self.foreign_clock is None else float(self.foreign_clock.current_time())
 
     def path_of(self, task: int) -> str:
         """The stable path of a task, ``main/worker[2]``."""
@@ -145,7 +143,7 @@ class JournaledRun(ABC):
 
     def pending_of(self, task: int) -> str:
         """What a living task will resume from, or is blocked in."""
-        return self.host.pending_of(task)
+        return pending_operation(self.host.by_number[task])
 
     # What user code reaches through `current.run`.
 
@@ -172,7 +170,7 @@ class JournaledRun(ABC):
         events.append(OPERATION)
         append_varint(events, number)
         events.append(code)
-        self.journal.exact += _pack_double(value)
+        self.journal.exact += pack_double(value)
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given.
@@ -262,73 +260,23 @@ class JournaledRun(ABC):
         living = [self.paths[number] for number in self.host.by_number]
         assert len(set(living)) == len(living), living
 
-    # The record of a step.
+    # What the loop adds, and code that steps in its place calls.
 
+    @abstractmethod
     def journal_time(self, now: float) -> None:
-        journal = self.journal
-        journal.events.append(TIME)
-        journal.times.append(now)
-        journal.exact += _pack_double(now)
+        """Write down that time has moved to ``now``, in virtual seconds."""
 
+    @abstractmethod
     def journal_wakes(self) -> None:
-        woken = self.host.queue.woken
-        if woken:
-            if len(woken) > 1:
-                woken.sort()
-            events = self.journal.events
-            for number in woken:
-                events.append(WAKE)
-                if number < 0x80:
-                    events.append(number)
-                else:
-                    append_varint(events, number)
-            woken.clear()
+        """Write down who was woken since this was last called."""
 
+    @abstractmethod
     def close_record(self, kind: int) -> None:
         """End the step's record."""
-        if self.failure is not None:
-            raise self.failure
-        if self.after_step:
-            for hook in self.after_step:
-                hook(self)
-        journal = self.journal
-        events, start = journal.events, journal.record_start
-        record = b""
-        if len(events) != start:
-            events.append(END)
-            kind |= HAS_EVENTS
-            journal.record_start = len(events)
-            record = bytes(events[start:]) if self.verifier is not None else b""
-        journal.outcomes.append(kind)
-        if self.verifier is not None:
-            self.verifier.step_closed(self, self.current, kind, record)
 
-    def close_chunk(self) -> None:
-        self.journal.close_chunk()
-        # An ended task gets no more children and draws no more, so its path stays unique without our remembering it.
-        for number in self.host.ended:
-            self.paths.pop(number, None)
-            self.names_used.pop(number, None)
-            self.streams.pop(number, None)
-        self.host.ended.clear()
-
-    def close_journal(self) -> None:
-        """Close the last, partial chunk of a finished or failed run."""
-        if self.journal.outcomes:
-            self.close_chunk()
-
-    # Between two steps.
-
+    @abstractmethod
     def pause(self, taken: int) -> None:
-        """Between two steps, so many having been taken: whatever is due at such a number of steps."""
-        journal = self.journal
-        if self.max_steps is not None and taken >= self.max_steps:
-            raise StepLimitError(most_run_tasks(self))
-        if journal.is_full:
-            self.close_chunk()
-        if taken >= self.pause_at:
-            assert self.at_pause is not None
-            self.pause_at = self.at_pause(self)
+        """Between two steps, so many having been taken: do whatever is due at such a number of steps."""
 
     # Tasks and their paths.
 
@@ -348,8 +296,12 @@ class JournaledRun(ABC):
         journal = self.journal
         journal.tasks.append((number, parent_number, path))
         if number:
-            journal.events.append(SPAWN)
-            append_varint(journal.events, number)
+            events = journal.events
+            events.append(SPAWN)
+            if number < 0x80:
+                events.append(number)
+            else:
+                append_varint(events, number)
 
     def _sibling(self, parent: int, path: str) -> str:
         used = self.names_used.get(parent)

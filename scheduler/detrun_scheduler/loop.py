@@ -21,16 +21,21 @@ import trio
 
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
     CHECKPOINT,
     CHUNK_EVENT_BYTES,
     CHUNK_PAYLOAD_BYTES,
     CHUNK_STEPS,
+    END,
+    HAS_EVENTS,
+    TIME,
+    WAKE,
     append_varint,
+    pack_double,
 )
 from detrun_scheduler.journaled_run import JournaledRun
-from detrun_scheduler.reports.blocking import deadlock
+from detrun_scheduler.reports.blocking import deadlock, most_run_tasks
 from detrun_scheduler.standing import stand_still
 from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.threads import Threads
@@ -225,3 +230,74 @@ class RunLoop(JournaledRun):
             fire(host, fired)
         if "after_io_wait" in instruments.data:
             instruments.call("after_io_wait", 0)
+
+    # The record of a step.
+
+    def journal_time(self, now: float) -> None:
+        """Write down that time has moved to ``now``, in virtual seconds."""
+        journal = self.journal
+        journal.events.append(TIME)
+        journal.times.append(now)
+        journal.exact += pack_double(now)
+
+    def journal_wakes(self) -> None:
+        """Write down who was woken since this was last called."""
+        woken = self.host.queue.woken
+        if woken:
+            if len(woken) > 1:
+                woken.sort()
+            events = self.journal.events
+            for number in woken:
+                events.append(WAKE)
+                if number < 0x80:
+                    events.append(number)
+                else:
+                    append_varint(events, number)
+            woken.clear()
+
+    def close_record(self, kind: int) -> None:
+        """End the step's record."""
+        if self.failure is not None:
+            raise self.failure
+        if self.after_step:
+            for hook in self.after_step:
+                hook(self)
+        journal = self.journal
+        events, start = journal.events, journal.record_start
+        record = b""
+        if len(events) != start:
+            events.append(END)
+            kind |= HAS_EVENTS
+            journal.record_start = len(events)
+            record = bytes(events[start:]) if self.verifier is not None else b""
+        journal.outcomes.append(kind)
+        if self.verifier is not None:
+            self.verifier.step_closed(self, self.current, kind, record)
+
+    def close_chunk(self) -> None:
+        """Close the journal's chunk, and forget the tasks that ended in it."""
+        self.journal.close_chunk()
+        # An ended task gets no more children and draws no more, so its path stays unique without our remembering it.
+        for number in self.host.ended:
+            self.paths.pop(number, None)
+            self.names_used.pop(number, None)
+            self.streams.pop(number, None)
+        self.host.ended.clear()
+
+    def close_journal(self) -> None:
+        """Close the last, partial chunk of a finished or failed run."""
+        if self.journal.outcomes:
+            self.close_chunk()
+
+    # Between two steps.
+
+    def pause(self, taken: int) -> None:
+        """Between two steps, so many having been taken: do whatever is due at such a number of steps."""
+        journal = self.journal
+        if self.max_steps is not None and taken >= self.max_steps:
+            raise StepLimitError(most_run_tasks(self))
+        if journal.is_full:
+            self.close_chunk()
+        if taken >= self.pause_at:
+            assert self.at_pause is not None
+            self.pause_at = self.at_pause(self)

@@ -95,9 +95,6 @@ class RunHost(Protocol):
     def sockets(self) -> dict[int, Any]:
         """Simulated sockets by the numbers that they give for their files'."""
 
-    def pending_of(self, number: int) -> str:
-        """What a living task will resume from."""
-
     def reschedule(self, task: Task, next_send: Any = ...) -> None:
         """Make a blocked task runnable."""
 
@@ -250,14 +247,18 @@ class Verifier(Protocol):
         """Step ``run.step_index - 1`` ran ``task`` and left ``outcome_byte`` and the events ``record``."""
 
 
-class RunWatcher(Protocol):
+class OperationWatcher(Protocol):
+    """Is told of the operations on a run's objects, as they happen."""
+
+    def operated(self, number: int, code: int, value: float | bytes) -> None:
+        """An operation has been written down; see `ActiveRun.operation` and `ActiveRun.operation_on`."""
+
+
+class RunWatcher(OperationWatcher, Protocol):
     """Is told of everything that the running code does to the run's objects and to other tasks, as it happens."""
 
     def registered(self, number: int, kind: str) -> None:
         """An object of this kind has got its number."""
-
-    def operated(self, number: int, code: int, value: float | bytes) -> None:
-        """An operation has been written down; see `ActiveRun.operation` and `ActiveRun.operation_on`."""
 
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """A task has become runnable, a new one or one that was blocked; ``sent`` is the outcome it goes on with."""
@@ -281,7 +282,8 @@ class RunHooks:
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
         time_observer: told where another timing of the program would have meant another order of events.
-        watchers: told of operations on objects and of wake-ups.
+        operation_watchers: told of operations on objects.
+        watchers: told of objects, operations and wake-ups.
         reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
             hooks which would print them are not called.
     """
@@ -294,5 +296,6 @@ class RunHooks:
     fault_began: Callable[[str, bool], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None
+    operation_watchers: list[OperationWatcher] = field(default_factory=list)
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False

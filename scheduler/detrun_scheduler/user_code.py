@@ -57,12 +57,3 @@ def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
         if is_user_file(frame.f_code.co_filename):
             found = frame
     return found
-
-
-def innermost_user_line_of_call(frame: FrameType | None) -> str:
-    """``file:line`` of the nearest user code that led to the running ``frame``, or an empty string."""
-    while frame is not None:
-        if is_user_file(frame.f_code.co_filename):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from detrun_scheduler.run import RunWatcher
+from detrun_scheduler.run import OperationWatcher, RunWatcher
 
 
-def tell(watcher: RunWatcher, run: Any) -> None:
-    """Have ``watcher`` told of what happens; runs without one pay nothing for it."""
-    host = run.host
-    register, operation, operation_on = run.register, run.operation, run.operation_on
-    reschedule, wake_idle = host.reschedule, host.wake_idle
-
-    def registering(kind: str, name: str | None = None) -> int:
-        number: int = register(kind, name)
-        watcher.registered(number, kind)
-        return number
+def tell_operations(watcher: OperationWatcher, run: Any) -> None:
+    """Have ``watcher`` told of operations on objects; runs without one pay nothing for it."""
+    operation, operation_on = run.operation, run.operation_on
 
     def operating(number: int, code: int, value: float) -> None:
         operation(number, code, value)
@@ -25,6 +18,20 @@ def tell(watcher: RunWatcher, run: Any) -> None:
     def operating_on(number: int, code: int, value: bytes) -> None:
         operation_on(number, code, value)
         watcher.operated(number, code, value)
+
+    run.operation, run.operation_on = operating, operating_on
+
+
+def tell(watcher: RunWatcher, run: Any) -> None:
+    """Have ``watcher`` told of everything that happens; runs without one pay nothing for it."""
+    tell_operations(watcher, run)
+    host = run.host
+    register, reschedule, wake_idle = run.register, host.reschedule, host.wake_idle
+
+    def registering(kind: str, name: str | None = None) -> int:
+        number: int = register(kind, name)
+        watcher.registered(number, kind)
+        return number
 
     def rescheduling(task: Any, *next_send: Any) -> None:
         # A new task gets its number here.
@@ -39,5 +46,5 @@ def tell(watcher: RunWatcher, run: Any) -> None:
         woken: bool = wake_idle()
         return woken
 
-    run.register, run.operation, run.operation_on = registering, operating, operating_on
+    run.register = registering
     host.reschedule, host.wake_idle = rescheduling, waking_idle

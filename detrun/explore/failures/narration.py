@@ -20,13 +20,20 @@ from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun_scheduler.choices import RunView
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
-from detrun_scheduler.footprints.marks import OBSERVED_ACCESSES, Heard, covered, listen, made_objects
+from detrun_scheduler.footprints.marks import (
+    OBSERVED_ACCESSES,
+    Heard,
+    covered,
+    innermost_user_line_of_call,
+    listen,
+    made_objects,
+)
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies.given import GivenSchedule
-from detrun_scheduler.trio_host.pending import await_frames
-from detrun_scheduler.user_code import innermost_user_frame, innermost_user_line_of_call, is_user_file
+from detrun_scheduler.trio_host.pending import await_frames, pending_operation
+from detrun_scheduler.user_code import innermost_user_frame, is_user_file
 
 LINES_MAX = 200  # of one step
 STEPS_MAX = 20_000
@@ -101,7 +108,7 @@ class Narration:
 
 
 class _Narrator(GivenSchedule):
-    """Makes the choices and listens; oracle, verifier and watcher of the run."""
+    """Makes the choices and listens; oracle, verifier and watcher of the operations of the run."""
 
     def __init__(self, choices: Sequence[int], watch: Watch) -> None:
         super().__init__(choices)
@@ -124,9 +131,6 @@ class _Narrator(GivenSchedule):
         loop: Any = run
         self.labels = loop.object_labels
 
-    def registered(self, number: int, kind: str) -> None:
-        """An object has its number, and its label is in ``labels``."""
-
     def operated(self, number: int, code: int, value: float | bytes) -> None:
         """Mark operations on locks, queues and threads; the others leave footprints."""
         name = OPERATIONS[code]
@@ -135,12 +139,6 @@ class _Narrator(GivenSchedule):
             self.names[key] = self.labels[number]
             line = innermost_user_line_of_call(sys._getframe(2))
             self.heard.append((key, READ if code in READING else WRITE, line, _VERBS[name]))
-
-    def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
-        """What wakes whom shows in the footprints."""
-
-    def idle_awaited(self, numbers: Sequence[int]) -> None:
-        """Nothing to tell."""
 
     def line(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function, of frames and within them."""
@@ -176,7 +174,7 @@ class _Narrator(GivenSchedule):
         elif kind == CHECKPOINT:
             ended = ""
         elif living is not None:
-            ended = run.pending_of(task)  # says more than what the wait was made of
+            ended = pending_operation(living)  # says more than what the wait was made of
         else:
             ended = outcome_name(kind, list(run.journal.kind_numbers))
         marks = [
@@ -249,7 +247,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
                 journal=ScheduleJournal(),
                 verifier=narrator,
                 options=options,
-                hooks=RunHooks(watchers=[narrator]),
+                hooks=RunHooks(operation_watchers=[narrator]),
             )
         finally:
             sys.settrace(before)

@@ -21,7 +21,7 @@ from detrun_scheduler import current
 from detrun_scheduler.footprints.accesses import AccessObserver
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE, Footprint, Key
 from detrun_scheduler.trio_host.private import CONTEXT, cancel_status_of, channel_state, statuses_inside
-from detrun_scheduler.user_code import innermost_user_line_of_call
+from detrun_scheduler.user_code import is_user_file
 
 Heard: TypeAlias = tuple[Key, int, str, str]
 """A mark: key, mode, ``file:line`` of the user's code that made it, and a verb, empty unless a listener adds one."""
@@ -40,6 +40,15 @@ def touch(key: Key, mode: int) -> None:
         touched[key] = mode
     if _heard is not None:
         _heard.append((key, mode, innermost_user_line_of_call(sys._getframe(1)), ""))
+
+
+def innermost_user_line_of_call(frame: FrameType | None) -> str:
+    """``file:line`` of the nearest user code that led to the running ``frame``, or an empty string."""
+    while frame is not None:
+        if is_user_file(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 def listen(heard: list[Heard] | None) -> None:
@@ -89,12 +98,14 @@ class ObservedAccesses:
     __slots__ = ("_observer", "labels")
 
     def __init__(self) -> None:
-        self.forget()
+        self._observer = AccessObserver(self)
+        self.labels: dict[Key, str] = {}  # what reports call the places accessed in this run
 
     def forget(self) -> None:
         """A run begins: objects are numbered anew."""
-        self._observer = AccessObserver(self)
-        self.labels: dict[Key, str] = {}  # what reports call the places accessed in this run
+        if self._observer.objects:
+            self._observer = AccessObserver(self)
+        self.labels = {}
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
         """See `AccessObserver.about_to_run`."""

@@ -15,11 +15,12 @@ import trio
 
 import detrun_scheduler
 from detrun_scheduler.errors import DeadlockError, StepLimitError
+from detrun_scheduler.footprints.marks import innermost_user_line_of_call
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.reports import blocking
 from detrun_scheduler.reports.blocking import BlockedTask, wait_cycle
 from detrun_scheduler.strategies import make
-from detrun_scheduler.user_code import innermost_user_line_of_call, is_user_file
+from detrun_scheduler.user_code import is_user_file
 
 Program = Callable[[], Awaitable[object]]
 
