@@ -126,10 +126,6 @@ class TimerHeap:
         self.due = False  # a timer was set at or before the present: the loop must look after this step
         self.observer: TimeObserver | None = None
 
-    def forget_clock(self) -> None:
-        """The run is over: stop the clock and its timers from keeping each other alive."""
-        del self.clock
-
     def add(self, deadline: Any, key: Any) -> None:
         """Set the timer of ``key``."""
         time = deadline if type(deadline) is float else float(primal_of(deadline))

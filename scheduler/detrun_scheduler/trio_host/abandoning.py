@@ -11,7 +11,7 @@ import outcome
 from trio.lowlevel import Task
 
 from detrun_scheduler.clock import TimerHeap
-from detrun_scheduler.trio_host.graveyard import Graveyard
+from detrun_scheduler.trio_host.graveyard import lay_out
 from detrun_scheduler.trio_host.private import LOTS_BROKEN_BY, AsyncGenerators, Instruments
 
 
@@ -36,7 +36,7 @@ class AbandoningHost(Protocol):
     held: dict[Task, tuple[Any, Any]]
     abandoned: dict[Task, None]
     timers: TimerHeap
-    graveyard: Graveyard
+    dead: list[Any]
     asyncgens: AsyncGenerators
     instruments: Instruments
 
@@ -83,7 +83,7 @@ def abandon(host: AbandoningHost, tasks: Sequence[Task]) -> None:
         _void_scopes(host, task)
         host.held.pop(task, None)
         host.tasks.remove(task)
-        host.graveyard.add(task.coro, host.asyncgens.alive)
+        lay_out(host.dead, task.coro, host.asyncgens.alive)
         if hasattr(task.coro, "abandoned"):
             task.coro.abandoned()  # a thread
         if task._next_send_fn is None:

@@ -28,7 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._core._entry_queue": ("EntryQueue",),
     "trio._core._entry_queue.EntryQueue": (
         *("wakeup", "queue", "idempotent_queue", "done", "lock"),
-        *("task()", "run_sync_soon()", "close()"),
+        *("task()", "run_sync_soon()", "size()", "close()"),
     ),
     "trio._core._instrumentation": ("Instruments",),
     "trio._core._instrumentation.Instruments": ("call()",),

@@ -45,35 +45,26 @@ class Discarding(Protocol):
         """Take ``item`` out if it is there."""
 
 
-class Graveyard:
-    """The suspended coroutines of one run that will not be resumed."""
+def lay_out(dead: list[Any], coroutine: Coroutine[Any, Any, Any], to_be_finalized: Discarding) -> None:
+    """Keep ``coroutine`` and what it is suspended in as ``dead``; take its generators off ``to_be_finalized``."""
+    for one in suspended_in(coroutine):
+        dead.append(one)
+        if isinstance(one, AsyncGeneratorType):
+            to_be_finalized.discard(one)
 
-    __slots__ = ("dead",)
 
-    def __init__(self) -> None:
-        self.dead: list[Any] = []
-
-    def add(self, coroutine: Coroutine[Any, Any, Any], to_be_finalized: Discarding) -> None:
-        """Keep ``coroutine`` and what it is suspended in; take its generators off the list ``to_be_finalized``."""
-        for one in suspended_in(coroutine):
-            self.dead.append(one)
-            if isinstance(one, AsyncGeneratorType):
-                to_be_finalized.discard(one)
-
-    def bury(self) -> None:
-        """The run is over: free what is here, running none of it."""
-        dead, self.dead = self.dead, []
-        if not dead:
-            return
-        offset = _offset_of_frame_state()
-        for one in dead:
-            if offset is None or not isinstance(one, _SUSPENDABLE):
-                _kept.append(one)
-                continue
-            # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
-            state = ctypes.c_int8.from_address(id(one) + offset)
-            if state.value < _EXECUTING:  # begun and suspended, or never begun
-                state.value = _COMPLETED
+def bury(dead: list[Any]) -> None:
+    """The run is over: empty ``dead`` and free what was in it, running none of it."""
+    offset = _offset_of_frame_state()
+    for one in dead:
+        if offset is None or not isinstance(one, _SUSPENDABLE):
+            _kept.append(one)
+            continue
+        # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
+        state = ctypes.c_int8.from_address(id(one) + offset)
+        if state.value < _EXECUTING:  # begun and suspended, or never begun
+            state.value = _COMPLETED
+    dead.clear()
 
 
 def suspended_in(coroutine: Any) -> list[Any]:

@@ -33,8 +33,6 @@ class TaskQueue(Protocol):
     def append(self, task: Task) -> None:
         """Make a task runnable."""
 
-    def __len__(self) -> int: ...
-
 
 class HoldingHost(Protocol):
     """What holding asks of the host."""
@@ -62,9 +60,6 @@ class HoldingQueue:
         if self.is_held(task) and task not in self.host.abandoned:
             _park(self.host, task)
         self.host.queue.append(task)
-
-    def __len__(self) -> int:
-        return len(self.host.queue)
 
 
 def hold(host: HoldingHost, tasks: Sequence[Task], is_held: Callable[[Task], bool]) -> None:

@@ -19,7 +19,6 @@ from contextvars import copy_context
 from types import CodeType
 from typing import Any
 
-import attrs
 import outcome
 import sniffio
 import trio
@@ -31,16 +30,15 @@ from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.environment import virtual_time
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
 from detrun_scheduler.trio_host import abandoning, channels, deadlines, holding, ordered
-from detrun_scheduler.trio_host.graveyard import Graveyard
+from detrun_scheduler.trio_host.graveyard import bury
 from detrun_scheduler.trio_host.interrupts import InProcessWakeup, InterruptHandler
-from detrun_scheduler.trio_host.no_io import NoInputOutput
+from detrun_scheduler.trio_host.no_io import NO_STATISTICS, NoInputOutput
 from detrun_scheduler.trio_host.ordered import OrderedAsyncGenerators
-from detrun_scheduler.trio_host.pending import pending_operation, wait_name
+from detrun_scheduler.trio_host.pending import wait_name
 from detrun_scheduler.trio_host.private import (
     CHECKPOINT_TRAP,
     CONTEXT,
     DETACH_TRAP,
-    RESUME,
     WAIT_TRAP,
     EntryQueue,
     Instruments,
@@ -56,6 +54,18 @@ ordered.install()
 _NO_IO = NoInputOutput()
 # Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
 _spare_sorted_dicts: list[SortedDict[Any, Any]] = []
+
+
+class _Resumption:
+    """What a task is sent after a checkpoint: an `outcome.Value(None)` that can be unwrapped again and again."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Return None."""
+
+
+_RESUME = _Resumption()
 
 
 class Host(Runner):
@@ -109,9 +119,12 @@ class Host(Runner):
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: trio.Nursery | None = None
-        self.graveyard = Graveyard()
+        self.dead: list[Any] = []  # suspended coroutines of this run that will not be resumed
         self.held: dict[Task, tuple[Any, Any]] = {}  # held task that has been woken -> what it goes on with
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
+        self.run_time = clock if isinstance(clock, VirtualClock) else None
+        # What tasks read the time off: `local_time`, or else `run_time`; None for a clock that keeps its own time.
+        self.tasks_time: VirtualClock | LocalTime | None = self.run_time
         self.awaits_abandoned = False  # the init task waits for the tasks of abandoned nurseries
 
     @property
@@ -122,13 +135,14 @@ class Host(Runner):
     def localize(self, local_time: LocalTime | None) -> None:
         """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
         self.local_time = local_time
+        self.tasks_time = self.run_time if local_time is None else local_time
         self.deadlines = self.timers if local_time is None else local_time  # type: ignore[assignment]
         virtual_time.localize(self.timers.clock if local_time is None else local_time)
 
     def current_time(self) -> float:
         """What ``trio.current_time()`` answers; the loop itself asks the clock."""
-        local_time = self.local_time
-        return self.clock.current_time() if local_time is None else local_time.now
+        time = self.tasks_time
+        return self.clock.current_time() if time is None else time.now
 
     # Life of a run.
 
@@ -142,7 +156,8 @@ class Host(Runner):
         self.previous_library, sniffio.thread_local.name = sniffio.thread_local.name, "trio"
         if "before_run" in self.instruments.data:
             self.instruments.call("before_run")
-        self.clock.start_clock()
+        if self.run_time is None:
+            self.clock.start_clock()
         self.init_task = self.spawn_impl(self.init, (async_fn, args), None, "<init>", system_task=True)
 
     def finish(self) -> outcome.Outcome[Any] | None:
@@ -169,7 +184,7 @@ class Host(Runner):
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
         self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
-        self.timers.forget_clock()
+        del self.timers.clock
         self.failure_seen = None
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
@@ -178,7 +193,8 @@ class Host(Runner):
             task._child_nurseries.clear()
         self.abandoned.clear()
         self.held.clear()
-        self.graveyard.bury()
+        if self.dead:
+            bury(self.dead)
 
     async def init(self, async_fn: Callable[..., Awaitable[object]], args: Any) -> None:
         """The root task: trio's, with the main task in the system nursery (`step` cancels that when main is done)
@@ -277,7 +293,7 @@ class Host(Runner):
             task._schedule_points += 1
             if trap is CHECKPOINT_TRAP:
                 task._next_send_fn = task.coro.send
-                task._next_send = RESUME  # type: ignore[assignment]
+                task._next_send = _RESUME  # type: ignore[assignment]
                 task.custom_sleep_data = None
                 return CHECKPOINT
             if type(trap) is WAIT_TRAP:
@@ -312,12 +328,15 @@ class Host(Runner):
         """trio's statistics, as if trio kept the entry-queue task: it lives from the start (ours is spawned on demand)
         and is never seen runnable before it has run (trio's is woken through a socket).
         """
-        statistics = super().current_statistics()
-        if self.entry_task is None:
-            return attrs.evolve(statistics, tasks_living=statistics.tasks_living + 1)
-        if self.numbers.get(self.entry_task) in self.queue.numbers:
-            return attrs.evolve(statistics, tasks_runnable=statistics.tasks_runnable - 1)
-        return statistics
+        numbers = self.queue.numbers
+        is_entry_runnable = self.entry_task is not None and self.numbers.get(self.entry_task) in numbers
+        return RunStatistics(
+            tasks_living=len(self.tasks) + (self.entry_task is None),
+            tasks_runnable=len(numbers) - is_entry_runnable,
+            seconds_to_next_deadline=self.deadlines.next_deadline() - self.current_time(),
+            io_statistics=NO_STATISTICS,  # type: ignore[arg-type]
+            run_sync_soon_queue_size=self.entry_queue.size(),
+        )
 
     def exited(self, task: Task, final: outcome.Outcome[object]) -> None:
         """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
@@ -354,10 +373,6 @@ class Host(Runner):
     def leave_task(self) -> None:
         """Between steps no task is current, and code that asks trio then must be told so."""
         CONTEXT.__dict__.pop("task", None)
-
-    def pending_of(self, number: int) -> str:
-        """What a living task will resume from."""
-        return pending_operation(self.by_number[number])
 
     # Tasks that stand still, and tasks that are gone.
 

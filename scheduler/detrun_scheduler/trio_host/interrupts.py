@@ -122,5 +122,4 @@ class InProcessWakeup:
     def wakeup_on_signals(self) -> None:
         """Signals set a flag that the loop looks at; see `Host.deliver_ki`."""
 
-    def close(self) -> None:
-        """Nothing to close."""
+    close = staticmethod(int)  # nothing, at the cost of a builtin: each run is closed

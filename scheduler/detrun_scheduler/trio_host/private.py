@@ -43,18 +43,6 @@ JOIN = "_nested_child_finished"  # of a nursery: its block has ended, and it wai
 CLOSE_SCOPE = "_close"  # of a cancel scope: called by ``__exit__`` and by the end of a nursery
 
 
-class Resumption:
-    """What a task is sent after a checkpoint: an `outcome.Value(None)` that can be unwrapped again and again."""
-
-    __slots__ = ()
-
-    def unwrap(self) -> None:
-        """Return None."""
-
-
-RESUME = Resumption()
-
-
 def cancel(scope: trio.CancelScope, source: Any, reason: str | None) -> None:
     """Cancel ``scope`` giving the cause that trio gives, on the versions of trio that give one."""
     if hasattr(_run, "CancelReason"):

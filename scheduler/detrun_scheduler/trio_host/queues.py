@@ -11,6 +11,8 @@ from trio.lowlevel import Task
 class RunQueue:
     """The runnable tasks, by the numbers that it gives them in the order of spawning.
 
+    It has no length of its own: `Runner.reschedule` asks for its truth each time, on behalf of guest mode only.
+
     Args:
         on_spawn: called with (task, number, parent task or None) for each new task.
         abandoned: tasks that are gone without having ended, and get no number.
@@ -45,9 +47,6 @@ class RunQueue:
             nursery = task._parent_nursery
             self.on_spawn(task, number, nursery._parent_task if nursery is not None else None)
             self.numbers.append(number)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
 
     def _check(self) -> None:
         """Assert the invariants that hold between two steps."""
