@@ -15,7 +15,6 @@ from detrun.execution.finished import Finished
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
-from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
 from detrun_recorder.token import ScheduleToken, from_token, is_token
@@ -217,6 +216,8 @@ def replay(
     if isinstance(recording, str) and is_token(recording):
         finished = _follow_token(from_token(recording), main, args, options)
     else:
+        from detrun.races.watch import replayed_run  # its rooms are not needed to record
+
         opened = recording if isinstance(recording, Recording) else open_recording(recording)
         finished = replayed_run(opened, mode == "resync", strategy).execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)

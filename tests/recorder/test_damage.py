@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detrun_recorder import DamagedRecordingError, Recording, Writer, describe_run, open_recording
 from detrun_recorder import format as layout
+from detrun_recorder.format import DamagedRecordingError
+from detrun_recorder.header import describe_run
+from detrun_recorder.recording import Recording, open_recording
+from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import RecordingFormatError
 from tests.recorder import independent_reader
 from tests.recorder.simulated_runs import simulate

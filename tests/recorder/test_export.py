@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detrun_recorder import Recording, describe_run, export_perfetto
-from detrun_recorder.export import Clock
+from detrun_recorder.export import Clock, export_perfetto
+from detrun_recorder.header import describe_run
+from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 from tests.recorder.simulated_runs import SimulatedRun, simulate
 

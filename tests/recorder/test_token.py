@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detrun_recorder import Recording, describe_run, from_token, to_token
 from detrun_recorder import format as layout
-from detrun_recorder.token import PREFIX, TOKEN_CHARACTERS_MAX
+from detrun_recorder.header import describe_run
+from detrun_recorder.recording import Recording
+from detrun_recorder.token import PREFIX, TOKEN_CHARACTERS_MAX, from_token, to_token
 from detrun_scheduler.errors import RecordingFormatError, UsageError
 from tests.recorder.simulated_runs import simulate
 

@@ -24,7 +24,8 @@ from detrun_scheduler.environment.replaced_names import StayingReplaced
 from detrun_scheduler.environment.seeding import PreservedGenerators
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.footprints.marks import OBSERVED_ACCESSES
-from detrun_scheduler.strategies import PartialOrderReduction, PartialOrderSampling
+from detrun_scheduler.strategies.dpor import PartialOrderReduction
+from detrun_scheduler.strategies.pos import PartialOrderSampling
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
 from detrun_scheduler.threads.preemption import Preemption
 

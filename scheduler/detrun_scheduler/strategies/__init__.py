@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from importlib import import_module
 
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.strategies.bounded import PreemptionBounded as PreemptionBounded
-from detrun_scheduler.strategies.dpor import PartialOrderReduction as PartialOrderReduction
-from detrun_scheduler.strategies.fifo import Fifo as Fifo
-from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting as ProbabilisticConcurrencyTesting
-from detrun_scheduler.strategies.portfolio import Portfolio as Portfolio
-from detrun_scheduler.strategies.pos import PartialOrderSampling as PartialOrderSampling
-from detrun_scheduler.strategies.random_walk import RandomWalk as RandomWalk
-from detrun_scheduler.strategies.subset import SubsetWalk as SubsetWalk
-from detrun_scheduler.strategies.urw import UniformRandomWalk as UniformRandomWalk
 
-# A name may be followed by a number, ``pct:5``: the depth, or the bound.
-STRATEGIES: dict[str, Callable[..., Oracle]] = {
-    "fifo": Fifo,
-    "random": RandomWalk,
-    "pct": ProbabilisticConcurrencyTesting,
-    "pos": PartialOrderSampling,
-    "urw": UniformRandomWalk,
-    "subset": SubsetWalk,
-    "bounded": PreemptionBounded,
-    "dfs": partial(PreemptionBounded, None),
-    "dpor": PartialOrderReduction,
-    "portfolio": Portfolio,
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """An oracle that has a name; its file is imported when it is first made.
+
+    Attributes:
+        module: the file in this package.
+        oracle: the class in it.
+        arguments: what the class is made with where the name stands alone.
+        number_min: a name may be followed by a number, ``pct:5``: the depth, or the bound. The smallest one that this
+            strategy takes; None if it takes none.
+    """
+
+    module: str
+    oracle: str
+    arguments: tuple[object, ...] = ()
+    number_min: int | None = None
+
+    def make(self, *arguments: object) -> Oracle:
+        """A new oracle."""
+        made: Oracle = getattr(import_module(f"{__name__}.{self.module}"), self.oracle)(*arguments)
+        return made
+
+
+STRATEGIES = {
+    "fifo": Strategy("fifo", "Fifo"),
+    "random": Strategy("random_walk", "RandomWalk"),
+    "pct": Strategy("pct", "ProbabilisticConcurrencyTesting", number_min=1),
+    "pos": Strategy("pos", "PartialOrderSampling"),
+    "urw": Strategy("urw", "UniformRandomWalk"),
+    "subset": Strategy("subset", "SubsetWalk"),
+    "bounded": Strategy("bounded", "PreemptionBounded", number_min=0),
+    "dfs": Strategy("bounded", "PreemptionBounded", (None,)),
+    "dpor": Strategy("dpor", "PartialOrderReduction"),
+    "portfolio": Strategy("portfolio", "Portfolio"),
 }
 OLD_NAMES = {"few": "subset"}  # accepted, because recordings and kept failures of before carry them
-NUMBERED = {"pct": 1, "bounded": 0}  # the smallest number that each takes
 
 
 def make(strategy: str | Oracle) -> Oracle:
@@ -51,12 +64,14 @@ def make(strategy: str | Oracle) -> Oracle:
     name = OLD_NAMES.get(name, name)
     if name not in STRATEGIES:
         raise UsageError(f"unknown strategy {strategy!r}; choose one of {', '.join(sorted(STRATEGIES))}")
+    found = STRATEGIES[name]
     if not colon:
-        return STRATEGIES[name]()
-    if name not in NUMBERED or not number.isdecimal() or int(number) < NUMBERED[name]:
-        takes = " and ".join(f"{one}:N with N >= {least}" for one, least in NUMBERED.items())
+        return found.make(*found.arguments)
+    if found.number_min is None or not number.isdecimal() or int(number) < found.number_min:
+        numbered = {one: other.number_min for one, other in STRATEGIES.items() if other.number_min is not None}
+        takes = " and ".join(f"{one}:N with N >= {least}" for one, least in numbered.items())
         raise UsageError(f"strategy {strategy!r}: of all strategies only {takes} take a number")
-    return STRATEGIES[name](int(number))
+    return found.make(int(number))
 
 
 def name_of(strategy: str | Oracle) -> str:

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun import explore
 from detrun_scheduler.footprints.footprints import READ, WRITE
-from detrun_scheduler.strategies import PartialOrderReduction
-from detrun_scheduler.strategies.dpor import _precedes, _Step, order
+from detrun_scheduler.strategies.dpor import PartialOrderReduction, _precedes, _Step, order
 
 checkpoint = trio.lowlevel.checkpoint
 Operation = tuple[str, int]  # "read", "write" or "nothing", and a variable

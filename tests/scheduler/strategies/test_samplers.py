@@ -10,8 +10,10 @@ import pytest
 import trio
 
 from detrun import explore
-from detrun_scheduler.strategies import Portfolio, ProbabilisticConcurrencyTesting, make
+from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.campaigns import Learning, schedule_seed
+from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
+from detrun_scheduler.strategies.portfolio import Portfolio
 from tests.explore.racy_programs import correct, lost_update, polling, rare
 
 checkpoint = trio.lowlevel.checkpoint
