@@ -160,7 +160,10 @@ class JournaledRun(ABC):
         """Write down an operation on object ``number`` with any value; ``value`` encodes it for the digest."""
         events = self.journal.events
         events.append(OPERATION)
-        append_varint(events, number)
+        if number < 0x80:
+            events.append(number)
+        else:
+            append_varint(events, number)
         events.append(code)
         self.journal.exact += len(value).to_bytes(8, "little") + value
 
@@ -168,7 +171,10 @@ class JournaledRun(ABC):
         """Write down an operation on object ``number``; ``value`` counts for the digest only."""
         events = self.journal.events
         events.append(OPERATION)
-        append_varint(events, number)
+        if number < 0x80:
+            events.append(number)
+        else:
+            append_varint(events, number)
         events.append(code)
         self.journal.exact += pack_double(value)
 
