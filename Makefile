@@ -1,7 +1,7 @@
 # Every target sets up what it needs: on a fresh clone `make demo` and `make test` are enough, and the second call is
 # instant. An environment is brought up to date when pyproject.toml or constraints.txt change.
 
-.PHONY: setup demo test test-long lint bench docs
+.PHONY: setup demo test test-long lint bench docs wheel-check release-check
 
 PYTHON := .venv/bin/python
 READY := .venv/ready
@@ -38,6 +38,14 @@ bench: $(READY)
 
 docs: $(READY)
 	$(PYTHON) -m pytest docs
+
+# What is built from this tree, tried out in an empty environment; release-check also compares version, changelog and tag.
+wheel-check: $(READY)
+	$(PYTHON) .ci/check_wheel.py
+
+release-check: $(READY)
+	$(PYTHON) .ci/check_version.py
+	$(PYTHON) .ci/check_wheel.py
 
 $(READY): $(INPUTS)
 	@.ci/setup .venv 3.11+ || { status=$$?; [ $$status -ne 3 ] || echo "setup: detrun needs Python 3.11 or newer with venv; none works here" >&2; exit $$status; }

@@ -1,9 +1,13 @@
-"""What is written down twice about working on detrun agrees: make targets, hooks, CI."""
+"""What is written down twice about working on detrun agrees: make targets, hooks, CI, the numbers of a release."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,3 +27,42 @@ def test_the_commit_hooks_run_what_make_lint_runs() -> None:
 def test_public_ci_calls_the_targets_of_ci_run() -> None:
     workflow = re.findall(r"- run: (make .+)$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
     assert workflow == ["make setup", *re.findall(r"^make .+$", (ROOT / ".ci/run").read_text(), re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def complaints() -> Callable[[str, str, list[str], list[str]], list[str]]:
+    specification = importlib.util.spec_from_file_location("check_version", ROOT / ".ci/check_version.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.complaints
+
+
+RELEASED = "# Changelog\n\n## Unreleased\n\n## 0.2.0 (2026-12-01)\n\n- New.\n\n## 0.1.0 (2026-11-01)\n\n- First.\n"
+UNDATED = RELEASED.replace(" (2026-12-01)", "")
+UNFINISHED = RELEASED.replace("Unreleased\n", "Unreleased\n\n- More.")
+
+
+def test_a_release_with_one_number_passes(complaints) -> None:
+    assert complaints("0.2.0", RELEASED, ["v0.2.0"], []) == []
+    assert complaints("0.2.0", RELEASED.replace("## Unreleased\n\n", ""), ["nightly", "v0.2.0"], []) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "changelog", "tags", "changed", "complaint"),
+    [
+        ("0.2.1", RELEASED, ["v0.2.1"], [], "the newest section of CHANGELOG.md is: 0.2.0 (2026-12-01)"),
+        ("0.1.0", RELEASED, ["v0.1.0"], [], "the newest section of CHANGELOG.md is: 0.2.0 (2026-12-01)"),
+        ("0.2.0", UNDATED, ["v0.2.0"], [], "the newest section of CHANGELOG.md is: 0.2.0"),
+        ("0.2.0", "# Changelog\n", ["v0.2.0"], [], "the newest section of CHANGELOG.md is: none"),
+        ("0.2.0", UNFINISHED, ["v0.2.0"], [], "notes under Unreleased"),
+        ("0.2.0", RELEASED, ["v0.1.0"], [], "no tag v0.2.0, its tags are: v0.1.0"),
+        ("0.2.0", RELEASED, [], [], "no tag v0.2.0, its tags are: none"),
+        ("0.2.0", RELEASED, ["v0.2.0"], ["README.md"], "differ from the commit: README.md"),
+    ],
+)
+def test_a_release_with_two_numbers_is_refused(complaints, version, changelog, tags, changed, complaint) -> None:
+    found = complaints(version, changelog, tags, changed)
+    assert len(found) == 1
+    assert complaint in found[0]
