@@ -1,7 +1,7 @@
 # Every target sets up what it needs: on a fresh clone `make demo` and `make test` are enough, and the second call is
 # instant. An environment is brought up to date when pyproject.toml or constraints.txt change.
 
-.PHONY: setup demo test test-long lint bench docs wheel-check release-check
+.PHONY: setup demo test test-long lint bench docs coverage wheel-check release-check
 
 PYTHON := .venv/bin/python
 READY := .venv/ready
@@ -38,6 +38,18 @@ bench: $(READY)
 
 docs: $(READY)
 	$(PYTHON) -m pytest docs
+
+# Under coverage four tests fail: two say that sys.gettrace() is None outside a run, where it is coverage's tracer; one
+# says that nothing has imported greenlet, which coverage imports; one gives a search ten seconds, and tracing takes them.
+UNTRACED := not test_nothing_is_left_of_preemption_after_a_run and not test_a_failed_run_leaves_nothing_either \
+	and not test_a_project_that_has_no_marked_test_imports_nothing \
+	and not test_a_stale_read_among_a_thousand_operations_is_found_and_shrunk_to_what_shows_it
+
+coverage: $(READY)
+	$(PYTHON) -m coverage erase
+	$(PYTHON) -m coverage run -m pytest --timeout 600 -k '$(UNTRACED)'
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report
 
 # What is built from this tree, tried out in an empty environment; release-check also compares version, changelog and tag.
 wheel-check: $(READY)
