@@ -141,7 +141,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+# TLS runs everything that plain HTTP does; the plain one alone is left to `make test-long`.
+PLAIN_AND_ENCRYPTED = [pytest.param(False, id="http", marks=pytest.mark.slow), pytest.param(True, id="https")]
+
+
+@pytest.mark.parametrize("encrypted", PLAIN_AND_ENCRYPTED)
 def test_the_requests_that_fail_are_the_same_on_every_replay(encrypted: bool, request: pytest.FixtureRequest):
     where = request.getfixturevalue("certificates") if encrypted else None
     recorded = detrun.record(main, where, seed=7)
@@ -160,7 +164,7 @@ def test_another_seed_fails_other_requests():
     assert one != other
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("encrypted", PLAIN_AND_ENCRYPTED)
 def test_a_fresh_process_under_another_hash_seed_sees_the_same(encrypted: bool, request: pytest.FixtureRequest):
     where = request.getfixturevalue("certificates") if encrypted else None
     here = detrun.record(main, where, 200, seed=5)

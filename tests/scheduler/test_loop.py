@@ -34,7 +34,7 @@ from detrun_scheduler.journal import (
     Journal,
 )
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.run import ActiveRun, Verifier
 from detrun_scheduler.strategies import make
 
 ACTIONS = (
@@ -122,9 +122,11 @@ class Checking:
         cast("Any", run)._check()
 
 
-def journaled(program: Callable[[], Awaitable[Any]], strategy: str, seed: int) -> tuple[Any, list[Chunk]]:
+def journaled(
+    program: Callable[[], Awaitable[Any]], strategy: str, seed: int, verifier: Verifier | None = None
+) -> tuple[Any, list[Chunk]]:
     chunks: list[Chunk] = []
-    loop = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append), verifier=Checking())
+    loop = RunLoop(make(strategy), seed=seed, journal=Journal(chunks.append), verifier=verifier)
     return loop.run(program).unwrap(), chunks
 
 
@@ -132,8 +134,8 @@ def journaled(program: Callable[[], Awaitable[Any]], strategy: str, seed: int) -
 @given(tasks=tasks_of_a_program, strategy=st.sampled_from(["fifo", "random", "pct"]), seed=st.integers(0, 2**32 - 1))
 def test_a_seed_gives_the_same_journal_twice_and_the_journal_adds_up(tasks: Tasks, strategy: str, seed: int) -> None:
     program = program_of(tasks)
-    first, chunks = journaled(program, strategy, seed)
-    second, again = journaled(program, strategy, seed)
+    first, chunks = journaled(program, strategy, seed, Checking())
+    second, again = journaled(program, strategy, seed, Checking())
     assert first == second
     assert [chunk.digest for chunk in chunks] == [chunk.digest for chunk in again]
     assert sum(chunk.steps for chunk in chunks) == check_journal(chunks)
