@@ -34,7 +34,7 @@ def ddmin(
 
     Args:
         items: gives what is there now, as hashable items, in an order of the caller's. Items may also change when
-            nothing was removed, for instance if what fails is replaced by something else that is no worse.
+            nothing was removed, for instance if what fails is replaced by something else that is as good.
         remove: whether it still fails without these, which are then gone for good.
         first_size: of the first chunks: all items at once, or half of them where that cannot succeed.
         until_minimal: try single items again after one has gone, until none can go. Without it each is tried once

@@ -186,7 +186,7 @@ class _HeldReplay(RunScope):
         return math.inf
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
-        """Compare the step; hold the run after its last one, behind which there is no pause."""
+        """Compare the step; hold the run after its last one, since pauses come between two steps only."""
         assert self.replayer is not None
         self.replayer.step_closed(run, task, outcome_byte, record)
         if run.step_index == self.stop_step == self.recording.steps:

@@ -137,7 +137,6 @@ class Sweep:
         self._track_events = track_events
         self._loss = loss
         self._growth = AdjointGrowth(origin=state.first_id)
-        self._nearest: list[Any] = []
         self._detachments: dict[tuple[str, int], int] = {}
 
     def carry_out(self, actions: Iterable[Action], present: Any) -> None:

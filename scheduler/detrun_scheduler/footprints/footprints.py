@@ -5,8 +5,8 @@ them, where they are neighbours, changes nothing. A read conflicts with a write,
 kind `COMMUTE` (the end of a nursery's child) not with each other. A step that cannot be understood
 conflicts with every other (`EVERYTHING`): one that waits in, or wakes, a primitive of the user's own making.
 
-What marks a step and how objects are named is in `marks.py`, what becomes of the marks when the step closes in
-`steps.py`, and which operations of which classes make marks in `watch.py`.
+`marks.py` marks steps and names objects, `watch.py` lists the operations of classes that make marks, and `steps.py`
+turns the marks into a footprint when the step closes.
 """
 
 from __future__ import annotations
