@@ -268,6 +268,7 @@ def _document(found: Exploration, target: str, code: int) -> dict[str, Any]:
         "reason": found.reason,
         "schedules": found.schedules,
         "behaviours": found.coverage.distinct,
+        "operation_orders": len(found.coverage.operations),
         "unseen": found.coverage.unseen,
         "steps": statistics.steps,
         "redundant": statistics.redundant,

@@ -1,7 +1,11 @@
 """Coverage of a campaign: the behaviours that it has seen, and the probability that the next schedule shows another.
 
-Two schedules behave alike if their journals agree but for the choices: the same steps ended in the same way and did the
-same things in the same order. Of ``n`` schedules with ``s`` behaviours that were seen once only, the probability that
+A behaviour is an order of steps: two schedules behave alike if the same tasks took the same steps in the same order.
+Steps in another order may leave another state behind in plain lists and attributes, which no journal holds, so nothing
+coarser may be taken for the same. Beside it stands a coarser count, of what the journals hold apart from the choices:
+orders of operations on detrun's own objects. Where tasks share nothing else, it is the number that matters.
+
+Of ``n`` schedules with ``s`` behaviours that were seen once only, the probability that
 the next schedule behaves as none before is about ``s / n`` (Good, "The population frequencies of species and the
 estimation of population parameters", Biometrika 1953): an estimate for the strategy at hand, which bounds the number of
 bugs in no way.
@@ -21,19 +25,23 @@ class Coverage:
     Attributes:
         schedules: how many were counted.
         behaviours: how often each behaviour was seen, by its hash; the counts are positive and add up to ``schedules``.
+        operations: hashes of the orders of operations on detrun's objects; at most as many as there are behaviours.
     """
 
     schedules: int = 0
     behaviours: dict[int, int] = field(default_factory=dict)
+    operations: set[int] = field(default_factory=set)
 
-    def add(self, behaviour: int) -> None:
+    def add(self, behaviour: int, operations: int) -> None:
         """Count one schedule."""
         self.schedules += 1
+        self.operations.add(operations)
         self.behaviours[behaviour] = self.behaviours.get(behaviour, 0) + 1
 
     def include(self, other: Coverage) -> None:
         """Add what another part of the campaign showed."""
         self.schedules += other.schedules
+        self.operations |= other.operations
         for behaviour, times in other.behaviours.items():
             self.behaviours[behaviour] = self.behaviours.get(behaviour, 0) + times
 
@@ -53,9 +61,13 @@ class Coverage:
         """Assert the invariants of the fields."""
         assert all(times > 0 for times in self.behaviours.values()), self.behaviours
         assert sum(self.behaviours.values()) == self.schedules, (self.schedules, self.behaviours)
+        assert len(self.operations) <= len(self.behaviours), (self.operations, self.behaviours)
 
     def __str__(self) -> str:
-        text = f"{self.distinct:,} behaviour{'' if self.distinct == 1 else 's'}"
+        text = (
+            f"{self.distinct:,} order{'' if self.distinct == 1 else 's'} of steps, "
+            f"{len(self.operations):,} as detrun's own objects saw them"
+        )
         if self.schedules < SAMPLES_LEAST:
             return text
-        return f"{text}, {self.unseen:.2g} chance that the next schedule shows another"
+        return f"{text}, {self.unseen:.2g} chance that the next schedule shows another order"

@@ -146,7 +146,7 @@ def run_piece(
             report.schedules += 1
             report.steps += loop.steps_at_end
             report.choices_most = max(report.choices_most, len(journal.schedule))
-            report.coverage.add(journal.behaviour)
+            report.coverage.add(journal.behaviour, journal.operations)
             if error is not None:
                 if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error

@@ -67,7 +67,7 @@ def said(report: Report, elapsed: float) -> str:
     rate = report.schedules / elapsed if elapsed > 0 else 0.0
     coverage = report.coverage
     return (
-        f"{report.schedules:,} schedules, {rate:,.0f}/s, {coverage.distinct:,} behaviours, "
+        f"{report.schedules:,} schedules, {rate:,.0f}/s, {coverage.distinct:,} orders of steps, "
         f"{coverage.unseen:.0%} chance of a new one"
     )
 

@@ -22,7 +22,7 @@ from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import slug
 from detrun_scheduler.errors import UsageError
 
-FIRST_LINE = "detrun campaign, format 2"
+FIRST_LINE = "detrun campaign, format 3"
 CHARACTERS_MAX = 1 << 28
 
 
@@ -56,6 +56,7 @@ class SavedCampaign:
             "steps": report.steps,
             "choices_most": report.choices_most,
             "behaviours": report.coverage.behaviours,
+            "operations": sorted(report.coverage.operations),
             "assertions": report.assertions.pack(),
             "knowledge": plain,
         }
@@ -87,13 +88,13 @@ class SavedCampaign:
             if first != FIRST_LINE or len(text) > CHARACTERS_MAX:
                 raise ValueError("not a campaign of this version")
             content = ast.literal_eval(rest)
-            behaviours = dict(content["behaviours"])
+            behaviours, operations = dict(content["behaviours"]), set(content["operations"])
             report = Report(
                 0,
                 schedules=int(content["schedules"]),
                 steps=int(content["steps"]),
                 choices_most=int(content["choices_most"]),
-                coverage=Coverage(int(content["schedules"]), behaviours),
+                coverage=Coverage(int(content["schedules"]), behaviours, operations),
                 assertions=Tally.unpack(content["assertions"]),
             )
             return report, content["knowledge"]

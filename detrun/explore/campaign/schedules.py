@@ -16,21 +16,22 @@ _NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type:
 
 
 class ScheduleJournal(Journal):
-    """A journal that keeps the choices and a hash of what happened, and nothing else; for runs by the thousand."""
+    """A journal that keeps the choices and hashes of what happened, and nothing else; for runs by the thousand."""
 
-    __slots__ = ("behaviour", "schedule", "steps_taken")
+    __slots__ = ("behaviour", "operations", "schedule", "steps_taken")
 
     def __init__(self) -> None:
         super().__init__()
         self.schedule = b""
-        self.behaviour = 0  # equal for runs that did the same in the same order
+        self.operations = 0  # equal for runs whose steps did the same, as far as the journal holds what they did
+        self.behaviour = 0  # equal for runs in which the same tasks also took these steps in the same order
 
     def close_chunk(self) -> Chunk:
         """Keep the choices, hash the rest, start anew."""
         self.schedule += bytes(self.choices)
         # Not Python's own hash, which differs between processes.
-        content = b"%x %b %b" % (self.behaviour, bytes(self.outcomes), bytes(self.events))
-        self.behaviour = int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
+        self.operations = _hashed(b"%x %b %b" % (self.operations, bytes(self.outcomes), bytes(self.events)))
+        self.behaviour = _hashed(b"%x %x %b" % (self.behaviour, self.operations, bytes(self.choices)))
         self.first_step += len(self.outcomes)
         for column in (self.choices, self.outcomes, self.events, self.exact):
             column.clear()
@@ -40,6 +41,10 @@ class ScheduleJournal(Journal):
             definitions.clear()
         del self.times[:]
         return _NO_CHUNK
+
+
+def _hashed(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
 
 
 def unpacked(schedule: bytes) -> list[int]:

@@ -238,6 +238,26 @@ def test_coverage_estimates_the_chance_of_something_new() -> None:
     assert set(long.behaviours) <= set(everything.coverage.behaviours)
 
 
+def test_orders_of_steps_that_leave_different_plain_lists_behind_are_two_behaviours() -> None:
+    outcomes = set()
+
+    async def main() -> None:
+        out: list[str] = []
+
+        async def add(letter: str) -> None:
+            out.append(letter)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(add, "a")
+            nursery.start_soon(add, "b")
+        outcomes.add("".join(out))
+
+    coverage = explore(main, schedules=64, directory=None).coverage  # 2 ** -63 that all go one way
+    assert outcomes == {"ab", "ba"}
+    assert (coverage.distinct, len(coverage.operations)) == (2, 1)
+    assert "2 orders of steps, 1 as detrun's own objects saw them" in str(coverage)
+
+
 # What is kept.
 
 
