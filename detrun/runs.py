@@ -112,7 +112,7 @@ def record(
         preemption: where simulated threads can be interrupted: at operations on locks, queues and detrun's own objects
             (``"sync"``, the default), and at every ``"line"`` or ``"opcode"`` of the code under test.
         include, exclude: which code that is: names of modules and packages, or patterns of paths; by default the
-            package or file of ``main``.
+            project of ``main``, without what is installed in its folder.
         thread_errors: an exception that comes out of a thread uncaught is one of the program, as in
             `detrun.explore`. By default it goes to ``threading.excepthook`` and the program goes on, as in life.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Points where threads can be interrupted: synchronization, lines or opcodes.",
 )
-@click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's package by default.")
+@click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's project by default.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Code not to interrupt.")
 @click.option(
     "--races", is_flag=True, help="A schedule with a data race fails, too, even if the race did no harm in it."

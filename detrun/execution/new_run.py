@@ -42,6 +42,7 @@ class NewRun:
     def execute(self, main: Main, args: Sequence[object], options: Options, scope: RunScope | None = None) -> Finished:
         """Run and record."""
         check_main(main)
+        options = options.resolved(main)
         oracle = make(self.strategy)
         header = describe_run(
             target=self.target if self.target is not None else target_of(main),

@@ -18,7 +18,7 @@ from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
-from detrun_scheduler.threads.watched_code import default_include
+from detrun_scheduler.threads.watched_code import package_include, project_include
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,14 +72,23 @@ class Options:
             granularity, include, exclude = chosen, tuple(self.include), tuple(self.exclude)
         return {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
 
-    def with_recorded(self, recording: Recording) -> Options:
-        """These options, with what the recording says where they say nothing."""
+    def resolved(self, main: Main) -> Options:
+        """These options for ``main``: with the code that is watched by default, if threads are interrupted there."""
+        if self.include or self.preemption not in GRANULARITIES[1:]:
+            return self
+        return replace(self, include=project_include(main))
+
+    def with_recorded(self, recording: Recording, main: Main) -> Options:
+        """These options, with what the recording of ``main`` says where they say nothing."""
         options, found = self, header_extra(recording)
         if options.max_steps is None:
             limit = found.get("max_steps")
             options = replace(options, max_steps=limit if type(limit) is int and limit > 0 else None)
         if options.preemption is None and found.get("preemption") in GRANULARITIES:
-            options = replace(options, preemption=found["preemption"], **_recorded_patterns(found))
+            patterns = _recorded_patterns(found)
+            if found["preemption"] != "sync" and not patterns.get("include"):
+                patterns["include"] = package_include(main)  # what it meant before recordings said
+            options = replace(options, preemption=found["preemption"], **patterns)
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
         return options
@@ -110,4 +119,4 @@ def preemption_of(main: Main, options: Options) -> Preemption | None:
         return None
     if chosen not in GRANULARITIES:
         raise UsageError(f"unknown preemption {chosen!r}; choose one of {', '.join(GRANULARITIES)}")
-    return Preemption(chosen, options.include or default_include(main), options.exclude)
+    return Preemption(chosen, options.resolved(main).include, options.exclude)

@@ -34,7 +34,7 @@ class ReplayedRun:
         """Run and compare."""
         check_main(main)
         recording = self.recording
-        options = options.with_recorded(recording)
+        options = options.with_recorded(recording, main)
         if options.watch is None:
             options = replace(options, watch=self.watch)
         fallback = make(self.strategy if self.strategy is not None else recorded_strategy(recording))

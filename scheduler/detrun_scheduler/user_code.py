@@ -19,16 +19,17 @@ CARRIERS = frozenset(
     {"_pytest", "anyio", "attr", "attrs", "click", "greenlet", "hypothesis", "outcome", "pluggy", "pytest"}
     | {"pytest_timeout", "pytest_trio", "sniffio", "sortedcontainers"}
 )
-OWN_PACKAGES = ("trio", "detrun", "detrun_scheduler", "detrun_recorder")
+DETRUN_PACKAGES = ("detrun", "detrun_scheduler", "detrun_recorder", "detrun_pytest")
+OWN_PACKAGES = ("trio", *DETRUN_PACKAGES)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 @cache
-def _own_roots() -> tuple[str, ...]:
+def _roots(packages: tuple[str, ...]) -> tuple[str, ...]:
     # Looked up and not imported: the scheduler knows none of its siblings, which may be absent.
     roots = set()
-    for package in OWN_PACKAGES:
+    for package in packages:
         spec = find_spec(package)
         for root in spec.submodule_search_locations or () if spec is not None else ():
             roots |= {os.path.abspath(root) + os.sep, os.path.realpath(root) + os.sep}
@@ -41,13 +42,32 @@ def is_user_file(filename: str) -> bool:
     if filename.startswith("<"):
         return not filename.startswith("<frozen")
     path = os.path.abspath(filename)
-    if path.startswith(_own_roots()):
+    if path.startswith(_roots(OWN_PACKAGES)):
         return False
+    installed = installed_package(path)
+    return installed not in CARRIERS if installed else not path.startswith(_STANDARD_LIBRARY)
+
+
+@cache
+def is_detrun_file(path: str) -> bool:
+    """Whether the file with this absolute path belongs to detrun itself."""
+    return path.startswith(_roots(DETRUN_PACKAGES))
+
+
+def installed_package(path: str) -> str:
+    """The top-level package or module below ``site-packages`` that the file with this absolute path is in, or ``""``."""
     for marker in _INSTALLED:
         _, found, below = path.rpartition(marker)
         if found:
-            return below.partition(os.sep)[0].removesuffix(".py") not in CARRIERS
-    return not path.startswith(_STANDARD_LIBRARY)
+            return below.partition(os.sep)[0].removesuffix(".py")
+    return ""
+
+
+def standard_module(path: str) -> str:
+    """The top-level module of the standard library that the file with this absolute path is in, or ``""``."""
+    if not path.startswith(_STANDARD_LIBRARY) or installed_package(path):
+        return ""
+    return path.removeprefix(_STANDARD_LIBRARY).partition(os.sep)[0].removesuffix(".py")
 
 
 def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:

@@ -1,9 +1,10 @@
 """The code under test, as source files: threads are preempted there, and its accesses are observed.
 
-The rule: by default the program's own package, or its file if it is in none; `include` patterns take its place,
-`exclude` patterns take files out again. A pattern with a slash, a star or the ending ``.py`` is matched against the
-absolute path of a file (``fnmatch``; a relative pattern may begin anywhere); any other names a module or package, with
-everything below it. Detrun's own files are never watched.
+The rule: by default the program's own project (`project_include`); `include` patterns take its place, `exclude`
+patterns take files out again. A directory stands for the files below it, apart from those of packages that are
+installed there and of the standard library. Any other pattern with a slash, a star or the ending ``.py`` is matched
+against the absolute path of a file (``fnmatch``; a relative pattern may begin anywhere). What is left names a module or
+package, with everything below it. Detrun's own files are never watched.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.user_code import is_user_file
+from detrun_scheduler.user_code import installed_package, is_detrun_file, standard_module
+
+PROJECT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini", ".git", ".hg")
 
 
 class WatchedCode:
@@ -43,16 +46,20 @@ class WatchedCode:
         if not any(_matches(path, pattern) for pattern in self.include):
             return False
         # A pattern as wide as "*" must not watch the scheduler itself: it would preempt its own decisions.
-        if not is_user_file(filename) and _OWN in path:
+        if is_detrun_file(path):
             return False
         return not any(_matches(path, pattern) for pattern in self.exclude)
 
 
-_OWN = os.sep + "detrun_scheduler" + os.sep
-
-
 def _matches(path: str, pattern: str) -> bool:
-    return path.startswith(pattern) if pattern.endswith(os.sep) else path == pattern or fnmatch(path, pattern)
+    if not pattern.endswith(os.sep):
+        return path == pattern or fnmatch(path, pattern)
+    # The environment of a project may lie in its own folder.
+    return (
+        path.startswith(pattern)
+        and installed_package(path) == installed_package(pattern)
+        and (not standard_module(path) or bool(standard_module(pattern)))
+    )
 
 
 def _expanded(pattern: str) -> str:
@@ -60,9 +67,13 @@ def _expanded(pattern: str) -> str:
     if not pattern:
         raise UsageError("include and exclude do not take an empty string; name a module or give a path pattern")
     if "/" in pattern or os.sep in pattern or "*" in pattern or pattern.endswith(".py") or pattern.startswith("<"):
+        if os.path.isdir(pattern):
+            return os.path.join(os.path.abspath(pattern), "")
         if os.path.isabs(pattern) or pattern.startswith(("*", "<")):
             return pattern
-        return os.path.abspath(pattern) if os.path.exists(pattern) else f"*{os.sep}{pattern}"
+        if os.path.exists(pattern):
+            return os.path.abspath(pattern)
+        return f"*{os.sep}{pattern}*" if pattern.endswith(os.sep) else f"*{os.sep}{pattern}"
     return _place_of_module(pattern)
 
 
@@ -80,8 +91,39 @@ def _place_of_module(name: str) -> str:
     return os.path.abspath(origin)
 
 
-def default_include(main: Callable[..., Any]) -> tuple[str, ...]:
-    """The package of the program, or its file."""
+def project_include(main: Callable[..., Any]) -> tuple[str, ...]:
+    """The project of the program: the folder of its file, or the nearest around it that has a mark of a project.
+
+    Where there is no such mark it is the folder around the package. A program that is installed is its package.
+    """
+    _, filename = _defined(main)
+    path = os.path.abspath(filename)
+    if filename.startswith("<"):
+        return filename, os.path.join(os.curdir, "")
+    installed = installed_package(path)
+    if installed:
+        return (installed,)
+    if standard_module(path):
+        return (path,)
+    folder = package = os.path.dirname(path)
+    while os.path.exists(os.path.join(package, "__init__.py")):
+        package = os.path.dirname(package)
+    while not any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            folder = package
+            break
+    return (_shown_folder(folder),)
+
+
+def _shown_folder(folder: str) -> str:
+    # Relative where it can be, so that a recording means the same in another checkout.
+    here = os.getcwd()
+    near = os.path.commonpath([folder, here]) in (folder, here)
+    return os.path.join(os.path.relpath(folder, here) if near else folder, "")
+
+
+def _defined(main: Callable[..., Any]) -> tuple[Any, str]:
     function: Any = main
     while isinstance(function, partial):
         function = function.func
@@ -89,8 +131,13 @@ def default_include(main: Callable[..., Any]) -> tuple[str, ...]:
     code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
     if code is None:
         raise UsageError(f"cannot tell where {main!r} is defined; say what to preempt with include=")
+    return function, code.co_filename
+
+
+def package_include(main: Callable[..., Any]) -> tuple[str, ...]:
+    """The package of the program, or its file: what recordings mean that do not say what was watched."""
+    function, filename = _defined(main)
     package = getattr(sys.modules.get(getattr(function, "__module__", "") or ""), "__package__", None)
     if package:
         return (package.partition(".")[0],)
-    filename: str = code.co_filename
     return (filename if filename.startswith("<") else os.path.abspath(filename),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import os
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -20,7 +21,7 @@ from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.threads import instructions, preemption
 from detrun_scheduler.threads.preemption import Preemption
-from detrun_scheduler.threads.watched_code import WatchedCode, default_include
+from detrun_scheduler.threads.watched_code import WatchedCode, package_include, project_include
 
 sys.path.insert(0, str(Path(__file__).parent))
 import preempted_programs as programs
@@ -143,10 +144,50 @@ def test_only_what_is_included_and_not_excluded_is_preempted() -> None:
     assert FILE not in WatchedCode(["threading"])
     assert threading.__file__ in WatchedCode(["threading"])
     assert preemption.__file__ not in WatchedCode(["*"])
-    assert default_include(programs.one_line) == (FILE,)
+    assert package_include(programs.one_line) == (FILE,)
     everything = detrun.record(programs.one_line, preemption="opcode").steps
     assert detrun.record(programs.one_line, preemption="opcode", include=["json"]).steps < everything
     assert detrun.record(programs.one_line, preemption="opcode", exclude=["preempted_programs"]).steps < everything
+
+
+def _defined_in(path: Path) -> Any:
+    """A function whose code says that it comes from ``path``."""
+    names: dict[str, Any] = {}
+    exec(compile("def main(): pass", str(path), "exec"), names)
+    return names["main"]
+
+
+def test_by_default_the_project_is_watched_and_not_what_is_installed_in_its_folder(tmp_path: Path) -> None:
+    tests, app = tmp_path / "project" / "tests", tmp_path / "project" / "src" / "app"
+    installed = tmp_path / "project" / ".venv" / "lib" / "site-packages"
+    for folder in (tests, app, installed):
+        folder.mkdir(parents=True)
+    main = _defined_in(tests / "test_app.py")
+    assert project_include(main) == (f"{tests}{os.sep}",)  # there is nothing that marks a project
+    (tmp_path / "project" / "pyproject.toml").touch()
+    watched = WatchedCode(project_include(main))
+    assert str(app / "bank.py") in watched
+    assert str(tests / "test_app.py") in watched
+    assert str(installed / "lib.py") not in watched
+    assert str(tmp_path / "elsewhere.py") not in watched
+    assert threading.__file__ not in WatchedCode([os.path.join(sys.base_prefix, "")])
+    assert project_include(_defined_in(installed / "tool" / "main.py")) == ("tool",)
+    (tmp_path / "project" / "pyproject.toml").unlink()
+    (app / "__init__.py").touch()
+    assert project_include(_defined_in(app / "main.py")) == (os.path.join(app.parent, ""),)
+
+
+def test_a_project_below_or_around_the_working_directory_is_named_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "pytest.ini").touch()
+    main = _defined_in(tmp_path / "tests" / "test_app.py")
+    monkeypatch.chdir(tmp_path)
+    assert project_include(main) == ("./",)
+    monkeypatch.chdir(tmp_path / "tests")
+    assert project_include(main) == ("../",)
+    assert str(tmp_path / "bank.py") in WatchedCode(["../"])
 
 
 def test_wrong_choices_are_named() -> None:
