@@ -17,6 +17,7 @@ from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.run import THREAD_RULES
 from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
 from detrun_scheduler.threads.watched_code import package_include, project_include
 
@@ -32,6 +33,7 @@ class Options:
         thread_errors: fail by exceptions that leave threads. None: no, or in a replay whatever the recording says.
         fault_lengths: planned faults that are left out (0) or last a share of their time, by name. None: none, or in a
             replay whatever the recording says.
+        thread_rules: by which rules threads are scheduled; others than today's in replays of old recordings only.
     """
 
     max_steps: int | None = None
@@ -45,6 +47,7 @@ class Options:
     watch: RunScope | None = None
     thread_errors: bool | None = None
     fault_lengths: Mapping[str, float] | None = None
+    thread_rules: int = THREAD_RULES
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -53,7 +56,8 @@ class Options:
 
     def header(self) -> dict[str, Any]:
         """What a recording says of the options: plain data, for its header's ``extra``."""
-        found: dict[str, Any] = {"max_steps": self.max_steps, **self._preemption_in_header()}
+        found: dict[str, Any] = {"max_steps": self.max_steps, "thread_rules": self.thread_rules}
+        found.update(self._preemption_in_header())
         if self.watch is not None:
             found.update(self.watch.recorded_as)
         if self.thread_errors:
@@ -91,13 +95,25 @@ class Options:
             options = replace(options, preemption=found["preemption"], **patterns)
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
-        return options
+        return replace(options, thread_rules=_recorded_rules(found))
 
 
 def header_extra(recording: Recording) -> dict[str, Any]:
     """What the header of a recording says of the options; empty if it says nothing that makes sense."""
     extra = recording.header.get("extra")
     return extra if isinstance(extra, dict) else {}
+
+
+def _recorded_rules(found: dict[str, Any]) -> int:
+    rules = found.get("thread_rules")
+    if type(rules) is not int or rules < 1:
+        return 1
+    if rules > THREAD_RULES:
+        raise UsageError(
+            f"the recording was made under version {rules} of the rules by which threads are scheduled, and this "
+            f"detrun knows versions up to {THREAD_RULES}; install the detrun that made it, or a newer one"
+        )
+    return rules
 
 
 def _recorded_patterns(found: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ record of each step.
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -31,7 +32,7 @@ from detrun_scheduler.journal import (
     pack_double,
 )
 from detrun_scheduler.randomness import stream_key
-from detrun_scheduler.run import RunHooks, Standing, ThreadFailure, Verifier
+from detrun_scheduler.run import WOKEN_MAX, RunHooks, Standing, ThreadFailure, Verifier
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
@@ -110,6 +111,7 @@ class JournaledRun(ABC):
         self.fault_shares = hooks.fault_shares
         self.fault_began = hooks.fault_began
         self.reports_thread_errors = hooks.reports_thread_errors
+        self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts

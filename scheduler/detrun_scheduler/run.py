@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
 
 
+# Recordings say by which rules their threads were scheduled, and are replayed by them; those that say nothing, by 1.
+#   1: the release of a lock wakes all threads that wait for it, an item in a `SimpleQueue` too.
+#   2: it wakes `WOKEN_MAX` of them.
+THREAD_RULES = 2
+# Large enough that the programs of tests and examples never draw who wakes; a release costs at most so many steps.
+WOKEN_MAX = 8
+
+
 class ThreadFailure(NamedTuple):
     """An exception that has come out of a thread.
 
@@ -196,6 +204,10 @@ class ActiveRun(RunView, Protocol):
     def reports_thread_errors(self) -> bool:
         """See `RunHooks.reports_thread_errors`."""
 
+    @property
+    def woken_max(self) -> int:
+        """How many of the threads that wait for a lock its release wakes."""
+
     # What user code does, by way of `current.run`.
 
     def register(self, kind: str, name: str | None = None) -> int:
@@ -284,6 +296,7 @@ class RunHooks:
         time_observer: told where another timing of the program would have meant another order of events.
         operation_watchers: told of operations on objects.
         watchers: told of objects, operations and wake-ups.
+        thread_rules: by which of the rules threads are scheduled; older ones (see `THREAD_RULES`) in replays only.
         reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
             hooks which would print them are not called.
     """
@@ -299,3 +312,4 @@ class RunHooks:
     operation_watchers: list[OperationWatcher] = field(default_factory=list)
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False
+    thread_rules: int = THREAD_RULES

@@ -6,8 +6,8 @@ each call: outside a run, and in OS threads that have nothing to do with the run
 Inside a run it keeps its state in that real lock, which it only ever tries, and does the waiting through the scheduler.
 A lock that is still held when the run ends by what took it in the run is released: its holder no longer exists.
 
-Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes all waiters, and the
-scheduler decides who gets the lock: real locks promise no order, and newcomers may overtake.
+Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes who waits, and the
+scheduler decides who gets the lock (`waiting_threads`).
 
 Cost outside a run, on the development machine: see ``docs/threads.md``. Locks made before detrun was imported, or taken
 from `_thread` directly, stay real: nothing can switch threads while a real lock blocks.
@@ -26,8 +26,10 @@ from greenlet import getcurrent
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.threads import waiting_threads
 from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
+from detrun_scheduler.threads.waiting_threads import WaitingThreads
 
 ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
 LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
@@ -57,7 +59,7 @@ class Lock:
         self._serial = -1  # the run in which the next three were set
         self._number = -1
         self._owner = -1  # number of the task that holds it
-        self._waiters: list[SimulatedThread] = []
+        self._waiters: WaitingThreads = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the real one; a time-out is virtual."""
@@ -80,13 +82,14 @@ class Lock:
             self._note(run, WAIT)
             if timeout > 0 and deadline is None:
                 deadline = run.virtual_clock.now + timeout
-            self._waiters.append(thread)
+            number = run.current
+            waiting_threads.add(self._waiters, number, thread)
             woken = False
             try:
                 woken = thread.wait(self.wait_kind, self, deadline)
             finally:
-                if not woken and thread in self._waiters:
-                    self._waiters.remove(thread)
+                if not woken and not waiting_threads.remove(self._waiters, number):
+                    self.hand_on(run)  # killed after a release woke it
             if not woken:
                 if self._real.acquire(False):
                     break
@@ -147,11 +150,19 @@ class Lock:
         self._real.release()
         self._note(run, RELEASE)
         self._owner = -1
-        waiters = self._waiters
-        if waiters:
-            self._waiters = []
-            for waiter in waiters:
-                waiter.wake()
+        if self._waiters:
+            waiting_threads.wake(self._waiters, run, run.object_labels[self._number])
+
+    def hand_on(self, run: ActiveRun) -> None:
+        """One that was woken will not look: wake others in its place."""
+        if self._waiters and not self._real.locked():
+            waiting_threads.wake(self._waiters, run, run.object_labels[self._number])
+
+    def lost(self, thread: SimulatedThread) -> None:
+        """A thread that waits here, or was woken, stands still for a while or for good."""
+        if thread.is_over:
+            waiting_threads.remove_thread(self._waiters, thread)
+        self.hand_on(thread.threads.run)
 
     def end_of_run(self) -> None:
         """Called when the run is over: what was taken in it is free again."""

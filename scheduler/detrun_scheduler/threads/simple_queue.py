@@ -16,8 +16,10 @@ from greenlet import getcurrent
 
 from detrun_scheduler import current
 from detrun_scheduler.journal import OPERATIONS
+from detrun_scheduler.threads import waiting_threads
 from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.threads.waiting_threads import WaitingThreads
 
 _PUT, _GET, _WAIT, _READ = (OPERATIONS.index(name) for name in ("put", "get", "wait", "read"))
 _GET_WAIT = WaitKind("SimpleQueue.get")
@@ -34,7 +36,7 @@ class SimpleQueue:
         self._real: Any = _RealSimpleQueue()
         self._serial = -1  # the run in which the next two were set
         self._number = -1
-        self._waiters: list[SimulatedThread] = []
+        self._waiters: WaitingThreads = []
 
     def _note(self, operation: int) -> None:
         run = current.run
@@ -53,9 +55,24 @@ class SimpleQueue:
         self._real.put(item)
         if is_of_the_run():
             self._note(_PUT)
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                waiter.wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiters:
+            run = current.run
+            assert run is not None
+            waiting_threads.wake(self._waiters, run, run.object_labels[self._number])
+
+    def hand_on(self) -> None:
+        """One that was woken will not look: wake others in its place."""
+        if not self._real.empty():
+            self._wake()
+
+    def lost(self, thread: SimulatedThread) -> None:
+        """A thread that waits here, or was woken, stands still for a while or for good."""
+        if thread.is_over:
+            waiting_threads.remove_thread(self._waiters, thread)
+        self.hand_on()
 
     put_nowait = put
 
@@ -84,13 +101,14 @@ class SimpleQueue:
             if timeout is not None and deadline is None:
                 deadline = thread.threads.run.virtual_clock.now + timeout
             self._note(_WAIT)
-            self._waiters.append(thread)
+            number = thread.threads.run.current
+            waiting_threads.add(self._waiters, number, thread)
             woken = False
             try:
                 woken = thread.wait(_GET_WAIT, self, deadline)
             finally:
-                if not woken and thread in self._waiters:
-                    self._waiters.remove(thread)
+                if not woken and not waiting_threads.remove(self._waiters, number):
+                    self.hand_on()  # killed after an item woke it
             if not woken and self._real.empty():
                 raise Empty
         item = self._real.get_nowait()

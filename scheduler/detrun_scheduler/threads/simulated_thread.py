@@ -265,12 +265,19 @@ class SimulatedThread(greenlet):
         self._disarm()
         self.dying = True
         self.threads.living.remove(self)
-        self.waits_for = self.task = None
+        self.task = None
+        self.stalled()
+        self.waits_for = None
         self.at_end()
         for joiner in self.joiners:
             joiner.wake()
         self.joiners.clear()
         self.at_end = _nothing
+
+    def stalled(self) -> None:
+        """The thread does not go on for now: what it was woken for goes to others that wait for the same."""
+        if hasattr(self.waits_for, "lost"):
+            self.waits_for.lost(self)
 
     def kill(self) -> None:
         """Let the thread end by ``GreenletExit`` when it is stepped next."""

@@ -77,6 +77,8 @@ def _park(host: HoldingHost, task: Task) -> None:
     """Make the next step of a runnable task block."""
     host.held[task] = (task._next_send_fn, task._next_send)
     task._next_send_fn, task._next_send = _hold, None
+    if hasattr(task.coro, "stalled"):
+        task.coro.stalled()  # a thread
 
 
 def release(host: HoldingHost, tasks: Sequence[Task], others_are_held: bool) -> None:
