@@ -6,7 +6,8 @@ any other, from a stream of the run under the lock's own name. So another seed h
 and n threads at one lock take O(n) steps; were all woken, all but one would take a step only to wait again, O(n²).
 
 The rule that keeps a draw from losing a wake-up: a thread that was woken and will not look (it is killed, its machine
-is paused or has crashed) hands the wake-up on, so while the lock is free and threads sleep, one that is awake will look.
+is paused or has crashed) hands the wake-up on. So while the lock is free and threads sleep, one that is awake will
+look.
 
 Waiting threads are kept by number and not in the order of their coming, so that waiting commutes with waiting.
 """
