@@ -13,7 +13,6 @@ import pytest
 import detrun
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
-from detrun_scheduler import current
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import THREAD_RULES, WOKEN_MAX
 
@@ -154,48 +153,6 @@ def test_a_newcomer_may_overtake_those_that_wait() -> None:
         return order[0]
 
     assert {detrun.record(program, seed=seed).result for seed in range(60)} == {"waits", "new"}
-
-
-@pytest.mark.parametrize("what", ["abandon", "hold"])
-@pytest.mark.parametrize("made", [threading.Lock, queue.SimpleQueue])
-def test_a_thread_that_is_woken_and_stands_still_hands_the_wake_up_on(what: str, made: Callable[[], Any]) -> None:
-    def program() -> int:
-        thing = made()
-        done: list[int] = []
-
-        def work(number: int) -> None:
-            if isinstance(thing, queue.SimpleQueue):
-                thing.get()
-                done.append(number)
-                thing.put(None)
-            else:
-                with thing:
-                    done.append(number)
-
-        if not isinstance(thing, queue.SimpleQueue):
-            thing.acquire()
-        threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(MANY)]
-        for thread in threads:
-            thread.start()
-        all_come_to_rest()
-        if isinstance(thing, queue.SimpleQueue):
-            thing.put(None)
-        else:
-            thing.release()
-        run = current.run
-        assert run is not None
-        woken = [run.host.by_number[number] for number in run.host.queue.numbers]
-        assert len(woken) == WOKEN_MAX
-        if what == "abandon":
-            run.host.abandon(woken)
-        else:
-            run.host.hold(woken, lambda task: task in woken)
-        all_come_to_rest()
-        if what == "hold":
-            run.host.release(woken, False)
-        return len(done)
-
-    assert detrun.record(program, seed=5).result == MANY - WOKEN_MAX
 
 
 def test_recordings_from_before_are_replayed_by_the_rules_of_their_time() -> None:
