@@ -82,8 +82,11 @@ class Call:
 
     def did_nothing(self) -> None:
         """The operation is known not to have taken effect, now or later: it leaves the history."""
-        if self.operation in self._history.operations:
-            self._history.operations.remove(self.operation)
+        operations = self._history.operations
+        for at in range(len(operations) - 1, -1, -1):  # from the end, where it nearly always is
+            if operations[at] is self.operation:
+                del operations[at]
+                return
 
     def __enter__(self) -> Call:
         return self
@@ -173,6 +176,17 @@ class History:
 
     def __str__(self) -> str:
         return timeline(self.operations)
+
+
+def until(operations: Iterable[Operation], end: int) -> list[Operation]:
+    """The operations that were called up to the moment ``end``, as they were then: what returned later is pending."""
+    return [
+        one
+        if one.returned is None or one.returned <= end
+        else Operation(one.name, one.arguments, one.process, one.called, step_called=one.step_called)
+        for one in operations
+        if one.called <= end
+    ]
 
 
 WIDTH_MAX = 160  # characters; wider pictures become lists

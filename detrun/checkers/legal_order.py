@@ -7,12 +7,15 @@ without loss: a legal operation which by the model never changes a state comes a
 moving it to the front of any order changes nothing after it; and a pending operation that would change nothing is left
 for later.
 
-The problem is NP-complete, so a `Meter` counts the steps of the model and gives up at a limit.
+What is ordered is kept as a number of a few bits (`_Progress`), and the longest order by its difference to the present
+one, so that time and memory for a history without conflict grow as its length. The problem is NP-complete, so a `Meter`
+counts the steps of the model and the memory, and gives up at a limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from sys import getsizeof
 from time import monotonic as real_seconds  # imported by name: inside a run `time.monotonic` is virtual
 from typing import Any
 
@@ -21,6 +24,9 @@ from detrun.checkers.models import Model
 from detrun_recorder.canonical import canonical
 
 LOOK_AT_CLOCK_EVERY = 256  # steps of the model
+MEMORY_BYTES_MAX = 1 << 30  # of what a search remembers, unless it is told otherwise
+CONFIGURATION_BYTES = 180  # of one remembered, beside its two parts: measured with tracemalloc, CPython 3.11
+INITIAL: Any = object()  # the state of the model before the first operation
 
 
 class OutOfBudgetError(Exception):
@@ -28,14 +34,16 @@ class OutOfBudgetError(Exception):
 
 
 class Meter:
-    """Counts steps of the model against a limit and the clock."""
+    """Counts steps of the model against a limit and the clock, and what is remembered against the memory."""
 
-    __slots__ = ("deadline", "limit", "steps")
+    __slots__ = ("bytes", "deadline", "limit", "memory", "steps")
 
-    def __init__(self, limit: int | None, deadline: float | None) -> None:
+    def __init__(self, limit: int | None, deadline: float | None, memory: int | None = MEMORY_BYTES_MAX) -> None:
         self.limit = limit
         self.deadline = deadline
+        self.memory = memory
         self.steps = 0
+        self.bytes = 0
 
     def step(self) -> None:
         """Count one."""
@@ -44,6 +52,19 @@ class Meter:
             raise OutOfBudgetError(f"the limit of {self.limit:,} steps of the model was reached")
         if self.deadline is not None and self.steps % LOOK_AT_CLOCK_EVERY == 0 and real_seconds() > self.deadline:
             raise OutOfBudgetError(f"the time was over after {self.steps:,} steps of the model")
+
+    def remember(self, progress: int, state: Hashable) -> None:
+        """Count what it takes to remember that a state was reached; an estimate, since states may share parts."""
+        self.bytes += CONFIGURATION_BYTES + getsizeof(progress) + getsizeof(state)
+        if self.memory is not None and self.bytes > self.memory:
+            raise OutOfBudgetError(
+                f"after {self.steps:,} steps of the model, what the search remembers would take more than "
+                f"{self.memory >> 10:,} KiB; give it more memory, or check shorter histories or fewer clients at a time"
+            )
+
+    def forget(self) -> None:
+        """Nothing is remembered: a search begins."""
+        self.bytes = 0
 
 
 def hashable(value: Any) -> Hashable:
@@ -103,46 +124,92 @@ class _Entries:
         return found
 
 
-def legal_order(model: Model[Any], operations: Sequence[Operation], meter: Meter) -> tuple[bool, list[Operation], int]:
+class _Progress:
+    """What is ordered, as one small number: how many returns in a row, and which of the calls that are open there.
+
+    Let ``R`` be the first return whose operation is not ordered. Every operation that returned before ``R`` is ordered,
+    none called after ``R`` is, and the others are open at ``R``. Operations that are open at one moment have *lanes* of
+    their own, so that a bit for each lane tells which of those are ordered. So the number has as many bits as there
+    are operations at a time, and pending ones, whatever the length of the history.
+    """
+
+    __slots__ = ("bits", "by_return", "lanes", "whole")
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        moments = [(one.called, i, False) for i, one in enumerate(operations)]
+        moments += [(one.returned, i, True) for i, one in enumerate(operations) if one.returned is not None]
+        moments.sort()
+        self.by_return = [i for _, i, returns in moments if returns]
+        self.lanes = [0] * len(operations)
+        self.bits = 0
+        free: list[int] = []
+        for _, index, returns in moments:
+            if returns:
+                free.append(self.lanes[index])
+            elif free:
+                self.lanes[index] = free.pop()
+            else:
+                self.lanes[index] = self.bits
+                self.bits += 1
+        self.whole = len(self.by_return) << self.bits  # and above: all that returned is ordered
+
+    def with_ordered(self, progress: int, index: int) -> int:
+        """``progress`` once operation ``index`` is ordered, too."""
+        bits, by_return, lanes = self.bits, self.by_return, self.lanes
+        progress |= 1 << lanes[index]
+        count = progress >> bits
+        while count < len(by_return) and progress >> lanes[by_return[count]] & 1:
+            progress += (1 << bits) - (1 << lanes[by_return[count]])
+            count += 1
+        return progress
+
+
+def legal_order(
+    model: Model[Any], operations: Sequence[Operation], meter: Meter, state: Any = INITIAL
+) -> tuple[bool, list[Operation], int]:
     """Whether there is a legal order; this order, or the longest legal beginning of one that was found; and the moment
     of the return that no such beginning came past.
+
+    Args:
+        state: before the first operation; that of the model by default.
     """
+    if state is INITIAL:
+        state = model.initial
+    meter.forget()
     entries = _Entries(operations)
-    missing = sum(one.returned is not None for one in operations)  # returned, and not ordered
-    state: Any = model.initial
-    ordered = 0  # bit i: operation i is in `order`
+    measure = _Progress(operations)
+    progress, whole = 0, measure.whole
     seen: set[tuple[int, Hashable]] = set()
     order: list[int] = []
     longest: list[int] = []
-    # For each operation in `order`: the state before it, and what else could have come in its place.
-    path: list[tuple[Any, list[tuple[int, Any]]]] = []
-    while missing:
+    common = 0  # how many operations ``order`` and ``longest`` begin with alike
+    # For each operation in `order`: what there was before it, and what else could have come in its place.
+    path: list[tuple[Any, int, list[tuple[int, Any]]]] = []
+    while progress < whole:
         alternatives = _next_operations(model, operations, entries, state, meter)
         while True:
             while alternatives:
                 index, after = alternatives.pop()
-                configuration = (ordered | 1 << index, hashable(after))
-                if configuration not in seen:
+                further, key = measure.with_ordered(progress, index), hashable(after)
+                if (further, key) not in seen:
                     break
             else:
                 if not path:
                     return False, [operations[i] for i in longest], entries.furthest
-                index = order.pop()
-                entries.put_back(index)
-                ordered ^= 1 << index
-                missing += operations[index].returned is not None
-                state, alternatives = path.pop()
+                entries.put_back(order.pop())
+                common = min(common, len(order))
+                state, progress, alternatives = path.pop()
                 continue
             break
-        seen.add(configuration)
+        seen.add((further, key))
+        meter.remember(further, key)
         entries.lift(index)
-        ordered |= 1 << index
-        missing -= operations[index].returned is not None
         order.append(index)
-        path.append((state, alternatives))
-        state = after
+        path.append((state, progress, alternatives))
+        state, progress = after, further
         if len(order) > len(longest):
-            longest = order[:] if missing else order
+            longest[common:] = order[common:]
+            common = len(order)
     return True, [operations[i] for i in order], entries.furthest
 
 

@@ -8,7 +8,7 @@ Operations on independent parts are searched apart (P-compositionality: Horn and
 part first; the search itself is in `legal_order.py`, and `illegal_part.py` makes small what has no order.
 
 The problem is NP-complete, so the answer may be ``unknown``: when ``timeout`` real seconds are over, or ``limit``
-steps of the model, which unlike the former does not depend on the machine.
+steps of the model, which unlike the former does not depend on the machine, or when ``memory`` is full.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from detrun.checkers.histories import Operation, timeline
 from detrun.checkers.illegal_part import least_illegal_part
 from detrun.checkers.inconclusive import InconclusiveError
-from detrun.checkers.legal_order import Meter, OutOfBudgetError, hashable, legal_order
+from detrun.checkers.legal_order import MEMORY_BYTES_MAX, Meter, OutOfBudgetError, hashable, legal_order
 from detrun.checkers.models import Model
 from detrun_scheduler.errors import DetrunError, UsageError
 
@@ -96,6 +96,7 @@ def linearizable(
     *,
     timeout: float | None = 10.0,
     limit: int | None = None,
+    memory: int | None = MEMORY_BYTES_MAX,
 ) -> Linearizability:
     """Whether ``history`` is linearizable with respect to ``model``.
 
@@ -103,15 +104,17 @@ def linearizable(
         history: a `History`, or operations in any order. While it is recorded, what has not returned is pending.
         timeout: give up after so many real seconds; None for never.
         limit: give up after so many steps of the model; None for never.
+        memory: give up before what the search remembers takes more bytes, as far as it can estimate that; 1 GiB by
+            default, None for never.
 
     Raises:
-        UsageError: an operation is not of the model, or ``timeout`` or ``limit`` is not positive.
+        UsageError: an operation is not of the model, or ``timeout``, ``limit`` or ``memory`` is not positive.
     """
-    for name, bound in (("timeout", timeout), ("limit", limit)):
+    for name, bound in (("timeout", timeout), ("limit", limit), ("memory", memory)):
         if bound is not None and not bound > 0:
             raise UsageError(f"linearizable: {name}={bound!r} must be positive, or None for no limit")
     operations = sorted(history, key=lambda one: one.called)
-    meter = Meter(limit, None if timeout is None else real_seconds() + timeout)
+    meter = Meter(limit, None if timeout is None else real_seconds() + timeout, memory)
     partitions: dict[Hashable, list[Operation]] = {}
     for operation in operations:
         partitions.setdefault(hashable(model.partition(operation)), []).append(operation)
@@ -124,7 +127,7 @@ def linearizable(
             result.verdict, result.partition, result.reason = UNKNOWN, key, str(error)
             break
         if not legal:
-            illegal = least_illegal_part(model, part, stuck)
+            illegal = least_illegal_part(model, part, order, stuck)
             longest = legal_order(model, illegal, Meter(None, None))[1]
             return Linearizability(ILLEGAL, len(operations), {}, key, tuple(illegal), tuple(longest))
         result.orders[key] = tuple(order)
