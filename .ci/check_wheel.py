@@ -2,7 +2,8 @@
 
 The sdist holds the files that git tracks. The wheel holds the packages alone, is made from the sdist, and is installed
 with its dependencies into a new environment, where nothing of this tree and no development tool can be imported. In an
-empty directory there README's race.py and the commands below it have to give what README says.
+empty directory there README's race.py and the commands below it have to give what README says, and, with pytest added
+and nothing else, the tutorial what the tutorial says.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ import tempfile
 import tomllib
 import venv
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.testing.test_guides import follow  # noqa: E402 (of the tree, which nothing but this process sees)
+
 DIST = ROOT / "dist"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAME, VERSION = PROJECT["name"], PROJECT["version"]
@@ -105,6 +111,53 @@ def check_installed(wheel: Path, directory: Path) -> None:
         assert RACE_LINE.fullmatch(line), f"race.py printed: {line}"
     for command in commands:
         installed(*shlex.split(command))
+
+    # The plugin has to do with pytest alone, as `pip install detrun pytest` leaves it.
+    installed("python", "-m", "pip", "install", *quiet, "pytest", "-c", str(ROOT / "constraints.txt"))
+    installed("python", "-c", "import importlib.util; assert importlib.util.find_spec('hypothesis') is None")
+    tutorial, _, with_hypothesis = (ROOT / "docs/first-race.md").read_text().partition("## Let hypothesis choose")
+    assert with_hypothesis, "docs/first-race.md has no heading `## Let hypothesis choose ...`"
+    assert follow(tutorial, InstalledProject(empty, programs, environment)) >= 3
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command of a guide ended."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class InstalledProject:
+    """A directory in which a guide is followed, with the programs of a fresh environment."""
+
+    directory: Path
+    programs: Path
+    environment: dict[str, str]
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the guide."""
+        (self.directory / name).write_text(text)
+
+    def pytest(self, *arguments: str, all_plugins: bool) -> Ended:
+        """``pytest`` with ``arguments``, and with every plugin that is installed."""
+        return self.run(str(self.programs / "pytest"), *arguments)
+
+    def run(self, program: str, *arguments: str) -> Ended:
+        """Any program; Python is that of the environment."""
+        program = str(self.programs / "python") if program == sys.executable else program
+        finished = subprocess.run(
+            [program, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        return Ended(finished.returncode, finished.stdout)
 
 
 def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

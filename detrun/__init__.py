@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from detrun.messages.sent import UnpackingError as UnpackingError
     from detrun.primitives.buffer import Buffer as Buffer
     from detrun.primitives.tensor_draws import sample as sample
+    from detrun.version import __version__ as __version__
     from detrun.world.faults.buggify import buggify as buggify
     from detrun.world.faults.liveness import liveness as liveness
     from detrun.world.nodes.node import this_node as this_node
@@ -126,6 +127,7 @@ _LAZY = {
     "Surrogate": "detrun.effects.external",
     "UnpackingError": "detrun.messages.sent",
     "World": "detrun.world.world",
+    "__version__": "detrun.version",
     "always": "detrun.checkers.assertions",
     "buggify": "detrun.world.faults.buggify",
     "check_determinism": "detrun.determinism.check",

@@ -26,7 +26,7 @@ MENTION = "detrun"
 PLUGIN_NAME = "detrun-explore"
 MARK = (
     "detrun(schedules=..., strategy=..., seed=..., preemption=..., max_steps=...): run the test under many schedules, "
-    "until one fails; see docs/pytest.md of detrun"
+    "until one fails; see https://github.com/detrun/detrun/blob/main/docs/pytest.md"
 )
 
 

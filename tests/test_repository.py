@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+INSIDE_ADDRESSES = ("/determinism.md",)  # they follow `DOCUMENTATION`
 
 
 def recipe(target: str) -> list[str]:
@@ -66,3 +68,28 @@ def test_a_release_with_two_numbers_is_refused(complaints, version, changelog, t
     found = complaints(version, changelog, tags, changed)
     assert len(found) == 1
     assert complaint in found[0]
+
+
+def test_no_message_points_to_a_file_that_is_not_installed() -> None:
+    packages = ("detrun", "detrun_pytest", "recorder", "scheduler")
+    pointing = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for package in packages
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for tree in [ast.parse(path.read_text())]
+        for docstrings in [docstrings_of(tree)]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
+        if re.search(r"(?<!/)\bdocs/\w|\.md\b", node.value) and "https://" not in node.value
+        if node.value not in INSIDE_ADDRESSES
+    ]
+    assert pointing == []
+
+
+def docstrings_of(tree: ast.Module) -> list[ast.expr]:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [
+        node.body[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    ]

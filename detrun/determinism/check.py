@@ -21,6 +21,7 @@ from typing import NamedTuple
 from detrun.determinism.fresh_process import importable_target, pack_arguments, traced_in_fresh_process
 from detrun.determinism.tracing import DETAILS_MAX, Look, StepTrace, Trace, traced
 from detrun.execution.program import Main, check_main, target_of
+from detrun.version import DOCUMENTATION
 from detrun_scheduler.errors import NondeterminismError, UsageError
 from detrun_scheduler.strategies import OLD_NAMES, STRATEGIES
 
@@ -97,7 +98,7 @@ class Difference:
             else "state that outlives a run (a module-level cache, a changed argument)",
         ]
         lines.append(f"  possible causes, none of them established: {'; '.join(causes)}")
-        lines.append("  what a run controls and what escapes it: docs/determinism.md")
+        lines.append(f"  what a run controls and what escapes it: {DOCUMENTATION}/determinism.md")
         return "\n".join(lines)
 
 

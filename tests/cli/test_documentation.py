@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from detrun.cli import failures
+from detrun.cli.application import application
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
+SYNOPSIS = re.compile(r"^\*\*`detrun (\w+)([^`]*)`\*\*", re.MULTILINE)
+OF_EVERY_COMMAND = {"--help", "--json", "--debug"}
 IN_EVERY_DOCUMENT = {"command", "ok", "exit_code", "error"}
 
 
@@ -23,6 +27,18 @@ def rows(heading: str) -> list[list[str]]:
 def test_every_exit_code_is_documented_and_none_besides():
     codes = {value for name, value in vars(failures).items() if name.isupper() and type(value) is int}
     assert codes == {int(code) for code, _ in rows("## Exit codes")}
+
+
+def test_every_command_and_every_option_is_documented_and_none_besides():
+    synopses = SYNOPSIS.findall(PAGE.read_text())
+    documented = {name: set(re.findall(r"(?<![\w-])--?\w[\w-]*", rest)) for name, rest in synopses}
+    assert documented.keys() == application.commands.keys()
+    for name, command in application.commands.items():
+        # Of an option with a short and a long form, or with its negation, one is enough.
+        offered = [{*one.opts, *one.secondary_opts} for one in command.params if isinstance(one, click.Option)]
+        own = [one for one in offered if not one & OF_EVERY_COMMAND]
+        assert [one for one in own if not one & documented[name]] == [], f"undocumented options of {name}"
+        assert documented[name] <= set().union(*own), f"documented options that {name} lacks"
 
 
 @pytest.mark.parametrize(

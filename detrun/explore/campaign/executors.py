@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+from _thread import allocate_lock
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from itertools import count
@@ -29,14 +30,27 @@ SMALLEST_PIECE = 8
 
 _inherited: dict[int, tuple[Program, Oracle]] = {}  # programs of this process and, by fork, of its workers
 _keys = count(1)
+_busy = allocate_lock()  # held while a piece runs in this process; of Python's own making, since pieces replace names
 
 
 def _run_inherited(key: int, knowledge: Any, seed: int, first: int, size: int) -> Report:
     program, oracle = _inherited[key]
-    return _run_given(program, oracle, knowledge, seed, first, size)
+    return _run_in_turn(program, oracle, knowledge, seed, first, size)
 
 
 def _run_given(program: Program, oracle: Oracle, knowledge: Any, seed: int, first: int, size: int) -> Report:
+    if not _busy.acquire(blocking=False):
+        raise UsageError(
+            "executor: a worker was given two pieces at once, but a run owns its process; let each worker run one task "
+            "at a time (dask: threads_per_worker=1 of a LocalCluster, or `dask worker --nthreads 1`)"
+        )
+    try:
+        return _run_in_turn(program, oracle, knowledge, seed, first, size)
+    finally:
+        _busy.release()
+
+
+def _run_in_turn(program: Program, oracle: Oracle, knowledge: Any, seed: int, first: int, size: int) -> Report:
     with prepared(program, oracle) as prepared_program:
         return run_piece(prepared_program, oracle, knowledge, seed, first, size)
 

@@ -7,7 +7,8 @@ import os
 import random
 import signal
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from _thread import allocate_lock
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import trio
 import detrun
 from detrun import DeadlockError, HiddenStateError, StepLimitError, UsageError, explore
 from detrun.checkers.inconclusive import InconclusiveError
+from detrun.explore.campaign import executors
 from detrun_scheduler.choices import KeyedDraws
 from tests.explore import racy_programs
 from tests.explore.racy_programs import correct, embrace, failing_always, lost_update, rare
@@ -102,6 +104,29 @@ def test_any_executor_of_processes_will_do() -> None:
     assert found.failure is not None
     assert alone.failure is not None
     assert found.failure.index == alone.failure.index
+
+
+def test_a_worker_that_runs_two_pieces_at_once_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = allocate_lock()
+    busy.acquire()
+    monkeypatch.setattr(executors, "_busy", busy)
+    with pytest.raises(UsageError, match="threads_per_worker=1"):
+        explore(correct, executor=AtOnce(), directory=None)
+    busy.release()
+    assert explore(correct, schedules=20, executor=AtOnce(), directory=None).verdict == "passed"
+    assert not busy.locked()
+
+
+class AtOnce(Executor):
+    """Runs what is submitted in the calling process."""
+
+    def submit(self, function: Any, /, *args: Any, **keywords: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(function(*args, **keywords))
+        except UsageError as error:
+            done.set_exception(error)
+        return done
 
 
 def test_an_executor_of_threads_and_a_program_that_cannot_be_sent_are_refused() -> None:
