@@ -69,6 +69,11 @@ class Site:
         """The description, or ``file:line``."""
         return self.description if self.description is not None else shown(self.place)
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether a `Value` passed it with a margin of zero."""
+        return any(margin.value == 0.0 and margin.seeds() for margin in self.nearest)
+
     def __str__(self) -> str:
         return f"{self.kind}: {self.description}" if self.description is not None else f"{self.kind} at {self.where}"
 

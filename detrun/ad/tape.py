@@ -89,6 +89,18 @@ class Tape:
             return (left,), (left_partial,)
         return (left, right), (left_partial, right_partial)
 
+    def uses(self, entry_id: int) -> bool:
+        """Whether any entry has ``entry_id`` for a parent, or any site compared it. Takes time linear in the tape."""
+        if any(entry_id in (margin.left_id, margin.right_id) for site in self.sites for margin in site.nearest):
+            return True
+        if any(entry_id in parents for parents, _ in self.wide):
+            return True
+        cells = self.entries
+        return any(
+            cells[place] == entry_id or (cells[place + 1] == entry_id and cells[place] != WIDE)
+            for place in range(0, len(cells), CELLS)
+        )
+
     def mark(self, step: int) -> None:
         """Note that entries from here on belong to scheduler step ``step``. Steps must not decrease.
 

@@ -45,6 +45,7 @@ def execute(
     options: Options | None = None,
     scope: RunScope | None = None,
     hooks: RunHooks | None = None,
+    compared: Callable[[RunLoop, outcome.Outcome[Any]], None] | None = None,
 ) -> tuple[RunLoop, outcome.Outcome[Any]]:
     """Run ``main(*args)`` once under full control; return its loop and how it ended.
 
@@ -54,6 +55,7 @@ def execute(
         main: a program that `check_main` has accepted.
         scope: surrounds the run, outside of ``options.watch``; its `Value`s may be arguments of the program.
         hooks: of the caller; completed by ``options`` and the scopes, and used for this run only.
+        compared: called when the program has ended, before ``scope`` is told so: a scope may end the process there.
 
     Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can finish
     the recording first.
@@ -89,6 +91,8 @@ def execute(
                 ended = watch.end(ended)
         if loop.thread_failures and options.thread_errors:
             ended = with_thread_errors(loop.thread_failures, ended)
+        if compared is not None:
+            compared(loop, ended)
         if scope is not None:
             ended = scope.end(ended)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import outcome
 
@@ -11,12 +12,13 @@ from detrun.execution.execute import execute
 from detrun.execution.finished import Finished, final_digest, raised_interrupt
 from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
-from detrun.execution.scope import RunScope
+from detrun.execution.scope import RunLeftError, RunScope
 from detrun_recorder.recording import Recording
 from detrun_recorder.replay import ResyncReplay, StrictReplay
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.journal import Journal
+from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import RunHooks
 from detrun_scheduler.strategies import make
 
@@ -46,6 +48,19 @@ class ReplayedRun:
             changed = recording.header.get("source") not in (None, source_fingerprint(main))
             replayer = StrictReplay(recording, fallback, changed)
             journal = Journal(replayer.chunk_closed)
+        digest = b""
+
+        def compared(loop: RunLoop, ended: outcome.Outcome[Any]) -> None:
+            nonlocal digest
+            if loop.interrupted:
+                # Ctrl-C came from outside, and what the program made of it compares with nothing.
+                raise ended.error if raised_interrupt(ended) else KeyboardInterrupt
+            digest = final_digest(journal, ended)
+            if isinstance(replayer, StrictReplay):
+                if isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError | RunLeftError):
+                    raise ended.error  # not what the program did: never an outcome to look at later
+                replayer.check_ended(loop, digest, ended)
+
         loop, ended = execute(
             main,
             args,
@@ -56,15 +71,8 @@ class ReplayedRun:
             options=options,
             scope=scope,
             hooks=replay_hooks(replayer),
+            compared=compared,
         )
-        if loop.interrupted:
-            # Ctrl-C came from outside, and what the program made of it compares with nothing.
-            raise ended.error if raised_interrupt(ended) else KeyboardInterrupt
-        digest = final_digest(journal, ended)
-        if isinstance(replayer, StrictReplay):
-            if isinstance(ended, outcome.Error) and isinstance(ended.error, DivergenceError):
-                raise ended.error  # the replay failed, not the program: never an outcome to look at later
-            replayer.check_ended(loop, digest, ended)
         report = replayer.report if isinstance(replayer, ResyncReplay) else None
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report)
 

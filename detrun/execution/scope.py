@@ -7,7 +7,12 @@ from typing import Any
 
 import outcome
 
+from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.run import ActiveRun, RunHooks
+
+
+class RunLeftError(DetrunError):
+    """A scope has left the run before its end, on purpose: the run has no result to compare."""
 
 
 class RunScope:

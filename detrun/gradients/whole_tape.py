@@ -77,3 +77,9 @@ class WholeTape(RunScope):
             self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
         self.validity = validity(tape, ids)
         self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
+        self.diagnostics.warnings += [
+            f"no recorded operation or comparison used the parameter {name!r}: the program does not read it under this "
+            "name, or only its bare number"
+            for name, one in ids.items()
+            if self.grads[name] == 0.0 and not tape.uses(one)
+        ]

@@ -31,14 +31,13 @@ from detrun.ad.torch_bridge import LeafGradients, decoded, encoded, is_tensor, n
 from detrun.ad.value import Value
 from detrun.execution.options import Options
 from detrun.execution.program import Main
-from detrun.execution.scope import RunScope
+from detrun.execution.scope import RunLeftError, RunScope
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
 from detrun.gradients.result import RunDiagnostics
 from detrun.gradients.timing import TimingSites
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import IN_CHILD, can_fork, fail, fork_here, in_fork, reply, silence
-from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.run import ActiveRun, RunHooks
 
 WINDOW_STEPS_MIN, WINDOW_STEPS_MAX = 256, 50_000
@@ -58,6 +57,7 @@ class WindowTotals:
     sites_passed: int = 0
     leaf_gradients_lost: int = 0  # gradients of torch leaves without an id, whose `.grad` dies with its process
     margins: list[tuple[str, str, float, int]] = field(default_factory=list)
+    ties: list[str] = field(default_factory=list)  # sites that `Value`s passed with a margin of 0
     detachments: dict[str, int] = field(default_factory=dict)  # "file:line" -> count
     growth: dict[int, float] = field(default_factory=dict)  # segment -> largest adjoint
     # parameter -> (step -> contribution, sum of absolute contributions, sum of contributions)
@@ -77,6 +77,11 @@ class WindowTotals:
                 "torch tensors outside params received gradient too; in windows their .grad is not filled. Pass their "
                 "module in params, or tape the run as a whole"
             )
+        warnings += [
+            f"this run is decided exactly at a tie ({place}): if a parameter moves it, the smallest change may take "
+            "another schedule, and the derivative is at best one-sided"
+            for place in self.ties
+        ]
         return RunDiagnostics(
             entries=self.entries,
             sites_passed=self.sites_passed,
@@ -111,6 +116,7 @@ class WindowTotals:
             setattr(self, name, max(getattr(self, name), other[name]))
         self.margins = sorted([*self.margins, *map(tuple, other["margins"])], key=lambda one: abs(one[2]))
         del self.margins[NEAREST_MARGINS:]
+        self.ties = list(dict.fromkeys([*self.ties, *other["ties"]]))[:NEAREST_MARGINS]
         for place, count in other["detachments"].items():
             self.detachments[place] = self.detachments.get(place, 0) + count
         for segment, largest in other["growth"].items():
@@ -316,6 +322,7 @@ class WindowController(RunScope):
                     sites_passed=found.sites_passed,
                     leaf_gradients_lost=leaves.count if can_fork() else 0,
                     margins=[(one.kind, one.where, one.margin, one.passes) for one in found.nearest_margins],
+                    ties=[str(one) for one in tape.sites if one.is_tied],
                     detachments={f"{file}:{line}": count for file, line, count in found.detachments},
                     growth=growth.largest,
                     credit=credit,
@@ -328,7 +335,7 @@ class WindowController(RunScope):
         raise _WindowSwept(known)
 
 
-class _WindowSwept(DetrunError):
+class _WindowSwept(RunLeftError):
     """Leaves a run whose window is swept, where there is no fork."""
 
     def __init__(self, swept: Swept) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import signal
 import sys
 import traceback
@@ -92,11 +93,16 @@ def silence() -> None:
 
 
 def _fork() -> int:
-    # Python's own hooks around a fork take locks, which does not belong to the run.
+    # Python's own hooks around a fork take locks, which does not belong to the run. One of them seeds `random` anew in
+    # the child, where the run has to go on with the numbers that it would have had.
     run, current.run = current.run, None
+    drawn = random.getstate()
     try:
         with allowed():
-            return os.fork()
+            child = os.fork()
+        if child == 0:
+            random.setstate(drawn)
+        return child
     finally:
         current.run = run
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -136,6 +138,60 @@ def test_a_divergence_in_a_snapshot_is_reported_as_one() -> None:
     with pytest.raises(detrun.DivergenceError, match="replay left the recording at step"):
         detrun.gradient(main, {"x": 1.0}, recording=recording, window=3, snapshots=2)
     assert children() <= before
+
+
+@needs_fork
+def test_numbers_of_the_random_module_are_those_of_the_recording_in_every_window() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        x = params["x"]
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+            x = x * 0.9 + random.uniform(0.0, 1.0) * params["x"]
+        return x
+
+    recording = detrun.record(main, {"x": 1.0}, seed=1).recording
+    whole = detrun.gradient(main, {"x": 1.0}, recording=recording)
+    windows = detrun.gradient(main, {"x": 1.0}, recording=recording, snapshots=3, window=5)
+    assert (windows.value, windows.grads) == (whole.value, whole.grads)
+
+
+def test_a_result_other_than_the_recorded_one_is_a_divergence_in_windows_too() -> None:
+    calls = itertools.count()  # state that outlives a run, in numbers that no step shows
+
+    async def main(params: dict[str, Any]) -> Any:
+        x = params["x"]
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+            x = x * 0.9 + next(calls) * 0.01 * params["x"]
+        return x
+
+    recording = detrun.record(main, {"x": 1.0}).recording
+    for how in ({}, {"snapshots": 3, "window": 5}):
+        with pytest.raises(detrun.DivergenceError, match="the program's result does not"):
+            detrun.gradient(main, {"x": 1.0}, recording=recording, **how)
+
+
+def test_windows_warn_of_a_tie_and_know_the_nearest_margins() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        x = params["x"]
+        for _ in range(40):
+            x = x * 1.001
+            await trio.lowlevel.checkpoint()
+            if x > params["limit"]:
+                x = x - 0.5
+        return x
+
+    def warned(limit: float, **how: int) -> detrun.Gradient:
+        return detrun.gradient(main, {"x": 0.99, "limit": limit}, **how)
+
+    whole = warned(0.99 * 1.001)
+    windows = warned(0.99 * 1.001, snapshots=3, window=7)
+    assert [one.margin for one in windows.diagnostics.nearest_margins] == [
+        one.margin for one in whole.diagnostics.nearest_margins
+    ]
+    (warning,) = windows.warnings
+    assert "exactly at a tie (> at " in warning
+    assert not warned(1.0, snapshots=3, window=7).warnings
 
 
 @needs_fork
