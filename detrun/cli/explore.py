@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,6 +118,8 @@ def explore(
     from detrun.execution.options import Options
     from detrun.execution.targets import load_target
     from detrun.explore.campaign.progress import campaign_progress
+    from detrun.explore.explorer import FailuresNotKeptWarning
+    from detrun.explore.failures.kept import KeptFailures
     from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
@@ -134,7 +138,10 @@ def explore(
         return
     if gradient and not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
-    with runs.program_output(), campaign_progress(schedules) as progress:
+    if not_kept := KeptFailures(Path(directory)).unwritable:
+        click.echo(f"note: {not_kept}; choose another with --directory", err=True)
+    with runs.program_output(), campaign_progress(schedules) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FailuresNotKeptWarning)
         found = detrun.explore(
             program.function,
             *(() if gradient else arguments),
@@ -223,6 +230,8 @@ def _conclude(found: Exploration, target: str) -> None:
     page.facts(_facts(found))
     if found.table is not None:
         page.table(*found.table.cells())
+    for remark in _remarks(found):
+        page.note(remark)
     click.get_current_context().exit(code)
 
 
@@ -235,6 +244,10 @@ def _list(page: Page, listing: Any) -> None:
         page.text(listing.plain())
 
 
+def _remarks(found: Exploration) -> list[str]:
+    return [*found.remarks, *(() if found.failure is None else found.failure.remarks)]
+
+
 def _facts(found: Exploration) -> dict[str, str]:
     statistics = found.statistics
     rate = f", {found.schedules / statistics.seconds:,.0f} schedules/s" if statistics.seconds > 0.05 else ""
@@ -245,7 +258,8 @@ def _facts(found: Exploration) -> dict[str, str]:
             facts["shrunk"] = str(failure.shrunk).removeprefix("shrunk ")
         if failure.explanation is not None:
             facts["why"] = str(failure.explanation)
-        facts["again"] = failure.command
+        no_file = failure.path is None and failure.token is not None
+        facts["again"] = f"detrun replay {failure.token}" if no_file else failure.command
         if failure.token is not None:
             facts["token"] = failure.token
     return facts
@@ -273,6 +287,7 @@ def _document(found: Exploration, target: str, code: int) -> dict[str, Any]:
         "steps": statistics.steps,
         "redundant": statistics.redundant,
         "seconds": statistics.seconds,
+        "remarks": _remarks(found),
         "failure": None if found.failure is None else _failure(found.failure),
         "table": None
         if table is None

@@ -33,7 +33,7 @@ def short_token(recording: Recording) -> str | None:
     "--output",
     metavar="FILE",
     type=click.Path(),
-    help="File for the recording; FUNCTION-SEED.detrun in the working directory by default.",
+    help="File for the recording; PROGRAM-FUNCTION-SEED.detrun in the working directory by default.",
 )
 @deciding
 @parameter_option
@@ -66,8 +66,9 @@ def record_program(
     given = parameters.parse(params)
     program = load_target(target)
     numbers = parameters.for_call(program, given)
-    path = output if output is not None else f"{program.name}-{seed}.detrun"
+    path = output if output is not None else default_name(target, seed)
     runs.check_output(path)
+    replaced = [] if output is not None else _replaced(path, target, numbers)
     try:
         with runs.program_output(), run_progress("recording"):
             run = detrun.record(
@@ -99,7 +100,8 @@ def record_program(
         "replay_command": again,
         "token": token,
     }
-    notes = [] if run.exception is None else parameters.missing(program, numbers, failures.essence(run.exception))
+    if run.exception is not None:
+        replaced += parameters.missing(program, numbers, failures.essence(run.exception))
     per_step = f", {size / run.steps:.3g} per step" if run.steps else ""
     facts = {
         **runs.run_facts(run),
@@ -107,4 +109,28 @@ def record_program(
         "again": again,
         **({"token": token} if token is not None else {}),
     }
-    runs.conclude(command, run, document, facts, f"recorded {target}", notes)
+    runs.conclude(command, run, document, facts, f"recorded {target}", replaced)
+
+
+def default_name(target: str, seed: int) -> str:
+    """The file of a recording that was given none: the program's file or module, its function and the seed."""
+    place, _, function = target.rpartition(":")
+    stem = os.path.basename(place).removesuffix(".py")
+    return f"{stem}-{function}-{seed}.detrun"
+
+
+def _replaced(path: str, target: str, numbers: dict[str, float] | None) -> list[str]:
+    """Notes about a recording of another run that the new one replaces."""
+    from detrun_recorder.recording import open_recording
+    from detrun_scheduler.errors import RecordingFormatError
+
+    try:
+        old = open_recording(path)
+    except RecordingFormatError:
+        return []
+    parameters = old.header.get("parameters") or {}
+    if old.target == target and parameters == (numbers or {}):
+        return []
+    given = ", ".join(f"{name}={value}" for name, value in parameters.items()) if isinstance(parameters, dict) else ""
+    of = f"{old.target or 'another program'}{f' with {given}' if given else ''}"
+    return [f"{path} held a recording of {of}, which is replaced; name files with -o to keep both"]

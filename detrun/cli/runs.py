@@ -31,16 +31,18 @@ def program_output() -> Iterator[None]:
         yield
 
 
-def check_output(path: str) -> None:
-    """Refuse to write where it cannot work, or over a file that is not a recording.
+def check_output(path: str, option: str = "-o", start: bytes = MAGIC, kind: str = "a recording") -> None:
+    """Refuse to write where it cannot work, or over a file that is not of ``kind``: that does not begin with ``start``.
 
-    Checked before the run: a mistyped ``-o program.py`` must not cost the program.
+    Checked before anything is run: a mistyped ``-o program.py`` must not cost the program.
     """
     if os.path.isdir(path):
-        raise UsageError(f"cannot write {path}: it is a directory; name a file with -o")
+        raise UsageError(f"cannot write {path}: it is a directory; name a file with {option}")
     parent = os.path.dirname(path) or "."
     if not os.path.isdir(parent):
-        raise UsageError(f"cannot write {path}: there is no directory {parent}; make it, or choose another with -o")
+        raise UsageError(
+            f"cannot write {path}: there is no directory {parent}; make it, or choose another with {option}"
+        )
     existing = os.path.exists(path)
     try:
         with open(path, "ab" if existing else "xb"):
@@ -49,9 +51,9 @@ def check_output(path: str) -> None:
             os.remove(path)
         elif os.path.isfile(path) and os.path.getsize(path):
             with open(path, "rb") as file:
-                start = file.read(len(MAGIC))
-            if start != MAGIC:
-                raise UsageError(f"{path} exists and is not a recording; delete it, or choose another file with -o")
+                begins = file.read(len(start))
+            if begins != start:
+                raise UsageError(f"{path} exists and is not {kind}; delete it, or choose another file with {option}")
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -120,9 +120,10 @@ def _summarize(recording: Recording, last: int) -> Summary:
 
 
 def _export(recording: Recording, destination: str) -> int:
-    from detrun.cli.runs import unwritable
-    from detrun_recorder.export import export_perfetto
+    from detrun.cli.runs import check_output, unwritable
+    from detrun_recorder.export import TRACE_START, export_perfetto
 
+    check_output(destination, "--perfetto", TRACE_START.encode(), "a trace of detrun's")
     try:
         return export_perfetto(recording, destination)
     except OSError as error:

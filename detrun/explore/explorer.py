@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -29,12 +30,17 @@ from detrun.explore.tables import table_of
 from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
 from detrun.gradients.parameters import check_params
 from detrun.races.watch import RaceWatch
+from detrun_recorder.shared_files import unwritable
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
 from detrun_scheduler.strategies.campaigns import Learning, Search
 
 DEFAULT_MAX_STEPS = 20_000
+
+
+class FailuresNotKeptWarning(UserWarning):
+    """The directory for failing schedules cannot be written: what is found is reported, and kept elsewhere."""
 
 
 def explore(
@@ -85,7 +91,9 @@ def explore(
             ``threading.excepthook``, as in life.
         gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
             the result has a table of every schedule with its value and gradient.
-        directory: where failing schedules are kept, to be tried first next time; None for nowhere.
+        directory: where failing schedules are kept, to be tried first next time; None for nowhere. One that cannot be
+            written is warned of at the start (`FailuresNotKeptWarning`) and costs no finding: the failure is reported,
+            and its recording kept in the system's directory for temporary files.
         resume: go on from where a campaign of this program with these arguments was when it last stopped.
         target: how recordings name the program, ``path.py:function``; found out from ``main`` by default.
         progress: called from time to time, between schedules, with a report of what is known so far.
@@ -126,6 +134,10 @@ def explore(
                 "leave gradient_of out, or pass resume=False"
             )
         where = (preemption, options.include, options.exclude, races, thread_errors)
+        if reason := unwritable(folder):
+            raise UsageError(
+                f"explore: the campaign cannot be kept in {folder}: {reason}; pass another directory, or resume=False"
+            )
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,
@@ -138,8 +150,11 @@ def explore(
         progress=progress,
         saved=saved,
     )
-    started, cpu_started = time.monotonic(), time.process_time()
     kept = None if folder is None else KeptFailures(folder)
+    not_kept = "" if kept is None else kept.unwritable
+    if not_kept:
+        warnings.warn(f"{not_kept}; pass another directory, or None", FailuresNotKeptWarning, stacklevel=2)
+    started, cpu_started = time.monotonic(), time.process_time()
     tried = None if kept is None else kept.try_again(program, name)
     report = campaign.run() if tried is None else Report(0, steps=tried.steps, found=tried)
     exploration = Exploration(
@@ -160,6 +175,7 @@ def explore(
     report.assertions.declare(assertions_of(main))
     exploration.assertions = report.assertions
     exploration.interrupted = campaign.interruption.requested
+    exploration.remarks += campaign.remarks
     if report.found is not None:
         exploration.failure = report_failure(program, report.found, ReportOptions(kept, name, shrink, explain))
         exploration.verdict, exploration.reason = _failed(report.found, exploration.failure)

@@ -52,6 +52,7 @@ class Exploration:
         statistics: steps and times.
         table: every schedule with its value and gradient, if ``gradient_of`` was given.
         assertions: what became of each `always`, `sometimes`, `reachable` and `unreachable` of the program.
+        remarks: what did not work around it, in sentences: a campaign that could not be saved, for one.
     """
 
     verdict: str
@@ -65,6 +66,7 @@ class Exploration:
     table: ScheduleTable | None = None
     interrupted: bool = False
     assertions: Tally = field(default_factory=Tally)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -99,6 +101,9 @@ class Exploration:
         if failure.explanation is not None:
             notes.append(str(failure.explanation))
         notes.append(f"run it again: {failure.command}")
+        if (failure.path is None or failure.remarks) and failure.token is not None:
+            notes.append(f"token: {failure.token}")
+        notes += [f"note: {remark}" for remark in failure.remarks]
         return notes
 
     def __str__(self) -> str:
@@ -107,6 +112,7 @@ class Exploration:
             lines += [f"  {one}" for one in self.assertions.unmet]
         if self.failure is not None:
             lines += [f"  {line}" for note in self.notes()[1:] for line in note.splitlines()]
+        lines += [f"  note: {remark}" for remark in self.remarks]
         if self.table is not None:
             lines.append(str(self.table))
         return "\n".join(lines)

@@ -28,6 +28,7 @@ from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
 from detrun_scheduler.errors import UsageError
 
+TRACE_START = '{"displayTimeUnit":"ns","otherData":'  # by which a file is known to be a trace of ours
 PROCESS = 1
 CLOCK_TRACK = 0  # tasks are tracks 1, 2, ...: viewers take thread 0 of a process for its idle thread
 STEP_NANOSECONDS = 1000
@@ -62,7 +63,7 @@ def export_perfetto(
             return export_perfetto(recording, file, clock=clock, start=start, stop=stop)
     written = 0
     metadata = {"target": recording.target, "seed": str(recording.seed), "steps": recording.steps, "clock": clock}
-    destination.write(f'{{"displayTimeUnit":"ns","otherData":{json.dumps(metadata)},"traceEvents":[\n')
+    destination.write(f'{TRACE_START}{json.dumps(metadata)},"traceEvents":[\n')
     for event in trace_events(recording, clock, start, stop):
         destination.write(",\n" if written else "")
         destination.write(json.dumps(event, separators=(",", ":")))

@@ -29,6 +29,7 @@ from detrun_recorder.reader import (
     unpack_chunk,
     unpack_definitions,
 )
+from detrun_recorder.shared_files import write_whole
 from detrun_recorder.steps import Decoder, Step, Tables, advance, begun_after
 from detrun_recorder.writer import End, Writer
 from detrun_scheduler.errors import UsageError
@@ -99,12 +100,7 @@ class Recording:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file's bytes to ``path``. They appear there whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(f"{target.name}.part")
-        with open(partial, "wb") as file:
-            for position in range(0, self.source.size, 1 << 20):
-                file.write(self.source.read(position, 1 << 20))
-        os.replace(partial, target)
+        write_whole(path, (self.source.read(position, 1 << 20) for position in range(0, self.source.size, 1 << 20)))
 
     def __repr__(self) -> str:
         cut = ", truncated" if self.truncated else ""

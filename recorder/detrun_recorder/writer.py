@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from detrun_recorder import format as layout
+from detrun_recorder.shared_files import open_alone
 from detrun_recorder.task_columns import drop_spawned, pack_tasks
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import EVENT_ARGUMENTS, OPERATION, RECEIVE, SEND, Chunk
@@ -90,7 +91,7 @@ class Writer:
         content = dict(header) | {"ticks_per_second": ticks_per_second, "exact_times": exact_times}
         payload = pack_checked(content, layout.HEADER_BYTES_MAX, "the header of a recording")
         self.owned = isinstance(destination, str | os.PathLike)
-        self.file: BinaryIO = open(destination, "wb") if isinstance(destination, str | os.PathLike) else destination  # noqa: SIM115
+        self.file: BinaryIO = open_alone(destination) if isinstance(destination, str | os.PathLike) else destination
         self.position = 0
         self.steps = 0
         self.closed = False

@@ -48,9 +48,9 @@ def test_arguments_that_are_no_literals_are_not_guessed(call, directory):
     assert "the same run" in call("replay", "python.detrun", "--param", "x=3", "--param", "step=1").output
 
 
-def test_the_default_file_is_named_after_function_and_seed(call, directory):
+def test_the_default_file_is_named_after_program_function_and_seed(call, directory):
     call("record", "programs.py:rounds", "--seed", "12")
-    assert open_recording(directory / "rounds-12.detrun").seed == 12
+    assert open_recording(directory / "programs-rounds-12.detrun").seed == 12
 
 
 def test_an_older_recording_may_be_overwritten(call, directory):

@@ -32,12 +32,12 @@ def test_a_program_that_fails_shows_its_own_lines_and_how_to_fail_again(call, di
     assert "in unlucky" in result.stderr
     for plumbing in ("trio/", "detrun_scheduler", "detrun/cli"):
         assert plumbing not in result.output
-    assert "detrun replay fails-0.detrun" in result.output
+    assert "detrun replay programs-fails-0.detrun" in result.output
 
 
 def test_a_replayed_failure_is_the_same_failure(call, call_json, directory):
     call("record", "programs.py:fails", code=1)
-    document = call_json("replay", "fails-0.detrun", code=1)
+    document = call_json("replay", "programs-fails-0.detrun", code=1)
     assert document["same_digest"] is True
     assert document["error"]["type"] == "ValueError"
     assert document["error"]["message"] == "no luck"
@@ -59,13 +59,13 @@ def test_a_deadlock_has_its_report_and_its_code(call, call_json, directory):
     assert result.stderr.startswith("DeadlockError: deadlock")
     assert "Lock held by" in result.stderr
     assert "Traceback" not in result.output
-    assert call_json("replay", "deadlocks-0.detrun", code=5)["same_digest"] is True
-    assert "DeadlockError" in call("show", "deadlocks-0.detrun").output
+    assert call_json("replay", "programs-deadlocks-0.detrun", code=5)["same_digest"] is True
+    assert "DeadlockError" in call("show", "programs-deadlocks-0.detrun").output
 
 
 def test_a_step_limit_has_its_code_and_replays_with_the_limit_that_it_had(call, call_json, directory):
     assert "max_steps=50" in call("record", "programs.py:spins", "--max-steps", "50", code=5).stderr
-    document = call_json("replay", "spins-0.detrun", code=5)
+    document = call_json("replay", "programs-spins-0.detrun", code=5)
     assert document["same_digest"] is True
     assert document["error"]["type"] == "StepLimitError"
 
@@ -290,3 +290,35 @@ def test_no_member_of_a_group_speaks_for_different_others():
     two = ExceptionGroup("both", [ValueError("a"), TypeError("b")])
     assert failures.essence(two) is two
     assert "TypeError: b" in failures.message(two)
+
+
+# What is found is not lost.
+
+
+def test_a_failure_is_reported_where_its_directory_cannot_be_written(call, directory, monkeypatch, tmp_path):
+    (directory / "blocked").touch()
+    result = call("explore", "programs.py:deadlocks", "--directory", "blocked/detrun", code=5)
+    assert result.stderr.startswith("note: failing schedules cannot be kept in blocked/detrun/failures")
+    assert "Lock held by" in result.stderr
+    assert "detrun1-" in result.output
+
+
+def test_recordings_of_two_programs_have_two_names_and_a_replaced_one_is_named(call, directory):
+    (directory / "other.py").write_text("async def fails():\n    pass\n")
+    call("record", "programs.py:fails", code=1)
+    assert "replaced" not in call("record", "other.py:fails").output
+    assert (directory / "programs-fails-0.detrun").exists()
+    assert "replaced" not in call("record", "other.py:fails").output
+    (directory / "below").mkdir()
+    (directory / "below" / "other.py").write_text("async def fails():\n    pass\n")
+    assert "held a recording of other.py:fails, which is replaced" in call("record", "below/other.py:fails").output
+
+
+def test_a_trace_replaces_a_trace_and_nothing_else(call, directory):
+    call("record", "programs.py:fails", code=1)
+    program = (directory / "programs.py").read_text()
+    refused = call("show", "programs-fails-0.detrun", "--perfetto", "programs.py", code=2).stderr
+    assert "programs.py exists and is not a trace of detrun's" in refused
+    assert (directory / "programs.py").read_text() == program
+    call("show", "programs-fails-0.detrun", "--perfetto", "trace.json")
+    call("show", "programs-fails-0.detrun", "--perfetto", "trace.json")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from typing import Any
 
 from detrun.explore.campaign.executors import Workers, working
@@ -74,12 +75,9 @@ class Campaign:
         self.done = Report(0)  # what earlier epochs showed
         self.saved = saved
         self.size = FIRST_EPOCH  # of the next epoch; between FIRST_EPOCH and LARGEST_EPOCH
-        if saved is not None and (before := saved.load()) is not None:
-            self.done, self.knowledge = before
-            while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
-                self.size *= 2
         self.reported = 0.0  # when progress was last told, on the monotonic clock
         self.stop_reason = ""  # empty unless `done` has stopped
+        self.remarks: list[str] = []  # what did not work and did not matter to the schedules
 
     @property
     def runs_here(self) -> bool:
@@ -88,7 +86,8 @@ class Campaign:
 
     def run(self) -> Report:
         """Run until a failure, the end of a search, or a limit."""
-        with self.interruption:
+        with self.interruption, nullcontext(True) if self.saved is None else self.saved.held() as is_ours:
+            self._resume(is_ours)
             if self.runs_here:
                 with prepared(self.program, self.oracle) as self.program:
                     self._epochs(None)
@@ -96,6 +95,18 @@ class Campaign:
                 with working(self.program, self.oracle, self.executor, self.workers) as workers:
                     self._epochs(workers)
         return self.done
+
+    def _resume(self, is_ours: bool) -> None:
+        """Go on from what is saved. What another process is adding to is read, too, but not written."""
+        if self.saved is not None and (before := self.saved.load()) is not None:
+            self.done, self.knowledge = before
+            while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
+                self.size *= 2
+        if not is_ours:
+            self.saved = None
+            self.remarks.append(
+                "another process is going on with this campaign: this one began from what was saved, and saves nothing"
+            )
 
     def _epochs(self, workers: Workers | None) -> None:
         done = self.done
@@ -112,7 +123,16 @@ class Campaign:
             self.size = min(2 * self.size, LARGEST_EPOCH)
             # A part of an epoch is not saved: the schedules after it would know more than they may.
             if self.saved is not None and whole and not (done.found or done.stopped):
-                self.saved.save(done, self.knowledge)
+                self._save()
+
+    def _save(self) -> None:
+        assert self.saved is not None
+        try:
+            self.saved.save(self.done, self.knowledge)
+        except UsageError as error:
+            # What was found so far is worth more than what could be resumed.
+            self.remarks.append(str(error))
+            self.saved = None
 
     def _epoch(self, workers: Workers | None, first: int, count: int) -> Iterator[Report]:
         if workers is not None:

@@ -5,7 +5,8 @@ on which was faster. Once a piece has failed, later ones are taken back and what
 
 An executor needs no more than the interface of ``concurrent.futures.Executor``: a process pool, ``dask.distributed``'s
 ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor``. Its workers get the program pickled, so it must be a
-function of an importable module, with arguments that can be pickled. The local pool forks and needs no pickling.
+function of an importable module, with arguments that can be pickled. The local pool forks and needs no pickling; its
+processes end with this one, however it ends.
 An executor of threads is refused, since runs own their process.
 """
 
@@ -20,6 +21,7 @@ from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any
 
+from detrun.execution.orphans import end_with_parent
 from detrun.explore.campaign.pieces import Report, run_piece
 from detrun.explore.campaign.program import Program, prepared
 from detrun_scheduler.choices import Oracle
@@ -79,7 +81,12 @@ class Workers:
             # Workers fork when the first piece is submitted, so they find the program here.
             self.key = next(_keys)
             _inherited[self.key] = (program, oracle)
-            self.own = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+            self.own = ProcessPoolExecutor(
+                workers,
+                mp_context=multiprocessing.get_context("fork"),
+                initializer=end_with_parent,
+                initargs=(os.getpid(),),
+            )
             self.executor = self.own
         else:
             self.executor = executor

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 from detrun.execution.options import Options, preemption_of
@@ -31,6 +32,7 @@ from detrun_scheduler.threads.preemption import Preemption
 
 # Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
 FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
+SLUG_CHARACTERS_MAX = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +96,9 @@ def quiet_collector() -> Iterator[None]:
 
 
 def slug(target: str) -> str:
-    """A program's name as part of a file's."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
+    """A program's name as part of a file's, which may have 255 characters; the middle of a long one is a hash."""
+    found = re.sub(r"[^A-Za-z0-9_.]+", "-", target.replace(os.sep, ".")).strip(".-")
+    if len(found) <= SLUG_CHARACTERS_MAX:
+        return found
+    half = SLUG_CHARACTERS_MAX // 2
+    return f"{found[:half]}-{blake2b(target.encode(), digest_size=6).hexdigest()}-{found[-half:]}"

@@ -3,14 +3,15 @@
 One file a campaign, ``campaigns/NAME-KEY``, where KEY is a hash of all that decides what its schedules do: the target,
 its source file, the strategy, the seed and the limits. A changed program is a new campaign. The file is text, a Python
 literal under a line that names the format, so reading it executes nothing. It is written after every epoch, whole or
-not at all.
+not at all, by one process at a time: a second one that resumes the campaign meanwhile goes on from what is saved and
+saves nothing.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +21,7 @@ from detrun.checkers.assertions import Tally
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import slug
+from detrun_recorder.shared_files import held, write_whole
 from detrun_scheduler.errors import UsageError
 
 FIRST_LINE = "detrun campaign, format 3"
@@ -44,6 +46,10 @@ class SavedCampaign:
         key = blake2b(repr((self.target, self.deciding)).encode(), digest_size=6).hexdigest()
         return self.directory / "campaigns" / f"{slug(self.target)}-{key}"
 
+    def held(self) -> AbstractContextManager[bool]:
+        """Keep other processes from writing the file; False: another holds it already."""
+        return held(self.path.with_name(f".{self.path.name}.lock"))
+
     def save(self, report: Report, knowledge: Any) -> None:
         """Write down what is known after an epoch.
 
@@ -61,11 +67,9 @@ class SavedCampaign:
             "knowledge": plain,
         }
         path = self.path
-        partial = path.with_name(f"{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(f"{FIRST_LINE}\n{content!r}\n")
-            os.replace(partial, path)
+            write_whole(path, [f"{FIRST_LINE}\n{content!r}\n".encode()])
         except OSError as error:
             raise UsageError(
                 f"cannot keep the campaign in {path.parent}: {error.strerror or error}; pass another directory, or "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import outcome
@@ -13,7 +13,7 @@ from detrun.explore.campaign.failed_schedule import FailedSchedule
 from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.explain import Explanation, explain
-from detrun.explore.failures.kept import KeptFailures, replay_command
+from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink
 from detrun.explore.failures.trials import TrialRunner
 from detrun_recorder.recording import Recording
@@ -53,6 +53,7 @@ class Failure:
         explanation: what it takes to fail; None if it was not asked for.
         shrunk: what shrinking achieved; None if it was not asked for.
         path: the recording's file.
+        remarks: what did not work around it: that it could not be kept, for one.
     """
 
     exception: BaseException
@@ -65,6 +66,7 @@ class Failure:
     explanation: Explanation | None = None
     shrunk: Shrunk | None = None
     path: Path | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
 def report_failure(program: Program, found: FailedSchedule, options: ReportOptions) -> Failure | None:
@@ -90,7 +92,7 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
     if not isinstance(finished.outcome, outcome.Error):
         return None
     recording = finished.recording
-    path = None if options.kept is None else options.kept.save(recording, options.target)
+    path, remarks = _kept(recording, options)
     return Failure(
         finished.outcome.error,
         recording,
@@ -102,7 +104,23 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
         explanation,
         shrunk,
         path,
+        remarks,
     )
+
+
+def _kept(recording: Recording, options: ReportOptions) -> tuple[Path | None, list[str]]:
+    """Where the recording is kept. A full disk costs the file, never the finding."""
+    if options.kept is None:
+        return None, []
+    try:
+        return options.kept.save(recording, options.target), []
+    except OSError as error:
+        reason = f"{options.kept.folder} cannot be written ({error.strerror or error})"
+    try:
+        path = elsewhere(recording, options.target)
+    except OSError:
+        return None, [f"the recording was not kept: {reason}; the token, if there is one, runs the schedule again"]
+    return path, [f"the recording is in {path.parent}, where the next exploration does not look for it: {reason}"]
 
 
 def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:

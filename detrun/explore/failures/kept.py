@@ -8,7 +8,9 @@ or needs another schedule now. Other files are left alone.
 from __future__ import annotations
 
 import ast
+import os
 import shlex
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from detrun.explore.campaign.program import Program, slug
 from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReplay
+from detrun_recorder.shared_files import unwritable
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import HiddenStateError, RecordingFormatError, UsageError
 from detrun_scheduler.strategies.given import GivenSchedule
@@ -44,24 +47,24 @@ class KeptFailures:
         """Where the recordings lie."""
         return self.directory / "failures"
 
+    @property
+    def unwritable(self) -> str:
+        """Why nothing can be kept here, in a sentence; empty if it can. Leaves nothing behind."""
+        reason = unwritable(self.folder)
+        return f"failing schedules cannot be kept in {self.folder}: {reason}" if reason else ""
+
     def save(self, recording: Recording, target: str) -> Path:
         """Keep ``recording``.
 
         Raises:
-            UsageError: the directory cannot be written.
+            OSError: the directory cannot be written.
         """
         path = self.folder / f"{slug(target)}-{recording.digest.hex()[:DIGEST_CHARACTERS]}.detrun"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            ignore = self.directory / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
-            recording.save(path)
-        except OSError as error:
-            raise UsageError(
-                f"cannot keep the failing schedule in {self.folder}: {error.strerror or error}; "
-                "pass another directory, or directory=None to keep nothing"
-            ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ignore = self.directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        recording.save(path)
         return path
 
     def of(self, target: str) -> list[Path]:
@@ -106,6 +109,22 @@ def _run_kept(program: Program, recording: Recording) -> FailedSchedule | None:
     if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
         raise ended.error
     return FailedSchedule(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
+
+
+def elsewhere(recording: Recording, target: str) -> Path:
+    """Keep ``recording`` in the system's directory for temporary files, as a file of its own.
+
+    Raises:
+        OSError: that cannot be written either.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f"{slug(target)}-", suffix=".detrun")
+    os.close(descriptor)
+    try:
+        recording.save(name)
+    except OSError:
+        os.unlink(name)
+        raise
+    return Path(name)
 
 
 def replay_command(target: str, path: Path | None, args: Sequence[object]) -> str:
