@@ -26,6 +26,7 @@ from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 BIAS = "sensitivity of these events in this order: branches that apply took do not move with what is differentiated"
 NEAREST_MAX = 5
+EVENTS_SHOWN_MAX, LEAVES_SHOWN_MAX = 5, 20  # in the text of a gradient
 WITH_RESPECT_TO = ("initial state", "events", "params")
 
 # One event: state before and tracked event in, state after out. The state may be changed in place.
@@ -103,6 +104,28 @@ class EventSourcedGradient:
     bias: str
     diagnostics: EventSourcedDiagnostics
     warnings: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The numbers laid out: parameters and initial state by path, of the events those that matter most."""
+        lines = [f"{self.kind} gradient of {self.value:.9g} over {self.diagnostics.events:,} events"]
+        for heading, tree in (("params", self.params), ("initial state", self.initial_state)):
+            if tree is not None:
+                lines += [f"  {heading}", *_shown_leaves(tree)]
+        if self.events is not None:
+            lines.append("  events with the largest adjoints")
+            lines += [f"    {index:>8,}  {size:.9g}" for index, size in self.events.largest(EVENTS_SHOWN_MAX)]
+        lines.append(f"  {self.bias}")
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def _shown_leaves(tree: Any) -> list[str]:
+    leaves = [(path or "value", leaf) for path, leaf in trees.STATES.leaves_with_paths(tree)]
+    width = max((len(path) for path, _ in leaves), default=0)
+    shown = [f"    {path:<{width}}  {leaf:.9g}" for path, leaf in leaves[:LEAVES_SHOWN_MAX]]
+    if len(leaves) > LEAVES_SHOWN_MAX:
+        shown.append(f"    and {len(leaves) - LEAVES_SHOWN_MAX:,} more")
+    return shown
 
 
 class Sweep:

@@ -24,6 +24,7 @@ import detrun
 from detrun.testing.failure_text import essence, failure_text, without_plumbing
 from detrun.testing.fresh_fixtures import FreshFixture, bound_to_test, is_made_by_runs
 from detrun.testing.marked_test import AnyTest, TestEnded, marked_test
+from detrun.testing.progress import progress_of_test
 from detrun.testing.replayed_failure import ReplayedFailure, replayed_failure
 from detrun.testing.settings import settings_of
 from detrun_scheduler.errors import UsageError
@@ -124,7 +125,8 @@ def _explore(item: pytest.Function, test: AnyTest) -> BaseException | None:
         # Many examples, each of which is another program; hypothesis keeps and shrinks those that fail.
         directory = None
         settings = {"schedules": EXAMPLE_SCHEDULES, "shrink": False, "explain": False, **settings}
-    exploration = detrun.explore(test, target=item.nodeid, directory=directory, **settings)
+    with progress_of_test(item.config) as progress:
+        exploration = detrun.explore(test, target=item.nodeid, directory=directory, progress=progress, **settings)
     if exploration.failure is not None:
         item.stash[_TEXT] = failure_text(item, exploration)
         return exploration.failure.exception

@@ -357,3 +357,18 @@ def test_a_million_events_of_which_a_hundred_matter_are_reversed_in_under_one_pe
     cost = [facts.events_taped + facts.events_replayed for facts in (sparse.diagnostics, full.diagnostics)]
     assert cost[0] < 0.01 * cost[1]
     assert full.diagnostics.events_replayed == forward_steps(full.diagnostics.windows, 30) * 256
+
+
+def test_a_gradient_is_printed_with_the_paths_of_its_numbers():
+    events = [("mix", 0.5), ("share", 0.1), ("fold", -0.3), ("swap", 0.9), ("mix", 0.2), ("drift", 0.4)]
+    machine = machine_of(events)
+    gradient = machine.gradient(loss, EVERYTHING)
+    text = str(gradient)
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[0][:4] == ["local", "gradient", "of", f"{gradient.value:.9g}"]
+    assert ["['gain']", f"{gradient.params['gain']:.9g}"] in lines
+    assert ["['place'].pair.left", f"{gradient.initial_state['place'].pair.left:.9g}"] in lines
+    (index, size), *_ = gradient.events.largest(1)
+    assert [f"{index}", f"{size:.9g}"] in lines
+    assert gradient.bias in text
+    assert "params" not in str(machine.gradient(loss, ("events",))).split()
