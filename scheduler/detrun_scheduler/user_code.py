@@ -55,7 +55,7 @@ def is_detrun_file(path: str) -> bool:
 
 
 def installed_package(path: str) -> str:
-    """The top-level package or module below ``site-packages`` that the file with this absolute path is in, or ``""``."""
+    """The top-level package or module below ``site-packages`` that holds the file of this absolute path, or ``""``."""
     for marker in _INSTALLED:
         _, found, below = path.rpartition(marker)
         if found:
