@@ -33,6 +33,8 @@ class Options:
         thread_errors: fail by exceptions that leave threads. None: no, or in a replay whatever the recording says.
         fault_lengths: planned faults that are left out (0) or last a share of their time, by name. None: none, or in a
             replay whatever the recording says.
+        only_at: places that ``preemption`` is restricted to, see `Preemption`; None: none, or in a replay whatever the
+            recording says.
         thread_rules: by which rules threads are scheduled; others than today's in replays of old recordings only.
     """
 
@@ -48,6 +50,7 @@ class Options:
     thread_errors: bool | None = None
     fault_lengths: Mapping[str, float] | None = None
     thread_rules: int = THREAD_RULES
+    only_at: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -72,9 +75,12 @@ class Options:
             return {}
         if isinstance(chosen, Preemption):
             granularity, include, exclude = chosen.granularity, chosen.include, chosen.exclude
+            only_at: Sequence[str] | None = None if chosen.only_at is None else chosen.only_at.names
         else:
             granularity, include, exclude = chosen, tuple(self.include), tuple(self.exclude)
-        return {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
+            only_at = self.only_at
+        found: dict[str, Any] = {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
+        return found if only_at is None else {**found, "only_at": "\n".join(only_at)}
 
     def resolved(self, main: Main) -> Options:
         """These options for ``main``: with the code that is watched by default, if threads are interrupted there."""
@@ -92,7 +98,7 @@ class Options:
             patterns = _recorded_patterns(found)
             if found["preemption"] != "sync" and not patterns.get("include"):
                 patterns["include"] = package_include(main)  # what it meant before recordings said
-            options = replace(options, preemption=found["preemption"], **patterns)
+            options = replace(options, preemption=found["preemption"], only_at=_recorded_places(found), **patterns)
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
         return replace(options, thread_rules=_recorded_rules(found))
@@ -116,6 +122,11 @@ def _recorded_rules(found: dict[str, Any]) -> int:
     return rules
 
 
+def _recorded_places(found: dict[str, Any]) -> Sequence[str] | None:
+    places = found.get("only_at")
+    return places.splitlines() if isinstance(places, str) else None
+
+
 def _recorded_patterns(found: dict[str, Any]) -> dict[str, Any]:
     return {
         name: tuple(one for one in value if isinstance(one, str))
@@ -135,4 +146,4 @@ def preemption_of(main: Main, options: Options) -> Preemption | None:
         return None
     if chosen not in GRANULARITIES:
         raise UsageError(f"unknown preemption {chosen!r}; choose one of {', '.join(GRANULARITIES)}")
-    return Preemption(chosen, options.resolved(main).include, options.exclude)
+    return Preemption(chosen, options.resolved(main).include, options.exclude, only_at=options.only_at)

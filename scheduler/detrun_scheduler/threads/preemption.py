@@ -1,5 +1,9 @@
 """Schedule points at lines or opcodes of the code under test, in simulated threads.
 
+With ``only_at`` they are restricted to certain lines: those that touch what several threads touch, as
+`footprints.shared_places` learns them from a few runs. Preempting anywhere else commutes with the other threads, so a
+wide ``include`` costs few steps more than a narrow one, and its bugs few schedules more.
+
 Inside the callback that the interpreter makes at a line or an instruction, the thread switches to the loop's greenlet.
 **The switch goes through ``sys.call_tracing``**: a callback runs with tracing off, and a plain switch would leave every
 other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.settrace``), from 3.12 on
@@ -21,23 +25,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.footprints.places import Places
 from detrun_scheduler.threads.instructions import schedule_points
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, ThreadsOfRun
 from detrun_scheduler.threads.watched_code import WatchedCode
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT
 
-if TYPE_CHECKING:
-    from detrun_scheduler.footprints.accesses import AccessObserver
-
 GRANULARITIES = ("sync", "line", "opcode")
 ALONE_MAX = 64
 _TRAP = (CHECKPOINT_TRAP,)
+_POINT, _ONLY_OBSERVED = 1, 2  # what an instruction is, 0 for nothing
 _call_tracing: Callable[..., Any] = sys.call_tracing
+
+
+class InstructionObserver(Protocol):
+    """Is told of watched instructions; `footprints.accesses.AccessObserver` in life."""
+
+    def about_to_run(self, frame: FrameType, offset: int) -> None:
+        """The instruction at ``offset`` of the function in ``frame`` comes next, in a simulated thread."""
 
 
 class Preemption:
@@ -48,6 +58,9 @@ class Preemption:
             schedule points are operations on detrun's own objects and on what `threading` and `queue` offer.)
         include, exclude: see `watched_code`.
         observer: is told of the reads and writes of watched code; needs ``"opcode"``. May be assigned between runs.
+        only_at: places (``"bank/account.py:12"``, see `footprints.places`) among what is watched that schedule points
+            are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer that is
+            given here is told of all that is watched, one that is assigned later of what is at these places.
     """
 
     def __init__(
@@ -55,7 +68,8 @@ class Preemption:
         granularity: str,
         include: Iterable[str],
         exclude: Iterable[str] = (),
-        observer: AccessObserver | None = None,
+        observer: InstructionObserver | None = None,
+        only_at: Iterable[str] | None = None,
     ) -> None:
         if granularity not in GRANULARITIES[1:]:
             raise UsageError(f"unknown preemption {granularity!r}; choose one of {', '.join(GRANULARITIES)}")
@@ -65,6 +79,7 @@ class Preemption:
         self.by_opcode = granularity == "opcode"
         self.include, self.exclude = tuple(include), tuple(exclude)
         self.watched = WatchedCode(self.include, self.exclude)
+        self.only_at = None if only_at is None else Places(only_at)
         self.observer = observer
         # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
         self.points: dict[int, bytes | None] = {}
@@ -81,9 +96,32 @@ class Preemption:
             return self.points[id(code)]
         except KeyError:
             points = schedule_points(code, frame.f_globals) if code.co_filename in self.watched else None
+            if points is not None and self.only_at is not None:
+                points = self._restricted(points, code, self.only_at)
             self.points[id(code)] = points
             self.kept_codes.append(code)
             return points
+
+    def _restricted(self, points: bytes, code: CodeType, only_at: Places) -> bytes | None:
+        """The schedule points that are among the places, the others as what is only observed, None if there are none.
+
+        A function without any is not looked at again, so that what is watched in vain costs nothing.
+        """
+        lines = only_at.lines_of(code.co_filename)
+        if self.observer is None and lines.isdisjoint(line for *_, line in code.co_lines() if line is not None):
+            return None
+        found = bytearray(len(points))
+        elsewhere = 0 if self.observer is None else _ONLY_OBSERVED
+        for begin, end, line in code.co_lines():
+            here = line in lines
+            for offset in range(begin, end):
+                if points[offset]:
+                    found[offset] = _POINT if here else elsewhere
+        return bytes(found)
+
+    def is_point(self, code: CodeType, line: int) -> bool:
+        """Whether a line of a watched function is a schedule point, where lines are."""
+        return self.only_at is None or line in self.only_at.lines_of(code.co_filename)
 
     def __enter__(self) -> Preemption:
         self.depth += 1
@@ -187,8 +225,9 @@ class _Tracing:
             points = points_of(frame)
 
             def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
-                if points[frame.f_lasti] and event == "opcode":  # type: ignore[index]
-                    if preemption.interrupts():
+                here = points[frame.f_lasti]  # type: ignore[index]
+                if here and event == "opcode":
+                    if here == _POINT and preemption.interrupts():
                         set_trace(self.before)
                         _call_tracing(give_way, _TRAP)
                         set_trace(on_call)
@@ -223,8 +262,15 @@ class _Tracing:
                 del CONTEXT.task
             return on_line
 
+        def on_some_line(frame: FrameType, event: str, argument: Any) -> Any:
+            if event == "line" and preemption.is_point(frame.f_code, frame.f_lineno):
+                on_line(frame, event, argument)
+            return on_some_line
+
+        tracer = on_line if preemption.only_at is None else on_some_line
+
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
-            return None if points_of(frame) is None else on_line
+            return None if points_of(frame) is None else tracer
 
         return on_call
 
@@ -300,11 +346,12 @@ class _Monitoring:
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
-            if by_opcode and not known[id(code)][place]:  # type: ignore[index]
+            here = known[id(code)][place] if by_opcode else preemption.is_point(code, place)  # type: ignore[index]
+            if not here:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
-                if preemption.interrupts():
+                if here == _POINT and preemption.interrupts():
                     _call_tracing(thread.give_way, _TRAP)
                     del CONTEXT.task
                 if preemption.observer is not None:
