@@ -1,9 +1,9 @@
 """``python -m benchmarks.real_bugs``: explore every reported bug with and without its fix, and print one table.
 
 Each bug's program is explored by default settings in an environment with the release that has the bug, and again in one
-with the release that was mended; there it must pass. ``--only NAME`` (repeatable) leaves the others out. ``--with-options``
-interrupts threads at every line of the library instead, which tells a bug that the defaults do not find from one that
-cannot be reached. The exit code is 1 if a fixed release fails.
+with the release that was mended; there it must pass. ``--only NAME`` (repeatable) leaves the others out.
+``--with-options`` interrupts threads at every line of the library instead, which tells a bug that the defaults do not
+find from one that cannot be reached. The exit code is 1 if a fixed release fails.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def hunt(bug: RealBug, schedules: int, seed: int, where: str) -> Outcome:
 def _explored(python: str, arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
     command = [python, "-m", "benchmarks.real_bugs.hunted", *arguments]
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=variables(), capture_output=True, text=True, timeout=LIMIT_SECONDS
-        )
+        done = subprocess.run(command, cwd=ROOT, env=variables(), capture_output=True, text=True, timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         return None, f"not done after {LIMIT_SECONDS} s"
     for line in reversed(done.stdout.splitlines()):

@@ -70,8 +70,12 @@ CANCELLATION, TIMEOUT = "cancellation", "time-out in the middle"
 ANYIO = ("anyio==4.3.0",)
 
 BUGS: tuple[RealBug, ...] = (
-    RealBug("anyio_728", "anyio", "4.3.0", "4.4.0", f"{GITHUB}/agronholm/anyio/issues/728", "item lost on cancellation"),
-    RealBug("anyio_1075", "anyio", "4.12.1", "4.13.0", f"{GITHUB}/agronholm/anyio/pull/1075", "wake-up lost on time-out"),
+    RealBug(
+        "anyio_728", "anyio", "4.3.0", "4.4.0", f"{GITHUB}/agronholm/anyio/issues/728", "item lost on cancellation"
+    ),
+    RealBug(
+        "anyio_1075", "anyio", "4.12.1", "4.13.0", f"{GITHUB}/agronholm/anyio/pull/1075", "wake-up lost on time-out"
+    ),
     RealBug(
         "httpcore_642", "httpcore", "0.17.2", "0.17.3", f"{GITHUB}/encode/httpcore/issues/642", TIMEOUT, beside=ANYIO
     ),
@@ -110,9 +114,7 @@ BUGS: tuple[RealBug, ...] = (
         "psycopg_pool",
         beside=("psycopg[binary]==3.3.4",),
     ),
-    _threads(
-        "loguru_1183", "loguru", "0.7.2", "0.7.3", f"{GITHUB}/Delgan/loguru/issues/1183", ITERATION, "loguru"
-    ),
+    _threads("loguru_1183", "loguru", "0.7.2", "0.7.3", f"{GITHUB}/Delgan/loguru/issues/1183", ITERATION, "loguru"),
     _threads(
         "opentelemetry_4892",
         "opentelemetry-sdk",
@@ -135,7 +137,13 @@ BUGS: tuple[RealBug, ...] = (
         "prometheus_client",
     ),
     _threads(
-        "cachetools_188", "cachetools", "4.1.1", "4.2.0", f"{GITHUB}/tkem/cachetools/pull/188", CHECK_THEN_ACT, "cachetools"
+        "cachetools_188",
+        "cachetools",
+        "4.1.1",
+        "4.2.0",
+        f"{GITHUB}/tkem/cachetools/pull/188",
+        CHECK_THEN_ACT,
+        "cachetools",
     ),
     _threads(
         "zict_69",
@@ -167,7 +175,9 @@ BUGS: tuple[RealBug, ...] = (
         "use after close",
         "urllib3",
     ),
-    _threads("functools_87634", "Python", "3.11", "3.13", f"{GITHUB}/python/cpython/issues/87634", DEADLOCK, "functools"),
+    _threads(
+        "functools_87634", "Python", "3.11", "3.13", f"{GITHUB}/python/cpython/issues/87634", DEADLOCK, "functools"
+    ),
 )
 
 

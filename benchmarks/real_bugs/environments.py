@@ -32,7 +32,9 @@ class Environment:
     problem: str = ""
 
 
-def prepare(requirements: Sequence[str], version: tuple[int, int] = VERSION, directory: Path = DIRECTORY) -> Environment:
+def prepare(
+    requirements: Sequence[str], version: tuple[int, int] = VERSION, directory: Path = DIRECTORY
+) -> Environment:
     """Make the environment for ``requirements`` on Python ``version``, or find the one that is there."""
     pins = [*_dependencies(requirements), *requirements]
     digest = hashlib.sha256("\n".join(pins).encode()).hexdigest()[:8]

@@ -100,8 +100,8 @@ class Results:
         lines = [
             *_table(COLUMNS, self._linked_rows()),
             "",
-            f"{self.summary()[0].upper()}{self.summary()[1:]}. {named.capitalize()}, at most {self.schedules:,} schedules;",
-            f"seconds with shrinking and explaining, on {self.machine}.",
+            f"{self.summary()}; {named}, at most {self.schedules:,} schedules a campaign.",
+            f"Seconds include shrinking and explaining; {self.machine}, busy with other work.",
         ]
         return "\n".join(lines) + "\n"
 
