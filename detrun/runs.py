@@ -95,6 +95,8 @@ def record(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     thread_errors: bool = False,
+    early_timers: int = 0,
+    collections: int = 0,
     raise_errors: bool = True,
     target: str | None = None,
     params: Mapping[str, float] | None = None,
@@ -115,6 +117,10 @@ def record(
             project of ``main``, without what is installed in its folder.
         thread_errors: an exception that comes out of a thread uncaught is one of the program, as in
             `detrun.explore`. By default it goes to ``threading.excepthook`` and the program goes on, as in life.
+        early_timers: so many times, at steps that follow from the seed, the next timer fires although tasks can run, as
+            if the step before had taken so long.
+        collections: so many times, at steps that follow from the seed, the garbage collector runs, so that finalizers
+            and callbacks of weak references run in the middle of the program.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
         target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
@@ -134,6 +140,8 @@ def record(
         include=tuple(include),
         exclude=tuple(exclude),
         thread_errors=thread_errors,
+        early_timers=early_timers or None,
+        collections=collections or None,
     )
     finished = NewRun(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(

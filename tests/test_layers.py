@@ -50,6 +50,7 @@ ORDER = (
     "detrun_scheduler.threads",
     "detrun_scheduler.watching",
     "detrun_scheduler.journaled_run",
+    "detrun_scheduler.acting",
     "detrun_scheduler.standing",
     "detrun_scheduler.unwinding",
     "detrun_scheduler.loop",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import parameter_option, speaking, target_argument
+from detrun.cli.options import acting_options, parameter_option, speaking, target_argument
 from detrun_scheduler.strategies import STRATEGIES
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print an exception that leaves a thread, as in life; the schedule goes on.",
 )
+@acting_options
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Stop beginning schedules after so long.")
 @click.option(
     "-j",
@@ -98,6 +99,8 @@ def explore(
     exclude: tuple[str, ...],
     races: bool,
     no_thread_errors: bool,
+    early_timers: int | None,
+    collections: int | None,
     time_limit: float | None,
     workers: int,
     no_shrink: bool,
@@ -154,6 +157,8 @@ def explore(
             exclude=exclude,
             races=races,
             thread_errors=not no_thread_errors,
+            early_timers=early_timers,
+            collections=collections,
             time_limit=time_limit,
             workers=workers,
             shrink=not no_shrink,

@@ -89,6 +89,16 @@ def deciding(function: Decorated) -> Decorated:
     )(function)
 
 
+def acting_options(function: Decorated) -> Decorated:
+    """``--early-timers`` and ``--collections``."""
+    for name, text in (
+        ("--collections", "Let the garbage collector run N times, and with it finalizers."),
+        ("--early-timers", "Let the next timer fire N times although tasks can run, as if a step took so long."),
+    ):
+        function = click.option(name, type=click.IntRange(min=0), metavar="N", help=text)(function)
+    return function
+
+
 def max_steps_option(function: Decorated) -> Decorated:
     """``--max-steps``."""
     return click.option(

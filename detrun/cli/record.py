@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+from detrun.cli.options import acting_options, deciding, parameter_option, speaking, target_argument
 
 if TYPE_CHECKING:
     from detrun_recorder.recording import Recording
@@ -36,16 +36,24 @@ def short_token(recording: Recording) -> str | None:
     help="File for the recording; PROGRAM-FUNCTION-SEED.detrun in the working directory by default.",
 )
 @deciding
+@acting_options
 @parameter_option
 @speaking
 def record(
-    target: str, output: str | None, seed: int, strategy: str, max_steps: int | None, params: tuple[str, ...]
+    target: str,
+    output: str | None,
+    seed: int,
+    strategy: str,
+    max_steps: int | None,
+    early_timers: int | None,
+    collections: int | None,
+    params: tuple[str, ...],
 ) -> None:
     """Run TARGET once under a strategy and write what decided it to a file.
 
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
-    record_program("record", target, output, seed, strategy, max_steps, params)
+    record_program("record", target, output, seed, strategy, max_steps, params, early_timers or 0, collections or 0)
 
 
 def record_program(
@@ -56,6 +64,8 @@ def record_program(
     strategy: str,
     max_steps: int | None,
     params: tuple[str, ...],
+    early_timers: int = 0,
+    collections: int = 0,
 ) -> None:
     """Record ``target`` for the command called ``command``, and end it."""
     import detrun
@@ -78,6 +88,8 @@ def record_program(
                 strategy=strategy,
                 to=path,
                 max_steps=max_steps,
+                early_timers=early_timers,
+                collections=collections,
                 raise_errors=False,
                 target=target,
                 params=numbers,

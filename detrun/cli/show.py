@@ -159,6 +159,7 @@ def _step_fields(step: Step, recording: Recording) -> dict[str, Any]:
         "runnable": list(step.runnable),
         "runnable_paths": [recording.tasks[task][1] for task in step.runnable],
         "choice": step.choice,
+        "actions": list(step.actions),
         "outcome": step.outcome,
         "events": [
             {
@@ -333,6 +334,7 @@ def _render_step(page: Page, recording: Recording, step: Step, around: Sequence[
             "task": f"{step.task} ({step.path})",
             "runnable": ", ".join(runnable) + more,
             "choice": "none to make" if step.choice is None else f"{step.choice + 1} of {len(step.runnable)}",
+            **({"before it": ", ".join(step.actions)} if step.actions else {}),
             "ended in": step.outcome,
             "did": describe_events(step).replace(", ", "\n") or "nothing that is recorded",
         }

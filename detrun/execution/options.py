@@ -18,6 +18,7 @@ from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import THREAD_RULES
+from detrun_scheduler.strategies.planned_actions import PlannedActions
 from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
 from detrun_scheduler.threads.watched_code import package_include, project_include
 
@@ -36,6 +37,9 @@ class Options:
         only_at: places that ``preemption`` is restricted to, see `Preemption`; None: none, or in a replay whatever the
             recording says.
         thread_rules: by which rules threads are scheduled; others than today's in replays of old recordings only.
+        early_timers: how often the next timer fires although tasks can run, at most; None: never, or as the strategy
+            has it. A replay does what its schedule says.
+        collections: how often the garbage collector runs, in the same way.
     """
 
     max_steps: int | None = None
@@ -51,11 +55,22 @@ class Options:
     fault_lengths: Mapping[str, float] | None = None
     thread_rules: int = THREAD_RULES
     only_at: Sequence[str] | None = None
+    early_timers: int | None = None
+    collections: int | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise UsageError(f"max_steps={limit!r} must be an integer of at least 1, or None for no limit")
+        for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
+            if count is not None and (not isinstance(count, int) or count < 0):
+                raise UsageError(f"{name}={count!r} must be an integer of at least 0, or None for what is usual")
+
+    def actor(self) -> PlannedActions | None:
+        """What decides when a new run acts by itself; None: its oracle, if that knows of actions."""
+        if self.early_timers is None and self.collections is None:
+            return None
+        return PlannedActions(self.early_timers or 0, self.collections or 0)
 
     def header(self) -> dict[str, Any]:
         """What a recording says of the options: plain data, for its header's ``extra``."""
@@ -67,6 +82,9 @@ class Options:
             found["thread_errors"] = True
         if self.fault_lengths:
             found["fault_lengths"] = dict(self.fault_lengths)
+        for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
+            if count:
+                found[name] = count
         return found
 
     def _preemption_in_header(self) -> dict[str, Any]:

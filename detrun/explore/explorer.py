@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 from detrun.checkers.assertion_catalogue import assertions_of
@@ -35,6 +36,7 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
 from detrun_scheduler.strategies.campaigns import Learning, Search
+from detrun_scheduler.strategies.portfolio import Portfolio
 
 DEFAULT_MAX_STEPS = 20_000
 
@@ -60,6 +62,8 @@ def explore(
     explain: bool = True,
     races: bool = False,
     thread_errors: bool = True,
+    early_timers: int | None = None,
+    collections: int | None = None,
     gradient_of: Mapping[str, float] | None = None,
     directory: str | os.PathLike[str] | None = ".detrun",
     resume: bool = False,
@@ -89,6 +93,11 @@ def explore(
             ``preemption="opcode"`` on attributes and elements, too. Takes several times as long.
         thread_errors: a schedule also fails if an exception leaves a thread uncaught. False: it goes to
             ``threading.excepthook``, as in life.
+        early_timers: so many times in each schedule the next timer fires although tasks can run, as if a step had taken
+            so long. None: the portfolio does so in a share of its schedules if the program sets timers, with timers at
+            most a second away; other strategies do not.
+        collections: so many times in each schedule the garbage collector runs, and with it finalizers and callbacks of
+            weak references. None: as above, if the program has such.
         gradient_of: differentiate: ``main`` is called with one dict of these parameters, as for `detrun.gradient`, and
             the result has a table of every schedule with its value and gradient.
         directory: where failing schedules are kept, to be tried first next time; None for nowhere. One that cannot be
@@ -120,10 +129,15 @@ def explore(
         exclude=tuple(exclude),
         watch=RaceWatch() if races else None,
         thread_errors=thread_errors,
+        early_timers=early_timers,
+        collections=collections,
     )
     preemption_of(main, options)  # refuses what makes no sense before anything is run
-    program = Program(main, args, options, numbers)
     oracle = make(strategy)
+    if isinstance(oracle, Portfolio):
+        oracle.fixed = (early_timers, collections)
+        options = replace(options, early_timers=None, collections=None)
+    program = Program(main, args, options, numbers)
     name = target if target is not None else target_of(main)
     folder = None if directory is None else Path(directory)
     saved = None
@@ -133,11 +147,12 @@ def explore(
                 "explore: resume needs a directory and a strategy that samples, and keeps no gradients; give both, "
                 "leave gradient_of out, or pass resume=False"
             )
-        where = (preemption, options.include, options.exclude, races, thread_errors)
         if reason := unwritable(folder):
             raise UsageError(
                 f"explore: the campaign cannot be kept in {folder}: {reason}; pass another directory, or resume=False"
             )
+        acting = () if (early_timers, collections) == (None, None) else (early_timers, collections)
+        where = (*acting, preemption, options.include, options.exclude, races, thread_errors)
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,

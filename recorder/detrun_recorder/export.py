@@ -128,6 +128,8 @@ def step_slice(step: Step, begin: int, duration: int) -> dict[str, Any]:
     arguments: dict[str, Any] = {"step": step.index, "virtual_time": step.time, "runnable": len(step.runnable)}
     if step.choice is not None:
         arguments["choice"] = step.choice
+    if step.actions:
+        arguments["before"] = list(step.actions)
     if step.events:
         arguments["events"] = [describe(event) for event in step.events]
     return {

@@ -16,14 +16,16 @@ are thrown away, so that it can take over where the recording ends, in the state
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import outcome
 
 from detrun_recorder.divergence import Divergence, RunNames, StepSummary, describe_events, divergence_error, read_varint
+from detrun_recorder.format import unpack_varints
 from detrun_recorder.recording import Recording
-from detrun_scheduler.choices import KeyedDraws, Oracle, RunView
+from detrun_scheduler.choices import FIRST_ACTION, NO_ACTION, GivenActions, KeyedDraws, Oracle, RunView
 from detrun_scheduler.errors import text_of
 from detrun_scheduler.journal import DONE, FAILED, KIND_MASK, Chunk, outcome_name
 from detrun_scheduler.reports.blocking import raised_in, user_stack
@@ -39,6 +41,7 @@ class _Expected:
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self.chunks = chunks
         self.names = RunNames.empty()
+        self.actions = GivenActions(())
         self.chunk: Chunk | None = None
         self.next_chunk()
 
@@ -50,6 +53,8 @@ class _Expected:
             self.names.kinds += self.chunk.kinds
             self.names.objects += self.chunk.objects
             self.names.names += self.chunk.names
+            plain = self.chunk.choices.isascii()  # actions have bytes above 0x7F
+            self.actions = GivenActions(() if plain else unpack_varints(self.chunk.choices))
 
 
 class StrictReplay(KeyedDraws):
@@ -61,11 +66,15 @@ class StrictReplay(KeyedDraws):
         source_changed: whether the program's source is known to differ; only for the report.
     """
 
+    decides_actions = True
+
     def __init__(self, recording: Recording, strategy: Oracle, source_changed: bool = False) -> None:
         self.recording = recording
         self.strategy = strategy
         self.source_changed = source_changed
         self.expected = _Expected(iter(recording.chunks()))
+        # What holds for the whole run stands at its beginning.
+        self.attends, self.collects = self.expected.actions.attends, self.expected.actions.collects
         self.seen = [0, 0, 0, 0]  # tasks, kinds, objects and names of the open chunk compared so far
         self.times_seen = 0
         self.last_task = -1  # the task of the last step that agreed
@@ -80,10 +89,25 @@ class StrictReplay(KeyedDraws):
         """The recorded choice."""
         index = self.strategy.next_task(runnable, current)
         expected = self.expected
-        if expected.chunk is None or expected.choice >= len(expected.chunk.choices):
-            return index
-        index, expected.choice = read_varint(expected.chunk.choices, expected.choice)
-        return index if index < len(runnable) else 0
+        number = FIRST_ACTION
+        while number >= FIRST_ACTION:
+            if expected.chunk is None or expected.choice >= len(expected.chunk.choices):
+                return index
+            number, expected.choice = read_varint(expected.chunk.choices, expected.choice)
+        return number if number < len(runnable) else 0
+
+    def next_action(self, steps: int) -> float:
+        """Where the chunk has its next action; where it has none left, the first place at which the next one can."""
+        chunk = self.expected.chunk
+        if chunk is None:
+            return math.inf
+        at = self.expected.actions.next_action(steps)
+        return at if at < math.inf else max(steps, chunk.first_step + chunk.steps) + 1
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The recorded action."""
+        actions = self.expected.actions
+        return actions.action(steps, has_timers) if actions.next_action(steps) <= steps else NO_ACTION
 
     def failure_seen(self, error: BaseException) -> None:
         """Note what a task raises, in words: a recording does not know it, but a report of the difference should."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from detrun_recorder.format import Malformed, unpack_varint, unpack_varints
+from detrun_scheduler.choices import ACTION_NAMES, FIRST_ACTION, action_of
 from detrun_scheduler.journal import (
     CHECKPOINT,
     EFFECT,
@@ -73,6 +74,7 @@ class Step:
     choice: int | None  # index into `runnable`; None if there was nothing to choose
     outcome: str  # "checkpoint", "done", "failed", or the wait kind
     events: tuple[Event, ...]
+    actions: tuple[str, ...] = ()  # what the run did just before it; names of `ACTION_NAMES`
 
 
 @dataclass(slots=True)
@@ -137,7 +139,23 @@ def advance(chunk: Chunk, runnable: list[int]) -> None:
     outcomes, events = chunk.outcomes, chunk.events
     if not events and not outcomes.strip(bytes((CHECKPOINT,))):
         return  # nothing but schedule points: the set stays as it is
-    _advance(chunk, runnable, iter(unpack_varints(chunk.choices)))
+    _advance(chunk, runnable, _indices(chunk))
+
+
+def _indices(chunk: Chunk) -> Iterator[int]:
+    """The choices of a chunk without its actions."""
+    return (number for number in unpack_varints(chunk.choices) if number < FIRST_ACTION)
+
+
+def actions_in(chunk: Chunk) -> dict[int, tuple[str, ...]]:
+    """What the run did by itself, by the step before which it did it."""
+    found: dict[int, tuple[str, ...]] = {}
+    for number in () if chunk.choices.isascii() else unpack_varints(chunk.choices):
+        if number >= FIRST_ACTION:
+            step, kind = action_of(number)
+            name = ACTION_NAMES[kind] if kind < len(ACTION_NAMES) else f"action {kind}"
+            found[step] = (*found.get(step, ()), name)
+    return found
 
 
 def begun_after(chunk: Chunk, runnable: list[int]) -> int | None:
@@ -148,7 +166,7 @@ def begun_after(chunk: Chunk, runnable: list[int]) -> int | None:
     Args:
         runnable: before the chunk; changed in place.
     """
-    choices = iter(unpack_varints(chunk.choices))
+    choices = _indices(chunk)
     _advance(chunk, runnable, choices)
     if len(runnable) == 1:
         return runnable[0]
@@ -192,12 +210,15 @@ class Decoder:
     def __init__(self, tables: Tables, runnable: list[int]) -> None:
         self.tables = tables
         self.runnable = runnable
+        self.actions: dict[int, tuple[str, ...]] = {}  # before the first step of the next chunk
         self.unchanged: tuple[int, ...] | None = None  # the set as a tuple, while it stays the same
 
     def steps(self, chunk: Chunk) -> Iterator[Step]:
         """The steps of ``chunk``; raises `Malformed` where it breaks the journal's rules."""
         tables, runnable, outcomes = self.tables, self.runnable, chunk.outcomes
-        choices = iter(unpack_varints(chunk.choices))
+        choices, actions = _indices(chunk), {**self.actions, **actions_in(chunk)}
+        # An action after a chunk's last step stands in that chunk and belongs to the next one's first.
+        self.actions = {step: names for step, names in actions.items() if step >= chunk.first_step + chunk.steps}
         times, payloads = iter(chunk.times), iter(chunk.payloads)
         words = {byte: tables.outcome(byte) for byte in sorted(set(outcomes))}
         time, position = chunk.start_time, 0
@@ -218,7 +239,9 @@ class Decoder:
                 for event in events:
                     if event.time is not None:
                         time = event.time
-            yield Step(chunk.first_step + offset, began, number, path, before, choice, words[outcome], events)
+            index = chunk.first_step + offset
+            acted = actions.get(index, ()) if actions else ()
+            yield Step(index, began, number, path, before, choice, words[outcome], events, acted)
 
     def record(
         self, column: bytes, position: int, times: Iterator[float], payloads: Iterator[bytes]

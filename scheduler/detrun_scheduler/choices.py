@@ -5,16 +5,34 @@ recording, an explorer from a search tree; wrapping an oracle is how one watches
 `next_task` only where there is a choice, with the runnable task numbers in ascending (spawn) order, so that equal
 runs ask equal questions.
 
+Beside its choices a run may *act*: let the next timer fire although tasks can run, or collect garbage. When, an `Actor`
+says: the oracle itself, or a plan that goes with any strategy. An action stands in the column of choices, before the
+choice of the step that it precedes, as a number that no index reaches: which step, and which action. So recordings and
+tokens without actions are what they always were, and those with them need no option to be replayed.
+
 The shape follows shuttle's scheduler trait (new execution, next task, next random number). Departure: draws are
 keyed by a stream and an index instead of taken from one sequence, so that a rescheduled run keeps its random numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from detrun_scheduler.randomness import draw_bits
+
+# What a run may do between two steps.
+NO_ACTION = -1
+FIRE = 0  # the next timer fires though tasks can run: the step before took so long
+COLLECT = 1  # the next step begins with a garbage collection, in its task
+# What stands before the first step of a run that may act so.
+ATTENDS = 2  # threads that are preempted give way where they are alone, too, while a timer is set
+COLLECTS = 3  # what exists when the run begins is out of the collector's sight
+ACTION_NAMES = ("early timer", "garbage collection", "gives way alone", "may collect")
+
+FIRST_ACTION = 1 << 32  # of the numbers that stand for actions; indices of tasks are below
+_KINDS = 8
 
 
 class RunView(Protocol):
@@ -63,3 +81,67 @@ class KeyedDraws:
     def draw(self, stream: bytes, index: int) -> int:
         """64 uniform bits; see `detrun_scheduler.randomness.draw_bits`."""
         return draw_bits(stream, index)
+
+
+class Actor(Protocol):
+    """Decides when a run acts by itself.
+
+    Attributes:
+        attends: the run is to have `ATTENDS`; read once `new_run` has been called.
+        collects: the run may have `COLLECT`.
+    """
+
+    attends: bool
+    collects: bool
+
+    def new_run(self, run: RunView) -> None:
+        """A run begins."""
+
+    def next_action(self, steps: int) -> float:
+        """At how many steps to call `action` next, infinity for never; ``steps`` have been taken."""
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """What to do now that ``steps`` have been taken: `FIRE`, `COLLECT` or `NO_ACTION`.
+
+        Args:
+            has_timers: the next timer could fire early; where it is False `FIRE` is not allowed.
+        """
+
+
+def action_number(step: int, kind: int) -> int:
+    """What stands in the column of choices for an action before step ``step``."""
+    return FIRST_ACTION + step * _KINDS + kind
+
+
+def action_of(number: int) -> tuple[int, int]:
+    """The step and the kind of the action that ``number``, at least `FIRST_ACTION`, stands for."""
+    return divmod(number - FIRST_ACTION, _KINDS)
+
+
+class GivenActions:
+    """The actions among the numbers of a schedule; an `Actor`.
+
+    Args:
+        numbers: of a column of choices, choices included.
+    """
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        actions = [action_of(number) for number in numbers if number >= FIRST_ACTION]
+        self.attends = any(kind == ATTENDS for _, kind in actions)
+        self.collects = any(kind == COLLECTS for _, kind in actions)
+        self.actions = [(step, kind) for step, kind in actions if kind in (FIRE, COLLECT)]
+        self.position = 0
+
+    def new_run(self, run: RunView) -> None:
+        """Start from the first."""
+        self.position = 0
+
+    def next_action(self, steps: int) -> float:
+        """The step before which the next one stands."""
+        return self.actions[self.position][0] if self.position < len(self.actions) else math.inf
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The next one, if it can be."""
+        kind = self.actions[self.position][1]
+        self.position += 1
+        return NO_ACTION if kind == FIRE and not has_timers else kind

@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from detrun_scheduler.choices import Oracle
+from detrun_scheduler.choices import Actor, Oracle
 from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.journal import (
     DRAW,
@@ -110,13 +110,21 @@ class JournaledRun(ABC):
         self.replayed_effect = hooks.replayed_effect
         self.fault_shares = hooks.fault_shares
         self.fault_began = hooks.fault_began
+        decides = getattr(oracle, "decides_actions", None)  # None: it knows of no actions
+        own: Any = oracle
+        self.actor: Actor | None = own if decides or (decides is not None and hooks.actor is None) else hooks.actor
+        if clock is not None:
+            self.actor = None  # time is not ours
+        self.arm_at = math.inf  # at this many steps the run gets ready to act after the next one
+        self.acts = False  # the actor is asked when the running step ends
+        self.collects = False  # the next step begins with a collection
         self.reports_thread_errors = hooks.reports_thread_errors
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
-        self.stood_still = False  # a task has blocked the event loop in this step
+        self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
         self.standing: Standing | None = None  # while it does
         self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[ThreadFailure] = []

@@ -14,12 +14,15 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import outcome
 import trio
 
 from detrun_scheduler import current
+from detrun_scheduler.acting import act, acting, collecting_step
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
@@ -73,28 +76,29 @@ class RunLoop(JournaledRun):
         current.run = self
         try:
             self.oracle.new_run(self)
-            if as_thread:
-                main, args = threads.main(main, args), ()
-            host.open(main, args, self.restrict_ki)
-            patched_threading.install(threads)
-            if self.preemption is not None:
-                self.preemption.begin_run(threads)
-            try:
-                self._loop()
-            except (trio.TrioInternalError, DetrunError):
-                raise
-            except BaseException as error:
-                raise trio.TrioInternalError("internal error in Trio - please file a bug!") from error
-            finally:
+            with nullcontext() if self.actor is None else acting(self, threads):
+                if as_thread:
+                    main, args = threads.main(main, args), ()
+                host.open(main, args, self.restrict_ki)
+                patched_threading.install(threads)
+                if self.preemption is not None:
+                    self.preemption.begin_run(threads)
                 try:
-                    self._finish()
+                    self._loop()
+                except (trio.TrioInternalError, DetrunError):
+                    raise
+                except BaseException as error:
+                    raise trio.TrioInternalError("internal error in Trio - please file a bug!") from error
                 finally:
-                    if self.preemption is not None:
-                        self.preemption.end_run()
-                    patched_threading.restore()
-                    result = host.finish()
-            assert result is not None
-            return result
+                    try:
+                        self._finish()
+                    finally:
+                        if self.preemption is not None:
+                            self.preemption.end_run()
+                        patched_threading.restore()
+                        result = host.finish()
+                assert result is not None
+                return result
         finally:
             threads.close()
             current.run = self.threads = None
@@ -119,10 +123,12 @@ class RunLoop(JournaledRun):
         limit = math.inf if self.max_steps is None else self.max_steps
         while True:
             taken = journal.steps
-            room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.pause_at - taken)
+            room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.pause_at - taken, self.arm_at - taken)
             if room <= 0 or journal.is_full:
                 self.pause(taken)
                 continue
+            if self.collects:
+                step, room = partial(collecting_step, self), 1  # this step only
             for _ in range(int(room)):
                 runnable = len(numbers)
                 if runnable > 1:
@@ -148,8 +154,8 @@ class RunLoop(JournaledRun):
                         return
                     if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
-                    if self.stood_still:
-                        self.stood_still = False
+                    if self.counts_anew:
+                        self.counts_anew = False
                         break
                 elif len(events) != journal.record_start or self.verifier is not None or self.after_step:
                     self.close_record(kind)
@@ -157,6 +163,7 @@ class RunLoop(JournaledRun):
                         break
                 else:
                     add_outcome(kind)
+            step = host.step
 
     def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
         """The running task blocks the event loop: run threads only until ``ready()``."""
@@ -173,7 +180,7 @@ class RunLoop(JournaledRun):
         host.enter_task(task)
         if "before_task_step" in instruments.data:
             instruments.call("before_task_step", task)
-        kind = host.step(task)
+        kind = collecting_step(self, task) if self.collects else host.step(task)
         if kind == CHECKPOINT and "task_scheduled" in instruments.data:
             instruments.call("task_scheduled", task)
         if "after_task_step" in instruments.data:
@@ -195,6 +202,8 @@ class RunLoop(JournaledRun):
             fire(host, self.timers.pop_due(primal_of(host.clock.current_time())))
             self.timers.due = self.foreign_clock is not None
             self.journal_wakes()
+            if self.acts:
+                act(self)
         while not numbers:
             if not host.tasks:
                 return False
@@ -301,3 +310,6 @@ class RunLoop(JournaledRun):
         if taken >= self.pause_at:
             assert self.at_pause is not None
             self.pause_at = self.at_pause(self)
+        if taken >= self.arm_at:
+            self.arm_at = math.inf
+            self.acts = self.timers.due = True  # `due` has the loop look when the next step ends

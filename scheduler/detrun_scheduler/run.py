@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from trio.lowlevel import Task
 
-from detrun_scheduler.choices import RunView
+from detrun_scheduler.choices import Actor, RunView
 from detrun_scheduler.clock import LocalTime, TimeObserver, TimerHeap, VirtualClock
 from detrun_scheduler.journal import Journal
 
@@ -299,6 +299,7 @@ class RunHooks:
         thread_rules: by which of the rules threads are scheduled; older ones (see `THREAD_RULES`) in replays only.
         reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
             hooks which would print them are not called.
+        actor: decides when the run acts by itself, unless its oracle knows that from a schedule.
     """
 
     after_step: list[Callable[[ActiveRun], None]] = field(default_factory=list)
@@ -313,3 +314,4 @@ class RunHooks:
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False
     thread_rules: int = THREAD_RULES
+    actor: Actor | None = None

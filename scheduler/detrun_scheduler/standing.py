@@ -13,6 +13,7 @@ from typing import Any
 
 from greenlet import GreenletExit
 
+from detrun_scheduler.acting import act, collecting_step
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import CHECKPOINT, append_varint
 from detrun_scheduler.journaled_run import JournaledRun
@@ -33,10 +34,10 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
     if run.failure is not None:
         raise GreenletExit
     assert run.standing is None, "a task blocks the event loop while it is blocked"
-    run.stood_still, run.standing = True, Standing(run.current, waits_for, sys._getframe(2))
+    run.counts_anew, run.standing = True, Standing(run.current, waits_for, sys._getframe(2))
     host, journal, numbers = run.host, run.journal, run.host.queue.numbers
     waiting = number = run.current
-    task, kind = host.by_number[waiting], CHECKPOINT
+    blocked, kind = host.by_number[waiting], CHECKPOINT
     try:
         while True:
             if kind == CHECKPOINT:
@@ -53,9 +54,10 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
                 append_varint(journal.choices, index)
             number = run.current = numbers.pop(index)
             if number == waiting:
-                host.enter_task(task)
+                host.enter_task(blocked)
                 return
-            kind = host.step(host.by_number[number])
+            task = host.by_number[number]
+            kind = collecting_step(run, task) if run.collects else host.step(task)
     except BaseException as error:
         run.failure = error
         raise GreenletExit from None
@@ -73,6 +75,8 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool]) -> list[
             host.leave_task()
             fire(host, timers.pop_due(primal_of(host.clock.current_time())))
             run.journal_wakes()
+            if run.acts:
+                act(run)
         allowed = [
             number
             for number in numbers

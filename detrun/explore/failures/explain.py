@@ -17,6 +17,7 @@ from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration, narrate
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
+from detrun_scheduler.choices import COLLECT, FIRE
 from detrun_scheduler.footprints.footprints import Key, modes_conflict
 
 PASSING_TRIALS = 60
@@ -103,12 +104,19 @@ def explain(runner: TrialRunner, failing: Trial) -> Explanation:
 
 
 def _summary(failing: Trial) -> str:
-    preemptions = sum(failing.preemptions)
     if not failing.turns:
         return "It fails if every task goes on for as long as it can."
-    if not preemptions:
+    actions = failing.actions
+    preemptions = sum(failing.preemptions) - sum(actions.values())
+    taken = [f"{preemptions} preemption{'s' if preemptions > 1 else ''}"] if preemptions else []
+    early, collections = actions[FIRE], actions[COLLECT]
+    taken += [f"{early} timer{'s' if early > 1 else ''} that fire{'' if early > 1 else 's'} while tasks can run"] * (
+        early > 0
+    )
+    taken += [f"{collections} garbage collection{'s' if collections > 1 else ''}"] * (collections > 0)
+    if not taken:
         return "It takes no preemption, only an order in which tasks follow those that block or end."
-    return f"It takes {preemptions} preemption{'s' if preemptions > 1 else ''}."
+    return f"It takes {' and '.join(taken)}."
 
 
 def common(first: list[str], second: list[str]) -> int:

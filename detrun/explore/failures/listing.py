@@ -117,6 +117,11 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
         if step.ended not in ("", "done"):
             lines.append(f"→ {_ENDED.get(step.ended) or 'waits in ' + step.ended}")
         is_critical = step.index == critical
+        if step.before:
+            if row is not None:
+                yield _trimmed(row)
+                row = None
+            yield Row(-1, "", ["; ".join(step.before)])
         if row is not None and (row.task != step.task or is_critical):
             yield _trimmed(row)
             row = None

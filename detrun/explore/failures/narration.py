@@ -18,7 +18,7 @@ from detrun.execution.execute import execute
 from detrun.execution.options import preemption_of
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
-from detrun_scheduler.choices import RunView
+from detrun_scheduler.choices import COLLECT, FIRE, RunView
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
 from detrun_scheduler.footprints.marks import (
     OBSERVED_ACCESSES,
@@ -84,6 +84,7 @@ class NarratedStep:
     task: str
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    before: tuple[str, ...] = ()  # what the run did by itself before this step
     ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
 
 
@@ -123,13 +124,26 @@ class _Narrator(GivenSchedule):
         self.names: dict[Key, str] = {}
         self.raised: object = None  # the type of the exception last raised in this step
         self.threads_failed = 0
+        self.run: Any = None
+        self.acted: list[str] = []  # what the run did by itself before the running step
+        self.following: list[str] = []  # and before the next
         self.labels: Sequence[str] = ()  # of the run's objects, by number
 
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
+        self.run = run
         self.watch.step.forget()
         loop: Any = run
         self.labels = loop.object_labels
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The next given action, in words."""
+        kind = super().action(steps, has_timers)
+        if kind == FIRE:
+            self.following.append(f"time passes: {_next_timers(self.run)}")
+        elif kind == COLLECT:
+            self.following.append("the garbage collector runs")
+        return kind
 
     def operated(self, number: int, code: int, value: float | bytes) -> None:
         """Mark operations on locks, queues and threads; the others leave footprints."""
@@ -191,7 +205,9 @@ class _Narrator(GivenSchedule):
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
         if len(self.steps) < STEPS_MAX:
-            self.steps.append(NarratedStep(self.index, path, self.lines, marks, ended))
+            self.steps.append(NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended))
+        # What the run does at the end of a step comes before the next one.
+        self.acted, self.following = self.following, []
         self.index += 1
         self.lines, self.resumed, self.raised = [], None, None
         self.heard.clear()
@@ -213,6 +229,21 @@ def _name(run: ActiveRun, thing: object) -> str:
         return run.object_labels[number]
     kind = type(thing).__name__
     return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
+
+
+def _next_timers(run: Any) -> str:
+    """Whose timers fire next, in words; a run has few that fire at one time."""
+    timers = run.timers
+    time = timers.next_time()
+    names = []
+    for at, sequence, key, _ in sorted(timers.heap, key=lambda entry: entry[:2]):
+        if at == time and timers.live.get(key) == sequence:
+            number = run.host.numbers.get(key) if isinstance(key, trio.lowlevel.Task) else None
+            if number is not None:
+                names.append(f"the timer of {run.path_of(number)} fires")
+            else:
+                names.append("a time-out strikes" if isinstance(key, trio.CancelScope) else "something is due")
+    return f"{', '.join(dict.fromkeys(names))} ({time:.9g} s)"
 
 
 def _has_source(file: str) -> bool:

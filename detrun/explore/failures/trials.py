@@ -4,11 +4,14 @@ A turn says: once this task has been chosen or stepped so often, that task goes 
 task's own steps, so a turn keeps its meaning when others are taken away, which choices by index do not. Where no turn
 applies, the running task goes on, and when it cannot, the oldest task that can. A schedule is thus a short list: of its
 turns those that take off a task that could have gone on are *preemptions*, the others decide who follows a task that
-blocked or ended.
+blocked or ended. What a run does by itself (`detrun_scheduler.choices.Actor`) is a turn, too: its ``then`` is the
+action in angle brackets, which no path of the program's is, and it counts as a preemption.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,9 +22,23 @@ from detrun.execution.execute import execute
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun.explore.failures.signatures import Signature, signature_of
-from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.choices import (
+    ACTION_NAMES,
+    ATTENDS,
+    COLLECT,
+    FIRE,
+    FIRST_ACTION,
+    NO_ACTION,
+    GivenActions,
+    KeyedDraws,
+    RunView,
+)
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ActiveRun, RunHooks
+
+# What stands in place of a task that goes on where the run acts by itself.
+ACTION_TURNS = {kind: f"<{name}>" for kind, name in enumerate(ACTION_NAMES)}
+_KIND_OF_TURN = {text: kind for kind, text in ACTION_TURNS.items()}
 
 
 class Turn(NamedTuple):
@@ -38,7 +55,7 @@ class Trial:
 
     Attributes:
         turns: those that happened, in order.
-        preemptions: how many of them took off a task that could have gone on.
+        preemptions: of each, whether it took off a task that could have gone on, or was an action of the run.
         tasks: how many took a step.
         order: the task of every step.
         faults: planned faults that began and `buggify` sites that fired, and whether they last.
@@ -56,6 +73,11 @@ class Trial:
     faults: dict[str, bool] = field(default_factory=dict)
     cost: tuple[int, int, int, int] = field(init=False)
 
+    @property
+    def actions(self) -> Counter[int]:
+        """How many of the turns are actions of each kind."""
+        return Counter(kind for turn in self.turns if (kind := _KIND_OF_TURN.get(turn.then)) is not None)
+
     def __post_init__(self) -> None:
         self.cost = sum(self.preemptions), self.tasks, len(self.turns), self.steps
 
@@ -67,14 +89,27 @@ class FollowedTurns(KeyedDraws):
 
     Args:
         turns: in any order; of several that apply at the same moment the first counts.
-        choices: instead of turns, the choices of a schedule by index, counted round where there are fewer tasks.
+        choices: instead of turns, the choices of a schedule by index, counted round where there are fewer tasks, and
+            its actions.
     """
+
+    decides_actions = True
 
     def __init__(self, turns: Sequence[Turn] = (), choices: Sequence[int] | None = None) -> None:
         self.turns: dict[tuple[str, int], list[str]] = {}
+        self.acts: dict[tuple[str, int], list[int]] = {}  # of the turns, those that are actions
         for turn in turns:
-            self.turns.setdefault((turn.task, turn.steps), []).append(turn.then)
-        self.choices = choices
+            kind = _KIND_OF_TURN.get(turn.then)
+            if kind is None:
+                self.turns.setdefault((turn.task, turn.steps), []).append(turn.then)
+            else:
+                self.acts.setdefault((turn.task, turn.steps), []).append(kind)
+        self.more = False  # there is another action where the last one was
+        kinds = {kind for acts in self.acts.values() for kind in acts}
+        self.given = None if choices is None else GivenActions(choices)
+        self.attends = ATTENDS in kinds or (self.given is not None and self.given.attends)
+        self.collects = COLLECT in kinds or (self.given is not None and self.given.collects)
+        self.choices = None if choices is None else [number for number in choices if number < FIRST_ACTION]
         self.run: Any = None
         self.position = 0  # choices made
         self.last = -1  # the task that stepped last; -1 before the first step
@@ -87,6 +122,33 @@ class FollowedTurns(KeyedDraws):
     def new_run(self, run: RunView) -> None:
         """Start."""
         self.run = run
+        if self.attends:
+            self._acted("", 0, ATTENDS)
+
+    def next_action(self, steps: int) -> float:
+        """Where a schedule has its next action; turns are looked for after every step."""
+        if self.given is not None:
+            return self.given.next_action(steps)
+        return math.inf if not self.acts else steps if self.more else steps + 1
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The schedule's action, or that of a turn."""
+        task = self.run.current
+        path, taken = self.path(task), self.taken.get(task, 0) + 1  # the step that is about to be closed counts
+        if self.given is not None:
+            kind = self.given.action(steps, has_timers)
+        else:
+            kinds = self.acts.get((path, taken), [])
+            kind = kinds.pop(0) if kinds else NO_ACTION
+            self.more = bool(kinds)
+            kind = NO_ACTION if kind == FIRE and not has_timers else kind
+        if kind != NO_ACTION:
+            self._acted(path, taken, kind)
+        return kind
+
+    def _acted(self, path: str, taken: int, kind: int) -> None:
+        self.made.append(Turn(path, taken, ACTION_TURNS[kind]))
+        self.preempted.append(True)
 
     def path(self, task: int) -> str:
         """The path of a task."""

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.choices import FIRST_ACTION, GivenActions, KeyedDraws, RunView
 
 
 class GivenSchedule(KeyedDraws):
     """Makes given choices and after them, or where one does not exist, lets the running task go on.
 
     Args:
-        choices: an index among the runnable tasks for each choice.
+        choices: an index among the runnable tasks for each choice, and the numbers of actions.
     """
 
+    decides_actions = True
+
     def __init__(self, choices: Iterable[int]) -> None:
-        self.choices = tuple(choices)
+        numbers = tuple(choices)
+        self.choices = tuple(number for number in numbers if number < FIRST_ACTION)
         self.position = 0
+        self.actions = GivenActions(numbers)
+        self.attends, self.collects = self.actions.attends, self.actions.collects
+        self.next_action = self.actions.next_action
 
     def new_run(self, run: RunView) -> None:
         """Start from the first choice."""
         self.position = 0
+        self.actions.new_run(run)
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The next given action."""
+        return self.actions.action(steps, has_timers)
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The next given choice."""

@@ -57,11 +57,11 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
 
     def learnt(self) -> tuple[int, int]:
         """The fewest and the most choices in a run since `tell`."""
-        return _spanning(self.lengths, (self.choices, self.choices))
+        return spanning(self.lengths, (self.choices, self.choices))
 
     def merged(self, first: Sequence[int] | None, second: Sequence[int] | None) -> tuple[int, int]:
         """The wider span."""
-        return _spanning(first or (0, 0), second or (0, 0))
+        return spanning(first or (0, 0), second or (0, 0))
 
     def new_run(self, run: RunView) -> None:
         """Learn from the run before, draw a horizon, priorities and change points."""
@@ -98,7 +98,7 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
         return runnable.index(chosen)
 
 
-def _spanning(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
+def spanning(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
     """The smallest and the largest of two spans, where 0 stands for nothing."""
     found = [length for length in (*first, *second) if length]
     return (min(found), max(found)) if found else (0, 0)

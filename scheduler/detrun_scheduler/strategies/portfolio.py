@@ -6,6 +6,9 @@ would hide. Every schedule is given to one *arm*, drawn with probability proport
 showed something new, but never less than ``SHARE_LEAST``. One arm follows a schedule that showed something new up to a
 random choice and walks at random from there.
 
+Of a program whose runs set timers a share of the schedules, whichever arm has them, lets some fire early; of one that
+has finalizers of its own a share collects garbage (`planned_actions.py`). The shares follow what those schedules show.
+
 What counts as new is *interleaving coverage*: the pairs of steps between which some schedule switched tasks, a step
 being a task and how many choices fell on it (grouped in powers of two beyond the first eight). Small programs soon show
 no new pair, large ones do for long, so the measure does not saturate where it is needed.
@@ -18,7 +21,8 @@ that the result does not depend on the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -28,7 +32,9 @@ from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.campaigns import Learning
 from detrun_scheduler.strategies.fifo import Fifo
-from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting
+from detrun_scheduler.strategies.finalizers import has_finalizers
+from detrun_scheduler.strategies.pct import ProbabilisticConcurrencyTesting, spanning
+from detrun_scheduler.strategies.planned_actions import PlannedActions
 from detrun_scheduler.strategies.pos import PartialOrderSampling
 from detrun_scheduler.strategies.random_walk import RandomWalk
 from detrun_scheduler.strategies.subset import SubsetWalk
@@ -37,6 +43,10 @@ from detrun_scheduler.strategies.urw import UniformRandomWalk
 SHARE_LEAST = 0.08
 CORPUS_MAX = 64  # schedules kept for the arm that varies them, the latest to show something new
 CORPUS_CHOICES_MAX = 10_000
+ACTING_LEAST = 0.1  # of the schedules have early timers, if there are timers; and collections, if there are finalizers
+ACTIONS_OF_RUN = (1, 1, 2, 3)
+# A step is not taken to last longer than this: a time-out that only guards a test against hanging never strikes.
+EARLY_SECONDS_MAX = 1.0
 
 
 @dataclass(slots=True)
@@ -46,6 +56,9 @@ class _Shown:
     arm: int
     switches: tuple[int, ...]
     choices: tuple[int, ...]  # kept only if there are new switches
+    steps: int
+    acted: tuple[bool, bool]  # which actions were planned: early timers, collections
+    could_act: tuple[bool, bool]  # of which there is a use
 
 
 @dataclass(slots=True)
@@ -58,6 +71,10 @@ class Knowledge:
     corpus: list[tuple[int, ...]] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)  # by arm: its own knowledge
     shown: list[_Shown] = field(default_factory=list)  # by the runs of a piece, to be counted when it is merged
+    steps: tuple[int, int] = (0, 0)  # fewest and most of a run
+    could_act: tuple[bool, bool] = (False, False)  # some run has set timers; has finalizers
+    acted: tuple[int, int] = (0, 0)  # schedules with early timers, with collections
+    acted_news: tuple[int, int] = (0, 0)  # of those: that showed something new
 
 
 class Portfolio(KeyedDraws):
@@ -87,6 +104,12 @@ class Portfolio(KeyedDraws):
         self.switches: set[int] = set()
         self.counts: dict[int, int] = {}
         self.started = False
+        self.run: Any = None
+        # How many early timers and collections every schedule has; None: as many as prove useful.
+        self.fixed: tuple[int | None, int | None] = (None, None)
+        self.plan = PlannedActions()
+        self.acted = (False, False)
+        self.is_first = False
 
     def __enter__(self) -> Portfolio:
         self.watch.__enter__()
@@ -120,11 +143,19 @@ class Portfolio(KeyedDraws):
             list(base.tries) or [0] * count,
             list(base.news) or [0] * count,
             list(base.corpus),
+            steps=base.steps,
+            could_act=base.could_act,
+            acted=base.acted,
+            acted_news=base.acted_news,
         )
         for shown in new.shown:
             fresh = [switch for switch in shown.switches if switch not in merged.switches]
             merged.tries[shown.arm] += 1
+            merged.steps = spanning(merged.steps, (shown.steps, shown.steps))
+            merged.could_act = _both(lambda one, other: one or other, merged.could_act, shown.could_act)
+            merged.acted = _both(lambda count, acted: count + acted, merged.acted, shown.acted)
             if fresh:
+                merged.acted_news = _both(lambda count, acted: count + acted, merged.acted_news, shown.acted)
                 merged.switches.update(fresh)
                 merged.news[shown.arm] += 1
                 merged.corpus.append(shown.choices)
@@ -165,14 +196,58 @@ class Portfolio(KeyedDraws):
             self.watch.step.forget()
         self.looking = getattr(self.deciding, "step_closed", None)
         self.deciding.new_run(run)
+        self.run = run
+        self.is_first = is_first
+        self._plan_actions(run)
+
+    # What runs do by themselves.
+
+    decides_actions = False  # a plan that comes with the run has the first word
+
+    @property
+    def attends(self) -> bool:
+        """Whether early timers are planned for this run."""
+        return self.plan.attends
+
+    @property
+    def collects(self) -> bool:
+        """Whether collections are planned for this run."""
+        return self.plan.collects
+
+    def next_action(self, steps: int) -> float:
+        """The plan's answer."""
+        return self.plan.next_action(steps)
+
+    def action(self, steps: int, has_timers: bool) -> int:
+        """The plan's answer."""
+        return self.plan.action(steps, has_timers)
+
+    def _plan_actions(self, run: RunView) -> None:
+        """Plan early timers and collections for a share of the schedules of programs in which they can matter."""
+        known, random = self.knowledge, Random(f"{run.seed} acting")
+        counts = [0, 0]
+        for kind, fixed in enumerate(self.fixed):
+            share = max(ACTING_LEAST, 0.5 * (known.acted_news[kind] + 1) / (known.acted[kind] + 2))
+            if fixed is not None:
+                counts[kind] = fixed
+            elif known.could_act[kind] and not self.is_first and random.random() < share:
+                counts[kind] = random.choice(ACTIONS_OF_RUN)
+        self.acted = (counts[0] > 0, counts[1] > 0)
+        far = EARLY_SECONDS_MAX if self.fixed[0] is None else math.inf
+        self.plan = PlannedActions(counts[0], counts[1], far)
+        self.plan.horizons = known.steps
+        self.plan.new_run(run)
 
     def _end_run(self) -> None:
         if self.started:
             self.started = False
+            run = self.run
+            could_act = (run.timers.sequence > 0, self.is_first and has_finalizers())
             new = self.switches - self.known
             self.known |= new
             choices = tuple(self.choices[:CORPUS_CHOICES_MAX]) if new else ()
-            self.shown.append(_Shown(self.arm, tuple(sorted(new)), choices))
+            steps = run.steps_at_end
+            self.shown.append(_Shown(self.arm, tuple(sorted(new)), choices, steps, self.acted, could_act))
 
     def draw(self, stream: bytes, index: int) -> int:
         """The arm's answer."""
@@ -193,6 +268,10 @@ class Portfolio(KeyedDraws):
         """Some arms look at every step."""
         if self.looking is not None:
             self.looking(run, task, outcome_byte, record)
+
+
+def _both(function: Callable[[Any, Any], Any], first: Sequence[Any], second: Sequence[Any]) -> tuple[Any, Any]:
+    return function(first[0], second[0]), function(first[1], second[1])
 
 
 def _restored(knowledge: Knowledge | Mapping[str, Any] | None) -> Knowledge:

@@ -23,11 +23,11 @@ Installing on 3.12 makes the interpreter look at each function once more, so a c
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Protocol
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.footprints.places import Places
@@ -86,6 +86,7 @@ class Preemption:
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
         self.others: list[int] = []  # tasks of the run that could run in place of the running one
+        self.attended: Sized = ()  # where a thread is alone, it gives way as long as there is something in this
         self.alone = 0  # schedule points left out since the last one
         self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
@@ -138,7 +139,7 @@ class Preemption:
 
     def interrupts(self) -> bool:
         """Whether a thread that has come to a schedule point gives way there."""
-        if self.others or self.alone == ALONE_MAX:
+        if self.others or self.attended or self.alone == ALONE_MAX:
             self.alone = 0
             return True
         self.alone += 1
@@ -152,13 +153,13 @@ class Preemption:
 
     def begin_run(self, threads: ThreadsOfRun) -> None:
         """Preempt the threads of this run."""
-        self.others, self.alone = threads.run.host.queue.numbers, 0
+        self.others, self.attended, self.alone = threads.run.host.queue.numbers, threads.attended, 0
         self.__enter__()
         self.mechanism.begin_run(threads)
 
     def end_run(self) -> None:
         """The run is over."""
-        self.others = []
+        self.others, self.attended = [], ()
         self.mechanism.end_run()
         self.__exit__(None, None, None)
 
@@ -175,7 +176,7 @@ class _Tracing:
         self.preemption = preemption
         self.before: Any = None  # the trace function that was there, of coverage for instance; tasks keep it
         # Made once for all runs: each is a cycle of garbage.
-        self.hub: greenlet | None = None
+        self.give_way: Callable[[Any], Any] | None = None
         self.on_call: Any = None
 
     def install(self) -> None:
@@ -187,8 +188,8 @@ class _Tracing:
     def begin_run(self, threads: ThreadsOfRun) -> None:
         """Trace every thread from its beginning."""
         self.before = sys.gettrace()
-        if self.hub is not threads.hub:
-            self.hub = threads.hub
+        if self.give_way != threads.give_way:
+            self.give_way = threads.give_way
             self.on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
         threads.call_body, threads.untraced = self.call_body, self.untraced
 
@@ -216,8 +217,8 @@ class _Tracing:
             sys.settrace(active)
 
     def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
-        assert self.hub is not None
-        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.give_way
+        assert give_way is not None
         tracers: dict[int, Callable[[FrameType, str, Any], Any] | None] = {}  # by the id of a code object
         set_trace = sys.settrace
 
@@ -251,8 +252,8 @@ class _Tracing:
         return on_call
 
     def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
-        assert self.hub is not None
-        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.hub.switch
+        preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.give_way
+        assert give_way is not None
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
             if event == "line" and preemption.interrupts():

@@ -11,7 +11,7 @@ The rule: a thread gives way only at a schedule point.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import partial
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Protocol
@@ -42,6 +42,8 @@ class ThreadsOfRun(Protocol):
     hub: greenlet  # the loop's
     living: list[SimulatedThread]
     # How to call the function of a thread, and how to call anything else in it; None: plainly.
+    give_way: Callable[[Any], Any]
+    attended: Sized
     call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None
     untraced: Callable[..., Any] | None
 
@@ -83,7 +85,7 @@ class SimulatedThread(greenlet):
         self.has_begun = self.has_ended = False
         self.is_reusable = False  # whether its greenlet can serve another thread in a later run
         self.threads: ThreadsOfRun = threads
-        self.give_way: Callable[..., Any] = threads.hub.switch
+        self.give_way: Callable[..., Any] = threads.give_way
         if threads.untraced is not None:
             self.give_way = partial(threads.untraced, self.give_way)
         self.function = function

@@ -9,7 +9,7 @@ every non-daemon thread have ended; then daemon threads are killed by ``Greenlet
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from types import CoroutineType
@@ -32,13 +32,16 @@ class Threads:
         "at_end",
         "at_first_start",
         "at_main_end",
+        "attended",
         "call_body",
         "futures",
+        "give_way",
         "hooks",
         "hub",
         "idents",
         "idle",
         "inherited",
+        "is_collecting",
         "known",
         "living",
         "main_has_ended",
@@ -69,6 +72,10 @@ class Threads:
         # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
         self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
         self.untraced: Callable[..., Any] | None = None
+        self.give_way: Callable[[Any], Any] = self.hub.switch  # how a thread lets the loop go on
+        self.is_collecting = False  # the next thread to go on collects garbage there
+        # Lets a preempted thread give way where it is alone, too: the timers, in runs in which they may fire early.
+        self.attended: Sized = ()
 
     def _new(self, *life: Any) -> SimulatedThread:
         thread = kept_greenlets.take(self.hub)
@@ -188,7 +195,8 @@ class Threads:
                     thread._handle.simulated = OVER
             kept_greenlets.keep(self.idle)
         self.known.clear()
-        del self.run, self.hub
+        del self.run, self.hub, self.give_way
+        self.attended = ()
 
 
 def _nothing(threads: Threads) -> None:

@@ -14,7 +14,7 @@ Waiting threads are kept by number and not in the order of their coming, so that
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import TypeAlias
 
 from detrun_scheduler.run import ActiveRun
@@ -26,7 +26,8 @@ WaitingThreads: TypeAlias = list[tuple[int, SimulatedThread]]
 
 def add(waiting: WaitingThreads, number: int, thread: SimulatedThread) -> None:
     """The running thread is about to wait."""
-    insort(waiting, (number, thread))
+    # By number alone: while a failed run is unwound, two threads may come under one.
+    waiting.insert(bisect_left(waiting, (number,)), (number, thread))
 
 
 def remove(waiting: WaitingThreads, number: int) -> bool:

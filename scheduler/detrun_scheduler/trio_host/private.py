@@ -64,6 +64,11 @@ def go_on_by(task: trio.lowlevel.Task, function: Callable[[Any], object], argume
     task._next_send_fn, task._next_send = function, argument  # type: ignore[assignment]
 
 
+def goes_on_by(task: trio.lowlevel.Task) -> tuple[Any, Any]:
+    """The function that makes the next step of a runnable task, and its argument."""
+    return task._next_send_fn, task._next_send
+
+
 def steps_of(task: trio.lowlevel.Task) -> int:
     """How many schedule points ``task`` has come to."""
     return task._schedule_points
