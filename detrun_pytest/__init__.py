@@ -38,12 +38,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--detrun-strategy", metavar="NAME", help="who chooses among runnable tasks")
     group.addoption("--detrun-preemption", metavar="WHERE", help="where threads can be preempted: sync, line, opcode")
     group.addoption(
+        "--detrun-ignore",
+        action="append",
+        metavar="SIGNATURE",
+        help="a kind of failure to pass over, as reports spell it, or a shell pattern; may be repeated",
+    )
+    group.addoption(
         "--detrun-replay", metavar="FILE|TOKEN", help="run the one schedule of a failure again, of the test it is of"
     )
     parser.addini("detrun_schedules", "schedules to run for each test marked detrun")
     parser.addini("detrun_seed", "seed of the schedules and of every random draw")
     parser.addini("detrun_strategy", "who chooses among runnable tasks")
     parser.addini("detrun_preemption", "where threads can be preempted: sync, line, opcode")
+    parser.addini("detrun_ignore", "kinds of failures to pass over, one a line", type="linelist")
     parser.addini("detrun_max_steps", "steps after which a schedule counts as a livelock")
     parser.addini("detrun_directory", "where failing schedules are kept, from the rootdir on", default=".detrun")
 

@@ -65,6 +65,13 @@ if TYPE_CHECKING:
     help="Print an exception that leaves a thread, as in life; the schedule goes on.",
 )
 @acting_options
+@click.option("--keep-going", is_flag=True, help="Run all schedules and report every kind of failure.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="SIGNATURE",
+    help="A kind of failure to pass over, as reports spell it, or a shell pattern. May be repeated.",
+)
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Stop beginning schedules after so long.")
 @click.option(
     "-j",
@@ -101,6 +108,8 @@ def explore(
     no_thread_errors: bool,
     early_timers: int | None,
     collections: int | None,
+    keep_going: bool,
+    ignore: tuple[str, ...],
     time_limit: float | None,
     workers: int,
     no_shrink: bool,
@@ -111,7 +120,7 @@ def explore(
     token: str | None,
     params: tuple[str, ...],
 ) -> None:
-    """Run TARGET under many schedules until one fails.
+    """Run TARGET under many schedules until one fails, or all of them with --keep-going.
 
     The first failure is shrunk, explained, recorded in a file, and listed step by step. Strategies that enumerate
     (bounded, dfs, dpor) can conclude that no schedule within their bound fails.
@@ -159,6 +168,8 @@ def explore(
             thread_errors=not no_thread_errors,
             early_timers=early_timers,
             collections=collections,
+            keep_going=keep_going,
+            ignore=ignore,
             time_limit=time_limit,
             workers=workers,
             shrink=not no_shrink,
@@ -233,6 +244,8 @@ def _conclude(found: Exploration, target: str) -> None:
     good = None if found.verdict == INCONCLUSIVE else not found.failed
     page.heading(f"explored {target}: {found.verdict}", good=good)
     page.facts(_facts(found))
+    if len(found.failures) > 1:
+        page.table(*_kinds(found))
     if found.table is not None:
         page.table(*found.table.cells())
     for remark in _remarks(found):
@@ -249,8 +262,16 @@ def _list(page: Page, listing: Any) -> None:
         page.text(listing.plain())
 
 
+def _kinds(found: Exploration) -> tuple[list[str], list[list[str]], str]:
+    rows = [
+        [f"{one.count:,}", "kept" if one.index < 0 else f"{one.index:,}", one.signature, one.command]
+        for one in found.failures
+    ]
+    return ["schedules", "first", "signature", "again"], rows, f"{len(rows)} kinds of failure"
+
+
 def _remarks(found: Exploration) -> list[str]:
-    return [*found.remarks, *(() if found.failure is None else found.failure.remarks)]
+    return [*found.remarks, *(remark for failure in found.failures for remark in failure.remarks)]
 
 
 def _facts(found: Exploration) -> dict[str, str]:
@@ -264,6 +285,7 @@ def _facts(found: Exploration) -> dict[str, str]:
         if failure.explanation is not None:
             facts["why"] = str(failure.explanation)
         no_file = failure.path is None and failure.token is not None
+        facts["signature"] = failure.signature
         facts["again"] = f"detrun replay {failure.token}" if no_file else failure.command
         if failure.token is not None:
             facts["token"] = failure.token
@@ -294,6 +316,11 @@ def _document(found: Exploration, target: str, code: int) -> dict[str, Any]:
         "seconds": statistics.seconds,
         "remarks": _remarks(found),
         "failure": None if found.failure is None else _failure(found.failure),
+        "failures": [
+            {**_failure(one), "signature": one.signature, "count": one.count, "error": failures.describe(one.exception)}
+            for one in found.failures
+        ],
+        "ignored": found.ignored,
         "table": None
         if table is None
         else {

@@ -25,7 +25,8 @@ from detrun.explore.campaign.failed_schedule import FailedSchedule, described
 from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.resumption import SavedCampaign
-from detrun.explore.failures.failure import Failure, ReportOptions, report_failure
+from detrun.explore.campaign.signatures import FailurePolicy
+from detrun.explore.failures.failure import ReportOptions, report_failure
 from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.tables import table_of
 from detrun.explore.verdicts import FAILED, HOLDS, INCONCLUSIVE, PASSED, Exploration, Statistics
@@ -39,6 +40,7 @@ from detrun_scheduler.strategies.campaigns import Learning, Search
 from detrun_scheduler.strategies.portfolio import Portfolio
 
 DEFAULT_MAX_STEPS = 20_000
+KINDS_EXPLAINED_MAX = 10  # of further kinds of failures the schedule is recorded as it was found
 
 
 class FailuresNotKeptWarning(UserWarning):
@@ -55,6 +57,8 @@ def explore(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     max_steps: int | None = DEFAULT_MAX_STEPS,
+    keep_going: bool = False,
+    ignore: Sequence[str] = (),
     time_limit: float | None = None,
     executor: Executor | None = None,
     workers: int = 1,
@@ -70,7 +74,7 @@ def explore(
     target: str | None = None,
     progress: Callable[[Report], None] | None = None,
 ) -> Exploration:
-    """Run ``main(*args)`` under many schedules until one fails.
+    """Run ``main(*args)`` under many schedules until one fails, or all of them with ``keep_going=True``.
 
     A schedule fails if main raises, if an exception leaves a thread, if the run deadlocks, or if it takes more than
     ``max_steps`` steps. The program has to be the same each time: what it keeps in globals must not change what it
@@ -85,6 +89,10 @@ def explore(
         seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         max_steps: of one schedule; None for no limit.
+        keep_going: run all schedules, whether or not some fail, and report every kind of failure that they show. By
+            default the first ends the campaign: it is what is repaired first, and the rest may be its consequences.
+        ignore: signatures of failures that are known, or shell patterns of them (``"ValueError at bank.py:*"``): such
+            schedules are counted, and the campaign goes on.
         time_limit: real seconds after which no new schedule begins.
         executor: any ``concurrent.futures.Executor`` of processes; ``main`` and ``args`` are pickled.
         workers: so many forked processes of this machine, unless there is an executor. Searches run in this process.
@@ -133,11 +141,14 @@ def explore(
         collections=collections,
     )
     preemption_of(main, options)  # refuses what makes no sense before anything is run
+    if isinstance(ignore, str):
+        raise UsageError(f"explore: ignore={ignore!r} is a string; give a list of signatures: ignore=[{ignore!r}]")
+    policy = FailurePolicy(keep_going, tuple(ignore))
     oracle = make(strategy)
     if isinstance(oracle, Portfolio):
         oracle.fixed = (early_timers, collections)
         options = replace(options, early_timers=None, collections=None)
-    program = Program(main, args, options, numbers)
+    program = Program(main, args, options, numbers, policy)
     name = target if target is not None else target_of(main)
     folder = None if directory is None else Path(directory)
     saved = None
@@ -170,8 +181,10 @@ def explore(
     if not_kept:
         warnings.warn(f"{not_kept}; pass another directory, or None", FailuresNotKeptWarning, stacklevel=2)
     started, cpu_started = time.monotonic(), time.process_time()
-    tried = None if kept is None else kept.try_again(program, name)
-    report = campaign.run() if tried is None else Report(0, steps=tried.steps, found=tried)
+    report = _tried_again(program, name, kept)
+    if keep_going or report.found is None:
+        before, report = report, campaign.run()
+        report.kinds = {**before.kinds, **report.kinds}
     exploration = Exploration(
         INCONCLUSIVE,
         "",
@@ -191,9 +204,9 @@ def explore(
     exploration.assertions = report.assertions
     exploration.interrupted = campaign.interruption.requested
     exploration.remarks += campaign.remarks
+    exploration.ignored = {signature: kind.count for signature, kind in report.kinds.items() if kind.is_ignored}
     if report.found is not None:
-        exploration.failure = report_failure(program, report.found, ReportOptions(kept, name, shrink, explain))
-        exploration.verdict, exploration.reason = _failed(report.found, exploration.failure)
+        _report_failures(exploration, program, report, ReportOptions(kept, name, shrink, explain))
     else:
         exploration.verdict, exploration.reason = _conclusion(report, oracle, campaign.stop_reason)
     if numbers is not None:
@@ -201,23 +214,62 @@ def explore(
     return exploration
 
 
-def _failed(found: FailedSchedule, failure: Failure | None) -> tuple[str, str]:
-    which = f"schedule {found.index:,}" if found.index >= 0 else "a schedule kept from an earlier exploration"
-    if failure is not None:
-        return FAILED, f"{which} failed: {described(failure.exception)}"
-    return INCONCLUSIVE, (
-        f"{which} failed ({found.error}), but did not fail when it was run again: something that the run does not "
-        "control decides; see detrun check"
+def _tried_again(program: Program, name: str, kept: KeptFailures | None) -> Report:
+    """What the failures that were kept earlier do today."""
+    report = Report(0)
+    for tried in () if kept is None else kept.try_again(program, name):
+        if not program.policy.ignores(tried.signature):
+            report.steps += tried.steps
+            report.add_failure(tried, program.policy)
+            if not program.policy.keep_going:
+                break
+    return report
+
+
+def _report_failures(exploration: Exploration, program: Program, report: Report, options: ReportOptions) -> None:
+    """Report each kind of failure; the first of them that comes again is the exploration's."""
+    kinds = [kind for kind in report.kinds.values() if not kind.is_ignored]
+    for number, kind in enumerate(kinds):
+        if number == KINDS_EXPLAINED_MAX:
+            options = replace(options, shrink=False, explain=False)
+        failure = report_failure(program, kind.first, options, kind.count)
+        if failure is not None:
+            exploration.failures.append(failure)
+        else:
+            exploration.remarks.append(_not_repeated(kind.first))
+    if not exploration.failures:
+        exploration.verdict, exploration.reason = INCONCLUSIVE, exploration.remarks.pop(-len(kinds))
+        return
+    first = exploration.failure = exploration.failures[0]
+    exploration.verdict = FAILED
+    exploration.reason = f"{_which(first.index)} failed: {described(first.exception)}"
+    if len(kinds) > 1:
+        others = len(kinds) - 1
+        exploration.reason += f" (and {others} other kind{'s' if others > 1 else ''} of failure)"
+
+
+def _which(index: int) -> str:
+    return f"schedule {index:,}" if index >= 0 else "a schedule kept from an earlier exploration"
+
+
+def _not_repeated(found: FailedSchedule) -> str:
+    return (
+        f"{_which(found.index)} failed ({found.error}), but did not fail when it was run again: something that the run "
+        "does not control decides; see detrun check"
     )
 
 
 def _conclusion(report: Report, oracle: Oracle, stop_reason: str) -> tuple[str, str]:
     count = f"{report.schedules:,} schedule{'' if report.schedules == 1 else 's'}"
+    ignored = sum(kind.count for kind in report.kinds.values())
+    failed = f"{ignored:,} failed in ways that are ignored, none otherwise" if ignored else "none failed"
     if report.exhausted and isinstance(oracle, Search):
         redundant = f" ({report.redundant:,} more were redundant)" if report.redundant else ""
-        return HOLDS, f"holds for {oracle.bound()}: {count} run, none failed{redundant}"
+        return HOLDS, f"holds for {oracle.bound()}: {count} run, {failed}{redundant}"
     if stop_reason:
-        return INCONCLUSIVE, f"{stop_reason} after {count}, none of which failed"
+        return INCONCLUSIVE, f"{stop_reason} after {count}: {failed}" if ignored else (
+            f"{stop_reason} after {count}, none of which failed"
+        )
     if isinstance(oracle, Search):
-        return PASSED, f"{count} run, none failed, but the search is not complete"
-    return PASSED, f"{count} sampled, none failed"
+        return PASSED, f"{count} run, {failed}, but the search is not complete"
+    return PASSED, f"{count} sampled, {failed}"

@@ -48,6 +48,8 @@ class Exploration:
         strategy: who chose.
         seed: of the campaign.
         failure: the failing schedule, if the verdict is ``"failed"``.
+        failures: one of each kind, in the order in which the campaign met them; ``failure`` is the first.
+        ignored: how many schedules failed in the ways that were to be ignored, by signature.
         coverage: behaviours seen, and the chance that more schedules show more.
         statistics: steps and times.
         table: every schedule with its value and gradient, if ``gradient_of`` was given.
@@ -61,6 +63,8 @@ class Exploration:
     strategy: str
     seed: int
     failure: Failure | None = None
+    failures: list[Failure] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
     statistics: Statistics = field(default_factory=Statistics)
     table: ScheduleTable | None = None
@@ -104,6 +108,9 @@ class Exploration:
         if (failure.path is None or failure.remarks) and failure.token is not None:
             notes.append(f"token: {failure.token}")
         notes += [f"note: {remark}" for remark in failure.remarks]
+        if len(self.failures) > 1:
+            kinds = [f"  {line}" for one in self.failures for line in one.kind_text().splitlines()]
+            notes.append("\n".join(["kinds of failure:", *kinds]))
         return notes
 
     def __str__(self) -> str:

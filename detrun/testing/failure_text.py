@@ -66,7 +66,9 @@ def failure_text(item: pytest.Item, exploration: Exploration) -> str:
     if failure.explanation is not None:
         listing = Listing(failure.explanation.failing, failure.explanation.first_difference)
         lines += ["", str(failure.explanation).rstrip(), "", str(listing)]
-    lines.append("")
+    lines += ["", f"signature: {failure.signature}"]
+    for other in exploration.failures[1:]:
+        lines.append(f"also failed: {other.count:,} × {other.signature}")
     if failure.path is None:
         return "\n".join([*lines, "to run it again:", f"    {test_command(item)}"])
     if failure.token is not None and len(failure.token) <= TOKEN_CHARACTERS_MAX:

@@ -52,6 +52,11 @@ def settings_of(item: pytest.Item) -> dict[str, Any]:
         given = item.config.getoption(f"detrun_{name}")
         if given is not None:
             found[name] = given
+    # What is known to fail adds up: a test's own, and the project's.
+    ignore = [*found.get("ignore", ()), *item.config.getini("detrun_ignore")]
+    ignore += item.config.getoption("detrun_ignore") or ()
+    if ignore:
+        found["ignore"] = ignore
     return found
 
 

@@ -156,7 +156,8 @@ class Recording:
         found = extra.get("fault_lengths") if isinstance(extra, dict) else None
         if not isinstance(found, dict):
             return {}
-        return {name: float(share) for name, share in found.items() if isinstance(share, int | float)}
+        shares = {name: share for name, share in found.items() if isinstance(share, int | float)}
+        return {name: float(share) for name, share in shares.items() if 0 <= share <= 1}
 
     @property
     def strategy(self) -> str | None:

@@ -117,3 +117,32 @@ async def different_each_time() -> None:
         for _ in range(1 + runs % 2):
             nursery.start_soon(step)
     assert runs % 7
+
+
+async def several_bugs() -> None:
+    """Three failures of different kinds, each in a good part of all schedules."""
+    first, second = trio.Lock(), trio.Lock()
+    order: list[str] = []
+
+    async def forward() -> None:
+        async with first:
+            await checkpoint()
+            async with second:
+                order.append("forward")
+
+    async def backward() -> None:
+        async with second:
+            await checkpoint()
+            async with first:
+                order.append("backward")
+
+    async def hurried() -> None:
+        await checkpoint()
+        if order[:1] == ["backward"]:
+            raise ValueError("too late")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(forward)
+        nursery.start_soon(backward)
+        nursery.start_soon(hurried)
+    assert order == ["forward", "backward"]

@@ -100,6 +100,7 @@ class Campaign:
         """Go on from what is saved. What another process is adding to is read, too, but not written."""
         if self.saved is not None and (before := self.saved.load()) is not None:
             self.done, self.knowledge = before
+            self._check_knowledge()
             while self.size < LARGEST_EPOCH and 2 * self.size - FIRST_EPOCH <= self.done.schedules:
                 self.size *= 2
         if not is_ours:
@@ -108,9 +109,25 @@ class Campaign:
                 "another process is going on with this campaign: this one began from what was saved, and saves nothing"
             )
 
+    def _check_knowledge(self) -> None:
+        """Raise `UsageError` unless the strategy can go on from what was saved."""
+        assert self.saved is not None
+        if isinstance(self.oracle, Learning):
+            try:
+                self.oracle.tell(self.knowledge)
+                self.oracle.merged(self.knowledge, self.oracle.learnt())
+            except Exception as error:
+                raise UsageError(
+                    f"{self.saved.path} does not hold what the strategy has learnt ({type(error).__name__}: {error}); "
+                    "delete it to start anew"
+                ) from error
+
     def _epochs(self, workers: Workers | None) -> None:
         done = self.done
-        while done.schedules < self.schedules and not (done.found or done.exhausted or done.stopped):
+        going_on = self.program.policy.keep_going
+        while done.schedules < self.schedules and not (done.exhausted or done.stopped):
+            if done.found and not going_on:
+                break
             first = done.schedules
             whole = first + self.size <= self.schedules
             for report in self._epoch(workers, first, min(self.size, self.schedules - first)):
@@ -122,7 +139,7 @@ class Campaign:
                     break
             self.size = min(2 * self.size, LARGEST_EPOCH)
             # A part of an epoch is not saved: the schedules after it would know more than they may.
-            if self.saved is not None and whole and not (done.found or done.stopped):
+            if self.saved is not None and whole and not done.stopped and (going_on or not done.found):
                 self._save()
 
     def _save(self) -> None:

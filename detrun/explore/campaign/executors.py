@@ -99,7 +99,7 @@ class Workers:
                 ) from error
 
     def run(self, knowledge: Any, seed: int, first: int, count: int) -> Iterator[Report]:
-        """The reports of ``count`` schedules from ``first`` on, in order; ends after the first with a failure."""
+        """The reports of ``count`` schedules from ``first`` on, in order, up to one that ends the campaign."""
         size = max(SMALLEST_PIECE, -(-count // (self.workers * PIECES_PER_WORKER)))
         pieces = [(start, min(size, first + count - start)) for start in range(first, first + count, size)]
         futures = [self._submit(knowledge, seed, *piece) for piece in pieces]
@@ -107,7 +107,7 @@ class Workers:
             for future in futures:
                 report = future.result()
                 yield report
-                if report.found is not None:
+                if report.found is not None and not self.program.policy.keep_going:
                     return
         finally:
             for future in futures:

@@ -12,12 +12,22 @@ from detrun.execution.finished import exception_leaves
 class FailedSchedule:
     """A schedule that failed, and what is known before it is looked into."""
 
-    index: int  # in the campaign
+    index: int  # in the campaign; -1: kept from an earlier one
     seed: int  # of the run
     schedule: bytes
     error: str  # the exception's type and message, for when it cannot be had again
     steps: int
+    signature: str = ""  # the kind of the failure, as text
     fault_lengths: Mapping[str, float] = field(default_factory=dict)  # of one that was kept; see `Options`
+
+
+@dataclass(slots=True)
+class FailureKind:
+    """Failures of one signature in a campaign."""
+
+    first: FailedSchedule
+    count: int = 1
+    is_ignored: bool = False
 
 
 def described(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """One piece of a campaign: a stretch of schedules of one program, run as cheaply as can be.
 
 A piece is a function of the program, the strategy, what the strategy was told, the campaign's seed and the schedules'
-indices; where it runs, in this process or in a worker, makes no difference to its report. It ends at its first failure.
+indices; where it runs, in this process or in a worker, makes no difference to its report. It ends at its first failure,
+unless the program's `FailurePolicy` passes that over or keeps going.
 
 The collector is off inside a piece: what exists when it begins is frozen, and after every few hundred schedules the
 garbage that the program itself made in cycles is collected. Journals keep choices only. A schedule that fails is run
@@ -13,7 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import outcome
@@ -22,9 +23,10 @@ from detrun.ad.tensor_parameters import TensorParameters
 from detrun.checkers.assertions import Tally, tallying
 from detrun.execution.execute import execute
 from detrun.explore.campaign.coverage import Coverage
-from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind, described
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
+from detrun.explore.campaign.signatures import FailurePolicy, signature_of, text_of_signature
 from detrun.gradients.loss import loss_of
 from detrun.gradients.whole_tape import WholeTape
 from detrun_scheduler.choices import Oracle
@@ -51,7 +53,8 @@ class Sample:
 class Report:
     """What a piece of a campaign showed.
 
-    Reports are added up in the order of their pieces; with ``found`` or ``exhausted`` set, no later piece is added.
+    Reports are added up in the order of their pieces; with ``exhausted`` set, or with ``found`` unless the campaign
+    keeps going, no later piece is added.
     """
 
     first: int  # index of its first schedule
@@ -59,7 +62,7 @@ class Report:
     redundant: int = 0
     steps: int = 0
     choices_most: int = 0
-    found: FailedSchedule | None = None
+    kinds: dict[str, FailureKind] = field(default_factory=dict)  # by signature, in the order of their first schedules
     coverage: Coverage = field(default_factory=Coverage)
     samples: list[Sample] = field(default_factory=list)
     assertions: Tally = field(default_factory=Tally)
@@ -67,13 +70,28 @@ class Report:
     exhausted: bool = False  # a search has nothing left
     stopped: bool = False  # by what watched
 
+    @property
+    def found(self) -> FailedSchedule | None:
+        """The first failure that is not passed over."""
+        return next((kind.first for kind in self.kinds.values() if not kind.is_ignored), None)
+
+    def add_failure(self, found: FailedSchedule, policy: FailurePolicy) -> None:
+        """Count a failed schedule."""
+        kind = self.kinds.get(found.signature)
+        if kind is None:
+            self.kinds[found.signature] = FailureKind(found, 1, policy.ignores(found.signature))
+        else:
+            kind.count += 1
+
     def include(self, later: Report) -> None:
         """Add the report of the piece that follows."""
         self.schedules += later.schedules
         self.redundant += later.redundant
         self.steps += later.steps
         self.choices_most = max(self.choices_most, later.choices_most)
-        self.found = self.found or later.found
+        for signature, kind in later.kinds.items():
+            known = self.kinds.setdefault(signature, replace(kind, count=0))
+            known.count += kind.count
         self.coverage.include(later.coverage)
         self.samples += later.samples
         self.assertions.include(later.assertions)
@@ -116,7 +134,7 @@ def run_piece(
     if isinstance(oracle, Learning):
         oracle.tell(knowledge)
     verifier: Any = oracle if hasattr(oracle, "step_closed") else None
-    main, args, options = program.main, program.args, program.options
+    main, args, options, policy = program.main, program.args, program.options, program.policy
     collect_every = collect_at = COLLECT_EVERY
     while report.schedules < count:
         if is_search and not oracle.advance():  # type: ignore[attr-defined]
@@ -150,9 +168,14 @@ def run_piece(
             if error is not None:
                 if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error
-                report.found = FailedSchedule(index, one_seed, journal.schedule, described(error), loop.steps_at_end)
-                break
-            if scope is not None:
+                signature = text_of_signature(signature_of(error))
+                report.add_failure(
+                    FailedSchedule(index, one_seed, journal.schedule, described(error), loop.steps_at_end, signature),
+                    policy,
+                )
+                if not policy.keep_going and report.found is not None:
+                    break
+            elif scope is not None:
                 loss = loss_of(main, ended)
                 report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), scope.grads))
         if report.schedules >= collect_at:

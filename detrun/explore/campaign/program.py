@@ -13,12 +13,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 from detrun.execution.options import Options, preemption_of
 from detrun.execution.program import Main
+from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.races.watch import CurrentObserver, RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment.replaced_names import StayingReplaced
@@ -43,6 +44,7 @@ class Program:
     args: Sequence[object]
     options: Options
     gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
+    policy: FailurePolicy = field(default_factory=FailurePolicy)
 
     def with_faults(self, lengths: Mapping[str, float]) -> Program:
         """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""

@@ -2,9 +2,9 @@
 
 One file a campaign, ``campaigns/NAME-KEY``, where KEY is a hash of all that decides what its schedules do: the target,
 its source file, the strategy, the seed and the limits. A changed program is a new campaign. The file is text, a Python
-literal under a line that names the format, so reading it executes nothing. It is written after every epoch, whole or
-not at all, by one process at a time: a second one that resumes the campaign meanwhile goes on from what is saved and
-saves nothing.
+literal under a line that names the format and one with a checksum: reading it executes nothing, and no damage to it is
+taken for a campaign. It is written after every epoch, whole or not at all, by one process at a time: a second one that
+resumes the campaign meanwhile goes on from what is saved and saves nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 
 from detrun.checkers.assertions import Tally
 from detrun.explore.campaign.coverage import Coverage
+from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind
 from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import slug
 from detrun_recorder.shared_files import held, write_whole
 from detrun_scheduler.errors import UsageError
 
-FIRST_LINE = "detrun campaign, format 3"
-CHARACTERS_MAX = 1 << 28
+FIRST_LINE = "detrun campaign, format 4"
+BYTES_MAX = 1 << 28
+_FIRST = ("index", "seed", "schedule", "error", "steps", "signature")  # what is kept of a failed schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,17 @@ class SavedCampaign:
             "behaviours": report.coverage.behaviours,
             "operations": sorted(report.coverage.operations),
             "assertions": report.assertions.pack(),
+            "kinds": [
+                (kind.count, kind.is_ignored, *(getattr(kind.first, name) for name in _FIRST))
+                for kind in report.kinds.values()
+            ],
             "knowledge": plain,
         }
         path = self.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, [f"{FIRST_LINE}\n{content!r}\n".encode()])
+            packed = f"{content!r}\n".encode()
+            write_whole(path, [f"{FIRST_LINE}\n{_checksum(packed)}\n".encode(), packed])
         except OSError as error:
             raise UsageError(
                 f"cannot keep the campaign in {path.parent}: {error.strerror or error}; pass another directory, or "
@@ -84,14 +91,20 @@ class SavedCampaign:
         """
         path = self.path
         try:
-            text = path.read_text()
+            with open(path, "rb") as file:
+                whole = file.read(BYTES_MAX + 1)
         except FileNotFoundError:
             return None
-        first, _, rest = text.partition("\n")
+        except OSError as error:
+            raise UsageError(f"cannot read the campaign in {path}: {error.strerror or error}; delete it") from error
+        first, _, rest = whole.partition(b"\n")
+        checksum, _, packed = rest.partition(b"\n")
         try:
-            if first != FIRST_LINE or len(text) > CHARACTERS_MAX:
+            if first != FIRST_LINE.encode() or len(whole) > BYTES_MAX:
                 raise ValueError("not a campaign of this version")
-            content = ast.literal_eval(rest)
+            if checksum != _checksum(packed).encode():
+                raise ValueError("its checksum does not hold")
+            content = ast.literal_eval(packed.decode())
             behaviours, operations = dict(content["behaviours"]), set(content["operations"])
             report = Report(
                 0,
@@ -101,6 +114,13 @@ class SavedCampaign:
                 coverage=Coverage(int(content["schedules"]), behaviours, operations),
                 assertions=Tally.unpack(content["assertions"]),
             )
+            for count, is_ignored, *first_failed in content["kinds"]:
+                found = FailedSchedule(**dict(zip(_FIRST, first_failed, strict=True)))
+                report.kinds[found.signature] = FailureKind(found, count, is_ignored)
             return report, content["knowledge"]
-        except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
+        except (ValueError, SyntaxError, TypeError, LookupError, AttributeError, RecursionError, MemoryError) as error:
             raise UsageError(f"{path} does not hold a campaign ({error}); delete it to start anew") from error
+
+
+def _checksum(packed: bytes) -> str:
+    return blake2b(packed, digest_size=8).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import outcome
@@ -12,6 +12,7 @@ from detrun.execution.new_run import NewRun
 from detrun.explore.campaign.failed_schedule import FailedSchedule
 from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.explore.failures.explain import Explanation, explain
 from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink
@@ -47,12 +48,15 @@ class Failure:
         recording: of the shrunk schedule; in a file if ``path`` is set.
         token: the same schedule as pasteable text, None if it is too long for that.
         command: runs it again.
-        index: of the schedule in the campaign that found it; -1: it was kept from an earlier campaign.
+        index: of the schedule in the campaign that found it, the first of its kind; -1: it was kept from an earlier
+            campaign.
         seed: of the run.
         schedule: the choices, as bytes.
         explanation: what it takes to fail; None if it was not asked for.
         shrunk: what shrinking achieved; None if it was not asked for.
         path: the recording's file.
+        signature: its kind, as ``ignore`` takes it.
+        count: how many schedules of the campaign failed so.
         remarks: what did not work around it: that it could not be kept, for one.
     """
 
@@ -66,12 +70,19 @@ class Failure:
     explanation: Explanation | None = None
     shrunk: Shrunk | None = None
     path: Path | None = None
+    signature: str = ""
+    count: int = 1
     remarks: list[str] = field(default_factory=list)
 
+    def kind_text(self) -> str:
+        """The kind, how often and where it occurred first, and how to run it again, in two lines."""
+        first = f"first schedule {self.index:,}" if self.index >= 0 else "kept from an earlier exploration"
+        return f"{self.count:,} × {self.signature} ({first})\n  {self.command}"
 
-def report_failure(program: Program, found: FailedSchedule, options: ReportOptions) -> Failure | None:
+
+def report_failure(program: Program, found: FailedSchedule, options: ReportOptions, count: int = 1) -> Failure | None:
     """Run ``found`` again and report it; None if it does not fail then."""
-    program = program.with_faults(found.fault_lengths)
+    program = replace(program.with_faults(found.fault_lengths), policy=FailurePolicy())
     shrunk = explanation = None
     schedule = found.schedule
     # In a block of its own: the trials hold what their exceptions hold, and are gone before the recording is made.
@@ -104,6 +115,8 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
         explanation,
         shrunk,
         path,
+        found.signature,
+        count,
         remarks,
     )
 

@@ -11,7 +11,8 @@ import ast
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from detrun.execution.replayed_run import replay_hooks
 from detrun.explore.campaign.failed_schedule import FailedSchedule, described
 from detrun.explore.campaign.program import Program, slug
 from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
+from detrun.explore.campaign.signatures import signature_of, text_of_signature
+from detrun_recorder.format import Malformed
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReplay
 from detrun_recorder.shared_files import unwritable
-from detrun_scheduler.choices import Oracle
-from detrun_scheduler.errors import HiddenStateError, RecordingFormatError, UsageError
+from detrun_scheduler.errors import DetrunError, HiddenStateError, UsageError
 from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.strategies.random_walk import RandomWalk
 
@@ -72,25 +74,34 @@ class KeptFailures:
         found = self.folder.glob(f"{slug(target)}-{'?' * DIGEST_CHARACTERS}.detrun")
         return sorted(found)[:TRIED_MAX]
 
-    def try_again(self, program: Program, target: str) -> FailedSchedule | None:
-        """The first kept failure that still fails; those that do not are deleted."""
+    def try_again(self, program: Program, target: str) -> Iterator[FailedSchedule]:
+        """The kept failures that still fail, each as soon as it has; those that do not are deleted.
+
+        Files that are no recordings, or damaged ones, are passed over.
+        """
         for path in self.of(target):
             try:
                 recording = open_recording(path)
-            except (RecordingFormatError, OSError):
+                oracle = _following(program, recording)
+            except (DetrunError, Malformed, OSError, ValueError, LookupError, TypeError, ArithmeticError):
                 continue
-            found = _run_kept(program, recording)
+            found = _run_kept(program, recording, oracle)
             if found is not None:
-                return found
-            path.unlink(missing_ok=True)
-        return None
+                yield found
+            else:
+                with suppress(OSError):
+                    path.unlink()
 
 
-def _run_kept(program: Program, recording: Recording) -> FailedSchedule | None:
-    unchanged = recording.header.get("source") == source_fingerprint(program.main)
-    replayer = None if unchanged else ResyncReplay(recording, RandomWalk())
-    choices = b"".join(chunk.choices for chunk in recording.chunks())
-    oracle: Oracle = replayer if replayer is not None else GivenSchedule(unpacked(choices))
+def _following(program: Program, recording: Recording) -> GivenSchedule | ResyncReplay:
+    """The oracle of a kept failure; everything that the run will need of the file has been read then."""
+    if recording.header.get("source") != source_fingerprint(program.main):
+        return ResyncReplay(recording, RandomWalk())
+    return GivenSchedule(unpacked(b"".join(chunk.choices for chunk in recording.chunks())))
+
+
+def _run_kept(program: Program, recording: Recording, oracle: GivenSchedule | ResyncReplay) -> FailedSchedule | None:
+    replayer = oracle if isinstance(oracle, ResyncReplay) else None
     seed = recording.seed or 0
     journal = ScheduleJournal()
     lengths = recording.fault_lengths
@@ -108,7 +119,8 @@ def _run_kept(program: Program, recording: Recording) -> FailedSchedule | None:
         return None
     if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
         raise ended.error
-    return FailedSchedule(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, lengths)
+    signature = text_of_signature(signature_of(ended.error))
+    return FailedSchedule(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, signature, lengths)
 
 
 def elsewhere(recording: Recording, target: str) -> Path:

@@ -21,7 +21,7 @@ import outcome
 from detrun.execution.execute import execute
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
-from detrun.explore.failures.signatures import Signature, signature_of
+from detrun.explore.campaign.signatures import Signature, signature_of
 from detrun_scheduler.choices import (
     ACTION_NAMES,
     ATTENDS,

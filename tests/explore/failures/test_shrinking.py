@@ -16,8 +16,8 @@ from detrun import explore
 from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import packed, unpacked
+from detrun.explore.campaign.signatures import signature_of
 from detrun.explore.failures.listing import Listing, code_of
-from detrun.explore.failures.signatures import signature_of
 from detrun.explore.failures.trials import LimitedTrials, TrialRunner
 from tests.explore.racy_programs import embrace, lost_update, rare
 
