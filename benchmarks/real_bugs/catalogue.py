@@ -77,7 +77,10 @@ BUGS: tuple[RealBug, ...] = (
         "anyio_1075", "anyio", "4.12.1", "4.13.0", f"{GITHUB}/agronholm/anyio/pull/1075", "wake-up lost on time-out"
     ),
     RealBug(
-        "httpcore_642", "httpcore", "0.17.2", "0.17.3", f"{GITHUB}/encode/httpcore/issues/642", TIMEOUT, beside=ANYIO
+        "httpcore_642", "httpcore", "0.17.2", "1.0.9", f"{GITHUB}/encode/httpcore/issues/642", TIMEOUT, beside=ANYIO
+    ),
+    RealBug(
+        "httpcore_785", "httpcore", "0.17.3", "1.0.9", f"{GITHUB}/encode/httpcore/issues/785", CANCELLATION, beside=ANYIO
     ),
     RealBug(
         "trio_websocket_158",

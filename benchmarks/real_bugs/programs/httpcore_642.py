@@ -1,6 +1,7 @@
 """httpcore's pool loses a connection when a request is cancelled: its clean-up is cancelled as well.
 
-Reported: https://github.com/encode/httpcore/issues/642; in 0.17.2, fixed in 0.17.3. Cancellation, by a time-out.
+Reported: https://github.com/encode/httpcore/issues/642; in 0.17.2, fixed in 0.17.3, for each moment in 1.0.3.
+Cancellation, by a time-out.
 
 The pool may open one connection. A request whose patience ends while the answer is on its way must leave the pool as
 it was, so that the next request can be made.
