@@ -6,7 +6,7 @@ Importing this needs none of the libraries. The programs are in `programs/`, one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Concurrency = Literal["threads", "tasks"]
 
@@ -26,6 +26,7 @@ class RealBug:
         kind: what goes wrong, in words.
         concurrency: what runs side by side.
         packages: the modules in which threads must be interrupted for it; empty for tasks.
+        action: what has to happen between steps for it, as an argument of `detrun.explore`; empty for nothing.
         beside: what else has to be installed, as requirements.
         beside_fixed: the same for the fixed release, where it differs.
     """
@@ -38,6 +39,7 @@ class RealBug:
     kind: str
     concurrency: Concurrency = "tasks"
     packages: tuple[str, ...] = ()
+    action: str = ""
     beside: tuple[str, ...] = ()
     beside_fixed: tuple[str, ...] | None = None
 
@@ -59,7 +61,7 @@ class RealBug:
 
 
 def _threads(
-    name: str, library: str, buggy: str, fixed: str, report: str, kind: str, *packages: str, **more: tuple[str, ...]
+    name: str, library: str, buggy: str, fixed: str, report: str, kind: str, *packages: str, **more: Any
 ) -> RealBug:
     return RealBug(name, library, buggy, fixed, report, kind, "threads", packages, **more)
 
@@ -77,10 +79,23 @@ BUGS: tuple[RealBug, ...] = (
         "anyio_1075", "anyio", "4.12.1", "4.13.0", f"{GITHUB}/agronholm/anyio/pull/1075", "wake-up lost on time-out"
     ),
     RealBug(
-        "httpcore_642", "httpcore", "0.17.2", "1.0.9", f"{GITHUB}/encode/httpcore/issues/642", TIMEOUT, beside=ANYIO
+        "httpcore_642",
+        "httpcore",
+        "0.17.2",
+        "1.0.9",
+        f"{GITHUB}/encode/httpcore/issues/642",
+        TIMEOUT,
+        action="early_timers",
+        beside=ANYIO,
     ),
     RealBug(
-        "httpcore_785", "httpcore", "0.17.3", "1.0.9", f"{GITHUB}/encode/httpcore/issues/785", CANCELLATION, beside=ANYIO
+        "httpcore_785",
+        "httpcore",
+        "0.17.3",
+        "1.0.9",
+        f"{GITHUB}/encode/httpcore/issues/785",
+        CANCELLATION,
+        beside=ANYIO,
     ),
     RealBug(
         "trio_websocket_158",
@@ -117,6 +132,16 @@ BUGS: tuple[RealBug, ...] = (
         "psycopg_pool",
         beside=("psycopg[binary]==3.3.4",),
     ),
+    _threads(
+        "psycopg_pool_230",
+        "psycopg-pool",
+        "3.1.0",
+        "3.1.1",
+        f"{GITHUB}/psycopg/psycopg/issues/230",
+        "order of two steps",
+        "psycopg_pool",
+        beside=("psycopg[binary]==3.3.4",),
+    ),
     _threads("loguru_1183", "loguru", "0.7.2", "0.7.3", f"{GITHUB}/Delgan/loguru/issues/1183", ITERATION, "loguru"),
     _threads(
         "opentelemetry_4892",
@@ -138,6 +163,7 @@ BUGS: tuple[RealBug, ...] = (
         f"{GITHUB}/prometheus/client_python/issues/363",
         "re-entry from the collector",
         "prometheus_client",
+        action="collections",
     ),
     _threads(
         "cachetools_188",

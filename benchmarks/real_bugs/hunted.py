@@ -1,7 +1,7 @@
 """``python -m benchmarks.real_bugs.hunted NAME SCHEDULES SEED WHERE``: one exploration in the environment of a bug.
 
-``WHERE`` is ``default``, or ``explicit`` for threads that are interrupted at every line of the library. What was found
-is one line of JSON behind the word ``hunt``.
+``WHERE`` is ``default``, or ``explicit`` for threads that are interrupted at every line of the library, and for timers
+and collections that a bug needs in every schedule. What was found is one line of JSON behind the word ``hunt``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def options(one: RealBug, where: str) -> dict[str, Any]:
     """The arguments for `detrun.explore` beside schedules and seed: none by default."""
     if where == "default":
         return {}
-    return {"preemption": "line", "include": [*one.packages, one.module]} if one.packages else {}
+    given: dict[str, Any] = {one.action: 1} if one.action else {}
+    return {"preemption": "line", "include": [*one.packages, one.module], **given} if one.packages else given
 
 
 def hunt(one: RealBug, schedules: int, seed: int, where: str) -> dict[str, Any]:

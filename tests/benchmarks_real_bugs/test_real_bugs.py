@@ -55,6 +55,8 @@ def test_options_are_given_only_when_asked_for():
     assert options(bug("boltons_52"), "default") == {}
     assert options(bug("boltons_52"), "explicit")["include"] == ["boltons", bug("boltons_52").module]
     assert options(bug("anyio_728"), "explicit") == {}
+    assert options(bug("httpcore_642"), "explicit") == {"early_timers": 1}
+    assert options(bug("httpcore_642"), "default") == {}
 
 
 def test_a_bug_is_found_only_if_its_fix_passes():

@@ -40,7 +40,7 @@ class Connection:
 
 async def main() -> None:
     async with httpcore.AsyncConnectionPool(max_connections=1, network_backend=Server()) as pool:
-        with anyio.move_on_after(5):
+        with anyio.move_on_after(0.1):
             await pool.request("GET", "http://example.com/")
         limits = {"timeout": {"pool": 60}}
         answer = await pool.request("GET", "http://example.com/", extensions=limits)
