@@ -58,6 +58,7 @@ from detrun.errors import HiddenStateError as HiddenStateError
 from detrun.errors import NondeterminismError as NondeterminismError
 from detrun.errors import NotDifferentiableError as NotDifferentiableError
 from detrun.errors import RecordingFormatError as RecordingFormatError
+from detrun.errors import StalledError as StalledError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
 from detrun.primitives.draws import bernoulli as bernoulli

@@ -7,5 +7,6 @@ from detrun_scheduler.errors import HiddenStateError as HiddenStateError
 from detrun_scheduler.errors import NondeterminismError as NondeterminismError
 from detrun_scheduler.errors import NotDifferentiableError as NotDifferentiableError
 from detrun_scheduler.errors import RecordingFormatError as RecordingFormatError
+from detrun_scheduler.errors import StalledError as StalledError
 from detrun_scheduler.errors import StepLimitError as StepLimitError
 from detrun_scheduler.errors import UsageError as UsageError

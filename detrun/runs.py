@@ -21,6 +21,7 @@ from detrun_recorder.token import ScheduleToken, from_token, is_token
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.strategies.given import GivenSchedule
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
@@ -87,6 +88,7 @@ def record(
     strategy: str | Oracle = "random",
     to: str | os.PathLike[str] | None = None,
     max_steps: int | None = None,
+    step_timeout: float | None = STEP_TIMEOUT,
     observe: Callable[[], object] | None = None,
     instruments: Sequence[trio.abc.Instrument] = (),
     strict_exception_groups: bool = True,
@@ -109,6 +111,8 @@ def record(
         strategy: ``"random"``, ``"fifo"``, ``"pct"``, or an oracle.
         to: write the recording to this path while running; None keeps it in memory.
         max_steps: raise `StepLimitError` after so many steps.
+        step_timeout: raise `StalledError` when one step has waited for so many real seconds, or has computed for ten
+            times as many. None: never.
         observe: called after every step; what it returns counts for the digest whenever it changes.
         instruments, strict_exception_groups, restrict_keyboard_interrupt_to_checkpoints: as for ``trio.run``.
         preemption: where simulated threads can be interrupted: at operations on locks, queues and detrun's own objects
@@ -128,10 +132,11 @@ def record(
 
     Raises:
         UsageError: ``main`` is not a function, the strategy is unknown, or a run is active already.
-        HiddenStateError, DeadlockError, StepLimitError: see each.
+        HiddenStateError, DeadlockError, StepLimitError, StalledError: see each.
     """
     options = Options(
         max_steps=max_steps,
+        step_timeout=step_timeout,
         observe=observe,
         instruments=instruments,
         strict_exception_groups=strict_exception_groups,
@@ -180,6 +185,7 @@ def replay(
     mode: str = "strict",
     strategy: str | Oracle | None = None,
     max_steps: int | None = None,
+    step_timeout: float | None = STEP_TIMEOUT,
     observe: Callable[[], object] | None = None,
     instruments: Sequence[trio.abc.Instrument] = (),
     strict_exception_groups: bool = True,
@@ -212,6 +218,7 @@ def replay(
         raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
     options = Options(
         max_steps=max_steps,
+        step_timeout=step_timeout,
         observe=observe,
         instruments=instruments,
         strict_exception_groups=strict_exception_groups,

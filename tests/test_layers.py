@@ -53,6 +53,7 @@ ORDER = (
     "detrun_scheduler.acting",
     "detrun_scheduler.standing",
     "detrun_scheduler.unwinding",
+    "detrun_scheduler.watchdog",
     "detrun_scheduler.loop",
     "detrun_scheduler.strategies",
     "detrun_scheduler",

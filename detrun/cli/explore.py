@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import acting_options, parameter_option, speaking, target_argument
+from detrun.cli.options import acting_options, parameter_option, speaking, step_timeout_option, target_argument
 from detrun_scheduler.strategies import STRATEGIES
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     help="A kind of failure to pass over, as reports spell it, or a shell pattern. May be repeated.",
 )
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Stop beginning schedules after so long.")
+@step_timeout_option
 @click.option(
     "-j",
     "--workers",
@@ -111,6 +112,7 @@ def explore(
     keep_going: bool,
     ignore: tuple[str, ...],
     time_limit: float | None,
+    step_timeout: float,
     workers: int,
     no_shrink: bool,
     no_explain: bool,
@@ -171,6 +173,7 @@ def explore(
             keep_going=keep_going,
             ignore=ignore,
             time_limit=time_limit,
+            step_timeout=step_timeout,
             workers=workers,
             shrink=not no_shrink,
             explain=not no_explain,

@@ -20,6 +20,7 @@ from detrun_scheduler.errors import (
     DivergenceError,
     NondeterminismError,
     RecordingFormatError,
+    StalledError,
     StepLimitError,
     UsageError,
     text_of,
@@ -35,6 +36,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((DivergenceError, NondeterminismError), DIFFERENT),
     ((RecordingFormatError,), BAD_RECORDING),
     ((DeadlockError, StepLimitError), STUCK),
+    ((StalledError,), UNDECIDED),
     ((trio.TrioInternalError,), INTERNAL),
 )
 

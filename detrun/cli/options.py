@@ -99,6 +99,18 @@ def acting_options(function: Decorated) -> Decorated:
     return function
 
 
+def step_timeout_option(function: Decorated) -> Decorated:
+    """``--step-timeout``."""
+    return click.option(
+        "--step-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Stop when one step waits so long in real time; finds waits in C code.",
+    )(function)
+
+
 def max_steps_option(function: Decorated) -> Decorated:
     """``--max-steps``."""
     return click.option(

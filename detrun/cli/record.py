@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import acting_options, deciding, parameter_option, speaking, target_argument
+from detrun.cli.options import (
+    acting_options,
+    deciding,
+    parameter_option,
+    speaking,
+    step_timeout_option,
+    target_argument,
+)
 
 if TYPE_CHECKING:
     from detrun_recorder.recording import Recording
@@ -37,6 +44,7 @@ def short_token(recording: Recording) -> str | None:
 )
 @deciding
 @acting_options
+@step_timeout_option
 @parameter_option
 @speaking
 def record(
@@ -47,13 +55,16 @@ def record(
     max_steps: int | None,
     early_timers: int | None,
     collections: int | None,
+    step_timeout: float,
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET once under a strategy and write what decided it to a file.
 
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
-    record_program("record", target, output, seed, strategy, max_steps, params, early_timers or 0, collections or 0)
+    record_program(
+        "record", target, output, seed, strategy, max_steps, params, early_timers or 0, collections or 0, step_timeout
+    )
 
 
 def record_program(
@@ -66,6 +77,7 @@ def record_program(
     params: tuple[str, ...],
     early_timers: int = 0,
     collections: int = 0,
+    step_timeout: float = 60.0,
 ) -> None:
     """Record ``target`` for the command called ``command``, and end it."""
     import detrun
@@ -88,6 +100,7 @@ def record_program(
                 strategy=strategy,
                 to=path,
                 max_steps=max_steps,
+                step_timeout=step_timeout,
                 early_timers=early_timers,
                 collections=collections,
                 raise_errors=False,

@@ -120,6 +120,7 @@ def _completed(hooks: RunHooks, options: Options, scope: RunScope | None) -> Run
     """``hooks`` with what the options and the scopes of a run add to them."""
     hooks.reports_thread_errors = bool(options.thread_errors)
     hooks.thread_rules = options.thread_rules
+    hooks.step_timeout = options.step_timeout
     hooks.actor = options.actor()
     if options.fault_lengths is not None:
         hooks.fault_shares = options.fault_lengths

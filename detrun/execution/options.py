@@ -21,6 +21,7 @@ from detrun_scheduler.run import THREAD_RULES
 from detrun_scheduler.strategies.planned_actions import PlannedActions
 from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
 from detrun_scheduler.threads.watched_code import package_include, project_include
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Options:
             replay whatever the recording says.
         only_at: places that ``preemption`` is restricted to, see `Preemption`; None: none, or in a replay whatever the
             recording says.
+        step_timeout: real seconds; see `detrun_scheduler.watchdog`. No part of a recording.
         thread_rules: by which rules threads are scheduled; others than today's in replays of old recordings only.
         early_timers: how often the next timer fires although tasks can run, at most; None: never, or as the strategy
             has it. A replay does what its schedule says.
@@ -54,6 +56,7 @@ class Options:
     thread_errors: bool | None = None
     fault_lengths: Mapping[str, float] | None = None
     thread_rules: int = THREAD_RULES
+    step_timeout: float | None = STEP_TIMEOUT
     only_at: Sequence[str] | None = None
     early_timers: int | None = None
     collections: int | None = None
@@ -62,6 +65,9 @@ class Options:
         limit = self.max_steps
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise UsageError(f"max_steps={limit!r} must be an integer of at least 1, or None for no limit")
+        seconds = self.step_timeout
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            raise UsageError(f"step_timeout={seconds!r} must be a positive number of seconds, or None for no limit")
         for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{name}={count!r} must be an integer of at least 0, or None for what is usual")

@@ -38,6 +38,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
 from detrun_scheduler.strategies.campaigns import Learning, Search
 from detrun_scheduler.strategies.portfolio import Portfolio
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 DEFAULT_MAX_STEPS = 20_000
 KINDS_EXPLAINED_MAX = 10  # of further kinds of failures the schedule is recorded as it was found
@@ -60,6 +61,7 @@ def explore(
     keep_going: bool = False,
     ignore: Sequence[str] = (),
     time_limit: float | None = None,
+    step_timeout: float | None = STEP_TIMEOUT,
     executor: Executor | None = None,
     workers: int = 1,
     shrink: bool = True,
@@ -94,6 +96,8 @@ def explore(
         ignore: signatures of failures that are known, or shell patterns of them (``"ValueError at bank.py:*"``): such
             schedules are counted, and the campaign goes on.
         time_limit: real seconds after which no new schedule begins.
+        step_timeout: real seconds that one step may wait, as for `detrun.record`; no more than ``time_limit``. Where
+            one takes longer the exploration ends without a conclusion, and says which call waits.
         executor: any ``concurrent.futures.Executor`` of processes; ``main`` and ``args`` are pickled.
         workers: so many forked processes of this machine, unless there is an executor. Searches run in this process.
         shrink, explain: what to do with a failure.
@@ -132,6 +136,7 @@ def explore(
         args = (dict(numbers),)
     options = Options(
         max_steps=max_steps,
+        step_timeout=_shorter(step_timeout, time_limit),
         preemption=preemption,
         include=tuple(include),
         exclude=tuple(exclude),
@@ -214,6 +219,13 @@ def explore(
     return exploration
 
 
+def _shorter(step_timeout: float | None, time_limit: float | None) -> float | None:
+    if not isinstance(time_limit, int | float):
+        return step_timeout
+    limit = max(time_limit, 1.0)  # below, a loaded machine would end what does not wait
+    return limit if step_timeout is None else min(step_timeout, limit)
+
+
 def _tried_again(program: Program, name: str, kept: KeptFailures | None) -> Report:
     """What the failures that were kept earlier do today."""
     report = Report(0)
@@ -266,6 +278,8 @@ def _conclusion(report: Report, oracle: Oracle, stop_reason: str) -> tuple[str, 
     if report.exhausted and isinstance(oracle, Search):
         redundant = f" ({report.redundant:,} more were redundant)" if report.redundant else ""
         return HOLDS, f"holds for {oracle.bound()}: {count} run, {failed}{redundant}"
+    if report.stalled:
+        return INCONCLUSIVE, report.stalled
     if stop_reason:
         return INCONCLUSIVE, f"{stop_reason} after {count}: {failed}" if ignored else (
             f"{stop_reason} after {count}, none of which failed"

@@ -35,6 +35,15 @@ class StepLimitError(DetrunError):
     """The run took more than ``max_steps`` steps: a livelock, or a limit set too low."""
 
 
+class StalledError(DetrunError):
+    """One step took longer than ``step_timeout`` real seconds: it waits in C, or computes without end.
+
+    ``call`` names the function and the line: ``_PollLikeSelector.select (/usr/lib/python3.11/selectors.py:415)``.
+    """
+
+    call: str = ""
+
+
 class NondeterminismError(DetrunError):
     """Two runs of the same program with the same seed differed; the first difference is in the message and, as data,
     in ``difference``.

@@ -119,6 +119,7 @@ class JournaledRun(ABC):
         self.acts = False  # the actor is asked when the running step ends
         self.collects = False  # the next step begins with a collection
         self.reports_thread_errors = hooks.reports_thread_errors
+        self.step_timeout = hooks.step_timeout
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0

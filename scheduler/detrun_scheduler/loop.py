@@ -44,6 +44,7 @@ from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock
 from detrun_scheduler.unwinding import unwind
+from detrun_scheduler.watchdog import WATCHDOG
 
 # Now, so that locks which modules imported later make at their import work inside runs.
 patched_threading.install_dual_classes()
@@ -62,7 +63,7 @@ class RunLoop(JournaledRun):
 
         Raises:
             UsageError: a run is active already.
-            DeadlockError, StepLimitError: see the class; and whatever oracle or verifier raise.
+            DeadlockError, StepLimitError, StalledError: see the class; and whatever oracle or verifier raise.
             trio.TrioInternalError: a system task crashed.
         """
         if current.run is not None:
@@ -74,6 +75,8 @@ class RunLoop(JournaledRun):
         result: outcome.Outcome[Any] | None = None
         threads = self.threads = Threads(self)
         current.run = self
+        if self.step_timeout is not None:
+            WATCHDOG.begin(self, self.step_timeout)
         try:
             self.oracle.new_run(self)
             with nullcontext() if self.actor is None else acting(self, threads):
@@ -100,6 +103,7 @@ class RunLoop(JournaledRun):
                 assert result is not None
                 return result
         finally:
+            WATCHDOG.run = None
             threads.close()
             current.run = self.threads = None
             # The traceback of a failed task leads to this frame: an error named here would be a cycle of garbage.

@@ -296,6 +296,7 @@ class RunHooks:
         time_observer: told where another timing of the program would have meant another order of events.
         operation_watchers: told of operations on objects.
         watchers: told of objects, operations and wake-ups.
+        step_timeout: real seconds that a step may wait, see `watchdog`; None: any time.
         thread_rules: by which of the rules threads are scheduled; older ones (see `THREAD_RULES`) in replays only.
         reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
             hooks which would print them are not called.
@@ -313,5 +314,6 @@ class RunHooks:
     operation_watchers: list[OperationWatcher] = field(default_factory=list)
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False
+    step_timeout: float | None = None
     thread_rules: int = THREAD_RULES
     actor: Actor | None = None

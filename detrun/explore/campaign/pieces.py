@@ -31,7 +31,7 @@ from detrun.gradients.loss import loss_of
 from detrun.gradients.whole_tape import WholeTape
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.errors import HiddenStateError, NondeterminismError, UsageError
+from detrun_scheduler.errors import HiddenStateError, NondeterminismError, StalledError, UsageError
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
 # Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
@@ -69,6 +69,7 @@ class Report:
     knowledge: Any = None
     exhausted: bool = False  # a search has nothing left
     stopped: bool = False  # by what watched
+    stalled: str = ""  # what ended the last schedule, of which a step did not end
 
     @property
     def found(self) -> FailedSchedule | None:
@@ -97,6 +98,7 @@ class Report:
         self.assertions.include(later.assertions)
         self.exhausted = later.exhausted
         self.stopped = self.stopped or later.stopped
+        self.stalled = self.stalled or later.stalled
 
 
 Watch = Callable[[Report], bool]
@@ -158,6 +160,9 @@ def run_piece(
                 scope=scope,
             )
         error = ended.error if isinstance(ended, outcome.Error) else None
+        if isinstance(error, StalledError):
+            report.stalled, report.stopped = f"schedule {index:,} was ended: {error}", True
+            break
         if isinstance(error, RedundantScheduleError):
             report.redundant += 1
         else:
