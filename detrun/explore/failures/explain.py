@@ -1,65 +1,36 @@
-"""Explanation of a failure: the nearest schedule that passes, and the two operations whose order tells them apart.
+"""Explanation of a failure: two operations whose order decides, verified by reversing it.
 
-The shrunk schedule is 1-minimal, so leaving out any one of its turns gives a schedule that does not fail so. Of those
-that pass, the one that agrees with it for the longest time is compared with it. At the first difference one task goes
-on instead of another. What then matters is the *critical pair*: an operation of the task that was kept waiting and one
-of those that came in between, on the same object, of which at least one changes it; if there are several, one that the
-passing schedule has the other way round. If none is known, the pair is the lines that the two tasks ran next.
+Candidates are the pairs of operations of the failing run that do not commute (`operations.py`); what is named has
+happened. Each is *verified* before it is named: the schedule is run with the two the other way round and everything
+else as near as possible (`reversal.py`), and it passes. For a deadlock the candidates are the acquisitions of its
+cycle. Where no operation of the two tasks is known whose reversal passes, lines that they ran are tried.
+
+If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way.
+
+Source of the idea: Choi and Zeller, "Isolating failure-inducing thread schedules", ISSTA 2002, who narrow the
+difference between a failing and a passing schedule down to one switch. Departure: a pair is looked for among the
+operations that conflict, and tested by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
+from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.schedules import unpacked
-from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration, narrate
+from detrun.explore.failures.cycles import Cycle, cycle_of
+from detrun.explore.failures.narration import Line, Narration, narrate
+from detrun.explore.failures.operations import LINES, Operation, pairs, pairs_of_lines
+from detrun.explore.failures.reversal import Reversals, Reversed, held_back
+from detrun.explore.failures.signatures import place_of
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.choices import COLLECT, FIRE
-from detrun_scheduler.footprints.footprints import Key, modes_conflict
 
+REVERSALS = 240
+SECONDS = 20.0
 PASSING_TRIALS = 60
 MANY = 720_720  # divisible by every number of tasks up to 16, so that a walk by its remainders is uniform
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One end of the critical pair."""
-
-    task: str
-    line: Line | None
-    verb: str  # "reads", "changes", "runs"
-
-    def __str__(self) -> str:
-        if self.line is None:
-            return self.task
-        return f"{self.task} {self.verb} at {shown_place(self.line)}:  {code_of(self.line)}"
-
-
-@dataclass(frozen=True, slots=True)
-class CriticalPair:
-    """Two operations, in the order in which the schedule fails.
-
-    Attributes:
-        resource: what reports call the object that both touch; empty if it is not known.
-        is_reversed: the passing schedule has them the other way round, or only the second.
-    """
-
-    first: Operation
-    second: Operation
-    resource: str = ""
-    is_reversed: bool = False
-
-    def lines(self) -> list[str]:
-        """What an explanation says of it."""
-        return [
-            f"What matters is the order of two {f'operations on {self.resource}' if self.resource else 'lines'}:",
-            f"  first  {self.first}",
-            f"  then   {self.second}",
-            *(["The schedule that passes has them the other way round."] if self.is_reversed else []),
-        ]
 
 
 @dataclass(slots=True)
@@ -68,9 +39,11 @@ class Explanation:
 
     Attributes:
         text: the explanation in words.
-        pair: the critical operations, in the order in which they fail; None if there is no passing schedule.
+        pair: the two operations whose order decides, as they happened; if none verifies, what each schedule did where
+            they part; None if there is no passing schedule.
+        verified: with the two the other way round the schedule passes.
         resource: what reports call the object that both touch; empty if it is not known.
-        first_difference: the step at which the nearest passing schedule goes another way.
+        first_difference: the step at which the passing schedule goes another way.
         failing, passing: both schedules, step by step.
     """
 
@@ -80,27 +53,126 @@ class Explanation:
     first_difference: int | None
     failing: Narration
     passing: Narration | None
+    verified: bool = False
 
     def __str__(self) -> str:
         return self.text
 
 
-def explain(runner: TrialRunner, failing: Trial) -> Explanation:
-    """Compare a failing schedule with the nearest passing one."""
-    program, seed = runner.program, runner.seed
-    narration = narrate(program, seed, unpacked(failing.schedule))
-    passing = _nearest_passing(runner, failing)
+def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, seconds: float = SECONDS) -> Explanation:
+    """What decides that this trial fails.
+
+    Args:
+        trials: reversals tried at most.
+        seconds: of real time, after which no further one begins.
+    """
+    narration = narrate(runner.program, runner.seed, unpacked(failing.schedule))
+    # Being watched may keep objects alive, so that finalizers come later: from there on it is another run.
+    del narration.steps[common([step.task for step in narration.steps], failing.order) :]
+    reversals = Reversals(runner, failing, trials, seconds)
+    error = failing.error
+    cycle = None if error is None else cycle_of(exception_leaves(error)[0], narration)
+    if cycle is not None:
+        found = _verified_cycle(reversals, cycle)
+        if found is not None:
+            return _verified(failing, narration, found, cycle)
+    candidates = pairs(narration, _failing_line(error))
+    found = (
+        reversals.first_verified(candidates)
+        or reversals.first_verified(candidates, absent=True)
+        or reversals.first_verified(pairs_of_lines(narration))
+    )
+    if found is not None:
+        return _verified(failing, narration, found, None)
+    return _unverified(runner, failing, narration, reversals)
+
+
+def _failing_line(error: BaseException | None) -> Line | None:
+    """The user's line that raised it."""
+    if error is None:
+        return None
+    file, _, number = place_of(exception_leaves(error)[0]).rpartition(":")
+    return Line(file, int(number)) if number else None
+
+
+def _verified_cycle(reversals: Reversals, cycle: Cycle) -> Reversed | None:
+    """The last acquisition of the cycle put off until all else has gone as far as it can."""
+    pair = cycle.pair
+    order = reversals.failing.order
+    for operation in (pair.second, pair.first):
+        trial = reversals.try_order(held_back(order, operation.task, operation.step, len(order)))
+        if trial is not None and trial.error is None:
+            narration = reversals.narration(trial)
+            if narration is not None:
+                return Reversed(pair, trial, narration)
+    return None
+
+
+def _verified(failing: Trial, narration: Narration, found: Reversed, cycle: Cycle | None) -> Explanation:
+    pair, difference = found.pair, common(failing.order, found.trial.order)
+    about = f"operations on {pair.resource}" if pair.about != LINES else "lines"
+    lines = [_summary(failing)]
+    if cycle is None:
+        lines += [
+            f"What matters is the order of two {about}:",
+            f"  first  {pair.first}",
+            f"  then   {pair.second}",
+            "Verified: reversed, the run passes.",
+        ]
+    else:
+        lines += [
+            "What matters is what each holds while it waits for another:",
+            f"  first  {pair.first}",
+            f"  then   {pair.second}",
+            *(one.line() for one in cycle.acquisitions),
+            "Verified: with one of the two put off until the other task is through, the run passes.",
+        ]
+    resource = "" if pair.about == LINES else pair.resource
+    ends = (pair.first, pair.second)
+    return Explanation("\n".join(lines), ends, resource, difference, narration, found.narration, True)
+
+
+def _unverified(runner: TrialRunner, failing: Trial, narration: Narration, reversals: Reversals) -> Explanation:
+    """The shortest difference to a schedule that passes."""
+    tried = f"{reversals.used} reversals of two operations were tried"
+    if reversals.is_cut:
+        tried += f" in {reversals.seconds:g} s, which is the limit,"
+    passing = max(reversals.passing, key=lambda trial: common(failing.order, trial.order), default=None)
     if passing is None:
-        tried = f"{PASSING_TRIALS} other schedules were tried and none passes: this may not be a matter of the schedule"
-        return Explanation(tried, None, "", None, narration, None)
-    other = narrate(program, seed, unpacked(passing.schedule))
+        passing = _nearest_passing(runner, failing)
+    if passing is None:
+        text = (
+            f"Not verified: {tried}, and {PASSING_TRIALS} other schedules, and none passes: "
+            "this may not be a matter of the schedule."
+        )
+        return Explanation(text, None, "", None, narration, None)
+    other = narrate(runner.program, runner.seed, unpacked(passing.schedule))
     difference = common(failing.order, passing.order)
-    pair = _critical_pair(narration, other, difference)
-    lines = [f"{_summary(failing)} The nearest schedule that passes goes another way at step {difference}."]
-    if pair is None:
-        return Explanation("\n".join(lines), None, "", difference, narration, other)
-    text = "\n".join([*lines, *pair.lines()])
-    return Explanation(text, (pair.first, pair.second), pair.resource, difference, narration, other)
+    here, there = _operation_at(narration, difference), _operation_at(other, difference)
+    lines = [
+        _summary(failing),
+        f"Not verified: {tried}, and of none could be shown that it decides.",
+        f"The nearest schedule that passes goes another way at step {difference}:",
+    ]
+    if here is not None:
+        lines.append(f"  here   {here}")
+    if there is not None:
+        lines.append(f"  there  {there}")
+    then = None if there is None else _next_of(narration, there.task, difference)
+    pair = None if here is None or then is None else (here, then)
+    return Explanation("\n".join(lines), pair, "", difference, narration, other)
+
+
+def _operation_at(narration: Narration, index: int) -> Operation | None:
+    """What the task does that steps there, from then on until it has run a line."""
+    return None if index >= len(narration.steps) else _next_of(narration, narration.steps[index].task, index)
+
+
+def _next_of(narration: Narration, task: str, index: int) -> Operation | None:
+    for at, step in enumerate(narration.steps[index:], index):
+        if step.task == task and step.lines:
+            return Operation(task, step.lines[0], "runs", at)
+    return None
 
 
 def _summary(failing: Trial) -> str:
@@ -128,6 +200,7 @@ def common(first: list[str], second: list[str]) -> int:
 
 
 def _nearest_passing(runner: TrialRunner, failing: Trial) -> Trial | None:
+    """Of the schedules that leave out one turn, or of random ones, the one that agrees for the longest time."""
     limited = LimitedTrials(runner, 4 * PASSING_TRIALS)
     trials = []
     for index in range(len(failing.turns)):
@@ -143,73 +216,3 @@ def _nearest_passing(runner: TrialRunner, failing: Trial) -> Trial | None:
             if trial.error is None:
                 passing.append(trial)
     return max(passing, key=lambda trial: common(failing.order, trial.order), default=None)
-
-
-def _critical_pair(failing: Narration, passing: Narration, difference: int) -> CriticalPair | None:
-    """The operations that come in one order in the one and in the other in the other."""
-    if difference >= min(len(failing.steps), len(passing.steps)):
-        return None
-    late = passing.steps[difference].task  # goes on there, is kept waiting here
-    between: list[NarratedStep] = []
-    rest: list[NarratedStep] = []
-    for step in failing.steps[difference:]:
-        if step.task == late:
-            rest.append(step)
-        elif not rest:
-            between.append(step)
-    # A task that is kept waiting for good, as in a deadlock, shows what it would have done in the other schedule.
-    would_be = [step for step in passing.steps[difference:] if step.task == late]
-    clashes = list(_clashes(between, rest, failing)) + list(_clashes(between, would_be, passing))
-    reversed_ones = [replace(one, is_reversed=True) for one in clashes if _is_reversed(one, passing, difference)]
-    if reversed_ones:
-        # Of those on the object where they meet first, a read that came too early says more than what it led to.
-        stale = [one for one in reversed_ones if (one.first.verb, one.second.verb) == ("reads", "changes")]
-        return next((one for one in stale if one.resource == reversed_ones[0].resource), reversed_ones[0])
-    if clashes:
-        return clashes[0]
-    return _lines_of(between, rest or would_be)
-
-
-def _lines_of(between: Sequence[NarratedStep], rest: Sequence[NarratedStep]) -> CriticalPair | None:
-    """A line of each of the two: one that both run, or the last before the waiting task could go on and its next."""
-    second = next((step for step in rest if step.lines), None)
-    first = next((step for step in reversed(between) if step.lines), None)
-    if first is None or second is None:
-        return None
-    # Two that do the same are likely to meet in the same line, `log.append(...)` for instance, and not where they wait.
-    ran = {line: step.task for step in between for line in step.lines if not code_of(line).startswith("await ")}
-    line = next((line for step in rest for line in step.lines if line in ran), None)
-    if line is not None:
-        return CriticalPair(Operation(ran[line], line, "runs"), Operation(second.task, line, "runs"))
-    return CriticalPair(Operation(first.task, first.lines[-1], "runs"), Operation(second.task, second.lines[0], "runs"))
-
-
-def _clashes(
-    between: Sequence[NarratedStep], rest: Sequence[NarratedStep], narration: Narration
-) -> Iterator[CriticalPair]:
-    """Operations of the two that conflict on an object of the program and have lines, in the order of the second."""
-    marks: dict[Key, list[tuple[str, Mark]]] = {}
-    for step in between:
-        for mark in step.marks:
-            known = marks.setdefault(mark.key, [])
-            if mark.line is not None and all(mark != other for _, other in known):
-                known.append((step.task, mark))
-    for step in rest:
-        for mark in step.marks:
-            for task, other in marks.get(mark.key, ()) if mark.line is not None else ():
-                name = narration.name_of(mark.key)
-                if name and modes_conflict(mark.mode, other.mode):
-                    first, second = Operation(task, other.line, other.verb), Operation(step.task, mark.line, mark.verb)
-                    yield CriticalPair(first, second, name)
-
-
-def _is_reversed(pair: CriticalPair, passing: Narration, difference: int) -> bool:
-    """Whether the passing schedule does the second of the operations, and not the first before it."""
-    for step in passing.steps[difference:]:
-        for mark in step.marks:
-            operation = Operation(step.task, mark.line, mark.verb)
-            if operation == pair.second:
-                return True
-            if operation == pair.first:
-                return False
-    return False

@@ -1,13 +1,18 @@
 """Narration of a schedule, step by step: the lines of the program that each step ran, and the objects that it touched.
 
-The schedule is run once more with everything on: a trace function notes the user's lines, footprints the operations
-with the lines that made them. Nothing of it is recorded, and the run makes the same choices again.
+The schedule is run once more with everything on: a trace function notes the user's lines and what they do to
+attributes, elements and containers, footprints the operations on primitives with the lines that made them. Nothing of
+it is recorded, and the run makes the same choices again.
+
+Under preemption a thread gives way in the callback of a line or an instruction. From Python 3.12 on our trace function
+hears of a line before the thread gives way there, so a line of which no instruction has begun belongs to the thread's
+next step. On 3.11 the preemption calls us, afterwards (`Preemption.heard_by`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -15,13 +20,15 @@ from typing import Any
 import trio
 
 from detrun.execution.execute import execute
+from detrun.execution.finished import exception_leaves
 from detrun.execution.options import preemption_of
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
+from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
+from detrun_scheduler.footprints.contents import ContentsObserver
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
 from detrun_scheduler.footprints.marks import (
-    OBSERVED_ACCESSES,
     Heard,
     covered,
     innermost_user_line_of_call,
@@ -48,7 +55,7 @@ _VERBS = {
     "join": "joins it",
 }
 # The order of these matters to trio and is rarely what a failure is about.
-_PLUMBING = ("Nursery", "CancelScope", "OrderedCancelStatus", "ParkingLot")
+_PLUMBING = ("Nursery", "OrderedCancelStatus", "ParkingLot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,19 @@ class Mark:
     line: Line | None
     verb: str
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is an attribute, an element, a variable or a container."""
+        return isinstance(self.key, tuple) and self.key[0] == "place"
+
 
 @dataclass(slots=True)
 class NarratedStep:
-    """One step."""
+    """One step.
+
+    Attributes:
+        faults: those that began before it ended.
+    """
 
     index: int
     task: str
@@ -86,6 +102,7 @@ class NarratedStep:
     marks: list[Mark] = field(default_factory=list)
     before: tuple[str, ...] = ()  # what the run did by itself before this step
     ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -94,10 +111,12 @@ class Narration:
 
     Attributes:
         names: what reports call the objects.
+        spawned: by the path of a task, the step that made it.
     """
 
     steps: list[NarratedStep]
     names: dict[Key, str]
+    spawned: dict[str, int] = field(default_factory=dict)
 
     def name_of(self, key: Key) -> str:
         """The object's name in reports, empty for what is not an object of the user's."""
@@ -122,11 +141,17 @@ class _Narrator(GivenSchedule):
         self.heard: list[Heard] = []  # marks of the running step
         self.stands: dict[int, Line] = {}  # by task: where it will go on; threads under preemption have no other line
         self.names: dict[Key, str] = {}
-        self.raised: object = None  # the type of the exception last raised in this step
+        self.observer = ContentsObserver(self)
+        self.faults: list[str] = []  # that began in this step
+        self.was_cancelled = False  # what ended the task of this step, if it failed
         self.threads_failed = 0
         self.run: Any = None
         self.acted: list[str] = []  # what the run did by itself before the running step
         self.following: list[str] = []  # and before the next
+        self.spawned: dict[str, int] = {}
+        self.tasks_made = 0
+        self.lines_begun = 0  # of which an instruction was heard
+        self.carried: dict[int, list[Line]] = {}  # by task: heard before it gave way
         self.labels: Sequence[str] = ()  # of the run's objects, by number
 
     def new_run(self, run: RunView) -> None:
@@ -160,17 +185,44 @@ class _Narrator(GivenSchedule):
             if not _has_source(frame.f_code.co_filename):
                 return None
             # So that plain attributes and elements have marks as well, those that tasks touch, too.
-            frame.f_trace_opcodes = True
+            frame.f_trace_opcodes = not HAS_MONITORING
             if frame.f_lineno != frame.f_code.co_firstlineno:
                 self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
             return self.line
-        if event == "line" and len(self.lines) < LINES_MAX:
+        if event not in ("line", "opcode"):
+            return self.line
+        if event == "opcode":
+            self.instruction(frame, frame.f_lasti)
+        else:
+            if len(self.lines) >= LINES_MAX:
+                del self.lines[LINES_MAX // 2]  # the last ones say how the step ended
+            self.lines_begun = len(self.lines)
             self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
-        elif event == "opcode" and frame.f_lasti >= 0:
-            OBSERVED_ACCESSES.about_to_run(frame, frame.f_lasti)
-        elif event == "exception":
-            self.raised = argument[0]  # type: ignore[index]
         return self.line
+
+    def instruction(self, frame: FrameType, offset: int) -> None:
+        """An instruction of the program is about to run."""
+        self.lines_begun = len(self.lines)
+        if offset >= 0:
+            self.observer.about_to_run(frame, offset)
+
+    def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
+        """See `AccessListener`."""
+        self.marked(key, label, WRITE if is_write else READ, line)
+
+    def marked(self, key: Hashable, label: str, mode: int, line: str) -> None:
+        """See `ContentsListener`."""
+        place = ("place", key)
+        self.names[place] = label
+        self.heard.append((place, mode, line, ""))
+
+    def task_failed(self, error: BaseException) -> None:
+        """The task of this step has ended so."""
+        self.was_cancelled = all(isinstance(leaf, trio.Cancelled) for leaf in exception_leaves(error))
+
+    def fault_began(self, name: str, lasts: bool) -> None:
+        """A fault has begun."""
+        self.faults.append(name)
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """The step is over: keep what was heard."""
@@ -181,8 +233,12 @@ class _Narrator(GivenSchedule):
         failed = len(run.thread_failures) > self.threads_failed
         self.threads_failed = len(run.thread_failures)
         living = run.host.by_number.get(task)
+        host: Any = run.host
+        for number in range(self.tasks_made, host.queue.spawned):
+            self.spawned[run.path_of(number)] = self.index
+        self.tasks_made = host.queue.spawned
         if kind == FAILED or failed:
-            ended = "cancelled" if self.raised is trio.Cancelled else "failed"
+            ended = "cancelled" if self.was_cancelled else "failed"
         elif kind == DONE:
             ended = "done"
         elif kind == CHECKPOINT:
@@ -191,6 +247,11 @@ class _Narrator(GivenSchedule):
             ended = pending_operation(living)  # says more than what the wait was made of
         else:
             ended = outcome_name(kind, list(run.journal.kind_numbers))
+        self.lines[:0] = carried = self.carried.pop(task, [])
+        if HAS_MONITORING and kind == CHECKPOINT and ended == "" and _is_preempted(living):
+            at = self.lines_begun + len(carried)
+            self.carried[task] = self.lines[at:]
+            del self.lines[at:]
         marks = [
             Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
             for key, mode, place, verb in self.heard
@@ -205,17 +266,24 @@ class _Narrator(GivenSchedule):
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
         if len(self.steps) < STEPS_MAX:
-            self.steps.append(NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended))
+            self.steps.append(NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults))
         # What the run does at the end of a step comes before the next one.
         self.acted, self.following = self.following, []
         self.index += 1
-        self.lines, self.resumed, self.raised = [], None, None
+        self.lines, self.resumed, self.faults = [], None, []
+        self.was_cancelled = False
+        self.lines_begun = 0
         self.heard.clear()
 
     def names_of_objects(self, run: ActiveRun) -> dict[Key, str]:
         """What reports call the objects, when the run is over."""
         made = {key: _name(run, thing) for key, thing in made_objects().items()}
-        return {**self.names, **made, **OBSERVED_ACCESSES.labels}
+        return {**self.names, **made}
+
+
+def _is_preempted(task: trio.lowlevel.Task | None) -> bool:
+    """Whether a thread stands between two instructions of the program, and in no call."""
+    return task is not None and hasattr(task.coro, "frames") and pending_operation(task) == "line"
 
 
 def _line(place: str) -> Line | None:
@@ -255,20 +323,18 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
     """Run one schedule and narrate it."""
     options = program.options
     preemption = preemption_of(program.main, options)
-    observer = None if preemption is None else preemption.observer
-    if preemption is not None and preemption.by_opcode:
-        # The one that is there gets an observer: under sys.monitoring a second would interrupt threads a second time.
-        preemption.observer = OBSERVED_ACCESSES
+    if preemption is not None:
         options = replace(options, preemption=preemption, include=(), exclude=())
     with Watch() as watch:
         narrator = _Narrator(choices, watch)
+        instructions = HeardInstructions(narrator.instruction, _has_source)
         before = sys.gettrace()
         listen(narrator.heard)
-        # Early releases of Python 3.12 look only here, in `settrace`, whether any frame has asked for opcodes.
-        sys._getframe().f_trace_opcodes = True
         sys.settrace(narrator.line)
         if preemption is not None:
+            preemption.heard_by = narrator.line
             preemption.install_again()
+        instructions.__enter__()
         try:
             run, _ = execute(
                 program.main,
@@ -278,13 +344,17 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
                 journal=ScheduleJournal(),
                 verifier=narrator,
                 options=options,
-                hooks=RunHooks(operation_watchers=[narrator]),
+                hooks=RunHooks(
+                    operation_watchers=[narrator],
+                    task_failed=narrator.task_failed,
+                    fault_began=narrator.fault_began,
+                ),
             )
         finally:
+            instructions.__exit__(None, None, None)
             sys.settrace(before)
-            sys._getframe().f_trace_opcodes = False
             listen(None)
             if preemption is not None:
-                preemption.observer = observer
+                preemption.heard_by = None
                 preemption.install_again()
-        return Narration(narrator.steps, narrator.names_of_objects(run))
+        return Narration(narrator.steps, narrator.names_of_objects(run), narrator.spawned)

@@ -163,21 +163,24 @@ class FollowedTurns(KeyedDraws):
         last = self.last
         steps = self.taken.get(last, 0)
         default = max(here, 0)
-        index = default
-        if self.choices is not None:
-            if self.position < len(self.choices):
-                index = self.choices[self.position] % len(runnable)
-            self.position += 1
-        elif self.turns:
-            for then in self.turns.get((self.path(last), steps), ()):
-                found = next((at for at, task in enumerate(runnable) if self.path(task) == then), None)
-                if found is not None:
-                    index = found
-                    break
+        index = self.chosen(runnable, default, steps)
         if index != default:
             self.made.append(Turn(self.path(last), steps, self.path(runnable[index])))
             self.preempted.append(here >= 0)
         return index
+
+    def chosen(self, runnable: Sequence[int], default: int, steps: int) -> int:
+        """Which of them goes on, where ``default`` would by itself and the last task has taken so many steps."""
+        if self.choices is not None:
+            self.position += 1
+            if self.position <= len(self.choices):
+                return self.choices[self.position - 1] % len(runnable)
+        elif self.turns:
+            for then in self.turns.get((self.path(self.last), steps), ()):
+                found = next((at for at, task in enumerate(runnable) if self.path(task) == then), None)
+                if found is not None:
+                    return found
+        return default
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Count the step."""
@@ -186,6 +189,34 @@ class FollowedTurns(KeyedDraws):
         self.taken[task] = self.taken.get(task, 0) + 1
         self.order.append(task)
         self.last = task
+
+
+class FollowedOrder(FollowedTurns):
+    """Lets tasks step in a given order as near as possible; both oracle and verifier of a run.
+
+    Of the tasks that can go on, the one does whose next step comes first in the order. One whose turn has come but that
+    cannot go on is passed over until it can.
+
+    Args:
+        order: the path of the task of each step. Steps beyond it are taken as without turns.
+        turns: whose actions are taken, where their tasks have taken as many steps.
+    """
+
+    def __init__(self, order: Sequence[str], turns: Sequence[Turn] = ()) -> None:
+        super().__init__([turn for turn in turns if turn.then in _KIND_OF_TURN])
+        self.places: dict[str, list[int]] = {}  # by task: where in the order its steps are
+        for at, path in enumerate(order):
+            self.places.setdefault(path, []).append(at)
+
+    def chosen(self, runnable: Sequence[int], default: int, steps: int) -> int:
+        """The one that comes first in the order, else the default."""
+        best, first = default, -1
+        for at, task in enumerate(runnable):
+            places = self.places.get(self.path(task), ())
+            taken = self.taken.get(task, 0)
+            if taken < len(places) and (first < 0 or places[taken] < first):
+                best, first = at, places[taken]
+        return best
 
 
 class TrialRunner:
@@ -215,6 +246,10 @@ class TrialRunner:
         if trial is None:
             trial = self._keep(schedule, self.try_choices(unpacked(schedule)))
         return trial
+
+    def try_order(self, order: Sequence[str], turns: Sequence[Turn] = ()) -> Trial:
+        """Let tasks step in this order, as near as possible, and the run act where the turns say."""
+        return self._run(FollowedOrder(order, turns))
 
     def try_choices(self, choices: Sequence[int]) -> Trial:
         """Follow these choices by index; not kept."""

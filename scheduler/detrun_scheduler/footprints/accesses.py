@@ -5,17 +5,23 @@ function's instructions are run symbolically, once, and an access whose object i
 from one through attributes (``self.account.balance``, ``table[key]``) gets a recipe for finding it again. When the
 instruction is about to run, the recipe is followed with static lookups, which run no code of the program.
 
+The same analysis finds what is done to a whole container: its methods, ``len``, ``in``, iteration, truth. Those are
+kept apart (`contents_of`), because CPython makes each of them at once and race detection has no use for them.
+
 What is seen: loads, stores and deletions of instance attributes, elements of built-in lists and dictionaries, globals
 that stand for data, and closure variables. What is not: objects that come out of calls or operators (``f().x``), what C
 code does inside (``list.append``, ``sort``), and slots of properties. A chain is followed when its last link is
-accessed; if another thread has re-bound an earlier link in the meantime, the new object is named.
+accessed; if another thread has re-bound an earlier link in the meantime, the new object is named. `contents.py` sees
+what the methods of built-in containers do.
 """
 
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Protocol, TypeAlias
 
@@ -43,8 +49,12 @@ class Access:
 
     owner: Recipe  # how to find the object, None for the frame's globals
     name: Recipe  # how to find the attribute's name or the key
-    kind: str  # "attribute", "element", "global" or "closure"
+    kind: str  # "attribute", "element", "global" or "closure"; of contents "method", "whole", "iteration" or "member"
     is_write: bool
+    argument: Recipe = None  # of a method, the first
+
+
+CONTENT_KINDS = ("method", "whole", "iteration", "member")
 
 
 class AccessObserver:
@@ -63,6 +73,8 @@ class AccessObserver:
             return
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         if access.kind == "global":
+            if not frame.f_code.co_flags & CO_OPTIMIZED and frame.f_locals is not frame.f_globals:
+                return  # a name of a class that is being made
             name = access.name[1]  # type: ignore[index]
             module = frame.f_globals.get("__name__", "?")
             self.listener.access((module, name), f"{module}.{name}", access.is_write, where)
@@ -77,7 +89,7 @@ class AccessObserver:
         if owner is _MISSING or name is _MISSING:
             return
         if access.kind == "attribute":
-            if not holds_data(owner, name):
+            if not isinstance(name, str) or not holds_data(owner, name):
                 return
             label = self.label_of(owner)
             self.listener.access((label, name), f"{label}.{name}", access.is_write, where)
@@ -87,10 +99,8 @@ class AccessObserver:
             except TypeError:
                 return
             label = self.label_of(owner)
-            shown = self.shown.get(label)
-            if shown is None:
-                shown = self.shown[label] = self._path_of(access.owner, frame) or label
-            self.listener.access((label, _stable(name)), f"{shown}[{_stable(name)}]", access.is_write, where)
+            shown = self.shown_as(label, access.owner, frame)
+            self.listener.access((label, stable(name)), f"{shown}[{stable(name)}]", access.is_write, where)
 
     def label_of(self, owner: Any) -> str:
         """``Account[0]``: by class and order of first access."""
@@ -101,6 +111,13 @@ class AccessObserver:
             self.counts[kind] = index + 1
             found = self.objects[id(owner)] = (owner, f"{kind}[{index}]")
         return found[1]
+
+    def shown_as(self, label: str, recipe: Recipe, frame: FrameType) -> str:
+        """What reports call a container: what the code that reached it first calls it."""
+        shown = self.shown.get(label)
+        if shown is None:
+            shown = self.shown[label] = self._path_of(recipe, frame) or label
+        return shown
 
     def _path_of(self, recipe: Recipe, frame: FrameType) -> str:
         """What the code that reaches a list or dictionary calls it, ``Account[0].entries``; empty if that says less."""
@@ -113,9 +130,15 @@ class AccessObserver:
         return ""
 
 
-def _stable(name: Any) -> str:
+def stable(name: Any) -> str:
+    """A key in words that are the same in every run."""
     # A key of the program's own class may have a repr with an address, or one that runs code.
     return repr(name) if type(name) in (int, str, bytes, bool, float, type(None)) else type(name).__name__
+
+
+def is_missing(found: Any) -> bool:
+    """Whether a recipe led nowhere."""
+    return found is _MISSING
 
 
 def holds_data(owner: Any, name: str) -> bool:
@@ -179,7 +202,7 @@ def _static_attribute(owner: Any, name: str) -> Any:
     return _MISSING
 
 
-_cache: dict[CodeType, dict[int, Access]] = {}
+_cache: dict[CodeType, tuple[dict[int, Access], dict[int, Access]]] = {}
 
 
 def accesses_of(code: CodeType) -> dict[int, Access]:
@@ -187,24 +210,34 @@ def accesses_of(code: CodeType) -> dict[int, Access]:
     found = _cache.get(code)
     if found is None:
         found = _cache[code] = _analyse(code)
-    return found
+    return found[0]
 
 
-def _analyse(code: CodeType) -> dict[int, Access]:
+def contents_of(code: CodeType) -> dict[int, Access]:
+    """What a function does to whole containers, by the offset of the instruction that does it."""
+    accesses_of(code)
+    return _cache[code][1]
+
+
+def _analyse(code: CodeType) -> tuple[dict[int, Access], dict[int, Access]]:
     """Run the instructions symbolically, each basic block from an unknown stack."""
     accesses: dict[int, Access] = {}
+    contents: dict[int, Access] = {}
     stack: list[Recipe] = []
+    before = ""
     for instruction in dis.get_instructions(code):
-        if instruction.is_jump_target:
+        # A loop comes back to its iterator with the stack that it began with.
+        if instruction.is_jump_target and not (instruction.opname == "FOR_ITER" and before == "GET_ITER"):
             stack = []
         step = _STEPS.get(instruction.opname)
         if step is not None:
             access = step(stack, instruction)
             if access is not None:
-                accesses[instruction.offset] = access
+                (contents if access.kind in CONTENT_KINDS else accesses)[instruction.offset] = access
         else:
             _unknown(stack, instruction)
-    return accesses
+        before = instruction.opname
+    return accesses, contents
 
 
 def _pop(stack: list[Recipe]) -> Recipe:
@@ -232,7 +265,7 @@ def _load_global(stack: list[Recipe], instruction: dis.Instruction) -> Access:
     # "NULL + name" leaves a null below (3.11, 3.12) or above (3.13) the function that is about to be called; only
     # data counts, so the place of what is called is left unknown.
     if instruction.arg is not None and instruction.arg & 1 and instruction.opname == "LOAD_GLOBAL":
-        stack.extend((None, None))
+        stack.extend((("called", name), None))
     else:
         stack.append(("global", name))
     return Access(None, ("constant", name), "global", False)
@@ -253,10 +286,15 @@ def _store_deref(stack: list[Recipe], instruction: dis.Instruction) -> Access:
     return Access(None, ("constant", instruction.argval), "closure", True)
 
 
+_ATTRIBUTE_HAS_FLAG = sys.version_info >= (3, 12)  # the lowest bit of its argument: a method is about to be called
+
+
 def _load_attribute(stack: list[Recipe], instruction: dis.Instruction) -> Access:
     owner, name = _pop(stack), instruction.argval
-    if instruction.opname == "LOAD_METHOD" or instruction.argrepr.startswith("NULL|self"):
-        stack.extend((None, None))
+    if instruction.opname == "LOAD_METHOD" or (
+        _ATTRIBUTE_HAS_FLAG and instruction.arg is not None and instruction.arg & 1
+    ):
+        stack.extend((None if owner is None else ("method", owner, name), None))
     elif owner is None:
         stack.append(None)
     else:
@@ -284,6 +322,84 @@ def _store_element(stack: list[Recipe], instruction: dis.Instruction) -> Access:
     if instruction.opname == "STORE_SUBSCR":
         _pop(stack)
     return Access(owner, key, "element", True)
+
+
+def _load_slice(stack: list[Recipe], _: dis.Instruction) -> Access:
+    del stack[-2:]  # where it begins and ends
+    owner = _pop(stack)
+    stack.append(None)
+    return Access(owner, None, "whole", False)
+
+
+def _store_slice(stack: list[Recipe], _: dis.Instruction) -> Access:
+    del stack[-2:]  # where it begins and ends
+    owner = _pop(stack)
+    _pop(stack)
+    return Access(owner, None, "whole", True)
+
+
+def _contains(stack: list[Recipe], _: dis.Instruction) -> Access:
+    owner, member = _pop(stack), _pop(stack)
+    stack.append(None)
+    return Access(owner, member, "member", False)
+
+
+def _begin_iteration(stack: list[Recipe], instruction: dis.Instruction) -> Access:
+    owner = _pop(stack)
+    if owner is not None and owner[0] == "view":
+        owner = owner[1]
+    stack.append(None if owner is None else ("iterator", owner))
+    return Access(owner, None, "whole", False)
+
+
+def _iterate(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
+    iterator = stack[-1] if stack else None
+    _unknown(stack, instruction)
+    if iterator is None or iterator[0] != "iterator":
+        return None
+    return Access(iterator[1], None, "iteration", False)
+
+
+def _test_truth(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
+    owner = stack[-1] if stack else None
+    _unknown(stack, instruction)
+    return None if owner is None else Access(owner, None, "whole", False)
+
+
+def _operate(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
+    _pop(stack)
+    owner = _pop(stack)
+    in_place = instruction.argrepr.endswith("=")
+    stack.append(owner if in_place else None)
+    return None if owner is None else Access(owner, None, "whole", in_place)
+
+
+def _call(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
+    """A call of a method or of a global function, the first of two places below the arguments."""
+    count = instruction.arg or 0
+    arguments = [_pop(stack) for _ in range(count)][::-1]
+    _pop(stack)
+    called = _pop(stack)
+    first = arguments[0] if arguments else None
+    second = arguments[1] if count > 1 else None
+    stack.append(None)
+    match called:
+        case ("called", ("setattr" | "delattr" | "getattr" | "hasattr") as name) if first and second:
+            return Access(first, second, "attribute", name in ("setattr", "delattr"))
+        case ("called", name) if first and name in WHOLE_READERS:
+            return Access(first, None, "whole", False)
+        case ("method", _, "__setattr__") if count == 3 and first and second:
+            return Access(first, second, "attribute", True)
+        case ("method", owner, name):
+            if name in ("items", "keys", "values"):
+                stack[-1] = ("view", owner)
+            return Access(owner, ("constant", name), "method", False, first)
+    return None
+
+
+def _call_with_keywords(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
+    _pop(stack)  # the names of the keywords
+    return _call(stack, instruction)
 
 
 def _copy(stack: list[Recipe], instruction: dis.Instruction) -> None:
@@ -323,7 +439,18 @@ def _unknown(stack: list[Recipe], instruction: dis.Instruction) -> None:
         stack[-1] = None
 
 
+# Built-in functions that read all of their first argument.
+WHOLE_READERS = frozenset(
+    (
+        *("all", "any", "dict", "enumerate", "frozenset", "iter", "len", "list", "max", "min", "repr"),
+        *("reversed", "set", "sorted", "str", "sum", "tuple"),
+    )
+)
 _STACK_IS_KEPT = {"PRECALL", "KW_NAMES", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL"}
+
+_TRUTH_TESTS = ["UNARY_NOT", "TO_BOOL"]
+if "TO_BOOL" not in dis.opmap:  # before Python 3.13 jumps look themselves
+    _TRUTH_TESTS += [one for one in dis.opmap if one.startswith(("POP_JUMP", "JUMP_IF")) and "NONE" not in one]
 
 _local = _push(lambda name: ("local", name))
 _STEPS: dict[str, Callable[[list[Recipe], dis.Instruction], Access | None]] = {
@@ -343,5 +470,14 @@ _STEPS: dict[str, Callable[[list[Recipe], dis.Instruction], Access | None]] = {
     **dict.fromkeys(("STORE_SUBSCR", "DELETE_SUBSCR"), _store_element),
     "COPY": _copy,
     "SWAP": _swap,
-    **dict.fromkeys(("RESUME", "NOP", "EXTENDED_ARG", "CACHE"), _nothing),
+    "BINARY_SLICE": _load_slice,
+    "STORE_SLICE": _store_slice,
+    "CONTAINS_OP": _contains,
+    "GET_ITER": _begin_iteration,
+    "FOR_ITER": _iterate,
+    "BINARY_OP": _operate,
+    "CALL": _call,
+    "CALL_KW": _call_with_keywords,
+    **dict.fromkeys(_TRUTH_TESTS, _test_truth),
+    **dict.fromkeys(("RESUME", "NOP", "EXTENDED_ARG", "CACHE", "PRECALL"), _nothing),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import FrameType
@@ -25,6 +26,8 @@ from detrun_scheduler.user_code import is_user_file
 
 Heard: TypeAlias = tuple[Key, int, str, str]
 """A mark: key, mode, ``file:line`` of the user's code that made it, and a verb, empty unless a listener adds one."""
+
+_LOOP = os.path.join(os.path.dirname(current.__file__), "loop.py")
 
 touched: Footprint = {}  # by the step that is running
 covered: set[int] = set()  # numbers of objects whose operations mark them, so that events need not
@@ -43,8 +46,11 @@ def touch(key: Key, mode: int) -> None:
 
 
 def innermost_user_line_of_call(frame: FrameType | None) -> str:
-    """``file:line`` of the nearest user code that led to the running ``frame``, or an empty string."""
-    while frame is not None:
+    """``file:line`` of the nearest user code of the run that led to the running ``frame``, or an empty string.
+
+    What the loop does by itself, a deadlock report for instance, is not done by the code that called for the run.
+    """
+    while frame is not None and frame.f_code.co_filename != _LOOP:
         if is_user_file(frame.f_code.co_filename):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back

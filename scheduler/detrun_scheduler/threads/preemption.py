@@ -61,6 +61,10 @@ class Preemption:
         only_at: places (``"bank/account.py:12"``, see `footprints.places`) among what is watched that schedule points
             are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer that is
             given here is told of all that is watched, one that is assigned later of what is at these places.
+
+    Attributes:
+        heard_by: a trace function that hears what watched threads do, after each has given way. Only Python 3.11 needs
+            it, where a thread has one trace function; may be assigned between runs.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Preemption:
         self.watched = WatchedCode(self.include, self.exclude)
         self.only_at = None if only_at is None else Places(only_at)
         self.observer = observer
+        self.heard_by: Callable[[FrameType, str, Any], Any] | None = None
         # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
         self.points: dict[int, bytes | None] = {}
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
@@ -177,7 +182,8 @@ class _Tracing:
         self.before: Any = None  # the trace function that was there, of coverage for instance; tasks keep it
         # Made once for all runs: each is a cycle of garbage.
         self.give_way: Callable[[Any], Any] | None = None
-        self.on_call: Any = None
+        self.on_call_alone: Any = None
+        self.on_call: Any = None  # with `heard_by`
 
     def install(self) -> None:
         """Nothing outside of runs."""
@@ -190,7 +196,9 @@ class _Tracing:
         self.before = sys.gettrace()
         if self.give_way != threads.give_way:
             self.give_way = threads.give_way
-            self.on_call = self._by_opcode() if self.preemption.by_opcode else self._by_line()
+            self.on_call_alone = self._by_opcode() if self.preemption.by_opcode else self._by_line()
+        heard_by = self.preemption.heard_by
+        self.on_call = self.on_call_alone if heard_by is None else _both(self.on_call_alone, heard_by)
         threads.call_body, threads.untraced = self.call_body, self.untraced
 
     def end_run(self) -> None:
@@ -231,7 +239,7 @@ class _Tracing:
                     if here == _POINT and preemption.interrupts():
                         set_trace(self.before)
                         _call_tracing(give_way, _TRAP)
-                        set_trace(on_call)
+                        set_trace(self.on_call)
                         del CONTEXT.task
                     if preemption.observer is not None:
                         preemption.observer.about_to_run(frame, frame.f_lasti)
@@ -259,7 +267,7 @@ class _Tracing:
             if event == "line" and preemption.interrupts():
                 sys.settrace(self.before)
                 _call_tracing(give_way, _TRAP)
-                sys.settrace(on_call)
+                sys.settrace(self.on_call)
                 del CONTEXT.task
             return on_line
 
@@ -274,6 +282,26 @@ class _Tracing:
             return None if points_of(frame) is None else tracer
 
         return on_call
+
+
+def _both(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[[FrameType, str, Any], Any]:
+    """One trace function for two. The first may switch, so the second, which reads variables, comes after it."""
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+        local = [first(frame, event, argument), second(frame, event, argument)]
+        if local == [None, None]:
+            return None
+        frame.f_trace_opcodes = frame.f_trace_lines = True
+
+        def on_event(frame: FrameType, event: str, argument: Any) -> Any:
+            for at, one in enumerate(local):
+                if one is not None:
+                    local[at] = one(frame, event, argument)
+            return on_event
+
+        return on_event
+
+    return on_call
 
 
 class _Monitoring:

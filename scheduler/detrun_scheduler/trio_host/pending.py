@@ -26,6 +26,7 @@ _THREAD_MECHANISMS = {
     *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "wait_for_end"),
     *("_start_thread_soon.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
     *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
+    *("_both.<locals>.on_call", "_both.<locals>.on_call.<locals>.on_event"),
 }
 _RENAMED = {
     f"Nursery.{JOIN}": "Nursery.__aexit__",

@@ -1,0 +1,143 @@
+"""Reversal of a pair of operations: the failing schedule with the second before the first, all else as it was.
+
+The first task is held back where it would do the first operation, until the other has done the second; or the second
+task is let go ahead. As a task may hold a lock there that the other needs, the first is also held back at the beginning
+of its turn, and of the turns before. As steps are longer where a task is alone, the other is given more of them, too.
+A task that cannot go on is passed over, and one that is held back goes on when no other can.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.failures.narration import Narration, narrate
+from detrun.explore.failures.operations import Pair, reverses
+from detrun.explore.failures.trials import Trial, TrialRunner
+
+TURNS_BACK = 3
+MORE_STEPS = (2, 16)
+NARRATIONS_MAX = 40  # of schedules that pass
+
+
+@dataclass(slots=True)
+class Reversed:
+    """A pair, and the schedule that passes with the two the other way round."""
+
+    pair: Pair
+    trial: Trial
+    narration: Narration
+
+
+@dataclass(slots=True)
+class Reversals:
+    """Tries reversals of one failing schedule, each once.
+
+    Args:
+        trials: how many at most.
+        seconds: begin no further one after so long.
+
+    Attributes:
+        passing: those that passed, whether or not they had a pair reversed.
+        is_cut: time ran out.
+    """
+
+    runner: TrialRunner
+    failing: Trial
+    trials: int
+    seconds: float
+    passing: list[Trial] = field(default_factory=list)
+    is_cut: bool = False
+    used: int = 0
+    _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
+    _narrated: dict[bytes, Narration] = field(default_factory=dict)
+    _started: float = field(default_factory=time.monotonic)
+
+    def first_verified(self, pairs: Sequence[Pair], absent: bool = False) -> Reversed | None:
+        """The first of them without whose order the schedule passes.
+
+        Args:
+            absent: be content if the first operation does not come at all.
+        """
+        for pair in pairs:
+            found = self.verified(pair, absent)
+            if found is not None or self.used >= self.trials or self.is_cut:
+                return found
+        return None
+
+    def verified(self, pair: Pair, absent: bool = False) -> Reversed | None:
+        """The schedule that passes with this pair reversed, None if none of those tried does."""
+        for order in reversed_orders(self.failing.order, pair):
+            trial = self.try_order(order)
+            if trial is None:
+                return None
+            if trial.error is None:
+                narration = self.narration(trial)
+                if narration is not None and reverses(pair, narration, absent):
+                    return Reversed(pair, trial, narration)
+        return None
+
+    def try_order(self, order: Sequence[str]) -> Trial | None:
+        """What comes of an order of steps; None if there is no trial left."""
+        key = tuple(order)
+        trial = self._known.get(key)
+        if trial is None:
+            if time.monotonic() - self._started > self.seconds:
+                self.is_cut = True
+                return None
+            if self.used >= self.trials:
+                return None
+            self.used += 1
+            trial = self._known[key] = self.runner.try_order(order, self.failing.turns)
+            if trial.error is None:
+                self.passing.append(trial)
+        return trial
+
+    def narration(self, trial: Trial) -> Narration | None:
+        """What a passing schedule does, step by step; None if too many have been narrated."""
+        found = self._narrated.get(trial.schedule)
+        if found is None and len(self._narrated) < NARRATIONS_MAX:
+            found = narrate(self.runner.program, self.runner.seed, unpacked(trial.schedule))
+            self._narrated[trial.schedule] = found
+        return found
+
+
+def reversed_orders(order: Sequence[str], pair: Pair) -> Iterator[list[str]]:
+    """Orders of steps in which the second operation's step comes before the first one's."""
+    first, second = pair.first.task, pair.second.task
+    at, later = pair.first.step, pair.second.step
+    head, between, tail = order[:at], order[at : later + 1], order[later + 1 :]
+    ahead = [task for task in between if task == second]
+    behind = [task for task in between if task != second]
+    yield held_back(order, first, at, later + 1)
+    yield [*head, *ahead, *behind, *tail]
+    for more in MORE_STEPS:
+        yield held_back([*order[: later + 1], *[second] * more, *tail], first, at, later + 1 + more)
+        yield [*head, *ahead, *[second] * more, *behind, *tail]
+    yield held_back(order, first, at, len(order))
+    beginning = at
+    for _ in range(TURNS_BACK):
+        beginning = _turn_before(order, first, beginning)
+        if beginning < 0:
+            return
+        yield held_back(order, first, beginning, later + 1)
+        yield held_back(order, first, beginning, len(order))
+
+
+def held_back(order: Sequence[str], task: str, at: int, until: int) -> list[str]:
+    """The order with all steps of a task from one place on put off to another."""
+    between = order[at:until]
+    held = [one for one in between if one == task]
+    return [*order[:at], *(one for one in between if one != task), *held, *order[until:]]
+
+
+def _turn_before(order: Sequence[str], task: str, at: int) -> int:
+    """Where the turn of the task begins that has the step before ``at``, -1 if it has none."""
+    at -= 1
+    while at >= 0 and order[at] != task:
+        at -= 1
+    while at > 0 and order[at - 1] == task:
+        at -= 1
+    return at
