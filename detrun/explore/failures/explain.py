@@ -19,11 +19,11 @@ from random import Random
 
 from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.schedules import unpacked
+from detrun.explore.campaign.signatures import place_of
 from detrun.explore.failures.cycles import Cycle, cycle_of
 from detrun.explore.failures.narration import Line, Narration, narrate
 from detrun.explore.failures.operations import LINES, Operation, pairs, pairs_of_lines
 from detrun.explore.failures.reversal import Reversals, Reversed, held_back
-from detrun.explore.failures.signatures import place_of
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.choices import COLLECT, FIRE
 
