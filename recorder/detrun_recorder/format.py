@@ -6,7 +6,8 @@ believe. ``docs/file-format.md`` specifies the same bytes for people who write a
 The rule: nothing read from a file is believed before it is bounded and its checksum holds. A frame's head has its own
 checksum, because a damaged length that reached past the end of the file would otherwise look like a truncated file,
 and a truncated file is accepted. Checksums include the frame's position, so a frame that was moved, dropped or
-repeated is noticed too. There is no pickle, and no msgpack extension type, so that opening a file runs nothing.
+repeated is noticed too; and since 2.1 frames repeat a digest of the header, so that the frames of two recordings are
+not taken for one. There is no pickle, and no msgpack extension type, so that opening a file runs nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterable
+from hashlib import blake2b
 from itertools import chain, repeat
 from operator import mul, sub
 from typing import Any
@@ -23,7 +25,7 @@ import msgpack
 
 from detrun_scheduler.errors import RecordingFormatError
 
-MAJOR, MINOR = 2, 0
+MAJOR, MINOR = 2, 1
 MAGIC = b"\x89detrun\n"  # like PNG's: the first byte cannot stand in a text, the last shows a newline translation
 TRAILER_MAGIC = b"detrunIX"
 
@@ -47,6 +49,7 @@ END_BYTES_MAX = 1 << 16
 DEFINITIONS_BYTES_FREE = 1 << 26  # inflated definitions of a whole file: this much, and 32 bytes per byte of file
 DEFINITIONS_RATIO_MAX = 32
 NESTING_MAX = 16
+HEADER_TIE_BYTES = 8  # since 2.1
 TICKS_MAX = 1 << 51  # below it, ticks -> seconds -> ticks is the identity in doubles
 
 COMPRESSED_BYTES_MIN = 32  # not part of the format: what this writer does
@@ -91,6 +94,11 @@ def pack_frame(position: int, kind: int, payload: bytes) -> bytes:
     assert len(payload) <= FRAME_BYTES_MAX, "the writer checks sizes before it packs"
     head = HEAD.pack(kind, len(payload), zlib.crc32(payload))
     return head + CHECKSUM.pack(zlib.crc32(POSITION.pack(position) + head)) + payload
+
+
+def header_tie(payload: bytes) -> bytes:
+    """What chunks and the end repeat of the header's ``payload``, so that they are read below their own header only."""
+    return blake2b(payload, digest_size=HEADER_TIE_BYTES).digest()
 
 
 def pack_trailer(index_position: int) -> bytes:

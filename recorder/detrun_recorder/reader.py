@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from detrun_recorder import format as layout
 from detrun_recorder.format import DamagedRecordingError, Malformed
+from detrun_recorder.proportions import PAYLOAD_LENGTHS_AN_EVENT_BYTE, Proportions, definitions_max
 from detrun_recorder.task_columns import restore_spawned, unpack_tasks
 from detrun_recorder.writer import End
 from detrun_scheduler.errors import RecordingFormatError
@@ -165,16 +166,21 @@ def read_contents(source: Source) -> Contents:
     position = layout.PREAMBLE.size
     chunks: list[ChunkEntry] = []
     end: End | None = None
+    proportions = Proportions()
     try:
         header = read_header(frame)
+        tie = layout.header_tie(frame.payload)
         position += layout.HEAD_BYTES + len(frame.payload)
         while (frame := read_frame(source, position)) is not None:
             if frame.kind == layout.CHUNK and end is None:
-                chunks.append(read_entry(frame, header, chunks[-1] if chunks else None))
+                content = layout.unpack_map(frame.payload)
+                check_tie(content, version, tie)
+                chunks.append(read_entry(frame.position, content, header, chunks[-1] if chunks else None))
+                proportions.add(chunks[-1].steps, content["columns"], len(frame.payload), source.size)
             elif frame.kind == layout.END and end is None:
-                end = read_end(frame, chunks)
+                end = read_end(tied_map(frame, version, tie, layout.END_BYTES_MAX), chunks)
             elif frame.kind == layout.INDEX and end is not None:
-                chunks = read_index(frame, chunks)
+                chunks = read_index(tied_map(frame, version, tie), chunks)
                 position += layout.HEAD_BYTES + len(frame.payload)
                 return Contents(version, header, chunks, end, read_trailer(source, position, frame.position))
             elif not frame.kind & layout.SKIPPABLE:
@@ -197,9 +203,27 @@ def read_header(frame: Frame) -> dict[str, Any]:
     return header
 
 
-def read_entry(frame: Frame, header: dict[str, Any], previous: ChunkEntry | None) -> ChunkEntry:
-    """The table's line for a chunk, from its frame; the columns stay packed."""
-    content = layout.unpack_map(frame.payload)
+def tied_map(
+    frame: Frame, version: tuple[int, int], tie: bytes, bytes_max: int = layout.FRAME_BYTES_MAX
+) -> dict[str, Any]:
+    """The map in a frame that belongs to the file's header."""
+    if len(frame.payload) > bytes_max:
+        raise Malformed(f"the frame has {len(frame.payload)} bytes, above the format's {bytes_max}")
+    content = layout.unpack_map(frame.payload, entries_max=4096)
+    check_tie(content, version, tie)
+    return content
+
+
+def check_tie(content: dict[str, Any], version: tuple[int, int], tie: bytes) -> None:
+    """Refuse a frame that was written below another header; files before 2.1 do not say."""
+    if content.get("header") != tie and ("header" in content or version >= (2, 1)):
+        raise Malformed("a frame belongs to another header: two recordings were written to one file")
+
+
+def read_entry(
+    position: int, content: dict[str, Any], header: dict[str, Any], previous: ChunkEntry | None
+) -> ChunkEntry:
+    """The table's line for a chunk, from its frame's map; the columns stay packed."""
     steps = layout.integer(content, "steps", layout.CHUNK_STEPS_MAX)
     first_step = layout.integer(content, "first_step", 1 << 62)
     expected = 0 if previous is None else previous.first_step + previous.steps
@@ -215,14 +239,11 @@ def read_entry(frame: Frame, header: dict[str, Any], previous: ChunkEntry | None
         raise Malformed("a chunk has no digest of 16 bytes")
     if not isinstance(content.get("columns"), dict):
         raise Malformed("a chunk has no map of columns")
-    return ChunkEntry(frame.position, first_step, steps, start, digest, None)
+    return ChunkEntry(position, first_step, steps, start, digest, None)
 
 
-def read_end(frame: Frame, chunks: list[ChunkEntry]) -> End:
+def read_end(content: dict[str, Any], chunks: list[ChunkEntry]) -> End:
     """The end frame, checked against the chunks."""
-    if len(frame.payload) > layout.END_BYTES_MAX:
-        raise Malformed(f"the end frame has {len(frame.payload)} bytes, above the format's {layout.END_BYTES_MAX}")
-    content = layout.unpack_map(frame.payload, entries_max=4096)
     steps = layout.integer(content, "steps", 1 << 62)
     written = chunks[-1].first_step + chunks[-1].steps if chunks else 0
     digest, virtual_time, counts = content.get("digest"), content.get("virtual_time"), content.get("counts")
@@ -241,9 +262,8 @@ def read_end(frame: Frame, chunks: list[ChunkEntry]) -> End:
     return End(steps, virtual_time, digest, content["outcome"], error_type, error_text, counts)
 
 
-def read_index(frame: Frame, chunks: list[ChunkEntry]) -> list[ChunkEntry]:
+def read_index(content: dict[str, Any], chunks: list[ChunkEntry]) -> list[ChunkEntry]:
     """The chunks with their objects filled in; the rest of the index must repeat what the frames say."""
-    content = layout.unpack_map(frame.payload)
     columns = {}
     for name in ("positions", "first_steps", "starts", "objects"):
         columns[name] = layout.unpack_column(content.get(name))  # type: ignore[arg-type]  # checked inside
@@ -303,29 +323,36 @@ def definitions_length(columns: dict[str, Any]) -> int:
     return sum(layout.column_length(columns[name]) for name in DEFINITIONS if name in columns)
 
 
-def unpack_definitions(columns: dict[str, Any]) -> tuple[list[tuple[int, int, str]], list[str], list[str], list[str]]:
-    """Tasks, kinds, objects and names first used in a chunk."""
+def unpack_definitions(
+    columns: dict[str, Any], most: int
+) -> tuple[list[tuple[int, int, str]], list[str], list[str], list[str]]:
+    """Tasks, kinds, objects and names first used in a chunk; raises `Malformed`, also for more than ``most`` of one."""
 
     def texts(name: str) -> list[str]:
         content = layout.unpack_column(columns[name]) if name in columns else b""
-        found, position = [], 0
+        found: list[str] = []
+        position = 0
         interned: dict[str, str] = {}  # a million objects may share one label
         while position < len(content):
+            if len(found) == most:
+                raise Malformed(f"there are more than {most} {name} in a file of this size")
             text, position = layout.unpack_text(content, position)
             found.append(interned.setdefault(text, text))
         return found
 
-    tasks = []
+    tasks: list[tuple[int, int, str]] = []
     content = layout.unpack_column(columns["tasks"]) if "tasks" in columns else b""
     number = position = 0
     while position < len(content):
+        if len(tasks) == most:
+            raise Malformed(f"there are more than {most} tasks in a file of this size")
         difference, position = layout.unpack_varint(content, position)
         parent, position = layout.unpack_varint(content, position)
         path, position = layout.unpack_text(content, position)
         number += difference
         tasks.append((number, parent - 1, path))  # as format 1 has them
     if "spawns" in columns:
-        tasks += unpack_tasks(layout.unpack_column(columns["spawns"]), texts("stems"), texts("leaves"))
+        tasks += unpack_tasks(layout.unpack_column(columns["spawns"]), texts("stems"), texts("leaves"), most)
     return tasks, texts("kinds"), texts("objects"), texts("names")
 
 
@@ -354,16 +381,16 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
         else:
             ticks = accumulate(layout.unpack_planes(column("ticks", 8 * count), count), initial=content["start"])
             next(ticks)
-            times = array("d", [tick / ticks_per_second for tick in ticks])
+            times = array("d", (tick / ticks_per_second for tick in ticks))
         if not all(map(isfinite, times)):
             raise Malformed("a time is not finite")
-        lengths = layout.unpack_varints(column("payload_lengths"))
+        lengths = layout.unpack_varints(column("payload_lengths", PAYLOAD_LENGTHS_AN_EVENT_BYTE * len(events)))
         joined = column("payloads")
         if sum(lengths) != len(joined):
             raise Malformed("the lengths of the payloads do not add up")
         ends = list(accumulate(lengths, initial=0))
         payloads = [joined[begin:end] for begin, end in pairwise(ends)]
-        tasks, kinds, objects, names = unpack_definitions(packed)
+        tasks, kinds, objects, names = unpack_definitions(packed, definitions_max(source.size))
         return Chunk(
             first_step=entry.first_step,
             start_time=entry.start_time,

@@ -18,6 +18,7 @@ from typing import Any
 
 from detrun_recorder import format as layout
 from detrun_recorder.format import DamagedRecordingError, Malformed
+from detrun_recorder.proportions import definitions_max
 from detrun_recorder.reader import (
     BytesSource,
     ChunkEntry,
@@ -172,6 +173,7 @@ class Recording:
         """All definitions, read on first use."""
         if self._tables is None:
             tables = Tables()
+            most = definitions_max(self.source.size)
             room = layout.DEFINITIONS_BYTES_FREE + layout.DEFINITIONS_RATIO_MAX * self.source.size
             for entry in self.entries:
                 try:
@@ -181,7 +183,8 @@ class Recording:
                         raise Malformed(
                             "the definitions inflate to more than the format allows for a file of this size"
                         )
-                    tasks, kinds, objects, names = unpack_definitions(columns)
+                    tasks, kinds, objects, names = unpack_definitions(columns, most)
+                    most -= len(tasks) + len(kinds) + len(objects) + len(names)
                     if "spawns" in columns:
                         room -= sum(len(path) for _, _, path in tasks)  # longer than what says them
                 except Malformed as error:

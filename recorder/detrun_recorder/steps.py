@@ -62,6 +62,10 @@ class Event:
     payload: bytes | None = None
 
 
+# A step may have a million draws: they are one object.
+BARE_EVENTS = {code: Event(EVENT_NAMES[code]) for code in sorted(NO_ARGUMENTS - {TIME, END}) if code in EVENT_NAMES}
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a run."""
@@ -270,7 +274,7 @@ class Decoder:
     def bare_event(self, code: int, times: Iterator[float]) -> Event:
         """A draw, or the clock moving."""
         if code != TIME:
-            return Event(EVENT_NAMES[code])
+            return BARE_EVENTS[code]
         time = next(times, None)
         if time is None:
             raise Malformed("the times end before the events")

@@ -86,8 +86,10 @@ def pack_tasks(tasks: Sequence[Task]) -> dict[str, bytes]:
     }
 
 
-def unpack_tasks(spawns: bytes, stems: Sequence[str], leaves: Sequence[str]) -> list[Task]:
-    """The tasks of `pack_tasks`; raises `Malformed`."""
+def unpack_tasks(spawns: bytes, stems: Sequence[str], leaves: Sequence[str], most: int) -> list[Task]:
+    """The tasks of `pack_tasks`; raises `Malformed`, also for more than ``most``."""
+    if len(spawns) > 5 * most and sum(byte < 0x80 for byte in spawns) > 5 * most:
+        raise Malformed(f"there are more than {most} tasks in a file of this size")
     numbers = layout.unpack_varints(spawns)
     if len(numbers) % 5:
         raise Malformed("the column of spawns ends inside a task")

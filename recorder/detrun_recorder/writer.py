@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from detrun_recorder import format as layout
+from detrun_recorder.proportions import Proportions
 from detrun_recorder.shared_files import open_alone
 from detrun_recorder.task_columns import drop_spawned, pack_tasks
 from detrun_scheduler.errors import UsageError
@@ -90,6 +91,8 @@ class Writer:
         self.exact_times = exact_times
         content = dict(header) | {"ticks_per_second": ticks_per_second, "exact_times": exact_times}
         payload = pack_checked(content, layout.HEADER_BYTES_MAX, "the header of a recording")
+        self.header_tie = layout.header_tie(payload)
+        self.proportions = Proportions()
         self.owned = isinstance(destination, str | os.PathLike)
         self.file: BinaryIO = open_alone(destination) if isinstance(destination, str | os.PathLike) else destination
         self.position = 0
@@ -128,6 +131,7 @@ class Writer:
         assert chunk.steps <= layout.CHUNK_STEPS_MAX
         columns: dict[str, layout.Column] = {}
         content: dict[str, Any] = {"first_step": chunk.first_step, "steps": chunk.steps, "digest": chunk.digest}
+        content["header"] = self.header_tie
         start = self.write_times(chunk, content, columns)
         if chunk.outcomes:
             columns["outcomes"] = layout.pack_column(chunk.outcomes)
@@ -152,13 +156,35 @@ class Writer:
                     f"a recording holds at most {layout.COLUMN_BYTES_MAX} in one chunk: record smaller effect results"
                 )
         content["columns"] = columns
+        payload = self.in_proportion(chunk, content)
         touched = objects_touched(chunk.events)
         self.positions.append(self.position)
         self.first_steps.append(chunk.first_step)
         self.starts.append(start)
         self.objects.append(pack_ascending(touched))
-        self.append_frame(layout.CHUNK, layout.pack_map(content))
+        self.append_frame(layout.CHUNK, payload)
         self.steps += chunk.steps
+
+    def in_proportion(self, chunk: Chunk, content: dict[str, Any]) -> bytes:
+        """The chunk's frame; with columns as they are where their compressed form says too much in too few bytes."""
+        definitions = len(chunk.tasks) + len(chunk.kinds) + len(chunk.objects) + len(chunk.names)
+        for is_last in (False, True):
+            payload = layout.pack_map(content)
+            size = self.position + layout.HEAD_BYTES + len(payload)
+            try:
+                self.proportions.add(chunk.steps, content["columns"], len(payload), size, definitions)
+            except layout.Malformed as error:
+                if is_last:
+                    raise UsageError(
+                        f"steps {chunk.first_step} to {chunk.first_step + chunk.steps}: {error}; "
+                        "start fewer tasks in one step, or record smaller effect results"
+                    ) from error
+                content["columns"] = {
+                    name: [column[0], layout.unpack_column(column)] for name, column in content["columns"].items()
+                }
+            else:
+                break
+        return payload
 
     def write_times(self, chunk: Chunk, content: dict[str, Any], columns: dict[str, layout.Column]) -> float:
         """Fill in ``start`` and the column of times; the start in seconds as a reader will see it.
@@ -194,6 +220,7 @@ class Writer:
             "error_type": shortened(end.error_type),
             "error_text": shortened(end.error_text),
             "counts": dict(end.counts),
+            "header": self.header_tie,
         }
         self.append_frame(layout.END, pack_checked(content, layout.END_BYTES_MAX, "the end of a recording"))
         index_position = self.position
@@ -205,6 +232,7 @@ class Writer:
             "first_steps": layout.pack_column(layout.pack_varints(steps)),
             "starts": layout.pack_column(layout.little_endian(self.starts).tobytes()),
             "objects": layout.pack_column(b"".join(self.objects)),
+            "header": self.header_tie,
         }
         self.append_frame(layout.INDEX, layout.pack_map(index))
         self.append(layout.pack_trailer(index_position))

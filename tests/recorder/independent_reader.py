@@ -5,6 +5,7 @@ It imports nothing of detrun and shares no code with the reader under test. Wher
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -81,7 +82,7 @@ def read(content: bytes) -> dict[str, Any]:
     """Everything in a whole or truncated recording, decoded; asserts where the file breaks the format."""
     magic, major, minor, crc = struct.unpack_from("<8sHHI", content)
     assert magic == b"\x89detrun\n"
-    assert (major, minor) in ((1, 0), (2, 0))
+    assert (major, minor) in ((1, 0), (2, 0), (2, 1))
     assert crc == zlib.crc32(content[:12])
     position = 16
     result: dict[str, Any] = {"chunks": [], "end": None, "index": None, "header": None}
@@ -94,6 +95,10 @@ def read(content: bytes) -> dict[str, Any]:
         assert payload_crc == zlib.crc32(payload)
         if kind < 0x80:
             value = msgpack.unpackb(payload)
+            if kind == 1:
+                tie = hashlib.blake2b(payload, digest_size=8).digest()
+            elif (major, minor) >= (2, 1):
+                assert value["header"] == tie
             if kind == 2:
                 result["chunks"].append((position, value))
             else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 import tracemalloc
 import zlib
+from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detrun_recorder import format as layout
+from detrun_recorder import proportions
 from detrun_recorder.format import DamagedRecordingError
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import RecordingFormatError
+from detrun_scheduler.journal import Chunk
 from tests.recorder import independent_reader
 from tests.recorder.simulated_runs import simulate
 
@@ -42,12 +47,20 @@ def frames(content: bytes) -> list[tuple[int, int, bytes]]:
 def assembled(parts: list[tuple[int, bytes]]) -> bytes:
     """A file of the given (kind, payload) frames, with checksums that hold and a trailer after an index."""
     content = layout.pack_preamble()
-    for kind, payload in parts:
+    tie = layout.header_tie(parts[0][1]) if parts else b""
+    for kind, given_payload in parts:
         position = len(content)
+        payload = tied(given_payload, tie) if kind in (layout.CHUNK, layout.END, layout.INDEX) else given_payload
         content += layout.pack_frame(position, kind, payload)
         if kind == layout.INDEX:
             content += layout.pack_trailer(position)
     return content
+
+
+def tied(payload: bytes, tie: bytes) -> bytes:
+    """``payload`` as a frame of the file whose header has this ``tie``."""
+    content = msgpack.unpackb(payload) if payload else {}
+    return bytes(msgpack.packb(content | {"header": tie}))
 
 
 PARTS = [(kind, payload) for _, kind, payload in frames(SMALL)]
@@ -234,9 +247,16 @@ def chunk_with(**changes: Any) -> bytes:
     return assembled([PARTS[0], (layout.CHUNK, msgpack.packb(content))])
 
 
-def bomb(length: int) -> bytes:
+def bomb(length: int, byte: int = 0) -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return compressor.compress(bytes(length)) + compressor.flush()
+    return compressor.compress(bytes((byte,)) * length) + compressor.flush()
+
+
+def million(number: int) -> tuple[int, bytes]:
+    """A chunk of 2**20 schedule points in a kilobyte."""
+    steps = layout.CHUNK_STEPS_MAX
+    chunk = {"first_step": number * steps, "steps": steps, "start": 0, "times": 0, "digest": bytes(16)}
+    return layout.CHUNK, msgpack.packb(chunk | {"columns": {"outcomes": [steps, bomb(steps)]}})
 
 
 HEADER_OF = {"ticks_per_second": 10**6}
@@ -296,6 +316,12 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a place before the first": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\0\0\1")}),
     "a task cut off": lambda: chunk_with(columns={"spawns": column_of(b"\0\0\0")}),
     "more spawned than defined": lambda: chunk_with(columns={"events": column_of(b"\x0b\0" * 40)}),
+    "sixty-four million draws in one step": lambda: chunk_with(columns={"events": [1 << 26, bomb(1 << 26, 5)]}),
+    "sixty-four million times": lambda: chunk_with(
+        times=1 << 26, columns={"events": [1 << 26, bomb(1 << 26, 1)], "ticks": [1 << 26, bomb(1 << 26)]}
+    ),
+    "sixty-four million empty payloads": lambda: chunk_with(columns={"payload_lengths": [1 << 26, bomb(1 << 26)]}),
+    "four chunks of a million steps": lambda: assembled([PARTS[0], *[million(at) for at in range(4)]]),
     "payload lengths that do not add up": lambda: chunk_with(columns={"payload_lengths": column_of(b"\x7f" * 9)}),
 }
 
@@ -319,12 +345,81 @@ def test_a_hostile_file_is_refused_in_bounded_memory(name: str) -> None:
     assert peak < 48 << 20
 
 
+@pytest.mark.parametrize(
+    ("name", "more"), [("objects", {}), ("names", {}), ("kinds", {}), ("tasks", {}), ("spawns", {"leaves": [1, b"\0"]})]
+)
+def test_definitions_of_nothing_are_refused_by_their_number(
+    name: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four million empty labels in four kilobytes, and the like."""
+    content = chunk_with(columns={name: [1 << 22, bomb(1 << 22)], **more})
+    monkeypatch.setattr(proportions, "DEFINITIONS_FREE", 1000)  # so that the test is quick
+    tracemalloc.start()
+    try:
+        for read in (lambda recording: recording.tables, lambda recording: recording.chunk(0)):
+            with pytest.raises(DamagedRecordingError, match=r"there are more than \d+ \w+ in a file of this size"):
+                read(open_recording(content))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_the_header_of_one_recording_on_the_body_of_another_is_refused() -> None:
+    """Two processes that write to one path can leave such a file; the headers are equally long."""
+    one, other = (
+        Recording.from_chunks(describe_run(seed=seed, packages=()), RUN.chunks, RUN.end).to_bytes() for seed in (1, 2)
+    )
+    start = frames(one)[1][0]
+    assert start == frames(other)[1][0]
+    for end in (len(one), frames(one)[-2][0]):  # whole, and truncated before its end
+        with pytest.raises(DamagedRecordingError, match="belongs to another header") as caught:
+            open_recording(one[:start] + other[start:end])
+        assert caught.value.offset == start
+    for position, kind, _ in frames(one)[1:]:  # what comes late is of another run
+        with pytest.raises(DamagedRecordingError, match="belongs to another header"):
+            open_recording(one[:position] + other[position:])
+        assert kind in (layout.CHUNK, layout.END, layout.INDEX)
+
+
+def test_frames_of_before_2_1_need_not_say_their_header_but_must_not_say_another() -> None:
+    untied = [
+        (kind, msgpack.packb({k: v for k, v in msgpack.unpackb(part).items() if k != "header"}))
+        for kind, part in PARTS[:2]
+    ]
+    content = layout.pack_preamble()
+    for kind, payload in untied:
+        content += layout.pack_frame(len(content), kind, payload)
+    with pytest.raises(DamagedRecordingError, match="belongs to another header"):
+        open_recording(content)
+    old = with_version(2, 0)[: layout.PREAMBLE.size] + content[layout.PREAMBLE.size :]
+    assert list(open_recording(old).iter_steps()) == STEPS[:20]
+
+
+def test_a_run_that_says_much_in_few_bytes_is_stored_so_that_it_can_be_read() -> None:
+    """One step with four million draws, and a million steps of nothing but schedule points."""
+    draws = Chunk(
+        0, 0.0, b"", b"\x80", b"\5" * (1 << 22) + b"\0", array("d"), [], [(0, -1, "main")], [], [], [], bytes(16)
+    )
+    points = replace(draws, first_step=1, outcomes=bytes(1 << 20), events=b"", tasks=[])
+    more = replace(points, first_step=1 + (1 << 20))
+    buffer = io.BytesIO()
+    writer = Writer(buffer, {})
+    for chunk in (draws, points, more):
+        writer.write_chunk(chunk)
+    recording = open_recording(buffer.getvalue())
+    assert recording.chunk(0).events == draws.events
+    assert recording.steps == 1 + 2 * (1 << 20)
+    assert len(recording.to_bytes()) > 1 << 22  # the draws alone would have had four kilobytes
+
+
 def test_definitions_that_inflate_beyond_all_measure_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each chunk is within the limits of a chunk; together they are more than a file of this size may define."""
-    texts = [60_000, bomb(60_000)]
+    texts = column_of(layout.pack_text("x" * 998) * 60)
+    assert texts[0] == 60_000
     chunk = {"first_step": 0, "steps": 0, "start": 0, "times": 0, "digest": bytes(16), "columns": {"kinds": texts}}
     content = assembled([PARTS[0], *[(layout.CHUNK, msgpack.packb(chunk))] * 40])
-    assert len(open_recording(content).tables.kinds) == 40 * 60_000
+    assert len(open_recording(content).tables.kinds) == 40 * 60
     assert 32 * len(content) < 40 * 60_000
     monkeypatch.setattr(layout, "DEFINITIONS_BYTES_FREE", 100_000)  # so that the test is quick
     with pytest.raises(DamagedRecordingError, match="inflate to more than the format allows"):
@@ -388,6 +483,26 @@ def test_wrong_bytes_inside_a_column_are_refused_or_decode_to_some_run(part: int
         read_everything(assembled(parts))
     except RecordingFormatError:
         return
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(SMALL)), st.integers(0, 40), st.integers(0, len(SMALL)), st.integers(0, 40)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_file_whose_pieces_are_moved_about_says_what_it_said_or_is_refused(edits: list[tuple[int, ...]]) -> None:
+    """A piece of the file in place of another, up to four times; what opens is the file, or chunks it began with."""
+    content = SMALL
+    for place, length, taken_from, taken in edits:
+        content = content[:place] + SMALL[taken_from : taken_from + taken] + content[place + length :]
+    try:
+        recording = read_everything(content)
+    except RecordingFormatError:
+        return
+    assert list(recording.iter_steps()) == STEPS[: recording.steps]
+    assert recording.whole == (content == SMALL)
 
 
 @given(st.binary(max_size=200))

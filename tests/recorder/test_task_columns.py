@@ -42,7 +42,7 @@ def texts(content: bytes) -> list[str]:
 @given(tasks())
 def test_any_tasks_come_back(given_tasks: list[Task]) -> None:
     columns = pack_tasks(given_tasks)
-    assert unpack_tasks(columns["spawns"], texts(columns["stems"]), texts(columns["leaves"])) == given_tasks
+    assert unpack_tasks(columns["spawns"], texts(columns["stems"]), texts(columns["leaves"]), 100) == given_tasks
 
 
 @given(
