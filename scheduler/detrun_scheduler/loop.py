@@ -80,10 +80,11 @@ class RunLoop(JournaledRun):
         try:
             self.oracle.new_run(self)
             with nullcontext() if self.actor is None else acting(self, threads):
+                program = main
                 if as_thread:
                     main, args = threads.main(main, args), ()
                 host.open(main, args, self.restrict_ki)
-                patched_threading.install(threads)
+                patched_threading.install(threads, program)
                 if self.preemption is not None:
                     self.preemption.begin_run(threads)
                 try:

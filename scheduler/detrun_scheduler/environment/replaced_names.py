@@ -25,6 +25,16 @@ class _Group(Protocol):
         """The campaign is over: put the originals back."""
 
 
+def is_staying() -> bool:
+    """Whether what may stay replaced is left so when a run ends."""
+    return _staying > 0
+
+
+def leave_at_end(group: _Group) -> None:
+    """Have ``group.leave()`` called when the campaign is over."""
+    _stayed.append(group)
+
+
 class Replaced(Protocol):
     """What `ReplacedTogether` holds."""
 

@@ -20,10 +20,10 @@ import uuid
 from _thread import get_ident
 from hashlib import shake_128
 from importlib import import_module
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any
 
-from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
+from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import stream_key
 
@@ -31,6 +31,7 @@ _run_thread = 0  # the OS thread of the active run; no thread has ident 0
 _preserved = 0  # how many `PreservedGenerators` are entered
 _entropy = b""  # key of the active run's stream of bytes
 _entropy_draws = 0
+_seeds = 0  # how many generators have been seeded from the run's entropy
 _node = 0
 _clock_sequence = 0
 
@@ -56,6 +57,16 @@ def _next_bytes(size: int) -> bytes:
     return shake_128(_entropy + _entropy_draws.to_bytes(8, "little")).digest(size)
 
 
+def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+    """`random.Random.seed`, which C code would seed from the system if it is not told with what."""
+    global _seeds
+    if a is None and get_ident() == _run_thread:
+        _seeds += 1
+        # A stream of its own: what reads `os.urandom` does not depend on how many generators there are.
+        a = int.from_bytes(shake_128(_entropy + b"seed" + _seeds.to_bytes(8, "little")).digest(32), "little")
+    _GENERATOR.originals["seed"](self, a, version)
+
+
 def _getnode() -> int:
     if get_ident() != _run_thread:
         return _UUID.originals["getnode"]()  # type: ignore[no-any-return]
@@ -75,7 +86,13 @@ def _generate_time_safe() -> tuple[bytes, int | None]:
 
 _OS = ReplacedNames(os, {"urandom": _urandom, "getrandom": _getrandom}, may_stay=True)
 # SystemRandom, and so secrets and numpy's SeedSequence, read the name that random imported.
-_RANDOM = ReplacedNames(random, {"_urandom": _urandom}, may_stay=True)
+_RANDOM = ReplacedNames(
+    random,
+    {"_urandom": _urandom, "seed": MethodType(_seed, random._inst)},
+    may_stay=True,
+)
+# Also of those that programs make: making one seeds it.
+_GENERATOR = ReplacedMethods(random.Random, {"seed": _seed})
 _UUID = ReplacedNames(
     uuid,
     {
@@ -85,7 +102,7 @@ _UUID = ReplacedNames(
         **{name: None for name in vars(uuid) if name.startswith("_last_")},
     },
 )
-_NAMES = ReplacedTogether(_OS, _RANDOM, _UUID)
+_NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _UUID)
 
 
 class RunSeeding:
@@ -113,7 +130,7 @@ class RunSeeding:
         Raises:
             UsageError: if a run is active in this process.
         """
-        global _run_thread, _entropy, _entropy_draws, _node, _clock_sequence
+        global _run_thread, _entropy, _entropy_draws, _seeds, _node, _clock_sequence
         if _run_thread:
             raise UsageError("a run is already active in this process; runs neither nest nor overlap between threads")
         self._saved = None if _preserved else _SavedGenerators()
@@ -122,7 +139,7 @@ class RunSeeding:
         except BaseException:
             self._restore_generators()
             raise
-        _entropy, _entropy_draws = self._entropy, 0
+        _entropy, _entropy_draws, _seeds = self._entropy, 0, 0
         _node = (self._uuid_bits & (2**48 - 1)) | (1 << 40)  # the multicast bit marks a random node (RFC 9562)
         _clock_sequence = self._uuid_bits >> 50
         _NAMES.install()

@@ -8,8 +8,8 @@ as it is, so when a `Value` has moved the clock the timing that a program measur
 return an integer or a calendar date take the bare number out of it, which is listed as a detachment of the line that
 called them.
 
-Escapes: a name imported before the run (``from time import monotonic``) stays real, except for ``datetime``, whose
-methods are replaced in the type (see `detrun_scheduler.virtual_datetime`). Local time uses the machine's time zone.
+Names that modules took before the run (``from time import monotonic``) are the matter of `bound_names`; the methods of
+``datetime`` are replaced in the type (`virtual_datetime`). Local time uses the machine's time zone.
 """
 
 from __future__ import annotations
@@ -184,6 +184,7 @@ _TIME = ReplacedNames(
     },
     may_stay=True,
 )
+REPLACED = tuple(_TIME.originals)  # the names of the `time` module that mean something else in a run
 
 
 def _primal_time() -> float:

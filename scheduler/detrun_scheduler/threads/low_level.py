@@ -17,7 +17,7 @@ from greenlet import GreenletExit, getcurrent
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads import thread_locals
 from detrun_scheduler.threads.calling import threads_of_call, wait_for_end
-from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.locks import Lock, RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 from detrun_scheduler.threads.threads import Threads
 
@@ -160,6 +160,8 @@ LOW_LEVEL = ReplacedNames(
         "allocate_lock": Lock,
         "allocate": Lock,
         "LockType": Lock,
+        "lock": Lock,
+        "RLock": RLock,
         "_local": thread_locals.local,
         "_count": _count,
     },

@@ -11,24 +11,32 @@ All names are put back when the run ends, however it ends.
 
 from __future__ import annotations
 
+import _queue
 import _thread
 import importlib._bootstrap
 import itertools
+import os
 import queue
+import random
+import signal
 import sys
 import threading
 import time
+import uuid
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from greenlet import getcurrent
 
 from detrun_scheduler.clock import primal_of
+from detrun_scheduler.environment import virtual_time
+from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.threads import locks, pools, simple_queue, thread_locals, trio_workers
 from detrun_scheduler.threads.calling import sleep, threads_of_call, wait_in_task
 from detrun_scheduler.threads.census import THREADING, Alive, monotonic
-from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.locks import Lock, RLock
 from detrun_scheduler.threads.low_level import LOW_LEVEL
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 from detrun_scheduler.threads.thread_class import METHODS, main_thread
@@ -69,9 +77,31 @@ _ALL = ReplacedTogether(
     pools.NAMES,
 )
 
+# The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.
+_DUAL: tuple[tuple[Any, Any], ...] = (
+    (_thread.allocate_lock, Lock),
+    (_thread.LockType, Lock),
+    (_thread.RLock, RLock),
+    (threading.RLock, RLock),
+    (_thread._local, thread_locals.local),
+    (_queue.SimpleQueue, simple_queue.SimpleQueue),
+)
+_BOUND = BoundNames(
+    (
+        (time, virtual_time.REPLACED),
+        (os, ["urandom", "getrandom"]),
+        (random, ["seed"]),
+        (uuid, ["getnode"]),
+        (signal, ["alarm", "setitimer"]),
+        (_thread, LOW_LEVEL.originals),
+        (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),
+    ),
+    _DUAL,
+)
 
-def install(threads: Threads) -> None:
-    """Replace everything, for the run that is now active and whose threads these are."""
+
+def install(threads: Threads, main: Callable[..., Any] | None = None) -> None:
+    """Replace everything, for the run of ``main`` that is now active and whose threads these are."""
     _ALL.install(
         {
             THREADING: {"_active": Alive({MAIN_IDENT: main_thread()}), "_counter": itertools.count(1).__next__},
@@ -79,11 +109,13 @@ def install(threads: Threads) -> None:
         }
     )
     threads.at_first_start = pools.begin_run
+    _BOUND.install(main)
     threads.hooks = threading.excepthook, sys.unraisablehook
 
 
 def restore() -> None:
     """Put everything back."""
+    _BOUND.restore()
     _ALL.restore()
 
 

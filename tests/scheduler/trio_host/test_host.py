@@ -6,6 +6,7 @@ know: equal tracebacks, orders that trio leaves open, refusals, memory, and the 
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import gc
@@ -14,10 +15,9 @@ import subprocess
 import sys
 import traceback
 import warnings
-from _thread import allocate_lock as allocate_real_lock
-from _thread import start_new_thread as start_real_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import outcome
@@ -33,6 +33,8 @@ from detrun_scheduler.trio_host import host
 from detrun_scheduler.trio_host.check import check_trio
 
 Program = Callable[[], Awaitable[Any]]
+# Real ones during a run, too.
+REAL = SimpleNamespace(start_new_thread=_thread.start_new_thread, allocate_lock=_thread.allocate_lock)
 STRATEGIES = ("fifo", "random", "pct")
 
 
@@ -290,11 +292,11 @@ def test_a_callback_from_another_thread_is_refused_in_that_thread() -> None:
                 errors.append(error)
             ended.release()
 
-        start_real_thread(foreign, ())
+        REAL.start_new_thread(foreign, ())
         ended.acquire()
         await trio.sleep(1)
 
-    ended = allocate_real_lock()
+    ended = REAL.allocate_lock()
     ended.acquire()
 
     run(program)
