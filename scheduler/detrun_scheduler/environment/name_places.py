@@ -166,7 +166,8 @@ class Scan:
             return
         self.seen.add(id(owner))
         members = _namespace_of_class(owner)
-        if members.get("__module__") != name or owner.__flags__ & _IMMUTABLE:
+        # None: a C type that nothing has readied yet (`_testcapi` has one).
+        if members is None or members.get("__module__") != name or owner.__flags__ & _IMMUTABLE:
             return
         namespace = self.namespace
         for value in members.values():
@@ -174,9 +175,8 @@ class Scan:
             if kind in _PLAIN:
                 continue
             if kind is FunctionType:
-                if value.__globals__ is not namespace or value.__defaults__ or value.__closure__:
-                    self.function(value)
-                elif value.__kwdefaults__:
+                holds = value.__defaults__ or value.__closure__ or value.__kwdefaults__
+                if holds or value.__globals__ is not namespace:
                     self.function(value)
             elif kind is property:
                 for inner in (value.fget, value.fset):

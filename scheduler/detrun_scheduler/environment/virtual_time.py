@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
-from detrun_scheduler.environment.virtual_datetime import ReplacedDatetime
+from detrun_scheduler.environment.virtual_datetime import replaced_datetime
 from detrun_scheduler.errors import UsageError
 
 # 2000-01-01T00:00:00Z: far enough from the epoch that subtracting days stays positive, and plainly not today.
@@ -206,7 +206,7 @@ _LOGGING = ReplacedNames(
     {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})},
     may_stay=True,
 )
-_EVERYTHING = ReplacedTogether(_TIME, _LOGGING, ReplacedDatetime(_wall_seconds))
+_EVERYTHING = ReplacedTogether(_TIME, _LOGGING, *replaced_datetime(_wall_seconds))
 
 
 class VirtualTime:

@@ -9,8 +9,8 @@ A lock that is still held when the run ends by what took it in the run is releas
 Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes who waits, and the
 scheduler decides who gets the lock (`waiting_threads`).
 
-Cost outside a run, on the development machine: see ``docs/threads.md``. Locks made before detrun was imported, or taken
-from `_thread` directly, stay real: nothing can switch threads while a real lock blocks.
+Cost outside a run, on the development machine: see ``docs/threads.md``. Locks made before detrun was imported are the
+matter of `escaped_locks`, which replaces ``acquire`` and ``release`` of the real type; so here the old names are used.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Lock:
         if type(thread) is not SimulatedThread:
             run = current.run
             if run is None:
-                return self._real.acquire(blocking, timeout)
+                return self._real.acquire_lock(blocking, timeout)
             return self._acquire_in_task(run, blocking, timeout)
         if timeout != -1:
             check_timeout(blocking, timeout)
@@ -75,7 +75,7 @@ class Lock:
             thread.schedule_point()
         run = thread.threads.run
         deadline: Any = None
-        while not self._real.acquire(False):
+        while not self._real.acquire_lock(False):
             if not blocking or timeout == 0:
                 self._note(run, READ)
                 return False
@@ -91,7 +91,7 @@ class Lock:
                 if not woken and not waiting_threads.remove(self._waiters, number):
                     self.hand_on(run)  # killed after a release woke it
             if not woken:
-                if self._real.acquire(False):
+                if self._real.acquire_lock(False):
                     break
                 return False
         self._owner = self._note(run, ACQUIRE)
@@ -99,16 +99,16 @@ class Lock:
 
     def _acquire_in_task(self, run: ActiveRun, blocking: bool, timeout: float) -> bool:
         if not is_of_the_run():
-            return self._real.acquire(blocking, timeout)
+            return self._real.acquire_lock(blocking, timeout)
         if timeout != -1:
             check_timeout(blocking, timeout)
-        if not self._real.acquire(False):
+        if not self._real.acquire_lock(False):
             self._note(run, WAIT if blocking else READ)
             if not blocking or timeout == 0:
                 return False
             deadline = run.virtual_clock.now + timeout if timeout > 0 else None
             wait_in_task(run, lambda: not self._real.locked(), self, deadline)
-            if not self._real.acquire(False):
+            if not self._real.acquire_lock(False):
                 return False
         self._owner = self._note(run, ACQUIRE)
         return True
@@ -143,11 +143,11 @@ class Lock:
         elif (run := current.run) is not None and is_of_the_run():
             self.give_back(run)
         else:
-            self._real.release()
+            self._real.release_lock()
 
     def give_back(self, run: ActiveRun) -> None:
         """Release, and wake who waits."""
-        self._real.release()
+        self._real.release_lock()
         self._note(run, RELEASE)
         self._owner = -1
         if self._waiters:
@@ -167,7 +167,7 @@ class Lock:
     def end_of_run(self) -> None:
         """Called when the run is over: what was taken in it is free again."""
         if self._owner >= 0 and self._real.locked():
-            self._real.release()
+            self._real.release_lock()
         self._serial = self._owner = -1
         self._waiters = []
 
@@ -257,7 +257,7 @@ class RLock:
     def __init__(self) -> None:
         self._real = _RealRLock()
         self._serial = -1  # the run in which the next three were set
-        self._block = _NO_BLOCK
+        self._block: Lock = _NO_BLOCK
         self._owner = 0  # ident of the simulated thread that holds it; the event loop's is MAIN_IDENT
         self._count = 0
 
