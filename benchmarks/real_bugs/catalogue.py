@@ -182,7 +182,7 @@ BUGS: tuple[RealBug, ...] = (
         f"{GITHUB}/dask/zict/issues/69",
         "broken structure",
         "zict",
-        "heapdict",
+        "*/heapdict.py",
         beside_fixed=(),
         beside=("heapdict==1.0.1",),
     ),
