@@ -39,7 +39,7 @@ def hunt(one: RealBug, schedules: int, seed: int, where: str) -> dict[str, Any]:
         "cpu_seconds": round(time.process_time() - began_cpu, 2),
         "seconds_to_failure": round(found.statistics.seconds, 2),
         "arm": "",
-        "explained": "" if explanation is None else ("pair" if explanation.pair else "none"),
+        "explained": "" if explanation is None else ("verified" if explanation.verified else "not verified"),
         "explanation": "" if explanation is None else str(explanation),
     }
 
