@@ -240,7 +240,7 @@ def replay(
 
 def _follow_token(token: ScheduleToken, main: Main, args: Sequence[object], options: Options) -> Finished:
     """Run with the choices of a token. It has nothing else to compare with than how many steps there were."""
-    finished = NewRun(token.seed, GivenSchedule(token.choices)).execute(main, args, options)
+    finished = NewRun(token.seed, GivenSchedule(token.choices)).execute(main, args, options.with_token(token))
     if finished.steps != token.steps:
         raise DivergenceError(
             f"the token is of a run of {token.steps:,} steps, but this run took {finished.steps:,}: the program or its "

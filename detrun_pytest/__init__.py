@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--detrun-schedules", type=int, metavar="N", help="schedules to run for each test")
     group.addoption("--detrun-seed", type=int, metavar="N", help="seed of the schedules and of every random draw")
     group.addoption("--detrun-strategy", metavar="NAME", help="who chooses among runnable tasks")
-    group.addoption("--detrun-preemption", metavar="WHERE", help="where threads can be preempted: sync, line, opcode")
+    group.addoption(
+        "--detrun-preemption", metavar="WHERE", help="where threads can be interrupted: auto, sync, line, opcode"
+    )
     group.addoption(
         "--detrun-ignore",
         action="append",
@@ -49,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("detrun_schedules", "schedules to run for each test marked detrun")
     parser.addini("detrun_seed", "seed of the schedules and of every random draw")
     parser.addini("detrun_strategy", "who chooses among runnable tasks")
-    parser.addini("detrun_preemption", "where threads can be preempted: sync, line, opcode")
+    parser.addini("detrun_preemption", "where threads can be interrupted: auto, sync, line, opcode")
     parser.addini("detrun_ignore", "kinds of failures to pass over, one a line", type="linelist")
     parser.addini("detrun_max_steps", "steps after which a schedule counts as a livelock")
     parser.addini("detrun_directory", "where failing schedules are kept, from the rootdir on", default=".detrun")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--preemption",
-    type=click.Choice(["sync", "line", "opcode"]),
-    default="sync",
+    type=click.Choice(["auto", "sync", "line", "opcode"]),
+    default="auto",
     show_default=True,
-    help="Points where threads can be interrupted: synchronization, lines or opcodes.",
+    help="Points where threads can be interrupted: synchronization, lines or opcodes; auto mixes them.",
 )
 @click.option("--include", multiple=True, metavar="PATTERN", help="Code to interrupt; TARGET's project by default.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Code not to interrupt.")
@@ -132,7 +133,7 @@ def explore(
     from detrun.execution.options import Options
     from detrun.execution.targets import load_target
     from detrun.explore.campaign.progress import campaign_progress
-    from detrun.explore.explorer import FailuresNotKeptWarning
+    from detrun.explore.explorer import AUTO, FailuresNotKeptWarning
     from detrun.explore.failures.kept import KeptFailures
     from detrun_scheduler.errors import UsageError
 
@@ -143,7 +144,7 @@ def explore(
     if token is not None:
         options = Options(
             max_steps=max_steps,
-            preemption=preemption,
+            preemption=None if preemption == AUTO else preemption,
             include=include,
             exclude=exclude,
             thread_errors=not no_thread_errors,
@@ -200,6 +201,9 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
     from detrun_scheduler.strategies.given import GivenSchedule
 
     spelled = from_token(token)
+    options = options.with_token(spelled)
+    if options.max_steps is not None:
+        options = replace(options, max_steps=max(options.max_steps, spelled.steps + 1))
     with runs.program_output():
         run = detrun.record(
             program.function,
@@ -282,6 +286,9 @@ def _facts(found: Exploration) -> dict[str, str]:
     rate = f", {found.schedules / statistics.seconds:,.0f} schedules/s" if statistics.seconds > 0.05 else ""
     facts = {"because": found.reason, "coverage": str(found.coverage), "took": f"{statistics}{rate}"}
     failure = found.failure
+    for line in found.watched():
+        name, _, said = line.partition(": ")
+        facts[{"threads interrupted at": "watched"}.get(name, name)] = said
     if failure is not None:
         if failure.shrunk is not None:
             facts["shrunk"] = str(failure.shrunk).removeprefix("shrunk ")
@@ -314,6 +321,11 @@ def _document(found: Exploration, target: str, code: int) -> dict[str, Any]:
         "behaviours": found.coverage.distinct,
         "operation_orders": len(found.coverage.operations),
         "unseen": found.coverage.unseen,
+        "watched": [
+            {"preemption": kind, "include": list(include), "schedules": place.schedules, "files": sorted(place.files)}
+            for (kind, include), place in found.interrupted_at.places.items()
+        ],
+        "warnings": [found.interrupted_at.unmet] if found.interrupted_at.unmet else [],
         "steps": statistics.steps,
         "redundant": statistics.redundant,
         "seconds": statistics.seconds,

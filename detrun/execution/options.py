@@ -16,6 +16,7 @@ import trio
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
+from detrun_recorder.token import ScheduleToken
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import THREAD_RULES
 from detrun_scheduler.strategies.planned_actions import PlannedActions
@@ -126,6 +127,12 @@ class Options:
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
         return replace(options, thread_rules=_recorded_rules(found))
+
+    def with_token(self, token: ScheduleToken) -> Options:
+        """These options, with what a token says of preemption where they say nothing."""
+        if self.preemption is not None or token.preemption not in GRANULARITIES:
+            return self
+        return replace(self, preemption=token.preemption, include=token.include, exclude=token.exclude)
 
 
 def header_extra(recording: Recording) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from detrun.execution.program import Main, check_main, source_fingerprint, targe
 from detrun.explore.campaign import observed as observed
 from detrun.explore.campaign.campaign import Campaign
 from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.mixture import mixture_of
 from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.resumption import SavedCampaign
@@ -42,6 +43,7 @@ from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 DEFAULT_MAX_STEPS = 20_000
 KINDS_EXPLAINED_MAX = 10  # of further kinds of failures the schedule is recorded as it was found
+AUTO = "auto"
 
 
 class FailuresNotKeptWarning(UserWarning):
@@ -54,7 +56,7 @@ def explore(
     strategy: str | Oracle = "portfolio",
     schedules: int = 1000,
     seed: int = 0,
-    preemption: str = "sync",
+    preemption: str = AUTO,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     max_steps: int | None = DEFAULT_MAX_STEPS,
@@ -89,7 +91,12 @@ def explore(
             ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
         schedules: at most so many.
         seed: decides everything random; schedules of campaigns with different seeds have nothing in common.
-        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
+        preemption: where threads can be interrupted: ``"sync"``, ``"line"`` and ``"opcode"`` as for `detrun.record`.
+            ``"auto"`` mixes the three if the program starts threads, and watches the project, the installed packages
+            and the parts of the standard library whose code the threads run; strategies that enumerate, oracles of
+            your own and gradients are at ``"sync"`` then.
+        include, exclude: what is watched, as for `detrun.record`; with ``"auto"``, what is watched beside the project,
+            and what is not watched.
         max_steps: of one schedule; None for no limit.
         keep_going: run all schedules, whether or not some fail, and report every kind of failure that they show. By
             default the first ends the campaign: it is what is repaired first, and the rest may be its consequences.
@@ -134,12 +141,15 @@ def explore(
                 "arguments with functools.partial"
             )
         args = (dict(numbers),)
+    mixture = None
+    if preemption == AUTO and gradient_of is None:
+        mixture = mixture_of(main, strategy, include, exclude, max_steps)
     options = Options(
         max_steps=max_steps,
         step_timeout=_shorter(step_timeout, time_limit),
-        preemption=preemption,
-        include=tuple(include),
-        exclude=tuple(exclude),
+        preemption="sync" if preemption == AUTO else preemption,
+        include=() if mixture is not None else tuple(include),
+        exclude=() if mixture is not None else tuple(exclude),
         watch=RaceWatch() if races else None,
         thread_errors=thread_errors,
         early_timers=early_timers,
@@ -149,9 +159,10 @@ def explore(
     if isinstance(ignore, str):
         raise UsageError(f"explore: ignore={ignore!r} is a string; give a list of signatures: ignore=[{ignore!r}]")
     policy = FailurePolicy(keep_going, tuple(ignore))
-    oracle = make(strategy)
-    if isinstance(oracle, Portfolio):
-        oracle.fixed = (early_timers, collections)
+    oracle = mixture if mixture is not None else make(strategy)
+    portfolio = oracle if mixture is None else mixture.oracles[0]
+    if isinstance(portfolio, Portfolio):
+        portfolio.fixed = (early_timers, collections)
         options = replace(options, early_timers=None, collections=None)
     program = Program(main, args, options, numbers, policy)
     name = target if target is not None else target_of(main)
@@ -168,7 +179,7 @@ def explore(
                 f"explore: the campaign cannot be kept in {folder}: {reason}; pass another directory, or resume=False"
             )
         acting = () if (early_timers, collections) == (None, None) else (early_timers, collections)
-        where = (*acting, preemption, options.include, options.exclude, races, thread_errors)
+        where = (*acting, preemption, tuple(include), tuple(exclude), races, thread_errors)
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,
@@ -197,6 +208,7 @@ def explore(
         name_of(strategy),
         seed,
         coverage=report.coverage,
+        interrupted_at=report.interrupted,
         statistics=Statistics(
             report.steps,
             report.choices_most,

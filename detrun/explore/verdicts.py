@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from detrun.checkers.assertions import Tally
 from detrun.checkers.inconclusive import InconclusiveError
 from detrun.explore.campaign.coverage import Coverage
+from detrun.explore.campaign.interruptibility import Interruptibility
 from detrun.explore.failures.failure import Failure
 from detrun.explore.tables import ScheduleTable
 
@@ -51,6 +52,7 @@ class Exploration:
         failures: one of each kind, in the order in which the campaign met them; ``failure`` is the first.
         ignored: how many schedules failed in the ways that were to be ignored, by signature.
         coverage: behaviours seen, and the chance that more schedules show more.
+        interrupted_at: where threads could be interrupted, and in how many of the schedules.
         statistics: steps and times.
         table: every schedule with its value and gradient, if ``gradient_of`` was given.
         assertions: what became of each `always`, `sometimes`, `reachable` and `unreachable` of the program.
@@ -66,6 +68,7 @@ class Exploration:
     failures: list[Failure] = field(default_factory=list)
     ignored: dict[str, int] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
+    interrupted_at: Interruptibility = field(default_factory=Interruptibility)
     statistics: Statistics = field(default_factory=Statistics)
     table: ScheduleTable | None = None
     interrupted: bool = False
@@ -113,8 +116,13 @@ class Exploration:
             notes.append("\n".join(["kinds of failure:", *kinds]))
         return notes
 
+    def watched(self) -> list[str]:
+        """Where threads could be interrupted, and a warning if that was nowhere that is watched."""
+        return [line for line in (str(self.interrupted_at), self.interrupted_at.unmet) if line]
+
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {self.reason}", f"  coverage: {self.coverage}", f"  {self.statistics}"]
+        lines += [f"  {line}" for line in self.watched()]
         if self.failure is None:  # a campaign that ended early could not show everything
             lines += [f"  {one}" for one in self.assertions.unmet]
         if self.failure is not None:

@@ -60,7 +60,7 @@ def failure_text(item: pytest.Item, exploration: Exploration) -> str:
     """The end of a failing test's report: what happened, why, and the command that makes it happen again."""
     failure = exploration.failure
     assert failure is not None
-    lines = [exploration.reason]
+    lines = [exploration.reason, *exploration.watched()]
     if failure.shrunk is not None:
         lines.append(str(failure.shrunk))
     if failure.explanation is not None:
@@ -72,17 +72,11 @@ def failure_text(item: pytest.Item, exploration: Exploration) -> str:
     if failure.path is None:
         return "\n".join([*lines, "to run it again:", f"    {test_command(item)}"])
     if failure.token is not None and len(failure.token) <= TOKEN_CHARACTERS_MAX:
-        lines.append(f"where the file is not at hand, give the token instead: {failure.token}{_preemption(item)}")
+        lines.append(f"where the file is not at hand, give the token instead: {failure.token}")
     path = os.path.relpath(failure.path, item.config.invocation_params.dir)
     return "\n".join(
         [*lines, "to run this schedule again:", f"    {test_command(item)} --detrun-replay {shlex.quote(path)}"]
     )
-
-
-def _preemption(item: pytest.Item) -> str:
-    """What a token does not say, if it is not in the mark either."""
-    given = item.config.getoption("detrun_preemption")
-    return "" if given is None else f" --detrun-preemption {given}"
 
 
 def test_command(item: pytest.Item) -> str:

@@ -133,7 +133,9 @@ def _explore(item: pytest.Function, test: AnyTest) -> BaseException | None:
     if exploration.interrupted:
         raise KeyboardInterrupt
     exploration.raise_on_failure()  # without a failure: if there is no conclusion
-    item.stash[_TEXT] = f"{exploration.reason}\n{exploration.coverage}"
+    item.stash[_TEXT] = "\n".join([exploration.reason, str(exploration.coverage), *exploration.watched()])
+    if exploration.interrupted_at.unmet:
+        item.warn(pytest.PytestWarning(exploration.interrupted_at.unmet.removeprefix("warning: ")))
     return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import detrun
-from detrun.explore.explorer import DEFAULT_MAX_STEPS
+from detrun.explore.explorer import AUTO, DEFAULT_MAX_STEPS
 from detrun.testing.marked_test import AnyTest, TestEnded
 from detrun.testing.settings import accepted_by
 from detrun_recorder.recording import Recording, open_recording
@@ -56,6 +56,9 @@ class ReplayedFailure:
     def _by_token(self, test: AnyTest, token: ScheduleToken, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:
         given = {"max_steps": DEFAULT_MAX_STEPS, "thread_errors": True, **accepted_by(detrun.record, settings)}
         given.update(seed=token.seed, strategy=GivenSchedule(token.choices))
+        if token.preemption is not None or given.get("preemption") == AUTO:
+            given.update(preemption=token.preemption, include=token.include, exclude=token.exclude)
+            given["max_steps"] = None if given["max_steps"] is None else max(given["max_steps"], token.steps + 1)
         return detrun.record(test, raise_errors=False, **given), "ran the schedule of the token"
 
     def _by_recording(self, test: AnyTest, recording: Recording, settings: Mapping[str, Any]) -> tuple[detrun.Run, str]:

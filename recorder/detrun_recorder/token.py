@@ -1,7 +1,8 @@
 """A small schedule as text that survives a chat window: ``detrun1-`` and letters.
 
-A token holds the choices and what is needed to make the same run again (seed, strategy, target), not the events: a
-replay of it has nothing to compare with, and its divergences show as a choice that does not exist.
+A token holds the choices and what is needed to make the same run again (seed, strategy, target, where threads were
+interrupted), not the events: a replay of it has nothing to compare with, and its divergences show as a choice that does
+not exist.
 The alphabet is base 32 in lower case, so that line wrapping, spaces, quotation marks of a mail and a change of case
 do no harm; a checksum finds the rest. Larger recordings are files.
 """
@@ -12,6 +13,7 @@ import base64
 import binascii
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from detrun_recorder import format as layout
 from detrun_recorder.format import Malformed
@@ -21,18 +23,28 @@ from detrun_scheduler.errors import RecordingFormatError, UsageError
 PREFIX = "detrun1-"
 TOKEN_CHARACTERS_MAX = 4000
 CHOICES_MAX = 1 << 20
+PATTERNS_MAX = 100
+_WATCHED = {"p": "preemption", "i": "include", "x": "exclude"}  # of the header's ``extra``
 IGNORED = str.maketrans("", "", " \t\r\n\v\f\u00a0\u200b>\"'`")
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleToken:
-    """What a token says."""
+    """What a token says.
+
+    Attributes:
+        preemption, include, exclude: where threads were interrupted; None and empty: at synchronization operations, or
+            the token is older than this was written down.
+    """
 
     seed: int
     strategy: str | None
     target: str | None
     steps: int
     choices: list[int]
+    preemption: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 def to_token(recording: Recording) -> str:
@@ -56,6 +68,9 @@ def to_token(recording: Recording) -> str:
         content["g"] = recording.strategy
     if recording.target is not None:
         content["t"] = recording.target
+    extra = recording.header.get("extra")
+    watched = extra if isinstance(extra, dict) else {}
+    content |= {key: watched[name] for key, name in _WATCHED.items() if watched.get(name)}
     packed = layout.pack_map(content)
     signed = layout.CHECKSUM.pack(zlib.crc32(packed)) + packed
     token = PREFIX + base64.b32encode(signed).decode().rstrip("=").lower()
@@ -126,4 +141,16 @@ def unpack_token(packed: bytes) -> ScheduleToken:
         raise Malformed("strategy or target is not text")
     steps = layout.integer(content, "n", 1 << 62)
     choices = layout.unpack_varints(layout.unpack_column(column))
-    return ScheduleToken(int(seed), names[0], names[1], steps, choices)
+    preemption = content.get("p")
+    if not (preemption is None or isinstance(preemption, str)):
+        raise Malformed("the preemption is not text")
+    return ScheduleToken(
+        int(seed), names[0], names[1], steps, choices, preemption, _patterns(content, "i"), _patterns(content, "x")
+    )
+
+
+def _patterns(content: dict[str, Any], key: str) -> tuple[str, ...]:
+    found = content.get(key, [])
+    if not isinstance(found, list) or len(found) > PATTERNS_MAX or not all(isinstance(one, str) for one in found):
+        raise Malformed("what was watched is not a list of patterns")
+    return tuple(found)

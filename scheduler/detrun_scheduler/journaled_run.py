@@ -98,6 +98,7 @@ class JournaledRun(ABC):
         )
         self.host.failure_seen = hooks.task_failed
         self.timers.observer = hooks.time_observer
+        self.threads_started = 0  # beside the main one; known when the run is over
         self.current = -1  # number of the task being stepped, or stepped last
         self.paths: dict[int, str] = {}  # by number: living tasks, and those that ended since the last chunk
         self.names_used: dict[int, dict[str, int]] = {}  # living parent's number -> path -> siblings so far

@@ -41,6 +41,7 @@ from detrun_scheduler.journaled_run import JournaledRun
 from detrun_scheduler.reports.blocking import deadlock, most_run_tasks
 from detrun_scheduler.standing import stand_still
 from detrun_scheduler.threads import patched_threading
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock
 from detrun_scheduler.unwinding import unwind
@@ -105,6 +106,7 @@ class RunLoop(JournaledRun):
                 return result
         finally:
             WATCHDOG.run = None
+            self.threads_started = threads.idents - MAIN_IDENT
             threads.close()
             current.run = self.threads = None
             # The traceback of a failed task leads to this frame: an error named here would be a cycle of garbage.

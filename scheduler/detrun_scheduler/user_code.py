@@ -54,6 +54,12 @@ def is_detrun_file(path: str) -> bool:
     return path.startswith(_roots(DETRUN_PACKAGES))
 
 
+@cache
+def is_own_file(filename: str) -> bool:
+    """Whether code compiled from ``filename`` (a ``co_filename``) is trio's or detrun's."""
+    return os.path.abspath(filename).startswith(_roots(OWN_PACKAGES))
+
+
 def installed_package(path: str) -> str:
     """The top-level package or module below ``site-packages`` that holds the file of this absolute path, or ``""``."""
     for marker in _INSTALLED:
@@ -63,6 +69,7 @@ def installed_package(path: str) -> str:
     return ""
 
 
+@cache
 def standard_module(path: str) -> str:
     """The top-level module of the standard library that the file with this absolute path is in, or ``""``."""
     if not path.startswith(_STANDARD_LIBRARY) or installed_package(path):

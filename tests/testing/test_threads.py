@@ -36,12 +36,12 @@ THREADS = """
         add_twice(counter)
         assert counter.value == 2
 
-    @pytest.mark.detrun(schedules=200)
+    @pytest.mark.detrun(schedules=200, preemption="sync")
     def test_by_operations(counter):
         add_twice(counter)
         assert counter.value == 2
 
-    @pytest.mark.detrun(schedules=200)
+    @pytest.mark.detrun(schedules=200, preemption="sync")
     async def test_workers_of_tasks(counter):
         async with trio.open_nursery() as nursery:
             for _ in range(2):

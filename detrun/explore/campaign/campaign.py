@@ -15,6 +15,7 @@ from typing import Any
 
 from detrun.explore.campaign.executors import Workers, working
 from detrun.explore.campaign.interruption import Interruption
+from detrun.explore.campaign.mixture import Mixed, Mixture
 from detrun.explore.campaign.pieces import Report, run_piece
 from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.resumption import SavedCampaign
@@ -152,9 +153,27 @@ class Campaign:
             self.saved = None
 
     def _epoch(self, workers: Workers | None, first: int, count: int) -> Iterator[Report]:
+        if first == 0 and isinstance(self.oracle, Mixture):
+            return self._scouting(workers, self.oracle, count)
+        return self._pieces(workers, self.knowledge, first, count)
+
+    def _scouting(self, workers: Workers | None, mixture: Mixture, count: int) -> Iterator[Report]:
+        """The first epoch of a mixture: what its first two schedules show of the threads, the others may know."""
+        known, first = Mixed(), 0
+        for size in (1, 1, count):
+            for report in self._pieces(workers, known, first, min(size, count - first)):
+                yield report
+                if report.stopped or (report.found is not None and not self.program.policy.keep_going):
+                    return
+                known = mixture.scouted(known, report.knowledge)
+            first += size
+            if first >= count:
+                return
+
+    def _pieces(self, workers: Workers | None, knowledge: Any, first: int, count: int) -> Iterator[Report]:
         if workers is not None:
-            return workers.run(self.knowledge, self.seed, first, count)
-        return iter([run_piece(self.program, self.oracle, self.knowledge, self.seed, first, count, self._watch)])
+            return workers.run(knowledge, self.seed, first, count)
+        return iter([run_piece(self.program, self.oracle, knowledge, self.seed, first, count, self._watch)])
 
     def _watch(self, piece: Report) -> bool:
         """Whether to stop; tells about progress."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from detrun.execution.finished import exception_leaves
+from detrun.explore.campaign.grains import Grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class FailedSchedule:
     steps: int
     signature: str = ""  # the kind of the failure, as text
     fault_lengths: Mapping[str, float] = field(default_factory=dict)  # of one that was kept; see `Options`
+    grain: Grain | None = None  # where its threads were interrupted; None: as the program's options say
 
 
 @dataclass(slots=True)

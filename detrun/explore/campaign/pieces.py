@@ -24,6 +24,8 @@ from detrun.checkers.assertions import Tally, tallying
 from detrun.execution.execute import execute
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind, described
+from detrun.explore.campaign.interruptibility import Interruptibility
+from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun.explore.campaign.signatures import FailurePolicy, signature_of, text_of_signature
@@ -66,6 +68,7 @@ class Report:
     coverage: Coverage = field(default_factory=Coverage)
     samples: list[Sample] = field(default_factory=list)
     assertions: Tally = field(default_factory=Tally)
+    interrupted: Interruptibility = field(default_factory=Interruptibility)
     knowledge: Any = None
     exhausted: bool = False  # a search has nothing left
     stopped: bool = False  # by what watched
@@ -96,6 +99,7 @@ class Report:
         self.coverage.include(later.coverage)
         self.samples += later.samples
         self.assertions.include(later.assertions)
+        self.interrupted.include(later.interrupted)
         self.exhausted = later.exhausted
         self.stopped = self.stopped or later.stopped
         self.stalled = self.stalled or later.stalled
@@ -135,7 +139,7 @@ def run_piece(
     is_search = isinstance(oracle, Search)
     if isinstance(oracle, Learning):
         oracle.tell(knowledge)
-    verifier: Any = oracle if hasattr(oracle, "step_closed") else None
+    mixture = oracle if isinstance(oracle, Mixture) else None
     main, args, options, policy = program.main, program.args, program.options, program.policy
     collect_every = collect_at = COLLECT_EVERY
     while report.schedules < count:
@@ -145,6 +149,11 @@ def run_piece(
         index = first + report.schedules
         # A search varies the schedule alone: draws stay those of the campaign's first run.
         one_seed = run_seed if run_seed is not None else schedule_seed(seed, 0 if is_search else index)
+        deciding = oracle
+        if mixture is not None:
+            options = mixture.schedule(seed, index)
+            deciding = mixture.deciding
+        verifier: Any = deciding if hasattr(deciding, "step_closed") else None
         journal = ScheduleJournal()
         scope = None if program.gradient_of is None else _taped(program.gradient_of)
         report.assertions.begin(index)
@@ -152,7 +161,7 @@ def run_piece(
             loop, ended = execute(
                 main,
                 args,
-                oracle=oracle,
+                oracle=deciding,
                 seed=one_seed,
                 journal=journal,
                 verifier=verifier,
@@ -170,12 +179,23 @@ def run_piece(
             report.steps += loop.steps_at_end
             report.choices_most = max(report.choices_most, len(journal.schedule))
             report.coverage.add(journal.behaviour, journal.operations)
+            report.interrupted.add(loop, options)
+            if mixture is not None:
+                mixture.ran(loop, journal.behaviour)
             if error is not None:
                 if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
                     raise error
                 signature = text_of_signature(signature_of(error))
                 report.add_failure(
-                    FailedSchedule(index, one_seed, journal.schedule, described(error), loop.steps_at_end, signature),
+                    FailedSchedule(
+                        index,
+                        one_seed,
+                        journal.schedule,
+                        described(error),
+                        loop.steps_at_end,
+                        signature,
+                        grain=None if mixture is None else mixture.place(),
+                    ),
                     policy,
                 )
                 if not policy.keep_going and report.found is not None:

@@ -19,6 +19,8 @@ from typing import Any
 
 from detrun.execution.options import Options, preemption_of
 from detrun.execution.program import Main
+from detrun.explore.campaign.grains import Grain
+from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.races.watch import CurrentObserver, RaceWatch
 from detrun_scheduler.choices import Oracle
@@ -50,11 +52,28 @@ class Program:
         """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
         return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
 
+    def at(self, grain: Grain | None) -> Program:
+        """The same, with its threads interrupted elsewhere."""
+        if grain is None:
+            return self
+        options = replace(
+            self.options,
+            preemption=grain.preemption,
+            include=grain.include,
+            exclude=grain.exclude,
+            max_steps=grain.max_steps,
+        )
+        return replace(self, options=options)
+
 
 @contextmanager
 def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program]:
     """Everything that many runs of ``program`` under ``oracle`` share, set up once; the program to run meanwhile."""
     options = program.options
+    if isinstance(oracle, Mixture):
+        with quiet_collector(), oracle.within(options):
+            yield program
+        return
     preemption = preemption_of(program.main, options)
     if preemption is not None and isinstance(oracle, PartialOrderReduction | PartialOrderSampling):
         if preemption.by_opcode:

@@ -20,12 +20,14 @@ from typing import Any
 from detrun.checkers.assertions import Tally
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind
+from detrun.explore.campaign.grains import Grain
+from detrun.explore.campaign.interruptibility import Interruptibility
 from detrun.explore.campaign.pieces import Report
 from detrun.explore.campaign.program import slug
 from detrun_recorder.shared_files import held, write_whole
 from detrun_scheduler.errors import UsageError
 
-FIRST_LINE = "detrun campaign, format 4"
+FIRST_LINE = "detrun campaign, format 5"
 BYTES_MAX = 1 << 28
 _FIRST = ("index", "seed", "schedule", "error", "steps", "signature")  # what is kept of a failed schedule
 
@@ -65,9 +67,15 @@ class SavedCampaign:
             "choices_most": report.choices_most,
             "behaviours": report.coverage.behaviours,
             "operations": sorted(report.coverage.operations),
+            "interrupted": report.interrupted.pack(),
             "assertions": report.assertions.pack(),
             "kinds": [
-                (kind.count, kind.is_ignored, *(getattr(kind.first, name) for name in _FIRST))
+                (
+                    kind.count,
+                    kind.is_ignored,
+                    *(getattr(kind.first, name) for name in _FIRST),
+                    _packed(kind.first.grain),
+                )
                 for kind in report.kinds.values()
             ],
             "knowledge": plain,
@@ -112,14 +120,20 @@ class SavedCampaign:
                 steps=int(content["steps"]),
                 choices_most=int(content["choices_most"]),
                 coverage=Coverage(int(content["schedules"]), behaviours, operations),
+                interrupted=Interruptibility.unpack(content["interrupted"]),
                 assertions=Tally.unpack(content["assertions"]),
             )
-            for count, is_ignored, *first_failed in content["kinds"]:
-                found = FailedSchedule(**dict(zip(_FIRST, first_failed, strict=True)))
+            for count, is_ignored, *first_failed, grain in content["kinds"]:
+                known = dict(zip(_FIRST, first_failed, strict=True))
+                found = FailedSchedule(**known, grain=None if grain is None else Grain(**grain))
                 report.kinds[found.signature] = FailureKind(found, count, is_ignored)
             return report, content["knowledge"]
         except (ValueError, SyntaxError, TypeError, LookupError, AttributeError, RecursionError, MemoryError) as error:
             raise UsageError(f"{path} does not hold a campaign ({error}); delete it to start anew") from error
+
+
+def _packed(grain: Grain | None) -> dict[str, Any] | None:
+    return None if grain is None else dataclasses.asdict(grain)
 
 
 def _checksum(packed: bytes) -> str:

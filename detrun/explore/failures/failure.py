@@ -82,7 +82,7 @@ class Failure:
 
 def report_failure(program: Program, found: FailedSchedule, options: ReportOptions, count: int = 1) -> Failure | None:
     """Run ``found`` again and report it; None if it does not fail then."""
-    program = replace(program.with_faults(found.fault_lengths), policy=FailurePolicy())
+    program = replace(program.at(found.grain).with_faults(found.fault_lengths), policy=FailurePolicy())
     shrunk = explanation = None
     schedule = found.schedule
     # In a block of its own: the trials hold what their exceptions hold, and are gone before the recording is made.

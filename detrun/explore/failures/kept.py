@@ -20,9 +20,11 @@ import outcome
 
 from detrun.execution.execute import execute
 from detrun.execution.new_run import ARGUMENT_CHARACTERS_MAX
-from detrun.execution.program import source_fingerprint
+from detrun.execution.options import Options
+from detrun.execution.program import Main, source_fingerprint
 from detrun.execution.replayed_run import replay_hooks
 from detrun.explore.campaign.failed_schedule import FailedSchedule, described
+from detrun.explore.campaign.grains import Grain
 from detrun.explore.campaign.program import Program, slug
 from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.signatures import signature_of, text_of_signature
@@ -105,6 +107,7 @@ def _run_kept(program: Program, recording: Recording, oracle: GivenSchedule | Re
     seed = recording.seed or 0
     journal = ScheduleJournal()
     lengths = recording.fault_lengths
+    grain = recorded_grain(recording, program.main, program.options.max_steps)
     loop, ended = execute(
         program.main,
         program.args,
@@ -112,7 +115,7 @@ def _run_kept(program: Program, recording: Recording, oracle: GivenSchedule | Re
         seed=seed,
         journal=journal,
         verifier=replayer,
-        options=program.with_faults(lengths).options,
+        options=program.at(grain).with_faults(lengths).options,
         hooks=None if replayer is None else replay_hooks(replayer),
     )
     if not isinstance(ended, outcome.Error):
@@ -120,7 +123,20 @@ def _run_kept(program: Program, recording: Recording, oracle: GivenSchedule | Re
     if isinstance(ended.error, UsageError | HiddenStateError | KeyboardInterrupt):
         raise ended.error
     signature = text_of_signature(signature_of(ended.error))
-    return FailedSchedule(-1, seed, journal.schedule, described(ended.error), loop.steps_at_end, signature, lengths)
+    return FailedSchedule(
+        -1, seed, journal.schedule, described(ended.error), loop.steps_at_end, signature, lengths, grain
+    )
+
+
+def recorded_grain(recording: Recording, main: Main, max_steps: int | None) -> Grain:
+    """Where the threads of a recorded run of ``main`` were interrupted, and after how many steps it was given up."""
+    options = Options().with_recorded(recording, main)
+    preemption = options.preemption if isinstance(options.preemption, str) else "sync"
+    if preemption == "sync":
+        return Grain(max_steps=max_steps)
+    if max_steps is not None and options.max_steps is not None:
+        max_steps = max(max_steps, options.max_steps)
+    return Grain(preemption, tuple(options.include), tuple(options.exclude), max_steps)
 
 
 def elsewhere(recording: Recording, target: str) -> Path:

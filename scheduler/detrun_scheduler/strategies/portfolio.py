@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -80,8 +80,8 @@ class Knowledge:
 class Portfolio(KeyedDraws):
     """Arms: first in first out once, then random, PCT of depths 2 and 4, POS, URW, subset, and varied schedules."""
 
-    def __init__(self) -> None:
-        self.watch = Watch()
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.watch = watch if watch is not None else Watch()
         self.varied = VariedSchedule()
         self.sampling = PartialOrderSampling(self.watch)
         self.arms: list[Learning] = [
@@ -128,6 +128,17 @@ class Portfolio(KeyedDraws):
         for arm, its_own in zip(self.arms, told, strict=True):
             arm.tell(its_own)
         self.varied.corpus = self.knowledge.corpus
+
+    def sibling(self) -> Portfolio:
+        """Another for runs of the same program elsewhere; footprints are watched once in a process."""
+        other = Portfolio(self.watch)
+        other.fixed = self.fixed
+        return other
+
+    def consider(self, knowledge: Knowledge | Mapping[str, Any] | None) -> None:
+        """Take over what runs of the program can do by themselves from what a sibling knows."""
+        could_act = _both(lambda one, other: one or other, self.knowledge.could_act, _restored(knowledge).could_act)
+        self.knowledge = replace(self.knowledge, could_act=could_act)
 
     def learnt(self) -> Knowledge:
         """What the runs since `tell` showed."""

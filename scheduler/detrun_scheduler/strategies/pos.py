@@ -56,6 +56,10 @@ class PartialOrderSampling(KeyedDraws):
     def __exit__(self, *exception: Any) -> None:
         self.watch.__exit__(*exception)
 
+    def sibling(self) -> PartialOrderSampling:
+        """Another for runs of the same program elsewhere; footprints are watched once in a process."""
+        return PartialOrderSampling(self.watch)
+
     def tell(self, knowledge: Knowledge | None) -> None:
         """Take predictions from a campaign."""
         self.known, self.is_told = knowledge or {}, True

@@ -9,6 +9,9 @@ Inside the callback that the interpreter makes at a line or an instruction, the 
 other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.settrace``), from 3.12 on
 `sys.monitoring`, where code that is not watched costs nothing once it has been seen.
 
+A function of the standard library that detrun or trio calls for its own ends is left alone, however wide the patterns:
+what they are about in a thread may not be interrupted halfway (`serves_scheduler`).
+
 Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
 (`instructions`), and only while another task can run: where a thread is alone there is nothing to choose. (Every
 ``ALONE_MAX``-th such point counts all the same, so that a loop without an end meets the step limit.)
@@ -35,6 +38,7 @@ from detrun_scheduler.threads.instructions import schedule_points
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, ThreadsOfRun
 from detrun_scheduler.threads.watched_code import WatchedCode
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT
+from detrun_scheduler.user_code import is_own_file, standard_module
 
 GRANULARITIES = ("sync", "line", "opcode")
 ALONE_MAX = 64
@@ -65,7 +69,10 @@ class Preemption:
     Attributes:
         heard_by: a trace function that hears what watched threads do, after each has given way. Only Python 3.11 needs
             it, where a thread has one trace function; may be assigned between runs.
+        met: schedule points of watched code that threads have come to, also where they were alone.
     """
+
+    looks_once = True  # on 3.12 and later, at each function: what it is does not change
 
     def __init__(
         self,
@@ -88,11 +95,14 @@ class Preemption:
         self.heard_by: Callable[[FrameType, str, Any], Any] | None = None
         # By the id of a code object, since hashing one costs microseconds: its schedule points, None if not watched.
         self.points: dict[int, bytes | None] = {}
+        self.standard: set[int] = set()  # ids of the watched ones of the standard library
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
         self.others: list[int] = []  # tasks of the run that could run in place of the running one
         self.attended: Sized = ()  # where a thread is alone, it gives way as long as there is something in this
         self.alone = 0  # schedule points left out since the last one
+        self.met = 0
+        self.codes_told = 0  # so many of `kept_codes` were reported
         self.mechanism: _Monitoring | _Tracing = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
     def points_of(self, frame: FrameType) -> bytes | None:
@@ -101,9 +111,13 @@ class Preemption:
         try:
             return self.points[id(code)]
         except KeyError:
-            points = schedule_points(code, frame.f_globals) if code.co_filename in self.watched else None
-            if points is not None and self.only_at is not None:
-                points = self._restricted(points, code, self.only_at)
+            points = None
+            if code.co_filename in self.watched:
+                points = schedule_points(code, frame.f_globals)
+                if self.only_at is not None:
+                    points = self._restricted(points, code, self.only_at)
+                if standard_module(code.co_filename):
+                    self.standard.add(id(code))
             self.points[id(code)] = points
             self.kept_codes.append(code)
             return points
@@ -129,6 +143,13 @@ class Preemption:
         """Whether a line of a watched function is a schedule point, where lines are."""
         return self.only_at is None or line in self.only_at.lines_of(code.co_filename)
 
+    def files(self) -> tuple[set[str], set[str]]:
+        """Files whose code has run where this could interrupt it: those that are watched, and the others."""
+        watched, others = set[str](), set[str]()
+        for code in self.kept_codes:
+            (others if self.points[id(code)] is None else watched).add(code.co_filename)
+        return watched, others
+
     def __enter__(self) -> Preemption:
         self.depth += 1
         if self.depth == 1:
@@ -144,6 +165,7 @@ class Preemption:
 
     def interrupts(self) -> bool:
         """Whether a thread that has come to a schedule point gives way there."""
+        self.met += 1
         if self.others or self.attended or self.alone == ALONE_MAX:
             self.alone = 0
             return True
@@ -167,6 +189,21 @@ class Preemption:
         self.others, self.attended = [], ()
         self.mechanism.end_run()
         self.__exit__(None, None, None)
+
+
+def serves_scheduler(frame: FrameType) -> bool:
+    """Whether detrun or trio has called the function of the standard library in ``frame``, itself or by way of others.
+
+    The outermost frames of a thread are detrun's, too: what they call is the thread's own business.
+    """
+    caller = frame.f_back
+    while caller is not None and standard_module(caller.f_code.co_filename):
+        caller = caller.f_back
+    if caller is None or not is_own_file(caller.f_code.co_filename):
+        return False
+    while caller is not None and is_own_file(caller.f_code.co_filename):
+        caller = caller.f_back
+    return caller is not None
 
 
 class _Tracing:
@@ -227,6 +264,7 @@ class _Tracing:
     def _by_opcode(self) -> Callable[[FrameType, str, Any], Any]:
         preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.give_way
         assert give_way is not None
+        standard = preemption.standard
         tracers: dict[int, Callable[[FrameType, str, Any], Any] | None] = {}  # by the id of a code object
         set_trace = sys.settrace
 
@@ -253,6 +291,8 @@ class _Tracing:
                 tracer = tracers[id(frame.f_code)]
             except KeyError:
                 tracer = tracer_of(frame)
+            if tracer is not None and id(frame.f_code) in standard and serves_scheduler(frame):
+                return None
             if tracer is not None:
                 frame.f_trace_opcodes, frame.f_trace_lines = True, False
             return tracer
@@ -262,6 +302,7 @@ class _Tracing:
     def _by_line(self) -> Callable[[FrameType, str, Any], Any]:
         preemption, points_of, give_way = self.preemption, self.preemption.points_of, self.give_way
         assert give_way is not None
+        standard = preemption.standard
 
         def on_line(_: FrameType, event: str, __: Any) -> Any:
             if event == "line" and preemption.interrupts():
@@ -279,7 +320,9 @@ class _Tracing:
         tracer = on_line if preemption.only_at is None else on_some_line
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
-            return None if points_of(frame) is None else tracer
+            if points_of(frame) is None or (id(frame.f_code) in standard and serves_scheduler(frame)):
+                return None
+            return tracer
 
         return on_call
 
@@ -357,7 +400,8 @@ class _Monitoring:
 
     def _on_start(self, event: int) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-        points_of, disable = self.preemption.points_of, monitoring.DISABLE
+        points_of = self.preemption.points_of
+        disable = monitoring.DISABLE if self.preemption.looks_once else None
 
         def on_start(code: CodeType, _: int) -> Any:
             frame = sys._getframe(1)
@@ -371,7 +415,7 @@ class _Monitoring:
     def _callback(self) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
         preemption, known, disable = self.preemption, self.preemption.points, monitoring.DISABLE
-        by_opcode = self.preemption.by_opcode
+        by_opcode, standard = self.preemption.by_opcode, self.preemption.standard
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
@@ -380,6 +424,8 @@ class _Monitoring:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
+                if id(code) in standard and serves_scheduler(sys._getframe(1)):
+                    return None
                 if here == _POINT and preemption.interrupts():
                     _call_tracing(thread.give_way, _TRAP)
                     del CONTEXT.task

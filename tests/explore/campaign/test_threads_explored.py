@@ -98,4 +98,6 @@ def test_workers_of_an_executor_preempt_too() -> None:
 
 def test_include_without_preemption_is_refused_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="include"):
-        explore(lost, include=["somewhere"], directory=None)
+        explore(lost, preemption="sync", include=["somewhere"], directory=None)
+    with pytest.raises(UsageError, match="include"):
+        explore(lost, strategy="dfs", include=["somewhere"], directory=None)

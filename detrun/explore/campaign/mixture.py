@@ -1,0 +1,282 @@
+"""A mixture: a campaign whose schedules differ in where threads can be interrupted, and that learns which places pay.
+
+The first schedule interrupts threads at synchronization operations alone. If it starts threads, the second counts whose
+code runs in them (`CodeCensus`), and the schedules after it are shared among *grains*: synchronization operations, and
+the lines and the instructions of each scope that `grains.py` finds. A program without threads has one grain, and its
+schedules are those of the strategy.
+
+A grain is drawn in proportion to its weight, to the share of its schedules that showed a new behaviour, and, beyond
+`STEPS_AFFORDED` steps a schedule, in inverse proportion to its steps: a large library may not use up the time of all.
+Each grain has a strategy of its own, since what one learns of the lengths and switches of runs at lines is wrong of
+runs at instructions. The rule of `campaigns.py` holds: what schedule ``i`` does follows from the campaign's seed, from
+``i``, and from what was told before its epoch, so the number of workers makes no difference.
+
+Going from one grain to another has the interpreter look at every function anew (1 ms on Python 3.13, next to nothing
+on 3.11), so `BLOCK` neighbouring schedules have the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.explore.campaign.grains import STEPS_FACTOR, WEIGHT_SYNC, Grain, scopes_for
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies import make
+from detrun_scheduler.strategies.campaigns import Learning
+from detrun_scheduler.threads.code_census import CodeCensus
+from detrun_scheduler.threads.preemption import Preemption
+
+BLOCK = 4
+STEPS_AFFORDED = 3_000
+SHARE_LEAST = 0.2  # divided among all grains by weight and steps alone
+
+SYNC = ("sync", (), WEIGHT_SYNC)
+
+
+@dataclass(slots=True)
+class Mixed:
+    """What the schedules so far showed; lists are by grain.
+
+    Attributes:
+        threads: a schedule has started threads.
+        looked: a schedule has counted whose code runs in them.
+        grains: preemption, include and weight of each; the first is `SYNC`, and alone until the threads were looked at.
+        told: what each strategy has learnt.
+        shown: grain, steps and behaviour of the runs of a piece, to be counted when it is merged.
+    """
+
+    threads: bool = False
+    looked: bool = False
+    grains: list[tuple[str, tuple[str, ...], float]] = field(default_factory=lambda: [SYNC])
+    told: list[Any] = field(default_factory=list)
+    tries: list[int] = field(default_factory=list)
+    news: list[int] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    seen: list[set[int]] = field(default_factory=list)
+    shown: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let every list have a place for every grain."""
+        count = len(self.grains)
+        self.told += [None] * (count - len(self.told))
+        for numbers in (self.tries, self.news, self.steps):
+            numbers += [0] * (count - len(numbers))
+        self.seen += [set() for _ in range(count - len(self.seen))]
+
+    def shares(self) -> list[float]:
+        """By grain: a number proportional to the probability of getting a block of schedules."""
+        floors, scores = [], []
+        for (_, _, weight), tries, news, steps in zip(self.grains, self.tries, self.news, self.steps, strict=True):
+            afforded = min(1.0, STEPS_AFFORDED * tries / steps) if steps else 1.0
+            floors.append(weight * afforded)
+            # As if one of two schedules had shown something new before: none is favoured or written off at first.
+            scores.append(weight * afforded * (news + 1) / (tries + 2))
+        floor, total = sum(floors), sum(scores)
+        return [
+            SHARE_LEAST * least / floor + (1 - SHARE_LEAST) * score / total
+            for least, score in zip(floors, scores, strict=True)
+        ]
+
+
+class Mixture:
+    """One strategy for each grain; `Learning`, and an oracle by the one that is deciding.
+
+    Args:
+        main: the program.
+        strategy: the name of a strategy that samples.
+        include: watched with the project.
+        exclude: not watched.
+        max_steps: of a schedule at synchronization operations; others may take `STEPS_FACTOR` times as many.
+    """
+
+    def __init__(
+        self, main: Main, strategy: str, include: Sequence[str], exclude: Sequence[str], max_steps: int | None
+    ) -> None:
+        self.main = main
+        self.strategy = strategy
+        self.include, self.exclude = tuple(include), tuple(exclude)
+        self.max_steps = max_steps
+        first: Any = make(strategy)
+        self.oracles: list[Any] = [first]  # by grain, made when needed
+        self.knowledge = Mixed()
+        self.was_told: set[int] = set()  # grains whose strategy knows what it may in this piece
+        self.shown: list[tuple[int, int, int]] = []
+        self.threads = False
+        self.found: list[tuple[str, tuple[str, ...], float]] = []  # by the census of this piece
+        self.grain = 0  # of the running schedule
+        self.deciding: Any = first
+        self.options: Options | None = None  # of the program, in `within`
+        self.preemptions: dict[int, Preemption] = {}  # by grain; made and used in `within`
+        self.entered: Preemption | None = None
+
+    # What a campaign learns.
+
+    def tell(self, knowledge: Mixed | Mapping[str, Any] | None) -> None:
+        """Start a piece of a campaign."""
+        grains = self.knowledge.grains
+        self.knowledge = _restored(knowledge)
+        if self.knowledge.grains != grains:
+            self._forget()
+        self.was_told.clear()
+        self.shown, self.found, self.threads = [], [], False
+        if isinstance(knowledge, Mapping):  # from a file: wrong or right, it shows now
+            for grain in range(len(self.knowledge.grains)):
+                self._oracle(grain)
+
+    def learnt(self) -> Mixed:
+        """What the runs since `tell` showed."""
+        told = [
+            oracle.learnt() if grain in self.was_told else None
+            for grain, oracle in enumerate(self.oracles[: len(self.knowledge.grains)])
+        ]
+        return Mixed(self.threads, bool(self.found), self.found or self.knowledge.grains, told, shown=self.shown)
+
+    def merged(self, first: Mixed | Mapping[str, Any] | None, second: Mixed | None) -> Mixed:
+        """``first``, with the runs that ``second`` lists counted in their order."""
+        base, new = _restored(first), _restored(second)
+        merged = self.scouted(base, new)
+        for grain in range(len(base.told)):
+            merged.told[grain], merged.seen[grain] = base.told[grain], set(base.seen[grain])
+            merged.tries[grain], merged.news[grain] = base.tries[grain], base.news[grain]
+            merged.steps[grain] = base.steps[grain]
+        for grain, its_own in enumerate(new.told):
+            if its_own is not None:
+                merged.told[grain] = self.oracles[0].merged(merged.told[grain], its_own)
+        for grain, steps, behaviour in new.shown:
+            merged.tries[grain] += 1
+            merged.steps[grain] += steps
+            if behaviour not in merged.seen[grain]:
+                merged.seen[grain].add(behaviour)
+                merged.news[grain] += 1
+        return merged
+
+    def scouted(self, first: Mixed | Mapping[str, Any] | None, second: Mixed) -> Mixed:
+        """What is known of the threads alone, by ``first`` and, if it is silent, by ``second``."""
+        base = _restored(first)
+        grains = base.grains if base.looked else second.grains
+        return Mixed(base.threads or second.threads, base.looked or second.looked, list(grains))
+
+    # What a campaign runs.
+
+    @contextmanager
+    def within(self, options: Options) -> Iterator[None]:
+        """Many runs of the program with ``options`` follow."""
+        with ExitStack() as stack:
+            if isinstance(self.oracles[0], AbstractContextManager):
+                stack.enter_context(self.oracles[0])
+            self.options = options
+            try:
+                yield
+            finally:
+                self._forget()
+                self.options = None
+
+    def schedule(self, seed: int, index: int) -> Options:
+        """Make ready for a schedule of the campaign; the options to run it with."""
+        assert self.options is not None
+        knowledge = self.knowledge
+        self.grain = 0
+        if len(knowledge.grains) > 1:
+            random = Random(f"{seed} {index // BLOCK} grain")
+            self.grain = random.choices(range(len(knowledge.grains)), knowledge.shares())[0]
+        self.deciding = self._oracle(self.grain)
+        if self.grain:
+            preemption = self.preemptions.get(self.grain)
+            if preemption is None:
+                granularity, include, _ = knowledge.grains[self.grain]
+                preemption = self.preemptions[self.grain] = Preemption(granularity, include, self.exclude)
+            self._enter(preemption)
+            return replace(self.options, preemption=preemption, max_steps=self.place().max_steps)
+        self._enter(None)
+        if knowledge.threads and not knowledge.looked:
+            return replace(self.options, preemption=CodeCensus())
+        return self.options
+
+    def ran(self, loop: RunLoop, behaviour: int) -> None:
+        """The schedule has run."""
+        self.shown.append((self.grain, loop.steps_at_end, behaviour))
+        if loop.threads_started:
+            self.threads = True
+        census = loop.preemption
+        if isinstance(census, CodeCensus) and census.threads_of and not self.found:
+            scopes = scopes_for(self.main, self.include, self.exclude, census.threads_of)
+            self.found = [SYNC]
+            for scope in scopes:
+                self.found += [(granularity, scope.include, scope.weight / 2) for granularity in ("line", "opcode")]
+
+    def place(self) -> Grain:
+        """Where the threads of the schedule can be interrupted."""
+        granularity, include, _ = self.knowledge.grains[self.grain]
+        if not self.grain:
+            return Grain(max_steps=self.max_steps)
+        limit = None if self.max_steps is None else STEPS_FACTOR * self.max_steps
+        return Grain(granularity, include, self.exclude, limit)
+
+    def _oracle(self, grain: int) -> Any:
+        while len(self.oracles) <= grain:
+            first = self.oracles[0]
+            self.oracles.append(first.sibling() if hasattr(first, "sibling") else make(self.strategy))
+        oracle = self.oracles[grain]
+        if grain not in self.was_told:
+            self.was_told.add(grain)
+            oracle.tell(self.knowledge.told[grain])
+            if grain and hasattr(oracle, "consider"):
+                oracle.consider(self.knowledge.told[0])
+        return oracle
+
+    def _enter(self, preemption: Preemption | None) -> None:
+        if preemption is self.entered:
+            return
+        if self.entered is not None:
+            self.entered.__exit__(None, None, None)
+        self.entered = preemption
+        if preemption is not None:
+            preemption.__enter__()
+
+    def _forget(self) -> None:
+        self._enter(None)
+        self.preemptions.clear()
+
+    # An oracle: the grain's.
+
+    def new_run(self, run: Any) -> None:
+        """Give the run to the grain's strategy."""
+        self.deciding.new_run(run)
+
+    def next_task(self, runnable: Sequence[int], current: int) -> int:
+        """Its answer."""
+        index: int = self.deciding.next_task(runnable, current)
+        return index
+
+    def draw(self, stream: bytes, index: int) -> int:
+        """Its answer."""
+        bits: int = self.deciding.draw(stream, index)
+        return bits
+
+
+def mixture_of(
+    main: Main,
+    strategy: object,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    max_steps: int | None,
+) -> Mixture | None:
+    """A mixture of the strategy with this name; None if it is one that cannot be mixed.
+
+    Searches enumerate the schedules of one grain, and an oracle of the user's is one object with one state.
+    """
+    if not isinstance(strategy, str) or not isinstance(make(strategy), Learning):
+        return None
+    return Mixture(main, strategy, include, exclude, max_steps)
+
+
+def _restored(knowledge: Mixed | Mapping[str, Any] | None) -> Mixed:
+    if isinstance(knowledge, Mixed):
+        return knowledge
+    return Mixed(**(knowledge or {}))  # its fields, from a file
