@@ -33,7 +33,15 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment import virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
-from detrun_scheduler.threads import escaped_locks, locks, pools, simple_queue, thread_locals, trio_workers
+from detrun_scheduler.threads import (
+    escaped_locks,
+    locks,
+    pools,
+    simple_queue,
+    sqlite_waits,
+    thread_locals,
+    trio_workers,
+)
 from detrun_scheduler.threads.calling import sleep, threads_of_call, wait_in_task
 from detrun_scheduler.threads.census import THREADING, Alive, monotonic
 from detrun_scheduler.threads.locks import Lock, RLock
@@ -76,6 +84,7 @@ _ALL = ReplacedTogether(
     *trio_workers.GROUPS,
     pools.NAMES,
     escaped_locks.GROUP,
+    sqlite_waits.GROUP,
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.

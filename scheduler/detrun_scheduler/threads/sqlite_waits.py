@@ -1,0 +1,174 @@
+"""`sqlite3` inside a run: a connection that finds the database locked waits in virtual time, while other threads run.
+
+SQLite's own busy handler sleeps in C, where no simulated thread can let go of the lock that it sleeps for: after the
+whole time-out, in real time, it would report ``database is locked``, which no real program would see. So a connection
+that is made in a run gets no busy handler, and what it raises for this reason (``SQLITE_BUSY``) is tried again, after
+the pauses of SQLite's handler, until the connection's time-out is over in virtual time. ``PRAGMA busy_timeout`` sets
+that one, too.
+
+The rule: a call is tried again only if it has changed nothing. ``executemany`` and ``executescript`` that were stopped
+half-way raise at once. (SQLite reports a deadlock of two transactions without waiting; here that takes the time-out.)
+
+Connections from before the run, and those of a ``factory`` that is not a class, keep the handler in C. The pauses are
+those of ``sqliteDefaultBusyCallback`` in SQLite's main.c.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain, repeat
+from typing import Any, Literal
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.calling import threads_of_call
+
+_BUSY = 5  # SQLITE_BUSY; extended codes have more bits above these
+_PAUSES = tuple(milliseconds / 1000 for milliseconds in (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50))
+_LONGEST_PAUSE = 0.1  # all further ones
+_DEFAULT_TIMEOUT = 5.0
+_PRAGMA = re.compile(r"(\s*pragma\s+(?:\w+\s*\.\s*)?busy_timeout\s*[=(]\s*)(\d+)", re.IGNORECASE)
+
+
+def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a call of ``sqlite3``, again and again while the database is locked by another connection."""
+    pauses: Iterator[float] | None = None
+    waited = 0.0
+    while True:
+        changes = connection.total_changes
+        try:
+            return call(*arguments)
+        except sys.modules["sqlite3"].OperationalError as error:
+            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == _BUSY
+            if not is_busy or threads_of_call() is None or connection.total_changes != changes:
+                raise
+            pauses = pauses or chain(_PAUSES, repeat(_LONGEST_PAUSE))
+            pause = min(next(pauses), connection.detrun_timeout - waited)
+            if pause <= 0:
+                raise
+        waited += pause
+        time.sleep(pause)  # virtual: blocks the thread, or in a task the event loop, while threads run
+
+
+@cache
+def _cursor_class(kind: Any) -> Any:
+    class Cursor(kind):  # type: ignore[misc]
+        def execute(self, sql: str, *parameters: Any) -> Any:
+            """As the original; waits in virtual time."""
+            connection = self.connection
+            found = _PRAGMA.match(sql) if isinstance(sql, str) else None
+            if found is not None:
+                connection.detrun_timeout = int(found[2]) / 1000
+                sql = f"{found[1]}0{sql[found.end() :]}"
+            return _waiting(connection, super().execute, sql, *parameters)
+
+        def executemany(self, sql: str, parameters: Any, /) -> Any:
+            """As the original; waits in virtual time."""
+            return _waiting(self.connection, super().executemany, sql, list(parameters))
+
+        def executescript(self, script: str, /) -> Any:
+            """As the original; waits in virtual time."""
+            return _waiting(self.connection, super().executescript, script)
+
+    return _named_as(Cursor, kind)
+
+
+@cache
+def _connection_class(kind: Any, plain_cursor: Any) -> Any:
+    class Connection(kind):  # type: ignore[misc]
+        detrun_timeout = _DEFAULT_TIMEOUT
+
+        def cursor(self, factory: Any = plain_cursor) -> Any:
+            """As the original, of a class whose calls wait."""
+            return super().cursor(_cursor_class(factory) if isinstance(factory, type) else factory)
+
+        # In C these three make a cursor without asking `cursor`.
+
+        def execute(self, *arguments: Any) -> Any:
+            """As the original; waits in virtual time."""
+            return self.cursor().execute(*arguments)
+
+        def executemany(self, *arguments: Any) -> Any:
+            """As the original; waits in virtual time."""
+            return self.cursor().executemany(*arguments)
+
+        def executescript(self, *arguments: Any) -> Any:
+            """As the original; waits in virtual time."""
+            return self.cursor().executescript(*arguments)
+
+        def commit(self) -> None:
+            """As the original; waits in virtual time."""
+            _waiting(self, super().commit)
+
+        def rollback(self) -> None:
+            """As the original; waits in virtual time."""
+            _waiting(self, super().rollback)
+
+        def __exit__(self, kind: Any, error: Any, trace: Any) -> Literal[False]:
+            if kind is not None:
+                self.rollback()
+                return False
+            try:
+                self.commit()
+            except BaseException:
+                self.rollback()  # so that the database is free
+                raise
+            return False
+
+    return _named_as(Connection, kind)
+
+
+def _named_as(replacement: Any, original: Any) -> Any:
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(replacement, name, getattr(original, name))
+    return replacement
+
+
+def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
+    connect = _NAMES.of("connect")
+    module: Any = sys.modules["sqlite3"]
+    # By position, which Python 3.15 ends: timeout, detect_types, isolation_level, check_same_thread, factory.
+    factory = arguments[4] if len(arguments) > 4 else options.get("factory", module.Connection)
+    if threads_of_call() is None or not isinstance(factory, type):
+        return connect(database, *arguments, **options)
+    timeout = arguments[0] if arguments else options.get("timeout", _DEFAULT_TIMEOUT)
+    factory = _connection_class(factory, module.Cursor)
+    if arguments:
+        arguments = (0.0, *arguments[1:4], *((factory, *arguments[5:]) if len(arguments) > 4 else ()))
+    else:
+        options["timeout"] = 0.0
+    if len(arguments) <= 4:
+        options["factory"] = factory
+    connection = connect(database, *arguments, **options)
+    connection.detrun_timeout = float(timeout)
+    return connection
+
+
+class _Names:
+    """The names of `sqlite3`, if the program has imported it: detrun itself does not."""
+
+    def __init__(self) -> None:
+        self.groups: list[ReplacedNames] = []
+
+    def install(self) -> None:
+        """Replace them."""
+        if not self.groups and "sqlite3" in sys.modules:
+            modules = (sys.modules["sqlite3"], sys.modules["sqlite3.dbapi2"])
+            self.groups = [ReplacedNames(module, {"connect": _connect}) for module in modules]
+        for group in self.groups:
+            group.install()
+
+    def restore(self) -> None:
+        """Put them back."""
+        for group in reversed(self.groups):
+            group.restore()
+
+    def of(self, name: str) -> Any:
+        """The original."""
+        return self.groups[0].originals[name]
+
+
+_NAMES = GROUP = _Names()

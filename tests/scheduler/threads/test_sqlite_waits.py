@@ -1,0 +1,196 @@
+"""SQLite connections of several threads: who finds the database locked waits in virtual time, as its handler would."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    path = str(tmp_path / "x.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table t(n)")
+        connection.execute("insert into t values(0)")
+    connection.close()
+    return path
+
+
+def together(*bodies: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=body) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def added(path: str) -> int:
+    """Two threads add one, each in a transaction of its own, with a pause in it."""
+
+    def add() -> None:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("begin immediate")
+        (number,) = connection.execute("select n from t").fetchone()
+        time.sleep(0.5)
+        connection.execute("update t set n=?", (number + 1,))
+        connection.execute("commit")
+        connection.close()
+
+    connection = sqlite3.connect(path)
+    connection.execute("update t set n=0")
+    connection.commit()
+    together(add, add)
+    (number,) = connection.execute("select n from t").fetchone()
+    connection.close()
+    return int(number)
+
+
+@pytest.mark.parametrize("preemption", ["sync", "line"])
+def test_a_locked_database_makes_a_thread_wait_and_not_fail(database: str, preemption: str) -> None:
+    for seed in range(5):
+        run = detrun.record(added, database, seed=seed, preemption=preemption)
+        assert run.result == 2
+        assert 1 <= run.virtual_time < 1.3
+        assert detrun.replay(added, database, recording=run.recording).digest == run.digest
+
+
+def test_a_time_out_passes_in_virtual_time(database: str) -> None:
+    def program() -> float:
+        holder = sqlite3.connect(database, isolation_level=None)
+        holder.execute("begin immediate")
+        begun = time.monotonic()
+
+        def wait() -> None:
+            connection = sqlite3.connect(database, timeout=30, isolation_level=None)
+            with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+                connection.execute("begin immediate")
+            connection.close()
+
+        together(wait)
+        holder.close()
+        return time.monotonic() - begun
+
+    assert detrun.record(program).result == pytest.approx(30)
+
+
+@pytest.mark.parametrize("statement", ["pragma busy_timeout = 2000", "PRAGMA main.busy_timeout(2000)"])
+def test_the_pragma_sets_the_time_out(database: str, statement: str) -> None:
+    def program() -> float:
+        holder = sqlite3.connect(database, isolation_level=None)
+        holder.execute("begin immediate")
+        connection = sqlite3.connect(database, timeout=30, isolation_level=None)
+        connection.execute(statement)
+        begun = time.monotonic()
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            connection.execute("begin immediate")
+        connection.close()
+        holder.close()
+        return time.monotonic() - begun
+
+    assert detrun.record(program).result == pytest.approx(2)
+
+
+def test_a_commit_of_a_with_block_waits_for_readers(database: str) -> None:
+    def program() -> None:
+        def read() -> None:
+            connection = sqlite3.connect(database, isolation_level=None)
+            connection.execute("begin")
+            connection.execute("select n from t").fetchall()
+            time.sleep(1)
+            connection.execute("commit")
+            connection.close()
+
+        def write() -> None:
+            time.sleep(0.5)
+            connection = sqlite3.connect(database)
+            with connection:
+                connection.execute("insert into t values(1)")
+            connection.close()
+
+        together(read, write)
+
+    assert 1 <= detrun.record(program).virtual_time < 1.3
+
+
+def test_a_task_that_waits_blocks_the_event_loop_while_threads_go_on(database: str) -> None:
+    async def program() -> None:
+        def hold() -> None:
+            connection = sqlite3.connect(database, isolation_level=None)
+            connection.execute("begin immediate")
+            time.sleep(0.5)
+            connection.execute("commit")
+            connection.close()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        await trio.sleep(0.1)
+        connection = sqlite3.connect(database, isolation_level=None)
+        connection.execute("insert into t values(2)")
+        connection.close()
+        thread.join()
+
+    assert 0.5 <= detrun.record(program).virtual_time < 0.7
+
+
+def test_rows_of_a_generator_are_all_written_after_a_wait(database: str) -> None:
+    def program() -> int:
+        def rows() -> Any:
+            yield from ((number,) for number in range(3))
+
+        connection = sqlite3.connect(database, isolation_level=None)
+        connection.execute("delete from t")
+        holder = sqlite3.connect(database, isolation_level=None)
+
+        def hold() -> None:
+            holder.execute("begin immediate")
+            time.sleep(0.2)
+            holder.execute("commit")
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        time.sleep(0.1)
+        connection.executemany("insert into t values(?)", rows())
+        thread.join()
+        (count,) = connection.execute("select count(*) from t").fetchone()
+        connection.close()
+        holder.close()
+        return int(count)
+
+    assert detrun.record(program).result == 3
+
+
+def test_classes_of_the_program_are_kept_and_outside_of_runs_nothing_changes(database: str) -> None:
+    class Connection(sqlite3.Connection):
+        pass
+
+    class Cursor(sqlite3.Cursor):
+        pass
+
+    def program() -> list[bool]:
+        connection = sqlite3.connect(database, factory=Connection)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: by position
+            positional = sqlite3.connect(database, 5.0, 0, "", True, Connection)
+        cursor = connection.cursor(Cursor)
+        found = [isinstance(one, Connection) for one in (connection, positional)]
+        found += [isinstance(cursor, Cursor), type(connection).__name__ == "Connection"]
+        connection.close()
+        positional.close()
+        return found
+
+    before = sqlite3.connect
+    assert all(detrun.record(program).result)
+    assert sqlite3.connect is before
+    connection = sqlite3.connect(database)
+    assert type(connection) is sqlite3.Connection
+    connection.close()
