@@ -35,6 +35,7 @@ PACKAGES = {
 # A module belongs to the longest entry that is its name or a package around it. The ``__init__`` of `detrun` and of
 # `detrun.world` give names of the rooms inside and stand above these.
 ORDER = (
+    "detrun_scheduler.visible",
     "detrun_scheduler.errors",
     "detrun_scheduler.user_code",
     "detrun_scheduler.randomness",

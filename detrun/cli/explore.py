@@ -12,6 +12,7 @@ import click
 
 from detrun.cli.options import acting_options, parameter_option, speaking, step_timeout_option, target_argument
 from detrun_scheduler.strategies import STRATEGIES
+from detrun_scheduler.visible import visible
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
@@ -154,7 +155,7 @@ def explore(
     if gradient and not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
     if not_kept := KeptFailures(Path(directory)).unwritable:
-        click.echo(f"note: {not_kept}; choose another with --directory", err=True)
+        click.echo(f"note: {visible(str(not_kept))}; choose another with --directory", err=True)
     with runs.program_output(), campaign_progress(schedules) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", FailuresNotKeptWarning)
         found = detrun.explore(

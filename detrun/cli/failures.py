@@ -26,6 +26,7 @@ from detrun_scheduler.errors import (
     text_of,
 )
 from detrun_scheduler.user_code import is_user_file
+from detrun_scheduler.visible import visible
 
 OK, PROGRAM_FAILED, USAGE, DIFFERENT, BAD_RECORDING, STUCK, UNDECIDED = range(7)
 INTERNAL, INTERRUPTED = 70, 130
@@ -111,9 +112,9 @@ def _keep_user_frames(shown: traceback.TracebackException) -> int:
 def print_failure(error: BaseException, debug: bool, heading: str | None = None) -> None:
     """Say on standard error what failed."""
     if debug:
-        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+        click.echo(visible("".join(traceback.format_exception(error)).rstrip()), err=True)
     subject = essence(error)
-    text = message(error)
+    text = visible(message(error))
     if heading is None and isinstance(subject, DetrunError | KeyboardInterrupt):
         heading = "error" if isinstance(subject, UsageError) else type(subject).__name__
         if isinstance(subject, KeyboardInterrupt):

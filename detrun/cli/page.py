@@ -2,7 +2,8 @@
 
 A command makes a document, a dict of plain values whose shape `docs/command-line.md` promises, and a function that
 renders a page. Only one of the two is used, so neither can leak into the other. Plain text is what pipes and files
-get: aligned, without colour, never wrapped and never cut, since its readers there have tools of their own.
+get: aligned, without colour, never wrapped and never cut, since its readers there have tools of their own. No text
+reaches any of them with a control character in it (`detrun_scheduler.visible`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import click
+
+from detrun_scheduler.visible import visible, visible_json, visible_line
 
 INDENT = "  "
 VERBATIM = ("again",)  # facts that are commands, to be copied: never broken by us
@@ -44,19 +47,20 @@ class PlainPage:
 
     def heading(self, text: str, good: bool | None = None) -> None:
         """See `Page`."""
-        click.echo(text)
+        click.echo(visible_line(text))
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """See `Page`."""
         width = max(map(len, facts), default=0)
         for label, value in facts.items():
-            click.echo(f"{INDENT}{label:<{width}}  {_hung(value, len(INDENT) + width + 2)}")
+            click.echo(f"{INDENT}{label:<{width}}  {_hung(visible(value), len(INDENT) + width + 2)}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """See `Page`."""
+        columns, rows = _visible_cells(columns), [_visible_cells(row) for row in rows]
         click.echo()
         if title:
-            click.echo(title)
+            click.echo(visible_line(title))
         right = _numeric_columns(columns, rows)
         widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
         for row in [columns, *rows]:
@@ -68,11 +72,11 @@ class PlainPage:
 
     def text(self, text: str) -> None:
         """See `Page`."""
-        click.echo(text)
+        click.echo(visible(text))
 
     def note(self, text: str) -> None:
         """See `Page`."""
-        click.echo(f"{INDENT}note: {text}")
+        click.echo(f"{INDENT}note: {visible(text)}")
 
 
 class TerminalPage:
@@ -86,7 +90,7 @@ class TerminalPage:
     def heading(self, text: str, good: bool | None = None) -> None:
         """See `Page`."""
         style = {True: "bold green", False: "bold red", None: "bold"}[good]
-        self.console.print(text, style=style, markup=False, soft_wrap=True)
+        self.console.print(visible_line(text), style=style, markup=False, soft_wrap=True)
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """See `Page`."""
@@ -95,6 +99,7 @@ class TerminalPage:
         width = max(map(len, facts), default=0)
         for label, value in facts.items():
             indent = len(INDENT) + width + 2
+            value = visible(value)
             if label not in VERBATIM:
                 value = "\n".join(_broken(line, self.console.width - indent) for line in value.split("\n"))
             # Soft wrap: what is still too long, a command or a digest, the terminal breaks, and it can be copied whole.
@@ -107,6 +112,7 @@ class TerminalPage:
         from rich.table import Table
         from rich.text import Text
 
+        columns, rows = _visible_cells(columns), [_visible_cells(row) for row in rows]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
         for name, right in zip(columns, _numeric_columns(columns, rows), strict=True):
             # Numbers are never broken: text gives way first.
@@ -115,21 +121,21 @@ class TerminalPage:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print()
         if title:
-            self.console.print(title, style="bold", markup=False)
+            self.console.print(visible_line(title), style="bold", markup=False)
         from rich.padding import Padding
 
         self.console.print(Padding(table, (0, 0, 0, len(INDENT)), expand=False))
 
     def text(self, text: str) -> None:
         """See `Page`."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(visible(text), markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """See `Page`."""
         from rich.text import Text
 
         indent = len(INDENT) + len("note: ")
-        hung = _hung(_broken(text, self.console.width - indent), indent)
+        hung = _hung(_broken(visible(text), self.console.width - indent), indent)
         self.console.print(Text.assemble(f"{INDENT}", ("note: ", "yellow"), hung), soft_wrap=True)
 
 
@@ -152,6 +158,10 @@ def _hung(value: str, indent: int) -> str:
     return value.replace("\n", "\n" + " " * indent)
 
 
+def _visible_cells(cells: Sequence[str]) -> list[str]:
+    return list(map(visible_line, cells))
+
+
 def _numeric_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
     return [bool(rows) and all(_is_number(row[at]) for row in rows) for at in range(len(columns))]
 
@@ -169,7 +179,7 @@ def _is_number(cell: str) -> bool:
 
 def print_document(document: Mapping[str, Any]) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(visible_json(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def plain(value: Any) -> Any:

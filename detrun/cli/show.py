@@ -9,6 +9,7 @@ import click
 
 from detrun.cli.options import settings, speaking
 from detrun.cli.page import counted
+from detrun_scheduler.visible import visible_line
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
@@ -336,7 +337,7 @@ def _render_step(page: Page, recording: Recording, step: Step, around: Sequence[
             "choice": "none to make" if step.choice is None else f"{step.choice + 1} of {len(step.runnable)}",
             **({"before it": ", ".join(step.actions)} if step.actions else {}),
             "ended in": step.outcome,
-            "did": describe_events(step).replace(", ", "\n") or "nothing that is recorded",
+            "did": visible_line(describe_events(step)).replace(", ", "\n") or "nothing that is recorded",
         }
     )
     page.table(*_steps_table(around, step.index), title="around it")

@@ -28,6 +28,7 @@ from detrun.testing.progress import progress_of_test
 from detrun.testing.replayed_failure import ReplayedFailure, replayed_failure
 from detrun.testing.settings import settings_of
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.visible import visible
 
 EXAMPLE_SCHEDULES = 20  # for each example of hypothesis, unless the test says otherwise
 
@@ -179,6 +180,7 @@ def pytest_runtest_makereport(
     report = yield
     text = item.stash.get(_TEXT, None) if call.when == "call" else None
     if text is not None:
+        text = visible(text)
         add_section: Any = getattr(report.longrepr, "addsection", None)
         if item.config.option.showcapture != "all" and add_section is not None:
             add_section("detrun", text)  # sections of the report are shown as captured output is: not, then

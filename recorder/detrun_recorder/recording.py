@@ -35,6 +35,7 @@ from detrun_recorder.steps import Decoder, Step, Tables, advance, begun_after
 from detrun_recorder.writer import End, Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
+from detrun_scheduler.visible import visible_line
 
 CHUNKS_KEPT = 4
 RUNNABLE_NUMBERS_KEPT = 1 << 20  # 8 MB of runnable sets
@@ -105,7 +106,9 @@ class Recording:
 
     def __repr__(self) -> str:
         cut = ", truncated" if self.truncated else ""
-        return f"<Recording of {self.target or 'a run'}: {self.steps} steps, {self.virtual_time:g} s{cut}>"
+        return (
+            f"<Recording of {visible_line(self.target or 'a run')}: {self.steps} steps, {self.virtual_time:g} s{cut}>"
+        )
 
     # The run as a whole.
 

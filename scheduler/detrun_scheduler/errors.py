@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from detrun_scheduler.visible import visible
+
 
 class DetrunError(Exception):
-    """Base of everything detrun raises on purpose."""
+    """Base of everything detrun raises on purpose. Its message has no control characters, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class UsageError(DetrunError):

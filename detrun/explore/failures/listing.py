@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detrun.explore.failures.narration import Line, Narration
+from detrun_scheduler.visible import visible, visible_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,14 +92,18 @@ class Listing:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         table.add_column("step", justify="right", no_wrap=True, style="dim")
         for task in self.tasks if beside else ["task", "lines"]:
-            table.add_column(Text(task), overflow="fold")
+            table.add_column(Text(visible_line(task)), overflow="fold")
         for row in self.rows:
             style = "bold yellow" if row.is_critical else ""
             if row.first < 0:
                 table.add_row("⋮", Text(row.lines[0], style="dim"))
                 continue
-            text = Text("\n".join(row.lines), style=style)
-            cells = [text if task == row.task else Text() for task in self.tasks] if beside else [Text(row.task), text]
+            text = Text(visible("\n".join(row.lines)), style=style)
+            cells = (
+                [text if task == row.task else Text() for task in self.tasks]
+                if beside
+                else [Text(visible_line(row.task)), text]
+            )
             table.add_row(str(row.first), *cells)
         return table
 
