@@ -10,10 +10,13 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import detrun
 from benchmarks.real_bugs.catalogue import RealBug, bug
+from benchmarks.real_bugs.environments import ROOT
 
 
 def options(one: RealBug, where: str) -> dict[str, Any]:
@@ -22,6 +25,16 @@ def options(one: RealBug, where: str) -> dict[str, Any]:
         return {}
     given: dict[str, Any] = {one.action: 1} if one.action else {}
     return {"preemption": "line", "include": [*one.packages, one.module], **given} if one.packages else given
+
+
+def arm(extra: Mapping[str, Any]) -> str:
+    """Where threads were interrupted in a recording, in words, from its header."""
+    granularity = extra.get("preemption", "sync")
+    if granularity == "sync":
+        return "sync"
+    names = [PurePath(name.strip("*/")).stem for name in extra.get("include", ())]
+    kind = "lines" if granularity == "line" else "instructions"
+    return f"{kind} of {', '.join('the project' if name == ROOT.stem else name for name in names)}"
 
 
 def hunt(one: RealBug, schedules: int, seed: int, where: str) -> dict[str, Any]:
@@ -38,7 +51,7 @@ def hunt(one: RealBug, schedules: int, seed: int, where: str) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 2),
         "cpu_seconds": round(time.process_time() - began_cpu, 2),
         "seconds_to_failure": round(found.statistics.seconds, 2),
-        "arm": "",
+        "arm": "" if failure is None else arm(failure.recording.header.get("extra", {})),
         "explained": "" if explanation is None else ("verified" if explanation.verified else "not verified"),
         "explanation": "" if explanation is None else str(explanation),
     }

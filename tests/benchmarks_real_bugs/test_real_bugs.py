@@ -14,7 +14,7 @@ from benchmarks.real_bugs import __main__ as command
 from benchmarks.real_bugs import environments
 from benchmarks.real_bugs.catalogue import BUGS, bug
 from benchmarks.real_bugs.environments import Environment, prepare
-from benchmarks.real_bugs.hunted import hunt, options
+from benchmarks.real_bugs.hunted import arm, hunt, options
 from benchmarks.real_bugs.results import FALSE_ALARM, FOUND, MISSED, UNKNOWN, Outcome, Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +57,15 @@ def test_options_are_given_only_when_asked_for():
     assert options(bug("anyio_728"), "explicit") == {}
     assert options(bug("httpcore_642"), "explicit") == {"early_timers": 1}
     assert options(bug("httpcore_642"), "default") == {}
+
+
+def test_the_header_of_a_recording_says_where_threads_were_interrupted():
+    assert arm({}) == "sync"
+    assert arm({"preemption": "line", "include": [f"{ROOT}/"]}) == "lines of the project"
+    assert (
+        arm({"preemption": "line", "include": ["/site-packages/zict/", "*/heapdict.py"]}) == "lines of zict, heapdict"
+    )
+    assert arm({"preemption": "opcode", "include": ["functools"]}) == "instructions of functools"
 
 
 def test_a_bug_is_found_only_if_its_fix_passes():
