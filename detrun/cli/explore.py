@@ -86,6 +86,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
 @click.option("--no-explain", is_flag=True, help="Do not look for the operations whose order matters.")
+@click.option("--no-confirm", is_flag=True, help="Do not replay the recording in a fresh process.")
 @click.option(
     "--directory",
     default=".detrun",
@@ -118,6 +119,7 @@ def explore(
     workers: int,
     no_shrink: bool,
     no_explain: bool,
+    no_confirm: bool,
     directory: str,
     resume: bool,
     gradient: bool,
@@ -179,6 +181,7 @@ def explore(
             workers=workers,
             shrink=not no_shrink,
             explain=not no_explain,
+            confirm=not no_confirm,
             gradient_of=numbers if gradient else None,
             directory=directory,
             resume=resume,

@@ -1,12 +1,13 @@
 """A run in a fresh Python process: nothing kept from earlier runs, other addresses, another hash seed.
 
-The parent sends a request in msgpack through the child's standard input and reads the trace from a temporary file, so
+The parent sends a request in msgpack through the child's standard input and reads the answer from a temporary file, so
 that the program may print what it likes. The program travels as its name, ``path.py:function``, and its arguments as
 plain values: no pickle, so that a request executes nothing but the program it names.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import msgpack
 
 from detrun.determinism.tracing import Trace, traced
+from detrun.execution.orphans import end_with_parent
 from detrun.execution.program import Main
 from detrun.execution.targets import load_target
 from detrun.messages.extensions import TREE_TUPLE
@@ -111,17 +113,28 @@ def traced_in_fresh_process(
         FreshProcessError: the process crashed or did not answer in time.
         UsageError: the program cannot be loaded there.
     """
+    request = {
+        "target": target,
+        "arguments": arguments,
+        "seed": str(seed),  # msgpack has no whole number past 64 bits
+        "strategy": strategy,
+        "max_steps": max_steps,
+        "first_detail": first_detail,
+    }
+    return Trace.unpack(asked(f"{__name__}:_trace", request, hash_seed, timeout_seconds))
+
+
+def asked(question: str, request: dict[str, Any], hash_seed: int, timeout_seconds: float) -> Any:
+    """What the function ``question`` ("module:name") gives for ``request`` in a fresh process; both plain values.
+
+    Raises:
+        FreshProcessError: the process crashed or did not answer in time.
+        UsageError: the program cannot be loaded there.
+    """
+    target = request["target"]
     with tempfile.TemporaryDirectory(prefix="detrun-") as directory:
-        answer_path = os.path.join(directory, "trace")
-        request = {
-            "target": target,
-            "arguments": arguments,
-            "seed": str(seed),  # msgpack has no whole number past 64 bits
-            "strategy": strategy,
-            "max_steps": max_steps,
-            "first_detail": first_detail,
-            "answer": answer_path,
-        }
+        answer_path = os.path.join(directory, "answer")
+        request = {**request, "question": question, "answer": answer_path, "parent": os.getpid()}
         where = [os.path.abspath(entry) for entry in sys.path]
         environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(where)}
         # -P: the working directory comes first on the child's path only where it does on ours.
@@ -149,7 +162,7 @@ def traced_in_fresh_process(
     if "error" in packed:
         kind = UsageError if packed["usage"] else FreshProcessError
         raise kind(f"in a fresh process, {packed['error']}")
-    return Trace.unpack(packed["trace"])
+    return packed["answer"]
 
 
 def _crash(target: str, done: subprocess.CompletedProcess[bytes]) -> str:
@@ -167,24 +180,30 @@ def _crash(target: str, done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    module, _, name = request["question"].partition(":")
     try:
-        main = load_target(request["target"]).function
-        trace = traced(
-            main,
-            unpack_arguments(request["arguments"]),
-            seed=int(request["seed"]),
-            strategy=request["strategy"],
-            max_steps=request["max_steps"],
-            first_detail=request["first_detail"],
-        )
+        main = load_target(request["target"], runs_nothing=True).function
+        found = getattr(importlib.import_module(module), name)(main, unpack_arguments(request["arguments"]), request)
     except DetrunError as error:
         return {"error": str(error), "usage": isinstance(error, UsageError)}
-    return {"trace": trace.pack()}
+    return {"answer": found}
+
+
+def _trace(main: Main, args: list[object], request: dict[str, Any]) -> Any:
+    return traced(
+        main,
+        args,
+        seed=int(request["seed"]),
+        strategy=request["strategy"],
+        max_steps=request["max_steps"],
+        first_detail=request["first_detail"],
+    ).pack()
 
 
 def answer() -> None:
-    """What the fresh process does: read a request, run the program, write the trace where the parent looks for it."""
+    """What the fresh process does: read a request, run the program, write the answer where the parent looks for it."""
     request = msgpack.unpackb(sys.stdin.buffer.read(), strict_map_key=False)
+    end_with_parent(request["parent"])
     packed = msgpack.packb(_answer(request), unicode_errors="surrogatepass")
     partial_answer = request["answer"] + ".part"
     with open(partial_answer, "wb") as file:

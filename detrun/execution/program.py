@@ -16,9 +16,14 @@ from detrun_scheduler.errors import UsageError
 
 Main = Callable[..., Any]
 
+# Set while a fresh process imports a program: a script that runs itself then would start processes without end.
+only_importing = False
+
 
 def check_main(main: Main) -> None:
     """Raise `UsageError` unless ``main`` is a function, async or not, and no run, nor one of trio's, is around us."""
+    if only_importing:
+        raise UsageError("it starts a run when it is imported; put that under if __name__ == '__main__'")
     if current.run is not None:
         raise UsageError(
             "a run is active already: record, replay and gradient cannot be called inside a run, nor in two threads "

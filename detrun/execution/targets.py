@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from detrun.execution import program
 from detrun.execution.program import Main, check_main
 from detrun_scheduler.errors import UsageError
 
@@ -48,8 +49,11 @@ class Target:
         return self.text.rpartition(":")[2]
 
 
-def load_target(text: str) -> Target:
+def load_target(text: str, *, runs_nothing: bool = False) -> Target:
     """The function, async or not, that ``text`` names.
+
+    Args:
+        runs_nothing: refuse a module that starts a run when it is imported.
 
     Raises:
         UsageError: it names no function, cannot be imported (the cause is in the message, in one line, and chained),
@@ -60,7 +64,11 @@ def load_target(text: str) -> Target:
         # rpartition leaves everything in the last part when there is no colon.
         shown = place or name or "path.py"
         raise UsageError(f"target {text!r} names no function; write {shown}:FUNCTION, or module:FUNCTION")
-    module = _import_file(place) if _is_path(place) else _import_module(place)
+    program.only_importing = runs_nothing
+    try:
+        module = _import_file(place) if _is_path(place) else _import_module(place)
+    finally:
+        program.only_importing = False
     found = _attribute(module, place, name)
     check_main(found)
     return Target(found, text, module)

@@ -68,6 +68,7 @@ def explore(
     workers: int = 1,
     shrink: bool = True,
     explain: bool = True,
+    confirm: bool = True,
     races: bool = False,
     thread_errors: bool = True,
     early_timers: int | None = None,
@@ -108,6 +109,9 @@ def explore(
         executor: any ``concurrent.futures.Executor`` of processes; ``main`` and ``args`` are pickled.
         workers: so many forked processes of this machine, unless there is an executor. Searches run in this process.
         shrink, explain: what to do with a failure.
+        confirm: replay the recording of a failure in a fresh process before it is kept and recommended; takes as long
+            as importing the program and running it once or a few times. Programs that another process cannot find or
+            be given their arguments are not tried, and the failure says so.
         races: a schedule also fails if it shows a data race (`DataRaceError`): on `Shared` and `Buffer`, and with
             ``preemption="opcode"`` on attributes and elements, too. Takes several times as long.
         thread_errors: a schedule also fails if an exception leaves a thread uncaught. False: it goes to
@@ -223,7 +227,7 @@ def explore(
     exploration.remarks += campaign.remarks
     exploration.ignored = {signature: kind.count for signature, kind in report.kinds.items() if kind.is_ignored}
     if report.found is not None:
-        _report_failures(exploration, program, report, ReportOptions(kept, name, shrink, explain))
+        _report_failures(exploration, program, report, ReportOptions(kept, name, shrink, explain, confirm))
     else:
         exploration.verdict, exploration.reason = _conclusion(report, oracle, campaign.stop_reason)
     if numbers is not None:

@@ -127,7 +127,9 @@ def _explore(item: pytest.Function, test: AnyTest) -> BaseException | None:
         directory = None
         settings = {"schedules": EXAMPLE_SCHEDULES, "shrink": False, "explain": False, **settings}
     with progress_of_test(item.config) as progress:
-        exploration = detrun.explore(test, target=item.nodeid, directory=directory, progress=progress, **settings)
+        exploration = detrun.explore(
+            test, target=item.nodeid, directory=directory, confirm=False, progress=progress, **settings
+        )
     if exploration.failure is not None:
         item.stash[_TEXT] = failure_text(item, exploration)
         return exploration.failure.exception

@@ -15,7 +15,9 @@ import pytest
 import detrun
 from detrun_scheduler.errors import UsageError
 
-NOT_FOR_MARKS = frozenset({"directory", "executor", "gradient_of", "progress", "resume", "target", "workers"})
+NOT_FOR_MARKS = frozenset(
+    {"confirm", "directory", "executor", "gradient_of", "progress", "resume", "target", "workers"}
+)
 _NUMBERS = frozenset({"schedules", "seed", "max_steps"})
 _IN_CONFIGURATION = ("schedules", "seed", "strategy", "preemption", "max_steps")
 _ON_COMMAND_LINE = ("schedules", "seed", "strategy", "preemption")

@@ -121,6 +121,7 @@ class JournaledRun(ABC):
         self.collects = False  # the next step begins with a collection
         self.reports_thread_errors = hooks.reports_thread_errors
         self.step_timeout = hooks.step_timeout
+        self.bare_names = hooks.thread_rules >= 3
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
@@ -307,9 +308,10 @@ class JournaledRun(ABC):
         if number == 0:
             path = "<init>"
         elif task.coro is not None and parent_number == 0:
-            path = self._sibling(parent_number, "main" if number == 1 else f"<system>/{spawn_name(task)}")
+            name = "main" if number == 1 else f"<system>/{spawn_name(task, self.bare_names)}"
+            path = self._sibling(parent_number, name)
         else:
-            path = self._sibling(parent_number, f"{self.paths[parent_number]}/{spawn_name(task)}")
+            path = self._sibling(parent_number, f"{self.paths[parent_number]}/{spawn_name(task, self.bare_names)}")
         self.paths[number] = path
         journal = self.journal
         journal.tasks.append((number, parent_number, path))
@@ -330,13 +332,34 @@ class JournaledRun(ABC):
         return f"{path}[{index}]" if index else path
 
 
+def _is_of_function(name: str) -> bool:
+    """Whether a name is ``module.qualname`` as Python spells it, of a module that is loaded."""
+    if ".<locals>." in name or name.endswith(".<lambda>"):
+        return True
+    end = name.rfind(".")
+    while end > 0:
+        if name[:end] in sys.modules:
+            return True
+        end = name.rfind(".", 0, end)
+    return False
+
+
 _NAME_IN_PATH = str.maketrans("/[]", ".()")
 
 
-def spawn_name(task: Any) -> str:
-    """The last part of a task's path: the name given at spawn, or the function's own."""
+def spawn_name(task: Any, is_bare: bool = True) -> str:
+    """The last part of a task's path: the name given at spawn, or the function's own.
+
+    A function's own has no module in it: the same file has another name when it is run as a script. anyio names a task
+    after the callable that it was given, which may be a lambda or a decorated function, and is no coroutine then.
+
+    Args:
+        is_bare: also in that case, as it was not before `THREAD_RULES` 3.
+    """
     name: str = task.name
     if name.endswith(f".{getattr(task.coro, '__qualname__', name)}"):
         return str(task.coro.__name__)
+    if is_bare and "." in name and _is_of_function(name):
+        name = name.rpartition(".")[2]
     # "a/b" is the child b of a, "a[1]" the second a: a given name must not look like another task's path.
     return name.translate(_NAME_IN_PATH)

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
 
 
-# Recordings say by which rules their threads were scheduled, and are replayed by them; those that say nothing, by 1.
+# Recordings say by which rules their threads were scheduled and their tasks named, and are replayed by them; those that
+# say nothing, by 1.
 #   1: the release of a lock wakes all threads that wait for it, an item in a `SimpleQueue` too.
 #   2: it wakes `WOKEN_MAX` of them.
-THREAD_RULES = 2
+#   3: no task name has the name of a module in it.
+THREAD_RULES = 3
 # Large enough that the programs of tests and examples never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 8
 

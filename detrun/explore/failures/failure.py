@@ -7,20 +7,15 @@ from pathlib import Path
 
 import outcome
 
-from detrun.execution.finished import Finished
-from detrun.execution.new_run import NewRun
 from detrun.explore.campaign.failed_schedule import FailedSchedule
 from detrun.explore.campaign.program import Program, prepared
-from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.explore.failures.explain import Explanation, explain
 from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
+from detrun.explore.failures.recorded import record_schedule, token_of
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink
 from detrun.explore.failures.trials import TrialRunner
 from detrun_recorder.recording import Recording
-from detrun_recorder.token import to_token
-from detrun_scheduler.errors import UsageError
-from detrun_scheduler.strategies.given import GivenSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +26,14 @@ class ReportOptions:
         kept: where the recording is kept; None for nowhere.
         target: how the recording names the program.
         shrink, explain: whether the schedule is made simple, and compared with one that passes.
+        confirm: whether a recording that is kept is replayed in a fresh process before.
     """
 
     kept: KeptFailures | None
     target: str
     shrink: bool = True
     explain: bool = True
+    confirm: bool = True
 
 
 @dataclass(slots=True)
@@ -45,7 +42,7 @@ class Failure:
 
     Attributes:
         exception: what the program raised when the recording was made.
-        recording: of the shrunk schedule; in a file if ``path`` is set.
+        recording: of the shrunk schedule, made in this process, where it replays.
         token: the same schedule as pasteable text, None if it is too long for that.
         command: runs it again.
         index: of the schedule in the campaign that found it, the first of its kind; -1: it was kept from an earlier
@@ -54,7 +51,8 @@ class Failure:
         schedule: the choices, as bytes.
         explanation: what it takes to fail; None if it was not asked for.
         shrunk: what shrinking achieved; None if it was not asked for.
-        path: the recording's file.
+        path: the recording's file, which is for fresh processes: if the recording itself does not replay in one, but
+            the failure can be had there, it holds that (see ``remarks`` and `detrun.explore.failures.fresh_replay`).
         signature: its kind, as ``ignore`` takes it.
         count: how many schedules of the campaign failed so.
         remarks: what did not work around it: that it could not be kept, for one.
@@ -103,11 +101,13 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
     if not isinstance(finished.outcome, outcome.Error):
         return None
     recording = finished.recording
-    path, remarks = _kept(recording, options)
+    filed, remarks = _confirmed(program, recording, options, found.signature)
+    path, not_kept = _kept(filed, options)
+    remarks += not_kept
     return Failure(
         finished.outcome.error,
         recording,
-        token_of(recording),
+        token_of(filed),
         replay_command(options.target, path, program.args),
         found.index,
         found.seed,
@@ -119,6 +119,19 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
         count,
         remarks,
     )
+
+
+def _confirmed(
+    program: Program, recording: Recording, options: ReportOptions, signature: str
+) -> tuple[Recording, list[str]]:
+    """The recording to keep, for a fresh process, and what there is to say about it."""
+    if options.kept is None or not options.confirm:
+        return recording, []
+    from detrun.explore.failures.fresh_replay import replayed_freshly  # processes are not needed otherwise
+
+    fresh = replayed_freshly(program, recording, options.target, signature)
+    remark = fresh.remark()
+    return fresh.cold or recording, [remark] if remark else []
 
 
 def _kept(recording: Recording, options: ReportOptions) -> tuple[Path | None, list[str]]:
@@ -134,17 +147,3 @@ def _kept(recording: Recording, options: ReportOptions) -> tuple[Path | None, li
     except OSError:
         return None, [f"the recording was not kept: {reason}; the token, if there is one, runs the schedule again"]
     return path, [f"the recording is in {path.parent}, where the next exploration does not look for it: {reason}"]
-
-
-def record_schedule(program: Program, seed: int, schedule: bytes, target: str) -> Finished:
-    """Run one schedule once more and record it."""
-    run = NewRun(seed, GivenSchedule(unpacked(schedule)), target=target, params=program.gradient_of or {})
-    return run.execute(program.main, program.args, program.options)
-
-
-def token_of(recording: Recording) -> str | None:
-    """The schedule as a token, None if it is too long for one."""
-    try:
-        return to_token(recording)
-    except UsageError:
-        return None

@@ -87,7 +87,7 @@ class KeptFailures:
                 oracle = _following(program, recording)
             except (DetrunError, Malformed, OSError, ValueError, LookupError, TypeError, ArithmeticError):
                 continue
-            found = _run_kept(program, recording, oracle)
+            found = run_kept(program, recording, oracle)
             if found is not None:
                 yield found
             else:
@@ -102,7 +102,8 @@ def _following(program: Program, recording: Recording) -> GivenSchedule | Resync
     return GivenSchedule(unpacked(b"".join(chunk.choices for chunk in recording.chunks())))
 
 
-def _run_kept(program: Program, recording: Recording, oracle: GivenSchedule | ResyncReplay) -> FailedSchedule | None:
+def run_kept(program: Program, recording: Recording, oracle: GivenSchedule | ResyncReplay) -> FailedSchedule | None:
+    """Run a kept failure once more under ``oracle``; None if it does not fail."""
     replayer = oracle if isinstance(oracle, ResyncReplay) else None
     seed = recording.seed or 0
     journal = ScheduleJournal()

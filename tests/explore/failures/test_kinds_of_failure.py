@@ -19,7 +19,14 @@ from detrun.explore.verdicts import Exploration
 from tests.explore.racy_programs import correct, lost_update, several_bugs
 
 ROOT = Path(__file__).resolve().parents[3]
-COUNTS = {"schedules": 200, "strategy": "random", "directory": None, "shrink": False, "explain": False}
+COUNTS = {
+    "schedules": 200,
+    "strategy": "random",
+    "directory": None,
+    "shrink": False,
+    "explain": False,
+    "confirm": False,
+}
 
 
 def kinds(exploration: Exploration) -> list[tuple[str, int, int]]:
@@ -49,7 +56,7 @@ def test_a_campaign_that_keeps_going_finds_every_kind_of_failure(everything) -> 
 
 def test_each_kind_has_its_own_recording_and_is_shrunk_to_its_own_kind(tmp_path) -> None:
     found = detrun.explore(
-        several_bugs, keep_going=True, schedules=60, strategy="random", directory=tmp_path, explain=False
+        several_bugs, keep_going=True, schedules=60, strategy="random", directory=tmp_path, explain=False, confirm=False
     )
     assert len({one.path for one in found.failures}) == 3
     for one in found.failures:
@@ -102,7 +109,7 @@ def test_a_kind_that_is_ignored_is_counted_and_passed_over(everything) -> None:
 
 
 def test_a_campaign_whose_failures_are_all_ignored_passes_and_says_so(tmp_path) -> None:
-    kept = detrun.explore(lost_update, schedules=50, directory=tmp_path)
+    kept = detrun.explore(lost_update, schedules=50, directory=tmp_path, confirm=False)
     found = detrun.explore(lost_update, schedules=50, directory=tmp_path, ignore=[kept.failure.signature])
     assert found.verdict == "passed"
     assert "failed in ways that are ignored" in found.reason
@@ -191,7 +198,7 @@ def test_a_campaign_with_foreign_knowledge_is_refused_with_its_name(campaign, kn
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory) -> tuple[Path, bytes]:
     directory = tmp_path_factory.mktemp("kept")
-    path = detrun.explore(lost_update, schedules=50, directory=directory, explain=False).failure.path
+    path = detrun.explore(lost_update, schedules=50, directory=directory, explain=False, confirm=False).failure.path
     return path, path.read_bytes()
 
 
@@ -202,7 +209,9 @@ def test_a_damaged_kept_failure_is_passed_over(kept, damage) -> None:
     at, length, new = damage
     at %= len(whole)
     path.write_bytes(whole[:at] + new + whole[at + length :])
-    found = detrun.explore(lost_update, schedules=20, directory=path.parents[1], shrink=False, explain=False)
+    found = detrun.explore(
+        lost_update, schedules=20, directory=path.parents[1], shrink=False, explain=False, confirm=False
+    )
     assert found.failed
 
 
