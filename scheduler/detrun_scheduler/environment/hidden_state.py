@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from _thread import get_ident
 from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
@@ -42,6 +43,10 @@ _THREAD = (
 )
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
 _SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
+_IDENT = (
+    "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
+    "time.thread_time, or end a thread by telling it to"
+)
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 
 # Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
@@ -134,7 +139,11 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
     threading: dict.fromkeys(("_start_new_thread", "_start_joinable_thread"), ("starting a thread", _THREAD)),
     _thread: dict.fromkeys(("start_new_thread", "start_joinable_thread"), ("starting a thread", _THREAD)),
-    signal: {name: (f"signal.{name}", _SIGNAL) for name in ("alarm", "setitimer")},
+    signal: {
+        **{name: (f"signal.{name}", _SIGNAL) for name in ("alarm", "setitimer")},
+        "pthread_kill": ("signal.pthread_kill", _IDENT),
+    },
+    time: {"pthread_getcpuclockid": ("time.pthread_getcpuclockid", _IDENT)},
 }
 try:
     import _posixsubprocess
@@ -143,6 +152,8 @@ except ImportError:  # Windows
 else:
     # multiprocessing's spawn and forkserver methods call it without any audit event.
     _REFUSED[_posixsubprocess] = {"fork_exec": ("starting a process", _PROCESS)}
+
+REFUSED_NAMES = {module: tuple(names) for module, names in _REFUSED.items()}
 
 
 def _replaced(module: ModuleType) -> ReplacedNames:

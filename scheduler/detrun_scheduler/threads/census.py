@@ -110,6 +110,7 @@ THREADING = ReplacedNames(
         # Made anew for each run by `install`.
         "_active": None,
         "_counter": None,
+        **dict.fromkeys(("excepthook", "_trace_hook", "_profile_hook")),
         "_thread_local_info": thread_locals.local(),
         # As they are; but `threading` assigns them after a fork, so they have to be put back.
         **{

@@ -18,7 +18,6 @@ import itertools
 import os
 import queue
 import random
-import signal
 import sys
 import threading
 import time
@@ -32,9 +31,11 @@ from greenlet import getcurrent
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment import virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
+from detrun_scheduler.environment.hidden_state import REFUSED_NAMES
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.threads import (
     escaped_locks,
+    interpreter_exit,
     locks,
     pools,
     simple_queue,
@@ -102,7 +103,7 @@ _BOUND = BoundNames(
         (os, ["urandom", "getrandom"]),
         (random, ["seed"]),
         (uuid, ["getnode"]),
-        (signal, ["alarm", "setitimer"]),
+        *((module, names) for module, names in REFUSED_NAMES.items()),
         (_thread, LOW_LEVEL.originals),
         (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),
     ),
@@ -114,7 +115,14 @@ def install(threads: Threads, main: Callable[..., Any] | None = None) -> None:
     """Replace everything, for the run of ``main`` that is now active and whose threads these are."""
     _ALL.install(
         {
-            THREADING: {"_active": Alive({MAIN_IDENT: main_thread()}), "_counter": itertools.count(1).__next__},
+            THREADING: {
+                "_active": Alive({MAIN_IDENT: main_thread()}),
+                "_counter": itertools.count(1).__next__,
+                # As they are, so that what the program makes of them goes with the run.
+                "excepthook": threading.excepthook,
+                "_trace_hook": threading._trace_hook,  # type: ignore[attr-defined]
+                "_profile_hook": threading._profile_hook,
+            },
             trio_workers.TRIO: {THREAD_COUNTER: itertools.count()},
         }
     )
@@ -135,3 +143,4 @@ def install_dual_classes() -> None:
     thread_locals.install()
     simple_queue.install()
     pools.install_for_good()
+    interpreter_exit.install()

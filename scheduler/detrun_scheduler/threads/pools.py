@@ -90,6 +90,11 @@ def install_for_good() -> None:
         _pools._global_shutdown_lock = Lock()
 
 
+def leave() -> None:
+    """The interpreter exits: futures and pools that are made from now on are as ever. Hashes stay."""
+    _futures.Future.__init__, _POOL.__init__ = _make_future, _make_pool
+
+
 def begin_run(threads: Threads) -> None:
     """Stop pools when main ends and keep killed workers out of the log, until the run ends whose threads these are."""
     threads.at_main_end = _stop_pools

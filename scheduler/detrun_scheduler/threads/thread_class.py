@@ -157,7 +157,15 @@ def _is_alive(self: threading.Thread) -> bool:
     if simulated is None:
         if type(self) is MainThread:
             return True
-        return METHODS.originals["is_alive"](self)  # type: ignore[no-any-return]
+        state: Any = self
+        if threads_of_call() is None or not state._initialized or state._started._flag:
+            return METHODS.originals["is_alive"](self)  # type: ignore[no-any-return]
+        # Asking is a schedule point: another thread may start it meanwhile.
+        if not state._started.is_set():
+            return False
+        simulated = state._simulated
+        assert simulated is not None
+        return not simulated.is_over
     caller = getcurrent()
     if type(caller) is SimulatedThread:
         caller.schedule_point()  # so that a loop that polls lets others run

@@ -761,3 +761,67 @@ def test_an_error_of_main_has_no_frames_of_the_scheduler_on_top() -> None:
         trace = trace.tb_next
     assert names[-1] == "program"
     assert "run" not in names
+
+
+# What real threads never show.
+
+
+def test_a_thread_may_be_asked_whether_it_lives_while_another_starts_it() -> None:
+    def program() -> None:
+        thread = threading.Thread(target=time.time)
+        starter = threading.Thread(target=thread.start)
+        starter.start()
+        seen = [thread.is_alive() for _ in range(2)]
+        starter.join()
+        thread.join()
+        assert not thread.is_alive()
+        assert seen in ([False, False], [False, True], [True, True], [True, False])
+
+    found = detrun.explore(program, strategy="random", schedules=50, directory=None)
+    assert found.verdict == "passed", found
+
+
+@pytest.mark.parametrize("call", [lambda ident: time.pthread_getcpuclockid(ident), lambda ident: _KILL(ident, 0)])
+def test_c_functions_that_take_an_ident_for_an_address_are_refused(call: Callable[[int], object]) -> None:
+    with pytest.raises(HiddenStateError, match="takes the number of a thread for an address"):
+        detrun.record(lambda: call(threading.get_ident()))
+    assert time.pthread_getcpuclockid(threading.get_ident()) is not None
+
+
+_KILL = signal.pthread_kill
+
+
+def test_hooks_that_a_program_assigns_go_with_the_run() -> None:
+    def program() -> None:
+        threading.excepthook = lambda _: None
+        threading.settrace(lambda *_: None)
+        threading.setprofile(lambda *_: None)
+
+    before = threading.excepthook, threading.gettrace(), threading.getprofile()
+    detrun.record(program)
+    assert (threading.excepthook, threading.gettrace(), threading.getprofile()) == before
+    with pytest.raises(ValueError):
+        detrun.record(_raise_after, program)
+    assert (threading.excepthook, threading.gettrace(), threading.getprofile()) == before
+
+
+def _raise_after(program: Callable[[], None]) -> None:
+    program()
+    raise ValueError
+
+
+def test_anyios_portal_tells_the_event_loops_thread_from_workers() -> None:
+    anyio = pytest.importorskip("anyio")
+    from anyio.from_thread import BlockingPortal
+
+    async def program() -> list[int]:
+        async def answer() -> int:
+            await anyio.sleep(1)
+            return 42
+
+        seen: list[int] = []
+        async with BlockingPortal() as portal:
+            await anyio.to_thread.run_sync(lambda: seen.append(portal.call(answer)))
+        return seen
+
+    assert detrun.record(program).result == [42]
