@@ -27,6 +27,7 @@ from detrun.execution.scope import RunScope
 from detrun.execution.thread_errors import with_thread_errors
 from detrun_recorder.canonical import canonical
 from detrun_scheduler.choices import Oracle
+from detrun_scheduler.environment.asyncio_programs import WAY_OUT, is_of_asyncio
 from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import Journal
@@ -89,6 +90,8 @@ def execute(
             ended = _outcome_of(partial(loop.run, main, *args, as_thread=_is_synchronous(main)))
             if watch is not None:
                 ended = watch.end(ended)
+        if isinstance(ended, outcome.Error) and is_of_asyncio(ended.error):
+            ended = outcome.Error(_with_cause(UsageError(f"{ended.error}: {WAY_OUT}"), ended.error))
         if loop.thread_failures and options.thread_errors:
             ended = with_thread_errors(loop.thread_failures, ended)
         if compared is not None:
@@ -103,6 +106,12 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _with_cause(error: DetrunError, cause: BaseException) -> DetrunError:
+    """``error``, as raised ``from cause``."""
+    error.__cause__ = cause
+    return error
 
 
 def _is_synchronous(main: Main) -> bool:

@@ -40,6 +40,12 @@ def check_main(main: Main) -> None:
     if inspect.iscoroutine(main):
         main.close()
         raise UsageError("expected a function, got a coroutine; pass main itself and its arguments: record(main)")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        kind = "an async generator" if inspect.isasyncgenfunction(function) else "a generator"
+        raise UsageError(
+            f"{getattr(function, '__qualname__', function)} is {kind} function: calling it runs none of it; take the "
+            "yield out, or pass a function that iterates over it"
+        )
     if not callable(main) or inspect.isclass(function):
         raise UsageError(f"expected a function, got {main!r}")
 

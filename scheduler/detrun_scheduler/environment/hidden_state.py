@@ -26,6 +26,8 @@ from typing import Any, NoReturn
 
 import outcome
 
+from detrun_scheduler.environment import asyncio_programs
+from detrun_scheduler.environment.asyncio_programs import RefusedAsyncio
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
@@ -92,6 +94,8 @@ def refuse(call: str, way_out: str) -> NoReturn:
     """
     location, library = _nearest_user_frame(sys._getframe(1))
     # "socket.socket (in asyncio.runners.run)": the user called the second and would not know the first.
+    if library.startswith("asyncio."):
+        way_out = asyncio_programs.WAY_OUT  # its event loop opens sockets, which the user has not asked for
     within = f" (in {library})" if library and library.partition(".")[0] != call.partition(".")[0] else ""
     raise HiddenStateError(f"{call}{within} inside a run: {way_out}{location}")
 
@@ -171,7 +175,7 @@ def _replaced(module: ModuleType) -> ReplacedNames:
     return group
 
 
-_REFUSALS = ReplacedTogether(*map(_replaced, _REFUSED))
+_REFUSALS = ReplacedTogether(*map(_replaced, _REFUSED), RefusedAsyncio(refuse, lambda ident: ident == _run_thread))
 
 
 class Guard:
