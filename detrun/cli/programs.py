@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from detrun.cli import parameters
+from detrun.execution.known_differences import is_of_pytest
 from detrun.execution.targets import Target, load_target
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
@@ -21,6 +23,7 @@ def program_of(
     named = target if target is not None else recording.target
     if named is None:
         raise UsageError(f"{file} does not say which program it is of; name it with --target")
+    refuse_test(named, file)
     try:
         program = load_target(named)
     except UsageError as error:
@@ -34,3 +37,12 @@ def program_of(
     if given:
         parameters.for_call(program, given)
     return program, tuple(arguments)
+
+
+def refuse_test(target: str, file: str) -> None:
+    """Raise `UsageError` for a test of pytest, which only pytest can run, with the command that does."""
+    if is_of_pytest(target):
+        raise UsageError(
+            f"{file} is of a test of pytest; to run it again: "
+            f"pytest {shlex.quote(target)} --detrun-replay {shlex.quote(file)}"
+        )

@@ -96,6 +96,7 @@ def _replay_token(token: str, target: str | None, given: dict[str, float], max_s
     """Run the program that a token names, or TARGET, with the choices of the token."""
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.cli.programs import refuse_test
     from detrun.execution.targets import load_target
     from detrun_recorder.token import from_token
     from detrun_scheduler.errors import UsageError
@@ -104,6 +105,7 @@ def _replay_token(token: str, target: str | None, given: dict[str, float], max_s
     named = target if target is not None else schedule.target
     if named is None:
         raise UsageError("the token does not say which program it is of; name it with --target")
+    refuse_test(named, token)
     program = load_target(named)
     numbers = parameters.for_call(program, given)
     with runs.program_output():

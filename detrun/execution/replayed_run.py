@@ -10,6 +10,7 @@ import outcome
 
 from detrun.execution.execute import execute
 from detrun.execution.finished import Finished, final_digest, raised_interrupt
+from detrun.execution.known_differences import known_differences
 from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
 from detrun.execution.scope import RunLeftError, RunScope
@@ -46,7 +47,9 @@ class ReplayedRun:
             journal = Journal(None)
         else:
             changed = recording.header.get("source") not in (None, source_fingerprint(main))
-            replayer = StrictReplay(recording, fallback, changed)
+            # The arguments are those of the scope, if there is one, which are not known before the run.
+            differences = known_differences(recording, main, args if scope is None else None)
+            replayer = StrictReplay(recording, fallback, changed, differences)
             journal = Journal(replayer.chunk_closed)
         digest = b""
 

@@ -25,6 +25,7 @@ import outcome
 from greenlet import getcurrent, greenlet
 
 from detrun.execution.execute import execute
+from detrun.execution.known_differences import known_differences
 from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
 from detrun.execution.replayed_run import recorded_strategy, replay_hooks
@@ -138,7 +139,8 @@ class _HeldReplay(RunScope):
     def _replay(self) -> None:
         recording = self.recording
         changed = recording.header.get("source") not in (None, source_fingerprint(self.main))
-        self.replayer = StrictReplay(recording, make(recorded_strategy(recording)), changed)
+        differences = known_differences(recording, self.main, self.args)
+        self.replayer = StrictReplay(recording, make(recorded_strategy(recording)), changed, differences)
         _, self._ended = execute(
             self.main,
             self.args,

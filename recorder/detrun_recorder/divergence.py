@@ -6,6 +6,7 @@ and the last step on which both agreed. It claims no cause; it lists what common
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from detrun_scheduler.errors import DivergenceError as _DivergenceError
@@ -70,6 +71,8 @@ class Divergence:
     stack: tuple[str, ...]  # of the task that ran, or of what it raised, outermost first
     source_changed: bool
     recording: str  # a path, or ""
+    differences: tuple[str, ...] = ()  # between the recorded run and this one, as far as they are known, in sentences
+    target: str | None = None  # the program, as the recording names it
 
     def __str__(self) -> str:
         of = f" of {self.steps_recorded:,}" if self.steps_recorded is not None else ""
@@ -80,18 +83,29 @@ class Divergence:
             *(f"    at {place}" for place in self.stack),
             f"  last agreement: {self.last_agreement}",
         ]
-        if self.source_changed:
+        lines += [f"  {difference}" for difference in self.differences]
+        if self.source_changed and not self.differences:
             lines.append("  the program's source has changed since the recording was made")
-        else:
+        elif not self.differences:
             lines.append(
                 "  possible cause: a value read before this step is not controlled "
                 "(clock, generator, set order, environment, state kept from an earlier run)"
             )
-        where = self.recording or "RECORDING"
-        lines.append(
-            f"  next: detrun show {where} --step {self.step}   or replay with resync: detrun replay {where} --resync"
-        )
+        lines.append(f"  next: {self._advice()}")
         return "\n".join(lines)
+
+    def _advice(self) -> str:
+        """Commands and calls that can be given as they stand."""
+        step = f" --step {self.step}" if self.steps_recorded is None or self.step < self.steps_recorded else ""
+        if not self.recording:
+            return f"recording.save(path), then: detrun show path{step}"
+        where = shlex.quote(self.recording)
+        show = f"detrun show {where}{step}"
+        if self.target is not None and "::" in self.target:
+            return f"{show}   or follow it: pytest {shlex.quote(self.target)} --detrun-replay {where}"
+        if self.target is None or "<locals>" in self.target:
+            return f"{show}   or replay with mode='resync'"
+        return f"{show}   or replay with resync: detrun replay {where} --resync"
 
 
 def divergence_error(divergence: Divergence) -> _DivergenceError:

@@ -63,12 +63,20 @@ class StrictReplay(KeyedDraws):
     Args:
         recording: what to replay.
         strategy: the strategy that made it, for the steps after a crash cut it short.
-        source_changed: whether the program's source is known to differ; only for the report.
+        source_changed: whether the program's source is known to differ; only for the report, as is
+        differences: what else is known to be otherwise than when the recording was made, in sentences.
     """
 
     decides_actions = True
 
-    def __init__(self, recording: Recording, strategy: Oracle, source_changed: bool = False) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        strategy: Oracle,
+        source_changed: bool = False,
+        differences: tuple[str, ...] = (),
+    ) -> None:
+        self.differences = differences
         self.recording = recording
         self.strategy = strategy
         self.source_changed = source_changed
@@ -196,6 +204,8 @@ class StrictReplay(KeyedDraws):
                     (),
                     self.source_changed,
                     str(self.recording.path or ""),
+                    self.differences,
+                    self.recording.target,
                 )
             )
         if chunk.steps == expected.steps:
@@ -289,6 +299,8 @@ class StrictReplay(KeyedDraws):
                 stack,
                 self.source_changed,
                 str(self.recording.path or ""),
+                self.differences,
+                self.recording.target,
             )
         ) from cause
 

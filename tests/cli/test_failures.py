@@ -322,3 +322,15 @@ def test_a_trace_replaces_a_trace_and_nothing_else(call, directory):
     assert (directory / "programs.py").read_text() == program
     call("show", "programs-fails-0.detrun", "--perfetto", "trace.json")
     call("show", "programs-fails-0.detrun", "--perfetto", "trace.json")
+
+
+def test_a_recording_of_a_test_names_the_command_that_replays_it(call, directory):
+    import detrun
+
+    async def main() -> None:
+        pass
+
+    detrun.record(main, to="kept.detrun", target="tests/test_a.py::test_x[1]")
+    for command in (["replay"], ["show", "--at", "0"]):
+        said = call(*command, "kept.detrun", code=2).stderr
+        assert "pytest 'tests/test_a.py::test_x[1]' --detrun-replay kept.detrun" in said
