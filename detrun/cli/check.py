@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+from detrun.cli.options import deciding, parameter_option, preempting, speaking, target_argument
 
 
 @click.command(short_help="Run a program several times and compare.")
@@ -17,6 +17,7 @@ from detrun.cli.options import deciding, parameter_option, speaking, target_argu
     help="Make every run but the first in a fresh process under another hash seed.",
 )
 @deciding
+@preempting
 @parameter_option
 @speaking
 def check(
@@ -26,6 +27,9 @@ def check(
     seed: int,
     strategy: str,
     max_steps: int | None,
+    preemption: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET several times with one seed and name the first step where two runs differ.
@@ -53,6 +57,9 @@ def check(
             fresh_process=fresh,
             strategy=strategy,
             max_steps=max_steps,
+            preemption=preemption,
+            include=include,
+            exclude=exclude,
         )
     if settings().json:
         print_document(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, speaking, target_argument
+from detrun.cli.options import deciding, parameter_option, preempting, speaking, target_argument
 
 if TYPE_CHECKING:
     from detrun.gradients.result import Gradient
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @deciding
+@preempting
 @speaking
 def gradient(
     target: str,
@@ -41,6 +42,9 @@ def gradient(
     seed: int,
     strategy: str,
     max_steps: int | None,
+    preemption: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
 ) -> None:
     """Run TARGET with its parameters as differentiable numbers and sweep backward from the number that it returns.
 
@@ -79,6 +83,9 @@ def gradient(
             memory=memory,
             credit=credit,
             max_steps=max_steps,
+            preemption=preemption,
+            include=include,
+            exclude=exclude,
         )
     if settings().json:
         print_document(

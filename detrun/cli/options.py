@@ -89,6 +89,20 @@ def deciding(function: Decorated) -> Decorated:
     )(function)
 
 
+def preempting(function: Decorated) -> Decorated:
+    """``--preemption``, ``--include`` and ``--exclude``."""
+    for name, text in (
+        ("--exclude", "Code not to interrupt."),
+        ("--include", "Code to interrupt; the project's own by default."),
+    ):
+        function = click.option(name, multiple=True, metavar="PATTERN", help=text)(function)
+    return click.option(
+        "--preemption",
+        type=click.Choice(["sync", "line", "opcode"]),
+        help="Points where threads can be interrupted: synchronization (the default), lines or opcodes.",
+    )(function)
+
+
 def acting_options(function: Decorated) -> Decorated:
     """``--early-timers`` and ``--collections``."""
     for name, text in (

@@ -12,6 +12,7 @@ from detrun.cli.options import (
     acting_options,
     deciding,
     parameter_option,
+    preempting,
     speaking,
     step_timeout_option,
     target_argument,
@@ -43,6 +44,7 @@ def short_token(recording: Recording) -> str | None:
     help="File for the recording; PROGRAM-FUNCTION-SEED.detrun in the working directory by default.",
 )
 @deciding
+@preempting
 @acting_options
 @step_timeout_option
 @parameter_option
@@ -53,6 +55,9 @@ def record(
     seed: int,
     strategy: str,
     max_steps: int | None,
+    preemption: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     early_timers: int | None,
     collections: int | None,
     step_timeout: float,
@@ -63,7 +68,19 @@ def record(
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
     record_program(
-        "record", target, output, seed, strategy, max_steps, params, early_timers or 0, collections or 0, step_timeout
+        "record",
+        target,
+        output,
+        seed,
+        strategy,
+        params,
+        max_steps=max_steps,
+        preemption=preemption,
+        include=include,
+        exclude=exclude,
+        early_timers=early_timers or 0,
+        collections=collections or 0,
+        step_timeout=step_timeout,
     )
 
 
@@ -73,13 +90,10 @@ def record_program(
     output: str | None,
     seed: int,
     strategy: str,
-    max_steps: int | None,
     params: tuple[str, ...],
-    early_timers: int = 0,
-    collections: int = 0,
-    step_timeout: float = 60.0,
+    **surroundings: Any,
 ) -> None:
-    """Record ``target`` for the command called ``command``, and end it."""
+    """Record ``target`` for the command called ``command``, and end it; ``surroundings`` go to `detrun.record`."""
     import detrun
     from detrun.cli import failures, parameters, runs
     from detrun.cli.progress import run_progress
@@ -99,19 +113,17 @@ def record_program(
                 seed=seed,
                 strategy=strategy,
                 to=path,
-                max_steps=max_steps,
-                step_timeout=step_timeout,
-                early_timers=early_timers,
-                collections=collections,
                 raise_errors=False,
                 target=target,
                 params=numbers,
+                **surroundings,
             )
     except OSError as error:  # the program's own are in `run`: this is the file's, a full disk
         raise runs.unwritable(path, error) from error
     size = os.path.getsize(path)
     again = f"detrun replay {shlex.quote(path)}"
-    token = short_token(run.recording)
+    # A token does not say where threads were interrupted, so its choices would mean something else.
+    token = short_token(run.recording) if surroundings.get("preemption") in (None, "sync") else None
     document: dict[str, Any] = {
         "target": target,
         "seed": seed,

@@ -63,7 +63,7 @@ def scenario(
     for one in found:
         if one.name == name:
             path = output if output is not None else f"{name.replace('/', '-')}-{seed}.detrun"
-            record_program("scenario", one.target, path, seed, strategy, max_steps, params)
+            record_program("scenario", one.target, path, seed, strategy, params, max_steps=max_steps)
             return
     raise UsageError(f"there is no scenario {name!r}; there are {', '.join(one.name for one in found)}")
 

@@ -144,6 +144,9 @@ def check_determinism(
     fresh_process: bool = False,
     strategy: str = "random",
     max_steps: int | None = None,
+    preemption: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     timeout_seconds: float = FRESH_PROCESS_SECONDS,
 ) -> Determinism:
     """Run ``main(*args)`` several times with one seed and compare.
@@ -156,6 +159,7 @@ def check_determinism(
         fresh_process: make every run but the first in a fresh Python process under another ``PYTHONHASHSEED``.
         strategy: the name of a strategy.
         max_steps: end each run with `StepLimitError` after so many steps.
+        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
         timeout_seconds: real seconds that a fresh process may take.
 
     A program that raises the same exception in every run passes. A traced step costs about 10 µs more than a recorded
@@ -175,6 +179,8 @@ def check_determinism(
             "an oracle that is used again may remember"
         )
 
+    interrupted = {"preemption": preemption, "include": list(include), "exclude": list(exclude)}
+
     def here(first_detail: int, expected: array[int] | None = None) -> Trace:
         return traced(
             main,
@@ -184,6 +190,7 @@ def check_determinism(
             max_steps=max_steps,
             first_detail=first_detail,
             expected=expected,
+            interrupted=interrupted,
         )
 
     def again(number: int, first_detail: int, expected: array[int]) -> Trace:
@@ -198,6 +205,7 @@ def check_determinism(
             first_detail=first_detail,
             hash_seed=_FIRST_HASH_SEED + number,
             timeout_seconds=timeout_seconds,
+            interrupted=interrupted,
         )
 
     target, arguments = (importable_target(main), pack_arguments(args)) if fresh_process else ("", b"")

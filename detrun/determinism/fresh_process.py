@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -106,6 +106,7 @@ def traced_in_fresh_process(
     first_detail: int,
     hash_seed: int,
     timeout_seconds: float,
+    interrupted: Mapping[str, Any],
 ) -> Trace:
     """`detrun.determinism.tracing.traced` in another process, under ``PYTHONHASHSEED=hash_seed``.
 
@@ -120,6 +121,7 @@ def traced_in_fresh_process(
         "strategy": strategy,
         "max_steps": max_steps,
         "first_detail": first_detail,
+        "interrupted": dict(interrupted),
     }
     return Trace.unpack(asked(f"{__name__}:_trace", request, hash_seed, timeout_seconds))
 
@@ -197,6 +199,7 @@ def _trace(main: Main, args: list[object], request: dict[str, Any]) -> Any:
         strategy=request["strategy"],
         max_steps=request["max_steps"],
         first_detail=request["first_detail"],
+        interrupted=request["interrupted"],
     ).pack()
 
 

@@ -17,7 +17,7 @@ import inspect
 import os
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -146,11 +146,16 @@ def traced(
     max_steps: int | None,
     first_detail: int = 0,
     expected: array[int] | None = None,
+    interrupted: Mapping[str, Any] | None = None,
 ) -> Trace:
-    """Run ``main(*args)`` once under a tracer; ``expected`` are the hashes of an earlier run's behaviour."""
+    """Run ``main(*args)`` once under a tracer; ``expected`` are the hashes of an earlier run's behaviour.
+
+    Args:
+        interrupted: where threads are, as keyword arguments of `Options`.
+    """
     tracer = Tracer(first_detail, expected)
     journal = Journal()
-    options = Options(max_steps=max_steps)
+    options = Options(max_steps=max_steps, **(interrupted or {}))
     with tracer.seeing_returns():
         loop, ended = execute(
             main, args, oracle=make(strategy), seed=seed, journal=journal, verifier=tracer, options=options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detrun.execution.new_run import NewRun
@@ -33,6 +33,9 @@ def gradient(
     memory: int | None = None,
     credit: int = 0,
     max_steps: int | None = None,
+    preemption: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
@@ -47,6 +50,8 @@ def gradient(
         memory: bytes that the tape of one window may take.
         credit: report so many steps that carried most of each parameter's gradient.
         max_steps: raise `StepLimitError` after so many steps.
+        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`; a recording's own by
+            default.
 
     Raises:
         UsageError: unknown kind, a parameter of another type, or as for `detrun.record`.
@@ -58,6 +63,14 @@ def gradient(
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     options = LocalOptions(
-        mode=mode, snapshots=snapshots, window=window, memory=memory, credit=credit, max_steps=max_steps
+        mode=mode,
+        snapshots=snapshots,
+        window=window,
+        memory=memory,
+        credit=credit,
+        max_steps=max_steps,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
     )
     return local_gradient(main, params, execution, options)

@@ -48,6 +48,14 @@ class LocalOptions:
     memory: int | None = None
     credit: int = 0
     max_steps: int | None = None
+    preemption: str | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    @property
+    def of_run(self) -> Options:
+        """What surrounds the run."""
+        return Options(max_steps=self.max_steps, preemption=self.preemption, include=self.include, exclude=self.exclude)
 
     @property
     def windowed(self) -> bool:
@@ -79,7 +87,7 @@ def local_gradient(main: Main, params: Mapping[str, float], execution: Execution
     threads = use_one_thread()
     try:
         run = _in_windows if options.windowed else _on_one_tape
-        gradient = run(main, numbers, tensors, execution, options, Options(max_steps=options.max_steps))
+        gradient = run(main, numbers, tensors, execution, options, options.of_run)
     finally:
         tensors.release()
         use_threads(threads)

@@ -334,3 +334,26 @@ def test_a_recording_of_a_test_names_the_command_that_replays_it(call, directory
     for command in (["replay"], ["show", "--at", "0"]):
         said = call(*command, "kept.detrun", code=2).stderr
         assert "pytest 'tests/test_a.py::test_x[1]' --detrun-replay kept.detrun" in said
+
+
+def test_threads_are_interrupted_where_the_options_say(call_json, directory):
+    (directory / "threads.py").write_text(
+        "import threading\n\n\ndef main(params=None):\n    found = [0.0]\n\n    def add():\n        seen = found[0]\n"
+        "        found[0] = seen + (params['x'] if params else 1.0)\n\n"
+        "    threads = [threading.Thread(target=add) for _ in range(2)]\n"
+        "    for one in threads:\n        one.start()\n    for one in threads:\n        one.join()\n"
+        "    return found[0]\n"
+    )
+    lines = ["--preemption", "line"]
+    steps = call_json("record", "threads.py:main", "-o", "sync.detrun")["steps"]
+    assert call_json("record", "threads.py:main", "-o", "line.detrun", *lines)["steps"] > steps
+    assert call_json("replay", "line.detrun")["same_digest"] is True
+    nothing = [*lines, "--exclude", "threads"]
+    assert call_json("record", "threads.py:main", "-o", "none.detrun", *nothing)["steps"] == steps
+    assert call_json("check", "threads.py:main", *lines)["steps"] > steps
+    assert call_json("check", "threads.py:main", "--fresh", *lines)["steps"] > steps
+    ways = {
+        call_json("gradient", "threads.py:main", "--param", "x=1", *lines, "--seed", str(seed))["grads"]["x"]
+        for seed in range(8)
+    }
+    assert ways == {1.0, 2.0}
