@@ -25,10 +25,9 @@ class Acquisition:
 
     def line(self) -> str:
         """What an explanation says of it."""
-        where = (
-            "" if self.waiting.line is None else f" at {shown_place(self.waiting.line)}:  {code_of(self.waiting.line)}"
-        )
-        return f"  {self.waiting.task} waits for {self.resource}, which {self.taken.task} has{where}"
+        text = f"  {self.waiting.task} waits for {self.resource} of {self.taken.task}"
+        line = self.waiting.line
+        return text if line is None else f"{text} at {shown_place(line)}:  {code_of(line)}"
 
 
 @dataclass(frozen=True, slots=True)

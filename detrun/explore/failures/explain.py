@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from traceback import walk_tb
 
 from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.schedules import unpacked
-from detrun.explore.campaign.signatures import place_of
 from detrun.explore.failures.cycles import Cycle, cycle_of
 from detrun.explore.failures.narration import Line, Narration, narrate
 from detrun.explore.failures.operations import LINES, Operation, pairs, pairs_of_lines
 from detrun.explore.failures.reversal import Reversals, Reversed, held_back
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.choices import COLLECT, FIRE
+from detrun_scheduler.user_code import is_user_file
 
 REVERSALS = 240
 SECONDS = 20.0
@@ -78,9 +79,9 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
             return _verified(failing, narration, found, cycle)
     candidates = pairs(narration, _failing_line(error))
     found = (
-        reversals.first_verified(candidates)
-        or reversals.first_verified(candidates, absent=True)
-        or reversals.first_verified(pairs_of_lines(narration))
+        reversals.best_verified(candidates)
+        or reversals.best_verified(candidates, absent=True)
+        or reversals.best_verified(pairs_of_lines(narration))
     )
     if found is not None:
         return _verified(failing, narration, found, None)
@@ -89,10 +90,12 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
 
 def _failing_line(error: BaseException | None) -> Line | None:
     """The user's line that raised it."""
-    if error is None:
-        return None
-    file, _, number = place_of(exception_leaves(error)[0]).rpartition(":")
-    return Line(file, int(number)) if number else None
+    found = None
+    if error is not None:
+        for frame, number in walk_tb(exception_leaves(error)[0].__traceback__):
+            if is_user_file(frame.f_code.co_filename):
+                found = Line(frame.f_code.co_filename, number)
+    return found
 
 
 def _verified_cycle(reversals: Reversals, cycle: Cycle) -> Reversed | None:

@@ -19,6 +19,8 @@ from detrun.explore.failures.trials import Trial, TrialRunner
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
+VERIFIED_MAX = 5  # pairs that are compared with each other
+MORE_TRIALS = 60  # for others once one is verified
 NARRATIONS_MAX = 40  # of schedules that pass
 
 
@@ -55,17 +57,33 @@ class Reversals:
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
-    def first_verified(self, pairs: Sequence[Pair], absent: bool = False) -> Reversed | None:
-        """The first of them without whose order the schedule passes.
+    def best_verified(self, pairs: Sequence[Pair], absent: bool = False) -> Reversed | None:
+        """Of the first few without whose order the schedule passes, the one that is reversed whenever it passes.
+
+        Holding a task back reverses more than one pair. One that does not matter is reversed by chance, in some of the
+        schedules that pass; one that does, in all.
 
         Args:
+            pairs: the likeliest first.
             absent: be content if the first operation does not come at all.
         """
+        found: list[Reversed] = []
+        end = self.trials
         for pair in pairs:
-            found = self.verified(pair, absent)
-            if found is not None or self.used >= self.trials or self.is_cut:
-                return found
-        return None
+            if len(found) >= VERIFIED_MAX or self.used >= end or self.is_cut:
+                break
+            if found and pair.about != found[0].pair.about:
+                break  # locks do not compete with data
+            verified = self.verified(pair, absent)
+            if verified is not None:
+                end = min(end, self.used + MORE_TRIALS) if not found else end
+                found.append(verified)
+        passing = list({one.trial.schedule: one.narration for one in found}.values())
+
+        def count(one: Reversed) -> int:
+            return sum(reverses(one.pair, narration, True) for narration in passing)
+
+        return max(found, key=count, default=None)
 
     def verified(self, pair: Pair, absent: bool = False) -> Reversed | None:
         """The schedule that passes with this pair reversed, None if none of those tried does."""

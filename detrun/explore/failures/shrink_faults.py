@@ -11,6 +11,7 @@ What is left out is written into the recording (`Options.fault_lengths`), so its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,13 +37,18 @@ class FewerFaults:
     trials: int = 0
 
 
-def shrink_faults(program: Program, seed: int, best: Trial, trials: int) -> FewerFaults:
-    """Leave out and shorten what can be of the faults that begin in ``best``; at most so many trials."""
+def shrink_faults(program: Program, seed: int, best: Trial, trials: int, deadline: float = math.inf) -> FewerFaults:
+    """Leave out and shorten what can be of the faults that begin in ``best``.
+
+    Args:
+        trials: at most so many.
+        deadline: by `time.monotonic`, when no further one is run.
+    """
     found = FewerFaults(best, dict(program.options.fault_lengths or {}))
 
     def still_fails(changed: Mapping[str, float]) -> bool:
         lengths = {**found.lengths, **changed}
-        limited = LimitedTrials(TrialRunner(program.with_faults(lengths), seed), trials - found.trials)
+        limited = LimitedTrials(TrialRunner(program.with_faults(lengths), seed), trials - found.trials, deadline)
         for turns in (found.trial.turns, ()):
             trial = limited.try_turns(turns)
             if trial is not None and trial.signature == best.signature and trial.cost[0] <= found.trial.cost[0]:

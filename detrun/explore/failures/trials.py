@@ -11,6 +11,7 @@ action in angle brackets, which no path of the program's is, and it counts as a 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -293,25 +294,43 @@ class LimitedTrials:
     """At most so many different trials of a runner.
 
     Args:
-        budget: how many; `try_turns` gives None when they are used up.
+        budget: how many; the methods give None when they are used up.
+        deadline: by `time.monotonic`, when no further one is run.
 
     Attributes:
         used: how many were asked for, whether or not the runner had run them before, so that a result depends on
             neither.
+        is_cut: one was refused because of the time.
     """
 
-    def __init__(self, runner: TrialRunner, budget: int) -> None:
+    def __init__(self, runner: TrialRunner, budget: int, deadline: float = math.inf) -> None:
         self.runner = runner
         self.budget = budget
+        self.deadline = deadline
         self.used = 0
-        self._asked: set[tuple[Turn, ...]] = set()  # len(_asked) == used
+        self.is_cut = False
+        self._asked: set[object] = set()  # len(_asked) == used
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no further one is to be had."""
+        return self.is_cut or self.used >= self.budget
 
     def try_turns(self, turns: Sequence[Turn]) -> Trial | None:
         """Follow these turns."""
-        key = tuple(turns)
-        if key not in self._asked:
+        return self.runner.try_turns(turns) if self._allows(tuple(turns)) else None
+
+    def try_order(self, order: Sequence[str], turns: Sequence[Turn]) -> Trial | None:
+        """Let tasks step in this order, as near as possible, and the run act where the turns say."""
+        return self.runner.try_order(order, turns) if self._allows((tuple(order), None)) else None
+
+    def _allows(self, asked: object) -> bool:
+        if asked not in self._asked:
             if self.used >= self.budget:
-                return None
+                return False
+            if time.monotonic() >= self.deadline:
+                self.is_cut = True
+                return False
             self.used += 1
-            self._asked.add(key)
-        return self.runner.try_turns(turns)
+            self._asked.add(asked)
+        return True

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import detrun
@@ -18,6 +18,7 @@ from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import packed, unpacked
 from detrun.explore.campaign.signatures import signature_of
 from detrun.explore.failures.listing import Listing, code_of
+from detrun.explore.failures.shrink_schedule import shrink
 from detrun.explore.failures.trials import LimitedTrials, TrialRunner
 from tests.explore.racy_programs import embrace, lost_update, rare
 
@@ -53,13 +54,13 @@ plans = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.filter_too_much])
 @given(plans, st.integers(0, 50))
 def test_shrinking_keeps_the_failure_and_reaches_the_fewest_preemptions(plan: Any, seed: int) -> None:
     program = racing(plan)
-    failure = explore(program, strategy="random", schedules=40, seed=seed, directory=None).failure
-    if failure is None:
-        return
+    failure = explore(program, strategy="random", schedules=40, seed=seed, directory=None, explain=False).failure
+    assume(failure is not None)
+    assert failure is not None
     assert failure.shrunk is not None
     shrunk = failure.shrunk
     assert shrunk.after <= shrunk.before
@@ -72,14 +73,16 @@ def test_shrinking_keeps_the_failure_and_reaches_the_fewest_preemptions(plan: An
     assert shrunk.after[0] == fewest
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.filter_too_much])
 @given(plans, st.integers(0, 50))
 def test_no_turn_of_a_shrunk_schedule_can_be_left_out(plan: Any, seed: int) -> None:
     program = racing(plan)
-    failure = explore(program, strategy="random", schedules=40, seed=seed, directory=None).failure
-    if failure is None:
-        return
+    failure = explore(program, strategy="random", schedules=40, seed=seed, directory=None, explain=False).failure
+    assume(failure is not None)
+    assert failure is not None
     assert failure.shrunk is not None
+    assert failure.shrunk.complete
+    assert signature_of(failure.exception) == failure.shrunk.trial.signature
     trial = failure.shrunk.trial
     limited = LimitedTrials(TrialRunner(Program(program, (), Options(max_steps=1_000)), failure.seed), 1_000)
     for index in range(len(trial.turns)):
@@ -97,8 +100,6 @@ def test_a_long_detour_shrinks_to_the_turn_that_matters() -> None:
 
 
 def test_shrinking_stops_with_its_budget() -> None:
-    from detrun.explore.failures.shrink_schedule import shrink
-
     found = explore(rare, 6, strategy="random", schedules=5_000, directory=None, shrink=False).failure
     assert found is not None
     runner = TrialRunner(Program(rare, (6,), Options(max_steps=1_000)), found.seed)
@@ -107,6 +108,90 @@ def test_shrinking_stops_with_its_budget() -> None:
     assert shrunk.trials <= 1
     assert not shrunk.complete
     assert "stopped early" in str(shrunk)
+
+
+def test_shrinking_says_that_time_ran_out_and_gives_what_it_has() -> None:
+    found = explore(rare, 6, strategy="random", schedules=5_000, directory=None, shrink=False, explain=False).failure
+    assert found is not None
+    runner = TrialRunner(Program(rare, (6,), Options(max_steps=1_000)), found.seed)
+    shrunk = shrink(runner, runner.try_schedule(found.schedule), seconds=0.0)
+    assert not shrunk.complete
+    assert shrunk.trials == 0
+    assert shrunk.after == shrunk.before
+    assert "(stopped early, after 0 s)" in str(shrunk)
+
+
+@pytest.mark.parametrize("trials", [5, 50, 2_000])
+def test_shrinking_is_a_function_of_its_budget_in_trials(trials: int) -> None:
+    found = explore(both_lost, strategy="random", schedules=40, directory=None, shrink=False, explain=False).failure
+    assert found is not None
+    results = []
+    for _ in range(2):
+        runner = TrialRunner(Program(both_lost, (), Options(max_steps=1_000)), found.seed)
+        shrunk = shrink(runner, runner.try_schedule(found.schedule), trials=trials)
+        results.append((shrunk.trial.schedule, shrunk.after, shrunk.trials, shrunk.complete))
+    assert results[0] == results[1]
+    assert results[0][2] <= 1.5 * trials
+
+
+async def both_lost() -> None:
+    """Fails only if an update of each of two variables is lost: two preemptions."""
+    flags = [detrun.Shared(0) for _ in range(2)]
+
+    async def worker(me: int) -> None:
+        await checkpoint()
+        old = flags[me % 2].value
+        await checkpoint()
+        flags[me % 2].value = old + 1
+
+    async with trio.open_nursery() as nursery:
+        for me in range(4):
+            nursery.start_soon(worker, me)
+    assert flags[0].value == 2 or flags[1].value == 2
+
+
+def test_a_failure_that_needs_two_preemptions_shrinks_to_two() -> None:
+    assert not explore(both_lost, strategy="bounded:1", schedules=50_000, directory=None).failed
+    for seed in range(4):
+        failure = explore(both_lost, strategy="random", schedules=40, seed=seed, directory=None, explain=False).failure
+        assert failure is not None
+        assert failure.shrunk is not None
+        assert failure.shrunk.complete
+        assert failure.shrunk.before[0] > 2
+        assert failure.shrunk.after[0] == 2
+
+
+def busy_threads() -> None:
+    """Three threads do much under a lock, and once lose an update: one preemption among hundreds."""
+    state = {"count": 0, "total": 0}
+    lock = threading.Lock()
+
+    def work() -> None:
+        for turn in range(8):
+            with lock:
+                state["total"] += 1
+            if turn == 4:
+                before = state["count"]
+                state["count"] = before + 1
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert state["count"] == 3
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_hundreds_of_preemptions_shrink_to_the_one_that_matters(strategy: str) -> None:
+    failure = explore(busy_threads, strategy=strategy, preemption="opcode", schedules=200, directory=None).failure
+    assert failure is not None
+    assert failure.shrunk is not None
+    assert failure.shrunk.before[0] > 100 or strategy == "pct"
+    assert failure.shrunk.after[0] == 1
+    assert failure.explanation is not None
+    assert failure.explanation.verified
+    assert failure.explanation.resource == "state['count']"
 
 
 def test_a_schedule_survives_packing() -> None:
@@ -241,7 +326,7 @@ def test_a_deadlock_of_threads_is_explained_by_the_locks() -> None:
     assert failure.explanation.resource == "Lock[0] and Lock[1]"
     assert [one.verb for one in failure.explanation.pair] == ["acquires it", "acquires it"]
     assert failure.explanation.verified
-    assert "main/take waits for Lock[1], which main/take[1] has" in failure.explanation.text
+    assert "main/take waits for Lock[1] of main/take[1] at" in failure.explanation.text
 
 
 @pytest.mark.parametrize("width", [60, 100, 200])
