@@ -1,7 +1,7 @@
 # Every target sets up what it needs: on a fresh clone `make demo` and `make test` are enough, and the second call is
 # instant. An environment is brought up to date when pyproject.toml or constraints.txt change.
 
-.PHONY: setup demo test test-long lint bench docs coverage wheel-check release-check
+.PHONY: setup demo test test-long lint bench docs coverage mutants wheel-check release-check
 
 PYTHON := .venv/bin/python
 READY := .venv/ready
@@ -49,6 +49,10 @@ coverage: $(READY)
 	$(PYTHON) -m coverage run -m pytest --timeout 600 -k '$(UNTRACED)'
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report
+
+# Twenty mutants of each core module: how many its tests notice, and the lines of those that survive. About an hour.
+mutants: $(READY)
+	$(PYTHON) -m tests.mutation
 
 # What is built from this tree, tried out in an empty environment; release-check also compares version, changelog and tag.
 wheel-check: $(READY)

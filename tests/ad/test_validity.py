@@ -196,3 +196,12 @@ def test_diagnostics_report_what_happened_on_all_tapes():
     assert [count for _, _, count in report.detachments] == [2]
     assert report.adjoint_growth[-1][1] == 1e9
     assert "explode" in report.warnings[0]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_at_a_tie_there_is_no_room_in_either_direction_whatever_the_sign_of_zero(sign):
+    with state.taped() as tape:
+        a = Value(2.0)
+        a * sign < 2.0 * sign  # noqa: B015
+    found = validity(tape, {"a": a.id})["a"]
+    assert (found.radius, found.down, found.up) == (0.0, 0.0, 0.0)

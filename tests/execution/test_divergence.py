@@ -14,7 +14,7 @@ import trio
 
 import detrun
 from detrun_recorder.divergence import Divergence
-from detrun_recorder.recording import Recording
+from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import KeyedDraws
 
 Edit = dict[str, Any]
@@ -297,3 +297,29 @@ def test_what_the_replayed_program_raised_is_said_with_its_line(recording: Recor
 def test_a_program_that_cannot_even_start_says_why(recording: Recording) -> None:
     with pytest.raises(detrun.DivergenceError, match=r"could not start, TypeError: .*positional argument"):
         detrun.replay(program, {}, "one too many", recording=recording)
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_sleep_that_differs_in_a_later_chunk_is_found_at_its_step(
+    truncated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are compared one by one in each chunk, not at its end, where the digest would tell."""
+    monkeypatch.setattr("detrun_scheduler.loop.CHUNK_STEPS", 64)
+    monkeypatch.setattr("detrun_scheduler.journal.CHUNK_STEPS", 64)
+
+    async def main(seconds: float) -> None:
+        await trio.sleep(0.5)
+        for _ in range(80):
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(seconds)
+        for _ in range(120):
+            await trio.lowlevel.checkpoint()
+
+    recording = detrun.record(main, 1.0).recording
+    if truncated:
+        recording = open_recording(recording.to_bytes()[: recording.entries[-1].position])
+    assert recording.truncated == truncated
+    with pytest.raises(detrun.DivergenceError) as caught:
+        detrun.replay(main, 2.0, recording=recording)
+    assert f"at step 82 of {recording.steps}" in str(caught.value)
+    assert "time" in str(caught.value)

@@ -418,3 +418,16 @@ def test_tandem_queues_add_up_along_the_busy_path() -> None:
         total = [one + other for one, other in zip(total, second_done, strict=True)]
     assert found.value == pytest.approx(total[0])
     assert found.grads == pytest.approx({"s1": total[1], "s2": total[2]})
+
+
+def test_a_timeout_that_was_not_needed_says_how_near_it_was_though_another_timer_is_nearer():
+    async def main(params):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1.2)
+            with trio.move_on_after(params["timeout"]):
+                await trio.sleep(params["work"])
+            return trio.current_time()
+
+    found = detrun.gradient(main, {"timeout": 1.5, "work": 1.0})
+    assert found.validity["timeout"].radius == pytest.approx(0.5, abs=1e-12)
+    assert "timeout" in str(found.validity["timeout"].site)

@@ -339,3 +339,19 @@ def test_a_million_steps_fit_in_little_memory() -> None:
     assert forward <= 1.1 * forward_steps(windows, 30) * window_steps
     # In the limit cell = Σ a^k local with local = 0.01 / (1 - a): L = 0.01 / (1 - a)², dL/da = 0.02 / (1 - a)³ = 20.
     assert math.isclose(gradient, 20.0, rel_tol=1e-9)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="windows are reached by fork here")
+def test_windows_report_the_growth_of_adjoints_that_the_whole_tape_has() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        x = params["x"]
+        for _ in range(40):
+            for _ in range(600):  # growth is noted every 4,096 entries of a tape
+                x = x * 0.99
+            await trio.lowlevel.checkpoint()
+        return x
+
+    whole = detrun.gradient(main, {"x": 1e9})
+    cut = detrun.gradient(main, {"x": 1e9}, recording=whole.recording, snapshots=3, window=7)
+    assert cut.diagnostics.adjoint_growth == whole.diagnostics.adjoint_growth
+    assert len(whole.diagnostics.adjoint_growth) > 1

@@ -1,0 +1,35 @@
+"""The core modules whose mutants are sampled, with the tests that should notice, and mutants that change nothing."""
+
+from __future__ import annotations
+
+_GRADIENTS = "tests/gradients/"
+_NETWORK = "tests/world/network/"
+_FAULTS = "tests/world/faults/"
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "detrun/ad/validity.py": ("tests/ad/test_validity.py",),
+    "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing.py",),
+    "detrun/gradients/windowed.py": (f"{_GRADIENTS}test_windowed.py",),
+    "detrun/checkers/ddmin.py": ("tests/checkers/test_ddmin.py",),
+    "detrun/checkers/legal_order.py": ("tests/checkers/test_legal_order.py", "tests/checkers/test_linearizability.py"),
+    "detrun/checkers/before_the_moment.py": ("tests/checkers/test_legal_order.py",),
+    "detrun/explore/failures/shrink_schedule.py": ("tests/explore/failures/test_shrinking.py",),
+    "detrun/explore/failures/trials.py": ("tests/explore/failures/test_shrinking.py",),
+    "detrun/world/network/tcp.py": (f"{_NETWORK}test_acknowledgements.py", "tests/world/sockets/test_sockets.py"),
+    "detrun/world/network/tcp_outgoing.py": (
+        f"{_NETWORK}test_acknowledgements.py",
+        f"{_NETWORK}test_network.py",
+        "tests/world/sockets/test_sockets.py",
+    ),
+    "detrun/world/network/link.py": (f"{_NETWORK}test_links.py", f"{_NETWORK}test_network.py"),
+    "detrun/world/faults/link_actions.py": (f"{_FAULTS}test_injection.py", f"{_FAULTS}test_swarm.py"),
+    "detrun/world/faults/node_actions.py": (f"{_FAULTS}test_injection.py", f"{_FAULTS}test_swarm.py"),
+    "recorder/detrun_recorder/proportions.py": ("tests/recorder/test_damage.py",),
+    "recorder/detrun_recorder/reader.py": ("tests/recorder/test_damage.py", "tests/recorder/test_round_trip.py"),
+    "recorder/detrun_recorder/replay.py": ("tests/execution/test_divergence.py", "tests/execution/test_resync.py"),
+    "scheduler/detrun_scheduler/clock.py": ("tests/scheduler/test_clock.py",),
+    "scheduler/detrun_scheduler/visible.py": ("tests/scheduler/test_visible.py",),
+}
+
+# As `python -m tests.mutation` prints them. Each says why nothing could notice.
+EQUIVALENT: dict[str, tuple[str, ...]] = {}
