@@ -126,6 +126,13 @@ class HappensBefore:
             elif kind in _LOCKS and name == "release":
                 self.detector.gave_back(label)
 
+    def passed(self, lock: object, operation: int) -> None:
+        """A library's lock has been taken or given back, which orders what it guards."""
+        if OPERATIONS[operation] == "acquire":
+            self.published.acquire(lock)
+        else:
+            self.published.release(lock, "released a library's lock")
+
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """The running task has started or woken another, or was cancelled itself."""
         if not self.published.in_step():

@@ -122,6 +122,8 @@ class JournaledRun(ABC):
         self.reports_thread_errors = hooks.reports_thread_errors
         self.step_timeout = hooks.step_timeout
         self.bare_names = hooks.thread_rules >= 3
+        self.main: Callable[..., Any] | None = None
+        self.thread_rules = hooks.thread_rules
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
@@ -190,6 +192,9 @@ class JournaledRun(ABC):
             append_varint(events, number)
         events.append(code)
         self.journal.exact += pack_double(value)
+
+    def passed(self, lock: object, operation: int) -> None:
+        """An operation on a library's lock has taken effect that is no part of the run: for watchers."""
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given.

@@ -81,7 +81,7 @@ class RunLoop(JournaledRun):
         try:
             self.oracle.new_run(self)
             with nullcontext() if self.actor is None else acting(self, threads):
-                program = main
+                program = self.main = main
                 if as_thread:
                     main, args = threads.main(main, args), ()
                 host.open(main, args, self.restrict_ki)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #   1: the release of a lock wakes all threads that wait for it, an item in a `SimpleQueue` too.
 #   2: it wakes `WOKEN_MAX` of them.
 #   3: no task name has the name of a module in it.
-THREAD_RULES = 3
+#   4: locks of libraries are steps only where threads meet (`library_locks`); before, they were as any other.
+THREAD_RULES = 4
 # Large enough that the programs of tests and examples never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 8
 
@@ -207,6 +208,14 @@ class ActiveRun(RunView, Protocol):
         """See `RunHooks.reports_thread_errors`."""
 
     @property
+    def main(self) -> Callable[..., Any] | None:
+        """The program, once it runs."""
+
+    @property
+    def thread_rules(self) -> int:
+        """See `RunHooks.thread_rules`."""
+
+    @property
     def woken_max(self) -> int:
         """How many of the threads that wait for a lock its release wakes."""
 
@@ -220,6 +229,9 @@ class ActiveRun(RunView, Protocol):
 
     def operation(self, number: int, code: int, value: float) -> None:
         """Write down an operation on object ``number``; ``value`` counts for the digest only."""
+
+    def passed(self, lock: object, operation: int) -> None:
+        """An operation on a library's lock has taken effect that is no part of the run."""
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given."""
@@ -276,6 +288,9 @@ class RunWatcher(OperationWatcher, Protocol):
 
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """A task has become runnable, a new one or one that was blocked; ``sent`` is the outcome it goes on with."""
+
+    def passed(self, lock: object, operation: int) -> None:
+        """A library's lock has been taken or given back without a record; see `ActiveRun.passed`."""
 
     def idle_awaited(self, numbers: Sequence[int]) -> None:
         """These tasks, which have waited until nothing can run, are about to wake."""

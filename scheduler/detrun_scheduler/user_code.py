@@ -60,6 +60,14 @@ def is_own_file(filename: str) -> bool:
     return os.path.abspath(filename).startswith(_roots(OWN_PACKAGES))
 
 
+@cache
+def is_library_file(filename: str) -> bool:
+    """Whether code compiled from ``filename`` (a ``co_filename``) is of the standard library or installed."""
+    if filename.startswith("<"):
+        return filename.startswith("<frozen")
+    return (bool(installed_package(filename)) or not is_user_file(filename)) and not is_own_file(filename)
+
+
 def installed_package(path: str) -> str:
     """The top-level package or module below ``site-packages`` that holds the file of this absolute path, or ``""``."""
     for marker in _INSTALLED:

@@ -46,5 +46,5 @@ def tell(watcher: RunWatcher, run: Any) -> None:
         woken: bool = wake_idle()
         return woken
 
-    run.register = registering
+    run.register, run.passed = registering, watcher.passed
     host.reschedule, host.wake_idle = rescheduling, waking_idle

@@ -15,10 +15,12 @@ matter of `escaped_locks`, which replaces ``acquire`` and ``release`` of the rea
 
 from __future__ import annotations
 
+import sys
 import threading
 from _thread import RLock as _RealRLock
 from _thread import allocate_lock as _allocate_lock
-from types import TracebackType
+from collections.abc import Callable
+from types import FrameType, TracebackType
 from typing import Any
 
 from greenlet import getcurrent
@@ -30,6 +32,7 @@ from detrun_scheduler.threads import waiting_threads
 from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
 from detrun_scheduler.threads.waiting_threads import WaitingThreads
+from detrun_scheduler.user_code import is_library_file
 
 ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
 LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
@@ -53,6 +56,10 @@ class Lock:
     points = True  # whether acquiring and releasing are schedule points
     wait_kind = LOCK_WAIT
     kind = "Lock"
+
+    def __new__(cls, *_: Any) -> Lock:
+        """A `LibraryLock` where a library makes it at its import; see `library_locks`."""
+        return _made(cls, sys._getframe(1)) if cls is Lock else object.__new__(cls)
 
     def __init__(self) -> None:
         self._real = _allocate_lock()
@@ -217,6 +224,25 @@ class Lock:
         return f"<{state} threading.{self.kind} object at {_place(self)}>"
 
 
+def _made(kind: type[Any], caller: FrameType) -> Any:
+    maker = library_of(caller) if is_library_file(caller.f_code.co_filename) else None
+    if maker is None:
+        return object.__new__(kind)
+    made = object.__new__(library_classes[kind is RLock])
+    made.maker = maker
+    return made
+
+
+def _none(frame: FrameType | None) -> str | None:
+    """No lock is a library's."""
+    return None
+
+
+# Set by `library_locks`, which is built on this file.
+library_of: Callable[[FrameType | None], str | None] = _none
+library_classes: tuple[Any, Any] = (object, object)
+
+
 class WaiterLock(Lock):
     """What `threading.Condition` waits on: a lock of its own making, guarded by the condition's.
 
@@ -254,6 +280,10 @@ class RLock:
 
     __slots__ = ("__weakref__", "_block", "_count", "_owner", "_real", "_serial")
 
+    def __new__(cls, *_: Any) -> RLock:
+        """A `LibraryRLock` where a library makes it at its import."""
+        return _made(cls, sys._getframe(1)) if cls is RLock else object.__new__(cls)
+
     def __init__(self) -> None:
         self._real = _RealRLock()
         self._serial = -1  # the run in which the next three were set
@@ -274,11 +304,14 @@ class RLock:
             ident = MAIN_IDENT
         if self._serial != run.serial:
             self._serial = run.serial
-            self._block = _BlockOfRLock()
+            self._block = self._make_block()
             self._owner = self._count = 0
             assert run.threads is not None
             run.threads.touched.append(self)
         return ident
+
+    def _make_block(self) -> Lock:
+        return _BlockOfRLock()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the real one; a time-out is virtual."""
@@ -309,7 +342,7 @@ class RLock:
 
     def _release_block(self) -> None:
         thread = getcurrent()
-        if type(thread) is SimulatedThread:
+        if type(thread) is SimulatedThread and self._block.points:
             thread.schedule_point()
         self._count = self._owner = 0
         assert current.run is not None

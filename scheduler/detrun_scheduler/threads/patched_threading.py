@@ -36,6 +36,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedMethods, Replace
 from detrun_scheduler.threads import (
     escaped_locks,
     interpreter_exit,
+    library_locks,
     locks,
     pools,
     simple_queue,
@@ -140,6 +141,7 @@ def restore() -> None:
 def install_dual_classes() -> None:
     """Let locks, locals, simple queues and pools be made of classes that work inside and outside runs; for good."""
     locks.install()
+    library_locks.install()
     thread_locals.install()
     simple_queue.install()
     pools.install_for_good()
