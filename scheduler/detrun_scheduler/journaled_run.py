@@ -42,6 +42,12 @@ from detrun_scheduler.watching import tell, tell_operations
 
 _run_serials = count(1)
 _NO_HOOKS = RunHooks()
+
+
+def _nothing(lock: object, operation: int) -> None:
+    """Runs without a watcher."""
+
+
 _pack_draw = Struct("<Q").pack
 
 
@@ -123,6 +129,7 @@ class JournaledRun(ABC):
         self.step_timeout = hooks.step_timeout
         self.bare_names = hooks.thread_rules >= 3
         self.main: Callable[..., Any] | None = None
+        self.passed: Callable[[object, int], object] = _nothing  # told of operations that are no part of the run
         self.thread_rules = hooks.thread_rules
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
@@ -192,9 +199,6 @@ class JournaledRun(ABC):
             append_varint(events, number)
         events.append(code)
         self.journal.exact += pack_double(value)
-
-    def passed(self, lock: object, operation: int) -> None:
-        """An operation on a library's lock has taken effect that is no part of the run: for watchers."""
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given.

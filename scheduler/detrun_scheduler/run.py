@@ -230,8 +230,9 @@ class ActiveRun(RunView, Protocol):
     def operation(self, number: int, code: int, value: float) -> None:
         """Write down an operation on object ``number``; ``value`` counts for the digest only."""
 
-    def passed(self, lock: object, operation: int) -> None:
-        """An operation on a library's lock has taken effect that is no part of the run."""
+    @property
+    def passed(self) -> Callable[[object, int], object]:
+        """Told of operations on libraries' locks that are no part of the run, and passes that on to watchers."""
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given."""
