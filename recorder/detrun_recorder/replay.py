@@ -104,6 +104,12 @@ class StrictReplay(KeyedDraws):
             number, expected.choice = read_varint(expected.chunk.choices, expected.choice)
         return number if number < len(runnable) else 0
 
+    def arrivals(self) -> list[int] | None:
+        """What the strategy wants to be told."""
+        arrivals = getattr(self.strategy, "arrivals", None)
+        told: list[int] | None = None if arrivals is None else arrivals()
+        return told
+
     def next_action(self, steps: int) -> float:
         """Where the chunk has its next action; where it has none left, the first place at which the next one can."""
         chunk = self.expected.chunk

@@ -75,6 +75,17 @@ class Oracle(Protocol):
         """64 uniform random bits, draw ``index`` of the stream with the 32-byte key ``stream``."""
 
 
+class ToldOracle(Oracle, Protocol):
+    """An oracle that keeps an order of the runnable tasks, and need not look at all of them at every choice."""
+
+    def arrivals(self) -> list[int] | None:
+        """Called after `new_run`: a list to which the run adds the number of every task that becomes runnable.
+
+        A task leaves the runnable ones by being stepped, which is not told: `next_task` sees who is there. None: this
+        run has no use for it.
+        """
+
+
 class KeyedDraws:
     """The ordinary answer to `Oracle.draw`: a function of the stream and the index alone."""
 

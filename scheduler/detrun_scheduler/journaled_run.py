@@ -135,6 +135,7 @@ class JournaledRun(ABC):
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
         self.threads: Threads | None = None  # while the run lasts
+        self.arrived: list[int] | None = None  # where an oracle is told of tasks that become runnable
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
         self.standing: Standing | None = None  # while it does
@@ -324,6 +325,8 @@ class JournaledRun(ABC):
         self.paths[number] = path
         journal = self.journal
         journal.tasks.append((number, parent_number, path))
+        if self.arrived is not None:
+            self.arrived.append(number)
         if number:
             events = journal.events
             events.append(SPAWN)

@@ -80,6 +80,9 @@ class RunLoop(JournaledRun):
             WATCHDOG.begin(self, self.step_timeout)
         try:
             self.oracle.new_run(self)
+            arrivals = getattr(self.oracle, "arrivals", None)
+            if arrivals is not None:
+                self.arrived = arrivals()
             with nullcontext() if self.actor is None else acting(self, threads):
                 program = self.main = main
                 if as_thread:
@@ -262,6 +265,8 @@ class RunLoop(JournaledRun):
         if woken:
             if len(woken) > 1:
                 woken.sort()
+            if self.arrived is not None:
+                self.arrived += woken
             events = self.journal.events
             for number in woken:
                 events.append(WAKE)

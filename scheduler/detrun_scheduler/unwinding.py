@@ -19,7 +19,7 @@ def unwind(run: JournaledRun) -> None:
     host, timers, numbers = run.host, run.timers, run.host.queue.numbers
     run.journal = Journal()  # what happens now is not part of the run
     host.kind_number = run.journal.kind_number
-    timers.observer = None
+    timers.observer = run.arrived = None
     number = -1
     # Whatever fails now must not hide why the run failed.
     with suppress(Exception):

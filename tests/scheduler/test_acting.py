@@ -321,10 +321,11 @@ def test_an_early_timer_that_is_not_needed_is_shrunk_away() -> None:
 
 @pytest.mark.parametrize(("program", "options"), PROGRAMS[:4])
 def test_following_the_turns_of_a_schedule_makes_the_schedule(program: Any, options: dict[str, Any]) -> None:
+    schedules = [
+        _numbers(detrun.record(program, seed=seed, early_timers=3, collections=2, **options)) for seed in range(10)
+    ]
     with prepared(Program(program, (), Options(**options))) as one:
-        for seed in range(10):
-            run = detrun.record(program, seed=seed, early_timers=3, collections=2, **options)
-            numbers = _numbers(run)
+        for seed, numbers in enumerate(schedules):
             runner = TrialRunner(one, seed)
             by_choices = runner.try_choices(numbers)
             by_turns = runner._run(FollowedTurns(by_choices.turns))

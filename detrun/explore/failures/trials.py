@@ -36,6 +36,7 @@ from detrun_scheduler.choices import (
 )
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.strategies.runnable_order import place_in
 
 # What stands in place of a task that goes on where the run acts by itself.
 ACTION_TURNS = {kind: f"<{name}>" for kind, name in enumerate(ACTION_NAMES)}
@@ -160,7 +161,7 @@ class FollowedTurns(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The turn's task, or the running one."""
-        here = runnable.index(current) if current in runnable else -1
+        here = place_in(runnable, current)
         last = self.last
         steps = self.taken.get(last, 0)
         default = max(here, 0)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.strategies.campaigns import Independent
+from detrun_scheduler.strategies.runnable_order import Arrivals, place_in
 
 
 class Fifo(KeyedDraws, Independent):
@@ -17,13 +18,35 @@ class Fifo(KeyedDraws, Independent):
 
     def __init__(self) -> None:
         self.queue: dict[int, None] = {}  # runnable tasks by arrival, oldest first
+        self.last = -1  # the task chosen last
+        self.told = Arrivals()
+        self.arrivals = self.told.arrivals
 
     def new_run(self, run: RunView) -> None:
         """Forget the queue of the run before."""
         self.queue.clear()
+        self.last = -1
+        self.told.new_run()
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of the task that waited longest."""
+        told, queue = self.told, self.queue
+        passed_over = self.last if self.last != current else -1
+        arrived = None if told.are_few(runnable) else told.since_last(runnable, passed_over)
+        if arrived is None:
+            return self._among_all(runnable, current)
+        for task in arrived:
+            if task not in queue and task != current:
+                queue[task] = None
+        if place_in(runnable, current) >= 0:
+            queue[current] = None
+        if len(queue) != len(runnable):  # another one than the chosen was stepped
+            return self._among_all(runnable, current)
+        chosen = self.last = next(iter(queue))
+        del queue[chosen]
+        return place_in(runnable, chosen)
+
+    def _among_all(self, runnable: Sequence[int], current: int) -> int:
         queue = self.queue
         present = set(runnable)
         for task in [task for task in queue if task not in present]:
@@ -33,6 +56,6 @@ class Fifo(KeyedDraws, Independent):
                 queue[task] = None
         if current in present:
             queue[current] = None
-        chosen = next(iter(queue))
+        chosen = self.last = next(iter(queue))
         del queue[chosen]
         return runnable.index(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from detrun_scheduler.choices import FIRST_ACTION, GivenActions, KeyedDraws, RunView
+from detrun_scheduler.strategies.runnable_order import place_in
 
 
 class GivenSchedule(KeyedDraws):
@@ -39,4 +40,4 @@ class GivenSchedule(KeyedDraws):
         self.position = position + 1
         if position < len(self.choices) and self.choices[position] < len(runnable):
             return self.choices[position]
-        return runnable.index(current) if current in runnable else 0
+        return max(place_in(runnable, current), 0)

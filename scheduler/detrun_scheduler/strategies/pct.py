@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
 FIRST_HORIZON = 10_000
 PATIENCE = 500  # far above what a task takes in one go in small tests, far below any step limit
@@ -47,6 +48,9 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
         self.demotions = 0
         self.last = -1  # the task chosen last
         self.streak = 0  # choices in a row that fell on it
+        self.told = Arrivals()
+        self.arrivals = self.told.arrivals
+        self.order = HighestPriority(self.priorities)
 
     def tell(self, knowledge: Sequence[int] | None) -> None:
         """Take the horizons from a campaign, None for none yet."""
@@ -72,6 +76,7 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
         self.last = -1
         self.random = Random(run.seed)
         self.priorities.clear()
+        self.told.new_run()
         least, most = self.horizons
         if most:
             horizon = least if least == most else int(least * (most / least) ** self.random.random() + 0.5)
@@ -82,20 +87,34 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of the runnable task with the highest priority, after a change if one is due."""
-        priorities = self.priorities
-        for task in runnable:
+        priorities, told, order = self.priorities, self.told, self.order
+        few = told.are_few(runnable)
+        arrived = None if few else told.since_last(runnable)
+        for task in runnable if arrived is None else arrived:
             if task not in priorities:
                 priorities[task] = self.random.random()
-        chosen = max(runnable, key=priorities.__getitem__)
+        if few:
+            chosen = max(runnable, key=priorities.__getitem__)
+        else:
+            if arrived is None:
+                order.make(runnable)
+            else:
+                for task in arrived:
+                    order.push(task)
+            chosen = order.top(runnable)
         self.streak = self.streak + 1 if chosen == self.last else 1
         if self.choices in self.change_points or self.streak > PATIENCE:
             self.demotions += 1
             priorities[chosen] = float(-self.demotions)
-            chosen = max(runnable, key=priorities.__getitem__)
+            if few:
+                chosen = max(runnable, key=priorities.__getitem__)
+            else:
+                order.push(chosen)
+                chosen = order.top(runnable)
             self.streak = 1
         self.last = chosen
         self.choices += 1
-        return runnable.index(chosen)
+        return place_in(runnable, chosen)
 
 
 def spanning(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:

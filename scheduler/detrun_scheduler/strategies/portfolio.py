@@ -260,6 +260,12 @@ class Portfolio(KeyedDraws):
             steps = run.steps_at_end
             self.shown.append(_Shown(self.arm, tuple(sorted(new)), choices, steps, self.acted, could_act))
 
+    def arrivals(self) -> list[int] | None:
+        """What the arm wants to be told."""
+        arrivals = getattr(self.deciding, "arrivals", None)
+        told: list[int] | None = None if arrivals is None else arrivals()
+        return told
+
     def draw(self, stream: bytes, index: int) -> int:
         """The arm's answer."""
         bits: int = self.deciding.draw(stream, index)

@@ -12,7 +12,7 @@ known, the priority is drawn anew, which makes a first run a random walk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -22,6 +22,7 @@ from detrun_scheduler.footprints.marks import touch
 from detrun_scheduler.footprints.steps import place_of
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
 Place = tuple[str, str]  # a task's path and where in its code it goes on
 Knowledge = dict[Place, Footprint]
@@ -48,6 +49,10 @@ class PartialOrderSampling(KeyedDraws):
         # of them after every step would cost more than all the rest.
         self.touching: dict[Key, tuple[dict[int, None], dict[int, None], dict[int, None]]] = {}
         self.unpredicted: dict[int, None] = {}  # tasks whose next step may touch anything
+        self.told = Arrivals()
+        self.arrivals = self.told.arrivals
+        self.order = HighestPriority(self.priorities)
+        self.to_draw: set[int] = set()  # tasks that have lost their priority since the last choice
 
     def __enter__(self) -> PartialOrderSampling:
         self.watch.__enter__()
@@ -83,7 +88,9 @@ class PartialOrderSampling(KeyedDraws):
         self.run = run
         self.watch.step.forget()
         self.random = Random(run.seed).random
-        self.priorities = {}
+        self.priorities.clear()
+        self.to_draw.clear()
+        self.told.new_run()
         self.places = {}
         self.touching = {}
         self.unpredicted = {}
@@ -95,13 +102,26 @@ class PartialOrderSampling(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of the task whose next step has the highest priority."""
-        priorities, places = self.priorities, self.places
-        for task in runnable:
+        priorities, places, told, order = self.priorities, self.places, self.told, self.order
+        few = told.are_few(runnable)
+        arrived = None if few else told.since_last(runnable)
+        drawing: Iterable[int] = runnable
+        if arrived is not None:
+            drawing = sorted({*arrived, *(task for task in self.to_draw if place_in(runnable, task) >= 0)})
+        self.to_draw.clear()
+        for task in drawing:
             if task not in priorities:
                 priorities[task] = self.random()
                 if task not in places:
                     self._predict(task)
-        return runnable.index(max(runnable, key=priorities.__getitem__))
+        if few:
+            return place_in(runnable, max(runnable, key=priorities.__getitem__))
+        if arrived is None:
+            order.make(runnable)
+        else:
+            for task in drawing:
+                order.push(task)
+        return place_in(runnable, order.top(runnable))
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Draw new priorities for the step's task and for every task that is in a race with it."""
@@ -110,18 +130,22 @@ class PartialOrderSampling(KeyedDraws):
         if place is not None:
             self._forget(task, place)
             self.seen[place] = _united(self.seen.get(place), footprint)
-        priorities = self.priorities
+        priorities, to_draw = self.priorities, self.to_draw
         priorities.pop(task, None)
+        to_draw.add(task)
         if EVERYTHING in footprint:
+            to_draw.update(priorities)
             priorities.clear()
             return
         for other in self.unpredicted:
             priorities.pop(other, None)
+        to_draw.update(self.unpredicted)
         for key, mode in footprint.items():
             for other_mode, tasks in enumerate(self.touching.get(key, ())):
                 if tasks and modes_conflict(mode, other_mode):
                     for other in tasks:
                         priorities.pop(other, None)
+                    to_draw.update(tasks)
 
     def _predict(self, task: int) -> None:
         """Note what the task's next step is going to touch."""

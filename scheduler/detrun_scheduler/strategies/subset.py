@@ -20,11 +20,13 @@ while it could have run.
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
 PATIENCE = 200
 TURN_MAX = 256
@@ -54,6 +56,13 @@ class SubsetWalk(KeyedDraws):
         self.parents: set[int] = set()  # tasks met that active ones descend from
         self.priorities: dict[int, float] = {}  # of the background
         self.passed_over = 0
+        self.told = Arrivals()
+        self.arrivals = self.told.arrivals
+        self.chosen = -1  # the task chosen last
+        self.able: list[int] = []  # of the tasks that were runnable at the last choice: the active ones, ascending
+        self.background: set[int] = set()  # and the others
+        self.order = HighestPriority(self.priorities)  # of the background
+        self.undrawn: set[int] = set()  # those of the background that have no priority yet
 
     def tell(self, knowledge: Knowledge | None) -> None:
         """Take the tasks from a campaign."""
@@ -82,7 +91,9 @@ class SubsetWalk(KeyedDraws):
         self.all_active = not self.wanted
         self.active = {}
         self.parents = set()
-        self.priorities = {}
+        self.priorities.clear()
+        self.told.new_run()
+        self.chosen = -1
         self.passed_over = 0
 
     def _drawn(self) -> set[str]:
@@ -108,51 +119,98 @@ class SubsetWalk(KeyedDraws):
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of an active task if one can run."""
-        active, parents = self.active, self.parents
-        for task in runnable:
+        active, told = self.active, self.told
+        arrived = None if told.are_few(runnable) else told.since_last(runnable, self.chosen)
+        for task in runnable if arrived is None else arrived:
             if task not in active:
                 self._meet(task)
-        able = [index for index, task in enumerate(runnable) if active[task]]
+        if self.all_active:
+            chosen = self._among(runnable)
+        else:
+            self._sort(runnable, arrived)
+            chosen = self._by_activity(runnable)
+        self.chosen = chosen
+        return place_in(runnable, chosen)
+
+    def _sort(self, runnable: Sequence[int], arrived: Sequence[int] | None) -> None:
+        """Sort the runnable tasks into active ones and background."""
+        active, able, background = self.active, self.able, self.background
+        if arrived is not None:
+            if place_in(runnable, self.chosen) < 0:  # the one that was chosen has left
+                background.discard(self.chosen)
+                if (place := place_in(able, self.chosen)) >= 0:
+                    del able[place]
+            for task in arrived:
+                if not active[task]:
+                    self._to_background(task)
+                elif place_in(able, task) < 0:
+                    insort(able, task)
+        if arrived is None or len(able) + len(background) != len(runnable):  # another one was stepped
+            self.able = [task for task in runnable if active[task]]
+            self.background = {task for task in runnable if not active[task]}
+            self.order.make(task for task in self.background if task in self.priorities)
+            self.undrawn = {task for task in self.background if task not in self.priorities}
+
+    def _to_background(self, task: int) -> None:
+        self.background.add(task)
+        if task in self.priorities:
+            self.order.push(task)
+        else:
+            self.undrawn.add(task)
+
+    def _by_activity(self, runnable: Sequence[int]) -> int:
+        able, parents = self.able, self.parents
         if self.parents_first and parents:
             if self.wanted:
-                able = [index for index in able if runnable[index] in parents] or able
+                able = sorted(task for task in parents if place_in(able, task) >= 0) or able
             else:  # all are there
+                self.able = [task for task in able if task not in parents]
                 for task in parents:
-                    active[task] = False
+                    self.active[task] = False
+                    if place_in(runnable, task) >= 0:
+                        self._to_background(task)
                 parents.clear()
-                able = [index for index, task in enumerate(runnable) if active[task]] or able
+                able = self.able or able
         if len(able) < len(runnable):
             if not able:
                 return self._from_background(runnable)
             self.passed_over += 1
-            if self.passed_over > PATIENCE:
+            if self.passed_over > PATIENCE and self.background:
                 self.passed_over = 0
-                waiting = [task for task in runnable if not active[task]]
-                joining = waiting[self._from_background(waiting)]
-                active[joining] = True
-                return runnable.index(joining)
+                joining = self._from_background(runnable)
+                self.active[joining] = True
+                self.background.discard(joining)
+                self.order.drop(joining)
+                insort(self.able, joining)
+                return joining
+        return self._among(able)
+
+    def _among(self, able: Sequence[int]) -> int:
+        """One of these tasks: the one whose turn it is, or by chance."""
         random = self.random.random
         if not self.in_turns:
             return able[int(random() * len(able))]
         self.turn -= 1
-        if self.last in runnable:
-            here = runnable.index(self.last)
-            if here in able:
-                if self.turn > 0:
-                    return here
-                if len(able) > 1:
-                    able.remove(here)
-        index = able[int(random() * len(able))]
-        self.last = runnable[index]
+        here = place_in(able, self.last)
+        if here >= 0:
+            if self.turn > 0:
+                return self.last
+            if len(able) > 1:  # another one
+                place = int(random() * (len(able) - 1))
+                self.last = able[place + (place >= here)]
+                self.turn = int(TURN_MAX ** random())
+                return self.last
+        self.last = able[int(random() * len(able))]
         self.turn = int(TURN_MAX ** random())
-        return index
+        return self.last
 
     def _from_background(self, runnable: Sequence[int]) -> int:
         priorities = self.priorities
-        for task in runnable:
-            if task not in priorities:
-                priorities[task] = self.random.random()
-        return runnable.index(max(runnable, key=priorities.__getitem__))
+        for task in sorted(task for task in self.undrawn if task in self.background):
+            priorities[task] = self.random.random()
+            self.order.push(task)
+        self.undrawn.clear()
+        return self.order.top(runnable)
 
 
 def _by_kind(paths: Iterable[str]) -> list[list[str]]:

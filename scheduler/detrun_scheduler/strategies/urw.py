@@ -17,6 +17,7 @@ from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.strategies.runnable_order import Arrivals, Shares, place_in
 
 Knowledge = dict[str, int]  # task path -> most steps of it in a run
 
@@ -30,10 +31,16 @@ class UniformRandomWalk(KeyedDraws):
         self.is_told = False
         self.run: RunView | None = None
         self.random = Random(0).random
+        self.last = -1  # the task chosen last
         self.left: dict[int, int] = {}  # by task: steps expected of it from here on
         self.taken: dict[int, int] = {}  # by task: steps of it in this run
         self.paths: dict[int, str] = {}
         self.waiting: Knowledge = {}  # paths not met in this run, with their counts
+        self.below: Knowledge = {}  # by path: the sum of the counts of those that begin with it and a slash
+        self.at: dict[str, list[int]] = {}  # the tasks met in this run, by path
+        self.told = Arrivals()
+        self.arrivals = self.told.arrivals
+        self.shares = Shares()  # of runnable tasks, by number: the steps that they have left
 
     def tell(self, knowledge: Knowledge | None) -> None:
         """Take the counts from a campaign."""
@@ -66,38 +73,79 @@ class UniformRandomWalk(KeyedDraws):
             self.known = dict(self.seen)
         self.run = run
         self.random = Random(run.seed).random
+        self.last = -1
         self.left = {}
         self.paths = {}
         self.waiting = dict(self.known)
+        self.below = {}
+        for path, count in self.waiting.items():
+            self._add_below(path, count)
+        self.at = {}
+        self.told.new_run()
+
+    def _add_below(self, path: str, count: int) -> None:
+        below, end = self.below, path.rfind("/")
+        while end > 0:
+            path = path[:end]
+            below[path] = below.get(path, 0) + count
+            end = path.rfind("/")
 
     def _meet(self, task: int) -> None:
         """A task is runnable for the first time: what it and its descendants are known to need moves to it."""
         assert self.run is not None
         path = self.paths[task] = self.run.path_of(task)
         self.taken[task] = 0
-        own = self.waiting.pop(path, 1)
-        below = path + "/"
-        for other, number in self.paths.items():
-            # An ancestor that carried this task's steps gives them away.
-            if path.startswith(f"{number}/") and self.left.get(other, 0) > own:
-                self.left[other] -= own
-        self.left[task] = own + sum(count for other, count in self.waiting.items() if other.startswith(below))
+        self.at.setdefault(path, []).append(task)
+        if path in self.waiting:
+            own = self.waiting.pop(path)
+            self._add_below(path, -own)
+        else:
+            own = 1
+        # Ancestors that carried this task's steps give them away.
+        end = path.rfind("/")
+        while end > 0:
+            for other in self.at.get(path[:end], ()):
+                if self.left[other] > own:
+                    self._set_left(other, self.left[other] - own)
+            end = path.rfind("/", 0, end)
+        self._set_left(task, own + self.below.get(path, 0))
+
+    def _set_left(self, task: int, steps: int) -> None:
+        self.left[task] = steps
+        if self.told.is_kept and task in self.shares:
+            self.shares.set(task, steps)
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of a task, in proportion to the steps left."""
-        left = self.left
-        for task in runnable:
+        left, told, shares = self.left, self.told, self.shares
+        few = told.are_few(runnable)
+        arrived = None if few else told.since_last(runnable, self.last)
+        for task in runnable if arrived is None else arrived:
             if task not in left:
                 self._meet(task)
-        total = sum(left[task] for task in runnable)
+        if few:
+            total = sum(left[task] for task in runnable)
+        else:
+            if arrived is not None:
+                if self.last in shares and place_in(runnable, self.last) < 0:
+                    shares.drop(self.last)  # the one that was chosen has left
+                for task in arrived:
+                    shares.set(task, left[task])
+            if arrived is None or len(shares) != len(runnable):  # another one than the chosen was stepped
+                shares.make({task: left[task] for task in runnable})
+            total = shares.total
         if total <= 0:  # all have run longer than ever before
             index = int(self.random() * len(runnable))
         else:
             point, index = self.random() * total, -1
-            for index, task in enumerate(runnable):  # noqa: B007
-                point -= left[task]
-                if point < 0:
-                    break
+            if not few:
+                index = place_in(runnable, shares.at(point))
+            else:
+                for index, task in enumerate(runnable):  # noqa: B007
+                    point -= left[task]
+                    if point < 0:
+                        break
+        self.last = runnable[index]
         return index
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
@@ -106,4 +154,4 @@ class UniformRandomWalk(KeyedDraws):
             self._meet(task)
         self.taken[task] += 1
         if self.left[task] > 0:
-            self.left[task] -= 1
+            self._set_left(task, self.left[task] - 1)
