@@ -321,5 +321,5 @@ def test_a_sleep_that_differs_in_a_later_chunk_is_found_at_its_step(
     assert recording.truncated == truncated
     with pytest.raises(detrun.DivergenceError) as caught:
         detrun.replay(main, 2.0, recording=recording)
-    assert f"at step 82 of {recording.steps}" in str(caught.value)
-    assert "time" in str(caught.value)
+    assert "at step 82" in str(caught.value)
+    assert "time moved to 2.5 s where the recording has 1.5 s" in str(caught.value)
