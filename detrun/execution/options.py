@@ -39,6 +39,8 @@ class Options:
         only_at: places that ``preemption`` is restricted to, see `Preemption`; None: none, or in a replay whatever the
             recording says.
         step_timeout: real seconds; see `detrun_scheduler.watchdog`. No part of a recording.
+        interrupts_max: how often in a run ``preemption`` interrupts threads, see `Preemption`; None: without a limit,
+            or in a replay whatever the recording says.
         thread_rules: by which rules threads are scheduled; others than today's in replays of old recordings only.
         early_timers: how often the next timer fires although tasks can run, at most; None: never, or as the strategy
             has it. A replay does what its schedule says.
@@ -59,6 +61,7 @@ class Options:
     thread_rules: int = THREAD_RULES
     step_timeout: float | None = STEP_TIMEOUT
     only_at: Sequence[str] | None = None
+    interrupts_max: int | None = None
     early_timers: int | None = None
     collections: int | None = None
 
@@ -101,11 +104,16 @@ class Options:
         if isinstance(chosen, Preemption):
             granularity, include, exclude = chosen.granularity, chosen.include, chosen.exclude
             only_at: Sequence[str] | None = None if chosen.only_at is None else chosen.only_at.names
+            most = chosen.interrupts_max
         else:
             granularity, include, exclude = chosen, tuple(self.include), tuple(self.exclude)
-            only_at = self.only_at
+            only_at, most = self.only_at, self.interrupts_max
         found: dict[str, Any] = {"preemption": granularity, "include": list(include), "exclude": list(exclude)}
-        return found if only_at is None else {**found, "only_at": "\n".join(only_at)}
+        if only_at is not None:
+            found["only_at"] = "\n".join(only_at)
+        if most is not None:
+            found["interrupts_max"] = most
+        return found
 
     def resolved(self, main: Main) -> Options:
         """These options for ``main``: with the code that is watched by default, if threads are interrupted there."""
@@ -123,7 +131,14 @@ class Options:
             patterns = _recorded_patterns(found)
             if found["preemption"] != "sync" and not patterns.get("include"):
                 patterns["include"] = package_include(main)  # what it meant before recordings said
-            options = replace(options, preemption=found["preemption"], only_at=_recorded_places(found), **patterns)
+            most = found.get("interrupts_max")
+            options = replace(
+                options,
+                preemption=found["preemption"],
+                only_at=_recorded_places(found),
+                interrupts_max=most if type(most) is int and most >= 0 else None,
+                **patterns,
+            )
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
         return replace(options, thread_rules=_recorded_rules(found))
@@ -132,7 +147,13 @@ class Options:
         """These options, with what a token says of preemption where they say nothing."""
         if self.preemption is not None or token.preemption not in GRANULARITIES:
             return self
-        return replace(self, preemption=token.preemption, include=token.include, exclude=token.exclude)
+        return replace(
+            self,
+            preemption=token.preemption,
+            include=token.include,
+            exclude=token.exclude,
+            interrupts_max=token.interrupts_max,
+        )
 
 
 def header_extra(recording: Recording) -> dict[str, Any]:
@@ -177,4 +198,10 @@ def preemption_of(main: Main, options: Options) -> Preemption | None:
         return None
     if chosen not in GRANULARITIES:
         raise UsageError(f"unknown preemption {chosen!r}; choose one of {', '.join(GRANULARITIES)}")
-    return Preemption(chosen, options.resolved(main).include, options.exclude, only_at=options.only_at)
+    return Preemption(
+        chosen,
+        options.resolved(main).include,
+        options.exclude,
+        only_at=options.only_at,
+        interrupts_max=options.interrupts_max,
+    )

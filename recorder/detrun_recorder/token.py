@@ -24,7 +24,7 @@ PREFIX = "detrun1-"
 TOKEN_CHARACTERS_MAX = 4000
 CHOICES_MAX = 1 << 20
 PATTERNS_MAX = 100
-_WATCHED = {"p": "preemption", "i": "include", "x": "exclude"}  # of the header's ``extra``
+_WATCHED = {"p": "preemption", "i": "include", "x": "exclude", "m": "interrupts_max"}  # of the header's ``extra``
 IGNORED = str.maketrans("", "", " \t\r\n\v\f\u00a0\u200b>\"'`")
 
 
@@ -33,8 +33,8 @@ class ScheduleToken:
     """What a token says.
 
     Attributes:
-        preemption, include, exclude: where threads were interrupted; None and empty: at synchronization operations, or
-            the token is older than this was written down.
+        preemption, include, exclude, interrupts_max: where threads were interrupted, and how often at most; None and
+            empty: at synchronization operations, or the token is older than this was written down.
     """
 
     seed: int
@@ -45,6 +45,7 @@ class ScheduleToken:
     preemption: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    interrupts_max: int | None = None
 
 
 def to_token(recording: Recording) -> str:
@@ -144,9 +145,9 @@ def unpack_token(packed: bytes) -> ScheduleToken:
     preemption = content.get("p")
     if not (preemption is None or isinstance(preemption, str)):
         raise Malformed("the preemption is not text")
-    return ScheduleToken(
-        int(seed), names[0], names[1], steps, choices, preemption, _patterns(content, "i"), _patterns(content, "x")
-    )
+    most = layout.integer(content, "m", 1 << 62) if "m" in content else None
+    watched = preemption, _patterns(content, "i"), _patterns(content, "x"), most
+    return ScheduleToken(int(seed), names[0], names[1], steps, choices, *watched)
 
 
 def _patterns(content: dict[str, Any], key: str) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ Census = Mapping[str, Collection[int]]
 
 # Of all schedules, as long as every grain shows something new at each: so much for those of a kind together.
 WEIGHT_SYNC, WEIGHT_PROJECT, WEIGHT_INSTALLED, WEIGHT_STANDARD = 1.0, 2.0, 1.0, 1.0
-STEPS_FACTOR = 10  # by which the step limit is raised where threads are interrupted more often
+# In one schedule, and at most half of its steps: a computation of many lines is no livelock.
+INTERRUPTS_MAX = 10_000
 
 # Packages that carry calls on or that detrun stands on, and modules without state that threads could share.
 _CARRIERS = frozenset(
@@ -40,16 +41,17 @@ _STATELESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Grain:
-    """Where the threads of a schedule can be interrupted, and after how many steps it counts as a livelock.
+    """Where the threads of a schedule can be interrupted.
 
     Attributes:
-        preemption, include, exclude: as in `Options`.
+        preemption, include, exclude, only_at, interrupts_max: as in `Options`.
     """
 
     preemption: str = "sync"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    max_steps: int | None = None
+    only_at: tuple[str, ...] | None = None
+    interrupts_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from typing import Any
 
 from detrun.execution.options import Options
 from detrun.execution.program import Main
-from detrun.explore.campaign.grains import STEPS_FACTOR, WEIGHT_SYNC, Grain, scopes_for
+from detrun.explore.campaign.grains import INTERRUPTS_MAX, WEIGHT_SYNC, Grain, scopes_for
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.campaigns import Learning
@@ -92,7 +92,7 @@ class Mixture:
         strategy: the name of a strategy that samples.
         include: watched with the project.
         exclude: not watched.
-        max_steps: of a schedule at synchronization operations; others may take `STEPS_FACTOR` times as many.
+        max_steps: of a schedule.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Mixture:
         self.main = main
         self.strategy = strategy
         self.include, self.exclude = tuple(include), tuple(exclude)
-        self.max_steps = max_steps
+        self.interrupts_max = INTERRUPTS_MAX if max_steps is None else min(INTERRUPTS_MAX, max_steps // 2)
         first: Any = make(strategy)
         self.oracles: list[Any] = [first]  # by grain, made when needed
         self.knowledge = Mixed()
@@ -190,9 +190,11 @@ class Mixture:
             preemption = self.preemptions.get(self.grain)
             if preemption is None:
                 granularity, include, _ = knowledge.grains[self.grain]
-                preemption = self.preemptions[self.grain] = Preemption(granularity, include, self.exclude)
+                preemption = self.preemptions[self.grain] = Preemption(
+                    granularity, include, self.exclude, interrupts_max=self.interrupts_max
+                )
             self._enter(preemption)
-            return replace(self.options, preemption=preemption, max_steps=self.place().max_steps)
+            return replace(self.options, preemption=preemption)
         self._enter(None)
         if knowledge.threads and not knowledge.looked:
             return replace(self.options, preemption=CodeCensus())
@@ -214,9 +216,8 @@ class Mixture:
         """Where the threads of the schedule can be interrupted."""
         granularity, include, _ = self.knowledge.grains[self.grain]
         if not self.grain:
-            return Grain(max_steps=self.max_steps)
-        limit = None if self.max_steps is None else STEPS_FACTOR * self.max_steps
-        return Grain(granularity, include, self.exclude, limit)
+            return Grain()
+        return Grain(granularity, include, self.exclude, interrupts_max=self.interrupts_max)
 
     def _oracle(self, grain: int) -> Any:
         while len(self.oracles) <= grain:

@@ -61,7 +61,8 @@ class Program:
             preemption=grain.preemption,
             include=grain.include,
             exclude=grain.exclude,
-            max_steps=grain.max_steps,
+            only_at=grain.only_at,
+            interrupts_max=grain.interrupts_max,
         )
         return replace(self, options=options)
 
@@ -78,7 +79,7 @@ def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program
     if preemption is not None and isinstance(oracle, PartialOrderReduction | PartialOrderSampling):
         if preemption.by_opcode:
             # The accesses of threads to plain attributes and elements have footprints, too.
-            preemption = Preemption("opcode", preemption.include, preemption.exclude, OBSERVED_ACCESSES)
+            preemption = _observed(preemption, OBSERVED_ACCESSES)
             oracle.observing = True
         elif isinstance(oracle, PartialOrderReduction):
             raise UsageError(
@@ -87,7 +88,7 @@ def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program
             )
     if preemption is not None and preemption.by_opcode and isinstance(options.watch, RaceWatch):
         observer: Any = CurrentObserver(preemption.observer)
-        preemption = Preemption("opcode", preemption.include, preemption.exclude, observer)
+        preemption = _observed(preemption, observer)
     with ExitStack() as stack:
         stack.enter_context(quiet_collector())
         if isinstance(oracle, AbstractContextManager):
@@ -97,6 +98,11 @@ def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program
         else:
             stack.enter_context(preemption)
             yield replace(program, options=replace(options, preemption=preemption, include=(), exclude=()))
+
+
+def _observed(preemption: Preemption, observer: Any) -> Preemption:
+    only_at = None if preemption.only_at is None else preemption.only_at.names
+    return Preemption("opcode", preemption.include, preemption.exclude, observer, only_at, preemption.interrupts_max)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def run_kept(program: Program, recording: Recording, oracle: GivenSchedule | Res
     seed = recording.seed or 0
     journal = ScheduleJournal()
     lengths = recording.fault_lengths
-    grain = recorded_grain(recording, program.main, program.options.max_steps)
+    grain = recorded_grain(recording, program.main)
     loop, ended = execute(
         program.main,
         program.args,
@@ -129,15 +129,14 @@ def run_kept(program: Program, recording: Recording, oracle: GivenSchedule | Res
     )
 
 
-def recorded_grain(recording: Recording, main: Main, max_steps: int | None) -> Grain:
-    """Where the threads of a recorded run of ``main`` were interrupted, and after how many steps it was given up."""
+def recorded_grain(recording: Recording, main: Main) -> Grain:
+    """Where the threads of a recorded run of ``main`` were interrupted."""
     options = Options().with_recorded(recording, main)
     preemption = options.preemption if isinstance(options.preemption, str) else "sync"
     if preemption == "sync":
-        return Grain(max_steps=max_steps)
-    if max_steps is not None and options.max_steps is not None:
-        max_steps = max(max_steps, options.max_steps)
-    return Grain(preemption, tuple(options.include), tuple(options.exclude), max_steps)
+        return Grain()
+    only_at = None if options.only_at is None else tuple(options.only_at)
+    return Grain(preemption, tuple(options.include), tuple(options.exclude), only_at, options.interrupts_max)
 
 
 def elsewhere(recording: Recording, target: str) -> Path:

@@ -25,6 +25,7 @@ Installing on 3.12 makes the interpreter look at each function once more, so a c
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sized
 from types import CodeType, FrameType, TracebackType
@@ -65,6 +66,8 @@ class Preemption:
         only_at: places (``"bank/account.py:12"``, see `footprints.places`) among what is watched that schedule points
             are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer that is
             given here is told of all that is watched, one that is assigned later of what is at these places.
+        interrupts_max: in one run; beyond it threads give way every ``ALONE_MAX``-th time, as where one is alone. None:
+            no limit. So a long computation is no livelock, and a loop without an end is one all the same.
 
     Attributes:
         heard_by: a trace function that hears what watched threads do, after each has given way. Only Python 3.11 needs
@@ -81,6 +84,7 @@ class Preemption:
         exclude: Iterable[str] = (),
         observer: InstructionObserver | None = None,
         only_at: Iterable[str] | None = None,
+        interrupts_max: int | None = None,
     ) -> None:
         if granularity not in GRANULARITIES[1:]:
             raise UsageError(f"unknown preemption {granularity!r}; choose one of {', '.join(GRANULARITIES)}")
@@ -98,6 +102,8 @@ class Preemption:
         self.standard: set[int] = set()  # ids of the watched ones of the standard library
         self.kept_codes: list[CodeType] = []  # so that those ids stay theirs
         self.depth = 0  # how often entered
+        self.interrupts_max = interrupts_max
+        self.interrupts_left: float = math.inf  # in this run
         self.others: list[int] = []  # tasks of the run that could run in place of the running one
         self.attended: Sized = ()  # where a thread is alone, it gives way as long as there is something in this
         self.alone = 0  # schedule points left out since the last one
@@ -166,8 +172,9 @@ class Preemption:
     def interrupts(self) -> bool:
         """Whether a thread that has come to a schedule point gives way there."""
         self.met += 1
-        if self.others or self.attended or self.alone == ALONE_MAX:
+        if (self.interrupts_left > 0 and (self.others or self.attended)) or self.alone == ALONE_MAX:
             self.alone = 0
+            self.interrupts_left -= 1
             return True
         self.alone += 1
         return False
@@ -181,6 +188,7 @@ class Preemption:
     def begin_run(self, threads: ThreadsOfRun) -> None:
         """Preempt the threads of this run."""
         self.others, self.attended, self.alone = threads.run.host.queue.numbers, threads.attended, 0
+        self.interrupts_left = math.inf if self.interrupts_max is None else self.interrupts_max
         self.__enter__()
         self.mechanism.begin_run(threads)
 

@@ -13,10 +13,13 @@ import pytest
 import trio
 
 import detrun
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
 from detrun.explore.campaign.grains import scopes_for
 from detrun.explore.campaign.mixture import Mixed, Mixture
 from detrun.explore.explorer import explore
 from detrun_recorder.recording import open_recording
+from detrun_recorder.token import from_token, to_token
 
 BANK = """
 class Bank:
@@ -175,6 +178,32 @@ def test_more_steps_of_lines_are_no_livelock() -> None:
     mixed = explore(main, max_steps=300, schedules=40, directory=None)
     assert mixed.verdict == "passed"
     assert len(mixed.interrupted_at.places) == 3
+
+
+def test_interruptions_beyond_the_most_are_rare_in_a_replay_too() -> None:
+    def count() -> None:
+        for _ in range(100):
+            pass
+
+    def main() -> None:
+        threads = [threading.Thread(target=count) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def ran(most: int | None) -> Any:
+        options = Options(preemption="line", interrupts_max=most)
+        return NewRun(3).execute(main, (), options)
+
+    often, seldom = ran(None), ran(20)
+    assert often.steps > 300
+    assert seldom.steps < 100
+    again = detrun.replay(main, recording=seldom.recording)
+    assert (again.steps, again.digest) == (seldom.steps, seldom.digest)
+    token = from_token(to_token(seldom.recording))
+    assert (token.preemption, token.interrupts_max) == ("line", 20)
+    assert detrun.replay(main, recording=to_token(seldom.recording)).steps == seldom.steps
 
 
 def test_a_warning_says_that_no_watched_line_ran_in_a_thread_and_what_did(project: Project) -> None:
