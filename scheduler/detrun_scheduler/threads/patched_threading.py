@@ -18,6 +18,7 @@ import itertools
 import os
 import queue
 import random
+import select
 import sys
 import threading
 import time
@@ -43,6 +44,7 @@ from detrun_scheduler.threads import (
     sqlite_waits,
     thread_locals,
     trio_workers,
+    waits_for_files,
 )
 from detrun_scheduler.threads.calling import sleep, threads_of_call, wait_in_task
 from detrun_scheduler.threads.census import THREADING, Alive, monotonic
@@ -87,6 +89,7 @@ _ALL = ReplacedTogether(
     pools.NAMES,
     escaped_locks.GROUP,
     sqlite_waits.GROUP,
+    waits_for_files.NAMES,
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.
@@ -104,6 +107,7 @@ _BOUND = BoundNames(
         (os, ["urandom", "getrandom"]),
         (random, ["seed"]),
         (uuid, ["getnode"]),
+        (select, waits_for_files.NAMES.originals),
         *((module, names) for module, names in REFUSED_NAMES.items()),
         (_thread, LOW_LEVEL.originals),
         (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),

@@ -1,0 +1,184 @@
+"""`select.select`, `poll` and `epoll` inside a run: they wait in virtual time, and never for the outside.
+
+With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is ready
+is returned. Otherwise only a pipe is waited for, since both its ends may be in the run
+(`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of virtual time, then for twice as
+long each time up to a second, and asks again. Where no other thread or task can ever write, and for every other kind of
+file, the call is refused by name.
+
+The rule is that of `patched_threading`: a replacement decides by who calls. `selectors` uses these, and needs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler.environment.hidden_state import refuse
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.threads.calling import schedule_point, threads_of_call, wait_in_task
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1e-6, 1.0  # virtual seconds
+_OUTSIDE = (
+    "it is not ready, and waiting for the outside is not deterministic; do the I/O outside the run, or between nodes "
+    "of a detrun.World"
+)
+_NOTHING_WRITES = "the pipe is empty and nothing else in the run can go on and write to it"
+_SIMULATED = "a simulated socket cannot be watched; wait for it in a task: await its recv or accept through trio"
+_WAIT = WaitKind("select")
+_pausing = 0  # how many callers pause now, in the run of this serial
+_serial = -1
+
+
+def _wait(call: str, ask: Callable[[], Any], seconds: float | None, files: Iterable[int]) -> Any:
+    """What ``ask()`` gives when there is something, or at the time-out in virtual seconds."""
+    global _pausing, _serial
+    threads = threads_of_call()
+    assert threads is not None
+    run = threads.run
+    if _serial != run.serial:
+        _serial, _pausing = run.serial, 0
+    schedule_point()
+    found = ask()
+    if _is_something(found):
+        return found
+    if seconds == 0:
+        # As in life a system call takes time: `multiprocessing.connection.wait` asks until the clock has moved.
+        run.virtual_clock.advance(_FIRST_PAUSE)
+        return found
+    files = list(files)
+    if not files:
+        _pause(run, None if seconds is None else run.virtual_clock.now + seconds)
+        return found
+    if not all(_is_pipe(one) for one in files):
+        refuse(f"{call} of a file", _OUTSIDE)
+    deadline = None if seconds is None else run.virtual_clock.now + seconds
+    pause = _FIRST_PAUSE
+    while not _is_something(found) and (deadline is None or run.virtual_clock.now < deadline):
+        if deadline is None and not run.host.queue.numbers and len(run.timers.live) <= _pausing:
+            refuse(f"{call} of a pipe", _NOTHING_WRITES)
+        until = run.virtual_clock.now + pause
+        _pausing += 1
+        try:
+            _pause(run, until if deadline is None else min(until, deadline))
+        finally:
+            _pausing -= 1
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        found = ask()
+    return found
+
+
+def _pause(run: ActiveRun, until: Any) -> None:
+    thread = getcurrent()
+    if type(thread) is SimulatedThread:
+        thread.wait(_WAIT, None, until)
+    else:
+        wait_in_task(run, lambda: False, None, until)
+
+
+def _is_something(found: Any) -> bool:
+    return any(found)  # three lists, or a list of pairs
+
+
+def _is_pipe(file: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(file).st_mode)
+    except OSError:
+        return False
+
+
+def _checked(call: str, file: Any) -> int:
+    """The number of a file that shall be watched."""
+    threads = threads_of_call()
+    number: int = file if isinstance(file, int) else file.fileno()
+    if threads is not None and number in threads.run.host.sockets:
+        refuse(f"{call} of a simulated socket", _SIMULATED)
+    return number
+
+
+def _select(reading: Any, writing: Any, failing: Any, timeout: float | None = None, /) -> Any:
+    original = NAMES.originals["select"]
+    if threads_of_call() is None:
+        return original(reading, writing, failing, timeout)
+    watched = [list(one) for one in (reading, writing, failing)]
+    files = {_checked("select.select", file) for one in watched for file in one}
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
+    return _wait("select.select", lambda: original(*watched, 0), timeout, files)
+
+
+class _Watching:
+    """What `Poll` and `Epoll` have in common: a real object, and the numbers of the files that it watches."""
+
+    call = ""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._files: set[int] = set()
+
+    def register(self, fd: Any, *events: Any, **named: Any) -> None:
+        """As the real one."""
+        number = _checked(self.call, fd)
+        self._real.register(fd, *events, **named)
+        self._files.add(number)
+
+    def unregister(self, fd: Any) -> None:
+        """As the real one."""
+        self._real.unregister(fd)
+        self._files.discard(fd if isinstance(fd, int) else fd.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Poll(_Watching):
+    """`select.poll`'s object."""
+
+    call = "select.poll"
+
+    def poll(self, timeout: float | None = None, /) -> Any:
+        """As the real one; ``timeout`` in virtual milliseconds."""
+        if threads_of_call() is None:
+            return self._real.poll(timeout)
+        seconds = None if timeout is None or timeout < 0 else timeout / 1000
+        return _wait(self.call, lambda: self._real.poll(0), seconds, self._files)
+
+
+class Epoll(_Watching):
+    """`select.epoll`'s object."""
+
+    call = "select.epoll"
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> Any:
+        """As the real one; ``timeout`` in virtual seconds."""
+        if threads_of_call() is None:
+            return self._real.poll(timeout, maxevents)
+        seconds = None if timeout is None or timeout < 0 else timeout
+        return _wait(self.call, lambda: self._real.poll(0, maxevents), seconds, self._files)
+
+    def __enter__(self) -> Epoll:
+        self._real.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> Any:
+        return self._real.__exit__(*error)
+
+
+def _poll() -> Any:
+    real = NAMES.originals["poll"]()
+    return real if threads_of_call() is None else Poll(real)
+
+
+def _epoll(*arguments: Any, **named: Any) -> Any:
+    real = NAMES.originals["epoll"](*arguments, **named)
+    return real if threads_of_call() is None else Epoll(real)
+
+
+NAMES = ReplacedNames(select, {"select": _select, "poll": _poll, "epoll": _epoll}, may_stay=True)
