@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #   3: no task name has the name of a module in it.
 #   4: locks of libraries are steps only where threads meet (`library_locks`); before, they were as any other.
 THREAD_RULES = 4
-# Large enough that the programs of tests and examples never draw who wakes; a release costs at most so many steps.
-WOKEN_MAX = 8
+# Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
+WOKEN_MAX = 6
 
 
 class ThreadFailure(NamedTuple):

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # as in `trio_host.interrupts`
 import ctypes
+import os
 import sys
 from _thread import get_ident
 from time import clock_gettime, monotonic, pthread_getcpuclockid
@@ -183,3 +184,4 @@ def _is_in_step(frame: FrameType | None) -> bool:
 
 
 WATCHDOG = Watchdog()
+os.register_at_fork(after_in_child=WATCHDOG.timer.forget)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import multiprocessing
 import signal
 import threading
 from typing import Any
@@ -15,19 +15,25 @@ from detrun.cli.failures import UNDECIDED, exit_code
 from detrun_scheduler import watchdog
 from detrun_scheduler.errors import StalledError, UsageError
 
-REAL = [_thread.allocate_lock()]  # of the interpreter: a simulated thread that waits for it keeps all others waiting
+
+def waits_in_c() -> Any:
+    """A semaphore of the system: a simulated thread that waits for it keeps all others waiting."""
+    return multiprocessing.get_context("fork").Lock()
+
+
+REAL = [waits_in_c()]
 SECONDS = 0.1
 
 
-def takes_a_real_lock() -> None:
+def takes_a_semaphore() -> None:
     REAL[0].acquire()
 
 
 def dead_in_c() -> None:
-    """Two threads at a real lock: the second waits in C, so the first never comes to release it."""
+    """Two threads at a semaphore: the second waits in C, so the first never comes to release it."""
 
     def work() -> None:
-        takes_a_real_lock()
+        takes_a_semaphore()
         threading.Event().wait(1)
         REAL[0].release()
 
@@ -41,19 +47,19 @@ def dead_in_c() -> None:
 @pytest.fixture(autouse=True)
 def _free_lock() -> Any:
     yield
-    REAL[0] = _thread.allocate_lock()
+    REAL[0] = waits_in_c()
 
 
 def test_a_wait_in_c_ends_the_run_and_is_named_with_where_every_thread_stands() -> None:
     with pytest.raises(StalledError) as caught:
         detrun.record(dead_in_c, seed=1, step_timeout=SECONDS)
-    assert caught.value.call.startswith(f"takes_a_real_lock ({__file__}:")
+    assert caught.value.call.startswith(f"takes_a_semaphore ({__file__}:")
     text = str(caught.value)
-    assert "waits in takes_a_real_lock" in text
+    assert "waits in takes_a_semaphore" in text
     assert "    REAL[0].acquire()\n" in text
     assert "task 1 (main) waits for Thread.join, until the end of main/work" in text
     assert "task 2 (main/work) " in text
-    REAL[0] = _thread.allocate_lock()
+    REAL[0] = waits_in_c()
     assert detrun.record(threading.active_count).result == 1, "the process is fit for the next run"
 
 
@@ -63,9 +69,9 @@ def test_a_task_that_waits_in_c_is_named_too() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             await trio.lowlevel.checkpoint()
-            takes_a_real_lock()
+            takes_a_semaphore()
 
-    with pytest.raises(StalledError, match=r"task \d+ \(main\) waits in takes_a_real_lock"):
+    with pytest.raises(StalledError, match=r"task \d+ \(main\) waits in takes_a_semaphore"):
         detrun.record(program, step_timeout=SECONDS)
 
 
@@ -85,7 +91,7 @@ def test_a_program_that_catches_everything_is_ended_all_the_same() -> None:
         REAL[0].acquire()
         for _ in range(3):
             try:
-                takes_a_real_lock()
+                takes_a_semaphore()
             except BaseException:
                 tries.append(1)
 
@@ -98,13 +104,20 @@ def test_an_exploration_ends_without_a_conclusion() -> None:
     found = detrun.explore(dead_in_c, schedules=50, step_timeout=SECONDS, directory=None)
     assert found.verdict == "inconclusive"
     assert "was ended: step" in found.reason
-    assert "takes_a_real_lock" in found.reason
+    assert "takes_a_semaphore" in found.reason
+
+
+def test_worker_processes_are_watched_too() -> None:
+    detrun.record(threading.active_count)  # sets the timer here, which a forked process does not inherit
+    found = detrun.explore(dead_in_c, schedules=50, step_timeout=SECONDS, workers=2, strategy="random", directory=None)
+    assert found.verdict == "inconclusive"
+    assert "takes_a_semaphore" in found.reason
 
 
 def test_the_time_limit_of_an_exploration_bounds_each_step() -> None:
     found = detrun.explore(dead_in_c, schedules=50, time_limit=1, directory=None)
     assert found.verdict == "inconclusive"
-    assert "takes_a_real_lock" in found.reason
+    assert "takes_a_semaphore" in found.reason
 
 
 def test_it_is_undecided_on_the_command_line() -> None:
