@@ -1,7 +1,7 @@
 """`select.select`, `poll` and `epoll` inside a run: they wait in virtual time, and never for the outside.
 
-With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is ready
-is returned. Otherwise only a pipe is waited for, since both its ends may be in the run
+With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is
+ready is returned. Otherwise only a pipe is waited for, since both its ends may be in the run
 (`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of virtual time, then for twice as
 long each time up to a second, and asks again. Where no other thread or task can ever write, and for every other kind of
 file, the call is refused by name.
