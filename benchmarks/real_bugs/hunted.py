@@ -34,7 +34,7 @@ def arm(extra: Mapping[str, Any]) -> str:
         return "sync"
     names = [PurePath(name.strip("*/")).stem for name in extra.get("include", ())]
     kind = "lines" if granularity == "line" else "instructions"
-    return f"{kind} of {', '.join('the project' if name == ROOT.stem else name for name in names)}"
+    return f"{kind} of {', '.join('the project' if name in ('', ROOT.stem) else name for name in names)}"
 
 
 def hunt(one: RealBug, schedules: int, seed: int, where: str) -> dict[str, Any]:

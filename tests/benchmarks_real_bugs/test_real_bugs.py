@@ -62,6 +62,7 @@ def test_options_are_given_only_when_asked_for():
 def test_the_header_of_a_recording_says_where_threads_were_interrupted():
     assert arm({}) == "sync"
     assert arm({"preemption": "line", "include": [f"{ROOT}/"]}) == "lines of the project"
+    assert arm({"preemption": "line", "include": ["./"]}) == "lines of the project"
     assert (
         arm({"preemption": "line", "include": ["/site-packages/zict/", "*/heapdict.py"]}) == "lines of zict, heapdict"
     )
