@@ -153,9 +153,6 @@ BUGS: tuple[RealBug, ...] = (
         "opentelemetry",
     ),
     _threads(
-        "boltons_52", "boltons", "15.1.0", "16.0.0", f"{GITHUB}/mahmoud/boltons/issues/52", "lost update", "boltons"
-    ),
-    _threads(
         "prometheus_363",
         "prometheus-client",
         "0.5.0",

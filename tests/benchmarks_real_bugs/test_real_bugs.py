@@ -52,8 +52,8 @@ def test_the_two_releases_of_a_bug_differ():
 
 
 def test_options_are_given_only_when_asked_for():
-    assert options(bug("boltons_52"), "default") == {}
-    assert options(bug("boltons_52"), "explicit")["include"] == ["boltons", bug("boltons_52").module]
+    assert options(bug("cachetools_188"), "default") == {}
+    assert options(bug("cachetools_188"), "explicit")["include"] == ["cachetools", bug("cachetools_188").module]
     assert options(bug("anyio_728"), "explicit") == {}
     assert options(bug("httpcore_642"), "explicit") == {"early_timers": 1}
     assert options(bug("httpcore_642"), "default") == {}
@@ -108,20 +108,20 @@ def test_a_hunt_reports_what_the_exploration_found(monkeypatch: pytest.MonkeyPat
 
     module = type(sys)("stand_in")
     module.main = main
-    monkeypatch.setitem(sys.modules, bug("boltons_52").module, module)
-    found = hunt(bug("boltons_52"), 100, 0, "default")
+    monkeypatch.setitem(sys.modules, bug("cachetools_188").module, module)
+    found = hunt(bug("cachetools_188"), 100, 0, "default")
     assert found["verdict"] == "failed"
     assert found["schedules"] <= 100
 
 
 def test_an_environment_that_cannot_be_made_is_a_row_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").touch()
-    failed = prepare(["boltons==15.1.0"], directory=tmp_path / "file" / "environments")
+    failed = prepare(["cachetools==4.1.1"], directory=tmp_path / "file" / "environments")
     assert failed.python == ""
     assert failed.problem
     assert "no Python 2.0" in prepare([], (2, 0), tmp_path).problem
     monkeypatch.setattr(command, "prepare", lambda *arguments: Environment(problem="not installed: no network"))
-    outcome = command.hunt(bug("boltons_52"), 10, 0, "default")
+    outcome = command.hunt(bug("cachetools_188"), 10, 0, "default")
     assert outcome.verdict == UNKNOWN
     assert outcome.problem == "not installed: no network; not installed: no network"
 
@@ -129,7 +129,7 @@ def test_an_environment_that_cannot_be_made_is_a_row_that_says_why(tmp_path: Pat
 def test_the_command_writes_what_it_measured_and_fails_on_a_false_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    verdicts = {"boltons_52": "passed", "zict_69": "failed"}
+    verdicts = {"cachetools_188": "passed", "zict_69": "failed"}
     monkeypatch.setattr(
         command,
         "hunt",
@@ -138,7 +138,7 @@ def test_the_command_writes_what_it_measured_and_fails_on_a_false_alarm(
         ),
     )
     figures = tmp_path / "figures.json"
-    assert command.main(["--only", "boltons_52", "--seed", "1", "--seed", "2", "--json", str(figures)]) == 0
+    assert command.main(["--only", "cachetools_188", "--seed", "1", "--seed", "2", "--json", str(figures)]) == 0
     assert [one["seed"] for one in json.loads(figures.read_text())["outcomes"]] == [1, 2]
     assert command.main(["--show", str(figures), "--markdown"]) == 0
     assert "2 found, 0 not found" in capsys.readouterr().out.replace("\n", " ")
