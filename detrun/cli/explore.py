@@ -268,7 +268,8 @@ def _list(page: Page, listing: Any) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console(highlight=False).print(listing.rich_table())
+        console = Console(highlight=False)
+        console.print(listing.rich_table(console.width))
     else:
         page.text(listing.plain())
 

@@ -1,8 +1,8 @@
 """Listing of an interleaving: a column for each task, time downward, in each row the lines that a turn of a task ran.
 
 A row is a stretch of steps of one task. Long schedules show their beginning, the surroundings of the critical step, and
-their end. With more tasks than fit side by side, the task's name stands before its lines instead. ``plain`` is for logs
-and pipes; ``rich_table`` is the same for a terminal.
+their end. Where the columns do not fit side by side with every line whole, the task's name stands before its lines
+instead: no line of code is cut or broken. ``plain`` is for logs and pipes; ``rich_table`` is the same for a terminal.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detrun.explore.failures.narration import Line, Narration
-from detrun_scheduler.visible import visible, visible_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ROWS_MAX = 60
 AROUND = 20  # rows kept on either side of the critical one
-LINES_OF_ROW = 8
+LINES_OF_ROW = 24
 COLUMNS_MAX = 4
 COLUMN_WIDTH_LEAST = 24
-CODE_CHARACTERS_MAX = 100
+LABEL_WIDTH = 8  # of the step's number, before the first column
 _ENDED = {"failed": "fails", "cancelled": "is cancelled"}
+_WAITS = {name: f"trio.{name}" for name in ("sleep", "sleep_until", "sleep_forever")}
 
 
 def code_of(line: Line) -> str:
-    """A line's text, without its indentation and cut to a readable length."""
-    text = linecache.getline(line.file, line.number).strip()
-    return text if len(text) <= CODE_CHARACTERS_MAX else text[: CODE_CHARACTERS_MAX - 1] + "…"
+    """A line's text, without its indentation."""
+    return linecache.getline(line.file, line.number).strip()
 
 
 def shown_place(line: Line) -> str:
@@ -65,45 +64,53 @@ class Listing:
             if row.task and row.task not in self.tasks:
                 self.tasks.append(row.task)
 
-    def plain(self, width: int = 100) -> str:
-        """Text, at most ``width`` wide if that is possible."""
-        columns = len(self.tasks)
-        each = (width - 8) // max(1, columns) - 2
-        if columns > COLUMNS_MAX or each < COLUMN_WIDTH_LEAST:
+    def column_widths(self, width: int) -> list[int] | None:
+        """How wide the columns are, two spaces apart, with every line whole; None if that is more than ``width``."""
+        if len(self.tasks) > COLUMNS_MAX:
+            return None
+        widths = {task: max(len(task), COLUMN_WIDTH_LEAST) for task in self.tasks}
+        for row in self.rows:
+            if row.task:
+                widths[row.task] = max(widths[row.task], *map(len, row.lines))
+        total = LABEL_WIDTH + sum(widths.values()) + 2 * (len(widths) - 1)
+        return list(widths.values()) if total <= width else None
+
+    def plain(self, width: int = 120) -> str:
+        """Text, with columns if they are at most ``width`` wide."""
+        widths = self.column_widths(width)
+        if widths is None:
             return "\n".join(_flat(self.rows))
-        lines = [" " * 8 + "  ".join(_cut(task, each).ljust(each) for task in self.tasks).rstrip()]
+        names = "  ".join(task.ljust(each) for task, each in zip(self.tasks, widths, strict=True))
+        lines = [(" " * LABEL_WIDTH + names).rstrip()]
         for row in self.rows:
             if row.first < 0:
                 lines.append(f"     ⋮  {row.lines[0]}")
                 continue
-            at = self.tasks.index(row.task) * (each + 2)
+            at = sum(each + 2 for each in widths[: self.tasks.index(row.task)])
             for number, text in enumerate(row.lines):
-                label = f"{row.first:>6}{'*' if row.is_critical else ' '} " if number == 0 else " " * 8
-                lines.append((label + " " * at + _cut(text, each)).rstrip())
+                label = f"{row.first:>6}{'*' if row.is_critical else ' '} " if number == 0 else " " * LABEL_WIDTH
+                lines.append((label + " " * at + text).rstrip())
         return "\n".join(lines)
 
-    def rich_table(self) -> Table:
-        """The same as a table of rich."""
+    def rich_table(self, width: int = 120) -> Table:
+        """The same as a table of rich, for a terminal of this width."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        beside = len(self.tasks) <= COLUMNS_MAX
+        beside = self.column_widths(width - 2 * len(self.tasks)) is not None  # room for padding
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         table.add_column("step", justify="right", no_wrap=True, style="dim")
         for task in self.tasks if beside else ["task", "lines"]:
-            table.add_column(Text(visible_line(task)), overflow="fold")
+            table.add_column(Text(task), overflow="fold")
         for row in self.rows:
             style = "bold yellow" if row.is_critical else ""
             if row.first < 0:
-                table.add_row("⋮", Text(row.lines[0], style="dim"))
+                text = Text(row.lines[0], style="dim")
+                table.add_row("⋮", *([text] if beside else [Text(), text]))
                 continue
-            text = Text(visible("\n".join(row.lines)), style=style)
-            cells = (
-                [text if task == row.task else Text() for task in self.tasks]
-                if beside
-                else [Text(visible_line(row.task)), text]
-            )
+            text = Text("\n".join(row.lines), style=style)
+            cells = [text if task == row.task else Text() for task in self.tasks] if beside else [Text(row.task), text]
             table.add_row(str(row.first), *cells)
         return table
 
@@ -119,8 +126,10 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
         # Under preemption by opcodes a line takes many steps.
         lines = [f"{line.number}  {code_of(line)}" for line in step.lines]
         lines = [text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]]
+        if step.faults:
+            lines.append(f"⚡ {', '.join(step.faults)}")
         if step.ended not in ("", "done"):
-            lines.append(f"→ {_ENDED.get(step.ended) or 'waits in ' + step.ended}")
+            lines.append(f"→ {_ENDED.get(step.ended) or 'waits in ' + _WAITS.get(step.ended, step.ended)}")
         is_critical = step.index == critical
         if step.before:
             if row is not None:
@@ -173,7 +182,3 @@ def _flat(rows: Sequence[Row]) -> Iterator[str]:
         for number, text in enumerate(row.lines):
             label = f"{row.first:>6}{'*' if row.is_critical else ' '} " if number == 0 else " " * 8
             yield f"{label}{row.task if number == 0 else '':<{width}}  {text}".rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -58,10 +58,10 @@ class Reversals:
     _started: float = field(default_factory=time.monotonic)
 
     def best_verified(self, pairs: Sequence[Pair], absent: bool = False) -> Reversed | None:
-        """Of the first few without whose order the schedule passes, the one that is reversed whenever it passes.
+        """Of the first few without whose order the schedule passes, the likeliest that no other accounts for.
 
-        Holding a task back reverses more than one pair. One that does not matter is reversed by chance, in some of the
-        schedules that pass; one that does, in all.
+        Holding a task back reverses more than one pair. Another accounts for one if it was reversed with it, and the
+        schedule passes as well when the other is reversed alone.
 
         Args:
             pairs: the likeliest first.
@@ -78,12 +78,12 @@ class Reversals:
             if verified is not None:
                 end = min(end, self.used + MORE_TRIALS) if not found else end
                 found.append(verified)
-        passing = list({one.trial.schedule: one.narration for one in found}.values())
-
-        def count(one: Reversed) -> int:
-            return sum(reverses(one.pair, narration, True) for narration in passing)
-
-        return max(found, key=count, default=None)
+        best = found[0] if found else None
+        for other in found[1:]:
+            assert best is not None
+            if reverses(other.pair, best.narration) and not reverses(best.pair, other.narration):
+                best = other
+        return best
 
     def verified(self, pair: Pair, absent: bool = False) -> Reversed | None:
         """The schedule that passes with this pair reversed, None if none of those tried does."""

@@ -368,4 +368,5 @@ def test_the_table_for_terminals_has_the_same_columns() -> None:
     assert failure is not None
     assert failure.explanation is not None
     listing = Listing(failure.explanation.failing)
-    assert [str(column.header) for column in listing.rich_table().columns] == ["step", *listing.tasks]
+    assert [str(column.header) for column in listing.rich_table(300).columns] == ["step", *listing.tasks]
+    assert [str(column.header) for column in listing.rich_table(80).columns] == ["step", "task", "lines"]
