@@ -19,12 +19,15 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.replay import ResyncReport
 from detrun_recorder.token import ScheduleToken, from_token, is_token
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.errors import DivergenceError, UsageError
+from detrun_scheduler.errors import DivergenceError, UsageError, text_of
 from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
+
+
+SHOWN_MAX = 500  # characters of a result or an error
 
 
 @dataclass(slots=True)
@@ -48,6 +51,24 @@ class Run:
     virtual_time: float
     resync: ResyncReport | None = None
     program: tuple[Main, Sequence[object], Options] | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        """The run in a few lines, one fact in each."""
+        error = self.exception
+        if error is None:
+            first, ended = "a run that returned", repr(self.result)
+        else:
+            first, ended = "a run that failed", f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
+        facts = {
+            "error" if error is not None else "result": ended if len(ended) <= SHOWN_MAX else ended[:SHOWN_MAX] + " …",
+            "steps": f"{self.steps:,}",
+            "time": f"{self.virtual_time:.9g} s, virtual",
+            "seed": f"{self.recording.seed}, strategy {self.recording.strategy or 'random'}",
+            "digest": self.digest,
+        }
+        if self.resync is not None:
+            facts["resync"] = f"{self.resync.matched:,} of {self.resync.steps:,} steps as recorded"
+        return "\n".join([first, *(f"  {name:<7} {value}" for name, value in facts.items())])
 
     @property
     def result(self) -> Any:

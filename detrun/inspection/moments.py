@@ -114,6 +114,16 @@ class Moment:
     in_flight: tuple[Any, ...] = ()
     _live: Live | None = field(default=None, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        """Where each task stands, and what channels and cells hold."""
+        lines = [f"after step {self.step:,}, at {self.virtual_time:.9g} s of virtual time"]
+        for task in self.tasks:
+            doing = "can go on from" if task.runnable else "waits for"
+            lines.append(f"  task {task.number} ({task.path}) {doing} {task.waits_for}".rstrip())
+            lines += [f"    at {frame}" for frame in task.stack]
+        lines += [f"  {one}" for one in (*self.channels, *self.cells, *self.nodes, *self.in_flight)]
+        return "\n".join(lines)
+
     @property
     def live(self) -> Live:
         """The objects themselves.
