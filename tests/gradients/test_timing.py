@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import queue
@@ -18,6 +19,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import detrun
+from detrun.ad import state
+from detrun.ad.validity import validity
+from detrun.ad.value import Value
+from detrun.gradients.timing import TimingSites
 
 
 def single_server(customers: int, sleep: Any = trio.sleep) -> Any:
@@ -430,3 +435,25 @@ def test_a_timeout_that_was_not_needed_says_how_near_it_was_though_another_timer
     found = detrun.gradient(main, {"timeout": 1.5, "work": 1.0})
     assert found.validity["timeout"].radius == pytest.approx(0.5, abs=1e-12)
     assert "timeout" in str(found.validity["timeout"].site)
+
+
+@pytest.mark.parametrize("what", ["advanced", "overdue", "disarmed"])
+@pytest.mark.parametrize(("later_moves", "earlier_moves"), list(itertools.product([False, True], repeat=2)))
+def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_moves, earlier_moves):
+    with state.taped() as tape:
+        later, earlier = Value(3.0), Value(1.0)
+        moments = (later if later_moves else 3.0, earlier if earlier_moves else 1.0)
+        getattr(TimingSites(), what)(*(reversed(moments) if what == "advanced" else moments))
+    found = validity(tape, {"later": later.id, "earlier": earlier.id})
+    assert found["later"].radius == (2.0 if later_moves else math.inf)
+    assert found["earlier"].radius == (2.0 if earlier_moves else math.inf)
+
+
+@pytest.mark.parametrize("never", [math.inf, None])
+def test_a_deadline_that_never_comes_has_no_margin(never):
+    with state.taped() as tape:
+        now = Value(1.0)
+        TimingSites().advanced(now, never)
+        if never is not None:
+            TimingSites().disarmed(never, now)
+    assert validity(tape, {"now": now.id})["now"].radius == math.inf
