@@ -447,6 +447,7 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
     found = validity(tape, {"later": later.id, "earlier": earlier.id})
     assert found["later"].radius == (2.0 if later_moves else math.inf)
     assert found["earlier"].radius == (2.0 if earlier_moves else math.inf)
+    assert tape.sites.count == int(later_moves or earlier_moves)
 
 
 @pytest.mark.parametrize("never", [math.inf, None])
@@ -456,4 +457,5 @@ def test_a_deadline_that_never_comes_has_no_margin(never):
         TimingSites().advanced(now, never)
         if never is not None:
             TimingSites().disarmed(never, now)
+    assert tape.sites.count == 0
     assert validity(tape, {"now": now.id})["now"].radius == math.inf

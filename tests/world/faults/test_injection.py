@@ -460,3 +460,31 @@ def test_the_end_of_a_planned_crash_leaves_a_node_alone_that_was_restarted_befor
         return starts
 
     assert detrun.record(main).result == expected
+
+
+def test_what_happens_at_once_is_counted_at_once_and_what_lasts_when_it_ends():
+    plan = w.FaultPlan(
+        (
+            w.Crash(node="a", at=0.5),
+            w.Restart(node="a", at=1.0),
+            w.Pause(node="b", at=0.5),
+            w.Resume(node="b", at=1.0),
+            w.ClockStep(node="c", at=0.5, seconds=3.0),
+            w.Crash(node="d", at=0.5, down_seconds=1.0),
+            w.Crash(node="e", at=0.5, down_seconds=5.0),
+            w.ClockSkew(node="c", at=0.5, seconds=1.0, lasts_seconds=5.0),
+        )
+    )
+
+    async def main():
+        async with w.World() as world:
+            for name in NODES:
+                world.node(name).start(trio.sleep_forever)
+            async with w.inject(plan, world) as injection:
+                await trio.sleep(2.0)
+                during = [outcome.changes for outcome in injection.outcomes]
+            return during, [outcome.changes for outcome in injection.outcomes]
+
+    during, after = detrun.record(main).result
+    assert during == [1, 1, 0, 1, 1, 1, 0, 0]  # the pause has no end of its own
+    assert after == [1] * 8
