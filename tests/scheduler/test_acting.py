@@ -388,3 +388,25 @@ def test_a_plan_puts_an_early_timer_off_until_there_is_one() -> None:
     assert first < then <= first + 257
     assert plan.action(then, has_timers=True) == 0
     assert plan.next_action(then) == float("inf")
+
+
+def test_a_task_that_is_slow_for_a_long_while_is_found_by_default() -> None:
+    async def main() -> None:
+        beats = 0
+
+        async def heart() -> None:
+            nonlocal beats
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+                beats += 1
+
+        async def watch() -> None:
+            for _ in range(150):
+                await trio.lowlevel.checkpoint()
+            assert beats, "no beat in 150 steps"
+
+        async with trio.open_nursery() as nursery:
+            for one in (heart, watch, trio.lowlevel.checkpoint, trio.lowlevel.checkpoint):
+                nursery.start_soon(one)
+
+    assert detrun.explore(main, directory=None, shrink=False, explain=False).failed

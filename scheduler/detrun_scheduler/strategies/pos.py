@@ -12,6 +12,7 @@ known, the priority is drawn anew, which makes a first run a random walk.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
@@ -53,6 +54,9 @@ class PartialOrderSampling(KeyedDraws):
         self.arrivals = self.told.arrivals
         self.order = HighestPriority(self.priorities)
         self.to_draw: set[int] = set()  # tasks that have lost their priority since the last choice
+        self.is_watching = False  # steps are shown to it in this run
+        # Among many: the runnable tasks that are not predicted. All draw anew at every choice; see `_among_many`.
+        self.anew: list[int] = []
 
     def __enter__(self) -> PartialOrderSampling:
         self.watch.__enter__()
@@ -90,6 +94,7 @@ class PartialOrderSampling(KeyedDraws):
         self.random = Random(run.seed).random
         self.priorities.clear()
         self.to_draw.clear()
+        self.is_watching = False
         self.told.new_run()
         self.places = {}
         self.touching = {}
@@ -105,6 +110,8 @@ class PartialOrderSampling(KeyedDraws):
         priorities, places, told, order = self.priorities, self.places, self.told, self.order
         few = told.are_few(runnable)
         arrived = None if few else told.since_last(runnable)
+        if not few and self.is_watching:
+            return self._among_many(runnable, arrived)
         drawing: Iterable[int] = runnable
         if arrived is not None:
             drawing = sorted({*arrived, *(task for task in self.to_draw if place_in(runnable, task) >= 0)})
@@ -123,6 +130,41 @@ class PartialOrderSampling(KeyedDraws):
                 order.push(task)
         return place_in(runnable, order.top(runnable))
 
+    def _among_many(self, runnable: Sequence[int], arrived: Sequence[int] | None) -> int:
+        """As `next_task`, without a draw for each task that draws anew.
+
+        The largest of ``k`` uniform numbers has the distribution of one to the power of ``1 / k``, and each of the
+        ``k`` is as likely to be it.
+        """
+        priorities, order, anew = self.priorities, self.order, self.anew
+        if arrived is None:
+            anew.clear()
+            order.make(())
+            drawing: Iterable[int] = runnable
+        else:
+            drawing = sorted({*arrived, *(task for task in self.to_draw if place_in(runnable, task) >= 0)})
+        self.to_draw.clear()
+        for task in drawing:
+            if task not in self.places:
+                self._predict(task)
+            if task not in self.unpredicted:
+                if task not in priorities:
+                    priorities[task] = self.random()
+                order.push(task)
+            elif (place := bisect_left(anew, task)) == len(anew) or anew[place] != task:
+                priorities.pop(task, None)
+                anew.insert(place, task)
+        best = order.top_or_none(runnable)
+        while anew:
+            if best is not None and self.random() ** (1 / len(anew)) < priorities[best]:
+                break
+            task = anew[int(self.random() * len(anew))]
+            if (place := place_in(runnable, task)) >= 0:
+                return place
+            anew.remove(task)  # it was stepped in place of another one
+        assert best is not None
+        return place_in(runnable, best)
+
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Draw new priorities for the step's task and for every task that is in a race with it."""
         footprint = self.watch.step.read(run, task, outcome_byte, record)
@@ -131,15 +173,18 @@ class PartialOrderSampling(KeyedDraws):
             self._forget(task, place)
             self.seen[place] = _united(self.seen.get(place), footprint)
         priorities, to_draw = self.priorities, self.to_draw
+        self.is_watching = True
+        if (at := place_in(self.anew, task)) >= 0:
+            del self.anew[at]
         priorities.pop(task, None)
         to_draw.add(task)
         if EVERYTHING in footprint:
             to_draw.update(priorities)
             priorities.clear()
             return
-        for other in self.unpredicted:
-            priorities.pop(other, None)
-        to_draw.update(self.unpredicted)
+        if not self.told.is_kept:
+            for other in self.unpredicted:
+                priorities.pop(other, None)
         for key, mode in footprint.items():
             for other_mode, tasks in enumerate(self.touching.get(key, ())):
                 if tasks and modes_conflict(mode, other_mode):

@@ -97,6 +97,12 @@ class HighestPriority:
 
     def top(self, runnable: Sequence[int]) -> int:
         """The runnable task with the highest priority; it stays."""
+        task = self.top_or_none(runnable)
+        assert task is not None, f"none of the tasks {list(runnable[:10])} is in the order"
+        return task
+
+    def top_or_none(self, runnable: Sequence[int]) -> int | None:
+        """The same; None if there is none."""
         heap, entered = self.heap, self.entered
         while heap:
             negative, task = heap[0]
@@ -105,7 +111,7 @@ class HighestPriority:
                     return task
                 del entered[task]
             heappop(heap)
-        raise AssertionError(f"none of the tasks {list(runnable[:10])} is in the order")
+        return None
 
     def drop(self, task: int) -> None:
         """A task counts no more, until it is pushed."""
