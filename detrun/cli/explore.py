@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from detrun_scheduler.strategies import STRATEGIES
 from detrun_scheduler.visible import visible
 
 if TYPE_CHECKING:
-    from detrun.cli.page import Page
     from detrun.execution.options import Options
     from detrun.execution.targets import Target
     from detrun.explore.failures.failure import Failure
@@ -195,11 +193,11 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
     """Run one schedule and list it."""
     import detrun
     from detrun.cli import runs
+    from detrun.cli.listing import print_listing
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
     from detrun.explore.campaign import observed as observed
     from detrun.explore.campaign.program import Program
-    from detrun.explore.failures.listing import Listing
     from detrun.explore.failures.narration import narrate
     from detrun_recorder.token import from_token
     from detrun_scheduler.strategies.given import GivenSchedule
@@ -225,7 +223,7 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
         explored = Program(program.function, arguments, options)
         narration = narrate(explored, spelled.seed, spelled.choices)
     if not settings().json:
-        _list(open_page(), Listing(narration))
+        print_listing(open_page(), narration)
     document = {"target": program.text, "token": token, **runs.run_fields(run)}
     runs.conclude("explore", run, document, runs.run_facts(run), f"ran one schedule of {program.text}", [])
 
@@ -233,9 +231,9 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
 def _conclude(found: Exploration, target: str) -> None:
     """Print the result and end the command with its exit code."""
     from detrun.cli import failures
+    from detrun.cli.listing import print_listing
     from detrun.cli.options import settings
     from detrun.cli.page import open_page, print_document
-    from detrun.explore.failures.listing import Listing
     from detrun.explore.verdicts import INCONCLUSIVE
 
     failure = found.failure
@@ -249,7 +247,7 @@ def _conclude(found: Exploration, target: str) -> None:
         click.get_current_context().exit(code)
     page = open_page()
     if failure is not None and failure.explanation is not None:
-        _list(page, Listing(failure.explanation.failing, failure.explanation.first_difference))
+        print_listing(page, failure.explanation.failing, failure.explanation.first_difference)
     if failure is not None:
         failures.print_failure(failure.exception, settings().debug)
     good = None if found.verdict == INCONCLUSIVE else not found.failed
@@ -262,16 +260,6 @@ def _conclude(found: Exploration, target: str) -> None:
     for remark in _remarks(found):
         page.note(remark)
     click.get_current_context().exit(code)
-
-
-def _list(page: Page, listing: Any) -> None:
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        console = Console(highlight=False)
-        console.print(listing.rich_table(console.width))
-    else:
-        page.text(listing.plain())
 
 
 def _kinds(found: Exploration) -> tuple[list[str], list[list[str]], str]:

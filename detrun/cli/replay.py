@@ -17,10 +17,13 @@ PLACES_SHOWN = 5
 @click.option(
     "--resync", is_flag=True, help="Follow the recording as far as the program still resembles it, and say how far."
 )
+@click.option("--listing", is_flag=True, help="List the lines that each task ran; runs the program once more.")
 @max_steps_option
 @parameter_option
 @speaking
-def replay(file: str, target: str | None, resync: bool, max_steps: int | None, params: tuple[str, ...]) -> None:
+def replay(
+    file: str, target: str | None, resync: bool, listing: bool, max_steps: int | None, params: tuple[str, ...]
+) -> None:
     """Run the program of recording FILE again; FILE may also be a schedule token, detrun1-….
 
     It takes the same steps and ends with the same digest, or stops at the first step that differs. The program and its
@@ -29,12 +32,19 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
     """
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.cli.listing import narrated, print_listing
+    from detrun.cli.options import settings
+    from detrun.cli.page import open_page
     from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
+    from detrun.execution.options import Options
     from detrun_recorder.recording import open_recording
     from detrun_recorder.token import is_token
+    from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
+    if listing and (resync or is_token(file)):
+        raise UsageError("--listing lists a recording as it was: give a file, without --resync")
     if is_token(file):
         _replay_token(file, target, given, max_steps)
         return
@@ -52,6 +62,10 @@ def replay(file: str, target: str | None, resync: bool, max_steps: int | None, p
             max_steps=max_steps,
             raise_errors=False,
         )
+    if listing and run.digest == recording.digest.hex() and not settings().json:
+        with runs.program_output():
+            narration = narrated(recording, program.function, arguments, Options(max_steps=max_steps))
+        print_listing(open_page(), narration)
     is_same = None if recording.truncated else run.digest == recording.digest.hex()
     document: dict[str, Any] = {
         "recording": file,

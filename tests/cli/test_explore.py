@@ -135,3 +135,16 @@ def test_gradients_of_all_schedules_are_a_table(program: str) -> None:
 
 def test_no_progress_is_shown_without_a_terminal(program: str) -> None:
     assert invoke(f"{program}:fine", "-n", "3000").stderr == ""
+
+
+def test_a_replay_lists_the_lines_that_each_task_ran(program: str) -> None:
+    runner = CliRunner()
+    assert runner.invoke(application, ["record", f"{program}:bank", "-o", "bank.detrun"]).exit_code in (0, 1)
+    plain = runner.invoke(application, ["replay", "bank.detrun"])
+    listed = runner.invoke(application, ["replay", "bank.detrun", "--listing"])
+    assert listed.exit_code == plain.exit_code
+    assert "main/withdraw[1]" in listed.output
+    assert 'if balance.value >= params["amount"]:' in listed.output
+    assert "main/withdraw[1]" not in plain.output
+    refused = runner.invoke(application, ["replay", "bank.detrun", "--listing", "--resync"])
+    assert refused.exit_code == 2
