@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from detrun.execution.execute import execute
 from detrun.execution.finished import Finished, end_of, final_digest, raised_interrupt
 from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint, target_of
+from detrun.execution.saved_every_second import saved_every_second
 from detrun.execution.scope import RunScope
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import open_recording
@@ -61,9 +63,10 @@ class NewRun:
         sink = _Sink(writer, self.to)
         journal = Journal(sink)
         try:
-            loop, ended = execute(
-                main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, scope=scope
-            )
+            with saved_every_second() if self.to is not None else nullcontext():
+                loop, ended = execute(
+                    main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, scope=scope
+                )
             digest = final_digest(journal, ended)
             if loop.interrupted or raised_interrupt(ended):
                 writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
@@ -105,6 +108,12 @@ class _Sink:
         except OSError as error:
             self.failed = _not_written(self.to, error)
             raise self.failed from error
+
+    def save_open_chunk(self, chunk: Chunk) -> None:
+        """Keep what an open chunk holds so far; a full disk is told of when it is closed."""
+        if self.failed is None and self.writer.owned:
+            with suppress(OSError, UsageError):
+                self.writer.save_open_chunk(chunk)
 
 
 def _not_written(to: str | os.PathLike[str] | None, error: OSError) -> UsageError:

@@ -1,7 +1,8 @@
 """Writing a recording: a sink for the journal's chunks that streams them to a file.
 
-`Writer` decides what goes into each frame. The rule: the file only ever grows, one whole frame per write, so whatever
-stops the process leaves a recording that is readable up to its last whole chunk, and no clean-up is needed.
+`Writer` decides what goes into each frame. The rule: whole chunks only ever grow the file, one whole frame per write,
+so whatever stops the process leaves a recording that is readable up to its last whole chunk, and no clean-up is needed.
+Behind them may stand the open chunk as it was at some moment; what is written next takes its place.
 Memory is one chunk and about two kilobytes of index per chunk written, at most.
 """
 
@@ -11,6 +12,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -98,6 +100,7 @@ class Writer:
         self.position = 0
         self.steps = 0
         self.closed = False
+        self.has_open_chunk = False  # something stands behind `position`
         # The index, one entry per chunk: position, first step, start in seconds, packed numbers of the objects.
         self.positions: list[int] = []
         self.first_steps: list[int] = []
@@ -108,6 +111,10 @@ class Writer:
 
     def append(self, content: bytes) -> None:
         """Write and flush, so that a killed process loses no chunk that was handed over."""
+        if self.has_open_chunk:
+            self.file.seek(self.position)
+            self.file.truncate()
+            self.has_open_chunk = False
         written: Callable[[bytes], int | None] = self.file.write
         rest = memoryview(content)
         while rest:
@@ -164,6 +171,16 @@ class Writer:
         self.objects.append(pack_ascending(touched))
         self.append_frame(layout.CHUNK, payload)
         self.steps += chunk.steps
+
+    def save_open_chunk(self, chunk: Chunk) -> None:
+        """Write a chunk that will grow yet; the next writing takes its place. For files of our own."""
+        position, steps, proportions, chunks = self.position, self.steps, copy(self.proportions), len(self.positions)
+        try:
+            self.write_chunk(chunk)
+        finally:
+            self.position, self.steps, self.proportions = position, steps, proportions
+            del self.positions[chunks:], self.first_steps[chunks:], self.starts[chunks:], self.objects[chunks:]
+            self.has_open_chunk = True
 
     def in_proportion(self, chunk: Chunk, content: dict[str, Any]) -> bytes:
         """The chunk's frame; with columns as they are where their compressed form says too much in too few bytes."""

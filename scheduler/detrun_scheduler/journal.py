@@ -36,6 +36,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
+from typing import Any
 
 CHUNK_STEPS = 16_384
 CHUNK_EVENT_BYTES = 1 << 18
@@ -260,35 +261,15 @@ class Journal:
         assert list(self.times) == sorted(self.times)
         assert not self.times or self.times[0] >= self.start_time
 
+    def save_open_chunk(self) -> None:
+        """Hand the open chunk to the sink as it is between two steps, if that keeps such; it stays open."""
+        save = getattr(self.sink, "save_open_chunk", None)
+        if save is not None and self.outcomes:
+            save(self._chunk(self.hasher.copy()))
+
     def close_chunk(self) -> Chunk:
         """End the open chunk, hand it to the sink and start the next."""
-        hasher = self.hasher
-        definitions = repr((self.tasks, self.kinds, self.objects, self.names)).encode()
-        columns: tuple[bytes | bytearray, ...] = (
-            self.choices,
-            self.outcomes,
-            self.events,
-            self.exact,
-            definitions,
-            *self.payloads,
-        )
-        for column in columns:
-            hasher.update(len(column).to_bytes(8, "little"))
-            hasher.update(column)
-        chunk = Chunk(
-            first_step=self.first_step,
-            start_time=self.start_time,
-            choices=bytes(self.choices),
-            outcomes=bytes(self.outcomes),
-            events=bytes(self.events),
-            times=self.times,
-            payloads=self.payloads,
-            tasks=self.tasks,
-            kinds=self.kinds,
-            objects=self.objects,
-            names=self.names,
-            digest=hasher.copy().digest(),
-        )
+        chunk = self._chunk(self.hasher)
         if self.sink is not None:
             self.sink(chunk)
         self.first_step += len(self.outcomes)
@@ -303,3 +284,32 @@ class Journal:
         self.times, self.payloads, self.payload_bytes = array("d"), [], 0
         self.tasks, self.kinds, self.objects, self.names = [], [], [], []
         return chunk
+
+    def _chunk(self, hasher: Any) -> Chunk:
+        """What the open chunk holds, which goes into ``hasher``."""
+        definitions = repr((self.tasks, self.kinds, self.objects, self.names)).encode()
+        columns: tuple[bytes | bytearray, ...] = (
+            self.choices,
+            self.outcomes,
+            self.events,
+            self.exact,
+            definitions,
+            *self.payloads,
+        )
+        for column in columns:
+            hasher.update(len(column).to_bytes(8, "little"))
+            hasher.update(column)
+        return Chunk(
+            first_step=self.first_step,
+            start_time=self.start_time,
+            choices=bytes(self.choices),
+            outcomes=bytes(self.outcomes),
+            events=bytes(self.events),
+            times=self.times,
+            payloads=self.payloads,
+            tasks=self.tasks,
+            kinds=self.kinds,
+            objects=self.objects,
+            names=self.names,
+            digest=hasher.copy().digest(),
+        )

@@ -137,6 +137,7 @@ class JournaledRun(ABC):
         self.threads: Threads | None = None  # while the run lasts
         self.arrived: list[int] | None = None  # where an oracle is told of tasks that become runnable
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
+        self.saves = False  # the open chunk is to be written as it is, before the next step
         self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
         self.standing: Standing | None = None  # while it does
         self.allowed: list[int] | None = None  # who may run then, at a choice
@@ -306,6 +307,13 @@ class JournaledRun(ABC):
     @abstractmethod
     def pause(self, taken: int) -> None:
         """Between two steps, so many having been taken: do whatever is due at such a number of steps."""
+
+    def save_soon(self) -> None:
+        """Have the open chunk written, between two steps; may be called from another thread.
+
+        Timers are looked at then for no other reason than that the loop looks up after a step in which they are due.
+        """
+        self.saves = self.counts_anew = self.timers.due = True
 
     # Tasks and their paths.
 

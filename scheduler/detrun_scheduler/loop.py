@@ -132,6 +132,9 @@ class RunLoop(JournaledRun):
         choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
         limit = math.inf if self.max_steps is None else self.max_steps
         while True:
+            if self.saves:
+                self.saves = False
+                journal.save_open_chunk()
             taken = journal.steps
             room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.pause_at - taken, self.arm_at - taken)
             if room <= 0 or journal.is_full:
