@@ -25,6 +25,7 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import RecordingFormatError
 from detrun_scheduler.journal import Chunk
+from detrun_scheduler.visible import visible
 from tests.recorder import independent_reader
 from tests.recorder.simulated_runs import simulate
 
@@ -172,7 +173,7 @@ def test_files_that_are_no_recordings_are_named_with_the_way_out(tmp_path: Path)
     ):
         with pytest.raises(RecordingFormatError, match=message) as caught:
             open_recording(path)
-        assert str(path) in str(caught.value)
+        assert visible(str(path)) in str(caught.value)
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
