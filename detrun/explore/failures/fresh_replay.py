@@ -12,6 +12,7 @@ Each attempt is a fork of the fresh process, which has imported the program and 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +36,8 @@ from detrun_recorder.snapshots import in_fork
 from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.strategies.random_walk import RandomWalk
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
+SEARCH_SECONDS = 5.0
 HASH_SEED = 1
 SEARCHED = 60  # schedules, where the one that was found does not fail in a fresh process
 EVERY_STEP_AGREES = "every step agrees"  # so a divergence says that is of the result alone
@@ -154,7 +156,10 @@ def _attempts(program: Program, recording: Recording) -> Iterator[tuple[int, byt
     followed = in_fork(partial(_by_names, program, recording))
     if followed is not None:
         yield seed, followed
+    deadline = time.monotonic() + SEARCH_SECONDS
     for number in range(SEARCHED):
+        if time.monotonic() > deadline:
+            return
         yield number // 2, ("random", "pct")[number % 2]
 
 
