@@ -2,7 +2,7 @@
 
 One file a campaign, ``campaigns/NAME-KEY``, where KEY is a hash of all that decides what its schedules do: the target,
 its source file, the strategy, the seed and the limits. A changed program is a new campaign. The file is text, a Python
-literal under a line that names the format and one with a checksum: reading it executes nothing, and no damage to it is
+literal under a line with the format and a checksum: reading it executes nothing, and no damage to it is
 taken for a campaign. It is written after every epoch, whole or not at all, by one process at a time: a second one that
 resumes the campaign meanwhile goes on from what is saved and saves nothing.
 """
@@ -84,7 +84,7 @@ class SavedCampaign:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             packed = f"{content!r}\n".encode()
-            write_whole(path, [f"{FIRST_LINE}\n{_checksum(packed)}\n".encode(), packed])
+            write_whole(path, [f"{FIRST_LINE}, {_checksum(packed)}\n".encode(), packed])
         except OSError as error:
             raise UsageError(
                 f"cannot keep the campaign in {path.parent}: {error.strerror or error}; pass another directory, or "
@@ -105,8 +105,8 @@ class SavedCampaign:
             return None
         except OSError as error:
             raise UsageError(f"cannot read the campaign in {path}: {error.strerror or error}; delete it") from error
-        first, _, rest = whole.partition(b"\n")
-        checksum, _, packed = rest.partition(b"\n")
+        line, _, packed = whole.partition(b"\n")
+        first, _, checksum = line.rpartition(b", ")
         try:
             if first != FIRST_LINE.encode() or len(whole) > BYTES_MAX:
                 raise ValueError("not a campaign of this version")

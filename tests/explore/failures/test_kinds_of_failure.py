@@ -187,10 +187,10 @@ def test_a_campaign_with_foreign_knowledge_is_refused_with_its_name(campaign, kn
     from detrun.explore.campaign import resumption
 
     path, whole = campaign
-    _, _, packed = whole.split(b"\n", 2)
+    packed = whole.partition(b"\n")[2]
     content = eval(packed)
     packed = f"{ {**content, 'knowledge': knowledge}!r}\n".encode()
-    path.write_bytes(f"{resumption.FIRST_LINE}\n{resumption._checksum(packed)}\n".encode() + packed)
+    path.write_bytes(f"{resumption.FIRST_LINE}, {resumption._checksum(packed)}\n".encode() + packed)
     with pytest.raises(detrun.UsageError, match=path.name):
         detrun.explore(two_tasks, schedules=40, directory=path.parents[1], resume=True)
 
