@@ -150,3 +150,27 @@ def test_the_environments_hold_what_constraints_say():
     assert not any(pin.startswith("trio==") for pin in pins)
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
     assert all(pin in constraints for pin in pins)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return Results.from_json(json.loads(RESULTS.read_text()))
+
+
+def test_the_committed_results_are_of_default_settings_and_complete(results: Results):
+    assert {one.name for one in results.outcomes} == {one.name for one in BUGS}
+    assert {one.where for one in results.outcomes} == {"default"}
+    assert results.schedules == command.SCHEDULES
+
+
+def test_default_settings_found_what_they_promise_and_no_fix_failed(results: Results):
+    """At least 14 of 16, and a program without the bug passes."""
+    verdicts = [one.verdict for one in results.outcomes]
+    assert verdicts.count(FALSE_ALARM) == 0
+    assert verdicts.count(FOUND) / len(verdicts) >= 14 / 16
+
+
+def test_the_page_shows_the_committed_results(results: Results):
+    page = (ROOT / "docs" / "real-bugs.md").read_text()
+    shown = page.partition("<!-- results -->\n")[2].partition("<!-- end of results -->")[0]
+    assert shown == results.markdown()
