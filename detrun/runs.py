@@ -16,15 +16,14 @@ from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun_recorder.recording import Recording, open_recording
-from detrun_recorder.replay import ResyncReport
-from detrun_recorder.token import ScheduleToken, from_token, is_token
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import DivergenceError, UsageError, text_of
-from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
+    from detrun_recorder.replay import ResyncReport
+    from detrun_recorder.token import ScheduleToken
 
 
 SHOWN_MAX = 500  # characters of a result or an error
@@ -249,11 +248,13 @@ def replay(
         exclude=tuple(exclude),
         thread_errors=thread_errors,
     )
+    # What is needed to replay is not needed to record.
+    from detrun.races.watch import replayed_run
+    from detrun_recorder.token import from_token, is_token
+
     if isinstance(recording, str) and is_token(recording):
         finished = _follow_token(from_token(recording), main, args, options)
     else:
-        from detrun.races.watch import replayed_run  # its rooms are not needed to record
-
         opened = recording if isinstance(recording, Recording) else open_recording(recording)
         finished = replayed_run(opened, mode == "resync", strategy).execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)
@@ -261,6 +262,8 @@ def replay(
 
 def _follow_token(token: ScheduleToken, main: Main, args: Sequence[object], options: Options) -> Finished:
     """Run with the choices of a token. It has nothing else to compare with than how many steps there were."""
+    from detrun_scheduler.strategies.given import GivenSchedule
+
     finished = NewRun(token.seed, GivenSchedule(token.choices)).execute(main, args, options.with_token(token))
     if finished.steps != token.steps:
         raise DivergenceError(

@@ -39,9 +39,17 @@ def test_a_submodule_of_the_same_name_does_not_hide_the_function() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_the_import_leaves_out_what_few_programs_use() -> None:
-    code = "import sys, detrun; print(*sorted(sys.modules))"
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(*sorted(sys.modules))"
     listing = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
-    loaded = set(listing.stdout.split())
+    return set(listing.stdout.split())
+
+
+def test_the_import_leaves_out_what_few_programs_use() -> None:
+    loaded, loaded_by_trio = modules_after("import detrun"), modules_after("import trio")
     assert loaded.isdisjoint({"torch", "numpy", "click", "rich", "networkx", "scipy", "importlib.metadata"})
+    assert loaded.isdisjoint({"statistics", "fractions", "decimal", "shlex", "json", "sqlite3"} - loaded_by_trio)
     assert loaded.isdisjoint({"detrun.explore.explorer", "detrun.machines.machine", "detrun.gradients.local"})
+    only_to_replay = {"replay", "divergence", "token"}
+    assert loaded.isdisjoint(f"detrun_recorder.{name}" for name in only_to_replay)
+    assert "detrun_scheduler.strategies.given" not in loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import outcome
 
@@ -14,11 +14,13 @@ from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun_recorder.canonical import canonical
 from detrun_recorder.recording import Recording
-from detrun_recorder.replay import ResyncReport
 from detrun_recorder.writer import End
 from detrun_scheduler.errors import DetrunError, text_of
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
+
+if TYPE_CHECKING:
+    from detrun_recorder.replay import ResyncReport
 
 
 @dataclass(slots=True)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
-from detrun_recorder.token import ScheduleToken
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import THREAD_RULES
 from detrun_scheduler.strategies.planned_actions import PlannedActions
 from detrun_scheduler.threads.preemption import GRANULARITIES, Preemption
 from detrun_scheduler.threads.watched_code import package_include, project_include
 from detrun_scheduler.watchdog import STEP_TIMEOUT
+
+if TYPE_CHECKING:
+    from detrun_recorder.token import ScheduleToken
 
 
 @dataclass(slots=True, kw_only=True)

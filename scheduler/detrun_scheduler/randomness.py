@@ -18,10 +18,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from itertools import accumulate
-from statistics import NormalDist
 from typing import Any, TypeAlias
 
 from detrun_scheduler.errors import UsageError
@@ -34,7 +33,12 @@ POISSON_MEAN_MAX = 1e8
 # Poisson terms below this fraction of the largest are dropped. A draw resolves 2**-53; this leaves 27 bits to spare.
 _POISSON_NEGLIGIBLE = 2.0**-80
 
-_inverse_normal = NormalDist().inv_cdf
+
+@cache
+def _inverse_normal() -> Callable[[float], float]:
+    from statistics import NormalDist  # with decimals and fractions, a twentieth of the import of detrun
+
+    return NormalDist().inv_cdf
 
 
 def stream_key(seed: int, name: str | bytes) -> bytes:
@@ -94,7 +98,7 @@ def normal(unit: float, mean: Parameter, std: Parameter) -> Any:
     """
     _finite("normal", "mean", mean)
     _not_negative("normal", "std", std)
-    return mean + std * _inverse_normal(unit)
+    return mean + std * _inverse_normal()(unit)
 
 
 def lognormal(
@@ -107,7 +111,7 @@ def lognormal(
     """
     _finite("lognormal", "log_mean", log_mean)
     _not_negative("lognormal", "log_std", log_std)
-    return exponential_function(log_mean + log_std * _inverse_normal(unit))
+    return exponential_function(log_mean + log_std * _inverse_normal()(unit))
 
 
 def poisson(unit: float, mean: Parameter) -> int:

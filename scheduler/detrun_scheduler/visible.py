@@ -13,7 +13,6 @@ and lone surrogates, which no terminal takes.
 
 from __future__ import annotations
 
-import json
 import re
 
 _CONTROLS = (
@@ -21,23 +20,26 @@ _CONTROLS = (
     r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f\ud800-\udfff"
 )
-_IN_TEXT = re.compile(f"[{_CONTROLS}]")
-_IN_LINE = re.compile(rf"[{_CONTROLS}\n\t]")
+# Compiled where they are first needed, and kept by `re`: most texts are plain.
+_IN_TEXT = f"[{_CONTROLS}]"
+_IN_LINE = rf"[{_CONTROLS}\n\t]"
 
 
 def visible(text: str) -> str:
     r"""``text`` with controls written as Python writes them, ``\x1b``; lines stay lines."""
-    return text if text.isascii() and text.isprintable() else _IN_TEXT.sub(_escaped, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_IN_TEXT, _escaped, text)
 
 
 def visible_line(text: str) -> str:
     """The same for what must not begin a line of its own: a name, a cell of a table."""
-    return text if text.isascii() and text.isprintable() else _IN_LINE.sub(_escaped, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_IN_LINE, _escaped, text)
 
 
 def visible_json(document: str) -> str:
     """A JSON document with the same characters as JSON's own escapes, so that it says what it said."""
-    return _IN_TEXT.sub(lambda found: json.dumps(found[0])[1:-1], document)
+    import json
+
+    return re.sub(_IN_TEXT, lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -30,7 +30,7 @@ _BUSY = 5  # SQLITE_BUSY; extended codes have more bits above these
 _PAUSES = tuple(milliseconds / 1000 for milliseconds in (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50))
 _LONGEST_PAUSE = 0.1  # all further ones
 _DEFAULT_TIMEOUT = 5.0
-_PRAGMA = re.compile(r"(\s*pragma\s+(?:\w+\s*\.\s*)?busy_timeout\s*[=(]\s*)(\d+)", re.IGNORECASE)
+_PRAGMA = r"(\s*pragma\s+(?:\w+\s*\.\s*)?busy_timeout\s*[=(]\s*)(\d+)"
 
 
 def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -59,7 +59,7 @@ def _cursor_class(kind: Any) -> Any:
         def execute(self, sql: str, *parameters: Any) -> Any:
             """As the original; waits in virtual time."""
             connection = self.connection
-            found = _PRAGMA.match(sql) if isinstance(sql, str) else None
+            found = re.match(_PRAGMA, sql, re.IGNORECASE) if isinstance(sql, str) else None
             if found is not None:
                 connection.detrun_timeout = int(found[2]) / 1000
                 sql = f"{found[1]}0{sql[found.end() :]}"
