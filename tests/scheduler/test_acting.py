@@ -278,7 +278,7 @@ def test_a_time_out_that_strikes_in_the_middle_is_found_and_shrunk_to_one_early_
     assert [turn.then for turn in trial.turns] == ["<early timer>"]
     assert "1 timer that fires while tasks can run" in str(found.failure.explanation)
     listing = found.failure.explanation.failing.steps  # type: ignore[union-attr]
-    assert any("a time-out strikes" in text for step in listing for text in step.before)
+    assert any("a time-out strikes" in str(text) for step in listing for text in step.before)
 
 
 def test_a_thread_that_wakes_while_another_one_is_busy_is_found() -> None:

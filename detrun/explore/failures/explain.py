@@ -3,7 +3,8 @@
 Candidates are the pairs of operations of the failing run that do not commute (`operations.py`); what is named has
 happened. Each is *verified* before it is named: the schedule is run with the two the other way round and everything
 else as near as possible (`reversal.py`), and it passes. For a deadlock the candidates are the acquisitions of its
-cycle. Where no operation of the two tasks is known whose reversal passes, lines that they ran are tried.
+cycle. Where no operation of the two tasks is known whose reversal passes, lines that they ran are tried. A failure that
+takes an early timer or a garbage collection is explained by that (`decisive_actions.py`).
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way.
 
@@ -21,6 +22,7 @@ from traceback import walk_tb
 from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.cycles import Cycle, cycle_of
+from detrun.explore.failures.decisive_actions import DecisiveAction, decisive_action, takes_only_actions
 from detrun.explore.failures.narration import Line, Narration, narrate
 from detrun.explore.failures.operations import LINES, Operation, pairs, pairs_of_lines
 from detrun.explore.failures.reversal import Reversals, Reversed, held_back
@@ -41,8 +43,9 @@ class Explanation:
     Attributes:
         text: the explanation in words.
         pair: the two operations whose order decides, as they happened; if none verifies, what each schedule did where
-            they part; None if there is no passing schedule.
-        verified: with the two the other way round the schedule passes.
+            they part; None if there is no passing schedule, and where the run itself acts at a bad moment.
+        verified: with the two the other way round the schedule passes, or without the early timer or the collection
+            that is named instead.
         resource: what reports call the object that both touch; empty if it is not known.
         first_difference: the step at which the passing schedule goes another way.
         failing, passing: both schedules, step by step.
@@ -77,12 +80,17 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
         found = _verified_cycle(reversals, cycle)
         if found is not None:
             return _verified(failing, narration, found, cycle)
+    if takes_only_actions(failing):
+        acted = decisive_action(reversals, narration)
+        if acted is not None:
+            return _verified_action(failing, narration, acted)
     candidates = pairs(narration, _failing_line(error))
-    found = (
-        reversals.best_verified(candidates)
-        or reversals.best_verified(candidates, absent=True)
-        or reversals.best_verified(pairs_of_lines(narration))
-    )
+    found = reversals.best_verified(candidates) or reversals.best_verified(candidates, absent=True)
+    if found is None:
+        acted = decisive_action(reversals, narration)
+        if acted is not None:
+            return _verified_action(failing, narration, acted)
+        found = reversals.best_verified(pairs_of_lines(narration))
     if found is not None:
         return _verified(failing, narration, found, None)
     return _unverified(runner, failing, narration, reversals)
@@ -133,6 +141,11 @@ def _verified(failing: Trial, narration: Narration, found: Reversed, cycle: Cycl
     resource = "" if pair.about == LINES else pair.resource
     ends = (pair.first, pair.second)
     return Explanation("\n".join(lines), ends, resource, difference, narration, found.narration, True)
+
+
+def _verified_action(failing: Trial, narration: Narration, found: DecisiveAction) -> Explanation:
+    text = "\n".join([_summary(failing), *found.text, "Verified: without it the run passes."])
+    return Explanation(text, None, "", found.step, narration, found.passing, True)
 
 
 def _unverified(runner: TrialRunner, failing: Trial, narration: Narration, reversals: Reversals) -> Explanation:

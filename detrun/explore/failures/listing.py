@@ -135,7 +135,7 @@ def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
             if row is not None:
                 yield _trimmed(row)
                 row = None
-            yield Row(-1, "", ["; ".join(step.before)])
+            yield Row(-1, "", ["; ".join(map(str, step.before))])
         if row is not None and (row.task != step.task or is_critical):
             yield _trimmed(row)
             row = None

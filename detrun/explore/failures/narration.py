@@ -24,6 +24,7 @@ from detrun.execution.finished import exception_leaves
 from detrun.execution.options import preemption_of
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.schedules import ScheduleJournal
+from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
 from detrun_scheduler.footprints.contents import ContentsObserver
@@ -35,6 +36,7 @@ from detrun_scheduler.footprints.marks import (
     listen,
     made_objects,
 )
+from detrun_scheduler.footprints.places import short_name
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
 from detrun_scheduler.run import ActiveRun, RunHooks
@@ -100,7 +102,7 @@ class NarratedStep:
     task: str
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    before: tuple[str, ...] = ()  # what the run did by itself before this step
+    before: tuple[Acted, ...] = ()  # what the run did by itself before this step
     ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
     faults: list[str] = field(default_factory=list)
 
@@ -146,8 +148,8 @@ class _Narrator(GivenSchedule):
         self.was_cancelled = False  # what ended the task of this step, if it failed
         self.threads_failed = 0
         self.run: Any = None
-        self.acted: list[str] = []  # what the run did by itself before the running step
-        self.following: list[str] = []  # and before the next
+        self.acted: list[Acted] = []  # what the run did by itself before the running step
+        self.following: list[Acted] = []  # and before the next
         self.spawned: dict[str, int] = {}
         self.tasks_made = 0
         self.lines_begun = 0  # of which an instruction was heard
@@ -162,12 +164,12 @@ class _Narrator(GivenSchedule):
         self.labels = loop.object_labels
 
     def action(self, steps: int, has_timers: bool) -> int:
-        """The next given action, in words."""
+        """The next given action, noted."""
         kind = super().action(steps, has_timers)
         if kind == FIRE:
-            self.following.append(f"time passes: {_next_timers(self.run)}")
+            self.following.append(next_timers(self.run))
         elif kind == COLLECT:
-            self.following.append("the garbage collector runs")
+            self.following.append(Acted(COLLECT))
         return kind
 
     def operated(self, number: int, code: int, value: float | bytes) -> None:
@@ -182,6 +184,10 @@ class _Narrator(GivenSchedule):
     def line(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function, of frames and within them."""
         if event == "call":
+            if self.acted and is_entered_by_collector(frame):
+                code = frame.f_code
+                entered = f"{code.co_qualname} ({short_name(code.co_filename)}:{code.co_firstlineno})"
+                self.acted[-1].entered.append(entered)
             if not _has_source(frame.f_code.co_filename):
                 return None
             # So that plain attributes and elements have marks as well, those that tasks touch, too.
@@ -297,21 +303,6 @@ def _name(run: ActiveRun, thing: object) -> str:
         return run.object_labels[number]
     kind = type(thing).__name__
     return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
-
-
-def _next_timers(run: Any) -> str:
-    """Whose timers fire next, in words; a run has few that fire at one time."""
-    timers = run.timers
-    time = timers.next_time()
-    names = []
-    for at, sequence, key, _ in sorted(timers.heap, key=lambda entry: entry[:2]):
-        if at == time and timers.live.get(key) == sequence:
-            number = run.host.numbers.get(key) if isinstance(key, trio.lowlevel.Task) else None
-            if number is not None:
-                names.append(f"the timer of {run.path_of(number)} fires")
-            else:
-                names.append("a time-out strikes" if isinstance(key, trio.CancelScope) else "something is due")
-    return f"{', '.join(dict.fromkeys(names))} ({time:.9g} s)"
 
 
 def _has_source(file: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.operations import Pair, reverses
-from detrun.explore.failures.trials import Trial, TrialRunner
+from detrun.explore.failures.trials import Trial, TrialRunner, Turn
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
@@ -112,6 +112,14 @@ class Reversals:
             if trial.error is None:
                 self.passing.append(trial)
         return trial
+
+    def without(self, turns: Sequence[Turn]) -> Iterator[Trial]:
+        """What comes of fewer turns, by themselves and in the order of steps of the failing schedule."""
+        if time.monotonic() - self._started > self.seconds or self.used >= self.trials:
+            return
+        self.used += 2
+        yield self.runner.try_turns(turns)
+        yield self.runner.try_order(self.failing.order, turns)
 
     def narration(self, trial: Trial) -> Narration | None:
         """What a passing schedule does, step by step; None if too many have been narrated."""

@@ -40,7 +40,7 @@ from detrun_scheduler.strategies.runnable_order import place_in
 
 # What stands in place of a task that goes on where the run acts by itself.
 ACTION_TURNS = {kind: f"<{name}>" for kind, name in enumerate(ACTION_NAMES)}
-_KIND_OF_TURN = {text: kind for kind, text in ACTION_TURNS.items()}
+KIND_OF_TURN = {text: kind for kind, text in ACTION_TURNS.items()}
 
 
 class Turn(NamedTuple):
@@ -78,7 +78,7 @@ class Trial:
     @property
     def actions(self) -> Counter[int]:
         """How many of the turns are actions of each kind."""
-        return Counter(kind for turn in self.turns if (kind := _KIND_OF_TURN.get(turn.then)) is not None)
+        return Counter(kind for turn in self.turns if (kind := KIND_OF_TURN.get(turn.then)) is not None)
 
     def __post_init__(self) -> None:
         self.cost = sum(self.preemptions), self.tasks, len(self.turns), self.steps
@@ -101,7 +101,7 @@ class FollowedTurns(KeyedDraws):
         self.turns: dict[tuple[str, int], list[str]] = {}
         self.acts: dict[tuple[str, int], list[int]] = {}  # of the turns, those that are actions
         for turn in turns:
-            kind = _KIND_OF_TURN.get(turn.then)
+            kind = KIND_OF_TURN.get(turn.then)
             if kind is None:
                 self.turns.setdefault((turn.task, turn.steps), []).append(turn.then)
             else:
@@ -205,7 +205,7 @@ class FollowedOrder(FollowedTurns):
     """
 
     def __init__(self, order: Sequence[str], turns: Sequence[Turn] = ()) -> None:
-        super().__init__([turn for turn in turns if turn.then in _KIND_OF_TURN])
+        super().__init__([turn for turn in turns if turn.then in KIND_OF_TURN])
         self.places: dict[str, list[int]] = {}  # by task: where in the order its steps are
         for at, path in enumerate(order):
             self.places.setdefault(path, []).append(at)
