@@ -83,7 +83,7 @@ class AccessObserver:
             # The cell itself is out of reach; its variable has one name in the function that owns it.
             name = access.name[1]  # type: ignore[index]
             owner = frame.f_code.co_qualname.partition(".<locals>")[0]
-            self.listener.access((frame.f_code.co_filename, owner, name), f"{owner}'s {name}", access.is_write, where)
+            self.listener.access(self.cell(frame, owner, name), f"{owner}'s {name}", access.is_write, where)
             return
         owner, name = follow(access.owner, frame), follow(access.name, frame)
         if owner is _MISSING or name is _MISSING:
@@ -101,6 +101,10 @@ class AccessObserver:
             label = self.label_of(owner)
             shown = self.shown_as(label, access.owner, frame)
             self.listener.access((label, stable(name)), f"{shown}[{stable(name)}]", access.is_write, where)
+
+    def cell(self, frame: FrameType, owner: str, name: str) -> Hashable:
+        """What stands for a closure variable of the function ``owner``."""
+        return frame.f_code.co_filename, owner, name
 
     def label_of(self, owner: Any) -> str:
         """``Account[0]``: by class and order of first access."""

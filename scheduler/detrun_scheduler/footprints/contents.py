@@ -27,6 +27,7 @@ from detrun_scheduler.footprints.accesses import (
     is_missing,
     stable,
 )
+from detrun_scheduler.footprints.cells import Cells
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE
 from detrun_scheduler.user_code import is_user_file
 
@@ -67,8 +68,13 @@ class ContentsObserver(AccessObserver):
 
     def __init__(self, listener: ContentsListener) -> None:
         super().__init__(listener)
+        self.cells = Cells()
         # By frame and instruction: what the loop there iterates over. Its iterator is on a stack that we do not see.
         self.iterated: dict[tuple[int, int], tuple[Any, Access]] = {}
+
+    def cell(self, frame: FrameType, owner: str, name: str) -> Hashable:
+        """See `AccessObserver.cell`. Cells of two calls are two."""
+        return frame.f_code.co_filename, owner, name, self.cells.key(frame, name)
 
     def label_of(self, owner: Any) -> str:
         """See `AccessObserver.label_of`. What can be held weakly is, so that finalizers run when they would have."""
