@@ -113,6 +113,9 @@ def test_single_items_are_tried_again_only_if_that_is_asked_for() -> None:
 
     assert Subject(2, fails).minimize(1, until_minimal=False) == (0,)
     assert Subject(2, fails).minimize(1, until_minimal=True) == ()
+    subject = Subject(2, fails)
+    ddmin(lambda: subject.items, subject.remove, first_size=1)
+    assert subject.items == (0,)
 
 
 def test_a_chunk_comes_again_after_the_items_were_replaced() -> None:

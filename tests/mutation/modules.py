@@ -5,7 +5,9 @@ from __future__ import annotations
 _GRADIENTS = "tests/gradients/"
 _NETWORK = "tests/world/network/"
 _FAULTS = "tests/world/faults/"
+_ONE_OF_EACH_FAULT = f"{_FAULTS}test_injection.py::test_one_of_each_takes_effect_and_is_counted"
 
+# In the order of their use for finding mutants, fast ones first; a single test of a slow file as pytest names it.
 MODULES: dict[str, tuple[str, ...]] = {
     "detrun/ad/validity.py": ("tests/ad/test_validity.py",),
     "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing.py",),
@@ -22,8 +24,12 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tests/world/sockets/test_sockets.py",
     ),
     "detrun/world/network/link.py": (f"{_NETWORK}test_links.py", f"{_NETWORK}test_network.py"),
-    "detrun/world/faults/link_actions.py": (f"{_FAULTS}test_injection.py", f"{_FAULTS}test_swarm.py"),
-    "detrun/world/faults/node_actions.py": (f"{_FAULTS}test_injection.py", f"{_FAULTS}test_swarm.py"),
+    "detrun/world/faults/link_actions.py": (f"{_FAULTS}test_link_actions.py", _ONE_OF_EACH_FAULT),
+    "detrun/world/faults/node_actions.py": (
+        f"{_FAULTS}test_node_actions.py",
+        _ONE_OF_EACH_FAULT,
+        "tests/world/nodes/test_nodes.py",
+    ),
     "recorder/detrun_recorder/proportions.py": ("tests/recorder/test_damage.py",),
     "recorder/detrun_recorder/reader.py": ("tests/recorder/test_damage.py", "tests/recorder/test_round_trip.py"),
     "recorder/detrun_recorder/replay.py": ("tests/execution/test_divergence.py", "tests/execution/test_resync.py"),

@@ -75,13 +75,13 @@ def shrink_plan(fails: Callable[[FaultPlan], bool], plan: FaultPlan, *, attempts
             first_size=len(plan),
             until_minimal=True,
         )
-        _shortest(still_fails, best)
+        _shorten(still_fails, best)
     except _OutOfAttemptsError:
         minimal = False
     return ShrunkPlan(best, len(tried), minimal)
 
 
-def _shortest(fails: Callable[[FaultPlan], bool], plan: FaultPlan) -> FaultPlan:
+def _shorten(fails: Callable[[FaultPlan], bool], plan: FaultPlan) -> None:
     for index in range(len(plan)):
         for name in LENGTHS:
             for _ in range(HALVINGS_MAX):
@@ -92,7 +92,6 @@ def _shortest(fails: Callable[[FaultPlan], bool], plan: FaultPlan) -> FaultPlan:
                 if not fails(candidate):
                     break
                 plan = candidate
-    return plan
 
 
 def fails_again(

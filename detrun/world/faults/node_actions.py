@@ -134,17 +134,11 @@ class NodeActions:
 
     def clock(self, fault: planned.ClockStep | planned.ClockSkew | planned.ClockDrift) -> ActiveFault:
         node = self._targets.victim(fault)
-        clock = node.clock
-
-        def told(name: str) -> None:
-            if clock.on_fault is None:
-                self._world.faults.count(name)
-
+        clock = node.clock  # counts its own faults
         if isinstance(fault, planned.ClockDrift):
             setting = ("clock", node.name)
             write = clock.set_drift
             self._overlays.put(setting, fault.name, fault.rate, lambda: clock._drift, write)
-            told("clock drift")
             return ActiveFault(
                 lambda: int(bool(fault.rate)),
                 before=0,
@@ -153,7 +147,6 @@ class NodeActions:
                 undo=lambda: self._overlays.take_off(setting, fault.name, write),
             )
         clock.step(fault.seconds)
-        told("clock step")
         if isinstance(fault, planned.ClockStep):
             return ActiveFault(lambda: int(bool(fault.seconds)), before=0, victim=node.name, is_over=True)
         return ActiveFault(
