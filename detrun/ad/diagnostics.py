@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import os
 import resource
 import sys
 from collections.abc import Iterable
@@ -26,6 +28,18 @@ class NearMargin:
     where: str
     margin: float
     passes: int
+
+    @property
+    def code(self) -> str:
+        """The text of the line, empty if ``where`` is no line of a source file that can be read."""
+        file, _, line = self.where.rpartition(":")
+        return linecache.getline(file, int(line)).strip() if file and line.isdecimal() else ""
+
+    def __str__(self) -> str:
+        where = self.where.removeprefix(os.getcwd() + os.sep)
+        often = f" ({self.passes:,} passes)" if self.passes > 1 else ""
+        at = f" at {where}:  {self.code}" if self.code else f": {where}"
+        return f"{self.margin:.3g}  {self.kind}{at}{often}"
 
 
 @dataclass(slots=True)

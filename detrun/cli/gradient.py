@@ -124,10 +124,10 @@ def gradient(
     page.table(["parameter", "at", "derivative", *error_column, "valid within", "first to flip"], rows)
     if found.diagnostics.nearest_margins:
         page.table(
-            ["margin", "kind", "where", "passes"],
+            ["margin", "kind", "where", "line", "passes"],
             [
-                [f"{one.margin:.3g}", one.kind, _shown(one.where), f"{one.passes:,}"]
-                for one in found.diagnostics.nearest_margins
+                [f"{one.margin:.3g}", one.kind, _shown(one.where), one.code, f"{one.passes:,}"]
+                for one in dict.fromkeys(found.diagnostics.nearest_margins)
             ],
             title="nearest margins",
         )
@@ -222,7 +222,7 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
         },
         "sites_passed": found.diagnostics.sites_passed,
         "nearest_margins": [
-            {"kind": one.kind, "where": one.where, "margin": one.margin, "passes": one.passes}
+            {"kind": one.kind, "where": one.where, "code": one.code, "margin": one.margin, "passes": one.passes}
             for one in found.diagnostics.nearest_margins
         ],
         "detachments": [

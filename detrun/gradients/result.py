@@ -84,6 +84,9 @@ class Gradient:
         for name, steps in self.credit.items():
             lines.append(f"  steps that carried most of d/d{name}:")
             lines.extend(f"    {one}" for one in steps)
+        if self.diagnostics.nearest_margins:
+            lines.append("  nearest to going another way, by margin:")
+            lines.extend(f"    {one}" for one in dict.fromkeys(self.diagnostics.nearest_margins))
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 

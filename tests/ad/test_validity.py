@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import detrun
 from detrun.ad import functions, state
-from detrun.ad.diagnostics import diagnose
+from detrun.ad.diagnostics import NearMargin, diagnose
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.pullbacks import record_pullback
 from detrun.ad.reverse import backward
@@ -205,3 +206,25 @@ def test_at_a_tie_there_is_no_room_in_either_direction_whatever_the_sign_of_zero
         a * sign < 2.0 * sign  # noqa: B015
     found = validity(tape, {"a": a.id})["a"]
     assert (found.radius, found.down, found.up) == (0.0, 0.0, 0.0)
+
+
+def test_a_near_margin_shows_its_line_of_source(tmp_path) -> None:
+    file = tmp_path / "queue.py"
+    file.write_text("a = 1\nif a > b:\n    pass\n")
+    one = NearMargin(">", f"{file}:2", 0.125, 3)
+    assert one.code == "if a > b:"
+    assert str(one) == f"0.125  > at {file}:2:  if a > b: (3 passes)"
+    named = NearMargin("timeout", "a timeout fires", 0.5, 1)
+    assert (named.code, str(named)) == ("", "0.5  timeout: a timeout fires")
+
+
+def test_a_printed_gradient_names_the_lines_of_its_nearest_margins_once() -> None:
+    def main(params):
+        rate, total = params["rate"], params["rate"] * 0.0
+        for _ in range(3):
+            if rate > 1.5:
+                total = total + rate
+        return total
+
+    printed = str(detrun.gradient(main, {"rate": 2.0}))
+    assert printed.count("if rate > 1.5: (3 passes)") == 1

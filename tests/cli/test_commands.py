@@ -163,7 +163,11 @@ def test_the_gradient_of_a_recorded_run_is_the_librarys(call, call_json, directo
     assert document["validity"]["service"]["site"].startswith("maximum at")
     page = call("gradient", "programs.py:queue", "--recording", "a.detrun").output
     assert f"{expected.grads['service']:.9g}" in page
-    assert "nearest margins" in page
+    _, found, margins = page.partition("nearest margins")
+    assert found
+    nearest = expected.diagnostics.nearest_margins[0]
+    assert nearest.code
+    assert nearest.code in " ".join(margins.split())
 
 
 def test_default_parameters_beside_the_program_are_used_and_overridden(call, call_json, directory):
