@@ -13,8 +13,8 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun_recorder.canonical import canonical
+from detrun_recorder.contents import End
 from detrun_recorder.recording import Recording
-from detrun_recorder.writer import End
 from detrun_scheduler.errors import DetrunError, text_of
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop

@@ -15,7 +15,7 @@ from detrun.execution.program import Main, check_main, source_fingerprint, targe
 from detrun.execution.saved_every_second import saved_every_second
 from detrun.execution.scope import RunScope
 from detrun_recorder.header import describe_run
-from detrun_recorder.recording import open_recording
+from detrun_recorder.recording import recording_of
 from detrun_recorder.writer import Writer
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
@@ -80,7 +80,7 @@ class NewRun:
         except BaseException:
             writer.abandon()
             raise
-        recording = open_recording(self.to if self.to is not None else buffer.getvalue())
+        recording = recording_of(writer, self.to if self.to is not None else buffer.getvalue())
         return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end)
 
 

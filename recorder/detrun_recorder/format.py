@@ -44,6 +44,7 @@ FRAME_BYTES_MAX = 1 << 28
 COLUMN_BYTES_MAX = 1 << 26  # of one column, inflated
 PATH_CHARACTERS_MAX = 1 << 26  # of the paths of a chunk's tasks, which stems and leaves say in fewer bytes
 CHUNK_STEPS_MAX = 1 << 20
+RUNNABLE_STORED_MAX = 1 << 14  # tasks of a runnable set that a chunk may say; readers compute larger ones
 HEADER_BYTES_MAX = 1 << 20
 END_BYTES_MAX = 1 << 16
 DEFINITIONS_BYTES_FREE = 1 << 26  # inflated definitions of a whole file: this much, and 32 bytes per byte of file

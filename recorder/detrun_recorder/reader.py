@@ -13,17 +13,17 @@ import os
 import zlib
 from array import array
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
 from detrun_recorder import format as layout
+from detrun_recorder.contents import ChunkEntry, Contents, End
 from detrun_recorder.format import DamagedRecordingError, Malformed
 from detrun_recorder.proportions import PAYLOAD_LENGTHS_AN_EVENT_BYTE, Proportions, definitions_max
 from detrun_recorder.task_columns import restore_spawned, unpack_tasks
-from detrun_recorder.writer import End
 from detrun_scheduler.errors import RecordingFormatError
 from detrun_scheduler.journal import Chunk
 
@@ -73,29 +73,6 @@ class FileSource:
         with open(self.path, "rb") as file:
             file.seek(position)
             return file.read(count)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkEntry:
-    """Where a chunk is and what it begins with."""
-
-    position: int  # of its frame
-    first_step: int
-    steps: int
-    start_time: float
-    digest: bytes
-    objects: frozenset[int] | None  # that it touches; None: not known, look inside
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """All that opening a recording learns."""
-
-    version: tuple[int, int]
-    header: dict[str, Any]
-    chunks: list[ChunkEntry]
-    end: End | None
-    whole: bool  # with index and trailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +216,7 @@ def read_entry(
         raise Malformed("a chunk has no digest of 16 bytes")
     if not isinstance(content.get("columns"), dict):
         raise Malformed("a chunk has no map of columns")
-    return ChunkEntry(position, first_step, steps, start, digest, None)
+    return ChunkEntry(position, first_step, steps, start, digest, None, "runnable" in content["columns"])
 
 
 def read_end(content: dict[str, Any], chunks: list[ChunkEntry]) -> End:
@@ -282,9 +259,7 @@ def read_index(content: dict[str, Any], chunks: list[ChunkEntry]) -> list[ChunkE
             raise Malformed("the index lists fewer objects than it claims")
         count = numbers.popleft()
         objects = frozenset(accumulate(numbers.popleft() for _ in range(count - 1))) if count else None
-        indexed.append(
-            ChunkEntry(entry.position, entry.first_step, entry.steps, entry.start_time, entry.digest, objects)
-        )
+        indexed.append(replace(entry, objects=objects))
     if numbers:
         raise Malformed("the index lists more objects than it claims")
     return indexed
@@ -356,6 +331,14 @@ def unpack_definitions(
     return tasks, texts("kinds"), texts("objects"), texts("names")
 
 
+def unpack_runnable(content: bytes) -> tuple[int, ...]:
+    """The runnable set before a chunk; raises `Malformed`."""
+    differences = layout.unpack_varints(content)
+    if not 0 < len(differences) <= layout.RUNNABLE_STORED_MAX or 0 in differences[1:]:
+        raise Malformed("the runnable set before a chunk is empty, too large, or out of order")
+    return tuple(accumulate(differences))
+
+
 def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Chunk:
     """One chunk, its times restored; raises `DamagedRecordingError`."""
     try:
@@ -404,6 +387,9 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
             objects=objects,
             names=names,
             digest=entry.digest,
+            runnable=unpack_runnable(column("runnable", 9 * layout.RUNNABLE_STORED_MAX))
+            if entry.says_runnable
+            else None,
         )
     except (Malformed, OverflowError) as error:
         raise DamagedRecordingError(source.name, entry.position, str(error)) from error

@@ -1,9 +1,11 @@
 """A recording, opened: its header and end at once, its steps when asked for.
 
 Opening checks the whole file but keeps only a table of its chunks; a chunk is inflated when a step in it is wanted,
-and the last few stay. To name the task of a step the runnable set before it must be known, so the first visit to a
-step far in costs a pass over what comes before it (about half a second per million steps); the sets met on the way
-are kept, thinned out when they grow, and later visits start from the nearest.
+and the last few stay. To name the task of a step the runnable set before it must be known. A chunk says the set before
+its first step, so a visit to any step, or to a time, passes over steps of one chunk only. Chunks of older versions, and
+those that begin with very many runnable tasks, do not say it: there the first visit to a step far in costs a pass over
+the chunks back to the last that does (about half a second per million steps); the sets met on the way are kept, thinned
+out when they grow, and later visits start from the nearest.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ from __future__ import annotations
 import io
 import os
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from detrun_recorder import format as layout
+from detrun_recorder.contents import ChunkEntry, Contents, End
 from detrun_recorder.format import DamagedRecordingError, Malformed
 from detrun_recorder.proportions import definitions_max
 from detrun_recorder.reader import (
     BytesSource,
-    ChunkEntry,
     FileSource,
     Source,
     chunk_columns,
@@ -31,8 +33,8 @@ from detrun_recorder.reader import (
     unpack_definitions,
 )
 from detrun_recorder.shared_files import write_whole
-from detrun_recorder.steps import Decoder, Step, Tables, advance, begun_after
-from detrun_recorder.writer import End, Writer
+from detrun_recorder.steps import Decoder, Step, Tables, actions_after, advance, begun_after, step_at_time
+from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
 from detrun_scheduler.visible import visible_line
@@ -48,14 +50,27 @@ def open_recording(source: str | os.PathLike[str] | bytes) -> Recording:
         RecordingFormatError: there is no such file, it is not a recording, it is damaged, or it needs a newer detrun.
         UsageError: ``source`` is neither a path nor bytes.
     """
+    return _opened(source, None)
+
+
+def recording_of(writer: Writer, source: str | os.PathLike[str] | bytes) -> Recording:
+    """The recording that ``writer`` has written to ``source``, which is read only if it was abandoned.
+
+    Raises:
+        RecordingFormatError: the file is gone; or it was abandoned, and `open_recording` refuses it.
+    """
+    return _opened(source, writer.contents())
+
+
+def _opened(source: str | os.PathLike[str] | bytes, contents: Contents | None) -> Recording:
     if isinstance(source, bytes | bytearray | memoryview):
-        return Recording(BytesSource(bytes(source)))
+        return Recording(BytesSource(bytes(source)), contents=contents)
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             f"a recording is a Recording, a path, or the bytes of a file, not {type(source).__name__}; "
             "of a Run, pass run.recording"
         )
-    return Recording(FileSource(source), Path(source))
+    return Recording(FileSource(source), Path(source), contents)
 
 
 class Recording:
@@ -69,8 +84,9 @@ class Recording:
         path: where it was opened from, or None.
     """
 
-    def __init__(self, source: Source, path: Path | None = None) -> None:
-        contents = read_contents(source)
+    def __init__(self, source: Source, path: Path | None = None, contents: Contents | None = None) -> None:
+        if contents is None:
+            contents = read_contents(source)
         self.path = path
         self.header: dict[str, Any] = contents.header
         self.end: End | None = contents.end
@@ -81,7 +97,8 @@ class Recording:
         self.entries: list[ChunkEntry] = contents.chunks
         self._tables: Tables | None = None
         self._kept: dict[int, Chunk] = {}  # in order of last use
-        self._runnable: dict[int, array[int]] = {0: array("Q", (0,))}  # by chunk: the set before its first step
+        # By chunk: the set before its first step, where the chunk does not say it.
+        self._runnable: dict[int, array[int]] = {0: array("Q", (0,))}
 
     @classmethod
     def from_chunks(
@@ -94,7 +111,7 @@ class Recording:
             writer.write_chunk(chunk)
         if end is not None:
             writer.close(end)
-        return cls(BytesSource(buffer.getvalue()))
+        return cls(BytesSource(buffer.getvalue()), contents=writer.contents())
 
     def to_bytes(self) -> bytes:
         """The file's bytes."""
@@ -241,16 +258,21 @@ class Recording:
         index = self.chunk_of_step(start)
         runnable = self.runnable_before(index)
         decoder = Decoder(self.tables, runnable)
+        begin = start - self.entries[index].first_step
+        if begin == 0 and index > 0:
+            decoder.actions = actions_after(self.chunk(index - 1))
         while index < len(self.entries) and self.entries[index].first_step < stop:
+            chunk = self.chunk(index)
             try:
-                for step in decoder.steps(self.chunk(index)):
+                if chunk.runnable is not None and list(chunk.runnable) != runnable:
+                    raise Malformed("the runnable set that a chunk says is not the one after the chunk before")
+                for step in decoder.steps(chunk, begin):
                     if step.index >= stop:
                         return
-                    if step.index >= start:
-                        yield step
+                    yield step
             except Malformed as error:
                 raise self.damaged(index, error) from error
-            index += 1
+            index, begin = index + 1, 0
             self.keep_runnable(index, runnable)
 
     def unfinished_step(self) -> tuple[int, str] | None:
@@ -279,12 +301,15 @@ class Recording:
         """The first step that ran at virtual ``time`` or later; the last step if none did."""
         if not self.steps:
             raise UsageError("the recording has no steps")
-        starts = [entry.start_time for entry in self.entries]
-        # The chunk before the first that starts at `time` or later may hold the step, and so may empty ones in between.
-        index = max(next((at for at, start in enumerate(starts) if start >= time), len(starts)) - 1, 0)
-        for step in self.iter_steps(self.entries[index].first_step):
-            if step.time >= time:
-                return step
+        # The chunk before the first that starts at `time` or later may hold the step; else the next one does.
+        first = max(bisect_left(self.entries, time, key=lambda entry: entry.start_time) - 1, 0)
+        for index in range(first, len(self.entries)):
+            try:
+                offset = step_at_time(self.chunk(index), self.runnable_before(index), time)
+            except Malformed as error:
+                raise self.damaged(index, error) from error
+            if offset is not None:
+                return self.step(self.entries[index].first_step + offset)
         return self.step(-1)
 
     def object_steps(self, number: int) -> Iterator[Step]:
@@ -318,8 +343,11 @@ class Recording:
 
     def runnable_before(self, index: int) -> list[int]:
         """Numbers of the runnable tasks before chunk ``index``, ascending."""
-        near = max(known for known in self._runnable if known <= index)
-        runnable = list(self._runnable[near])
+        near = index
+        while near not in self._runnable and not self.entries[near].says_runnable:
+            near -= 1
+        said = self.chunk(near).runnable if self.entries[near].says_runnable else None
+        runnable = list(self._runnable[near] if said is None else said)
         for at in range(near, index):
             try:
                 advance(self.chunk(at), runnable)
@@ -330,6 +358,8 @@ class Recording:
 
     def keep_runnable(self, index: int, runnable: list[int]) -> None:
         """Remember the set before chunk ``index``; past the limit every other set is forgotten."""
+        if index == len(self.entries) or self.entries[index].says_runnable:
+            return
         self._runnable[index] = array("Q", runnable)
         while len(self._runnable) > 2 and sum(map(len, self._runnable.values())) > RUNNABLE_NUMBERS_KEPT:
             for known in sorted(self._runnable)[1::2]:

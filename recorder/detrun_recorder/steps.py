@@ -2,7 +2,7 @@
 
 A chunk does not say which task ran, only which of the runnable ones; `Decoder` keeps the runnable set that the
 journal's rule implies (see `detrun_scheduler.journal`). Computing the set costs about half a microsecond per step,
-three times what writing the step costs, so the writer does not store it and readers pay for it when they ask.
+three times what writing the step costs, so a chunk says it only before its first step and readers pay for the rest.
 
 The rule for columns that go on after the last outcome: a run that failed inside a step (a deadlock, a step limit)
 leaves the choice and the events of that step without an outcome. They belong to no step and are passed over;
@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from detrun_recorder.format import Malformed, unpack_varint, unpack_varints
 from detrun_scheduler.choices import ACTION_NAMES, FIRST_ACTION, action_of
@@ -118,7 +119,23 @@ def add_runnable(runnable: list[int], number: int) -> None:
         runnable.insert(position, number)
 
 
-def skip_record(events: bytes, position: int, runnable: list[int]) -> int:
+@dataclass(slots=True)
+class Skipped:
+    """How far into a chunk a reader has come without looking at its steps.
+
+    Attributes:
+        steps: of the chunk.
+        events: bytes of its events.
+        times, payloads: how many of each its events have used.
+    """
+
+    steps: int = 0
+    events: int = 0
+    times: int = 0
+    payloads: int = 0
+
+
+def skip_record(events: bytes, position: int, runnable: list[int], skipped: Skipped) -> int:
     """Apply the record at ``position`` to the runnable set; the position after it."""
     while True:
         if position >= len(events):
@@ -128,12 +145,15 @@ def skip_record(events: bytes, position: int, runnable: list[int]) -> int:
         if code == END:
             return position
         if code in NO_ARGUMENTS:
+            skipped.times += code == TIME
             continue
         number, position = unpack_varint(events, position)
         if code in (WAKE, SPAWN):
             add_runnable(runnable, number)
         elif code == OPERATION:
             _, position = unpack_varint(events, position)
+        elif code == EFFECT:
+            skipped.payloads += 1
         elif code not in EVENT_ARGUMENTS:
             raise Malformed(f"event code {code} is unknown; a newer detrun may know it")
 
@@ -143,7 +163,7 @@ def advance(chunk: Chunk, runnable: list[int]) -> None:
     outcomes, events = chunk.outcomes, chunk.events
     if not events and not outcomes.strip(bytes((CHECKPOINT,))):
         return  # nothing but schedule points: the set stays as it is
-    _advance(chunk, runnable, _indices(chunk))
+    skip(chunk, runnable, _indices(chunk))
 
 
 def _indices(chunk: Chunk) -> Iterator[int]:
@@ -162,6 +182,26 @@ def actions_in(chunk: Chunk) -> dict[int, tuple[str, ...]]:
     return found
 
 
+def actions_after(chunk: Chunk) -> dict[int, tuple[str, ...]]:
+    """What the run did before the first step after ``chunk``, as that chunk says it."""
+    return {step: names for step, names in actions_in(chunk).items() if step >= chunk.first_step + chunk.steps}
+
+
+def step_at_time(chunk: Chunk, runnable: list[int], time: float) -> int | None:
+    """Which step of ``chunk`` is the first that ran at ``time`` or later; None if none did.
+
+    Args:
+        runnable: before the chunk; changed in place.
+    """
+    if chunk.start_time >= time:
+        return 0 if chunk.steps else None
+    moved = next((at for at, moment in enumerate(chunk.times, 1) if moment >= time), None)
+    if moved is None:
+        return None
+    offset = skip(chunk, runnable, _indices(chunk), times=moved).steps
+    return offset if offset < chunk.steps else None
+
+
 def begun_after(chunk: Chunk, runnable: list[int]) -> int | None:
     """The number of the task whose step began after the last one of ``chunk`` and did not end, if there is one.
 
@@ -171,22 +211,33 @@ def begun_after(chunk: Chunk, runnable: list[int]) -> int | None:
         runnable: before the chunk; changed in place.
     """
     choices = _indices(chunk)
-    _advance(chunk, runnable, choices)
+    skip(chunk, runnable, choices)
     if len(runnable) == 1:
         return runnable[0]
     choice = next(choices, None)
     return runnable[choice] if choice is not None and choice < len(runnable) else None
 
 
-def _advance(chunk: Chunk, runnable: list[int], choices: Iterator[int]) -> None:
-    outcomes, events = chunk.outcomes, chunk.events
+def skip(
+    chunk: Chunk, runnable: list[int], choices: Iterator[int], steps: int | None = None, times: int | None = None
+) -> Skipped:
+    """Take the runnable set from before ``chunk`` to after so many of its steps, or of its times; default: to its end.
+
+    It costs a quarter of decoding the steps.
+    """
+    events, skipped = chunk.events, Skipped()
     position = 0
-    for outcome in outcomes:
+    for at, outcome in enumerate(chunk.outcomes):
+        if at == steps or skipped.times == times:
+            break
         number = take_next(runnable, choices)[0]
         if outcome & KIND_MASK == CHECKPOINT:
             insort(runnable, number)
         if outcome & HAS_EVENTS:
-            position = skip_record(events, position, runnable)
+            position = skip_record(events, position, runnable, skipped)
+        skipped.steps += 1
+    skipped.events = position
+    return skipped
 
 
 def take_next(runnable: list[int], choices: Iterator[int]) -> tuple[int, int | None]:
@@ -217,16 +268,18 @@ class Decoder:
         self.actions: dict[int, tuple[str, ...]] = {}  # before the first step of the next chunk
         self.unchanged: tuple[int, ...] | None = None  # the set as a tuple, while it stays the same
 
-    def steps(self, chunk: Chunk) -> Iterator[Step]:
-        """The steps of ``chunk``; raises `Malformed` where it breaks the journal's rules."""
+    def steps(self, chunk: Chunk, begin: int = 0) -> Iterator[Step]:
+        """The steps of ``chunk`` after its first ``begin``; raises `Malformed` where it breaks the journal's rules."""
         tables, runnable, outcomes = self.tables, self.runnable, chunk.outcomes
         choices, actions = _indices(chunk), {**self.actions, **actions_in(chunk)}
         # An action after a chunk's last step stands in that chunk and belongs to the next one's first.
         self.actions = {step: names for step, names in actions.items() if step >= chunk.first_step + chunk.steps}
-        times, payloads = iter(chunk.times), iter(chunk.payloads)
+        skipped = skip(chunk, runnable, choices, begin) if begin else Skipped()
+        times, payloads = islice(chunk.times, skipped.times, None), islice(chunk.payloads, skipped.payloads, None)
         words = {byte: tables.outcome(byte) for byte in sorted(set(outcomes))}
-        time, position = chunk.start_time, 0
-        for offset, outcome in enumerate(outcomes):
+        time = chunk.times[skipped.times - 1] if 0 < skipped.times <= len(chunk.times) else chunk.start_time
+        position = skipped.events
+        for offset, outcome in enumerate(islice(outcomes, begin, None), begin):
             before = self.unchanged or tuple(runnable)
             number, choice = take_next(runnable, choices)
             path = tables.path(number)

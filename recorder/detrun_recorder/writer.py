@@ -3,7 +3,8 @@
 `Writer` decides what goes into each frame. The rule: whole chunks only ever grow the file, one whole frame per write,
 so whatever stops the process leaves a recording that is readable up to its last whole chunk, and no clean-up is needed.
 Behind them may stand the open chunk as it was at some moment; what is written next takes its place.
-Memory is one chunk and about two kilobytes of index per chunk written, at most.
+Memory is one chunk and its line of the table for each chunk written; `Writer.contents` is the table of a closed file,
+so that its recording can be used without reading it back.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from detrun_recorder import format as layout
+from detrun_recorder.contents import ChunkEntry, Contents, End
 from detrun_recorder.proportions import Proportions
 from detrun_recorder.shared_files import open_alone
 from detrun_recorder.task_columns import drop_spawned, pack_tasks
@@ -28,19 +29,6 @@ from detrun_scheduler.journal import EVENT_ARGUMENTS, OPERATION, RECEIVE, SEND, 
 OBJECTS_LISTED_MAX = 1024  # a chunk that touches more objects is searched instead: it bounds the index
 TEXT_CHARACTERS_MAX = 2000
 TICKS_PER_SECOND = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a run ended; the last thing that a whole recording says."""
-
-    steps: int
-    virtual_time: float
-    digest: bytes  # 16 bytes, over all chunks and the program's result
-    outcome: str = "ok"  # or "error"
-    error_type: str | None = None
-    error_text: str | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @cache  # 3 ms to compile: many programs import detrun and record nothing
@@ -91,7 +79,7 @@ class Writer:
         self.ticks_per_second = ticks_per_second
         self.exact_times = exact_times
         content = dict(header) | {"ticks_per_second": ticks_per_second, "exact_times": exact_times}
-        payload = pack_checked(content, layout.HEADER_BYTES_MAX, "the header of a recording")
+        payload, self.header = pack_checked(content, layout.HEADER_BYTES_MAX, "the header of a recording")
         self.header_tie = layout.header_tie(payload)
         self.proportions = Proportions()
         self.owned = isinstance(destination, str | os.PathLike)
@@ -100,11 +88,8 @@ class Writer:
         self.steps = 0
         self.closed = False
         self.has_open_chunk = False  # something stands behind `position`
-        # The index, one entry per chunk: position, first step, start in seconds, packed numbers of the objects.
-        self.positions: list[int] = []
-        self.first_steps: list[int] = []
-        self.starts: array[float] = array("d")
-        self.objects: list[bytes] = []
+        self.chunks: list[ChunkEntry] = []
+        self.end: End | None = None
         self.append(layout.pack_preamble())
         self.append_frame(layout.HEADER, payload)
 
@@ -145,6 +130,8 @@ class Writer:
             columns["choices"] = layout.pack_column(chunk.choices)
         if chunk.events:
             columns["events"] = layout.pack_column(drop_spawned(chunk.events, chunk.tasks))
+        if chunk.runnable and len(chunk.runnable) <= layout.RUNNABLE_STORED_MAX:
+            columns["runnable"] = layout.pack_column(layout.pack_varints(differences(chunk.runnable)))
         if chunk.payloads:
             columns["payloads"] = layout.pack_column(b"".join(chunk.payloads))
             columns["payload_lengths"] = layout.pack_column(layout.pack_varints(map(len, chunk.payloads)))
@@ -164,21 +151,23 @@ class Writer:
         content["columns"] = columns
         payload = self.in_proportion(chunk, content)
         touched = objects_touched(chunk.events)
-        self.positions.append(self.position)
-        self.first_steps.append(chunk.first_step)
-        self.starts.append(start)
-        self.objects.append(pack_ascending(touched))
+        objects = frozenset(touched) if len(touched) <= OBJECTS_LISTED_MAX else None
+        self.chunks.append(
+            ChunkEntry(
+                self.position, chunk.first_step, chunk.steps, start, chunk.digest, objects, "runnable" in columns
+            )
+        )
         self.append_frame(layout.CHUNK, payload)
         self.steps += chunk.steps
 
     def save_open_chunk(self, chunk: Chunk) -> None:
         """Write a chunk that will grow yet; the next writing takes its place. For files of our own."""
-        position, steps, proportions, chunks = self.position, self.steps, copy(self.proportions), len(self.positions)
+        position, steps, proportions, chunks = self.position, self.steps, copy(self.proportions), len(self.chunks)
         try:
             self.write_chunk(chunk)
         finally:
             self.position, self.steps, self.proportions = position, steps, proportions
-            del self.positions[chunks:], self.first_steps[chunks:], self.starts[chunks:], self.objects[chunks:]
+            del self.chunks[chunks:]
             self.has_open_chunk = True
 
     def in_proportion(self, chunk: Chunk, content: dict[str, Any]) -> bytes:
@@ -238,21 +227,31 @@ class Writer:
             "counts": dict(end.counts),
             "header": self.header_tie,
         }
-        self.append_frame(layout.END, pack_checked(content, layout.END_BYTES_MAX, "the end of a recording"))
+        payload, read = pack_checked(content, layout.END_BYTES_MAX, "the end of a recording")
+        self.append_frame(layout.END, payload)
         index_position = self.position
-        steps = [after - before for before, after in zip([0, *self.first_steps], self.first_steps, strict=False)]
-        positions = [after - before for before, after in zip([0, *self.positions], self.positions, strict=False)]
+        positions = differences([entry.position for entry in self.chunks])
+        steps = differences([entry.first_step for entry in self.chunks])
+        starts = array("d", [entry.start_time for entry in self.chunks])
         index = {
-            "chunks": len(self.positions),
+            "chunks": len(self.chunks),
             "positions": layout.pack_column(layout.pack_varints(positions)),
             "first_steps": layout.pack_column(layout.pack_varints(steps)),
-            "starts": layout.pack_column(layout.little_endian(self.starts).tobytes()),
-            "objects": layout.pack_column(b"".join(self.objects)),
+            "starts": layout.pack_column(layout.little_endian(starts).tobytes()),
+            "objects": layout.pack_column(b"".join(pack_objects(entry.objects) for entry in self.chunks)),
             "header": self.header_tie,
         }
         self.append_frame(layout.INDEX, layout.pack_map(index))
         self.append(layout.pack_trailer(index_position))
+        del read["header"]
+        self.end = End(**read)
         self.abandon()
+
+    def contents(self) -> Contents | None:
+        """What a reader would find on opening the closed file; None of an abandoned one, which it has to look at."""
+        if self.end is None:
+            return None
+        return Contents((layout.MAJOR, layout.MINOR), self.header, self.chunks, self.end, whole=True)
 
     def abandon(self) -> None:
         """Stop without an end: what was written stays readable, as a truncated recording."""
@@ -270,26 +269,30 @@ class Writer:
             self.abandon()
 
 
-def pack_checked(content: dict[str, Any], bytes_max: int, what: str) -> bytes:
-    """``content`` in msgpack, refused with a `UsageError` if a reader would refuse it."""
+def pack_checked(content: dict[str, Any], bytes_max: int, what: str) -> tuple[bytes, dict[str, Any]]:
+    """``content`` in msgpack and as read back, refused with a `UsageError` if a reader would refuse it."""
     try:
         packed = layout.pack_map(content)
-        layout.unpack_map(packed, entries_max=4096, array_entries_max=4096)
+        read = layout.unpack_map(packed, entries_max=4096, array_entries_max=4096)
     except (TypeError, ValueError, OverflowError, layout.Malformed) as error:
         raise UsageError(
             f"{what} takes plain values only (text, numbers, lists, maps with text keys): {error}"
         ) from error
     if len(packed) > bytes_max:
         raise UsageError(f"{what} has {len(packed)} bytes; at most {bytes_max} fit: shorten the arguments or the extra")
-    return packed
+    return packed, read
 
 
-def pack_ascending(numbers: list[int]) -> bytes:
+def differences(numbers: Sequence[int]) -> list[int]:
+    """Of each number from the one before, the first from 0."""
+    return [after - before for before, after in zip((0, *numbers), numbers, strict=False)]
+
+
+def pack_objects(numbers: frozenset[int] | None) -> bytes:
     """Count plus one, then differences; a single 0 stands for "not listed"."""
-    if len(numbers) > OBJECTS_LISTED_MAX:
+    if numbers is None:
         return b"\0"
-    differences = [after - before for before, after in zip([0, *numbers], numbers, strict=False)]
-    return layout.pack_varints([len(numbers) + 1, *differences])
+    return layout.pack_varints([len(numbers) + 1, *differences(sorted(numbers))])
 
 
 def shortened(text: str | None) -> str | None:

@@ -128,6 +128,8 @@ class Chunk:
     objects: list[str]
     names: list[str]
     digest: bytes  # 16 bytes, over everything up to and including this chunk
+    # Before the first step, ascending; None: not known. It follows from the chunks before, and saves reading them.
+    runnable: tuple[int, ...] | None = None
 
     @property
     def steps(self) -> int:
@@ -178,6 +180,7 @@ class Journal:
         "payload_bytes",
         "payloads",
         "record_start",
+        "runnable",
         "sink",
         "start_time",
         "tasks",
@@ -203,6 +206,7 @@ class Journal:
         self.name_numbers: dict[str, int] = {}
         self.objects_count = 0
         self.record_start = 0  # where the current step's record begins in `events`
+        self.runnable: tuple[int, ...] | None = None  # before the open chunk's first step, if known
         self.hasher = blake2b(digest_size=16)
 
     @property
@@ -267,8 +271,8 @@ class Journal:
         if save is not None and self.outcomes:
             save(self._chunk(self.hasher.copy()))
 
-    def close_chunk(self) -> Chunk:
-        """End the open chunk, hand it to the sink and start the next."""
+    def close_chunk(self, runnable: tuple[int, ...] | None = None) -> Chunk:
+        """End the open chunk, hand it to the sink and start the next, before which ``runnable`` can run."""
         chunk = self._chunk(self.hasher)
         if self.sink is not None:
             self.sink(chunk)
@@ -283,6 +287,7 @@ class Journal:
         self.record_start = 0
         self.times, self.payloads, self.payload_bytes = array("d"), [], 0
         self.tasks, self.kinds, self.objects, self.names = [], [], [], []
+        self.runnable = runnable
         return chunk
 
     def _chunk(self, hasher: Any) -> Chunk:
@@ -312,4 +317,5 @@ class Journal:
             objects=self.objects,
             names=self.names,
             digest=hasher.copy().digest(),
+            runnable=self.runnable,
         )

@@ -300,7 +300,7 @@ class RunLoop(JournaledRun):
 
     def close_chunk(self) -> None:
         """Close the journal's chunk, and forget the tasks that ended in it."""
-        self.journal.close_chunk()
+        self.journal.close_chunk(tuple(self.host.queue.numbers))
         # An ended task gets no more children and draws no more, so its path stays unique without our remembering it.
         for number in self.host.ended:
             self.paths.pop(number, None)

@@ -121,6 +121,10 @@ def finish(result: dict[str, Any]) -> dict[str, Any]:
         columns = {name: column(value) for name, value in chunk["columns"].items()}
         assert chunk["first_step"] == len(steps)
         spawned = define(tables, columns)
+        if "runnable" in columns:
+            differences = varints(columns["runnable"])
+            said = [sum(differences[: at + 1]) for at in range(len(differences))]
+            assert said == sorted(runnable)
         before = len(steps)
         decode(chunk, columns, tables, runnable, spawned, result["header"]["ticks_per_second"], steps)
         assert len(steps) - before == chunk["steps"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from detrun_recorder.writer import End
+from detrun_recorder.contents import End
 from detrun_scheduler.journal import (
     CHECKPOINT,
     DONE,
@@ -167,7 +167,7 @@ def simulate(
         journal.outcomes.append(outcome)
         run.steps.append(TrueStep(began, task, paths[task], before, choice, word, truth))
         if len(journal.outcomes) >= chunk_steps:
-            journal.close_chunk()
+            journal.close_chunk(tuple(sorted(runnable)) if seed % 2 else None)
     journal.close_chunk()
     run.time, run.digest = time, run.chunks[-1].digest
     return run

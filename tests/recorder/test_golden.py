@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from detrun_recorder import format as layout
+from detrun_recorder.contents import End
 from detrun_recorder.recording import open_recording
 from detrun_recorder.steps import Event, Step
-from detrun_recorder.writer import End, Writer
+from detrun_recorder.writer import Writer
 from detrun_scheduler.journal import Chunk
 from tests.recorder import independent_reader
 

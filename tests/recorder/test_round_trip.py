@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detrun_recorder import format as layout
+from detrun_recorder.contents import End
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_recorder.steps import Step
-from detrun_recorder.writer import End, Writer, objects_touched
+from detrun_recorder.writer import Writer, objects_touched
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import EVENT_ARGUMENTS, Chunk, append_varint
 from tests.recorder import independent_reader
