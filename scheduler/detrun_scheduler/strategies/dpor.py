@@ -63,6 +63,7 @@ class PartialOrderReduction(KeyedDraws):
         self.impatient = False
         self.observing = False  # accesses of threads to plain state have footprints, too; the campaign sets it
         self.steps: list[_Step] = []
+        self.order = StepOrder()
         self.given = 0  # steps of the schedule that are decided
         self.position = 0  # steps taken in this run
         self.run: Any = None
@@ -88,10 +89,12 @@ class PartialOrderReduction(KeyedDraws):
         if self.position < self.given:
             raise unrepeatable(self.position)  # it ended before it had come to what was new
         del self.steps[self.position :]
-        for index, races in enumerate(order(self.steps)):
-            if index >= self.given:  # earlier ones were there before
-                for first in races:
-                    self._reverse(first, index)
+        order = self.order
+        order.cut(self.given)  # those were there before
+        for index in range(self.given, len(self.steps)):
+            order.add(self.steps[index])
+            for first in order.races[index]:
+                self._reverse(first, index)
         while self.steps:
             last = self.steps[-1]
             last.done[last.chosen] = last.footprint
@@ -222,73 +225,117 @@ class _Access:
         if mode != READ:
             yield from self.reads.values()
 
-    def add(self, step: int, task: int, mode: int) -> None:
-        """Step ``step`` of ``task`` touched the object."""
-        if mode == WRITE:
-            self.write = step
-            self.reads.clear()
-            self.commutes.clear()
-        else:
-            (self.reads if mode == READ else self.commutes)[task] = step
+
+_UNSET: Any = object()
 
 
-def order(steps: Sequence[_Step]) -> list[list[int]]:
-    """Give every step its clock; for each step, the earlier ones that it is in a race with."""
-    indices: dict[str, int] = {}
-    for step in steps:
-        step.task = indices.setdefault(step.chosen, len(indices))
-    latest = [-1] * len(indices)  # by task: its last step so far
-    floor = [0] * len(indices)  # happens before every step from here on: what came before time moved
-    wakers: dict[str, int] = {}
-    accesses: dict[Key, _Access] = {}
-    total = -1  # the last step that conflicts with everything
-    races = []
-    for index, step in enumerate(steps):
-        own, waker = latest[step.task], wakers.pop(step.chosen, -1)
+class StepOrder:
+    """Happens-before among the steps of a schedule, kept while the end of the schedule is replaced.
+
+    Each step notes what it changed, so `cut` costs what adding the steps did, and a search goes over the beginning
+    that a schedule has in common with the one before only once.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[_Step] = []
+        self.races: list[list[int]] = []  # by step: the earlier ones that it is in a race with
+        self.indices: dict[str, int] = {}  # of tasks
+        self.latest: dict[int, int] = {}  # by task: its last step so far
+        self.wakers: dict[str, int] = {}
+        self.accesses: dict[Key, _Access] = {}
+        self.floor: list[int] = []  # happens before every step from here on: what came before time moved
+        self.total = -1  # the last step that conflicts with everything
+        self._changes: list[list[tuple[dict[Any, Any], Any, Any]]] = []  # by step: mapping, key, value before
+        self._before: list[tuple[list[int], int]] = []  # by step: floor and total before it
+
+    def _set(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
+        self._changes[-1].append((mapping, key, mapping.get(key, _UNSET)))
+        mapping[key] = value
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first ``count`` steps."""
+        while len(self.steps) > count:
+            self.steps.pop()
+            self.races.pop()
+            self.floor, self.total = self._before.pop()
+            for mapping, key, value in reversed(self._changes.pop()):
+                if value is _UNSET:
+                    del mapping[key]
+                else:
+                    mapping[key] = value
+
+    def add(self, step: _Step) -> None:
+        """Give the next step its clock, and find its races."""
+        steps, accesses, index = self.steps, self.accesses, len(self.steps)
+        self._before.append((self.floor, self.total))
+        self._changes.append([])
+        steps.append(step)
+        task = self.indices.get(step.chosen, -1)
+        if task < 0:
+            task = len(self.indices)
+            self._set(self.indices, step.chosen, task)
+        step.task = task
+        own, waker = self.latest.get(task, -1), self.wakers.get(step.chosen, -1)
+        if waker >= 0:
+            self._set(self.wakers, step.chosen, -1)
         enabling = {one for one in (own, waker) if one >= 0}
-        conflicting = {total} if total >= 0 else set()
+        conflicting = {self.total} if self.total >= 0 else set()
         if EVERYTHING in step.footprint:
-            conflicting.update(one for one in latest if one >= 0)
+            conflicting.update(self.latest.values())
         for key, mode in step.footprint.items():
-            access = accesses.setdefault(key, _Access())
+            access = accesses.get(key)
+            if access is None:
+                self._set(accesses, key, access := _Access())
             for other in access.conflicting(mode):
                 # The last child to end wakes the parent, but all ends enable it.
                 joins = steps[other].footprint.get(key) == COMMUTE and waker >= 0 and key in steps[waker].footprint
                 (enabling if joins else conflicting).add(other)
-            access.add(index, step.task, mode)
+            if mode == WRITE:
+                self._set(accesses, key, _Access(index))
+            else:
+                self._set(access.reads if mode == READ else access.commutes, task, index)
         step.count = 1 + (steps[own].count if own >= 0 else 0)
-        before = floor
-        for one in enabling | conflicting:
-            before = _joined(before, steps[one])
-        step.before = before
-        races.append(
+        known = enabling | conflicting
+        step.before = _joined(self.floor, [steps[one] for one in known])
+        self.races.append(
             sorted(
                 one
                 for one in conflicting - enabling
-                if steps[one].task != step.task
-                and floor[steps[one].task] < steps[one].count
-                and not any(_precedes(steps[one], steps[other]) for other in enabling | conflicting if other != one)
+                if steps[one].task != task
+                and _clock(self.floor, steps[one].task) < steps[one].count
+                and not any(_precedes(steps[one], steps[other]) for other in known if other != one)
             )
         )
-        latest[step.task] = index
+        self._set(self.latest, task, index)
         if EVERYTHING in step.footprint:
-            total = index
+            self.total = index
         for path in step.woken:
-            wakers[path] = index
+            self._set(self.wakers, path, index)
         if step.barrier:
-            floor = [steps[one].count if one >= 0 else 0 for one in latest]
-    return races
+            self.floor = [0] * len(self.indices)
+            for one, last in self.latest.items():
+                self.floor[one] = steps[last].count
 
 
-def _joined(clock: list[int], step: _Step) -> list[int]:
-    joined = [max(pair) for pair in zip(clock, step.before, strict=True)]
-    # A later step of the same task may have been joined already: the largest counts, whatever the order of joining.
-    joined[step.task] = max(joined[step.task], step.count)
-    return joined
+def _joined(floor: list[int], steps: Iterable[_Step]) -> list[int]:
+    """The clock of what happens before a step: ``floor`` and, of each of ``steps``, its clock and itself."""
+    clock = floor
+    for step in steps:
+        short, long = sorted((clock, step.before), key=len)
+        clock = [*map(max, short, long), *long[len(short) :]]
+        clock += [0] * (step.task + 1 - len(clock))
+        # A later step of the same task may have been joined already: the largest counts, whatever the order of joining.
+        clock[step.task] = max(clock[step.task], step.count)
+    return clock
+
+
+def _clock(clock: list[int], task: int) -> int:
+    """How many steps of a task a clock counts; it is as long as the tasks that it knows."""
+    return clock[task] if task < len(clock) else 0
 
 
 def _precedes(first: _Step, second: _Step) -> bool:
-    return second.before[first.task] >= first.count
+    return _clock(second.before, first.task) >= first.count
 
 
 def initials(steps: Sequence[_Step], first: int, second: int) -> list[str]:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import explore
-from detrun_scheduler.footprints.footprints import READ, WRITE
-from detrun_scheduler.strategies.dpor import PartialOrderReduction, _precedes, _Step, order
+from detrun_scheduler.footprints.footprints import COMMUTE, EVERYTHING, READ, WRITE
+from detrun_scheduler.strategies.dpor import PartialOrderReduction, StepOrder, _precedes, _Step
 
 checkpoint = trio.lowlevel.checkpoint
 Operation = tuple[str, int]  # "read", "write" or "nothing", and a variable
@@ -119,7 +119,10 @@ def test_clocks_are_the_transitive_closure_of_program_order_and_conflicts(
 ) -> None:
     """Also where a step conflicts with an early step of a task of which a later one happens before it as well."""
     steps = [_Step((), str(task), {}, footprint=dict(touched)) for task, touched in run]
-    races = order(steps)
+    order = StepOrder()
+    for step in steps:
+        order.add(step)
+    races = order.races
     before: list[set[int]] = []
     for second, (task, touched) in enumerate(run):
         direct = [
@@ -133,6 +136,40 @@ def test_clocks_are_the_transitive_closure_of_program_order_and_conflicts(
             assert _precedes(steps[first], steps[second]) == (first in before[second])
         adjacent = [one for one in direct if not any(one in before[other] for other in direct)]
         assert races[second] == [one for one in adjacent if run[one][0] != task]
+
+
+touching = st.tuples(
+    st.integers(0, 3),
+    st.dictionaries(st.sampled_from((0, 1, 2, EVERYTHING)), st.sampled_from([READ, COMMUTE, WRITE]), max_size=2),
+    st.sets(st.integers(0, 3), max_size=2),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.lists(touching, max_size=10)), min_size=2, max_size=5))
+def test_an_order_whose_end_is_replaced_is_that_of_the_whole_schedule(edits: list[tuple[int, list[Any]]]) -> None:
+    """With wake-ups, moves of time, and steps that conflict with everything."""
+
+    def made(run: list[Any]) -> list[_Step]:
+        return [
+            _Step((), str(task), {}, footprint=dict(touched), woken=tuple(map(str, sorted(woken))), barrier=barrier)
+            for task, touched, woken, barrier in run
+        ]
+
+    kept, run = StepOrder(), list[Any]()
+    for count, following in edits:
+        cut = min(count, len(run))
+        run = run[:cut] + following
+        kept.cut(cut)
+        for step in made(following):
+            kept.add(step)
+        whole = StepOrder()
+        for step in made(run):
+            whole.add(step)
+        assert kept.races == whole.races
+        assert [(one.task, one.count, one.before) for one in kept.steps] == [
+            (one.task, one.count, one.before) for one in whole.steps
+        ]
 
 
 def test_four_tasks_on_disjoint_state_need_one_schedule() -> None:
