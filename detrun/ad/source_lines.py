@@ -12,6 +12,8 @@ import os
 import sys
 from types import CodeType, FrameType
 
+from detrun_scheduler.environment.addresses import address_of
+
 Place = tuple[str, int]
 
 MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
@@ -57,7 +59,7 @@ def _known(frame: FrameType) -> _Code:
         kind = _USER
     if len(_codes) >= _CODES_MAX:  # a program that makes code objects without end
         _codes.clear()
-    known = _codes[id(frame.f_code)] = _Code(frame.f_code, kind)
+    known = _codes[address_of(frame.f_code)] = _Code(frame.f_code, kind)
     return known
 
 
@@ -77,7 +79,7 @@ def nearest_user_line() -> Place | None:
 
 def _search(frame: FrameType | None, stop_at_machinery: bool) -> Place | None:
     while frame is not None:
-        known = _codes.get(id(frame.f_code)) or _known(frame)
+        known = _codes.get(address_of(frame.f_code)) or _known(frame)
         if known.kind == _USER:
             place = known.places.get(frame.f_lasti)
             if place is None:

@@ -138,6 +138,9 @@ def unpack_map(payload: bytes, entries_max: int = 64, array_entries_max: int = 2
     return content
 
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # and lists and maps of these
+
+
 def check_plain(value: object, nesting: int) -> None:
     """Refuse what JSON-like code downstream could not take: extension types, keys that are not text, deep nesting."""
     if nesting == 0:
@@ -146,11 +149,13 @@ def check_plain(value: object, nesting: int) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise Malformed("a map has a key that is not text")
-            check_plain(item, nesting - 1)
+            if type(item) not in _PLAIN or nesting == 1:
+                check_plain(item, nesting - 1)
     elif isinstance(value, list):
         for item in value:
-            check_plain(item, nesting - 1)
-    elif not (value is None or isinstance(value, bool | int | float | str | bytes)):
+            if type(item) not in _PLAIN or nesting == 1:
+                check_plain(item, nesting - 1)
+    elif type(value) not in _PLAIN:
         raise Malformed(f"a value has the type {type(value).__name__}")
 
 

@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
+from detrun_scheduler.environment.addresses import address_of
+
 _IMMUTABLE, _MADE_IN_PYTHON = 1 << 8, 1 << 9  # type flags (CPython's object.h): no assignment, a heap type
 _namespace_of_class: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 # Whatever is of these types holds no name: most global names of most modules.
@@ -156,15 +158,15 @@ class Scan:
 
     def names(self, namespace: dict[str, Any]) -> None:
         originals = self.originals
-        if not originals.keys().isdisjoint(map(id, namespace.values())):
+        if not originals.keys().isdisjoint(map(address_of, namespace.values())):
             for key, value in namespace.items():
-                if id(value) in originals:
+                if address_of(value) in originals:
                     self.found.append(BoundPlace(_Entry(namespace, key), value, value))
 
     def class_of(self, name: str, owner: type) -> None:
-        if id(owner) in self.seen:
+        if address_of(owner) in self.seen:
             return
-        self.seen.add(id(owner))
+        self.seen.add(address_of(owner))
         members = _namespace_of_class(owner)
         # None: a C type that nothing has readied yet (`_testcapi` has one).
         if members is None or members.get("__module__") != name or owner.__flags__ & _IMMUTABLE:
@@ -190,18 +192,18 @@ class Scan:
         originals = self.originals
         for key, value in members.items():
             held = value.__func__ if type(value) is staticmethod else value
-            if id(held) in originals:
+            if address_of(held) in originals:
                 self.found.append(BoundPlace(ClassAttribute(owner, key), value, held))
 
     def function(self, function: FunctionType) -> None:
         originals, seen = self.originals, self.seen
-        if id(function) in seen:
+        if address_of(function) in seen:
             return
-        seen.add(id(function))
+        seen.add(address_of(function))
         defaults = function.__defaults__
-        if defaults and not originals.keys().isdisjoint(map(id, defaults)):
+        if defaults and not originals.keys().isdisjoint(map(address_of, defaults)):
             for index, value in enumerate(defaults):
-                if id(value) in originals:
+                if address_of(value) in originals:
                     self.found.append(BoundPlace(_Default(function, index), value, value))
         if function.__kwdefaults__:
             self.names(function.__kwdefaults__)
@@ -210,13 +212,13 @@ class Scan:
                 value = _content(cell)
                 if type(value) is FunctionType:
                     self.function(value)
-                elif id(value) in originals and id(cell) not in seen:
-                    seen.add(id(cell))
+                elif address_of(value) in originals and address_of(cell) not in seen:
+                    seen.add(address_of(cell))
                     self.found.append(BoundPlace(_Cell(cell), value, value))
         generated = function.__globals__
-        if generated is not self.namespace and id(generated) not in seen:
+        if generated is not self.namespace and address_of(generated) not in seen:
             # attrs and others compile methods with globals of their own; those of a module are looked through by name.
-            seen.add(id(generated))
+            seen.add(address_of(generated))
             if is_generated(generated):
                 self.names(generated)
 

@@ -25,6 +25,8 @@ from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Protocol, TypeAlias
 
+from detrun_scheduler.environment.addresses import address_of
+
 Recipe: TypeAlias = tuple[Any, ...] | None
 _MISSING: Any = object()
 
@@ -108,12 +110,12 @@ class AccessObserver:
 
     def label_of(self, owner: Any) -> str:
         """``Account[0]``: by class and order of first access."""
-        found = self.objects.get(id(owner))
+        found = self.objects.get(address_of(owner))
         if found is None:
             kind = owner.__name__ if isinstance(owner, type | ModuleType) else type(owner).__name__
             index = self.counts.get(kind, 0)
             self.counts[kind] = index + 1
-            found = self.objects[id(owner)] = (owner, f"{kind}[{index}]")
+            found = self.objects[address_of(owner)] = (owner, f"{kind}[{index}]")
         return found[1]
 
     def shown_as(self, label: str, recipe: Recipe, frame: FrameType) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Hashable
 from types import FrameType, FunctionType
 from typing import Any, Protocol
 
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.footprints.accesses import (
     Access,
     AccessListener,
@@ -78,7 +79,7 @@ class ContentsObserver(AccessObserver):
 
     def label_of(self, owner: Any) -> str:
         """See `AccessObserver.label_of`. What can be held weakly is, so that finalizers run when they would have."""
-        number = id(owner)
+        number = address_of(owner)
         found = self.objects.get(number)
         if found is not None:
             return found[1]
@@ -114,7 +115,7 @@ class ContentsObserver(AccessObserver):
 
     def _content(self, access: Access, frame: FrameType, offset: int) -> None:
         if access.kind == "iteration":
-            found = self.iterated.get((id(frame), offset))
+            found = self.iterated.get((address_of(frame), offset))
             if found is not None:
                 self._whole(*found, frame, False)
             return
@@ -125,7 +126,7 @@ class ContentsObserver(AccessObserver):
             self._whole(owner, access, frame, access.is_write)
             following = offset + 2  # GET_ITER has no cache; an iteration comes next
             if (next_one := contents_of(frame.f_code).get(following)) and next_one.kind == "iteration":
-                self.iterated[id(frame), following] = owner, access
+                self.iterated[address_of(frame), following] = owner, access
         elif access.kind == "member":
             self._member_or_whole(owner, follow(access.name, frame), access, frame, False)
         else:

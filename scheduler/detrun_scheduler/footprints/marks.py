@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import trio
 
 from detrun_scheduler import current
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.footprints.accesses import AccessObserver
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE, Footprint, Key
 from detrun_scheduler.trio_host.private import CONTEXT, cancel_status_of, channel_state, statuses_inside
@@ -70,9 +71,9 @@ def made_objects() -> dict[Key, object]:
 
 def name_of(thing: object) -> Key:
     """The name of an object, given on first use if it was made before the run."""
-    entry = _names.get(id(thing)) or _outside.get(id(thing))
+    entry = _names.get(address_of(thing)) or _outside.get(address_of(thing))
     if entry is None:
-        entry = _outside[id(thing)] = (thing, ("outside", len(_outside)))
+        entry = _outside[address_of(thing)] = (thing, ("outside", len(_outside)))
     return entry[1]
 
 
@@ -82,7 +83,7 @@ def made_by_current(thing: object) -> None:
     if run is not None:
         path = run.paths.get(run.current, "")
         count = _made[path] = _made.get(path, 0) + 1
-        _names[id(thing)] = (thing, (path, count))
+        _names[address_of(thing)] = (thing, (path, count))
 
 
 def forget_run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any
 
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.footprints.footprints import EVERYTHING, READ, READING, WRITE, Footprint, Key
 from detrun_scheduler.footprints.marks import covered, forget_run, name_of, touched
 from detrun_scheduler.journal import EFFECT, END, EVENT_ARGUMENTS, FIRST_WAIT, KIND_MASK, OPERATION, SPAWN, TIME, WAKE
@@ -121,7 +122,7 @@ class StepReader:
     def _kind(self, loop: Any, kind: int) -> str:
         host = loop.host
         names = [name for name, number in loop.journal.kind_numbers.items() if number == kind]
-        codes = [code for code in host.kept_codes if host.kinds.get(id(code)) == kind]
+        codes = [code for code in host.kept_codes if host.kinds.get(address_of(code)) == kind]
         if any(_IDLE_WAIT in name for name in names):
             what = _IDLE
         elif any(is_user_file(code.co_filename) for code in codes) or not names:

@@ -33,6 +33,7 @@ from typing import Any, Protocol
 
 from greenlet import getcurrent
 
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.footprints.places import Places
 from detrun_scheduler.threads.instructions import schedule_points
@@ -115,7 +116,7 @@ class Preemption:
         """The schedule points of the function that runs in ``frame``, None if it is not watched."""
         code = frame.f_code
         try:
-            return self.points[id(code)]
+            return self.points[address_of(code)]
         except KeyError:
             points = None
             if code.co_filename in self.watched:
@@ -123,8 +124,8 @@ class Preemption:
                 if self.only_at is not None:
                     points = self._restricted(points, code, self.only_at)
                 if standard_module(code.co_filename):
-                    self.standard.add(id(code))
-            self.points[id(code)] = points
+                    self.standard.add(address_of(code))
+            self.points[address_of(code)] = points
             self.kept_codes.append(code)
             return points
 
@@ -153,7 +154,7 @@ class Preemption:
         """Files whose code has run where this could interrupt it: those that are watched, and the others."""
         watched, others = set[str](), set[str]()
         for code in self.kept_codes:
-            (others if self.points[id(code)] is None else watched).add(code.co_filename)
+            (others if self.points[address_of(code)] is None else watched).add(code.co_filename)
         return watched, others
 
     def __enter__(self) -> Preemption:
@@ -291,15 +292,15 @@ class _Tracing:
                         preemption.observer.about_to_run(frame, frame.f_lasti)
                 return on_opcode
 
-            tracer = tracers[id(frame.f_code)] = None if points is None else on_opcode
+            tracer = tracers[address_of(frame.f_code)] = None if points is None else on_opcode
             return tracer
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
             try:
-                tracer = tracers[id(frame.f_code)]
+                tracer = tracers[address_of(frame.f_code)]
             except KeyError:
                 tracer = tracer_of(frame)
-            if tracer is not None and id(frame.f_code) in standard and serves_scheduler(frame):
+            if standard and tracer is not None and address_of(frame.f_code) in standard and serves_scheduler(frame):
                 return None
             if tracer is not None:
                 frame.f_trace_opcodes, frame.f_trace_lines = True, False
@@ -328,7 +329,9 @@ class _Tracing:
         tracer = on_line if preemption.only_at is None else on_some_line
 
         def on_call(frame: FrameType, _: str, __: Any) -> Any:
-            if points_of(frame) is None or (id(frame.f_code) in standard and serves_scheduler(frame)):
+            if points_of(frame) is None:
+                return None
+            if standard and address_of(frame.f_code) in standard and serves_scheduler(frame):
                 return None
             return tracer
 
@@ -427,12 +430,15 @@ class _Monitoring:
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
-            here = known[id(code)][place] if by_opcode else preemption.is_point(code, place)  # type: ignore[index]
+            if by_opcode:
+                here: int = known[address_of(code)][place]  # type: ignore[index]
+            else:
+                here = preemption.is_point(code, place)
             if not here:
                 return disable
             thread = getcurrent()
             if type(thread) is SimulatedThread and not thread.dying:
-                if id(code) in standard and serves_scheduler(sys._getframe(1)):
+                if standard and address_of(code) in standard and serves_scheduler(sys._getframe(1)):
                     return None
                 if here == _POINT and preemption.interrupts():
                     _call_tracing(thread.give_way, _TRAP)

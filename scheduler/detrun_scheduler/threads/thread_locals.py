@@ -14,6 +14,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 
 _get, _set, _delete = _RealLocal.__getattribute__, _RealLocal.__setattr__, _RealLocal.__delattr__
@@ -107,7 +108,7 @@ def _data_descriptor(kind: type, name: str, method: str) -> Any:
 
 def _attributes(thread: SimulatedThread, self: local) -> dict[str, Any]:
     """The attributes of ``self`` in ``thread``; made, and ``__init__`` called, at the first use."""
-    entry = thread.locals.get(id(self))
+    entry = thread.locals.get(address_of(self))
     attributes: dict[str, Any] = {} if entry is None else entry[1]
     if entry is not None:
         return attributes
@@ -118,14 +119,14 @@ def _attributes(thread: SimulatedThread, self: local) -> dict[str, Any]:
         try:
             initialize(self, *arguments, **keywords)
         except BaseException:
-            thread.locals.pop(id(self), None)
+            thread.locals.pop(address_of(self), None)
             raise
     return attributes
 
 
 def _remember(thread: SimulatedThread, self: local, attributes: dict[str, Any]) -> None:
     # Keyed by identity, never iterated; the weak reference drops the entry before the address can be used again.
-    key, entries = id(self), thread.locals
+    key, entries = address_of(self), thread.locals
     entries[key] = (weakref.ref(self, lambda _: entries.pop(key, None)), attributes)
 
 

@@ -28,6 +28,7 @@ from trio.lowlevel import RunStatistics, Task
 from detrun_scheduler import current
 from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.environment import virtual_time
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
 from detrun_scheduler.trio_host import abandoning, channels, deadlines, holding, ordered
 from detrun_scheduler.trio_host.graveyard import bury
@@ -304,7 +305,7 @@ class Host(Runner):
                 if task._cancel_status.effectively_cancelled:
                     task._attempt_delivery_of_any_pending_cancel()
                 try:
-                    return self.kinds[id(abort.__code__)]
+                    return self.kinds[address_of(abort.__code__)]
                 except (KeyError, AttributeError):
                     return self.wait_kind(abort)
             if type(trap) is DETACH_TRAP:
@@ -362,7 +363,7 @@ class Host(Runner):
         code = getattr(abort, "__code__", None)
         number = self.kind_number(wait_name(abort))
         if code is not None:
-            self.kinds[id(code)] = number
+            self.kinds[address_of(code)] = number
             self.kept_codes.append(code)
         return number
 
