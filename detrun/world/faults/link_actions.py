@@ -36,7 +36,7 @@ class _Witness:
 class LinkActions:
     """Begins the faults of links in one world.
 
-    Invariant: ``_cuts`` has the links that partitions of the plan cut, each with how many do.
+    Invariant: ``_cuts`` has the links that partitions of the plan have cut, each with how many do now.
     """
 
     def __init__(self, world: World, targets: Targets, overlays: Overlays) -> None:
@@ -56,7 +56,6 @@ class LinkActions:
             for link in cut:
                 self._cuts[link] -= 1
                 if not self._cuts[link]:
-                    del self._cuts[link]
                     link.partitioned = False
 
         return ActiveFault(_count_on(cut, "partition"), lasts=fault.lasts_seconds, undo=heal)

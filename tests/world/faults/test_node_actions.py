@@ -189,3 +189,29 @@ def test_an_upgrade_to_what_was_never_offered_says_so(offered, to, missing):
 
     with pytest.raises(w.FaultPlanError, match=f"was offered {missing};"):
         detrun.record(main)
+
+
+def test_a_step_of_a_clock_stays_and_a_skew_and_a_drift_end():
+    plan = w.FaultPlan(
+        (
+            w.ClockStep(node="a", at=1.0, seconds=3.0),
+            w.ClockSkew(node="b", at=1.0, seconds=7.0, lasts_seconds=2.0),
+            w.ClockDrift(node="c", at=1.0, rate=0.25, lasts_seconds=2.0),
+        )
+    )
+
+    async def main():
+        seen = []
+        async with w.World() as world:
+            nodes = [world.node(name) for name in ("a", "b", "c")]
+            for node in nodes:
+                node.start(trio.sleep_forever)
+            async with w.inject(plan, world):
+                for moment in (0.5, 2.0, 5.0):
+                    await trio.sleep_until(moment)
+                    seen.append([node.clock.wall_since_start() - moment for node in nodes])
+            return seen, [world.faults[name] for name in ("clock step", "clock drift")]
+
+    seen, counts = detrun.record(main).result
+    assert seen == [[0.0, 0.0, 0.0], [3.0, 7.0, 0.25], [3.0, 0.0, 0.5]]
+    assert counts == [3, 2]  # a skew is two steps, there and back
