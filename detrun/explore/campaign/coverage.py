@@ -70,4 +70,6 @@ class Coverage:
         )
         if self.schedules < SAMPLES_LEAST:
             return text
-        return f"{text}, {self.unseen:.2g} chance that the next schedule shows another order"
+        # Where every order was seen twice the estimate is 0; that is known to 3 / n only (the rule of three, at 95 %).
+        chance = f"{self.unseen:.2g}" if self.unseen else f"less than {3 / self.schedules:.2g}"
+        return f"{text}, {chance} chance that the next schedule shows another order"

@@ -20,6 +20,7 @@ import detrun
 from detrun import DeadlockError, HiddenStateError, StepLimitError, UsageError, explore
 from detrun.checkers.inconclusive import InconclusiveError
 from detrun.explore.campaign import executors
+from detrun.explore.campaign.coverage import Coverage
 from detrun_scheduler.choices import KeyedDraws
 from tests.explore import racy_programs
 from tests.explore.racy_programs import correct, embrace, failing_always, lost_update, rare
@@ -250,6 +251,15 @@ def test_progress_is_told_between_schedules() -> None:
     assert time.monotonic() >= started
     assert told == sorted(told)
     assert told
+
+
+def test_coverage_of_orders_that_were_all_seen_twice_is_bounded_and_not_called_complete() -> None:
+    once, twice = Coverage(), Coverage()
+    for index in range(200):
+        once.add(index, 0)
+        twice.add(index % 2, 0)
+    assert str(once).endswith(", 1 chance that the next schedule shows another order")
+    assert str(twice).endswith(", less than 0.015 chance that the next schedule shows another order")
 
 
 def test_coverage_estimates_the_chance_of_something_new() -> None:
