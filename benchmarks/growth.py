@@ -168,16 +168,21 @@ def _strategy(name: str) -> Callable[[int], Callable[[], object]]:
 
 def _dpor(size: int) -> Callable[[], object]:
     async def main() -> None:
-        shared = detrun.Atomic(0.0)
+        shared = detrun.Shared(0.0)
 
         async def adder(count: int) -> None:
             for _ in range(count):
                 await trio.lowlevel.checkpoint()
 
+        async def writer() -> None:
+            shared.value = shared.value + 1.0
+
         async with trio.open_nursery() as nursery:
             nursery.start_soon(adder, size)
             nursery.start_soon(adder, size)
-        shared.fetch_add(1.0)
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(writer)  # in six orders, of which three are run
 
     return lambda: detrun.explore(
         main, strategy=PartialOrderReduction(), schedules=3, max_steps=None, directory=None, seed=1
@@ -194,6 +199,16 @@ def _recording(size: int) -> bytes:
 def _reading(size: int) -> Callable[[], object]:
     content = _recording(size)
     return lambda: sum(1 for _ in open_recording(content).iter_steps())
+
+
+def _visiting(size: int) -> Callable[[], object]:
+    content = _recording(size)
+
+    def visit() -> None:
+        recording = open_recording(content)
+        recording.at_time(0.99 * recording.virtual_time)
+
+    return visit
 
 
 def _replaying(size: int) -> Callable[[], object]:
@@ -213,7 +228,8 @@ PATHS = (
     GrowingPath("record", "steps", 4_000, lambda size: lambda: detrun.record(sleeping(size), seed=1)),
     GrowingPath("replay", "steps", 4_000, _replaying),
     GrowingPath("read", "steps of a recording", 8_000, _reading),
-    GrowingPath("linearizable", "operations", 500, _linearizable),
+    GrowingPath("visit", "steps of a recording", 8_000, _visiting),
+    GrowingPath("linearizable", "operations", 2_000, _linearizable),
 )
 
 
