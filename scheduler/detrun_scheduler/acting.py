@@ -63,7 +63,7 @@ def acting(run: JournaledRun, threads: Threads) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
-        if frozen <= FROZEN_BY_PYTHON:  # else whoever froze objects before looks after them
+        if frozen <= FROZEN_BY_PYTHON:  # else the program froze objects on purpose, which cannot be told from ours
             gc.unfreeze()
 
 

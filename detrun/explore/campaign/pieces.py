@@ -12,7 +12,6 @@ again with everything on, by the reader of the report.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,8 +35,6 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, StalledError, UsageError
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
-# Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
-FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from detrun.explore.campaign.grains import Grain
 from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.races.watch import CurrentObserver, RaceWatch
+from detrun_scheduler.acting import FROZEN_BY_PYTHON
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment.replaced_names import StayingReplaced
 from detrun_scheduler.environment.seeding import PreservedGenerators
@@ -33,8 +33,6 @@ from detrun_scheduler.strategies.pos import PartialOrderSampling
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
 from detrun_scheduler.threads.preemption import Preemption
 
-# Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
-FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 SLUG_CHARACTERS_MAX = 160
 
 
