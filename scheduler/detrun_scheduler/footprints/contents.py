@@ -18,18 +18,10 @@ from types import FrameType, FunctionType
 from typing import Any, Protocol
 
 from detrun_scheduler.environment.addresses import address_of
-from detrun_scheduler.footprints.accesses import (
-    Access,
-    AccessListener,
-    AccessObserver,
-    accesses_of,
-    contents_of,
-    follow,
-    is_missing,
-    stable,
-)
+from detrun_scheduler.footprints.accesses import AccessListener, AccessObserver, follow, is_missing, stable
 from detrun_scheduler.footprints.cells import Cells
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE
+from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of, contents_of
 from detrun_scheduler.user_code import is_user_file
 
 _CONTAINERS = (list, dict, set, deque, bytearray)

@@ -31,8 +31,9 @@ from types import FrameType
 from typing import Any
 
 from detrun_scheduler import current
-from detrun_scheduler.footprints.accesses import _MISSING, Access, AccessObserver, accesses_of, follow
+from detrun_scheduler.footprints.accesses import MISSING, AccessObserver, follow
 from detrun_scheduler.footprints.places import place, short_name
+from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of
 
 CONTAINERS = (list, dict, set, deque, bytearray)
 _READING = frozenset(
@@ -106,14 +107,14 @@ class SharedPlaces:
     def _container(self, access: Access, frame: FrameType) -> None:
         """Touch the container that the instruction uses or reads, or an attribute of what is not known."""
         where = place(frame.f_code.co_filename, frame.f_lineno)
-        owner: Any = _MISSING
+        owner: Any = MISSING
         if access.kind in ("attribute", "element"):
             owner, name = follow(access.owner, frame), follow(access.name, frame)
             if issubclass(type(owner), CONTAINERS):
                 changes = access.is_write if access.kind == "element" else name not in _READING
                 _touch(self._things, (self._observer.label_of(owner), "contents"), changes, where)
                 return
-            if owner is _MISSING and access.kind == "attribute":
+            if owner is MISSING and access.kind == "attribute":
                 _touch(self._unknown, name, access.is_write, where)
         if access.is_write:
             return
@@ -136,12 +137,12 @@ def _value_of(access: Access, owner: Any, frame: FrameType) -> Any:
     """What a load is about to find."""
     match access.kind:
         case "attribute":
-            return _MISSING if owner is _MISSING else follow(("attribute", access.owner, access.name[1]), frame)  # type: ignore[index]
+            return MISSING if owner is MISSING else follow(("attribute", access.owner, access.name[1]), frame)  # type: ignore[index]
         case "global":
             return follow(("global", access.name[1]), frame)  # type: ignore[index]
         case "closure":
             return follow(("local", access.name[1]), frame)  # type: ignore[index]
-    return _MISSING
+    return MISSING
 
 
 def _touch(things: dict[Any, _Touched], key: Hashable, changes: bool, where: str) -> None:
