@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -157,6 +157,15 @@ def _numbers(run: detrun.Run) -> list[int]:
     return [number for chunk in run.recording.chunks() for number in unpacked(chunk.choices)]
 
 
+@pytest.fixture
+def small_heap() -> Iterator[None]:
+    """What other tests have left is out of sight of the collection with which each run here begins."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("small_heap")
 @pytest.mark.parametrize(("program", "options"), PROGRAMS)
 def test_actions_are_replayed_from_recordings_and_tokens_without_an_option(
     program: Any, options: dict[str, Any]
@@ -193,6 +202,7 @@ def test_a_step_says_what_the_run_did_before_it() -> None:
     assert sum(run.result < 20 for run in runs) == len(acted)
 
 
+@pytest.mark.usefixtures("small_heap")
 def test_digests_are_those_of_other_processes_warm_or_cold() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
