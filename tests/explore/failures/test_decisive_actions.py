@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -145,6 +146,16 @@ def test_what_a_time_out_cut_off_is_named() -> None:
     assert "the clock moves to 0.5 s although tasks can run" in str(explanation)
 
 
+@pytest.fixture
+def no_callbacks() -> Iterator[None]:
+    """The collector enters nothing of pytest's plugins: hypothesis listens to it."""
+    callbacks = gc.callbacks.copy()
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = callbacks
+
+
+@pytest.mark.usefixtures("no_callbacks")
 def test_a_collection_is_named_with_the_finalizer_that_it_enters_and_verified() -> None:
     explanation = explained(finalized_in_the_middle, early_timers=0, collections=1)
     assert explanation.verified
@@ -155,6 +166,7 @@ def test_a_collection_is_named_with_the_finalizer_that_it_enters_and_verified() 
     assert text.endswith("\nVerified: without it the run passes.")
 
 
+@pytest.mark.usefixtures("no_callbacks")
 def test_a_collection_within_a_thread_is_named_and_verified() -> None:
     explanation = explained(a_thread_that_finalizes_in_the_middle, early_timers=0, collections=1)
     assert explanation.verified
