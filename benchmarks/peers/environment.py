@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.commands import complaint_of
+
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / ".venv-peers"
 PINNED = {"frontrun": "0.7.0", "detangle": "0.1.0", "simloom": "0.5.0", "interleave-test": "0.1.0"}
@@ -44,7 +46,7 @@ def prepare(directory: Path = DIRECTORY) -> Peers:
     peers = Peers()
     python = directory / "bin" / "python"
     if not python.exists():
-        made = _run([_interpreter(), "-m", "venv", str(directory)])
+        made = complaint_of([_interpreter(), "-m", "venv", str(directory)], INSTALL_SECONDS)
         if made:
             peers.missing = dict.fromkeys(PINNED, f"no environment: {made}")
             return peers
@@ -55,7 +57,9 @@ def prepare(directory: Path = DIRECTORY) -> Peers:
         if present.get(_normal(name)) == version:
             continue
         print(f"installing {requirement} into {directory.name}", file=sys.stderr)
-        failed = _run([peers.python, "-m", "pip", "install", "--quiet", "--no-input", requirement])
+        failed = complaint_of(
+            [peers.python, "-m", "pip", "install", "--quiet", "--no-input", requirement], INSTALL_SECONDS
+        )
         if failed and name in PINNED:
             peers.missing[name] = failed
     present = _versions(peers.python)
@@ -77,7 +81,7 @@ def _interpreter() -> str:
             return sys.executable
         for candidate in (f"python{version}", *sorted(glob.glob(f"{home}/versions/{version}.*/bin/python{version}"))):
             # A pyenv shim is on PATH for versions that are not switched on, and ensurepip may be missing.
-            if not _run([candidate, "-c", "import ensurepip, venv"]):
+            if not complaint_of([candidate, "-c", "import ensurepip, venv"], INSTALL_SECONDS):
                 return candidate
     return sys.executable
 
@@ -98,15 +102,3 @@ def _versions(python: str) -> dict[str, str]:
 
 def _normal(name: str) -> str:
     return name.lower().replace("_", "-")
-
-
-def _run(command: list[str]) -> str:
-    """Run a command; the last line of what it complained about, empty if all went well."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return ""
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    return lines[-1] if lines else f"exit code {done.returncode}"

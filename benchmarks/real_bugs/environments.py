@@ -11,11 +11,12 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.commands import complaint_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / ".venv-real-bugs"
@@ -50,7 +51,9 @@ def prepare(
     shutil.rmtree(place, ignore_errors=True)
     # One pip for all of them: a copy in each, and compiling what is never imported, would take most of the time.
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-input", "--no-compile"]
-    failed = _run([base, "-m", "venv", "--without-pip", str(place)]) or _run([*install, *pins])
+    failed = complaint_of([base, "-m", "venv", "--without-pip", str(place)], INSTALL_SECONDS) or complaint_of(
+        [*install, *pins], INSTALL_SECONDS
+    )
     if failed:
         shutil.rmtree(place, ignore_errors=True)
         return Environment(problem=f"not installed: {failed}")
@@ -72,7 +75,7 @@ def interpreter(version: tuple[int, int]) -> str | None:
     home = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
     # A pyenv shim is on PATH for versions that are not switched on.
     for candidate in (*map(str, sorted(home.glob(f"{version[0]}.{version[1]}.*/bin/{name}"))), name):
-        if not _run([candidate, "-c", "import venv"]):
+        if not complaint_of([candidate, "-c", "import venv"], INSTALL_SECONDS):
             return candidate
     return None
 
@@ -82,16 +85,3 @@ def _dependencies(requirements: Sequence[str]) -> list[str]:
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     own = {one.partition("==")[0] for one in requirements}
     return [f"{name}=={pins[name]}" for name in DEPENDENCIES if name not in own]
-
-
-def _run(command: list[str]) -> str:
-    """Run a command; the last line of what it complained about, empty if all went well."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return ""
-    errors = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")]
-    lines = errors or (done.stderr or done.stdout).strip().splitlines()
-    return lines[-1] if lines else f"exit code {done.returncode}"

@@ -7,7 +7,7 @@ The rule: nothing read from a file is believed before it is bounded and its chec
 checksum, because a damaged length that reached past the end of the file would otherwise look like a truncated file,
 and a truncated file is accepted. Checksums include the frame's position, so a frame that was moved, dropped or
 repeated is noticed too; and since 2.1 frames repeat a digest of the header, so that the frames of two recordings are
-not taken for one. There is no pickle, and no msgpack extension type, so that opening a file runs nothing.
+told apart. Contents are plain msgpack values, without extension types and pickles, so that opening a file runs nothing.
 """
 
 from __future__ import annotations

@@ -24,6 +24,23 @@ async def lost_update() -> None:
     assert counter.value == 2
 
 
+async def lost_update_beside_a_timer() -> None:
+    """Needs a preemption; the timer, which no update waits for, makes no difference."""
+    value = 0
+
+    async def add() -> None:
+        nonlocal value
+        before = value
+        await trio.lowlevel.checkpoint()
+        value = before + 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0.5)
+        nursery.start_soon(add)
+        nursery.start_soon(add)
+    assert value == 2
+
+
 async def correct() -> None:
     """The same with an atomic."""
     counter = detrun.Atomic(0, name="counter")

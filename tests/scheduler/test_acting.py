@@ -23,6 +23,7 @@ from detrun.explore.failures.trials import FollowedTurns, TrialRunner
 from detrun_recorder.token import to_token
 from detrun_scheduler.choices import FIRST_ACTION
 from detrun_scheduler.strategies.planned_actions import PlannedActions
+from tests.explore.racy_programs import lost_update_beside_a_timer
 
 
 async def cut_short() -> int:
@@ -309,22 +310,7 @@ def test_a_time_out_that_guards_a_test_never_strikes_unless_asked() -> None:
 
 
 def test_an_early_timer_that_is_not_needed_is_shrunk_away() -> None:
-    async def main() -> None:
-        value = 0
-
-        async def add() -> None:
-            nonlocal value
-            before = value
-            await trio.lowlevel.checkpoint()
-            value = before + 1
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep, 0.5)
-            nursery.start_soon(add)
-            nursery.start_soon(add)
-        assert value == 2
-
-    found = detrun.explore(main, strategy="random", early_timers=2, directory=None, explain=False)
+    found = detrun.explore(lost_update_beside_a_timer, strategy="random", early_timers=2, directory=None, explain=False)
     assert found.failure is not None
     assert not found.failure.shrunk.trial.actions  # type: ignore[union-attr]
 

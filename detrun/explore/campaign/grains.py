@@ -1,8 +1,9 @@
 """Grains: where the threads of a schedule can be interrupted, and the grains that suit the code that its threads run.
 
-`Grain` is what a failing schedule carries, so that it can be run again. `grains_for` finds those of a program: lines
-and instructions of the project, of each installed package, and of each pure-Python module of the standard library whose
-code several of its threads run. A package has grains of its own, since a race inside it needs no interruption outside.
+`Grain` is what a failing schedule carries, so that it can be run again. `scopes_for` finds those of a program:
+lines and instructions of the project, of each installed package, and of each pure-Python module of the standard library
+whose code several of its threads run. A package has grains of its own, since a race inside it needs no interruption
+outside.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Census = Mapping[str, Collection[int]]
 
 # Of all schedules, as long as every grain shows something new at each: so much for those of a kind together.
 WEIGHT_SYNC, WEIGHT_PROJECT, WEIGHT_INSTALLED, WEIGHT_STANDARD = 1.0, 2.0, 1.0, 1.0
-# In one schedule, and at most half of its steps: a computation of many lines is no livelock.
+# In one schedule, and at most half of its steps, so that a computation of many lines ends within the step limit.
 INTERRUPTS_MAX = 10_000
 
 # Packages that carry calls on or that detrun stands on, and modules without state that threads could share.

@@ -2,7 +2,7 @@
 
 A deadlock report says which task waits for which. The narration says at which line each task that is waited for took
 the object, and at which line the other asked for it. The pair is the last two of these acquisitions: if the second
-comes after the first task is through, there is no cycle.
+comes after the first task is through, both tasks go on.
 """
 
 from __future__ import annotations

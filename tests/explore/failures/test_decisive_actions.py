@@ -14,6 +14,7 @@ import trio
 
 import detrun
 from detrun.explore.failures.explain import Explanation
+from tests.explore.racy_programs import lost_update_beside_a_timer
 
 
 def explained(program: Callable[[], Any], **options: Any) -> Explanation:
@@ -174,21 +175,6 @@ def test_a_collection_within_a_thread_is_named_and_verified() -> None:
 
 
 def test_an_action_that_makes_a_failure_only_likelier_is_not_named() -> None:
-    async def main() -> None:
-        value = 0
-
-        async def add() -> None:
-            nonlocal value
-            before = value
-            await trio.lowlevel.checkpoint()
-            value = before + 1
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep, 0.5)
-            nursery.start_soon(add)
-            nursery.start_soon(add)
-        assert value == 2
-
-    text = str(explained(main, early_timers=2, collections=0, strategy="random"))
+    text = str(explained(lost_update_beside_a_timer, early_timers=2, collections=0, strategy="random"))
     assert "the clock moves" not in text
     assert "Verified: reversed, the run passes." in text
