@@ -17,8 +17,8 @@ import trio
 
 import detrun
 from detrun.execution.options import Options
+from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program, prepared
-from detrun.explore.campaign.schedules import unpacked
 from detrun.explore.failures.trials import FollowedTurns, TrialRunner
 from detrun_recorder.token import to_token
 from detrun_scheduler.choices import FIRST_ACTION

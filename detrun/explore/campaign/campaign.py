@@ -13,8 +13,8 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from typing import Any
 
-from detrun.explore.campaign.executors import Workers, working
-from detrun.explore.campaign.interruption import Interruption
+from detrun.execution.interruption import Interruption
+from detrun.explore.campaign.executors import Workers, exploring
 from detrun.explore.campaign.mixture import Mixed, Mixture
 from detrun.explore.campaign.pieces import Report, run_piece
 from detrun.explore.campaign.program import Program, prepared
@@ -93,7 +93,7 @@ class Campaign:
                 with prepared(self.program, self.oracle) as self.program:
                     self._epochs(None)
             else:
-                with working(self.program, self.oracle, self.executor, self.workers) as workers:
+                with exploring(self.program, self.oracle, self.executor, self.workers) as workers:
                     self._epochs(workers)
         return self.done
 

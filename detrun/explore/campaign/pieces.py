@@ -21,12 +21,12 @@ import outcome
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.checkers.assertions import Tally, tallying
 from detrun.execution.execute import execute
+from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind, described
 from detrun.explore.campaign.interruptibility import Interruptibility
 from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.program import Program
-from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun.explore.campaign.signatures import FailurePolicy, signature_of, text_of_signature
 from detrun.gradients.loss import loss_of
 from detrun.gradients.whole_tape import WholeTape

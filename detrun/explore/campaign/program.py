@@ -7,7 +7,6 @@ their own garbage only.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,19 +17,16 @@ from typing import Any
 
 from detrun.execution.options import Options, preemption_of
 from detrun.execution.program import Main
+from detrun.execution.quiet_collector import quiet_collector
 from detrun.explore.campaign.grains import Grain
 from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.signatures import FailurePolicy
 from detrun.races.watch import CurrentObserver, RaceWatch
-from detrun_scheduler.acting import FROZEN_BY_PYTHON
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.environment.replaced_names import StayingReplaced
-from detrun_scheduler.environment.seeding import PreservedGenerators
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.footprints.marks import OBSERVED_ACCESSES
 from detrun_scheduler.strategies.dpor import PartialOrderReduction
 from detrun_scheduler.strategies.pos import PartialOrderSampling
-from detrun_scheduler.threads.kept_greenlets import KeptStacks
 from detrun_scheduler.threads.preemption import Preemption
 
 SLUG_CHARACTERS_MAX = 160
@@ -101,23 +97,6 @@ def prepared(program: Program, oracle: Oracle | None = None) -> Iterator[Program
 def _observed(preemption: Preemption, observer: Any) -> Preemption:
     only_at = None if preemption.only_at is None else preemption.only_at.names
     return Preemption("opcode", preemption.include, preemption.exclude, observer, only_at, preemption.interrupts_max)
-
-
-@contextmanager
-def quiet_collector() -> Iterator[None]:
-    """Freeze what exists and switch the collector off, so that schedules pay for their own garbage only."""
-    collecting, frozen = gc.isenabled(), gc.get_freeze_count()
-    # Nothing is collected first: with a large library loaded that would cost more than a thousand schedules.
-    gc.freeze()
-    gc.disable()
-    try:
-        with PreservedGenerators(), StayingReplaced(), KeptStacks():
-            yield
-    finally:
-        if frozen <= FROZEN_BY_PYTHON:  # else the program froze objects on purpose, which cannot be told from ours
-            gc.unfreeze()
-        if collecting:
-            gc.enable()
 
 
 def slug(target: str) -> str:

@@ -20,7 +20,7 @@ from random import Random
 from traceback import walk_tb
 
 from detrun.execution.finished import exception_leaves
-from detrun.explore.campaign.schedules import unpacked
+from detrun.execution.schedules import unpacked
 from detrun.explore.failures.cycles import Cycle, cycle_of
 from detrun.explore.failures.decisive_actions import DecisiveAction, decisive_action, takes_only_actions
 from detrun.explore.failures.narration import Line, Narration, narrate

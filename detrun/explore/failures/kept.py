@@ -23,10 +23,10 @@ from detrun.execution.new_run import ARGUMENT_CHARACTERS_MAX
 from detrun.execution.options import Options
 from detrun.execution.program import Main, source_fingerprint
 from detrun.execution.replayed_run import replay_hooks
+from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.failed_schedule import FailedSchedule, described
 from detrun.explore.campaign.grains import Grain
 from detrun.explore.campaign.program import Program, slug
-from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.signatures import signature_of, text_of_signature
 from detrun_recorder.format import Malformed
 from detrun_recorder.recording import Recording, open_recording

@@ -22,8 +22,8 @@ import trio
 from detrun.execution.execute import execute
 from detrun.execution.finished import exception_leaves
 from detrun.execution.options import preemption_of
+from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
-from detrun.explore.campaign.schedules import ScheduleJournal
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_scheduler.choices import COLLECT, FIRE, RunView

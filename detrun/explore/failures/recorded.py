@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from detrun.execution.finished import Finished
 from detrun.execution.new_run import NewRun
+from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program
-from detrun.explore.campaign.schedules import unpacked
 from detrun_recorder.recording import Recording
 from detrun_recorder.token import to_token
 from detrun_scheduler.errors import UsageError

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from detrun.explore.campaign.schedules import unpacked
+from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.operations import Pair, reverses
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import outcome
 
 from detrun.execution.execute import execute
+from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
-from detrun.explore.campaign.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.signatures import Signature, signature_of
 from detrun_scheduler.choices import (
     ACTION_NAMES,

@@ -19,7 +19,7 @@ import trio
 import detrun
 from detrun import DeadlockError, HiddenStateError, StepLimitError, UsageError, explore
 from detrun.checkers.inconclusive import InconclusiveError
-from detrun.explore.campaign import executors
+from detrun.execution import worker_processes
 from detrun.explore.campaign.coverage import Coverage
 from detrun_scheduler.choices import KeyedDraws
 from tests.explore import racy_programs
@@ -110,7 +110,7 @@ def test_any_executor_of_processes_will_do() -> None:
 def test_a_worker_that_runs_two_pieces_at_once_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = allocate_lock()
     busy.acquire()
-    monkeypatch.setattr(executors, "_busy", busy)
+    monkeypatch.setattr(worker_processes, "_busy", busy)
     with pytest.raises(UsageError, match="threads_per_worker=1"):
         explore(correct, executor=AtOnce(), directory=None)
     busy.release()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import detrun
 from detrun import explore
 from detrun.execution.options import Options
+from detrun.execution.schedules import packed, unpacked
 from detrun.explore.campaign.program import Program
-from detrun.explore.campaign.schedules import packed, unpacked
 from detrun.explore.campaign.signatures import signature_of
 from detrun.explore.failures.listing import Listing, code_of
 from detrun.explore.failures.shrink_schedule import shrink

@@ -1,4 +1,7 @@
-"""Ctrl-C in a campaign: the first ends it after the running schedule, with the results so far; the second at once."""
+"""Ctrl-C while many runs are made.
+
+The first ends them after the run that goes on, with the results so far; the second at once.
+"""
 
 from __future__ import annotations
 
