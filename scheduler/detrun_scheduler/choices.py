@@ -67,7 +67,8 @@ class Oracle(Protocol):
         """The index in ``runnable`` of the task to step.
 
         Args:
-            runnable: two or more task numbers, ascending. The loop's own list: read it, do not keep it.
+            runnable: two or more task numbers, ascending. The loop's own list, or a ``sortedcontainers.SortedList``
+                where they are more than 20,000: read it, do not keep it.
             current: the task stepped last, runnable or not; -1 before the first step.
         """
 

@@ -12,7 +12,6 @@ cancelling the program and letting it clean up, so that the process is fit for t
 from __future__ import annotations
 
 import math
-from bisect import insort
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -126,7 +125,8 @@ class RunLoop(JournaledRun):
 
     def _loop(self) -> None:
         host, journal, oracle = self.host, self.journal, self.oracle
-        numbers, by_number, woken = host.queue.numbers, host.by_number, host.queue.woken
+        queue, by_number, woken = host.queue, host.by_number, host.queue.woken
+        numbers, put = queue.numbers, queue.put
         step, timers, instruments = host.step, self.timers, host.instruments.data
         outcomes, events = journal.outcomes, journal.events
         choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
@@ -140,6 +140,10 @@ class RunLoop(JournaledRun):
             if room <= 0 or journal.is_full:
                 self.pause(taken)
                 continue
+            if queue.fit():
+                numbers, put = queue.numbers, queue.put
+                if self.preemption is not None:
+                    self.preemption.others = numbers
             if self.collects:
                 step, room = partial(collecting_step, self), 1  # this step only
             for _ in range(int(room)):
@@ -156,7 +160,7 @@ class RunLoop(JournaledRun):
                 self.current = number
                 kind = step(by_number[number]) if len(instruments) == 1 else self._instrumented_step(number)
                 if kind == CHECKPOINT:
-                    insort(numbers, number)
+                    put(numbers, number)
                 if woken or timers.due or not numbers or host.ki_arrived:
                     try:
                         going_on = self._settle()

@@ -7,7 +7,7 @@ entered a second time here, from within the blocked task's step.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +41,7 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
     try:
         while True:
             if kind == CHECKPOINT:
-                insort(numbers, number)
+                host.queue.put(numbers, number)
             allowed = _settle(run, waiting, ready)
             run.close_record(kind)
             run.pause(journal.steps)

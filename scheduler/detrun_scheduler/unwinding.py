@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from contextlib import suppress
 
 from detrun_scheduler.journal import CHECKPOINT, Journal
@@ -32,7 +32,7 @@ def unwind(run: JournaledRun) -> None:
                 # In turn, so that a task that polls does not starve the one that it polls for.
                 number = numbers.pop(bisect_right(numbers, number) % len(numbers))
                 if host.step(host.by_number[number]) == CHECKPOINT:
-                    insort(numbers, number)
+                    host.queue.put(numbers, number)
             elif not host.tasks:
                 return
             elif run.foreign_clock is not None:

@@ -6,6 +6,7 @@ there is a choice, so a task that was stepped because it was alone keeps the pla
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from detrun_scheduler.choices import KeyedDraws, RunView
@@ -17,7 +18,8 @@ class Fifo(KeyedDraws, Independent):
     """Fair, the same for every seed: the schedule to start debugging with."""
 
     def __init__(self) -> None:
-        self.queue: dict[int, None] = {}  # runnable tasks by arrival, oldest first
+        # Runnable tasks by arrival, oldest first. A dict finds its first by passing over all that have gone before it.
+        self.queue = OrderedDict[int, None]()
         self.last = -1  # the task chosen last
         self.told = Arrivals()
         self.arrivals = self.told.arrivals

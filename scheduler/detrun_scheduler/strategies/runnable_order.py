@@ -15,13 +15,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import cast
+
+from sortedcontainers import SortedList
 
 MANY = 32
 
 
 def place_in(runnable: Sequence[int], task: int) -> int:
     """The index of ``task`` among ascending numbers, -1 if it is not there."""
-    place = bisect_left(runnable, task)
+    if isinstance(runnable, list):
+        place = bisect_left(runnable, task)
+    else:  # very many
+        place = cast("SortedList", runnable).bisect_left(task)
     return place if place < len(runnable) and runnable[place] == task else -1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun_scheduler import journal, loop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.runnable_order import MANY, Arrivals, HighestPriority, Shares, place_in
+from detrun_scheduler.trio_host import queues
+from detrun_scheduler.trio_host.queues import RunQueue
 
 STRATEGIES = ["fifo", "pct", "pct:5", "pos", "urw", "subset", "portfolio"]
 
@@ -92,6 +96,48 @@ def test_told_and_untold_they_choose_the_same(program: Any, strategy: str) -> No
     for seed in (3, 4):  # the second run knows what the first has shown
         digests = {detrun.record(program, seed=seed, strategy=one).digest for one in (told, untold)}
         assert len(digests) == 1
+
+
+@pytest.mark.parametrize("program", [crowd, threads, standing])
+@pytest.mark.parametrize("strategy", ["random", *STRATEGIES])
+def test_very_many_runnable_tasks_are_kept_in_another_way_and_chosen_as_ever(
+    program: Any, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHUNK_STEPS", 8)  # the queue is looked at where a chunk begins
+    monkeypatch.setattr(journal, "CHUNK_STEPS", 8)
+    kept: set[bool] = set()
+    fit = RunQueue.fit
+
+    def noted(queue: RunQueue) -> bool:
+        kept.add(isinstance(queue.numbers, list))
+        return fit(queue)
+
+    monkeypatch.setattr(RunQueue, "fit", noted)
+    digests = set()
+    for size in (queues.CROWD, MANY // 4):
+        monkeypatch.setattr(queues, "CROWD", size)
+        digests.add(detrun.record(program, seed=3, strategy=strategy, preemption="line").digest)
+    assert kept == {True, False}
+    assert len(digests) == 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6)), max_size=80))
+def test_a_crowd_holds_what_a_list_holds(changes: list[tuple[bool, int]]) -> None:
+    queue, plain = RunQueue(lambda *_: None, ()), list[int]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queues, "CROWD", 8)
+        for comes, number in changes:
+            if comes and number not in plain:
+                queue.put(queue.numbers, number)
+                insort(plain, number)
+            elif plain:
+                index = number % len(plain)
+                assert queue.numbers.pop(index) == plain.pop(index)
+            queue.fit()
+            queue._check()
+            assert [place_in(queue.numbers, one) for one in (number, *plain)] == [
+                place_in(plain, one) for one in (number, *plain)
+            ]
 
 
 class Watched(list[int]):
