@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
 from detrun.execution.program import Main
+from detrun.gradients.averaged_local import AveragedLocal
 from detrun.gradients.local import LocalOptions, local_gradient
-from detrun.gradients.parameters import check_params
+from detrun.gradients.parameters import check_params, numbers_only
 from detrun.gradients.result import Gradient
+from detrun.gradients.sampling.averaged import sampled_gradient
+from detrun.gradients.sampling.collector import SoFar, sampling_of
+from detrun.gradients.sampling.program import SampledProgram
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
@@ -36,6 +42,13 @@ def gradient(
     preemption: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    samples: int | str | None = None,
+    target_error: float | None = None,
+    samples_max: int | None = None,
+    confidence: float | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: Callable[[SoFar], None] | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
@@ -43,7 +56,8 @@ def gradient(
         main: a function, async or not, of one dict of parameters that returns a number.
         params: name -> number, tensor or ``nn.Module``. The program receives numbers as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
-        kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule.
+        kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule; with ``samples``,
+            the mean of that over runs with independent seeds.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
         snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
@@ -52,6 +66,15 @@ def gradient(
         max_steps: raise `StepLimitError` after so many steps.
         preemption, include, exclude: where threads can be interrupted, as for `detrun.record`; a recording's own by
             default.
+        samples: how many independent seeds to average over, which follow from ``seed``; ``"auto"`` for as many as
+            ``target_error`` asks for.
+        target_error: go on until the confidence interval of each derivative is at most this share of it to either side
+            (0.05 by default), or until ``samples_max`` (10,000 by default).
+        confidence: of the intervals, 0.95 by default.
+        executor: any ``concurrent.futures.Executor`` of processes takes the samples; the program is pickled. The result
+            is the same for any executor and any number of workers.
+        workers: so many forked processes of this machine take them, unless there is an executor.
+        progress: called from time to time with what is known so far.
 
     Raises:
         UsageError: unknown kind, a parameter of another type, or as for `detrun.record`.
@@ -60,7 +83,34 @@ def gradient(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
+    sampling = sampling_of(
+        seed=seed,
+        samples=samples,
+        target_error=target_error,
+        samples_max=samples_max,
+        confidence=confidence,
+        executor=executor,
+        workers=workers,
+        progress=progress,
+    )
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
+    if sampling is not None:
+        if opened is not None:
+            raise UsageError(
+                "gradient: a recording is one run, and samples are runs with other seeds; leave out one of them"
+            )
+        if mode != "reverse" or snapshots is not None or window is not None or memory is not None or credit:
+            raise UsageError(
+                "gradient: mode, snapshots, window, memory and credit are for the gradient of one run; leave them out, "
+                "or leave out samples"
+            )
+        program = SampledProgram(
+            main,
+            numbers_only(params),
+            Options(max_steps=max_steps, preemption=preemption, include=tuple(include), exclude=tuple(exclude)),
+            strategy,
+        )
+        return sampled_gradient(AveragedLocal(program), sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     options = LocalOptions(
         mode=mode,

@@ -37,6 +37,22 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
     return checked
 
 
+def numbers_only(params: Mapping[str, Any]) -> dict[str, float]:
+    """The parameters of a gradient that is sampled.
+
+    Raises:
+        UsageError: as `check_params`; or one of them is a tensor or a module.
+    """
+    numbers = check_params(params)
+    for name in params:
+        if name not in numbers:
+            raise UsageError(
+                f"gradient: parameter {name!r} is a tensor or a module, and samples are averaged for numbers only; "
+                "pass numbers, or leave out samples"
+            )
+    return numbers
+
+
 def _is_finite(number: Any) -> bool:
     try:
         return math.isfinite(float(number))

@@ -13,6 +13,7 @@ from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
 from detrun.ad.value import Value, primal_of
 from detrun.gradients.credit import Credit, CreditTotals, credit_report
+from detrun.gradients.sampling.sample import Details
 from detrun_recorder.recording import Recording
 
 BIAS = (
@@ -40,6 +41,18 @@ class RunDiagnostics(Diagnostics):
         return cls(**fields, entries_in_a_window_max=diagnostics.entries)
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a gradient took: runs of the program, their steps, and seconds of CPU over all processes."""
+
+    runs: int
+    steps: int
+    cpu_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.runs:,} runs, {self.steps:,} steps, {self.cpu_seconds:.3g} s of CPU"
+
+
 @dataclass(slots=True)
 class Gradient:
     """The result of `detrun.gradient`.
@@ -57,6 +70,12 @@ class Gradient:
         digest: of that run.
         warnings: what a reader should know before using the numbers.
         credit: by parameter, the steps that carried most of its gradient; empty unless asked for.
+        value_std_error: standard error of ``value``; 0.0 where nothing was sampled.
+        interval: by parameter, where the mean of the estimate lies with probability ``confidence``: what ``bias`` says
+            comes on top. Empty where nothing was sampled.
+        confidence: of the intervals.
+        cost: what the samples took; None where nothing was sampled.
+        details: what this kind alone has to say, such as the steps of finite differences.
     """
 
     value: float
@@ -71,16 +90,27 @@ class Gradient:
     digest: str
     warnings: list[str] = field(default_factory=list)
     credit: dict[str, list[Credit]] = field(default_factory=dict)
+    value_std_error: float = 0.0
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    confidence: float = 0.0
+    cost: Cost | None = None
+    details: Details | None = None
 
     def __str__(self) -> str:
-        lines = [f"{self.kind} gradient of {self.value:.9g}"]
+        lines = [f"{self.kind} gradient of {self.value:.9g}{self._sampled()}"]
         width = max((len(name) for name in self.grads), default=0)
         for name, gradient in self.grads.items():
             error = f" ± {self.std_error[name]:.2g}" if self.std_error.get(name) else ""
             radius = self.validity[name].radius if name in self.validity else inf
             valid = f"   valid within ±{radius:.3g}" if radius < inf else ""
-            lines.append(f"  {name:<{width}}  {_shown(gradient)}{error}{valid}")
+            low, high = self.interval.get(name, (-inf, inf))
+            within = f"   in [{low:.6g}, {high:.6g}]" if high < inf else ""
+            lines.append(f"  {name:<{width}}  {_shown(gradient)}{error}{within}{valid}")
         lines.append(f"  {self.bias}")
+        if self.details is not None:
+            lines.extend(f"  {line}" for line in self.details.lines())
+        if self.cost is not None:
+            lines.append(f"  took {self.cost}")
         for name, steps in self.credit.items():
             lines.append(f"  steps that carried most of d/d{name}:")
             lines.extend(f"    {one}" for one in steps)
@@ -89,6 +119,14 @@ class Gradient:
             lines.extend(f"    {one}" for one in dict.fromkeys(self.diagnostics.nearest_margins))
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
+
+    def _sampled(self) -> str:
+        if not self.interval:
+            return ""
+        return (
+            f" ± {self.value_std_error:.2g} (means of {self.samples:,} samples ± standard errors, "
+            f"{100 * self.confidence:.4g} % intervals)"
+        )
 
 
 def build(
