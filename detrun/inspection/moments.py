@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -221,7 +221,9 @@ def capture(loop: ActiveRun, steps_taken: int) -> Moment:
         state = _task_state(loop, task, number, number in runnable)
         tasks.append(state)
         live_tasks[state.path] = task
-    channels, cells = _numbered_objects(loop)
+    world_module = sys.modules.get("detrun.world.world")
+    found = _living(NumberedChannelState, Atomic, Shared, *([world_module.World] if world_module else []))
+    channels, cells = _numbered_objects(loop, found)
     live = Live(loop, live_tasks, channels, cells)
     moment = Moment(
         steps_taken,
@@ -231,12 +233,12 @@ def capture(loop: ActiveRun, steps_taken: int) -> Moment:
         tuple(CellState(label, shown(cell._content)) for label, cell in cells.items()),
         _live=live,
     )
-    if "detrun.world.world" in sys.modules:
+    if world_module is not None:
         from detrun.inspection.world_moments import world_of
 
-        found = world_of(loop)
-        if found is not None:
-            live.world, moment.nodes, moment.in_flight = found
+        shown_world = world_of(loop, [one for one in found if type(one) is world_module.World])
+        if shown_world is not None:
+            live.world, moment.nodes, moment.in_flight = shown_world
     return moment
 
 
@@ -273,14 +275,23 @@ def _channel_state(label: str, state: NumberedChannelState) -> ChannelState:
     )
 
 
+def _living(*kinds: type) -> list[Any]:
+    """The objects of these very types in the process.
+
+    A run does not hold what it has numbered: one that is not looked at must not keep what its program has dropped. The
+    collector knows all that live, in a process with large libraries a million of them, so it is asked once.
+    """
+    wanted = frozenset(kinds)
+    return [one for one in gc.get_objects() if type(one) in wanted]
+
+
 def _numbered_objects(
-    loop: ActiveRun,
+    loop: ActiveRun, living: Sequence[Any]
 ) -> tuple[dict[str, NumberedChannelState], dict[str, Atomic[Any] | Shared[Any]]]:
-    # The run numbers its objects and does not hold them: a run that is not looked at must not keep what its program
-    # has dropped. The collector knows all that live; sorted by number, its order does not matter.
+    # Sorted by number, the order in which the collector has them does not matter.
     channels: list[tuple[int, NumberedChannelState]] = []
     cells: list[tuple[int, Atomic[Any] | Shared[Any]]] = []
-    for one in gc.get_objects():
+    for one in living:
         kind = type(one)
         if kind is NumberedChannelState:
             if one.serial == loop.serial:

@@ -6,8 +6,7 @@ is held.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +99,11 @@ class MessageState:
         }
 
 
-def world_of(loop: ActiveRun) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
-    """The world of a held run with its nodes and messages; None if it has none, or none that is still in use."""
-    worlds = [one for one in gc.get_objects() if type(one) is World and one.run is loop]
+def world_of(
+    loop: ActiveRun, living: Sequence[World]
+) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
+    """The world of a held run, of all that live, with its nodes and messages; None if none of it is still in use."""
+    worlds = [one for one in living if one.run is loop]
     opened = [one for one in worlds if one.services.nursery is not None]
     if len(opened or worlds) != 1:
         return None

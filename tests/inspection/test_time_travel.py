@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import time
@@ -16,6 +17,14 @@ from detrun import world as w
 from detrun_scheduler import current
 
 CLEANED: list[str] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap():
+    """A moment asks the collector for all objects there are: what other tests have left is out of its sight."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def counting(rounds=5):
@@ -248,6 +257,17 @@ def test_simulated_threads_are_shown_where_they_stand():
 
 
 # Worlds.
+
+
+def test_a_cell_that_was_made_before_the_run_is_shown_too():
+    cell = detrun.Atomic(0, name="before")
+
+    async def main():
+        cell.store(1)
+        await trio.sleep(1.0)
+
+    with detrun.record(main).at(virtual_time=0.5) as moment:
+        assert [(one.label, one.content) for one in moment.cells] == [("before", "1")]
 
 
 async def small_world():

@@ -46,6 +46,11 @@ class Program:
         """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""
         return replace(self, options=replace(self.options, fault_lengths=lengths)) if lengths else self
 
+    def within(self, steps: int) -> Program:
+        """The same, with runs of at most ``steps`` steps, or fewer if it has a lower limit."""
+        limit = self.options.max_steps
+        return replace(self, options=replace(self.options, max_steps=steps if limit is None else min(steps, limit)))
+
     def at(self, grain: Grain | None) -> Program:
         """The same, with its threads interrupted elsewhere."""
         if grain is None:

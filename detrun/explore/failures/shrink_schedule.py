@@ -105,6 +105,7 @@ def shrink(
         seconds: of real time, after which no further trial begins.
     """
     deadline = time.monotonic() + seconds
+    runner = runner.not_much_longer_than(original)
     limited = LimitedTrials(runner, trials, deadline)
     shrinker = _Shrinker(limited, original)
     shrinker.minimize()

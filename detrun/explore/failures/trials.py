@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import outcome
 
 from detrun.execution.execute import execute
+from detrun.execution.finished import exception_leaves
 from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.signatures import Signature, signature_of
@@ -34,13 +35,14 @@ from detrun_scheduler.choices import (
     KeyedDraws,
     RunView,
 )
-from detrun_scheduler.errors import UsageError
+from detrun_scheduler.errors import StepLimitError, UsageError
 from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies.runnable_order import place_in
 
 # What stands in place of a task that goes on where the run acts by itself.
 ACTION_TURNS = {kind: f"<{name}>" for kind, name in enumerate(ACTION_NAMES)}
 KIND_OF_TURN = {text: kind for kind, text in ACTION_TURNS.items()}
+STEPS_LEAST, STEPS_TIMES = 1_000, 10  # see `TrialRunner.not_much_longer_than`
 
 
 class Turn(NamedTuple):
@@ -233,6 +235,21 @@ class TrialRunner:
         self.program = program
         self.seed = seed
         self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by turns or schedule: asked for, or made
+        self.keeps_endless = True  # trials that were ended by the limit of steps
+
+    def not_much_longer_than(self, failing: Trial) -> TrialRunner:
+        """A runner that ends trials which take many times the steps of this one, and shares all others with this.
+
+        A task that waits in a loop for another one that is kept from running would go on to the limit of the campaign,
+        which may be a thousand times as far. What fails by its number of steps has no other limit.
+        """
+        assert failing.error is not None
+        if any(isinstance(leaf, StepLimitError) for leaf in exception_leaves(failing.error)):
+            return self
+        runner = TrialRunner(self.program.within(STEPS_LEAST + STEPS_TIMES * failing.steps), self.seed)
+        runner.known = self.known
+        runner.keeps_endless = False
+        return runner
 
     def try_turns(self, turns: Sequence[Turn]) -> Trial:
         """Follow these turns."""
@@ -258,6 +275,8 @@ class TrialRunner:
         return self._run(FollowedTurns(choices=choices))
 
     def _keep(self, asked_for: tuple[Turn, ...] | bytes, trial: Trial) -> Trial:
+        if not self.keeps_endless and isinstance(trial.error, StepLimitError):
+            return trial
         self.known[asked_for] = trial
         return self.known.setdefault(tuple(trial.turns), trial)
 

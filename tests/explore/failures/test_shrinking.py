@@ -19,7 +19,7 @@ from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.signatures import signature_of
 from detrun.explore.failures.listing import Listing, code_of
 from detrun.explore.failures.shrink_schedule import shrink
-from detrun.explore.failures.trials import LimitedTrials, TrialRunner
+from detrun.explore.failures.trials import LimitedTrials, TrialRunner, Turn
 from tests.explore.racy_programs import embrace, lost_update, rare
 
 checkpoint = trio.lowlevel.checkpoint
@@ -192,6 +192,50 @@ def test_hundreds_of_preemptions_shrink_to_the_one_that_matters(strategy: str) -
     assert failure.explanation is not None
     assert failure.explanation.verified
     assert failure.explanation.resource == "state['count']"
+
+
+def waits_in_a_loop(fails: bool = True) -> Any:
+    """A task that polls for another one, which it may keep from running for ever."""
+
+    async def main() -> None:
+        is_done = False
+
+        async def poll() -> None:
+            while not is_done:
+                await checkpoint()
+
+        async def work() -> None:
+            nonlocal is_done
+            await checkpoint()
+            is_done = True
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poll)
+            nursery.start_soon(work)
+        assert not fails
+
+    return main
+
+
+def test_a_trial_that_takes_many_times_the_steps_of_the_failure_is_ended_and_not_known() -> None:
+    runner = TrialRunner(Program(waits_in_a_loop(), (), Options(max_steps=50_000)), 0)
+    failing = runner.try_turns([Turn("main/poll", 1, "main/work"), Turn("main/work", 1, "main/work")])
+    assert isinstance(failing.error, ExceptionGroup | AssertionError)
+    assert failing.steps < 20
+    shorter = runner.not_much_longer_than(failing)
+    endless = shorter.try_turns([])
+    assert isinstance(endless.error, detrun.StepLimitError)
+    assert endless.steps <= 1_000 + 10 * failing.steps
+    assert shorter.try_turns(failing.turns) is failing, "what is known is shared"
+    assert runner.try_turns([]).steps == 50_000, "what was cut is not"
+
+
+def test_what_fails_by_its_number_of_steps_has_no_other_limit() -> None:
+    runner = TrialRunner(Program(waits_in_a_loop(fails=False), (), Options(max_steps=5_000)), 0)
+    livelock = runner.try_turns([])
+    assert isinstance(livelock.error, detrun.StepLimitError)
+    assert runner.not_much_longer_than(livelock) is runner
+    assert shrink(runner, livelock, trials=20).trial.steps == 5_000
 
 
 def test_a_schedule_survives_packing() -> None:
