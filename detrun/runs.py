@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
     from detrun_recorder.replay import ResyncReport
     from detrun_recorder.token import ScheduleToken
+    from detrun_recorder.what_if import WhatIfReport
 
 
 SHOWN_MAX = 500  # characters of a result or an error
+REPLAY_MODES = ("strict", "resync", "what-if")
 
 
 @dataclass(slots=True)
@@ -35,11 +37,12 @@ class Run:
 
     Attributes:
         outcome: how the main task ended, an ``outcome.Value`` or ``outcome.Error``.
-        recording: what was decided; of a replay, the recording that was replayed.
+        recording: what was decided; of a strict or resync replay, the recording that was replayed.
         digest: hex; equal for equal runs in every process, of the same Python minor version and platform.
         steps: steps taken.
         virtual_time: seconds on the run's clock at its end.
         resync: how far a resync replay could follow its recording; None for other runs.
+        what_if: of a what-if replay, the first difference from the recording that it followed; None for other runs.
         program: what was run, with its arguments and options, so that `at` can run it again.
     """
 
@@ -49,6 +52,7 @@ class Run:
     steps: int
     virtual_time: float
     resync: ResyncReport | None = None
+    what_if: WhatIfReport | None = None
     program: tuple[Main, Sequence[object], Options] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -67,6 +71,8 @@ class Run:
         }
         if self.resync is not None:
             facts["resync"] = f"{self.resync.matched:,} of {self.resync.steps:,} steps as recorded"
+        if self.what_if is not None:
+            facts["what if"] = str(self.what_if)
         return "\n".join([first, *(f"  {name:<7} {value}" for name, value in facts.items())])
 
     @property
@@ -187,6 +193,7 @@ def _run(
         finished.steps,
         finished.virtual_time,
         finished.resync,
+        finished.what_if,
         program,
     )
     error = run.exception
@@ -220,10 +227,16 @@ def replay(
 
     Args:
         main: the recorded program, or an edited one with ``mode="resync"``.
+        args: its arguments as they were, or others with ``mode="what-if"``.
         recording: a `Recording`, a path, the bytes of a file, or a schedule token (``detrun1-...``).
-        mode: ``"strict"`` reproduces the run exactly or stops at the first difference; ``"resync"`` follows the
+        mode: ``"strict"`` reproduces the run exactly or stops at the first difference. ``"resync"`` follows the
             recorded order of steps as far as the program still resembles it, and reports where it does not.
-        strategy: chooses where the recording is silent; the recording's own by default.
+            ``"what-if"`` answers what the run would have been with other arguments: it follows the recorded choices
+            while they fit, whatever the values, reports the first step that is not the recorded one
+            (``run.what_if.first_difference``; None: the order of steps is the same), goes on from there with the
+            recorded order of all tasks that the difference does not reach, and records what came out.
+        strategy: chooses where the recording is silent; the recording's own by default. After the first difference of
+            a what-if replay: the tasks' recorded order by default.
         observe: as it was for `record`, if it was given there.
         preemption, include, exclude, thread_errors: the recording's own by default.
 
@@ -234,8 +247,8 @@ def replay(
         RecordingFormatError: the file is not a recording or is damaged.
         UsageError: unknown mode, or as for `record`.
     """
-    if mode not in ("strict", "resync"):
-        raise UsageError(f"unknown replay mode {mode!r}; choose 'strict' or 'resync'")
+    if mode not in REPLAY_MODES:
+        raise UsageError(f"unknown replay mode {mode!r}; choose one of {', '.join(REPLAY_MODES)}")
     options = Options(
         max_steps=max_steps,
         step_timeout=step_timeout,
@@ -249,14 +262,22 @@ def replay(
         thread_errors=thread_errors,
     )
     # What is needed to replay is not needed to record.
-    from detrun.races.watch import replayed_run
+    from detrun.races.watch import replayed_run, what_if_run
     from detrun_recorder.token import from_token, is_token
 
     if isinstance(recording, str) and is_token(recording):
+        if mode == "what-if":
+            raise UsageError(
+                "a token says too little to follow with other arguments: it has no steps to compare; replay it, keep "
+                "the recording (record(...), or detrun record), and follow that"
+            )
         finished = _follow_token(from_token(recording), main, args, options)
     else:
         opened = recording if isinstance(recording, Recording) else open_recording(recording)
-        finished = replayed_run(opened, mode == "resync", strategy).execute(main, args, options)
+        execution = (
+            what_if_run(opened, strategy) if mode == "what-if" else replayed_run(opened, mode == "resync", strategy)
+        )
+        finished = execution.execute(main, args, options)
     return _run(finished, (main, args, options), raise_errors, None)
 
 

@@ -1,12 +1,15 @@
-"""``detrun replay``: run a recorded program again, exactly so or as far as it still resembles its recording."""
+"""``detrun replay``: run a recorded program again, exactly so, after an edit, or with other parameters."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from detrun.cli.options import max_steps_option, parameter_option, speaking
+
+if TYPE_CHECKING:
+    from detrun_recorder.what_if import WhatIfReport
 
 PLACES_SHOWN = 5
 
@@ -17,12 +20,27 @@ PLACES_SHOWN = 5
 @click.option(
     "--resync", is_flag=True, help="Follow the recording as far as the program still resembles it, and say how far."
 )
+@click.option(
+    "--what-if",
+    is_flag=True,
+    help="Follow the recorded choices with other parameters, and say at which step another way was taken.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(), help="With --what-if: where to keep the run that came out."
+)
 @click.option("--listing", is_flag=True, help="List the lines that each task ran; runs the program once more.")
 @max_steps_option
 @parameter_option
 @speaking
 def replay(
-    file: str, target: str | None, resync: bool, listing: bool, max_steps: int | None, params: tuple[str, ...]
+    file: str,
+    target: str | None,
+    resync: bool,
+    what_if: bool,
+    output: str | None,
+    listing: bool,
+    max_steps: int | None,
+    params: tuple[str, ...],
 ) -> None:
     """Run the program of recording FILE again; FILE may also be a schedule token, detrun1-….
 
@@ -43,22 +61,29 @@ def replay(
     from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
-    if listing and (resync or is_token(file)):
-        raise UsageError("--listing lists a recording as it was: give a file, without --resync")
+    if listing and (resync or what_if or is_token(file)):
+        raise UsageError("--listing lists a recording as it was: give a file, without --resync and --what-if")
+    if what_if and (resync or is_token(file)):
+        raise UsageError("--what-if follows the steps of a recording: give a file, without --resync")
+    if output is not None:
+        if not what_if:
+            raise UsageError("-o keeps the run of a --what-if replay; other replays are their recording again")
+        runs.check_output(output)
+    mode = "what-if" if what_if else "resync" if resync else "strict"
     if is_token(file):
         _replay_token(file, target, given, max_steps)
         return
     recording = open_recording(file)
     program, arguments = program_of(recording, file, target, given)
     end = recording.end
-    if max_steps is None and end is not None and end.error_type == "StepLimitError":
+    if max_steps is None and end is not None and end.error_type == "StepLimitError" and not what_if:
         max_steps = recording.steps  # the run ended there because of its limit, so the same run has the same limit
     with runs.program_output(), run_progress("replaying", None if recording.truncated else recording.steps):
         run = detrun.replay(
             program.function,
             *arguments,
             recording=recording,
-            mode="resync" if resync else "strict",
+            mode=mode,
             max_steps=max_steps,
             raise_errors=False,
         )
@@ -70,19 +95,20 @@ def replay(
     document: dict[str, Any] = {
         "recording": file,
         "target": program.text,
-        "mode": "resync" if resync else "strict",
+        "mode": mode,
         **runs.run_fields(run),
         "truncated": recording.truncated,
         "recorded_steps": recording.steps,
         "recorded_digest": recording.digest.hex(),
         "same_digest": is_same,
         "resync": None,
+        "what_if": None,
     }
     facts = runs.run_facts(run)
-    if is_same is not None:
+    if is_same is not None and run.what_if is None:
         facts["digest"] += ", as recorded" if is_same else f", recorded was {recording.digest.hex()}"
     notes = []
-    if recording.truncated:
+    if recording.truncated and not what_if:
         notes.append(
             f"the recording is truncated: its {recording.steps:,} steps were followed, then strategy "
             f"{recording.strategy or 'random'} went on"
@@ -101,9 +127,45 @@ def replay(
             notes.append(f"step {step:,} is not in the recording: {path} resumed from {resumed}")
         if report.unmatched > PLACES_SHOWN:
             notes.append(f"nor are {report.unmatched - PLACES_SHOWN:,} more steps")
+    elif run.what_if is not None:
+        document["what_if"] = _what_if_document(run.what_if, output)
+        facts["as recorded"] = str(run.what_if)
+        if run.what_if.first_difference is not None:
+            notes += str(run.what_if.first_difference).splitlines()
+        if output is not None:
+            try:
+                run.recording.save(output)
+            except OSError as error:
+                raise runs.unwritable(output, error) from error
+            notes.append(f"recorded to {output}")
     elif is_same:
         heading += ": the same run"
     runs.conclude("replay", run, document, facts, heading, notes)
+
+
+def _what_if_document(report: WhatIfReport, output: str | None) -> dict[str, Any]:
+    """A what-if report as plain data."""
+    first = report.first_difference
+    return {
+        "followed": report.followed,
+        "steps_unknown": report.steps_unknown,
+        "effects_performed": report.effects_performed,
+        "output": output,
+        "first_difference": None
+        if first is None
+        else {
+            "step": first.step,
+            "virtual_time": first.time,
+            "recorded_time": first.recorded_time,
+            "kind": first.kind,
+            "flipped": first.flipped,
+            "recorded": str(first.recorded),
+            "actual": str(first.actual),
+            "stack": list(first.stack),
+            "runnable": list(first.runnable),
+            "next_recorded": first.next_recorded,
+        },
+    }
 
 
 def _replay_token(token: str, target: str | None, given: dict[str, float], max_steps: int | None) -> None:
@@ -140,5 +202,6 @@ def _replay_token(token: str, target: str | None, given: dict[str, float], max_s
         "recorded_digest": None,
         "same_digest": None,
         "resync": None,
+        "what_if": None,
     }
     runs.conclude("replay", run, document, runs.run_facts(run), "replayed the schedule of the token", [])

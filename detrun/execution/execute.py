@@ -64,6 +64,9 @@ def execute(
     options = options or Options()
     watch = options.watch
     hooks = _completed(hooks or RunHooks(), options, scope)
+    step_taken = getattr(oracle, "step_taken", None)
+    if step_taken is not None:
+        hooks.after_step.append(step_taken)
     loop = RunLoop(
         oracle,
         seed=seed,

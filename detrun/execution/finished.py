@@ -21,6 +21,7 @@ from detrun_scheduler.loop import RunLoop
 
 if TYPE_CHECKING:
     from detrun_recorder.replay import ResyncReport
+    from detrun_recorder.what_if import WhatIfReport
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Finished:
     steps: int
     virtual_time: float
     resync: ResyncReport | None = None
+    what_if: WhatIfReport | None = None
 
 
 class Execution(Protocol):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from typing import Any
+
+import outcome
 
 from detrun.execution.execute import execute
 from detrun.execution.finished import Finished, end_of, final_digest, raised_interrupt
@@ -20,6 +23,8 @@ from detrun_recorder.writer import Writer
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk, Journal
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import RunHooks, Verifier
 from detrun_scheduler.strategies import make, name_of
 
 ARGUMENT_CHARACTERS_MAX = 500
@@ -55,33 +60,60 @@ class NewRun:
             source_fingerprint=source_fingerprint(main),
             extra=options.header(),
         )
-        buffer = io.BytesIO()
-        try:
-            writer = Writer(self.to if self.to is not None else buffer, header)
-        except OSError as error:
-            raise _not_written(self.to, error) from error
-        sink = _Sink(writer, self.to)
-        journal = Journal(sink)
-        try:
-            with saved_every_second() if self.to is not None else nullcontext():
-                loop, ended = execute(
-                    main, args, oracle=oracle, seed=self.seed, journal=journal, options=options, scope=scope
-                )
-            digest = final_digest(journal, ended)
-            if loop.interrupted or raised_interrupt(ended):
-                writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
-            elif sink.failed is not None:
-                raise sink.failed
-            else:
-                writer.close(end_of(loop, digest, ended))
-        except OSError as error:
-            writer.abandon()
-            raise _not_written(self.to, error) from error
-        except BaseException:
-            writer.abandon()
-            raise
-        recording = recording_of(writer, self.to if self.to is not None else buffer.getvalue())
-        return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end)
+        return recorded(main, args, options, scope, oracle=oracle, header=header, seed=self.seed, to=self.to)
+
+
+def recorded(
+    main: Main,
+    args: Sequence[object],
+    options: Options,
+    scope: RunScope | None,
+    *,
+    oracle: Oracle,
+    header: Mapping[str, Any],
+    seed: int,
+    to: str | os.PathLike[str] | None = None,
+    verifier: Verifier | None = None,
+    hooks: RunHooks | None = None,
+    compared: Callable[[RunLoop, outcome.Outcome[Any]], None] | None = None,
+) -> Finished:
+    """Run ``main(*args)`` as ``oracle`` decides, and record it under ``header``; see `execute` for the rest."""
+    buffer = io.BytesIO()
+    try:
+        writer = Writer(to if to is not None else buffer, header)
+    except OSError as error:
+        raise _not_written(to, error) from error
+    sink = _Sink(writer, to)
+    journal = Journal(sink)
+    try:
+        with saved_every_second() if to is not None else nullcontext():
+            loop, ended = execute(
+                main,
+                args,
+                oracle=oracle,
+                seed=seed,
+                journal=journal,
+                verifier=verifier,
+                options=options,
+                scope=scope,
+                hooks=hooks,
+                compared=compared,
+            )
+        digest = final_digest(journal, ended)
+        if loop.interrupted or raised_interrupt(ended):
+            writer.abandon()  # Ctrl-C came from outside: the recording is cut short, not ended
+        elif sink.failed is not None:
+            raise sink.failed
+        else:
+            writer.close(end_of(loop, digest, ended))
+    except OSError as error:
+        writer.abandon()
+        raise _not_written(to, error) from error
+    except BaseException:
+        writer.abandon()
+        raise
+    recording = recording_of(writer, to if to is not None else buffer.getvalue())
+    return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end)
 
 
 def shown_argument(argument: object) -> str:

@@ -11,6 +11,7 @@ import outcome
 from detrun.execution.options import header_extra
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.execution.scope import RunScope
+from detrun.execution.what_if_run import WhatIfRun
 from detrun.races.detector import DataRaceError, Race
 from detrun.races.happens_before import HappensBefore
 from detrun_recorder.recording import Recording
@@ -95,5 +96,13 @@ class RaceWatch(RunScope):
 
 def replayed_run(recording: Recording, resync: bool = False, strategy: str | Oracle | None = None) -> ReplayedRun:
     """The replay of a recording, which looks for races if the recorded run failed by them."""
-    watch = RaceWatch() if header_extra(recording).get("races") is True else None
-    return ReplayedRun(recording, resync, strategy, watch)
+    return ReplayedRun(recording, resync, strategy, _watch_of(recording))
+
+
+def what_if_run(recording: Recording, strategy: str | Oracle | None = None) -> WhatIfRun:
+    """The what-if replay of a recording, which looks for races in the same case."""
+    return WhatIfRun(recording, strategy, _watch_of(recording))
+
+
+def _watch_of(recording: Recording) -> RaceWatch | None:
+    return RaceWatch() if header_extra(recording).get("races") is True else None

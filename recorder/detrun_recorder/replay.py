@@ -87,6 +87,7 @@ class StrictReplay(KeyedDraws):
         self.times_seen = 0
         self.last_task = -1  # the task of the last step that agreed
         self.raised: tuple[str, tuple[str, ...]] = ("", ())  # what the last task to fail raised, and where
+        self.step_taken = getattr(strategy, "step_taken", None)  # see `StepToldOracle`
         self.diverged = False  # reported already: what the unwinding run's last chunk holds must not hide it
 
     def new_run(self, run: RunView) -> None:
@@ -287,8 +288,7 @@ class StrictReplay(KeyedDraws):
         cause: BaseException | None = None,
     ) -> None:
         self.diverged = True
-        chunk = self.expected.chunk
-        step = (chunk.first_step if chunk is not None else self.recording.steps) + self.expected.step
+        step = self._steps_compared()
         task = self.last_task
         agreement = f"step {step - 1:,}, task {task} ({run.paths.get(task, 'ended')})" if step else "none"
         # All times before this step agree. The loop's own may be past the step already, which idled, or unwound.
@@ -309,6 +309,10 @@ class StrictReplay(KeyedDraws):
                 self.recording.target,
             )
         ) from cause
+
+    def _steps_compared(self) -> int:
+        chunk = self.expected.chunk
+        return (chunk.first_step if chunk is not None else self.recording.steps) + self.expected.step
 
 
 def _path(entry: object) -> object:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from detrun_scheduler.randomness import draw_bits
 
@@ -85,6 +85,13 @@ class ToldOracle(Oracle, Protocol):
         A task leaves the runnable ones by being stepped, which is not told: `next_task` sees who is there. None: this
         run has no use for it.
         """
+
+
+class StepToldOracle(Oracle, Protocol):
+    """An oracle that is told of every step, also of those before which there was nothing to choose."""
+
+    def step_taken(self, run: Any) -> None:
+        """The step of ``run.current``, an `ActiveRun`'s, is about to be closed: who is runnable now is known."""
 
 
 class KeyedDraws:

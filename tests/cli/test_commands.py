@@ -79,6 +79,24 @@ def test_resync_follows_an_edited_program_and_counts_what_has_no_counterpart(cal
     assert f"{resync['matched']} of {document['steps']} steps" in page
 
 
+def test_what_if_names_the_first_difference_and_keeps_the_run_that_came_out(call, call_json, directory):
+    given = ["--param", "x=3", "--param", "step=1"]
+    call("record", "programs.py:race", *given, "-o", "a.detrun")
+    same = call_json("replay", "a.detrun", "--what-if", "--param", "step=2")
+    assert same["what_if"]["first_difference"] is None
+    assert same["what_if"]["followed"] == same["steps"] == same["recorded_steps"]
+    call("record", "programs.py:rounds", "-o", "b.detrun")
+    document = call_json("replay", "b.detrun", "--target", "programs.py:edited", "--what-if", "-o", "c.detrun")
+    difference = document["what_if"]["first_difference"]
+    assert difference["step"] == document["what_if"]["followed"] < document["steps"]
+    page = call("replay", "b.detrun", "--target", "programs.py:edited", "--what-if").output
+    assert " ".join(difference["flipped"].split()[:6]) in " ".join(page.split())
+    again = call_json("replay", "c.detrun", "--target", "programs.py:edited")
+    assert again["digest"] == document["digest"]
+    call("replay", "a.detrun", "-o", "d.detrun", code=2)
+    call("replay", "a.detrun", "--resync", "--what-if", code=2)
+
+
 def test_check_says_that_runs_agree(call, call_json, directory):
     assert "2 runs agree" in call("check", "programs.py:rounds").output
     document = call_json("check", "programs.py:race", "--param", "x=3", "--param", "step=1", "--runs", "3", "--fresh")

@@ -48,6 +48,7 @@ def test_every_command_and_every_option_is_documented_and_none_besides():
         ("record", ["programs.py:fails"]),
         ("replay", ["a.detrun"]),
         ("replay", ["a.detrun", "--resync"]),
+        ("replay", ["a.detrun", "--what-if"]),
         ("check", ["programs.py:rounds"]),
         ("show", ["a.detrun"]),
         ("explore", ["programs.py:rounds", "-n", "5", "--directory", "kept"]),
