@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from detrun.cli.options import deciding, parameter_option, preempting, speaking, target_argument
+from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
 
 @click.command(short_help="Run a program several times and compare.")
@@ -17,7 +19,7 @@ from detrun.cli.options import deciding, parameter_option, preempting, speaking,
     help="Make every run but the first in a fresh process under another hash seed.",
 )
 @deciding
-@preempting
+@surrounding
 @parameter_option
 @speaking
 def check(
@@ -26,10 +28,7 @@ def check(
     fresh: bool,
     seed: int,
     strategy: str,
-    max_steps: int | None,
-    preemption: str | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
+    surroundings: dict[str, Any],
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET several times with one seed and name the first step where two runs differ.
@@ -56,10 +55,7 @@ def check(
             runs=count,
             fresh_process=fresh,
             strategy=strategy,
-            max_steps=max_steps,
-            preemption=preemption,
-            include=include,
-            exclude=exclude,
+            **surroundings,
         )
     if settings().json:
         print_document(

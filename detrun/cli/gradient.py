@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, preempting, speaking, target_argument
+from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
 if TYPE_CHECKING:
     from detrun.gradients.result import Gradient
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 @click.option("--window", type=int, metavar="STEPS", help="Steps taped at a time.")
 @click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
+@click.option("--validity/--no-validity", default=True, help="Measure how far each parameter may move.")
 @deciding
-@preempting
+@surrounding
 @speaking
 def gradient(
     target: str,
@@ -39,12 +40,10 @@ def gradient(
     window: int | None,
     memory: int | None,
     credit: int,
+    validity: bool,
     seed: int,
     strategy: str,
-    max_steps: int | None,
-    preemption: str | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
+    surroundings: dict[str, Any],
 ) -> None:
     """Run TARGET with its parameters as differentiable numbers and sweep backward from the number that it returns.
 
@@ -66,8 +65,8 @@ def gradient(
     numbers = parameters.for_gradient(program, given, recording)
     if not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
-    # A forked snapshot must not inherit the thread that shows progress.
-    forks = snapshots is not None or window is not None or memory is not None
+    # Forks must not inherit the thread that shows progress: snapshots, and the plain run that a new run is held to.
+    forks = recording is None or snapshots is not None or window is not None or memory is not None
     progress = nullcontext() if forks else run_progress("differentiating", recording.steps if recording else None)
     with runs.program_output(), progress:
         found = detrun.gradient(
@@ -82,10 +81,8 @@ def gradient(
             window=window,
             memory=memory,
             credit=credit,
-            max_steps=max_steps,
-            preemption=preemption,
-            include=include,
-            exclude=exclude,
+            validity=validity,
+            **surroundings,
         )
     if settings().json:
         print_document(
@@ -108,16 +105,16 @@ def gradient(
     has_error = any(found.std_error.values())
     rows = []
     for name, number in numbers.items():
-        validity = found.validity.get(name)
-        radius = validity.radius if validity is not None else math.inf
+        near = found.validity.get(name)
+        radius = near.radius if near is not None else math.inf
         rows.append(
             [
                 name,
                 f"{number:.9g}",
                 f"{found.grads[name]:.9g}",
                 *([f"±{found.std_error[name]:.2g}"] if has_error else []),
-                "-" if validity is None else f"±{radius:.3g}" if radius < math.inf else "any",
-                _shown(str(validity.site)) if validity is not None and validity.site is not None else "-",
+                "-" if near is None else f"±{radius:.3g}" if radius < math.inf else "any",
+                _shown(str(near.site)) if near is not None and near.site is not None else "-",
             ]
         )
     error_column = ["standard error"] if has_error else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -74,8 +75,7 @@ def parameter_option(function: Decorated) -> Decorated:
 
 
 def deciding(function: Decorated) -> Decorated:
-    """``--seed``, ``--strategy`` and ``--max-steps``."""
-    function = max_steps_option(function)
+    """``--seed`` and ``--strategy``."""
     function = click.option(
         "--strategy",
         default="random",
@@ -89,6 +89,32 @@ def deciding(function: Decorated) -> Decorated:
     )(function)
 
 
+SURROUNDINGS = (
+    "max_steps",
+    "preemption",
+    "include",
+    "exclude",
+    "thread_errors",
+    "early_timers",
+    "collections",
+    "step_timeout",
+)
+
+
+def surrounding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What surrounds a run, for ``function`` as one argument ``surroundings``: keyword arguments of `detrun.record`."""
+
+    @wraps(function)
+    def gathered(**given: Any) -> Any:
+        surroundings = {name: given.pop(name) for name in SURROUNDINGS}
+        for name in ("early_timers", "collections"):
+            surroundings[name] = surroundings[name] or 0
+        return function(surroundings=surroundings, **given)
+
+    decorated = step_timeout_option(acting_options(thread_errors_option(preempting(gathered))))
+    return max_steps_option(decorated)
+
+
 def preempting(function: Decorated) -> Decorated:
     """``--preemption``, ``--include`` and ``--exclude``."""
     for name, text in (
@@ -100,6 +126,13 @@ def preempting(function: Decorated) -> Decorated:
         "--preemption",
         type=click.Choice(["sync", "line", "opcode"]),
         help="Points where threads can be interrupted: synchronization (the default), lines or opcodes.",
+    )(function)
+
+
+def thread_errors_option(function: Decorated) -> Decorated:
+    """``--thread-errors``."""
+    return click.option(
+        "--thread-errors", is_flag=True, help="An exception that leaves a thread uncaught fails the run."
     )(function)
 
 

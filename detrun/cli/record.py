@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import (
-    acting_options,
-    deciding,
-    parameter_option,
-    preempting,
-    speaking,
-    step_timeout_option,
-    target_argument,
-)
+from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
 if TYPE_CHECKING:
     from detrun_recorder.recording import Recording
@@ -44,9 +36,7 @@ def short_token(recording: Recording) -> str | None:
     help="File for the recording; PROGRAM-FUNCTION-SEED.detrun in the working directory by default.",
 )
 @deciding
-@preempting
-@acting_options
-@step_timeout_option
+@surrounding
 @parameter_option
 @speaking
 def record(
@@ -54,13 +44,7 @@ def record(
     output: str | None,
     seed: int,
     strategy: str,
-    max_steps: int | None,
-    preemption: str | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    early_timers: int | None,
-    collections: int | None,
-    step_timeout: float,
+    surroundings: dict[str, Any],
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET once under a strategy and write what decided it to a file.
@@ -74,13 +58,7 @@ def record(
         seed,
         strategy,
         params,
-        max_steps=max_steps,
-        preemption=preemption,
-        include=include,
-        exclude=exclude,
-        early_timers=early_timers or 0,
-        collections=collections or 0,
-        step_timeout=step_timeout,
+        **surroundings,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, settings, speaking
+from detrun.cli.options import deciding, max_steps_option, parameter_option, settings, speaking
 
 DIRECTORY = "scenarios"
 
@@ -32,6 +32,7 @@ class Scenario:
     "-o", "--output", metavar="FILE", type=click.Path(), help="File for the recording; NAME-SEED.detrun by default."
 )
 @deciding
+@max_steps_option
 @parameter_option
 @speaking
 def scenario(

@@ -24,6 +24,7 @@ from detrun.execution.program import Main, check_main, target_of
 from detrun.version import DOCUMENTATION
 from detrun_scheduler.errors import NondeterminismError, UsageError
 from detrun_scheduler.strategies import OLD_NAMES, STRATEGIES
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 FRESH_PROCESS_SECONDS = 600.0
 ITEMS_SHOWN_MAX = 8
@@ -147,6 +148,10 @@ def check_determinism(
     preemption: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    thread_errors: bool = False,
+    early_timers: int = 0,
+    collections: int = 0,
+    step_timeout: float | None = STEP_TIMEOUT,
     timeout_seconds: float = FRESH_PROCESS_SECONDS,
 ) -> Determinism:
     """Run ``main(*args)`` several times with one seed and compare.
@@ -159,7 +164,7 @@ def check_determinism(
         fresh_process: make every run but the first in a fresh Python process under another ``PYTHONHASHSEED``.
         strategy: the name of a strategy.
         max_steps: end each run with `StepLimitError` after so many steps.
-        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`.
+        preemption, include, exclude, thread_errors, early_timers, collections, step_timeout: as for `detrun.record`.
         timeout_seconds: real seconds that a fresh process may take.
 
     A program that raises the same exception in every run passes. A traced step costs about 10 µs more than a recorded
@@ -179,7 +184,15 @@ def check_determinism(
             "an oracle that is used again may remember"
         )
 
-    interrupted = {"preemption": preemption, "include": list(include), "exclude": list(exclude)}
+    surroundings = {
+        "preemption": preemption,
+        "include": list(include),
+        "exclude": list(exclude),
+        "thread_errors": thread_errors,
+        "early_timers": early_timers or None,
+        "collections": collections or None,
+        "step_timeout": step_timeout,
+    }
 
     def here(first_detail: int, expected: array[int] | None = None) -> Trace:
         return traced(
@@ -190,7 +203,7 @@ def check_determinism(
             max_steps=max_steps,
             first_detail=first_detail,
             expected=expected,
-            interrupted=interrupted,
+            surroundings=surroundings,
         )
 
     def again(number: int, first_detail: int, expected: array[int]) -> Trace:
@@ -205,7 +218,7 @@ def check_determinism(
             first_detail=first_detail,
             hash_seed=_FIRST_HASH_SEED + number,
             timeout_seconds=timeout_seconds,
-            interrupted=interrupted,
+            surroundings=surroundings,
         )
 
     target, arguments = (importable_target(main), pack_arguments(args)) if fresh_process else ("", b"")

@@ -106,7 +106,7 @@ def traced_in_fresh_process(
     first_detail: int,
     hash_seed: int,
     timeout_seconds: float,
-    interrupted: Mapping[str, Any],
+    surroundings: Mapping[str, Any],
 ) -> Trace:
     """`detrun.determinism.tracing.traced` in another process, under ``PYTHONHASHSEED=hash_seed``.
 
@@ -121,7 +121,7 @@ def traced_in_fresh_process(
         "strategy": strategy,
         "max_steps": max_steps,
         "first_detail": first_detail,
-        "interrupted": dict(interrupted),
+        "surroundings": dict(surroundings),
     }
     return Trace.unpack(asked(f"{__name__}:_trace", request, hash_seed, timeout_seconds))
 
@@ -199,7 +199,7 @@ def _trace(main: Main, args: list[object], request: dict[str, Any]) -> Any:
         strategy=request["strategy"],
         max_steps=request["max_steps"],
         first_detail=request["first_detail"],
-        interrupted=request["interrupted"],
+        surroundings=request["surroundings"],
     ).pack()
 
 

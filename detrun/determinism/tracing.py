@@ -146,16 +146,16 @@ def traced(
     max_steps: int | None,
     first_detail: int = 0,
     expected: array[int] | None = None,
-    interrupted: Mapping[str, Any] | None = None,
+    surroundings: Mapping[str, Any] | None = None,
 ) -> Trace:
     """Run ``main(*args)`` once under a tracer; ``expected`` are the hashes of an earlier run's behaviour.
 
     Args:
-        interrupted: where threads are, as keyword arguments of `Options`.
+        surroundings: what is around the run, as keyword arguments of `Options`.
     """
     tracer = Tracer(first_detail, expected)
     journal = Journal()
-    options = Options(max_steps=max_steps, **(interrupted or {}))
+    options = Options(max_steps=max_steps, **(surroundings or {}))
     with tracer.seeing_returns():
         loop, ended = execute(
             main, args, oracle=make(strategy), seed=seed, journal=journal, verifier=tracer, options=options

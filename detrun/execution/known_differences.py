@@ -20,9 +20,14 @@ DECIDING = ("trio", "greenlet")
 SHOWN_MAX = 200  # characters
 
 
-def known_differences(recording: Recording, main: Main, args: Sequence[object] | None) -> tuple[str, ...]:
-    """A sentence for each; ``args`` is None where they are not known."""
+def known_differences(
+    recording: Recording, main: Main, args: Sequence[object] | None, *, observed: bool = True
+) -> tuple[str, ...]:
+    """A sentence for each; ``args`` is None where they are not known, ``observed`` is whether there is ``observe=``."""
     found = []
+    extra = recording.header.get("extra")
+    if not observed and isinstance(extra, Mapping) and extra.get("observe") is True:
+        found.append("the recording was made with observe=, which this call has not; pass the same function here")
     now = target_of(main)
     if recording.target is not None and _names(recording.target) != _names(now):
         found.append(f"the recording is of {recording.target}; this is {now}")

@@ -84,12 +84,20 @@ class Options:
             return None
         return PlannedActions(self.early_timers or 0, self.collections or 0)
 
+    def of_replays(self) -> Options:
+        """These options without what decides when a new run acts by itself: a recording says that."""
+        if self.early_timers is None and self.collections is None:
+            return self
+        return replace(self, early_timers=None, collections=None)
+
     def header(self) -> dict[str, Any]:
         """What a recording says of the options: plain data, for its header's ``extra``."""
         found: dict[str, Any] = {"max_steps": self.max_steps, "thread_rules": self.thread_rules}
         found.update(self._preemption_in_header())
         if self.watch is not None:
             found.update(self.watch.recorded_as)
+        if self.observe is not None:
+            found["observe"] = True
         if self.thread_errors:
             found["thread_errors"] = True
         if self.fault_lengths:

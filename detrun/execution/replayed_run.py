@@ -48,7 +48,9 @@ class ReplayedRun:
         else:
             changed = recording.header.get("source") not in (None, source_fingerprint(main))
             # The arguments are those of the scope, if there is one, which are not known before the run.
-            differences = known_differences(recording, main, args if scope is None else None)
+            differences = known_differences(
+                recording, main, args if scope is None else None, observed=options.observe is not None
+            )
             replayer = StrictReplay(recording, fallback, changed, differences)
             journal = Journal(replayer.chunk_closed)
         digest = b""

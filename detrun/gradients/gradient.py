@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+import trio
+
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
@@ -21,6 +23,7 @@ from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 KINDS = ("local",)
 
@@ -38,10 +41,20 @@ def gradient(
     window: int | None = None,
     memory: int | None = None,
     credit: int = 0,
+    validity: bool = True,
+    verify: bool | None = None,
     max_steps: int | None = None,
+    step_timeout: float | None = STEP_TIMEOUT,
+    observe: Callable[[], object] | None = None,
+    instruments: Sequence[trio.abc.Instrument] = (),
+    strict_exception_groups: bool = True,
+    restrict_keyboard_interrupt_to_checkpoints: bool = False,
     preemption: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    thread_errors: bool | None = None,
+    early_timers: int = 0,
+    collections: int = 0,
     samples: int | str | None = None,
     target_error: float | None = None,
     samples_max: int | None = None,
@@ -63,9 +76,13 @@ def gradient(
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
         memory: bytes that the tape of one window may take.
         credit: report so many steps that carried most of each parameter's gradient.
-        max_steps: raise `StepLimitError` after so many steps.
-        preemption, include, exclude: where threads can be interrupted, as for `detrun.record`; a recording's own by
-            default.
+        validity: measure how far each parameter can move before the schedule would change.
+        verify: run the program on plain numbers, too, in a forked process, and hold the run with Values to that, since
+            code that looks at types may do something else with them. None: once for each program, unless other
+            threads are running. A run of a recording is always compared with it.
+        observe: as it was for `detrun.record`, if it was given there.
+        preemption, include, exclude, thread_errors, max_steps: as for `detrun.record`; a recording's own by default.
+        early_timers, collections: of a new run, as for `detrun.record`; a recording has its own.
         samples: how many independent seeds to average over, which follow from ``seed``; ``"auto"`` for as many as
             ``target_error`` asks for.
         target_error: go on until the confidence interval of each derivative is at most this share of it to either side
@@ -76,9 +93,12 @@ def gradient(
         workers: so many forked processes of this machine take them, unless there is an executor.
         progress: called from time to time with what is known so far.
 
+    Other arguments are as for `detrun.record`.
+
     Raises:
         UsageError: unknown kind, a parameter of another type, or as for `detrun.record`.
-        DivergenceError: the program with these parameters is not the recorded one.
+        DivergenceError: the program with these parameters is not the recorded one, or does something else with Values
+            than with floats.
         NotDifferentiableError: the loss is not a number, or its derivative does not exist.
     """
     if kind not in KINDS:
@@ -92,6 +112,20 @@ def gradient(
         executor=executor,
         workers=workers,
         progress=progress,
+    )
+    surroundings = Options(
+        max_steps=max_steps,
+        step_timeout=step_timeout,
+        observe=observe,
+        instruments=instruments,
+        strict_exception_groups=strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints=restrict_keyboard_interrupt_to_checkpoints,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        thread_errors=thread_errors,
+        early_timers=early_timers or None,
+        collections=collections or None,
     )
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     if sampling is not None:
@@ -107,20 +141,21 @@ def gradient(
         program = SampledProgram(
             main,
             numbers_only(params),
-            Options(max_steps=max_steps, preemption=preemption, include=tuple(include), exclude=tuple(exclude)),
+            surroundings,
             strategy,
         )
         return sampled_gradient(AveragedLocal(program), sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
+    if opened is not None and (early_timers or collections):
+        raise UsageError("early_timers and collections are for new runs: a recording says when its run acted by itself")
     options = LocalOptions(
         mode=mode,
         snapshots=snapshots,
         window=window,
         memory=memory,
         credit=credit,
-        max_steps=max_steps,
-        preemption=preemption,
-        include=tuple(include),
-        exclude=tuple(exclude),
+        validity=validity,
+        verify=verify,
+        of_run=surroundings,
     )
     return local_gradient(main, params, execution, options)

@@ -8,12 +8,13 @@ rounding. Timers, messages and cells carry the tangents like any other part of a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import outcome
+import trio
 
 from detrun.ad import state
 from detrun.ad.forward import TangentValue
@@ -31,6 +32,7 @@ from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,24 @@ def hessian_vector_product(
     seed: int = 0,
     strategy: str | Oracle = "random",
     max_steps: int | None = None,
+    step_timeout: float | None = STEP_TIMEOUT,
+    observe: Callable[[], object] | None = None,
+    instruments: Sequence[trio.abc.Instrument] = (),
+    strict_exception_groups: bool = True,
+    restrict_keyboard_interrupt_to_checkpoints: bool = False,
+    preemption: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    thread_errors: bool | None = None,
+    early_timers: int = 0,
+    collections: int = 0,
 ) -> HessianVectorProduct:
     """Differentiate the loss that ``main(params)`` returns twice, the second time along ``direction``.
 
     Args:
-        main, params, recording, seed, strategy, max_steps: as for `detrun.gradient`.
         direction: name -> number; parameters that it leaves out stand still.
+
+    Other arguments are as for `detrun.gradient`.
 
     Raises:
         UsageError: ``direction`` names something besides the parameters; or as for `detrun.gradient`.
@@ -74,7 +88,21 @@ def hessian_vector_product(
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=numbers)
     scope = _Moving(numbers, {name: float(direction.get(name, 0.0)) for name in numbers})
-    finished = execution.execute(main, (), Options(max_steps=max_steps), scope)
+    options = Options(
+        max_steps=max_steps,
+        step_timeout=step_timeout,
+        observe=observe,
+        instruments=instruments,
+        strict_exception_groups=strict_exception_groups,
+        restrict_keyboard_interrupt_to_checkpoints=restrict_keyboard_interrupt_to_checkpoints,
+        preemption=preemption,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        thread_errors=thread_errors,
+        early_timers=early_timers or None,
+        collections=collections or None,
+    )
+    finished = execution.execute(main, (), options if opened is None else options.of_replays(), scope)
     loss = loss_of(main, finished.outcome)
     return HessianVectorProduct(float(getattr(loss, "primal", loss)), scope.grads, scope.product, finished.recording)
 

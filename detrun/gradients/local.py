@@ -10,7 +10,7 @@ before the schedule would change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import outcome
@@ -21,12 +21,14 @@ from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import use_one_thread, use_threads
 from detrun.ad.value import Value
 from detrun.execution.finished import Execution
+from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.execution.scope import RunScope
 from detrun.gradients.loss import loss_of
 from detrun.gradients.parameters import check_params
+from detrun.gradients.plain_run import PlainRun, is_due
 from detrun.gradients.result import Gradient, build
 from detrun.gradients.tangents import Tangents
 from detrun.gradients.whole_tape import WholeTape
@@ -40,22 +42,16 @@ ENTRY_BYTES = 150  # of one tape entry, with the numbers it keeps alive and its 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOptions:
-    """Options of a local gradient; the fields are keyword arguments of `detrun.gradient`."""
+    """Options of a local gradient; all but ``of_run`` are keyword arguments of `detrun.gradient`."""
 
     mode: str = "reverse"
     snapshots: int | None = None
     window: int | None = None
     memory: int | None = None
     credit: int = 0
-    max_steps: int | None = None
-    preemption: str | None = None
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-
-    @property
-    def of_run(self) -> Options:
-        """What surrounds the run."""
-        return Options(max_steps=self.max_steps, preemption=self.preemption, include=self.include, exclude=self.exclude)
+    validity: bool = True
+    verify: bool | None = None
+    of_run: Options = field(default_factory=Options)
 
     @property
     def windowed(self) -> bool:
@@ -84,10 +80,16 @@ def local_gradient(main: Main, params: Mapping[str, float], execution: Execution
     tensors = TensorParameters(params)
     if tensors and options.mode == "forward":
         raise UsageError("forward mode does not pass through torch; use mode='reverse' for tensors and modules")
+    run = _in_windows if options.windowed else _on_one_tape
+    of_run = options.of_run if isinstance(execution, NewRun) else options.of_run.of_replays()
     threads = use_one_thread()
     try:
-        run = _in_windows if options.windowed else _on_one_tape
-        gradient = run(main, numbers, tensors, execution, options, options.of_run)
+        plain = None
+        if isinstance(execution, NewRun) and is_due(main, options.verify, tensors):
+            plain = PlainRun(main, numbers, tensors, execution, of_run)
+        gradient = run(main, numbers, tensors, execution, options, of_run)
+        if plain is not None:
+            plain.compare(gradient, CountedValues(numbers, tensors))
     finally:
         tensors.release()
         use_threads(threads)
@@ -104,7 +106,9 @@ def _on_one_tape(
     run_options: Options,
 ) -> Gradient:
     scope: WholeTape | Tangents = (
-        Tangents(numbers) if options.mode == "forward" else WholeTape(numbers, tensors, options.credit)
+        Tangents(numbers)
+        if options.mode == "forward"
+        else WholeTape(numbers, tensors, options.credit, measures_validity=options.validity)
     )
     finished = execution.execute(main, (), run_options, scope)
     loss = loss_of(main, finished.outcome)
@@ -153,7 +157,14 @@ def _in_windows(
     else:
         window = window_steps_for(recording.steps, snapshots)
     swept, totals, grads = reverse_in_windows(
-        main, numbers, tensors, recording, snapshots=snapshots, window=window, credit=options.credit
+        main,
+        numbers,
+        tensors,
+        recording,
+        snapshots=snapshots,
+        window=window,
+        credit=options.credit,
+        options=run_options.of_replays(),
     )
     return build(
         swept.loss,

@@ -26,10 +26,13 @@ from detrun_scheduler.run import ActiveRun, RunHooks
 class WholeTape(RunScope):
     """Tapes a run from end to end and sweeps it before its ids are forgotten."""
 
-    def __init__(self, numbers: dict[str, float], tensors: TensorParameters, credit: int) -> None:
+    def __init__(
+        self, numbers: dict[str, float], tensors: TensorParameters, credit: int, *, measures_validity: bool = True
+    ) -> None:
         self.numbers = numbers
         self.tensors = tensors
         self.credit = credit  # steps to keep in the credit report; 0 for none
+        self.measures_validity = measures_validity
         self.credits: dict[str, CreditTotals] = {}
         self.values: dict[str, Value] = {}
         self.grads: dict[str, Any] = {}
@@ -75,7 +78,8 @@ class WholeTape(RunScope):
                     self.credits[name].add(contributions, self.credit)
         else:
             self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
-        self.validity = validity(tape, ids)
+        if self.measures_validity:
+            self.validity = validity(tape, ids)
         self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
         self.diagnostics.warnings += [
             f"no recorded operation or comparison used the parameter {name!r}: the program does not read it under this "

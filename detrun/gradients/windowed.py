@@ -158,6 +158,7 @@ def reverse_in_windows(
     snapshots: int,
     window: int,
     credit: int = 0,
+    options: Options | None = None,
 ) -> tuple[Swept, WindowTotals, dict[str, Any]]:
     """The adjoints of the parameters, over windows of ``window`` steps with at most ``snapshots`` processes.
 
@@ -165,7 +166,7 @@ def reverse_in_windows(
         What was swept, the totals, and the gradient by parameter name.
     """
     windows = max(1, -(-recording.steps // window))
-    controller = WindowController(main, numbers, tensors, recording, window, windows, snapshots, credit)
+    controller = WindowController(main, numbers, tensors, recording, window, windows, snapshots, credit, options)
     swept = controller.run()
     refuse_foreign(swept.adjoints, 0)
     totals = WindowTotals(credit_kept=credit)
@@ -189,7 +190,9 @@ class WindowController(RunScope):
         windows: int,
         snapshots: int,
         credit: int,
+        options: Options | None = None,
     ) -> None:
+        self.options = options or Options()
         self.main, self.numbers, self.tensors, self.recording = main, numbers, tensors, recording
         self.window, self.windows, self.snapshots = window, windows, snapshots
         self.values: dict[str, Value] = {}
@@ -214,7 +217,7 @@ class WindowController(RunScope):
         return self.known
 
     def _execute(self) -> None:
-        replayed_run(self.recording).execute(self.main, (), Options(), self)
+        replayed_run(self.recording).execute(self.main, (), self.options, self)
 
     # The two ends of a run (see `RunScope`).
 
