@@ -107,6 +107,7 @@ def surrounding(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def gathered(**given: Any) -> Any:
         surroundings = {name: given.pop(name) for name in SURROUNDINGS}
+        surroundings["thread_errors"] = surroundings["thread_errors"] or None  # else what a recording says
         for name in ("early_timers", "collections"):
             surroundings[name] = surroundings[name] or 0
         return function(surroundings=surroundings, **given)
