@@ -62,8 +62,10 @@ from detrun.errors import StalledError as StalledError
 from detrun.errors import StepLimitError as StepLimitError
 from detrun.errors import UsageError as UsageError
 from detrun.primitives.draws import bernoulli as bernoulli
+from detrun.primitives.draws import binomial as binomial
 from detrun.primitives.draws import choice as choice
 from detrun.primitives.draws import exponential as exponential
+from detrun.primitives.draws import geometric as geometric
 from detrun.primitives.draws import lognormal as lognormal
 from detrun.primitives.draws import normal as normal
 from detrun.primitives.draws import poisson as poisson
@@ -106,6 +108,8 @@ if TYPE_CHECKING:
     from detrun.messages.pack import unpack as unpack
     from detrun.messages.sent import UnpackingError as UnpackingError
     from detrun.primitives.buffer import Buffer as Buffer
+    from detrun.primitives.forcing import Bits as Bits
+    from detrun.primitives.forcing import Unit as Unit
     from detrun.primitives.tensor_draws import sample as sample
     from detrun.version import __version__ as __version__
     from detrun.world.faults.buggify import buggify as buggify
@@ -114,6 +118,7 @@ if TYPE_CHECKING:
     from detrun.world.world import World as World
 
 _LAZY = {
+    "Bits": "detrun.primitives.forcing",
     "Buffer": "detrun.primitives.buffer",
     "Determinism": "detrun.determinism.check",
     "Exploration": "detrun.explore.verdicts",
@@ -126,6 +131,7 @@ _LAZY = {
     "ShrunkPlan": "detrun.explore.failures.shrink_plan",
     "StateMachine": "detrun.machines.machine",
     "Surrogate": "detrun.effects.external",
+    "Unit": "detrun.primitives.forcing",
     "UnpackingError": "detrun.messages.sent",
     "World": "detrun.world.world",
     "__version__": "detrun.version",

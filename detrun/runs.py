@@ -18,10 +18,13 @@ from detrun.execution.program import Main
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import DivergenceError, UsageError, text_of
+from detrun_scheduler.run import DrawWatcher
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
+    from detrun.primitives.draw_log import DrawLog
+    from detrun.primitives.forcing import Address
     from detrun_recorder.replay import ResyncReport
     from detrun_recorder.token import ScheduleToken
     from detrun_recorder.what_if import WhatIfReport
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 SHOWN_MAX = 500  # characters of a result or an error
 REPLAY_MODES = ("strict", "resync", "what-if")
+ADDRESSES_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -43,6 +47,9 @@ class Run:
         virtual_time: seconds on the run's clock at its end.
         resync: how far a resync replay could follow its recording; None for other runs.
         what_if: of a what-if replay, the first difference from the recording that it followed; None for other runs.
+        draws: the random draws of the run, if it was asked to keep them; else None.
+        forces_used: addresses of the forced draws that the run made, in its order.
+        forces_unmet: addresses that no draw of the run had.
         program: what was run, with its arguments and options, so that `at` can run it again.
     """
 
@@ -53,6 +60,9 @@ class Run:
     virtual_time: float
     resync: ResyncReport | None = None
     what_if: WhatIfReport | None = None
+    draws: DrawLog | None = field(default=None, repr=False, compare=False)
+    forces_used: tuple[Address, ...] = ()
+    forces_unmet: tuple[Address, ...] = ()
     program: tuple[Main, Sequence[object], Options] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -69,6 +79,9 @@ class Run:
             "seed": f"{self.recording.seed}, strategy {self.recording.strategy or 'random'}",
             "digest": self.digest,
         }
+        if self.forces_used or self.forces_unmet:
+            unmet = f"; never drawn: {_listed(self.forces_unmet)}" if self.forces_unmet else ""
+            facts["forced"] = f"{_listed(self.forces_used) or 'no draw'}{unmet}"
         if self.resync is not None:
             facts["resync"] = f"{self.resync.matched:,} of {self.resync.steps:,} steps as recorded"
         if self.what_if is not None:
@@ -107,6 +120,12 @@ class Run:
         return at(main, args, self.recording, step=step, virtual_time=virtual_time, options=options)
 
 
+def _listed(addresses: Sequence[Address]) -> str:
+    shown = ", ".join(f"{stream} [{index}]" for stream, index in addresses[:ADDRESSES_SHOWN])
+    more = len(addresses) - ADDRESSES_SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
 def record(
     main: Main,
     *args: object,
@@ -125,6 +144,8 @@ def record(
     thread_errors: bool = False,
     early_timers: int = 0,
     collections: int = 0,
+    force: Mapping[Address, Any] | None = None,
+    draws: bool = False,
     raise_errors: bool = True,
     target: str | None = None,
     params: Mapping[str, float] | None = None,
@@ -151,6 +172,10 @@ def record(
             if the step before had taken so long.
         collections: so many times, at steps that follow from the seed, the garbage collector runs, so that finalizers
             and callbacks of weak references run in the middle of the program.
+        force: draws that come out as this says, by address: ``{("main/worker[2]", 0): True}`` for the first draw of
+            that task, ``{("key 'demand'", 3): 7}`` for a draw with a key. What can be forced, and to what,
+            `detrun.primitives.forcing` says. The recording keeps it, and `Run` says which draws the run made.
+        draws: keep a log of all random draws, as ``run.draws``.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
         target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
@@ -173,6 +198,8 @@ def record(
         thread_errors=thread_errors,
         early_timers=early_timers or None,
         collections=collections or None,
+        force=force,
+        draws=draws,
     )
     finished = NewRun(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(
@@ -194,8 +221,10 @@ def _run(
         finished.virtual_time,
         finished.resync,
         finished.what_if,
-        program,
+        program=program,
     )
+    if finished.draws is not None:
+        _add_draws(run, finished.draws)
     error = run.exception
     if error is not None and raise_errors:
         error.detrun_run = run  # type: ignore[attr-defined]
@@ -203,6 +232,15 @@ def _run(
             error.add_note(f"recorded; to run it again: {command}")
         raise error
     return run
+
+
+def _add_draws(run: Run, watched: DrawWatcher) -> None:
+    from detrun.primitives.draw_log import WatchedDraws
+
+    if isinstance(watched, WatchedDraws):
+        run.draws = watched.log
+        if watched.forces is not None:
+            run.forces_used, run.forces_unmet = tuple(watched.forces.used), tuple(watched.forces.unmet)
 
 
 def replay(
@@ -221,6 +259,7 @@ def replay(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     thread_errors: bool | None = None,
+    draws: bool = False,
     raise_errors: bool = True,
 ) -> Run:
     """Run ``main(*args)`` again as a recording says.
@@ -238,7 +277,8 @@ def replay(
         strategy: chooses where the recording is silent; the recording's own by default. After the first difference of
             a what-if replay: the tasks' recorded order by default.
         observe: as it was for `record`, if it was given there.
-        preemption, include, exclude, thread_errors: the recording's own by default.
+        preemption, include, exclude, thread_errors: the recording's own by default. Draws that were forced in the
+            recorded run are forced in the same way.
 
     Other arguments are as for `record`.
 
@@ -260,6 +300,7 @@ def replay(
         include=tuple(include),
         exclude=tuple(exclude),
         thread_errors=thread_errors,
+        draws=draws,
     )
     # What is needed to replay is not needed to record.
     from detrun.races.watch import replayed_run, what_if_run

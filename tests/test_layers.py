@@ -39,6 +39,7 @@ ORDER = (
     "detrun_scheduler.errors",
     "detrun_scheduler.user_code",
     "detrun_scheduler.randomness",
+    "detrun_scheduler.counts",
     "detrun_scheduler.choices",
     "detrun_scheduler.clock",
     "detrun_scheduler.journal",

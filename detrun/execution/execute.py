@@ -81,6 +81,8 @@ def execute(
     )
     environment = ControlledEnvironment(seed, loop.virtual_clock)
     state.begin_run()
+    if options.terms is not None:
+        options.terms.begin()
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -99,6 +101,8 @@ def execute(
             ended = with_thread_errors(loop.thread_failures, ended)
         if compared is not None:
             compared(loop, ended)
+        if options.terms is not None:
+            ended = options.terms.added_to(ended)
         if scope is not None:
             ended = scope.end(ended)
     finally:
@@ -134,6 +138,7 @@ def _completed(hooks: RunHooks, options: Options, scope: RunScope | None) -> Run
     hooks.thread_rules = options.thread_rules
     hooks.step_timeout = options.step_timeout
     hooks.actor = options.actor()
+    hooks.draws = options.watched_draws()
     if options.fault_lengths is not None:
         hooks.fault_shares = options.fault_lengths
     if options.observe is not None:

@@ -18,6 +18,7 @@ from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import DetrunError, text_of
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.run import DrawWatcher
 
 if TYPE_CHECKING:
     from detrun_recorder.replay import ResyncReport
@@ -35,6 +36,7 @@ class Finished:
     virtual_time: float
     resync: ResyncReport | None = None
     what_if: WhatIfReport | None = None
+    draws: DrawWatcher | None = None  # what stood between the run and its draws
 
 
 class Execution(Protocol):

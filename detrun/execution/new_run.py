@@ -113,7 +113,7 @@ def recorded(
         writer.abandon()
         raise
     recording = recording_of(writer, to if to is not None else buffer.getvalue())
-    return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end)
+    return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, draws=loop.draws)
 
 
 def shown_argument(argument: object) -> str:

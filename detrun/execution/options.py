@@ -24,6 +24,9 @@ from detrun_scheduler.threads.watched_code import package_include, project_inclu
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
+    from detrun.primitives.draw_log import WatchedDraws
+    from detrun.primitives.forcing import Address
+    from detrun.primitives.score_terms import ScoreTerms
     from detrun_recorder.token import ScheduleToken
 
 
@@ -47,6 +50,11 @@ class Options:
         early_timers: how often the next timer fires although tasks can run, at most; None: never, or as the strategy
             has it. A replay does what its schedule says.
         collections: how often the garbage collector runs, in the same way.
+        force: draws that come out as this says, see `detrun.primitives.forcing`. None: none, or in a replay whatever
+            the recording says.
+        draws: whether the run keeps a log of its draws. No part of a recording, as are
+        noises: whether the noise beneath continuous draws is a `Value`, and
+        terms: what is added to the derivative of the loss.
     """
 
     max_steps: int | None = None
@@ -66,6 +74,10 @@ class Options:
     interrupts_max: int | None = None
     early_timers: int | None = None
     collections: int | None = None
+    force: Mapping[Address, Any] | None = None
+    draws: bool = False
+    noises: bool = False
+    terms: ScoreTerms | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -77,6 +89,10 @@ class Options:
         for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{name}={count!r} must be an integer of at least 0, or None for what is usual")
+        if self.force is not None:
+            from detrun.primitives.forcing import check_force  # as below: few runs need it
+
+            self.force = check_force(self.force)
 
     def actor(self) -> PlannedActions | None:
         """What decides when a new run acts by itself; None: its oracle, if that knows of actions."""
@@ -89,6 +105,16 @@ class Options:
         if self.early_timers is None and self.collections is None:
             return self
         return replace(self, early_timers=None, collections=None)
+
+    def watched_draws(self) -> WatchedDraws | None:
+        """What stands between a new run and its draws; None if nothing asks for it."""
+        if not (self.force or self.draws or self.noises or self.terms is not None):
+            return None
+        from detrun.primitives.draw_log import WatchedDraws
+        from detrun.primitives.forcing import Forces
+
+        forces = Forces(self.force) if self.force else None
+        return WatchedDraws(log=self.draws, forces=forces, terms=self.terms, noises=self.noises)
 
     def header(self) -> dict[str, Any]:
         """What a recording says of the options: plain data, for its header's ``extra``."""
@@ -105,6 +131,10 @@ class Options:
         for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
             if count:
                 found[name] = count
+        if self.force:
+            from detrun.primitives.forcing import to_header
+
+            found["force"] = to_header(self.force)
         return found
 
     def _preemption_in_header(self) -> dict[str, Any]:
@@ -151,6 +181,10 @@ class Options:
             )
         if options.thread_errors is None:
             options = replace(options, thread_errors=found.get("thread_errors") is True)
+        if options.force is None and "force" in found:
+            from detrun.primitives.forcing import from_header
+
+            options = replace(options, force=from_header(found.get("force")))
         return replace(options, thread_rules=_recorded_rules(found))
 
     def with_token(self, token: ScheduleToken) -> Options:

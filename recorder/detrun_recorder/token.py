@@ -52,10 +52,15 @@ def to_token(recording: Recording) -> str:
     """The schedule of ``recording`` as a token.
 
     Raises:
-        UsageError: it would have more than `TOKEN_CHARACTERS_MAX` characters, or faults were left out of the run.
+        UsageError: it would have more than `TOKEN_CHARACTERS_MAX` characters, or faults were left out of the run, or
+            draws forced.
     """
     if recording.fault_lengths:
         raise UsageError("a token has no place for the faults that were left out of this run; pass on its file")
+    extra = recording.header.get("extra")
+    watched = extra if isinstance(extra, dict) else {}
+    if watched.get("force"):
+        raise UsageError("a token has no place for the draws that were forced in this run; pass on its file")
     # Random choices take at least a fifth of a byte each: what has more of them than this need not be compressed.
     if recording.steps > 40 * TOKEN_CHARACTERS_MAX:
         raise too_long(recording, f"{recording.steps} steps")
@@ -69,8 +74,6 @@ def to_token(recording: Recording) -> str:
         content["g"] = recording.strategy
     if recording.target is not None:
         content["t"] = recording.target
-    extra = recording.header.get("extra")
-    watched = extra if isinstance(extra, dict) else {}
     content |= {key: watched[name] for key, name in _WATCHED.items() if watched.get(name)}
     packed = layout.pack_map(content)
     signed = layout.CHECKSUM.pack(zlib.crc32(packed)) + packed

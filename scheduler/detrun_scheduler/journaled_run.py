@@ -117,6 +117,7 @@ class JournaledRun(ABC):
         self.replayed_effect = hooks.replayed_effect
         self.fault_shares = hooks.fault_shares
         self.fault_began = hooks.fault_began
+        self.draws = hooks.draws
         decides = getattr(oracle, "decides_actions", None)  # None: it knows of no actions
         own: Any = oracle
         self.actor: Actor | None = own if decides or (decides is not None and hooks.actor is None) else hooks.actor
@@ -215,6 +216,9 @@ class JournaledRun(ABC):
             label = f"task {self.paths.get(self.current, '')}" if key is None else f"key {key!r}"
             stream = self.streams[name] = [stream_key(self.seed, label), 0]
         bits = self.oracle.draw(stream[0], stream[1])
+        if self.draws is not None:
+            called = self.paths.get(self.current, "") if key is None else f"key {key!r}"
+            bits = self.draws.drawn(self, called, stream[1], bits)
         stream[1] += 1
         self.journal.events.append(DRAW)
         self.journal.exact += _pack_draw(bits)

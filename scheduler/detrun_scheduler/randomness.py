@@ -76,7 +76,7 @@ def uniform(unit: float, low: Parameter, high: Parameter) -> Any:
         UsageError: unless both are finite and ``low <= high``.
     """
     if not _finite("uniform", "low", low) <= _finite("uniform", "high", high):
-        raise UsageError(f"uniform: low={_primal(low)!r} is above high={_primal(high)!r}; swap them")
+        raise UsageError(f"uniform: low={number_of(low)!r} is above high={number_of(high)!r}; swap them")
     return low + (high - low) * unit
 
 
@@ -129,12 +129,12 @@ def poisson(unit: float, mean: Parameter) -> int:
         raise UsageError(
             f"poisson: mean={primal!r} is above {POISSON_MEAN_MAX:g}; use round(normal(mean, mean ** 0.5)) there"
         )
-    lowest, cumulative = _poisson_table(primal)
+    lowest, cumulative = poisson_table(primal)
     return lowest + bisect_right(cumulative, unit, hi=len(cumulative) - 1)
 
 
 @lru_cache(maxsize=32)
-def _poisson_table(mean: float) -> tuple[int, list[float]]:
+def poisson_table(mean: float) -> tuple[int, list[float]]:
     """The lowest count that matters, and the distribution function from there on."""
     mode = math.floor(mean)
     below = []  # weights of mode - 1, mode - 2, ...
@@ -159,7 +159,7 @@ def bernoulli(unit: float, probability: Parameter) -> bool:
     Raises:
         UsageError: unless ``0 <= probability <= 1``.
     """
-    primal = _primal(probability)
+    primal = number_of(probability)
     if not 0.0 <= primal <= 1.0:
         raise UsageError(f"bernoulli: probability={primal!r} is not a probability; give a number from 0 to 1")
     return unit < primal
@@ -210,7 +210,8 @@ def permutation(bits: int, count: int) -> list[int]:
     return order
 
 
-def _primal(parameter: Parameter) -> float:
+def number_of(parameter: Parameter) -> float:
+    """The bare number of a parameter. Raises `UsageError` for what is none."""
     # Checks compare primals: comparing the parameters themselves would count as a branch of the program.
     primal: Any = getattr(parameter, "primal", parameter)
     if not hasattr(primal, "__float__"):  # float() alone would accept the string "1.5"
@@ -219,7 +220,7 @@ def _primal(parameter: Parameter) -> float:
 
 
 def _finite(distribution: str, name: str, parameter: Parameter) -> float:
-    primal = _primal(parameter)
+    primal = number_of(parameter)
     if not math.isfinite(primal):
         raise UsageError(f"{distribution}: {name}={primal!r} is not finite; give a finite number")
     return primal

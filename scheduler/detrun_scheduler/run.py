@@ -204,6 +204,10 @@ class ActiveRun(RunView, Protocol):
         """See `RunHooks.fault_began`."""
 
     @property
+    def draws(self) -> DrawWatcher | None:
+        """See `RunHooks.draws`."""
+
+    @property
     def reports_thread_errors(self) -> bool:
         """See `RunHooks.reports_thread_errors`."""
 
@@ -297,6 +301,22 @@ class RunWatcher(OperationWatcher, Protocol):
         """These tasks, which have waited until nothing can run, are about to wake."""
 
 
+class DrawWatcher(Protocol):
+    """Is told of every draw of a run, and may decide it.
+
+    Distributions call `about_to_draw` before they draw and `came_out` afterwards; what takes bare bits calls neither.
+    """
+
+    def about_to_draw(self, law: Any, derivative: str | None = None) -> None:
+        """The next bits of this run become a number of this distribution (`detrun.primitives.laws`)."""
+
+    def drawn(self, run: ActiveRun, stream: str, index: int, bits: int) -> int:
+        """The oracle has given ``bits`` for draw ``index`` of ``stream``; returns the bits that count."""
+
+    def came_out(self, outcome: Any) -> Any:
+        """What became of the bits; returns what the program gets."""
+
+
 @dataclass(slots=True)
 class RunHooks:
     """What the floors above want from a run; filled before its loop is built.
@@ -312,6 +332,7 @@ class RunHooks:
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
         time_observer: told where another timing of the program would have meant another order of events.
+        draws: told of the run's random draws, and may decide them.
         operation_watchers: told of operations on objects.
         watchers: told of objects, operations and wake-ups.
         step_timeout: real seconds that a step may wait, see `watchdog`; None: any time.
@@ -329,6 +350,7 @@ class RunHooks:
     fault_began: Callable[[str, bool], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None
+    draws: DrawWatcher | None = None
     operation_watchers: list[OperationWatcher] = field(default_factory=list)
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False
