@@ -195,6 +195,7 @@ class WindowController(RunScope):
         self.options = options or Options()
         self.main, self.numbers, self.tensors, self.recording = main, numbers, tensors, recording
         self.window, self.windows, self.snapshots = window, windows, snapshots
+        self.options = options if options is not None else Options()
         self.values: dict[str, Value] = {}
         self.credit = credit  # steps to keep in the credit report; 0 for none
         self.totals = WindowTotals(credit_kept=credit)
