@@ -260,6 +260,7 @@ def replay(
     exclude: Sequence[str] = (),
     thread_errors: bool | None = None,
     draws: bool = False,
+    force: Mapping[Address, Any] | None = None,
     raise_errors: bool = True,
 ) -> Run:
     """Run ``main(*args)`` again as a recording says.
@@ -279,6 +280,9 @@ def replay(
         observe: as it was for `record`, if it was given there.
         preemption, include, exclude, thread_errors: the recording's own by default. Draws that were forced in the
             recorded run are forced in the same way.
+        draws: as for `record`.
+        force: draws that come out otherwise, as for `record`; with ``mode="what-if"`` only, in place of those that the
+            recording forces.
 
     Other arguments are as for `record`.
 
@@ -289,6 +293,11 @@ def replay(
     """
     if mode not in REPLAY_MODES:
         raise UsageError(f"unknown replay mode {mode!r}; choose one of {', '.join(REPLAY_MODES)}")
+    if force is not None and mode != "what-if":
+        raise UsageError(
+            f"replay: force= makes another run than the recorded one, and mode={mode!r} repeats it; choose "
+            "mode='what-if'"
+        )
     options = Options(
         max_steps=max_steps,
         step_timeout=step_timeout,
@@ -301,6 +310,7 @@ def replay(
         exclude=tuple(exclude),
         thread_errors=thread_errors,
         draws=draws,
+        force=force,
     )
     # What is needed to replay is not needed to record.
     from detrun.races.watch import replayed_run, what_if_run

@@ -43,7 +43,9 @@ LAWS: list[tuple[str, Callable[[Any], Any], Any, Callable[[float], float]]] = [
 def with_terms(main: Callable[[Any], Any], *terms: Term, force: Any = None, **options: Any) -> Gradient:
     recording = detrun.record(main, {"p": P}, force=force, strategy="fifo").recording if force else None
     execution = replayed_run(recording) if recording is not None else NewRun(0, "fifo")
-    return local_gradient(main, {"p": P}, execution, LocalOptions(of_run=Options(terms=ScoreTerms({ADDRESS: terms})), **options))
+    return local_gradient(
+        main, {"p": P}, execution, LocalOptions(of_run=Options(terms=ScoreTerms({ADDRESS: terms})), **options)
+    )
 
 
 @pytest.mark.parametrize(("name", "draw", "outcome", "log_probability"), LAWS, ids=[one[0] for one in LAWS])

@@ -202,3 +202,24 @@ def test_an_unknown_derivative_of_a_draw_is_refused() -> None:
 
     with pytest.raises(detrun.UsageError, match=r"derivative='magic' is unknown; choose one of counterfactual"):
         detrun.record(main)
+
+
+def test_a_recording_answers_what_would_have_been_had_a_draw_come_out_otherwise() -> None:
+    base = detrun.record(program, [[5, 4], [6]], seed=3, draws=True)
+    assert base.draws is not None
+    coin = next(one for one in base.draws if one.kind == "bernoulli")
+    other = detrun.replay(
+        program,
+        [[5, 4], [6]],
+        recording=base.recording,
+        mode="what-if",
+        force={coin.address: not coin.outcome},
+        draws=True,
+    )
+    assert other.forces_used == (coin.address,)
+    assert other.draws is not None
+    changed = [one.address for one in other.draws if one.outcome != base.draws.at(one.address).outcome]  # type: ignore[union-attr]
+    assert changed == [coin.address]
+    assert detrun.replay(program, [[5, 4], [6]], recording=other.recording).digest == other.digest
+    with pytest.raises(detrun.UsageError, match="choose mode='what-if'"):
+        detrun.replay(program, [[5, 4], [6]], recording=base.recording, force={coin.address: True})
