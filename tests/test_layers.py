@@ -82,6 +82,7 @@ ORDER = (
     "detrun.inspection",
     "detrun.runs",
     "detrun.determinism",
+    "detrun.counterfactuals",
     "detrun.gradients",
     "detrun.machines",
     "detrun.explore.campaign",
