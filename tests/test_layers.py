@@ -42,6 +42,7 @@ ORDER = (
     "detrun_scheduler.counts",
     "detrun_scheduler.choices",
     "detrun_scheduler.clock",
+    "detrun_scheduler.endings",
     "detrun_scheduler.journal",
     "detrun_scheduler.run",
     "detrun_scheduler.current",

@@ -17,8 +17,8 @@ from typing import Any
 
 import detrun
 from benchmarks.bugs.catalogue import Bug, Deadlock, bug
-from detrun.execution.finished import exception_leaves
 from detrun.explore.verdicts import Exploration
+from detrun_scheduler.endings import exception_leaves
 
 SEARCHES = ("bounded", "dfs", "dpor")
 STRATEGIES = ("random", "pct", "pos", "urw", "subset", "portfolio", "bounded", "dpor")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import trio
 
-from detrun.execution.finished import exception_leaves
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import (
     DeadlockError,
     DetrunError,

@@ -15,6 +15,7 @@ from detrun.execution.scope import RunScope
 from detrun_recorder.canonical import canonical
 from detrun_recorder.contents import End
 from detrun_recorder.recording import Recording
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import DetrunError, text_of
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
@@ -72,13 +73,6 @@ def end_of(loop: RunLoop, digest: bytes, ended: outcome.Outcome[Any]) -> End:
         error_text=text_of(leaves[0]) + others if leaves else None,
         counts={"tasks": loop.host.queue.spawned, "objects": len(loop.object_labels)},
     )
-
-
-def exception_leaves(error: BaseException) -> list[BaseException]:
-    """What really failed: the exceptions inside nested exception groups, in order; the exception itself otherwise."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for one in error.exceptions for leaf in exception_leaves(one)]
-    return [error]
 
 
 def raised_interrupt(ended: outcome.Outcome[Any]) -> TypeGuard[outcome.Error]:

@@ -26,6 +26,9 @@ class ScheduleJournal(Journal):
         self.operations = 0  # equal for runs whose steps did the same, as far as the journal holds what they did
         self.behaviour = 0  # equal for runs in which the same tasks also took these steps in the same order
 
+    def ended(self, task: int, error: BaseException | None) -> None:
+        """See `Journal`: nothing reads it."""
+
     def close_chunk(self, runnable: tuple[int, ...] | None = None) -> Chunk:
         """Keep the choices, hash the rest, start anew."""
         self.schedule += bytes(self.choices)

@@ -13,9 +13,9 @@ from types import TracebackType
 
 import pytest
 
-from detrun.execution.finished import exception_leaves
 from detrun.explore.failures.listing import Listing
 from detrun.explore.verdicts import Exploration
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.user_code import is_user_file
 

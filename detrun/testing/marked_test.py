@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from detrun.execution.finished import exception_leaves
 from detrun.testing.fresh_fixtures import Making
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import UsageError
 
 _ENDINGS = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception)

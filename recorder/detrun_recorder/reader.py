@@ -23,11 +23,11 @@ from detrun_recorder import format as layout
 from detrun_recorder.contents import ChunkEntry, Contents, End
 from detrun_recorder.format import DamagedRecordingError, Malformed
 from detrun_recorder.proportions import PAYLOAD_LENGTHS_AN_EVENT_BYTE, Proportions, definitions_max
-from detrun_recorder.task_columns import restore_spawned, unpack_tasks
+from detrun_recorder.task_columns import Ending, restore_spawned, unpack_endings, unpack_tasks
 from detrun_scheduler.errors import RecordingFormatError
 from detrun_scheduler.journal import Chunk
 
-DEFINITIONS = ("tasks", "spawns", "stems", "leaves", "kinds", "objects", "names")
+DEFINITIONS = ("tasks", "spawns", "stems", "leaves", "kinds", "objects", "names", "endings", "ending_texts")
 
 
 class Source(Protocol):
@@ -302,19 +302,6 @@ def unpack_definitions(
     columns: dict[str, Any], most: int
 ) -> tuple[list[tuple[int, int, str]], list[str], list[str], list[str]]:
     """Tasks, kinds, objects and names first used in a chunk; raises `Malformed`, also for more than ``most`` of one."""
-
-    def texts(name: str) -> list[str]:
-        content = layout.unpack_column(columns[name]) if name in columns else b""
-        found: list[str] = []
-        position = 0
-        interned: dict[str, str] = {}  # a million objects may share one label
-        while position < len(content):
-            if len(found) == most:
-                raise Malformed(f"there are more than {most} {name} in a file of this size")
-            text, position = layout.unpack_text(content, position)
-            found.append(interned.setdefault(text, text))
-        return found
-
     tasks: list[tuple[int, int, str]] = []
     content = layout.unpack_column(columns["tasks"]) if "tasks" in columns else b""
     number = position = 0
@@ -327,8 +314,31 @@ def unpack_definitions(
         number += difference
         tasks.append((number, parent - 1, path))  # as format 1 has them
     if "spawns" in columns:
-        tasks += unpack_tasks(layout.unpack_column(columns["spawns"]), texts("stems"), texts("leaves"), most)
-    return tasks, texts("kinds"), texts("objects"), texts("names")
+        stems, leaves = unpack_texts(columns, "stems", most), unpack_texts(columns, "leaves", most)
+        tasks += unpack_tasks(layout.unpack_column(columns["spawns"]), stems, leaves, most)
+    kinds, objects, names = (unpack_texts(columns, name, most) for name in ("kinds", "objects", "names"))
+    return tasks, kinds, objects, names
+
+
+def unpack_texts(columns: dict[str, Any], name: str, most: int) -> list[str]:
+    """The column ``name`` of texts; raises `Malformed`, also for more than ``most``."""
+    content = layout.unpack_column(columns[name]) if name in columns else b""
+    found: list[str] = []
+    position = 0
+    interned: dict[str, str] = {}  # a million objects may share one label
+    while position < len(content):
+        if len(found) == most:
+            raise Malformed(f"there are more than {most} {name} in a file of this size")
+        text, position = layout.unpack_text(content, position)
+        found.append(interned.setdefault(text, text))
+    return found
+
+
+def endings_of(columns: dict[str, Any], most: int) -> list[Ending]:
+    """How tasks ended that did not return, in a chunk; raises `Malformed`, also for more than ``most``."""
+    if "endings" not in columns:
+        return []
+    return unpack_endings(layout.unpack_column(columns["endings"]), unpack_texts(columns, "ending_texts", most), most)
 
 
 def unpack_runnable(content: bytes) -> tuple[int, ...]:
@@ -390,6 +400,7 @@ def unpack_chunk(source: Source, entry: ChunkEntry, ticks_per_second: int) -> Ch
             runnable=unpack_runnable(column("runnable", 9 * layout.RUNNABLE_STORED_MAX))
             if entry.says_runnable
             else None,
+            endings=endings_of(packed, definitions_max(source.size)),
         )
     except (Malformed, OverflowError) as error:
         raise DamagedRecordingError(source.name, entry.position, str(error)) from error

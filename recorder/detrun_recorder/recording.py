@@ -28,18 +28,20 @@ from detrun_recorder.reader import (
     Source,
     chunk_columns,
     definitions_length,
+    endings_of,
     read_contents,
     unpack_chunk,
     unpack_definitions,
 )
 from detrun_recorder.shared_files import write_whole
-from detrun_recorder.steps import Decoder, Step, Tables, actions_after, advance, begun_after, step_at_time
+from detrun_recorder.steps import ENDED, Decoder, Step, Tables, actions_after, advance, begun_after, step_at_time
 from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
 from detrun_scheduler.visible import visible_line
 
 CHUNKS_KEPT = 4
+ENDINGS_SINCE = (2, 2)
 RUNNABLE_NUMBERS_KEPT = 1 << 20  # 8 MB of runnable sets
 
 
@@ -194,6 +196,7 @@ class Recording:
         if self._tables is None:
             tables = Tables()
             most = definitions_max(self.source.size)
+            endings_most = 2 * most  # a task ends once
             room = layout.DEFINITIONS_BYTES_FREE + layout.DEFINITIONS_RATIO_MAX * self.source.size
             for entry in self.entries:
                 try:
@@ -207,9 +210,12 @@ class Recording:
                     most -= len(tasks) + len(kinds) + len(objects) + len(names)
                     if "spawns" in columns:
                         room -= sum(len(path) for _, _, path in tasks)  # longer than what says them
+                    endings = endings_of(columns, endings_most)
+                    endings_most -= len(endings)
                 except Malformed as error:
                     raise DamagedRecordingError(self.source.name, entry.position, str(error)) from error
                 tables.tasks.update((number, (parent, path)) for number, parent, path in tasks)
+                tables.endings.update(endings)
                 tables.kinds += kinds
                 tables.objects += objects
                 tables.names += names
@@ -220,6 +226,15 @@ class Recording:
     def tasks(self) -> Mapping[int, tuple[int, str]]:
         """For each task number: the parent's number (-1: none) and the path."""
         return self.tables.tasks
+
+    @property
+    def endings(self) -> Mapping[int, str] | None:
+        """How tasks ended that did not return, by number: ``cancelled``, ``killed`` or ``failed: TYPE``.
+
+        None if the file is older than format 2.2, which does not say: there a step that ``failed`` may be a
+        cancellation.
+        """
+        return self.tables.endings if self.version >= ENDINGS_SINCE else None
 
     @property
     def objects(self) -> list[str]:
@@ -334,7 +349,7 @@ class Recording:
         for step in self.iter_steps(self.entries[first].first_step):
             if step.task == number:
                 yield step
-                if step.outcome in ("done", "failed"):
+                if step.outcome in ENDED:
                     return
 
     def chunk_of_step(self, step: int) -> int:

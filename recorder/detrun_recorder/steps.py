@@ -18,6 +18,7 @@ from itertools import islice
 
 from detrun_recorder.format import Malformed, unpack_varint, unpack_varints
 from detrun_scheduler.choices import ACTION_NAMES, FIRST_ACTION, action_of
+from detrun_scheduler.endings import ending_in_a_word
 from detrun_scheduler.journal import (
     CHECKPOINT,
     EFFECT,
@@ -37,6 +38,8 @@ from detrun_scheduler.journal import (
     outcome_name,
 )
 
+# How a task's last step ends; the last two where the recording says them, see `Recording.endings`.
+ENDED = ("done", "failed", "cancelled", "killed")
 NO_ARGUMENTS = frozenset(code for code, count in EVENT_ARGUMENTS.items() if count == 0)
 RUNNABLE_MAX = 1 << 22
 OBJECT_CODES = frozenset((OPERATION, SEND, RECEIVE))
@@ -77,7 +80,7 @@ class Step:
     path: str  # of the task
     runnable: tuple[int, ...]  # numbers of the tasks that could have run, ascending
     choice: int | None  # index into `runnable`; None if there was nothing to choose
-    outcome: str  # "checkpoint", "done", "failed", or the wait kind
+    outcome: str  # "checkpoint", a word of `ENDED`, or the wait kind
     events: tuple[Event, ...]
     actions: tuple[str, ...] = ()  # what the run did just before it; names of `ACTION_NAMES`
 
@@ -90,6 +93,7 @@ class Tables:
     kinds: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    endings: dict[int, str] = field(default_factory=dict)  # of tasks that did not return
 
     def outcome(self, byte: int) -> str:
         """How a step with this outcome byte ended, in words."""
@@ -276,6 +280,7 @@ class Decoder:
         self.actions = {step: names for step, names in actions.items() if step >= chunk.first_step + chunk.steps}
         skipped = skip(chunk, runnable, choices, begin) if begin else Skipped()
         times, payloads = islice(chunk.times, skipped.times, None), islice(chunk.payloads, skipped.payloads, None)
+        endings = tables.endings
         words = {byte: tables.outcome(byte) for byte in sorted(set(outcomes))}
         time = chunk.times[skipped.times - 1] if 0 < skipped.times <= len(chunk.times) else chunk.start_time
         position = skipped.events
@@ -298,7 +303,10 @@ class Decoder:
                         time = event.time
             index = chunk.first_step + offset
             acted = actions.get(index, ()) if actions else ()
-            yield Step(index, began, number, path, before, choice, words[outcome], events, acted)
+            word = words[outcome]
+            if word in ENDED and number in endings:
+                word = ending_in_a_word(endings[number])
+            yield Step(index, began, number, path, before, choice, word, events, acted)
 
     def record(
         self, column: bytes, position: int, times: Iterator[float], payloads: Iterator[bytes]

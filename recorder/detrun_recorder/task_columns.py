@@ -1,4 +1,4 @@
-"""The columns of tasks and of their spawning in a chunk, without what the chunk says elsewhere.
+"""The columns of tasks, of their spawning and of their endings in a chunk, without what the chunk says elsewhere.
 
 A program that starts a task for every message has thousands of tasks whose paths differ in their last number only, and
 a spawn event for each that names the number after the one before. So a path is a *stem* (all before its last slash), a
@@ -21,6 +21,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import EVENT_ARGUMENTS, OPERATION, SPAWN, append_varint
 
 Task = tuple[int, int, str]  # number, parent's number or -1, path
+Ending = tuple[int, str]  # number of a task, and how it ended, see `detrun_scheduler.endings`
 
 # In a file only: a `SPAWN` of the next task of the chunk's list, task 0 left out. Its number is kept free in `journal`.
 SPAWN_NEXT = 11
@@ -113,6 +114,25 @@ def unpack_tasks(spawns: bytes, stems: Sequence[str], leaves: Sequence[str], mos
         number += difference
         tasks.append((number, parent - 1, path))
     return tasks
+
+
+def pack_endings(endings: Sequence[Ending]) -> dict[str, bytes]:
+    """The columns ``endings`` and ``ending_texts``: of each task that did not return its number and an index."""
+    texts: dict[str, int] = {}
+    packed: list[int] = []
+    for number, text in endings:
+        packed += (number, texts.setdefault(text, len(texts)))
+    return {"endings": pack_varints(packed), "ending_texts": b"".join(map(layout.pack_text, texts))}
+
+
+def unpack_endings(endings: bytes, texts: Sequence[str], most: int) -> list[Ending]:
+    """The endings of `pack_endings`; raises `Malformed`, also for more than ``most``."""
+    if len(endings) > 2 * most and sum(byte < 0x80 for byte in endings) > 2 * most:
+        raise Malformed(f"more than {most} tasks end in a file of this size")
+    numbers = layout.unpack_varints(endings)
+    if len(numbers) % 2 or any(index >= len(texts) for index in numbers[1::2]):
+        raise Malformed("the column of endings does not say how each of its tasks ended")
+    return [(number, texts[index]) for number, index in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
 def drop_spawned(events: bytes, tasks: Sequence[Task]) -> bytes:

@@ -22,7 +22,7 @@ from detrun_recorder import format as layout
 from detrun_recorder.contents import ChunkEntry, Contents, End
 from detrun_recorder.proportions import Proportions
 from detrun_recorder.shared_files import open_alone
-from detrun_recorder.task_columns import drop_spawned, pack_tasks
+from detrun_recorder.task_columns import drop_spawned, pack_endings, pack_tasks
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import EVENT_ARGUMENTS, OPERATION, RECEIVE, SEND, Chunk
 
@@ -139,6 +139,8 @@ class Writer:
             columns |= {
                 name: layout.pack_column(content) for name, content in pack_tasks(chunk.tasks).items() if content
             }
+        if chunk.endings:
+            columns |= {name: layout.pack_column(content) for name, content in pack_endings(chunk.endings).items()}
         for name, texts in (("kinds", chunk.kinds), ("objects", chunk.objects), ("names", chunk.names)):
             if texts:
                 columns[name] = layout.pack_column(b"".join(map(layout.pack_text, texts)))

@@ -33,10 +33,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from struct import Struct
 from typing import Any
+
+from detrun_scheduler.endings import KILLED, ending_of
 
 CHUNK_STEPS = 16_384
 CHUNK_EVENT_BYTES = 1 << 18
@@ -130,6 +132,8 @@ class Chunk:
     digest: bytes  # 16 bytes, over everything up to and including this chunk
     # Before the first step, ascending; None: not known. It follows from the chunks before, and saves reading them.
     runnable: tuple[int, ...] | None = None
+    # Tasks that ended in this chunk and did not return: number and how, see `endings`. No part of the digest.
+    endings: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -166,6 +170,7 @@ class Journal:
 
     __slots__ = (
         "choices",
+        "endings",
         "exact",
         "events",
         "first_step",
@@ -199,6 +204,7 @@ class Journal:
         self.payloads: list[bytes] = []
         self.payload_bytes = 0
         self.tasks: list[tuple[int, int, str]] = []
+        self.endings: list[tuple[int, str]] = []
         self.kinds: list[str] = []
         self.objects: list[str] = []
         self.names: list[str] = []
@@ -227,6 +233,10 @@ class Journal:
         """Keep the result of an external effect."""
         self.payloads.append(payload)
         self.payload_bytes += len(payload)
+
+    def ended(self, task: int, error: BaseException | None) -> None:
+        """Note that a task has ended by ``error``, or was killed. Tasks that return are not noted."""
+        self.endings.append((task, KILLED if error is None else ending_of(error)))
 
     def kind_number(self, kind: str) -> int:
         """The outcome byte for blocking in the wait kind ``kind``."""
@@ -286,7 +296,7 @@ class Journal:
         self.exact.clear()
         self.record_start = 0
         self.times, self.payloads, self.payload_bytes = array("d"), [], 0
-        self.tasks, self.kinds, self.objects, self.names = [], [], [], []
+        self.tasks, self.kinds, self.objects, self.names, self.endings = [], [], [], [], []
         self.runnable = runnable
         return chunk
 
@@ -318,4 +328,5 @@ class Journal:
             names=self.names,
             digest=hasher.copy().digest(),
             runnable=self.runnable,
+            endings=self.endings,
         )

@@ -103,6 +103,7 @@ class JournaledRun(ABC):
             strict_exception_groups,
         )
         self.host.failure_seen = hooks.task_failed
+        self.host.not_returned = self._not_returned
         self.timers.observer = hooks.time_observer
         self.threads_started = 0  # beside the main one; known when the run is over
         self.current = -1  # number of the task being stepped, or stepped last
@@ -318,6 +319,9 @@ class JournaledRun(ABC):
         Timers are looked at then for no other reason than that the loop looks up after a step in which they are due.
         """
         self.saves = self.counts_anew = self.timers.due = True
+
+    def _not_returned(self, task: int, error: BaseException | None) -> None:
+        self.journal.ended(task, error)
 
     # Tasks and their paths.
 

@@ -20,9 +20,9 @@ import detrun
 from benchmarks.bugs.campaigns import explored, is_expected, options_of
 from benchmarks.bugs.catalogue import BUGS, Bug, bug
 from benchmarks.bugs.thread_program import ThreadProgram
-from detrun.execution.finished import exception_leaves
 from detrun.explore.failures.failure import Failure
 from detrun.explore.verdicts import Exploration
+from detrun_scheduler.endings import exception_leaves
 
 SLOW = {"reorder_100", "twostage_100"}  # a hundred threads each
 names = pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def read(content: bytes) -> dict[str, Any]:
     """Everything in a whole or truncated recording, decoded; asserts where the file breaks the format."""
     magic, major, minor, crc = struct.unpack_from("<8sHHI", content)
     assert magic == b"\x89detrun\n"
-    assert (major, minor) in ((1, 0), (2, 0), (2, 1))
+    assert (major, minor) in ((1, 0), (2, 0), (2, 1), (2, 2))
     assert crc == zlib.crc32(content[:12])
     position = 16
     result: dict[str, Any] = {"chunks": [], "end": None, "index": None, "header": None}
@@ -113,7 +113,7 @@ def read(content: bytes) -> dict[str, Any]:
 
 def finish(result: dict[str, Any]) -> dict[str, Any]:
     """The steps and the index in plain terms."""
-    tables: dict[str, Any] = {"tasks": {}, "kinds": [], "objects": [], "names": []}
+    tables: dict[str, Any] = {"tasks": {}, "kinds": [], "objects": [], "names": [], "endings": {}}
     runnable = {0}
     steps: list[dict[str, Any]] = []
     touched = []
@@ -144,6 +144,9 @@ def define(tables: dict[str, Any], columns: dict[str, bytes]) -> list[int]:
     """Fill the tables; the numbers of the tasks that "spawn next" may mean."""
     for name in ("kinds", "objects", "names"):
         tables[name] += texts(columns.get(name, b""))
+    ended = varints(columns.get("endings", b""))
+    words_of_endings = texts(columns.get("ending_texts", b""))
+    tables["endings"].update((ended[at], words_of_endings[ended[at + 1]]) for at in range(0, len(ended), 2))
     content = columns.get("tasks", b"")
     stream = io.BytesIO(content)
     number = 0

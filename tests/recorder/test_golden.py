@@ -1,7 +1,7 @@
 """Golden files: a recording made by any version of the format keeps loading, with the same content.
 
-``golden-1.detrun``, ``golden-2.detrun`` and ``golden-2.1.detrun`` were made once each, when theirs was the latest
-version, by `make_golden` below: ``PYTHONPATH=scheduler:recorder python -m tests.recorder.test_golden`` in the checkout.
+``golden-1.detrun`` to ``golden-2.2.detrun`` were made once each, when theirs was the latest version, by `make_golden`
+below: ``PYTHONPATH=scheduler:recorder python -m tests.recorder.test_golden`` in the checkout.
 They must never be made again: a change that cannot load them needs a new major version of the format, which still
 reads these.
 """
@@ -9,6 +9,7 @@ reads these.
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from detrun_recorder.writer import Writer
 from detrun_scheduler.journal import Chunk
 from tests.recorder import independent_reader
 
-VERSIONS = {"1": (1, 0), "2": (2, 0), "2.1": (2, 1)}
+VERSIONS = {"1": (1, 0), "2": (2, 0), "2.1": (2, 1), "2.2": (2, 2)}
 HEADER = {
     "detrun": "0.1.0",
     "python": "3.11.7",
@@ -36,7 +37,7 @@ def golden(version: str) -> Path:
     return Path(__file__).with_name(f"golden-{version}.detrun")
 
 
-def golden_chunks() -> list[Chunk]:
+def golden_chunks(version: tuple[int, int]) -> list[Chunk]:
     """Two chunks by hand: main starts two workers, one of which sleeps while the other sends."""
     first = Chunk(
         first_step=0,
@@ -66,6 +67,7 @@ def golden_chunks() -> list[Chunk]:
         objects=[],
         names=["loss", "crash"],
         digest=bytes(range(16, 32)),
+        endings=[(1, "cancelled"), (2, "failed: ValueError")] if version >= (2, 2) else [],
     )
     return [first, second]
 
@@ -73,7 +75,7 @@ def golden_chunks() -> list[Chunk]:
 def make_golden() -> None:
     """Write the file of the latest version."""
     with Writer(golden(f"{layout.MAJOR}.{layout.MINOR}"), HEADER) as writer:
-        for chunk in golden_chunks():
+        for chunk in golden_chunks((layout.MAJOR, layout.MINOR)):
             writer.write_chunk(chunk)
         writer.close(End(7, 0.25, bytes(range(16, 32)), "error", "ValueError", "lost", {"draws": 1}))
 
@@ -103,6 +105,8 @@ STEPS = [
     Step(5, 0.25, 1, FIRST, (1, 2), 0, "failed", (Event("fault", 2, "crash"),)),
     Step(6, 0.25, 2, SECOND, (2,), None, "done", ()),
 ]
+# A file that says how its tasks ended: the last step of the worker that returned from a thread's point of view failed.
+STEPS_WITH_ENDINGS = [*STEPS[:5], replace(STEPS[5], outcome="cancelled"), replace(STEPS[6], outcome="failed")]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -110,8 +114,9 @@ def test_the_golden_file_says_what_it_always_said(version: str) -> None:
     recording = open_recording(golden(version))
     assert recording.version == VERSIONS[version]
     assert recording.header == {**HEADER, "ticks_per_second": 1_000_000, "exact_times": False}
-    assert list(recording.iter_steps()) == STEPS
-    assert list(recording.chunks()) == golden_chunks()
+    assert list(recording.iter_steps()) == (STEPS if recording.endings is None else STEPS_WITH_ENDINGS)
+    assert list(recording.chunks()) == golden_chunks(recording.version)
+    assert recording.endings == ({1: "cancelled", 2: "failed: ValueError"} if version == "2.2" else None)
     assert recording.end == End(7, 0.25, bytes(range(16, 32)), "error", "ValueError", "lost", {"draws": 1})
     assert recording.tasks == {0: (-1, MAIN), 1: (0, FIRST), 2: (0, SECOND)}
     assert (recording.objects, recording.names) == (["counter", "channel"], ["read_file", "loss", "crash"])
@@ -120,8 +125,9 @@ def test_the_golden_file_says_what_it_always_said(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_other_reader_agrees(version: str) -> None:
-    steps = independent_reader.read(golden(version).read_bytes())["steps"]
-    assert [(step["task"], step["outcome"]) for step in steps] == [(step.task, step.outcome) for step in STEPS]
+    read = independent_reader.read(golden(version).read_bytes())
+    assert [(step["task"], step["outcome"]) for step in read["steps"]] == [(step.task, step.outcome) for step in STEPS]
+    assert read["tables"]["endings"] == (open_recording(golden(version)).endings or {})
 
 
 def test_the_latest_version_has_its_file() -> None:

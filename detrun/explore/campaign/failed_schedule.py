@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from detrun.execution.finished import exception_leaves
 from detrun.explore.campaign.grains import Grain
+from detrun_scheduler.endings import exception_leaves
 
 
 @dataclass(frozen=True, slots=True)

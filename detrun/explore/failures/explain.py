@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from random import Random
 from traceback import walk_tb
 
-from detrun.execution.finished import exception_leaves
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.cycles import Cycle, cycle_of
 from detrun.explore.failures.decisive_actions import DecisiveAction, decisive_action, takes_only_actions
@@ -28,6 +27,7 @@ from detrun.explore.failures.operations import LINES, Operation, pairs, pairs_of
 from detrun.explore.failures.reversal import Reversals, Reversed, held_back
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.choices import COLLECT, FIRE
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.user_code import is_user_file
 
 REVERSALS = 240

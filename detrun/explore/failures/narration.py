@@ -20,13 +20,13 @@ from typing import Any
 import trio
 
 from detrun.execution.execute import execute
-from detrun.execution.finished import exception_leaves
 from detrun.execution.options import preemption_of
 from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.footprints.contents import ContentsObserver
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
 from detrun_scheduler.footprints.marks import (

@@ -145,6 +145,8 @@ class SimulatedThread(greenlet):
         self.at_end()
         if self.ident != MAIN_IDENT and not self.dying:
             self.note(_END)
+        elif self.dying and not self.is_worker:  # those of pools end so when there is nothing more to do
+            threads.run.journal.ended(threads.run.current, None)
         threads.ended(self)
         for joiner in self.joiners:
             joiner.wake()

@@ -131,6 +131,7 @@ class Threads:
     def uncaught(self, error: BaseException, is_handled: bool) -> bool:
         """The running thread is about to end by ``error``; whether an exception hook shall be told."""
         run = self.run
+        run.journal.ended(run.current, error)
         run.thread_failures.append(ThreadFailure(run.path_of(run.current), error, is_handled))
         run.observe("uncaught exception of a thread", type(error).__qualname__.encode())
         return is_handled or not run.reports_thread_errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 import outcome
@@ -39,6 +39,7 @@ class AbandoningHost(Protocol):
     dead: list[Any]
     asyncgens: AsyncGenerators
     instruments: Instruments
+    not_returned: Callable[[int, BaseException | None], object] | None
 
     def forget_number(self, task: Task) -> None:
         """Note that a task has ended, or is gone."""
@@ -79,6 +80,8 @@ def abandon(host: AbandoningHost, tasks: Sequence[Task]) -> None:
                 abort(_raise_abandonment)
             _abandonment.__traceback__ = None  # which leads here: a cycle of garbage
         host.abandoned[task] = None
+        if host.not_returned is not None:
+            host.not_returned(host.numbers[task], None)
     for task in doomed:
         _void_scopes(host, task)
         host.held.pop(task, None)

@@ -117,6 +117,8 @@ class Host(Runner):
         # Told what a task raised that has failed, or why the main task could not be started. It must not keep it: when
         # an exception dies, its frames do, and what they hold is finalized.
         self.failure_seen: Callable[[BaseException], object] | None = None
+        # Told the number of a task that did not return, and what it raised; None: it was killed. It must not keep that.
+        self.not_returned: Callable[[int, BaseException | None], object] | None = None
         self.ki_arrived = False
         self.closing = False  # a failed run is past running tasks
         self.entry_nursery: trio.Nursery | None = None
@@ -186,7 +188,7 @@ class Host(Runner):
         self.system_nursery = self.entry_nursery = self.trio_token = None
         self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         del self.timers.clock
-        self.failure_seen = None
+        self.failure_seen = self.not_returned = None
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
             # A task holds its coroutine, whose frame holds nurseries, which hold the task.
@@ -341,11 +343,15 @@ class Host(Runner):
 
     def exited(self, task: Task, final: outcome.Outcome[object]) -> None:
         """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
+        number = self.numbers[task]
         self.forget_number(task)
         if task in self.abandoned:
             return  # trio has forgotten it already
-        if self.failure_seen is not None and isinstance(final, outcome.Error):
-            self.failure_seen(final.error)
+        if isinstance(final, outcome.Error):
+            if self.not_returned is not None:
+                self.not_returned(number, final.error)
+            if self.failure_seen is not None:
+                self.failure_seen(final.error)
         self.task_exited(task, final)
         if task is self.main_task:
             assert self.system_nursery is not None
