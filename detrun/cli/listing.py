@@ -1,23 +1,45 @@
-"""The listing of an interleaving on a page: of a failed schedule, of a schedule token, and of a recording."""
+"""The listing of an interleaving on a page: of a failed schedule, of a schedule token, and of a recording.
+
+The lines of the program are in no recording: the program is run once more, and must make the run again that the
+recording holds. Where it does not (it was edited, it is gone, it has an effect that forbids a replay), the lanes say
+what the recording says of each step, and a note says why.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
     from detrun.execution.options import Options
-    from detrun.explore.failures.narration import Narration
+    from detrun.explore.failures.listing import Listing
+    from detrun.explore.failures.narration import NarratedStep, Narration
     from detrun_recorder.recording import Recording
+
+STEPS_LISTED = 4_000  # of a long recording: half of them from its beginning
+
+
+@dataclass(slots=True)
+class Listed:
+    """A listing, and what its reader has to know."""
+
+    listing: Listing
+    notes: list[str] = field(default_factory=list)
 
 
 def print_listing(page: Page, narration: Narration, critical: int | None = None) -> None:
     """What each task ran, step by step, with the step ``critical`` pointed out."""
     from detrun.explore.failures.listing import Listing
 
-    listing = Listing(narration, critical)
+    print_lanes(page, Listing(narration, critical))
+
+
+def print_lanes(page: Page, listing: Listing) -> None:
+    """A column for each task where there is room for them, and else the tasks' names before their lines."""
     if sys.stdout.isatty():
         from rich.console import Console
 
@@ -28,18 +50,96 @@ def print_listing(page: Page, narration: Narration, critical: int | None = None)
 
 
 def narrated(recording: Recording, main: Any, arguments: Sequence[object], options: Options) -> Narration:
-    """A recorded run step by step: its program is run once more.
-
-    Raises:
-        UsageError: the run had external effects, which would be done once more.
-    """
+    """A recorded run step by step: its program is run once more, with external effects as in a replay."""
     from detrun.explore.campaign.program import Program
     from detrun.explore.failures.narration import narrate
     from detrun_recorder.format import unpack_varints
-    from detrun_scheduler.errors import UsageError
+    from detrun_scheduler.run import RunHooks
 
-    if any(event.kind == "effect" for step in recording.iter_steps() for event in step.events):
-        raise UsageError("the recorded run has external effects, which a listing would do again; leave --listing out")
     choices = unpack_varints(b"".join(chunk.choices for chunk in recording.chunks()))
-    program = Program(main, arguments, options.with_recorded(recording, main))
-    return narrate(program, recording.seed or 0, choices)
+    options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
+    results = chain.from_iterable(chunk.payloads for chunk in recording.chunks())
+    effects = RunHooks(replayed_effect=lambda name: next(results, None))
+    return narrate(Program(main, arguments, options), recording.seed or 0, choices, effects)
+
+
+def listed(
+    recording: Recording,
+    file: str,
+    target: str | None,
+    *,
+    replays: bool = True,
+    steps: range | None = None,
+    critical: int | None = None,
+) -> Listed:
+    """The listing of a recording: with the lines of its program where that still makes this run.
+
+    Args:
+        target: the program; None for the one that the recording names.
+        replays: whether the program may be run.
+        steps: those to list; None for all.
+        critical: a step to be pointed out.
+    """
+    from detrun.explore.failures.listing import Listing, rows_of
+    from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
+
+    wanted = steps if steps is not None else range(recording.steps)
+    notes: list[str] = []
+    if replays:
+        try:
+            narration, notes = _replayed(recording, file, target)
+        except (UsageError, DivergenceError, HiddenStateError) as error:
+            reason = str(error).partition("\n")[0]
+            notes = [f"what the recording says, without lines of code: the program cannot be run again ({reason})"]
+        else:
+            chosen = (step for step in narration.steps if step.index in wanted)
+            return Listed(Listing(rows_of(chosen, critical)), notes)
+    return Listed(Listing(rows_of(_recorded_steps(recording, wanted), critical)), notes)
+
+
+def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narration, list[str]]:
+    """The narration of the run that the program makes again, and what to know of it.
+
+    Raises:
+        UsageError, DivergenceError, HiddenStateError: it cannot be found, must not be run, or makes another run.
+    """
+    import detrun
+    from detrun.cli import runs
+    from detrun.cli.programs import program_of
+    from detrun.cli.progress import run_progress
+    from detrun.execution.options import Options
+    from detrun.execution.program import source_fingerprint
+    from detrun.explore.failures.narration import STEPS_MAX
+
+    program, arguments = program_of(recording, file, target, {})
+    with runs.program_output():
+        with run_progress("replaying", None):
+            run = detrun.replay(program.function, *arguments, recording=recording, raise_errors=False)
+        error = run.exception
+        if isinstance(error, detrun.DivergenceError | detrun.HiddenStateError | detrun.UsageError):
+            raise error
+        narration = narrated(recording, program.function, arguments, Options())
+    notes = []
+    if recording.header.get("source") not in (None, source_fingerprint(program.function)):
+        notes.append(f"{program.text} has changed since it was recorded: its lines are shown as they stand now")
+    if recording.steps > STEPS_MAX:
+        notes.append(f"the first {STEPS_MAX:,} of {recording.steps:,} steps; others with --no-replay")
+    return narration, notes
+
+
+def _recorded_steps(recording: Recording, wanted: range) -> Iterator[NarratedStep]:
+    """What the recording says of the wanted steps, those in the middle of very many left out."""
+    from detrun.cli.summary import event_described
+    from detrun.cli.waits import wait_shown
+    from detrun.explore.failures.acted import Acted
+    from detrun.explore.failures.narration import NarratedStep
+    from detrun_scheduler.choices import ACTION_NAMES, COLLECT, FIRE
+
+    half = STEPS_LISTED // 2
+    ranges = [wanted] if len(wanted) <= STEPS_LISTED else [wanted[:half], wanted[-half:]]
+    for step in chain.from_iterable(recording.iter_steps(one.start, one.stop) for one in ranges if one):
+        ended = "" if step.outcome == "checkpoint" else wait_shown(step.outcome)
+        before = tuple(Acted(kind, step.time) for kind in (FIRE, COLLECT) if ACTION_NAMES[kind] in step.actions)
+        faults = list(dict.fromkeys(str(event.label) for event in step.events if event.kind == "fault"))
+        did = tuple(event_described(event) for event in step.events if event.kind != "fault")
+        yield NarratedStep(step.index, step.path, before=before, ended=ended, faults=faults, did=did)

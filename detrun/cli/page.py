@@ -20,7 +20,7 @@ import click
 from detrun_scheduler.visible import visible, visible_json, visible_line
 
 INDENT = "  "
-VERBATIM = ("again",)  # facts that are commands, to be copied: never broken by us
+VERBATIM = ("again", "lines")  # facts that are commands, to be copied: never broken by us
 
 
 class Page(Protocol):

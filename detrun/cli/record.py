@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
+from detrun.cli.options import deciding, parameter_option, settings, speaking, surrounding, target_argument
 
 if TYPE_CHECKING:
     from detrun_recorder.recording import Recording
@@ -37,6 +37,9 @@ def short_token(recording: Recording) -> str | None:
 )
 @deciding
 @surrounding
+@click.option(
+    "--listing", is_flag=True, help="List the lines that each task ran, side by side; runs the program once more."
+)
 @parameter_option
 @speaking
 def record(
@@ -45,6 +48,7 @@ def record(
     seed: int,
     strategy: str,
     surroundings: dict[str, Any],
+    listing: bool,
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET once under a strategy and write what decided it to a file.
@@ -58,6 +62,7 @@ def record(
         seed,
         strategy,
         params,
+        listing,
         **surroundings,
     )
 
@@ -69,11 +74,18 @@ def record_program(
     seed: int,
     strategy: str,
     params: tuple[str, ...],
+    listing: bool = False,
     **surroundings: Any,
 ) -> None:
-    """Record ``target`` for the command called ``command``, and end it; ``surroundings`` go to `detrun.record`."""
+    """Record ``target`` for the command called ``command``, and end it; ``surroundings`` go to `detrun.record`.
+
+    Args:
+        listing: whether the lines that the tasks ran are listed.
+    """
     import detrun
     from detrun.cli import failures, parameters, runs
+    from detrun.cli.listing import listed, print_lanes
+    from detrun.cli.page import open_page
     from detrun.cli.progress import run_progress
     from detrun.execution.targets import load_target
 
@@ -98,6 +110,9 @@ def record_program(
             )
     except OSError as error:  # the program's own are in `run`: this is the file's, a full disk
         raise runs.unwritable(path, error) from error
+    found = listed(run.recording, path, target) if listing and not run.recording.truncated else None
+    if found is not None and not settings().json:
+        print_lanes(open_page(), found.listing)
     size = os.path.getsize(path)
     again = f"detrun replay {shlex.quote(path)}"
     # A token does not say where threads were interrupted, so its choices would mean something else.
@@ -114,7 +129,10 @@ def record_program(
         "truncated": run.recording.truncated,
         "replay_command": again,
         "token": token,
+        "listing": None if found is None else found.listing.document(),
     }
+    if found is not None:
+        replaced += found.notes
     if run.exception is not None:
         replaced += parameters.missing(program, numbers, failures.essence(run.exception))
     per_step = f", {size / run.steps:.3g} per step" if run.steps else ""

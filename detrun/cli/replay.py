@@ -50,12 +50,13 @@ def replay(
     """
     import detrun
     from detrun.cli import parameters, runs
-    from detrun.cli.listing import narrated, print_listing
+    from detrun.cli.listing import narrated, print_lanes
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
     from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
+    from detrun.explore.failures.listing import Listing
     from detrun_recorder.recording import open_recording
     from detrun_recorder.token import is_token
     from detrun_scheduler.errors import UsageError
@@ -87,10 +88,12 @@ def replay(
             max_steps=max_steps,
             raise_errors=False,
         )
-    if listing and run.digest == recording.digest.hex() and not settings().json:
+    lanes = None
+    if listing and run.digest == recording.digest.hex():
         with runs.program_output():
-            narration = narrated(recording, program.function, arguments, Options(max_steps=max_steps))
-        print_listing(open_page(), narration)
+            lanes = Listing(narrated(recording, program.function, arguments, Options(max_steps=max_steps)))
+        if not settings().json:
+            print_lanes(open_page(), lanes)
     is_same = None if recording.truncated else run.digest == recording.digest.hex()
     document: dict[str, Any] = {
         "recording": file,
@@ -103,6 +106,7 @@ def replay(
         "same_digest": is_same,
         "resync": None,
         "what_if": None,
+        "listing": None if lanes is None else lanes.document(),
     }
     facts = runs.run_facts(run)
     if is_same is not None and run.what_if is None:
@@ -203,5 +207,6 @@ def _replay_token(token: str, target: str | None, given: dict[str, float], max_s
         "same_digest": None,
         "resync": None,
         "what_if": None,
+        "listing": None,
     }
     runs.conclude("replay", run, document, runs.run_facts(run), "replayed the schedule of the token", [])

@@ -6,8 +6,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from detrun.cli.waits import CLOCK, is_wait, wait_shown
 from detrun_recorder.recording import Recording
-from detrun_recorder.steps import Step
+from detrun_recorder.steps import Event, Step
 
 REPORT_EVERY = 10_000
 _OBJECT_EVENTS = ("operation", "send", "receive")
@@ -30,11 +31,20 @@ class TaskSummary:
     @property
     def most_waited(self) -> str:
         """The wait kind in which it blocked most often, and how often; empty if it never did."""
-        waits = [(count, kind) for kind, count in self.outcomes.items() if kind not in ("checkpoint", "done", "failed")]
+        waits = [(count, kind) for kind, count in self.outcomes.items() if is_wait(kind)]
         if not waits:
             return ""
         count, kind = min(waits, key=lambda wait: (-wait[0], wait[1]))
-        return f"{kind} {count:,}"
+        return f"{wait_shown(kind)} {count:,}"
+
+
+@dataclass(slots=True)
+class FaultSummary:
+    """How often a fault took effect, and when."""
+
+    times: int
+    first: Step
+    last: Step
 
 
 @dataclass(slots=True)
@@ -46,6 +56,7 @@ class Summary:
     events: Counter[str]
     objects: list[Counter[str]]  # by object number: operation -> count
     last: list[Step]
+    faults: dict[str, FaultSummary]  # by name, in the order in which they first struck
     choices: int  # steps that began with more than one runnable task
 
 
@@ -56,6 +67,7 @@ def summarize(recording: Recording, last: int, report: Callable[[int], None]) ->
     events: Counter[str] = Counter()
     objects: list[Counter[str]] = [Counter() for _ in recording.objects]
     kept: deque[Step] = deque(maxlen=last)
+    faults: dict[str, FaultSummary] = {}
     choices = 0
     for step in recording.iter_steps():
         task = tasks[step.task]
@@ -70,33 +82,64 @@ def summarize(recording: Recording, last: int, report: Callable[[int], None]) ->
             events[event.kind] += 1
             if event.kind in _OBJECT_EVENTS and event.number is not None:
                 objects[event.number][event.operation or event.kind] += 1
+            elif event.kind == "fault":
+                fault = faults.setdefault(str(event.label), FaultSummary(0, step, step))
+                fault.times, fault.last = fault.times + 1, step
         kept.append(step)
         if step.index % REPORT_EVERY == 0:
             report(step.index)
     for task in tasks.values():
         outcomes.update(task.outcomes)
-    return Summary(list(tasks.values()), outcomes, events, objects, list(kept), choices)
+    return Summary(list(tasks.values()), outcomes, events, objects, list(kept), faults, choices)
+
+
+def ended_in_words(task: TaskSummary, recording: Recording) -> str | None:
+    """``returned``, ``cancelled``, ``killed`` or ``failed: TYPE``; None if the task did not end."""
+    if recording.endings is not None and task.number in recording.endings:
+        return recording.endings[task.number]
+    if task.state == "done":
+        return "returned"
+    if task.state == "failed":
+        return "failed or cancelled"  # which of them, files from before format 2.2 do not say
+    return None
+
+
+def ending_shown(task: TaskSummary, recording: Recording) -> str:
+    """How the task ended, or why it never did."""
+    ended = ended_in_words(task, recording)
+    if ended is not None:
+        return ended
+    if not task.steps:
+        return "never started"
+    never = "not yet" if recording.truncated else "never"
+    if task.state == "checkpoint":
+        return f"{never}: could go on"
+    is_deadlocked = recording.end is not None and recording.end.error_type == "DeadlockError"
+    waits_in = "trio.sleep_forever" if is_deadlocked and task.state == CLOCK else wait_shown(task.state)
+    return f"{never}: waits in {waits_in}"
 
 
 def describe_events(step: Step) -> str:
     """What a step did, in words."""
-    described = []
-    for event in step.events:
-        match event.kind:
-            case "spawn":
-                described.append(f"spawned {event.label}")
-            case "wake":
-                described.append(f"woke {event.label}")
-            case "operation":
-                described.append(f"{event.operation} on {event.label}")
-            case "send":
-                described.append(f"sent to {event.label}")
-            case "receive":
-                described.append(f"received from {event.label}")
-            case "time":
-                described.append(f"time moved to {event.time:.9g} s")
-            case "draw":
-                described.append("drew a random number")
-            case _:
-                described.append(f"{event.kind} {event.label}")
-    return ", ".join(described)
+    return ", ".join(map(event_described, step.events))
+
+
+def event_described(event: Event) -> str:
+    """One thing that a step did, in words."""
+    match event.kind:
+        case "spawn":
+            return f"spawned {event.label}"
+        case "wake":
+            return f"woke {event.label}"
+        case "operation":
+            return f"{event.operation} on {event.label}"
+        case "send":
+            return f"sent to {event.label}"
+        case "receive":
+            return f"received from {event.label}"
+        case "time":
+            return f"time moved to {event.time:.9g} s"
+        case "draw":
+            return "drew a random number"
+        case _:
+            return f"{event.kind} {event.label}"

@@ -7,12 +7,13 @@ and the last step on which both agreed. It claims no cause; it lists what common
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detrun_scheduler.errors import DivergenceError as _DivergenceError
-from detrun_scheduler.journal import EVENT_ARGUMENTS, EVENT_NAMES, OPERATIONS
+from detrun_scheduler.journal import EVENT_ARGUMENTS, EVENT_NAMES, FAULT, OPERATIONS
 
-__all__ = ["Divergence", "RunNames", "StepSummary", "describe_events", "divergence_error"]
+__all__ = ["Divergence", "RunNames", "StepSummary", "describe_events", "divergence_error", "faults_in"]
 
 
 @dataclass(slots=True)
@@ -127,9 +128,19 @@ def read_varint(column: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
+def faults_in(record: bytes, names: list[str]) -> list[str]:
+    """The faults that took effect in a step, each once, by its record."""
+    found = (_name(names, arguments[0]) for code, arguments in _events_of(record) if code == FAULT)
+    return list(dict.fromkeys(found))
+
+
 def describe_events(record: bytes, names: RunNames) -> tuple[str, ...]:
     """A step's record in words."""
-    described = []
+    events = _events_of(record)
+    return tuple(_describe(EVENT_NAMES.get(code, f"event {code}"), arguments, names) for code, arguments in events)
+
+
+def _events_of(record: bytes) -> Iterator[tuple[int, list[int]]]:
     position = 0
     while position < len(record) and record[position]:
         code = record[position]
@@ -138,8 +149,7 @@ def describe_events(record: bytes, names: RunNames) -> tuple[str, ...]:
         for _ in range(EVENT_ARGUMENTS.get(code, 0)):
             argument, position = read_varint(record, position)
             arguments.append(argument)
-        described.append(_describe(EVENT_NAMES.get(code, f"event {code}"), arguments, names))
-    return tuple(described)
+        yield code, arguments
 
 
 def _name(table: list[str], index: int) -> str:

@@ -43,7 +43,9 @@ def is_clean(shown: str) -> bool:
     return not any(control in shown for control in ("\x07", "\r", "\x9b", "\u202e", "\x1b]", "\x1b[2J"))
 
 
-@pytest.mark.parametrize("options", [(), ("--step", "0"), ("--json",), ("--json", "--step", "0"), ("--tasks",)])
+@pytest.mark.parametrize(
+    "options", [(), ("--step", "0"), ("--json",), ("--json", "--step", "0"), ("--tasks",), ("--listing", "--no-replay")]
+)
 @pytest.mark.parametrize("terminal", [False, True])
 def test_show_writes_them_out(
     file: Path,

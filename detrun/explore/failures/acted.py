@@ -56,7 +56,8 @@ class Acted:
 
     def __str__(self) -> str:
         if self.kind == FIRE:
-            return f"time passes: {', '.join(dict.fromkeys(map(str, self.timers)))} ({self.time:.9g} s)"
+            whose = ", ".join(dict.fromkeys(map(str, self.timers)))
+            return f"time passes{f': {whose}' if whose else ''} ({self.time:.9g} s)"
         entered = list(dict.fromkeys(self.entered))
         more = f" and {len(entered) - ENTERED_MAX} more" if len(entered) > ENTERED_MAX else ""
         into = f" and enters {', '.join(entered[:ENTERED_MAX])}{more}" if entered else ""

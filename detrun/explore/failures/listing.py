@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detrun.explore.failures.narration import Line, Narration
+from detrun.explore.failures.narration import Line, NarratedStep, Narration
+from detrun_scheduler.visible import visible_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +25,7 @@ LINES_OF_ROW = 24
 COLUMNS_MAX = 4
 COLUMN_WIDTH_LEAST = 24
 LABEL_WIDTH = 8  # of the step's number, before the first column
-_ENDED = {"failed": "fails", "cancelled": "is cancelled"}
+_ENDED = {"failed": "fails", "cancelled": "is cancelled", "killed": "is killed"}
 _WAITS = {name: f"trio.{name}" for name in ("sleep", "sleep_until", "sleep_forever")}
 
 
@@ -51,18 +52,28 @@ class Row:
 
 
 class Listing:
-    """The rows of a narration.
+    """The rows of a narration, or any rows.
 
     Args:
         critical: a step to be pointed out, for instance the first that differs from a passing schedule.
     """
 
-    def __init__(self, narration: Narration, critical: int | None = None) -> None:
-        self.rows = _shortened(list(_rows(narration, critical)))
+    def __init__(self, narration: Narration | Iterable[Row], critical: int | None = None) -> None:
+        rows = rows_of(narration.steps, critical) if isinstance(narration, Narration) else narration
+        self.rows = _shortened(list(rows))
+        for row in self.rows:  # labels of a recording may be somebody else's
+            row.task, row.lines = visible_line(row.task), list(map(visible_line, row.lines))
         self.tasks: list[str] = []
         for row in self.rows:
             if row.task and row.task not in self.tasks:
                 self.tasks.append(row.task)
+
+    def document(self) -> list[dict[str, object]]:
+        """The rows as plain data; a gap has no step."""
+        return [
+            {"step": row.first if row.first >= 0 else None, "task": row.task or None, "lines": row.lines}
+            for row in self.rows
+        ]
 
     def column_widths(self, width: int) -> list[int] | None:
         """How wide the columns are, two spaces apart, with every line whole; None if that is more than ``width``."""
@@ -118,14 +129,15 @@ class Listing:
         return self.plain()
 
 
-def _rows(narration: Narration, critical: int | None) -> Iterator[Row]:
+def rows_of(steps: Iterable[NarratedStep], critical: int | None = None) -> Iterator[Row]:
+    """The stretches of steps of one task, those of trio's own task left out."""
     row: Row | None = None
-    for step in narration.steps:
+    for step in steps:
         if step.task == "<init>":
             continue
         # Under preemption by opcodes a line takes many steps.
         lines = [f"{line.number}  {code_of(line)}" for line in step.lines]
-        lines = [text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]]
+        lines = [*(text for at, text in enumerate(lines) if at == 0 or text != lines[at - 1]), *step.did]
         if step.faults:
             lines.append(f"⚡ {', '.join(step.faults)}")
         if step.ended not in ("", "done"):

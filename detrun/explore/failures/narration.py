@@ -25,8 +25,9 @@ from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
+from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
-from detrun_scheduler.endings import exception_leaves
+from detrun_scheduler.endings import ending_in_a_word
 from detrun_scheduler.footprints.contents import ContentsObserver
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
 from detrun_scheduler.footprints.marks import (
@@ -38,7 +39,7 @@ from detrun_scheduler.footprints.marks import (
 )
 from detrun_scheduler.footprints.places import short_name
 from detrun_scheduler.footprints.watch import Watch
-from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, outcome_name
+from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, Journal, outcome_name
 from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.trio_host.pending import await_frames, pending_operation
@@ -96,6 +97,7 @@ class NarratedStep:
 
     Attributes:
         faults: those that began before it ended.
+        did: what is known of it in words, where its lines are not.
     """
 
     index: int
@@ -103,8 +105,9 @@ class NarratedStep:
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     before: tuple[Acted, ...] = ()  # what the run did by itself before this step
-    ended: str = ""  # "", "done", "failed", "cancelled", or what the task waits for
+    ended: str = ""  # "", a word of `detrun_recorder.steps.ENDED`, or what the task waits for
     faults: list[str] = field(default_factory=list)
+    did: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -129,6 +132,13 @@ class Narration:
         return ""
 
 
+class _NarratedJournal(ScheduleJournal):
+    """A campaign's journal that says how tasks end."""
+
+    __slots__ = ()
+    ended = Journal.ended
+
+
 class _Narrator(GivenSchedule):
     """Makes the choices and listens; oracle, verifier and watcher of the operations of the run."""
 
@@ -145,8 +155,7 @@ class _Narrator(GivenSchedule):
         self.names: dict[Key, str] = {}
         self.observer = ContentsObserver(self)
         self.faults: list[str] = []  # that began in this step
-        self.was_cancelled = False  # what ended the task of this step, if it failed
-        self.threads_failed = 0
+        self.endings: dict[int, str] = {}  # of tasks that did not return
         self.run: Any = None
         self.acted: list[Acted] = []  # what the run did by itself before the running step
         self.following: list[Acted] = []  # and before the next
@@ -224,10 +233,6 @@ class _Narrator(GivenSchedule):
         self.names[place] = label
         self.heard.append((place, mode, line, ""))
 
-    def task_failed(self, error: BaseException) -> None:
-        """The task of this step has ended so."""
-        self.was_cancelled = all(isinstance(leaf, trio.Cancelled) for leaf in exception_leaves(error))
-
     def fault_began(self, name: str, lasts: bool) -> None:
         """A fault has begun."""
         self.faults.append(name)
@@ -238,17 +243,16 @@ class _Narrator(GivenSchedule):
         if path is None:
             path = self.paths[task] = run.path_of(task)
         kind = outcome_byte & KIND_MASK
-        failed = len(run.thread_failures) > self.threads_failed
-        self.threads_failed = len(run.thread_failures)
+        self.endings.update(run.journal.endings)  # also of tasks that were killed and take one more step
+        run.journal.endings.clear()
+        ending = self.endings.get(task)
         living = run.host.by_number.get(task)
         host: Any = run.host
         for number in range(self.tasks_made, host.queue.spawned):
             self.spawned[run.path_of(number)] = self.index
         self.tasks_made = host.queue.spawned
-        if kind == FAILED or failed:
-            ended = "cancelled" if self.was_cancelled else "failed"
-        elif kind == DONE:
-            ended = "done"
+        if kind in (DONE, FAILED):
+            ended = ending_in_a_word(ending) if ending is not None else "done"
         elif kind == CHECKPOINT:
             ended = ""
         elif living is not None:
@@ -260,6 +264,8 @@ class _Narrator(GivenSchedule):
             at = self.lines_begun + len(carried)
             self.carried[task] = self.lines[at:]
             del self.lines[at:]
+        if not self.faults:  # of a plan, whose names say more
+            self.faults = faults_in(record, list(run.journal.name_numbers))
         marks = [
             Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
             for key, mode, place, verb in self.heard
@@ -279,7 +285,6 @@ class _Narrator(GivenSchedule):
         self.acted, self.following = self.following, []
         self.index += 1
         self.lines, self.resumed, self.faults = [], None, []
-        self.was_cancelled = False
         self.lines_begun = 0
         self.heard.clear()
 
@@ -312,14 +317,21 @@ def _has_source(file: str) -> bool:
     return bool(file) and not file.startswith("<") and is_user_file(file)
 
 
-def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
-    """Run one schedule and narrate it."""
+def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks | None = None) -> Narration:
+    """Run one schedule and narrate it.
+
+    Args:
+        hooks: what else the run is given; completed here.
+    """
     options = program.options
     preemption = preemption_of(program.main, options)
     if preemption is not None:
         options = replace(options, preemption=preemption, include=(), exclude=())
+    hooks = hooks or RunHooks()
     with Watch() as watch:
         narrator = _Narrator(choices, watch)
+        hooks.operation_watchers.append(narrator)
+        hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)
         before = sys.gettrace()
         listen(narrator.heard)
@@ -334,14 +346,10 @@ def narrate(program: Program, seed: int, choices: Sequence[int]) -> Narration:
                 program.args,
                 oracle=narrator,
                 seed=seed,
-                journal=ScheduleJournal(),
+                journal=_NarratedJournal(),
                 verifier=narrator,
                 options=options,
-                hooks=RunHooks(
-                    operation_watchers=[narrator],
-                    task_failed=narrator.task_failed,
-                    fault_began=narrator.fault_began,
-                ),
+                hooks=hooks,
             )
         finally:
             instructions.__exit__(None, None, None)
