@@ -71,7 +71,7 @@ def show(
     if listing and (place is not None or perfetto is not None):
         raise UsageError("--listing lists a run, or with --step or --last a part of it; leave --at and --perfetto out")
     if place is None and not listing and (target is not None or no_replay):
-        raise UsageError("--target and --no-replay say whether --at and --listing run the program; give one of these")
+        raise UsageError("--target and --no-replay say how the program is run again; give them with --at or --listing")
     at_step, time = (None, None) if place is None else moments.place_of(place)
     recording = open_recording(file)
     moment = None

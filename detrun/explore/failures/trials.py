@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import outcome
 
 from detrun.execution.execute import execute
-from detrun.execution.finished import exception_leaves
 from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.signatures import Signature, signature_of
@@ -35,6 +34,7 @@ from detrun_scheduler.choices import (
     KeyedDraws,
     RunView,
 )
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import StepLimitError, UsageError
 from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.strategies.runnable_order import place_in
