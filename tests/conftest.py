@@ -1,7 +1,13 @@
-"""Hypothesis profiles: `ci` (default) draws the same examples every time, `long` draws many new ones.
+"""Hypothesis profiles, and which tests a Python runs that is tested beside another one.
+
+The profiles: `ci` (default) draws the same examples every time, `long` draws many new ones.
 
 Chosen by the environment variable HYPOTHESIS_PROFILE; `make test-long` sets it to `long`. Both profiles run
 without a deadline and ignore slowness: on a busy machine with two cores a timing says nothing about the code.
+
+Tests marked `one_python` are about what no interpreter changes: programs of benchmarks and scenarios, documents, the
+command line, models in plain Python. With ``--share 1/2`` and ``--share 2/2`` two Pythons divide them by files; all
+other tests run on both.
 """
 
 from __future__ import annotations
@@ -14,7 +20,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "long", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -22,6 +33,47 @@ settings.register_profile(
 # For `make mutants`: an example that fails is enough, it need not become small.
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Rooms, files and pages of which all is `one_python`; single tests and files are marked where they are.
+SAME_ON_EVERY_PYTHON = (
+    "docs",
+    "tests/benchmarks",
+    "tests/benchmarks_bugs",
+    "tests/benchmarks_real_bugs",
+    "tests/checkers",
+    "tests/cli",
+    "tests/mutation",
+    "tests/scenarios",
+    "tests/testing",
+    "tests/world/disk",
+    "tests/world/faults",
+    "tests/test_documented_modules.py",
+    "tests/test_layers.py",
+    "tests/test_public_names.py",
+    "tests/test_readme.py",
+    "tests/test_repository.py",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--share``: which part of the tests marked `one_python` runs."""
+    parser.addoption("--share", metavar="PART/PARTS", help="of the tests marked one_python, run this part of the files")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what says the same on every Python, and leave the other part's share of it to the other part."""
+    for item in items:
+        where = item.path.relative_to(config.rootpath).as_posix()
+        if where.startswith(SAME_ON_EVERY_PYTHON):
+            item.add_marker("one_python")
+    if share := config.getoption("--share"):
+        part, _, parts = share.partition("/")
+        files = sorted({item.path for item in items if item.get_closest_marker("one_python")})
+        others = set(files) - set(files[int(part) - 1 :: int(parts)])
+        left_out = [item for item in items if item.path in others and item.get_closest_marker("one_python")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture

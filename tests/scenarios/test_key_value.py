@@ -36,8 +36,12 @@ def test_equal_seeds_give_equal_runs_and_so_does_a_replay() -> None:
     assert other.digest != first.digest
 
 
+# Each seed is another example of the same; `make test-long` has the rest.
+SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 20))]
+
+
 @pytest.mark.parametrize("strategy", ["random", "pct"])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_no_write_is_lost_and_no_read_is_stale_although_primaries_crash(seed: int, strategy: str) -> None:
     history = History()
     detrun.record(main, PARAMS, history, SMALL, seed=seed, strategy=strategy)  # raises ConsistencyError otherwise
@@ -58,15 +62,17 @@ def test_a_primary_that_ignores_what_is_handed_over_loses_writes_and_the_checks_
 
     monkeypatch.setattr(Replica, "count_promise", count_without_reading)
     back_for_a_moment = Workload(clients=4, operations=40, crashes=(0.4, 0.4 + store.DOWN_SECONDS + 0.01))
-    noticed = 0
-    for seed in range(20):
+
+    def is_noticed(seed: int) -> bool:
         try:
             detrun.record(main, PARAMS, None, back_for_a_moment, seed=seed)
         except BaseExceptionGroup as group:
-            noticed += any(isinstance(leaf, ConsistencyError) for leaf in causes(group))
+            return any(isinstance(leaf, ConsistencyError) for leaf in causes(group))
+        return False
+
     # It takes an unlucky choice of successor and a key that was not written since: about one seed in five, so that
-    # 20 other seeds would all miss it once in a hundred times.
-    assert noticed >= 1
+    # 20 other seeds would all miss it once in a hundred times. These are fixed, and the first that notices is enough.
+    assert any(map(is_noticed, range(20)))
 
 
 def test_a_write_that_comes_late_undoes_nothing() -> None:
@@ -106,7 +112,7 @@ def test_a_majority_that_does_not_know_a_settled_value_is_reported() -> None:
         history.check_disks([{"k": 1}, {}])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_gradient_is_the_difference_between_runs_that_keep_the_schedule(seed: int) -> None:
     """Half the validity radius keeps the schedule; the latencies leave 6 digits of such a difference."""
     program = partial(main, workload=SMALL)

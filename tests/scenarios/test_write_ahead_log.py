@@ -46,11 +46,28 @@ def test_every_wrong_store_is_found_out_in_some_crash_state(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_every_wrong_store_is_found_by_exploration_shrunk_and_explained_and_the_failure_repeats(name: str) -> None:
-    exploration = detrun.explore(main, WRONG[name], strategy="random", schedules=200, directory=None)
+def test_every_wrong_store_is_found_by_exploration_and_the_failure_repeats(name: str) -> None:
+    exploration = detrun.explore(
+        main, WRONG[name], strategy="random", schedules=200, directory=None, shrink=False, explain=False
+    )
     failure = exploration.failure
     assert failure is not None, exploration.reason
     assert isinstance(failure.exception, LostWriteError)
+    with pytest.raises(LostWriteError) as again:
+        detrun.replay(main, WRONG[name], recording=failure.recording)
+    assert str(again.value) == str(failure.exception)
+
+
+# Each trial of the shrinker is a crash and a recovery. The others take up to fifteen seconds, and say the same.
+SHRUNK_SOON = {"acknowledgement before fsync"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHRUNK_SOON else pytest.mark.slow) for name in WRONG]
+)
+def test_a_wrong_stores_failure_is_shrunk_and_explained_and_repeats(name: str) -> None:
+    failure = detrun.explore(main, WRONG[name], strategy="random", schedules=200, directory=None).failure
+    assert failure is not None
     assert failure.shrunk is not None
     assert failure.shrunk.after[0] == 0  # preemptions: no store is wrong for a race among its own tasks
     assert failure.explanation is not None
@@ -107,7 +124,9 @@ def test_every_mistake_is_a_program_of_its_own() -> None:
     assert {name.replace("_", " ") for name in programs} - {"main"} == {*WRONG, "no mistake"}
     assert detrun.explore(mistakes.no_mistake, strategy="random", schedules=3, directory=None).verdict == "passed"
     with pytest.raises(LostWriteError):
-        detrun.explore(mistakes.without_fsync, strategy="random", directory=None).raise_on_failure()
+        detrun.explore(
+            mistakes.without_fsync, strategy="random", directory=None, shrink=False, explain=False
+        ).raise_on_failure()
 
 
 @pytest.mark.parametrize(
