@@ -11,6 +11,7 @@ import click
 from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
 if TYPE_CHECKING:
+    from detrun.cli.page import Page
     from detrun.gradients.result import Gradient
 
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 @click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @click.option("--validity/--no-validity", default=True, help="Measure how far each parameter may move.")
+@click.option("--samples", metavar="N", help="Average over N independent seeds, or over as many as needed: auto.")
+@click.option(
+    "--target-error", type=float, metavar="SHARE", help="Sample until every derivative is known to this share of it."
+)
+@click.option("--samples-max", type=int, metavar="N", help="At most N samples; 10,000 by default.")
+@click.option("--confidence", type=float, metavar="SHARE", help="Of the intervals; 0.95 by default.")
+@click.option("--workers", type=int, metavar="N", help="Take the samples in N processes.")
+@click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
+@click.option(
+    "--step", "moves", multiple=True, metavar="[NAME=]H", help="Of kind finite: how far a parameter moves. Repeatable."
+)
 @deciding
 @surrounding
 @speaking
@@ -41,6 +53,13 @@ def gradient(
     memory: int | None,
     credit: int,
     validity: bool,
+    samples: str | None,
+    target_error: float | None,
+    samples_max: int | None,
+    confidence: float | None,
+    workers: int | None,
+    difference: str | None,
+    moves: tuple[str, ...],
     seed: int,
     strategy: str,
     surroundings: dict[str, Any],
@@ -49,12 +68,15 @@ def gradient(
 
     With --recording that recorded run is differentiated; parameters not given are the recorded ones. Otherwise a run
     is made with --seed and --strategy.
+
+    With --samples, and with every kind but local, the derivative is one of the mean: of runs with independent seeds,
+    which follow from --seed.
     """
     import detrun
     from detrun.cli import parameters, runs
     from detrun.cli.options import settings
     from detrun.cli.page import counted, open_page, print_document
-    from detrun.cli.progress import run_progress
+    from detrun.cli.progress import run_progress, sampling_progress
     from detrun.execution.targets import load_target
     from detrun_recorder.recording import open_recording
     from detrun_scheduler.errors import UsageError
@@ -67,8 +89,10 @@ def gradient(
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
     # Forks must not inherit the thread that shows progress: snapshots, and the plain run that a new run is held to.
     forks = recording is None or snapshots is not None or window is not None or memory is not None
-    progress = nullcontext() if forks else run_progress("differentiating", recording.steps if recording else None)
-    with runs.program_output(), progress:
+    sampled = kind != "local" or samples is not None or target_error is not None
+    total = recording.steps if recording else None
+    progress = nullcontext() if forks or sampled else run_progress("differentiating", total)
+    with runs.program_output(), progress, sampling_progress() if sampled else nullcontext() as report:
         found = detrun.gradient(
             program.function,
             numbers,
@@ -83,6 +107,14 @@ def gradient(
             credit=credit,
             validity=validity,
             **surroundings,
+            samples=int(samples) if samples is not None and samples.isdecimal() else samples,
+            target_error=target_error,
+            samples_max=samples_max,
+            confidence=confidence,
+            workers=workers,
+            progress=report,
+            difference=difference,
+            step=parameters.parse_moves(moves),
         )
     if settings().json:
         print_document(
@@ -91,6 +123,9 @@ def gradient(
         return
     page = open_page()
     page.heading(f"{found.kind} gradient of {target}", good=True)
+    if found.cost is not None:
+        _show_sampled(page, found, numbers)
+        return
     sites = counted(found.diagnostics.sites_passed, "discontinuity site")
     page.facts(
         {
@@ -102,7 +137,6 @@ def gradient(
             "meaning": found.bias,
         }
     )
-    has_error = any(found.std_error.values())
     rows = []
     for name, number in numbers.items():
         near = found.validity.get(name)
@@ -112,13 +146,11 @@ def gradient(
                 name,
                 f"{number:.9g}",
                 f"{found.grads[name]:.9g}",
-                *([f"±{found.std_error[name]:.2g}"] if has_error else []),
                 "-" if near is None else f"±{radius:.3g}" if radius < math.inf else "any",
                 _shown(str(near.site)) if near is not None and near.site is not None else "-",
             ]
         )
-    error_column = ["standard error"] if has_error else []
-    page.table(["parameter", "at", "derivative", *error_column, "valid within", "first to flip"], rows)
+    page.table(["parameter", "at", "derivative", "valid within", "first to flip"], rows)
     if found.diagnostics.nearest_margins:
         page.table(
             ["margin", "kind", "where", "line", "passes"],
@@ -154,6 +186,35 @@ def gradient(
         page.note(_shown(warning))
 
 
+def _show_sampled(page: Page, found: Gradient, numbers: dict[str, float]) -> None:
+    """The page of a gradient that is a mean over seeds."""
+    assert found.cost is not None
+    page.facts(
+        {
+            "value": f"{found.value:.9g} ± {found.value_std_error:.2g}",
+            "samples": f"{found.samples:,}",
+            "took": str(found.cost),
+            "meaning": found.bias,
+        }
+    )
+    rows = [
+        [
+            name,
+            f"{number:.9g}",
+            f"{found.grads[name]:.9g}",
+            f"±{found.std_error[name]:.2g}",
+            "{:.6g} to {:.6g}".format(*found.interval[name]),
+        ]
+        for name, number in numbers.items()
+    ]
+    interval = f"{100 * found.confidence:.4g} % interval"
+    page.table(["parameter", "at", "derivative", "standard error", interval], rows)
+    for line in found.details.lines() if found.details is not None else ():
+        page.note(_shown(line))
+    for warning in found.warnings:
+        page.note(_shown(warning))
+
+
 def _effort(found: Gradient) -> dict[str, str]:
     """What bounded memory took, if the run was cut into windows."""
     facts = found.diagnostics
@@ -184,6 +245,13 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
         "grads": found.grads,
         "std_error": found.std_error,
         "samples": found.samples,
+        "value_std_error": found.value_std_error,
+        "interval": {name: list(one) for name, one in found.interval.items()},
+        "confidence": found.confidence,
+        "cost": None
+        if found.cost is None
+        else {"runs": found.cost.runs, "steps": found.cost.steps, "cpu_seconds": found.cost.cpu_seconds},
+        "details": None if found.details is None else found.details.as_data(),
         "validity": {
             name: {
                 "radius": one.radius,

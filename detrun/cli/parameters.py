@@ -48,6 +48,27 @@ def parse(texts: Iterable[str]) -> dict[str, float]:
     return params
 
 
+def parse_moves(texts: Sequence[str]) -> float | dict[str, float] | None:
+    """How far parameters move in finite differences: one number, or ``NAME=H`` for each; None if nothing is given."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        try:
+            return float(texts[0])
+        except ValueError:
+            pass
+    found = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(
+                f"--step {text!r} is neither a number nor NAME=NUMBER; write --step 0.01 or --step rate=0.01"
+            )
+    return found or None
+
+
 def for_call(target: Target, given: Mapping[str, float]) -> dict[str, float]:
     """All parameters of a call of ``target``, empty if it is to be called without arguments.
 

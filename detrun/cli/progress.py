@@ -12,8 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from detrun_scheduler import current
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from detrun.gradients.sampling.collector import SoFar
 
 QUIET_SECONDS = 1.0
 REFRESH_SECONDS = 0.25
@@ -42,6 +48,63 @@ def count_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
     with _watching(what, lambda: count, total):
         yield report
+
+
+@contextmanager
+def sampling_progress() -> Iterator[Callable[[SoFar], None] | None]:
+    """What to give `gradient` as ``progress``: shows the samples taken, and how precise they are; None off a terminal.
+
+    It is drawn between samples and starts no thread, since workers are forked meanwhile.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    shown = SamplesShown()
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class SamplesShown:
+    """Draws what is known of samples. Call it with that."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.drawn = self.started
+        self.progress: Progress | None = None
+
+    def __call__(self, so_far: SoFar) -> None:
+        """Draw, some times a second."""
+        now = time.monotonic()
+        if now - self.started < QUIET_SECONDS or now - self.drawn < REFRESH_SECONDS:
+            return
+        self.drawn = now
+        if self.progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (TextColumn("sampling"), BarColumn(bar_width=24), TextColumn("{task.fields[said]}"))
+            self.progress = Progress(
+                *columns,
+                console=Console(stderr=True),
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self.progress.add_task("sampling", total=so_far.samples_max, said="")
+            self.progress.start()
+        said = f"{so_far.samples:,} samples, {so_far.samples / (now - self.started):,.0f}/s"
+        if so_far.target_error is not None and so_far.relative_error is not None:
+            said += f", known to {so_far.relative_error:.1%} of {so_far.target_error:.1%}"
+        self.progress.update(self.progress.tasks[0].id, completed=so_far.samples, said=said)
+        self.progress.refresh()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.progress is not None:
+            self.progress.stop()
 
 
 @contextmanager

@@ -24,10 +24,11 @@ class AveragedLocal:
 
     program: SampledProgram
     kind: str = "local"
+    uses_values: bool = True
 
     def sample(self, seed: int) -> Sample:
         """The local gradient of the run with this seed."""
-        scope = WholeTape(dict(self.program.params), TensorParameters({}), 0)
+        scope = WholeTape(dict(self.program.params), TensorParameters({}), 0, measures_validity=False)
         run = self.program.run(self.program.params, seed, scope)
         return Sample(run.value, scope.grads, 1, run.steps, {"sites": scope.diagnostics.sites_passed})
 

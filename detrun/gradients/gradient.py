@@ -13,6 +13,8 @@ from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.gradients.averaged_local import AveragedLocal
+from detrun.gradients.finite.finite import finite_gradient
+from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
 from detrun.gradients.parameters import check_params, numbers_only
 from detrun.gradients.result import Gradient
@@ -25,7 +27,8 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
-KINDS = ("local",)
+KINDS = ("local", "finite")
+SAMPLES = 100  # of the kinds that are means over seeds
 
 
 def gradient(
@@ -62,6 +65,8 @@ def gradient(
     executor: Executor | None = None,
     workers: int | None = None,
     progress: Callable[[SoFar], None] | None = None,
+    difference: str | None = None,
+    step: float | Mapping[str, float] | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
@@ -70,7 +75,7 @@ def gradient(
         params: name -> number, tensor or ``nn.Module``. The program receives numbers as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule; with ``samples``,
-            the mean of that over runs with independent seeds.
+            the mean of that over runs with independent seeds. ``"finite"``: differences of the mean loss.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
         snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
@@ -84,14 +89,18 @@ def gradient(
         preemption, include, exclude, thread_errors, max_steps: as for `detrun.record`; a recording's own by default.
         early_timers, collections: of a new run, as for `detrun.record`; a recording has its own.
         samples: how many independent seeds to average over, which follow from ``seed``; ``"auto"`` for as many as
-            ``target_error`` asks for.
+            ``target_error`` asks for. By default one run for ``"local"``, and 100 samples for other kinds.
         target_error: go on until the confidence interval of each derivative is at most this share of it to either side
             (0.05 by default), or until ``samples_max`` (10,000 by default).
         confidence: of the intervals, 0.95 by default.
         executor: any ``concurrent.futures.Executor`` of processes takes the samples; the program is pickled. The result
             is the same for any executor and any number of workers.
         workers: so many forked processes of this machine take them, unless there is an executor.
-        progress: called from time to time with what is known so far.
+        progress: called after each sample with what is known so far.
+        difference: ``kind="finite"``: ``"central"`` (the default), ``"forward"``, or ``"simultaneous"`` for many
+            parameters: all move at once, each up or down at random.
+        step: ``kind="finite"``: how far each parameter moves, one number or one by name; by default chosen from the
+            noise of a few runs.
 
     Other arguments are as for `detrun.record`.
 
@@ -103,9 +112,12 @@ def gradient(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
+    for name, option in {"difference": difference, "step": step}.items():
+        if option is not None and kind != "finite":
+            raise UsageError(f"gradient: {name}={option!r} goes with kind='finite', not with {kind!r}; leave it out")
     sampling = sampling_of(
         seed=seed,
-        samples=samples,
+        samples=samples if samples is not None or target_error is not None or kind == "local" else SAMPLES,
         target_error=target_error,
         samples_max=samples_max,
         confidence=confidence,
@@ -144,6 +156,8 @@ def gradient(
             surroundings,
             strategy,
         )
+        if kind == "finite":
+            return finite_gradient(program, sampling, FiniteOptions(difference=difference or "central", step=step))
         return sampled_gradient(AveragedLocal(program), sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     if opened is not None and (early_timers or collections):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from detrun.gradients.plain_run import RELATIVE
 from detrun.gradients.result import Cost, Gradient, RunDiagnostics
 from detrun.gradients.sampling.collector import AUTO, Collected, Sampling, collect, relative_error_of
 from detrun.gradients.sampling.sample import Estimator
+from detrun_scheduler.errors import DivergenceError
 
 
 def sampled_gradient(estimator: Estimator, sampling: Sampling) -> Gradient:
@@ -15,9 +17,11 @@ def sampled_gradient(estimator: Estimator, sampling: Sampling) -> Gradient:
     The run of the first seed is recorded before the samples are taken: the result holds it, and a program that does
     not work fails at once.
     """
-    first = estimator.program.recorded(sampling.first_seed)
+    first, plain = estimator.program.recorded(sampling.first_seed)
     collected = collect(estimator, sampling)
     samples, estimates = collected.samples, collected.estimates
+    if estimator.uses_values:
+        _hold(samples[0].value, plain, sampling.first_seed)
     conclusion = estimator.concluded(samples)
     level = sampling.confidence_of_look
     return Gradient(
@@ -42,6 +46,17 @@ def sampled_gradient(estimator: Estimator, sampling: Sampling) -> Gradient:
         ),
         details=conclusion.details,
     )
+
+
+def _hold(value: float, plain: float, seed: int) -> None:
+    """Raise `DivergenceError` unless the first run with Values returned what it does on plain numbers."""
+    if not math.isclose(value, plain, rel_tol=RELATIVE, abs_tol=RELATIVE):
+        raise DivergenceError(
+            f"with seed {seed} the program returns {plain!r} on plain numbers, as detrun.record runs it, and {value!r} "
+            "with Values. Values are no floats: isinstance(x, float), type(x) is float and match tell them apart; ask "
+            f"for (float, detrun.Value) there. detrun.gradient(main, params, seed={seed}, verify=True) names the step "
+            "from which the two differ"
+        )
 
 
 def _of_sampling(collected: Collected, sampling: Sampling) -> list[str]:

@@ -43,9 +43,14 @@ class SampleFailedError(DetrunError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How samples are taken; the fields are keyword arguments of `detrun.gradient`."""
+    """How samples are taken; the fields are keyword arguments of `detrun.gradient`, but for ``first``.
+
+    Attributes:
+        first: index of the first sample.
+    """
 
     seed: int = 0
+    first: int = 0
     samples: int | str = AUTO
     samples_max: int = 10_000
     target_error: float = 0.05
@@ -73,7 +78,7 @@ class Sampling:
     @property
     def first_seed(self) -> int:
         """Of the first sample."""
-        return schedule_seed(self.seed, 0)
+        return schedule_seed(self.seed, self.first)
 
     @property
     def looks(self) -> list[int]:
@@ -169,9 +174,10 @@ def collect(estimator: Estimator, sampling: Sampling) -> Collected:
         if sampling.progress is not None:
             sampling.progress(SoFar(len(samples), looks[-1], error, target))
 
+    start = sampling.first
     with interruption, _source(estimator, sampling) as take:
         for look in looks:
-            for one in take(len(samples), look):
+            for one in take(start + len(samples), start + look):
                 if isinstance(one, _Failed):
                     raise one.error
                 taken(one)

@@ -91,8 +91,8 @@ class SampledProgram:
             self._explain(error, params, seed)
             raise
 
-    def recorded(self, seed: int) -> Finished:
-        """A run with the parameters as they are, recorded.
+    def recorded(self, seed: int) -> tuple[Finished, float]:
+        """A run with the parameters as they are, recorded, and its loss.
 
         Raises:
             As `run`.
@@ -100,11 +100,11 @@ class SampledProgram:
         params = dict(self.params)
         try:
             finished = NewRun(seed, self.strategy, params=params).execute(self.main, (params,), self.options)
-            loss_of(self.main, finished.outcome)
+            loss = loss_of(self.main, finished.outcome)
         except Exception as error:
             self._explain(error, self.params, seed)
             raise
-        return finished
+        return finished, float(primal_of(loss))
 
     def _oracle(self) -> Oracle:
         oracle = make(self.strategy)

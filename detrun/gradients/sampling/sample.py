@@ -74,10 +74,12 @@ class Estimator(Protocol):
     Attributes:
         kind: its name in `detrun.gradients.gradient.KINDS`.
         program: what is run.
+        uses_values: samples run the program with `Value`s; the first is held to a run on plain numbers then.
     """
 
     kind: str
     program: SampledProgram
+    uses_values: bool
 
     def sample(self, seed: int) -> Sample:
         """One sample."""

@@ -102,6 +102,15 @@ def test_a_failure_in_a_worker_comes_home_even_if_its_exception_cannot() -> None
         detrun.gradient(raises_at_times, {"m": 0.7}, samples=100, executor=Pickling())
 
 
+def test_a_program_that_does_something_else_with_values_is_refused() -> None:
+    def looks_at_types(params: dict[str, Any]) -> Any:
+        return params["m"] if isinstance(params["m"], float) else 2.0 * params["m"]
+
+    with pytest.raises(detrun.DivergenceError, match=r"1\.0 on plain numbers.* and 2\.0 with Values"):
+        detrun.gradient(looks_at_types, {"m": 1.0}, samples=2)
+    assert detrun.gradient(looks_at_types, {"m": 1.0}, kind="finite", samples=2).grads["m"] == pytest.approx(1.0)
+
+
 @pytest.mark.slow
 def test_spawned_processes_take_the_same_samples() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
@@ -115,6 +124,7 @@ class Normal:
 
     mean: float = 1.0
     kind: str = "normal"
+    uses_values: bool = False
     program: Any = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,46 @@
+"""Options of finite differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES
+from detrun_scheduler.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiniteOptions:
+    """The fields are keyword arguments of `detrun.gradient`.
+
+    Attributes:
+        difference: ``"central"`` moves each parameter up and down, ``"forward"`` only up, and ``"simultaneous"`` moves
+            all of them at once, each up or down at random: two runs for any number of parameters.
+        step: how far to move: a number for all parameters or one by name; None chooses from the noise.
+    """
+
+    difference: str = CENTRAL
+    step: float | Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.difference not in DIFFERENCES:
+            raise UsageError(f"unknown difference {self.difference!r}; choose one of {', '.join(DIFFERENCES)}")
+
+    def given_steps(self, params: Mapping[str, float]) -> dict[str, float] | None:
+        """The step of each parameter, if the caller has said so.
+
+        Raises:
+            UsageError: a step is not positive or too small to change its parameter, or there is not one for each.
+        """
+        if self.step is None:
+            return None
+        steps = dict(self.step) if isinstance(self.step, Mapping) else dict.fromkeys(params, self.step)
+        if steps.keys() != params.keys():
+            raise UsageError(f"gradient: step={self.step!r} must have one step for each of {', '.join(params)}")
+        for name, step in steps.items():
+            if not isinstance(step, int | float) or not 0.0 < step < math.inf:
+                raise UsageError(f"gradient: step={step!r} of {name} must be a positive number")
+            if params[name] + step == params[name]:
+                raise UsageError(f"gradient: step={step!r} of {name} is too small to change {params[name]!r}")
+        return {name: float(step) for name, step in steps.items()}

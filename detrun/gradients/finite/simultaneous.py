@@ -1,0 +1,78 @@
+"""Simultaneous perturbation: all parameters move at once, each up or down at random, for two runs a sample.
+
+The quotient of the loss by a parameter's own move is its derivative, plus the derivatives of all others with random
+signs, which average out. A sample costs two runs for any number of parameters; its variance holds the squares of all
+other derivatives (each weighed by the ratio of the steps), so it takes about as many more samples as there are
+parameters that matter, and pays off where samples are averaged over anyway, or where the noise of runs is larger.
+
+Source: Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation", IEEE
+Transactions on Automatic Control 37 (1992).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from detrun.gradients.finite.differences import DOUBLED_EVERY
+from detrun.gradients.finite.perturbed import SIMULTANEOUS, Pair, pair
+from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
+from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
+from detrun_scheduler.randomness import draw_bits, stream_key
+
+
+def signs(names: Sequence[str], seed: int) -> dict[str, float]:
+    """Up (1) or down (-1) for each parameter, at random."""
+    stream = stream_key(seed, "simultaneous perturbation")
+    return {name: 1.0 if draw_bits(stream, index) >> 63 else -1.0 for index, name in enumerate(names)}
+
+
+@dataclass(slots=True)
+class SimultaneousPerturbation:
+    """An `Estimator`: two runs a sample."""
+
+    program: SampledProgram
+    steps: Mapping[str, float]
+    kind: str = "finite"
+    uses_values: bool = False
+
+    def sample(self, seed: int) -> Sample:
+        """Quotients of one random direction."""
+        by = {name: sign * self.steps[name] for name, sign in signs(list(self.steps), seed).items()}
+        found = pair(self.program, seed, by)
+        runs, steps, doubled = found.runs, found.steps, {}
+        if seed % DOUBLED_EVERY == 0:
+            try:
+                further = pair(self.program, seed, {name: 2.0 * step for name, step in by.items()})
+            except Exception:
+                pass
+            else:
+                runs, steps = runs + further.runs, steps + further.steps
+                doubled = {name: _quotient(further, 2.0 * step) for name, step in by.items()}
+        return Sample(
+            0.5 * (found.above + found.below),
+            {name: _quotient(found, step) for name, step in by.items()},
+            runs,
+            steps,
+            {"seed": seed, "by": by, "changed": {"": found.differs}, "doubled": doubled},
+        )
+
+    def estimates(self, samples: Sequence[Sample]) -> Estimates:
+        """Means."""
+        return means(samples)
+
+    def concluded(self, samples: Sequence[Sample]) -> Conclusion:
+        """What the steps make wrong, and how many runs took another way."""
+        changed = sum(one.notes["changed"][""] for one in samples) / len(samples)
+        details = FiniteDetails(
+            SIMULTANEOUS,
+            dict(self.steps),
+            {name: bias_of(samples, name, SIMULTANEOUS) for name in self.steps},
+            {"": changed},
+        )
+        return concluded(self.program, details, samples)
+
+
+def _quotient(found: Pair, step: float) -> float:
+    return (found.above - found.below) / (2.0 * step)
