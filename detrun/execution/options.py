@@ -197,6 +197,7 @@ class Options:
             include=token.include,
             exclude=token.exclude,
             interrupts_max=token.interrupts_max,
+            only_at=token.only_at,
         )
 
 

@@ -24,6 +24,7 @@ PREFIX = "detrun1-"
 TOKEN_CHARACTERS_MAX = 4000
 CHOICES_MAX = 1 << 20
 PATTERNS_MAX = 100
+PLACES_BYTES_MAX = 1 << 18
 _WATCHED = {"p": "preemption", "i": "include", "x": "exclude", "m": "interrupts_max"}  # of the header's ``extra``
 IGNORED = str.maketrans("", "", " \t\r\n\v\f\u00a0\u200b>\"'`")
 
@@ -33,8 +34,8 @@ class ScheduleToken:
     """What a token says.
 
     Attributes:
-        preemption, include, exclude, interrupts_max: where threads were interrupted, and how often at most; None and
-            empty: at synchronization operations, or the token is older than this was written down.
+        preemption, include, exclude, interrupts_max, only_at: where threads were interrupted, and how often at most;
+            None and empty: at synchronization operations, or the token is older than this was written down.
     """
 
     seed: int
@@ -46,6 +47,7 @@ class ScheduleToken:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     interrupts_max: int | None = None
+    only_at: tuple[str, ...] | None = None
 
 
 def to_token(recording: Recording) -> str:
@@ -75,6 +77,8 @@ def to_token(recording: Recording) -> str:
     if recording.target is not None:
         content["t"] = recording.target
     content |= {key: watched[name] for key, name in _WATCHED.items() if watched.get(name)}
+    if isinstance(places := watched.get("only_at"), str):
+        content["o"] = layout.pack_column(places.encode())
     packed = layout.pack_map(content)
     signed = layout.CHECKSUM.pack(zlib.crc32(packed)) + packed
     token = PREFIX + base64.b32encode(signed).decode().rstrip("=").lower()
@@ -149,7 +153,7 @@ def unpack_token(packed: bytes) -> ScheduleToken:
     if not (preemption is None or isinstance(preemption, str)):
         raise Malformed("the preemption is not text")
     most = layout.integer(content, "m", 1 << 62) if "m" in content else None
-    watched = preemption, _patterns(content, "i"), _patterns(content, "x"), most
+    watched = preemption, _patterns(content, "i"), _patterns(content, "x"), most, _places(content)
     return ScheduleToken(int(seed), names[0], names[1], steps, choices, *watched)
 
 
@@ -158,3 +162,15 @@ def _patterns(content: dict[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(found, list) or len(found) > PATTERNS_MAX or not all(isinstance(one, str) for one in found):
         raise Malformed("what was watched is not a list of patterns")
     return tuple(found)
+
+
+def _places(content: dict[str, Any]) -> tuple[str, ...] | None:
+    column = content.get("o")
+    if column is None:
+        return None
+    if layout.column_length(column) > PLACES_BYTES_MAX:
+        raise Malformed("there are too many places")
+    places = layout.unpack_column(column).decode().splitlines()
+    if not all(file and line.isdecimal() for file, _, line in (place.rpartition(":") for place in places)):
+        raise Malformed("the places where threads were interrupted are no lines of files")
+    return tuple(places)

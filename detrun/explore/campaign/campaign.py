@@ -158,9 +158,9 @@ class Campaign:
         return self._pieces(workers, self.knowledge, first, count)
 
     def _scouting(self, workers: Workers | None, mixture: Mixture, count: int) -> Iterator[Report]:
-        """The first epoch of a mixture: what its first two schedules show of the threads, the others may know."""
+        """The first epoch of a mixture: what its first three schedules show of the threads, the others may know."""
         known, first = Mixed(), 0
-        for size in (1, 1, count):
+        for size in (1, 1, 1, count):
             for report in self._pieces(workers, known, first, min(size, count - first)):
                 yield report
                 if report.stopped or (report.found is not None and not self.program.policy.keep_going):

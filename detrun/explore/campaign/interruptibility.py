@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from detrun.execution.options import Options
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.threads.code_census import CodeCensus
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.user_code import is_user_file
 
@@ -22,12 +21,14 @@ class Watching:
     """Schedules that watched the same code at the same granularity.
 
     Attributes:
+        narrow: of them, how many interrupted threads only where they meet.
         met: points of watched code that threads came to.
         files: that hold them.
         others: files of the user's whose code ran and was not watched.
     """
 
     schedules: int = 0
+    narrow: int = 0
     met: int = 0
     files: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
@@ -48,11 +49,12 @@ class Interruptibility:
         if not loop.threads_started:
             return
         preemption = options.preemption if isinstance(options.preemption, Preemption) else None
-        if preemption is None or isinstance(preemption, CodeCensus):
+        if preemption is None or preemption.interrupts_nowhere:
             self.places.setdefault(("sync", ()), Watching()).schedules += 1
             return
         place = self.places.setdefault((preemption.granularity, preemption.include), Watching())
         place.schedules += 1
+        place.narrow += preemption.only_at is not None
         place.met += preemption.met
         preemption.met = 0
         # Looked at when there may be more: what has run is known for good, and most functions run in every schedule.
@@ -60,13 +62,15 @@ class Interruptibility:
             preemption.codes_told = len(preemption.kept_codes)
             watched, others = preemption.files()
             place.files |= watched
-            place.others |= set(filter(is_user_file, others))
+            if preemption.only_at is None:  # else functions without a place are among them
+                place.others |= set(filter(is_user_file, others))
 
     def include(self, other: Interruptibility) -> None:
         """Add what another part of the campaign showed."""
         for key, theirs in other.places.items():
             place = self.places.setdefault(key, Watching())
             place.schedules += theirs.schedules
+            place.narrow += theirs.narrow
             place.met += theirs.met
             place.files |= theirs.files
             place.others |= theirs.others
@@ -74,17 +78,17 @@ class Interruptibility:
     def pack(self) -> list[tuple[object, ...]]:
         """As plain data."""
         return [
-            (*key, place.schedules, place.met, sorted(place.files), sorted(place.others))
+            (*key, place.schedules, place.narrow, place.met, sorted(place.files), sorted(place.others))
             for key, place in self.places.items()
         ]
 
     @classmethod
-    def unpack(cls, packed: list[tuple[str, tuple[str, ...], int, int, list[str], list[str]]]) -> Interruptibility:
+    def unpack(cls, packed: list[tuple[str, tuple[str, ...], int, int, int, list[str], list[str]]]) -> Interruptibility:
         """From plain data."""
         return cls(
             {
-                (granularity, tuple(include)): Watching(int(schedules), int(met), set(files), set(others))
-                for granularity, include, schedules, met, files, others in packed
+                (granularity, tuple(include)): Watching(int(schedules), int(narrow), int(met), set(files), set(others))
+                for granularity, include, schedules, narrow, met, files, others in packed
             }
         )
 
@@ -122,7 +126,9 @@ class Interruptibility:
             files = {file for place in places.values() for file in place.files}
             kinds = " and ".join(f"{'instruction' if kind == 'opcode' else kind}s" for kind in sorted(places))
             count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
-            yield f"{kinds} of {count} in {_some(list(include))} {share:.0%}"
+            narrow = sum(place.narrow for place in places.values()) / total
+            where = f" ({narrow:.0%} only at lines that threads share)" if narrow else ""
+            yield f"{kinds} of {count} in {_some(list(include))} {share:.0%}{where}"
 
 
 def _shown(file: str) -> str:

@@ -2,8 +2,9 @@
 
 The first schedule interrupts threads at synchronization operations alone. If it starts threads, the second counts whose
 code runs in them (`CodeCensus`), and the schedules after it are shared among *grains*: synchronization operations, and
-the lines and the instructions of each scope that `grains.py` finds. A program without threads has one grain, and its
-schedules are those of the strategy.
+the lines and the instructions of each scope that `grains.py` finds: everywhere, and in grains of their own only where
+threads meet (`meeting_places.py`). A program without threads has one grain, and its schedules are those of the
+strategy.
 
 A grain is drawn in proportion to its weight, to the share of its schedules that showed a new behaviour, and, beyond
 `STEPS_AFFORDED` steps a schedule, in inverse proportion to its steps: a large library may not use up the time of all.
@@ -26,6 +27,7 @@ from typing import Any
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.explore.campaign.grains import INTERRUPTS_MAX, WEIGHT_SYNC, Grain, scopes_for
+from detrun.explore.campaign.meeting_places import Include, MeetingPlaces, Places, is_observed, joined
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.campaigns import Learning
@@ -36,7 +38,11 @@ BLOCK = 4
 STEPS_AFFORDED = 3_000
 SHARE_LEAST = 0.2  # divided among all grains by weight and steps alone
 
-SYNC = ("sync", (), WEIGHT_SYNC)
+NARROW_SHARE = 0.5  # of a scope's weight: for interrupting threads only where they meet
+
+Drawn = tuple[str, Include, float, bool]
+"""A grain: preemption, include, weight, and whether threads are interrupted only where they meet."""
+SYNC: Drawn = ("sync", (), WEIGHT_SYNC, False)
 
 
 @dataclass(slots=True)
@@ -46,14 +52,18 @@ class Mixed:
     Attributes:
         threads: a schedule has started threads.
         looked: a schedule has counted whose code runs in them.
-        grains: preemption, include and weight of each; the first is `SYNC`, and alone until the threads were looked at.
+        grains: the first is `SYNC`, and alone until the threads were looked at.
+        observed: a schedule was observed.
+        places: where threads meet, as far as is known.
         told: what each strategy has learnt.
         shown: grain, steps and behaviour of the runs of a piece, to be counted when it is merged.
     """
 
     threads: bool = False
     looked: bool = False
-    grains: list[tuple[str, tuple[str, ...], float]] = field(default_factory=lambda: [SYNC])
+    grains: list[Drawn] = field(default_factory=lambda: [SYNC])
+    observed: bool = False
+    places: Places = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     tries: list[int] = field(default_factory=list)
     news: list[int] = field(default_factory=list)
@@ -72,8 +82,11 @@ class Mixed:
     def shares(self) -> list[float]:
         """By grain: a number proportional to the probability of getting a block of schedules."""
         floors, scores = [], []
-        for (_, _, weight), tries, news, steps in zip(self.grains, self.tries, self.news, self.steps, strict=True):
+        for grain, tries, news, steps in zip(self.grains, self.tries, self.news, self.steps, strict=True):
+            _, include, weight, is_narrow = grain
             afforded = min(1.0, STEPS_AFFORDED * tries / steps) if steps else 1.0
+            if is_narrow and include not in self.places:
+                afforded = 0.0
             floors.append(weight * afforded)
             # As if one of two schedules had shown something new before: none is favoured or written off at first.
             scores.append(weight * afforded * (news + 1) / (tries + 2))
@@ -108,23 +121,29 @@ class Mixture:
         self.was_told: set[int] = set()  # grains whose strategy knows what it may in this piece
         self.shown: list[tuple[int, int, int]] = []
         self.threads = False
-        self.found: list[tuple[str, tuple[str, ...], float]] = []  # by the census of this piece
+        self.found: list[Drawn] = []  # by the census of this piece
+        self.meeting = MeetingPlaces()  # of this piece
+        self.is_observing = False  # the running schedule
         self.grain = 0  # of the running schedule
         self.deciding: Any = first
         self.options: Options | None = None  # of the program, in `within`
-        self.preemptions: dict[int, Preemption] = {}  # by grain; made and used in `within`
+        self.preemptions: dict[tuple[int, bool], Preemption] = {}  # by grain, and whether it observes; of `within`
         self.entered: Preemption | None = None
 
     # What a campaign learns.
 
     def tell(self, knowledge: Mixed | Mapping[str, Any] | None) -> None:
         """Start a piece of a campaign."""
-        grains = self.knowledge.grains
+        known = self.knowledge
         self.knowledge = _restored(knowledge)
-        if self.knowledge.grains != grains:
+        if (self.knowledge.grains, self.knowledge.places) != (known.grains, known.places):
             self._forget()
         self.was_told.clear()
         self.shown, self.found, self.threads = [], [], False
+        self.meeting = MeetingPlaces()
+        for (_, observes), preemption in self.preemptions.items():
+            if observes:
+                preemption.observer = self.meeting.shared
         if isinstance(knowledge, Mapping):  # from a file: wrong or right, it shows now
             for grain in range(len(self.knowledge.grains)):
                 self._oracle(grain)
@@ -135,7 +154,10 @@ class Mixture:
             oracle.learnt() if grain in self.was_told else None
             for grain, oracle in enumerate(self.oracles[: len(self.knowledge.grains)])
         ]
-        return Mixed(self.threads, bool(self.found), self.found or self.knowledge.grains, told, shown=self.shown)
+        grains = self.found or self.knowledge.grains
+        places = self.meeting.found(self._scopes(), self.exclude)
+        observed = self.meeting.is_used
+        return Mixed(self.threads, bool(self.found), grains, observed, places, told, shown=self.shown)
 
     def merged(self, first: Mixed | Mapping[str, Any] | None, second: Mixed | None) -> Mixed:
         """``first``, with the runs that ``second`` lists counted in their order."""
@@ -160,7 +182,8 @@ class Mixture:
         """What is known of the threads alone, by ``first`` and, if it is silent, by ``second``."""
         base = _restored(first)
         grains = base.grains if base.looked else second.grains
-        return Mixed(base.threads or second.threads, base.looked or second.looked, list(grains))
+        places, observed = joined(base.places, second.places), base.observed or second.observed
+        return Mixed(base.threads or second.threads, base.looked or second.looked, list(grains), observed, places)
 
     # What a campaign runs.
 
@@ -185,20 +208,45 @@ class Mixture:
         if len(knowledge.grains) > 1:
             random = Random(f"{seed} {index // BLOCK} grain")
             self.grain = random.choices(range(len(knowledge.grains)), knowledge.shares())[0]
+        self.is_observing = len(knowledge.grains) > 1 and is_observed(index)
+        if self.is_observing:
+            if not knowledge.observed:
+                self.grain = 0
+            self.is_observing = knowledge.grains[self.grain][0] != "line"
         self.deciding = self._oracle(self.grain)
-        if self.grain:
-            preemption = self.preemptions.get(self.grain)
-            if preemption is None:
-                granularity, include, _ = knowledge.grains[self.grain]
-                preemption = self.preemptions[self.grain] = Preemption(
-                    granularity, include, self.exclude, interrupts_max=self.interrupts_max
-                )
-            self._enter(preemption)
-            return replace(self.options, preemption=preemption)
-        self._enter(None)
         if knowledge.threads and not knowledge.looked:
+            self._enter(None)
             return replace(self.options, preemption=CodeCensus())
-        return self.options
+        return self._entered()
+
+    def unobserved(self) -> Options:
+        """Make ready for the same schedule once more, without being observed; the options to run it with."""
+        self.is_observing = False
+        return self._entered()
+
+    def _entered(self) -> Options:
+        assert self.options is not None
+        if not self.grain and not self.is_observing:
+            self._enter(None)
+            return self.options
+        self.meeting.is_used = self.meeting.is_used or self.is_observing
+        preemption = self.preemptions.get((self.grain, self.is_observing))
+        if preemption is None:
+            preemption = self.preemptions[self.grain, self.is_observing] = self._preemption()
+        self._enter(preemption)
+        return replace(self.options, preemption=preemption)
+
+    def _preemption(self) -> Preemption:
+        """For schedules of the grain, observed or not."""
+        if not self.grain:
+            return self.meeting.silent(self._scopes(), self.exclude)
+        granularity, include, _, is_narrow = self.knowledge.grains[self.grain]
+        observer = self.meeting.shared if self.is_observing else None
+        only_at = self.knowledge.places[include] if is_narrow else None
+        return Preemption(granularity, include, self.exclude, observer, only_at, self.interrupts_max)
+
+    def _scopes(self) -> list[Include]:
+        return list(dict.fromkeys(include for _, include, _, _ in self.knowledge.grains[1:]))
 
     def ran(self, loop: RunLoop, behaviour: int) -> None:
         """The schedule has run."""
@@ -210,14 +258,17 @@ class Mixture:
             scopes = scopes_for(self.main, self.include, self.exclude, census.threads_of)
             self.found = [SYNC]
             for scope in scopes:
-                self.found += [(granularity, scope.include, scope.weight / 2) for granularity in ("line", "opcode")]
+                for is_narrow, share in ((False, 1 - NARROW_SHARE), (True, NARROW_SHARE)):
+                    weight = scope.weight * share / 2
+                    self.found += [(kind, scope.include, weight, is_narrow) for kind in ("line", "opcode")]
 
     def place(self) -> Grain:
         """Where the threads of the schedule can be interrupted."""
-        granularity, include, _ = self.knowledge.grains[self.grain]
+        granularity, include, _, is_narrow = self.knowledge.grains[self.grain]
         if not self.grain:
             return Grain()
-        return Grain(granularity, include, self.exclude, interrupts_max=self.interrupts_max)
+        only_at = tuple(self.knowledge.places[include]) if is_narrow else None
+        return Grain(granularity, include, self.exclude, only_at, self.interrupts_max)
 
     def _oracle(self, grain: int) -> Any:
         while len(self.oracles) <= grain:

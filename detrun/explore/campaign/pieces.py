@@ -35,6 +35,7 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError, NondeterminismError, StalledError, UsageError
 from detrun_scheduler.strategies.campaigns import Learning, RedundantScheduleError, Search, schedule_seed
 
+ENDING = UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt  # of the campaign
 COLLECT_EVERY, COLLECT_EVERY_MOST = 500, 8_000  # schedules; seldom if the program makes no garbage
 
 
@@ -155,17 +156,22 @@ def run_piece(
         scope = None if program.gradient_of is None else _taped(program.gradient_of)
         report.assertions.begin(index)
         with tallying(report.assertions):
-            loop, ended = execute(
-                main,
-                args,
-                oracle=deciding,
-                seed=one_seed,
-                journal=journal,
-                verifier=verifier,
-                options=options,
-                scope=scope,
-            )
-        error = ended.error if isinstance(ended, outcome.Error) else None
+            while True:
+                loop, ended = execute(
+                    main,
+                    args,
+                    oracle=deciding,
+                    seed=one_seed,
+                    journal=journal,
+                    verifier=verifier,
+                    options=options,
+                    scope=scope,
+                )
+                error = ended.error if isinstance(ended, outcome.Error) else None
+                if error is None or mixture is None or not mixture.is_observing or isinstance(error, ENDING):
+                    break
+                # What fails has to fail without being observed, which keeps objects alive.
+                options, journal = mixture.unobserved(), ScheduleJournal()
         if isinstance(error, StalledError):
             report.stalled, report.stopped = f"schedule {index:,} was ended: {error}", True
             break
@@ -180,7 +186,7 @@ def run_piece(
             if mixture is not None:
                 mixture.ran(loop, journal.behaviour)
             if error is not None:
-                if isinstance(error, UsageError | HiddenStateError | NondeterminismError | KeyboardInterrupt):
+                if isinstance(error, ENDING):
                     raise error
                 signature = text_of_signature(signature_of(error))
                 report.add_failure(

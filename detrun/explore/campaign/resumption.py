@@ -27,7 +27,7 @@ from detrun.explore.campaign.program import slug
 from detrun_recorder.shared_files import held, write_whole
 from detrun_scheduler.errors import UsageError
 
-FIRST_LINE = "detrun campaign, format 5"
+FIRST_LINE = "detrun campaign, format 6"
 BYTES_MAX = 1 << 28
 _FIRST = ("index", "seed", "schedule", "error", "steps", "signature")  # what is kept of a failed schedule
 

@@ -6,9 +6,11 @@ change it, while both may have been alive. Every line that touches such a thing 
 (``append`` changes it, ``get`` does not; a method that is not known does), and so does reading it off an attribute.
 
 The rule: preempting a thread elsewhere commutes with what other threads do, as far as the observed runs tell and the
-observer sees (`accesses`). An object that comes out of a call (``find(x).count += 1``) is not known; such a line counts
-if any object's attribute of that name is changed. Not seen: what C code does with containers that it is given as
-arguments (``len(items)`` of a local variable), and code that ran in no observed run.
+observer sees (`accesses`, `contents`). An object that comes out of a call (``find(x).count += 1``) is not known; such a
+line counts if any object's attribute of that name is changed. Not seen: what most C code does with containers that it
+is given as arguments, and code that ran in no observed run.
+
+An observed run keeps objects alive that the program lets go of, so that finalizers may come later in it.
 
 Use::
 
@@ -24,22 +26,30 @@ pairs of statements, and locks do not clear an access: what a lock guards in one
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from detrun_scheduler import current
-from detrun_scheduler.footprints.accesses import MISSING, AccessObserver, follow
-from detrun_scheduler.footprints.places import place, short_name
-from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of
+from detrun_scheduler.footprints.accesses import MISSING, follow
+from detrun_scheduler.footprints.contents import ContentsObserver, is_container
+from detrun_scheduler.footprints.footprints import READ
+from detrun_scheduler.footprints.places import place
+from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of, contents_of
 
-CONTAINERS = (list, dict, set, deque, bytearray)
 _READING = frozenset(
     {"copy", "count", "difference", "fromkeys", "get", "index", "intersection", "isdisjoint", "issubset", "issuperset"}
     | {"items", "keys", "symmetric_difference", "union", "values", "__contains__", "__iter__", "__len__", "__getitem__"}
 )
+
+
+class FilesWatched(Protocol):
+    """Code under test, as files."""
+
+    def __contains__(self, filename: str, /) -> bool:
+        """Whether code compiled from there is meant."""
 
 
 @dataclass(slots=True)
@@ -48,7 +58,7 @@ class _Touched:
 
     tasks: set[int] = field(default_factory=set)
     is_changed: bool = False
-    places: set[str] = field(default_factory=set)
+    lines: set[tuple[str, int]] = field(default_factory=set)  # file and number
 
     def add(self, other: _Touched) -> None:
         """Take in what is known of the same thing under another name."""
@@ -57,16 +67,22 @@ class _Touched:
 
 
 class SharedPlaces:
-    """An observer for a `Preemption` at opcodes, and what it has learnt from the runs so far."""
+    """An observer for a `Preemption` at opcodes, and what it has learnt from the runs so far.
 
-    def __init__(self) -> None:
-        self._learnt: set[str] = set()
+    Args:
+        instructions_max: how many accesses of a run are looked at; of what comes after them nothing is learnt.
+    """
+
+    def __init__(self, instructions_max: float = math.inf) -> None:
+        self._learnt: set[tuple[str, int]] = set()
         self._is_blind = False
+        self._most = instructions_max
         self._begin(-1)
 
     def _begin(self, serial: int) -> None:
         self._serial = serial
-        self._observer = AccessObserver(self)  # numbers the objects of one run
+        self._left = self._most
+        self._observer = ContentsObserver(self)  # numbers the objects of one run
         self._things: dict[Hashable, _Touched] = {}
         self._unknown: dict[str, _Touched] = {}  # by name: attributes of objects that are not known
         self._by_name: dict[str, _Touched] = {}  # all attributes of that name
@@ -77,13 +93,18 @@ class SharedPlaces:
         It is None when a run had tasks besides its threads: what those touch is not observed.
         """
         self._fold()
-        return None if self._is_blind else frozenset(self._learnt)
+        return None if self._is_blind else frozenset(place(*line) for line in self._learnt)
+
+    def places_in(self, watched: FilesWatched) -> frozenset[str]:
+        """Those in some code; none where all that is watched counts."""
+        self._fold()
+        known = () if self._is_blind else self._learnt
+        return frozenset(place(file, line) for file, line in known if file in watched)
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
         """See `AccessObserver.about_to_run`."""
-        access = accesses_of(frame.f_code).get(offset)
-        run = current.run
-        if access is None or run is None:
+        access, run = accesses_of(frame.f_code).get(offset), current.run
+        if run is None or (access is None and offset not in contents_of(frame.f_code)):
             return
         if run.serial != self._serial:
             self._fold()
@@ -93,24 +114,33 @@ class SharedPlaces:
         threads: Any = run.threads
         if len(threads.living) < 2:
             return  # before the first thread starts, and after the last has been joined, all is ordered
+        self._left -= 1
+        if self._left < 0:
+            return
         self._observer.about_to_run(frame, offset)
-        self._container(access, frame)
+        if access is not None:
+            self._container(access, frame)
 
     def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
         """Called by the observer of accesses."""
         filename, _, number = line.rpartition(":")
-        where = f"{short_name(filename)}:{number}"
+        where = filename, int(number)
         _touch(self._things, key, is_write, where)
         if isinstance(key, tuple) and isinstance(key[-1], str):
             _touch(self._by_name, key[-1], is_write, where)
 
+    def marked(self, key: Hashable, label: str, mode: int, line: str) -> None:
+        """Called by the observer of contents: a container is one thing, whichever part of it is touched."""
+        filename, _, number = line.rpartition(":")
+        _touch(self._things, (key[0], "contents"), mode != READ, (filename, int(number)))  # type: ignore[index]
+
     def _container(self, access: Access, frame: FrameType) -> None:
         """Touch the container that the instruction uses or reads, or an attribute of what is not known."""
-        where = place(frame.f_code.co_filename, frame.f_lineno)
+        where = frame.f_code.co_filename, frame.f_lineno
         owner: Any = MISSING
         if access.kind in ("attribute", "element"):
             owner, name = follow(access.owner, frame), follow(access.name, frame)
-            if issubclass(type(owner), CONTAINERS):
+            if is_container(owner):
                 changes = access.is_write if access.kind == "element" else name not in _READING
                 _touch(self._things, (self._observer.label_of(owner), "contents"), changes, where)
                 return
@@ -119,7 +149,7 @@ class SharedPlaces:
         if access.is_write:
             return
         value = _value_of(access, owner, frame)
-        if issubclass(type(value), CONTAINERS):
+        if is_container(value):
             _touch(self._things, (self._observer.label_of(value), "contents"), False, where)
 
     def _fold(self) -> None:
@@ -129,7 +159,7 @@ class SharedPlaces:
                 touched.add(self._by_name[name])
         for touched in (*self._things.values(), *self._unknown.values()):
             if touched.is_changed and len(touched.tasks) > 1:
-                self._learnt |= touched.places
+                self._learnt |= touched.lines
         self._begin(-1)
 
 
@@ -145,11 +175,11 @@ def _value_of(access: Access, owner: Any, frame: FrameType) -> Any:
     return MISSING
 
 
-def _touch(things: dict[Any, _Touched], key: Hashable, changes: bool, where: str) -> None:
+def _touch(things: dict[Any, _Touched], key: Hashable, changes: bool, where: tuple[str, int]) -> None:
     found = things.get(key)
     if found is None:
         found = things[key] = _Touched()
     assert current.run is not None
     found.tasks.add(current.run.current)
     found.is_changed = found.is_changed or changes
-    found.places.add(where)
+    found.lines.add(where)

@@ -27,7 +27,7 @@ class CodeCensus(Preemption):
     looks_once = False
 
     def __init__(self) -> None:
-        super().__init__("line", (_NOTHING,))
+        super().__init__("line", (_NOTHING,), only_at=())
         self.threads_of: dict[str, set[int]] = {}
 
     def points_of(self, frame: FrameType) -> None:

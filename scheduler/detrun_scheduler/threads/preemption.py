@@ -146,6 +146,11 @@ class Preemption:
                     found[offset] = _POINT if here else elsewhere
         return bytes(found)
 
+    @property
+    def interrupts_nowhere(self) -> bool:
+        """Whether there is no place at which it could."""
+        return self.only_at is not None and not self.only_at.names
+
     def is_point(self, code: CodeType, line: int) -> bool:
         """Whether a line of a watched function is a schedule point, where lines are."""
         return self.only_at is None or line in self.only_at.lines_of(code.co_filename)

@@ -235,7 +235,7 @@ def test_packages_that_one_thread_alone_runs_are_not_watched() -> None:
 
 
 def test_a_grain_that_shows_nothing_new_or_takes_many_steps_gets_fewer_schedules() -> None:
-    grains = [("sync", (), 1.0), ("line", ("a",), 1.0), ("line", ("b",), 1.0)]
+    grains = [("sync", (), 1.0, False), ("line", ("a",), 1.0, False), ("line", ("b",), 1.0, False)]
     known = Mixed(True, True, grains, tries=[100, 100, 100], news=[0, 90, 90], steps=[1_000, 1_000, 10**7])
     sync, line, long = known.shares()
     assert sync + line + long == pytest.approx(1)
@@ -246,8 +246,91 @@ def test_a_grain_that_shows_nothing_new_or_takes_many_steps_gets_fewer_schedules
 
 def test_knowledge_of_a_mixture_is_merged_in_the_order_of_its_pieces() -> None:
     mixture = Mixture(lambda: None, "random", (), (), None)
-    grains = [("sync", (), 1.0), ("line", ("a",), 1.0)]
+    grains = [("sync", (), 1.0, False), ("line", ("a",), 1.0, False)]
     first = Mixed(True, True, grains, shown=[(0, 5, 1), (1, 7, 2)])
     second = Mixed(True, True, grains, shown=[(0, 5, 1), (1, 9, 3)])
     merged = mixture.merged(mixture.merged(None, first), second)
     assert (merged.tries, merged.news, merged.steps) == ([2, 2], [1, 2], [10, 16])
+
+
+def test_a_grain_for_the_lines_that_threads_share_waits_until_some_are_known() -> None:
+    grains = [("sync", (), 1.0, False), ("line", ("a",), 0.5, False), ("line", ("a",), 0.5, True)]
+    assert Mixed(True, True, grains).shares()[2] == 0
+    sync, whole, narrow = Mixed(True, True, grains, places={("a",): ["a/b.py:3"]}).shares()
+    assert whole == narrow > 0
+    assert sync + whole + narrow == pytest.approx(1)
+
+
+WORK = """
+from fractions import Fraction
+
+
+class Account:
+    def __init__(self):
+        self.balance = 0
+
+    def deposit(self, amount):
+        rest = sum((Fraction(amount, 7) ** power for power in range(1, 9)), Fraction(0))
+        before = self.balance
+        self.balance = before + amount + 0 * float(rest)
+"""
+
+
+def test_a_race_amid_much_work_is_found_where_threads_meet_and_replays_everywhere(
+    project: Project, tmp_path: Path
+) -> None:
+    project("lib/site-packages", "busy_bank")
+    (tmp_path / "lib/site-packages/busy_bank.py").write_text(WORK)
+    del sys.modules["busy_bank"]
+    account = importlib.import_module("busy_bank").Account
+
+    def main() -> None:
+        shared = account()
+        threads = [threading.Thread(target=shared.deposit, args=(amount,)) for amount in (1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert shared.balance == 3
+
+    for seed in range(20):  # in about half of them the lines that are learnt come first
+        found = explore(main, seed=seed, directory=tmp_path / "kept", confirm=False, shrink=False, explain=False)
+        assert found.failure is not None
+        failure, extra = found.failure, found.failure.recording.header["extra"]
+        if "only_at" in extra:
+            break
+        (failure.path or tmp_path).unlink()
+    assert extra["only_at"].split() == ["site-packages/busy_bank.py:11", "site-packages/busy_bank.py:12"]
+    assert failure.token is not None
+    for recording in (failure.recording, failure.path, failure.token):
+        assert recording is not None
+        assert isinstance(detrun.replay(main, recording=recording, raise_errors=False).exception, AssertionError)
+    kept = explore(main, directory=tmp_path / "kept", shrink=False, explain=False, confirm=False).failure
+    assert kept is not None
+    assert (kept.index, kept.recording.digest) == (-1, failure.recording.digest)
+
+
+def test_an_observed_schedule_that_fails_is_run_again_without_being_observed() -> None:
+    """Observing keeps a list alive, and what it holds with it, so that the finalizer would come too late."""
+
+    class Held:
+        def __del__(self) -> None:
+            ended.append(True)
+
+    ended: list[bool] = []
+
+    def work() -> None:
+        things = [Held()]
+        things.append(Held())
+        del things
+
+    def main() -> None:
+        ended.clear()
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(ended) == 4
+
+    assert explore(main, schedules=8, collections=0, directory=None).verdict == "passed"
