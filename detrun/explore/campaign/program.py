@@ -21,6 +21,7 @@ from detrun.execution.quiet_collector import quiet_collector
 from detrun.explore.campaign.grains import Grain
 from detrun.explore.campaign.mixture import Mixture
 from detrun.explore.campaign.signatures import FailurePolicy
+from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.races.watch import CurrentObserver, RaceWatch
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
@@ -41,6 +42,7 @@ class Program:
     options: Options
     gradient_of: Mapping[str, float] | None = None  # differentiate every schedule with respect to these
     policy: FailurePolicy = field(default_factory=FailurePolicy)
+    paths: SteadyPaths = field(default_factory=SteadyPaths, compare=False)  # what reports of its runs call tasks
 
     def with_faults(self, lengths: Mapping[str, float]) -> Program:
         """The same, with planned faults left out or shortened; see `Options.fault_lengths`."""

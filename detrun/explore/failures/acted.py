@@ -6,6 +6,7 @@ collection is named by the finalizers and callbacks that it entered, of those wr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -64,7 +65,7 @@ class Acted:
         return f"the garbage collector runs{into}"
 
 
-def next_timers(run: Any) -> Acted:
+def next_timers(run: Any, path_of: Callable[[int], str]) -> Acted:
     """The early timer that comes next; a run has few that fire at one time."""
     timers = run.timers
     time = timers.next_time()
@@ -73,7 +74,7 @@ def next_timers(run: Any) -> Acted:
         if at == time and timers.live.get(key) == sequence:
             number = run.host.numbers.get(key) if isinstance(key, trio.lowlevel.Task) else None
             if number is not None:
-                fired.append(FiredTimer(run.path_of(number)))
+                fired.append(FiredTimer(path_of(number)))
             else:
                 fired.append(FiredTimer("", name_of(key) if isinstance(key, trio.CancelScope) else None))
     return Acted(FIRE, time, tuple(fired))

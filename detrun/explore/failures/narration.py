@@ -23,6 +23,7 @@ from detrun.execution.execute import execute
 from detrun.execution.options import preemption_of
 from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
+from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_recorder.divergence import faults_in
@@ -142,8 +143,10 @@ class _NarratedJournal(ScheduleJournal):
 class _Narrator(GivenSchedule):
     """Makes the choices and listens; oracle, verifier and watcher of the operations of the run."""
 
-    def __init__(self, choices: Sequence[int], watch: Watch) -> None:
+    def __init__(self, choices: Sequence[int], watch: Watch, steady: SteadyPaths) -> None:
         super().__init__(choices)
+        self.steady = steady
+        self.run_paths: Any = None  # in a run: `RunPaths`
         self.watch = watch
         self.steps: list[NarratedStep] = []
         self.index = 0  # of the running step
@@ -168,6 +171,7 @@ class _Narrator(GivenSchedule):
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
         self.run = run
+        self.run_paths = self.steady.of_run(run)
         self.watch.step.forget()
         loop: Any = run
         self.labels = loop.object_labels
@@ -176,7 +180,7 @@ class _Narrator(GivenSchedule):
         """The next given action, noted."""
         kind = super().action(steps, has_timers)
         if kind == FIRE:
-            self.following.append(next_timers(self.run))
+            self.following.append(next_timers(self.run, self.run_paths.of))
         elif kind == COLLECT:
             self.following.append(Acted(COLLECT))
         return kind
@@ -241,7 +245,7 @@ class _Narrator(GivenSchedule):
         """The step is over: keep what was heard."""
         path = self.paths.get(task)
         if path is None:
-            path = self.paths[task] = run.path_of(task)
+            path = self.paths[task] = self.run_paths.of(task)
         kind = outcome_byte & KIND_MASK
         self.endings.update(run.journal.endings)  # also of tasks that were killed and take one more step
         run.journal.endings.clear()
@@ -249,7 +253,7 @@ class _Narrator(GivenSchedule):
         living = run.host.by_number.get(task)
         host: Any = run.host
         for number in range(self.tasks_made, host.queue.spawned):
-            self.spawned[run.path_of(number)] = self.index
+            self.spawned[self.run_paths.of(number)] = self.index
         self.tasks_made = host.queue.spawned
         if kind in (DONE, FAILED):
             ended = ending_in_a_word(ending) if ending is not None else "done"
@@ -329,7 +333,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks
         options = replace(options, preemption=preemption, include=(), exclude=())
     hooks = hooks or RunHooks()
     with Watch() as watch:
-        narrator = _Narrator(choices, watch)
+        narrator = _Narrator(choices, watch, program.paths)
         hooks.operation_watchers.append(narrator)
         hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)

@@ -23,6 +23,7 @@ from detrun.execution.execute import execute
 from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.signatures import Signature, signature_of
+from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun_scheduler.choices import (
     ACTION_NAMES,
     ATTENDS,
@@ -95,11 +96,18 @@ class FollowedTurns(KeyedDraws):
         turns: in any order; of several that apply at the same moment the first counts.
         choices: instead of turns, the choices of a schedule by index, counted round where there are fewer tasks, and
             its actions.
+        steady: what tasks are called.
     """
 
     decides_actions = True
 
-    def __init__(self, turns: Sequence[Turn] = (), choices: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        turns: Sequence[Turn] = (),
+        choices: Sequence[int] | None = None,
+        steady: SteadyPaths | None = None,
+    ) -> None:
+        self.steady = SteadyPaths() if steady is None else steady
         self.turns: dict[tuple[str, int], list[str]] = {}
         self.acts: dict[tuple[str, int], list[int]] = {}  # of the turns, those that are actions
         for turn in turns:
@@ -115,6 +123,7 @@ class FollowedTurns(KeyedDraws):
         self.collects = COLLECT in kinds or (self.given is not None and self.given.collects)
         self.choices = None if choices is None else [number for number in choices if number < FIRST_ACTION]
         self.run: Any = None
+        self.run_paths: Any = None  # in a run: `RunPaths`
         self.position = 0  # choices made
         self.last = -1  # the task that stepped last; -1 before the first step
         self.taken: dict[int, int] = {}  # task -> its steps so far, which add up to len(order)
@@ -126,6 +135,7 @@ class FollowedTurns(KeyedDraws):
     def new_run(self, run: RunView) -> None:
         """Start."""
         self.run = run
+        self.run_paths = self.steady.of_run(run)
         if self.attends:
             self._acted("", 0, ATTENDS)
 
@@ -158,7 +168,7 @@ class FollowedTurns(KeyedDraws):
         """The path of a task."""
         path = self.paths.get(task)
         if path is None:
-            path = self.paths[task] = self.run.path_of(task)
+            path = self.paths[task] = self.run_paths.of(task)
         return path
 
     def next_task(self, runnable: Sequence[int], current: int) -> int:
@@ -204,10 +214,11 @@ class FollowedOrder(FollowedTurns):
     Args:
         order: the path of the task of each step. Steps beyond it are taken as without turns.
         turns: whose actions are taken, where their tasks have taken as many steps.
+        steady: what tasks are called.
     """
 
-    def __init__(self, order: Sequence[str], turns: Sequence[Turn] = ()) -> None:
-        super().__init__([turn for turn in turns if turn.then in KIND_OF_TURN])
+    def __init__(self, order: Sequence[str], turns: Sequence[Turn] = (), steady: SteadyPaths | None = None) -> None:
+        super().__init__([turn for turn in turns if turn.then in KIND_OF_TURN], steady=steady)
         self.places: dict[str, list[int]] = {}  # by task: where in the order its steps are
         for at, path in enumerate(order):
             self.places.setdefault(path, []).append(at)
@@ -234,6 +245,7 @@ class TrialRunner:
     def __init__(self, program: Program, seed: int) -> None:
         self.program = program
         self.seed = seed
+        self.steady = program.paths
         self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by turns or schedule: asked for, or made
         self.keeps_endless = True  # trials that were ended by the limit of steps
 
@@ -256,23 +268,28 @@ class TrialRunner:
         key = tuple(turns)
         trial = self.known.get(key)
         if trial is None:
-            trial = self._keep(key, self._run(FollowedTurns(turns)))
+            trial = self._keep(key, self._run(FollowedTurns(turns, steady=self.steady)))
         return trial
 
     def try_schedule(self, schedule: bytes) -> Trial:
         """Follow a schedule as it was."""
         trial = self.known.get(schedule)
         if trial is None:
-            trial = self._keep(schedule, self.try_choices(unpacked(schedule)))
+            once = FollowedTurns((), unpacked(schedule), self.steady)
+            trial = self._keep(schedule, self._run(once))
+            if once.run_paths.may_drift:
+                again = FollowedTurns((), unpacked(schedule), self.steady)
+                self._run(again)
+                self.steady.compare(once.run_paths, again.run_paths)
         return trial
 
     def try_order(self, order: Sequence[str], turns: Sequence[Turn] = ()) -> Trial:
         """Let tasks step in this order, as near as possible, and the run act where the turns say."""
-        return self._run(FollowedOrder(order, turns))
+        return self._run(FollowedOrder(order, turns, self.steady))
 
     def try_choices(self, choices: Sequence[int]) -> Trial:
         """Follow these choices by index; not kept."""
-        return self._run(FollowedTurns(choices=choices))
+        return self._run(FollowedTurns((), choices, self.steady))
 
     def _keep(self, asked_for: tuple[Turn, ...] | bytes, trial: Trial) -> Trial:
         if not self.keeps_endless and isinstance(trial.error, StepLimitError):
