@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--confidence", type=float, metavar="SHARE", help="Of the intervals; 0.95 by default.")
 @click.option("--workers", type=int, metavar="N", help="Take the samples in N processes.")
 @click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
+@click.option("--schedule", metavar="KIND", help="Of kind finite: free, or frozen while it fits.")
 @click.option(
     "--step", "moves", multiple=True, metavar="[NAME=]H", help="Of kind finite: how far a parameter moves. Repeatable."
 )
@@ -59,6 +60,7 @@ def gradient(
     confidence: float | None,
     workers: int | None,
     difference: str | None,
+    schedule: str | None,
     moves: tuple[str, ...],
     seed: int,
     strategy: str,
@@ -114,6 +116,7 @@ def gradient(
             workers=workers,
             progress=report,
             difference=difference,
+            schedule=schedule,
             step=parameters.parse_moves(moves),
         )
     if settings().json:

@@ -28,6 +28,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 KINDS = ("local", "finite")
+OPTIONS_OF_KIND = {"finite": ("difference", "schedule", "step")}
 SAMPLES = 100  # of the kinds that are means over seeds
 
 
@@ -66,6 +67,7 @@ def gradient(
     workers: int | None = None,
     progress: Callable[[SoFar], None] | None = None,
     difference: str | None = None,
+    schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
@@ -99,6 +101,9 @@ def gradient(
         progress: called after each sample with what is known so far.
         difference: ``kind="finite"``: ``"central"`` (the default), ``"forward"``, or ``"simultaneous"`` for many
             parameters: all move at once, each up or down at random.
+        schedule: ``kind="finite"``: ``"free"`` (the default) makes each side of a difference a run of its own with the
+            same seed; ``"frozen"`` has it follow the schedule of the unmoved run while that fits: less noise where
+            tasks compete, for a few times the CPU.
         step: ``kind="finite"``: how far each parameter moves, one number or one by name; by default chosen from the
             noise of a few runs.
 
@@ -112,9 +117,7 @@ def gradient(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
-    for name, option in {"difference": difference, "step": step}.items():
-        if option is not None and kind != "finite":
-            raise UsageError(f"gradient: {name}={option!r} goes with kind='finite', not with {kind!r}; leave it out")
+    of_kind = _of_kind(kind, {"difference": difference, "schedule": schedule, "step": step})
     sampling = sampling_of(
         seed=seed,
         samples=samples if samples is not None or target_error is not None or kind == "local" else SAMPLES,
@@ -150,14 +153,9 @@ def gradient(
                 "gradient: mode, snapshots, window, memory and credit are for the gradient of one run; leave them out, "
                 "or leave out samples"
             )
-        program = SampledProgram(
-            main,
-            numbers_only(params),
-            surroundings,
-            strategy,
-        )
+        program = SampledProgram(main, numbers_only(params), surroundings, strategy)
         if kind == "finite":
-            return finite_gradient(program, sampling, FiniteOptions(difference=difference or "central", step=step))
+            return finite_gradient(program, sampling, FiniteOptions(**of_kind))
         return sampled_gradient(AveragedLocal(program), sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     if opened is not None and (early_timers or collections):
@@ -173,3 +171,13 @@ def gradient(
         of_run=surroundings,
     )
     return local_gradient(main, params, execution, options)
+
+
+def _of_kind(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given for this kind; raises `UsageError` for one that goes with another."""
+    given = {name: option for name, option in options.items() if option is not None}
+    for name, option in given.items():
+        if name not in OPTIONS_OF_KIND.get(kind, ()):
+            kinds = " or ".join(repr(one) for one, names in OPTIONS_OF_KIND.items() if name in names)
+            raise UsageError(f"gradient: {name}={option!r:.80} goes with kind={kinds}, not with {kind!r}; leave it out")
+    return given

@@ -28,9 +28,9 @@ def finite_gradient(program: SampledProgram, sampling: Sampling, options: Finite
     if steps is None:
         steps, pilot = _chosen(program, sampling, options)
     estimator = (
-        SimultaneousPerturbation(program, steps)
+        SimultaneousPerturbation(program, steps, options.schedule)
         if options.difference == SIMULTANEOUS
-        else Differences(program, options.difference, steps)
+        else Differences(program, options.difference, steps, options.schedule)
     )
     found = sampled_gradient(estimator, sampling)
     assert found.cost is not None
@@ -52,7 +52,7 @@ def _chosen(
     if simultaneous:
         turns = signs(list(far), sampling.first_seed + PILOT_INDEX)
         directions = {ALL: {name: turns[name] * one for name, one in far.items()}}
-    pilot = Pilot(program, CENTRAL if simultaneous else options.difference, directions)
+    pilot = Pilot(program, CENTRAL if simultaneous else options.difference, directions, options.schedule)
     piloted = replace(sampling, samples=PILOT_SAMPLES, first=PILOT_INDEX, progress=None)
     samples = collect(pilot, piloted).samples
     count = FIRST_LOOK if sampling.samples == AUTO else int(sampling.samples)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES
+from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES, FREE, SCHEDULES
 from detrun_scheduler.errors import UsageError
 
 
@@ -17,15 +17,20 @@ class FiniteOptions:
     Attributes:
         difference: ``"central"`` moves each parameter up and down, ``"forward"`` only up, and ``"simultaneous"`` moves
             all of them at once, each up or down at random: two runs for any number of parameters.
+        schedule: ``"free"`` or ``"frozen"``, see `detrun.gradients.finite.perturbed`.
         step: how far to move: a number for all parameters or one by name; None chooses from the noise.
     """
 
     difference: str = CENTRAL
+    schedule: str = FREE
     step: float | Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.difference not in DIFFERENCES:
             raise UsageError(f"unknown difference {self.difference!r}; choose one of {', '.join(DIFFERENCES)}")
+
+        if self.schedule not in SCHEDULES:
+            raise UsageError(f"unknown schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
 
     def given_steps(self, params: Mapping[str, float]) -> dict[str, float] | None:
         """The step of each parameter, if the caller has said so.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun.execution.new_run import NewRun
-from detrun.gradients.finite.perturbed import CENTRAL, FORWARD, SIMULTANEOUS, moved
+from detrun.gradients.finite.perturbed import CENTRAL, FORWARD, FROZEN, SIMULTANEOUS, FrozenRuns, moved
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Sample
 from detrun.gradients.sampling.statistics import Estimate, estimate
@@ -23,6 +23,7 @@ class FiniteDetails:
 
     Attributes:
         difference: central, forward or simultaneous.
+        schedule: free, or frozen while it fits.
         steps: how far each parameter was moved.
         step_bias: by parameter, what the step makes wrong, estimated from it and twice it; None where the program
             fails at twice the step or there are fewer than two such samples.
@@ -32,6 +33,7 @@ class FiniteDetails:
     """
 
     difference: str
+    schedule: str
     steps: Mapping[str, float]
     step_bias: Mapping[str, Estimate | None]
     changed: Mapping[str, float]
@@ -56,6 +58,7 @@ class FiniteDetails:
         """Plain data."""
         return {
             "difference": self.difference,
+            "schedule": self.schedule,
             "steps": dict(self.steps),
             "step_bias": {
                 name: None if one is None else {"mean": one.mean, "std_error": one.std_error}
@@ -81,7 +84,7 @@ def concluded(program: SampledProgram, details: FiniteDetails, samples: Sequence
         for name, differs in one.notes["changed"].items():
             if differs:
                 by = one.notes["by"] if not name else {name: details.steps[name]}
-                details.divergences.append(_parting(program, one.notes["seed"], by, details.difference, name))
+                details.divergences.append(_parting(program, one.notes["seed"], by, details, name))
                 break
     warnings = []
     for name, bias in details.step_bias.items():
@@ -91,8 +94,11 @@ def concluded(program: SampledProgram, details: FiniteDetails, samples: Sequence
                 "than its standard error; pass a smaller step="
             )
     order = {CENTRAL: "square", FORWARD: "first power", SIMULTANEOUS: "square"}[details.difference]
+    common = "random numbers"
+    if details.schedule == FROZEN:
+        common += " and the schedule of one run while it fits"
     return Conclusion(
-        f"{details.difference} differences of the mean under common random numbers: their bias goes with the {order} "
+        f"{details.difference} differences of the mean under common {common}: their bias goes with the {order} "
         "of the step where the mean is smooth; a jump of the mean itself inside a step counts as a slope",
         warnings,
         details,
@@ -103,12 +109,19 @@ def _error(samples: Sequence[Sample], name: str) -> float:
     return estimate([one.grads[name] for one in samples]).std_error
 
 
-def _parting(program: SampledProgram, seed: int, by: Mapping[str, float], difference: str, name: str) -> str:
-    """Where the two sides of one sample do something else for the first time."""
-    down = {} if difference == FORWARD else {one: -step for one, step in by.items()}
-    above, below = (_recorded(program, moved(program.params, move), seed) for move in (by, down))
-    what = f"with {name} moved" if name else "with all moved"
-    return f"seed {seed} {what}: {first_difference(above, below)}"
+def _parting(program: SampledProgram, seed: int, by: Mapping[str, float], details: FiniteDetails, name: str) -> str:
+    """Where the sides of one sample do something else for the first time."""
+    what = f"seed {seed} with {name or 'all'} moved"
+    down = {one: -step for one, step in by.items()}
+    if details.schedule == FROZEN:
+        branches = FrozenRuns(program, seed).branches
+        for sign, move in (("up", by), ("down", down)):
+            first = branches.run({}, moved(program.params, move)).first_difference
+            if first is not None:
+                return f"{what} {sign}, {first.step:,} steps as recorded until {first.time:.6g} s: {first.flipped}"
+    sides = (by, {} if details.difference == FORWARD else down)
+    above, below = (_recorded(program, moved(program.params, move), seed) for move in sides)
+    return f"{what}: {first_difference(above, below)}"
 
 
 def _recorded(program: SampledProgram, params: Mapping[str, float], seed: int) -> Recording:

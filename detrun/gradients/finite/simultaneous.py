@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detrun.gradients.finite.differences import DOUBLED_EVERY
-from detrun.gradients.finite.perturbed import SIMULTANEOUS, Pair, pair
+from detrun.gradients.finite.perturbed import FREE, FROZEN, SIMULTANEOUS, Pair, pair, runs_of
 from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
@@ -34,17 +34,21 @@ class SimultaneousPerturbation:
 
     program: SampledProgram
     steps: Mapping[str, float]
+    schedule: str = FREE
     kind: str = "finite"
     uses_values: bool = False
 
     def sample(self, seed: int) -> Sample:
         """Quotients of one random direction."""
         by = {name: sign * self.steps[name] for name, sign in signs(list(self.steps), seed).items()}
-        found = pair(self.program, seed, by)
+        all_runs = runs_of(self.program, seed, self.schedule)
+        found = pair(all_runs, by)
         runs, steps, doubled = found.runs, found.steps, {}
+        if self.schedule == FROZEN:
+            runs, steps = runs + 1, steps + all_runs.base().steps
         if seed % DOUBLED_EVERY == 0:
             try:
-                further = pair(self.program, seed, {name: 2.0 * step for name, step in by.items()})
+                further = pair(all_runs, {name: 2.0 * step for name, step in by.items()})
             except Exception:
                 pass
             else:
@@ -67,6 +71,7 @@ class SimultaneousPerturbation:
         changed = sum(one.notes["changed"][""] for one in samples) / len(samples)
         details = FiniteDetails(
             SIMULTANEOUS,
+            self.schedule,
             dict(self.steps),
             {name: bias_of(samples, name, SIMULTANEOUS) for name in self.steps},
             {"": changed},

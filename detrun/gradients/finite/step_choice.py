@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from detrun.gradients.finite.perturbed import FORWARD, Base, pair, width
+from detrun.gradients.finite.perturbed import FORWARD, FREE, FROZEN, pair, runs_of, width
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.sampling.statistics import Estimate, estimate
@@ -46,21 +46,24 @@ class Pilot:
     program: SampledProgram
     difference: str
     directions: Mapping[str, Mapping[str, float]]
+    schedule: str = FREE
     kind: str = "finite"
     uses_values: bool = False
 
     def sample(self, seed: int) -> Sample:
         """Quotients at all steps, each by its share."""
+        all_runs = runs_of(self.program, seed, self.schedule)
         base, runs, steps = None, 0, 0
-        if self.difference == FORWARD:
-            run = self.program.run(self.program.params, seed)
-            base, runs, steps = Base(run.value, run.behaviour), 1, run.steps
+        if self.difference == FORWARD or self.schedule == FROZEN:
+            run = all_runs.base()
+            runs, steps = 1, run.steps
+            base = run if self.difference == FORWARD else None
         quotients: dict[str, list[float | None]] = {}
         for name, direction in self.directions.items():
             found: list[float | None] = []
             for share in SHARES:
                 try:
-                    sides = pair(self.program, seed, {one: share * far for one, far in direction.items()}, base)
+                    sides = pair(all_runs, {one: share * far for one, far in direction.items()}, base)
                 except Exception:
                     if share == SHARES[0]:
                         raise

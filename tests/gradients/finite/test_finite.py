@@ -127,6 +127,41 @@ def test_runs_that_take_another_interleaving_are_counted_and_shown() -> None:
     assert details_of(same).divergences == []
 
 
+async def flips_and_races(params: dict[str, Any]) -> Any:
+    """A flip costs one task a step, and three others race for places whatever it does."""
+    places: list[int] = []
+
+    async def flips() -> None:
+        if detrun.bernoulli(params["p"]):
+            await trio.lowlevel.checkpoint()
+
+    async def racer(number: int) -> None:
+        for _ in range(4):
+            await trio.lowlevel.checkpoint()
+            places.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flips)
+        for number in range(3):
+            nursery.start_soon(racer, number)
+    return float(sum(place * number for place, number in enumerate(places)))
+
+
+def test_a_frozen_schedule_keeps_the_order_of_what_the_parameter_does_not_reach() -> None:
+    """The derivative is 0: every difference of the free schedule is noise of its choices."""
+    frozen, free = (
+        detrun.gradient(flips_and_races, {"p": 0.5}, kind="finite", samples=20, step=0.4, schedule=schedule)
+        for schedule in ("frozen", "free")
+    )
+    assert frozen.grads == {"p": 0.0}
+    assert frozen.std_error == {"p": 0.0}
+    assert free.std_error["p"] > 1.0
+    details = details_of(frozen)
+    assert details.changed["p"] == details_of(free).changed["p"] > 0.5
+    assert "as recorded until 0 s: the program took another way" in details.divergences[0]
+    assert "the schedule of one run while it fits" in frozen.bias
+
+
 def test_the_chosen_step_is_the_same_for_every_number_of_workers() -> None:
     alone = detrun.gradient(binomial_square, {"p": 0.3}, kind="finite", samples=8)
     shared = detrun.gradient(binomial_square, {"p": 0.3}, kind="finite", samples=8, workers=2)
@@ -137,6 +172,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
     for keywords, said in (
         ({"kind": "local", "step": 0.1}, "goes with kind='finite'"),
         ({"kind": "finite", "difference": "backward"}, "choose one of central, forward, simultaneous"),
+        ({"kind": "finite", "schedule": "fixed"}, "choose one of free, frozen"),
         ({"kind": "finite", "step": -0.1}, "positive number"),
         ({"kind": "finite", "step": 1e-30}, "too small to change"),
         ({"kind": "finite", "step": {"y": 0.1}}, "one step for each of x"),
