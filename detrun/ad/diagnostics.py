@@ -22,7 +22,7 @@ def peak_bytes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class NearMargin:
-    """A pass of a discontinuity site, for reading: which kind, where, and how close it was."""
+    """A discontinuity site, for reading: which kind, where, how close its closest pass was, and how often it passed."""
 
     kind: str
     where: str
@@ -40,6 +40,18 @@ class NearMargin:
         often = f" ({self.passes:,} passes)" if self.passes > 1 else ""
         at = f" at {where}:  {self.code}" if self.code else f": {where}"
         return f"{self.margin:.3g}  {self.kind}{at}{often}"
+
+
+def nearest_places(margins: Iterable[NearMargin], most: int) -> list[NearMargin]:
+    """The ``most`` closest places of ``margins``, closest first, each with all passes that were counted there."""
+    found: dict[tuple[str, str], NearMargin] = {}
+    for one in margins:
+        known = found.get((one.kind, one.where))
+        if known is not None:
+            margin = min(known.margin, one.margin, key=abs)
+            one = NearMargin(one.kind, one.where, margin, known.passes + one.passes)
+        found[one.kind, one.where] = one
+    return sorted(found.values(), key=lambda one: abs(one.margin))[:most]
 
 
 @dataclass(slots=True)
@@ -79,8 +91,7 @@ def diagnose(tapes: Iterable[Tape], growth: AdjointGrowth | None = None, nearest
         ]
         for place, count in tape.detachments.items():
             detachments[place] = detachments.get(place, 0) + count
-    passes.sort(key=lambda one: abs(one.margin))
-    result.nearest_margins = passes[:nearest_max]
+    result.nearest_margins = nearest_places(passes, nearest_max)
     result.detachments = [(file, line, count) for (file, line), count in sorted(detachments.items())]
     if growth is not None:
         result.adjoint_growth = growth.segments()

@@ -114,8 +114,8 @@ class Sites:
             found.keep(Margin(margin, left_id, right_id, right_weight))
 
     def nearest(self, count: int) -> list[tuple[Site, Margin]]:
-        """The ``count`` closest passes over all sites, closest first, ties in order of first pass."""
-        passes = [(site, margin) for site in self for margin in site.nearest]
+        """The ``count`` closest sites with their closest passes, closest first, ties in order of first pass."""
+        passes = [(site, site.nearest[0]) for site in self if site.nearest]
         passes.sort(key=lambda one: abs(one[1].value))
         return passes[:count]
 

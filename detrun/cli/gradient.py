@@ -159,7 +159,7 @@ def gradient(
             ["margin", "kind", "where", "line", "passes"],
             [
                 [f"{one.margin:.3g}", one.kind, _shown(one.where), one.code, f"{one.passes:,}"]
-                for one in dict.fromkeys(found.diagnostics.nearest_margins)
+                for one in found.diagnostics.nearest_margins
             ],
             title="nearest margins",
         )

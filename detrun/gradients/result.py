@@ -116,7 +116,7 @@ class Gradient:
             lines.extend(f"    {one}" for one in steps)
         if self.diagnostics.nearest_margins:
             lines.append("  nearest to going another way, by margin:")
-            lines.extend(f"    {one}" for one in dict.fromkeys(self.diagnostics.nearest_margins))
+            lines.extend(f"    {one}" for one in self.diagnostics.nearest_margins)
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import outcome
 
 from detrun.ad import state
-from detrun.ad.diagnostics import NearMargin, diagnose, peak_bytes
+from detrun.ad.diagnostics import NearMargin, diagnose, nearest_places, peak_bytes
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import split
@@ -114,8 +114,8 @@ class WindowTotals:
             setattr(self, name, getattr(self, name) + other[name])
         for name in ("entries_in_a_window_max", "peak_bytes_max"):
             setattr(self, name, max(getattr(self, name), other[name]))
-        self.margins = sorted([*self.margins, *map(tuple, other["margins"])], key=lambda one: abs(one[2]))
-        del self.margins[NEAREST_MARGINS:]
+        near = nearest_places((NearMargin(*one) for one in (*self.margins, *other["margins"])), NEAREST_MARGINS)
+        self.margins = [(one.kind, one.where, one.margin, one.passes) for one in near]
         self.ties = list(dict.fromkeys([*self.ties, *other["ties"]]))[:NEAREST_MARGINS]
         for place, count in other["detachments"].items():
             self.detachments[place] = self.detachments.get(place, 0) + count

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun.ad import state, trees
-from detrun.ad.diagnostics import Diagnostics, diagnose
+from detrun.ad.diagnostics import Diagnostics, diagnose, nearest_places
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import Action, Advance, Free, Keep, Restore, Reverse
@@ -223,8 +223,7 @@ class Sweep:
         done.entries += one.entries
         done.entries_peak = max(done.entries_peak, one.entries)
         done.sites_passed += one.sites_passed
-        done.nearest_margins = sorted([*done.nearest_margins, *one.nearest_margins], key=lambda near: abs(near.margin))
-        del done.nearest_margins[NEAREST_MAX:]
+        done.nearest_margins = nearest_places([*done.nearest_margins, *one.nearest_margins], NEAREST_MAX)
         for file, line, times in one.detachments:
             self._detachments[file, line] = self._detachments.get((file, line), 0) + times
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun.ad import functions, state
-from detrun.ad.diagnostics import NearMargin, diagnose
+from detrun.ad.diagnostics import NearMargin, diagnose, nearest_places
 from detrun.ad.growth import AdjointGrowth
 from detrun.ad.pullbacks import record_pullback
 from detrun.ad.reverse import backward
@@ -228,3 +228,21 @@ def test_a_printed_gradient_names_the_lines_of_its_nearest_margins_once() -> Non
 
     printed = str(detrun.gradient(main, {"rate": 2.0}))
     assert printed.count("if rate > 1.5: (3 passes)") == 1
+
+
+def test_the_nearest_margins_are_those_of_different_places() -> None:
+    def main(params):
+        rate = params["rate"]
+        for _ in range(9):
+            if rate > 1.5:
+                pass
+        return rate if rate < 9.0 else 0.0
+
+    nearest = detrun.gradient(main, {"rate": 2.0}).diagnostics.nearest_margins
+    assert [(one.margin, one.passes) for one in nearest] == [(0.5, 9), (-7.0, 1)]
+
+
+def test_the_margins_of_one_place_in_several_windows_are_one() -> None:
+    margins = [NearMargin(">", "a.py:1", 3.0, 2), NearMargin("<", "a.py:1", 2.0, 1), NearMargin(">", "a.py:1", -1.0, 4)]
+    assert nearest_places(margins, 5) == [NearMargin(">", "a.py:1", -1.0, 6), NearMargin("<", "a.py:1", 2.0, 1)]
+    assert nearest_places(margins, 1) == [NearMargin(">", "a.py:1", -1.0, 6)]
