@@ -2,7 +2,8 @@
 
 The schedule of a timed program depends on its parameters through the order in which deadlines pass. Whenever time
 jumps to a deadline, the distance to the next one is a margin; whenever a timer is taken back before it fires (a timeout
-that was not reached), so is the time that was left.
+that was not reached), so is the time that was left. Each is named by the line that waits, or that leaves the time-out,
+where the timer belongs to the program.
 """
 
 from __future__ import annotations
@@ -10,27 +11,31 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from detrun.ad.source_lines import nearest_user_line
 from detrun.ad.validity import site
 from detrun.ad.value import Value
+from detrun_scheduler.trio_host.pending import line_that_waits
 
 
 class TimingSites:
     """A `TimeObserver` that notes margins between deadlines of which at least one carries a derivative."""
 
-    def advanced(self, chosen: Any, following: Any | None) -> None:
-        """The timer of ``chosen`` fired; the next deadline is ``following``."""
+    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
+        """The timer of ``key``, due at ``chosen``, fired; the next deadline is ``following``."""
         if following is not None and (isinstance(chosen, Value) or isinstance(following, Value)) and _finite(following):
-            site("timer order", "two timers fire in the other order", following, chosen)
+            site("timer order", line_that_waits(key) or "two timers fire in the other order", following, chosen)
 
-    def overdue(self, deadline: Any, now: Any) -> None:
+    def overdue(self, deadline: Any, now: Any, key: Any) -> None:
         """A timer was set for the present or the past."""
         if isinstance(deadline, Value) or isinstance(now, Value):
-            site("late timer", "a timer that was due at once has to wait", deadline, now)
+            site("late timer", line_that_waits(key) or "a timer that was due at once has to wait", deadline, now)
 
     def disarmed(self, deadline: Any, now: Any) -> None:
         """A timer was taken back before it fired."""
         if (isinstance(deadline, Value) or isinstance(now, Value)) and _finite(deadline):
-            site("timeout", "a timeout fires before what it guards has ended", deadline, now)
+            # The program leaves the scope just now: the nearest line of it is the ``with`` statement, or what sleeps.
+            is_known = nearest_user_line() is not None
+            site("timeout", None if is_known else "a timeout fires before what it guards has ended", deadline, now)
 
 
 def _finite(deadline: Any) -> bool:

@@ -23,11 +23,11 @@ PRUNE_THRESHOLD = 1000
 class TimeObserver(Protocol):
     """Is told where another timing of the program would have meant another order of events."""
 
-    def advanced(self, chosen: Any, following: Any | None) -> None:
-        """The timer of the deadline ``chosen`` fired while the next one, if any, was ``following``."""
+    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
+        """The timer of ``key``, with the deadline ``chosen``, fired while the next one, if any, was ``following``."""
 
-    def overdue(self, deadline: Any, now: Any) -> None:
-        """A timer fired at ``now`` without waiting, because its ``deadline`` was not later than that."""
+    def overdue(self, deadline: Any, now: Any, key: Any) -> None:
+        """The timer of ``key`` fired at ``now`` without waiting, because its ``deadline`` was not later than that."""
 
     def disarmed(self, deadline: Any, now: Any) -> None:
         """A timer set for ``deadline`` was taken back at ``now``, before it fired."""
@@ -187,7 +187,7 @@ class TimerHeap:
                 del live[key]
                 fired.append(key)
                 if self.observer is not None:
-                    self.observer.overdue(deadline, clock.now)
+                    self.observer.overdue(deadline, clock.now, key)
                 if time == clock.time and len(fired) == 1 and primal_of(deadline) is not deadline:
                     clock.now = deadline
         self.due = False
@@ -205,7 +205,7 @@ class TimerHeap:
             return None
         time, _, key, deadline = heap[0]
         if self.observer is not None:
-            self.observer.advanced(deadline, self._following())
+            self.observer.advanced(deadline, self._following(), key)
         if time > clock.time:
             clock.now, clock.time = deadline, time
         heappop(heap)
@@ -215,7 +215,7 @@ class TimerHeap:
             _, sequence, key, deadline = heap[0]
             if live.get(key) == sequence:
                 if self.observer is not None:
-                    self.observer.advanced(deadline, self._following())
+                    self.observer.advanced(deadline, self._following(), key)
                 del live[key]
                 fired.append(key)
             heappop(heap)

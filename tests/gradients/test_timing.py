@@ -435,6 +435,12 @@ def test_a_timeout_that_was_not_needed_says_how_near_it_was_though_another_timer
     found = detrun.gradient(main, {"timeout": 1.5, "work": 1.0})
     assert found.validity["timeout"].radius == pytest.approx(0.5, abs=1e-12)
     assert "timeout" in str(found.validity["timeout"].site)
+    # Each is named by a line of the program: the statement that is left, or the one that sleeps.
+    lines = {one.kind: one.code for one in found.diagnostics.nearest_margins}
+    assert lines == {
+        "timeout": 'with trio.move_on_after(params["timeout"]):',
+        "timer order": 'await trio.sleep(params["work"])',
+    }
 
 
 @pytest.mark.parametrize("what", ["advanced", "overdue", "disarmed"])
@@ -443,7 +449,8 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
     with state.taped() as tape:
         later, earlier = Value(3.0), Value(1.0)
         moments = (later if later_moves else 3.0, earlier if earlier_moves else 1.0)
-        getattr(TimingSites(), what)(*(reversed(moments) if what == "advanced" else moments))
+        key = () if what == "disarmed" else ("no timer of the program",)
+        getattr(TimingSites(), what)(*(reversed(moments) if what == "advanced" else moments), *key)
     found = validity(tape, {"later": later.id, "earlier": earlier.id})
     assert found["later"].radius == (2.0 if later_moves else math.inf)
     assert found["earlier"].radius == (2.0 if earlier_moves else math.inf)
@@ -454,7 +461,7 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
 def test_a_deadline_that_never_comes_has_no_margin(never):
     with state.taped() as tape:
         now = Value(1.0)
-        TimingSites().advanced(now, never)
+        TimingSites().advanced(now, never, "key")
         if never is not None:
             TimingSites().disarmed(never, now)
     assert tape.sites.count == 0

@@ -197,11 +197,11 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heard: list[tuple[Any, ...]] = []
 
     class Observer:
-        def advanced(self, chosen: Any, following: Any | None) -> None:
-            heard.append(("advanced", chosen, following))
+        def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
+            heard.append(("advanced", chosen, following, key))
 
-        def overdue(self, deadline: Any, now: Any) -> None:
-            heard.append(("overdue", deadline, now))
+        def overdue(self, deadline: Any, now: Any, key: Any) -> None:
+            heard.append(("overdue", deadline, now, key))
 
         def disarmed(self, deadline: Any, now: Any) -> None:
             heard.append(("disarmed", deadline, now))
@@ -214,4 +214,4 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heap.jump()
     heap.remove(2.0, "timer 2.0")
     heap.jump()
-    assert heard == [("advanced", 1.0, 2.0), ("disarmed", 2.0, 1.0), ("advanced", 3.0, None)]
+    assert heard == [("advanced", 1.0, 2.0, "timer 1.0"), ("disarmed", 2.0, 1.0), ("advanced", 3.0, None, "timer 3.0")]

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from detrun_scheduler.trio_host.private import JOIN
-from detrun_scheduler.user_code import is_user_file
+from detrun_scheduler.user_code import innermost_user_frame, is_user_file
 
 # Suspended in one of these, a coroutine tells how it waits and not why.
 _MECHANISMS = {"_real_async_yield", "_async_yield", "wait_task_rescheduled", "cancel_shielded_checkpoint"}
@@ -45,6 +45,20 @@ def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
     if hasattr(coro, "frames"):
         return coro.frames()  # type: ignore[no-any-return]
     return [frame for frame, _ in task.iter_await_frames()]
+
+
+def line_that_waits(key: object) -> str | None:
+    """``file:line`` of the user's code that stands where a timer's ``key`` has it wait, None if there is none.
+
+    Args:
+        key: a task, or a cancel scope, for which its first task stands. Other timers have no line.
+    """
+    if isinstance(key, trio.CancelScope):
+        key = next(iter(key._cancel_status._tasks), None) if key._cancel_status is not None else None
+    if not isinstance(key, trio.lowlevel.Task) or not key.coro.cr_suspended:
+        return None
+    frame = innermost_user_frame(await_frames(key))
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def pending_operation(task: trio.lowlevel.Task) -> str:
