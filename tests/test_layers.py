@@ -40,6 +40,7 @@ ORDER = (
     "detrun_scheduler.user_code",
     "detrun_scheduler.randomness",
     "detrun_scheduler.counts",
+    "detrun_scheduler.frozen_heap",
     "detrun_scheduler.choices",
     "detrun_scheduler.clock",
     "detrun_scheduler.endings",

@@ -10,24 +10,22 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from detrun_scheduler.acting import FROZEN_BY_PYTHON
 from detrun_scheduler.environment.replaced_names import StayingReplaced
 from detrun_scheduler.environment.seeding import PreservedGenerators
+from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
 
 
 @contextmanager
 def quiet_collector() -> Iterator[None]:
     """Freeze what exists and switch the collector off for the length of a block."""
-    collecting, frozen = gc.isenabled(), gc.get_freeze_count()
+    collecting = gc.isenabled()
     # Nothing is collected first: with a large library loaded that would cost more than a thousand runs.
-    gc.freeze()
-    gc.disable()
     try:
-        with PreservedGenerators(), StayingReplaced(), KeptStacks():
-            yield
+        with frozen_heap():
+            gc.disable()
+            with PreservedGenerators(), StayingReplaced(), KeptStacks():
+                yield
     finally:
-        if frozen <= FROZEN_BY_PYTHON:  # else the program froze objects on purpose, which cannot be told from ours
-            gc.unfreeze()
         if collecting:
             gc.enable()

@@ -26,15 +26,13 @@ from trio.lowlevel import Task
 
 from detrun_scheduler import current
 from detrun_scheduler.choices import ATTENDS, COLLECT, COLLECTS, FIRE, action_number
+from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.journal import append_varint
 from detrun_scheduler.journaled_run import JournaledRun
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.idleness import fire
 from detrun_scheduler.trio_host.private import CONTEXT, go_on_by, goes_on_by
-
-# Python 3.12 begins with some hundred of its own objects frozen, which unfreezing does no harm to.
-FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 
 
 @contextmanager
@@ -55,16 +53,14 @@ def acting(run: JournaledRun, threads: Threads) -> Iterator[None]:
     current.run = None
     gc.collect()
     current.run = run
-    frozen, hook = gc.get_freeze_count(), sys.unraisablehook
-    gc.freeze()
+    hook = sys.unraisablehook
     threads.give_way = _Collecting(threads)
     sys.unraisablehook = partial(_unless_killed, hook)
     try:
-        yield
+        with frozen_heap():
+            yield
     finally:
         sys.unraisablehook = hook
-        if frozen <= FROZEN_BY_PYTHON:  # else the program froze objects on purpose, which cannot be told from ours
-            gc.unfreeze()
 
 
 def act(run: JournaledRun) -> None:

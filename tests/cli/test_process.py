@@ -41,11 +41,44 @@ def test_a_recording_replays_in_another_process_under_another_hash_seed(shell, d
 
 
 def test_exit_codes_reach_the_shell(shell, directory):
-    assert shell("record", "programs.py:fails").returncode == 1
-    assert shell("record").returncode == 2
-    assert shell("check", "programs.py:remembers").returncode == 3
-    assert shell("show", "programs.py").returncode == 4
     assert shell("record", "programs.py:deadlocks").returncode == 5
+
+
+ENDS = """
+import sys
+from detrun.cli import main
+
+for arguments in (
+    ["record", "programs.py:fails"],
+    ["record"],
+    ["check", "programs.py:remembers"],
+    ["show", "programs.py"],
+):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as ended:
+        print("ended", ended.code)
+"""
+
+
+def test_every_ending_has_its_exit_code(directory):
+    # What the console script calls, four times in one process.
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=True,
+    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("ended")] == [
+        "ended 1",
+        "ended 2",
+        "ended 3",
+        "ended 4",
+    ]
 
 
 def test_a_module_in_the_working_directory_is_a_target_though_the_script_lies_elsewhere(directory):
@@ -85,8 +118,8 @@ def test_an_interrupt_ends_with_130_and_leaves_a_recording(directory):
     assert "detrun replay a.detrun" in out
 
 
-def test_a_reader_that_goes_away_gets_no_traceback(directory, shell):
-    shell("record", "programs.py:rounds", "-o", "a.detrun")
+def test_a_reader_that_goes_away_gets_no_traceback(directory, call):
+    call("record", "programs.py:rounds", "-o", "a.detrun")
     path = os.pathsep.join(entry for entry in sys.path if entry)
     reader, writer = os.pipe()
     os.close(reader)
@@ -128,8 +161,8 @@ def on_a_terminal(columns: int, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_tables_fit_the_terminal_and_are_coloured(shell, directory, columns):
-    shell("record", "programs.py:fails", "-o", "a.detrun")
+def test_tables_fit_the_terminal_and_are_coloured(call, directory, columns):
+    call("record", "programs.py:fails", "-o", "a.detrun", code=1)
     text = on_a_terminal(columns, "show", "a.detrun")
     assert "\x1b[" in text
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
@@ -137,38 +170,57 @@ def test_tables_fit_the_terminal_and_are_coloured(shell, directory, columns):
     assert any("main/unlucky" in line and "failed" in line for line in lines)
 
 
-def test_plain_output_has_neither_colour_nor_limit(shell, directory):
-    shell("record", "programs.py:fails", "-o", "a.detrun")
+def test_plain_output_has_neither_colour_nor_limit(shell, call, directory):
+    call("record", "programs.py:fails", "-o", "a.detrun", code=1)
     text = shell("show", "a.detrun", COLUMNS="40").stdout
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) > 40
 
 
+COMPLETES = """
+import json, os, sys
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
+from detrun.cli import main
+
+os.environ["_DETRUN_COMPLETE"] = "bash_complete"
+answers = []
+for words, position in json.loads(sys.argv.pop()):
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = words, str(position)
+    with redirect_stdout(TextIOWrapper(BytesIO())) as written:
+        try:
+            main()
+        except SystemExit:
+            pass
+    written.flush()
+    answers.append(written.buffer.getvalue().decode())
+print(json.dumps(answers))
+"""
+
+
 def test_completion_knows_commands_strategies_and_files(directory):
     path = os.pathsep.join(entry for entry in sys.path if entry)
-
-    def completions(words: str, position: int) -> str:
-        code = "from detrun.cli import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": path,
-                "_DETRUN_COMPLETE": "bash_complete",
-                "COMP_WORDS": words,
-                "COMP_CWORD": str(position),
-            },
-            timeout=60,
-            check=False,
-        ).stdout
-
-    assert "plain,replay" in completions("detrun rep", 1)
-    assert "plain,pct" in completions("detrun record --strategy p", 3).split()
-    assert completions("detrun record --strategy rand", 3).split() == ["plain,random"]
-    assert "file," in completions("detrun record prog", 2)
-    assert "plain,--resync" in completions("detrun replay --re", 2)
+    asked = [
+        ("detrun rep", 1),
+        ("detrun record --strategy p", 3),
+        ("detrun record --strategy rand", 3),
+        ("detrun record prog", 2),
+        ("detrun replay --re", 2),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", COMPLETES, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=True,
+    )
+    command, strategy, whole_strategy, file, option = json.loads(done.stdout)
+    assert "plain,replay" in command
+    assert "plain,pct" in strategy.split()
+    assert whole_strategy.split() == ["plain,random"]
+    assert "file," in file
+    assert "plain,--resync" in option
 
 
 def test_the_library_alone_imports_neither_click_nor_rich():

@@ -137,7 +137,7 @@ async def draws_seeded() -> float:
     [
         (visits_a_sorted_set, True),
         (orders_by_number, False),
-        (reads_virtual_clocks, True),
+        (reads_virtual_clocks, False),
         (fills_its_own_cache, False),
         (draws_seeded, True),
         (reads_what_is_controlled_under_any_name, True),

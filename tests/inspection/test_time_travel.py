@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import time
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun import world as w
 from detrun_scheduler import current
+from detrun_scheduler.frozen_heap import frozen_heap
 
 CLEANED: list[str] = []
 
@@ -22,9 +22,8 @@ CLEANED: list[str] = []
 @pytest.fixture(scope="module", autouse=True)
 def _small_heap():
     """A moment asks the collector for all objects there are: what other tests have left is out of its sight."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    with frozen_heap():
+        yield
 
 
 async def counting(rounds=5):

@@ -22,6 +22,7 @@ from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.failures.trials import FollowedTurns, TrialRunner
 from detrun_recorder.token import to_token
 from detrun_scheduler.choices import FIRST_ACTION
+from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.strategies.planned_actions import PlannedActions
 from tests.explore.racy_programs import lost_update_beside_a_timer
 
@@ -160,10 +161,9 @@ def _numbers(run: detrun.Run) -> list[int]:
 
 @pytest.fixture
 def small_heap() -> Iterator[None]:
-    """What other tests have left is out of sight of the collection with which each run here begins."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    """What other tests have left is out of sight of the collection with which each run begins, as in a campaign."""
+    with frozen_heap():
+        yield
 
 
 @pytest.mark.usefixtures("small_heap")
@@ -245,6 +245,28 @@ def test_what_earlier_runs_left_is_finalized_outside_of_a_run() -> None:
     assert not active[0]
 
 
+def test_blocks_of_a_frozen_heap_end_as_they_began_one_within_another_too() -> None:
+    before = gc.get_freeze_count()
+    with frozen_heap():
+        outer = gc.get_freeze_count()
+        assert outer > before
+        with pytest.raises(ZeroDivisionError), frozen_heap():
+            1 / 0  # noqa: B018
+        assert gc.get_freeze_count() >= outer, "the outer block still stands"
+    assert gc.get_freeze_count() <= before
+
+
+def test_what_the_program_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with frozen_heap():
+            pass
+        assert gc.get_freeze_count() >= frozen
+    finally:
+        gc.unfreeze()
+
+
 def test_the_collector_sees_nothing_older_than_the_run_and_is_left_as_it_was() -> None:
     older: list[int] = []
     Entry(lambda: older.append(1))
@@ -315,6 +337,7 @@ def test_an_early_timer_that_is_not_needed_is_shrunk_away() -> None:
     assert not found.failure.shrunk.trial.actions  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("small_heap")
 @pytest.mark.parametrize(("program", "options"), PROGRAMS[:4])
 def test_following_the_turns_of_a_schedule_makes_the_schedule(program: Any, options: dict[str, Any]) -> None:
     schedules = [

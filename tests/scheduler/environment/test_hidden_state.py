@@ -93,7 +93,8 @@ def test_a_call_that_leaves_the_run_is_refused_and_named(name: str) -> None:
     assert len(message) < 400
     assert "test_hidden_state.py:" in message.rpartition("; at ")[2]
     assert threading.active_count() == threads
-    gc.collect()  # asyncio's half-made loop complains when collected: here, where that is expected
+    if "asyncio" in name:
+        gc.collect()  # its half-made loop complains when collected: here, where that is expected
 
 
 def test_the_location_is_the_innermost_line_of_user_code() -> None:

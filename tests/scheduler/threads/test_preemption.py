@@ -66,7 +66,9 @@ def test_lists_globals_generators_and_handlers_are_preempted(main: Callable[[], 
     assert len(outcomes(main, "opcode")) > len(outcomes(main, "sync"))
 
 
-@pytest.mark.parametrize("main", [programs.one_line, programs.of_a_list, programs.of_a_global])
+@pytest.mark.parametrize(
+    "main", [programs.one_line, pytest.param(programs.of_a_list, marks=pytest.mark.slow), programs.of_a_global]
+)
 def test_leaving_out_instructions_that_touch_only_the_frame_loses_no_outcome(
     main: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
