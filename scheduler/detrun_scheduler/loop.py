@@ -79,6 +79,9 @@ class RunLoop(JournaledRun):
             WATCHDOG.begin(self, self.step_timeout)
         try:
             self.oracle.new_run(self)
+            strategy: Any = self.oracle
+            if self.verifier is strategy and not getattr(strategy, "looks", True):
+                self.verifier = None  # it looks at the steps of some of its runs only, and not of this one
             arrivals = getattr(self.oracle, "arrivals", None)
             if arrivals is not None:
                 self.arrived = arrivals()

@@ -36,6 +36,13 @@ _names: dict[int, tuple[object, Key]] = {}  # by address: objects made in this r
 _outside: dict[int, tuple[object, Key]] = {}  # those made before
 _made: dict[str, int] = {}  # by task path: objects that the task has made
 _heard: list[Heard] | None = None
+_is_read = True  # by the run that goes on
+
+
+def attend(is_read: bool) -> None:
+    """Whether the footprints of the run that begins are read: if not, operations do without marks."""
+    global _is_read
+    _is_read = is_read
 
 
 def touch(key: Key, mode: int) -> None:
@@ -71,9 +78,10 @@ def made_objects() -> dict[Key, object]:
 
 def name_of(thing: object) -> Key:
     """The name of an object, given on first use if it was made before the run."""
-    entry = _names.get(address_of(thing)) or _outside.get(address_of(thing))
+    address = address_of(thing)
+    entry = _names.get(address) or _outside.get(address)
     if entry is None:
-        entry = _outside[address_of(thing)] = (thing, ("outside", len(_outside)))
+        entry = _outside[address] = (thing, ("outside", len(_outside)))
     return entry[1]
 
 
@@ -241,14 +249,16 @@ def _marked(original: Any, marker: Marker) -> Any:
         # A coroutine may be made in one step and begin in another, as in ``start_soon(event.wait)``.
         @functools.wraps(original)
         async def awaiting(self: Any, *args: Any, **kwargs: Any) -> Any:
-            marker(self, *args, **kwargs)
+            if _is_read:
+                marker(self, *args, **kwargs)
             return await original(self, *args, **kwargs)
 
         return awaiting
 
     @functools.wraps(original)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
-        marker(self, *args, **kwargs)
+        if _is_read:
+            marker(self, *args, **kwargs)
         return original(self, *args, **kwargs)
 
     protected: Any = trio.lowlevel.enable_ki_protection
@@ -259,7 +269,8 @@ def _marked_after(original: Callable[..., Any], marker: Marker) -> Callable[...,
     @functools.wraps(original)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        marker(self, *args, **kwargs)
+        if _is_read:
+            marker(self, *args, **kwargs)
         return result
 
     return marking
@@ -272,7 +283,8 @@ def _only_reading(marker: Marker) -> Marker:
 def _naming(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
-        made_by_current(self)
+        if _is_read:
+            made_by_current(self)
         original(self, *args, **kwargs)
 
     return made
@@ -282,6 +294,9 @@ def recalculating(original: Callable[[Any], None]) -> Callable[[Any], None]:
     """Who is cancelled by it, or no longer is, was touched: its tasks look at that at every checkpoint."""
 
     def recalculate(self: Any) -> None:
+        if not _is_read:
+            original(self)
+            return
         below, todo = [], [self]
         while todo:
             status = todo.pop()
@@ -299,6 +314,8 @@ def recalculating(original: Callable[[Any], None]) -> Callable[[Any], None]:
 def joining_marks(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def joining(self: Any, error: BaseException | None) -> Any:
+        if not _is_read:
+            return await original(self, error)
         touch(name_of(self), WRITE)
         if error is not None:
             touch(name_of(self.cancel_scope), WRITE)

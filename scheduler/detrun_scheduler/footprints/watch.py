@@ -21,6 +21,7 @@ from detrun_scheduler.footprints.marks import (
     READS,
     WRITES,
     Marker,
+    attend,
     forget_all,
     joining_marks,
     marks_child_end,
@@ -145,6 +146,10 @@ class Watch:
         self._replace(trio.Nursery, JOIN, joining_marks(getattr(trio.Nursery, JOIN)))
         return self
 
+    def attend(self, is_read: bool) -> None:
+        """A run begins: whether its footprints are going to be read. Where they are not, nothing is marked."""
+        attend(is_read)
+
     def _replace(self, kind: type, name: str, replacement: object) -> None:
         own = name in vars(kind)
         self._restored.append((kind, name, vars(kind).get(name), own))
@@ -161,4 +166,5 @@ class Watch:
             else:
                 delattr(owner, name)
         self._restored.clear()
+        attend(True)
         forget_all()

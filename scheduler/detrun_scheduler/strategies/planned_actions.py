@@ -35,12 +35,14 @@ class PlannedActions:
         self.horizons = (0, 0)  # fewest and most steps of a run, as far as is known
         self.attends, self.collects = early_timers > 0, collections > 0
         self.points: list[tuple[int, int, bool]] = []  # a heap of (step, kind, whether a timer was waited for)
-        self.random = Random(0)
         self.run: RunView | None = None
 
     def new_run(self, run: RunView) -> None:
         """Draw the steps."""
         self.run = run
+        if self.counts == (0, 0):
+            self.points = []
+            return
         random = self.random = Random(f"{run.seed} actions")
         least, most = self.horizons
         horizon = int(least * (most / least) ** random.random()) if least else 0

@@ -100,6 +100,7 @@ class Portfolio(KeyedDraws):
         self.arm = -1
         self.deciding: Any = self.first
         self.looking: Any = None  # the arm's `step_closed`, if it has one
+        self.looks = False  # in this run
         self.choices: list[int] = []
         self.switches: set[int] = set()
         self.counts: dict[int, int] = {}
@@ -206,6 +207,8 @@ class Portfolio(KeyedDraws):
         if self.deciding is not self.sampling:
             self.watch.step.forget()
         self.looking = getattr(self.deciding, "step_closed", None)
+        self.looks = self.looking is not None
+        self.watch.attend(self.deciding is self.sampling)
         self.deciding.new_run(run)
         self.run = run
         self.is_first = is_first
@@ -235,13 +238,14 @@ class Portfolio(KeyedDraws):
 
     def _plan_actions(self, run: RunView) -> None:
         """Plan early timers and collections for a share of the schedules of programs in which they can matter."""
-        known, random = self.knowledge, Random(f"{run.seed} acting")
+        known = self.knowledge
+        random = Random(f"{run.seed} acting") if any(known.could_act) else None
         counts = [0, 0]
         for kind, fixed in enumerate(self.fixed):
             share = max(ACTING_LEAST, 0.5 * (known.acted_news[kind] + 1) / (known.acted[kind] + 2))
             if fixed is not None:
                 counts[kind] = fixed
-            elif known.could_act[kind] and not self.is_first and random.random() < share:
+            elif random is not None and known.could_act[kind] and not self.is_first and random.random() < share:
                 counts[kind] = random.choice(ACTIONS_OF_RUN)
         self.acted = (counts[0] > 0, counts[1] > 0)
         far = EARLY_SECONDS_MAX if self.fixed[0] is None else math.inf

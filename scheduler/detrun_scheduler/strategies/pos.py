@@ -185,8 +185,12 @@ class PartialOrderSampling(KeyedDraws):
         if not self.told.is_kept:
             for other in self.unpredicted:
                 priorities.pop(other, None)
+        touching = self.touching
         for key, mode in footprint.items():
-            for other_mode, tasks in enumerate(self.touching.get(key, ())):
+            by_mode = touching.get(key)
+            if by_mode is None:
+                continue
+            for other_mode, tasks in enumerate(by_mode):
                 if tasks and modes_conflict(mode, other_mode):
                     for other in tasks:
                         priorities.pop(other, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import types
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ from detrun_scheduler.footprints.footprints import (
     conflict,
     modes_conflict,
 )
+from detrun_scheduler.footprints.marks import touched
+from detrun_scheduler.footprints.steps import place_of
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies.portfolio import Portfolio
 from detrun_scheduler.strategies.random_walk import RandomWalk
 
 checkpoint = trio.lowlevel.checkpoint
@@ -147,3 +151,51 @@ def test_elements_of_a_buffer_are_apart() -> None:
                 nursery.start_soon(worker, index)
 
     assert explore(main, strategy="dpor", directory=None).schedules == 1
+
+
+def test_where_a_task_goes_on_is_its_innermost_user_frame_whatever_it_waits_by() -> None:
+    @types.coroutine
+    def by_generator() -> Any:
+        yield from checkpoint()
+
+    async def inner() -> None:
+        await checkpoint()
+
+    async def main() -> None:
+        await by_generator()
+        await inner()
+        await checkpoint()
+
+    places = []
+
+    class Looking(Reading):
+        def step_closed(self, loop: RunLoop, task: int, outcome_byte: int, record: bytes) -> None:
+            if task in loop.host.by_number and loop.path_of(task) == "main":
+                places.append(place_of(loop, task).rsplit(":", 2)[1].rpartition(".")[2])
+
+    with Watch() as watch:
+        oracle = Looking(watch)
+        RunLoop(oracle, journal=Journal(), verifier=oracle).run(main)
+    assert places == ["by_generator", "inner", "main"]
+
+
+def test_a_portfolio_marks_and_looks_at_the_steps_of_those_runs_only_whose_arm_reads_them() -> None:
+    event = trio.Event()
+
+    async def main() -> None:
+        event.is_set()
+        await checkpoint()
+        seen.append((oracle.deciding is oracle.sampling, oracle.looks, run.verifier is oracle, bool(touched)))
+
+    seen: list[tuple[bool, ...]] = []
+    with Portfolio() as oracle:
+        for seed in range(40):
+            run = RunLoop(oracle, seed=seed, journal=Journal(), verifier=oracle)
+            run.run(main)
+        looked = {looks for sampling, looks, *_ in seen if not sampling}
+        assert looked == {True, False}  # uniform random walk looks at steps, too
+        for sampling, looks, told, marked in seen:
+            assert told == looks >= sampling
+            assert not marked or sampling
+        assert any(sampling for sampling, *_ in seen)
+    assert footprints(main)[1][1]  # and afterwards all are marked
