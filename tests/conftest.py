@@ -63,9 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what says the same on every Python, and leave the other part's share of it to the other part."""
+    same = tuple(f"{config.rootpath / one}" for one in SAME_ON_EVERY_PYTHON)
     for item in items:
-        where = item.path.relative_to(config.rootpath).as_posix()
-        if where.startswith(SAME_ON_EVERY_PYTHON):
+        if str(item.path).startswith(same):
             item.add_marker("one_python")
     if share := config.getoption("--share"):
         part, _, parts = share.partition("/")
