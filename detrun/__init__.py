@@ -13,6 +13,7 @@ from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from detrun import relaxed as relaxed
 from detrun.ad.functions import acos as acos
 from detrun.ad.functions import acosh as acosh
 from detrun.ad.functions import asin as asin

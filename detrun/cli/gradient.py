@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 @click.option(
     "--step", "moves", multiple=True, metavar="[NAME=]H", help="Of kind finite: how far a parameter moves. Repeatable."
 )
+@click.option(
+    "--temperature", "temperatures", multiple=True, type=float, metavar="T", help="Of kind relaxed; or falling ones."
+)
+@click.option("--smoothing", multiple=True, metavar="[NAME=]W", help="Of kind relaxed: width of perturbations.")
 @deciding
 @surrounding
 @speaking
@@ -62,6 +66,8 @@ def gradient(
     difference: str | None,
     schedule: str | None,
     moves: tuple[str, ...],
+    temperatures: tuple[float, ...],
+    smoothing: tuple[str, ...],
     seed: int,
     strategy: str,
     surroundings: dict[str, Any],
@@ -117,7 +123,9 @@ def gradient(
             progress=report,
             difference=difference,
             schedule=schedule,
-            step=parameters.parse_moves(moves),
+            step=parameters.parse_moves("--step", moves),
+            temperature=temperatures or None,
+            smoothing=parameters.parse_moves("--smoothing", smoothing),
         )
     if settings().json:
         print_document(

@@ -48,8 +48,8 @@ def parse(texts: Iterable[str]) -> dict[str, float]:
     return params
 
 
-def parse_moves(texts: Sequence[str]) -> float | dict[str, float] | None:
-    """How far parameters move in finite differences: one number, or ``NAME=H`` for each; None if nothing is given."""
+def parse_moves(option: str, texts: Sequence[str]) -> float | dict[str, float] | None:
+    """How far parameters move, as ``option`` says it: one number, or ``NAME=H`` for each; None if nothing is given."""
     if len(texts) == 1 and "=" not in texts[0]:
         try:
             return float(texts[0])
@@ -64,7 +64,7 @@ def parse_moves(texts: Sequence[str]) -> float | dict[str, float] | None:
             equals = ""
         if not equals:
             raise UsageError(
-                f"--step {text!r} is neither a number nor NAME=NUMBER; write --step 0.01 or --step rate=0.01"
+                f"{option} {text!r} is neither a number nor NAME=NUMBER; write {option} 0.01 or {option} rate=0.01"
             )
     return found or None
 

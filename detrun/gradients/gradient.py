@@ -17,6 +17,7 @@ from detrun.gradients.finite.finite import finite_gradient
 from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
 from detrun.gradients.parameters import check_params, numbers_only
+from detrun.gradients.relaxed.relaxed import RelaxedOptions, relaxed_gradient
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import SoFar, sampling_of
@@ -27,8 +28,8 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
-KINDS = ("local", "finite")
-OPTIONS_OF_KIND = {"finite": ("difference", "schedule", "step")}
+KINDS = ("local", "finite", "relaxed")
+OPTIONS_OF_KIND = {"finite": ("difference", "schedule", "step"), "relaxed": ("temperature", "smoothing")}
 SAMPLES = 100  # of the kinds that are means over seeds
 
 
@@ -69,6 +70,8 @@ def gradient(
     difference: str | None = None,
     schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
+    temperature: float | Sequence[float] | None = None,
+    smoothing: float | Mapping[str, float] | Sequence[float | Mapping[str, float]] | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
@@ -78,6 +81,7 @@ def gradient(
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule; with ``samples``,
             the mean of that over runs with independent seeds. ``"finite"``: differences of the mean loss.
+            ``"relaxed"``: of a program softened by `detrun.relaxed`, or smoothed.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
         snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
@@ -106,6 +110,10 @@ def gradient(
             tasks compete, for a few times the CPU.
         step: ``kind="finite"``: how far each parameter moves, one number or one by name; by default chosen from the
             noise of a few runs.
+        temperature: ``kind="relaxed"``: of the program's calls of `detrun.relaxed`; or falling ones, of which the last
+            counts and the others show the trend.
+        smoothing: ``kind="relaxed"``: for code that calls none: the width over which parameters are perturbed normally,
+            one number or one by name; or a list of such.
 
     Other arguments are as for `detrun.record`.
 
@@ -117,7 +125,16 @@ def gradient(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
-    of_kind = _of_kind(kind, {"difference": difference, "schedule": schedule, "step": step})
+    of_kind = _of_kind(
+        kind,
+        {
+            "difference": difference,
+            "schedule": schedule,
+            "step": step,
+            "temperature": temperature,
+            "smoothing": smoothing,
+        },
+    )
     sampling = sampling_of(
         seed=seed,
         samples=samples if samples is not None or target_error is not None or kind == "local" else SAMPLES,
@@ -156,6 +173,8 @@ def gradient(
         program = SampledProgram(main, numbers_only(params), surroundings, strategy)
         if kind == "finite":
             return finite_gradient(program, sampling, FiniteOptions(**of_kind))
+        if kind == "relaxed":
+            return relaxed_gradient(program, sampling, RelaxedOptions(**of_kind))
         return sampled_gradient(AveragedLocal(program), sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     if opened is not None and (early_timers or collections):
