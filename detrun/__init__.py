@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from detrun.checkers.assertions import unreachable as unreachable
     from detrun.checkers.histories import History as History
     from detrun.checkers.linearizability import linearizable as linearizable
+    from detrun.counterfactuals.choice_log import log_probability as log_probability
     from detrun.determinism.check import Determinism as Determinism
     from detrun.determinism.check import check_determinism as check_determinism
     from detrun.effects.external import ExternalError as ExternalError
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from detrun.primitives.buffer import Buffer as Buffer
     from detrun.primitives.forcing import Bits as Bits
     from detrun.primitives.forcing import Unit as Unit
+    from detrun.primitives.task_weights import set_weight as set_weight
     from detrun.primitives.tensor_draws import sample as sample
     from detrun.version import __version__ as __version__
     from detrun.world.faults.buggify import buggify as buggify
@@ -147,9 +149,11 @@ _LAZY = {
     "hessian_vector_product": "detrun.gradients.hessian",
     "linearizable": "detrun.checkers.linearizability",
     "liveness": "detrun.world.faults.liveness",
+    "log_probability": "detrun.counterfactuals.choice_log",
     "pack": "detrun.messages.pack",
     "reachable": "detrun.checkers.assertions",
     "sample": "detrun.primitives.tensor_draws",
+    "set_weight": "detrun.primitives.task_weights",
     "shrink_plan": "detrun.explore.failures.shrink_plan",
     "sometimes": "detrun.checkers.assertions",
     "this_node": "detrun.world.nodes.node",

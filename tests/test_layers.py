@@ -45,6 +45,7 @@ ORDER = (
     "detrun_scheduler.clock",
     "detrun_scheduler.endings",
     "detrun_scheduler.journal",
+    "detrun_scheduler.task_weights",
     "detrun_scheduler.run",
     "detrun_scheduler.current",
     "detrun_scheduler.environment",

@@ -26,14 +26,14 @@ from detrun.counterfactuals.branch import Branch
 from detrun.counterfactuals.costs import Costs
 from detrun.execution.options import Options
 from detrun.execution.program import Main
-from detrun.execution.what_if_run import Address
+from detrun.primitives.forcing import Address, Forces, check_force
 from detrun.races.watch import what_if_run
 from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import IN_CHILD, can_fork, fork_here, in_fork, reply
-from detrun_recorder.what_if import WhatIfReplay
 from detrun_scheduler.errors import DetrunError
+from detrun_scheduler.run import ActiveRun
 
-Force = Mapping[Address, int]
+Force = Mapping[Address, Any]
 
 
 class Branches:
@@ -59,6 +59,7 @@ class Branches:
     ) -> None:
         self.main, self.args, self.recording = main, tuple(args), recording
         self.options = options or Options()
+        self.base_force = self.options.with_recorded(recording, main).force or {}
         self.costs = Costs(recording.steps, dict(draw_steps or {}))
 
     def run(self, force: Force, *args: object) -> Branch:
@@ -68,10 +69,14 @@ class Branches:
             Whatever the program raises in that branch, or how its run failed.
         """
         started = perf_counter()
-        execution = replace(what_if_run(self.recording), force=dict(force))
-        finished = execution.execute(self.main, args or self.args, self.options)
+        options = replace(self.options, force=self.whole(force))
+        finished = what_if_run(self.recording).execute(self.main, args or self.args, options)
         self.costs.ran(finished.steps, perf_counter() - started)
         return Branch.of(self.main, finished)
+
+    def whole(self, force: Force) -> dict[Address, Any]:
+        """What a branch forces, with what the base run was forced to."""
+        return {**self.base_force, **check_force(force)}
 
     def run_all(self, forces: Sequence[Force], way: str | None = None) -> list[Branch]:
         """A branch for each of ``forces``, in their order.
@@ -105,13 +110,13 @@ class Branches:
             if answer is None:  # made here, to fail with the exception itself
                 branches.append(self.run(force))
             else:
-                branches.append(Branch.unpacked(answer["branch"], answer["header"]))
+                branches.append(Branch.unpacked(answer["branch"], _with_force(answer["header"], self.whole(force))))
                 self.costs.draw_steps.update(dict.fromkeys(force, answer["step"]))
         return branches
 
 
-class _ForkedBranches:
-    """The base run in a process of its own, and in the processes forked from it.
+class _ForkedBranches(Forces):
+    """The base run in a process of its own, and in the processes forked from it; what forces their draws.
 
     Args:
         branches: of which run.
@@ -119,39 +124,38 @@ class _ForkedBranches:
     """
 
     def __init__(self, branches: Branches, forces: Sequence[Force]) -> None:
+        super().__init__(branches.base_force)
         self.branches = branches
-        self.forces = forces
+        self.forces = [branches.whole(force) for force in forces]
         self.answers: list[dict[str, Any] | None] = [None] * len(forces)
-        self.waiting = set(range(len(forces)))
-        self.mine: int | None = None  # in a fork: the place of the branch that this process is
+        self.waiting: dict[Address, list[int]] = {}  # by address: branches that part there
+        for place, force in enumerate(forces):
+            for address in force:
+                self.waiting.setdefault(address, []).append(place)
+        self.left = set(range(len(forces)))  # branches that have not parted
+        self.mine = -1  # in a fork: the place of the branch that this process is
         self.parted = 0  # the step in which it left the base run
-        self.execution = what_if_run(branches.recording)
 
     def execute(self) -> Any:
         """Replay the base run; returns in every process, with what it is to reply."""
         branches = self.branches
-        watched = [address for force in self.forces for address in force]
-        self.execution = replace(what_if_run(branches.recording), at_draw=self._at_draw, watched=watched)
-        finished = self.execution.execute(branches.main, branches.args, branches.options)
+        options = replace(branches.options, force=branches.base_force, forces=self)
+        finished = what_if_run(branches.recording).execute(branches.main, branches.args, options)
         branch = Branch.of(branches.main, finished)
         answer = {"branch": branch.packed(), "header": dict(branch.header), "step": self.parted}
-        if self.mine is not None:
+        if self.mine >= 0:
             return answer
         # What is left forces draws that the base run does not make.
-        for place in self.waiting:
+        for place in self.left:
             self.answers[place] = {**answer, "step": finished.steps}
         return self.answers
 
-    def _at_draw(self, address: Address, replayer: WhatIfReplay) -> None:
-        """The run is about to make a draw that a branch forces: fork for each that has not parted before."""
-        if self.mine is not None:
-            return
-        assert replayer.run is not None
-        for place in sorted(self.waiting):
-            force = self.forces[place]
-            if address not in force:
+    def met(self, run: ActiveRun, address: Address) -> None:
+        """The run is about to make a draw: fork for each branch that forces it and has not parted before."""
+        for place in self.waiting.get(address, ()) if self.mine < 0 else ():
+            if place not in self.left:
                 continue
-            self.waiting.discard(place)
+            self.left.discard(place)
             try:
                 # Not in the greenlet of a simulated thread: Python's own hooks around a fork take locks, and in there
                 # those would be the run's.
@@ -159,9 +163,17 @@ class _ForkedBranches:
             except (DetrunError, OSError):
                 continue  # it is made by re-execution
             if answer is IN_CHILD:
-                self.mine, self.parted = place, replayer.run.step_index
-                replayer.forced = {self.execution.stream_of(one): bits for one, bits in force.items()}
+                self.mine, self.parted, self.table = place, run.step_index, self.forces[place]
                 return
             self.answers[place] = answer
-        if not self.waiting:
+        if self.mine < 0 and not self.left:
             reply(self.answers)
+
+
+def _with_force(header: Mapping[str, Any], force: Force) -> dict[str, Any]:
+    """The header of a branch, made from that of the base run."""
+    extra = dict(header["extra"])
+    base = extra.pop("what_if_of")
+    extra.pop("force", None)
+    forced = Options(force=force).header().get("force") if force else None
+    return {**header, "extra": {**extra, **({} if forced is None else {"force": forced}), "what_if_of": base}}

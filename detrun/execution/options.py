@@ -25,7 +25,7 @@ from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.primitives.draw_log import WatchedDraws
-    from detrun.primitives.forcing import Address
+    from detrun.primitives.forcing import Address, Forces
     from detrun.primitives.score_terms import ScoreTerms
     from detrun_recorder.token import ScheduleToken
 
@@ -52,6 +52,7 @@ class Options:
         collections: how often the garbage collector runs, in the same way.
         force: draws that come out as this says, see `detrun.primitives.forcing`. None: none, or in a replay whatever
             the recording says.
+        forces: what forces draws in place of that; for those who change their minds while the run goes on.
         draws: whether the run keeps a log of its draws. No part of a recording, as are
         noises: whether the noise beneath continuous draws is a `Value`, and
         terms: what is added to the derivative of the loss.
@@ -75,6 +76,7 @@ class Options:
     early_timers: int | None = None
     collections: int | None = None
     force: Mapping[Address, Any] | None = None
+    forces: Forces | None = None
     draws: bool = False
     noises: bool = False
     terms: ScoreTerms | None = None
@@ -108,12 +110,14 @@ class Options:
 
     def watched_draws(self) -> WatchedDraws | None:
         """What stands between a new run and its draws; None if nothing asks for it."""
-        if not (self.force or self.draws or self.noises or self.terms is not None):
+        if not (self.force or self.forces or self.draws or self.noises or self.terms is not None):
             return None
         from detrun.primitives.draw_log import WatchedDraws
         from detrun.primitives.forcing import Forces
 
-        forces = Forces(self.force) if self.force else None
+        forces = self.forces
+        if forces is None and self.force:
+            forces = Forces(self.force)
         return WatchedDraws(log=self.draws, forces=forces, terms=self.terms, noises=self.noises)
 
     def header(self) -> dict[str, Any]:

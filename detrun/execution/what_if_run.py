@@ -7,8 +7,8 @@ be replayed, looked at and differentiated like any other run.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import outcome
@@ -24,15 +24,12 @@ from detrun_recorder.recording import Recording
 from detrun_recorder.what_if import WhatIfReplay
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.randomness import stream_key
 from detrun_scheduler.run import RunHooks
 from detrun_scheduler.strategies import make, name_of
 
-Address = tuple[str, int]  # of a draw: the path of its task, and how many the task has made before
-
 # Strategies whose choices after a difference are those that they would have made there in a run of their own, and
 # which leave the order of what the difference does not reach alone.
-TAKING_OVER = ("fifo",)
+TAKING_OVER = ("fifo", "weighted")
 
 
 @dataclass(slots=True)
@@ -44,17 +41,12 @@ class WhatIfRun:
             tasks' recorded clocks otherwise.
         watch: of the run, unless the options bring one.
         to: where the new recording goes; None: to memory.
-        force: bits of draws, by task path and index, that come out otherwise.
-        at_draw: called before a draw of ``watched`` is made, with its address and the replay.
     """
 
     recording: Recording
     strategy: str | Oracle | None = None
     watch: RunScope | None = None
     to: str | os.PathLike[str] | None = None
-    force: Mapping[Address, int] = field(default_factory=dict)
-    at_draw: Callable[[Address, WhatIfReplay], None] | None = None
-    watched: Sequence[Address] = ()
 
     def execute(self, main: Main, args: Sequence[object], options: Options, scope: RunScope | None = None) -> Finished:
         """Run, compare and record."""
@@ -67,20 +59,7 @@ class WhatIfRun:
             options = replace(options, fault_lengths=recording.fault_lengths)
         own = recorded_strategy(recording)
         chosen = self.strategy if self.strategy is not None else own
-        by_stream = {self.stream_of(address): address for address in self.watched}
-
-        def at_draw(stream: tuple[bytes, int]) -> None:
-            assert self.at_draw is not None
-            self.at_draw(by_stream[stream], replayer)
-
-        replayer = WhatIfReplay(
-            recording,
-            make(chosen),
-            self.strategy is not None or own in TAKING_OVER,
-            at_draw if self.at_draw is not None else None,
-            by_stream,
-        )
-        replayer.forced = {self.stream_of(address): bits for address, bits in self.force.items()}
+        replayer = WhatIfReplay(recording, make(chosen), self.strategy is not None or own in TAKING_OVER)
         header = self._header(main, args, options, name_of(chosen))
 
         def compared(loop: RunLoop, ended: outcome.Outcome[Any]) -> None:
@@ -102,10 +81,6 @@ class WhatIfRun:
         )
         finished.what_if = replayer.report
         return finished
-
-    def stream_of(self, address: Address) -> tuple[bytes, int]:
-        """How the run's oracle is asked for a draw."""
-        return stream_key(self.recording.seed or 0, f"task {address[0]}"), address[1]
 
     def _header(self, main: Main, args: Sequence[object], options: Options, strategy: str) -> dict[str, Any]:
         recording = self.recording

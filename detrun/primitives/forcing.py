@@ -67,8 +67,12 @@ class Forces:
         met = set(self.used)
         return [address for address in self.table if address not in met]
 
+    def met(self, run: ActiveRun, address: Address) -> None:
+        """A draw is about to be made; for those who change the table while the run goes on."""
+
     def bits(self, run: ActiveRun, address: Address, law: Law | None, bits: int) -> int:
         """The bits that count for this draw; those of the oracle unless it is forced."""
+        self.met(run, address)
         if address not in self.table:
             return bits
         self.used.append(address)

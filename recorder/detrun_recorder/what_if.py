@@ -17,7 +17,7 @@ others are carried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -115,20 +115,10 @@ class WhatIfReplay(StrictReplay):
     Args:
         strategy: consulted all along; it chooses where a truncated recording ends.
         takes_over: it also chooses after the first difference. Otherwise the tasks' recorded clocks do.
-        at_draw: called before a draw of ``watched``, by its stream and index, is made.
     """
 
-    def __init__(
-        self,
-        recording: Recording,
-        strategy: Oracle,
-        takes_over: bool,
-        at_draw: Callable[[tuple[bytes, int]], None] | None = None,
-        watched: Container[tuple[bytes, int]] = (),
-    ) -> None:
+    def __init__(self, recording: Recording, strategy: Oracle, takes_over: bool) -> None:
         super().__init__(recording, strategy)
-        self.at_draw, self.watched = at_draw, watched
-        self.forced: dict[tuple[bytes, int], int] = {}  # bits of draws that come out otherwise
         self.takes_over = takes_over
         self.report = WhatIfReport(recording.steps)
         self.run: RunView | None = None
@@ -159,13 +149,6 @@ class WhatIfReplay(StrictReplay):
         if self.clocks is None:
             return self.strategy.next_task(runnable, current)
         return self.clocks.next_task(self.run, runnable)  # type: ignore[arg-type]  # an ActiveRun
-
-    def draw(self, stream: bytes, index: int) -> int:
-        """The draw of the seed, unless it is forced."""
-        if self.at_draw is not None and (stream, index) in self.watched:
-            self.at_draw((stream, index))
-        forced = self.forced.get((stream, index)) if self.forced else None
-        return super().draw(stream, index) if forced is None else forced
 
     def next_action(self, steps: int) -> float:
         """Where the recording has its next action."""

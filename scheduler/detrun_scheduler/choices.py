@@ -94,6 +94,17 @@ class StepToldOracle(Oracle, Protocol):
         """The step of ``run.current``, an `ActiveRun`'s, is about to be closed: who is runnable now is known."""
 
 
+class Distribution(Oracle, Protocol):
+    """An oracle whose choices are random with probabilities that it can say."""
+
+    def weights(self, runnable: Sequence[int]) -> Sequence[Any]:
+        """To what the probabilities of these tasks are proportional at the choice that comes next.
+
+        Asked just before `next_task`, or in its place, where another oracle chooses and this one only weighs. Numbers,
+        or what has a number for its ``primal``.
+        """
+
+
 class KeyedDraws:
     """The ordinary answer to `Oracle.draw`: a function of the stream and the index alone."""
 

@@ -33,6 +33,7 @@ from detrun_scheduler.journal import (
 )
 from detrun_scheduler.randomness import stream_key
 from detrun_scheduler.run import WOKEN_MAX, RunHooks, Standing, ThreadFailure, Verifier
+from detrun_scheduler.task_weights import TaskWeights
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
@@ -142,6 +143,7 @@ class JournaledRun(ABC):
         self.saves = False  # the open chunk is to be written as it is, before the next step
         self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
         self.standing: Standing | None = None  # while it does
+        self.weights: TaskWeights | None = None  # once the program sets some
         self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[ThreadFailure] = []
         self.object_labels: list[str] = []
@@ -224,6 +226,12 @@ class JournaledRun(ABC):
         self.journal.events.append(DRAW)
         self.journal.exact += _pack_draw(bits)
         return bits
+
+    def set_weight(self, weight: Any, tasks: str | None = None) -> None:
+        """Weigh the current task, or all whose paths match; for strategies that look at weights."""
+        if self.weights is None:
+            self.weights = TaskWeights()
+        self.weights.set(self.paths[self.current] if tasks is None else tasks, weight, is_path=tasks is None)
 
     def observe(self, name: str, value: bytes) -> None:
         """Make ``value``, a canonical encoding, part of the run's digest under ``name``."""

@@ -21,6 +21,7 @@ from trio.lowlevel import Task
 from detrun_scheduler.choices import Actor, RunView
 from detrun_scheduler.clock import LocalTime, TimeObserver, TimerHeap, VirtualClock
 from detrun_scheduler.journal import Journal
+from detrun_scheduler.task_weights import TaskWeights
 
 if TYPE_CHECKING:
     from contextvars import ContextVar
@@ -188,6 +189,10 @@ class ActiveRun(RunView, Protocol):
         """The task that blocks the event loop, while one does."""
 
     @property
+    def weights(self) -> TaskWeights | None:
+        """What the program has said of how often tasks are to step; None: nothing."""
+
+    @property
     def allowed(self) -> list[int] | None:
         """Who may run then, at a choice."""
 
@@ -240,6 +245,9 @@ class ActiveRun(RunView, Protocol):
 
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given."""
+
+    def set_weight(self, weight: Any, tasks: str | None = None) -> None:
+        """Weigh the current task, or all whose paths match; for strategies that look at weights."""
 
     def observe(self, name: str, value: bytes) -> None:
         """Make ``value``, a canonical encoding, part of the run's digest under ``name``."""

@@ -14,7 +14,7 @@ from detrun.counterfactuals.branches import Branches
 from detrun.counterfactuals.costs import Costs
 from detrun_recorder.snapshots import can_fork
 
-ONE, ZERO = 0, (1 << 64) - 1  # bits that make a Bernoulli draw come out so
+ONE, ZERO = True, False
 
 forking = pytest.mark.skipif(not can_fork(), reason="this system has no fork")
 
@@ -114,8 +114,8 @@ def test_a_pair_differs_by_what_the_draw_decides_and_by_nothing_else() -> None:
 def test_other_arguments_go_with_forced_draws() -> None:
     base = detrun.record(binomial, {"p": 0.4}, seed=7)
     branches = Branches(binomial, ({"p": 0.4},), base.recording)
-    everyone = branches.run({("main/one", 1): ZERO}, {"p": 1.0})
-    assert int(everyone.loss) // 1 >= 25
+    everyone = branches.run({("main/one", 1): ZERO}, {"p": 0.999})
+    assert 25.0 <= everyone.loss < 36.0
 
 
 @forking
@@ -171,3 +171,17 @@ def test_the_way_is_chosen_by_what_was_measured() -> None:
     branches.costs.step_seconds, branches.costs.fork_seconds = 1.0, 0.0
     assert [one.loss for one in branches.run_all(forces)] == losses
     assert all(address in branches.costs.draw_steps for address in second_draws(3))
+
+
+@forking
+def test_the_recording_of_a_branch_replays_exactly_and_is_the_base_of_others() -> None:
+    params = {"p": 0.4}
+    base = detrun.record(binomial, params, seed=4)
+    first, second = second_draws(2)
+    for way in ("run", "fork"):
+        (branch,) = Branches(binomial, (params,), base.recording).run_all([{first: ONE}], way)
+        assert detrun.replay(binomial, params, recording=branch.recording).digest == branch.digest
+        (further,) = Branches(binomial, (params,), branch.recording).run_all([{second: ONE}], way)
+        both = Branches(binomial, (params,), base.recording).run({first: ONE, second: ONE})
+        assert round(further.loss - both.loss) == further.loss - both.loss  # the first draw is still forced
+        assert detrun.replay(binomial, params, recording=further.recording).digest == further.digest

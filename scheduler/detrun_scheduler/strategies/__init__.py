@@ -39,6 +39,7 @@ STRATEGIES = {
     "pos": Strategy("pos", "PartialOrderSampling"),
     "urw": Strategy("urw", "UniformRandomWalk"),
     "subset": Strategy("subset", "SubsetWalk"),
+    "weighted": Strategy("weighted", "Weighted"),
     "bounded": Strategy("bounded", "PreemptionBounded", number_min=0),
     "dfs": Strategy("bounded", "PreemptionBounded", (None,)),
     "dpor": Strategy("dpor", "PartialOrderReduction"),

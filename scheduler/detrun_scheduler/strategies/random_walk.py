@@ -24,6 +24,10 @@ class RandomWalk(KeyedDraws, Independent):
         """Reseed."""
         self.random = Random(run.seed).random
 
+    def weights(self, runnable: Sequence[int]) -> list[float]:
+        """See `Distribution`."""
+        return [1.0] * len(runnable)
+
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """A uniform index."""
         return int(self.random() * len(runnable))

@@ -93,12 +93,15 @@ class TaskClocks:
             ring, task = heap[0]
             if rings.get(task) == ring:
                 place = place_in(runnable, task)
-                if place >= 0:
+                if place < 0:
+                    break  # it is held, or the loop is at a stand and asks among threads only
+                if ring >= self.now:
                     return place
-                break  # it is held, or the loop is at a stand and asks among threads only
             heappop(heap)
+            if rings.get(task) == ring:  # it rang while the task could not step: that says nothing of when it will
+                self._start(run.path_of(task), task)
         for task in runnable:
-            if task not in rings:
+            if rings.get(task, -1) < self.now:
                 self._start(run.path_of(task), task)
         return min(range(len(runnable)), key=lambda index: (rings[runnable[index]], index))
 

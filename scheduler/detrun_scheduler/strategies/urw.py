@@ -115,6 +115,14 @@ class UniformRandomWalk(KeyedDraws):
         if self.told.is_kept and task in self.shares:
             self.shares.set(task, steps)
 
+    def weights(self, runnable: Sequence[int]) -> list[float]:
+        """See `Distribution`: the steps left."""
+        for task in runnable:
+            if task not in self.left:
+                self._meet(task)
+        left = [float(self.left[task]) for task in runnable]
+        return left if any(left) else [1.0] * len(left)
+
     def next_task(self, runnable: Sequence[int], current: int) -> int:
         """The index of a task, in proportion to the steps left."""
         left, told, shares = self.left, self.told, self.shares
