@@ -28,6 +28,7 @@ from detrun.explore.failures.reversal import Reversals, Reversed, held_back
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 from detrun_scheduler.choices import COLLECT, FIRE
 from detrun_scheduler.endings import exception_leaves
+from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.user_code import is_user_file
 
 REVERSALS = 240
@@ -84,7 +85,7 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
         acted = decisive_action(reversals, narration)
         if acted is not None:
             return _verified_action(failing, narration, acted)
-    candidates = pairs(narration, _failing_line(error))
+    candidates = pairs(narration, _failing_line(error), _raised_in(error))
     found = reversals.best_verified(candidates) or reversals.best_verified(candidates, absent=True)
     if found is None:
         acted = decisive_action(reversals, narration)
@@ -103,6 +104,19 @@ def _failing_line(error: BaseException | None) -> Line | None:
         for frame, number in walk_tb(exception_leaves(error)[0].__traceback__):
             if is_user_file(frame.f_code.co_filename):
                 found = Line(frame.f_code.co_filename, number)
+    return found
+
+
+def _raised_in(error: BaseException | None) -> set[Line]:
+    """The lines of the program's function that raised it, if that is no check of what was done before."""
+    found = set[Line]()
+    leaf = None if error is None else exception_leaves(error)[0]
+    if leaf is None or isinstance(leaf, AssertionError | DetrunError):
+        return found
+    for frame, _ in walk_tb(leaf.__traceback__):
+        code = frame.f_code
+        if is_user_file(code.co_filename):
+            found = {Line(code.co_filename, number) for *_, number in code.co_lines() if number is not None}
     return found
 
 

@@ -2,20 +2,24 @@
 
 A *pair* is two operations of two tasks on one object that do not commute, in the order in which they happened. Pairs on
 data come before pairs on locks, events and channels, which are named only where no data will do. Among equals those
-come first that touch what the failure touched; then those in which a task read something, another changed it, and the
-first went on with it; then those that are near each other.
+come first in which the function that raised an exception touched something, the last that it touched before the others:
+there the failing task tripped (an `AssertionError` is a check that finds the damage later). Then come those in which a
+task read something, another changed it, and the first went on with it; those that touch what the failure touched; and
+those that are near each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration
 from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
+from detrun_scheduler.user_code import installed_package
 
 DATA, PRIMITIVE, LINES = 0, 1, 2  # what a pair is about
+NOT_TRIPPED = 1 << 30
 _PRIMITIVE_NAMES = (
     *("Lock", "RLock", "Condition", "Event", "Semaphore", "Barrier", "CapacityLimiter", "StrictFIFOLock", "ParkingLot"),
     *("CancelScope", "thread", "channel", "Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "BoundedSemaphore"),
@@ -80,8 +84,13 @@ def operations(narration: Narration) -> Iterator[_Done]:
                 yield _Done(operation, mark, counts[operation])
 
 
-def pairs(narration: Narration, failing_line: Line | None) -> list[Pair]:
-    """The pairs to be tried, the likeliest first."""
+def pairs(narration: Narration, failing_line: Line | None, raised_in: Collection[Line] = ()) -> list[Pair]:
+    """The pairs to be tried, the likeliest first.
+
+    Args:
+        failing_line: of the program, that raised the exception.
+        raised_in: the lines of the function that raised it, if it tripped there.
+    """
     done = list(operations(narration))
     by_key: dict[Key, list[_Done]] = {}
     for one in done:
@@ -89,6 +98,7 @@ def pairs(narration: Narration, failing_line: Line | None) -> list[Pair]:
             by_key.setdefault(one.mark.key, []).append(one)
     ended = {step.task: at for at, step in enumerate(narration.steps)}
     blamed = _touched_by_failure(narration, failing_line)
+    fell = next((step for step in narration.steps if step.ended == "failed" and step.task != "<init>"), None)
     found: dict[tuple[Operation, int, Operation, int], Pair] = {}
     for key, touching in by_key.items():
         resource = narration.name_of(key)
@@ -100,7 +110,9 @@ def pairs(narration: Narration, failing_line: Line | None) -> list[Pair]:
             is_stale = (first.operation.verb, second.operation.verb) == ("reads", "changes")
             distance = second.operation.step - first.operation.step
             bound = _had_ended(narration, ended, first.operation, second.operation)
-            rank = (about, bound, not (is_stale and is_split), blame, not is_stale, distance, first.operation.step)
+            tripped = _before_tripping(fell, (first.operation, second.operation), raised_in)
+            order = (not (is_stale and is_split), blame, not is_stale, distance, first.operation.step)
+            rank = (about, bound, tripped, *order)
             pair = Pair(first.operation, second.operation, about, resource, (first.nth, second.nth), rank)
             place = (first.operation, first.nth, second.operation, second.nth)
             if place not in found or rank < found[place].rank:
@@ -129,7 +141,7 @@ def _cancellations(narration: Narration, done: list[_Done]) -> Iterator[Pair]:
                 seen.add(other.operation.task)
                 first, second = sorted((one, other), key=lambda each: each.operation.step)
                 distance = second.operation.step - first.operation.step
-                rank = (PRIMITIVE, False, False, 0, False, distance, first.operation.step)
+                rank = (PRIMITIVE, False, NOT_TRIPPED, False, 0, False, distance, first.operation.step)
                 named = f"CancelScope and {resource}"
                 yield Pair(first.operation, second.operation, PRIMITIVE, named, (first.nth, second.nth), rank)
 
@@ -170,6 +182,18 @@ def _touched_by_failure(narration: Narration, failing_line: Line | None) -> set[
     step = failed[0]
     there = {mark.key for mark in step.marks if mark.line == failing_line}
     return there or {mark.key for mark in step.marks[-4:]}
+
+
+def _before_tripping(fell: NarratedStep | None, pair: Sequence[Operation], raised_in: Collection[Line]) -> int:
+    """How many steps before it raised the failing task touched something in the same function."""
+    if fell is None:
+        return NOT_TRIPPED
+    near = [
+        fell.index - one.step
+        for one in pair
+        if one.task == fell.task and one.step <= fell.index and one.line in raised_in
+    ]
+    return min(near, default=NOT_TRIPPED)
 
 
 def _same_object(one: Key, other: Key) -> bool:
@@ -234,15 +258,26 @@ def pairs_of_lines(narration: Narration) -> list[Pair]:
 def _line_pair(
     narration: Narration, turn: list[int], later: list[int]
 ) -> tuple[Operation, Operation, tuple[int, int]] | None:
-    """A line of each of two turns: one that both run, or those that touch something, or the last and the first."""
+    """A line of each of two turns.
+
+    One that both run; or where the first waited last and the second first, at a stream for instance, which has no
+    footprint; or those that touch something; or the last and the first.
+    """
     before, after = ([(at, line) for at in one for line in narration.steps[at].lines] for one in (turn, later))
     if not before or not after or "<init>" in (narration.steps[turn[0]].task, narration.steps[later[0]].task):
         return None
     # Two that do the same are likely to meet in the same line, `log.append(...)` for instance, and not where they wait.
     plain = {line: at for at, line in before if not code_of(line).startswith("await ")}
     shared = next(((at, line) for at, line in after if line in plain), None)
+    waited = next((one for one in reversed(before) if _waits(one[1])), None)
+    waits = next((one for one in after if _waits(one[1])), None)
+    # Tasks that have a library's code in common need not have anything to do with each other in it.
+    if shared is not None and waited is not None and waits is not None and installed_package(shared[1].file):
+        shared = None
     if shared is not None:
         first, second = (plain[shared[1]], shared[1]), shared
+    elif waited is not None and waits is not None:
+        first, second = waited, waits
     else:
         first = next((one for one in reversed(before) if _does_something(narration.steps[one[0]], one[1])), before[-1])
         second = next((one for one in after if _does_something(narration.steps[one[0]], one[1])), after[0])
@@ -257,6 +292,11 @@ def _line_pair(
         for operation in named
     ]
     return named[0], named[1], (counted[0], counted[1])
+
+
+def _waits(line: Line) -> bool:
+    code = code_of(line)
+    return code.startswith("async ") or "await " in code
 
 
 def _does_something(step: NarratedStep, line: Line) -> bool:

@@ -2,8 +2,9 @@
 
 The first task is held back where it would do the first operation, until the other has done the second; or the second
 task is let go ahead. As a task may hold a lock there that the other needs, the first is also held back at the beginning
-of its turn, and of the turns before. As steps are longer where a task is alone, the other is given more of them, too.
-A task that cannot go on is passed over, and one that is held back goes on when no other can.
+of its turn, and of the turns before. As steps are longer where a task is alone, the other is given more of them, too,
+in the end as many as it can take. A task that cannot go on is passed over, and one that is held back goes on when no
+other can.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from detrun.explore.failures.trials import Trial, TrialRunner, Turn
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
+FAR = 10_000  # steps, more than the other takes
 VERIFIED_MAX = 5  # pairs that are compared with each other
 MORE_TRIALS = 60  # for others once one is verified
 NARRATIONS_MAX = 40  # of schedules that pass
@@ -142,14 +144,15 @@ def reversed_orders(order: Sequence[str], pair: Pair) -> Iterator[list[str]]:
     for more in MORE_STEPS:
         yield held_back([*order[: later + 1], *[second] * more, *tail], first, at, later + 1 + more)
         yield [*head, *ahead, *[second] * more, *behind, *tail]
-    yield held_back(order, first, at, len(order))
+    far = [*order, *[second] * FAR]
+    yield held_back(far, first, at, len(far))
     beginning = at
     for _ in range(TURNS_BACK):
         beginning = _turn_before(order, first, beginning)
         if beginning < 0:
             return
         yield held_back(order, first, beginning, later + 1)
-        yield held_back(order, first, beginning, len(order))
+        yield held_back(far, first, beginning, len(far))
 
 
 def held_back(order: Sequence[str], task: str, at: int, until: int) -> list[str]:

@@ -73,16 +73,23 @@ class AccessObserver:
         if access.kind == "attribute":
             if not isinstance(name, str) or not holds_data(owner, name):
                 return
-            label = self.label_of(owner)
-            self.listener.access((label, name), f"{label}.{name}", access.is_write, where)
+            self._attribute(owner, name, access.is_write, where)
         elif type(owner) in (list, dict):
             try:
                 hash(name)
             except TypeError:
                 return
+            instance = instance_of(access.owner, frame)
+            if instance is not MISSING and type(name) is str:
+                self._attribute(instance, name, access.is_write, where)
+                return
             label = self.label_of(owner)
             shown = self.shown_as(label, access.owner, frame)
             self.listener.access((label, stable(name)), f"{shown}[{stable(name)}]", access.is_write, where)
+
+    def _attribute(self, owner: Any, name: str, is_write: bool, where: str) -> None:
+        label = self.label_of(owner)
+        self.listener.access((label, name), f"{label}.{name}", is_write, where)
 
     def cell(self, frame: FrameType, owner: str, name: str) -> Hashable:
         """What stands for a closure variable of the function ``owner``."""
@@ -125,6 +132,14 @@ def stable(name: Any) -> str:
 def is_missing(found: Any) -> bool:
     """Whether a recipe led nowhere."""
     return found is MISSING
+
+
+def instance_of(recipe: Recipe, frame: FrameType) -> Any:
+    """The object whose attributes a dictionary holds, if it is reached as ``object.__dict__``."""
+    match recipe:
+        case ("attribute", inner, "__dict__"):
+            return follow(inner, frame)
+    return MISSING
 
 
 def holds_data(owner: Any, name: str) -> bool:
@@ -172,6 +187,8 @@ def _static_attribute(owner: Any, name: str) -> Any:
         return MISSING
     try:
         own = object.__getattribute__(owner, "__dict__")
+        if name == "__dict__":
+            return own
     except AttributeError:
         own = {}
     if name in own:

@@ -18,7 +18,7 @@ from types import FrameType, FunctionType
 from typing import Any, Protocol
 
 from detrun_scheduler.environment.addresses import address_of
-from detrun_scheduler.footprints.accesses import AccessListener, AccessObserver, follow, is_missing, stable
+from detrun_scheduler.footprints.accesses import AccessListener, AccessObserver, follow, instance_of, is_missing, stable
 from detrun_scheduler.footprints.cells import Cells
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE
 from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of, contents_of
@@ -144,9 +144,14 @@ class ContentsObserver(AccessObserver):
             self._member(owner, member, access, frame, is_write)
 
     def _member(self, owner: Any, member: Any, access: Access, frame: FrameType, is_write: bool) -> None:
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        instance = instance_of(access.owner, frame)
+        if not is_missing(instance) and type(member) is str:
+            self._attribute(instance, member, is_write, where)
+            return
         label = self.label_of(owner)
         shown = self.shown_as(label, access.owner, frame)
-        key, where = stable(member), f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        key = stable(member)
         element = f"{shown}[{key}]"
         self.listener.marked((label, key), element, WRITE if is_write else READ, where)
         if is_write:

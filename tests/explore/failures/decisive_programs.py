@@ -209,6 +209,56 @@ def used_before_it_is_ready() -> None:
     together(start, connect)
 
 
+def used_after_it_is_closed() -> None:
+    class Pool:
+        def __init__(self) -> None:
+            self.free: list[str] | None = ["connection"]
+            self.recent = {"a": 0}  # innocent
+
+        def fetch(self) -> str:
+            self.recent["a"] += 1
+            log.note()
+            try:
+                return self.free.pop()  # type: ignore[union-attr] # B1
+            except AttributeError:
+                raise ValueError("the pool is closed") from None
+
+        def close(self) -> None:
+            self.recent["a"] += 1
+            log.note()
+            self.free = None  # A1
+
+    log = Logged()
+    pool = Pool()
+    together(pool.fetch, pool.close)
+
+
+def published_before_it_is_filled() -> None:
+    class Columns:
+        def __init__(self) -> None:
+            self.index: dict[str, int] = {}
+
+    class Table:
+        columns: Columns | None = None
+
+    table, log = Table(), Logged()
+
+    def query() -> None:
+        if table.columns is None:
+            columns = table.columns = Columns()
+            log.note()
+            total = 0
+            for number in range(40):  # steps for a thread beside another, and none for one that is alone
+                total += number
+            columns.index["id"] = total  # B1
+        ready(table.columns)
+
+    def ready(columns: Columns) -> int:
+        return columns.index["id"]  # A1
+
+    together(query, query)
+
+
 def lost_wake_up() -> None:
     class Mailbox:
         def __init__(self) -> None:
@@ -366,6 +416,8 @@ OF_THREADS: list[Callable[[], Any]] = [
     closed_flag,
     double_initialization,
     used_before_it_is_ready,
+    used_after_it_is_closed,
+    published_before_it_is_filled,
     lost_wake_up,
     locks_in_two_orders,
 ]

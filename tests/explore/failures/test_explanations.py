@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from detrun import explore
 from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.explain import Explanation, explain
+from detrun.explore.failures.narration import Line, NarratedStep, Narration
+from detrun.explore.failures.operations import pairs_of_lines
 from detrun.explore.failures.trials import TrialRunner
 from tests.explore.failures import decisive_programs
 from tests.explore.failures.decisive_programs import OF_TASKS, OF_THREADS
@@ -180,3 +183,19 @@ def test_a_task_that_is_cancelled_is_listed_as_cancelled() -> None:
     ended = {step.task: step.ended for step in failure.explanation.failing.steps}
     assert ended["main/sleep"] == ended["main/sleep_forever"] == "cancelled"
     assert ended["main/fail"] == "failed"
+
+
+def test_lines_where_two_tasks_wait_come_before_a_librarys_that_both_run(tmp_path: Path) -> None:
+    library = tmp_path / "site-packages" / "protocol.py"
+    library.parent.mkdir()
+    library.write_text("state = states[role]\n")
+    program = tmp_path / "program.py"
+    program.write_text("await stream.aclose()\nawait stream.send_all(answer)\n")
+    in_library, closes, sends = Line(str(library), 1), Line(str(program), 1), Line(str(program), 2)
+    steps = [NarratedStep(0, "serve", [in_library, closes]), NarratedStep(1, "read", [in_library, sends])]
+    (pair,) = pairs_of_lines(Narration(steps, {}))
+    assert (pair.first.line, pair.second.line) == (closes, sends)
+    # In code of the project's own, and where nothing waits, it is the line that both run.
+    steps[1].lines = [in_library]
+    (pair,) = pairs_of_lines(Narration(steps, {}))
+    assert (pair.first.line, pair.second.line) == (in_library, in_library)

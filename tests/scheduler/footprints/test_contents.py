@@ -194,6 +194,18 @@ def reads_attribute(h: Holder) -> Any:
     return getattr(h, "count")  # noqa: B009
 
 
+def asks_attribute(h: Holder) -> bool:
+    return "count" in h.__dict__
+
+
+def sets_attribute_in_dictionary(h: Holder) -> None:
+    h.__dict__["count"] = 1
+
+
+def pops_attribute_in_dictionary(h: Holder) -> None:
+    h.__dict__.pop("count")
+
+
 @pytest.mark.parametrize(
     ("one", "other", "label"),
     [
@@ -216,6 +228,9 @@ def reads_attribute(h: Holder) -> Any:
         (moves, copies_ordered, "Holder[0].ordered"),
         (sets_attribute, reads_attribute, "Holder[0].count"),
         (sets_attribute_of_object, reads_attribute, "Holder[0].count"),
+        (sets_attribute, asks_attribute, "Holder[0].count"),
+        (sets_attribute_in_dictionary, reads_attribute, "Holder[0].count"),
+        (pops_attribute_in_dictionary, reads_attribute, "Holder[0].count"),
     ],
 )
 def test_accesses_that_do_not_commute_conflict(one: Callable[..., Any], other: Callable[..., Any], label: str) -> None:
