@@ -105,6 +105,9 @@ TORCH_BRIDGE = "detrun.ad.torch_bridge"
 TRIO_HOST = "detrun_scheduler.trio_host"
 TRIO_PRIVATE = re.compile(r"\btrio\._(?!_)\w+|\bfrom trio import (?:.*, )?_(?!_)\w+|\bGLOBAL_RUN_CONTEXT\b")
 
+# What unparsing puts into one line, so that the expression above finds it: only then is it worth the time.
+CONTINUED = re.compile(r"\btrio\s*\.\s+|\btrio\s+\.|\btrio\b\s*[\\)]|\bfrom trio import *[(\\]")
+
 
 @dataclass(frozen=True)
 class Module:
@@ -205,11 +208,13 @@ def importers_of(package: str, modules: Sequence[Module]) -> list[str]:
 
 def trio_private_uses(module: Module) -> list[str]:
     """Where code names something private to trio; comments and texts that mention it do not count."""
+    names = "\n".join(name for names in imported_names(module) for name in names)  # a call has its name in a text
+    if not TRIO_PRIVATE.search(f"{module.source}\n{names}") and not CONTINUED.search(module.source):
+        return []  # nothing to be taken away from
     tree = ast.parse(module.source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node.value = ""
-    names = "\n".join(name for names in imported_names(module) for name in names)  # a call has its name in a text
     return TRIO_PRIVATE.findall(f"{ast.unparse(tree)}\n{names}")
 
 

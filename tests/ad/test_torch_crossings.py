@@ -428,6 +428,7 @@ def test_a_run_that_needs_torch_first_is_replayed_as_it_was():
     assert done.stdout == "{'x': 4.0}\n", done.stderr
 
 
+@pytest.mark.slow  # torch takes seconds to import; other tests of torch begin as this does, in one process
 def test_torch_takes_values_in_a_process_that_asked_for_nothing_but_a_gradient():
     lines = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True).stdout
     assert float(lines) == pytest.approx(2 * math.sin(1.0))

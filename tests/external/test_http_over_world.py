@@ -27,6 +27,8 @@ pytest.importorskip("h11")
 from hypercorn.config import Config  # noqa: E402
 from hypercorn.trio import serve  # noqa: E402
 
+pytestmark = pytest.mark.one_python
+
 REQUESTS = 1000
 PORT = 8000
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun.ad.revolve import forward_steps
 from detrun.errors import DivergenceError, NotDifferentiableError, UsageError
+from tests.examples import examples
 
 EVERYTHING = ("initial state", "events", "params")
 
@@ -196,7 +197,7 @@ TRANSFERS = st.lists(
 
 
 @given(events=TRANSFERS, snapshots=st.integers(1, 4), window=st.integers(1, 5))
-@settings(max_examples=150)
+@examples(80)
 def test_the_backward_slice_alone_gives_the_bits_of_the_full_reverse(events, snapshots, window):
     machine = bank(events, keys="observed")
     wanted = ("initial state", "events")

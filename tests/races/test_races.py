@@ -641,7 +641,7 @@ def test_looking_for_races_changes_nothing_else() -> None:
 
 def test_exploring_with_races_fails_on_one_and_its_recording_fails_again(tmp_path: Any) -> None:
     assert detrun.explore(lost_update, schedules=20, directory=None).verdict == "passed"
-    exploration = detrun.explore(lost_update, schedules=20, races=True, directory=tmp_path)
+    exploration = detrun.explore(lost_update, schedules=20, races=True, directory=tmp_path, confirm=False)
     assert exploration.failure is not None
     error = exploration.failure.exception
     assert isinstance(error, DataRaceError)

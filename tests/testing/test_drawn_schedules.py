@@ -53,7 +53,7 @@ def test_data_and_schedule_are_shrunk_together():
 
 
 def test_a_correct_program_passes_under_all_drawn_schedules():
-    @QUIET
+    @settings(QUIET, max_examples=100)
     @given(amounts=st.lists(st.integers(0, 1000), max_size=8), schedule=schedules())
     def test(amounts: list[int], schedule: Schedule) -> None:
         lock = trio.Lock()

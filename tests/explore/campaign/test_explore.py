@@ -264,8 +264,8 @@ def test_coverage_of_orders_that_were_all_seen_twice_is_bounded_and_not_called_c
 
 def test_coverage_estimates_the_chance_of_something_new() -> None:
     short = explore(correct, schedules=20, strategy="random", directory=None).coverage
-    long = explore(correct, schedules=2_000, strategy="random", directory=None).coverage
-    assert sum(long.behaviours.values()) == long.schedules == 2_000
+    long = explore(correct, schedules=800, strategy="random", directory=None).coverage
+    assert sum(long.behaviours.values()) == long.schedules == 800
     assert short.distinct < long.distinct
     assert long.unseen < short.unseen
     everything = explore(correct, schedules=10**5, strategy="dfs", directory=None)
@@ -297,13 +297,13 @@ def test_orders_of_steps_that_leave_different_plain_lists_behind_are_two_behavio
 
 
 def test_a_failure_is_kept_and_tried_first(tmp_path: Path) -> None:
-    first = explore(rare, 6, schedules=3_000, seed=1, directory=tmp_path)
+    first = explore(rare, 6, schedules=3_000, seed=1, directory=tmp_path, confirm=False)
     assert first.failure is not None
     assert first.failure.path is not None
     assert first.failure.path.exists()
     assert (tmp_path / ".gitignore").read_text() == "*\n"
     # A campaign of one schedule, which by itself would pass.
-    again = explore(rare, 6, schedules=1, seed=99, strategy="fifo", directory=tmp_path)
+    again = explore(rare, 6, schedules=1, seed=99, strategy="fifo", directory=tmp_path, confirm=False)
     assert again.failure is not None
     assert again.failure.index == -1
     assert "kept" in again.reason
@@ -355,22 +355,22 @@ async def main():
         return namespace["main"]
 
     file.write_text(source)
-    assert explore(load(), directory=tmp_path / "kept").failed
+    assert explore(load(), directory=tmp_path / "kept", confirm=False).failed
     file.write_text(source.replace("# HERE", "nursery.start_soon(idle)\n        nursery.start_soon(idle)"))
     os.utime(file, ns=(1, 1))
-    found = explore(load(), schedules=1, strategy="fifo", directory=tmp_path / "kept")
+    found = explore(load(), schedules=1, strategy="fifo", directory=tmp_path / "kept", confirm=False)
     assert found.failure is not None
     assert found.failure.index == -1
 
 
 def test_files_among_the_kept_that_are_no_recordings_are_left_alone(tmp_path: Path) -> None:
-    failure = explore(lost_update, directory=tmp_path).failure
+    failure = explore(lost_update, directory=tmp_path, confirm=False).failure
     assert failure is not None
     assert failure.path is not None
     foreign = failure.path.with_name(f"{failure.path.stem[:-12]}{'0' * 12}.detrun")
     failure.path.rename(foreign)
     foreign.write_bytes(b"not a recording")
-    found = explore(lost_update, directory=tmp_path).failure
+    found = explore(lost_update, directory=tmp_path, confirm=False).failure
     assert found is not None
     assert found.index >= 0
     assert foreign.read_bytes() == b"not a recording"
@@ -378,9 +378,9 @@ def test_files_among_the_kept_that_are_no_recordings_are_left_alone(tmp_path: Pa
 
 @pytest.mark.parametrize("strategy", SAMPLERS)
 def test_a_resumed_campaign_is_the_campaign(strategy: str, tmp_path: Path) -> None:
-    explore(correct, strategy=strategy, schedules=200, directory=tmp_path, resume=True)
-    resumed = explore(correct, strategy=strategy, schedules=700, directory=tmp_path, resume=True)
-    whole = explore(correct, strategy=strategy, schedules=700, directory=None)
+    explore(correct, strategy=strategy, schedules=100, directory=tmp_path, resume=True)
+    resumed = explore(correct, strategy=strategy, schedules=300, directory=tmp_path, resume=True)
+    whole = explore(correct, strategy=strategy, schedules=300, directory=None)
     assert resumed.schedules == whole.schedules
     assert resumed.coverage == whole.coverage
     assert resumed.statistics.steps == whole.statistics.steps

@@ -97,7 +97,7 @@ def test_what_is_found_is_replayed_from_its_recording_its_token_and_its_kept_fil
     project: Project, tmp_path: Path
 ) -> None:
     program = project(".", "kept_bank")
-    found = explore(program.main, directory=tmp_path / "kept")
+    found = explore(program.main, directory=tmp_path / "kept", confirm=False)
     failure = found.failure
     assert failure is not None
     assert failure.path is not None
@@ -111,7 +111,7 @@ def test_what_is_found_is_replayed_from_its_recording_its_token_and_its_kept_fil
         again = detrun.replay(program.main, recording=recording, raise_errors=False)
         assert isinstance(again.exception, AssertionError)
     # The schedule that is kept is run where it was found, whatever is asked for now.
-    kept = explore(program.main, preemption="sync", directory=tmp_path / "kept", shrink=False).failure
+    kept = explore(program.main, preemption="sync", directory=tmp_path / "kept", shrink=False, confirm=False).failure
     assert kept is not None
     assert (kept.index, kept.recording.digest) == (-1, failure.recording.digest)
 

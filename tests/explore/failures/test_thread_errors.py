@@ -44,13 +44,14 @@ def test_a_thread_that_dies_fails_the_schedule_and_nothing_is_printed(capfd):
 
 
 def test_the_recording_of_such_a_failure_fails_in_the_same_way(tmp_path):
-    exploration = detrun.explore(_iterates_while_it_grows, directory=tmp_path)
+    exploration = detrun.explore(_iterates_while_it_grows, directory=tmp_path, confirm=False)
     for source in (exploration.failure.recording, exploration.failure.path):
         with pytest.raises(RuntimeError, match="changed size"):
             detrun.replay(_iterates_while_it_grows, recording=source)
     with pytest.raises(RuntimeError, match="changed size"):
         detrun.replay(_iterates_while_it_grows, recording=exploration.failure.token, thread_errors=True)
-    assert detrun.explore(_iterates_while_it_grows, directory=tmp_path, schedules=1).failure.index == -1
+    again = detrun.explore(_iterates_while_it_grows, directory=tmp_path, schedules=1, confirm=False)
+    assert again.failure.index == -1
 
 
 @pytest.fixture

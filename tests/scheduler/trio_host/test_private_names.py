@@ -52,8 +52,8 @@ def listed() -> set[str]:
     return {name.removesuffix("()") for names in (*NAMES.values(), *PROPERTIES.values()) for name in names}
 
 
-def names_in(source: str, own: bool = False) -> Iterator[tuple[str, str, bool]]:
-    """Each attribute and each part of a text in ``source``, where it is, and whether it is a text.
+def names_in(source: str, own: bool = False) -> Iterator[tuple[str, ast.expr, bool]]:
+    """Each attribute and each part of a text in ``source``, its node, and whether it is a text.
 
     Attributes of a class's own ``self`` come only with ``own``, names of modules and classes in `NAMES` never.
     """
@@ -67,14 +67,20 @@ def names_in(source: str, own: bool = False) -> Iterator[tuple[str, str, bool]]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (own or id(node) not in of_self):
-            yield node.attr, f"line {node.lineno}: {ast.unparse(node)}", False
+            yield node.attr, node, False
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in NAMES:
             for part in node.value.split("."):
-                yield part, f"line {node.lineno}: {ast.unparse(node)}", True
+                yield part, node, True
+
+
+def place_of(node: ast.expr) -> str:
+    return f"line {node.lineno}: {ast.unparse(node)}"
 
 
 def uses_of(names: set[str], source: str) -> list[str]:
-    return [place for name, place, _ in names_in(source) if name in names]
+    if names.isdisjoint(re.findall(r"\w+", source)):
+        return []  # saves the time to parse it
+    return [place_of(node) for name, node, _ in names_in(source) if name in names]
 
 
 # Outside the room.
@@ -148,13 +154,14 @@ def unlisted(source: str, table: set[str], own_names: set[str]) -> list[str]:
         name for owner in PRIVATE_OWNERS if not isinstance(owner, type) for name in vars(owner) if is_private(name)
     }
     found = []
-    for name, place, is_text in names_in(source, own=True):
+    private = private_names() | of_private_modules
+    for name, node, is_text in names_in(source, own=True):
         if is_text:
-            is_trios = name in private_names() | of_private_modules
+            is_trios = name in private
         else:
             is_trios = (is_private(name) and name not in own_names) or name in of_private_classes
         if is_trios and name not in table:
-            found.append(place)
+            found.append(place_of(node))
     return found
 
 

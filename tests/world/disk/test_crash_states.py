@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detrun.errors import UsageError
@@ -21,6 +21,7 @@ from detrun.world.disk.crash_states import crash_states
 from detrun.world.disk.file_system import FileSystem
 from detrun.world.disk.image import Tree
 from detrun.world.disk.model import EXT4_ORDERED, IN_ORDER, POSIX, PersistenceModel
+from tests.examples import examples
 
 WIDTH = 4  # bytes of a sector, so that short writes tear
 SMALL = PersistenceModel(sector_bytes=WIDTH)
@@ -279,7 +280,7 @@ CALLS = st.one_of(st.lists(ANY, max_size=8), st.lists(ON_NAMES, max_size=8), st.
 BEGINNINGS = [("mkdir", "/d"), ("create", "/a"), ("write", "/a", 0, b"12345"), ("fsync", "/a"), ("fsync", "/")]
 
 
-@settings(max_examples=1000)
+@examples(300)
 @given(calls=CALLS, begins_with=st.sampled_from([0, 2, len(BEGINNINGS)]))
 def test_at_every_point_exactly_the_states_are_possible_that_the_second_model_allows(calls, begins_with):
     system, registers = FileSystem(SMALL), RegisterDisk()
@@ -299,7 +300,7 @@ def test_at_every_point_exactly_the_states_are_possible_that_the_second_model_al
         assert {tuple(state.tree.items()) for state in result.at(point)} == allowed, point
 
 
-@settings(max_examples=200)
+@examples(100)
 @given(calls=CALLS, bits=st.integers(0, 2**64 - 1))
 def test_a_power_loss_leaves_one_of_the_enumerated_states_and_the_disk_goes_on_from_there(calls, bits):
     system = FileSystem(SMALL)
@@ -314,7 +315,7 @@ def test_a_power_loss_leaves_one_of_the_enumerated_states_and_the_disk_goes_on_f
     assert [state.tree for state in crash_states(system.state.start_log())] == [system.state.cached.tree()]
 
 
-@settings(max_examples=150)
+@examples(80)
 @given(calls=CALLS)
 def test_every_promise_of_a_model_only_takes_states_away(calls):
     """POSIX allows all that ext4 allows, and ext4 all that a disk in order allows."""

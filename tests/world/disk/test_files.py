@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
 from detrun.errors import UsageError
 from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.files import RawFile
+from tests.examples import examples
 
 PATHS = st.sampled_from(
     [
@@ -134,7 +135,7 @@ def skips(call: tuple) -> bool:
     return call[0] in ("rmdir", "rename", "unlink", "open", "mkdir") and "/" in call[1:3]
 
 
-@settings(max_examples=250)
+@examples(150)
 @given(calls=st.lists(CALLS, max_size=30))
 def test_the_same_calls_give_the_same_answers_as_on_a_real_file_system(calls):
     calls = [call for call in calls if not skips(call)]

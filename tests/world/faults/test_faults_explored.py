@@ -10,6 +10,7 @@ import trio
 import detrun
 from detrun import world as w
 from detrun.errors import UsageError
+from detrun.explore.failures.failure import Failure
 from detrun.world.faults.swarm import CLASSES
 from detrun_recorder.token import to_token
 
@@ -55,13 +56,29 @@ PLAN = w.FaultPlan(
 )
 
 
-def explored(plan: object, directory: Path | None = None) -> detrun.Exploration:
-    return detrun.explore(forgets_after_a_power_loss, plan, strategy="random", schedules=30, directory=directory)
+def explored(plan: object, directory: Path | None = None, explain: bool = False) -> detrun.Exploration:
+    return detrun.explore(
+        forgets_after_a_power_loss,
+        plan,
+        strategy="random",
+        schedules=30,
+        directory=directory,
+        explain=explain,
+        confirm=False,
+    )
 
 
-def test_a_failure_is_shrunk_to_the_fault_that_matters_and_its_recording_leaves_out_the_rest():
-    failure = explored(PLAN).failure
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Failure, Path]:
+    """The failure under the plan, and where it is kept."""
+    directory = tmp_path_factory.mktemp("kept")
+    failure = explored(PLAN, directory, explain=True).failure
     assert failure is not None
+    return failure, directory
+
+
+def test_a_failure_is_shrunk_to_the_fault_that_matters_and_its_recording_leaves_out_the_rest(found):
+    failure, _ = found
     assert failure.shrunk is not None
     assert failure.shrunk.faults == ("power_loss[0]",)
     assert failure.shrunk.faults_before > 1
@@ -78,9 +95,8 @@ def test_a_failure_is_shrunk_to_the_fault_that_matters_and_its_recording_leaves_
     assert again.digest == failure.recording.digest.hex()
 
 
-def test_a_moment_of_the_shrunk_run_has_only_the_faults_that_are_left():
-    failure = explored(PLAN).failure
-    assert failure is not None
+def test_a_moment_of_the_shrunk_run_has_only_the_faults_that_are_left(found):
+    failure, _ = found
     run = detrun.replay(forgets_after_a_power_loss, PLAN, recording=failure.recording, raise_errors=False)
     for seconds, state in ((0.35, "up"), (1.001, "off")):
         with run.at(virtual_time=seconds) as moment:
@@ -105,17 +121,17 @@ def test_without_its_fault_the_program_passes_and_a_swarm_is_shrunk_as_a_plan_is
     assert shrunk.faults_before >= 2
 
 
-def test_a_kept_failure_is_tried_again_without_the_faults_that_were_left_out(tmp_path):
-    first = explored(PLAN, tmp_path).failure
-    second = explored(PLAN, tmp_path)
+def test_a_kept_failure_is_tried_again_without_the_faults_that_were_left_out(found):
+    first, directory = found
+    second = explored(PLAN, directory)
     assert second.failure is not None
     assert second.failure.index == -1
     assert second.failure.shrunk.faults_before == 1  # what was left out stays out
     assert second.failure.recording.digest == first.recording.digest
 
 
-def test_a_token_has_no_place_for_faults_that_were_left_out():
-    failure = explored(PLAN).failure
+def test_a_token_has_no_place_for_faults_that_were_left_out(found):
+    failure, _ = found
     assert failure.token is None
     with pytest.raises(UsageError, match="no place for the faults that were left out"):
         to_token(failure.recording)
