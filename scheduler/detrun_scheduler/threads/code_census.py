@@ -10,7 +10,8 @@ from types import FrameType
 
 from greenlet import getcurrent
 
-from detrun_scheduler.threads.preemption import Preemption, serves_scheduler
+from detrun_scheduler.threads.interrupted_code import serves_scheduler
+from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.user_code import standard_module
 

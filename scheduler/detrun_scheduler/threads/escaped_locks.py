@@ -27,7 +27,8 @@ from detrun_scheduler import current
 from detrun_scheduler.environment.c_types import ReplacedEntries
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.calling import threads_of_call
-from detrun_scheduler.threads.locks import RLOCK_WAIT, Lock, RLock
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.reentrant_locks import RLOCK_WAIT, RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 
 # By address, which never decides anything; each entry keeps its lock alive. Empty outside of runs.

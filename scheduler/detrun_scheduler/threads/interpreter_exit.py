@@ -12,7 +12,8 @@ import threading
 from typing import Any
 
 from detrun_scheduler.threads import pools
-from detrun_scheduler.threads.locks import Lock, RLock
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.reentrant_locks import RLock
 from detrun_scheduler.threads.simple_queue import SimpleQueue
 from detrun_scheduler.threads.thread_locals import local
 

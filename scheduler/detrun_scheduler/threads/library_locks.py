@@ -27,7 +27,8 @@ from detrun_scheduler.footprints.watch import observe
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads import locks
 from detrun_scheduler.threads.calling import threads_of_call
-from detrun_scheduler.threads.locks import ACQUIRE, RELEASE, RLOCK_WAIT, Lock, RLock
+from detrun_scheduler.threads.locks import ACQUIRE, RELEASE, Lock
+from detrun_scheduler.threads.reentrant_locks import RLOCK_WAIT, RLock
 from detrun_scheduler.user_code import installed_package, is_library_file
 
 
@@ -161,4 +162,4 @@ class LibraryRLock(RLock):
 def install() -> None:
     """Let locks be made of these classes where libraries make them."""
     locks.library_of = library_of
-    locks.library_classes = (LibraryLock, LibraryRLock)
+    locks.library_classes = {Lock: LibraryLock, RLock: LibraryRLock}

@@ -1,8 +1,9 @@
-"""Locks that are real outside a run and simulated inside: the types behind `threading.Lock` and `threading.RLock`.
+"""Locks that are real outside a run and simulated inside: the type behind `threading.Lock`, and what others share.
 
 A lock of a module is made when the module is imported, before any run, and must work inside one. So these classes take
-the places of the real ones in the `threading` module for good, as soon as detrun is imported (`install`), and decide at
-each call: outside a run, and in OS threads that have nothing to do with the run, a `Lock` is the real lock it carries.
+the places of the real ones in the `threading` module for good, as soon as detrun is imported (`reentrant_locks`), and
+decide at each call: outside a run, and in OS threads that have nothing to do with it, a `Lock` is the real lock it
+carries.
 Inside a run it keeps its state in that real lock, which it only ever tries, and does the waiting through the scheduler.
 A lock that is still held when the run ends by what took it in the run is released: its holder no longer exists.
 
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from _thread import RLock as _RealRLock
 from _thread import allocate_lock as _allocate_lock
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -30,12 +30,12 @@ from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads import waiting_threads
 from detrun_scheduler.threads.calling import is_of_the_run, wait_in_task
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 from detrun_scheduler.threads.waiting_threads import WaitingThreads
 from detrun_scheduler.user_code import is_library_file
 
 ACQUIRE, RELEASE, WAIT, READ = (OPERATIONS.index(name) for name in ("acquire", "release", "wait", "read"))
-LOCK_WAIT, RLOCK_WAIT = WaitKind("Lock.acquire"), WaitKind("RLock.acquire")
+LOCK_WAIT = WaitKind("Lock.acquire")
 
 
 def check_timeout(blocking: bool, timeout: float) -> None:
@@ -59,7 +59,7 @@ class Lock:
 
     def __new__(cls, *_: Any) -> Lock:
         """A `LibraryLock` where a library makes it at its import; see `library_locks`."""
-        return _made(cls, sys._getframe(1)) if cls is Lock else object.__new__(cls)
+        return made(cls, sys._getframe(1)) if cls is Lock else object.__new__(cls)
 
     def __init__(self) -> None:
         self._real = _allocate_lock()
@@ -221,16 +221,17 @@ class Lock:
 
     def __repr__(self) -> str:
         state = "locked" if self._real.locked() else "unlocked"
-        return f"<{state} threading.{self.kind} object at {_place(self)}>"
+        return f"<{state} threading.{self.kind} object at {place_of(self)}>"
 
 
-def _made(kind: type[Any], caller: FrameType) -> Any:
+def made(kind: type[Any], caller: FrameType) -> Any:
+    """A new lock of this kind, or the kind for libraries where one of them makes it at its import."""
     maker = library_of(caller) if is_library_file(caller.f_code.co_filename) else None
     if maker is None:
         return object.__new__(kind)
-    made = object.__new__(library_classes[kind is RLock])
-    made.maker = maker
-    return made
+    lock = object.__new__(library_classes[kind])
+    lock.maker = maker
+    return lock
 
 
 def _none(frame: FrameType | None) -> str | None:
@@ -240,7 +241,7 @@ def _none(frame: FrameType | None) -> str | None:
 
 # Set by `library_locks`, which is built on this file.
 library_of: Callable[[FrameType | None], str | None] = _none
-library_classes: tuple[Any, Any] = (object, object)
+library_classes: dict[type[Any], Any] = {}
 
 
 class WaiterLock(Lock):
@@ -256,7 +257,8 @@ class WaiterLock(Lock):
     wait_kind = WaitKind("Condition.wait")
 
 
-def _place(lock: Any) -> str:
+def place_of(lock: Any) -> str:
+    """Where a lock says it is, in its ``repr``."""
     # An address would differ from run to run, and programs print and compare such texts.
     run = current.run
     if run is None:
@@ -264,159 +266,3 @@ def _place(lock: Any) -> str:
     if lock._serial != run.serial:
         lock._enter(run)
     return f"{lock.kind} {lock._number} of the run"
-
-
-class _BlockOfRLock(Lock):
-    """What an `RLock` is on top of, in one run."""
-
-    __slots__ = ()
-
-    kind = "RLock"
-    wait_kind = RLOCK_WAIT
-
-
-class RLock:
-    """`threading.RLock` in both worlds: the real one outside a run, an owner and a count around a lock inside."""
-
-    __slots__ = ("__weakref__", "_block", "_count", "_owner", "_real", "_serial")
-
-    def __new__(cls, *_: Any) -> RLock:
-        """A `LibraryRLock` where a library makes it at its import."""
-        return _made(cls, sys._getframe(1)) if cls is RLock else object.__new__(cls)
-
-    def __init__(self) -> None:
-        self._real = _RealRLock()
-        self._serial = -1  # the run in which the next three were set
-        self._block: Lock = _NO_BLOCK
-        self._owner = 0  # ident of the simulated thread that holds it; the event loop's is MAIN_IDENT
-        self._count = 0
-
-    def _inside(self) -> int:
-        """The ident of the calling simulated thread or event loop, 0 outside the run."""
-        thread = getcurrent()
-        run: ActiveRun | None
-        if type(thread) is SimulatedThread:
-            ident, run = thread.ident, thread.threads.run
-        else:
-            run = current.run
-            if run is None or not is_of_the_run():
-                return 0
-            ident = MAIN_IDENT
-        if self._serial != run.serial:
-            self._serial = run.serial
-            self._block = self._make_block()
-            self._owner = self._count = 0
-            assert run.threads is not None
-            run.threads.touched.append(self)
-        return ident
-
-    def _make_block(self) -> Lock:
-        return _BlockOfRLock()
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As the real one; a time-out is virtual."""
-        me = self._inside()
-        if not me:
-            return self._real.acquire(blocking, timeout)
-        if self._owner == me:
-            if timeout != -1:
-                check_timeout(blocking, timeout)
-            self._count += 1
-            return True
-        if self._block.acquire(blocking, timeout):
-            self._owner, self._count = me, 1
-            return True
-        return False
-
-    def release(self) -> None:
-        """As the real one."""
-        me = self._inside()
-        if not me:
-            self._real.release()
-        elif self._owner != me:
-            raise RuntimeError("cannot release un-acquired lock")
-        elif self._count > 1:
-            self._count -= 1
-        else:
-            self._release_block()
-
-    def _release_block(self) -> None:
-        thread = getcurrent()
-        if type(thread) is SimulatedThread and self._block.points:
-            thread.schedule_point()
-        self._count = self._owner = 0
-        assert current.run is not None
-        self._block.give_back(current.run)
-
-    __enter__ = acquire
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-    def locked(self) -> bool:
-        """Whether it is held; real ones have this from Python 3.14 on."""
-        if not self._inside():
-            if self._real.acquire(False):
-                self._real.release()
-                return bool(self._real._is_owned())  # type: ignore[attr-defined]
-            return True
-        return self._count > 0
-
-    # What `threading.Condition` uses.
-
-    def _is_owned(self) -> bool:
-        me = self._inside()
-        return self._owner == me if me else bool(self._real._is_owned())  # type: ignore[attr-defined]
-
-    def _recursion_count(self) -> int:
-        me = self._inside()
-        if me:
-            return self._count if self._owner == me else 0
-        return self._real._recursion_count()  # type: ignore[attr-defined, no-any-return]
-
-    def _release_save(self) -> Any:
-        me = self._inside()
-        if not me:
-            return self._real._release_save()  # type: ignore[attr-defined]
-        if self._owner != me:
-            raise RuntimeError("cannot release un-acquired lock")
-        saved = self._count
-        self._release_block()
-        return saved
-
-    def _acquire_restore(self, saved: Any) -> None:
-        if self._inside():
-            self.acquire()
-            self._count = saved
-        else:
-            self._real._acquire_restore(saved)  # type: ignore[attr-defined]
-
-    def end_of_run(self) -> None:
-        """Called when the run is over."""
-        self._serial = -1
-        self._block = _NO_BLOCK
-        self._owner = self._count = 0
-
-    def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # type: ignore[attr-defined]
-        self._serial = -1
-
-    def __repr__(self) -> str:
-        me = self._inside()
-        if not me:
-            return repr(self._real).replace("_thread.RLock", "threading.RLock")
-        state = "locked" if self._count else "unlocked"
-        return f"<{state} threading.RLock object owner={self._owner} count={self._count} at {_place(self._block)}>"
-
-
-_NO_BLOCK = _BlockOfRLock()
-
-
-def install() -> None:
-    """Take the places of the real locks in `threading`, for the rest of the process. Further calls do nothing."""
-    # Not `_CRLock`: who kept the function `threading.RLock` of Python 3.11 wants a real lock, trio for one.
-    names: dict[str, object] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": WaiterLock}
-    for name, replacement in names.items():
-        setattr(threading, name, replacement)

@@ -17,7 +17,8 @@ from greenlet import GreenletExit, getcurrent
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads import thread_locals
 from detrun_scheduler.threads.calling import threads_of_call, wait_for_end
-from detrun_scheduler.threads.locks import Lock, RLock
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.reentrant_locks import RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 from detrun_scheduler.threads.threads import Threads
 

@@ -38,8 +38,8 @@ from detrun_scheduler.threads import (
     escaped_locks,
     interpreter_exit,
     library_locks,
-    locks,
     pools,
+    reentrant_locks,
     simple_queue,
     sqlite_waits,
     thread_locals,
@@ -48,8 +48,9 @@ from detrun_scheduler.threads import (
 )
 from detrun_scheduler.threads.calling import sleep, threads_of_call, wait_in_task
 from detrun_scheduler.threads.census import THREADING, Alive, monotonic
-from detrun_scheduler.threads.locks import Lock, RLock
+from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.low_level import LOW_LEVEL
+from detrun_scheduler.threads.reentrant_locks import RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 from detrun_scheduler.threads.thread_class import METHODS, main_thread
 from detrun_scheduler.threads.threads import Threads
@@ -144,7 +145,7 @@ def restore() -> None:
 
 def install_dual_classes() -> None:
     """Let locks, locals, simple queues and pools be made of classes that work inside and outside runs; for good."""
-    locks.install()
+    reentrant_locks.install()
     library_locks.install()
     thread_locals.install()
     simple_queue.install()

@@ -23,9 +23,9 @@ _FRONTS = {
 # Below these, a thread has not called anything yet, or is being switched.
 _THREAD_MECHANISMS = {
     *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
-    *("_call_main", "_bootstrap", "Thread.run", "_Tracing.call_body", "_Tracing.untraced", "wait_for_end"),
-    *("_start_thread_soon.<locals>.body", "_Monitoring._callback.<locals>.on_event"),
-    *("_Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "_Tracing._by_line.<locals>.on_line"),
+    *("_call_main", "_bootstrap", "Thread.run", "Tracing.call_body", "Tracing.untraced", "wait_for_end"),
+    *("_start_thread_soon.<locals>.body", "Monitoring._callback.<locals>.on_event"),
+    *("Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "Tracing._by_line.<locals>.on_line"),
     *("_both.<locals>.on_call", "_both.<locals>.on_call.<locals>.on_event"),
 }
 _RENAMED = {

@@ -18,7 +18,8 @@ from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun_scheduler.errors import DeadlockError
 from detrun_scheduler.threads.library_locks import LibraryLock, LibraryRLock
-from detrun_scheduler.threads.locks import Lock, RLock
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.reentrant_locks import RLock
 
 SOURCE = """
 import queue, threading, time

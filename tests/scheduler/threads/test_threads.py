@@ -29,7 +29,8 @@ import detrun
 from detrun_scheduler.errors import DeadlockError, HiddenStateError, StepLimitError, UsageError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
-from detrun_scheduler.threads.locks import Lock, RLock
+from detrun_scheduler.threads.locks import Lock
+from detrun_scheduler.threads.reentrant_locks import RLock
 
 LOCK, RLOCK, EVENT, LOCAL = threading.Lock(), threading.RLock(), threading.Event(), threading.local()
 QUEUE: queue.SimpleQueue[int] = queue.SimpleQueue()
