@@ -18,6 +18,7 @@ import threading
 from _thread import LockType as _RealLock
 from _thread import RLock as _RealRLock
 from _thread import allocate_lock as _allocate_lock
+from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, FunctionType
 from typing import Any
 
@@ -30,10 +31,6 @@ from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.reentrant_locks import RLOCK_WAIT, RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
-
-# By address, which never decides anything; each entry keeps its lock alive. Empty outside of runs.
-_blocks: dict[int, EscapedLock] = {}
-_rlocks: dict[int, EscapedRLock] = {}
 
 
 class EscapedLock(Lock):
@@ -52,6 +49,31 @@ class EscapedLock(Lock):
         if not self.points and self._real.locked():
             self.points = True
         return super().acquire(blocking, timeout)
+
+    @property
+    def is_held_outside(self) -> bool:
+        """Whether a real thread has it, or who took it before the run."""
+        return self._owner < 0 and self._real.locked()
+
+    def belongs_to(self, run: ActiveRun) -> None:
+        """Code of the run has taken what was held outside before."""
+        self._owner = run.current
+
+    def hold_real(self) -> None:
+        """The simulated lock has been taken; that is the real one."""
+
+    def is_released_by(self) -> bool:
+        """Whether the caller's release makes it free."""
+        return True
+
+    def free(self) -> None:
+        """Release it, and with it the real one."""
+        self.release()
+
+    def free_real(self) -> None:
+        """The run is over: code of it holds the real one no longer."""
+        if self._owner >= 0 and self._real.locked():
+            self._real.release_lock()
 
     def _enter(self, run: ActiveRun) -> None:
         owner = self._owner  # took it before there was anything to write down
@@ -100,6 +122,33 @@ class EscapedRLock(RLock):
         thread = getcurrent()
         self._owner, self._count = (thread.ident if type(thread) is SimulatedThread else MAIN_IDENT), 1
 
+    is_held_outside = False  # the entry goes when the run's code gives the real one back
+
+    @property
+    def points(self) -> bool:
+        """Whether two threads have met here."""
+        return isinstance(self._block, EscapedLock) and self._block.points
+
+    def hold_real(self) -> None:
+        """The simulated lock has been taken; the real one keeps real threads out as long as code of the run is in."""
+        if self._count == 1:
+            _RLOCKS.raw_acquire(self._real)
+
+    def is_released_by(self) -> bool:
+        """Whether the caller's release makes it free."""
+        return self._count == 1 and self._is_owned()
+
+    def free(self) -> None:
+        """Release it, however often it was taken, and with it the real one."""
+        _RLOCKS.raw_release(self._real)
+        self._count = 1
+        self.release()
+
+    def free_real(self) -> None:
+        """The run is over: code of it holds the real one no longer."""
+        if self._count:
+            _RLOCKS.raw_release(self._real)
+
 
 def _run_of_call() -> ActiveRun | None:
     if current.run is None:
@@ -108,123 +157,105 @@ def _run_of_call() -> ActiveRun | None:
     return None if threads is None else threads.run
 
 
-def _acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
-    run = _run_of_call()
-    if run is None:
-        return bool(_raw_acquire(self, blocking, timeout))
-    block = _blocks.get(id(self))
-    if block is None or (block._owner < 0 and self.locked()):
-        # Free, or held from outside.
-        if not _raw_acquire(self, blocking, timeout):
-            return False
-        if block is None:
-            _blocks[id(self)] = EscapedLock(self, run)
-        else:
-            block._owner = run.current
-        return True
-    return block.acquire(blocking, timeout)
+class _RealLocks:
+    """The real locks of one type that code of the run has taken, and the rule for them, as methods of the type.
 
+    Args:
+        kind: what a real lock is in the run.
+        others: more methods to replace.
+    """
 
-def _enter(self: Any) -> bool:
-    return _acquire(self)
+    def __init__(self, real: type[Any], kind: Callable[[Any, ActiveRun], Any], others: Mapping[str, Any]) -> None:
+        self.kind = kind
+        # By address, which never decides anything; each entry keeps its lock alive. Empty outside of runs.
+        self.taken: dict[int, Any] = {}
+        self.entries = ReplacedEntries(real, {**self._methods(), **others})
+        self.raw_acquire, self.raw_release = self.entries.originals["acquire"], self.entries.originals["release"]
 
+    def _methods(self) -> dict[str, Any]:
+        taken = self.taken
 
-def _release(self: Any) -> None:
-    block = _blocks.get(id(self)) if _blocks else None
-    if block is None or _run_of_call() is None:
-        _raw_release(self)
-    elif block.points:
-        block.release()
-    else:
-        del _blocks[id(self)]
-        _raw_release(self)
+        def acquire(lock: Any, blocking: bool = True, timeout: float = -1) -> bool:
+            run = _run_of_call()
+            if run is None:
+                return bool(self.raw_acquire(lock, blocking, timeout))
+            dual = taken.get(id(lock))
+            if dual is None or dual.is_held_outside:
+                # Free, or held from outside.
+                if not self.raw_acquire(lock, blocking, timeout):
+                    return False
+                if dual is None:
+                    taken[id(lock)] = self.kind(lock, run)
+                else:
+                    dual.belongs_to(run)
+                return True
+            if not dual.acquire(blocking, timeout):
+                return False
+            dual.hold_real()
+            return True
 
+        def enter(lock: Any) -> bool:
+            return acquire(lock)
 
-def _exit(self: Any, kind: Any = None, error: Any = None, trace: Any = None) -> None:
-    _release(self)
+        def release(lock: Any) -> None:
+            dual = taken.get(id(lock)) if taken else None
+            if dual is None or _run_of_call() is None:
+                self.raw_release(lock)
+            elif dual.is_released_by():
+                if dual.points:
+                    dual.free()
+                else:
+                    del taken[id(lock)]
+                    self.raw_release(lock)
+            else:
+                dual.release()
 
+        def leave(lock: Any, kind: Any = None, error: Any = None, trace: Any = None) -> None:
+            release(lock)
 
-def _acquire_r(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
-    run = _run_of_call()
-    if run is None:
-        return bool(_raw_acquire_r(self, blocking, timeout))
-    dual = _rlocks.get(id(self))
-    if dual is None:
-        if not _raw_acquire_r(self, blocking, timeout):
-            return False
-        _rlocks[id(self)] = EscapedRLock(self, run)
-        return True
-    if not dual.acquire(blocking, timeout):
-        return False
-    if dual._count == 1:
-        _raw_acquire_r(self)  # keeps real threads out, as long as code of the run is in
-    return True
+        return {"acquire": acquire, "__enter__": enter, "release": release, "__exit__": leave}
 
-
-def _enter_r(self: Any) -> bool:
-    return _acquire_r(self)
-
-
-def _release_r(self: Any) -> None:
-    dual = _rlocks.get(id(self)) if _rlocks else None
-    if dual is None or _run_of_call() is None:
-        _raw_release_r(self)
-    elif dual._count != 1 or not dual._is_owned():
-        dual.release()
-    else:
-        _release_all(self, dual)
-
-
-def _release_all(self: Any, dual: EscapedRLock) -> None:
-    _raw_release_r(self)
-    if isinstance(dual._block, EscapedLock) and dual._block.points:
-        dual._count = 1
-        dual.release()
-    else:
-        del _rlocks[id(self)]
-
-
-def _exit_r(self: Any, kind: Any = None, error: Any = None, trace: Any = None) -> None:
-    _release_r(self)
+    def end_of_run(self) -> None:
+        """What the run still holds is free again, and the methods are the real ones."""
+        for dual in self.taken.values():
+            dual.free_real()
+        self.taken.clear()
+        self.entries.restore()
 
 
 def _release_save(self: Any) -> Any:
-    dual = _rlocks.get(id(self)) if _rlocks else None
+    dual = _RLOCKS.taken.get(id(self)) if _RLOCKS.taken else None
     if dual is None or _run_of_call() is None:
-        return _RLOCK.originals["_release_save"](self)
+        return _RLOCKS.entries.originals["_release_save"](self)
     if not dual._is_owned():
         raise RuntimeError("cannot release un-acquired lock")
-    saved = dual._count
-    _release_all(self, dual)
+    saved, dual._count = dual._count, 1
+    self.release()  # which is replaced
     return saved
 
 
 def _acquire_restore(self: Any, saved: Any) -> None:
     if _run_of_call() is None:
-        _RLOCK.originals["_acquire_restore"](self, saved)
+        _RLOCKS.entries.originals["_acquire_restore"](self, saved)
     else:
-        _acquire_r(self)
-        _rlocks[id(self)]._count = saved
+        self.acquire()  # which is replaced
+        _RLOCKS.taken[id(self)]._count = saved
 
 
 def _is_owned(self: Any) -> bool:
-    dual = _rlocks.get(id(self)) if _rlocks else None
+    dual = _RLOCKS.taken.get(id(self)) if _RLOCKS.taken else None
     if dual is None or _run_of_call() is None:
-        return bool(_RLOCK.originals["_is_owned"](self))
-    return dual._is_owned()
+        return bool(_RLOCKS.entries.originals["_is_owned"](self))
+    return bool(dual._is_owned())
 
 
-_LOCK = ReplacedEntries(_RealLock, {"acquire": _acquire, "__enter__": _enter, "release": _release, "__exit__": _exit})
-_RLOCK = ReplacedEntries(
+_LOCKS = _RealLocks(_RealLock, EscapedLock, {})
+_RLOCKS = _RealLocks(
     _RealRLock,
-    {
-        **{"acquire": _acquire_r, "__enter__": _enter_r, "release": _release_r, "__exit__": _exit_r},
-        **{"_release_save": _release_save, "_acquire_restore": _acquire_restore, "_is_owned": _is_owned},
-    },
+    EscapedRLock,
+    {"_release_save": _release_save, "_acquire_restore": _acquire_restore, "_is_owned": _is_owned},
 )
-IS_SUPPORTED = _LOCK.is_supported and _RLOCK.is_supported
-_raw_acquire, _raw_release = _LOCK.originals["acquire"], _LOCK.originals["release"]
-_raw_acquire_r, _raw_release_r = _RLOCK.originals["acquire"], _RLOCK.originals["release"]
+IS_SUPPORTED = _LOCKS.entries.is_supported and _RLOCKS.entries.is_supported
 
 
 class _EscapedLocks:
@@ -235,24 +266,16 @@ class _EscapedLocks:
 
     def install(self) -> None:
         """Replace them."""
-        _LOCK.install()
-        _RLOCK.install()
+        _LOCKS.entries.install()
+        _RLOCKS.entries.install()
         if not self._has_renewed:
             self._has_renewed = True
             _renew_conditions()
 
     def restore(self) -> None:
         """Put them back; what the run still holds is free again."""
-        for block in _blocks.values():
-            if block._owner >= 0 and block._real.locked():
-                block._real.release_lock()
-        for dual in _rlocks.values():
-            if dual._count:
-                _raw_release_r(dual._real)
-        _blocks.clear()
-        _rlocks.clear()
-        _RLOCK.restore()
-        _LOCK.restore()
+        _RLOCKS.end_of_run()
+        _LOCKS.end_of_run()
 
 
 GROUP = _EscapedLocks()
