@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
     from detrun.primitives.draw_log import DrawLog
     from detrun.primitives.forcing import Address
-    from detrun_recorder.replay import ResyncReport
+    from detrun_recorder.resync_replay import ResyncReport
     from detrun_recorder.token import ScheduleToken
     from detrun_recorder.what_if import WhatIfReport
 

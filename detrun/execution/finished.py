@@ -22,7 +22,7 @@ from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import DrawWatcher
 
 if TYPE_CHECKING:
-    from detrun_recorder.replay import ResyncReport
+    from detrun_recorder.resync_replay import ResyncReport
     from detrun_recorder.what_if import WhatIfReport
 
 

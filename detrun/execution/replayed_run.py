@@ -15,7 +15,8 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
 from detrun.execution.scope import RunLeftError, RunScope
 from detrun_recorder.recording import Recording
-from detrun_recorder.replay import ResyncReplay, StrictReplay
+from detrun_recorder.resync_replay import ResyncReplay
+from detrun_recorder.strict_replay import StrictReplay
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.journal import Journal

@@ -32,7 +32,7 @@ from detrun.execution.replayed_run import recorded_strategy, replay_hooks
 from detrun.execution.scope import RunScope
 from detrun.inspection.moments import Moment, capture
 from detrun_recorder.recording import Recording
-from detrun_recorder.replay import StrictReplay
+from detrun_recorder.strict_replay import StrictReplay
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment.hidden_state import allowed

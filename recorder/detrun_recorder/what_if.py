@@ -28,7 +28,7 @@ from detrun_recorder.divergence import StepSummary, describe_events
 from detrun_recorder.format import unpack_varints
 from detrun_recorder.recorded_clocks import RecordedClocks, recorded_clocks
 from detrun_recorder.recording import Recording
-from detrun_recorder.replay import StrictReplay
+from detrun_recorder.strict_replay import StrictReplay
 from detrun_scheduler.choices import FIRST_ACTION, NO_ACTION, GivenActions, Oracle, RunView, action_of
 from detrun_scheduler.journal import HAS_EVENTS
 from detrun_scheduler.run import ActiveRun

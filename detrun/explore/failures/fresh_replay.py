@@ -31,7 +31,7 @@ from detrun.explore.failures.recorded import record_schedule
 from detrun.races.watch import RaceWatch, replayed_run
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording, open_recording
-from detrun_recorder.replay import ResyncReplay
+from detrun_recorder.resync_replay import ResyncReplay
 from detrun_recorder.snapshots import in_fork
 from detrun_scheduler.errors import DivergenceError, UsageError
 from detrun_scheduler.strategies.random_walk import RandomWalk

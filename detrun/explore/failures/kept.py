@@ -30,7 +30,7 @@ from detrun.explore.campaign.program import Program, slug
 from detrun.explore.campaign.signatures import signature_of, text_of_signature
 from detrun_recorder.format import Malformed
 from detrun_recorder.recording import Recording, open_recording
-from detrun_recorder.replay import ResyncReplay
+from detrun_recorder.resync_replay import ResyncReplay
 from detrun_recorder.shared_files import unwritable
 from detrun_scheduler.errors import DetrunError, HiddenStateError, UsageError
 from detrun_scheduler.strategies.given import GivenSchedule
