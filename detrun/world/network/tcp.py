@@ -25,10 +25,10 @@ from typing import Any, Protocol
 
 from detrun.world.network.link import Link
 from detrun.world.network.listener import Listener
-from detrun.world.network.packet import Packet, Way
 from detrun.world.network.posix import Address
 from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, Outgoing
-from detrun.world.network.tcp_retry import HEADER_BYTES, RETRANSMISSIONS_MAX, Persistent, retry_seconds
+from detrun.world.network.tcp_retry import RETRANSMISSIONS_MAX, Persistent, retry_seconds
+from detrun.world.network.tcp_segments import Reset, Segment, WindowUpdate
 from detrun.world.network.waiters import Waiters
 from detrun.world.services import Machine, Services
 from detrun_scheduler.clock import primal_of
@@ -291,6 +291,12 @@ class Connection:
         elif len(outgoing.acknowledgements) > 32:
             outgoing.see_acknowledgements(self.clock.time)
 
+    def finish_acknowledged(self) -> None:
+        """The peer has this end's FIN."""
+        self.finish_seen = True
+        self._retire()
+        self._await_end()
+
     def await_acknowledgement(self) -> None:
         """Be called when the next acknowledgement arrives, if one is on its way; until then there is nothing to do."""
         due = self.outgoing.next_arrival
@@ -345,9 +351,7 @@ class Connection:
             self.advertised_edge = self.read_bytes + RECEIVE_BUFFER_BYTES
             sender.acknowledged(self.received_bytes, self.advertised_edge)
             if segment.fin:
-                sender.finish_seen = True
-                sender._retire()
-                sender._await_end()
+                sender.finish_acknowledged()
         else:
             segment.lost()  # the sender cannot know that it has come
 
@@ -402,69 +406,3 @@ class Connection:
         return (
             f"<Connection {self.local[0]}:{self.local[1]} to {self.remote[0]}:{self.remote[1]} on {self.machine.name}>"
         )
-
-
-class Segment(Persistent):
-    """Some bytes, or FIN, or the end of the handshake, with their place in the stream."""
-
-    __slots__ = ("data", "fin", "number")
-    connection: Connection
-
-    def __init__(self, connection: Connection, number: int, data: memoryview, fin: bool) -> None:
-        super().__init__(connection, connection.link, len(data) + HEADER_BYTES)
-        self.number = number
-        self.data = data
-        self.fin = fin
-
-    def fire(self) -> None:
-        if self.is_waiting:
-            if not self.send_again():
-                self.connection.fail(errno.ETIMEDOUT)
-        elif self.link.arrive(self):
-            peer = self.connection.peer
-            if peer is not None:
-                peer.arrived(self)
-
-    def reset(self) -> None:
-        self.connection.tear_down()
-
-    def copy(self) -> Packet:
-        return Segment(self.connection, self.number, self.data, self.fin)
-
-    def describe(self) -> str:
-        what = "FIN" if self.fin else f"{len(self.data)} bytes" if self.data else "ACK"
-        return f"tcp {self.connection.local[1]}->{self.connection.remote[1]} #{self.number} {what}"
-
-
-class Reset(Packet):
-    """RST: the connection does not exist at the sender of this."""
-
-    __slots__ = ("connection",)
-    protocol = "tcp"
-
-    def __init__(self, link: Way, connection: Connection | None) -> None:
-        super().__init__(link, HEADER_BYTES)
-        self.connection = connection
-
-    def fire(self) -> None:
-        if self.link.arrive(self) and self.connection is not None:
-            self.connection.fail(errno.ECONNRESET)
-
-    def copy(self) -> Packet:
-        return Reset(self.link, self.connection)
-
-    def describe(self) -> str:
-        return "tcp RST"
-
-
-class WindowUpdate:
-    """The next attempt to tell a sender that there is room."""
-
-    __slots__ = ("attempt", "connection")
-
-    def __init__(self, connection: Connection, attempt: int) -> None:
-        self.connection = connection
-        self.attempt = attempt
-
-    def fire(self) -> None:
-        self.connection.advertise(self.attempt)

@@ -11,8 +11,9 @@ from typing import ClassVar, Protocol
 from detrun.world.network.listener import Listener
 from detrun.world.network.packet import Packet, Way
 from detrun.world.network.posix import Address
-from detrun.world.network.tcp import Connection, Reset, TcpMachine
+from detrun.world.network.tcp import Connection, TcpMachine
 from detrun.world.network.tcp_retry import HEADER_BYTES, Persistent
+from detrun.world.network.tcp_segments import Reset
 from detrun.world.services import Services
 
 SYN_ATTEMPTS_MAX = 7
