@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     "--temperature", "temperatures", multiple=True, type=float, metavar="T", help="Of kind relaxed; or falling ones."
 )
 @click.option("--smoothing", multiple=True, metavar="[NAME=]W", help="Of kind relaxed: width of perturbations.")
+@click.option("--pairs", type=int, metavar="N", help="Of kind expected: so many draws are tried otherwise in a sample.")
+@click.option("--on-unknown", metavar="WHAT", help="Of kind expected: refuse, or report, jumps of unknown density.")
 @deciding
 @surrounding
 @speaking
@@ -68,6 +70,8 @@ def gradient(
     moves: tuple[str, ...],
     temperatures: tuple[float, ...],
     smoothing: tuple[str, ...],
+    pairs: int | None,
+    on_unknown: str | None,
     seed: int,
     strategy: str,
     surroundings: dict[str, Any],
@@ -126,6 +130,8 @@ def gradient(
             step=parameters.parse_moves("--step", moves),
             temperature=temperatures or None,
             smoothing=parameters.parse_moves("--smoothing", smoothing),
+            pairs=pairs,
+            on_unknown=on_unknown,
         )
     if settings().json:
         print_document(

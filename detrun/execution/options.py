@@ -54,7 +54,8 @@ class Options:
             the recording says.
         forces: what forces draws in place of that; for those who change their minds while the run goes on.
         draws: whether the run keeps a log of its draws. No part of a recording, as are
-        noises: whether the noise beneath continuous draws is a `Value`, and
+        noises: whether the noise beneath continuous draws is a `Value`, and which are held where
+            (`detrun.primitives.draw_log.WatchedDraws`), and
         terms: what is added to the derivative of the loss.
     """
 
@@ -78,7 +79,7 @@ class Options:
     force: Mapping[Address, Any] | None = None
     forces: Forces | None = None
     draws: bool = False
-    noises: bool = False
+    noises: Mapping[Address, float] | None = None
     terms: ScoreTerms | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class Options:
 
     def watched_draws(self) -> WatchedDraws | None:
         """What stands between a new run and its draws; None if nothing asks for it."""
-        if not (self.force or self.forces or self.draws or self.noises or self.terms is not None):
+        if not (self.force or self.forces or self.draws or self.noises is not None or self.terms is not None):
             return None
         from detrun.primitives.draw_log import WatchedDraws
         from detrun.primitives.forcing import Forces

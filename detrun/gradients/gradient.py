@@ -13,6 +13,7 @@ from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.gradients.averaged_local import AveragedLocal
+from detrun.gradients.expected.estimator import Expected
 from detrun.gradients.finite.finite import finite_gradient
 from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
@@ -22,14 +23,19 @@ from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import SoFar, sampling_of
 from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.sample import Estimator
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
-KINDS = ("local", "finite", "relaxed")
-OPTIONS_OF_KIND = {"finite": ("difference", "schedule", "step"), "relaxed": ("temperature", "smoothing")}
+KINDS = ("local", "expected", "finite", "relaxed")
+OPTIONS_OF_KIND = {
+    "expected": ("pairs", "on_unknown"),
+    "finite": ("difference", "schedule", "step"),
+    "relaxed": ("temperature", "smoothing"),
+}
 SAMPLES = 100  # of the kinds that are means over seeds
 
 
@@ -72,6 +78,8 @@ def gradient(
     step: float | Mapping[str, float] | None = None,
     temperature: float | Sequence[float] | None = None,
     smoothing: float | Mapping[str, float] | Sequence[float | Mapping[str, float]] | None = None,
+    pairs: int | None = None,
+    on_unknown: str | None = None,
 ) -> Gradient:
     """Differentiate the loss that ``main(params)`` returns with respect to each parameter.
 
@@ -80,8 +88,9 @@ def gradient(
         params: name -> number, tensor or ``nn.Module``. The program receives numbers as `Value`s.
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule; with ``samples``,
-            the mean of that over runs with independent seeds. ``"finite"``: differences of the mean loss.
-            ``"relaxed"``: of a program softened by `detrun.relaxed`, or smoothed.
+            the mean of that over runs with independent seeds. ``"expected"``: the derivative of the mean loss over
+            draws and schedules, jumps included. ``"finite"``: differences of the mean loss. ``"relaxed"``: of a program
+            softened by `detrun.relaxed`, or smoothed.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
         snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
@@ -114,6 +123,10 @@ def gradient(
             counts and the others show the trend.
         smoothing: ``kind="relaxed"``: for code that calls none: the width over which parameters are perturbed normally,
             one number or one by name; or a list of such.
+        pairs: ``kind="expected"``: of the draws at which the loss of a run may jump, so many are tried otherwise in
+            each sample, chosen at random and weighted; 2 by default.
+        on_unknown: ``kind="expected"``: ``"refuse"`` (the default) raises where the loss may jump and no density is
+            known; ``"report"`` leaves that out, and the bias statement names it.
 
     Other arguments are as for `detrun.record`.
 
@@ -133,6 +146,8 @@ def gradient(
             "step": step,
             "temperature": temperature,
             "smoothing": smoothing,
+            "pairs": pairs,
+            "on_unknown": on_unknown,
         },
     )
     sampling = sampling_of(
@@ -175,7 +190,8 @@ def gradient(
             return finite_gradient(program, sampling, FiniteOptions(**of_kind))
         if kind == "relaxed":
             return relaxed_gradient(program, sampling, RelaxedOptions(**of_kind))
-        return sampled_gradient(AveragedLocal(program), sampling)
+        estimator: Estimator = Expected(program, **of_kind) if kind == "expected" else AveragedLocal(program)
+        return sampled_gradient(estimator, sampling)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     if opened is not None and (early_timers or collections):
         raise UsageError("early_timers and collections are for new runs: a recording says when its run acted by itself")

@@ -12,7 +12,7 @@ an attribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -128,7 +128,8 @@ class WatchedDraws:
         log: whether to keep the draws.
         forces: draws that come out as the caller says.
         terms: collects terms of scores.
-        noises: whether the noise beneath continuous draws is a `Value`, and their outcomes too.
+        noises: None, or the noise beneath continuous draws is a `Value`, and their outcomes too; those with an address
+            in this table have the number that stands there.
     """
 
     __slots__ = ("_law", "_open", "derivative", "forces", "log", "noises", "terms")
@@ -139,7 +140,7 @@ class WatchedDraws:
         log: bool = False,
         forces: Forces | None = None,
         terms: ScoreTerms | None = None,
-        noises: bool = False,
+        noises: Mapping[Address, float] | None = None,
     ) -> None:
         self.log = DrawLog() if log else None
         self.forces = forces
@@ -171,8 +172,8 @@ class WatchedDraws:
         self._open = None
         unit = to_unit(bits) if law is None else law.unit(bits)
         noise_id = None
-        if self.noises and law is not None and law.noise is not None:
-            noise = Value(law.noise_at(unit))
+        if self.noises is not None and law is not None and law.noise is not None:
+            noise = Value(self.noises.get((stream, index), law.noise_at(unit)))
             noise_id, outcome = noise.id, law.from_noise(noise)
         if self.log is not None:
             self.log.add(

@@ -399,6 +399,13 @@ class TorchSample(Law):
     distribution: Any
     kind: ClassVar[str] = "sample"
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a derivative ends here: a parameter has one, and the distribution does not pass it on."""
+        if self.distribution.has_rsample:
+            return False
+        return any(getattr(one, "requires_grad", False) for one in vars(self.distribution).values())
+
     def bits_for(self, outcome: Any) -> int:
         """No outcome can be asked for."""
         raise UsageError(

@@ -105,6 +105,19 @@ _UUID = ReplacedNames(
 _NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _UUID)
 
 
+def generator_states() -> dict[str, Any]:
+    """By name, states that change when a program takes numbers from a generator that is not detrun's."""
+    found: dict[str, Any] = {"random": random.getstate(), "os.urandom": (_entropy_draws, _seeds)}
+    state = _numpy_state()
+    if state is not None:
+        legacy = state.get_state(legacy=False)
+        found["numpy.random"] = legacy["state"]["key"].tobytes(), legacy["state"]["pos"], legacy["has_gauss"]
+    generator = _torch_generator()
+    if generator is not None:
+        found["torch"] = generator.get_state().numpy().tobytes()
+    return found
+
+
 class RunSeeding:
     """Everything random outside the run's own draws, for one run: `enter`, run, `exit`. May be entered again.
 
