@@ -27,39 +27,39 @@ class Conversions:
         raise NotImplementedError
 
     def __float__(self) -> float:
-        if state.taping:
+        if state.noting:
             notes.detachment()
         return self.primal
 
     def __int__(self) -> int:
-        if state.taping:
+        if state.noting:
             notes.detachment()
-            notes.rounding("int", self.primal, self.id, math.trunc)
+            notes.rounding("int", self.primal, self, math.trunc)
         return int(self.primal)
 
     def __trunc__(self) -> int:
-        if state.taping:
-            notes.rounding("trunc", self.primal, self.id, math.trunc)
+        if state.noting:
+            notes.rounding("trunc", self.primal, self, math.trunc)
         return math.trunc(self.primal)
 
     def __floor__(self) -> int:
-        if state.taping:
-            notes.rounding("floor", self.primal, self.id, math.floor)
+        if state.noting:
+            notes.rounding("floor", self.primal, self, math.floor)
         return math.floor(self.primal)
 
     def __ceil__(self) -> int:
-        if state.taping:
-            notes.rounding("ceil", self.primal, self.id, math.ceil)
+        if state.noting:
+            notes.rounding("ceil", self.primal, self, math.ceil)
         return math.ceil(self.primal)
 
     def __round__(self, digits: int | None = None) -> Any:
         """An int without ``digits``; with them a `Value` with zero partial, as float gives a float."""
         if digits is None:
-            if state.taping:
-                notes.rounding("round", self.primal, self.id, round)
+            if state.noting:
+                notes.rounding("round", self.primal, self, round)
             return round(self.primal)
-        if state.taping:
-            notes.rounding("round", self.primal, self.id, round, 10.0**digits)
+        if state.noting:
+            notes.rounding("round", self.primal, self, round, 10.0**digits)
         return self._constant(round(self.primal, digits))
 
     # The rest of what a float can do.
@@ -77,8 +77,8 @@ class Conversions:
 
     def is_integer(self) -> bool:
         """A discontinuity site: how far from the nearest integer."""
-        if state.taping and math.isfinite(self.primal):
-            notes.margin("is_integer", self.primal - round(self.primal), self.id)
+        if state.noting and math.isfinite(self.primal):
+            notes.margin("is_integer", self.primal - round(self.primal), self)
         return self.primal.is_integer()
 
     def as_integer_ratio(self) -> Never:

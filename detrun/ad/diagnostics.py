@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from detrun.ad.growth import AdjointGrowth
+from detrun.ad.moving_notes import MovingNotes
 from detrun.ad.tape import Tape
 
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
@@ -77,13 +78,15 @@ class Diagnostics:
         return [f"the bare number was taken out of a Value at {file}:{line} ({count} times){more}"]
 
 
-def diagnose(tapes: Iterable[Tape], growth: AdjointGrowth | None = None, nearest_max: int = 5) -> Diagnostics:
+def diagnose(
+    tapes: Iterable[Tape | MovingNotes], growth: AdjointGrowth | None = None, nearest_max: int = 5
+) -> Diagnostics:
     """Collect diagnostics over the tapes of one gradient: one whole tape, or one per window."""
     result = Diagnostics()
     passes: list[NearMargin] = []
     detachments: dict[tuple[str, int], int] = {}
     for tape in tapes:
-        result.entries += len(tape)
+        result.entries += len(tape) if isinstance(tape, Tape) else 0
         result.sites_passed += tape.sites.count
         passes += [
             NearMargin(site.kind, site.where, margin.value, site.count)

@@ -14,7 +14,7 @@ from typing import TypeVar, overload
 
 from detrun.ad import adjoint_rules as rules
 from detrun.ad import notes, state
-from detrun.ad.value import Value, apply, id_of, lift, primal_of
+from detrun.ad.value import Value, apply, lift, primal_of
 from detrun_scheduler.errors import UsageError
 
 Scalar = TypeVar("Scalar", float, Value)
@@ -250,7 +250,7 @@ def _reduced(rule: rules.Rule, terms: Iterable[Number], least: int = 0) -> Numbe
 def _chosen(kind: str, a: Number, b: Number, first: bool) -> Number:
     if not isinstance(a, Value) and not isinstance(b, Value):
         return float(a if first else b)
-    if state.taping:
-        notes.margin(kind, primal_of(a) - primal_of(b), id_of(a), id_of(b))
+    if state.noting:
+        notes.margin(kind, primal_of(a) - primal_of(b), a, b)
     # No entry for the choice: the chosen Value itself goes on, and carries its adjoint without one more addition.
     return lift(a if first else b)

@@ -1,7 +1,7 @@
-"""Notes beside the tape while it is on: margins, detachments, entries whose derivative does not exist.
+"""Notes about a run that is differentiated: margins, detachments, entries whose derivative does not exist.
 
-Called by `Value` and `functions` with bare numbers and ids. Nothing here allots an id, so that ids stay the same with
-the tape off, and nothing raises: a note must never change what the program does.
+They go to `state.notebook`: the tape while one is on, and in forward mode a book of their own. Nothing here allots an
+id, so that ids stay the same with the tape off, and nothing raises: a note must never change what the program does.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from detrun.ad import state
 from detrun.ad.source_lines import calling_line, nearest_user_line, shown
@@ -17,10 +18,10 @@ from detrun.ad.tape import NO_PARENT
 _CAME_OUT: dict[str, Callable[[float, float], bool]] = {"==": operator.eq, ">=": operator.ge, "<=": operator.le}
 
 
-def margin(
-    kind: str, value: float, left_id: int, right_id: int = NO_PARENT, right_weight: float = -1.0, depth: int = 1
-) -> None:
-    """A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
+def margin(kind: str, value: float, left: Any, right: Any = None, right_weight: float = -1.0, depth: int = 1) -> None:
+    """``value = left + right_weight * right + constant`` decided something; a side may be a number without history.
+
+    A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
 
     The exception is what trio does without setting a timer, which no other note covers: it asks ``seconds == 0`` and
     ``now >= deadline``, is told yes, and does not wait.
@@ -29,18 +30,18 @@ def margin(
     if place is None and kind in _CAME_OUT and _CAME_OUT[kind](value, 0.0):
         place = nearest_user_line()
     if place is not None:
-        assert state.tape is not None
-        state.tape.sites.add(kind, place, None, value, left_id, right_id, right_weight)
+        assert state.notebook is not None
+        state.notebook.sites.add(kind, place, None, value, left, right, right_weight)
 
 
-def margin_elsewhere(kind: str, description: str | None, value: float, left_id: int, right_id: int) -> None:
+def margin_elsewhere(kind: str, description: str | None, value: float, left: Any, right: Any) -> None:
     """A decision that detrun made for the program."""
     place = nearest_user_line() if description is None else None
-    assert state.tape is not None
-    state.tape.sites.add(kind, place, description, value, left_id, right_id, -1.0)
+    assert state.notebook is not None
+    state.notebook.sites.add(kind, place, description, value, left, right, -1.0)
 
 
-def rounding(kind: str, primal: float, value_id: int, rounder: Callable[[float], int], scale: float = 1.0) -> None:
+def rounding(kind: str, primal: float, value: Any, rounder: Callable[[float], int], scale: float = 1.0) -> None:
     """The distance to the nearest number at which ``rounder`` jumps; ``scale`` is ``10**digits`` for ``round``."""
     scaled = primal * scale
     if not math.isfinite(scaled) or scale == 0.0:
@@ -52,23 +53,24 @@ def rounding(kind: str, primal: float, value_id: int, rounder: Callable[[float],
         jump = below if scaled - below <= 0.5 else below + 1
         if rounder is math.trunc and jump == 0:
             jump = -1 if scaled < 0 else 1
-    margin(kind, primal - jump / scale, value_id)
+    margin(kind, primal - jump / scale, value)
 
 
-def quotient(kind: str, left: tuple[float, int], right: tuple[float, int]) -> None:
+def quotient(kind: str, left: Any, right: Any) -> None:
     """``x // y`` jumps where ``x - whole * y`` crosses zero; the whole number nearest to ``x / y`` is the next one."""
-    ratio = left[0] / right[0]
+    numerator, denominator = getattr(left, "primal", left), getattr(right, "primal", right)
+    ratio = numerator / denominator
     if math.isfinite(ratio):
         whole = float(round(ratio))
-        margin(kind, left[0] - whole * right[0], left[1], right[1], -whole)
+        margin(kind, numerator - whole * denominator, left, right, -whole)
 
 
 def detachment() -> None:
     """The user's line took the bare number out of a Value."""
     place = calling_line()
     if place is not None:
-        assert state.tape is not None
-        detachments = state.tape.detachments
+        assert state.notebook is not None
+        detachments = state.notebook.detachments
         detachments[place] = detachments.get(place, 0) + 1
 
 

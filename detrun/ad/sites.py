@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from detrun.ad.source_lines import Place, shown
 
@@ -99,10 +100,11 @@ class Sites:
         place: Place | None,
         description: str | None,
         margin: float,
-        left_id: int,
-        right_id: int,
+        left: Any,
+        right: Any,
         right_weight: float,
-    ) -> None:
+    ) -> Site:
+        """Note a pass with ``margin = left + right_weight * right + constant``; the sides are Values or numbers."""
         self.count += 1
         key = (kind, place, description)
         found = self._by_key.get(key)
@@ -111,7 +113,9 @@ class Sites:
         found.count += 1
         # False for nan and infinity too, which no parameter can bring to zero. Ties keep the earlier pass.
         if abs(margin) < found.widest_kept:
-            found.keep(Margin(margin, left_id, right_id, right_weight))
+            ids = getattr(left, "id", CONSTANT), getattr(right, "id", CONSTANT)
+            found.keep(Margin(margin, *ids, right_weight))
+        return found
 
     def nearest(self, count: int) -> list[tuple[Site, Margin]]:
         """The ``count`` closest sites with their closest passes, closest first, ties in order of first pass."""

@@ -17,10 +17,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
+from detrun.ad.sites import Sites
 from detrun.ad.tape import Tape
 from detrun_scheduler.errors import UsageError
+
+
+class Notebook(Protocol):
+    """What keeps the notes of a run: a `Tape`, or a book beside a run in forward mode."""
+
+    sites: Sites
+    detachments: dict[tuple[str, int], int]
 
 
 def _no_tape(cells: tuple[Any, ...]) -> None:
@@ -42,6 +50,8 @@ _spaces = count(1)
 OWN_SPACE = 1 << 48  # ids from here on belong to those who reserved them
 taping: bool = False
 tape: Tape | None = None
+noting: bool = False  # margins and detachments are noted: while a tape is on, and in forward mode
+notebook: Notebook | None = None  # where to; the tape, while one is on
 extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
 in_run: bool = False
 
@@ -103,13 +113,22 @@ def values_exist() -> bool:
 
 def start_tape() -> Tape:
     """Record from here on, on a new tape whose first id is the next one. Raises `UsageError` if a tape is on."""
-    global taping, tape, extend
+    global taping, tape, extend, noting, notebook
     if tape is not None:
         raise UsageError(f"start_tape: the tape that began at id {tape.first_id} is still on; call stop_tape() first")
     tape = Tape(peek_id())
     extend = tape.entries.extend
-    taping = True
+    taping = noting = True
+    notebook = tape
     return tape
+
+
+def start_notes(book: Notebook) -> None:
+    """Note margins and detachments in ``book`` from here on, without a tape. Raises `UsageError` if a tape is on."""
+    global noting, notebook
+    if tape is not None:
+        raise UsageError("start_notes: a tape is on, which takes the notes; call stop_tape() first")
+    noting, notebook = True, book
 
 
 def stop_tape() -> Tape:
@@ -134,6 +153,13 @@ def taped() -> Iterator[Tape]:
             _switch_off()
 
 
+def stop_notes() -> None:
+    """Note nothing any more. Safe to call when nothing is noted."""
+    if tape is None:
+        _switch_off()
+
+
 def _switch_off() -> None:
-    global taping, tape, extend
+    global taping, tape, extend, noting, notebook
     taping, tape, extend = False, None, _no_tape
+    noting, notebook = False, None

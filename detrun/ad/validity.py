@@ -20,7 +20,7 @@ from detrun.ad.forward import tangent_sweep
 from detrun.ad.reverse import backward
 from detrun.ad.sites import Margin, Site
 from detrun.ad.tape import Tape
-from detrun.ad.value import Value, id_of, primal_of
+from detrun.ad.value import Value, primal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,23 @@ class Validity:
     """The margin of that pass."""
     slope: float | None
     """``d margin / d parameter``."""
+    complete: bool = True
+    """Whether all kept margins were looked at; False: the closest only, since there are very many."""
 
 
 def site(kind: str, description: str | None, left: Value | float, right: Value | float) -> None:
     """Note a discontinuity site found outside this package: an order of timers, a compare-exchange, a maximum.
 
     The margin is ``left - right``; what happened would change if it crossed zero. Sites are told apart by ``kind`` and
-    ``description``, or by the nearest user's line if there is no description. Does nothing while no tape is on.
+    ``description``, or by the nearest user's line if there is no description. Does nothing in a run
+    that is not differentiated.
     """
-    if state.taping:
-        margin = primal_of(left) - primal_of(right)
-        notes.margin_elsewhere(kind, description, margin, id_of(left), id_of(right))
+    if state.noting:
+        notes.margin_elsewhere(kind, description, primal_of(left) - primal_of(right), left, right)
+
+
+ENTRIES_SWEPT_MAX = 1_500_000  # about half a second of sweeping
+SWEEPS_MIN = 16
 
 
 def validity(tape: Tape, parameters: Mapping[str, int]) -> dict[str, Validity]:
@@ -59,12 +65,20 @@ def validity(tape: Tape, parameters: Mapping[str, int]) -> dict[str, Validity]:
         tape: a finished tape that began before the parameters.
         parameters: name -> id.
 
-    Cost: one forward sweep per parameter or one sparse reverse sweep per kept margin, whichever are fewer.
+    Cost: one forward sweep per parameter or one sparse reverse sweep per kept margin, whichever are fewer; but no more
+    sweeps than `SWEEPS_MIN` or as many as pass `ENTRIES_SWEPT_MAX` entries. Beyond that only the closest margins are
+    looked at, and the result says so: `Validity.complete` is False.
     """
     passes = [(found, margin) for found in tape.sites for margin in found.nearest]
     has_pullbacks = any(callable(partials) for _, partials in tape.wide)
+    sweeps_max = max(SWEEPS_MIN, ENTRIES_SWEPT_MAX // (len(tape) or 1))
     slopes: dict[str, list[float]]
-    if has_pullbacks or len(passes) < len(parameters):
+    complete = True
+    if has_pullbacks or min(len(passes), sweeps_max) < len(parameters):
+        if len(passes) > sweeps_max:
+            closest = sorted(range(len(passes)), key=lambda place: abs(passes[place][1].value))[:sweeps_max]
+            passes = [passes[place] for place in sorted(closest)]
+            complete = False
         gradients = [backward(tape, margin.seeds(), wanted=parameters.values()) for _, margin in passes]
         slopes = {name: [found.get(entry_id, 0.0) for found in gradients] for name, entry_id in parameters.items()}
     else:
@@ -74,10 +88,10 @@ def validity(tape: Tape, parameters: Mapping[str, int]) -> dict[str, Validity]:
             slopes[name] = [
                 sum(tangents.get(side, 0.0) * weight for side, weight in margin.seeds().items()) for _, margin in passes
             ]
-    return {name: nearest_flip(passes, slopes[name]) for name in parameters}
+    return {name: nearest_flip(passes, slopes[name], complete=complete) for name in parameters}
 
 
-def nearest_flip(passes: list[tuple[Site, Margin]], slopes: list[float]) -> Validity:
+def nearest_flip(passes: list[tuple[Site, Margin]], slopes: list[float], *, complete: bool = True) -> Validity:
     """The validity of one parameter from ``d margin / d parameter`` of each kept pass. Ties go to the earlier site."""
     down = up = radius = inf
     first: tuple[Site, Margin, float] | None = None
@@ -93,5 +107,5 @@ def nearest_flip(passes: list[tuple[Site, Margin]], slopes: list[float]) -> Vali
             radius = abs(move)
             first = found, margin, slope
     if first is None:
-        return Validity(radius, down, up, None, None, None)
-    return Validity(radius, down, up, first[0], first[1].value, first[2])
+        return Validity(radius, down, up, None, None, None, complete)
+    return Validity(radius, down, up, first[0], first[1].value, first[2], complete)

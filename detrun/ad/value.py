@@ -204,8 +204,8 @@ class Value(Conversions):
         return self
 
     def __abs__(self) -> Value:
-        if state.taping:
-            notes.margin("abs", self.primal, self.id)
+        if state.noting:
+            notes.margin("abs", self.primal, self)
         return cast(Value, apply(ABSOLUTE, self))
 
     def __pow__(self, other: Value | float, modulus: None = None) -> Value:
@@ -252,7 +252,7 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison("<", self, other)
         return self.primal < right
 
@@ -260,7 +260,7 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison("<=", self, other)
         return self.primal <= right
 
@@ -268,7 +268,7 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison(">", self, other)
         return self.primal > right
 
@@ -276,7 +276,7 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison(">=", self, other)
         return self.primal >= right
 
@@ -284,7 +284,7 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison("==", self, cast(float, other))
         return self.primal == right
 
@@ -292,13 +292,13 @@ class Value(Conversions):
         right = other.primal if type(other) is Value else _bare(other)
         if right is None:
             return NotImplemented
-        if state.taping:
+        if state.noting:
             _note_comparison("!=", self, cast(float, other))
         return self.primal != right
 
     def __bool__(self) -> bool:
-        if state.taping:
-            notes.margin("bool", self.primal, self.id)
+        if state.noting:
+            notes.margin("bool", self.primal, self)
         return self.primal != 0.0
 
     __hash__ = Conversions.__hash__  # defining __eq__ has dropped it
@@ -363,13 +363,13 @@ def id_of(number: Value | float) -> int:
 
 def _note_comparison(kind: str, left: Value, right: Value | float) -> None:
     if isinstance(right, Value):
-        notes.margin(kind, left.primal - right.primal, left.id, right.id, -1.0, 3)
+        notes.margin(kind, left.primal - right.primal, left, right, -1.0, 3)
         return
     try:
         difference = left.primal - right
     except OverflowError:  # an int beyond every float: no parameter can reach it
         return
-    notes.margin(kind, float(difference), left.id, NO_PARENT, -1.0, 3)
+    notes.margin(kind, float(difference), left, None, -1.0, 3)
 
 
 def _bare(other: object) -> float | None:
@@ -393,13 +393,13 @@ def _power(base: Value | float, exponent: Value | float) -> Value:
 
 def _floor_divide(left: Value | float, right: Value | float) -> Value:
     result = Value(primal_of(left) // primal_of(right))
-    if state.taping:
-        notes.quotient("//", (primal_of(left), id_of(left)), (primal_of(right), id_of(right)))
+    if state.noting:
+        notes.quotient("//", left, right)
     return result
 
 
 def _remainder(left: Value | float, right: Value | float) -> Value:
     result = cast(Value, apply(REMAINDER, left, right))
-    if state.taping:
-        notes.quotient("%", (primal_of(left), id_of(left)), (primal_of(right), id_of(right)))
+    if state.noting:
+        notes.quotient("%", left, right)
     return result

@@ -99,7 +99,7 @@ def gradient(
         validity: measure how far each parameter can move before the schedule would change.
         verify: run the program on plain numbers, too, in a forked process, and hold the run with Values to that, since
             code that looks at types may do something else with them. None: once for each program, unless other
-            threads are running. A run of a recording is always compared with it.
+            threads are running or torch is loaded. A run of a recording is always compared with it.
         observe: as it was for `detrun.record`, if it was given there.
         preemption, include, exclude, thread_errors, max_steps: as for `detrun.record`; a recording's own by default.
         early_timers, collections: of a new run, as for `detrun.record`; a recording has its own.

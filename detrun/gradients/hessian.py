@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -17,32 +17,40 @@ import outcome
 import trio
 
 from detrun.ad import state
+from detrun.ad.diagnostics import Diagnostics, diagnose
 from detrun.ad.forward import TangentValue
 from detrun.ad.reverse import refuse_foreign
 from detrun.ad.second_order import backward_second_order
 from detrun.ad.tape import Tape
+from detrun.ad.value import primal_of
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun.gradients.loss import loss_of
 from detrun.gradients.parameters import check_params
+from detrun.gradients.timing import TimingSites
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.run import ActiveRun, RunHooks
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
 class HessianVectorProduct:
-    """The loss, its gradient, and its Hessian times the direction, by parameter name."""
+    """The loss, its gradient, and its Hessian times the direction, by parameter name.
+
+    ``diagnostics`` and ``warnings`` are those of `detrun.gradient`: sites passed, and detachments by source line.
+    """
 
     value: float
     grads: dict[str, float]
     product: dict[str, float]
     recording: Recording
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    warnings: tuple[str, ...] = ()
 
 
 def hessian_vector_product(
@@ -104,7 +112,14 @@ def hessian_vector_product(
     )
     finished = execution.execute(main, (), options if opened is None else options.of_replays(), scope)
     loss = loss_of(main, finished.outcome)
-    return HessianVectorProduct(float(getattr(loss, "primal", loss)), scope.grads, scope.product, finished.recording)
+    return HessianVectorProduct(
+        primal_of(loss),
+        scope.grads,
+        scope.product,
+        finished.recording,
+        scope.diagnostics,
+        tuple(scope.diagnostics.detachment_warnings()),
+    )
 
 
 class _Moving(RunScope):
@@ -115,6 +130,11 @@ class _Moving(RunScope):
         self.values: dict[str, TangentValue] = {}
         self.grads: dict[str, float] = {}
         self.product: dict[str, float] = {}
+        self.diagnostics = Diagnostics()
+
+    def contribute(self, hooks: RunHooks) -> None:
+        """Note where timing decides."""
+        hooks.time_observer = TimingSites()
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
@@ -125,6 +145,7 @@ class _Moving(RunScope):
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Sweep adjoints and their tangents back from the loss."""
         tape = state.stop_tape()
+        self.diagnostics = diagnose([tape])
         if isinstance(ended, outcome.Value):
             self._sweep(tape, ended.value)
         return ended

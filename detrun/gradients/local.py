@@ -26,6 +26,7 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.execution.scope import RunScope
+from detrun.gradients.forward_runs import validity_by_forward_run
 from detrun.gradients.loss import loss_of
 from detrun.gradients.parameters import check_params
 from detrun.gradients.plain_run import PlainRun, is_due
@@ -85,7 +86,7 @@ def local_gradient(main: Main, params: Mapping[str, float], execution: Execution
     threads = use_one_thread()
     try:
         plain = None
-        if isinstance(execution, NewRun) and is_due(main, options.verify, tensors):
+        if isinstance(execution, NewRun) and is_due(main, options.verify):
             plain = PlainRun(main, numbers, tensors, execution, of_run)
         gradient = run(main, numbers, tensors, execution, options, of_run)
         if plain is not None:
@@ -106,7 +107,7 @@ def _on_one_tape(
     run_options: Options,
 ) -> Gradient:
     scope: WholeTape | Tangents = (
-        Tangents(numbers)
+        Tangents(numbers, measures_validity=options.validity)
         if options.mode == "forward"
         else WholeTape(numbers, tensors, options.credit, measures_validity=options.validity)
     )
@@ -166,14 +167,20 @@ def _in_windows(
         credit=options.credit,
         options=run_options.of_replays(),
     )
+    validity = (
+        validity_by_forward_run(main, numbers, recording, run_options.of_replays())
+        if options.validity and not tensors
+        else {}
+    )
     return build(
         swept.loss,
         grads,
         depends=swept.has_loss,
-        diagnostics=totals.diagnostics(window, snapshots),
+        diagnostics=totals.diagnostics(window, snapshots, ties=not validity),
         recording=recording,
         digest=digest or (recording.end.digest.hex() if recording.end is not None else ""),
         credits=totals.credits(),
+        validity=validity,
     )
 
 

@@ -13,6 +13,7 @@ floats pairwise and Values one by one. Any other difference is a `DivergenceErro
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -41,15 +42,15 @@ PROGRAMS_MAX = 10_000
 _compared: dict[int, CodeType] = {}
 
 
-def is_due(main: Main, verify: bool | None, tensors: TensorParameters) -> bool:
+def is_due(main: Main, verify: bool | None) -> bool:
     """Whether the run is to be compared; ``None`` is once for each program, where a process can be forked safely."""
     if verify is not None:
         return verify and can_fork()
     code = _code_of(main)
-    if code is None or id(code) in _compared or not can_fork() or tensors.on_accelerator:
+    if code is None or id(code) in _compared or not can_fork():
         return False
-    if threading.active_count() > 1:
-        return False  # a lock that another thread holds would be held for ever in the fork
+    if threading.active_count() > 1 or "torch" in sys.modules:
+        return False  # a lock that another thread holds would be held for ever in the fork, and torch has threads
     if len(_compared) >= PROGRAMS_MAX:
         _compared.clear()
     _compared[id(code)] = code

@@ -148,8 +148,7 @@ def build(
         depends: whether the loss depends on some parameter through Values.
         diagnostics: of the sweep; its warnings come first in those of the result.
         recording: the run that was differentiated, with its ``digest``.
-        validity: by parameter. Empty after windows: margins of one window depend on parameters through all earlier
-            ones.
+        validity: by parameter; empty if it was not measured.
         credits: by parameter, if they were asked for.
     """
     warnings = [*diagnostics.warnings]

@@ -1,8 +1,11 @@
 """Discontinuity sites of virtual time: margins between deadlines, whose order decides the schedule.
 
-The schedule of a timed program depends on its parameters through the order in which deadlines pass. Whenever time
-jumps to a deadline, the distance to the next one is a margin; whenever a timer is taken back before it fires (a timeout
-that was not reached), so is the time that was left. Each is named by the line that waits, or that leaves the time-out,
+The schedule of a timed program depends on its parameters through the order in which deadlines pass. Whenever a timer
+fires, the distance to the one that fired before is a margin, if both were waiting by then; whenever a timer is taken
+back before it fires (a timeout that was not reached), so is the time that was left. While all of these stay positive
+every timer fires after the same ones as it did: one that was not waiting yet when another fired was set after it, and
+one that never fired was in front of none. The next deadline in the heap would not do for the first: it may be taken
+back, and what lies behind it is never compared. Each is named by the line that waits, or that leaves the time-out,
 where the timer belongs to the program.
 """
 
@@ -20,10 +23,16 @@ from detrun_scheduler.trio_host.pending import line_that_waits
 class TimingSites:
     """A `TimeObserver` that notes margins between deadlines of which at least one carries a derivative."""
 
-    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
-        """The timer of ``key``, due at ``chosen``, fired; the next deadline is ``following``."""
-        if following is not None and (isinstance(chosen, Value) or isinstance(following, Value)) and _finite(following):
-            site("timer order", line_that_waits(key) or "two timers fire in the other order", following, chosen)
+    def __init__(self) -> None:
+        self.line_before: str | None = None  # that waited for the timer that fired last
+
+    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
+        """The timer of ``key``, due at ``deadline``, fired; it was waiting when that of ``previous`` did."""
+        line = line_that_waits(key)
+        if previous is not None and (isinstance(deadline, Value) or isinstance(previous, Value)):
+            named = line or self.line_before or "two timers fire in the other order"
+            site("timer order", named, deadline, previous)
+        self.line_before = line
 
     def overdue(self, deadline: Any, now: Any, key: Any) -> None:
         """A timer was set for the present or the past."""

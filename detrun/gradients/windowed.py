@@ -68,8 +68,8 @@ class WindowTotals:
         """The credit of each parameter."""
         return {name: CreditTotals(dict(largest), *sums) for name, (largest, *sums) in self.credit.items()}
 
-    def diagnostics(self, window_steps: int, snapshots: int) -> RunDiagnostics:
-        """The totals of a whole run, as its gradient reports them."""
+    def diagnostics(self, window_steps: int, snapshots: int, *, ties: bool = True) -> RunDiagnostics:
+        """The totals of a whole run, as its gradient reports them; ``ties`` are warned of unless validity tells."""
         growth = AdjointGrowth(largest=self.growth)
         warnings = [verdict] if (verdict := growth.verdict()) is not None else []
         if self.leaf_gradients_lost:
@@ -80,7 +80,7 @@ class WindowTotals:
         warnings += [
             f"this run is decided exactly at a tie ({place}): if a parameter moves it, the smallest change may take "
             "another schedule, and the derivative is at best one-sided"
-            for place in self.ties
+            for place in (self.ties if ties else ())
         ]
         return RunDiagnostics(
             entries=self.entries,

@@ -194,9 +194,9 @@ class _HeldReplay(RunScope):
         if run.step_index == self.stop_step == self.recording.steps:
             self._hold(run.step_index)
 
-    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
+    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
         """Time is about to jump; hold the run if that leads past the time that was asked for."""
-        if primal_of(chosen) > self.time_most and self.run is not None:
+        if primal_of(deadline) > self.time_most and self.run is not None:
             # In the middle of closing a step, whose task has run.
             self._hold(self.run.step_index + 1)
 

@@ -23,8 +23,8 @@ PRUNE_THRESHOLD = 1000
 class TimeObserver(Protocol):
     """Is told where another timing of the program would have meant another order of events."""
 
-    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
-        """The timer of ``key``, with the deadline ``chosen``, fired while the next one, if any, was ``following``."""
+    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
+        """The timer of ``key`` and ``deadline`` fires; ``previous`` fired before it, if it was waiting by then."""
 
     def overdue(self, deadline: Any, now: Any, key: Any) -> None:
         """The timer of ``key`` fired at ``now`` without waiting, because its ``deadline`` was not later than that."""
@@ -112,7 +112,7 @@ class TimerHeap:
     or before the present.
     """
 
-    __slots__ = ("clock", "due", "firing", "heap", "live", "observer", "sequence")
+    __slots__ = ("clock", "due", "firing", "heap", "latest", "live", "observer", "sequence")
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -125,6 +125,8 @@ class TimerHeap:
         self.sequence = 0
         self.due = False  # a timer was set at or before the present: the loop must look after this step
         self.observer: TimeObserver | None = None
+        # For the observer: the deadline that fired last, and the last sequence number there was by then.
+        self.latest: tuple[Any, int] = (None, -1)
 
     def add(self, deadline: Any, key: Any) -> None:
         """Set the timer of ``key``."""
@@ -157,6 +159,10 @@ class TimerHeap:
     def forget(self, keys: Sequence[Any]) -> None:
         """Drop the timers of ``keys`` and every entry that is stale, as if they had never been set."""
         live = self.live
+        if self.observer is not None:
+            dropped = {live[key] for key in keys}
+            for _, _, _, deadline in sorted(entry for entry in self.heap if entry[1] in dropped):
+                self.observer.disarmed(deadline, self.clock.now)
         for key in keys:
             del live[key]
         self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
@@ -188,6 +194,7 @@ class TimerHeap:
                 fired.append(key)
                 if self.observer is not None:
                     self.observer.overdue(deadline, clock.now, key)
+                    self._tell(deadline, sequence, key)
                 if time == clock.time and len(fired) == 1 and primal_of(deadline) is not deadline:
                     clock.now = deadline
         self.due = False
@@ -203,9 +210,9 @@ class TimerHeap:
         heap, live, clock = self.heap, self.live, self.clock
         if not heap:
             return None
-        time, _, key, deadline = heap[0]
+        time, sequence, key, deadline = heap[0]
         if self.observer is not None:
-            self.observer.advanced(deadline, self._following(), key)
+            self._tell(deadline, sequence, key)
         if time > clock.time:
             clock.now, clock.time = deadline, time
         heappop(heap)
@@ -215,7 +222,7 @@ class TimerHeap:
             _, sequence, key, deadline = heap[0]
             if live.get(key) == sequence:
                 if self.observer is not None:
-                    self.observer.advanced(deadline, self._following(), key)
+                    self._tell(deadline, sequence, key)
                 del live[key]
                 fired.append(key)
             heappop(heap)
@@ -230,11 +237,8 @@ class TimerHeap:
         assert len(present) == len(live), (present, live)
         assert self.due or all(entry[0] > self.clock.time for entry in present.values()), (present, self.clock.time)
 
-    def _following(self) -> Any | None:
-        # The live timer after the first, for the margin between them; a tie counts, with margin zero. In a heap it is
-        # one of the first's children, unless those were taken back.
-        heap, live = self.heap, self.live
-        candidates = [entry for entry in heap[1:3] if live.get(entry[2]) == entry[1]]
-        if len(candidates) < min(2, len(heap) - 1):
-            candidates = [entry for entry in heap[1:] if live.get(entry[2]) == entry[1]]
-        return min(candidates)[3] if candidates else None
+    def _tell(self, deadline: Any, sequence: int, key: Any) -> None:
+        assert self.observer is not None
+        previous, waiting = self.latest
+        self.observer.advanced(deadline, previous if sequence <= waiting else None, key)
+        self.latest = deadline, self.sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 import threading
 
 import pytest
@@ -13,6 +14,11 @@ import detrun
 from detrun.cli.options import SURROUNDINGS
 from detrun.determinism.check import check_determinism
 from detrun.gradients.plain_run import PlainRun
+
+
+@pytest.fixture(autouse=True)
+def torch_was_never_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
 async def by_isinstance(params):

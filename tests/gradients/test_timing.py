@@ -7,6 +7,7 @@ import logging
 import math
 import queue
 import statistics
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -450,19 +451,56 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
         later, earlier = Value(3.0), Value(1.0)
         moments = (later if later_moves else 3.0, earlier if earlier_moves else 1.0)
         key = () if what == "disarmed" else ("no timer of the program",)
-        getattr(TimingSites(), what)(*(reversed(moments) if what == "advanced" else moments), *key)
+        getattr(TimingSites(), what)(*moments, *key)
     found = validity(tape, {"later": later.id, "earlier": earlier.id})
     assert found["later"].radius == (2.0 if later_moves else math.inf)
     assert found["earlier"].radius == (2.0 if earlier_moves else math.inf)
     assert tape.sites.count == int(later_moves or earlier_moves)
 
 
-@pytest.mark.parametrize("never", [math.inf, None])
-def test_a_deadline_that_never_comes_has_no_margin(never):
+def test_a_deadline_that_never_comes_has_no_margin():
     with state.taped() as tape:
         now = Value(1.0)
-        TimingSites().advanced(now, never, "key")
-        if never is not None:
-            TimingSites().disarmed(never, now)
+        TimingSites().advanced(now, None, "key")
+        TimingSites().disarmed(math.inf, now)
     assert tape.sites.count == 0
     assert validity(tape, {"now": now.id})["now"].radius == math.inf
+
+
+def test_a_timer_behind_one_that_is_taken_back_is_compared_with_what_fired_before_it(monkeypatch):
+    """The timeout of 1.2b is next in the heap when b passes, and is taken back at once; 3.0 is the real neighbour."""
+
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+
+    async def main(params):
+        order = detrun.Atomic(1.0)
+
+        async def guarded():
+            with trio.move_on_after(params["b"] * 1.2):
+                await trio.sleep(params["b"])
+            order.fetch_mul(3.0)
+
+        async def fixed():
+            await trio.sleep(3.0)
+            order.fetch_add(params["b"] * 2.0)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guarded)
+            nursery.start_soon(fixed)
+        return order.load()
+
+    for how in ({}, {"mode": "forward"}, {"window": 3}):
+        near = detrun.gradient(main, {"b": 2.0}, **how).validity["b"]
+        assert (near.down, near.up) == (2.0, pytest.approx(1.0)), how
+
+
+def test_a_message_that_would_still_have_come_in_time_is_a_margin():
+    async def main(params):
+        async with detrun.World(latency=params["latency"]) as world:
+            world.node("server").start(trio.sleep_forever)
+            world.driver.send("server", "ping")
+            await trio.sleep(params["wait"])
+            return trio.current_time()
+
+    found = detrun.gradient(main, {"latency": 0.5, "wait": 0.25})
+    assert found.validity["latency"].down == pytest.approx(0.25)
