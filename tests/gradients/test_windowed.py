@@ -171,7 +171,9 @@ def test_a_result_other_than_the_recorded_one_is_a_divergence_in_windows_too() -
             detrun.gradient(main, {"x": 1.0}, recording=recording, **how)
 
 
-def test_windows_warn_of_a_tie_and_know_the_nearest_margins() -> None:
+def test_windows_warn_of_a_tie_and_know_the_nearest_margins_and_validity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+
     async def main(params: dict[str, Any]) -> Any:
         x = params["x"]
         for _ in range(40):
@@ -181,7 +183,7 @@ def test_windows_warn_of_a_tie_and_know_the_nearest_margins() -> None:
                 x = x - 0.5
         return x
 
-    def warned(limit: float, **how: int) -> detrun.Gradient:
+    def warned(limit: float, **how: Any) -> detrun.Gradient:
         return detrun.gradient(main, {"x": 0.99, "limit": limit}, **how)
 
     whole = warned(0.99 * 1.001)
@@ -189,7 +191,11 @@ def test_windows_warn_of_a_tie_and_know_the_nearest_margins() -> None:
     assert [one.margin for one in windows.diagnostics.nearest_margins] == [
         one.margin for one in whole.diagnostics.nearest_margins
     ]
-    (warning,) = windows.warnings
+    assert windows.warnings == whole.warnings
+    assert {name: (one.down, one.up) for name, one in windows.validity.items()} == {
+        name: (one.down, one.up) for name, one in whole.validity.items()
+    }
+    (warning,) = warned(0.99 * 1.001, snapshots=3, window=7, validity=False).warnings
     assert "exactly at a tie (> at " in warning
     assert not warned(1.0, snapshots=3, window=7).warnings
 
