@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from array import array
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -263,3 +265,15 @@ def test_a_chunk_too_large_for_the_format_is_refused_when_written() -> None:
     chunk = Chunk(0, 0.0, b"", b"\x80", b"\6\0\6\0\0", array("d"), payloads, [], [], [], ["read"], bytes(16))
     with pytest.raises(UsageError, match="bytes of payloads"):
         Recording.from_chunks({}, [chunk])
+
+
+@given(st.sampled_from((32, 700, 1999, 2000, 2001)), st.randoms(use_true_random=False), st.sampled_from((2, 5, 256)))
+def test_a_column_that_a_small_compressor_packs_is_as_short_as_of_a_large_one(
+    size: int, random: Random, values: int
+) -> None:
+    content = bytes(random.choices(range(values), k=size))
+    column = layout.pack_column(content)
+    assert layout.unpack_column(column) == content
+    strategies = zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY
+    by_large = min(size, *(len(layout.deflate((content,), one, layout.SMALL_COLUMN + 1)) for one in strategies))
+    assert len(column[1]) <= by_large * 1.02

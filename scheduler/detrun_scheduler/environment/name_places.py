@@ -138,6 +138,11 @@ class Scan:
 
     def module(self, name: str) -> None:
         """The global names, and what hangs on those that the module itself defines."""
+        self.definitions(name)
+        self.objects()
+
+    def definitions(self, name: str) -> None:
+        """The global names, and what hangs on functions and classes."""
         namespace = self.namespace
         self.names(namespace)
         for value in list(namespace.values()):
@@ -152,8 +157,14 @@ class Scan:
                     self.function(value)
             elif issubclass(kind, type):  # and not isinstance, which asks a proxy for its class
                 self.class_of(name, value)
-            elif kind.__flags__ & _MADE_IN_PYTHON and kind.__dictoffset__:
-                # An object: only made by a class of Python code does it keep what the program gave it.
+
+    def objects(self) -> None:
+        """What hangs on objects: only those made by a class of Python code keep what the program gave them."""
+        for value in list(self.namespace.values()):
+            kind = type(value)
+            if kind in _PLAIN or kind is FunctionType or issubclass(kind, type):
+                continue
+            if kind.__flags__ & _MADE_IN_PYTHON and kind.__dictoffset__:
                 self.names(names_of(value))
 
     def names(self, namespace: dict[str, Any]) -> None:

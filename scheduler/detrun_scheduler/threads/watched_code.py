@@ -105,15 +105,25 @@ def project_include(main: Callable[..., Any]) -> tuple[str, ...]:
         return (installed,)
     if standard_module(path):
         return (path,)
-    folder = package = os.path.dirname(path)
-    while os.path.exists(os.path.join(package, "__init__.py")):
-        package = os.path.dirname(package)
-    while not any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
-        folder, below = os.path.dirname(folder), folder
-        if folder == below:
-            folder = package
-            break
-    return (_shown_folder(folder),)
+    return (_shown_folder(_project_around(os.path.dirname(path))),)
+
+
+def _project_around(start: str) -> str:
+    found = _projects.get(start)
+    if found is None:
+        folder = package = start
+        while os.path.exists(os.path.join(package, "__init__.py")):
+            package = os.path.dirname(package)
+        while not any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
+            folder, below = os.path.dirname(folder), folder
+            if folder == below:
+                return package
+        found = _projects[start] = folder
+    return found
+
+
+# By folder, where there is a mark: every record asks, and it takes thirty looks at the disk.
+_projects: dict[str, str] = {}
 
 
 def _shown_folder(folder: str) -> str:

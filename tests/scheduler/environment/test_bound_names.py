@@ -209,6 +209,23 @@ def test_a_module_that_comes_or_changes_between_runs_is_looked_through(new_modul
     assert detrun.record(lambda: new_module.more()).result == 946_684_800
 
 
+def test_what_main_binds_anew_between_runs_is_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    names = vars(module)
+    virtual = {monotonic: 0, wall_time: 946_684_800}
+    names.update(clock=None, holder=Holder(), default=None)
+    for clock, other in [(monotonic, wall_time), (wall_time, monotonic)] * 3:
+        names["clock"], names["holder"].clock = clock, other
+        del names["default"]  # another function may come to lie where it was
+        exec("def default(read=clock): return read()", names)
+        held = [clock, other, *names["default"].__defaults__]
+        assert detrun.record(lambda: [names["clock"](), names["holder"].clock(), names["default"]()]).result == [
+            virtual[one] for one in held
+        ]
+        assert [names["clock"], names["holder"].clock, *names["default"].__defaults__] == held
+
+
 def test_a_module_that_comes_in_a_campaign_is_looked_through(new_module: ModuleType) -> None:
     del sys.modules[new_module.__name__]
 
