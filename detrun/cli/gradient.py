@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--samples-max", type=int, metavar="N", help="At most N samples; 10,000 by default.")
 @click.option("--confidence", type=float, metavar="SHARE", help="Of the intervals; 0.95 by default.")
 @click.option("--workers", type=int, metavar="N", help="Take the samples in N processes.")
+@click.option("--of", metavar="WHAT", help="Of the loss: mean, quantile:P or cvar:P.")
 @click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
 @click.option("--schedule", metavar="KIND", help="Of kind finite: free, or frozen while it fits.")
 @click.option(
@@ -65,6 +66,7 @@ def gradient(
     samples_max: int | None,
     confidence: float | None,
     workers: int | None,
+    of: str | None,
     difference: str | None,
     schedule: str | None,
     moves: tuple[str, ...],
@@ -125,6 +127,7 @@ def gradient(
             confidence=confidence,
             workers=workers,
             progress=report,
+            of=of,
             difference=difference,
             schedule=schedule,
             step=parameters.parse_moves("--step", moves),
@@ -208,7 +211,7 @@ def _show_sampled(page: Page, found: Gradient, numbers: dict[str, float]) -> Non
     assert found.cost is not None
     page.facts(
         {
-            "value": f"{found.value:.9g} ± {found.value_std_error:.2g}",
+            "value": f"{found.value:.9g} ± {found.value_std_error:.2g} ({found.of})",
             "samples": f"{found.samples:,}",
             "took": str(found.cost),
             "meaning": found.bias,
@@ -262,6 +265,7 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
         "grads": found.grads,
         "std_error": found.std_error,
         "samples": found.samples,
+        "of": found.of,
         "value_std_error": found.value_std_error,
         "interval": {name: list(one) for name, one in found.interval.items()},
         "confidence": found.confidence,

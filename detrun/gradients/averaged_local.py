@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detrun.ad.tensor_parameters import TensorParameters
+from detrun.gradients.sampling.functionals import QUANTILE, Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.whole_tape import WholeTape
@@ -25,6 +26,7 @@ class AveragedLocal:
     program: SampledProgram
     kind: str = "local"
     uses_values: bool = True
+    of: Functional | None = None
 
     def sample(self, seed: int) -> Sample:
         """The local gradient of the run with this seed."""
@@ -33,14 +35,27 @@ class AveragedLocal:
         return Sample(run.value, scope.grads, 1, run.steps, {"sites": scope.diagnostics.sites_passed})
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means."""
-        return means(samples)
+        """Means, or another functional."""
+        return means(samples, self.of)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """How many runs could have gone another way."""
         decided = sum(bool(one.notes["sites"]) for one in samples)
+        if self.of is not None:
+            return Conclusion(of_single_runs(self.of, len(samples)))
         return Conclusion(
             "mean of the sensitivities of single runs on their frozen schedules: it misses the jumps of the loss where "
             "a branch, timeout, event order or discrete draw flips, and is the derivative of the mean only where there "
             f"are none; {decided:,} of {len(samples):,} runs passed a place where a parameter decides"
         )
+
+
+def of_single_runs(of: Functional, count: int) -> str:
+    """What is left out where a quantile or a tail mean is differentiated by the gradients of single runs."""
+    low, high = of.levels(count)
+    which = f"whose loss is between the {low:.2%} and {high:.2%} quantiles" if of.name == QUANTILE else "of the tail"
+    return (
+        f"derivative of {of} as the mean sensitivity of the runs {which}, each on its frozen schedule: it misses the "
+        "jumps of the loss where a branch, timeout, event order or discrete draw flips; such estimates have a bias "
+        "that falls as their number grows"
+    )

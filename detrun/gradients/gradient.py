@@ -22,6 +22,7 @@ from detrun.gradients.relaxed.relaxed import RelaxedOptions, relaxed_gradient
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import SoFar, sampling_of
+from detrun.gradients.sampling.functionals import MEAN, functional_of
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Estimator
 from detrun.races.watch import replayed_run
@@ -32,9 +33,10 @@ from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 KINDS = ("local", "expected", "finite", "relaxed")
 OPTIONS_OF_KIND = {
+    "local": ("of",),
     "expected": ("pairs", "on_unknown"),
-    "finite": ("difference", "schedule", "step"),
-    "relaxed": ("temperature", "smoothing"),
+    "finite": ("of", "difference", "schedule", "step"),
+    "relaxed": ("of", "temperature", "smoothing"),
 }
 SAMPLES = 100  # of the kinds that are means over seeds
 
@@ -73,6 +75,7 @@ def gradient(
     executor: Executor | None = None,
     workers: int | None = None,
     progress: Callable[[SoFar], None] | None = None,
+    of: str | None = None,
     difference: str | None = None,
     schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
@@ -112,6 +115,8 @@ def gradient(
             is the same for any executor and any number of workers.
         workers: so many forked processes of this machine take them, unless there is an executor.
         progress: called after each sample with what is known so far.
+        of: what of the loss of samples is differentiated: ``"mean"`` (the default), ``"quantile:P"``, or ``"cvar:P"``,
+            the mean of the worst 1 - P of all runs; `detrun.gradients.sampling.functionals` says how.
         difference: ``kind="finite"``: ``"central"`` (the default), ``"forward"``, or ``"simultaneous"`` for many
             parameters: all move at once, each up or down at random.
         schedule: ``kind="finite"``: ``"free"`` (the default) makes each side of a difference a run of its own with the
@@ -141,6 +146,7 @@ def gradient(
     of_kind = _of_kind(
         kind,
         {
+            "of": of,
             "difference": difference,
             "schedule": schedule,
             "step": step,
@@ -175,6 +181,9 @@ def gradient(
         collections=collections or None,
     )
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
+    functional = functional_of(of_kind.pop("of", MEAN))
+    if functional is not None and sampling is None:
+        raise UsageError(f"gradient: of={of!r} is about samples; give samples=N or 'auto', too")
     if sampling is not None:
         if opened is not None:
             raise UsageError(
@@ -187,11 +196,13 @@ def gradient(
             )
         program = SampledProgram(main, numbers_only(params), surroundings, strategy)
         if kind == "finite":
-            return finite_gradient(program, sampling, FiniteOptions(**of_kind))
+            return finite_gradient(program, sampling, FiniteOptions(**of_kind), functional)
         if kind == "relaxed":
-            return relaxed_gradient(program, sampling, RelaxedOptions(**of_kind))
-        estimator: Estimator = Expected(program, **of_kind) if kind == "expected" else AveragedLocal(program)
-        return sampled_gradient(estimator, sampling)
+            return relaxed_gradient(program, sampling, RelaxedOptions(**of_kind), functional)
+        estimator: Estimator = (
+            Expected(program, **of_kind) if kind == "expected" else AveragedLocal(program, of=functional)
+        )
+        return sampled_gradient(estimator, sampling, functional)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))
     if opened is not None and (early_timers or collections):
         raise UsageError("early_timers and collections are for new runs: a recording says when its run acted by itself")

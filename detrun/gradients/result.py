@@ -76,6 +76,7 @@ class Gradient:
         confidence: of the intervals.
         cost: what the samples took; None where nothing was sampled.
         details: what this kind alone has to say, such as the steps of finite differences.
+        of: what of the loss of samples ``value`` is and was differentiated: ``"mean"``, ``"quantile:P"``, ``"cvar:P"``.
     """
 
     value: float
@@ -95,6 +96,7 @@ class Gradient:
     confidence: float = 0.0
     cost: Cost | None = None
     details: Details | None = None
+    of: str = "mean"
 
     def __str__(self) -> str:
         lines = [f"{self.kind} gradient of {self.value:.9g}{self._sampled()}"]
@@ -124,7 +126,7 @@ class Gradient:
         if not self.interval:
             return ""
         return (
-            f" ± {self.value_std_error:.2g} (means of {self.samples:,} samples ± standard errors, "
+            f" ± {self.value_std_error:.2g} ({self.of} of {self.samples:,} samples ± standard errors, "
             f"{100 * self.confidence:.4g} % intervals)"
         )
 

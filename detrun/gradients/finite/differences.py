@@ -15,6 +15,7 @@ from typing import Any
 
 from detrun.gradients.finite.perturbed import FORWARD, FREE, Pair, pair, runs_of, width
 from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
+from detrun.gradients.sampling.functionals import Functional, bootstrapped
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 
@@ -31,6 +32,7 @@ class Differences:
     schedule: str = FREE
     kind: str = "finite"
     uses_values: bool = False
+    of: Functional | None = None
 
     def sample(self, seed: int) -> Sample:
         """Difference quotients of one seed."""
@@ -59,8 +61,22 @@ class Differences:
         return (found.above - found.below) / width(self.program.params[name], step, self.difference)
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means."""
-        return means(samples)
+        """Means, or differences of another functional of both sides."""
+        if self.of is None:
+            return means(samples)
+        values = [one.value for one in samples]
+        sides = {name: _columns([one.notes["sides"][name] for one in samples]) for name in self.steps}
+        of = self.of
+
+        def statistic(chosen: Sequence[int]) -> list[float]:
+            found = [of.of([values[index] for index in chosen])]
+            for name, (above, below) in sides.items():
+                apart = of.of([above[index] for index in chosen]) - of.of([below[index] for index in chosen])
+                found.append(apart / width(self.program.params[name], self.steps[name], self.difference))
+            return found
+
+        value, *grads = bootstrapped(statistic, len(samples), of.samples_min)
+        return Estimates(value, dict(zip(self.steps, grads, strict=True)))
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """What the steps make wrong, and how many runs took another way."""
@@ -68,7 +84,11 @@ class Differences:
             self.difference,
             self.schedule,
             dict(self.steps),
-            {name: bias_of(samples, name, self.difference) for name in self.steps},
+            {name: None if self.of else bias_of(samples, name, self.difference) for name in self.steps},
             {name: sum(one.notes["changed"][name] for one in samples) / len(samples) for name in self.steps},
         )
-        return concluded(self.program, details, samples)
+        return concluded(self.program, details, samples, self.of)
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [above for above, _ in pairs], [below for _, below in pairs]

@@ -13,15 +13,25 @@ from detrun.gradients.finite.step_choice import PILOT_SAMPLES, Pilot, chosen_sha
 from detrun.gradients.result import Cost, Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import AUTO, FIRST_LOOK, Sampling, collect
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Sample
+from detrun_scheduler.errors import UsageError
 
 PILOT_INDEX = 1 << 31  # of the pilot's first sample: its seeds are no others'
 ALL = "all"
 
 
-def finite_gradient(program: SampledProgram, sampling: Sampling, options: FiniteOptions) -> Gradient:
-    """The gradient of the mean loss by finite differences."""
+def finite_gradient(
+    program: SampledProgram, sampling: Sampling, options: FiniteOptions, of: Functional | None = None
+) -> Gradient:
+    """The gradient of the mean loss, or of another functional of it, by finite differences.
+
+    Raises:
+        UsageError: ``of`` with simultaneous differences: each sample moves another way, so there is no distribution.
+    """
+    if of is not None and options.difference == SIMULTANEOUS:
+        raise UsageError(f"gradient: of='{of}' goes with central and forward differences; leave out 'simultaneous'")
     given = options.given_steps(program.params)
     pilot: Sequence[Sample] = ()
     steps = given
@@ -30,9 +40,9 @@ def finite_gradient(program: SampledProgram, sampling: Sampling, options: Finite
     estimator = (
         SimultaneousPerturbation(program, steps, options.schedule)
         if options.difference == SIMULTANEOUS
-        else Differences(program, options.difference, steps, options.schedule)
+        else Differences(program, options.difference, steps, options.schedule, of=of)
     )
-    found = sampled_gradient(estimator, sampling)
+    found = sampled_gradient(estimator, sampling, of)
     assert found.cost is not None
     found.cost = Cost(
         runs=found.cost.runs + sum(one.runs for one in pilot),

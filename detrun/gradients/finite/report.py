@@ -8,6 +8,7 @@ from typing import Any
 
 from detrun.execution.new_run import NewRun
 from detrun.gradients.finite.perturbed import CENTRAL, FORWARD, FROZEN, SIMULTANEOUS, FrozenRuns, moved
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Sample
 from detrun.gradients.sampling.statistics import Estimate, estimate
@@ -76,7 +77,9 @@ def bias_of(samples: Sequence[Sample], name: str, difference: str) -> Estimate |
     return estimate(found) if len(found) >= 2 else None
 
 
-def concluded(program: SampledProgram, details: FiniteDetails, samples: Sequence[Sample]) -> Conclusion:
+def concluded(
+    program: SampledProgram, details: FiniteDetails, samples: Sequence[Sample], of: Functional | None = None
+) -> Conclusion:
     """The statement of bias, warnings where it matters, and where some samples part."""
     for one in samples:
         if len(details.divergences) == DIVERGENCES_SHOWN_MAX:
@@ -94,12 +97,13 @@ def concluded(program: SampledProgram, details: FiniteDetails, samples: Sequence
                 "than its standard error; pass a smaller step="
             )
     order = {CENTRAL: "square", FORWARD: "first power", SIMULTANEOUS: "square"}[details.difference]
+    what = "the mean" if of is None else str(of)
     common = "random numbers"
     if details.schedule == FROZEN:
         common += " and the schedule of one run while it fits"
     return Conclusion(
-        f"{details.difference} differences of the mean under common {common}: their bias goes with the {order} "
-        "of the step where the mean is smooth; a jump of the mean itself inside a step counts as a slope",
+        f"{details.difference} differences of {what} under common {common}: their bias goes with the {order} "
+        f"of the step where {what} is smooth; a jump of {what} itself inside a step counts as a slope",
         warnings,
         details,
     )

@@ -13,6 +13,7 @@ from detrun.gradients.relaxed.softened import Softened
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import Sampling
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun_scheduler.errors import UsageError
 
@@ -65,11 +66,13 @@ class RelaxedOptions:
         return found
 
 
-def relaxed_gradient(program: SampledProgram, sampling: Sampling, options: RelaxedOptions) -> Gradient:
+def relaxed_gradient(
+    program: SampledProgram, sampling: Sampling, options: RelaxedOptions, of: Functional | None = None
+) -> Gradient:
     """The relaxed gradient.
 
     Raises:
-        UsageError: neither a temperature nor a smoothing is given, or both are.
+        UsageError: neither a temperature nor a smoothing is given, or both are; or ``of`` with a smoothing.
     """
     if (options.temperature is None) == (options.smoothing is None):
         raise UsageError(
@@ -77,5 +80,7 @@ def relaxed_gradient(program: SampledProgram, sampling: Sampling, options: Relax
             "any program: give one of them"
         )
     if options.temperature is not None:
-        return sampled_gradient(Softened(program, options.temperatures()), sampling)
+        return sampled_gradient(Softened(program, options.temperatures(), of=of), sampling, of)
+    if of is not None:
+        raise UsageError(f"gradient: of='{of}' goes with temperature=; smoothing perturbs each sample another way")
     return sampled_gradient(Smoothed(program, options.widths(program.params)), sampling)

@@ -18,6 +18,7 @@ from detrun.ad import temperature as temperature_state
 from detrun.ad.temperature import temperature_of
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.gradients.relaxed.trend import TrendDetails, trend_of, unsettled
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.sampling.statistics import estimate
@@ -67,6 +68,7 @@ class Softened:
     temperatures: Sequence[float]
     kind: str = "relaxed"
     uses_values: bool = False  # but not with the loss of the exact program
+    of: Functional | None = None
 
     def sample(self, seed: int) -> Sample:
         """Local gradients at all temperatures."""
@@ -84,8 +86,8 @@ class Softened:
         return Sample(value, trend[-1], runs, steps, notes)
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means."""
-        return means(samples)
+        """Means, or another functional."""
+        return means(samples, self.of)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """What the temperature changes, and how the gradient moved as it fell."""
@@ -98,8 +100,9 @@ class Softened:
                 "the program calls no function of detrun.relaxed, so nothing was softened: this is the mean of local "
                 "gradients; call them where it decides, or pass smoothing= for code that cannot be changed"
             )
+        what = "the mean loss" if self.of is None else f"{self.of} of the loss"
         return Conclusion(
-            f"gradient of the mean loss of the program softened at temperature {self.temperatures[-1]:g}: its bias "
+            f"gradient of {what} of the program softened at temperature {self.temperatures[-1]:g}: its bias "
             "falls with the temperature, and choices that are not made by detrun.relaxed are missed as in local "
             "gradients; straight-through results keep a bias at any temperature",
             warnings,

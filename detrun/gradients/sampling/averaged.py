@@ -7,16 +7,25 @@ import math
 from detrun.gradients.plain_run import RELATIVE
 from detrun.gradients.result import Cost, Gradient, RunDiagnostics
 from detrun.gradients.sampling.collector import AUTO, Collected, Sampling, collect, relative_error_of
+from detrun.gradients.sampling.functionals import MEAN, Functional
 from detrun.gradients.sampling.sample import Estimator
-from detrun_scheduler.errors import DivergenceError
+from detrun_scheduler.errors import DivergenceError, UsageError
 
 
-def sampled_gradient(estimator: Estimator, sampling: Sampling) -> Gradient:
-    """The gradient that ``estimator`` gives, with its standard errors.
+def sampled_gradient(estimator: Estimator, sampling: Sampling, of: Functional | None = None) -> Gradient:
+    """The gradient that ``estimator`` gives, with its standard errors; ``of`` what it differentiates, None: the mean.
 
     The run of the first seed is recorded before the samples are taken: the result holds it, and a program that does
     not work fails at once.
+
+    Raises:
+        UsageError: a quantile or a tail that so few samples cannot show.
+        As `collect`.
     """
+    if of is not None and sampling.looks[-1] < of.samples_min:
+        raise UsageError(
+            f"gradient: {sampling.looks[-1]:,} samples show too little of {of}; give at least {of.samples_min:,}"
+        )
     first, plain = estimator.program.recorded(sampling.first_seed)
     collected = collect(estimator, sampling)
     samples, estimates = collected.samples, collected.estimates
@@ -45,6 +54,7 @@ def sampled_gradient(estimator: Estimator, sampling: Sampling) -> Gradient:
             cpu_seconds=math.fsum(one.cpu_seconds for one in samples),
         ),
         details=conclusion.details,
+        of=MEAN if of is None else str(of),
     )
 
 

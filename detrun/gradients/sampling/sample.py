@@ -6,10 +6,12 @@ whatever is said of them is the same for every number of workers. Everything her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from detrun.gradients.sampling.functionals import Functional, bootstrapped, ordered_by
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.statistics import Estimate, estimate
 
@@ -91,9 +93,30 @@ class Estimator(Protocol):
         """What there is to say when all samples are taken."""
 
 
-def means(samples: Sequence[Sample]) -> Estimates:
-    """The mean of values and of each parameter's numbers."""
+def means(samples: Sequence[Sample], of: Functional | None = None) -> Estimates:
+    """The mean of values and of each parameter's numbers.
+
+    Args:
+        of: another functional of the values; the numbers are derivatives of each sample's value then.
+    """
+    if of is not None:
+        return _weighed(samples, of)
     return Estimates(
         estimate([one.value for one in samples]),
         {name: estimate([one.grads[name] for one in samples]) for name in samples[0].grads},
     )
+
+
+def _weighed(samples: Sequence[Sample], of: Functional) -> Estimates:
+    names = list(samples[0].grads)
+    values = [one.value for one in samples]
+
+    def statistic(chosen: Sequence[int]) -> list[float]:
+        weighed = ordered_by(values, chosen, of)
+        return [
+            math.fsum(weight * values[index] for weight, index in weighed),
+            *(math.fsum(weight * samples[index].grads[name] for weight, index in weighed) for name in names),
+        ]
+
+    value, *grads = bootstrapped(statistic, len(samples), of.samples_min)
+    return Estimates(value, dict(zip(names, grads, strict=True)))
