@@ -117,21 +117,12 @@ def test_the_portfolio_finds_the_bug_within_5000_schedules_and_it_replays(
     assert again.digest == detrun.replay(found.bug.main, recording=found.failure.recording, raise_errors=False).digest
 
 
-# The step in which a task blocks the event loop for good never ends, so its acquisition is heard by no narration, and
-# the explanation shows where the nearest schedule that passes goes another way.
-BLOCKED_IN_A_STEP = {"lock_and_event_loop"}
-
-
 @names
 def test_it_is_shrunk_and_explained(name: str, finds: Callable[[str], Found]) -> None:
     """At opcodes all accesses are seen, so there the explanation names the attribute that matters."""
     failure = finds(name).failure
     assert failure.shrunk is not None
     assert failure.explanation is not None
-    if name in BLOCKED_IN_A_STEP:
-        assert "Not verified" in str(failure.explanation)
-        assert failure.explanation.passing is not None
-        return
     assert failure.explanation.pair is not None
     assert failure.explanation.verified
     if bug(name).preemption == "opcode":

@@ -74,6 +74,8 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
     narration = narrate(runner.program, runner.seed, unpacked(failing.schedule))
     # Being watched may keep objects alive, so that finalizers come later: from there on it is another run.
     del narration.steps[common([step.task for step in narration.steps], failing.order) :]
+    if narration.open_step is not None and len(narration.steps) == len(failing.order):
+        narration.steps.append(narration.open_step)
     reversals = Reversals(runner, failing, trials, seconds)
     error = failing.error
     cycle = None if error is None else cycle_of(exception_leaves(error)[0], narration)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
+import outcome
 import trio
 
 from detrun.execution.execute import execute
@@ -28,7 +29,8 @@ from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_t
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
-from detrun_scheduler.endings import ending_in_a_word
+from detrun_scheduler.endings import ending_in_a_word, exception_leaves
+from detrun_scheduler.errors import DeadlockError
 from detrun_scheduler.footprints.contents import ContentsObserver
 from detrun_scheduler.footprints.footprints import READ, READING, WRITE, Key
 from detrun_scheduler.footprints.marks import (
@@ -50,7 +52,7 @@ LINES_MAX = 200  # of one step
 STEPS_MAX = 20_000
 
 _KINDS = {"NumberedChannelState": "channel"}
-_VERBS = {
+VERBS = {
     "acquire": "acquires it",
     "release": "releases it",
     "wait": "waits for it",
@@ -118,11 +120,13 @@ class Narration:
     Attributes:
         names: what reports call the objects.
         spawned: by the path of a task, the step that made it.
+        open_step: in which a task blocked the event loop for good, and that no recording has.
     """
 
     steps: list[NarratedStep]
     names: dict[Key, str]
     spawned: dict[str, int] = field(default_factory=dict)
+    open_step: NarratedStep | None = None
 
     def name_of(self, key: Key) -> str:
         """The object's name in reports, empty for what is not an object of the user's."""
@@ -167,6 +171,7 @@ class _Narrator(GivenSchedule):
         self.lines_begun = 0  # of which an instruction was heard
         self.carried: dict[int, list[Line]] = {}  # by task: heard before it gave way
         self.labels: Sequence[str] = ()  # of the run's objects, by number
+        self.heard_until: tuple[int, int] | None = None  # so many lines and marks, when the run failed in this step
 
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
@@ -188,11 +193,11 @@ class _Narrator(GivenSchedule):
     def operated(self, number: int, code: int, value: float | bytes) -> None:
         """Mark operations on locks, queues and threads; the others leave footprints."""
         name = OPERATIONS[code]
-        if number not in covered and name in _VERBS and not isinstance(value, bytes):
+        if number not in covered and name in VERBS and not isinstance(value, bytes):
             key = ("operation", number)
             self.names[key] = self.labels[number]
             line = innermost_user_line_of_call(sys._getframe(2))
-            self.heard.append((key, READ if code in READING else WRITE, line, _VERBS[name]))
+            self.heard.append((key, READ if code in READING else WRITE, line, VERBS[name]))
 
     def line(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function, of frames and within them."""
@@ -212,6 +217,7 @@ class _Narrator(GivenSchedule):
             return self.line
         if event not in ("line", "opcode"):
             return self.line
+        self._look_for_failure()
         if event == "opcode":
             self.instruction(frame, frame.f_lasti)
         else:
@@ -221,8 +227,14 @@ class _Narrator(GivenSchedule):
             self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
         return self.line
 
+    def _look_for_failure(self) -> None:
+        """What is heard of a step once the run has failed in it is its unwinding."""
+        if self.heard_until is None and self.run.failure is not None:
+            self.heard_until = len(self.lines), len(self.heard)
+
     def instruction(self, frame: FrameType, offset: int) -> None:
         """An instruction of the program is about to run."""
+        self._look_for_failure()
         self.lines_begun = len(self.lines)
         if offset >= 0:
             self.observer.about_to_run(frame, offset)
@@ -270,10 +282,7 @@ class _Narrator(GivenSchedule):
             del self.lines[at:]
         if not self.faults:  # of a plan, whose names say more
             self.faults = faults_in(record, list(run.journal.name_numbers))
-        marks = [
-            Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
-            for key, mode, place, verb in self.heard
-        ]
+        marks = _marks(self.heard)
         # A step that goes on in the middle of a line and does nothing there does not have it.
         if self.resumed is not None and (not self.lines or any(mark.line == self.resumed for mark in marks)):
             self.lines.insert(0, self.resumed)
@@ -290,7 +299,28 @@ class _Narrator(GivenSchedule):
         self.index += 1
         self.lines, self.resumed, self.faults = [], None, []
         self.lines_begun = 0
+        self.heard_until = None
         self.heard.clear()
+
+    def open_step(self, error: BaseException | None) -> NarratedStep | None:
+        """The step that a deadlock found open: its task waits in it for what others have, and blocks the event loop."""
+        blocked = error.blocked if isinstance(error, DeadlockError) else ()
+        task = next((one for one in blocked if one.blocks_loop), None)
+        if task is None or not task.stack:
+            return None
+        lines, heard = self.heard_until or (len(self.lines), len(self.heard))
+        marks = _marks(self.heard[:heard])
+        while marks and not marks[-1].is_data:
+            marks.pop()  # of the unwinding
+        awaited = next(
+            (key for key, name in self.names.items() if task.waits_for.startswith((f"{name} ", f"{name},"))), None
+        )
+        if awaited is not None:
+            marks.append(Mark(awaited, WRITE, _line(task.stack[-1].partition(" in ")[0]), VERBS["wait"]))
+        path = self.run_paths.found.get(task.number, task.path)
+        return NarratedStep(
+            self.index, path, self.lines[:lines], marks, tuple(self.acted), "the event loop, which it blocks"
+        )
 
     def names_of_objects(self, run: ActiveRun) -> dict[Key, str]:
         """What reports call the objects, when the run is over."""
@@ -301,6 +331,13 @@ class _Narrator(GivenSchedule):
 def _is_preempted(task: trio.lowlevel.Task | None) -> bool:
     """Whether a thread stands between two instructions of the program, and in no call."""
     return task is not None and hasattr(task.coro, "frames") and pending_operation(task) == "line"
+
+
+def _marks(heard: Sequence[Heard]) -> list[Mark]:
+    return [
+        Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
+        for key, mode, place, verb in heard
+    ]
 
 
 def _line(place: str) -> Line | None:
@@ -345,7 +382,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks
             preemption.install_again()
         instructions.__enter__()
         try:
-            run, _ = execute(
+            run, ended = execute(
                 program.main,
                 program.args,
                 oracle=narrator,
@@ -362,4 +399,6 @@ def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks
             if preemption is not None:
                 preemption.heard_by = None
                 preemption.install_again()
-        return Narration(narrator.steps, narrator.names_of_objects(run), narrator.spawned)
+        error = exception_leaves(ended.error)[0] if isinstance(ended, outcome.Error) else None
+        names = narrator.names_of_objects(run)
+        return Narration(narrator.steps, names, narrator.spawned, narrator.open_step(error))

@@ -11,10 +11,10 @@ those that are near each other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration
+from detrun.explore.failures.narration import VERBS, Line, Mark, NarratedStep, Narration
 from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
 from detrun_scheduler.user_code import installed_package
 
@@ -214,7 +214,12 @@ def reverses(pair: Pair, narration: Narration, absent: bool = False) -> bool:
         absent: also if the first does not come at all.
     """
     wanted = {pair.first: pair.nth[0], pair.second: pair.nth[1]}
+    second = pair.second
+    # What a task waited for in the failing schedule it may have at once in the other.
+    at_once = replace(second, verb=VERBS["acquire"]) if second.verb == VERBS["wait"] else second
     for operation in _all_in_order(narration, pair.about):
+        if operation == at_once:
+            operation = second
         if operation in wanted:
             wanted[operation] -= 1
             if wanted[pair.first] <= 0:

@@ -44,6 +44,7 @@ class BlockedTask:
     waits_for: str  # "Lock held by main/worker[1]", "Event.wait (not set)", …
     holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
     stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
+    blocks_loop: bool = False  # from within a step, as by ``threading.Lock.acquire`` in an async function
 
 
 def user_stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ def _describe_thread(
     if missed:
         text = f"{text.removesuffix(NOT_WOKEN)} ({missed})"
     text = _with_holders(run, text, holders) + (", and blocks the event loop" if blocks_loop else "")
-    return BlockedTask(run.path_of(number), number, text, holders, _lines_of(frames))
+    return BlockedTask(run.path_of(number), number, text, holders, _lines_of(frames), blocks_loop)
 
 
 def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[trio.lowlevel.Task]] | None:

@@ -405,6 +405,25 @@ async def task_cancelled_before_delivery() -> None:
     assert got == [1]
 
 
+async def task_blocks_the_event_loop() -> None:
+    lock = threading.Lock()
+    log: list[str] = []
+
+    def write() -> None:
+        with lock:  # A1
+            log.append(trio.from_thread.run_sync(lambda: "thread"))
+
+    async def write_from_task() -> None:
+        log.append("task")
+        await checkpoint()
+        with lock:  # B1
+            log.append("task")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, write)
+        nursery.start_soon(write_from_task)
+
+
 OF_THREADS: list[Callable[[], Any]] = [
     check_then_act_on_an_attribute,
     check_then_act_on_a_dictionary,
@@ -427,4 +446,5 @@ OF_TASKS: list[Callable[[], Any]] = [
     task_locks_in_two_orders,
     task_event_before_wait,
     task_cancelled_before_delivery,
+    task_blocks_the_event_loop,
 ]
