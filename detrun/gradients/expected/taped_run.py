@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import outcome
@@ -21,6 +22,7 @@ from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.timing import TimingSites
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
+from detrun_scheduler.clock import TimerHeap
 from detrun_scheduler.environment.seeding import generator_states
 from detrun_scheduler.run import ActiveRun, RunHooks
 
@@ -66,6 +68,24 @@ class EveryPass(Sites):
         self.passes.append(Pass(kind, where, Margin(margin, left_id, right_id, right_weight)))
 
 
+class EveryTimer(TimingSites):
+    """Notes the margins between a timer that fires and all that are set, not the next one alone.
+
+    The next one may be taken back before it fires; then the one behind it was the nearest.
+    """
+
+    def __init__(self) -> None:
+        self.timers: TimerHeap | None = None
+
+    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
+        """See `TimingSites`; ``following`` is one of those that are set."""
+        assert self.timers is not None
+        # In the order in which they were set, which does not change while nothing flips.
+        for _, sequence, other, deadline in sorted(self.timers.heap, key=itemgetter(1)):
+            if self.timers.live.get(other) == sequence and other is not key:
+                super().advanced(chosen, deadline, key)
+
+
 class ValuesOnly(RunScope):
     """Runs with `Value`s for parameters and without a tape."""
 
@@ -97,13 +117,14 @@ class TapedRun(ValuesOnly):
         self.passes: list[Pass] = []
         self.loss_id: int | None = None
         self.other_numbers: list[str] = []
+        self._timing = EveryTimer()
         self._states: dict[str, Any] = {}
         self._run: ActiveRun | None = None
         self.has_weights = False
 
     def contribute(self, hooks: RunHooks) -> None:
         """Note where timing decides."""
-        hooks.time_observer = TimingSites()
+        hooks.time_observer = self._timing
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
@@ -115,6 +136,7 @@ class TapedRun(ValuesOnly):
         self.draws = run.draws.log
         self._states = generator_states()
         self._run = run
+        self._timing.timers = run.timers
         return super().begin(run, args)
 
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
@@ -125,7 +147,7 @@ class TapedRun(ValuesOnly):
         if given is not None:
             entries = [*given.of_paths.values(), *((since, weight) for since, _, weight in given.of_patterns)]
             self.has_weights = any(isinstance(weight, Value) for _, weight in entries)
-        self._run = None
+        self._run = self._timing.timers = None
         now = generator_states()
         self.other_numbers = [f"numbers from {name}" for name, one in self._states.items() if now[name] != one]
         if any(draw.kind == "sample" for draw in self.draws):

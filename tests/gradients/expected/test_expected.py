@@ -223,6 +223,38 @@ def test_a_queue_with_two_places_loses_customers_by_the_rate_of_arrivals() -> No
     holds(main, {"rate": 1.5}, {"rate": truth}, samples=60, pairs=4)
 
 
+def test_an_order_of_timers_is_seen_across_one_that_is_taken_back() -> None:
+    """P(C < t) = 1 - exp(-t) for an exponential C, times 5; beyond t stands a timer that is taken back at t.
+
+    A run in which C falls behind that timer sees it only if not the next timer alone is noted: no sample deviates.
+    """
+
+    async def main(params: Any) -> Any:
+        order: list[str] = []
+        scope = trio.CancelScope()
+
+        async def cancels() -> None:
+            await trio.sleep(params["t"])
+            order.append("t")
+            scope.cancel()
+
+        async def cancelled() -> None:
+            with scope:
+                await trio.sleep(params["t"] + 0.5)
+
+        async def draws() -> None:
+            await trio.sleep(detrun.exponential(1.0))
+            order.append("C")
+
+        async with trio.open_nursery() as nursery:
+            for task in (cancels, cancelled, draws):
+                nursery.start_soon(task)
+        return 5.0 if order[0] == "C" else 0.0
+
+    found = holds(main, {"t": 0.7}, {"t": 5 * math.exp(-0.7)}, samples=30)
+    assert found.std_error["t"] < 1e-6
+
+
 def test_routing_by_a_threshold() -> None:
     """A job goes to the fast server below the threshold: E[L] = 0.5 t + 1 (1 - t); the sample is 0.3 errors away."""
 
