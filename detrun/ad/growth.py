@@ -59,7 +59,7 @@ class AdjointGrowth:
         if not isfinite(peak) or peak > EXPLODED * at_loss:
             return (
                 f"adjoints explode: {at_loss:.3g} at the loss, {peak:.3g} around id {peak_id}. The run amplifies small "
-                "changes; shorten the horizon, or use kind='finite' or kind='policy'"
+                "changes; shorten the horizon, or look at many runs"
             )
         if at_start < VANISHED * at_loss:
             return (

@@ -17,6 +17,7 @@ import outcome
 
 from detrun.ad import state
 from detrun.ad.diagnostics import peak_bytes
+from detrun.ad.path_strength import PathStrengths
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import use_one_thread, use_threads
 from detrun.ad.value import Value
@@ -172,11 +173,14 @@ def _in_windows(
         if options.validity and not tensors
         else {}
     )
+    diagnostics = totals.diagnostics(window, snapshots, ties=not validity)
+    paths = PathStrengths(swept.strengths, *swept.peak)
+    diagnostics.warnings += paths.verdicts({name: place for place, name in enumerate(numbers)}, grads, 0)
     return build(
         swept.loss,
         grads,
         depends=swept.has_loss,
-        diagnostics=totals.diagnostics(window, snapshots, ties=not validity),
+        diagnostics=diagnostics,
         recording=recording,
         digest=digest or (recording.end.digest.hex() if recording.end is not None else ""),
         credits=totals.credits(),

@@ -10,6 +10,7 @@ import outcome
 from detrun.ad import state
 from detrun.ad.diagnostics import diagnose
 from detrun.ad.growth import AdjointGrowth
+from detrun.ad.path_strength import EXPLODED, VANISHED, PathStrengths
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.tape import Tape
 from detrun.ad.tensor_parameters import TensorParameters
@@ -80,10 +81,23 @@ class WholeTape(RunScope):
             self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
         if self.measures_validity:
             self.validity = validity(tape, ids)
-        self.diagnostics = RunDiagnostics.of(diagnose([tape], growth))
+        self.diagnostics = RunDiagnostics.of(diagnose([tape]))
+        self.diagnostics.adjoint_growth = growth.segments()
+        if isinstance(loss, Value):
+            self.diagnostics.warnings += self._growth_warnings(tape, loss, growth)
         self.diagnostics.warnings += [
             f"no recorded operation or comparison used the parameter {name!r}: the program does not read it under this "
             "name, or only its bare number"
             for name, one in ids.items()
             if self.grads[name] == 0.0 and not tape.uses(one)
         ]
+
+    def _growth_warnings(self, tape: Tape, loss: Value, growth: AdjointGrowth) -> list[str]:
+        # Adjoints that are large may be sums, and a small one a small number: only then are the paths looked at.
+        ids = {name: value.id for name, value in self.values.items()}
+        is_large = any(not size <= EXPLODED for size in growth.largest.values())
+        if not is_large and all(abs(self.grads[name]) >= VANISHED for name in ids):
+            return []
+        paths = PathStrengths({loss.id: 1.0})
+        paths.sweep(tape, ids.values())
+        return paths.verdicts(ids, self.grads, tape.first_id)

@@ -24,6 +24,7 @@ import outcome
 from detrun.ad import state
 from detrun.ad.diagnostics import NearMargin, diagnose, nearest_places, peak_bytes
 from detrun.ad.growth import AdjointGrowth
+from detrun.ad.path_strength import PathStrengths
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.revolve import split
 from detrun.ad.tensor_parameters import TensorParameters
@@ -71,7 +72,7 @@ class WindowTotals:
     def diagnostics(self, window_steps: int, snapshots: int, *, ties: bool = True) -> RunDiagnostics:
         """The totals of a whole run, as its gradient reports them; ``ties`` are warned of unless validity tells."""
         growth = AdjointGrowth(largest=self.growth)
-        warnings = [verdict] if (verdict := growth.verdict()) is not None else []
+        warnings = []
         if self.leaf_gradients_lost:
             warnings.append(
                 "torch tensors outside params received gradient too; in windows their .grad is not filled. Pass their "
@@ -137,6 +138,9 @@ class Swept:
     loss: float = 0.0
     has_loss: bool = False  # the program ended in these windows with a loss that carries a derivative
     totals: dict[str, Any] = field(default_factory=dict)
+    # Strengths of paths, of the same ids, see `detrun.ad.path_strength`; and the largest with its id.
+    strengths: dict[int, float] = field(default_factory=dict)
+    peak: tuple[float, int] = (0.0, -1)
 
 
 def window_steps_for(steps: int, snapshots: int) -> int:
@@ -246,6 +250,7 @@ class WindowController(RunScope):
         self.known.has_loss = isinstance(loss, Value)
         self.known.loss = float(loss.primal if isinstance(loss, Value) else loss)
         self.known.adjoints = {loss.id - state.first_id: 1.0} if isinstance(loss, Value) else {}
+        self.known.strengths = dict(self.known.adjoints)
         self._sweep()
 
     # In a process that stands at the start of a window, or at the end of the window that it taped.
@@ -300,6 +305,11 @@ class WindowController(RunScope):
         first = state.first_id
         growth = AdjointGrowth(origin=first)
         known = self.known
+        paths = PathStrengths({first + entry: strength for entry, strength in known.strengths.items()})
+        paths.peak, paths.peak_id = known.peak[0], known.peak[1] + first
+        paths.sweep(tape)
+        known.strengths = {entry - first: strength for entry, strength in paths.handed.items()}
+        known.peak = paths.peak, paths.peak_id - first
         uses = ParameterUses.of(tape, {name: value.id for name, value in self.values.items()}) if self.credit else None
         seeds = {first + entry: decoded(adjoint) for entry, adjoint in known.adjoints.items()}
         with LeafGradients(keep=not can_fork()) as leaves:
