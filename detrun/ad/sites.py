@@ -30,6 +30,11 @@ class Margin:
     right_id: int
     right_weight: float
 
+    @classmethod
+    def between(cls, value: float, left: Any, right: Any, right_weight: float) -> Margin:
+        """The margin of two sides, Values or numbers."""
+        return cls(value, getattr(left, "id", CONSTANT), getattr(right, "id", CONSTANT), right_weight)
+
     def seeds(self) -> dict[int, float]:
         """``d margin / d id``: the adjoints with which a reverse sweep gives the margin's gradient."""
         seeds: dict[int, float] = {}
@@ -113,8 +118,7 @@ class Sites:
         found.count += 1
         # False for nan and infinity too, which no parameter can bring to zero. Ties keep the earlier pass.
         if abs(margin) < found.widest_kept:
-            ids = getattr(left, "id", CONSTANT), getattr(right, "id", CONSTANT)
-            found.keep(Margin(margin, *ids, right_weight))
+            found.keep(Margin.between(margin, left, right, right_weight))
         return found
 
     def nearest(self, count: int) -> list[tuple[Site, Margin]]:

@@ -15,7 +15,7 @@ import outcome
 
 from detrun.ad import state
 from detrun.ad.reverse import backward
-from detrun.ad.sites import Margin, Sites
+from detrun.ad.sites import Margin, Site, Sites
 from detrun.ad.source_lines import Place, shown
 from detrun.ad.tape import NO_PARENT, WIDE, Tape
 from detrun.ad.value import Value
@@ -59,13 +59,14 @@ class EveryPass(Sites):
         place: Place | None,
         description: str | None,
         margin: float,
-        left_id: int,
-        right_id: int,
+        left: Any,
+        right: Any,
         right_weight: float,
-    ) -> None:
+    ) -> Site:
         """Keep it."""
         where = description if description is not None else shown(place)
-        self.passes.append(Pass(kind, where, Margin(margin, left_id, right_id, right_weight)))
+        self.passes.append(Pass(kind, where, Margin.between(margin, left, right, right_weight)))
+        return Site(kind, place, description)
 
 
 class EveryTimer(TimingSites):
