@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 @click.option("--confidence", type=float, metavar="SHARE", help="Of the intervals; 0.95 by default.")
 @click.option("--workers", type=int, metavar="N", help="Take the samples in N processes.")
 @click.option("--of", metavar="WHAT", help="Of the loss: mean, quantile:P or cvar:P.")
+@click.option("--baseline", metavar="KIND", help="Of kind policy: leave-one-out, fitted or none.")
+@click.option("--continuous", metavar="KIND", help="Of kind policy: score, or pathwise for continuous draws.")
 @click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
 @click.option("--schedule", metavar="KIND", help="Of kind finite: free, or frozen while it fits.")
 @click.option(
@@ -67,6 +69,8 @@ def gradient(
     confidence: float | None,
     workers: int | None,
     of: str | None,
+    baseline: str | None,
+    continuous: str | None,
     difference: str | None,
     schedule: str | None,
     moves: tuple[str, ...],
@@ -128,6 +132,8 @@ def gradient(
             workers=workers,
             progress=report,
             of=of,
+            baseline=baseline,
+            continuous=continuous,
             difference=difference,
             schedule=schedule,
             step=parameters.parse_moves("--step", moves),

@@ -118,11 +118,15 @@ class ChoiceLog:
             runnable, weights, index = self._asked
             self._asked = None
             if run.current in runnable:
-                self.choices.append(Choice(run.step_index, run.current, runnable, weights))
+                self.noted(Choice(run.step_index, run.current, runnable, weights))
                 if runnable[index] != run.current and self.differs is None:
                     self.differs = run.step_index
         for told in self._told:
             told(run)
+
+    def noted(self, choice: Choice) -> None:
+        """Keep a choice."""
+        self.choices.append(choice)
 
     @property
     def log_probability(self) -> float:

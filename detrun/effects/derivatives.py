@@ -23,6 +23,7 @@ from detrun.ad.validity import site
 from detrun.ad.value import Value
 from detrun.primitives.buffer import Buffer
 from detrun.primitives.shared import Atomic, Shared
+from detrun_scheduler import current
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 
@@ -37,7 +38,8 @@ class Surrogate:
 class Score:
     """The effect's result is random, with the log-probability ``log_probability(result, *arguments)``.
 
-    Reserved for policy gradients: `external` refuses it until they exist.
+    Written in `Value` arithmetic (`detrun.log`, `detrun.exp`, …); a density, if the result is continuous. Gradients of
+    kind ``"policy"`` use it; for other kinds the result carries a mark that refuses adjoint.
     """
 
     log_probability: Callable[..., Any]
@@ -45,7 +47,7 @@ class Score:
 
 _NUMBERS_AND_TEXT = (Value, float, int, bool, str, bytes, type(None))
 
-DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[Any]] | Surrogate | None
+DerivativeSemantics = Literal["stop", "identity"] | Callable[..., Sequence[Any]] | Surrogate | Score | None
 
 
 class EffectDerivative:
@@ -103,6 +105,10 @@ class EffectDerivative:
         if not carrying or derivative == "stop":
             return result
         found = self._leaves(result, "result")
+        if isinstance(derivative, Score):
+            if self._scored(derivative, result, args, keywords):
+                return result
+            derivative = None
         if any(isinstance(leaf, bool | str | bytes) for leaf in found):
             # A decision, held fixed here: how near it was to another one is unknown.
             for value in carrying:
@@ -111,7 +117,8 @@ class EffectDerivative:
         if not numbers:
             return result
         if derivative is None:
-            return self._with_numbers(result, [_refusing(self.name, number, carrying) for number in numbers])
+            way_out = WITH_A_SCORE if isinstance(self.derivative, Score) else WITH_NOTHING
+            return self._with_numbers(result, [_refusing(self.name, number, carrying, way_out) for number in numbers])
         if isinstance(derivative, Surrogate):
             passed = self._leaves(derivative.model(*args, **keywords), "result")
             return self._passed("its model gives", result, numbers, passed)
@@ -120,6 +127,20 @@ class EffectDerivative:
             return self._passed("the argument that it passes on holds", result, numbers, first)
         vjp = _Vjp(self, derivative, result, len(numbers), *self.plain_arguments(args, keywords), inputs)
         return self._with_numbers(result, [vjp.result(place, number, carrying) for place, number in enumerate(numbers)])
+
+    def _scored(self, score: Score, result: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+        """Whether this run's gradient takes the probability of the result into account; it does so here."""
+        terms = getattr(getattr(current.run, "draws", None), "terms", None)
+        if terms is None or not terms.takes_scores:
+            return False
+        log_probability = score.log_probability(result, *args, **keywords)
+        if not _is_number(log_probability):
+            raise UsageError(
+                f"the log-probability of external function {self.name} is {log_probability!r:.80}; return one number, "
+                "computed from the arguments with functions of detrun such as detrun.log"
+            )
+        terms.add_effect(log_probability)
+        return True
 
     def _passed(self, source: str, result: Any, numbers: list[Any], passed: list[Any]) -> Any:
         """The effect's own numbers with the histories of others, one by one."""
@@ -153,11 +174,17 @@ class EffectDerivative:
         return self.trees.map(lambda leaf: next(replaced) if _is_number(leaf) else leaf, tree)
 
 
-def _refusing(name: str, number: float, carrying: list[Value]) -> Value:
-    advice = (
-        f"external function {name}, which declares no derivative; declare derivative='stop' if it is to count as "
-        "constant, or 'identity', a vjp or a Surrogate"
-    )
+WITH_NOTHING = (
+    "which declares no derivative; declare derivative='stop' if it is to count as constant, or 'identity', a vjp or a "
+    "Surrogate"
+)
+WITH_A_SCORE = (
+    "which declares a Score: only kind='policy' computes its derivative; use that, or declare a Surrogate or a vjp"
+)
+
+
+def _refusing(name: str, number: float, carrying: list[Value], way_out: str) -> Value:
+    advice = f"external function {name}, {way_out}"
 
     def refuse(adjoint: float) -> list[float]:
         raise NotDifferentiableError(f"an adjoint of {adjoint:g} arrived at the result of {advice}")

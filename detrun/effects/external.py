@@ -12,7 +12,8 @@ numbers of the result to those of the first argument that holds Values; a functi
 each argument's adjoint; `Surrogate` differentiates a model of the effect instead, at the effect's true value. Declared
 nothing, the numbers of the result carry a mark that raises `NotDifferentiableError` as soon as an adjoint arrives at
 them: never a silent zero. Text, bytes and truth values carry no derivative: they are discontinuity sites of unknown
-margin, and stay as they came out. `Score` is reserved for policy gradients, and refused until they exist.
+margin, and stay as they came out. `Score` says how likely a random result was, which gradients of kind ``"policy"``
+use; for other kinds it is as if nothing were declared.
 
 The function itself is called with plain numbers. A synchronous one runs in place, with the guard against real I/O
 lifted. An asynchronous one runs to its end under a trio of its own in a worker thread, so that real I/O works and the
@@ -60,7 +61,7 @@ def external(
         name: what recordings call it; its qualified name by default.
 
     Raises:
-        UsageError: an unknown semantics, a `Score`, or, when called, a result that is not plain data.
+        UsageError: an unknown semantics, or, when called, a result that is not plain data.
         NotDifferentiableError: in a gradient, an adjoint reaches the result and no derivative is declared.
         DivergenceError: in a replay of ``replay="forbid"``, or if the recording has another effect at this place.
     """
@@ -71,11 +72,6 @@ def external(
     if isinstance(derivative, str) and derivative not in ("stop", "identity"):
         raise UsageError(
             f"external: unknown derivative semantics {derivative!r}; choose 'stop', 'identity', a vjp or a Surrogate"
-        )
-    if isinstance(derivative, Score):
-        raise UsageError(
-            "external: derivative=Score(...) needs policy gradients, which detrun does not compute yet, so it would be "
-            "ignored; declare a Surrogate or a vjp, or 'stop' if the result is to count as a constant"
         )
     called = name or str(getattr(function, "__qualname__", repr(function)))
     effect = _Effect(function, replay, EffectDerivative(called, derivative), called)

@@ -18,6 +18,7 @@ from detrun.gradients.finite.finite import finite_gradient
 from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
 from detrun.gradients.parameters import check_params, numbers_only
+from detrun.gradients.policy.policy import PolicyOptions, policy_gradient
 from detrun.gradients.relaxed.relaxed import RelaxedOptions, relaxed_gradient
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
@@ -31,12 +32,13 @@ from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.watchdog import STEP_TIMEOUT
 
-KINDS = ("local", "expected", "finite", "relaxed")
+KINDS = ("local", "expected", "policy", "finite", "relaxed")
 OPTIONS_OF_KIND = {
     "local": ("of",),
     "expected": ("pairs", "on_unknown"),
     "finite": ("of", "difference", "schedule", "step"),
     "relaxed": ("of", "temperature", "smoothing"),
+    "policy": ("baseline", "continuous"),
 }
 SAMPLES = 100  # of the kinds that are means over seeds
 
@@ -76,6 +78,8 @@ def gradient(
     workers: int | None = None,
     progress: Callable[[SoFar], None] | None = None,
     of: str | None = None,
+    baseline: str | None = None,
+    continuous: str | None = None,
     difference: str | None = None,
     schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
@@ -92,8 +96,9 @@ def gradient(
         recording: differentiate this recorded run; None makes a run with ``seed`` and ``strategy``.
         kind: what the gradient means. ``"local"``: sensitivity of this run on its frozen schedule; with ``samples``,
             the mean of that over runs with independent seeds. ``"expected"``: the derivative of the mean loss over
-            draws and schedules, jumps included. ``"finite"``: differences of the mean loss. ``"relaxed"``: of a program
-            softened by `detrun.relaxed`, or smoothed.
+            draws and schedules, jumps included. ``"policy"``: of the mean loss, by the score of draws, effects and
+            choices of the scheduler whose probabilities the parameters move. ``"finite"``: differences of the mean
+            loss. ``"relaxed"``: of a program softened by `detrun.relaxed`, or smoothed.
         mode: ``"reverse"``, or ``"forward"`` for few parameters in memory that does not grow with the run.
         snapshots: differentiate in bounded memory, keeping at most so many forked snapshots of the run.
         window: steps taped at a time; chosen from ``snapshots`` or ``memory`` by default.
@@ -117,6 +122,10 @@ def gradient(
         progress: called after each sample with what is known so far.
         of: what of the loss of samples is differentiated: ``"mean"`` (the default), ``"quantile:P"``, or ``"cvar:P"``,
             the mean of the worst 1 - P of all runs; `detrun.gradients.sampling.functionals` says how.
+        baseline: ``kind="policy"``: what is taken off the loss: ``"leave-one-out"`` (the default), the mean of the
+            other samples; ``"fitted"``, the best one for each parameter, learned from them; or ``"none"``.
+        continuous: ``kind="policy"``: ``"score"`` (the default) treats continuous draws as decisions, too;
+            ``"pathwise"`` lets them move with their parameters, with less variance, and misses what flips by it.
         difference: ``kind="finite"``: ``"central"`` (the default), ``"forward"``, or ``"simultaneous"`` for many
             parameters: all move at once, each up or down at random.
         schedule: ``kind="finite"``: ``"free"`` (the default) makes each side of a difference a run of its own with the
@@ -147,6 +156,8 @@ def gradient(
         kind,
         {
             "of": of,
+            "baseline": baseline,
+            "continuous": continuous,
             "difference": difference,
             "schedule": schedule,
             "step": step,
@@ -195,6 +206,8 @@ def gradient(
                 "or leave out samples"
             )
         program = SampledProgram(main, numbers_only(params), surroundings, strategy)
+        if kind == "policy":
+            return policy_gradient(program, sampling, PolicyOptions(**of_kind))
         if kind == "finite":
             return finite_gradient(program, sampling, FiniteOptions(**of_kind), functional)
         if kind == "relaxed":

@@ -42,8 +42,11 @@ class ScoreTerms:
     """The terms of one run, by the addresses of draws; others are added by name where they occur.
 
     Attributes:
+        takes_scores: log-probabilities of external effects are wanted here, too (`add_effect`).
         unmet: addresses of terms that have not occurred yet.
     """
+
+    takes_scores = False
 
     def __init__(self, terms: Mapping[Address, Iterable[Term]]) -> None:
         self.terms = {address: tuple(found) for address, found in terms.items()}
@@ -77,6 +80,9 @@ class ScoreTerms:
         if isinstance(quantity, Value):
             self._weights.append(weight)
             self._values.append(quantity)
+
+    def add_effect(self, log_probability: Any) -> None:
+        """Add that of the result of an external effect."""
 
     def added_to(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """How the run ended, with the terms in its loss."""

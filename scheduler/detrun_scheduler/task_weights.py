@@ -51,6 +51,12 @@ class TaskWeights:
             self.of_patterns = [one for one in self.of_patterns if one[1] is not matching]
             self.of_patterns.append((self.version, matching, weight))
 
+    @property
+    def has_values(self) -> bool:
+        """Whether a weight is more than a number."""
+        weights = [weight for _, weight in self.of_paths.values()] + [weight for *_, weight in self.of_patterns]
+        return any(hasattr(weight, "primal") for weight in weights)
+
     def of(self, path: str) -> Any:
         """The weight of a task; None if none was set."""
         version, weight = self.of_paths.get(path, (0, None))

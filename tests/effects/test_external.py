@@ -167,13 +167,11 @@ def test_each_declared_meaning_of_a_derivative() -> None:
     assert gradient_through(surrogate) == {"x": 3.0 + 2.0 * 4.0}
 
 
-def test_a_score_is_refused_because_it_would_be_ignored() -> None:
-    score = detrun.Score(lambda result, x: -x)
-    with pytest.raises(
-        detrun.UsageError,
-        match=r"Score\(\.\.\.\) needs policy gradients, .* declare a Surrogate or a vjp, or 'stop'",
-    ):
-        detrun.external(derivative=score)(abs)
+def test_a_score_is_refused_where_it_would_be_ignored() -> None:
+    """Gradients of kind policy use it; see tests/gradients/policy."""
+    scored = detrun.external(derivative=detrun.Score(lambda result, x: -x))(lambda x: x * x)
+    with pytest.raises(detrun.NotDifferentiableError, match=r"declares a Score: only kind='policy' computes"):
+        gradient_through(scored)
 
 
 def test_a_vjp_of_the_wrong_length_is_a_clear_error() -> None:

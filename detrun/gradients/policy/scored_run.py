@@ -1,0 +1,75 @@
+"""One scored run: its loss, the derivative of the loss along its path, and its score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import outcome
+
+from detrun.ad import state
+from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.value import Value
+from detrun.execution.scope import RunScope
+from detrun.gradients.policy.scores import ScoredDraws, Scores
+from detrun.gradients.timing import TimingSites
+from detrun_scheduler.run import ActiveRun, RunHooks
+
+# Sites that are draws. The score, or the program's own declaration, takes care of them.
+OF_DRAWS = ("bernoulli", "poisson", "choice", "binomial", "geometric")
+
+
+class ScoredRun(RunScope):
+    """Tapes a run and sweeps it twice, from the loss and from the score.
+
+    Attributes:
+        along_path: by parameter, the derivative of the loss with every scored decision as it came out.
+        score: by parameter, the derivative of the log-probability of those decisions.
+        sites: what a parameter decided without a draw, by kind and place, and how often.
+        weighs: whether the program has given weights to tasks that are `Value`s.
+    """
+
+    def __init__(self, numbers: dict[str, float], scores: Scores, continuous: bool) -> None:
+        self.numbers = numbers
+        self.scores = scores
+        self.continuous = continuous
+        self.values: dict[str, Value] = {}
+        self.along_path: dict[str, float] = {}
+        self.score: dict[str, float] = {}
+        self.sites: Counter[str] = Counter()
+        self.weighs = False
+        self._run: ActiveRun | None = None
+
+    def contribute(self, hooks: RunHooks) -> None:
+        """Watch draws, and where timing decides."""
+        hooks.draws = ScoredDraws(self.scores, self.continuous)
+        hooks.time_observer = TimingSites()
+
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
+        """Start the tape; the parameters are its first entries."""
+        self._run = run
+        state.start_tape()
+        self.values = {name: Value(number) for name, number in self.numbers.items()}
+        return (dict(self.values),)
+
+    def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
+        """Sweep back from the loss and from the score."""
+        tape = state.stop_tape()
+        weights = self._run.weights if self._run is not None else None
+        self.weighs = weights is not None and weights.has_values
+        self._run = None
+        if isinstance(ended, outcome.Value):
+            loss = ended.value
+            ids = {name: value.id for name, value in self.values.items()}
+            for found, seeds in (
+                (self.along_path, {loss.id: 1.0} if isinstance(loss, Value) else {}),
+                (self.score, self.scores.seeds),
+            ):
+                adjoints = backward(tape, seeds, wanted=ids.values()) if seeds else {}
+                refuse_foreign(adjoints, tape.first_id)
+                found.update({name: float(adjoints.get(one, 0.0)) for name, one in ids.items()})
+            for site in tape.sites:
+                if site.kind not in OF_DRAWS:
+                    self.sites[str(site)] += site.count
+        return ended

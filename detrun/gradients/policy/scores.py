@@ -1,0 +1,132 @@
+"""Scores of a run: the derivative of the logarithm of how likely its random decisions were.
+
+A decision whose distribution a parameter moves adds ``d log p`` of what came out. Decisions are draws (`ScoredDraws`),
+choices of a scheduler whose weights are `Value`s (`ScoredChoices`), and results of external effects that declare their
+log-probability. What came out counts as fixed: a continuous draw is handed to the program as a plain number, so that
+the score holds the whole of what its parameters do. A draw that declares ``derivative="pathwise"`` or ``"stop"`` is
+left alone, and so is a uniform draw, whose ends no density follows.
+
+Source: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine
+Learning 8 (1992); Glynn, "Likelihood ratio gradient estimation for stochastic systems", CACM 33 (1990).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from detrun.ad.value import Value
+from detrun.counterfactuals.choice_log import Choice, ChoiceLog
+from detrun.primitives.draw_log import WatchedDraws
+from detrun.primitives.forcing import Address
+from detrun.primitives.laws import Law, Uniform
+from detrun.primitives.score_terms import ScoreTerms
+from detrun_scheduler.choices import Oracle
+from detrun_scheduler.clock import primal_of
+
+LEFT_ALONE = ("pathwise", "stop")
+
+
+class Scores(ScoreTerms):
+    """The score of one run, as what a reverse sweep starts from.
+
+    Attributes:
+        seeds: by id of a `Value`, the derivative of the log-probability of all decisions with respect to it.
+        draws, choices, effects: how many decisions have added something.
+        unscored: how many draws have a distribution that a parameter moves, and add nothing.
+        log_probability: of all these decisions together.
+    """
+
+    takes_scores = True
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.seeds: dict[int, float] = {}
+        self.draws = self.choices = self.effects = self.unscored = 0
+        self.log_probability = 0.0
+        self.is_wanted = False  # of the draw that comes out now
+
+    def add(self, weight: float, quantity: Any) -> None:
+        """A log-probability, times a weight."""
+        self.log_probability += weight * primal_of(quantity)
+        if isinstance(quantity, Value):
+            self.seeds[quantity.id] = self.seeds.get(quantity.id, 0.0) + weight
+
+    def add_effect(self, log_probability: Any) -> None:
+        """That of the result of an external effect."""
+        self.effects += 1
+        self.add(1.0, log_probability)
+
+    def met(self, address: Address, law: Law, drawn: Any) -> None:
+        """A draw has been made; `ScoredDraws` says which count."""
+        if not self.is_wanted:
+            return
+        self.draws += 1
+        self.add(1.0, law.log_probability(primal_of(drawn) if isinstance(drawn, Value) else drawn))
+
+    def chosen(self, choice: Choice) -> None:
+        """The scheduler has chosen among tasks of which some have a `Value` for a weight."""
+        weights = choice.weights
+        if not any(isinstance(weight, Value) for weight in weights):
+            return
+        self.choices += 1
+        total = sum(primal_of(weight) for weight in weights)
+        for task, weight in zip(choice.runnable, weights, strict=True):
+            number = primal_of(weight)
+            if task == choice.task:
+                self.log_probability += math.log(number / total)
+            if isinstance(weight, Value):
+                share = (1.0 / number if task == choice.task else 0.0) - 1.0 / total
+                self.seeds[weight.id] = self.seeds.get(weight.id, 0.0) + share
+
+
+class ScoredDraws(WatchedDraws):
+    """Between a run and its draws: those that a parameter moves are scored.
+
+    Args:
+        scores: where to.
+        continuous: continuous draws, too; otherwise their outcomes move with the parameters.
+    """
+
+    __slots__ = ("continuous", "scores")
+
+    def __init__(self, scores: Scores, continuous: bool = True) -> None:
+        super().__init__(terms=scores)
+        self.scores = scores
+        self.continuous = continuous
+
+    def came_out(self, outcome: Any) -> Any:
+        """See `DrawWatcher`."""
+        assert self._open is not None
+        law, derivative = self._open[0], self._open[1]
+        is_wanted = False
+        if law is not None and _moves(law):
+            if derivative in LEFT_ALONE or isinstance(law, Uniform):
+                self.scores.unscored += 1
+            else:
+                is_wanted = law.noise is None or self.continuous
+        self.scores.is_wanted = is_wanted
+        outcome = super().came_out(outcome)
+        return primal_of(outcome) if is_wanted and isinstance(outcome, Value) else outcome
+
+
+def _moves(law: Law) -> bool:
+    """Whether a parameter moves the distribution."""
+    for one in law.parameters.values():
+        if isinstance(one, Value):
+            return True
+        if isinstance(one, list | tuple) and any(isinstance(part, Value) for part in one):
+            return True
+    return False
+
+
+class ScoredChoices(ChoiceLog):
+    """A strategy whose choices are scored, and not kept."""
+
+    def __init__(self, distribution: str | Oracle, scores: Scores) -> None:
+        super().__init__(distribution)
+        self.scores = scores
+
+    def noted(self, choice: Choice) -> None:
+        """Score it."""
+        self.scores.chosen(choice)
