@@ -178,7 +178,7 @@ def test_a_timeout_that_is_a_parameter_is_named_as_what_the_score_does_not_see()
 
     found = detrun.gradient(program, {"timeout": 0.7}, kind="policy", samples=10)
     assert "10 of 10 runs passed such a place" in found.bias
-    assert any("timer" in line for line in found.details.lines())  # type: ignore[union-attr]
+    assert any("timeout at" in line for line in found.details.lines())  # type: ignore[union-attr]
     assert any("no parameter moves the probability" in warning for warning in found.warnings)
 
 
