@@ -7,14 +7,17 @@ The rule: a step that has waited for ``step_timeout`` seconds is ended, one that
 too. The run fails with a `StalledError`, and a `GreenletExit` is raised in the code that waits, again and again until
 the step has ended, so that the program is unwound.
 
-It costs nothing per step and some tenths of a microsecond per run. A POSIX timer of the process sends ``SIGURG`` every
-quarter of the time-out while runs go on; the handler looks whether steps were taken. Signals interrupt what waits in C:
-Python looks after its handlers there (PEP 475), and an exception that they raise ends the call. ``SIGURG`` is ignored
-by default, so a stray one harms nothing (Go's runtime interrupts its threads by it for this reason), and a timer of
-this kind, unlike a thread, is not inherited by forks and does not make Python warn of them.
+It costs nothing per step and some tenths of a microsecond per run. A POSIX timer sends ``SIGURG`` to the main thread
+every quarter of the time-out while runs go on; the handler looks whether steps were taken. A signal to the process
+could go to any thread, and a main thread that waits would not hear of it. Signals interrupt what waits in C: Python
+looks after its handlers there (PEP 475), and an exception that they raise ends the call. ``SIGURG`` is ignored by
+default, so a stray one harms nothing (Go's runtime interrupts its threads by it for this reason), and a timer of this
+kind, unlike a thread, is not inherited by forks and does not make Python warn of them.
 
-Limits: the handler is installed by the first run that begins in the main thread, if ``SIGURG`` is free. What waits in C
-in another thread is reported on the standard error stream, since it cannot be interrupted.
+Limits: Linux only. Other systems lack these timers, or clocks of a thread: there no step is ended. The handler is
+installed by the first run that begins in the main thread, if ``SIGURG`` is free. A run in another thread is ended when
+that thread runs Python code; what waits in C there is reported on the standard error stream, since it cannot be
+interrupted.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ import _signal  # type: ignore[import-not-found]  # as in `trio_host.interrupts`
 import ctypes
 import os
 import sys
-from _thread import get_ident
-from time import clock_gettime, monotonic, pthread_getcpuclockid
+import time
+from _thread import get_ident, get_native_id
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -32,6 +36,11 @@ from greenlet import GreenletExit, getcurrent
 
 from detrun_scheduler.reports.stalls import stalled
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.trio_host.host import Host
+
+# As they are before a run replaces them; macOS and Windows lack the first.
+_cpu_clock_of: Any = getattr(time, "pthread_getcpuclockid", None)
+_time_on: Any = getattr(time, "clock_gettime", None)
 
 STEP_TIMEOUT = 60.0  # real seconds
 BUSY = 10  # a step that computes may take so many times as long
@@ -42,13 +51,14 @@ _SHORTEST = 0.02  # seconds between two looks
 
 
 class _Event(ctypes.Structure):
-    """``struct sigevent`` of Linux: 64 bytes, of which a signal to the process needs the first 16."""
+    """``struct sigevent`` of Linux: 64 bytes, of which a signal to a thread needs the first 20."""
 
     _fields_ = (
         ("value", ctypes.c_void_p),
         ("signo", ctypes.c_int),
         ("notify", ctypes.c_int),
-        ("rest", ctypes.c_int * 12),
+        ("thread", ctypes.c_int),
+        ("rest", ctypes.c_int * 11),
     )
 
 
@@ -64,13 +74,14 @@ class _Interval(ctypes.Structure):
 
 
 class _Timer:
-    """A timer of the process that sends ``SIGURG``; made when it is first set."""
+    """A timer that sends ``SIGURG`` to one thread; made when it is first set."""
 
     _MONOTONIC = 1  # the number of the clock
+    _TO_THREAD = 4  # SIGEV_THREAD_ID
 
     def __init__(self) -> None:
         self.handle: Any = None
-        self.process = -1
+        self.thread = -1  # the system's number of the main thread
         self.library: Any = None
         self.period = 0.0
 
@@ -85,7 +96,7 @@ class _Timer:
             except (OSError, AttributeError):
                 return False
             handle = ctypes.c_void_p()
-            event = _Event(signo=_signal.SIGURG)
+            event = _Event(signo=_signal.SIGURG, notify=self._TO_THREAD, thread=self.thread)
             if create(self._MONOTONIC, ctypes.byref(event), ctypes.byref(handle)):
                 return False
             self.handle = handle
@@ -95,8 +106,8 @@ class _Timer:
         return True
 
     def forget(self) -> None:
-        """In a forked child, which has no timers."""
-        self.handle, self.period = None, 0.0
+        """In a forked child, which has no timers and another main thread."""
+        self.handle, self.period, self.thread = None, 0.0, get_native_id()
 
 
 class Watchdog:
@@ -124,11 +135,12 @@ class Watchdog:
         self.run = run
 
     def _install(self) -> bool:
-        if self.is_installed is None and hasattr(_signal, "SIGURG"):
+        if self.is_installed is None and hasattr(_signal, "SIGURG") and _cpu_clock_of is not None:
             free = _signal.getsignal(_signal.SIGURG) in (_signal.SIG_DFL, _signal.SIG_IGN)
             try:
                 if free:
                     _signal.signal(_signal.SIGURG, self._look)
+                    self.timer.thread = get_native_id()
                 self.is_installed = free
             except ValueError:
                 return False  # not the main thread: a later run may be in it
@@ -145,7 +157,7 @@ class Watchdog:
         self.idle_looks = 0
         elsewhere = run.threads.os_thread != get_ident()
         here = (id(run.journal), run.journal.steps, 0 if elsewhere else id(getcurrent()))
-        now, busy = monotonic(), clock_gettime(pthread_getcpuclockid(run.threads.os_thread))
+        now, busy = monotonic(), _time_on(_cpu_clock_of(run.threads.os_thread))
         if here != self.seen:
             self.seen, self.since, self.busy_since = here, now, busy
             return
@@ -162,25 +174,28 @@ class Watchdog:
             raise GreenletExit
 
     def _end_elsewhere(self, run: Any, elapsed: float, is_busy: bool) -> None:
-        error = stalled(run, sys._current_frames().get(run.threads.os_thread), elapsed, is_busy)
+        frame = sys._current_frames().get(run.threads.os_thread)
+        error = stalled(run, frame, elapsed, is_busy)
         run.fail(error)
         if not self.is_told:
             self.is_told = True
             print(f"detrun: {error}", file=sys.__stderr__, flush=True)
-            # Takes effect when that thread runs Python code again.
+        if _is_in_step(frame):
+            # Takes effect when that thread runs Python code again, and at every look until the step has ended.
             thread = ctypes.c_ulong(run.threads.os_thread)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(GreenletExit))
 
 
 def _is_in_step(frame: FrameType | None) -> bool:
-    """Whether the program's code is running, and not a strategy or the loop."""
-    if type(getcurrent()) is SimulatedThread:
-        return True
+    """Whether the program's code is running in this frame, in a task or a simulated thread, and no strategy or loop."""
     while frame is not None:
-        if frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("host.py"):
+        if frame.f_code in _STEPPING:
             return True
         frame = frame.f_back
     return False
+
+
+_STEPPING = (Host.step.__code__, SimulatedThread.run.__code__)
 
 
 WATCHDOG = Watchdog()

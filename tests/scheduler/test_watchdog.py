@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
+from greenlet import GreenletExit
 
 import detrun
 from detrun.cli.failures import UNDECIDED, exit_code
@@ -127,18 +130,28 @@ def test_it_is_undecided_on_the_command_line() -> None:
     assert exit_code(StalledError("x")) == UNDECIDED
 
 
-@pytest.mark.slow  # between 1 and 35 s: which thread gets the signal is the system's choice
-def test_a_run_in_another_thread_is_ended_when_it_runs_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "BUSY", 2)
-    caught: list[BaseException] = []
+def spins() -> None:
+    while True:
+        pass
 
-    def spins() -> None:
-        while True:
-            pass
+
+def spins_on() -> None:
+    """Does not let itself be ended at once."""
+    for _ in range(3):
+        with contextlib.suppress(GreenletExit):
+            spins()
+
+
+@pytest.mark.parametrize("program", [spins, spins_on])
+def test_a_run_in_another_thread_is_ended_when_it_runs_python(
+    program: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "BUSY", 1)
+    caught: list[BaseException] = []
 
     def elsewhere() -> None:
         try:
-            detrun.record(spins, step_timeout=SECONDS)
+            detrun.record(program, step_timeout=0.2)
         except BaseException as error:
             caught.append(error)
 
@@ -147,6 +160,13 @@ def test_a_run_in_another_thread_is_ended_when_it_runs_python(monkeypatch: pytes
     thread.start()
     thread.join()
     assert isinstance(caught[0], StalledError)
+
+
+def test_where_the_system_has_no_clocks_of_threads_no_step_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_cpu_clock_of", None)
+    one = watchdog.Watchdog()
+    one.begin(object(), 1.0)
+    assert one.run is None
 
 
 def test_a_signal_that_the_program_handles_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
