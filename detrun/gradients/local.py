@@ -20,21 +20,25 @@ from detrun.ad.diagnostics import peak_bytes
 from detrun.ad.path_strength import PathStrengths
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import use_one_thread, use_threads
-from detrun.ad.value import Value
+from detrun.ad.validity import Validity
+from detrun.ad.value import Value, primal_of
 from detrun.execution.finished import Execution
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.execution.scope import RunScope
+from detrun.gradients.flips import FlipFinder
 from detrun.gradients.forward_runs import validity_by_forward_run
 from detrun.gradients.loss import loss_of
 from detrun.gradients.parameters import check_params
 from detrun.gradients.plain_run import PlainRun, is_due
 from detrun.gradients.result import Gradient, build
+from detrun.gradients.sides import OneSided
 from detrun.gradients.tangents import Tangents
 from detrun.gradients.whole_tape import WholeTape
 from detrun.gradients.windowed import reverse_in_windows, window_steps_for
+from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ActiveRun
 
@@ -117,6 +121,7 @@ def _on_one_tape(
     diagnostics = scope.diagnostics
     diagnostics.taped_steps = finished.steps if options.mode == "reverse" else 0
     diagnostics.peak_bytes = peak_bytes()
+    finder, sides = _beside(main, numbers, tensors, loss, scope.validity, finished.recording, run_options)
     return build(
         loss,
         scope.grads,
@@ -126,6 +131,8 @@ def _on_one_tape(
         digest=finished.digest,
         validity=scope.validity,
         credits=scope.credits,
+        one_sided=sides,
+        flips=finder,
     )
 
 
@@ -176,6 +183,7 @@ def _in_windows(
     diagnostics = totals.diagnostics(window, snapshots, ties=not validity)
     paths = PathStrengths(swept.strengths, *swept.peak)
     diagnostics.warnings += paths.verdicts({name: place for place, name in enumerate(numbers)}, grads, 0)
+    finder, sides = _beside(main, numbers, tensors, swept.loss, validity, recording, run_options)
     return build(
         swept.loss,
         grads,
@@ -185,7 +193,25 @@ def _in_windows(
         digest=digest or (recording.end.digest.hex() if recording.end is not None else ""),
         credits=totals.credits(),
         validity=validity,
+        one_sided=sides,
+        flips=finder,
     )
+
+
+def _beside(
+    main: Main,
+    numbers: dict[str, float],
+    tensors: TensorParameters,
+    loss: Value | float,
+    validity: Mapping[str, Validity],
+    recording: Recording,
+    run_options: Options,
+) -> tuple[FlipFinder | None, dict[str, OneSided]]:
+    """What finds the flips of the run, and the derivatives on both sides where a parameter is at a tie."""
+    if tensors:
+        return None, {}
+    finder = FlipFinder(main, numbers, recording, run_options.of_replays())
+    return finder, finder.sides_at_ties(validity, primal_of(loss))
 
 
 class CountedValues(RunScope):

@@ -14,6 +14,7 @@ from detrun.ad.validity import Validity
 from detrun.ad.value import Value, primal_of
 from detrun.gradients.credit import Credit, CreditTotals, credit_report
 from detrun.gradients.sampling.sample import Details
+from detrun.gradients.sides import OneSided
 from detrun_recorder.recording import Recording
 
 BIAS = (
@@ -76,6 +77,11 @@ class Gradient:
         confidence: of the intervals.
         cost: what the samples took; None where nothing was sampled.
         details: what this kind alone has to say, such as the steps of finite differences.
+        one_sided: by parameter that is exactly where the run is decided, its derivatives on both sides. Where these
+            agree, they are what ``grads`` says.
+        flips: ``found.flips(0.1)`` says how many decisions of the run flip within that distance of each parameter,
+            which are the nearest, and by how much the loss jumps there; ``found.flips.along(direction)`` along a
+            direction. None where there is no single run, or a tensor among the parameters.
         of: what of the loss of samples ``value`` is and was differentiated: ``"mean"``, ``"quantile:P"``, ``"cvar:P"``.
     """
 
@@ -97,6 +103,8 @@ class Gradient:
     cost: Cost | None = None
     details: Details | None = None
     of: str = "mean"
+    one_sided: dict[str, OneSided] = field(default_factory=dict)
+    flips: Any = field(default=None, repr=False, compare=False)  # a `detrun.gradients.flips.FlipFinder`
 
     def __str__(self) -> str:
         lines = [f"{self.kind} gradient of {self.value:.9g}{self._sampled()}"]
@@ -141,6 +149,8 @@ def build(
     digest: str,
     validity: Mapping[str, Validity] = MappingProxyType({}),
     credits: Mapping[str, CreditTotals] = MappingProxyType({}),
+    one_sided: Mapping[str, OneSided] = MappingProxyType({}),
+    flips: Any = None,
 ) -> Gradient:
     """The one place where a `Gradient` is made.
 
@@ -158,9 +168,18 @@ def build(
         warnings.append("the loss is a plain number: it does not depend on any parameter through Values")
     for name, near in validity.items():
         if near.radius == 0.0:
+            sides = one_sided.get(name)
+            if sides is not None and sides.agreed is not None:
+                grads[name] = sides.agreed
+                continue
             warnings.append(
                 f"{name} is exactly where this run is decided ({near.site}): the smallest change may take another "
-                "schedule, and the derivative is at best one-sided"
+                "schedule, and the derivative is at best one-sided" + ("" if sides is None else f": {sides}")
+            )
+        elif not near.complete and not any("nearest margins only" in one for one in warnings):
+            warnings.append(
+                "validity was measured on the nearest margins only, since there are very many parameters and branches; "
+                "validity=False leaves it out"
             )
     return Gradient(
         value=primal_of(loss),
@@ -175,6 +194,8 @@ def build(
         digest=digest,
         warnings=warnings + diagnostics.detachment_warnings(),
         credit={name: credit_report(totals, recording) for name, totals in credits.items()},
+        one_sided=dict(one_sided),
+        flips=flips,
     )
 
 
