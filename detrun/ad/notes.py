@@ -21,7 +21,7 @@ _CAME_OUT: dict[str, Callable[[float, float], bool]] = {"==": operator.eq, ">=":
 def margin(kind: str, value: float, left: Any, right: Any = None, right_weight: float = -1.0, depth: int = 1) -> None:
     """``value = left + right_weight * right + constant`` decided something; a side may be a number without history.
 
-    A comparison made by the user's line; one made by trio or detrun is theirs to report, through `validity.site`.
+    A comparison made by the user's line; one made by trio or detrun is theirs to report, through `outer_sites.site`.
 
     The exception is what trio does without setting a timer, which no other note covers: it asks ``seconds == 0`` and
     ``now >= deadline``, is told yes, and does not wait.

@@ -11,9 +11,8 @@ site, not one, make that unlikely; `validity` says so in its result's descriptio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from detrun.ad.source_lines import Place, shown
 
@@ -21,8 +20,7 @@ NEAREST_PER_SITE = 8
 CONSTANT = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Margin:
+class Margin(NamedTuple):
     """One close pass: ``value = left + right_weight * right + constant``; id `CONSTANT` where a side is a number."""
 
     value: float

@@ -15,12 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from detrun.ad import notes, state
 from detrun.ad.forward import tangent_sweep
 from detrun.ad.reverse import backward
 from detrun.ad.sites import Margin, Site
 from detrun.ad.tape import Tape
-from detrun.ad.value import Value, primal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,6 @@ class Validity:
     """``d margin / d parameter``."""
     complete: bool = True
     """Whether all kept margins were looked at; False: the closest only, since there are very many."""
-
-
-def site(kind: str, description: str | None, left: Value | float, right: Value | float) -> None:
-    """Note a discontinuity site found outside this package: an order of timers, a compare-exchange, a maximum.
-
-    The margin is ``left - right``; what happened would change if it crossed zero. Sites are told apart by ``kind`` and
-    ``description``, or by the nearest user's line if there is no description. Does nothing in a run
-    that is not differentiated.
-    """
-    if state.noting:
-        notes.margin_elsewhere(kind, description, primal_of(left) - primal_of(right), left, right)
 
 
 ENTRIES_SWEPT_MAX = 1_500_000  # about half a second of sweeping

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from detrun.ad import state
+from detrun.ad.outer_sites import site
 from detrun.ad.pullbacks import record_pullback, with_history_of
 from detrun.ad.torch_bridge import requires_grad, values_of
 from detrun.ad.trees import Parts, Trees, UnknownContainer
-from detrun.ad.validity import site
 from detrun.ad.value import Value
 from detrun.primitives.buffer import Buffer
 from detrun.primitives.shared import Atomic, Shared

@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from detrun.ad.outer_sites import site
 from detrun.ad.source_lines import nearest_user_line
-from detrun.ad.validity import site
 from detrun.ad.value import Value
 from detrun_scheduler.trio_host.pending import line_that_waits
 

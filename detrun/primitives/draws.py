@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from detrun.ad import state
 from detrun.ad.functions import dot, exp
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun_scheduler import counts, current, randomness
 from detrun_scheduler.clock import primal_of

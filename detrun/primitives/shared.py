@@ -15,7 +15,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, Generic, TypeVar
 
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun_recorder.canonical import canonical
 from detrun_scheduler import current

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError

@@ -13,11 +13,10 @@ import os
 import zlib
 from array import array
 from collections import deque
-from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from detrun_recorder import format as layout
 from detrun_recorder.contents import ChunkEntry, Contents, End
@@ -75,8 +74,7 @@ class FileSource:
             return file.read(count)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame whose checksums hold."""
 
     position: int
@@ -259,7 +257,7 @@ def read_index(content: dict[str, Any], chunks: list[ChunkEntry]) -> list[ChunkE
             raise Malformed("the index lists fewer objects than it claims")
         count = numbers.popleft()
         objects = frozenset(accumulate(numbers.popleft() for _ in range(count - 1))) if count else None
-        indexed.append(replace(entry, objects=objects))
+        indexed.append(entry._replace(objects=objects))
     if numbers:
         raise Malformed("the index lists more objects than it claims")
     return indexed

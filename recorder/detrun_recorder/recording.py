@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detrun_recorder import format as layout
 from detrun_recorder.contents import ChunkEntry, Contents, End
@@ -34,11 +34,13 @@ from detrun_recorder.reader import (
     unpack_definitions,
 )
 from detrun_recorder.shared_files import write_whole
-from detrun_recorder.steps import ENDED, Decoder, Step, Tables, actions_after, advance, begun_after, step_at_time
 from detrun_recorder.writer import Writer
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.journal import Chunk
 from detrun_scheduler.visible import visible_line
+
+if TYPE_CHECKING:  # what only reads steps is not needed to record
+    from detrun_recorder.steps import Step, Tables
 
 CHUNKS_KEPT = 4
 ENDINGS_SINCE = (2, 2)
@@ -194,6 +196,8 @@ class Recording:
     def tables(self) -> Tables:
         """All definitions, read on first use."""
         if self._tables is None:
+            from detrun_recorder.steps import Tables
+
             tables = Tables()
             most = definitions_max(self.source.size)
             endings_most = 2 * most  # a task ends once
@@ -265,6 +269,8 @@ class Recording:
 
     def iter_steps(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
         """The steps ``start`` up to, not including, ``stop``; about 2 µs each."""
+        from detrun_recorder.steps import Decoder, actions_after
+
         stop = self.steps if stop is None else min(stop, self.steps)
         if start < 0:
             raise UsageError(f"step {start} does not exist; steps count from 0")
@@ -297,6 +303,8 @@ class Recording:
         """
         if not self.entries or self.end is None or self.end.outcome == "ok":
             return None
+        from detrun_recorder.steps import begun_after
+
         last = len(self.entries) - 1
         runnable = self.runnable_before(last)
         try:
@@ -314,6 +322,8 @@ class Recording:
 
     def at_time(self, time: float) -> Step:
         """The first step that ran at virtual ``time`` or later; the last step if none did."""
+        from detrun_recorder.steps import step_at_time
+
         if not self.steps:
             raise UsageError("the recording has no steps")
         # The chunk before the first that starts at `time` or later may hold the step; else the next one does.
@@ -343,6 +353,8 @@ class Recording:
 
     def task_steps(self, number: int) -> Iterator[Step]:
         """The steps of task ``number``, from the chunk that defines it on until it ends."""
+        from detrun_recorder.steps import ENDED
+
         if number not in self.tasks:
             raise UsageError(f"there is no task {number}; `tasks` lists those of the recording")
         first = next(at for at, chunk in enumerate(self.chunks()) if any(task[0] == number for task in chunk.tasks))
@@ -358,6 +370,8 @@ class Recording:
 
     def runnable_before(self, index: int) -> list[int]:
         """Numbers of the runnable tasks before chunk ``index``, ascending."""
+        from detrun_recorder.steps import advance
+
         near = index
         while near not in self._runnable and not self.entries[near].says_runnable:
             near -= 1

@@ -51,8 +51,7 @@ class ThreadFailure(NamedTuple):
     is_handled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A task that blocks the event loop, as by ``threading.Lock.acquire``."""
 
     number: int

@@ -13,10 +13,11 @@ import detrun
 from detrun.ad import functions, state
 from detrun.ad.diagnostics import NearMargin, diagnose, nearest_places
 from detrun.ad.growth import AdjointGrowth
+from detrun.ad.outer_sites import site
 from detrun.ad.pullbacks import record_pullback
 from detrun.ad.reverse import backward
 from detrun.ad.sites import NEAREST_PER_SITE
-from detrun.ad.validity import site, validity
+from detrun.ad.validity import validity
 from detrun.ad.value import Value
 from tests.ad.programs import POINTS, PROGRAMS, VALUES, run
 

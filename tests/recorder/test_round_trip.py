@@ -198,7 +198,7 @@ def test_a_recording_is_saved_to_a_path_and_opened_again(tmp_path: Path) -> None
     with Writer(path, HEADER) as writer:
         for chunk in run.chunks:
             writer.write_chunk(chunk)
-        writer.close(replace(run.end, outcome="error", error_type="ValueError", error_text="x" * 5000))
+        writer.close(run.end._replace(outcome="error", error_type="ValueError", error_text="x" * 5000))
     recording = open_recording(path)
     assert recording.end is not None
     assert recording.end.error_text == "x" * 2000

@@ -19,7 +19,7 @@ from typing import Any
 
 import trio
 
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun.primitives.sleep import sleep_true
 from detrun.world.disk.faults import DiskFaults

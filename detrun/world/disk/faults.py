@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun.world.fault_counts import FaultCounts
 from detrun_scheduler import randomness

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from detrun.ad.validity import site
+from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun.world.network.latency import Distribution, Latency, distribution_of, sampled
 from detrun.world.network.packet import Packet

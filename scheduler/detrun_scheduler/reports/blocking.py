@@ -12,11 +12,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from traceback import walk_tb
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -35,15 +34,14 @@ NOT_WOKEN = " (not woken)"
 missed_wakeups.install()
 
 
-@dataclass(frozen=True, slots=True)
-class BlockedTask:
+class BlockedTask(NamedTuple):
     """One task that cannot go on."""
 
     path: str
     number: int
     waits_for: str  # "Lock held by main/worker[1]", "Event.wait (not set)", …
     holders: tuple[int, ...] = ()  # tasks any of which could let it go on, ascending
-    stack: tuple[str, ...] = field(default=())  # "file:line in function", outermost first, user code only
+    stack: tuple[str, ...] = ()  # "file:line in function", outermost first, user code only
     blocks_loop: bool = False  # from within a step, as by ``threading.Lock.acquire`` in an async function
 
 
