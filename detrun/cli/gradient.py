@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 @click.option("--of", metavar="WHAT", help="Of the loss: mean, quantile:P or cvar:P.")
 @click.option("--baseline", metavar="KIND", help="Of kind policy: leave-one-out, fitted or none.")
 @click.option("--continuous", metavar="KIND", help="Of kind policy: score, or pathwise for continuous draws.")
+@click.option(
+    "--reuse",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="Of kind policy: weigh this recording. Repeatable.",
+)
 @click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
 @click.option("--schedule", metavar="KIND", help="Of kind finite: free, or frozen while it fits.")
 @click.option(
@@ -71,6 +78,7 @@ def gradient(
     of: str | None,
     baseline: str | None,
     continuous: str | None,
+    reuse: tuple[str, ...],
     difference: str | None,
     schedule: str | None,
     moves: tuple[str, ...],
@@ -134,6 +142,7 @@ def gradient(
             of=of,
             baseline=baseline,
             continuous=continuous,
+            reuse=reuse or None,
             difference=difference,
             schedule=schedule,
             step=parameters.parse_moves("--step", moves),

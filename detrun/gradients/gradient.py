@@ -19,6 +19,7 @@ from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
 from detrun.gradients.parameters import check_params, numbers_only
 from detrun.gradients.policy.policy import PolicyOptions, policy_gradient
+from detrun.gradients.policy.reuse import reused_gradient
 from detrun.gradients.relaxed.relaxed import RelaxedOptions, relaxed_gradient
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
@@ -38,7 +39,7 @@ OPTIONS_OF_KIND = {
     "expected": ("pairs", "on_unknown"),
     "finite": ("of", "difference", "schedule", "step"),
     "relaxed": ("of", "temperature", "smoothing"),
-    "policy": ("baseline", "continuous"),
+    "policy": ("baseline", "continuous", "reuse"),
 }
 SAMPLES = 100  # of the kinds that are means over seeds
 
@@ -80,6 +81,7 @@ def gradient(
     of: str | None = None,
     baseline: str | None = None,
     continuous: str | None = None,
+    reuse: Sequence[Recording | str | os.PathLike[str] | bytes] | None = None,
     difference: str | None = None,
     schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
@@ -126,6 +128,8 @@ def gradient(
             other samples; ``"fitted"``, the best one for each parameter, learned from them; or ``"none"``.
         continuous: ``kind="policy"``: ``"score"`` (the default) treats continuous draws as decisions, too;
             ``"pathwise"`` lets them move with their parameters, with less variance, and misses what flips by it.
+        reuse: ``kind="policy"``: recordings of the program, made with ``params=`` near these, which are weighted by how
+            much more likely their decisions are now; no new run is made.
         difference: ``kind="finite"``: ``"central"`` (the default), ``"forward"``, or ``"simultaneous"`` for many
             parameters: all move at once, each up or down at random.
         schedule: ``kind="finite"``: ``"free"`` (the default) makes each side of a difference a run of its own with the
@@ -158,6 +162,7 @@ def gradient(
             "of": of,
             "baseline": baseline,
             "continuous": continuous,
+            "reuse": reuse,
             "difference": difference,
             "schedule": schedule,
             "step": step,
@@ -207,7 +212,15 @@ def gradient(
             )
         program = SampledProgram(main, numbers_only(params), surroundings, strategy)
         if kind == "policy":
-            return policy_gradient(program, sampling, PolicyOptions(**of_kind))
+            reused = of_kind.pop("reuse", None)
+            if reused is None:
+                return policy_gradient(program, sampling, PolicyOptions(**of_kind))
+            if samples is not None or target_error is not None or executor is not None or workers or baseline:
+                raise UsageError(
+                    "gradient: reuse= brings its samples and their baseline; leave out samples, target_error, "
+                    "executor, workers and baseline"
+                )
+            return reused_gradient(program, reused, PolicyOptions(**of_kind), confidence)
         if kind == "finite":
             return finite_gradient(program, sampling, FiniteOptions(**of_kind), functional)
         if kind == "relaxed":

@@ -25,6 +25,7 @@ from detrun.gradients.sampling.collector import Sampling
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
 from detrun.gradients.sampling.statistics import estimate
+from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.weighted import Weighted
@@ -60,7 +61,12 @@ def policy_gradient(program: SampledProgram, sampling: Sampling, options: Policy
     return sampled_gradient(Policy(program, options), sampling)
 
 
-@dataclass(frozen=True, slots=True)
+def weighs(oracle: Oracle) -> bool:
+    """Whether a strategy's choices may have scores: it looks at weights that the program sets."""
+    return isinstance(oracle, Weighted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDetails:
     """What a policy gradient says beyond the numbers.
 
@@ -120,8 +126,8 @@ class Policy:
         scores = Scores()
         scope = ScoredRun(dict(self.program.params), scores, self.options.continuous == SCORE)
         oracle = make(self.program.strategy)
-        weighs = isinstance(oracle, Weighted)
-        program = replace(self.program, strategy=ScoredChoices(oracle, scores)) if weighs else self.program
+        is_weighing = weighs(oracle)
+        program = replace(self.program, strategy=ScoredChoices(oracle, scores)) if is_weighing else self.program
         run = program.run(program.params, seed, scope)
         grads = {name: scope.along_path[name] + run.value * scope.score[name] for name in scope.along_path}
         notes = {
@@ -132,7 +138,7 @@ class Policy:
             "effects": scores.effects,
             "unscored": scores.unscored,
             "sites": dict(scope.sites),
-            "ignored": scope.weighs and not weighs,
+            "ignored": scope.weighs and not is_weighing,
         }
         return Sample(run.value, grads, 1, run.steps, notes)
 

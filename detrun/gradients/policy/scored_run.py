@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import outcome
@@ -14,6 +14,7 @@ from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.policy.scores import ScoredDraws, Scores
 from detrun.gradients.timing import TimingSites
+from detrun.primitives.forcing import Address
 from detrun_scheduler.run import ActiveRun, RunHooks
 
 # Sites that are draws. The score, or the program's own declaration, takes care of them.
@@ -30,8 +31,15 @@ class ScoredRun(RunScope):
         weighs: whether the program has given weights to tasks that are `Value`s.
     """
 
-    def __init__(self, numbers: dict[str, float], scores: Scores, continuous: bool) -> None:
+    def __init__(
+        self,
+        numbers: dict[str, float],
+        scores: Scores,
+        continuous: bool,
+        force: Mapping[Address, Any] | None = None,
+    ) -> None:
         self.numbers = numbers
+        self.force = force
         self.scores = scores
         self.continuous = continuous
         self.values: dict[str, Value] = {}
@@ -43,7 +51,7 @@ class ScoredRun(RunScope):
 
     def contribute(self, hooks: RunHooks) -> None:
         """Watch draws, and where timing decides."""
-        hooks.draws = ScoredDraws(self.scores, self.continuous)
+        hooks.draws = ScoredDraws(self.scores, self.continuous, self.force)
         hooks.time_observer = TimingSites()
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:

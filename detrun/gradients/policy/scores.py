@@ -13,12 +13,13 @@ Learning 8 (1992); Glynn, "Likelihood ratio gradient estimation for stochastic s
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from detrun.ad.value import Value
 from detrun.counterfactuals.choice_log import Choice, ChoiceLog
 from detrun.primitives.draw_log import WatchedDraws
-from detrun.primitives.forcing import Address
+from detrun.primitives.forcing import Address, Forces
 from detrun.primitives.laws import Law, Uniform
 from detrun.primitives.score_terms import ScoreTerms
 from detrun_scheduler.choices import Oracle
@@ -35,12 +36,15 @@ class Scores(ScoreTerms):
         draws, choices, effects: how many decisions have added something.
         unscored: how many draws have a distribution that a parameter moves, and add nothing.
         log_probability: of all these decisions together.
+        outcomes: of the scored draws, by address, if they are kept.
     """
 
     takes_scores = True
 
-    def __init__(self) -> None:
+    def __init__(self, keeps_outcomes: bool = False) -> None:
         super().__init__({})
+        self.keeps_outcomes = keeps_outcomes
+        self.outcomes: dict[Address, Any] = {}
         self.seeds: dict[int, float] = {}
         self.draws = self.choices = self.effects = self.unscored = 0
         self.log_probability = 0.0
@@ -62,7 +66,10 @@ class Scores(ScoreTerms):
         if not self.is_wanted:
             return
         self.draws += 1
-        self.add(1.0, law.log_probability(primal_of(drawn) if isinstance(drawn, Value) else drawn))
+        outcome = primal_of(drawn) if isinstance(drawn, Value) else drawn
+        if self.keeps_outcomes:
+            self.outcomes[address] = outcome
+        self.add(1.0, law.log_probability(outcome))
 
     def chosen(self, choice: Choice) -> None:
         """The scheduler has chosen among tasks of which some have a `Value` for a weight."""
@@ -86,12 +93,13 @@ class ScoredDraws(WatchedDraws):
     Args:
         scores: where to.
         continuous: continuous draws, too; otherwise their outcomes move with the parameters.
+        force: outcomes of draws, by address.
     """
 
     __slots__ = ("continuous", "scores")
 
-    def __init__(self, scores: Scores, continuous: bool = True) -> None:
-        super().__init__(terms=scores)
+    def __init__(self, scores: Scores, continuous: bool = True, force: Mapping[Address, Any] | None = None) -> None:
+        super().__init__(terms=scores, forces=Forces(force) if force else None)
         self.scores = scores
         self.continuous = continuous
 
