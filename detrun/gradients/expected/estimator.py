@@ -161,7 +161,7 @@ class _OneSample:
                 for other in alternatives(place, self.random):
                     difference = self._forced(place.address, other.outcome) - value
                     _add(seeds, other.weights, share * difference)
-        jumps = Jumps(base.gradient(seeds), [])
+        jumps = Jumps(base.gradient(seeds), [], self.random)
         for place in chosen:
             if isinstance(place, Line):
                 jumps.add_line(place, base, self._taped, share)

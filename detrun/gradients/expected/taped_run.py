@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import outcome
 
 from detrun.ad import state
 from detrun.ad.reverse import backward
-from detrun.ad.sites import Margin, Site, Sites
+from detrun.ad.sites import CONSTANT, Margin, Site, Sites
 from detrun.ad.source_lines import Place, shown
 from detrun.ad.tape import NO_PARENT, WIDE, Tape
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.timing import TimingSites
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
-from detrun_scheduler.clock import TimerHeap
 from detrun_scheduler.environment.seeding import generator_states
 from detrun_scheduler.run import ActiveRun, RunHooks
 
@@ -32,16 +30,17 @@ class Pass:
     """One comparison that decided something."""
 
     kind: str
-    where: str
+    place: Place | None
+    description: str | None
     margin: Margin
 
     @property
-    def place(self) -> tuple[str, str]:
+    def site(self) -> tuple[str, Place | None, str | None]:
         """What tells it from passes of other sites."""
-        return self.kind, self.where
+        return self.kind, self.place, self.description
 
     def __str__(self) -> str:
-        return f"{self.kind} at {self.where}"
+        return f"{self.kind} at {self.description if self.description is not None else shown(self.place)}"
 
 
 class EveryPass(Sites):
@@ -64,27 +63,9 @@ class EveryPass(Sites):
         right_weight: float,
     ) -> Site:
         """Keep it."""
-        where = description if description is not None else shown(place)
-        self.passes.append(Pass(kind, where, Margin.between(margin, left, right, right_weight)))
-        return Site(kind, place, description)
-
-
-class EveryTimer(TimingSites):
-    """Notes the margins between a timer that fires and all that are set, not the next one alone.
-
-    The next one may be taken back before it fires; then the one behind it was the nearest.
-    """
-
-    def __init__(self) -> None:
-        self.timers: TimerHeap | None = None
-
-    def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
-        """See `TimingSites`; ``following`` is one of those that are set."""
-        assert self.timers is not None
-        # In the order in which they were set, which does not change while nothing flips.
-        for _, sequence, other, deadline in sorted(self.timers.heap, key=itemgetter(1)):
-            if self.timers.live.get(other) == sequence and other is not key:
-                super().advanced(chosen, deadline, key)
+        ids = getattr(left, "id", CONSTANT), getattr(right, "id", CONSTANT)
+        self.passes.append(Pass(kind, place, description, Margin(margin, *ids, right_weight)))
+        return super().add(kind, place, description, margin, left, right, right_weight)
 
 
 class ValuesOnly(RunScope):
@@ -118,14 +99,13 @@ class TapedRun(ValuesOnly):
         self.passes: list[Pass] = []
         self.loss_id: int | None = None
         self.other_numbers: list[str] = []
-        self._timing = EveryTimer()
         self._states: dict[str, Any] = {}
         self._run: ActiveRun | None = None
         self.has_weights = False
 
     def contribute(self, hooks: RunHooks) -> None:
         """Note where timing decides."""
-        hooks.time_observer = self._timing
+        hooks.time_observer = TimingSites()
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
@@ -137,7 +117,6 @@ class TapedRun(ValuesOnly):
         self.draws = run.draws.log
         self._states = generator_states()
         self._run = run
-        self._timing.timers = run.timers
         return super().begin(run, args)
 
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
@@ -148,7 +127,7 @@ class TapedRun(ValuesOnly):
         if given is not None:
             entries = [*given.of_paths.values(), *((since, weight) for since, _, weight in given.of_patterns)]
             self.has_weights = any(isinstance(weight, Value) for _, weight in entries)
-        self._run = self._timing.timers = None
+        self._run = None
         now = generator_states()
         self.other_numbers = [f"numbers from {name}" for name, one in self._states.items() if now[name] != one]
         if any(draw.kind == "sample" for draw in self.draws):
@@ -157,6 +136,12 @@ class TapedRun(ValuesOnly):
         if isinstance(ended, outcome.Value) and isinstance(ended.value, Value):
             self.loss_id = ended.value.id
         return ended
+
+    @property
+    def way(self) -> tuple[Any, ...]:
+        """Equal for runs that went the same way: the sites they passed, and how their discrete draws came out."""
+        outcomes = [draw.outcome for draw in self.draws if draw.derivative is not None]
+        return [one.site for one in self.passes], outcomes
 
     def gradient(self, seeds: Mapping[int, float]) -> dict[str, float]:
         """The derivative of a weighted sum of entries by each parameter."""

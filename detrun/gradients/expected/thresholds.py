@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from statistics import NormalDist
 
 from detrun.ad.forward import tangent_sweep
@@ -37,6 +38,10 @@ ROUNDED = frozenset({"int", "trunc", "floor", "ceil", "round", "is_integer", "//
 OF_UNKNOWN_LAW = ("disk fault", "external function")
 NEAR = 1e-9  # how far from an end its two sides are looked at, relative
 SAME = 1e-7  # margins that vanish within this, relative, are one end
+
+AGREES = 1e-6  # ends that two runs on one piece compute, relative
+LOOKED_AT = 0.1  # of the pieces behind
+NOT_AFFINE = "a margin on its line does not move in proportion to the last draw"
 
 RunAt = Callable[[Mapping[Address, float]], tuple[float, TapedRun]]
 
@@ -138,10 +143,12 @@ class Jumps:
     Attributes:
         grads: by parameter.
         unknown: ends at which the rule of this module does not hold.
+        random: of the sample.
     """
 
     grads: dict[str, float]
     unknown: list[Unknown]
+    random: Random
 
     def add_line(self, line: Line, run: TapedRun, run_at: RunAt, weight: float) -> None:
         """Add both ends of the run's piece.
@@ -158,27 +165,34 @@ class Jumps:
         at = draw.law.noise_at(draw.unit)
         ends = ends_of(run, draw.noise_id, at)
         here = law.between(ends[0].at, ends[1].at)
+        way = run.way
         for side, end in ((-1.0, ends[0]), (1.0, ends[1])):
             counted = [place for place in end.passes if place in line.passes]
-            if not counted or not law.low < end.at < law.high:
-                continue
             step = NEAR * max(1.0, abs(end.at))
+            # What flips where the noise ends, as timers of equal time do at zero, flips nowhere.
+            if not counted or not law.low + 2 * step < end.at < law.high - 2 * step:
+                continue
             near_loss, near = run_at({draw.address: end.at - side * step})
-            if [one.place for one in near.passes] != [one.place for one in run.passes]:
+            if near.way != way:
                 self._name(run.passes[counted[0]], "something flips before it that no comparison announced")
                 continue
+            near_id = _noise_id(near, draw)
             margin = near.passes[counted[0]].margin
-            noise_id = near.draws.at(draw.address).noise_id  # type: ignore[union-attr]
-            slope = _slope(near, margin, noise_id)
-            if not slope or abs(margin.value / slope) > 1e3 * step:
-                self._name(run.passes[counted[0]], "its margin does not move in proportion to the last draw")
+            slope = _slope(near, margin, near_id)
+            if not slope or not _agree(ends, ends_of(near, near_id, end.at - side * step)):
+                self._name(run.passes[counted[0]], NOT_AFFINE)
                 continue
             moves = {name: -one / slope for name, one in near.gradient(margin.seeds()).items()}
             far_loss, far = run_at({draw.address: end.at + side * step})
-            far_id = far.draws.at(draw.address).noise_id  # type: ignore[union-attr]
-            assert far_id is not None
-            far_ends = ends_of(far, far_id, end.at + side * step)
+            far_ends = ends_of(far, _noise_id(far, draw), end.at + side * step)
             behind = law.between(end.at, far_ends[1].at) if side > 0 else law.between(far_ends[0].at, end.at)
+            # That the piece behind is known exactly, too, is looked at now and then: it takes one more run.
+            if self.random.random() < LOOKED_AT:
+                inside = law.middle(max(far_ends[0].at, law.low), min(far_ends[1].at, law.high))
+                _, other = run_at({draw.address: inside})
+                if other.way != far.way or not _agree(far_ends, ends_of(other, _noise_id(other, draw), inside)):
+                    self._name(run.passes[counted[0]], NOT_AFFINE)
+                    continue
             below, above = (near_loss, far_loss) if side > 0 else (far_loss, near_loss)
             jump = weight * law.density(end.at) * (below - above) / (here + behind)
             for name, move in moves.items():
@@ -188,8 +202,23 @@ class Jumps:
         self.unknown.append(Unknown(str(one), why))
 
 
-def _slope(run: TapedRun, margin: Margin, noise_id: int | None) -> float:
-    assert noise_id is not None
+def _noise_id(run: TapedRun, draw: Draw) -> int:
+    """The noise of the same draw in another run."""
+    found = run.draws.at(draw.address)
+    assert found is not None
+    assert found.noise_id is not None
+    return found.noise_id
+
+
+def _agree(ends: tuple[End, End], others: tuple[End, End]) -> bool:
+    """Whether both are the same piece, as margins that are affine say from every place on it."""
+    return all(
+        one.at == other.at or abs(one.at - other.at) <= AGREES * max(1.0, abs(one.at))
+        for one, other in zip(ends, others, strict=True)
+    )
+
+
+def _slope(run: TapedRun, margin: Margin, noise_id: int) -> float:
     slopes = tangent_sweep(run.tape, {noise_id: 1.0})
     return float(sum(slopes.get(entry, 0.0) * weight for entry, weight in margin.seeds().items()))
 
@@ -215,6 +244,12 @@ class Noise:
         if self.kind == "uniform":
             return 1.0
         return math.exp(-at) if self.kind == "exponential" else NormalDist().pdf(at)
+
+    def middle(self, low: float, high: float) -> float:
+        """A place between two others, of which one may be infinite."""
+        if math.isinf(low):
+            return high - 1.0 if math.isfinite(high) else 0.0
+        return low + 1.0 if math.isinf(high) else 0.5 * (low + high)
 
     def between(self, low: float, high: float) -> float:
         """The probability of an interval, exact in both tails."""
