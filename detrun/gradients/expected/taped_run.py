@@ -14,7 +14,7 @@ import outcome
 
 from detrun.ad import state
 from detrun.ad.reverse import backward
-from detrun.ad.sites import CONSTANT, Margin, Site, Sites
+from detrun.ad.sites import Margin, Site, Sites
 from detrun.ad.source_lines import Place, shown
 from detrun.ad.tape import NO_PARENT, WIDE, Tape
 from detrun.ad.value import Value
@@ -63,8 +63,7 @@ class EveryPass(Sites):
         right_weight: float,
     ) -> Site:
         """Keep it."""
-        ids = getattr(left, "id", CONSTANT), getattr(right, "id", CONSTANT)
-        self.passes.append(Pass(kind, place, description, Margin(margin, *ids, right_weight)))
+        self.passes.append(Pass(kind, place, description, Margin.between(margin, left, right, right_weight)))
         return super().add(kind, place, description, margin, left, right, right_weight)
 
 
