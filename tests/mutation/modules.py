@@ -18,7 +18,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detrun/explore/campaign/signatures.py": ("tests/explore/campaign/test_signatures.py",),
     "detrun/explore/failures/shrink_faults.py": (f"{_FAULTS}test_faults_explored.py",),
     "detrun/explore/failures/shrink_plan.py": (f"{_FAULTS}test_fault_plan.py",),
-    "detrun/explore/failures/shrink_schedule.py": ("tests/explore/failures/test_shrinking.py",),
+    "detrun/explore/failures/shrink_schedule.py": ("tests/explore/failures/test_shrinker.py",),
     "detrun/explore/failures/trials.py": ("tests/explore/failures/test_shrinking.py",),
     "detrun/world/network/tcp.py": (f"{_NETWORK}test_acknowledgements.py", "tests/world/sockets/test_sockets.py"),
     "detrun/world/network/tcp_segments.py": (

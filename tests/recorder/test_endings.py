@@ -143,6 +143,9 @@ def test_an_ending_names_the_types_that_were_raised_and_no_cancellation() -> Non
     endings: list[str] = []
     detrun.record(main)
     assert endings == ["cancelled", "cancelled", "failed: OSError"]
+    three = ExceptionGroup("", [ValueError(), KeyError(), OSError()])
+    assert ending_of(three) == "failed: ValueError, KeyError, OSError"
+    assert len(ending_of(type("E" * 300, (Exception,), {})())) == 200
     many = [ValueError(), ValueError(), KeyError(), OSError(), DetrunError(), TypeError()]
     assert ending_of(ExceptionGroup("", many)) == "failed: ValueError, KeyError, OSError and 2 more types"
 

@@ -15,13 +15,15 @@ from random import seed as seed_again
 from threading import Lock, get_native_id
 from time import monotonic, sleep
 from time import time as wall_time
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
 import detrun
+from detrun_scheduler.environment import bound_names
+from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import in_real_thread
 
 REAL = {"monotonic": monotonic, "get_ident": get_ident, "urandom": urandom, "allocate_lock": allocate_lock}
@@ -294,3 +296,92 @@ def test_another_thread_has_the_real_functions_during_a_run() -> None:
     thread.join()
     assert readings[0] > 1
     assert readings[1] == real_ident
+
+
+class OneModule:
+    """A module that holds a name of another one, and what looks through them."""
+
+    def __init__(self) -> None:
+        self.source, self.user = ModuleType("bound_names_source"), ModuleType("bound_names_user")
+        self.real, self.simulated, self.fixed = (lambda: "real"), (lambda: "simulated"), (lambda: "fixed")
+        self.source.__dict__["tick"] = self.real
+        self.user.__dict__.update(tick=self.real, always=self.fixed)
+        self.modules = {"__main__": ModuleType("__main__"), "bound_names_user": self.user}
+        self.names = BoundNames([(self.source, ["tick", "absent"])], [(self.fixed, self.simulated)])
+
+    def install(self) -> None:
+        self.source.__dict__["tick"] = self.simulated
+        self.names.install()
+
+    @property
+    def held(self) -> tuple[Any, Any]:
+        return self.user.__dict__["tick"], self.user.__dict__["always"]
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> OneModule:
+    one = OneModule()
+    monkeypatch.setattr(bound_names, "sys", SimpleNamespace(modules=one.modules))
+    return one
+
+
+def test_a_name_gets_what_stands_at_its_source_and_a_fixed_one_what_always_does(one: OneModule) -> None:
+    one.install()
+    assert one.held == (one.simulated, one.simulated)
+    one.names.restore()
+    assert one.held == (one.real, one.fixed)
+
+
+def test_what_was_put_back_once_is_the_programs_own_from_then_on(one: OneModule) -> None:
+    one.install()
+    one.names.restore()
+    one.user.__dict__["tick"] = one.simulated  # by hand
+    one.names.restore()
+    assert one.held[0] is one.simulated
+
+
+def test_a_module_is_looked_through_once(one: OneModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(bound_names.Scan, "module", lambda self, name: looked.append(name))
+    one.install()
+    one.names.restore()
+    one.modules["bound_names_other"] = ModuleType("bound_names_other")
+    one.install()
+    assert sorted(looked) == ["__main__", "bound_names_other", "bound_names_user"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_module_that_gave_way_to_another_keeps_what_it_has(one: OneModule, is_gone: bool) -> None:
+    one.install()
+    one.names.restore()
+    if is_gone:
+        del one.modules["bound_names_user"]
+    else:
+        one.modules["bound_names_user"] = ModuleType("bound_names_user")
+    one.install()
+    assert one.held == (one.real, one.fixed)
+
+
+def test_in_a_campaign_what_is_put_stays_and_one_end_is_asked_for(
+    one: OneModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[Any] = []
+    monkeypatch.setattr(bound_names.replaced_names, "is_staying", lambda: True)
+    monkeypatch.setattr(bound_names.replaced_names, "leave_at_end", ends.append)
+    for _ in range(2):
+        one.install()
+        assert one.held == (one.simulated, one.simulated)
+        one.names.restore()
+    assert one.held == (one.simulated, one.simulated)
+    assert ends == [one.names]
+    one.names.leave()
+    assert one.held == (one.real, one.fixed)
+
+
+def test_a_program_that_is_no_function_is_run_with_names_too() -> None:
+    class Program:
+        def __call__(self) -> float:
+            sleep(2)
+            return monotonic()
+
+    assert detrun.record(Program()).result == 2.0
