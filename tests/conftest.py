@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -55,6 +55,20 @@ SAME_ON_EVERY_PYTHON = (
 )
 
 
+# Rooms whose tests make thousands of runs, and are not about what a run puts in the place of others' names.
+MANY_RUNS = (
+    "tests/ad",
+    "tests/checkers",
+    "tests/execution",
+    "tests/gradients",
+    "tests/machines",
+    "tests/primitives",
+    "tests/recorder",
+    "tests/scheduler/strategies",
+    "tests/world",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--share``: which part of the tests marked `one_python` runs."""
     parser.addoption("--share", metavar="PART/PARTS", help="of the tests marked one_python, run this part of the files")
@@ -74,6 +88,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.path in others and item.get_closest_marker("one_python")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _names_stay_replaced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As in a campaign: where hundreds of modules are loaded, replacing names anew is two thirds of a small run."""
+    if not str(request.path).startswith(tuple(str(request.config.rootpath / room) for room in MANY_RUNS)):
+        yield
+        return
+    from detrun_scheduler.environment.replaced_names import StayingReplaced
+
+    with StayingReplaced():
+        yield
 
 
 @pytest.fixture

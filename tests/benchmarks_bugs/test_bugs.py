@@ -24,7 +24,7 @@ from detrun.explore.failures.failure import Failure
 from detrun.explore.verdicts import Exploration
 from detrun_scheduler.endings import exception_leaves
 
-SLOW = {"reorder_100", "twostage_100"}  # a hundred threads each
+SLOW = {"reorder_20", "reorder_100", "twostage_100"}  # with so many threads, as with few
 names = pytest.mark.parametrize(
     "name", [pytest.param(one.name, marks=pytest.mark.slow if one.name in SLOW else ()) for one in BUGS]
 )
