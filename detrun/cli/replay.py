@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from detrun.cli.options import max_steps_option, parameter_option, speaking
-
-if TYPE_CHECKING:
-    from detrun_recorder.what_if import WhatIfReport
 
 PLACES_SHOWN = 5
 
@@ -55,6 +52,7 @@ def replay(
     from detrun.cli.page import open_page
     from detrun.cli.programs import program_of
     from detrun.cli.progress import run_progress
+    from detrun.cli.what_if import decided_at, document_of, notes_of
     from detrun.execution.options import Options
     from detrun.explore.failures.listing import Listing
     from detrun_recorder.recording import open_recording
@@ -132,10 +130,12 @@ def replay(
         if report.unmatched > PLACES_SHOWN:
             notes.append(f"nor are {report.unmatched - PLACES_SHOWN:,} more steps")
     elif run.what_if is not None:
-        document["what_if"] = _what_if_document(run.what_if, output)
+        before = program_of(recording, file, target, {})[1]
+        with runs.program_output():
+            decided = decided_at(recording, before, run, program.function, arguments)
+        document["what_if"] = document_of(run.what_if, output, decided)
         facts["as recorded"] = str(run.what_if)
-        if run.what_if.first_difference is not None:
-            notes += str(run.what_if.first_difference).splitlines()
+        notes += notes_of(run.what_if, decided)
         if output is not None:
             try:
                 run.recording.save(output)
@@ -145,31 +145,6 @@ def replay(
     elif is_same:
         heading += ": the same run"
     runs.conclude("replay", run, document, facts, heading, notes)
-
-
-def _what_if_document(report: WhatIfReport, output: str | None) -> dict[str, Any]:
-    """A what-if report as plain data."""
-    first = report.first_difference
-    return {
-        "followed": report.followed,
-        "steps_unknown": report.steps_unknown,
-        "effects_performed": report.effects_performed,
-        "output": output,
-        "first_difference": None
-        if first is None
-        else {
-            "step": first.step,
-            "virtual_time": first.time,
-            "recorded_time": first.recorded_time,
-            "kind": first.kind,
-            "flipped": first.flipped,
-            "recorded": str(first.recorded),
-            "actual": str(first.actual),
-            "stack": list(first.stack),
-            "runnable": list(first.runnable),
-            "next_recorded": first.next_recorded,
-        },
-    }
 
 
 def _replay_token(token: str, target: str | None, given: dict[str, float], max_steps: int | None) -> None:

@@ -97,6 +97,24 @@ def test_what_if_names_the_first_difference_and_keeps_the_run_that_came_out(call
     call("replay", "a.detrun", "--resync", "--what-if", code=2)
 
 
+def test_what_if_points_at_the_line_that_went_another_way(call, call_json, directory):
+    (directory / "branching.py").write_text(
+        "import trio, detrun\n"
+        "async def main(params):\n"
+        "    size = detrun.uniform()\n"
+        "    if size > params['limit']:\n"
+        "        await trio.sleep(size)\n"
+        "    await trio.lowlevel.checkpoint()\n"
+    )
+    call("record", "branching.py:main", "--param", "limit=0", "-o", "a.detrun")
+    document = call_json("replay", "a.detrun", "--what-if", "--param", "limit=1")
+    difference = document["what_if"]["first_difference"]
+    assert difference["kind"] == "code"
+    assert difference["decided_at"].endswith("branching.py:4")
+    page = " ".join(call("replay", "a.detrun", "--what-if", "--param", "limit=1").output.split())
+    assert "branching.py:4: if size > params['limit']:" in page
+
+
 def test_check_says_that_runs_agree(call, call_json, directory):
     assert "2 runs agree" in call("check", "programs.py:rounds").output
     document = call_json("check", "programs.py:race", "--param", "x=3", "--param", "step=1", "--runs", "3", "--fresh")
