@@ -109,6 +109,8 @@ if TYPE_CHECKING:
     from detrun.messages.pack import pack as pack
     from detrun.messages.pack import unpack as unpack
     from detrun.messages.sent import UnpackingError as UnpackingError
+    from detrun.minimizing.minimize import minimize as minimize
+    from detrun.minimizing.minimum import Minimum as Minimum
     from detrun.primitives.buffer import Buffer as Buffer
     from detrun.primitives.forcing import Bits as Bits
     from detrun.primitives.forcing import Unit as Unit
@@ -130,6 +132,7 @@ _LAZY = {
     "Gradient": "detrun.gradients.result",
     "HessianVectorProduct": "detrun.gradients.hessian",
     "History": "detrun.checkers.histories",
+    "Minimum": "detrun.minimizing.minimum",
     "Score": "detrun.effects.external",
     "ShrunkPlan": "detrun.explore.failures.shrink_plan",
     "StateMachine": "detrun.machines.machine",
@@ -150,6 +153,7 @@ _LAZY = {
     "linearizable": "detrun.checkers.linearizability",
     "liveness": "detrun.world.faults.liveness",
     "log_probability": "detrun.counterfactuals.choice_log",
+    "minimize": "detrun.minimizing.minimize",
     "pack": "detrun.messages.pack",
     "reachable": "detrun.checkers.assertions",
     "sample": "detrun.primitives.tensor_draws",

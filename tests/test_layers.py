@@ -88,6 +88,7 @@ ORDER = (
     "detrun.determinism",
     "detrun.counterfactuals",
     "detrun.gradients",
+    "detrun.minimizing",
     "detrun.machines",
     "detrun.explore.campaign",
     "detrun.explore.failures",

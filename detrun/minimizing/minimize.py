@@ -1,0 +1,190 @@
+"""`minimize`: parameters that make the mean loss of a program small, by gradients of a chosen meaning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from detrun.execution.interruption import Interruption
+from detrun.execution.program import Main, check_main, source_fingerprint, target_of
+from detrun.gradients.gradient import KINDS
+from detrun.gradients.parameters import numbers_only
+from detrun.gradients.sampling.functionals import functional_of
+from detrun.minimizing.coordinates import Bounds, coordinates_of
+from detrun.minimizing.evaluations import EvaluationLog
+from detrun.minimizing.minimum import Iteration, Minimum
+from detrun.minimizing.scipy_methods import by_scipy
+from detrun.minimizing.search import BETTER, Search
+from detrun.minimizing.steps import Adam, Steps, TorchSteps
+from detrun_scheduler.errors import UsageError
+
+OWN = ("samples", "seed", "executor", "workers", "progress", "recording", "mode", "kind", "target_error")
+
+
+def minimize(
+    main: Main,
+    params: Mapping[str, float],
+    *,
+    kind: str,
+    optimizer: str | type = "adam",
+    rate: float = 0.05,
+    iterations: int = 100,
+    samples: int = 32,
+    held_out: int = 100,
+    look_every: int = 10,
+    patience: int = 3,
+    seed: int = 0,
+    bounds: Bounds | None = None,
+    log_scaled: Collection[str] = (),
+    of: str = "mean",
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    workers: int = 1,
+    progress: Callable[[Iteration], None] | None = None,
+    **options: Any,
+) -> Minimum:
+    """Minimize the mean of the loss that ``main(params)`` returns.
+
+    Steps are taken in units of each parameter's first value, or of its logarithm. Every gradient is one of fresh seeds;
+    where its noise exceeds it, the next takes more samples. The result is the best of all looks at held-out seeds.
+
+    Args:
+        params: name -> number; where to begin.
+        kind: of gradient, as for `detrun.gradient`: there is no default, since each minimizes something else where the
+            loss jumps.
+        optimizer: ``"adam"``; a class of ``torch.optim``; or the name of a method of ``scipy.optimize.minimize``, which
+            minimizes the mean over one fixed set of ``samples`` seeds.
+        rate: the first step of Adam, and the ``lr`` of a class of torch, in those units.
+        iterations: at most so many gradients.
+        samples: of the first gradient.
+        held_out: seeds on which the loss is looked at, used for nothing else.
+        look_every: iterations between two looks.
+        patience: stop after so many looks that found no gain of more than its standard error.
+        bounds: name -> (low, high), either of them None for no bound.
+        log_scaled: names of parameters whose logarithms are moved; they stay positive.
+        of: what of the loss is minimized, as for `detrun.gradient`.
+        checkpoint: keep every evaluation in this file, and go on from what it holds: after an interruption, a kill, or
+            with more ``iterations``.
+        executor, workers: as for `detrun.gradient`.
+        progress: called after each gradient.
+        options: other keyword arguments of `detrun.gradient`.
+
+    Ctrl-C ends it after the gradient that is being taken, with the best so far; a second time at once.
+
+    Raises:
+        UsageError: an argument makes no sense, or the checkpoint is one of another minimization.
+        Whatever the program raises, as for `detrun.gradient`.
+    """
+    check_main(main)
+    numbers = numbers_only(params)
+    _check(kind, options, rate=rate)
+    for name, count, least in (
+        ("iterations", iterations, 1),
+        ("samples", samples, 2),
+        ("held_out", held_out, 2),
+        ("look_every", look_every, 1),
+        ("patience", patience, 1),
+    ):
+        if not isinstance(count, int) or count < least:
+            raise UsageError(f"minimize: {name}={count!r} must be a whole number of at least {least}")
+    coordinates = coordinates_of(numbers, bounds or {}, log_scaled)
+    functional = functional_of(of)
+    if functional is not None:
+        options = {**options, "of": of}
+    name = optimizer if isinstance(optimizer, str) else f"{optimizer.__module__}.{optimizer.__qualname__}"
+    deciding = (
+        target_of(main),
+        source_fingerprint(main),
+        numbers,
+        kind,
+        name,
+        rate,
+        samples,
+        held_out,
+        look_every,
+        seed,
+        sorted((bounds or {}).items()),
+        sorted(log_scaled),
+        sorted((one, repr(option)) for one, option in options.items()),
+    )
+    search = Search(
+        main=main,
+        coordinates=coordinates,
+        kind=kind,
+        seed=seed,
+        samples=samples,
+        held_out=held_out,
+        of=functional,
+        options=options,
+        executor=executor,
+        workers=workers,
+        log=EvaluationLog(checkpoint, deciding),
+        progress=progress,
+    )
+    start = [one.of(numbers[one.name]) for one in coordinates]
+    with Interruption() as interruption:
+        search.look(start)
+        if optimizer == "adam" or not isinstance(optimizer, str):
+            steps = Adam(len(start), rate) if isinstance(optimizer, str) else TorchSteps(optimizer, start, rate)
+            reason = _stepwise(search, steps, start, iterations, look_every, patience, interruption)
+        else:
+            reason = by_scipy(search, optimizer, start, iterations, interruption)
+    return _minimum(search, reason)
+
+
+def _check(kind: str, options: Mapping[str, Any], rate: float) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"minimize: unknown kind of gradient {kind!r}; choose one of {', '.join(KINDS)}")
+    if not isinstance(rate, int | float) or not 0.0 < rate < float("inf"):
+        raise UsageError(f"minimize: rate={rate!r} must be a positive number")
+    for name in options:
+        if name in OWN:
+            raise UsageError(f"minimize: {name} is not an option of a minimization; leave it out")
+
+
+def _stepwise(
+    search: Search,
+    steps: Steps,
+    at: list[float],
+    iterations: int,
+    look_every: int,
+    patience: int,
+    interruption: Interruption,
+) -> str:
+    """Step by step; why it ended."""
+    without = 0
+    for number in range(1, iterations + 1):
+        _, gradient, errors = search.gradient(at)
+        moved = steps.step(at, gradient, errors)
+        # Back within the bounds, so that the next step begins where the program was.
+        at = [one.of(one.parameter(place)) for one, place in zip(search.coordinates, moved, strict=True)]
+        if interruption.requested:
+            search.look(at)
+            return "interrupted"
+        if number % look_every == 0 or number == iterations:
+            gain = search.look(at)
+            without = 0 if gain.mean > BETTER * gain.std_error else without + 1
+            if without == patience:
+                return f"the last {patience} looks at held-out seeds found no gain"
+    return f"all {iterations:,} iterations were made"
+
+
+def _minimum(search: Search, reason: str) -> Minimum:
+    best, first = search.looks[search.best], search.looks[0]
+    gain = search.gain(first, best)
+    return Minimum(
+        params=dict(best.at),
+        value=best.value,
+        std_error=best.value_std_error,
+        start=first.value,
+        gain=gain.mean,
+        gain_std_error=gain.std_error,
+        kind=search.kind,
+        reason=reason,
+        history=search.history,
+        runs=search.runs,
+        steps=search.steps,
+        warnings=list(search.warnings),
+    )

@@ -1,0 +1,75 @@
+"""`Minimum`: the best parameters that a minimization found, and how it came to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One step of a minimization.
+
+    Attributes:
+        number: from 1.
+        params: where the gradient was taken.
+        value, value_std_error: the mean loss of its samples.
+        grads, std_error: by parameter.
+        samples: that it is the mean of.
+        held_out: the mean loss over the held-out seeds there; None where it was not looked at.
+    """
+
+    number: int
+    params: Mapping[str, float]
+    value: float
+    value_std_error: float
+    grads: Mapping[str, float]
+    std_error: Mapping[str, float]
+    samples: int
+    held_out: float | None = None
+
+
+@dataclass(slots=True)
+class Minimum:
+    """The result of `detrun.minimize`.
+
+    Attributes:
+        params: the best parameters, by the loss over held-out seeds.
+        value, std_error: that loss, and its standard error.
+        start: the same at the parameters that were given.
+        gain, gain_std_error: by how much the loss fell on the held-out seeds; the same seeds before and after, so this
+            is known better than either.
+        kind: of the gradients.
+        reason: why it ended, in a sentence.
+        history: every iteration.
+        runs, steps: that it took, those included that a checkpoint spared.
+        warnings: of the gradients, each once.
+    """
+
+    params: dict[str, float]
+    value: float
+    std_error: float
+    start: float
+    gain: float
+    gain_std_error: float
+    kind: str
+    reason: str
+    history: Sequence[Iteration]
+    runs: int
+    steps: int
+    warnings: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [
+            f"a loss of {self.value:.6g} ± {self.std_error:.2g} on held-out seeds, {self.gain:.3g} ± "
+            f"{self.gain_std_error:.2g} less than at the start"
+        ]
+        first = self.history[0].params if self.history else self.params
+        width = max(map(len, self.params))
+        lines += [f"  {name:<{width}}  {first[name]:.6g} -> {number:.6g}" for name, number in self.params.items()]
+        lines.append(
+            f"  {len(self.history):,} iterations with {self.kind} gradients, {self.runs:,} runs, {self.steps:,} steps; "
+            f"{self.reason}"
+        )
+        lines += [f"  warning: {one}" for one in self.warnings]
+        return "\n".join(lines)

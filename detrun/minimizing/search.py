@@ -1,0 +1,187 @@
+"""The evaluations of one minimization: gradients on fresh seeds, losses on held-out ones, and the best so far.
+
+Every gradient has seeds of its own. Where its noise exceeds it (the norm test), the next one takes half as many samples
+again. The held-out seeds are the same at every look, so two looks are compared seed by seed, which tells a gain from
+luck long before the means do.
+
+Source: Byrd, Chin, Nocedal and Wu, "Sample size selection in optimization methods for machine learning", Mathematical
+Programming 134 (2012), for the norm test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from detrun.execution.options import Options
+from detrun.execution.program import Main
+from detrun.gradients.gradient import gradient
+from detrun.gradients.sampling.collector import Sampling, collect
+from detrun.gradients.sampling.functionals import Functional
+from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
+from detrun.gradients.sampling.statistics import Estimate, estimate
+from detrun.minimizing.coordinates import Coordinate, params_at
+from detrun.minimizing.evaluations import Evaluation, EvaluationLog
+from detrun.minimizing.minimum import Iteration
+
+SEEDS = 1 << 20  # of gradients, for each seed of a minimization: iterations, and the held-out ones
+GROWTH = 1.5
+SAMPLES_FACTOR_MAX = 8
+BETTER = 1.0  # standard errors of a paired difference
+
+
+@dataclass(slots=True)
+class Losses:
+    """An `Estimator` of the loss alone."""
+
+    program: SampledProgram
+    of: Functional | None = None
+    kind: str = "held-out"
+    uses_values: bool = False
+
+    def sample(self, seed: int) -> Sample:
+        """One run."""
+        run = self.program.run(self.program.params, seed)
+        return Sample(run.value, {}, 1, run.steps)
+
+    def estimates(self, samples: Sequence[Sample]) -> Estimates:
+        """Means, or another functional."""
+        return means(samples, self.of)
+
+    def concluded(self, samples: Sequence[Sample]) -> Conclusion:
+        """Nothing is concluded."""
+        return Conclusion("none")
+
+
+@dataclass(slots=True)
+class Search:
+    """See the module.
+
+    Args:
+        options: keyword arguments of `detrun.gradient`.
+        fixed_seeds: every gradient has the same seeds, so that the loss is one function.
+    """
+
+    main: Main
+    coordinates: Sequence[Coordinate]
+    kind: str
+    seed: int
+    samples: int
+    held_out: int
+    of: Functional | None
+    options: Mapping[str, Any]
+    executor: Executor | None
+    workers: int
+    log: EvaluationLog
+    progress: Callable[[Iteration], None] | None
+    fixed_seeds: bool = False
+    history: list[Iteration] = field(default_factory=list)
+    looks: list[Evaluation] = field(default_factory=list)
+    best: int = 0  # of looks
+    runs: int = 0
+    steps: int = 0
+    warnings: dict[str, None] = field(default_factory=dict)
+    samples_now: int = 0
+
+    def params_at(self, at: Sequence[float]) -> dict[str, float]:
+        """The parameters at coordinates."""
+        return params_at(self.coordinates, at)
+
+    def gradient(self, at: Sequence[float]) -> tuple[float, list[float], list[float]]:
+        """The loss, its gradient by coordinates, and the standard errors of that."""
+        params = self.params_at(at)
+        count = self.samples_now = self.samples_now or self.samples
+        number = 0 if self.fixed_seeds else len(self.history)
+        found = self.log.evaluate("gradient", number, params, count, lambda: self._gradient(params, count, number))
+        self._count(found)
+        slopes = [one.slope(params[one.name]) for one in self.coordinates]
+        names = [one.name for one in self.coordinates]
+        gradient = [found.grads[name] * slope for name, slope in zip(names, slopes, strict=True)]
+        errors = [found.std_error[name] * slope for name, slope in zip(names, slopes, strict=True)]
+        if not self.fixed_seeds and math.hypot(*errors) > math.hypot(*gradient):
+            self.samples_now = min(math.ceil(count * GROWTH), self.samples * SAMPLES_FACTOR_MAX)
+        iteration = Iteration(
+            len(self.history) + 1, params, found.value, found.value_std_error, found.grads, found.std_error, count
+        )
+        self.history.append(iteration)
+        if self.progress is not None:
+            self.progress(iteration)
+        return found.value, gradient, errors
+
+    def _gradient(self, params: Mapping[str, float], count: int, number: int) -> Evaluation:
+        found = gradient(
+            self.main,
+            params,
+            kind=self.kind,
+            samples=count,
+            seed=self.seed * SEEDS + 1 + number,
+            executor=self.executor,
+            workers=None if self.workers == 1 else self.workers,
+            **self.options,
+        )
+        cost = found.cost
+        return Evaluation(
+            "gradient",
+            number,
+            params,
+            count,
+            found.value,
+            found.value_std_error,
+            found.samples,
+            {name: float(one) for name, one in found.grads.items()},
+            dict(found.std_error),
+            runs=0 if cost is None else cost.runs,
+            steps=0 if cost is None else cost.steps,
+            warnings=found.warnings,
+        )
+
+    def look(self, at: Sequence[float]) -> Estimate:
+        """The loss on the held-out seeds; how much less it is than the best before, seed by seed."""
+        params = self.params_at(at)
+        found = self.log.evaluate("held-out", 0, params, self.held_out, lambda: self._held_out(params))
+        self._count(found)
+        self.looks.append(found)
+        gain = self.gain(self.looks[self.best], found)
+        if gain.mean > 0.0:
+            self.best = len(self.looks) - 1
+        return gain
+
+    def gain(self, before: Evaluation, after: Evaluation) -> Estimate:
+        """By how much the loss is less afterwards."""
+        if self.of is None:
+            return estimate([one - other for one, other in zip(before.losses, after.losses, strict=True)])
+        error = math.hypot(before.value_std_error, after.value_std_error)
+        return Estimate(before.value - after.value, error, before.samples - 1)
+
+    def _held_out(self, params: Mapping[str, float]) -> Evaluation:
+        names = {one.name for one in fields(Options)}
+        program = SampledProgram(
+            self.main,
+            params,
+            Options(**{name: option for name, option in self.options.items() if name in names}),
+            self.options.get("strategy", "random"),
+        )
+        sampling = Sampling(seed=self.seed * SEEDS, samples=self.held_out, executor=self.executor, workers=self.workers)
+        samples = collect(Losses(program, self.of), sampling).samples
+        value = means(samples, self.of).value
+        return Evaluation(
+            "held-out",
+            0,
+            params,
+            self.held_out,
+            value.mean,
+            value.std_error,
+            len(samples),
+            losses=[one.value for one in samples],
+            runs=len(samples),
+            steps=sum(one.steps for one in samples),
+        )
+
+    def _count(self, found: Evaluation) -> None:
+        self.runs += found.runs
+        self.steps += found.steps
+        self.warnings.update(dict.fromkeys(found.warnings))
