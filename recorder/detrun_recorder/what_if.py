@@ -285,6 +285,8 @@ def _flipped(recorded: StepSummary, actual: StepSummary, detail: str) -> tuple[s
                 failed = "failed in the recording, succeeds now"
             return "compare_exchange", f"compare_exchange on {place} {failed}"
         if all(text.startswith(("woke ", "time ", "nothing")) for text in (one, other)):
+            if recorded.ended != actual.ended:
+                break  # what followed the step follows from that
             words = f"{_woken(recorded)} in the recording, {_woken(actual)} now"
             if "time moved" in recorded.events or "time moved" in actual.events:
                 return "timers", f"the timers that fire next wake {words}"
