@@ -348,6 +348,9 @@ def test_a_module_is_looked_through_once(one: OneModule, monkeypatch: pytest.Mon
     one.modules["bound_names_other"] = ModuleType("bound_names_other")
     one.install()
     assert sorted(looked) == ["__main__", "bound_names_other", "bound_names_user"]
+    one.names.restore()
+    monkeypatch.setattr(one.names, "_scan_modules", lambda: pytest.fail("the modules are the same"))
+    one.install()
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
@@ -385,3 +388,26 @@ def test_a_program_that_is_no_function_is_run_with_names_too() -> None:
             return monotonic()
 
     assert detrun.record(Program()).result == 2.0
+
+
+def test_a_function_in_a_class_stays_a_method_or_a_static_method(one: OneModule) -> None:
+    members = {"__module__": "bound_names_user", "still": staticmethod(one.real), "plain": one.real}
+    holder: Any = type("Holder", (), members)
+    one.user.__dict__["Holder"] = holder
+    one.install()
+    assert holder().still() == "simulated"
+    with pytest.raises(TypeError):
+        holder().plain()  # is given the object, as the function that was there
+    one.names.restore()
+    assert members.items() <= vars(holder).items()
+
+
+def test_functions_and_classes_of_main_are_kept_so_that_their_addresses_stay_theirs(one: OneModule) -> None:
+    kind = type("Kind", (), {})
+    one.modules["__main__"].__dict__.update(function=one.real, kind=kind, number=7.5)
+    one.install()
+    kept = one.names._main[1]
+    assert one.real in kept
+    assert kind in kept
+    assert 7.5 not in kept
+    one.names.restore()
