@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.one_python import SAME_ON_EVERY_PYTHON, is_in_part
+
 settings.register_profile(
     "ci",
     max_examples=50,
@@ -33,27 +35,6 @@ settings.register_profile(
 # For `make mutants`: an example that fails is enough, it need not become small.
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-# Rooms, files and pages of which all is `one_python`; single tests and files are marked where they are.
-SAME_ON_EVERY_PYTHON = (
-    "docs",
-    "tests/benchmarks",
-    "tests/benchmarks_bugs",
-    "tests/benchmarks_real_bugs",
-    "tests/checkers",
-    "tests/cli",
-    "tests/mutation",
-    "tests/scenarios",
-    "tests/testing",
-    "tests/world/disk",
-    "tests/world/faults",
-    "tests/test_documented_modules.py",
-    "tests/test_layers.py",
-    "tests/test_public_names.py",
-    "tests/test_readme.py",
-    "tests/test_repository.py",
-)
-
 
 # Rooms whose tests make thousands of runs, and are not about what a run puts in the place of others' names.
 MANY_RUNS = (
@@ -82,12 +63,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if str(item.path).startswith(same):
             item.add_marker("one_python")
     if share := config.getoption("--share"):
-        part, _, parts = share.partition("/")
-        files = sorted({item.path for item in items if item.get_closest_marker("one_python")})
-        others = set(files) - set(files[int(part) - 1 :: int(parts)])
-        left_out = [item for item in items if item.path in others and item.get_closest_marker("one_python")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        try:
+            left_out = {
+                item
+                for item in items
+                if item.get_closest_marker("one_python")
+                and not is_in_part(item.path.relative_to(config.rootpath).as_posix(), share)
+            }
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="module", autouse=True)

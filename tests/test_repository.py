@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.one_python import SAME_ON_EVERY_PYTHON, is_in_part
+
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE_ADDRESSES = ("/determinism.md",)  # they follow `DOCUMENTATION`
 
@@ -93,3 +95,24 @@ def docstrings_of(tree: ast.Module) -> list[ast.expr]:
         for node in ast.walk(tree)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     ]
+
+
+# How two Pythons divide the tests.
+
+
+def test_the_parts_of_the_tests_are_all_of_them_and_none_twice() -> None:
+    files = [f"{place}/test_{number}.py" for place in SAME_ON_EVERY_PYTHON for number in range(10)]
+    for parts in (1, 2, 3):
+        shares = [[file for file in files if is_in_part(file, f"{part + 1}/{parts}")] for part in range(parts)]
+        assert sorted(file for share in shares for file in share) == sorted(files)
+        assert min(map(len, shares)) > len(files) / parts / 2
+
+
+@pytest.mark.parametrize("share", ["0/2", "3/2", "1", "a/b", ""])
+def test_a_part_that_is_none_is_refused(share: str) -> None:
+    with pytest.raises(ValueError, match="no part of a whole"):
+        is_in_part("tests/test_repository.py", share)
+
+
+def test_what_is_said_to_be_the_same_on_every_python_is_there() -> None:
+    assert [place for place in SAME_ON_EVERY_PYTHON if not (ROOT / place).exists()] == []
