@@ -158,8 +158,8 @@ def reversed_orders(order: Sequence[str], pair: Pair) -> Iterator[list[str]]:
 def held_back(order: Sequence[str], task: str, at: int, until: int) -> list[str]:
     """The order with all steps of a task from one place on put off to another."""
     between = order[at:until]
-    held = [one for one in between if one == task]
-    return [*order[:at], *(one for one in between if one != task), *held, *order[until:]]
+    others = [one for one in between if one != task]
+    return [*order[:at], *others, *[task] * (len(between) - len(others)), *order[until:]]
 
 
 def _turn_before(order: Sequence[str], task: str, at: int) -> int:

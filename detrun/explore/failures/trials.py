@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import outcome
@@ -220,8 +221,11 @@ class FollowedOrder(FollowedTurns):
     def __init__(self, order: Sequence[str], turns: Sequence[Turn] = (), steady: SteadyPaths | None = None) -> None:
         super().__init__([turn for turn in turns if turn.then in KIND_OF_TURN], steady=steady)
         self.places: dict[str, list[int]] = {}  # by task: where in the order its steps are
-        for at, path in enumerate(order):
-            self.places.setdefault(path, []).append(at)
+        at = 0
+        for path, steps in groupby(order):  # orders may end in thousands of steps of one task
+            until = at + len(list(steps))
+            self.places.setdefault(path, []).extend(range(at, until))
+            at = until
 
     def chosen(self, runnable: Sequence[int], default: int, steps: int) -> int:
         """The one that comes first in the order, else the default."""
