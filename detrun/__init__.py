@@ -50,6 +50,7 @@ from detrun.ad.functions import sum as sum
 from detrun.ad.functions import tan as tan
 from detrun.ad.functions import tanh as tanh
 from detrun.ad.functions import where as where
+from detrun.ad.numpy_calls import install as _install_numpy_calls
 from detrun.ad.torch_calls import install as _install_torch_calls
 from detrun.ad.value import Value as Value
 from detrun.errors import DeadlockError as DeadlockError
@@ -194,4 +195,5 @@ def _lazy(name: str) -> property:
 for _name in _LAZY:
     setattr(_Package, _name, _lazy(_name))
 _sys.modules[__name__].__class__ = _Package
+_install_numpy_calls()
 _install_torch_calls()

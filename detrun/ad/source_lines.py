@@ -1,9 +1,9 @@
 """The user's line that caused an operation on a `Value`, found on the stack.
 
-Frames are of three kinds. The standard library, numpy and this package are *looked through*, and so is what stands for
-the standard library's clocks in a run: ``statistics.fmean(values)`` belongs to the line that called it. *Machinery*
-(trio, greenlet and the rest of detrun) ends the search without a line: when trio asks ``math.isnan(deadline)`` no user
-detached anything. Every other frame is the *user's*.
+Frames are of three kinds. The standard library, numpy, torch and this package are *looked through*, and so is what
+stands for the standard library's clocks in a run: ``statistics.fmean(values)`` belongs to the line that called it.
+*Machinery* (trio, greenlet and the rest of detrun) ends the search without a line: when trio asks
+``math.isnan(deadline)`` no user detached anything. Every other frame is the *user's*.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from detrun_scheduler.environment.addresses import address_of
 Place = tuple[str, int]
 
 MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
-_LOOKED_THROUGH_PACKAGES = frozenset({"numpy"})
+_LOOKED_THROUGH_PACKAGES = frozenset({"numpy", "torch"})
 _CLOCKS = frozenset({"detrun_scheduler.environment.virtual_time", "detrun_scheduler.environment.virtual_datetime"})
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _AD_CORE = os.path.dirname(__file__) + os.sep

@@ -42,6 +42,17 @@ def _no_torch_function(function: Any, args: Any, kwargs: Any) -> Any:
 # What torch calls in place of a function of its own that has a `Value` among its arguments.
 torch_function: Callable[[Any, Any, Any], Any] = _no_torch_function
 
+
+def _no_array_ufunc(ufunc: Any, method: str, inputs: Any, keywords: Any) -> Any:
+    raise AssertionError("a function of numpy met a Value before numpy_calls.install()")
+
+
+# What numpy calls in place of a function of its own that has a `Value` among its arguments.
+array_ufunc: Callable[[Any, str, Any, Any], Any] = _no_array_ufunc
+
+# What puts torch's tensors back as they were, if they were watched in this run.
+at_end: Callable[[], None] | None = None
+
 # Taken with ``next(state.ids)``.
 ids: Iterator[int] = count()
 first_id: int = 0  # of the run that goes on, or of the last one
@@ -74,8 +85,11 @@ def begin_run(first: int | None = None) -> None:
 
 def end_run() -> None:
     """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
-    global in_run, first_id
+    global in_run, first_id, at_end
     _switch_off()
+    if at_end is not None:
+        at_end()
+        at_end = None
     upcoming = peek_id()
     rewind(_furthest if upcoming >= OWN_SPACE else max(_furthest, upcoming))
     if first_id >= OWN_SPACE:

@@ -19,7 +19,8 @@ for as long as the program holds the tensor. `track` lets go of it.
 
 A parameter that was changed in place differs from the number that its id stands for, and torch's own version counters
 see changes of what its operations saved: both raise `NotDifferentiableError`. Other tensors may be changed in place as
-in torch. Comparisons and ``item()`` on tensors are torch's, and are not reported as discontinuity sites or detachments.
+in torch. Comparisons of tensors are torch's, and are not reported as discontinuity sites; ``item()`` and other ways to
+bare numbers are listed as detachments (`detrun.ad.torch_exits`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any, NamedTuple
 from detrun.ad import state
 from detrun.ad.tape import NO_PARENT
 from detrun.ad.tensor_adjoints import ElementShare, TensorAdjoint
+from detrun.ad.torch_exits import watch
 from detrun.ad.value import Value
 from detrun_scheduler import current
 from detrun_scheduler.environment.hidden_state import in_real_thread
@@ -139,6 +141,7 @@ def draw_from(distribution: Any, bits: int) -> Any:
 
 def set_mark(leaf: Any, leaf_id: int, serial: int | None = None) -> None:
     """Say that ``leaf`` stands for an id."""
+    watch()
     setattr(leaf, MARK, Mark(_serial() if serial is None else serial, leaf_id, leaf._version))
 
 

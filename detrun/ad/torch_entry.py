@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from detrun.ad import notes, state
 from detrun.ad.forward import TangentValue
 from detrun.ad.tensor_adjoints import TensorAdjoint
 from detrun.ad.torch_bridge import entry, from_leaf, is_tensor, load, number_of, values_of
@@ -74,7 +75,16 @@ def call_with_values(function: Any, args: Any, kwargs: Any) -> Any:
     def lifted(leaf: Any) -> Any:
         return to_tensor(leaf, dtype=dtype) if isinstance(leaf, Value) else leaf
 
-    return function(*ARGUMENTS.replace(lifted, args, "args"), **ARGUMENTS.replace(lifted, kwargs, "kwargs"))
+    result = function(*ARGUMENTS.replace(lifted, args, "args"), **ARGUMENTS.replace(lifted, kwargs, "kwargs"))
+    if state.noting and _is_bare(result):
+        notes.detachment()  # no derivative passes through this function, or torch.no_grad is on
+    return result
+
+
+def _is_bare(result: Any) -> bool:
+    """Whether there are fractions in it, and none with a derivative."""
+    found = [one for one in (result if isinstance(result, tuple | list) else (result,)) if is_tensor(one)]
+    return any(one.is_floating_point() for one in found) and not any(one.requires_grad for one in found)
 
 
 def _flatten(values: Any, items: list[Any]) -> tuple[int, ...]:

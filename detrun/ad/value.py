@@ -41,9 +41,6 @@ class Value(Conversions):
     """
 
     __slots__ = ("id", "primal")
-    # numpy then leaves `array * value` to us (a TypeError) instead of converting the Value to a bare number.
-    __array_ufunc__ = None
-
     primal: float
     id: int
 
@@ -51,6 +48,10 @@ class Value(Conversions):
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # torch asks each class that takes part in its arithmetic for this.
         return state.torch_function(function, args, kwargs or {})
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        # numpy asks each class that takes part in its functions for this.
+        return state.array_ufunc(ufunc, method, inputs, keywords)
 
     def __init__(self, primal: float) -> None:
         if not isinstance(primal, Real):

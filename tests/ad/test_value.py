@@ -109,7 +109,7 @@ def test_ids_are_allotted_the_same_with_the_tape_on_and_off(x, y):
     assert off == on == forward
 
 
-def test_numpy_scalars_and_fractions_are_numbers_and_arrays_are_refused():
+def test_numpy_scalars_and_fractions_are_numbers_and_other_objects_are_refused():
     value = Value(2.0)
     assert (value * numpy.float64(1.5)).primal == 3.0
     assert (numpy.float64(1.5) * value).primal == 3.0
@@ -118,12 +118,12 @@ def test_numpy_scalars_and_fractions_are_numbers_and_arrays_are_refused():
     assert (value + Fraction(1, 2)).primal == 2.5
     assert value > numpy.float64(1.5)
     assert value > Fraction(3, 2)
-    for wrong in (numpy.ones(2), "a", None, 1j, [1.0]):
+    for wrong in ("a", None, 1j, [1.0]):
         for function in BINARY:
             # NotDifferentiableError where Python would repeat a sequence by our index.
             with pytest.raises((TypeError, NotDifferentiableError)):
                 function(value, wrong)
-    for wrong in (numpy.ones(2), None, 1j):
+    for wrong in (None, 1j):
         for function in (operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod):
             with pytest.raises(TypeError):
                 function(wrong, value)
