@@ -121,6 +121,29 @@ def test_very_many_runnable_tasks_are_kept_in_another_way_and_chosen_as_ever(
     assert len(digests) == 1
 
 
+def test_a_crowd_of_a_run_that_failed_is_unwound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK_STEPS", 8)
+    monkeypatch.setattr(journal, "CHUNK_STEPS", 8)
+    monkeypatch.setattr(queues, "CROWD", 8)
+    ended = []
+
+    async def polls(index: int) -> None:
+        try:
+            while True:
+                await trio.lowlevel.checkpoint()
+        finally:
+            ended.append(index)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for index in range(MANY):
+                nursery.start_soon(polls, index)
+
+    with pytest.raises(detrun.StepLimitError):
+        detrun.record(main, max_steps=200)
+    assert sorted(ended) == list(range(MANY))
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6)), max_size=80))
 def test_a_crowd_holds_what_a_list_holds(changes: list[tuple[bool, int]]) -> None:
     queue, plain = RunQueue(lambda *_: None, ()), list[int]()
