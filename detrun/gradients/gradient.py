@@ -141,6 +141,8 @@ def gradient(
             counts and the others show the trend.
         smoothing: ``kind="relaxed"``: for code that calls none: the width over which parameters are perturbed normally,
             one number or one by name; or a list of such.
+        strategy: as for `detrun.record`. For ``kind="expected"`` a random walk is that of ``"weighted"``, in which two
+            runs of one seed keep the order of what they have in common.
         pairs: ``kind="expected"``: of the draws at which the loss of a run may jump, so many are tried otherwise in
             each sample, chosen at random and weighted; 2 by default.
         on_unknown: ``kind="expected"``: ``"refuse"`` (the default) raises where the loss may jump and no density is
@@ -210,6 +212,9 @@ def gradient(
                 "gradient: mode, snapshots, window, memory and credit are for the gradient of one run; leave them out, "
                 "or leave out samples"
             )
+        if kind == "expected" and strategy == "random":
+            # A random walk, too, in which two runs of one seed keep the order of what they have in common.
+            strategy = "weighted"
         program = SampledProgram(main, numbers_only(params), surroundings, strategy)
         if kind == "policy":
             reused = of_kind.pop("reuse", None)
