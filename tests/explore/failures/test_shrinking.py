@@ -218,7 +218,7 @@ def waits_in_a_loop(fails: bool = True) -> Any:
 
 
 def test_a_trial_that_takes_many_times_the_steps_of_the_failure_is_ended_and_not_known() -> None:
-    runner = TrialRunner(Program(waits_in_a_loop(), (), Options(max_steps=50_000)), 0)
+    runner = TrialRunner(Program(waits_in_a_loop(), (), Options(max_steps=3_000)), 0)
     failing = runner.try_turns([Turn("main/poll", 1, "main/work"), Turn("main/work", 1, "main/work")])
     assert isinstance(failing.error, ExceptionGroup | AssertionError)
     assert failing.steps < 20
@@ -227,15 +227,15 @@ def test_a_trial_that_takes_many_times_the_steps_of_the_failure_is_ended_and_not
     assert isinstance(endless.error, detrun.StepLimitError)
     assert endless.steps <= 1_000 + 10 * failing.steps
     assert shorter.try_turns(failing.turns) is failing, "what is known is shared"
-    assert runner.try_turns([]).steps == 50_000, "what was cut is not"
+    assert runner.try_turns([]).steps == 3_000, "what was cut is not"
 
 
 def test_what_fails_by_its_number_of_steps_has_no_other_limit() -> None:
-    runner = TrialRunner(Program(waits_in_a_loop(fails=False), (), Options(max_steps=5_000)), 0)
+    runner = TrialRunner(Program(waits_in_a_loop(fails=False), (), Options(max_steps=1_500)), 0)
     livelock = runner.try_turns([])
     assert isinstance(livelock.error, detrun.StepLimitError)
     assert runner.not_much_longer_than(livelock) is runner
-    assert shrink(runner, livelock, trials=20).trial.steps == 5_000
+    assert shrink(runner, livelock, trials=5).trial.steps == 1_500
 
 
 def test_a_schedule_survives_packing() -> None:
