@@ -60,7 +60,9 @@ class WhatIfRun:
         own = recorded_strategy(recording)
         chosen = self.strategy if self.strategy is not None else own
         replayer = WhatIfReplay(recording, make(chosen), self.strategy is not None or own in TAKING_OVER)
-        header = self._header(main, args, options, name_of(chosen))
+        # Where the clocks take over it is not the recording's own: a replay of this run would consult that, and a search
+        # refuses choices that it has not made.
+        header = self._header(main, args, options, name_of(chosen) if replayer.takes_over else "random")
 
         def compared(loop: RunLoop, ended: outcome.Outcome[Any]) -> None:
             replayer.ended(loop, ended)
@@ -88,7 +90,7 @@ class WhatIfRun:
         return describe_run(
             target=recording.target or target_of(main),
             seed=recording.seed or 0,
-            strategy=recording.strategy or strategy,
+            strategy=strategy,
             arguments=[] if parameters else [shown_argument(argument) for argument in args],
             parameters=parameters,
             source_fingerprint=source_fingerprint(main),
