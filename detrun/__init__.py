@@ -102,6 +102,8 @@ if TYPE_CHECKING:
     from detrun.explore.failures.shrink_plan import fails_again as fails_again
     from detrun.explore.failures.shrink_plan import shrink_plan as shrink_plan
     from detrun.explore.verdicts import Exploration as Exploration
+    from detrun.gradients.comparison import Comparison as Comparison
+    from detrun.gradients.comparison import compare_gradients as compare_gradients
     from detrun.gradients.gradient import gradient as gradient
     from detrun.gradients.hessian import HessianVectorProduct as HessianVectorProduct
     from detrun.gradients.hessian import hessian_vector_product as hessian_vector_product
@@ -126,6 +128,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Bits": "detrun.primitives.forcing",
     "Buffer": "detrun.primitives.buffer",
+    "Comparison": "detrun.gradients.comparison",
     "Determinism": "detrun.determinism.check",
     "Exploration": "detrun.explore.verdicts",
     "ExternalError": "detrun.effects.external",
@@ -145,6 +148,7 @@ _LAZY = {
     "always": "detrun.checkers.assertions",
     "buggify": "detrun.world.faults.buggify",
     "check_determinism": "detrun.determinism.check",
+    "compare_gradients": "detrun.gradients.comparison",
     "explore": "detrun.explore.explorer",
     "external": "detrun.effects.external",
     "fails_again": "detrun.explore.failures.shrink_plan",

@@ -9,14 +9,38 @@ Source: Ho and Cao, "Perturbation analysis and optimization of queueing networks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.gradients.sampling.functionals import QUANTILE, Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.whole_tape import WholeTape
+
+PLACES_SHOWN_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingPlaces:
+    """Where runs could have gone another way. The `Details` of this kind.
+
+    Attributes:
+        shares: by place, the share of runs in which it is among the nearest; the most frequent first.
+    """
+
+    shares: Mapping[str, float]
+
+    def lines(self) -> Sequence[str]:
+        """The most frequent."""
+        shown = list(self.shares.items())[:PLACES_SHOWN_MAX]
+        return [f"{place} decides in {share:.0%} of runs" for place, share in shown]
+
+    def as_data(self) -> Mapping[str, Any]:
+        """Plain data."""
+        return {"places": dict(self.shares)}
 
 
 @dataclass(slots=True)
@@ -32,7 +56,9 @@ class AveragedLocal:
         """The local gradient of the run with this seed."""
         scope = WholeTape(dict(self.program.params), TensorParameters({}), 0, measures_validity=False)
         run = self.program.run(self.program.params, seed, scope)
-        return Sample(run.value, scope.grads, 1, run.steps, {"sites": scope.diagnostics.sites_passed})
+        places = sorted({f"{near.kind} at {near.where}" for near in scope.diagnostics.nearest_margins})
+        notes = {"sites": scope.diagnostics.sites_passed, "places": places}
+        return Sample(run.value, scope.grads, 1, run.steps, notes)
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
         """Means, or another functional."""
@@ -41,12 +67,15 @@ class AveragedLocal:
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """How many runs could have gone another way."""
         decided = sum(bool(one.notes["sites"]) for one in samples)
+        counts = Counter(place for one in samples for place in one.notes["places"])
+        details = DecidingPlaces({place: times / len(samples) for place, times in counts.most_common()})
         if self.of is not None:
-            return Conclusion(of_single_runs(self.of, len(samples)))
+            return Conclusion(of_single_runs(self.of, len(samples)), details=details)
         return Conclusion(
             "mean of the sensitivities of single runs on their frozen schedules: it misses the jumps of the loss where "
             "a branch, timeout, event order or discrete draw flips, and is the derivative of the mean only where there "
-            f"are none; {decided:,} of {len(samples):,} runs passed a place where a parameter decides"
+            f"are none; {decided:,} of {len(samples):,} runs passed a place where a parameter decides",
+            details=details,
         )
 
 
