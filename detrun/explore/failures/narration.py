@@ -212,8 +212,6 @@ class _Narrator(GivenSchedule):
             frame.f_trace_opcodes = not HAS_MONITORING
             if frame.f_lineno != frame.f_code.co_firstlineno:
                 self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
-            else:
-                self.observer.cells.begun(frame)
             return self.line
         if event not in ("line", "opcode"):
             return self.line

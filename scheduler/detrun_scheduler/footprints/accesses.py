@@ -20,9 +20,9 @@ from types import FrameType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Protocol
 
 from detrun_scheduler.environment.addresses import address_of
-from detrun_scheduler.footprints.symbolic_execution import Recipe, accesses_of
-
-MISSING: Any = object()
+from detrun_scheduler.footprints.cells import Cells, cell_of, is_unshared
+from detrun_scheduler.footprints.recipes import MISSING, follow, instance_of
+from detrun_scheduler.footprints.symbolic_execution import Access, Recipe, accesses_of
 
 
 class AccessListener(Protocol):
@@ -40,12 +40,19 @@ class AccessListener(Protocol):
 
 
 class AccessObserver:
-    """Finds what instructions access and tells a listener. One for each run: it numbers the objects of the run."""
+    """Finds what instructions access and tells a listener. One for each run: it numbers the objects of the run.
 
-    def __init__(self, listener: AccessListener) -> None:
+    Args:
+        tells_cells_apart: closure variables of two calls of a function are two; False: they are one, and no object with
+            a number.
+    """
+
+    def __init__(self, listener: AccessListener, tells_cells_apart: bool = True) -> None:
         self.listener = listener
+        self.tells_cells_apart = tells_cells_apart
         self.objects: dict[int, tuple[Any, str]] = {}  # by address: the object, which keeps it taken, and its label
         self.counts: dict[str, int] = {}
+        self.cells = Cells()
         self.shown: dict[str, str] = {}  # by label of a list or dictionary: what the code calls that reached it first
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
@@ -62,10 +69,7 @@ class AccessObserver:
             self.listener.access((module, name), f"{module}.{name}", access.is_write, where)
             return
         if access.kind == "closure":
-            # The cell itself is out of reach; its variable has one name in the function that owns it.
-            name = access.name[1]  # type: ignore[index]
-            owner = frame.f_code.co_qualname.partition(".<locals>")[0]
-            self.listener.access(self.cell(frame, owner, name), f"{owner}'s {name}", access.is_write, where)
+            self._closure(frame, offset, access, where)
             return
         owner, name = follow(access.owner, frame), follow(access.name, frame)
         if owner is MISSING or name is MISSING:
@@ -91,9 +95,19 @@ class AccessObserver:
         label = self.label_of(owner)
         self.listener.access((label, name), f"{label}.{name}", is_write, where)
 
-    def cell(self, frame: FrameType, owner: str, name: str) -> Hashable:
-        """What stands for a closure variable of the function ``owner``."""
-        return frame.f_code.co_filename, owner, name
+    def _closure(self, frame: FrameType, offset: int, access: Access, where: str) -> None:
+        name = access.name[1]  # type: ignore[index]
+        owner = frame.f_code.co_qualname.partition(".<locals>")[0]
+        if not self.tells_cells_apart:
+            variable = frame.f_code.co_filename, owner, name
+            self.listener.access(variable, f"{owner}'s {name}", access.is_write, where)
+            return
+        if is_unshared(frame.f_code, name, offset):
+            return
+        cell = cell_of(frame, name)
+        label = "" if cell is MISSING else self.label_of(cell)
+        for key in self.cells.keys((frame.f_code.co_filename, owner, name), label):
+            self.listener.access(key, f"{owner}'s {name}", access.is_write, where)
 
     def label_of(self, owner: Any) -> str:
         """``Account[0]``: by class and order of first access."""
@@ -129,19 +143,6 @@ def stable(name: Any) -> str:
     return repr(name) if type(name) in (int, str, bytes, bool, float, type(None)) else type(name).__name__
 
 
-def is_missing(found: Any) -> bool:
-    """Whether a recipe led nowhere."""
-    return found is MISSING
-
-
-def instance_of(recipe: Recipe, frame: FrameType) -> Any:
-    """The object whose attributes a dictionary holds, if it is reached as ``object.__dict__``."""
-    match recipe:
-        case ("attribute", inner, "__dict__"):
-            return follow(inner, frame)
-    return MISSING
-
-
 def holds_data(owner: Any, name: str) -> bool:
     """Whether ``owner.name`` is a place that can be assigned, and not a method or a property."""
     if isinstance(owner, ModuleType):
@@ -156,50 +157,3 @@ def holds_data(owner: Any, name: str) -> bool:
                 return name in getattr(owner, "__dict__", ())
             return True  # a default in the class
     return True
-
-
-def follow(recipe: Recipe, frame: FrameType) -> Any:
-    """The object that a recipe leads to, or `MISSING`; runs no code of the program."""
-    if recipe is None:
-        return MISSING
-    match recipe:
-        case ("constant", value):
-            return value
-        case ("local", name):
-            return frame.f_locals.get(name, MISSING)
-        case ("global", name):
-            return frame.f_globals.get(name, MISSING)
-        case ("attribute", inner, name):
-            return _static_attribute(follow(inner, frame), name)
-        case ("element", inner, key):
-            owner, found = follow(inner, frame), follow(key, frame)
-            if type(owner) not in (list, dict) or type(found) not in (int, str):
-                return MISSING
-            try:
-                return owner[found]
-            except (LookupError, TypeError):
-                return MISSING
-    return MISSING
-
-
-def _static_attribute(owner: Any, name: str) -> Any:
-    if owner is MISSING:
-        return MISSING
-    try:
-        own = object.__getattribute__(owner, "__dict__")
-        if name == "__dict__":
-            return own
-    except AttributeError:
-        own = {}
-    if name in own:
-        return own[name]
-    for base in type(owner).__mro__:
-        found = vars(base).get(name, MISSING)
-        if type(found) is MemberDescriptorType:
-            try:
-                return found.__get__(owner)
-            except AttributeError:
-                return MISSING
-        if found is not MISSING:
-            return MISSING if hasattr(type(found), "__get__") else found
-    return MISSING

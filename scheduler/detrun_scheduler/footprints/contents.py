@@ -18,9 +18,9 @@ from types import FrameType, FunctionType
 from typing import Any, Protocol
 
 from detrun_scheduler.environment.addresses import address_of
-from detrun_scheduler.footprints.accesses import AccessListener, AccessObserver, follow, instance_of, is_missing, stable
-from detrun_scheduler.footprints.cells import Cells
+from detrun_scheduler.footprints.accesses import AccessListener, AccessObserver, stable
 from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE
+from detrun_scheduler.footprints.recipes import follow, instance_of, is_missing
 from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of, contents_of
 from detrun_scheduler.user_code import is_user_file
 
@@ -61,13 +61,8 @@ class ContentsObserver(AccessObserver):
 
     def __init__(self, listener: ContentsListener) -> None:
         super().__init__(listener)
-        self.cells = Cells()
         # By frame and instruction: what the loop there iterates over. Its iterator is on a stack that we do not see.
         self.iterated: dict[tuple[int, int], tuple[Any, Access]] = {}
-
-    def cell(self, frame: FrameType, owner: str, name: str) -> Hashable:
-        """See `AccessObserver.cell`. Cells of two calls are two."""
-        return frame.f_code.co_filename, owner, name, self.cells.key(frame, name)
 
     def label_of(self, owner: Any) -> str:
         """See `AccessObserver.label_of`. What can be held weakly is, so that finalizers run when they would have."""

@@ -113,13 +113,14 @@ class ObservedAccesses:
     __slots__ = ("_observer", "labels")
 
     def __init__(self) -> None:
-        self._observer = AccessObserver(self)
+        # A number that depends on who comes first would make more orders differ than there are cells.
+        self._observer = AccessObserver(self, tells_cells_apart=False)
         self.labels: dict[Key, str] = {}  # what reports call the places accessed in this run
 
     def forget(self) -> None:
         """A run begins: objects are numbered anew."""
         if self._observer.objects:
-            self._observer = AccessObserver(self)
+            self._observer = AccessObserver(self, tells_cells_apart=False)
         self.labels = {}
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:

@@ -33,10 +33,10 @@ from types import FrameType
 from typing import Any, Protocol
 
 from detrun_scheduler import current
-from detrun_scheduler.footprints.accesses import MISSING, follow
 from detrun_scheduler.footprints.contents import ContentsObserver, is_container
 from detrun_scheduler.footprints.footprints import READ
 from detrun_scheduler.footprints.places import place
+from detrun_scheduler.footprints.recipes import MISSING, follow
 from detrun_scheduler.footprints.symbolic_execution import Access, accesses_of, contents_of
 
 _READING = frozenset(

@@ -35,7 +35,7 @@ class Access:
 CONTENT_KINDS = ("method", "whole", "iteration", "member")
 
 
-_cache: dict[CodeType, tuple[dict[int, Access], dict[int, Access]]] = {}
+_cache: dict[CodeType, tuple[dict[int, Access], dict[int, Access], dict[int, Recipe]]] = {}
 
 
 def accesses_of(code: CodeType) -> dict[int, Access]:
@@ -52,16 +52,25 @@ def contents_of(code: CodeType) -> dict[int, Access]:
     return _cache[code][1]
 
 
-def _analyse(code: CodeType) -> tuple[dict[int, Access], dict[int, Access]]:
+def callees_of(code: CodeType) -> dict[int, Recipe]:
+    """What a function calls, by the offset of the instruction that does; None where that is not known."""
+    accesses_of(code)
+    return _cache[code][2]
+
+
+def _analyse(code: CodeType) -> tuple[dict[int, Access], dict[int, Access], dict[int, Recipe]]:
     """Run the instructions symbolically, each basic block from an unknown stack."""
     accesses: dict[int, Access] = {}
     contents: dict[int, Access] = {}
+    callees: dict[int, Recipe] = {}
     stack: list[Recipe] = []
     before = ""
     for instruction in dis.get_instructions(code):
         # A loop comes back to its iterator with the stack that it began with.
         if instruction.is_jump_target and not (instruction.opname == "FOR_ITER" and before == "GET_ITER"):
             stack = []
+        if instruction.opname in _CALLS:
+            callees[instruction.offset] = _callee(stack, instruction)
         step = _STEPS.get(instruction.opname)
         if step is not None:
             access = step(stack, instruction)
@@ -70,7 +79,7 @@ def _analyse(code: CodeType) -> tuple[dict[int, Access], dict[int, Access]]:
         else:
             _unknown(stack, instruction)
         before = instruction.opname
-    return accesses, contents
+    return accesses, contents, callees
 
 
 def _pop(stack: list[Recipe]) -> Recipe:
@@ -230,6 +239,26 @@ def _call(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
     return None
 
 
+def _callee(stack: list[Recipe], instruction: dis.Instruction) -> Recipe:
+    """What is about to be called. It and a null, in an order that depends on the version, are below the arguments."""
+    argument = instruction.arg or 0
+    match instruction.opname:
+        case "CALL":
+            above = argument
+        case "CALL_KW":
+            above = argument + 1
+        case _:
+            above = 1 + (argument & 1)
+    below = stack[: len(stack) - above][-2:]
+    recipe = next((one for one in reversed(below) if one is not None), None)
+    match recipe:
+        case ("called", name):
+            return ("global", name)
+        case ("method", owner, name):
+            return ("attribute", owner, name)
+    return recipe
+
+
 def _call_with_keywords(stack: list[Recipe], instruction: dis.Instruction) -> Access | None:
     _pop(stack)  # the names of the keywords
     return _call(stack, instruction)
@@ -281,6 +310,7 @@ WHOLE_READERS = frozenset(
 )
 _STACK_IS_KEPT = {"PRECALL", "KW_NAMES", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL"}
 
+_CALLS = ("CALL", "CALL_KW", "CALL_FUNCTION_EX")
 _TRUTH_TESTS = ["UNARY_NOT", "TO_BOOL"]
 if "TO_BOOL" not in dis.opmap:  # before Python 3.13 jumps look themselves
     _TRUTH_TESTS += [one for one in dis.opmap if one.startswith(("POP_JUMP", "JUMP_IF")) and "NONE" not in one]
