@@ -19,7 +19,7 @@ from detrun.gradients.tangents import Tangents, validity_of
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import can_fork, in_fork, silence
-from detrun_scheduler.errors import NotDifferentiableError
+from detrun_scheduler.errors import DivergenceError, NotDifferentiableError
 
 PARAMETERS_MAX = 32  # in forward mode every operation takes time for each
 
@@ -57,7 +57,13 @@ def run_forward(
 
     def run() -> list[Any]:
         scope = Tangents(dict(numbers), directions, crossings)
-        finished = replayed_run(recording).execute(main, (), options, scope)
+        try:
+            finished = replayed_run(recording).execute(main, (), options, scope)
+        except DivergenceError as error:
+            if NotDifferentiableError.__name__ not in str(error):
+                raise
+            # Its task has failed, which the recorded one did not.
+            raise NotDifferentiableError(f"forward mode does not pass through what the program does: {error}") from None
         loss_of(main, finished.outcome)
         return [list(scope.slopes), [_as_data(one) for one in crossings]]
 

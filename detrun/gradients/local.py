@@ -9,6 +9,7 @@ before the schedule would change.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,7 +122,9 @@ def _on_one_tape(
     diagnostics = scope.diagnostics
     diagnostics.taped_steps = finished.steps if options.mode == "reverse" else 0
     diagnostics.peak_bytes = peak_bytes()
-    finder, sides = _beside(main, numbers, tensors, loss, scope.validity, finished.recording, run_options)
+    through_torch = isinstance(scope, WholeTape) and scope.has_pullbacks and "torch" in sys.modules
+    validity = {} if through_torch else scope.validity
+    finder, sides = _beside(main, numbers, tensors, loss, validity, finished.recording, run_options)
     return build(
         loss,
         scope.grads,

@@ -39,6 +39,7 @@ class WholeTape(RunScope):
         self.grads: dict[str, Any] = {}
         self.validity: dict[str, Validity] = {}
         self.diagnostics = RunDiagnostics()
+        self.has_pullbacks = False  # something was computed by other means than the tape's: by torch, or an effect
 
     def contribute(self, hooks: RunHooks) -> None:
         """Note where timing decides, and which step an entry belongs to."""
@@ -79,6 +80,7 @@ class WholeTape(RunScope):
                     self.credits[name].add(contributions, self.credit)
         else:
             self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
+        self.has_pullbacks = any(callable(partials) for _, partials in tape.wide)
         if self.measures_validity:
             self.validity = validity(tape, ids)
         self.diagnostics = RunDiagnostics.of(diagnose([tape]))

@@ -62,3 +62,15 @@ def test_what_keeps_the_derivative_is_not_listed():
     found = detrun.gradient(main, {"x": 0.5, "layer": layer})
     assert found.diagnostics.detachments == []
     assert found.warnings == []
+
+
+def test_what_forward_mode_does_not_pass_has_no_flips_and_says_why():
+    async def main(params):
+        tensor = detrun.to_tensor([params["x"], 2.0])
+        assert params["x"] <= 1.0
+        return detrun.from_tensor(torch.tanh(tensor).sum())
+
+    found = detrun.gradient(main, {"x": 1.0})
+    assert found.one_sided == {}
+    with pytest.raises(detrun.NotDifferentiableError, match="forward mode does not pass"):
+        found.flips(1.0)
