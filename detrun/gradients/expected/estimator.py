@@ -195,7 +195,11 @@ class _OneSample:
         return run.value, scope
 
     def _forced(self, address: Address, outcome: Any) -> float:
-        return self._run(ValuesOnly(self.program.params), noises={}, force={address: outcome}).value
+        try:
+            return self._run(ValuesOnly(self.program.params), noises={}, force={address: outcome}).value
+        except Exception as error:
+            error.add_note(f"there draw {address} was tried as {outcome!r}: force={{{address}: {outcome!r}}}")
+            raise
 
     def _run(self, scope: ValuesOnly, **options: Any) -> OneRun:
         program = replace(self.program, options=replace(self.program.options, **options))

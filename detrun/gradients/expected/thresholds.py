@@ -30,6 +30,7 @@ from detrun.ad.tape import NO_PARENT
 from detrun.gradients.expected.taped_run import Dependence, Pass, TapedRun
 from detrun.primitives.draw_log import Draw
 from detrun.primitives.forcing import Address
+from detrun_scheduler.errors import NotDifferentiableError
 
 DISCRETE = frozenset({"bernoulli", "binomial", "choice", "geometric", "poisson"})
 # Nothing jumps at these: the number is the same on both sides, or the two sides go the same way.
@@ -109,7 +110,7 @@ def lines_of(run: TapedRun, dependence: Dependence, has_other_numbers: str | Non
 
 def ends_of(run: TapedRun, noise_id: int, at: float) -> tuple[End, End]:
     """The ends of the piece on which the noise ``noise_id`` is, below and above where it is."""
-    slopes = tangent_sweep(run.tape, {noise_id: 1.0})
+    slopes = _along(run, noise_id)
     below: list[tuple[float, int]] = []
     above: list[tuple[float, int]] = []
     for place, one in enumerate(run.passes):
@@ -218,8 +219,20 @@ def _agree(ends: tuple[End, End], others: tuple[End, End]) -> bool:
     )
 
 
+def _along(run: TapedRun, noise_id: int) -> dict[int, float]:
+    """How each entry moves with a noise."""
+    try:
+        return tangent_sweep(run.tape, {noise_id: 1.0})
+    except NotDifferentiableError as error:
+        named = next(str(draw) for draw in run.draws if draw.noise_id == noise_id)
+        raise NotDifferentiableError(
+            f"the expected gradient follows {named} to what it decides, and loses it: {error.args[0]}; torch goes "
+            "backward only. Use kind='finite' here"
+        ) from error
+
+
 def _slope(run: TapedRun, margin: Margin, noise_id: int) -> float:
-    slopes = tangent_sweep(run.tape, {noise_id: 1.0})
+    slopes = _along(run, noise_id)
     return float(sum(slopes.get(entry, 0.0) * weight for entry, weight in margin.seeds().items()))
 
 

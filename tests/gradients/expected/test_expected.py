@@ -295,6 +295,41 @@ def test_routing_by_a_threshold() -> None:
     holds(main, {"t": 0.4}, {"t": -0.5}, samples=200)
 
 
+def test_an_inventory_that_is_filled_up_below_a_level() -> None:
+    """An (s, S) policy over three periods, against differences of numpy over a million runs (standard error 0.01).
+
+    The sample is 0.3 errors away.
+    """
+
+    def main(params: Any) -> Any:
+        stock, cost = params["S"], 0.0
+        for _ in range(3):
+            stock = stock - detrun.exponential(1.0)
+            if stock < params["s"]:
+                cost = cost + 1.0 + 0.5 * (params["S"] - stock)
+                stock = params["S"]
+            cost = cost + 0.3 * stock
+        return cost
+
+    demand = np.random.default_rng(5).exponential(size=(1_000_000, 3))
+
+    def mean_cost(upper: float, lower: float) -> float:
+        stock, cost = np.full(len(demand), upper), np.zeros(len(demand))
+        for period in range(3):
+            stock = stock - demand[:, period]
+            low = stock < lower
+            cost += np.where(low, 1.0 + 0.5 * (upper - stock), 0.0)
+            stock = np.where(low, upper, stock)
+            cost += 0.3 * stock
+        return float(cost.mean())
+
+    truth = {
+        "S": (mean_cost(2.02, 0.8) - mean_cost(1.98, 0.8)) / 0.04,
+        "s": (mean_cost(2.0, 0.82) - mean_cost(2.0, 0.78)) / 0.04,
+    }
+    holds(main, {"S": 2.0, "s": 0.8}, truth, samples=150, pairs=3)
+
+
 # What has no density.
 
 
@@ -338,6 +373,17 @@ def test_weights_of_the_scheduler_that_are_values_are_refused_where_it_looks_at_
     with pytest.raises(detrun.NotDifferentiableError, match="weighs the choices of the scheduler"):
         detrun.gradient(main, {"p": 0.3}, kind="expected", samples=5)
     assert detrun.gradient(main, {"p": 0.3}, kind="expected", samples=5, strategy="fifo").grads == {"p": 2.0}
+
+
+def test_a_pair_that_fails_says_which_draw_was_tried_how() -> None:
+    def main(params: Any) -> Any:
+        if detrun.bernoulli(params["p"]):
+            raise ValueError("rare")
+        return params["p"]
+
+    with pytest.raises(ValueError, match="rare") as caught:
+        detrun.gradient(main, {"p": 1e-6}, kind="expected", samples=2)
+    assert any("force={('main', 0): True}" in note for note in caught.value.__notes__)
 
 
 def test_draws_that_are_held_fixed_on_purpose_are_named() -> None:
