@@ -60,8 +60,8 @@ class WhatIfRun:
         own = recorded_strategy(recording)
         chosen = self.strategy if self.strategy is not None else own
         replayer = WhatIfReplay(recording, make(chosen), self.strategy is not None or own in TAKING_OVER)
-        # Where the clocks take over it is not the recording's own: a replay of this run would consult that, and a search
-        # refuses choices that it has not made.
+        # Where the clocks take over it is not the recording's own: a replay of this run would consult that, and a
+        # search refuses choices that it has not made.
         header = self._header(main, args, options, name_of(chosen) if replayer.takes_over else "random")
 
         def compared(loop: RunLoop, ended: outcome.Outcome[Any]) -> None:
