@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @click.option("--validity/--no-validity", default=True, help="Measure how far each parameter may move.")
+@click.option("--compare", is_flag=True, help="Take every kind on the same seeds, and say where and why they part.")
 @click.option("--samples", metavar="N", help="Average over N independent seeds, or over as many as needed: auto.")
 @click.option(
     "--target-error", type=float, metavar="SHARE", help="Sample until every derivative is known to this share of it."
@@ -70,6 +71,7 @@ def gradient(
     memory: int | None,
     credit: int,
     validity: bool,
+    compare: bool,
     samples: str | None,
     target_error: float | None,
     samples_max: int | None,
@@ -100,6 +102,7 @@ def gradient(
     """
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.cli.comparison import show_comparison
     from detrun.cli.options import settings
     from detrun.cli.page import counted, open_page, print_document
     from detrun.cli.progress import run_progress, sampling_progress
@@ -113,6 +116,40 @@ def gradient(
     numbers = parameters.for_gradient(program, given, recording)
     if not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
+    if compare:
+        if recording is not None or target_error is not None or (samples is not None and not samples.isdecimal()):
+            raise UsageError("--compare takes a number of --samples, and neither --recording nor --target-error")
+        of_kinds: dict[str, dict[str, Any]] = {
+            "expected": {"pairs": pairs, "on_unknown": on_unknown},
+            "policy": {"baseline": baseline, "continuous": continuous},
+            "finite": {
+                "difference": difference,
+                "schedule": schedule,
+                "step": parameters.parse_moves("--step", moves),
+            },
+            "relaxed": {
+                "temperature": temperatures or None,
+                "smoothing": parameters.parse_moves("--smoothing", smoothing),
+            },
+        }
+        options = {
+            one: chosen
+            for one, options_of_kind in of_kinds.items()
+            if (chosen := {name: option for name, option in options_of_kind.items() if option is not None})
+        }
+        with runs.program_output():
+            compared = detrun.compare_gradients(
+                program.function,
+                numbers,
+                samples=100 if samples is None else int(samples),
+                seed=seed,
+                workers=workers or 1,
+                options=options,
+                strategy=strategy,
+                **surroundings,
+            )
+        show_comparison(compared, target, numbers, _shown)
+        return
     # Forks must not inherit the thread that shows progress: snapshots, and the plain run that a new run is held to.
     forks = recording is None or snapshots is not None or window is not None or memory is not None
     sampled = kind != "local" or samples is not None or target_error is not None

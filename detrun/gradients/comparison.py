@@ -58,16 +58,18 @@ class Comparison:
         for kind, one in self.found.items():
             numbers = [f"{one.grads[name]:.5g} ± {one.std_error[name]:.2g}" for name in names]
             assert one.cost is not None
-            rows.append([kind, *numbers, f"{one.cost.runs:,}", f"{one.cost.cpu_seconds:.2g}", _needed(one)])
+            rows.append([kind, *numbers, f"{one.cost.runs:,}", f"{one.cost.cpu_seconds:.2g}", cpu_needed(one)])
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines += [f"{kind}: refused: {why}" for kind, why in self.refused.items()]
         lines += [f"{kind}: {one.bias}" for kind, one in self.found.items()]
+        return "\n".join([*lines, *self.verdict()])
+
+    def verdict(self) -> list[str]:
+        """Where the kinds part, or that they do not."""
         if self.reference is None:
-            lines.append("no kind that knows the mean has an answer, so nothing can be said of the others")
-        elif not self.parted:
-            lines.append(f"all agree with {self.reference} within {APART:g} standard errors")
-        return "\n".join([*lines, *self.parted])
+            return ["no kind that knows the mean has an answer, so nothing can be said of the others"]
+        return self.parted or [f"all agree with {self.reference} within {APART:g} standard errors"]
 
 
 def compare_gradients(
@@ -151,7 +153,7 @@ def _step_bias(one: Gradient, name: str) -> float:
     return 0.0 if bias is None else abs(bias.mean)
 
 
-def _needed(one: Gradient) -> str:
+def cpu_needed(one: Gradient) -> str:
     """Seconds of CPU until every derivative is known to `PRECISION` of it, by its standard error."""
     assert one.cost is not None
     share = max(

@@ -187,6 +187,21 @@ def test_the_last_steps_are_shown_only_where_a_run_failed(call, directory):
     assert "last 10 steps" in call("show", "good.detrun", "--last", "10").output
 
 
+def test_kinds_of_gradients_are_sampled_and_compared(call, call_json, directory):
+    params = ["--param", "between=1", "--param", "service=0.8"]
+    sampled = call_json(
+        "gradient", "programs.py:queue", *params, "--kind", "finite", "--samples", "2", "--step", "0.01"
+    )
+    assert sampled["samples"] == 2
+    assert sampled["details"]["steps"] == {"between": 0.01, "service": 0.01}
+    assert sampled["cost"]["runs"] == 1 + 2 * 5 + 1 * 4
+    page = call("gradient", "programs.py:queue", *params, "--samples", "2", "--of", "quantile:0.5", code=2).output
+    assert "at least 10" in page
+    compared = call_json("gradient", "programs.py:queue", *params, "--compare", "--samples", "2", "--pairs", "1")
+    assert list(compared["kinds"]) == ["local", "expected", "policy", "finite", "relaxed"]
+    assert compared["refused"] == {}
+
+
 def test_the_gradient_of_a_recorded_run_is_the_librarys(call, call_json, directory):
     call("record", "programs.py:queue", "--param", "between=1", "--param", "service=0.8", "-o", "a.detrun")
     document = call_json("gradient", "programs.py:queue", "--recording", "a.detrun")
