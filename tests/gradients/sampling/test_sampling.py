@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import random
+import signal
 import statistics
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +19,9 @@ import scipy.stats
 import trio
 
 import detrun
+from detrun.cli import progress
 from detrun.errors import UsageError
-from detrun.gradients.sampling.collector import SampleFailedError, Sampling, collect
+from detrun.gradients.sampling.collector import SampleFailedError, Sampling, SoFar, collect
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.sampling.statistics import student_quantile
 
@@ -188,3 +191,62 @@ def test_samples_that_make_no_sense_are_refused() -> None:
             detrun.gradient(squared, {"m": 1.0}, **keywords)  # type: ignore[arg-type]
     with ThreadPoolExecutor(1) as threads, pytest.raises(UsageError, match="threads cannot"):
         detrun.gradient(squared, {"m": 1.0}, samples=9, executor=threads)
+
+
+def threads_race(params: dict[str, Any]) -> Any:
+    """Two threads add to a cell without a lock; at lines an update is lost at times."""
+    cell = [0.0]
+
+    def add() -> None:
+        seen = cell[0]
+        cell[0] = seen + params["amount"]
+
+    threads = [threading.Thread(target=add) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return cell[0]
+
+
+def test_threads_are_interrupted_in_samples_as_in_records() -> None:
+    keywords: dict[str, Any] = {"preemption": "line", "include": [__name__]}
+    found = detrun.gradient(threads_race, {"amount": 1.0}, samples=12, **keywords)
+    results = [
+        detrun.record(threads_race, {"amount": 1.0}, seed=seed, preemption="line", include=[__name__]).result
+        for seed in range(12)
+    ]
+    assert set(results) == {1.0, 2.0}
+    assert found.value == pytest.approx(statistics.fmean(results))
+    assert found.grads["amount"] == pytest.approx(statistics.fmean(results))
+
+
+@dataclass
+class Interrupted(Normal):
+    """Ctrl-C comes in the fifth sample."""
+
+    def sample(self, seed: int) -> Sample:
+        if seed == 4:
+            signal.raise_signal(signal.SIGINT)
+        return super().sample(seed)
+
+
+def test_ctrl_c_ends_sampling_with_what_there_is() -> None:
+    told: list[SoFar] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        collected = collect(Interrupted(), Sampling(samples=100, progress=told.append))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert collected.interrupted
+    assert len(collected.samples) == 5
+    assert [(one.samples, one.samples_max) for one in told] == [(count, 100) for count in range(1, 6)]
+
+
+def test_progress_says_how_precise_the_samples_are(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    shown = progress.SamplesShown()
+    shown(SoFar(48, 1000, 0.2, 0.05))
+    shown.close()
+    assert "48 samples" in capsys.readouterr().err
