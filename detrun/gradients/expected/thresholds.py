@@ -178,11 +178,15 @@ class Jumps:
                 self._name(run.passes[counted[0]], "something flips before it that no comparison announced")
                 continue
             near_id = _noise_id(near, draw)
-            margin = near.passes[counted[0]].margin
-            slope = _slope(near, margin, near_id)
-            if not slope or not _agree(ends, ends_of(near, near_id, end.at - side * step)):
+            near_ends = ends_of(near, near_id, end.at - side * step)
+            # Not by its place among the passes: timers that end together are taken back in the order of their times.
+            site = run.passes[counted[0]].site
+            same = [near.passes[place] for place in near_ends[side > 0].passes if near.passes[place].site == site]
+            if not same or not _agree(ends, near_ends):
                 self._name(run.passes[counted[0]], NOT_AFFINE)
                 continue
+            margin = same[0].margin
+            slope = _slope(near, margin, near_id)
             moves = {name: -one / slope for name, one in near.gradient(margin.seeds()).items()}
             far_loss, far = run_at({draw.address: end.at + side * step})
             far_ends = ends_of(far, _noise_id(far, draw), end.at + side * step)

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 import detrun
+from detrun.world import Exponential
 
 Q = math.exp(-0.5)  # the retry below misses its time-out with this probability
 
@@ -293,6 +294,36 @@ def test_routing_by_a_threshold() -> None:
         return trio.current_time()
 
     holds(main, {"t": 0.4}, {"t": -0.5}, samples=200)
+
+
+def test_messages_of_a_world_that_are_lost_or_late() -> None:
+    """Each of three arrives before 0.5 s with probability q = (1-l) (1 - exp(-0.5/m)): E[N²] = 3 q + 6 q².
+
+    The sample is 0.5 and 0.8 errors away.
+    """
+
+    async def main(params: Any) -> Any:
+        arrived: list[Any] = []
+
+        async def receiver() -> None:
+            while True:
+                arrived.append(await detrun.this_node().receive())
+
+        async def sender() -> None:
+            for number in range(3):
+                detrun.this_node().send("receiver", number)
+
+        async with detrun.World(loss=params["l"], latency=Exponential(mean=params["m"])) as world:
+            world.node("receiver").start(receiver)
+            world.node("sender").start(sender)
+            await trio.sleep(0.5)
+        return float(len(arrived)) ** 2
+
+    loss, mean = 0.2, 0.4
+    late = math.exp(-0.5 / mean)
+    slope = 3 + 12 * (1 - loss) * (1 - late)
+    truth = {"l": -slope * (1 - late), "m": -slope * (1 - loss) * late * 0.5 / mean**2}
+    holds(main, {"l": loss, "m": mean}, truth, samples=60)
 
 
 def test_an_inventory_that_is_filled_up_below_a_level() -> None:
