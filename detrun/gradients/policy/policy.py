@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, baselines_of
+from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, terms
 from detrun.gradients.policy.scored_run import ScoredRun
 from detrun.gradients.policy.scores import ScoredChoices, Scores
 from detrun.gradients.result import Gradient
@@ -148,13 +148,8 @@ class Policy:
         grads = {}
         for name in samples[0].grads:
             scores = [one.notes["score"][name] for one in samples]
-            found = baselines_of(self.options.baseline, losses, scores)
-            grads[name] = estimate(
-                [
-                    one.notes["path"][name] + (loss - baseline) * score
-                    for one, loss, baseline, score in zip(samples, losses, found, scores, strict=True)
-                ]
-            )
+            along_path = [one.notes["path"][name] for one in samples]
+            grads[name] = estimate(terms(self.options.baseline, along_path, losses, scores))
         return Estimates(estimate(losses), grads)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:

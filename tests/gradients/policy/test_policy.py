@@ -13,7 +13,7 @@ import trio
 
 import detrun
 from detrun.counterfactuals.choice_log import ChoiceLog
-from detrun.gradients.policy.baselines import BASELINES, baselines_of
+from detrun.gradients.policy.baselines import BASELINES, baselines_of, terms
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.bounded import PreemptionBounded
 
@@ -144,6 +144,24 @@ def test_baselines_take_variance_off_and_none_depends_on_its_own_sample() -> Non
         assert kind == "none" or before[1] != after[1]
     assert baselines_of("leave-one-out", losses, scores)[3] == pytest.approx(7.0 / 3.0)
     assert baselines_of("fitted", [1.0, 3.0], [0.0, 2.0]) == [3.0, 0.0]
+
+
+def test_the_error_with_the_mean_of_the_others_is_that_of_the_jackknife() -> None:
+    """Against leaving out each sample in turn, and the mean against each sample with its own baseline."""
+    generator = random.Random(3)
+    paths, losses, scores = ([generator.gauss(2.0, 1.0) for _ in range(9)] for _ in range(3))
+
+    def mean(kept: list[int]) -> float:
+        one, two, three = ([numbers[place] for place in kept] for numbers in (paths, losses, scores))
+        baselines = baselines_of("leave-one-out", two, three)
+        return math.fsum(a + (b - c) * d for a, b, c, d in zip(one, two, baselines, three, strict=True)) / len(kept)
+
+    found = terms("leave-one-out", paths, losses, scores)
+    everyone = list(range(9))
+    assert math.fsum(found) / 9 == pytest.approx(mean(everyone), rel=1e-12)
+    for place in everyone:
+        without = mean([other for other in everyone if other != place])
+        assert found[place] == pytest.approx(9 * mean(everyone) - 8 * without, rel=1e-9)
 
 
 async def retry(params: dict[str, Any]) -> Any:
