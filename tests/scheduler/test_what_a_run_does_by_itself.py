@@ -21,6 +21,7 @@ class Run:
     def __init__(self, *script: tuple[int, float]) -> None:
         self.script = list(script)  # what the actor wants, and when it wants to be asked next
         self.told: list[Any] = []
+        self.asked: list[int] = []  # after which steps the actor was asked when it acts next
         self.actor = self
         self.oracle = self
         self.attends = self.collects = self.acts = self.counts_anew = False
@@ -45,6 +46,7 @@ class Run:
         return self.script[0][0]
 
     def next_action(self, steps: int) -> float:
+        self.asked.append(steps)
         return self.script.pop(0)[1] if self.script else 9.0
 
     def jump(self) -> list[str]:
@@ -104,6 +106,7 @@ def test_several_actions_come_before_one_step_and_none_may(fired: list[Any]) -> 
     assert run.choices == [action_number(5, COLLECT), action_number(5, FIRE)]
     assert len(fired) == 1
     assert run.arm_at == 5.0
+    assert run.asked == [5, 5, 5]
 
 
 @pytest.mark.parametrize("gone", ["numbers", "live"])
@@ -126,6 +129,7 @@ def test_preempted_threads_give_way_alone_if_the_actor_attends(is_preempted: boo
     run.attends, run.preemption = attends, object() if is_preempted else None
     with begun(run):
         assert run.arm_at == 2.0
+        assert run.asked == [0]
         assert run.told == []  # the oracle is the actor, and knows of the run
     assert run.choices == ([action_number(0, ATTENDS)] if attends and is_preempted else [])
     assert run.threads.attended == (run.timers.live if attends and is_preempted else ())
@@ -225,3 +229,10 @@ def test_what_a_thread_waits_for_is_its_own_after_a_collection(
         assert (thread.waits_for, thread.deadline, context.task) == ("a lock", 5.0, "its task")
     assert collected == ([(None, False)] if is_collecting else [])
     assert not threads.is_collecting
+
+
+def test_a_collection_is_one_of_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(acting.gc, "collect", lambda: calls.append(1))
+    acting.collect()
+    assert calls == [1]
