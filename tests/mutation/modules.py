@@ -20,7 +20,11 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detrun/explore/failures/shrink_plan.py": (f"{_FAULTS}test_fault_plan.py",),
     "detrun/explore/failures/shrink_schedule.py": ("tests/explore/failures/test_shrinker.py",),
     "detrun/explore/failures/trials.py": ("tests/explore/failures/test_shrinking.py",),
-    "detrun/world/network/tcp.py": (f"{_NETWORK}test_acknowledgements.py", "tests/world/sockets/test_sockets.py"),
+    "detrun/world/network/tcp.py": (
+        f"{_NETWORK}test_acknowledgements.py",
+        f"{_NETWORK}test_network.py",
+        "tests/world/sockets/test_sockets.py",
+    ),
     "detrun/world/network/tcp_segments.py": (
         f"{_NETWORK}test_acknowledgements.py",
         "tests/world/sockets/test_sockets.py",
