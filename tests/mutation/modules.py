@@ -57,6 +57,10 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 # As `python -m tests.mutation` prints them. Each says why nothing could notice.
 EQUIVALENT: dict[str, tuple[str, ...]] = {
+    "detrun/world/network/tcp.py": (
+        # The buffer is no multiple of three bytes.
+        "3 * self.outgoing.room >= SEND_BUFFER_BYTES  →  (3 * self.outgoing.room > SEND_BUFFER_BYTES)",
+    ),
     "detrun/gradients/windowed.py": (
         # A replay that goes on where its recording ends is refused before it would pause there.
         "self.at + 1 < self.windows  →  (self.at + 1 <= self.windows)",

@@ -102,6 +102,7 @@ def test_all_preemptions_but_the_one_that_matters_go() -> None:
     assert shrinker.best.turns == [Turn("a", 1, "b")]
     assert shrinker.best.cost == (1, 3, 1, 10)
     assert shrinker.best.order == list("abbbbaaacc")
+    assert model.used == 10  # groups, then preemptions, then all turns, orders, places
 
 
 def test_two_that_matter_stay_and_come_early() -> None:
@@ -113,6 +114,7 @@ def test_two_that_matter_stay_and_come_early() -> None:
     shrinker = model.shrinker(list("aabbccbac"))
     shrinker.minimize()
     assert shrinker.best.turns == [Turn("a", 1, "b"), Turn("b", 3, "c")]
+    assert model.used == 22
 
 
 def test_all_preemptions_of_one_task_are_taken_out_at_once() -> None:

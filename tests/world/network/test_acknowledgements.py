@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import trio
 
 import detrun
+from detrun.world.network.tcp import Connection
 
 BUFFER_BYTES = 262_144
 
@@ -51,3 +55,18 @@ def test_an_acknowledgement_that_overtakes_others_wakes_the_writer(seed: int, se
             return trio.current_time() - began
 
     assert round(detrun.record(main, seed=seed).result, 3) == seconds
+
+
+def test_word_of_room_that_cannot_get_through_is_given_again_later_and_later_and_then_never() -> None:
+    told: list[Any] = []
+    end: Any = SimpleNamespace(
+        peer=SimpleNamespace(gone=False),
+        gone=False,
+        link=SimpleNamespace(is_open=lambda: False),
+        clock=SimpleNamespace(now=10.0),
+        retransmission_seconds=0.25,
+        timers=SimpleNamespace(add=lambda due, key: told.append((due, key.attempt))),
+    )
+    for attempt in (0, 3, 14, 15):
+        Connection.advertise(end, attempt)
+    assert told == [(10.25, 1), (12.0, 4), (130.0, 15)]
