@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @click.option("--validity/--no-validity", default=True, help="Measure how far each parameter may move.")
 @click.option("--compare", is_flag=True, help="Take every kind on the same seeds, and say where and why they part.")
+@click.option(
+    "--flips",
+    "within",
+    type=click.FloatRange(min=0),
+    metavar="DISTANCE",
+    help="Count the decisions that flip within DISTANCE of each parameter, and measure the nearest jumps.",
+)
 @click.option("--samples", metavar="N", help="Average over N independent seeds, or over as many as needed: auto.")
 @click.option(
     "--target-error", type=float, metavar="SHARE", help="Sample until every derivative is known to this share of it."
@@ -72,6 +80,7 @@ def gradient(
     credit: int,
     validity: bool,
     compare: bool,
+    within: float | None,
     samples: str | None,
     target_error: float | None,
     samples_max: int | None,
@@ -103,6 +112,7 @@ def gradient(
     import detrun
     from detrun.cli import parameters, runs
     from detrun.cli.comparison import show_comparison
+    from detrun.cli.flips import flips_as_data, show_flips
     from detrun.cli.options import settings
     from detrun.cli.page import counted, open_page, print_document
     from detrun.cli.progress import run_progress, sampling_progress
@@ -188,10 +198,12 @@ def gradient(
             pairs=pairs,
             on_unknown=on_unknown,
         )
+        if within is not None and found.flips is None:
+            raise UsageError("--flips is about one run; leave out the samples, or choose --kind local")
+        flips = found.flips(within) if within is not None else {}
     if settings().json:
-        print_document(
-            {"command": "gradient", "ok": True, "exit_code": 0, "error": None, **_fields(found, target, numbers, file)}
-        )
+        document = {**_fields(found, target, numbers, file), "flips": flips_as_data(flips)}
+        print_document({"command": "gradient", "ok": True, "exit_code": 0, "error": None, **document})
         return
     page = open_page()
     page.heading(f"{found.kind} gradient of {target}", good=True)
@@ -232,6 +244,8 @@ def gradient(
             ],
             title="nearest margins",
         )
+    if flips:
+        show_flips(page, flips, _shown)
     for name, steps in found.credit.items():
         page.table(
             ["share", "contribution", "step", "time", "task", "did"],
@@ -333,9 +347,11 @@ def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str |
                 "site": None if one.site is None else str(one.site),
                 "margin": one.margin,
                 "slope": one.slope,
+                "complete": one.complete,
             }
             for name, one in found.validity.items()
         },
+        "one_sided": {name: dataclasses.asdict(one) for name, one in found.one_sided.items()},
         "steps": found.recording.steps,
         "digest": found.digest,
         "tape_entries": found.diagnostics.entries,

@@ -221,6 +221,23 @@ def test_the_gradient_of_a_recorded_run_is_the_librarys(call, call_json, directo
     assert nearest.code in " ".join(margins.split())
 
 
+def test_flips_of_a_gradient_are_the_librarys(call, call_json, directory):
+    call("record", "programs.py:queue", "--param", "between=1", "--param", "service=0.8", "-o", "a.detrun")
+    document = call_json("gradient", "programs.py:queue", "--recording", "a.detrun", "--flips", "0.5")
+    expected = detrun.gradient(
+        load_target("programs.py:queue").function, {"between": 1.0, "service": 0.8}, recording="a.detrun"
+    ).flips(0.5)
+    assert (document["flips"]["service"]["down"], document["flips"]["service"]["up"]) == (
+        expected["service"].down,
+        expected["service"].up,
+    )
+    assert document["flips"]["service"]["nearest"][0]["move"] == expected["service"].nearest[0].move
+    assert document["one_sided"] == {}
+    page = call("gradient", "programs.py:queue", "--recording", "a.detrun", "--flips", "0.5").output
+    assert "jump of the result" in page
+    assert call("gradient", "programs.py:queue", "--samples", "2", "--flips", "1", code=2).stderr
+
+
 def test_default_parameters_beside_the_program_are_used_and_overridden(call, call_json, directory):
     source = Path("programs.py").read_text()
     Path("with_defaults.py").write_text(source + "\nDEFAULT_PARAMS = {'x': 3, 'step': 1.0}\n")
