@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,7 +86,7 @@ def test_a_deadlock_behind_a_lost_wakeup_says_who_notified_in_vain(program: Call
     # When it was notified belongs to the schedule, not to the bug: shrinking must not take it for another failure.
     later = detrun.DeadlockError(re.sub(r"at step \d+, came", "at step 4711, came", str(error)))
     later.blocked = [
-        replace(one, waits_for=re.sub(r"at step \d+", "at step 4711", one.waits_for)) for one in error.blocked
+        one._replace(waits_for=re.sub(r"at step \d+", "at step 4711", one.waits_for)) for one in error.blocked
     ]
     assert signature_of(later) == signature_of(error)
 
