@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import FrameType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 from detrun_scheduler.environment.addresses import address_of
@@ -141,14 +141,19 @@ def place_of(loop: Any, task: int) -> str:
     awaited: Any = loop.host.by_number[task].coro
     found: FrameType | None = None
     while awaited is not None:
-        frame = next((one for one in (getattr(awaited, name, None) for name in _FRAMES) if one is not None), None)
+        kind = type(awaited)
+        if kind is CoroutineType:
+            frame, awaited = awaited.cr_frame, awaited.cr_await
+        elif kind is GeneratorType:
+            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
+        elif kind is AsyncGeneratorType:
+            frame, awaited = awaited.ag_frame, awaited.ag_await
+        elif getattr(awaited, "cr_suspended", True):  # a thread, a coroutine of compiled code, or what tells nothing
+            frame, awaited = getattr(awaited, "cr_frame", None), getattr(awaited, "cr_await", None)
+        else:  # before its start a thread has no frame but the one that asks, which another process has otherwise
+            frame = awaited = None
         # A simulated thread shows its innermost frame only, whose callers may be the user's.
         while frame is not None and not is_user_file(frame.f_code.co_filename):
             frame = frame.f_back
         found = frame or found
-        awaited = next((one for one in (getattr(awaited, name, None) for name in _AWAITED) if one is not None), None)
     return "" if found is None else f"{found.f_code.co_filename}:{found.f_code.co_qualname}:{found.f_lasti}"
-
-
-_FRAMES = ("cr_frame", "ag_frame", "gi_frame")
-_AWAITED = ("cr_await", "ag_await", "gi_yieldfrom")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -177,6 +179,29 @@ def test_where_a_task_goes_on_is_its_innermost_user_frame_whatever_it_waits_by()
         oracle = Looking(watch)
         RunLoop(oracle, journal=Journal(), verifier=oracle).run(main)
     assert places == ["by_generator", "inner", "main"]
+
+
+def test_a_thread_that_has_not_begun_is_at_no_place_whatever_code_asks() -> None:
+    def main() -> None:
+        threads = [threading.Thread(target=int) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    places = []
+
+    class Looking(Reading):  # the asking code is a user's file; in a worker of a campaign it would be another one
+        def next_task(self, runnable: Sequence[int], current: int) -> int:
+            places.extend(place_of(run, task) for task in runnable if run.path_of(task) != "main")
+            return super().next_task(runnable, current)
+
+    with Watch() as watch:
+        oracle = Looking(watch)
+        run = RunLoop(oracle, journal=Journal(), verifier=oracle)
+        run.run(main, as_thread=True)
+    assert places
+    assert set(places) == {""}
 
 
 def test_a_portfolio_marks_and_looks_at_the_steps_of_those_runs_only_whose_arm_reads_them() -> None:
