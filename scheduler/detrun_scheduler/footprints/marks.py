@@ -35,6 +35,7 @@ covered: set[int] = set()  # numbers of objects whose operations mark them, so t
 _names: dict[int, tuple[object, Key]] = {}  # by address: objects made in this run, kept alive so that addresses last
 _outside: dict[int, tuple[object, Key]] = {}  # those made before
 _made: dict[str, int] = {}  # by task path: objects that the task has made
+OUTSIDE: Key = ("outside",)
 _heard: list[Heard] | None = None
 _is_read = True  # by the run that goes on
 
@@ -83,6 +84,20 @@ def name_of(thing: object) -> Key:
     if entry is None:
         entry = _outside[address] = (thing, ("outside", len(_outside)))
     return entry[1]
+
+
+def portable(footprint: Footprint) -> Footprint:
+    """A footprint that means the same in other processes: objects made before the run count as one.
+
+    Their numbers are those of this process, in which other runs may have met them in another order.
+    """
+    if not _outside:
+        return footprint
+    found: Footprint = {}
+    for key, mode in footprint.items():
+        name = OUTSIDE if type(key) is tuple and key[0] == "outside" else key
+        found[name] = max(mode, found.get(name, READ))
+    return found
 
 
 def made_by_current(thing: object) -> None:

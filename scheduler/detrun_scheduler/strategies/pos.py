@@ -7,7 +7,8 @@ that do are sampled much more evenly than by a random walk, without a bound on p
 Source: Yuan, Yang, Gu, "Partial order aware concurrency sampling", CAV 2018, algorithm 2 (POS). Departures. They see
 the next operation of each thread before it happens. In a task it is known only afterwards, so it is predicted: what the
 same task touched when it went on from the same place in its code, in this run or an earlier one. Where nothing is
-known, the priority is drawn anew, which makes a first run a random walk.
+known, the priority is drawn anew, which makes a first run a random walk. Predictions go from one process to another, so
+objects that were made before the run, whose names are those of a process, count as one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint, Key, modes_conflict
-from detrun_scheduler.footprints.marks import touch
+from detrun_scheduler.footprints.marks import portable, touch
 from detrun_scheduler.footprints.steps import place_of
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.run import ActiveRun
@@ -167,7 +168,7 @@ class PartialOrderSampling(KeyedDraws):
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Draw new priorities for the step's task and for every task that is in a race with it."""
-        footprint = self.watch.step.read(run, task, outcome_byte, record)
+        footprint = portable(self.watch.step.read(run, task, outcome_byte, record))
         place = self.places.pop(task, None)
         if place is not None:
             self._forget(task, place)

@@ -86,6 +86,28 @@ def test_workers_change_neither_coverage_nor_steps(strategy: str) -> None:
     assert alone.statistics.steps == together.statistics.steps
 
 
+EVENTS = [trio.Event() for _ in range(40)]
+
+
+async def meets_some_of_what_was_made_before() -> None:
+    async def work() -> None:
+        for _ in range(4):
+            await checkpoint()
+            EVENTS[detrun.choice(len(EVENTS))].set()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(work)
+
+
+def test_workers_may_meet_what_was_made_before_the_runs_in_another_order() -> None:
+    alone, together = (
+        explore(meets_some_of_what_was_made_before, strategy="pos", schedules=80, workers=workers, directory=None)
+        for workers in (1, 2)
+    )
+    assert alone.coverage == together.coverage
+
+
 @pytest.mark.parametrize("strategy", ["pct", "portfolio"])
 def test_workers_do_not_change_which_failure_is_reported(strategy: str) -> None:
     one, other = (
