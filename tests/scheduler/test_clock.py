@@ -197,8 +197,8 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heard: list[tuple[Any, ...]] = []
 
     class Observer:
-        def advanced(self, chosen: Any, following: Any | None, key: Any) -> None:
-            heard.append(("advanced", chosen, following, key))
+        def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
+            heard.append(("advanced", deadline, previous, key))
 
         def overdue(self, deadline: Any, now: Any, key: Any) -> None:
             heard.append(("overdue", deadline, now, key))
@@ -214,4 +214,11 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heap.jump()
     heap.remove(2.0, "timer 2.0")
     heap.jump()
-    assert heard == [("advanced", 1.0, 2.0, "timer 1.0"), ("disarmed", 2.0, 1.0), ("advanced", 3.0, None, "timer 3.0")]
+    heap.add(4.0, "timer 4.0")  # it was not waiting when the one before it fired
+    heap.jump()
+    assert heard == [
+        ("advanced", 1.0, None, "timer 1.0"),
+        ("disarmed", 2.0, 1.0),
+        ("advanced", 3.0, 1.0, "timer 3.0"),
+        ("advanced", 4.0, None, "timer 4.0"),
+    ]
