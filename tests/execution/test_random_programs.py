@@ -84,7 +84,7 @@ def test_the_random_programs_do_what_they_are_for() -> None:
     seen: Counter[str] = Counter()
 
     @given(program=programs(), seed=seeds)
-    @examples(8)
+    @examples(150)
     def look(program: Body, seed: int) -> None:
         run = recorded(program, seed)
         other = recorded(program, seed + 1)
@@ -228,7 +228,7 @@ def test_the_recording_of_another_program_diverges_or_is_of_an_equal_run(program
         detrun.replay(interpret, other, recording=run.recording, max_steps=STEPS_MAX, raise_errors=False)
 
 
-@examples(8)
+@examples(40)
 @given(program=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: Body, seed: int, strategy: str) -> None:
     with patch_chunks(3):
@@ -241,7 +241,7 @@ def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: B
     assert again.what_if.first_difference is None
 
 
-@examples(8)
+@examples(40)
 @given(program=programs(), other=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_of_anything_has_a_recording_that_replays(
     program: Body, other: Body, seed: int, strategy: str
