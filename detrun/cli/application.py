@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from detrun.cli import check, explore, gradient, record, replay, scenario, show
+from detrun.cli import check, explore, gradient, minimize, record, replay, scenario, show
 from detrun.cli.options import Settings, speaking
 
 EPILOG = """\b
@@ -88,6 +88,7 @@ for command in (
     explore.explore,
     show.show,
     gradient.gradient,
+    minimize.minimize,
     scenario.scenario,
 ):
     application.add_command(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detrun.cli.kind_options import OF_KINDS, of_kinds
 from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 @click.option("--confidence", type=float, metavar="SHARE", help="Of the intervals; 0.95 by default.")
 @click.option("--workers", type=int, metavar="N", help="Take the samples in N processes.")
 @click.option("--of", metavar="WHAT", help="Of the loss: mean, quantile:P or cvar:P.")
-@click.option("--baseline", metavar="KIND", help="Of kind policy: leave-one-out, fitted or none.")
-@click.option("--continuous", metavar="KIND", help="Of kind policy: score, or pathwise for continuous draws.")
 @click.option(
     "--reuse",
     multiple=True,
@@ -54,17 +53,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Of kind policy: weigh this recording. Repeatable.",
 )
-@click.option("--difference", metavar="KIND", help="Of kind finite: central, forward or simultaneous.")
-@click.option("--schedule", metavar="KIND", help="Of kind finite: free, or frozen while it fits.")
-@click.option(
-    "--step", "moves", multiple=True, metavar="[NAME=]H", help="Of kind finite: how far a parameter moves. Repeatable."
-)
-@click.option(
-    "--temperature", "temperatures", multiple=True, type=float, metavar="T", help="Of kind relaxed; or falling ones."
-)
-@click.option("--smoothing", multiple=True, metavar="[NAME=]W", help="Of kind relaxed: width of perturbations.")
-@click.option("--pairs", type=int, metavar="N", help="Of kind expected: so many draws are tried otherwise in a sample.")
-@click.option("--on-unknown", metavar="WHAT", help="Of kind expected: refuse, or report, jumps of unknown density.")
+@of_kinds
 @deciding
 @surrounding
 @speaking
@@ -87,16 +76,8 @@ def gradient(
     confidence: float | None,
     workers: int | None,
     of: str | None,
-    baseline: str | None,
-    continuous: str | None,
     reuse: tuple[str, ...],
-    difference: str | None,
-    schedule: str | None,
-    moves: tuple[str, ...],
-    temperatures: tuple[float, ...],
-    smoothing: tuple[str, ...],
-    pairs: int | None,
-    on_unknown: str | None,
+    of_kind: dict[str, Any],
     seed: int,
     strategy: str,
     surroundings: dict[str, Any],
@@ -129,23 +110,10 @@ def gradient(
     if compare:
         if recording is not None or target_error is not None or (samples is not None and not samples.isdecimal()):
             raise UsageError("--compare takes a number of --samples, and neither --recording nor --target-error")
-        of_kinds: dict[str, dict[str, Any]] = {
-            "expected": {"pairs": pairs, "on_unknown": on_unknown},
-            "policy": {"baseline": baseline, "continuous": continuous},
-            "finite": {
-                "difference": difference,
-                "schedule": schedule,
-                "step": parameters.parse_moves("--step", moves),
-            },
-            "relaxed": {
-                "temperature": temperatures or None,
-                "smoothing": parameters.parse_moves("--smoothing", smoothing),
-            },
-        }
         options = {
             one: chosen
-            for one, options_of_kind in of_kinds.items()
-            if (chosen := {name: option for name, option in options_of_kind.items() if option is not None})
+            for one, names in OF_KINDS.items()
+            if (chosen := {name: of_kind[name] for name in names if name in of_kind})
         }
         with runs.program_output():
             compared = detrun.compare_gradients(
@@ -187,16 +155,8 @@ def gradient(
             workers=workers,
             progress=report,
             of=of,
-            baseline=baseline,
-            continuous=continuous,
             reuse=reuse or None,
-            difference=difference,
-            schedule=schedule,
-            step=parameters.parse_moves("--step", moves),
-            temperature=temperatures or None,
-            smoothing=parameters.parse_moves("--smoothing", smoothing),
-            pairs=pairs,
-            on_unknown=on_unknown,
+            **of_kind,
         )
         if within is not None and found.flips is None:
             raise UsageError("--flips is about one run; leave out the samples, or choose --kind local")

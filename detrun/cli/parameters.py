@@ -69,6 +69,24 @@ def parse_moves(option: str, texts: Sequence[str]) -> float | dict[str, float] |
     return found or None
 
 
+def parse_bounds(texts: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
+    """``NAME=LOW:HIGH`` texts as a dict; an end that is left out is None."""
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for text in texts:
+        name, equals, interval = text.partition("=")
+        low, colon, high = interval.partition(":")
+        try:
+            ends = (float(low) if low.strip() else None, float(high) if high.strip() else None)
+        except ValueError:
+            ends = (math.nan, math.nan)
+        if not (equals and colon) or any(end is not None and math.isnan(end) for end in ends):
+            raise UsageError(f"--bound {text!r} is not NAME=LOW:HIGH; write --bound rate=0:1, or --bound rate=0:")
+        if name.strip() in found:
+            raise UsageError(f"--bound {name.strip()} is given twice; give it once")
+        found[name.strip()] = ends
+    return found
+
+
 def for_call(target: Target, given: Mapping[str, float]) -> dict[str, float]:
     """All parameters of a call of ``target``, empty if it is to be called without arguments.
 

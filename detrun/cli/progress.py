@@ -15,14 +15,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from detrun_scheduler import current
+from detrun_scheduler.visible import visible_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from detrun.gradients.sampling.collector import SoFar
+    from detrun.minimizing.minimum import Iteration
 
 QUIET_SECONDS = 1.0
 REFRESH_SECONDS = 0.25
+PARAMS_SHOWN = 4
 
 
 @contextmanager
@@ -51,6 +54,19 @@ def count_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def minimizing_progress(iterations: int) -> Iterator[Callable[[Iteration], None] | None]:
+    """What to give `minimize` as ``progress``; None off a terminal. It is drawn between gradients, without a thread."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    shown = IterationsShown(iterations)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@contextmanager
 def sampling_progress() -> Iterator[Callable[[SoFar], None] | None]:
     """What to give `gradient` as ``progress``: shows the samples taken, and how precise they are; None off a terminal.
 
@@ -66,25 +82,30 @@ def sampling_progress() -> Iterator[Callable[[SoFar], None] | None]:
         shown.close()
 
 
-class SamplesShown:
-    """Draws what is known of samples. Call it with that."""
+class _Drawn:
+    """A bar with words, drawn some times a second by those who call it and never by a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self.started = time.monotonic()
         self.drawn = self.started
         self.progress: Progress | None = None
 
-    def __call__(self, so_far: SoFar) -> None:
-        """Draw, some times a second."""
+    def is_due(self) -> bool:
+        """Whether to draw now."""
         now = time.monotonic()
         if now - self.started < QUIET_SECONDS or now - self.drawn < REFRESH_SECONDS:
-            return
+            return False
         self.drawn = now
+        return True
+
+    def draw(self, completed: int, total: int, said: str) -> None:
+        """Show ``completed`` of ``total``, and what is said of it."""
         if self.progress is None:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (TextColumn("sampling"), BarColumn(bar_width=24), TextColumn("{task.fields[said]}"))
+            columns = (TextColumn(self.what), BarColumn(bar_width=24), TextColumn("{task.fields[said]}", markup=False))
             self.progress = Progress(
                 *columns,
                 console=Console(stderr=True),
@@ -93,18 +114,50 @@ class SamplesShown:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self.progress.add_task("sampling", total=so_far.samples_max, said="")
+            self.progress.add_task(self.what, total=total, said="")
             self.progress.start()
-        said = f"{so_far.samples:,} samples, {so_far.samples / (now - self.started):,.0f}/s"
-        if so_far.target_error is not None and so_far.relative_error is not None:
-            said += f", known to {so_far.relative_error:.1%} of {so_far.target_error:.1%}"
-        self.progress.update(self.progress.tasks[0].id, completed=so_far.samples, said=said)
+        self.progress.update(self.progress.tasks[0].id, completed=completed, said=said)
         self.progress.refresh()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.progress is not None:
             self.progress.stop()
+
+
+class SamplesShown(_Drawn):
+    """Draws what is known of samples. Call it with that."""
+
+    def __init__(self) -> None:
+        super().__init__("sampling")
+
+    def __call__(self, so_far: SoFar) -> None:
+        """Draw, some times a second."""
+        if not self.is_due():
+            return
+        said = f"{so_far.samples:,} samples, {so_far.samples / (self.drawn - self.started):,.0f}/s"
+        if so_far.target_error is not None and so_far.relative_error is not None:
+            said += f", known to {so_far.relative_error:.1%} of {so_far.target_error:.1%}"
+        self.draw(so_far.samples, so_far.samples_max, said)
+
+
+class IterationsShown(_Drawn):
+    """Draws each iteration of a minimization: its loss and its parameters. Call it with that."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__("minimizing")
+        self.iterations = iterations
+
+    def __call__(self, now: Iteration) -> None:
+        """Draw, some times a second."""
+        if self.is_due():
+            params = ", ".join(f"{name} {number:.4g}" for name, number in list(now.params.items())[:PARAMS_SHOWN])
+            more = len(now.params) - PARAMS_SHOWN
+            loss = f"loss {now.value:.4g} ± {now.value_std_error:.2g}"
+            said = f"{now.number:,} of {self.iterations:,}, {loss}, {params}" + (
+                f" and {more} more" if more > 0 else ""
+            )
+            self.draw(now.number, self.iterations, visible_line(said))
 
 
 @contextmanager

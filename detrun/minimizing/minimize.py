@@ -14,7 +14,7 @@ from detrun.gradients.parameters import numbers_only
 from detrun.gradients.sampling.functionals import functional_of
 from detrun.minimizing.coordinates import Bounds, coordinates_of
 from detrun.minimizing.evaluations import EvaluationLog
-from detrun.minimizing.minimum import Iteration, Minimum
+from detrun.minimizing.minimum import Iteration, Look, Minimum
 from detrun.minimizing.scipy_methods import by_scipy
 from detrun.minimizing.search import BETTER, Search
 from detrun.minimizing.steps import Adam, Steps, TorchSteps
@@ -184,6 +184,10 @@ def _minimum(search: Search, reason: str) -> Minimum:
         kind=search.kind,
         reason=reason,
         history=search.history,
+        looks=[
+            Look(after, dict(one.at), one.value, one.value_std_error)
+            for after, one in zip(search.looks_after, search.looks, strict=True)
+        ],
         runs=search.runs,
         steps=search.steps,
         warnings=list(search.warnings),

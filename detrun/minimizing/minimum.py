@@ -16,7 +16,6 @@ class Iteration:
         value, value_std_error: the mean loss of its samples.
         grads, std_error: by parameter.
         samples: that it is the mean of.
-        held_out: the mean loss over the held-out seeds there; None where it was not looked at.
     """
 
     number: int
@@ -26,7 +25,22 @@ class Iteration:
     grads: Mapping[str, float]
     std_error: Mapping[str, float]
     samples: int
-    held_out: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The loss over the held-out seeds at some parameters.
+
+    Attributes:
+        after: iterations made before it.
+        params: where.
+        value, std_error: that loss.
+    """
+
+    after: int
+    params: Mapping[str, float]
+    value: float
+    std_error: float
 
 
 @dataclass(slots=True)
@@ -42,6 +56,7 @@ class Minimum:
         kind: of the gradients.
         reason: why it ended, in a sentence.
         history: every iteration.
+        looks: every look at held-out seeds, the first of them at the start.
         runs, steps: that it took, those included that a checkpoint spared.
         warnings: of the gradients, each once.
     """
@@ -55,6 +70,7 @@ class Minimum:
     kind: str
     reason: str
     history: Sequence[Iteration]
+    looks: Sequence[Look]
     runs: int
     steps: int
     warnings: list[str] = field(default_factory=list)

@@ -81,6 +81,7 @@ class Search:
     fixed_seeds: bool = False
     history: list[Iteration] = field(default_factory=list)
     looks: list[Evaluation] = field(default_factory=list)
+    looks_after: list[int] = field(default_factory=list)  # iterations made before each
     best: int = 0  # of looks
     runs: int = 0
     steps: int = 0
@@ -145,6 +146,7 @@ class Search:
         found = self.log.evaluate("held-out", 0, params, self.held_out, lambda: self._held_out(params))
         self._count(found)
         self.looks.append(found)
+        self.looks_after.append(len(self.history))
         gain = self.gain(self.looks[self.best], found)
         if gain.mean > 0.0:
             self.best = len(self.looks) - 1

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import detrun
+from detrun.cli import progress
 from detrun.execution.targets import load_target
+from detrun.minimizing.minimum import Iteration
 from detrun_recorder.header import installed_version
 from detrun_recorder.recording import open_recording
 
@@ -200,6 +202,76 @@ def test_kinds_of_gradients_are_sampled_and_compared(call, call_json, directory)
     compared = call_json("gradient", "programs.py:queue", *params, "--compare", "--samples", "2", "--pairs", "1")
     assert list(compared["kinds"]) == ["local", "expected", "policy", "finite", "relaxed"]
     assert compared["refused"] == {}
+
+
+def test_a_minimization_is_the_librarys_and_goes_on_from_its_checkpoint(call, call_json, directory):
+    few = ["--iterations", "4", "--samples", "2", "--held-out", "4", "--look-every", "2", "--rate", "0.5"]
+    limits = ["--bound", "x=1:", "--log", "step"]
+    arguments = [
+        "minimize",
+        "programs.py:race",
+        "--param",
+        "x=3",
+        "--param",
+        "step=1",
+        "--kind",
+        "finite",
+        *few,
+        *limits,
+    ]
+    kept = ["--step", "0.1", "--checkpoint", "kept.jsonl"]
+    document = call_json(*arguments, *kept)
+    expected = detrun.minimize(
+        load_target("programs.py:race").function,
+        {"x": 3.0, "step": 1.0},
+        kind="finite",
+        iterations=4,
+        samples=2,
+        held_out=4,
+        look_every=2,
+        rate=0.5,
+        bounds={"x": (1.0, None)},
+        log_scaled=["step"],
+        step=0.1,
+    )
+    assert document["params"] == expected.params
+    assert document["gain"] == expected.gain > 0.0
+    assert [one["after"] for one in document["looks"]] == [0, 2, 4]
+    assert min(one["params"]["x"] for one in document["history"]) >= 1.0
+    lines = Path("kept.jsonl").read_text()
+    page = call(*arguments, *kept).output
+    assert Path("kept.jsonl").read_text() == lines
+    assert "4 iterations" in page
+    assert "all 4 iterations were made" in page
+
+
+def test_what_a_minimization_cannot_mean_is_refused(call, directory):
+    arguments = ["minimize", "programs.py:race", "--param", "x=3", "--param", "step=1"]
+    for given, said in (
+        (["--kind", "odd"], "unknown kind"),
+        (["--kind", "local", "--bound", "x=1"], "write --bound rate=0:1"),
+        (["--kind", "local", "--bound", "x=a:2"], "write --bound rate=0:1"),
+        (["--kind", "local", "--bound", "x=:2", "--bound", "x=1:"], "given twice"),
+        (["--kind", "local", "--bound", "x=:2"], "outside of its bounds"),
+        (["--kind", "local", "--optimizer", "odd"], "unknown optimizer"),
+        ([], "--kind"),
+    ):
+        assert said in call(*arguments, *given, code=2).stderr
+    assert "takes no parameters" in call("minimize", "programs.py:rounds", "--kind", "local", code=2).stderr
+
+
+def test_iterations_are_drawn_as_they_come(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress.minimizing_progress(20) as report:
+        assert report is not None
+        report(Iteration(7, {"x": 1.5, "y[0]": 2.0}, 0.25, 0.01, {"x": 1.0}, {"x": 0.1}, 32))
+        shown = report.progress
+        (task,) = shown.tasks
+        assert (task.completed, task.total) == (7, 20)
+        assert task.fields["said"] == "7 of 20, loss 0.25 ± 0.01, x 1.5, y[0] 2"
+    assert shown.finished or not shown.live.is_started
 
 
 def test_the_gradient_of_a_recorded_run_is_the_librarys(call, call_json, directory):

@@ -14,6 +14,7 @@ from detrun.cli.application import application
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 SYNOPSIS = re.compile(r"^\*\*`detrun (\w+)([^`]*)`\*\*", re.MULTILINE)
 OF_EVERY_COMMAND = {"--help", "--json", "--debug"}
+RACE = ["--param", "x=3", "--param", "step=1", "--kind", "local"]
 IN_EVERY_DOCUMENT = {"command", "ok", "exit_code", "error"}
 
 
@@ -53,6 +54,7 @@ def test_every_command_and_every_option_is_documented_and_none_besides():
         ("show", ["a.detrun"]),
         ("explore", ["programs.py:rounds", "-n", "5", "--directory", "kept"]),
         ("gradient", ["programs.py:queue", "--param", "between=1", "--param", "service=0.8"]),
+        ("minimize", ["programs.py:race", *RACE, "--iterations", "1", "--held-out", "2", "--samples", "2"]),
     ],
 )
 def test_a_document_has_the_documented_fields_and_no_others(call_json, directory, command, arguments):
