@@ -49,6 +49,9 @@ ROWS_MAX = 12  # of the table of iterations
 @click.option(
     "--checkpoint", metavar="FILE", type=click.Path(), help="Keep every evaluation, and go on from what FILE holds."
 )
+@click.option(
+    "--png", metavar="FILE", type=click.Path(), help="Draw the loss and the parameters there; needs detrun[plots]."
+)
 @click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Take samples in N processes.")
 @of_kinds
 @deciding
@@ -69,6 +72,7 @@ def minimize(
     log_scaled: tuple[str, ...],
     of: str,
     checkpoint: str | None,
+    png: str | None,
     workers: int,
     of_kind: dict[str, Any],
     seed: int,
@@ -86,6 +90,7 @@ def minimize(
     from detrun.cli.page import print_document
     from detrun.cli.progress import minimizing_progress
     from detrun.execution.targets import load_target
+    from detrun.minimizing.picture import check_picture
     from detrun_scheduler.errors import UsageError
 
     given = parameters.parse(params)
@@ -94,6 +99,8 @@ def minimize(
     numbers = parameters.for_call(program, given)
     if not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to minimize by")
+    if png is not None:
+        check_picture(png)  # and not after hours
     with runs.program_output(), minimizing_progress(iterations) as report:
         found = detrun.minimize(
             program.function,
@@ -117,11 +124,13 @@ def minimize(
             **of_kind,
             **{name: option for name, option in surroundings.items() if option is not None},
         )
+    if png is not None:
+        found.plot(png)
     if settings().json:
-        document = _fields(found, target, numbers, optimizer)
+        document = {**_fields(found, target, numbers, optimizer), "png": png}
         print_document({"command": "minimize", "ok": True, "exit_code": 0, "error": None, **document})
         return
-    _show(found, target, numbers)
+    _show(found, target, numbers, png)
 
 
 def _optimizer(name: str) -> str | type:
@@ -139,7 +148,7 @@ def _optimizer(name: str) -> str | type:
     return found
 
 
-def _show(found: Minimum, target: str, numbers: dict[str, float]) -> None:
+def _show(found: Minimum, target: str, numbers: dict[str, float], png: str | None) -> None:
     """The page: where it ended, and the way there."""
     from detrun.cli.page import open_page
 
@@ -152,6 +161,7 @@ def _show(found: Minimum, target: str, numbers: dict[str, float]) -> None:
             "took": f"{len(found.history):,} iterations, {found.runs:,} runs, {found.steps:,} steps",
             "ended": found.reason,
             "again": " ".join(f"--param {name}={number!r}" for name, number in found.params.items()),
+            **({} if png is None else {"picture": png}),
         }
     )
     page.table(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from detrun.gradients.sampling.collector import SoFar
-    from detrun.minimizing.minimum import Iteration
+    from detrun.minimizing.iteration import Iteration
 
 QUIET_SECONDS = 1.0
 REFRESH_SECONDS = 0.25

@@ -14,7 +14,8 @@ from detrun.gradients.parameters import numbers_only
 from detrun.gradients.sampling.functionals import functional_of
 from detrun.minimizing.coordinates import Bounds, coordinates_of
 from detrun.minimizing.evaluations import EvaluationLog
-from detrun.minimizing.minimum import Iteration, Look, Minimum
+from detrun.minimizing.iteration import Iteration, Look
+from detrun.minimizing.minimum import Minimum
 from detrun.minimizing.scipy_methods import by_scipy
 from detrun.minimizing.search import BETTER, Search
 from detrun.minimizing.steps import Adam, Steps, TorchSteps

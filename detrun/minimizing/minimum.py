@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class Iteration:
-    """One step of a minimization.
-
-    Attributes:
-        number: from 1.
-        params: where the gradient was taken.
-        value, value_std_error: the mean loss of its samples.
-        grads, std_error: by parameter.
-        samples: that it is the mean of.
-    """
-
-    number: int
-    params: Mapping[str, float]
-    value: float
-    value_std_error: float
-    grads: Mapping[str, float]
-    std_error: Mapping[str, float]
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The loss over the held-out seeds at some parameters.
-
-    Attributes:
-        after: iterations made before it.
-        params: where.
-        value, std_error: that loss.
-    """
-
-    after: int
-    params: Mapping[str, float]
-    value: float
-    std_error: float
+from detrun.minimizing.iteration import Iteration, Look
+from detrun.minimizing.picture import draw
 
 
 @dataclass(slots=True)
@@ -74,6 +41,14 @@ class Minimum:
     runs: int
     steps: int
     warnings: list[str] = field(default_factory=list)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the loss and the parameters over the iterations, in the format that the path ends with, say ``.png``.
+
+        Raises:
+            UsageError: matplotlib is not installed (``pip install 'detrun[plots]'``), or the path cannot be written.
+        """
+        draw(path, self.history, self.looks, self.params, self.kind)
 
     def __str__(self) -> str:
         lines = [

@@ -26,7 +26,7 @@ from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, mean
 from detrun.gradients.sampling.statistics import Estimate, estimate
 from detrun.minimizing.coordinates import Coordinate, params_at
 from detrun.minimizing.evaluations import Evaluation, EvaluationLog
-from detrun.minimizing.minimum import Iteration
+from detrun.minimizing.iteration import Iteration
 
 SEEDS = 1 << 20  # of gradients, for each seed of a minimization: iterations, and the held-out ones
 GROWTH = 1.5

@@ -11,7 +11,7 @@ import pytest
 import detrun
 from detrun.cli import progress
 from detrun.execution.targets import load_target
-from detrun.minimizing.minimum import Iteration
+from detrun.minimizing.iteration import Iteration
 from detrun_recorder.header import installed_version
 from detrun_recorder.recording import open_recording
 
@@ -254,6 +254,7 @@ def test_what_a_minimization_cannot_mean_is_refused(call, directory):
         (["--kind", "local", "--bound", "x=:2", "--bound", "x=1:"], "given twice"),
         (["--kind", "local", "--bound", "x=:2"], "outside of its bounds"),
         (["--kind", "local", "--optimizer", "odd"], "unknown optimizer"),
+        (["--kind", "local", "--png", "minimum.odd"], "picture"),  # no such format, or no matplotlib; before any run
         ([], "--kind"),
     ):
         assert said in call(*arguments, *given, code=2).stderr

@@ -10,7 +10,7 @@ import pytest
 
 import detrun
 from detrun.errors import UsageError
-from detrun.minimizing.minimum import Iteration
+from detrun.minimizing.iteration import Iteration
 
 START = {"x": 1.0, "y": 1.0}
 
