@@ -12,6 +12,8 @@ Every function takes
 - ``straight_through=True``: the exact result, so that the program goes on as it would, with the derivative of the soft
   one. The bias of such a derivative does not vanish with the temperature.
 
+Where the exact result counts, the call is a discontinuity site of the line that made it, like an ``if`` there.
+
 Numbers are floats or `Value`s, and so are results. Softened results lie between the exact ones, apart from `minimum`
 and `maximum` (see there).
 
@@ -52,7 +54,7 @@ def where(
             "relaxed.where: a bool has no margin; pass the difference of what is compared: x - y for x > y"
         )
     soft = asked(temperature, scale)
-    exact = a if margin > 0.0 else b
+    exact = a if _deciding(margin, soft, straight_through) > 0.0 else b
     if not soft:
         return exact
     share: Number = apply(rules.SIGMOID, margin / soft)
@@ -85,7 +87,7 @@ def maximum(
 ) -> Number:
     """The largest: softly ``T * log(sum(exp(x / T)))``, above it by at most ``T * log(n)`` for n numbers."""
     soft = asked(temperature, scale)
-    exact = _extreme("maximum", numbers, 1.0)
+    exact = _extreme("maximum", [_deciding(x, soft, straight_through) for x in numbers], 1.0)
     if not soft:
         return exact
     return _through(functions.logsumexp([x / soft for x in numbers]) * soft, exact, straight_through)
@@ -96,7 +98,7 @@ def minimum(
 ) -> Number:
     """The smallest: softly ``-T * log(sum(exp(-x / T)))``, below it by at most ``T * log(n)`` for n numbers."""
     soft = asked(temperature, scale)
-    exact = _extreme("minimum", numbers, -1.0)
+    exact = _extreme("minimum", [_deciding(x, soft, straight_through) for x in numbers], -1.0)
     if not soft:
         return exact
     return _through(functions.logsumexp([-x / soft for x in numbers]) * -soft, exact, straight_through)
@@ -117,7 +119,7 @@ def clip(
         UsageError: the bounds are out of order.
     """
     soft = asked(temperature, scale)
-    exact = functions.clip(x, low, high)
+    exact = functions.clip(_deciding(x, soft, straight_through), low, high)
     if not soft:
         return exact
     above: Number = apply(rules.SOFTPLUS, (x - low) / soft) - apply(rules.SOFTPLUS, (x - high) / soft)
@@ -215,9 +217,9 @@ def _extreme(name: str, numbers: Sequence[Number], sign: float) -> Number:
 def _weights(name: str, scores: list[Number], sign: float, soft: float, straight_through: bool) -> list[Number]:
     if not scores:
         raise UsageError(f"relaxed.{name}: needs at least one number")
-    best = 0
+    best, decide = 0, [_deciding(score, soft, straight_through) for score in scores]
     for index in range(1, len(scores)):
-        if (scores[index] > scores[best]) if sign > 0.0 else (scores[index] < scores[best]):
+        if (decide[index] > decide[best]) if sign > 0.0 else (decide[index] < decide[best]):
             best = index
     exact = [float(index == best) for index in range(len(scores))]
     if not soft:
@@ -232,7 +234,15 @@ def _weights(name: str, scores: list[Number], sign: float, soft: float, straight
 
 def _distance(a: Number, b: Number) -> Number:
     apart = a - b
-    return apart if apart >= 0.0 else -apart
+    return apart if primal_of(apart) >= 0.0 else -apart  # no jump, so no discontinuity site
+
+
+def _deciding(number: Number, soft: float, straight_through: bool) -> Number:
+    """What a decision looks at: the `Value`, whose comparison is a discontinuity site, where the result may jump.
+
+    A soft result does not depend on the outcome, so there the plain number is enough.
+    """
+    return primal_of(number) if soft and not straight_through else number
 
 
 def _through(soft: Number, exact: Number, straight_through: bool) -> Number:

@@ -1,7 +1,8 @@
 """The user's line that caused an operation on a `Value`, found on the stack.
 
-Frames are of three kinds. The standard library, numpy, torch and this package are *looked through*, and so is what
-stands for the standard library's clocks in a run: ``statistics.fmean(values)`` belongs to the line that called it.
+Frames are of three kinds. The standard library, numpy, torch and this package are *looked through*, and so are
+`detrun.relaxed`, which decides for its caller, and what stands for the standard library's clocks in a run:
+``statistics.fmean(values)`` belongs to the line that called it.
 *Machinery* (trio, greenlet and the rest of detrun) ends the search without a line: when trio asks
 ``math.isnan(deadline)`` no user detached anything. Every other frame is the *user's*.
 """
@@ -18,7 +19,13 @@ Place = tuple[str, int]
 
 MACHINERY_PACKAGES = frozenset({"detrun", "detrun_scheduler", "detrun_recorder", "trio", "outcome", "greenlet"})
 _LOOKED_THROUGH_PACKAGES = frozenset({"numpy", "torch"})
-_CLOCKS = frozenset({"detrun_scheduler.environment.virtual_time", "detrun_scheduler.environment.virtual_datetime"})
+_LOOKED_THROUGH_MODULES = frozenset(
+    {
+        "detrun.relaxed",
+        "detrun_scheduler.environment.virtual_time",
+        "detrun_scheduler.environment.virtual_datetime",
+    }
+)
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _AD_CORE = os.path.dirname(__file__) + os.sep
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
@@ -47,7 +54,7 @@ def _known(frame: FrameType) -> _Code:
     file_name = frame.f_code.co_filename
     module_name = str(frame.f_globals.get("__name__", ""))
     package = module_name.partition(".")[0]
-    if file_name.startswith(_AD_CORE) or package in _LOOKED_THROUGH_PACKAGES or module_name in _CLOCKS:
+    if file_name.startswith(_AD_CORE) or package in _LOOKED_THROUGH_PACKAGES or module_name in _LOOKED_THROUGH_MODULES:
         kind = _LOOKED_THROUGH
     elif package in MACHINERY_PACKAGES:
         kind = _MACHINERY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -166,3 +167,39 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         relaxed.route([1.0, 2.0], [1.0])
     with pytest.raises(UsageError, match="at least one number"):
         relaxed.argmin([])
+
+
+def decided_by(name: str) -> Callable[[dict[str, Any]], Any]:
+    """A program that lets one function of `relaxed` decide whether an exponential draw is below ``at``."""
+
+    def main(params: dict[str, Any], **options: Any) -> Any:
+        size = detrun.exponential(1.0)
+        below = params["at"] - size
+        if name == "where":
+            return relaxed.where(below, 1.0, 0.0, **options)
+        if name == "threshold":
+            return relaxed.threshold(below, 0.0, **options)
+        if name == "count":
+            return relaxed.count([below], **options)
+        if name == "argmax":
+            return relaxed.argmax([params["at"], size], **options)[0]
+        if name == "argmin":
+            return relaxed.argmin([params["at"], size], **options)[1]
+        return relaxed.route([params["at"], size], [1.0, 0.0], **options)
+
+    return main
+
+
+@pytest.mark.parametrize("name", ["where", "threshold", "count", "argmax", "argmin", "route"])
+def test_an_exact_call_is_a_discontinuity_site_that_other_kinds_see(name: str) -> None:
+    """d/dt P(X < t) = exp(-t), and each run of either side shows it exactly; a soft result has no site."""
+    main = decided_by(name)
+    found = detrun.gradient(main, {"at": 0.2}, kind="expected", samples=5)
+    assert found.grads["at"] == pytest.approx(math.exp(-0.2), rel=1e-6)
+    near = detrun.gradient(main, {"at": 0.2}, seed=1).validity["at"]
+    assert 0.0 < near.radius < math.inf
+    assert near.site is not None
+    assert "test_relaxed.py" in near.site.where
+    for straight_through in (False, True):
+        soft = functools.partial(main, temperature=0.1, straight_through=straight_through)
+        assert (detrun.gradient(soft, {"at": 0.2}, seed=1).validity["at"].radius < math.inf) == straight_through
