@@ -45,6 +45,7 @@ ROWS_MAX = 12  # of the table of iterations
     help="Keep a parameter there; LOW or HIGH may be empty.",
 )
 @click.option("--log", "log_scaled", multiple=True, metavar="NAME", help="Move this parameter's logarithm. Repeatable.")
+@click.option("--trust-region", metavar="KIND", help="Limit steps: validity, of kind local, or noise.")
 @click.option("--of", default="mean", show_default=True, metavar="WHAT", help="mean, quantile:P or cvar:P.")
 @click.option(
     "--checkpoint", metavar="FILE", type=click.Path(), help="Keep every evaluation, and go on from what FILE holds."
@@ -70,6 +71,7 @@ def minimize(
     patience: int,
     bounds: tuple[str, ...],
     log_scaled: tuple[str, ...],
+    trust_region: str | None,
     of: str,
     checkpoint: str | None,
     png: str | None,
@@ -116,6 +118,7 @@ def minimize(
             seed=seed,
             bounds=limits,
             log_scaled=log_scaled,
+            trust_region=trust_region,
             of=of,
             checkpoint=checkpoint,
             workers=workers,

@@ -31,6 +31,7 @@ class Evaluation:
         value: the mean loss, with its standard error.
         grads, std_error: by parameter; empty for held-out losses.
         samples: that it is the mean of.
+        radii: by parameter, how far half of some runs go the same way; empty unless a trust region asks.
         losses: of held-out seeds, each.
         runs, steps: that it took.
         warnings: of the gradient.
@@ -45,6 +46,7 @@ class Evaluation:
     samples: int
     grads: Mapping[str, float] = field(default_factory=dict)
     std_error: Mapping[str, float] = field(default_factory=dict)
+    radii: Mapping[str, float] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     runs: int = 0
     steps: int = 0

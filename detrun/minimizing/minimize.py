@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -12,13 +12,14 @@ from detrun.execution.program import Main, check_main, source_fingerprint, targe
 from detrun.gradients.gradient import KINDS
 from detrun.gradients.parameters import numbers_only
 from detrun.gradients.sampling.functionals import functional_of
-from detrun.minimizing.coordinates import Bounds, coordinates_of
+from detrun.minimizing.coordinates import Bounds, Coordinate, coordinates_of
 from detrun.minimizing.evaluations import EvaluationLog
 from detrun.minimizing.iteration import Iteration, Look
 from detrun.minimizing.minimum import Minimum
 from detrun.minimizing.scipy_methods import by_scipy
 from detrun.minimizing.search import BETTER, Search
 from detrun.minimizing.steps import Adam, Steps, TorchSteps
+from detrun.minimizing.trust_region import TRUST_REGIONS, ByNoise, ByValidity, TrustRegion
 from detrun_scheduler.errors import UsageError
 
 OWN = ("samples", "seed", "executor", "workers", "progress", "recording", "mode", "kind", "target_error")
@@ -39,6 +40,7 @@ def minimize(
     seed: int = 0,
     bounds: Bounds | None = None,
     log_scaled: Collection[str] = (),
+    trust_region: str | None = None,
     of: str = "mean",
     checkpoint: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -65,6 +67,10 @@ def minimize(
         patience: stop after so many looks that found no gain of more than its standard error.
         bounds: name -> (low, high), either of them None for no bound.
         log_scaled: names of parameters whose logarithms are moved; they stay positive.
+        trust_region: what limits steps besides. ``"validity"``, of kind ``"local"``: a step is half as long as to where
+            half of the runs go another way, by the validity of nine. ``"noise"``: a step after which the loss rose by
+            more than two standard errors is taken back, and the next is half as long. See
+            `detrun.minimizing.trust_region`.
         of: what of the loss is minimized, as for `detrun.gradient`.
         checkpoint: keep every evaluation in this file, and go on from what it holds: after an interruption, a kill, or
             with more ``iterations``.
@@ -94,6 +100,8 @@ def minimize(
     functional = functional_of(of)
     if functional is not None:
         options = {**options, "of": of}
+    stepwise = optimizer == "adam" or not isinstance(optimizer, str)
+    _check_trust_region(trust_region, kind, stepwise)
     name = optimizer if isinstance(optimizer, str) else f"{optimizer.__module__}.{optimizer.__qualname__}"
     deciding = (
         target_of(main),
@@ -108,6 +116,7 @@ def minimize(
         seed,
         sorted((bounds or {}).items()),
         sorted(log_scaled),
+        trust_region,
         sorted((one, repr(option)) for one, option in options.items()),
     )
     search = Search(
@@ -123,14 +132,17 @@ def minimize(
         workers=workers,
         log=EvaluationLog(checkpoint, deciding),
         progress=progress,
+        measures_validity=trust_region == "validity",
     )
     start = [one.of(numbers[one.name]) for one in coordinates]
     with Interruption() as interruption:
         search.look(start)
-        if optimizer == "adam" or not isinstance(optimizer, str):
+        if stepwise:
             steps = Adam(len(start), rate) if isinstance(optimizer, str) else TorchSteps(optimizer, start, rate)
-            reason = _stepwise(search, steps, start, iterations, look_every, patience, interruption)
+            region = _region(trust_region, coordinates, rate)
+            reason = _stepwise(search, steps, region, start, iterations, look_every, patience, interruption)
         else:
+            assert isinstance(optimizer, str)
             reason = by_scipy(search, optimizer, start, iterations, interruption)
     return _minimum(search, reason)
 
@@ -148,6 +160,7 @@ def _check(kind: str, options: Mapping[str, Any], rate: float) -> None:
 def _stepwise(
     search: Search,
     steps: Steps,
+    region: TrustRegion | None,
     at: list[float],
     iterations: int,
     look_every: int,
@@ -157,8 +170,13 @@ def _stepwise(
     """Step by step; why it ended."""
     without = 0
     for number in range(1, iterations + 1):
-        _, gradient, errors = search.gradient(at)
-        moved = steps.step(at, gradient, errors)
+        value, gradient, errors = search.gradient(at)
+        error = search.history[-1].value_std_error
+        moved = None if region is None else region.back(value, error)
+        if moved is None:
+            moved = steps.step(at, gradient, errors)
+            if region is not None:
+                moved = region.limited(at, moved, value, error, gradient, search.radii)
         # Back within the bounds, so that the next step begins where the program was.
         at = [one.of(one.parameter(place)) for one, place in zip(search.coordinates, moved, strict=True)]
         if interruption.requested:
@@ -170,6 +188,25 @@ def _stepwise(
             if without == patience:
                 return f"the last {patience} looks at held-out seeds found no gain"
     return f"all {iterations:,} iterations were made"
+
+
+def _check_trust_region(trust_region: str | None, kind: str, stepwise: bool) -> None:
+    if trust_region is None:
+        return
+    if trust_region not in TRUST_REGIONS:
+        raise UsageError(
+            f"minimize: unknown trust_region={trust_region!r}; choose one of {', '.join(TRUST_REGIONS)}, or None"
+        )
+    if not stepwise:
+        raise UsageError("minimize: methods of scipy choose their own steps; leave out trust_region")
+    if trust_region == "validity" and kind != "local":
+        raise UsageError(f"minimize: the validity of a run limits local gradients, not {kind} ones; choose 'noise'")
+
+
+def _region(trust_region: str | None, coordinates: Sequence[Coordinate], rate: float) -> TrustRegion | None:
+    if trust_region is None:
+        return None
+    return ByNoise() if trust_region == "noise" else ByValidity(coordinates, rate)
 
 
 def _minimum(search: Search, reason: str) -> Minimum:

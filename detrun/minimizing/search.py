@@ -14,11 +14,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields
+from statistics import median
 from typing import Any
 
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.gradients.gradient import gradient
+from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.collector import Sampling, collect
 from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
@@ -31,6 +33,8 @@ from detrun.minimizing.iteration import Iteration
 SEEDS = 1 << 20  # of gradients, for each seed of a minimization: iterations, and the held-out ones
 GROWTH = 1.5
 SAMPLES_FACTOR_MAX = 8
+VALIDITY_RUNS = 9
+OF_SAMPLES = ("of", "samples_max", "confidence", "validity")  # options of `gradient` that these runs have no use for
 BETTER = 1.0  # standard errors of a paired difference
 
 
@@ -63,6 +67,7 @@ class Search:
 
     Args:
         options: keyword arguments of `detrun.gradient`.
+        measures_validity: gradients say how far their runs go the same way.
         fixed_seeds: every gradient has the same seeds, so that the loss is one function.
     """
 
@@ -78,6 +83,7 @@ class Search:
     workers: int
     log: EvaluationLog
     progress: Callable[[Iteration], None] | None
+    measures_validity: bool = False
     fixed_seeds: bool = False
     history: list[Iteration] = field(default_factory=list)
     looks: list[Evaluation] = field(default_factory=list)
@@ -87,6 +93,7 @@ class Search:
     steps: int = 0
     warnings: dict[str, None] = field(default_factory=dict)
     samples_now: int = 0
+    radii: Mapping[str, float] = field(default_factory=dict)  # of the last gradient
 
     def params_at(self, at: Sequence[float]) -> dict[str, float]:
         """The parameters at coordinates."""
@@ -99,6 +106,7 @@ class Search:
         number = 0 if self.fixed_seeds else len(self.history)
         found = self.log.evaluate("gradient", number, params, count, lambda: self._gradient(params, count, number))
         self._count(found)
+        self.radii = found.radii
         slopes = [one.slope(params[one.name]) for one in self.coordinates]
         names = [one.name for one in self.coordinates]
         gradient = [found.grads[name] * slope for name, slope in zip(names, slopes, strict=True)]
@@ -125,6 +133,8 @@ class Search:
             **self.options,
         )
         cost = found.cost
+        nearby = self._nearby(params, number) if self.measures_validity else []
+        radii = {name: median(one.validity[name].radius for one in nearby) for name in params} if nearby else {}
         return Evaluation(
             "gradient",
             number,
@@ -135,10 +145,18 @@ class Search:
             found.samples,
             {name: float(one) for name, one in found.grads.items()},
             dict(found.std_error),
-            runs=0 if cost is None else cost.runs,
-            steps=0 if cost is None else cost.steps,
+            radii=radii,
+            runs=(0 if cost is None else cost.runs) + len(nearby),
+            steps=(0 if cost is None else cost.steps) + sum(one.recording.steps for one in nearby),
             warnings=found.warnings,
         )
+
+    def _nearby(self, params: Mapping[str, float], number: int) -> list[Gradient]:
+        """Single runs, each with its validity."""
+        options = {name: option for name, option in self.options.items() if name not in OF_SAMPLES}
+        seeds = range(VALIDITY_RUNS)
+        first = (self.seed * SEEDS + 1 + number) * VALIDITY_RUNS
+        return [gradient(self.main, params, kind="local", seed=first + one, **options) for one in seeds]
 
     def look(self, at: Sequence[float]) -> Estimate:
         """The loss on the held-out seeds; how much less it is than the best before, seed by seed."""
