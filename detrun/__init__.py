@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from detrun.effects.external import Score as Score
     from detrun.effects.external import Surrogate as Surrogate
     from detrun.effects.external import external as external
+    from detrun.effects.stage import stage as stage
     from detrun.explore.explorer import explore as explore
     from detrun.explore.failures.failure import Failure as Failure
     from detrun.explore.failures.shrink_plan import ShrunkPlan as ShrunkPlan
@@ -165,6 +166,7 @@ _LAZY = {
     "set_weight": "detrun.primitives.task_weights",
     "shrink_plan": "detrun.explore.failures.shrink_plan",
     "sometimes": "detrun.checkers.assertions",
+    "stage": "detrun.effects.stage",
     "this_node": "detrun.world.nodes.node",
     "to_tensor": "detrun.ad.torch_entry",
     "track": "detrun.ad.torch_bridge",

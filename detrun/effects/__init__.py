@@ -1,1 +1,1 @@
-"""External effects: their replays and their derivatives."""
+"""External effects, and stages of a pipeline: where a function declares its derivative."""

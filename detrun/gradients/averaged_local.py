@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detrun.ad.tensor_parameters import TensorParameters
 from detrun.gradients.sampling.functionals import QUANTILE, Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
-from detrun.gradients.whole_tape import WholeTape
+from detrun.gradients.stage_report import StagedDetails, has_scores, scored_means, shares_of
+from detrun.gradients.staged_run import StagedTape
+from detrun_scheduler.errors import UsageError
 
 PLACES_SHOWN_MAX = 4
 
@@ -54,21 +55,35 @@ class AveragedLocal:
 
     def sample(self, seed: int) -> Sample:
         """The local gradient of the run with this seed."""
-        scope = WholeTape(dict(self.program.params), TensorParameters({}), 0, measures_validity=False)
+        scope = StagedTape(dict(self.program.params))
         run = self.program.run(self.program.params, seed, scope)
+        if scope.score and self.of is not None:
+            raise UsageError(
+                f"gradient: of={str(self.of)!r} is not known for stages with derivative='policy', whose score belongs "
+                "to the mean; leave it out"
+            )
         places = sorted({f"{near.kind} at {near.where}" for near in scope.diagnostics.nearest_margins})
-        notes = {"sites": scope.diagnostics.sites_passed, "places": places}
-        return Sample(run.value, scope.grads, 1, run.steps, notes)
+        notes: dict[str, Any] = {"sites": scope.diagnostics.sites_passed, "places": places}
+        if not scope.notes:
+            return Sample(run.value, scope.grads, 1, run.steps, notes)
+        notes["sites"] -= sum(one["scored"] for one in scope.notes.values())
+        notes |= {"stages": scope.notes, "path": scope.grads, "score": scope.score}
+        notes["softened"] = any(one["derivative"] == "relaxed" for one in scope.notes.values())
+        grads = {name: path + run.value * scope.score.get(name, 0.0) for name, path in scope.grads.items()}
+        return Sample(run.value, grads, 1, run.steps, notes)
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
         """Means, or another functional."""
-        return means(samples, self.of)
+        return scored_means(samples) if has_scores(samples) else means(samples, self.of)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """How many runs could have gone another way."""
         decided = sum(bool(one.notes["sites"]) for one in samples)
         counts = Counter(place for one in samples for place in one.notes["places"])
-        details = DecidingPlaces({place: times / len(samples) for place, times in counts.most_common()})
+        places = {place: times / len(samples) for place, times in counts.most_common()}
+        if any("stages" in one.notes for one in samples):
+            return self._of_stages(samples, places, decided)
+        details = DecidingPlaces(places)
         if self.of is not None:
             return Conclusion(of_single_runs(self.of, len(samples)), details=details)
         return Conclusion(
@@ -76,6 +91,24 @@ class AveragedLocal:
             "a branch, timeout, event order or discrete draw flips, and is the derivative of the mean only where there "
             f"are none; {decided:,} of {len(samples):,} runs passed a place where a parameter decides",
             details=details,
+        )
+
+    def _of_stages(self, samples: Sequence[Sample], places: Mapping[str, float], decided: int) -> Conclusion:
+        """What the rules of stages add, and what each of them leaves out."""
+        shares = shares_of(samples)
+        of = "" if self.of is None else f"{of_single_runs(self.of, len(samples))}; "
+        rules = ", ".join(f"{one.name} {one.derivative}" for one in shares)
+        return Conclusion(
+            f"{of}stages cross their boundaries by the rules that they declare ({rules}), each with the bias that its "
+            "line states; outside of them single runs on frozen schedules: what flips there is left out, and "
+            f"{decided:,} of {len(samples):,} runs passed a place where a parameter decides",
+            [
+                f"stage {one.name} declares derivative='policy', and no parameter moves the probability of a draw in "
+                "it: it contributes nothing by its score"
+                for one in shares
+                if one.derivative == "policy" and not one.draws
+            ],
+            StagedDetails(shares, places),
         )
 
 

@@ -21,6 +21,7 @@ from detrun.gradients.finite.step_choice import scale
 from detrun.gradients.gradient import KINDS, gradient
 from detrun.gradients.parameters import numbers_only
 from detrun.gradients.result import Gradient
+from detrun.gradients.stage_report import StagedDetails
 from detrun_scheduler.errors import UsageError, text_of
 
 REFERENCES = ("expected", "finite", "policy")
@@ -140,8 +141,9 @@ def _parted(found: Mapping[str, Gradient], reference: str) -> list[str]:
             apart = number - best.grads[name]
             error = math.hypot(one.std_error[name], best.std_error[name])
             if abs(apart) > APART * error + _step_bias(one, name) + _step_bias(best, name):
-                says = f"d/d{name}: {kind} is {apart:+.3g} ± {error:.2g} from {reference}: {WHY[kind]}"
-                if isinstance(one.details, DecidingPlaces):
+                says = f"d/d{name}: {kind} is {apart:+.3g} ± {error:.2g} from {reference}: "
+                says += f"outside of stages {WHY[kind]}" if isinstance(one.details, StagedDetails) else WHY[kind]
+                if isinstance(one.details, DecidingPlaces | StagedDetails):
                     says += "".join(f"; {line}" for line in one.details.lines()[:2])
                 said.append(says)
     return said
