@@ -261,6 +261,15 @@ def test_what_a_minimization_cannot_mean_is_refused(call, directory):
     assert "takes no parameters" in call("minimize", "programs.py:rounds", "--kind", "local", code=2).stderr
 
 
+def test_a_class_of_torch_optim_minimizes(call, call_json, directory):
+    pytest.importorskip("torch")
+    arguments = ["minimize", "programs.py:race", "--param", "x=3", "--param", "step=1", "--kind", "local"]
+    few = ["--iterations", "1", "--samples", "2", "--held-out", "2", "--rate", "0.5", "--optimizer"]
+    (_, look) = call_json(*arguments, *few, "torch.SGD")["looks"]
+    assert look["params"]["x"] == 3.0 - 0.5 * 2.0 * 3.0 * 3.0  # d/dx is 2, in units of 3
+    assert "no class 'Odd'" in call(*arguments, *few, "torch.Odd", code=2).stderr
+
+
 def test_iterations_are_drawn_as_they_come(monkeypatch, capsys):
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)

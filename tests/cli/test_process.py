@@ -247,3 +247,30 @@ def test_help_imports_no_rich():
     )
     assert done.returncode == 0, done.stderr
     assert "Exit codes" in done.stdout
+
+
+def test_a_minimization_goes_on_after_kill_minus_9(call_json, directory):
+    """Killed wherever it is, once some gradients are kept; it would go on for 10,000."""
+    arguments = ["minimize", "programs.py:race", "--param", "x=3", "--param", "step=1", "--kind", "local"]
+    arguments += ["--samples", "2", "--held-out", "4", "--look-every", "3", "--rate", "0.2"]
+    endless = ["--iterations", "10000", "--patience", "10000", "--checkpoint", "killed.jsonl"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    child = subprocess.Popen([sys.executable, "-m", "detrun", *arguments, *endless], env=environment)
+    checkpoint = Path("killed.jsonl")
+    try:
+        until = time.monotonic() + 60
+        while not checkpoint.exists() or checkpoint.read_bytes().count(b"\n") < 5:
+            assert child.poll() is None, "ended by itself"
+            assert time.monotonic() < until, "no evaluation was kept"
+            time.sleep(0.01)
+    finally:
+        child.kill()
+        child.wait()
+    assert child.returncode == -signal.SIGKILL
+    whole_lines = checkpoint.read_bytes().rpartition(b"\n")[0].splitlines()
+    iterations = ["--iterations", str(len(whole_lines) + 3)]  # further than the child came
+    resumed = call_json(*arguments, *iterations, "--checkpoint", "killed.jsonl")
+    assert checkpoint.read_bytes().splitlines()[: len(whole_lines)] == whole_lines
+    whole = call_json(*arguments, *iterations)
+    assert resumed == whole
+    assert len(whole["history"]) == len(whole_lines) + 3
