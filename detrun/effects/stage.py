@@ -50,7 +50,7 @@ from detrun.ad.value import Value, primal_of
 from detrun.effects.stage_calls import Crossing, StageNotes, watcher
 from detrun.effects.stage_differences import DrawsAgain, jacobian
 from detrun_scheduler import current
-from detrun_scheduler.errors import NotDifferentiableError, UsageError
+from detrun_scheduler.errors import DetrunError, NotDifferentiableError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -144,16 +144,18 @@ class _Stage:
             return self._noted(notes, args, keywords)
         run = current.require(f"stage {self.name}")
         if run.preemption is not None:
-            raise UsageError(
+            raise _failing(
+                UsageError,
                 f"stage {self.name} declares derivative={self.derivative!r}, and threads of this run are interrupted "
-                "anywhere, so that others would act inside of it; leave preemption out"
+                "anywhere, so that others would act inside of it; leave preemption out",
             )
         step = run.step_index
         result = self._by_rule(watch, notes, args, keywords)
         if run.step_index != step:
-            raise UsageError(
+            raise _failing(
+                UsageError,
                 f"stage {self.name} holds a schedule point, such as an operation on a detrun.Atomic or a lock of a "
-                "thread, where others act inside of it; do that before or after the stage, and pass it what it needs"
+                "thread, where others act inside of it; do that before or after the stage, and pass it what it needs",
             )
         return result
 
@@ -195,9 +197,10 @@ class _Stage:
             return self.function(*args, **keywords)
         if self.derivative == "stop":
             return self.trees.replace(primal_of_value, self._on_plain_numbers(args, keywords), "result")
-        raise UsageError(
+        raise _failing(
+            UsageError,
             f"stage {self.name} declares derivative={self.derivative!r}, which this gradient does not honour; use "
-            "kind='local' with samples=N, or kind='finite', which runs the whole program on plain numbers"
+            "kind='local' with samples=N, or kind='finite', which runs the whole program on plain numbers",
         )
 
     def _inputs(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
@@ -211,9 +214,10 @@ class _Stage:
         named = {key: self.trees.replace(primal_of_value, one, key) for key, one in keywords.items()}
         result = self.function(*bare, **named)
         if self._inputs(bare, named) != before:
-            raise UsageError(
+            raise _failing(
+                UsageError,
                 f"stage {self.name} has changed its arguments, of which it gets a copy on plain numbers; return what "
-                "it makes of them"
+                "it makes of them",
             )
         return result
 
@@ -222,14 +226,16 @@ class _Stage:
         found = []
         for leaf in self.trees.leaves(result, "result"):
             if isinstance(leaf, Value):
-                raise NotDifferentiableError(
+                raise _failing(
+                    NotDifferentiableError,
                     f"stage {self.name} returned a Value, although its arguments were plain numbers: a parameter "
-                    "reaches it in another way, past its differences; pass it as an argument"
+                    "reaches it in another way, past its differences; pass it as an argument",
                 )
             if not isinstance(leaf, _PLAIN):
-                raise UsageError(
+                raise _failing(
+                    UsageError,
                     f"stage {self.name} returned a {type(leaf).__name__}, whose numbers differences do not reach; "
-                    "return numbers, in lists, tuples, dicts or dataclasses"
+                    "return numbers, in lists, tuples, dicts or dataclasses",
                 )
             if _is_number(leaf):
                 found.append(float(leaf))  # type: ignore[arg-type]
@@ -248,12 +254,13 @@ class _Stage:
         if not numbers:
             return result
         assert self.setting is not None
-        evaluate = self._evaluation(args, keywords, len(numbers), notes, again)
         at = [value.primal for value in inputs]
+        evaluate = self._evaluation(args, keywords, at, len(numbers), notes, again)
         if not all(map(_same, evaluate(at), numbers)):
-            raise UsageError(
+            raise _failing(
+                UsageError,
                 f"stage {self.name} gives something else when it is called again with the same numbers and draws: it "
-                "keeps a state, which differences would change; pass the state in and return it"
+                "keeps a state, which differences would change; pass the state in and return it",
             )
         rows, errors = jacobian(evaluate, at, self.setting)
         made = [_linear(number, inputs, row) for number, row in zip(numbers, rows, strict=True)]
@@ -267,6 +274,7 @@ class _Stage:
         self,
         args: Sequence[Any],
         keywords: Mapping[str, Any],
+        at: Sequence[float],
         count: int,
         notes: StageNotes,
         again: DrawsAgain,
@@ -284,17 +292,33 @@ class _Stage:
             try:
                 with again.standing_in():
                     found = self._numbers(self.function(*bare, **named))
-            except Exception as error:
-                error.add_note(f"in stage {self.name}, called again for differences at {list(numbers)}")
+            except DetrunError as error:
+                assert current.run is not None
+                current.run.fail(error)
                 raise
+            except Exception as error:
+                raise _failing(
+                    NotDifferentiableError,
+                    f"stage {self.name} raises {type(error).__name__} ({error}) at {list(numbers)}, where its "
+                    f"differences look, 2 * step around {list(at)}; take a smaller step, or return a number there",
+                ) from error
             if len(found) != count:
-                raise NotDifferentiableError(
+                raise _failing(
+                    NotDifferentiableError,
                     f"stage {self.name} returns {count} numbers, and {len(found)} at {list(numbers)}; differences need "
-                    "as many on both sides: pad its result, or declare another derivative"
+                    "as many on both sides: pad its result, or declare another derivative",
                 )
             return found
 
         return evaluate
+
+
+def _failing(kind: type[DetrunError], message: str) -> DetrunError:
+    """The error, which ends the run whatever the program makes of it: a program that goes on would be another one."""
+    error = kind(message)
+    if current.run is not None:
+        current.run.fail(error)
+    return error
 
 
 def primal_of_value(leaf: Any) -> Any:

@@ -40,6 +40,10 @@ class DrawsAgain:
         finally:
             current.run = self._run
 
+    def fail(self, error: BaseException) -> None:
+        """See `ActiveRun.fail`."""
+        self._run.fail(error)
+
     def draw(self, key: object = None) -> int:
         """The bits that the first call had at this place; see `ActiveRun.draw`."""
         name = self._run.current if key is None else repr(key)
@@ -49,11 +53,13 @@ class DrawsAgain:
         return draw_bits(stream_key(self._run.seed, label), self._begun.get(name, 0) + made)
 
     def __getattr__(self, name: str) -> Any:
-        raise UsageError(
+        error = UsageError(
             f"stage {self._name} is differentiated by differences, so it is called again at moved numbers, and may "
             f"only compute and draw; it asked the run for {name!r}. Take that out of the stage, or declare another "
             "derivative"
         )
+        self.fail(error)  # whatever the function makes of it
+        raise error
 
 
 def jacobian(

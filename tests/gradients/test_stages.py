@@ -271,6 +271,20 @@ def test_finite_gradients_of_the_whole_run_the_stages_as_they_are() -> None:
     assert found.grads["x"] == pytest.approx(12.01)
 
 
+def test_a_stage_that_raises_where_differences_look_ends_the_run_though_the_program_catches_it() -> None:
+    """Only in some samples: those would be samples of another program."""
+    root = detrun.stage(lambda x: math.sqrt(float(x)), derivative="finite", step=0.1, name="root")
+
+    def main(params: dict[str, Any]) -> Any:
+        try:
+            return root(params["x"] + detrun.uniform())
+        except ValueError:
+            return 7.0
+
+    with pytest.raises(detrun.NotDifferentiableError, match=r"stage root raises ValueError .* take a smaller step"):
+        detrun.gradient(main, {"x": 0.0}, samples=30)
+
+
 async def waits() -> None: ...
 
 
