@@ -1,0 +1,29 @@
+"""The benchmark that tunes a controller: a tiny tuning keeps to its runs, and proposals are looked at alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import controller_tuning
+from benchmarks.controller_tuning import BOUNDS, START, Tuned
+
+
+def test_a_tuning_of_few_runs_proposes_parameters_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_tuning, "JOBS", 2)
+    tune = controller_tuning.by_minimize("finite", difference="simultaneous", step=0.1)
+    found = tune(250, 0)
+    assert list(found) == list(START)
+    assert found != START
+    assert all(low <= found[name] <= high for name, (low, high) in BOUNDS.items())
+    assert tune(1, 0) == START  # too few for any iteration
+    start, again = controller_tuning.verdicts([START, dict(START)], runs=3)
+    assert start == again
+    rows = controller_tuning.table_rows({"finite": [Tuned(found, 250, 0.5)]}, looked_at=3)
+    assert [len(row) for row in rows] == [len(controller_tuning.COLUMNS)] * 2
+
+
+def test_evaluations_use_every_seed_once() -> None:
+    seeds: list[int] = []
+    loss = controller_tuning.fresh_mean(0, lambda params, seed: float(seeds.append(seed) or 2.0))
+    assert loss(START) == loss(START) == 2.0
+    assert len(set(seeds)) == len(seeds) == 2 * controller_tuning.AVERAGED
