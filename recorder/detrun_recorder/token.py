@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ TOKEN_CHARACTERS_MAX = 4000
 CHOICES_MAX = 1 << 20
 PATTERNS_MAX = 100
 PLACES_BYTES_MAX = 1 << 18
+_PLACE = re.compile(r"[^:]+:.+\+\d+")  # `bank/account.py:Account.deposit+3`
 _WATCHED = {"p": "preemption", "i": "include", "x": "exclude", "m": "interrupts_max"}  # of the header's ``extra``
 IGNORED = str.maketrans("", "", " \t\r\n\v\f\u00a0\u200b>\"'`")
 
@@ -171,6 +173,6 @@ def _places(content: dict[str, Any]) -> tuple[str, ...] | None:
     if layout.column_length(column) > PLACES_BYTES_MAX:
         raise Malformed("there are too many places")
     places = layout.unpack_column(column).decode().splitlines()
-    if not all(file and line.isdecimal() for file, _, line in (place.rpartition(":") for place in places)):
-        raise Malformed("the places where threads were interrupted are no lines of files")
+    if not all(_PLACE.fullmatch(place) for place in places):
+        raise Malformed("the places where threads were interrupted are no lines of functions")
     return tuple(places)

@@ -35,7 +35,10 @@ def test_a_token_says_what_the_recording_decided(seed: int, steps: int) -> None:
     assert (token.strategy, token.target) == ("pct", "counter:main")
 
 
-@given(st.none() | st.lists(st.from_regex(r"[a-z]{1,9}/[a-zé]{1,9}\.py:[1-9][0-9]{0,4}", fullmatch=True), max_size=40))
+@given(
+    st.none()
+    | st.lists(st.from_regex(r"[a-z]{1,9}/[a-zé]{1,9}\.py:[a-zé.<>]{1,9}\+[0-9]{1,4}", fullmatch=True), max_size=40)
+)
 def test_a_token_says_where_threads_were_interrupted(places: list[str] | None) -> None:
     recording = recorded(3, 5)
     watched = {"preemption": "line", "include": ["bank"], "exclude": ["re"], "interrupts_max": 9}
@@ -45,11 +48,11 @@ def test_a_token_says_where_threads_were_interrupted(places: list[str] | None) -
     assert token.only_at == (None if places is None else tuple(places))
 
 
-@pytest.mark.parametrize("text", ["bank.py", "bank.py:x", ":3", "a/b.py:1\n\na/b.py:2"])
+@pytest.mark.parametrize("text", ["bank.py", "bank.py:12", "bank.py:f+x", ":f+3", "a/b.py:f+1\n\na/b.py:f+2"])
 def test_a_token_with_places_that_are_no_lines_is_refused(text: str) -> None:
     recording = recorded(3, 5)
     recording.header["extra"] = {"preemption": "line", "only_at": text}
-    with pytest.raises(RecordingFormatError, match="no lines of files"):
+    with pytest.raises(RecordingFormatError, match="no lines of functions"):
         from_token(to_token(recording))
 
 

@@ -52,13 +52,16 @@ class FilesWatched(Protocol):
         """Whether code compiled from there is meant."""
 
 
+Line = tuple[str, str, int]  # as `place` takes it: hashing a code object costs microseconds
+
+
 @dataclass(slots=True)
 class _Touched:
     """Who touched a thing in the present run, and where."""
 
     tasks: set[int] = field(default_factory=set)
     is_changed: bool = False
-    lines: set[tuple[str, int]] = field(default_factory=set)  # file and number
+    lines: set[Line] = field(default_factory=set)
 
     def add(self, other: _Touched) -> None:
         """Take in what is known of the same thing under another name."""
@@ -74,7 +77,8 @@ class SharedPlaces:
     """
 
     def __init__(self, instructions_max: float = math.inf) -> None:
-        self._learnt: set[tuple[str, int]] = set()
+        self._learnt: set[Line] = set()
+        self._where: Line | None = None  # that runs now
         self._is_blind = False
         self._most = instructions_max
         self._begin(-1)
@@ -99,7 +103,7 @@ class SharedPlaces:
         """Those in some code; none where all that is watched counts."""
         self._fold()
         known = () if self._is_blind else self._learnt
-        return frozenset(place(file, line) for file, line in known if file in watched)
+        return frozenset(place(*line) for line in known if line[0] in watched)
 
     def about_to_run(self, frame: FrameType, offset: int) -> None:
         """See `AccessObserver.about_to_run`."""
@@ -117,40 +121,48 @@ class SharedPlaces:
         self._left -= 1
         if self._left < 0:
             return
+        code = frame.f_code
+        self._where = code.co_filename, code.co_qualname, frame.f_lineno - code.co_firstlineno
         self._observer.about_to_run(frame, offset)
         if access is not None:
             self._container(access, frame)
 
     def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
         """Called by the observer of accesses."""
-        filename, _, number = line.rpartition(":")
-        where = filename, int(number)
-        _touch(self._things, key, is_write, where)
+        self._touch(self._things, key, is_write)
         if isinstance(key, tuple) and isinstance(key[-1], str):
-            _touch(self._by_name, key[-1], is_write, where)
+            self._touch(self._by_name, key[-1], is_write)
 
     def marked(self, key: Hashable, label: str, mode: int, line: str) -> None:
         """Called by the observer of contents: a container is one thing, whichever part of it is touched."""
-        filename, _, number = line.rpartition(":")
-        _touch(self._things, (key[0], "contents"), mode != READ, (filename, int(number)))  # type: ignore[index]
+        self._touch(self._things, (key[0], "contents"), mode != READ)  # type: ignore[index]
 
     def _container(self, access: Access, frame: FrameType) -> None:
         """Touch the container that the instruction uses or reads, or an attribute of what is not known."""
-        where = frame.f_code.co_filename, frame.f_lineno
         owner: Any = MISSING
         if access.kind in ("attribute", "element"):
             owner, name = follow(access.owner, frame), follow(access.name, frame)
             if is_container(owner):
                 changes = access.is_write if access.kind == "element" else name not in _READING
-                _touch(self._things, (self._observer.label_of(owner), "contents"), changes, where)
+                self._touch(self._things, (self._observer.label_of(owner), "contents"), changes)
                 return
             if owner is MISSING and access.kind == "attribute":
-                _touch(self._unknown, name, access.is_write, where)
+                self._touch(self._unknown, name, access.is_write)
         if access.is_write:
             return
         value = _value_of(access, owner, frame)
         if is_container(value):
-            _touch(self._things, (self._observer.label_of(value), "contents"), False, where)
+            self._touch(self._things, (self._observer.label_of(value), "contents"), False)
+
+    def _touch(self, things: dict[Any, _Touched], key: Hashable, changes: bool) -> None:
+        found = things.get(key)
+        if found is None:
+            found = things[key] = _Touched()
+        assert current.run is not None
+        assert self._where is not None
+        found.tasks.add(current.run.current)
+        found.is_changed = found.is_changed or changes
+        found.lines.add(self._where)
 
     def _fold(self) -> None:
         """The run is over: learn from it."""
@@ -173,13 +185,3 @@ def _value_of(access: Access, owner: Any, frame: FrameType) -> Any:
         case "closure":
             return follow(("local", access.name[1]), frame)  # type: ignore[index]
     return MISSING
-
-
-def _touch(things: dict[Any, _Touched], key: Hashable, changes: bool, where: tuple[str, int]) -> None:
-    found = things.get(key)
-    if found is None:
-        found = things[key] = _Touched()
-    assert current.run is not None
-    found.tasks.add(current.run.current)
-    found.is_changed = found.is_changed or changes
-    found.lines.add(where)

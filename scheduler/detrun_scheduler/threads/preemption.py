@@ -54,9 +54,9 @@ class Preemption:
             schedule points are operations on detrun's own objects and on what `threading` and `queue` offer.)
         include, exclude: see `watched_code`.
         observer: is told of the reads and writes of watched code; needs ``"opcode"``. May be assigned between runs.
-        only_at: places (``"bank/account.py:12"``, see `footprints.places`) among what is watched that schedule points
-            are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer that is
-            given here is told of all that is watched, one that is assigned later of what is at these places.
+        only_at: places (``"bank/account.py:deposit+3"``, see `footprints.places`) among what is watched that schedule
+            points are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer
+            that is given here is told of all that is watched, one that is assigned later of what is at these places.
         interrupts_max: in one run; beyond it threads give way every ``ALONE_MAX``-th time, as where one is alone. None:
             no limit. So a long computation is no livelock, and a loop without an end is one all the same.
 
@@ -124,7 +124,7 @@ class Preemption:
 
         A function without any is not looked at again, so that what is watched in vain costs nothing.
         """
-        lines = only_at.lines_of(code.co_filename)
+        lines = only_at.lines_of(code)
         if self.observer is None and lines.isdisjoint(line for *_, line in code.co_lines() if line is not None):
             return None
         found = bytearray(len(points))
@@ -143,7 +143,7 @@ class Preemption:
 
     def is_point(self, code: CodeType, line: int) -> bool:
         """Whether a line of a watched function is a schedule point, where lines are."""
-        return self.only_at is None or line in self.only_at.lines_of(code.co_filename)
+        return self.only_at is None or self.only_at.has(code, line)
 
     def files(self) -> tuple[set[str], set[str]]:
         """Files whose code has run where this could interrupt it: those that are watched, and the others."""

@@ -300,7 +300,10 @@ def test_a_race_amid_much_work_is_found_where_threads_meet_and_replays_everywher
         if "only_at" in extra:
             break
         (failure.path or tmp_path).unlink()
-    assert extra["only_at"].split() == ["site-packages/busy_bank.py:11", "site-packages/busy_bank.py:12"]
+    assert extra["only_at"].split() == [
+        "site-packages/busy_bank.py:Account.deposit+2",
+        "site-packages/busy_bank.py:Account.deposit+3",
+    ]
     assert failure.token is not None
     for recording in (failure.recording, failure.path, failure.token):
         assert recording is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -69,8 +71,12 @@ def learnt(main: Callable[..., Any], runs: int = 4, include: tuple[str, ...] = (
 
 
 def line_of(text: str) -> str:
-    lines = Path(HERE).read_text().splitlines()
-    return place(HERE, 1 + next(number for number, line in enumerate(lines) if text in line))
+    number = next(number for number, line in enumerate(Path(HERE).read_text().splitlines(), 1) if text in line)
+    codes = [compile(Path(HERE).read_text(), HERE, "exec")]
+    for code in codes:  # grows meanwhile
+        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+    (inside,) = [code for code in codes[1:] if number in {line for *_, line in code.co_lines()}]
+    return place(HERE, inside.co_qualname, number - inside.co_firstlineno)
 
 
 def test_lines_that_touch_what_two_threads_touch_and_one_changes_are_places() -> None:
@@ -153,8 +159,16 @@ def test_a_wide_include_costs_few_schedules_where_only_places_are_preempted() ->
     assert schedules(None) > 3 * schedules(places)
 
 
-def test_a_place_names_a_file_and_a_line() -> None:
-    assert Places(["a/b.py:3", "a/b.py:4"]).lines_of("/home/x/a/b.py") == {3, 4}
-    assert Places([]).lines_of("/home/x/a/b.py") == frozenset()
-    with pytest.raises(UsageError, match=r"'b\.py' is no place"):
-        Places(["b.py"])
+def test_a_place_names_a_file_a_function_in_it_and_a_line_of_that() -> None:
+    source = "\n\nclass A:\n    def f(self):\n        pass\n\n        return 1\n"
+    for above in (0, 3):  # it stays where it is when the file grows above it
+        code = compile("#\n" * above + source, "/home/x/a/b.py", "exec")
+        f = code.co_consts[0].co_consts[1]
+        places = Places(["a/b.py:A.f+1", "a/b.py:A.f+3", "a/b.py:A.g+2", "c/b.py:A.f+2"])
+        assert places.lines_of(f) == {5 + above, 7 + above}
+        assert places.has(f, 7 + above)
+        assert not places.has(f, 6 + above)
+        assert Places([]).lines_of(f) == frozenset()
+    for name in ("b.py", "a/b.py:12", "a/b.py:f+x", ":f+1"):
+        with pytest.raises(UsageError, match=f"{re.escape(repr(name))} is no place"):
+            Places([name])
