@@ -3,8 +3,8 @@
 An adjoint is a sum over all paths of the products of their partials. It is large where a number is used often, which
 says nothing of the run, or where one path amplifies again and again, which says that small changes of early numbers
 decide the late ones. So the second sweep here takes the largest product along any one path instead of the sum. A factor
-counts as `FACTOR_MAX` at most and as its inverse at least: one change of units (times 1e9) is no growth, and twenty
-doublings are. A partial of exactly 0 ends a path. Entries with a pullback count as a factor of 1.
+counts as `FACTOR_MAX` at most and as its inverse at least: one change of units (times 1e9) counts little, and twenty
+doublings count as growth. A partial of exactly 0 ends a path. Entries with a pullback count as a factor of 1.
 
 Strengths of ids older than a tape are handed on to the window before, as adjoints are. Cost: about that of a dense
 sweep; `WholeTape` looks only where adjoints are large or vanish.

@@ -23,7 +23,7 @@ _replaced: dict[str, Any] = {}  # what stood under each name in the class itself
 
 
 def watch() -> None:
-    """List the exits from here on, until `unwatch`. Does nothing in a run that is not differentiated."""
+    """List the exits from here on, until `unwatch`, in runs that are differentiated."""
     if _replaced or not state.noting:
         return
     torch = sys.modules["torch"]

@@ -112,7 +112,7 @@ class ChoiceLog:
         return bits
 
     def step_taken(self, run: ActiveRun) -> None:
-        """Note the choice that this step followed from, whoever made it."""
+        """Note the choice that this step followed from."""
         self._hand_on()
         if self._asked is not None:
             runnable, weights, index = self._asked

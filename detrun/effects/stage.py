@@ -55,7 +55,6 @@ from detrun_scheduler.errors import DetrunError, NotDifferentiableError, UsageEr
 F = TypeVar("F", bound=Callable[..., Any])
 
 DERIVATIVES = ("local", "finite", "policy", "relaxed", "stop")
-EVERYWHERE = ("local", "stop")
 # Sites that are draws: a policy stage scores them.
 OF_DRAWS = ("bernoulli", "poisson", "choice", "binomial", "geometric")
 _TEXT = (bool, str, bytes)

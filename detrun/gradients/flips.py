@@ -27,8 +27,8 @@ from detrun_recorder.recording import Recording
 from detrun_recorder.snapshots import SnapshotError, can_fork, in_fork, silence
 from detrun_scheduler.errors import DetrunError, UsageError
 
-# Shares of its distance: how far before and behind a flip the loss is looked at; farther if there is no jump, since a
-# margin that is no straight line meets zero a little elsewhere.
+# Shares of its distance: how far before and behind a flip the loss is looked at; farther where none shows, since a
+# curved margin meets zero a little elsewhere.
 SHARES = (1e-3, 1e-2, 1e-1)
 NEARBY = 1e-9  # of a number, or of 1: how far from a tie
 TIES_MAX = 8  # parameters at a tie whose sides are looked at

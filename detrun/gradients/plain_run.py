@@ -1,10 +1,11 @@
 """The same program on plain numbers, to which a run with `Value`s is held.
 
-A `Value` is no float, so code that looks at types (``isinstance(x, float)``, ``type(x) is float``, ``match``) may go
-another way with Values than `detrun.record` went. A gradient of a recording finds that out, since the digest covers
-every step and every number. For a new run the program is run once more, on plain numbers, and the digests are compared.
-That happens in a forked process, which neither prints nor leaves anything behind in this one, and by default once for
-each program: what a program asks of types is written in its code. It takes the time of the plain run and of a fork.
+Code that looks at types (``isinstance(x, float)``, ``type(x) is float``, ``match``) tells a `Value` from a float, and
+may go another way with Values than `detrun.record` went. A gradient of a recording finds that out, since the digest
+covers every step and every number. For a new run the program is run once more, on plain numbers, and the digests are
+compared. That happens in a forked process, which neither prints nor leaves anything behind in this one, and by default
+once for each program: what a program asks of types is written in its code. It takes the time of the plain run and of a
+fork.
 
 Digests that differ although steps are as many and losses are equal up to rounding are a warning: numpy adds plain
 floats pairwise and Values one by one. Any other difference is a `DivergenceError` that names the first step.

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detrun.gradients.finite.perturbed import FORWARD, FREE, Pair, pair, runs_of, width
+from detrun.gradients.finite.perturbed import FORWARD, FREE, Pair, pair, pair_farther, runs_of, width
 from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
 from detrun.gradients.sampling.functionals import Functional, bootstrapped
 from detrun.gradients.sampling.program import SampledProgram
@@ -48,9 +48,8 @@ class Differences:
             sides[name] = (found.above, found.below)
             changed[name] = found.differs
             if seed % DOUBLED_EVERY == 0:
-                try:
-                    further = pair(all_runs, {name: 2.0 * step}, lower)
-                except Exception:
+                further = pair_farther(all_runs, {name: 2.0 * step}, lower)
+                if further is None:
                     continue
                 runs, steps = runs + further.runs, steps + further.steps
                 doubled[name] = self._quotient(name, 2.0 * step, further)

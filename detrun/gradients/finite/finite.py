@@ -28,7 +28,8 @@ def finite_gradient(
     """The gradient of the mean loss, or of another functional of it, by finite differences.
 
     Raises:
-        UsageError: ``of`` with simultaneous differences: each sample moves another way, so there is no distribution.
+        UsageError: ``of`` with simultaneous differences: each sample moves in a direction of its own, and
+            their losses are of different programs.
     """
     if of is not None and options.difference == SIMULTANEOUS:
         raise UsageError(f"gradient: of='{of}' goes with central and forward differences; leave out 'simultaneous'")

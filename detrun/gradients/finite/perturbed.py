@@ -117,6 +117,17 @@ def pair(runs: RunsOfSeed, by: Mapping[str, float], base: OneRun | None = None) 
     return Pair(above.value, below.value, 2, above.steps + below.steps, above.behaviour != below.behaviour)
 
 
+def pair_farther(runs: RunsOfSeed, by: Mapping[str, float], base: OneRun | None = None) -> Pair | None:
+    """As `pair`, for a step wider than the gradient's own, which only helps to judge that one.
+
+    None where the program fails so far out: a probability above 1, say, that the gradient itself does not need.
+    """
+    try:
+        return pair(runs, by, base)
+    except Exception:
+        return None
+
+
 def width(at: float, step: float, difference: str) -> float:
     """The distance between the two sides, as floats have it."""
     return (at + step) - (at if difference == FORWARD else at - step)

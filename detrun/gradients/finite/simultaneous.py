@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detrun.gradients.finite.differences import DOUBLED_EVERY
-from detrun.gradients.finite.perturbed import FREE, FROZEN, SIMULTANEOUS, Pair, pair, runs_of
+from detrun.gradients.finite.perturbed import FREE, FROZEN, SIMULTANEOUS, Pair, pair, pair_farther, runs_of
 from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
@@ -47,11 +47,8 @@ class SimultaneousPerturbation:
         if self.schedule == FROZEN:
             runs, steps = runs + 1, steps + all_runs.base().steps
         if seed % DOUBLED_EVERY == 0:
-            try:
-                further = pair(all_runs, {name: 2.0 * step for name, step in by.items()})
-            except Exception:
-                pass
-            else:
+            further = pair_farther(all_runs, {name: 2.0 * step for name, step in by.items()})
+            if further is not None:
                 runs, steps = runs + further.runs, steps + further.steps
                 doubled = {name: _quotient(further, 2.0 * step) for name, step in by.items()}
         return Sample(

@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from detrun.gradients.finite.perturbed import FORWARD, FREE, FROZEN, pair, runs_of, width
+from detrun.gradients.finite.perturbed import FORWARD, FREE, FROZEN, pair, pair_farther, runs_of, width
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.sampling.statistics import Estimate, estimate
@@ -62,11 +62,9 @@ class Pilot:
         for name, direction in self.directions.items():
             found: list[float | None] = []
             for share in SHARES:
-                try:
-                    sides = pair(all_runs, {one: share * far for one, far in direction.items()}, base)
-                except Exception:
-                    if share == SHARES[0]:
-                        raise
+                take = pair if share == SHARES[0] else pair_farther  # a program that fails at the least step fails
+                sides = take(all_runs, {one: share * far for one, far in direction.items()}, base)
+                if sides is None:
                     found.append(None)
                     continue
                 found.append((sides.above - sides.below) / width(0.0, share, self.difference))

@@ -148,10 +148,8 @@ def place_of(loop: Any, task: int) -> str:
             frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
         elif kind is AsyncGeneratorType:
             frame, awaited = awaited.ag_frame, awaited.ag_await
-        elif getattr(awaited, "cr_suspended", True):  # a thread, a coroutine of compiled code, or what tells nothing
+        else:  # a simulated thread, a coroutine of compiled code, or what tells nothing
             frame, awaited = getattr(awaited, "cr_frame", None), getattr(awaited, "cr_await", None)
-        else:  # before its start a thread has no frame but the one that asks, which another process has otherwise
-            frame = awaited = None
         # A simulated thread shows its innermost frame only, whose callers may be the user's.
         while frame is not None and not is_user_file(frame.f_code.co_filename):
             frame = frame.f_back
