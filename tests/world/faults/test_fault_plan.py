@@ -132,3 +132,37 @@ def test_shrinking_asks_once_for_each_plan_and_stops_when_it_may_ask_no_more():
 def test_a_plan_that_does_not_fail_is_not_shrunk():
     with pytest.raises(detrun.UsageError, match="does not fail"):
         detrun.shrink_plan(lambda plan: False, w.FaultPlan())
+
+
+def test_what_fails_again_follows_the_recording_first_and_then_the_seeds_until_one_fails():
+    asked: list[int] = []
+
+    async def main(plan: w.FaultPlan, most: int) -> None:
+        asked.append(len(plan))
+        if len(plan) > most:
+            raise KeyError("too many")
+        if detrun.uniform(key="luck") < 0.5:
+            raise ValueError("bad luck")
+
+    plan = w.FaultPlan(tuple(w.Restart(node=f"n{index}", at=index) for index in range(3)))
+    unlucky = [
+        isinstance(detrun.record(main, plan, 3, seed=seed, raise_errors=False).exception, ValueError)
+        for seed in range(9)
+    ]
+    bad, good = unlucky.index(True), unlucky.index(False)
+    recording = detrun.record(main, plan, 2, seed=good, raise_errors=False).recording
+
+    def runs_of(fails: Any, tried: w.FaultPlan) -> tuple[bool, list[int]]:
+        asked.clear()
+        return fails(tried), list(asked)
+
+    fresh = detrun.fails_again(main, (plan, 2), seeds=(good, bad, good))
+    assert runs_of(fresh, plan) == (True, [3])
+    assert runs_of(fresh, plan.without(0)) == (True, [2, 2])  # the second seed fails, by another exception
+    same = detrun.fails_again(main, (plan, 2), seeds=(good, bad, good), same=lambda error: isinstance(error, KeyError))
+    assert runs_of(same, plan) == (True, [3])
+    assert runs_of(same, plan.without(0)) == (False, [2, 2, 2])
+    assert runs_of(detrun.fails_again(main, (plan, 2), recording=recording), plan) == (True, [3])
+    followed = detrun.fails_again(main, (plan, 2), recording=recording, seeds=(good,))
+    assert runs_of(followed, plan.without(0)) == (False, [2, 2])
+    assert runs_of(detrun.fails_again(main, (plan, 2), recording=recording, seeds=()), plan) == (True, [3])
