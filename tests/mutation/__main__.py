@@ -1,29 +1,39 @@
 """``python -m tests.mutation``: a sample of mutants of each core module against the tests of that module.
 
 Each mutant is written into a copy of the tree, so that an interrupted run leaves the checkout as it was. The tests of
-the module (`modules.py`) run in a fresh process, up to the first that fails; a mutant that makes them take more than
-five times as long as they take without it counts as noticed. What survives is printed with its place, for a test to be
-written, or because it changes nothing that anything could notice: such *equivalent* mutants are listed in `modules.py`
-with the reason, and are left out of the sample.
+the module (`modules.py`) run up to the first that fails, in a process forked from this one, which has imported the
+libraries but nothing of the tree; a mutant that makes them take more than five times as long as they take without it
+counts as noticed. What survives is printed with its place, for a test to be written, or because it changes nothing that
+anything could notice: such *equivalent* mutants are listed in `modules.py` with the reason, and are left out of the
+sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+# Imported once for all mutants; pytest and hypothesis take longer than most modules' tests.
+import greenlet  # noqa: F401
+import hypothesis  # noqa: F401
+import msgpack  # noqa: F401
+import pytest
+import trio  # noqa: F401
 
 from tests.mutation.modules import EQUIVALENT, MODULES
 from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TREES = ("detrun", "detrun_pytest", "recorder", "scheduler", "scenarios", "tests")
+SECONDS = itertools.count(1_000_000_000)  # times of written files, no two of which are the same
 SLOWER = 5.0  # times as long as without a mutant, and ten seconds
 
 
@@ -36,31 +46,46 @@ def sample(source: str, module: str, count: int, seed: int) -> list[Mutant]:
 
 
 def run_tests(tree: Path, tests: tuple[str, ...], seconds: float) -> bool:
-    """Whether the tests pass."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    ]
-    path = ":".join(str(tree / part) for part in ("", "recorder", "scheduler"))
-    try:
-        done = subprocess.run(
-            [*command, *tests],
-            cwd=tree,
-            env={**os.environ, "PYTHONPATH": path, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+    """Whether the tests pass, and do so in time."""
+    child = os.fork()
+    if child == 0:
+        try:
+            code = tested_here(tree, tests)
+        except BaseException:
+            code = 3
+        os._exit(code)
+    ends = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        if time.monotonic() > ends:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.01)
+
+
+def tested_here(tree: Path, tests: tuple[str, ...]) -> int:
+    """Run tests of the copied tree in this process, a fork that has imported nothing of it; pytest's exit code."""
+    os.setpgid(0, 0)  # what the tests start ends with them
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    os.chdir(tree)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    found_in = [str(tree / part) for part in ("", "recorder", "scheduler")]
+    sys.path[:] = [*found_in, *(one for one in sys.path if Path(one).resolve() != ROOT)]
+    os.environ |= {"PYTHONPATH": ":".join(found_in), "HYPOTHESIS_PROFILE": "mutants"}
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+
+
+def write(file: Path, text: str) -> None:
+    """Write a module, with a time that it has not had: by that and its size Python knows which bytecode is stale."""
+    file.write_text(text)
+    written = next(SECONDS)
+    os.utime(file, (written, written))
 
 
 def copied_tree(target: Path) -> Path:
@@ -105,12 +130,12 @@ def check_module(tree: Path, module: str, count: int, seed: int) -> int:
     survived = []
     try:
         for mutant in mutants:
-            file.write_text(mutant.applied(source))
+            write(file, mutant.applied(source))
             if run_tests(tree, tests, limit):
                 survived.append(mutant)
                 print(f"  {module}:{mutant.line}  {mutant.described(source)}", flush=True)
     finally:
-        file.write_text(source)
+        write(file, source)
     noticed = len(mutants) - len(survived)
     share = 100 * noticed / max(len(mutants), 1)
     print(f"{module}: {noticed} of {len(mutants)} noticed, {share:.0f} %", flush=True)
