@@ -13,7 +13,7 @@ INPUTS := pyproject.toml constraints.txt .ci/setup
 setup: $(READY)
 
 demo: $(READY)
-	$(PYTHON) -m scenarios.key_value.demo
+	$(PYTHON) -m detrun_scenarios.key_value.demo
 
 # 3.13 runs without torch, at the same time, and is shown afterwards. Where there is no working python3.13 this says so
 # and is content with 3.11.

@@ -16,7 +16,7 @@ import trio
 
 import detrun
 from benchmarks.measuring import Row, alternating, ratio, show
-from scenarios.key_value import store as key_value
+from detrun_scenarios.key_value import store as key_value
 
 Params = Mapping[str, Any]
 

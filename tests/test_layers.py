@@ -29,7 +29,7 @@ PACKAGES = {
     "detrun_recorder": ROOT / "recorder" / "detrun_recorder",
     "detrun": ROOT / "detrun",
     "detrun_pytest": ROOT / "detrun_pytest",
-    "scenarios": ROOT / "scenarios",
+    "detrun_scenarios": ROOT / "scenarios" / "detrun_scenarios",
 }
 
 # A module belongs to the longest entry that is its name or a package around it. The ``__init__`` of `detrun` and of
@@ -98,7 +98,10 @@ ORDER = (
     "detrun.cli",
     "detrun.__main__",
     "detrun_pytest",
-    "scenarios",
+    "detrun_scenarios.frame",
+    "detrun_scenarios.programs",
+    "detrun_scenarios",
+    "detrun_scenarios.commands",
 )
 
 IMPORTING_CALLS = ("importlib.import_module", "import_module", "__import__")
@@ -280,14 +283,14 @@ def test_the_differentiation_core_imports_neither_trio_nor_the_world(house: list
 
 
 def test_only_the_torch_bridge_imports_torch(house: list[Module]) -> None:
-    assert importers_of("torch", [module for module in house if not module.name.startswith("scenarios")]) == [
+    assert importers_of("torch", [module for module in house if not module.name.startswith("detrun_scenarios")]) == [
         TORCH_BRIDGE
     ]
 
 
 def test_no_package_imports_the_scenarios_benchmarks_or_tests(house: list[Module]) -> None:
-    library = [module for module in house if not module.name.startswith("scenarios")]
-    for package in ("scenarios", "benchmarks", "tests"):
+    library = [module for module in house if not module.name.startswith("detrun_scenarios")]
+    for package in ("detrun_scenarios", "benchmarks", "tests"):
         assert importers_of(package, library) == []
 
 

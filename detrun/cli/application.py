@@ -2,17 +2,26 @@
 
 Commands raise; nothing below this file prints an error or chooses an exit code for one. The command's modules are
 light and import what they need when they run, so ``--help`` costs no more than ``import detrun``.
+
+A package that stands above detrun adds a command by an entry point of the group ``detrun.commands``: the command's name
+and a `click.Command`. It is looked for when a name is none of detrun's own, and for ``--help``.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli import check, explore, gradient, minimize, record, replay, scenario, show
+from detrun.cli import check, explore, gradient, minimize, record, replay, show
 from detrun.cli.options import Settings, speaking
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ADDED = "detrun.commands"
 
 EPILOG = """\b
 Exit codes: 0 fine, 1 the program failed, 2 wrong usage, 3 a replay diverged or two runs differ,
@@ -24,7 +33,31 @@ Shell completion:  eval "$(_DETRUN_COMPLETE=bash_source detrun)"   (or zsh_sourc
 
 
 class Application(click.Group):
-    """A group whose commands may raise anything."""
+    """A group whose commands may raise anything, and to which other packages add."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Its own in the order in which they are added below, then those that other packages add."""
+        return [*self.commands, *(name for name in sorted(_added()) if name not in self.commands)]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """One of its own, or one that another package adds.
+
+        Raises:
+            click.ClickException: what a package adds cannot be loaded.
+        """
+        if name in self.commands:
+            return self.commands[name]
+        found = _added().get(name)
+        if found is None:
+            return None
+        try:
+            command: click.Command = found.load()
+        except Exception as error:
+            raise click.ClickException(
+                f"the command {name}, {found.value}, cannot be loaded: {type(error).__name__}: {error}; mend or "
+                "uninstall the package that adds it"
+            ) from error
+        return command
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; end with the exit code of what it raises."""
@@ -36,6 +69,13 @@ class Application(click.Group):
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of a pipe has gone, as in `detrun show FILE | head`; click knows what to do
             _fail(context, error)
+
+
+def _added() -> Mapping[str, EntryPoint]:
+    """Commands of other packages, by name."""
+    from importlib.metadata import entry_points  # a tenth of the time that `import detrun` takes
+
+    return {one.name: one for one in entry_points(group=ADDED)}
 
 
 def _fail(context: click.Context, error: BaseException) -> None:
@@ -89,6 +129,5 @@ for command in (
     show.show,
     gradient.gradient,
     minimize.minimize,
-    scenario.scenario,
 ):
     application.add_command(command)

@@ -10,9 +10,11 @@ import pytest
 
 from detrun.cli import failures
 from detrun.cli.application import application
+from detrun_scenarios.commands.group import scenario
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
-SYNOPSIS = re.compile(r"^\*\*`detrun (\w+)([^`]*)`\*\*", re.MULTILINE)
+SYNOPSIS = re.compile(r"^\*\*`detrun ((?:scenario )?\w+)([^`]*)`\*\*", re.MULTILINE)
+COMMANDS = {**application.commands, **{f"scenario {name}": command for name, command in scenario.commands.items()}}
 OF_EVERY_COMMAND = {"--help", "--json", "--debug"}
 RACE = ["--param", "x=3", "--param", "step=1", "--kind", "local"]
 IN_EVERY_DOCUMENT = {"command", "ok", "exit_code", "error"}
@@ -33,8 +35,8 @@ def test_every_exit_code_is_documented_and_none_besides():
 def test_every_command_and_every_option_is_documented_and_none_besides():
     synopses = SYNOPSIS.findall(PAGE.read_text())
     documented = {name: set(re.findall(r"(?<![\w-])--?\w[\w-]*", rest)) for name, rest in synopses}
-    assert documented.keys() == application.commands.keys()
-    for name, command in application.commands.items():
+    assert documented.keys() == COMMANDS.keys()
+    for name, command in COMMANDS.items():
         # Of an option with a short and a long form, or with its negation, one is enough.
         offered = [{*one.opts, *one.secondary_opts} for one in command.params if isinstance(one, click.Option)]
         own = [one for one in offered if not one & OF_EVERY_COMMAND]

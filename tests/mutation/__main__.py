@@ -75,7 +75,7 @@ def tested_here(tree: Path, tests: tuple[str, ...]) -> int:
     os.chdir(tree)
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
-    found_in = [str(tree / part) for part in ("", "recorder", "scheduler")]
+    found_in = [str(tree / part) for part in ("", "recorder", "scheduler", "scenarios")]
     sys.path[:] = [*found_in, *(one for one in sys.path if Path(one).resolve() != ROOT)]
     os.environ |= {"PYTHONPATH": ":".join(found_in), "HYPOTHESIS_PROFILE": "mutants"}
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))

@@ -9,11 +9,11 @@ import pytest
 import trio
 
 import detrun
-from scenarios.key_value import demo, store
-from scenarios.key_value.history import ConsistencyError, History
-from scenarios.key_value.messages import Entry, Request
-from scenarios.key_value.network import Network
-from scenarios.key_value.store import Replica, Workload, main
+from detrun_scenarios.key_value import demo, store
+from detrun_scenarios.key_value.history import ConsistencyError, History
+from detrun_scenarios.key_value.messages import Entry, Request
+from detrun_scenarios.key_value.network import Network
+from detrun_scenarios.key_value.store import Replica, Workload, main
 
 SMALL = Workload(clients=4, operations=40, crashes=(0.4, 1.0))
 PARAMS = demo.PARAMS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 import detrun
-from scenarios.thermostat.room import DEFAULT_PARAMS, main
+from detrun_scenarios.programs import thermostat
+from detrun_scenarios.thermostat import SCENARIO
 
-SHORT = partial(main, turns=3_000)
+SHORT = thermostat.medium.loss_squared_error
+DEFAULT_PARAMS = SCENARIO.defaults
 
 
 def test_windows_whole_tape_and_frozen_differences_agree() -> None:

@@ -12,10 +12,10 @@ import detrun
 from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.model import EXT4_ORDERED
-from scenarios.write_ahead_log import mistakes
-from scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
-from scenarios.write_ahead_log.history import History, LostWriteError, value_of
-from scenarios.write_ahead_log.store import CORRECT, RETRIES_FSYNC, WRONG, Discipline, Record, records_in
+from detrun_scenarios.write_ahead_log import mistakes
+from detrun_scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
+from detrun_scenarios.write_ahead_log.history import History, LostWriteError, value_of
+from detrun_scenarios.write_ahead_log.store import CORRECT, RETRIES_FSYNC, WRONG, Discipline, Record, records_in
 
 
 def verdict_on(discipline: Discipline, *args: object, seed: int = 0) -> Verdict:

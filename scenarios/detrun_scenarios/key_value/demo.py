@@ -27,12 +27,13 @@ from rich.table import Table
 import detrun
 from detrun.gradients.local import ENTRY_BYTES
 from detrun_recorder.recording import Recording
-from scenarios.key_value import store
-from scenarios.key_value.history import History
-from scenarios.thermostat import room
+from detrun_scenarios.key_value import store
+from detrun_scenarios.key_value.history import History
+from detrun_scenarios.programs import thermostat
 
 PARAMS = {"link_latency": 0.005, "retry_timeout": 0.06}
 DIRECTORY = Path(".detrun")
+ROOM = thermostat.large.loss_squared_error
 RELATIVE_ERROR_MAX = 1e-4
 FREE_STEP = 0.1  # of a parameter's value, for differences that let the schedule move
 HALVINGS_MAX = 4
@@ -40,7 +41,7 @@ HALVINGS_MAX = 4
 # A program of its own, so that nothing can have survived from the run that was recorded.
 IN_A_FRESH_PROCESS = """
 import json, sys, detrun
-from scenarios.key_value.store import main
+from detrun_scenarios.key_value.store import main
 run = detrun.replay(main, json.loads(sys.argv[2]), recording=sys.argv[1])
 print(run.digest)
 """
@@ -268,24 +269,22 @@ def replay_an_edited_program(run: detrun.Run, path: Path) -> None:
 
 def thermostat_difference(name: str) -> float:
     """The central difference of the long run; nothing in it lets the schedule depend on a parameter."""
-    value = room.DEFAULT_PARAMS[name]
+    value = ROOM.scenario.defaults[name]
     step = 1e-5 * value
-    losses = [
-        detrun.record(room.main, {**room.DEFAULT_PARAMS, name: value + sign * step}).result for sign in (1.0, -1.0)
-    ]
+    losses = [detrun.record(ROOM, {**ROOM.scenario.defaults, name: value + sign * step}).result for sign in (1.0, -1.0)]
     return float(losses[0] - losses[1]) / (2 * step)
 
 
 def differentiate_a_million_steps() -> None:
     """Section 5."""
     heading(5, "A million steps: a gradient in bounded memory, and the decisions that mattered")
-    say("a room, a thermostat and a meter around shared memory (scenarios/thermostat/room.py)")
+    say("a room, a thermostat and a meter around shared memory (scenarios/detrun_scenarios/thermostat/room.py)")
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         timed("differentiating a million steps in windows") as seconds,
     ):
         expected = pool.submit(thermostat_difference, "gain")
-        found = detrun.gradient(room.main, room.DEFAULT_PARAMS, snapshots=30, credit=3)
+        found = detrun.gradient(ROOM, ROOM.scenario.defaults, snapshots=30, credit=3)
         difference = expected.result()
     facts = found.diagnostics
     say(
@@ -311,7 +310,7 @@ def main() -> int:
     workload = store.DEMONSTRATION
     console.print(
         f"[bold]A key-value store on {store.REPLICAS} replicas and {workload.clients} clients, in ordinary trio[/] "
-        "(scenarios/key_value/store.py)"
+        "(scenarios/detrun_scenarios/key_value/store.py)"
     )
     try:
         history = History()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scenarios.write_ahead_log.store import Store
+from detrun_scenarios.write_ahead_log.store import Store
 
 VALUE_BYTES = 150  # more than a sector of the disks in use here, so that values can be torn
 

@@ -1,12 +1,12 @@
-"""Every store against every crash state of a small workload: ``python -m scenarios.write_ahead_log``."""
+"""Every store against every crash state of a small workload: ``python -m detrun_scenarios.write_ahead_log``."""
 
 from __future__ import annotations
 
 import sys
 
 import detrun
-from scenarios.write_ahead_log.crashes import every_crash
-from scenarios.write_ahead_log.store import CORRECT, WRONG
+from detrun_scenarios.write_ahead_log.crashes import every_crash
+from detrun_scenarios.write_ahead_log.store import CORRECT, WRONG
 
 
 def main() -> int:

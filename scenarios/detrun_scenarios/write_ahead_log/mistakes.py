@@ -1,14 +1,14 @@
 """Each mistake as a program of its own, to be explored:
 
-    detrun explore scenarios/write_ahead_log/mistakes.py:without_fsync
+    detrun explore scenarios/detrun_scenarios/write_ahead_log/mistakes.py:without_fsync
 
 finds a moment at which the power must not go, shrinks the schedule that leads there, and says what was lost.
 """
 
 from __future__ import annotations
 
-from scenarios.write_ahead_log.crashes import main
-from scenarios.write_ahead_log.store import CORRECT, WRONG
+from detrun_scenarios.write_ahead_log.crashes import main
+from detrun_scenarios.write_ahead_log.store import CORRECT, WRONG
 
 
 async def no_mistake() -> dict[bytes, int]:

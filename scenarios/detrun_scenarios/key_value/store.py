@@ -20,8 +20,8 @@ from itertools import combinations, count, product
 import trio
 
 import detrun
-from scenarios.key_value.history import History
-from scenarios.key_value.messages import (
+from detrun_scenarios.key_value.history import History
+from detrun_scenarios.key_value.messages import (
     NOTHING,
     Deposed,
     Elect,
@@ -34,7 +34,7 @@ from scenarios.key_value.messages import (
     Write,
     Written,
 )
-from scenarios.key_value.network import Network, Seconds
+from detrun_scenarios.key_value.network import Network, Seconds
 
 REPLICAS = 3
 QUORUM = 2

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from scenarios.key_value.network import Seconds
+from detrun_scenarios.key_value.network import Seconds
 
 
 class ConsistencyError(Exception):

@@ -19,8 +19,8 @@ from detrun.world.disk.crash_states import CrashState, CrashStates, crash_states
 from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.image import Tree
 from detrun.world.disk.model import DiskLog, PersistenceModel
-from scenarios.write_ahead_log.history import History, LostWriteError, value_of
-from scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
+from detrun_scenarios.write_ahead_log.history import History, LostWriteError, value_of
+from detrun_scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
 
 MODEL = PersistenceModel(sector_bytes=128)
 LIFE_SECONDS = 0.1

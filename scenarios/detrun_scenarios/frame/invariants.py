@@ -1,0 +1,39 @@
+"""What became of the invariants of a scenario in a run, from the tally of its `detrun.always`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detrun.checkers.assertions import Tally
+from detrun_scenarios.frame.declaration import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One invariant.
+
+    Attributes:
+        looked_at: how often its condition was evaluated.
+        holds: whether it was true each time.
+    """
+
+    name: str
+    looked_at: int
+    holds: bool
+
+    def __str__(self) -> str:
+        if not self.holds:
+            return f"{self.name}: violated"
+        return f"{self.name}: held {self.looked_at:,} times" if self.looked_at else f"{self.name}: never looked at"
+
+
+def checked_invariants(scenario: Scenario, tally: Tally) -> list[Checked]:
+    """Those that the scenario declares, and after them what its program asserts besides."""
+    tallied = {one.name: one for one in tally if one.kind == "always"}
+    names = dict.fromkeys([*(one.name for one in scenario.invariants), *tallied])
+    return [
+        Checked(name, tallied[name].looked_at, not tallied[name].is_violated)
+        if name in tallied
+        else Checked(name, 0, True)
+        for name in names
+    ]
