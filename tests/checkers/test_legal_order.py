@@ -121,9 +121,9 @@ def test_a_stale_read_is_shown_with_the_write_that_it_saw_and_one_that_came_betw
 )
 def test_what_is_shown_of_a_long_history_has_no_legal_order_by_itself(model: Model[object]) -> None:
     shown = 0
-    for seed in range(6):
+    for seed in range(4):
         source = random.Random(seed)
-        operations = a_long_history(model, 3, 300, seed)
+        operations = a_long_history(model, 3, 150, seed)
         seen = [one for one in operations if one.result is not None and not isinstance(one.result, bool)]
         wrong = source.choice(seen)
         wrong.result = source.choice([one.result for one in seen if one.result != wrong.result])
@@ -134,7 +134,7 @@ def test_what_is_shown_of_a_long_history_has_no_legal_order_by_itself(model: Mod
         assert not legal_order(model, part, Meter(None, None))[0]
         assert {one.called for one in part} <= {one.called for one in operations}
         shown += 1
-    assert shown >= 3
+    assert shown >= 2
 
 
 def test_many_operations_that_did_nothing_leave_a_history() -> None:
