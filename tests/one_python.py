@@ -13,6 +13,8 @@ SAME_ON_EVERY_PYTHON = (
     "tests/benchmarks_real_bugs",
     "tests/checkers",
     "tests/cli",
+    "tests/gradients/closed_forms",
+    "tests/gradients/expected",
     "tests/mutation",
     "tests/scenarios",
     "tests/testing",

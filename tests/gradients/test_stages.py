@@ -54,9 +54,9 @@ def expected_loss(taste: float, price: float) -> float:
 
 
 def test_a_pipeline_of_four_rules_has_the_gradient_of_its_enumeration() -> None:
-    """-0.46 and +0.43 standard errors off with these seeds."""
+    """1.7 and -1.8 standard errors off with these seeds, which are 8 % and 6 % of the derivatives."""
     at, h = {"taste": 0.4, "price": 1.5}, 1e-5
-    found = detrun.gradient(pipeline, at, samples=800)
+    found = detrun.gradient(pipeline, at, samples=200)
     for name in at:
         up, down = (expected_loss(**{**at, name: at[name] + side}) for side in (h, -h))
         assert abs(deviations(found, name, (up - down) / (2 * h))) < 4
@@ -91,7 +91,7 @@ def coin(p: Any) -> float:
 
 
 def test_a_rule_that_draws_is_moved_under_the_draws_that_it_made() -> None:
-    """E[L] = 3p + p (the draw outside is the next one, whatever was called again). -0.48 standard errors off."""
+    """E[L] = 3p + p (the draw outside is the next one, whatever was called again). -0.3 standard errors of 6 % off."""
 
     def main(params: dict[str, Any]) -> Any:
         return 3.0 * coin(params["p"]) + 2.0 * detrun.uniform() * params["p"]
@@ -99,29 +99,29 @@ def test_a_rule_that_draws_is_moved_under_the_draws_that_it_made() -> None:
     def plain(params: dict[str, Any]) -> Any:
         return (3.0 if detrun.uniform() < params["p"] else 0.0) + 2.0 * detrun.uniform() * params["p"]
 
-    found = detrun.gradient(main, {"p": 0.5}, samples=600)
+    found = detrun.gradient(main, {"p": 0.5}, samples=150)
     assert abs(deviations(found, "p", 4.0)) < 4
-    assert found.value == detrun.gradient(plain, {"p": 0.5}, samples=600).value
+    assert found.value == detrun.gradient(plain, {"p": 0.5}, samples=150).value
     assert detrun.record(main, {"p": 0.5}).digest == detrun.record(plain, {"p": 0.5}).digest
 
 
 def test_a_jump_that_is_followed_by_a_curve_is_off_as_the_module_says() -> None:
     """For L = (k)³ with k rounded, jumps of 1 count 3k² - 3k + 1.5 in place of 3k² - 3k + 1: a known bias of 0.5.
 
-    k = floor(x + U), x = 2.5: E[L] = 8 + 19 (x - 2) has the derivative 19; differences see 19.5. -0.57 off.
+    k = floor(x + U), x = 2.5: E[L] = 8 + 19 (x - 2) has the derivative 19; differences see 19.5. 0.2 standard errors of 8 % off.
     """
 
     @detrun.stage(derivative="finite", step=0.25)
     def rounded(x: Any) -> int:
         return math.floor(float(x))
 
-    found = detrun.gradient(lambda params: rounded(params["x"] + detrun.uniform()) ** 3, {"x": 2.5}, samples=800)
+    found = detrun.gradient(lambda params: rounded(params["x"] + detrun.uniform()) ** 3, {"x": 2.5}, samples=200)
     assert abs(deviations(found, "x", 19.5)) < 4
     assert "as if what follows were linear" in str(found)
 
 
 def test_the_temperature_is_that_of_the_relaxed_stage_alone() -> None:
-    """E[1 / (1 + exp((U - a) / T))] has the derivative s(a / T) - s((a - 1) / T). -0.56 standard errors off."""
+    """E[1 / (1 + exp((U - a) / T))] has the derivative s(a / T) - s((a - 1) / T). -0.2 standard errors of 3 % off."""
 
     @detrun.stage(derivative="relaxed", temperature=0.2, name="soft")
     def soft(x: Any) -> Any:
@@ -130,7 +130,7 @@ def test_the_temperature_is_that_of_the_relaxed_stage_alone() -> None:
     def main(params: dict[str, Any]) -> Any:
         return soft(params["a"]) + 10.0 * relaxed.threshold(params["a"], detrun.uniform())
 
-    found = detrun.gradient(main, {"a": 0.4}, samples=400)
+    found = detrun.gradient(main, {"a": 0.4}, samples=150)
     s = [1.0 / (1.0 + math.exp(-x / 0.2)) for x in (0.4, -0.6)]
     assert abs(deviations(found, "a", s[0] - s[1])) < 4
     assert shares(found)["soft"]["carries"]["a"][0] == pytest.approx(found.grads["a"])
@@ -148,7 +148,7 @@ def test_what_is_stopped_is_a_constant_in_every_gradient() -> None:
 
 
 def test_continuous_draws_of_a_policy_stage_are_held_fixed_too() -> None:
-    """L = 1 if X > 1 for X exponential with mean m: d/dm exp(-1/m) = exp(-1/m) / m². +0.79 standard errors off."""
+    """L = 1 if X > 1 for X exponential with mean m: d/dm exp(-1/m) = exp(-1/m) / m². 0.2 standard errors of 8 % off."""
 
     @detrun.stage(derivative="policy")
     def service(mean: Any) -> Any:
@@ -157,9 +157,9 @@ def test_continuous_draws_of_a_policy_stage_are_held_fixed_too() -> None:
     def main(params: dict[str, Any]) -> float:
         return 1.0 if service(params["mean"]) > 1.0 else 0.0
 
-    found = detrun.gradient(main, {"mean": 2.0}, samples=800)
+    found = detrun.gradient(main, {"mean": 2.0}, samples=250)
     assert abs(deviations(found, "mean", math.exp(-0.5) / 4)) < 4
-    assert "0 of 800 runs passed" in found.bias
+    assert "0 of 250 runs passed" in found.bias
 
 
 def test_a_stage_in_a_loop_carries_once_a_call_and_workers_change_nothing() -> None:

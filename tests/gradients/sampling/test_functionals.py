@@ -46,9 +46,9 @@ def test_functionals_of_known_samples() -> None:
 @pytest.mark.parametrize(("of", "slope"), [(f"quantile:{LEVEL}", QUANTILE_SLOPE), (f"cvar:{LEVEL}", CVAR_SLOPE)])
 @pytest.mark.parametrize("kind", ["local", "finite"])
 def test_the_derivatives_of_an_exponential_distribution(of: str, slope: float, kind: str) -> None:
-    """These fixed samples are at most 1.4 standard errors off."""
+    """These fixed samples are at most 1.9 standard errors off, which are at most 16 % of the derivatives."""
     step: Any = {"step": 0.02} if kind == "finite" else {}
-    found = detrun.gradient(latency, {"rate": RATE}, kind=kind, of=of, samples=300, **step)
+    found = detrun.gradient(latency, {"rate": RATE}, kind=kind, of=of, samples=150, **step)
     assert abs(found.grads["rate"] - slope) < 4 * found.std_error["rate"]
     assert abs(found.value - slope * -RATE) < 4 * found.value_std_error
     assert found.of == of
