@@ -108,7 +108,8 @@ def test_a_rule_that_draws_is_moved_under_the_draws_that_it_made() -> None:
 def test_a_jump_that_is_followed_by_a_curve_is_off_as_the_module_says() -> None:
     """For L = (k)³ with k rounded, jumps of 1 count 3k² - 3k + 1.5 in place of 3k² - 3k + 1: a known bias of 0.5.
 
-    k = floor(x + U), x = 2.5: E[L] = 8 + 19 (x - 2) has the derivative 19; differences see 19.5. 0.2 standard errors of 8 % off.
+    k = floor(x + U), x = 2.5: E[L] = 8 + 19 (x - 2) has the derivative 19; differences see 19.5. With these seeds 0.2
+    standard errors of 8 % off.
     """
 
     @detrun.stage(derivative="finite", step=0.25)
