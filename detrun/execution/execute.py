@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -32,7 +32,7 @@ from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
-from detrun_scheduler.run import ActiveRun, RunHooks, Verifier
+from detrun_scheduler.run import ActiveRun, DrawWatcher, RunHooks, Verifier
 
 
 def execute(
@@ -87,7 +87,11 @@ def execute(
     gc.disable()
     try:
         # Programs get Values from the scope of their runs, and from nowhere else.
-        with environment, SumsOfValues() if scope is not None else nullcontext():
+        with (
+            environment,
+            SumsOfValues() if scope is not None else nullcontext(),
+            nullcontext() if hooks.draws is None else _watched_generators(loop, hooks.draws, main),
+        ):
             if scope is not None:
                 args = scope.begin(loop, args)
             if watch is not None:
@@ -113,6 +117,14 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _watched_generators(loop: RunLoop, draws: DrawWatcher, main: Main) -> AbstractContextManager[None]:
+    """Numbers of `random` are draws of this run."""
+    from detrun.primitives.draw_log import WatchedDraws  # needed in watched runs only
+    from detrun.primitives.random_draws import watched_generators
+
+    return watched_generators(loop, draws, main) if isinstance(draws, WatchedDraws) else nullcontext()
 
 
 def _with_cause(error: DetrunError, cause: BaseException) -> DetrunError:

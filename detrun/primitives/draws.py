@@ -222,13 +222,13 @@ def choice(
         unit = randomness.to_unit(bits)
         index = randomness.weighted_index(unit, weights)
         if any(isinstance(weight, Value) for weight in weights):
-            _edges_of_choice(unit, weights, index)
+            edges_of_choice(unit, weights, index)
     if watch is not None:
         watch.came_out(index)
     return index if isinstance(options, int) else options[index]
 
 
-def _edges_of_choice(unit: float, weights: Sequence[Any], index: int) -> None:
+def edges_of_choice(unit: float, weights: Sequence[Any], index: int) -> None:
     """Note how far ``unit`` times all weight is from both ends of the chosen option's share."""
     # With the tape off, too: ids are allotted in the same way then.
     if index:

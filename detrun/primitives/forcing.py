@@ -1,9 +1,10 @@
 """Forcing: draws of a run that come out as the caller says, and what became of each.
 
 A draw is addressed by plain data: ``(task path, index)``, as in ``("main/worker[2]", 0)`` for the first draw of that
-task, or for draws with a key ``("key 'demand'", index)``, the word key and the key as Python writes it. `Draw.address`
-has this form. What is forced is an outcome of the draw's own kind (of a choice, the index of the option), `Unit`, the
-number in [0, 1) beneath it, or `Bits`, the 64 bits themselves.
+task; for draws with a key ``("key 'demand'", index)``, the word key and the key as Python writes it; and for numbers of
+`random` by their generator, ``("random", index)`` or ``("random.Random[0]", index)``. `Draw.address` has this form.
+What is forced is an outcome of the draw's own kind (of a choice, the index of the option), `Unit`, the number in [0, 1)
+beneath it, or `Bits`, the 64 bits themselves.
 
 Forcing replaces the bits and nothing else: the draw counts as made, so no other draw changes; the bits count for the
 digest; and the header keeps the table, so that a forced recording replays anywhere.
@@ -129,7 +130,10 @@ def is_address(one: object) -> bool:
     stream, index = one
     if type(stream) is not str or type(index) is not int or index < 0:
         return False
-    return stream.startswith(("key ", "main/", "main[", "<system>/", "<init>")) or stream == "main"
+    return stream.startswith(("key ", "main/", "main[", "<system>/", "<init>", "random.Random[")) or stream in (
+        "main",
+        "random",
+    )
 
 
 def to_header(force: Mapping[Address, Any]) -> list[list[Any]]:

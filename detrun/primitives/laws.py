@@ -29,11 +29,22 @@ class Law:
         kind: the name of the function that draws.
         noise: the law of what the parameters are applied to: ``"uniform"`` on [0, 1), ``"exponential"`` with mean 1 or
             ``"normal"`` with mean 0 and deviation 1; None for discrete laws.
+        has_density: the probability of an outcome is known as a smooth function of the parameters. A uniform number has
+            none, since its ends move.
+        is_fine: what is compared with outcomes may meet one at any place, at a rate that no noise tells.
+        has_bits: an outcome can be asked for by the bits that give it.
     """
 
     __slots__ = ()
     kind: ClassVar[str]
     noise: ClassVar[str | None] = None
+    has_density: ClassVar[bool] = True
+    has_bits: ClassVar[bool] = True
+
+    @property
+    def is_fine(self) -> bool:
+        """See above."""
+        return False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -113,6 +124,7 @@ class Uniform(ContinuousLaw):
     high: Any
     kind: ClassVar[str] = "uniform"
     noise: ClassVar[str | None] = "uniform"
+    has_density: ClassVar[bool] = False
 
     def noise_at(self, unit: float) -> float:
         """The draw itself."""

@@ -68,14 +68,17 @@ class Expected:
         """On what conditions it is unbiased, and what it leaves out."""
         unknown = _merged(samples, "unknown")
         held = _merged(samples, "held")
+        constants = _merged(samples, "constants")
         bias = (
             "derivative of the mean over draws and schedules, jumps included; unbiased where every jump lies at a draw "
-            "of detrun or at a comparison whose margin is affine in the noise beneath one"
+            "of detrun or random or at a comparison whose margin is affine in the noise beneath one"
         )
         if unknown:
             bias += f". It leaves out the jumps at {len(unknown)} sites without a known density: {_listed(unknown)}"
         if held:
             bias += f". As their derivative= says, these draws are held fixed: {_listed(held)}"
+        if constants:
+            bias += f". Numbers of generators that the program seeds itself are its constants: {_listed(constants)}"
         warnings = [f"left out: {one}" for one in unknown[:SITES_SHOWN]]
         return Conclusion(bias, warnings, JumpDetails.of(samples))
 
@@ -169,7 +172,7 @@ class _OneSample:
         if unknown and estimator.on_unknown == "refuse":
             raise NotDifferentiableError(
                 f"the expected gradient knows no density at {len(unknown)} sites of this run: "
-                f"{_listed([str(one) for one in unknown])}. Draw with detrun what decides there, or give "
+                f"{_listed([str(one) for one in unknown])}. Draw with detrun or random what decides there, or give "
                 "on_unknown='report' to leave them out"
             )
         return Sample(
@@ -180,6 +183,7 @@ class _OneSample:
             {
                 "unknown": [str(one) for one in unknown],
                 "held": [f"{one.kind} of {one.stream}" for one in draws if one.derivative in HELD],
+                "constants": base.constants,
                 "draws": len(draws),
                 "lines": len(lines),
                 "tried": len(chosen),

@@ -21,7 +21,6 @@ from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.timing import TimingSites
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
-from detrun_scheduler.environment.seeding import generator_states
 from detrun_scheduler.run import ActiveRun, RunHooks
 
 
@@ -88,7 +87,8 @@ class TapedRun(ValuesOnly):
         passes: of its sites, in order.
         loss_id: of what the program returned, if that is a `Value`.
         has_weights: the program has given tasks weights that are `Value`s (`detrun.set_weight`).
-        other_numbers: in words, what it has that may be random and is no draw of detrun with a noise.
+        other_numbers: in words, what it has that may be random and is no draw with a noise.
+        constants: generators of `random` that it has seeded itself, as the draw log calls them.
     """
 
     def __init__(self, numbers: Mapping[str, float]) -> None:
@@ -98,7 +98,7 @@ class TapedRun(ValuesOnly):
         self.passes: list[Pass] = []
         self.loss_id: int | None = None
         self.other_numbers: list[str] = []
-        self._states: dict[str, Any] = {}
+        self.constants: list[str] = []
         self._run: ActiveRun | None = None
         self.has_weights = False
 
@@ -114,7 +114,6 @@ class TapedRun(ValuesOnly):
         assert isinstance(run.draws, WatchedDraws)
         assert run.draws.log is not None
         self.draws = run.draws.log
-        self._states = generator_states()
         self._run = run
         return super().begin(run, args)
 
@@ -127,8 +126,9 @@ class TapedRun(ValuesOnly):
             entries = [*given.of_paths.values(), *((since, weight) for since, _, weight in given.of_patterns)]
             self.has_weights = any(isinstance(weight, Value) for _, weight in entries)
         self._run = None
-        now = generator_states()
-        self.other_numbers = [f"numbers from {name}" for name, one in self._states.items() if now[name] != one]
+        drawn = [draw.kind for draw in self.draws if draw.law is not None and draw.law.is_fine and not draw.is_constant]
+        self.other_numbers = [f"numbers from {name}" for name in dict.fromkeys([*self.draws.others, *drawn])]
+        self.constants = list(dict.fromkeys(draw.stream for draw in self.draws if draw.is_constant))
         if any(draw.kind == "sample" for draw in self.draws):
             self.other_numbers.append("draws of detrun.sample")
         self.other_numbers += [f"a number taken out of a Value at {shown(place)}" for place in self.tape.detachments]
@@ -194,5 +194,5 @@ def parameter_draws(run: TapedRun, dependence: Dependence) -> list[Draw]:
     return [
         draw
         for draw in run.draws
-        if draw.derivative is not None and dependence.of(list(draw.parameter_ids.values()))[0]
+        if draw.derivative is not None and not draw.is_constant and dependence.of(list(draw.parameter_ids.values()))[0]
     ]

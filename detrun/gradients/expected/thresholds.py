@@ -163,7 +163,8 @@ class Jumps:
         assert draw.law is not None
         assert draw.law.noise is not None
         law = Noise(draw.law.noise)
-        at = draw.law.noise_at(draw.unit)
+        assert draw.noise is not None
+        at = draw.noise
         ends = ends_of(run, draw.noise_id, at)
         here = law.between(ends[0].at, ends[1].at)
         way = run.way

@@ -138,6 +138,7 @@ class Policy:
             "effects": scores.effects,
             "unscored": scores.unscored,
             "sites": dict(scope.sites),
+            "others": scope.others,
             "ignored": scope.weighs and not is_weighing,
         }
         return Sample(run.value, grads, 1, run.steps, notes)
@@ -176,6 +177,12 @@ class Policy:
             bias += "; draws that are not scored contribute along the path only"
         if self.options.continuous == PATHWISE:
             bias += "; continuous draws contribute along the path only, without what flips by them"
+        others = dict.fromkeys(name for one in samples for name in one.notes["others"])
+        if others:
+            bias += (
+                f"; numbers from {', '.join(others)} have no score, and what a parameter does to their distribution is "
+                "left out: draw with detrun or random what a parameter moves"
+            )
         warnings = []
         if any(one.notes["ignored"] for one in samples):
             warnings.append(

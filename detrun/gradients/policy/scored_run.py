@@ -28,6 +28,7 @@ class ScoredRun(RunScope):
         along_path: by parameter, the derivative of the loss with every scored decision as it came out.
         score: by parameter, the derivative of the log-probability of those decisions.
         sites: what a parameter decided without a draw, by kind and place, and how often.
+        others: generators that gave numbers without a score, see `detrun.primitives.draw_log.DrawLog.others`.
         weighs: whether the program has given weights to tasks that are `Value`s.
     """
 
@@ -47,11 +48,13 @@ class ScoredRun(RunScope):
         self.score: dict[str, float] = {}
         self.sites: Counter[str] = Counter()
         self.weighs = False
+        self.others: tuple[str, ...] = ()
+        self._draws: ScoredDraws | None = None
         self._run: ActiveRun | None = None
 
     def contribute(self, hooks: RunHooks) -> None:
         """Watch draws, and where timing decides."""
-        hooks.draws = ScoredDraws(self.scores, self.continuous, self.force)
+        hooks.draws = self._draws = ScoredDraws(self.scores, self.continuous, self.force)
         hooks.time_observer = TimingSites()
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
@@ -67,6 +70,8 @@ class ScoredRun(RunScope):
         weights = self._run.weights if self._run is not None else None
         self.weighs = weights is not None and weights.has_values
         self._run = None
+        if self._draws is not None:
+            self.others = self._draws.others
         if isinstance(ended, outcome.Value):
             loss = ended.value
             ids = {name: value.id for name, value in self.values.items()}

@@ -4,7 +4,8 @@ A decision whose distribution a parameter moves adds ``d log p`` of what came ou
 choices of a scheduler whose weights are `Value`s (`ScoredChoices`), and results of external effects that declare their
 log-probability. What came out counts as fixed: a continuous draw is handed to the program as a plain number, so that
 the score holds the whole of what its parameters do. A draw that declares ``derivative="pathwise"`` or ``"stop"`` is
-left alone, and so is a uniform draw, whose ends no density follows.
+left alone, and so is a draw without a density that is smooth in its parameters: a uniform draw, whose ends move, and
+some of `random`. So is what comes from a generator that the program has seeded itself, since it is no decision.
 
 Source: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine
 Learning 8 (1992); Glynn, "Likelihood ratio gradient estimation for stochastic systems", CACM 33 (1990).
@@ -20,7 +21,7 @@ from detrun.ad.value import Value
 from detrun.counterfactuals.choice_log import Choice, ChoiceLog
 from detrun.primitives.draw_log import WatchedDraws
 from detrun.primitives.forcing import Address, Forces
-from detrun.primitives.laws import Law, Uniform
+from detrun.primitives.laws import Law
 from detrun.primitives.score_terms import ScoreTerms
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
@@ -106,13 +107,13 @@ class ScoredDraws(WatchedDraws):
     def came_out(self, outcome: Any) -> Any:
         """See `DrawWatcher`."""
         assert self._open is not None
-        law, derivative = self._open[0], self._open[1]
+        law, derivative, is_constant = self._open.law, self._open.derivative, self._open.is_constant
         is_wanted = False
         if law is not None and _moves(law):
-            if derivative in LEFT_ALONE or isinstance(law, Uniform):
+            if derivative in LEFT_ALONE or is_constant or not law.has_density:
                 self.scores.unscored += 1
             else:
-                is_wanted = law.noise is None or self.continuous
+                is_wanted = derivative is not None or self.continuous
         self.scores.is_wanted = is_wanted
         outcome = super().came_out(outcome)
         return primal_of(outcome) if is_wanted and isinstance(outcome, Value) else outcome

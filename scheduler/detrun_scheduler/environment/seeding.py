@@ -18,6 +18,7 @@ import random
 import sys
 import uuid
 from _thread import get_ident
+from collections.abc import Callable
 from hashlib import shake_128
 from importlib import import_module
 from types import MethodType, TracebackType
@@ -34,6 +35,10 @@ _entropy_draws = 0
 _seeds = 0  # how many generators have been seeded from the run's entropy
 _node = 0
 _clock_sequence = 0
+
+# Told of each generator of `random` that is seeded in the run's thread, and whether the program has said with what.
+# Set by what watches the draws of a run, for as long as that lasts.
+seeded: Callable[[random.Random, bool], None] | None = None
 
 
 def _urandom(size: int, /) -> bytes:
@@ -60,11 +65,14 @@ def _next_bytes(size: int) -> bytes:
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     """`random.Random.seed`, which C code would seed from the system if it is not told with what."""
     global _seeds
+    by_program = a is not None
     if a is None and get_ident() == _run_thread:
         _seeds += 1
         # A stream of its own: what reads `os.urandom` does not depend on how many generators there are.
         a = int.from_bytes(shake_128(_entropy + b"seed" + _seeds.to_bytes(8, "little")).digest(32), "little")
     _GENERATOR.originals["seed"](self, a, version)
+    if seeded is not None and get_ident() == _run_thread:
+        seeded(self, by_program)
 
 
 def _getnode() -> int:
@@ -106,8 +114,11 @@ _NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _UUID)
 
 
 def generator_states() -> dict[str, Any]:
-    """By name, states that change when a program takes numbers from a generator that is not detrun's."""
-    found: dict[str, Any] = {"random": random.getstate(), "os.urandom": (_entropy_draws, _seeds)}
+    """By name, states that change when a program takes numbers from a generator that is no part of the draw log.
+
+    Generators of `random` are part of it (`detrun.primitives.random_draws`).
+    """
+    found: dict[str, Any] = {"os.urandom": _entropy_draws}
     state = _numpy_state()
     if state is not None:
         legacy = state.get_state(legacy=False)
