@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _GRADIENTS = "tests/gradients/"
+_POLICY = f"{_GRADIENTS}policy/test_policy.py::"
 _NETWORK = "tests/world/network/"
 _FAULTS = "tests/world/faults/"
 _ONE_OF_EACH_FAULT = f"{_FAULTS}test_injection.py::test_one_of_each_takes_effect_and_is_counted"
@@ -12,6 +13,29 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detrun/ad/validity.py": ("tests/ad/test_validity.py",),
     "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing.py",),
     "detrun/gradients/windowed.py": (f"{_GRADIENTS}test_window_totals.py", f"{_GRADIENTS}test_windowed.py"),
+    "detrun/gradients/flips.py": (f"{_GRADIENTS}test_flips.py",),
+    "detrun/gradients/credit.py": (f"{_GRADIENTS}test_credit.py",),
+    "detrun/gradients/sides.py": (f"{_GRADIENTS}test_sides.py",),
+    "detrun/gradients/sampling/statistics.py": (f"{_GRADIENTS}sampling/test_statistics.py",),
+    "detrun/gradients/sampling/functionals.py": (f"{_GRADIENTS}sampling/test_functionals.py",),
+    "detrun/gradients/sampling/collector.py": (f"{_GRADIENTS}sampling/test_sampling.py",),
+    "detrun/gradients/finite/differences.py": (f"{_GRADIENTS}finite/test_finite.py",),
+    "detrun/gradients/finite/step_choice.py": (
+        f"{_GRADIENTS}finite/test_step_choice.py",
+        f"{_GRADIENTS}finite/test_finite.py",
+    ),
+    "detrun/gradients/finite/report.py": (f"{_GRADIENTS}finite/test_finite.py",),
+    "detrun/gradients/policy/baselines.py": (
+        f"{_POLICY}test_baselines_take_variance_off_and_none_depends_on_its_own_sample",
+        f"{_POLICY}test_the_error_with_the_mean_of_the_others_is_that_of_the_jackknife",
+    ),
+    "detrun/gradients/policy/scores.py": (f"{_GRADIENTS}policy/test_policy.py",),
+    "detrun/counterfactuals/choice_log.py": (
+        "tests/counterfactuals/test_choice_log.py",
+        "tests/counterfactuals/test_choice_probabilities.py",
+    ),
+    "detrun/counterfactuals/branches.py": ("tests/counterfactuals/test_branches.py",),
+    "detrun/counterfactuals/costs.py": ("tests/counterfactuals/test_costs.py",),
     "detrun/checkers/ddmin.py": ("tests/checkers/test_ddmin.py",),
     "detrun/checkers/legal_order.py": ("tests/checkers/test_legal_order.py", "tests/checkers/test_linearizability.py"),
     "detrun/checkers/before_the_moment.py": ("tests/checkers/test_legal_order.py",),
@@ -51,6 +75,15 @@ MODULES: dict[str, tuple[str, ...]] = {
     "scheduler/detrun_scheduler/clock.py": ("tests/scheduler/test_clock.py",),
     "scheduler/detrun_scheduler/endings.py": ("tests/recorder/test_endings.py",),
     "scheduler/detrun_scheduler/environment/bound_names.py": ("tests/scheduler/environment/test_bound_names.py",),
+    "scheduler/detrun_scheduler/frozen_heap.py": ("tests/scheduler/test_frozen_heap.py",),
+    "scheduler/detrun_scheduler/strategies/task_clocks.py": (
+        "tests/scheduler/strategies/test_task_clocks.py",
+        "tests/counterfactuals/test_choice_probabilities.py",
+    ),
+    "scheduler/detrun_scheduler/strategies/weighted.py": (
+        "tests/scheduler/strategies/test_task_clocks.py",
+        "tests/counterfactuals/test_choice_probabilities.py",
+    ),
     "scheduler/detrun_scheduler/threads/waiting_threads.py": ("tests/scheduler/threads/test_waiting_threads.py",),
     "scheduler/detrun_scheduler/visible.py": ("tests/scheduler/test_visible.py",),
 }
