@@ -270,7 +270,7 @@ class _Shrinker:
                 turns[index] = turns[index]._replace(steps=least)
                 if self.better(turns):
                     break
-                least = max(least + 1, (least + steps + 1) // 2) if least > 2 or steps > 8 else least + 1
+                least = (least + steps + 1) // 2 if least > 2 or steps > 8 else least + 1
             index += 1
 
 
