@@ -116,8 +116,11 @@ if TYPE_CHECKING:
     from detrun.minimizing.minimize import minimize as minimize
     from detrun.minimizing.minimum import Minimum as Minimum
     from detrun.primitives.buffer import Buffer as Buffer
+    from detrun.primitives.costs import Cost as Cost
+    from detrun.primitives.costs import cost as cost
     from detrun.primitives.forcing import Bits as Bits
     from detrun.primitives.forcing import Unit as Unit
+    from detrun.primitives.predictors import baseline as baseline
     from detrun.primitives.task_weights import set_weight as set_weight
     from detrun.primitives.tensor_draws import sample as sample
     from detrun.version import __version__ as __version__
@@ -130,6 +133,7 @@ _LAZY = {
     "Bits": "detrun.primitives.forcing",
     "Buffer": "detrun.primitives.buffer",
     "Comparison": "detrun.gradients.comparison",
+    "Cost": "detrun.primitives.costs",
     "Determinism": "detrun.determinism.check",
     "Exploration": "detrun.explore.verdicts",
     "ExternalError": "detrun.effects.external",
@@ -147,9 +151,11 @@ _LAZY = {
     "World": "detrun.world.world",
     "__version__": "detrun.version",
     "always": "detrun.checkers.assertions",
+    "baseline": "detrun.primitives.predictors",
     "buggify": "detrun.world.faults.buggify",
     "check_determinism": "detrun.determinism.check",
     "compare_gradients": "detrun.gradients.comparison",
+    "cost": "detrun.primitives.costs",
     "explore": "detrun.explore.explorer",
     "external": "detrun.effects.external",
     "fails_again": "detrun.explore.failures.shrink_plan",

@@ -23,6 +23,7 @@ from detrun_scheduler.watchdog import STEP_TIMEOUT
 
 if TYPE_CHECKING:
     from detrun.inspection.moments import Moment
+    from detrun.primitives.costs import Cost
     from detrun.primitives.draw_log import DrawLog
     from detrun.primitives.forcing import Address
     from detrun_recorder.resync_replay import ResyncReport
@@ -50,6 +51,8 @@ class Run:
         draws: the random draws of the run, if it was asked to keep them; else None.
         forces_used: addresses of the forced draws that the run made, in its order.
         forces_unmet: addresses that no draw of the run had.
+        costs: what the program declared of its loss (`detrun.cost`), in order; the result is their sum and what it
+            returned.
         program: what was run, with its arguments and options, so that `at` can run it again.
     """
 
@@ -63,6 +66,7 @@ class Run:
     draws: DrawLog | None = field(default=None, repr=False, compare=False)
     forces_used: tuple[Address, ...] = ()
     forces_unmet: tuple[Address, ...] = ()
+    costs: tuple[Cost, ...] = field(default=(), repr=False)
     program: tuple[Main, Sequence[object], Options] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -221,6 +225,7 @@ def _run(
         finished.virtual_time,
         finished.resync,
         finished.what_if,
+        costs=tuple(finished.costs),
         program=program,
     )
     if finished.draws is not None:

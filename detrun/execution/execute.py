@@ -97,6 +97,10 @@ def execute(
             if watch is not None:
                 args = watch.begin(loop, args)
             ended = _outcome_of(partial(loop.run, main, *args, as_thread=_is_synchronous(main)))
+            if loop.costs:
+                from detrun.primitives.costs import with_costs  # few programs declare any
+
+                ended = with_costs(loop.costs, ended)
             if watch is not None:
                 ended = watch.end(ended)
         if isinstance(ended, outcome.Error) and is_of_asyncio(ended.error):

@@ -38,6 +38,7 @@ class Finished:
     resync: ResyncReport | None = None
     what_if: WhatIfReport | None = None
     draws: DrawWatcher | None = None  # what stood between the run and its draws
+    costs: Sequence[Any] = ()  # declared parts of the loss
 
 
 class Execution(Protocol):

@@ -113,7 +113,9 @@ def recorded(
         writer.abandon()
         raise
     recording = recording_of(writer, to if to is not None else buffer.getvalue())
-    return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, draws=loop.draws)
+    return Finished(
+        ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, draws=loop.draws, costs=loop.costs
+    )
 
 
 def shown_argument(argument: object) -> str:

@@ -80,7 +80,16 @@ class ReplayedRun:
             compared=compared,
         )
         report = replayer.report if isinstance(replayer, ResyncReplay) else None
-        return Finished(ended, recording, digest.hex(), loop.steps_at_end, loop.time_at_end, report, draws=loop.draws)
+        return Finished(
+            ended,
+            recording,
+            digest.hex(),
+            loop.steps_at_end,
+            loop.time_at_end,
+            report,
+            draws=loop.draws,
+            costs=loop.costs,
+        )
 
 
 def replay_hooks(replayer: StrictReplay | ResyncReplay) -> RunHooks:

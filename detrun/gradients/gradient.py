@@ -125,7 +125,8 @@ def gradient(
         of: what of the loss of samples is differentiated: ``"mean"`` (the default), ``"quantile:P"``, or ``"cvar:P"``,
             the mean of the worst 1 - P of all runs; `detrun.gradients.sampling.functionals` says how.
         baseline: ``kind="policy"``: what is taken off the loss: ``"leave-one-out"`` (the default), the mean of the
-            other samples; ``"fitted"``, the best one for each parameter, learned from them; or ``"none"``.
+            other samples; ``"fitted"``, the best one for each parameter, learned from them; ``"linear"``, what they
+            predict from what is known before each decision (see `detrun.baseline`); or ``"none"``.
         continuous: ``kind="policy"``: ``"score"`` (the default) treats continuous draws as decisions, too;
             ``"pathwise"`` lets them move with their parameters, with less variance, and misses what flips by it.
         reuse: ``kind="policy"``: recordings of the program, made with ``params=`` near these, which are weighted by how

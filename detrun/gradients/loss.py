@@ -24,4 +24,9 @@ def loss_of(main: Main, ended: outcome.Outcome[Any]) -> Value | float:
     if isinstance(loss, Value) or (isinstance(loss, int | float) and not isinstance(loss, bool)):
         return loss
     name = getattr(main, "__qualname__", repr(main))
+    if loss is None:
+        raise NotDifferentiableError(
+            f"{name} returned None and declared no cost; to be differentiated it must return one number, the loss, or "
+            "declare it with detrun.cost: return 0.0 if some runs declare none"
+        )
     raise NotDifferentiableError(f"{name} returned {loss!r}; to be differentiated it must return one number, the loss")

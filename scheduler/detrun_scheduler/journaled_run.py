@@ -144,6 +144,8 @@ class JournaledRun(ABC):
         self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
         self.standing: Standing | None = None  # while it does
         self.weights: TaskWeights | None = None  # once the program sets some
+        self.features: dict[str, float] = {}  # what predicts the rest of its loss, as the program says
+        self.costs: list[Any] = hooks.costs if hooks.costs is not None else []  # parts of its loss, as declared
         self.allowed: list[int] | None = None  # who may run then, at a choice
         self.thread_failures: list[ThreadFailure] = []
         self.object_labels: list[str] = []

@@ -192,6 +192,14 @@ class ActiveRun(RunView, Protocol):
         """What the program has said of how often tasks are to step; None: nothing."""
 
     @property
+    def features(self) -> dict[str, float]:
+        """What the program says to predict the rest of its loss, by name."""
+
+    @property
+    def costs(self) -> list[Any]:
+        """What the program has declared of its loss, in order."""
+
+    @property
     def allowed(self) -> list[int] | None:
         """Who may run then, at a choice."""
 
@@ -340,6 +348,7 @@ class RunHooks:
             keep it: when an exception dies, its frames do, and what they hold is finalized.
         time_observer: told where another timing of the program would have meant another order of events.
         draws: told of the run's random draws, and may decide them.
+        costs: the list that parts of the loss go to, for those who want to look at each; None: a plain one.
         operation_watchers: told of operations on objects.
         watchers: told of objects, operations and wake-ups.
         step_timeout: real seconds that a step may wait, see `watchdog`; None: any time.
@@ -358,6 +367,7 @@ class RunHooks:
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None
     draws: DrawWatcher | None = None
+    costs: list[Any] | None = None
     operation_watchers: list[OperationWatcher] = field(default_factory=list)
     watchers: list[RunWatcher] = field(default_factory=list)
     reports_thread_errors: bool = False

@@ -47,9 +47,9 @@ class TaskWeights:
         if is_path or "*" not in pattern:
             self.of_paths[pattern] = self.version, weight
         else:
-            matching = _matching(pattern)
-            self.of_patterns = [one for one in self.of_patterns if one[1] is not matching]
-            self.of_patterns.append((self.version, matching, weight))
+            found = matching(pattern)
+            self.of_patterns = [one for one in self.of_patterns if one[1] is not found]
+            self.of_patterns.append((self.version, found, weight))
 
     @property
     def has_values(self) -> bool:
@@ -69,5 +69,6 @@ class TaskWeights:
 
 
 @lru_cache(maxsize=256)
-def _matching(pattern: str) -> re.Pattern[str]:
+def matching(pattern: str) -> re.Pattern[str]:
+    """What the paths that a pattern means match, in full; ``*`` stands for any characters."""
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)

@@ -21,12 +21,16 @@ from collections.abc import Sequence
 
 LEAVE_ONE_OUT = "leave-one-out"
 FITTED = "fitted"
+LINEAR = "linear"
 NONE = "none"
-BASELINES = (LEAVE_ONE_OUT, FITTED, NONE)
+BASELINES = (LEAVE_ONE_OUT, FITTED, LINEAR, NONE)
 
 
 def baselines_of(kind: str, losses: Sequence[float], scores: Sequence[float]) -> list[float]:
-    """The baseline of each sample, for one parameter, from the other samples' losses and scores."""
+    """The baseline of each sample, for one parameter, from the other samples' losses and scores.
+
+    ``"linear"`` is one of each decision: `returns_to_go` finds it.
+    """
     count = len(losses)
     if kind == NONE or count < 2:
         return [0.0] * count

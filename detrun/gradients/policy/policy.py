@@ -1,9 +1,11 @@
 """Policy gradient: the derivative of the mean loss by the score of the decisions, one run a sample.
 
 ``d E[L] = E[dL + (L - b) d log p]``: along the path with every decision as it came out, and the loss times the score of
-the decisions (`scores`), less a baseline ``b`` (`baselines`). It needs no second run and no density of what the program
-does with its decisions: branches, timeouts and orders of events may depend on them in any way. In return its variance
-grows with the number of decisions.
+the decisions (`scores`), less a baseline ``b`` (`baselines`). A program that declares costs has the score of each
+decision multiplied with those that it may affect (`reach`, `returns_to_go`).
+
+It needs no second run and no density of what the program does with its decisions: branches, timeouts and orders of
+events may depend on them in any way. In return its variance grows with the number of decisions.
 
 What it does not see is a jump that a parameter causes without a decision in between, as a deadline that is a parameter
 does. Such places are counted and named.
@@ -16,18 +18,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, terms
+from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, LINEAR, terms
+from detrun.gradients.policy.returns_to_go import rewarded, scored, whole
 from detrun.gradients.policy.scored_run import ScoredRun
 from detrun.gradients.policy.scores import ScoredChoices, Scores
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import Sampling
-from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.program import OneRun, SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
 from detrun.gradients.sampling.statistics import estimate
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make
+from detrun_scheduler.strategies.random_walk import RandomWalk
 from detrun_scheduler.strategies.weighted import Weighted
 
 SCORE = "score"
@@ -41,7 +45,8 @@ class PolicyOptions:
 
     Attributes:
         baseline: ``"leave-one-out"``, the mean loss of the other samples; ``"fitted"``, for each parameter the one of
-            least variance, learned from them; or ``"none"``.
+            least variance, learned from them; ``"linear"``, a regression on what is known before each decision; or
+            ``"none"``. Where costs are declared, it is of what each decision answers for.
         continuous: ``"score"``, continuous draws are decisions like others; or ``"pathwise"``, their outcomes move with
             the parameters, which has less variance and misses what flips by it.
     """
@@ -61,6 +66,12 @@ def policy_gradient(program: SampledProgram, sampling: Sampling, options: Policy
     return sampled_gradient(Policy(program, options), sampling)
 
 
+def is_memoryless(program: SampledProgram) -> bool:
+    """Whether what one task does leaves the order of others its distribution; `reach` says why."""
+    acts = program.options.early_timers or program.options.collections
+    return not acts and type(make(program.strategy)) in (RandomWalk, Weighted)
+
+
 def weighs(oracle: Oracle) -> bool:
     """Whether a strategy's choices may have scores: it looks at weights that the program sets."""
     return isinstance(oracle, Weighted)
@@ -75,6 +86,7 @@ class PolicyDetails:
         draws, choices, effects: decisions a run, on average.
         unscored: draws a run whose distribution a parameter moves and that have no score.
         sites: what a parameter decided without a draw, and the share of runs in which it did.
+        costs: that the program declared, a run, on average.
     """
 
     baseline: str
@@ -83,6 +95,7 @@ class PolicyDetails:
     effects: float
     unscored: float
     sites: Mapping[str, float]
+    costs: float = 0.0
 
     def lines(self) -> Sequence[str]:
         """For people."""
@@ -90,6 +103,8 @@ class PolicyDetails:
             f"decisions a run: {self.draws:.3g} draws, {self.choices:.3g} choices of the scheduler, "
             f"{self.effects:.3g} effects; baseline {self.baseline}"
         ]
+        if self.costs:
+            found.append(f"{self.costs:.3g} costs a run: a decision answers for those that it may affect")
         if self.unscored:
             found.append(f"{self.unscored:.3g} draws a run moved with a parameter and were not scored")
         found += [f"a parameter decides without a draw, in {share:.1%} of runs: {site}" for site, share in self.shown]
@@ -109,6 +124,7 @@ class PolicyDetails:
             "effects": self.effects,
             "unscored": self.unscored,
             "sites": dict(self.sites),
+            "costs": self.costs,
         }
 
 
@@ -120,16 +136,19 @@ class Policy:
     options: PolicyOptions
     kind: str = "policy"
     uses_values: bool = True
+    watches: bool = False  # a run has shown that its costs say on what they depend
 
     def sample(self, seed: int) -> Sample:
         """The loss of the run with this seed, its derivative along the path, and its score."""
-        scores = Scores()
-        scope = ScoredRun(dict(self.program.params), scores, self.options.continuous == SCORE)
-        oracle = make(self.program.strategy)
-        is_weighing = weighs(oracle)
-        program = replace(self.program, strategy=ScoredChoices(oracle, scores)) if is_weighing else self.program
-        run = program.run(program.params, seed, scope)
-        grads = {name: scope.along_path[name] + run.value * scope.score[name] for name in scope.along_path}
+        run, scope = self._scored(seed)
+        if scope.costs.is_restricted and not self.watches and is_memoryless(self.program):
+            self.watches = True
+            run, scope = self._scored(seed)
+        scores = scope.scores
+        weighted = {name: run.value * score for name, score in scope.score.items()}
+        if scope.apart is not None:
+            weighted = {name: scored(scope.apart, name) for name in scope.score}
+        grads = {name: path + weighted[name] for name, path in scope.along_path.items()}
         notes = {
             "path": scope.along_path,
             "score": scope.score,
@@ -139,18 +158,42 @@ class Policy:
             "unscored": scores.unscored,
             "sites": dict(scope.sites),
             "others": scope.others,
-            "ignored": scope.weighs and not is_weighing,
+            "ignored": scope.weighs and not weighs(make(self.program.strategy)),
+            "costs": len(scope.costs),
+            "restricted": scope.costs.is_restricted,
         }
+        if scope.apart is not None:
+            notes["apart"] = scope.apart
         return Sample(run.value, grads, 1, run.steps, notes)
+
+    def _scored(self, seed: int) -> tuple[OneRun, ScoredRun]:
+        scores = Scores()
+        scope = ScoredRun(
+            dict(self.program.params),
+            scores,
+            self.options.continuous == SCORE,
+            tells_apart=self.options.baseline == LINEAR,
+            watches=self.watches,
+        )
+        oracle = make(self.program.strategy)
+        program = replace(self.program, strategy=ScoredChoices(oracle, scores)) if weighs(oracle) else self.program
+        return program.run(program.params, seed, scope), scope
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
         """Means, with the baseline taken off."""
         losses = [one.value for one in samples]
         grads = {}
+        are_apart = any("apart" in one.notes for one in samples)
+        runs = [one.notes.get("apart") or whole(one.value, one.notes["score"]) for one in samples] if are_apart else []
         for name in samples[0].grads:
             scores = [one.notes["score"][name] for one in samples]
             along_path = [one.notes["path"][name] for one in samples]
-            grads[name] = estimate(terms(self.options.baseline, along_path, losses, scores))
+            found = (
+                rewarded(self.options.baseline, along_path, runs, losses, name)
+                if are_apart
+                else terms(self.options.baseline, along_path, losses, scores)
+            )
+            grads[name] = estimate(found)
         return Estimates(estimate(losses), grads)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
@@ -161,18 +204,26 @@ class Policy:
             passed.update(one.notes["sites"].keys())
         mean = {
             name: sum(one.notes[name] for one in samples) / count
-            for name in ("draws", "choices", "effects", "unscored")
+            for name in ("draws", "choices", "effects", "unscored", "costs")
         }
         details = PolicyDetails(
             baseline=self.options.baseline, sites={name: runs / count for name, runs in passed.items()}, **mean
         )
         decided = sum(bool(one.notes["sites"]) for one in samples)
-        bias = "unbiased for the mean over draws, effects and choices of the scheduler whose probabilities are known"
+        said = [*_still(samples)]
         if decided:
-            bias += (
-                f", except for jumps where a parameter decides without such a draw: {decided:,} of {count:,} runs "
-                "passed such a place, and what flips there is left out"
+            said.append(
+                f"a parameter decides without a draw: {decided:,} of {count:,} runs passed such a place, and what "
+                "flips there is left out"
             )
+        said.append(
+            ("otherwise " if decided else "")
+            + "unbiased for the mean over draws, effects and choices of the scheduler whose probabilities are known"
+        )
+        bias = "; ".join(said)
+        restricted = any(one.notes["restricted"] for one in samples)
+        if restricted and is_memoryless(self.program):
+            bias += ", and if no task can affect a cost but those that its depends_on names, or that are seen to"
         if mean["unscored"]:
             bias += "; draws that are not scored contribute along the path only"
         if self.options.continuous == PATHWISE:
@@ -189,11 +240,28 @@ class Policy:
                 "the program gives weights to tasks (detrun.set_weight), and this strategy pays no attention to them; "
                 "use strategy='weighted'"
             )
-        if not any(mean[name] for name in ("draws", "choices", "effects")):
+        if restricted and not is_memoryless(self.program):
             warnings.append(
-                "no parameter moves the probability of any decision of these runs, so this is the mean of local "
-                "gradients"
+                "depends_on of costs is not used: what one task does may change the order of others under this "
+                "strategy, and by early timers or collections; use strategy='random' or 'weighted' without these"
             )
         if self.options.baseline == FITTED and count < 10:
             warnings.append(f"a fitted baseline from {count} samples is rough; take more, or 'leave-one-out'")
         return Conclusion(bias, warnings, details)
+
+
+def _still(samples: Sequence[Sample]) -> list[str]:
+    """Of parameters that moved no probability in any sample, that this was known before."""
+    still = [name for name in samples[0].grads if not any(one.notes["score"][name] for one in samples)]
+    moved = [name for name in still if any(one.notes["path"][name] for one in samples)]
+    said = []
+    for names, means in (
+        ([name for name in still if name not in moved], "this is 0 by construction, not a measured gradient"),
+        (moved, "its score is 0 by construction, and this is the mean of local gradients"),
+    ):
+        if names:
+            said.append(
+                "No draw, no effect and no choice of the scheduler has a probability that depends on "
+                f"{', '.join(names)}: {means}"
+            )
+    return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +13,13 @@ from detrun.ad import state
 from detrun.ad.reverse import backward, refuse_foreign
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
+from detrun.gradients.policy.decisions import DecisionLog
+from detrun.gradients.policy.reach import Affecting, PlacedCosts
+from detrun.gradients.policy.returns_to_go import Apart, apart
 from detrun.gradients.policy.scores import ScoredDraws, Scores
 from detrun.gradients.timing import TimingSites
 from detrun.primitives.forcing import Address
+from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun, RunHooks
 
 # Sites that are draws. The score, or the program's own declaration, takes care of them.
@@ -24,7 +29,17 @@ OF_DRAWS = ("bernoulli", "poisson", "choice", "binomial", "geometric")
 class ScoredRun(RunScope):
     """Tapes a run and sweeps it twice, from the loss and from the score.
 
+    Args:
+        numbers: the parameters.
+        scores: what collects the scores.
+        continuous: continuous draws are decisions, too.
+        force: outcomes of draws, by address.
+        tells_apart: decisions are told apart, also where the program declares no costs.
+        watches: what happens before what is watched, for costs that say on what they depend.
+
     Attributes:
+        apart: the decisions, each with its score and what it answers for; None unless they are told apart.
+        costs: of the run.
         along_path: by parameter, the derivative of the loss with every scored decision as it came out.
         score: by parameter, the derivative of the log-probability of those decisions.
         sites: what a parameter decided without a draw, by kind and place, and how often.
@@ -38,6 +53,9 @@ class ScoredRun(RunScope):
         scores: Scores,
         continuous: bool,
         force: Mapping[Address, Any] | None = None,
+        *,
+        tells_apart: bool = False,
+        watches: bool = False,
     ) -> None:
         self.numbers = numbers
         self.force = force
@@ -50,16 +68,28 @@ class ScoredRun(RunScope):
         self.weighs = False
         self.others: tuple[str, ...] = ()
         self._draws: ScoredDraws | None = None
+        self.tells_apart = tells_apart
+        self.apart: Apart | None = None
+        self._log = scores.log = DecisionLog()
+        self._watching = Affecting() if watches else None
+        self.costs = PlacedCosts(self._log, self._watching)
         self._run: ActiveRun | None = None
 
     def contribute(self, hooks: RunHooks) -> None:
         """Watch draws, and where timing decides."""
         hooks.draws = self._draws = ScoredDraws(self.scores, self.continuous, self.force)
         hooks.time_observer = TimingSites()
+        hooks.costs = self.costs
+        if self._watching is not None:
+            hooks.watchers.append(self._watching)
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
         self._run = run
+        self._log.begin(run)
+        if self._watching is not None:
+            self._watching.begin(run)
+            self._log.epoch_of = self._watching.epoch_of
         state.start_tape()
         self.values = {name: Value(number) for name, number in self.numbers.items()}
         return (dict(self.values),)
@@ -82,7 +112,18 @@ class ScoredRun(RunScope):
                 adjoints = backward(tape, seeds, wanted=ids.values()) if seeds else {}
                 refuse_foreign(adjoints, tape.first_id)
                 found.update({name: float(adjoints.get(one, 0.0)) for name, one in ids.items()})
+            if (self.tells_apart and isinstance(loss, Value | float | int)) or self.costs:
+                self.apart = apart(tape, ids, self._log.decisions, self.costs.to_go(self._rest(loss)))
             for site in tape.sites:
                 if site.kind not in OF_DRAWS:
                     self.sites[str(site)] += site.count
         return ended
+
+    def _rest(self, loss: Any) -> float:
+        """What the program returned beside its costs."""
+        return float(primal_of(loss)) - math.fsum(float(primal_of(cost.value)) for cost in self.costs)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if self._watching is not None:
+            self._watching.end()

@@ -19,12 +19,14 @@ from typing import Any
 
 from detrun.ad.value import Value
 from detrun.counterfactuals.choice_log import Choice, ChoiceLog
+from detrun.gradients.policy.decisions import DecisionLog
 from detrun.primitives.draw_log import WatchedDraws
 from detrun.primitives.forcing import Address, Forces
 from detrun.primitives.laws import Law
 from detrun.primitives.score_terms import ScoreTerms
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.clock import primal_of
+from detrun_scheduler.run import ActiveRun
 
 LEFT_ALONE = ("pathwise", "stop")
 
@@ -38,6 +40,7 @@ class Scores(ScoreTerms):
         unscored: how many draws have a distribution that a parameter moves, and add nothing.
         log_probability: of all these decisions together.
         outcomes: of the scored draws, by address, if they are kept.
+        log: the decisions one by one, if they are kept.
     """
 
     takes_scores = True
@@ -50,6 +53,7 @@ class Scores(ScoreTerms):
         self.draws = self.choices = self.effects = self.unscored = 0
         self.log_probability = 0.0
         self.is_wanted = False  # of the draw that comes out now
+        self.log: DecisionLog | None = None
 
     def add(self, weight: float, quantity: Any) -> None:
         """A log-probability, times a weight."""
@@ -61,6 +65,8 @@ class Scores(ScoreTerms):
         """That of the result of an external effect."""
         self.effects += 1
         self.add(1.0, log_probability)
+        if self.log is not None and isinstance(log_probability, Value):
+            self.log.add(f"effects of {self.log.path}", None, [(log_probability.id, 1.0)])
 
     def met(self, address: Address, law: Law, drawn: Any) -> None:
         """A draw has been made; `ScoredDraws` says which count."""
@@ -70,7 +76,10 @@ class Scores(ScoreTerms):
         outcome = primal_of(drawn) if isinstance(drawn, Value) else drawn
         if self.keeps_outcomes:
             self.outcomes[address] = outcome
-        self.add(1.0, law.log_probability(outcome))
+        log_probability = law.log_probability(outcome)
+        self.add(1.0, log_probability)
+        if self.log is not None and isinstance(log_probability, Value):
+            self.log.add(address[0], address[1], [(log_probability.id, 1.0)])
 
     def chosen(self, choice: Choice) -> None:
         """The scheduler has chosen among tasks of which some have a `Value` for a weight."""
@@ -79,6 +88,7 @@ class Scores(ScoreTerms):
             return
         self.choices += 1
         total = sum(primal_of(weight) for weight in weights)
+        seeds = []
         for task, weight in zip(choice.runnable, weights, strict=True):
             number = primal_of(weight)
             if task == choice.task:
@@ -86,6 +96,9 @@ class Scores(ScoreTerms):
             if isinstance(weight, Value):
                 share = (1.0 / number if task == choice.task else 0.0) - 1.0 / total
                 self.seeds[weight.id] = self.seeds.get(weight.id, 0.0) + share
+                seeds.append((weight.id, share))
+        if self.log is not None:
+            self.log.add_choice(seeds)
 
 
 class ScoredDraws(WatchedDraws):
@@ -139,3 +152,9 @@ class ScoredChoices(ChoiceLog):
     def noted(self, choice: Choice) -> None:
         """Score it."""
         self.scores.chosen(choice)
+
+    def step_taken(self, run: ActiveRun) -> None:
+        """See `ChoiceLog`."""
+        super().step_taken(run)
+        if self.scores.log is not None:
+            self.scores.log.step_over()
