@@ -137,8 +137,11 @@ class NodeClock:
         await self._sleep_until_shown(self._shown_at(_true_now()) + seconds)
 
     async def sleep_until(self, monotonic: Any) -> None:
-        """Sleep until the monotonic clock shows so many seconds; a checkpoint if it does already."""
+        """Sleep until the monotonic clock shows so many seconds, or more; a checkpoint if it does already."""
         await self._sleep_until_shown(monotonic + self._booted)
+        # Rounding may wake a sleeper before its clock shows the goal, by less than the sleep that would be left.
+        while primal_of(self._shown_at(true := _true_now()) - self._booted) < primal_of(monotonic):
+            await sleep_true(math.ulp(primal_of(true)))
 
     async def _sleep_until_shown(self, shown: Any) -> None:
         while True:

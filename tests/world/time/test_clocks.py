@@ -431,3 +431,20 @@ def test_the_uncertainty_is_differentiable_in_the_delay_and_the_drift_bound():
     assert gradient.value == pytest.approx(0.2 + 0.2e-3 + 2 * 10 * 1e-3)
     assert gradient.grads["delay"] == pytest.approx(2 + 2e-3)
     assert gradient.grads["bound"] == pytest.approx(0.2 + 20.0)
+
+
+def test_a_clock_shows_what_was_slept_until_whatever_its_rate():
+    """Woken too early by rounding, a sleeper that looks at its clock would sleep again, for no time, for good."""
+
+    async def main():
+        for drift in (-0.2, 0.013, 0.1, 0.17):
+            clock = NodeClock(drift=drift)
+            for number in range(25):
+                if number == 10:
+                    clock.power_on()
+                goal = clock.monotonic() + 0.1 + number / 7
+                await clock.sleep_until(goal)
+                assert clock.monotonic() >= goal
+                assert clock.monotonic() <= goal * (1 + 1e-12)
+
+    run(main)

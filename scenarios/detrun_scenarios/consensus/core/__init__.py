@@ -1,0 +1,1 @@
+"""Raft as state transitions: no tasks, no files, no network, no waiting."""

@@ -1,0 +1,107 @@
+"""How much clients ask of the cluster, what happens to it meanwhile, and how parameters become its settings.
+
+A *small* run is for campaigns: everything that can go wrong, in two thousand steps (`faults`). A *medium* one is a
+sample of a loss: clients of five servers, and for the unavailability a leader that crashes twice. A *large* one is the
+medium one for longer, with faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.world import FaultPlan, inject
+from detrun_scenarios.consensus.bugs.table import BUGS
+from detrun_scenarios.consensus.client import Habits
+from detrun_scenarios.consensus.cluster import Layout, cluster
+from detrun_scenarios.consensus.losses import losses_of
+from detrun_scenarios.consensus.operator import operate
+from detrun_scenarios.consensus.outages import crash_leaders
+from detrun_scenarios.consensus.replica import RIGHT
+from detrun_scenarios.consensus.settings import Settings
+from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
+
+DRIFT = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One size.
+
+    Attributes:
+        crashes: how often the leader crashes, where the unavailability is measured.
+        actions: how often the operator does something.
+    """
+
+    layout: Layout
+    habits: Habits
+    snapshot_entries: int
+    crashes: int = 0
+    actions: int = 0
+
+
+WORKLOADS: Mapping[Size, Workload] = {
+    "small": Workload(
+        layout=Layout(servers=3, spares=1, clients=3, drift=DRIFT),
+        habits=Habits(operations=12, think_seconds=0.05, keys=2),
+        snapshot_entries=8,
+        actions=4,
+    ),
+    "medium": Workload(
+        layout=Layout(clients=4),
+        habits=Habits(operations=20, read_share=0.2),
+        snapshot_entries=64,
+        crashes=2,
+    ),
+    "large": Workload(
+        layout=Layout(clients=8, drift=0.01),
+        habits=Habits(operations=280, think_seconds=0.02),
+        snapshot_entries=256,
+        crashes=3,
+    ),
+}
+
+
+def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
+    """The settings that parameters stand for."""
+    return Settings(
+        election_timeout=params["election_timeout"],
+        election_spread=params["election_spread"],
+        lease_margin=params["lease_margin"],
+        heartbeat_interval=params["heartbeat_interval"],
+        batch_delay=params["batch_delay"],
+        batch_size=params["batch_size"],
+        weights={name: params[f"weight_{name}"] for name in workload.layout.names if f"weight_{name}" in params},
+        snapshot_entries=workload.snapshot_entries,
+    )
+
+
+def program(setting: Setting) -> Program:
+    """The cluster for a setting."""
+    workload = WORKLOADS[setting.size]
+    parts = RIGHT if setting.bug is None else BUGS[setting.bug]
+    faults = FaultPlan() if setting.faults is None else setting.faults
+    crashes = workload.crashes if setting.loss in (None, "unavailability") and setting.size != "small" else 0
+
+    async def run(params: Mapping[str, Any]) -> Losses:
+        async with cluster(workload.layout, settings_of(params, workload), parts) as found:
+            outages: list[Any] = []
+            async with inject(faults, found.world), trio.open_nursery() as operator:
+                if setting.loss is None:
+                    operator.start_soon(operate, found, 0.4, workload.actions)
+                clients = [] if setting.loss == "unavailability" else found.start_clients(workload.habits)
+                if crashes:
+                    outages = await crash_leaders(found, crashes, 0.3)
+                for client in clients:
+                    await client.ended()
+                operator.cancel_scope.cancel()
+            found.check_history()
+            if setting.faults is not None:
+                await detrun.liveness(found.has_converged, within=5.0)
+            return losses_of(found, outages)
+
+    return run
