@@ -156,6 +156,7 @@ class Policy:
             "choices": scores.choices,
             "effects": scores.effects,
             "unscored": scores.unscored,
+            "edges": scores.edges,
             "sites": dict(scope.sites),
             "others": scope.others,
             "ignored": scope.weighs and not weighs(make(self.program.strategy)),
@@ -216,8 +217,11 @@ class Policy:
                 f"a parameter decides without a draw: {decided:,} of {count:,} runs passed such a place, and what "
                 "flips there is left out"
             )
+        edges = sum(bool(one.notes["edges"]) for one in samples)
+        if edges:
+            said.append(of_edges(edges, count))
         said.append(
-            ("otherwise " if decided else "")
+            ("otherwise " if decided or edges else "")
             + "unbiased for the mean over draws, effects and choices of the scheduler whose probabilities are known"
         )
         bias = "; ".join(said)
@@ -248,6 +252,14 @@ class Policy:
         if self.options.baseline == FITTED and count < 10:
             warnings.append(f"a fitted baseline from {count} samples is rough; take more, or 'leave-one-out'")
         return Conclusion(bias, warnings, details)
+
+
+def of_edges(runs: int, count: int) -> str:
+    """That a score misses what a draw never gives."""
+    return (
+        f"in {runs:,} of {count:,} runs a draw has outcomes of probability 0, such as a bernoulli draw at 0 or 1: what "
+        "they would add, once a parameter makes them possible, has no score and is left out; move it inside its range"
+    )
 
 
 def _still(samples: Sequence[Sample]) -> list[str]:

@@ -11,7 +11,8 @@ many independent runs at these parameters would have known the value about as we
 go away from the recorded ones, and with the number of decisions in a run.
 
 A run that does not take the recorded steps again, since a parameter decides something without a draw, has no weight
-that could be computed. It is left out, and the bias statement says so.
+that could be computed; one whose outcomes are impossible now has none. They are left out, and the bias statement says
+so.
 
 Source: Owen, "Monte Carlo theory, methods and examples" (2013), chapter 9, for the estimate and its delta-method error;
 Kong, "A note on importance sampling using standardized weights" (1992) for the effective sample size.
@@ -31,7 +32,7 @@ from detrun.execution.finished import Finished
 from detrun.execution.options import Options
 from detrun.execution.replayed_run import recorded_strategy
 from detrun.gradients.loss import loss_of
-from detrun.gradients.policy.policy import SCORE, PolicyDetails, PolicyOptions, weighs
+from detrun.gradients.policy.policy import SCORE, PolicyDetails, PolicyOptions, of_edges, weighs
 from detrun.gradients.policy.scored_run import ScoredRun
 from detrun.gradients.policy.scores import ScoredChoices, Scores
 from detrun.gradients.result import Cost, Gradient, RunDiagnostics
@@ -45,7 +46,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make
 
 CONFIDENCE = 0.95
-FEW, LEAST = 0.1, 5.0  # an effective sample size below this share of the recordings, or this number, is warned of
+FEW, LEAST = 0.2, 5.0  # an effective sample size below this share of the recordings, or this number, is warned of
 
 Source = Recording | str | os.PathLike[str] | bytes
 
@@ -83,8 +84,8 @@ def reused_gradient(
     found = [one for recording in opened if (one := reweighed(program, recording, options)) is not None]
     if len(found) < 2:
         raise UsageError(
-            f"gradient: {len(found)} of {len(opened)} recordings take the same steps with these parameters; make new "
-            "runs, samples=N"
+            f"gradient: {len(found)} of {len(opened)} recordings take the same steps with these parameters, and can "
+            "come out so; make new runs, samples=N"
         )
     cpu_seconds = process_time() - started
     largest = max(one.log_weight for one in found)
@@ -109,12 +110,17 @@ def reused_gradient(
     warnings = []
     if effective < max(FEW * len(found), min(LEAST, len(found) / 2)):
         warnings.append(
-            f"the recordings are worth {effective:.3g} runs at these parameters: they are too far from those of the "
-            "recordings, and neither the numbers nor their errors mean much; make new runs, samples=N"
+            f"effective sample size: the {len(found):,} recordings are worth {effective:.3g} runs at these parameters, "
+            "which are too far from those of the recordings, so that neither the numbers nor their errors mean much; "
+            "make new runs, samples=N"
         )
     bias = "importance-weighted reuse of runs at other parameters: biased to order 1 / effective samples"
+    edges = sum(bool(one.scores.edges) for one in found)
+    if edges:
+        bias += f"; {of_edges(edges, len(found))}"
     if details.left_out:
-        bias += f"; {details.left_out:,} of {len(opened):,} runs take other steps now and are left out"
+        left = f"{details.left_out:,} of {len(opened):,} runs"
+        bias += f"; {left} take other steps now, or cannot come out so, and are left out"
     level = CONFIDENCE if confidence is None else confidence
     first = opened[0]
     return Gradient(

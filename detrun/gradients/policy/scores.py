@@ -29,6 +29,7 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun
 
 LEFT_ALONE = ("pathwise", "stop")
+PROBABILITIES = ("bernoulli", "binomial", "geometric")  # whose parameter is one
 
 
 class Scores(ScoreTerms):
@@ -38,6 +39,7 @@ class Scores(ScoreTerms):
         seeds: by id of a `Value`, the derivative of the log-probability of all decisions with respect to it.
         draws, choices, effects: how many decisions have added something.
         unscored: how many draws have a distribution that a parameter moves, and add nothing.
+        edges: how many draws have outcomes of probability 0 that a parameter would make possible.
         log_probability: of all these decisions together.
         outcomes: of the scored draws, by address, if they are kept.
         log: the decisions one by one, if they are kept.
@@ -50,7 +52,7 @@ class Scores(ScoreTerms):
         self.keeps_outcomes = keeps_outcomes
         self.outcomes: dict[Address, Any] = {}
         self.seeds: dict[int, float] = {}
-        self.draws = self.choices = self.effects = self.unscored = 0
+        self.draws = self.choices = self.effects = self.unscored = self.edges = 0
         self.log_probability = 0.0
         self.is_wanted = False  # of the draw that comes out now
         self.log: DecisionLog | None = None
@@ -128,8 +130,20 @@ class ScoredDraws(WatchedDraws):
             else:
                 is_wanted = derivative is not None or self.continuous
         self.scores.is_wanted = is_wanted
+        if is_wanted and derivative is not None and _is_at_edge(law):
+            self.scores.edges += 1
         outcome = super().came_out(outcome)
         return primal_of(outcome) if is_wanted and isinstance(outcome, Value) else outcome
+
+
+def _is_at_edge(law: Any) -> bool:
+    """Whether a discrete law is as certain as it can be: what it never gives has a derivative, and no score."""
+    for one in law.parameters.values():
+        parts = one if isinstance(one, list | tuple) else (one,)
+        numbers = [part.primal for part in parts if isinstance(part, Value)]
+        if 0.0 in numbers or (1.0 in numbers and law.kind in PROBABILITIES):
+            return True
+    return False
 
 
 def _moves(law: Law) -> bool:

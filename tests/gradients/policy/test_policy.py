@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +15,6 @@ from detrun.counterfactuals.choice_log import ChoiceLog
 from detrun.gradients.policy.baselines import BASELINES, baselines_of, terms
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.bounded import PreemptionBounded
-
-OPCODES: dict[str, Any] = {"__name__": "instructions"}
-exec(compile("last = 0\ndef put(number):\n    global last\n    last = number\n", "instructions.py", "exec"), OPCODES)
 
 
 def deviations(found: detrun.Gradient, name: str, truth: float) -> float:
@@ -66,23 +62,10 @@ async def race(params: dict[str, Any]) -> Any:
     return x.load()
 
 
-def thread_race(params: dict[str, Any]) -> Any:
-    """Two threads write one number at opcodes."""
-    detrun.set_weight(params["weight"], "main/first")
-    workers = [
-        threading.Thread(target=OPCODES["put"], args=(one,), name=name) for one, name in ((1, "first"), (2, "second"))
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return OPCODES["last"]
-
-
 def test_a_race_with_priority_weights_has_the_gradient_of_the_sum_over_all_schedules() -> None:
-    """200 samples. The estimates are -0.2 and -0.1 standard errors off."""
+    """80 samples. The estimates are 0.7 and -0.4 standard errors off. `test_reach` has exact sums, and threads."""
     params = {"step": 1.0, "weight": 2.0}
-    found = detrun.gradient(race, params, kind="policy", strategy="weighted", samples=200)
+    found = detrun.gradient(race, params, kind="policy", strategy="weighted", samples=80)
     for name in params:
         assert abs(deviations(found, name, slope(race, params, name))) < 4
     assert found.std_error["weight"] < 0.3
@@ -91,16 +74,6 @@ def test_a_race_with_priority_weights_has_the_gradient_of_the_sum_over_all_sched
     assert found.details.as_data()["choices"] > 2
     assert "unbiased" in found.bias
     assert found.warnings == []
-
-
-def test_threads_at_opcodes_have_the_gradient_of_the_sum_over_all_schedules() -> None:
-    """200 samples. The estimate is 0.6 standard errors off."""
-    params = {"weight": 1.5}
-    options = {"preemption": "opcode", "include": ["instructions.py"]}
-    found = detrun.gradient(thread_race, params, kind="policy", strategy="weighted", samples=200, **options)
-    truth = slope(thread_race, params, "weight", **options)
-    assert abs(deviations(found, "weight", truth)) < 4
-    assert truth > 0.05
 
 
 async def binomial(params: dict[str, Any]) -> Any:
@@ -119,12 +92,9 @@ async def binomial(params: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_the_square_of_a_binomial_number_has_its_derivative(baseline: str) -> None:
-    """d/dp E[Bin(n, p)²] = n + 2 n (n - 1) p. 200 samples.
-
-    The estimate is -0.1 standard errors off without a baseline, 0.1 and 0.4 with one.
-    """
+    """d/dp E[Bin(n, p)²] = n + 2 n (n - 1) p. 60 samples: -0.5 standard errors off without, -0.6 and -0.7 with one."""
     p, n = 0.3, 5
-    found = detrun.gradient(binomial, {"p": p}, kind="policy", samples=200, baseline=baseline)
+    found = detrun.gradient(binomial, {"p": p}, kind="policy", samples=60, baseline=baseline)
     assert abs(deviations(found, "p", n + 2 * n * (n - 1) * p)) < 4
     assert found.details is not None
     assert found.details.as_data()["draws"] == n
@@ -175,11 +145,11 @@ async def retry(params: dict[str, Any]) -> Any:
 
 
 def test_continuous_draws_are_decisions_so_that_timeouts_flip_by_them() -> None:
-    """d/dm 1/(1-q) = q τ/m² / (1-q)². 250 samples, 0.3 standard errors off; pathwise the count does not move."""
+    """d/dm 1/(1-q) = q τ/m² / (1-q)². 100 samples, 0.9 standard errors off; pathwise the count does not move."""
     mean, timeout = 0.8, 0.5
     q = math.exp(-timeout / mean)
     truth = q * timeout / mean**2 / (1 - q) ** 2
-    found = detrun.gradient(retry, {"mean": mean}, kind="policy", samples=250)
+    found = detrun.gradient(retry, {"mean": mean}, kind="policy", samples=100)
     assert abs(deviations(found, "mean", truth)) < 4
     assert "except" not in found.bias
     pathwise = detrun.gradient(retry, {"mean": mean}, kind="policy", continuous="pathwise", samples=10)
@@ -220,6 +190,75 @@ def test_the_score_of_an_external_effect_gives_the_gradient_of_its_mean() -> Non
     assert abs(deviations(found, "x", 4 * (2 * x - 1))) < 4
     assert found.details is not None
     assert found.details.as_data()["effects"] == 1
+
+
+def test_scores_of_effects_are_decisions_of_their_task_whatever_the_result_is() -> None:
+    """A truth value with probability x: d E[5 or 1] / dx = 4; -1.2 and -0.1 standard errors off with 200 samples.
+
+    The effect answers for the costs after it, as a draw does; a result that is a list has the sum of its logarithms.
+    """
+    world = random.Random(5)
+
+    @detrun.external(derivative=detrun.Score(lambda result, x: detrun.log(x) if result else detrun.log(1 - x)))
+    def answers(x: float) -> bool:
+        return world.random() < x
+
+    @detrun.external(derivative=detrun.Score(lambda result, x: sum(-0.5 * (one - x) ** 2 for one in result)))
+    async def several(x: float) -> list[float]:
+        return [world.gauss(x, 1.0) for _ in range(3)]
+
+    async def program(params: dict[str, Any]) -> None:
+        detrun.cost(100.0 * world.random())  # before: it adds no variance
+        detrun.cost(5.0 if answers(params["x"]) else 1.0)
+
+    async def listed(params: dict[str, Any]) -> Any:
+        return sum(await several(params["x"]))
+
+    found = detrun.gradient(program, {"x": 0.3}, kind="policy", samples=200)
+    assert abs(deviations(found, "x", 4.0)) < 4
+    assert found.std_error["x"] < 0.5
+    found = detrun.gradient(listed, {"x": 0.3}, kind="policy", samples=60)
+    assert abs(deviations(found, "x", 3.0)) < 4
+    assert found.details is not None
+    assert found.details.as_data()["effects"] == 1
+
+
+def test_recorded_results_of_effects_are_weighed_by_their_scores() -> None:
+    """The effect is normal with mean x: d E[(2 result - 1)²] / dx = 4 (2x - 1), at 1.7 from 60 runs at 1.5."""
+    world = random.Random(5)
+
+    @detrun.external(derivative=detrun.Score(lambda result, x: -0.5 * (result - x) ** 2))
+    def measured(x: float) -> float:
+        return world.gauss(x, 1.0)
+
+    async def program(params: dict[str, Any]) -> Any:
+        return (2.0 * measured(params["x"]) - 1.0) ** 2
+
+    kept = recordings_of(program, {"x": 1.5}, 60)
+    found = detrun.gradient(program, {"x": 1.7}, kind="policy", reuse=kept)
+    assert abs(deviations(found, "x", 4 * (2 * 1.7 - 1))) < 4
+    assert found.warnings == []
+    far = detrun.gradient(program, {"x": 4.0}, kind="policy", reuse=kept)
+    assert far.warnings[0].startswith("effective sample size: the 60 recordings are worth ")
+
+
+def test_what_a_draw_never_gives_has_no_score_and_the_statement_says_so() -> None:
+    """d E[3 coin] / dp is 3 at 1, too; there the score is that of the one outcome there is."""
+
+    def coin(params: dict[str, Any]) -> float:
+        return 3.0 * detrun.bernoulli(params["p"])
+
+    found = detrun.gradient(coin, {"p": 1.0}, kind="policy", samples=4)
+    assert found.grads["p"] == 0.0
+    assert found.bias.startswith("in 4 of 4 runs a draw has outcomes of probability 0")
+    assert "probability 0" not in detrun.gradient(coin, {"p": 0.5}, kind="policy", samples=4).bias
+    kept = recordings_of(coin, {"p": 0.5}, 12)
+    again = detrun.gradient(coin, {"p": 1.0}, kind="policy", reuse=kept)
+    assert "probability 0" in again.bias
+    assert "cannot come out so" in again.bias
+    losers = [one for one in kept if detrun.replay(coin, {"p": 0.5}, recording=one).result == 0.0]
+    with pytest.raises(detrun.UsageError, match="can come out so"):
+        detrun.gradient(coin, {"p": 1.0}, kind="policy", reuse=losers)
 
 
 def test_draws_that_say_so_are_left_alone_and_uniform_ends_move_along_the_path() -> None:
@@ -305,7 +344,7 @@ def test_recordings_that_cannot_be_reused_are_refused_or_left_out() -> None:
 
     kept = recordings_of(program, {"timeout": 0.7}, 2) + recordings_of(program, {"timeout": 0.4}, 2)
     found = detrun.gradient(program, {"timeout": 0.6}, kind="policy", reuse=kept)
-    assert "2 of 4 runs take other steps now and are left out" in found.bias
+    assert "2 of 4 runs take other steps now, or cannot come out so, and are left out" in found.bias
     with pytest.raises(detrun.UsageError, match="0 of 2 recordings take the same steps"):
         detrun.gradient(program, {"timeout": 0.3}, kind="policy", reuse=kept[:2])
     with pytest.raises(detrun.UsageError, match="needs at least two"):

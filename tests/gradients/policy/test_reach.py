@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -23,6 +24,9 @@ from detrun.gradients.sampling.program import SampledProgram
 from detrun_scheduler.strategies import make
 from detrun_scheduler.strategies.bounded import PreemptionBounded
 
+OPCODES: dict[str, Any] = {"__name__": "instructions"}
+exec(compile("last = 0\ndef put(number):\n    global last\n    last = number\n", "instructions.py", "exec"), OPCODES)
+
 Run = tuple[float, float, ScoredRun]  # its probability, its loss, and its scores
 
 
@@ -40,7 +44,9 @@ class Searched(ScoredChoices):
         super().noted(choice)
 
 
-def enumerated(main: Any, params: dict[str, float], addresses: Sequence[tuple[str, int]]) -> Iterator[Run]:
+def enumerated(
+    main: Any, params: dict[str, float], addresses: Sequence[tuple[str, int]], options: Options | None = None
+) -> Iterator[Run]:
     """Every run. A coin that a run does not toss halves the weight of both of its copies."""
     for outcomes in product([False, True], repeat=len(addresses)):
         search = PreemptionBounded(None)
@@ -49,7 +55,7 @@ def enumerated(main: Any, params: dict[str, float], addresses: Sequence[tuple[st
             force = dict(zip(addresses, outcomes, strict=True))
             scope = ScoredRun(params, scores, True, force, tells_apart=True, watches=True)
             oracle = Searched(search, scores)
-            run = SampledProgram(main, params, Options(), oracle).run(params, 0, scope)
+            run = SampledProgram(main, params, options or Options(), oracle).run(params, 0, scope)
             unmet = len(addresses) - len(scores.outcomes)
             yield math.exp(scores.log_probability + oracle.log_plain) / 2**unmet, run.value, scope
 
@@ -232,3 +238,51 @@ def test_decisions_answer_for_what_comes_after_them() -> None:
     assert scope.apart is not None
     assert list(scope.apart["main"].to_go) == [1110.0, 1100.0, 1000.0]
     assert list(scope.apart["main"].indices) == [0, 1, 2]
+
+
+def thread_race(params: dict[str, Any]) -> Any:
+    """Two threads write one number at opcodes."""
+    detrun.set_weight(params["weight"], "main/first")
+    workers = [
+        threading.Thread(target=OPCODES["put"], args=(one,), name=name) for one, name in ((1, "first"), (2, "second"))
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return OPCODES["last"]
+
+
+async def one_step_race(params: dict[str, Any]) -> Any:
+    """Two tasks write a number; a weight says who is preferred."""
+    last = detrun.Shared(0.0)
+
+    async def put(number: float) -> None:
+        last.value = number
+
+    detrun.set_weight(params["weight"], "main/put")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(put, 1.0)
+        nursery.start_soon(put, 2.0)
+    return last.value
+
+
+def test_the_score_of_a_race_summed_over_all_schedules_is_the_derivative_of_its_closed_form() -> None:
+    """The first writer is overwritten: E = 2 w / (1 + w) + 1 / (1 + w), so d/dw E = 1 / (1 + w)²."""
+    found = sums(enumerated(one_step_race, {"weight": 2.0}, []), "weight")
+    assert found["one"] == pytest.approx(1.0)
+    assert found["by_loss"] == pytest.approx(1 / 9)
+    assert found["to_go"] == pytest.approx(1 / 9)
+
+
+def test_so_is_that_of_threads_at_opcodes() -> None:
+    """Against the probabilities of the same schedules at weights beside, which a central difference compares."""
+    options = Options(preemption="opcode", include=("instructions.py",))
+    found = sums(enumerated(thread_race, {"weight": 1.5}, [], options), "weight")
+    up, down = (
+        sum(weight * loss for weight, loss, _ in enumerated(thread_race, {"weight": 1.5 + h}, [], options))
+        for h in (1e-4, -1e-4)
+    )
+    assert found["by_loss"] == pytest.approx((up - down) / 2e-4, rel=1e-6)
+    assert found["to_go"] == pytest.approx(found["by_loss"], rel=1e-9)
+    assert found["by_loss"] > 0.05
