@@ -31,7 +31,7 @@ from tests.testing.test_guides import follow  # noqa: E402 (of the tree, which n
 DIST = ROOT / "dist"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAME, VERSION = PROJECT["name"], PROJECT["version"]
-PACKAGES = {"detrun", "detrun_pytest", "detrun_recorder", "detrun_scheduler"}
+PACKAGES = {"detrun", "detrun_pytest", "detrun_recorder", "detrun_scenarios", "detrun_scheduler"}
 DEVELOPMENT = ("pytest", "hypothesis", "mypy", "ruff", "numpy", "torch")
 IMPORTED = f"""
 import importlib.metadata, importlib.util, pathlib, sys
@@ -97,6 +97,8 @@ def check_installed(wheel: Path, directory: Path) -> None:
     installed("python", "-c", IMPORTED)
     assert "Usage: detrun" in installed("detrun", "--help")
     assert VERSION in installed("detrun", "--version")
+    assert "thermostat" in installed("detrun", "scenario", "list")
+    assert "no heat is lost: held once" in installed("detrun", "scenario", "run", "thermostat", "--size", "small")
 
     readme = (ROOT / "README.md").read_text()
     race = re.search(r"^```python\n(# race\.py\n.*?)^```$", readme, re.MULTILINE | re.DOTALL)

@@ -21,7 +21,7 @@ import msgpack
 
 from detrun.determinism.tracing import Trace, traced
 from detrun.execution.orphans import end_with_parent
-from detrun.execution.program import Main
+from detrun.execution.program import Main, own_target
 from detrun.execution.targets import load_target
 from detrun.messages.extensions import TREE_TUPLE
 from detrun_scheduler.errors import DetrunError, UsageError
@@ -39,6 +39,9 @@ def importable_target(main: Main) -> str:
     Raises:
         UsageError: it would not find it.
     """
+    own = own_target(main)
+    if own is not None:
+        return own
     name = getattr(main, "__qualname__", None)
     module = sys.modules.get(getattr(main, "__module__", None) or "")
     file = getattr(module, "__file__", None)

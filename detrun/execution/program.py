@@ -51,13 +51,26 @@ def check_main(main: Main) -> None:
 
 
 def target_of(main: Main) -> str:
-    """``path.py:function`` of a program, relative to the working directory where it lies below it."""
+    """``path.py:function`` of a program, relative to the working directory where it lies below it.
+
+    A callable object says its name by itself: the text by which `detrun.execution.targets` finds it, as the attribute
+    ``detrun_target``.
+    """
     function = main
     while isinstance(function, partial):
         function = function.func
+    own = own_target(function)
+    if own is not None:
+        return own
     name = getattr(function, "__qualname__", type(function).__qualname__)
     path = _source_path(function)
     return f"{path}:{name}" if path else f"{getattr(function, '__module__', '?')}:{name}"
+
+
+def own_target(main: Main) -> str | None:
+    """What a callable object says that it is found by; None if it says nothing."""
+    named = getattr(main, "detrun_target", None)
+    return named if isinstance(named, str) else None
 
 
 def _source_path(function: object) -> str | None:

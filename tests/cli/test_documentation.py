@@ -57,11 +57,15 @@ def test_every_command_and_every_option_is_documented_and_none_besides():
         ("explore", ["programs.py:rounds", "-n", "5", "--directory", "kept"]),
         ("gradient", ["programs.py:queue", "--param", "between=1", "--param", "service=0.8"]),
         ("minimize", ["programs.py:race", *RACE, "--iterations", "1", "--held-out", "2", "--samples", "2"]),
+        ("scenario list", []),
+        ("scenario run", ["thermostat", "--size", "small"]),
+        ("scenario explore", ["thermostat", "-n", "2"]),
+        ("scenario gradient", ["thermostat", "--size", "small", "--samples", "2"]),
     ],
 )
 def test_a_document_has_the_documented_fields_and_no_others(call_json, directory, command, arguments):
     call_json("record", "programs.py:rounds", "-o", "a.detrun")
-    document = call_json(command, *arguments, code=int("programs.py:fails" in arguments))
+    document = call_json(*command.split(), *arguments, code=int("programs.py:fails" in arguments))
     documented = {name for cells in rows(f"### Document of {command}") for name in re.findall(r"`(\w+)`", cells[0])}
     assert set(document) == documented | IN_EVERY_DOCUMENT
 

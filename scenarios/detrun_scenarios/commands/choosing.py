@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from detrun.cli import parameters
-from detrun_scenarios.frame.declaration import SIZES, Scenario
+from detrun_scenarios.frame.declaration import SIZES, Loss, Scenario
 from detrun_scheduler.errors import UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -40,3 +40,16 @@ def params_of(scenario: Scenario, texts: Iterable[str]) -> dict[str, float]:
             raise UsageError(f"--param {name}={number:g} is outside of its bounds; give {low:g} to {high:g}{unit}")
         params[name] = number
     return params
+
+
+def loss_of(scenario: Scenario, name: str | None) -> Loss:
+    """The loss of that name, or the first.
+
+    Raises:
+        UsageError: there is no such loss, or none at all.
+    """
+    if name is not None:
+        return scenario.loss(name)
+    if not scenario.losses:
+        raise UsageError(f"scenario {scenario.name} declares no loss, so there is nothing to differentiate or tune")
+    return scenario.losses[0]

@@ -54,7 +54,6 @@ def run(
                 max_steps=max_steps,
                 to=output,
                 raise_errors=False,
-                target=program.target,
                 params=numbers,
             )
     except OSError as error:  # of the file: the program's own are in the run

@@ -188,8 +188,8 @@ class Scenario:
         program: makes a program for a setting; see the module.
         faults: of an exploration and of a run for all losses; None for none.
         explore_options: for `detrun.explore`: ``schedules``, ``max_steps``, ``preemption``.
-        plot: a module with ``draw(run, path)`` of the scenario's own, by its dotted name (``".pictures"`` is relative
-            to the scenario's package); empty for the default picture.
+        draw: the scenario's own picture: draws one for some parameters and a seed into a file; None for the default
+            one. What it needs of matplotlib it imports when it is called.
     """
 
     name: str
@@ -201,7 +201,7 @@ class Scenario:
     invariants: tuple[Invariant, ...] = ()
     faults: Faults | None = None
     explore_options: Mapping[str, Any] = field(default_factory=dict)
-    plot: str = ""
+    draw: Callable[[str, Mapping[str, float], int], None] | None = None
 
     def __post_init__(self) -> None:
         _identifier("scenario", self.name)

@@ -24,7 +24,9 @@ class Checked:
     def __str__(self) -> str:
         if not self.holds:
             return f"{self.name}: violated"
-        return f"{self.name}: held {self.looked_at:,} times" if self.looked_at else f"{self.name}: never looked at"
+        if not self.looked_at:
+            return f"{self.name}: never looked at"
+        return f"{self.name}: held " + ("once" if self.looked_at == 1 else f"{self.looked_at:,} times")
 
 
 def checked_invariants(scenario: Scenario, tally: Tally) -> list[Checked]:

@@ -35,6 +35,7 @@ class ScenarioProgram:
                 f"scenario {scenario.name} needs {error.name}, which is not installed; install it with: "
                 f"pip install '{EXTRA}'"
             ) from error
+        self.__wrapped__ = self._main  # so that `sometimes` and `reachable` of the system are found in its source
 
     async def __call__(self, params: Mapping[str, Any]) -> Any:
         """Run the system once."""
@@ -50,8 +51,8 @@ class ScenarioProgram:
         return losses[wanted]
 
     @property
-    def target(self) -> str:
-        """By which a recording names it, for `detrun.execution.targets`."""
+    def detrun_target(self) -> str:
+        """By which recordings and commands name it."""
         setting = self.setting
         loss = "" if setting.loss is None else f".loss_{setting.loss}"
         bug = "" if setting.bug is None else f".bug_{setting.bug}"
@@ -78,4 +79,4 @@ class ScenarioProgram:
         return ScenarioProgram, (self.scenario, self.setting)
 
     def __repr__(self) -> str:
-        return f"<{self.target}>"
+        return f"<{self.detrun_target}>"

@@ -1,0 +1,109 @@
+"""``detrun scenario gradient``: derivatives of a loss by each parameter, with finite differences beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detrun.cli.options import parameter_option, settings, speaking
+from detrun_scenarios.commands.choosing import bug_option, loss_option, name_argument, params_of, size_option
+
+if TYPE_CHECKING:
+    from detrun_scenarios.frame.derivatives import Derivative, LossGradient
+
+
+@click.command(short_help="Differentiate a loss of a system, with finite differences beside it.")
+@name_argument
+@loss_option
+@click.option("--kind", metavar="KIND", help="Meaning of all derivatives, in place of what the scenario declares.")
+@bug_option
+@size_option("medium")
+@click.option("--samples", type=click.IntRange(min=2), metavar="N", help="Seeds of each gradient.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides the samples.")
+@parameter_option
+@speaking
+def gradient(
+    name: str,
+    loss: str | None,
+    kind: str | None,
+    bug: str | None,
+    size: Any,
+    samples: int | None,
+    seed: int,
+    params: tuple[str, ...],
+) -> None:
+    """Differentiate a loss of the scenario NAME by each parameter that moves it.
+
+    The kind of each derivative is the one that the scenario declares for the parameter. The column beside it is a
+    finite difference: on frozen schedules for kind local, otherwise of the mean under common random numbers.
+    """
+    from detrun.cli import runs
+    from detrun.cli.page import open_page, print_document
+    from detrun_scenarios.commands.choosing import loss_of
+    from detrun_scenarios.frame.catalogue import find_scenario
+    from detrun_scenarios.frame.derivatives import differentiate, kind_named
+    from detrun_scenarios.frame.scenario_program import ScenarioProgram
+
+    scenario = find_scenario(name)
+    numbers = params_of(scenario, params)
+    wanted = loss_of(scenario, loss)
+    chosen = kind_named(kind)
+    program = ScenarioProgram(scenario, scenario.setting(size, wanted.name, bug))
+    with runs.program_output():
+        found = differentiate(program, numbers, chosen, samples, seed)
+    if settings().json:
+        document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
+        print_document({**document, **_fields(found, numbers)})
+        return
+    page = open_page()
+    page.heading(f"gradient of {wanted.name} of {name}", good=True)
+    page.facts(
+        {wanted.name: f"{found.value:.6g} ± {found.std_error:.2g} {wanted.unit}", "took": f"{found.steps:,} steps"}
+    )
+    page.table(
+        ["parameter", "at", "kind", "derivative", "error", "difference", "its error", "apart"],
+        [_row(one, numbers[one.parameter]) for one in found.derivatives],
+    )
+    for one in found.derivatives:
+        if one.why:
+            page.text(f"{one.parameter}: {one.kind}, since {one.why}")
+    for text in found.bias:
+        page.note(text)
+
+
+def _row(one: Derivative, at: float) -> list[str]:
+    apart = f"{one.apart:.1e} of it" if one.kind == "local" else f"{one.apart:.2g} errors"
+    return [
+        one.parameter,
+        f"{at:.6g}",
+        one.kind,
+        f"{one.derivative:.8g}",
+        f"{one.std_error:.2g}",
+        f"{one.difference:.8g}",
+        f"{one.difference_std_error:.2g}",
+        apart + (f", {one.changed:.0%} rescheduled" if one.kind == "local" and one.changed else ""),
+    ]
+
+
+def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
+    return {
+        "loss": found.loss,
+        "value": found.value,
+        "std_error": found.std_error,
+        "params": params,
+        "gradient": {
+            one.parameter: {
+                "kind": one.kind,
+                "derivative": one.derivative,
+                "std_error": one.std_error,
+                "finite_difference": one.difference,
+                "finite_std_error": one.difference_std_error,
+                "agrees": one.agrees,
+                "why": one.why,
+            }
+            for one in found.derivatives
+        },
+        "bias": found.bias,
+        "steps": found.steps,
+    }

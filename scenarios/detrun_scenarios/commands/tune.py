@@ -1,0 +1,161 @@
+"""``detrun scenario tune``: a loss made small from the defaults on, beside Optuna and CMA-ES at equal events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detrun.cli.options import parameter_option, settings, speaking
+from detrun_scenarios.commands.choosing import bug_option, loss_of, loss_option, name_argument, params_of, size_option
+
+if TYPE_CHECKING:
+    from detrun_scenarios.frame.comparison import Tuning
+    from detrun_scenarios.frame.declaration import Loss
+
+BUDGET = 1_000_000
+
+
+@click.command(short_help="Tune a loss of a system, beside Optuna and CMA-ES at equal simulated events.")
+@name_argument
+@loss_option
+@click.option("--kind", metavar="KIND", help="Meaning of the gradients that are followed.")
+@bug_option
+@size_option("medium")
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    default=BUDGET,
+    show_default=True,
+    metavar="EVENTS",
+    help="Steps that each contender may simulate.",
+)
+@click.option(
+    "--held-out",
+    type=click.IntRange(min=2),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Seeds of the verdict, which no contender has seen.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides everything random.")
+@click.option("--png", metavar="FILE", type=click.Path(), help="Draw the loss over the events that were spent.")
+@parameter_option
+@speaking
+def tune(
+    name: str,
+    loss: str | None,
+    kind: str | None,
+    bug: str | None,
+    size: Any,
+    budget: int,
+    held_out: int,
+    seed: int,
+    png: str | None,
+    params: tuple[str, ...],
+) -> None:
+    """Tune the parameters of the scenario NAME that move a loss, from their defaults.
+
+    detrun.minimize follows gradients; Optuna (TPE) and CMA-ES see the loss alone. Each simulates the same number of
+    events, and all are judged on the same held-out seeds. Needs the extra detrun[scenarios].
+    """
+    from detrun.cli import runs
+    from detrun.minimizing.picture import check_picture
+    from detrun_scenarios.frame.catalogue import find_scenario
+    from detrun_scenarios.frame.comparison import tune as compared
+    from detrun_scenarios.frame.derivatives import kind_named
+    from detrun_scenarios.frame.pictures import draw_tuning
+    from detrun_scenarios.frame.scenario_program import EXTRA, ScenarioProgram
+    from detrun_scenarios.frame.tuning import missing_packages
+    from detrun_scheduler.errors import UsageError
+
+    scenario = find_scenario(name)
+    numbers = params_of(scenario, params)
+    wanted = loss_of(scenario, loss)
+    followed = kind_named(kind)
+    program = ScenarioProgram(scenario, scenario.setting(size, wanted.name, bug))
+    if missing := missing_packages():
+        raise UsageError(
+            f"tuning compares with {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            f"installed; install with: pip install '{EXTRA}'"
+        )
+    if png is not None:
+        check_picture(png)
+    begun = time.monotonic()
+
+    def say(who: str) -> None:
+        if not settings().json:
+            click.echo(f"{time.monotonic() - begun:7.1f} s  {who}", err=True)
+
+    with runs.program_output():
+        found = compared(program, numbers, followed, budget, seed, held_out, say)
+    if png is not None:
+        draw_tuning(found, wanted, png)
+    if settings().json:
+        from detrun.cli.page import print_document
+
+        document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
+        print_document({**document, **_fields(found), "png": png})
+        return
+    _show(name, found, wanted, budget, png)
+
+
+def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) -> None:
+    from detrun.cli.page import open_page
+
+    page = open_page()
+    page.heading(f"tuned {loss.name} of {name} by {found.kind} gradients", good=True)
+    page.facts(
+        {
+            "budget": f"{budget:,} steps for each",
+            "verdict": f"{loss.about}, {loss.unit}, on {len(found.held_out_seeds)} held-out seeds",
+            "again": " ".join(f"--param {one}={number!r}" for one, number in found.tuned.proposal.params.items()),
+            **({} if png is None else {"picture": png}),
+        }
+    )
+    start = [f"{number:.4g}" for number in found.start.values()]
+    rows = [["the default", f"{found.default.value:.6g}", f"{found.default.std_error:.2g}", "", "", "", *start]]
+    for who, one in {"detrun.minimize": found.tuned, **found.black_box}.items():
+        rows.append(
+            [
+                who,
+                f"{one.held_out.value:.6g}",
+                f"{one.held_out.std_error:.2g}",
+                f"{one.gain.value:.4g}",
+                f"{one.gain.std_error:.2g}",
+                f"{one.proposal.spent:,}",
+                *(f"{one.proposal.params[parameter]:.4g}" for parameter in found.start),
+            ]
+        )
+    page.table(["contender", "loss", "error", "gain", "its error", "events", *found.start], rows)
+    for who, reason in found.left_out.items():
+        page.note(f"{who} is left out: {reason}")
+
+
+def _fields(found: Tuning) -> dict[str, Any]:
+    return {
+        "loss": found.loss,
+        "kind": found.kind,
+        "default": found.default.value,
+        "tuned": found.tuned.held_out.value,
+        "black_box": {name: one.held_out.value for name, one in found.black_box.items()},
+        "standard_errors": {
+            "default": found.default.std_error,
+            "tuned": found.tuned.held_out.std_error,
+            **{name: one.held_out.std_error for name, one in found.black_box.items()},
+        },
+        "gains": {
+            name: {"mean": one.gain.value, "std_error": one.gain.std_error}
+            for name, one in {"tuned": found.tuned, **found.black_box}.items()
+        },
+        "events_used": {
+            "tuned": found.tuned.proposal.spent,
+            **{name: one.proposal.spent for name, one in found.black_box.items()},
+        },
+        "params": dict(found.tuned.proposal.params),
+        "default_params": dict(found.start),
+        "black_box_params": {name: dict(one.proposal.params) for name, one in found.black_box.items()},
+        "left_out": found.left_out,
+        "held_out_seeds": found.held_out_seeds,
+    }

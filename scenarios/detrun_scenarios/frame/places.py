@@ -1,0 +1,38 @@
+"""Functions of a program by their lines, so that an explanation can be held against the places that a bug declares."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from pathlib import Path
+
+
+def function_at(file: str, line: int) -> str:
+    """``Class.method`` or ``function``: the innermost function around a line; empty if there is none."""
+    found = ""
+    for name, first, last in _functions(file):
+        if first <= line <= last:
+            found = name  # inner ones come after those around them
+    return found
+
+
+@lru_cache(maxsize=64)
+def _functions(file: str) -> list[tuple[str, int, int]]:
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    found: list[tuple[str, int, int]] = []
+    _collect(tree, "", found)
+    return found
+
+
+def _collect(node: ast.AST, around: str, found: list[tuple[str, int, int]]) -> None:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{around}.{child.name}" if around else child.name
+            if not isinstance(child, ast.ClassDef):
+                found.append((name, child.lineno, child.end_lineno or child.lineno))
+            _collect(child, name, found)
+        else:
+            _collect(child, around, found)

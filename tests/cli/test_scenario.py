@@ -1,0 +1,194 @@
+"""``detrun scenario``: every command, from the declaration of a scenario alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detrun_scenarios.commands.explore import places_named
+from detrun_scenarios.frame import comparison, tuning
+from detrun_scenarios.frame.catalogue import all_scenarios
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scenarios.md"
+OF_PARAMETERS = {"name", "default", "bounds", "unit", "about", "origin", "log_scale"}
+SMALL = ("--size", "small")
+
+QUEUE = """
+import trio
+import detrun
+from detrun_scenarios.frame.declaration import Loss, Meaning, Parameter, Scenario
+
+def program(setting):
+    async def main(params):
+        await trio.sleep(params["service"])
+        return {"wait": 2.0 * params["service"]}
+    return main
+
+SCENARIO = Scenario(
+    name="queue",
+    about="One customer.",
+    parameters=(Parameter("service", 0.5, (0.1, 2.0), "s", "time at the clerk"),),
+    losses=(Loss("wait", "twice that", "s", (Meaning("local", ("service",), "it is linear"),)),),
+    program=program,
+)
+"""
+
+
+def test_the_list_has_what_each_scenario_declares(call, call_json):
+    found = {one["name"]: one for one in call_json("scenario", "list")["scenarios"]}
+    assert {"key_value", "thermostat", "write_ahead_log"} <= found.keys()
+    for one in found.values():
+        assert set(one) == {"name", "about", "parameters", "losses", "bugs", "invariants", "kinds"}
+        assert one["kinds"] == [kind for kind in one["kinds"] if any(kind in str(loss) for loss in one["losses"])]
+        for parameter in one["parameters"]:
+            assert set(parameter) == OF_PARAMETERS
+    shown = call("scenario", "list").stdout
+    assert "gain = 0.05 1/turn: power for a degree of error" in shown
+    assert "torn_turn: the room reads its temperature in one step" in shown
+
+
+def test_a_run_has_every_loss_and_every_invariant_by_name_and_replays(call_json):
+    found = call_json("scenario", "run", "thermostat", *SMALL, "--seed", "3", "-o", "a.detrun")
+    assert found["losses"].keys() == {"squared_error", "effort"}
+    assert found["invariants"] == {"no heat is lost": True}
+    assert found["looked_at"] == {"no heat is lost": 1}
+    assert found["params"] == {"gain": 0.05, "offset": 0.016}
+    again = call_json("replay", "a.detrun")
+    assert again["same_digest"]
+    assert again["digest"] == found["digest"]
+    hotter = call_json("scenario", "run", "thermostat", *SMALL, "--seed", "3", "--param", "gain=0.1")
+    assert hotter["losses"]["effort"] > found["losses"]["effort"]
+
+
+def test_a_planted_bug_is_found_explained_by_its_places_and_replayed(call, call_json):
+    found = call_json("scenario", "explore", "thermostat", "--bug", "torn_turn", "-n", "20", code=1)
+    assert (found["verdict"], found["bug"]) == ("failed", "torn_turn")
+    assert found["places"] == found["places_declared"] == ["TornTurn.cool", "Room.visit"]
+    assert "Verified: reversed, the run passes." in found["explanation"]
+    assert call("replay", found["recording"], code=1)
+    failed = call_json("scenario", "run", "thermostat", *SMALL, "--bug", "torn_turn", code=1)
+    assert failed["invariants"] == {"no heat is lost": False}
+    assert failed["losses"] == {}
+
+
+def test_the_right_system_survives_the_same_campaign(call_json):
+    found = call_json("scenario", "explore", "thermostat", "-n", "20")
+    assert (found["verdict"], found["schedules"], found["bug"]) == ("passed", 20, None)
+    assert found["explanation"] is found["recording"] is None
+
+
+def test_each_derivative_stands_beside_a_finite_difference(call, call_json):
+    found = call_json("scenario", "gradient", "thermostat", *SMALL, "--loss", "effort", "--samples", "2")
+    assert found["loss"] == "effort"
+    for one in found["gradient"].values():
+        assert one["kind"] == "local"
+        assert one["derivative"] == pytest.approx(one["finite_difference"], rel=1e-6)
+        assert one["agrees"] is True
+        assert one["why"]
+    shown = call("scenario", "gradient", "thermostat", *SMALL, "--kind", "finite", "--samples", "2").stdout
+    assert "0 errors" in shown
+
+
+def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directory, monkeypatch):
+    pytest.importorskip("optuna")
+    pytest.importorskip("cma")
+    monkeypatch.setattr(tuning, "TOGETHER", 2)
+    monkeypatch.setattr(comparison, "SAMPLES", 2)
+    monkeypatch.setattr(comparison, "HELD_OUT_MIN", 2)
+    picture = directory / "tuned.png"
+    arguments = ("--budget", "7000", "--held-out", "3", "--png", str(picture))
+    found = call_json("scenario", "tune", "thermostat", *SMALL, *arguments)
+    assert found["tuned"] < found["default"]
+    assert found["params"].keys() == {"gain", "offset"}
+    assert found["black_box"].keys() == {"optuna", "cma"}
+    assert found["standard_errors"].keys() == {"default", "tuned", "optuna", "cma"}
+    assert all(0 < spent <= 7_000 for spent in found["events_used"].values())
+    assert len(found["held_out_seeds"]) == 3
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_the_extra_tuning_says_what_to_install_and_the_rest_works(call, monkeypatch):
+    monkeypatch.setattr(tuning, "find_spec", lambda package: None)
+    said = call("scenario", "tune", "thermostat", code=2).stderr
+    assert "optuna and cma, which are not installed; install with: pip install 'detrun[scenarios]'" in said
+    monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
+    assert "needs matplotlib" in call("scenario", "plot", "thermostat", code=2).stderr
+    call("scenario", "run", "thermostat", *SMALL)
+
+
+def test_a_run_is_drawn_with_the_loss_along_each_parameter(call_json, directory):
+    pytest.importorskip("matplotlib")
+    found = call_json("scenario", "plot", "thermostat", *SMALL, "--seeds", "2")
+    assert (directory / found["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["run", "thermostats"], "there is no scenario 'thermostats'; did you mean thermostat?"),
+        (["run", "zzz"], "there is no scenario 'zzz'; there are key_value"),
+        (["run", "thermostat", "--param", "gian=1"], "has no parameter 'gian'; did you mean gain?"),
+        (["run", "thermostat", "--param", "gain=7"], "gain=7 is outside of its bounds; give 0.005 to 0.5 1/turn"),
+        (["run", "thermostat", "--param", "gain"], "not NAME=VALUE"),
+        (["explore", "thermostat", "--bug", "torn"], "has no bug 'torn'; did you mean torn_turn?"),
+        (["gradient", "thermostat", "--loss", "efort"], "has no loss 'efort'; did you mean effort?"),
+        (["gradient", "thermostat", "--kind", "locale"], "no kind of gradient 'locale'; did you mean local?"),
+        (["tune", "thermostat", "--budget", "10", "--size", "small"], "a budget of 10 events is 0 runs of 129 steps"),
+    ],
+)
+def test_an_unknown_name_is_wrong_usage_and_the_near_ones_are_said(call, arguments, part):
+    if arguments[0] == "tune":
+        pytest.importorskip("optuna")
+        pytest.importorskip("cma")
+    assert part in call("scenario", *arguments, code=2).stderr
+
+
+def test_another_package_adds_a_scenario_by_an_entry_point(call, call_json, directory, monkeypatch):
+    (directory / "shop.py").write_text(QUEUE)
+    metadata = directory / "shop-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[detrun.scenarios]\nqueue = shop:SCENARIO\nbroken = shop:MISSING\n")
+    monkeypatch.syspath_prepend(str(directory))
+    assert call_json("scenario", "run", "queue")["losses"] == {"wait": 1.0}
+    assert call_json("gradient", "detrun_scenarios.programs:queue.loss_wait", "--param", "service=1")["grads"] == {
+        "service": 2.0
+    }
+    assert "scenario broken, shop:MISSING, cannot be loaded" in call("scenario", "list", code=2).stderr
+
+
+def test_the_page_of_scenarios_shows_what_is_printed(call):
+    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    for command in "".join(blocks).split("$ ")[1:]:
+        line, *shown = command.splitlines()
+        words, _, code = line.partition("  # exit ")
+        printed = call(*shlex.split(words)[1:], code=int(code or 0)).output
+        for text in shown:
+            assert text in printed
+
+
+def test_every_declared_place_is_a_function_of_the_scenarios_package():
+    for scenario in all_scenarios().values():
+        package = Path(sys.modules[scenario.program.__module__].__file__ or "").parent
+        defined: set[Any] = set()
+        for file in package.glob("*.py"):
+            defined |= functions_in(file)
+        for bug in scenario.bugs:
+            assert set(bug.places) <= defined, f"{scenario.name}, {bug.name}"
+
+
+def functions_in(file: Path) -> set[str]:
+    from detrun_scenarios.frame.places import function_at
+
+    return {function_at(str(file), line + 1) for line in range(len(file.read_text().splitlines()))}
+
+
+def test_places_are_named_of_failures_only():
+    from detrun.explore.verdicts import Exploration
+
+    assert places_named(Exploration("passed", "", 1, "random", 0)) == ()
