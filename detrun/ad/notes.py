@@ -15,6 +15,8 @@ from detrun.ad import state
 from detrun.ad.source_lines import calling_line, nearest_user_line, shown
 from detrun.ad.tape import NO_PARENT
 
+# Operations that are straight, or straight between sites. A product bends where both factors move: the tape shows that.
+_STRAIGHT = frozenset({"+", "-", "*", "negative", "abs", "%", "sum", "mean"})
 _CAME_OUT: dict[str, Callable[[float, float], bool]] = {"==": operator.eq, ">=": operator.ge, "<=": operator.le}
 
 
@@ -78,6 +80,8 @@ def record_entry(name: str, entry_id: int, parents: Sequence[tuple[int, float]])
     """Add the entry of an operation with any number of parents, and note a partial that is infinite or undefined."""
     tape = state.tape
     assert tape is not None
+    if state.bends is not None and name not in _STRAIGHT:
+        state.bends(entry_id, False)
     if len(parents) == 1:
         parent, partial = parents[0]
         state.extend((parent, NO_PARENT, partial, 0.0))

@@ -63,6 +63,9 @@ taping: bool = False
 tape: Tape | None = None
 noting: bool = False  # margins and detachments are noted: while a tape is on, and in forward mode
 notebook: Notebook | None = None  # where to; the tape, while one is on
+# Told the id of each entry of a tape whose operation is not linear, but for products: divisions by Values, functions;
+# and whether only its second argument bends it. None: it interests no one.
+bends: Callable[[int, bool], None] | None = None
 extend: Callable[[tuple[Any, Any, Any, Any]], None] = _no_tape
 in_run: bool = False
 
@@ -174,6 +177,6 @@ def stop_notes() -> None:
 
 
 def _switch_off() -> None:
-    global taping, tape, extend, noting, notebook
+    global taping, tape, extend, noting, notebook, bends
     taping, tape, extend = False, None, _no_tape
-    noting, notebook = False, None
+    noting, notebook, bends = False, None, None

@@ -168,6 +168,8 @@ class Value(Conversions):
             result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, other.id, 1.0 / right, -(primal / right)))
+                if state.bends is not None:
+                    state.bends(result.id, True)
             return result
         if type(other) is float or type(other) is int:
             result = _new(Value)
@@ -188,6 +190,8 @@ class Value(Conversions):
             result.id = next(state.ids)
             if state.taping:
                 state.extend((self.id, NO_PARENT, -(primal / right), 0.0))
+                if state.bends is not None:
+                    state.bends(result.id, False)
             return result
         if isinstance(other, Real):
             return float(other) / self

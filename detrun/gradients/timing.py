@@ -26,7 +26,7 @@ class TimingSites:
     def __init__(self) -> None:
         self.line_before: str | None = None  # that waited for the timer that fired last
 
-    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
+    def advanced(self, deadline: Any, previous: Any | None, key: Any, sequence: int) -> None:
         """The timer of ``key``, due at ``deadline``, fired; it was waiting when that of ``previous`` did."""
         line = line_that_waits(key)
         if previous is not None and (isinstance(deadline, Value) or isinstance(previous, Value)):
@@ -39,7 +39,7 @@ class TimingSites:
         if isinstance(deadline, Value) or isinstance(now, Value):
             site("late timer", line_that_waits(key) or "a timer that was due at once has to wait", deadline, now)
 
-    def disarmed(self, deadline: Any, now: Any) -> None:
+    def disarmed(self, deadline: Any, now: Any, sequence: int) -> None:
         """A timer was taken back before it fired."""
         if (isinstance(deadline, Value) or isinstance(now, Value)) and _finite(deadline):
             # The program leaves the scope just now: the nearest line of it is the ``with`` statement, or what sleeps.

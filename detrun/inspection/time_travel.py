@@ -194,7 +194,7 @@ class _HeldReplay(RunScope):
         if run.step_index == self.stop_step == self.recording.steps:
             self._hold(run.step_index)
 
-    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
+    def advanced(self, deadline: Any, previous: Any | None, key: Any, sequence: int) -> None:
         """Time is about to jump; hold the run if that leads past the time that was asked for."""
         if primal_of(deadline) > self.time_most and self.run is not None:
             # In the middle of closing a step, whose task has run.
@@ -203,5 +203,5 @@ class _HeldReplay(RunScope):
     def overdue(self, deadline: Any, now: Any, key: Any) -> None:
         """A timer that was due at once, which moves no time."""
 
-    def disarmed(self, deadline: Any, now: Any) -> None:
+    def disarmed(self, deadline: Any, now: Any, sequence: int) -> None:
         """A timer was taken back, which moves no time."""

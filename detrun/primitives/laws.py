@@ -87,6 +87,10 @@ class Law:
         """The noise of a draw."""
         raise UsageError(f"{self.kind}: a discrete outcome has no noise beneath it")
 
+    def noise_of(self, outcome: float) -> float:
+        """The noise that gives an outcome, with the parameters as they are; nan where they leave it no choice."""
+        raise UsageError(f"{self.kind}: a discrete outcome has no noise beneath it")
+
     def _refused(self, outcome: Any, why: str) -> UsageError:
         shown = ", ".join(f"{name}={_shown(one)}" for name, one in self.parameters.items())
         return UsageError(f"cannot force {self.kind}({shown}) to {outcome!r}: {why}")
@@ -134,6 +138,11 @@ class Uniform(ContinuousLaw):
         """Scaled and shifted."""
         return self.low + (self.high - self.low) * noise
 
+    def noise_of(self, outcome: float) -> float:
+        """Its place in the interval, or beyond it."""
+        low, width = primal_of(self.low), primal_of(self.high) - primal_of(self.low)
+        return (outcome - low) / width if width else math.nan
+
     def unit_of(self, outcome: float) -> float:
         """Its place in the interval."""
         low, width = primal_of(self.low), primal_of(self.high) - primal_of(self.low)
@@ -161,6 +170,10 @@ class Exponential(ContinuousLaw):
     def from_noise(self, noise: Any) -> Any:
         """Scaled."""
         return self.mean * noise
+
+    def noise_of(self, outcome: float) -> float:
+        """In units of the mean."""
+        return outcome / primal_of(self.mean)
 
     def unit_of(self, outcome: float) -> float:
         """The distribution function."""
@@ -196,6 +209,11 @@ class Normal(ContinuousLaw):
         """Scaled and shifted."""
         return self.mean + self.std * noise
 
+    def noise_of(self, outcome: float) -> float:
+        """In deviations from the mean."""
+        std = primal_of(self.std)
+        return (outcome - primal_of(self.mean)) / std if std else math.nan
+
     def unit_of(self, outcome: float) -> float:
         """The distribution function."""
         return _normal_unit(outcome, self.mean, self.std)
@@ -222,6 +240,12 @@ class LogNormal(ContinuousLaw):
     def from_noise(self, noise: Any) -> Any:
         """``exp`` of it, scaled and shifted."""
         return exp(self.log_mean + self.log_std * noise)
+
+    def noise_of(self, outcome: float) -> float:
+        """Of its logarithm; below every noise for what is not positive."""
+        std = primal_of(self.log_std)
+        logarithm = math.log(outcome) if outcome > 0.0 else -math.inf
+        return (logarithm - primal_of(self.log_mean)) / std if std else math.nan
 
     def unit_of(self, outcome: float) -> float:
         """The distribution function."""

@@ -37,6 +37,10 @@ class UnitNumber(ContinuousLaw):
         """The noise itself."""
         return noise
 
+    def noise_of(self, outcome: float) -> float:
+        """The outcome itself."""
+        return outcome
+
     def unit_of(self, outcome: float) -> float:
         """The outcome itself."""
         return outcome
@@ -57,6 +61,10 @@ class Expovariate(ContinuousLaw):
     def from_noise(self, noise: Any) -> Any:
         """Divided by the rate."""
         return noise / self.lambd
+
+    def noise_of(self, outcome: float) -> float:
+        """In units of the mean."""
+        return outcome * primal_of(self.lambd)
 
     def unit_of(self, outcome: float) -> float:
         """The distribution function."""

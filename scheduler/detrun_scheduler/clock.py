@@ -23,14 +23,17 @@ PRUNE_THRESHOLD = 1000
 class TimeObserver(Protocol):
     """Is told where another timing of the program would have meant another order of events."""
 
-    def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
-        """The timer of ``key`` and ``deadline`` fires; ``previous`` fired before it, if it was waiting by then."""
+    def advanced(self, deadline: Any, previous: Any | None, key: Any, sequence: int) -> None:
+        """The timer of ``key`` and ``deadline`` fires, the one with this sequence number.
+
+        ``previous`` fired before it, if it was waiting by then.
+        """
 
     def overdue(self, deadline: Any, now: Any, key: Any) -> None:
         """The timer of ``key`` fired at ``now`` without waiting, because its ``deadline`` was not later than that."""
 
-    def disarmed(self, deadline: Any, now: Any) -> None:
-        """A timer set for ``deadline`` was taken back at ``now``, before it fired."""
+    def disarmed(self, deadline: Any, now: Any, sequence: int) -> None:
+        """A timer set for ``deadline`` was taken back at ``now``; -1 if it was about to fire at this very moment."""
 
 
 class LocalTime(Protocol):
@@ -139,12 +142,13 @@ class TimerHeap:
 
     def remove(self, deadline: Any, key: Any) -> None:
         """Take back the timer of ``key``, if it has not fired."""
-        if self.live.pop(key, None) is None:
+        sequence = self.live.pop(key, None)
+        if sequence is None:
             if key not in self.firing:
                 return
             del self.firing[key]
         if self.observer is not None:
-            self.observer.disarmed(deadline, self.clock.now)
+            self.observer.disarmed(deadline, self.clock.now, -1 if sequence is None else sequence)
         if len(self.heap) > 2 * len(self.live) + PRUNE_THRESHOLD:
             live = self.live
             self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
@@ -161,8 +165,8 @@ class TimerHeap:
         live = self.live
         if self.observer is not None:
             dropped = {live[key] for key in keys}
-            for _, _, _, deadline in sorted(entry for entry in self.heap if entry[1] in dropped):
-                self.observer.disarmed(deadline, self.clock.now)
+            for _, sequence, _, deadline in sorted(entry for entry in self.heap if entry[1] in dropped):
+                self.observer.disarmed(deadline, self.clock.now, sequence)
         for key in keys:
             del live[key]
         self.heap = [entry for entry in self.heap if live.get(entry[2]) == entry[1]]
@@ -240,5 +244,5 @@ class TimerHeap:
     def _tell(self, deadline: Any, sequence: int, key: Any) -> None:
         assert self.observer is not None
         previous, waiting = self.latest
-        self.observer.advanced(deadline, previous if sequence <= waiting else None, key)
+        self.observer.advanced(deadline, previous if sequence <= waiting else None, key, sequence)
         self.latest = deadline, self.sequence

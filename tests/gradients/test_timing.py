@@ -450,8 +450,8 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
     with state.taped() as tape:
         later, earlier = Value(3.0), Value(1.0)
         moments = (later if later_moves else 3.0, earlier if earlier_moves else 1.0)
-        key = () if what == "disarmed" else ("no timer of the program",)
-        getattr(TimingSites(), what)(*moments, *key)
+        others = {"disarmed": (1,), "overdue": ("no timer of the program",), "advanced": ("no timer of the program", 1)}
+        getattr(TimingSites(), what)(*moments, *others[what])
     found = validity(tape, {"later": later.id, "earlier": earlier.id})
     assert found["later"].radius == (2.0 if later_moves else math.inf)
     assert found["earlier"].radius == (2.0 if earlier_moves else math.inf)
@@ -461,8 +461,8 @@ def test_a_margin_between_two_moments_counts_for_each_that_moves(what, later_mov
 def test_a_deadline_that_never_comes_has_no_margin():
     with state.taped() as tape:
         now = Value(1.0)
-        TimingSites().advanced(now, None, "key")
-        TimingSites().disarmed(math.inf, now)
+        TimingSites().advanced(now, None, "key", 1)
+        TimingSites().disarmed(math.inf, now, 2)
     assert tape.sites.count == 0
     assert validity(tape, {"now": now.id})["now"].radius == math.inf
 

@@ -66,6 +66,18 @@ def alternatives(draw: Draw, random: Random) -> list[Alternative]:
     return found
 
 
+def size(draw: Draw) -> float:
+    """By about how much the probabilities of a draw move with its parameter."""
+    match draw.law:
+        case laws.Binomial(trials, _):
+            return float(trials)
+        case laws.Geometric(probability):
+            return 1.0 / primal_of(probability)
+        case laws.Choice(_, weights) if weights is not None:
+            return 1.0 / sum(map(primal_of, weights))
+    return 1.0
+
+
 def score(draw: Draw) -> Weights:
     """The derivative of the logarithm of what came out's probability, by ids of the draw's parameters."""
     law, outcome, ids = draw.law, draw.outcome, draw.parameter_ids

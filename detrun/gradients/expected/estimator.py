@@ -1,14 +1,16 @@
 """The `expected` gradient: the derivative of the mean loss over draws and schedules, jumps included.
 
 A sample is one taped run, its derivative along the path, and some pairs of runs chosen at random among the places where
-the loss may jump: discrete draws (`draw_jumps`) and lines of thresholds (`thresholds`). Each pair is weighted with one
-over its probability of being chosen, so the mean over samples is the derivative of the mean loss:
+the loss may jump: discrete draws (`draw_jumps`) and thresholds (`thresholds`). Each pair is chosen with a probability
+in proportion to what its jump would be multiplied by, as far as the run shows it (`choosing`), and weighted with one
+over that probability, so the mean over samples is the derivative of the mean loss:
 
 - if the loss is as smooth as interchange of mean and derivative along the path asks (Glasserman 1991);
 - over schedules too, if the strategy does not look at the parameters;
 - up to the sites that are named in the bias statement, or refused.
 
 One pair a sample is nearly as precise as all pairs of a run: what is shared by a run's pairs is most of the variance.
+Part of that is taken off by `controls`.
 """
 
 from __future__ import annotations
@@ -18,11 +20,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from detrun.gradients.expected.draw_jumps import HELD, alternatives, score
-from detrun.gradients.expected.taped_run import Dependence, TapedRun, ValuesOnly, parameter_draws
-from detrun.gradients.expected.thresholds import Jumps, Line, Unknown, lines_of
+from detrun.gradients.expected.choosing import chosen, probabilities
+from detrun.gradients.expected.controls import controlled, controls
+from detrun.gradients.expected.dependence import Dependence, parameter_draws
+from detrun.gradients.expected.draw_jumps import HELD, alternatives, score, size
+from detrun.gradients.expected.lines import Lines, Threshold, listed
+from detrun.gradients.expected.taped_run import TapedRun, ValuesOnly
+from detrun.gradients.expected.thresholds import Jumps
 from detrun.gradients.sampling.program import OneRun, SampledProgram
-from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
+from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
+from detrun.gradients.sampling.statistics import estimate
 from detrun.primitives.draw_log import Draw
 from detrun.primitives.forcing import Address
 from detrun.primitives.laws import TorchSample
@@ -61,8 +68,12 @@ class Expected:
         return _OneSample(self, seed).taken()
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means."""
-        return means(samples)
+        """Means, less what the samples share with their controls."""
+        grads = {}
+        for name in samples[0].grads:
+            numbers = [one.grads[name] for one in samples]
+            grads[name] = estimate(controlled(numbers, [one.notes["controls"][name] for one in samples]))
+        return Estimates(estimate([one.value for one in samples]), grads)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
         """On what conditions it is unbiased, and what it leaves out."""
@@ -74,11 +85,13 @@ class Expected:
             "of detrun or random or at a comparison whose margin is affine in the noise beneath one"
         )
         if unknown:
-            bias += f". It leaves out the jumps at {len(unknown)} sites without a known density: {_listed(unknown)}"
+            named = listed(unknown, SITES_SHOWN)
+            bias += f". It leaves out the jumps at {len(unknown)} sites without a known density: {named}"
         if held:
-            bias += f". As their derivative= says, these draws are held fixed: {_listed(held)}"
+            bias += f". As their derivative= says, these draws are held fixed: {listed(held, SITES_SHOWN)}"
         if constants:
-            bias += f". Numbers of generators that the program seeds itself are its constants: {_listed(constants)}"
+            named = listed(constants, SITES_SHOWN)
+            bias += f". Numbers of generators that the program seeds itself are its constants: {named}"
         warnings = [f"left out: {one}" for one in unknown[:SITES_SHOWN]]
         return Conclusion(bias, warnings, JumpDetails.of(samples))
 
@@ -87,41 +100,36 @@ def _merged(samples: Sequence[Sample], name: str) -> list[str]:
     return list(dict.fromkeys(one for sample in samples for one in sample.notes[name]))
 
 
-def _listed(found: Sequence[str]) -> str:
-    more = f"; and {len(found) - SITES_SHOWN} more" if len(found) > SITES_SHOWN else ""
-    return "; ".join(found[:SITES_SHOWN]) + more
-
-
 @dataclass(frozen=True, slots=True)
 class JumpDetails:
     """Where jumps were looked for, in a run on average. The `Details` of this kind.
 
     Attributes:
         draws: discrete draws that move with a parameter.
-        noises: continuous draws that decide a comparison which does.
+        thresholds: decisions that do, and that a continuous draw would have come out otherwise.
         tried: of both, so many were tried in each sample.
     """
 
     draws: float
-    noises: float
+    thresholds: float
     tried: float
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> JumpDetails:
         """Averages."""
         count = len(samples)
-        return cls(*(sum(one.notes[name] for one in samples) / count for name in ("draws", "lines", "tried")))
+        return cls(*(sum(one.notes[name] for one in samples) / count for name in ("draws", "thresholds", "tried")))
 
     def lines(self) -> Sequence[str]:
         """One line."""
         return [
-            f"a run has {self.draws:.3g} discrete draws and {self.noises:.3g} continuous ones at which the loss may "
-            f"jump; {self.tried:.3g} of them were tried in each sample"
+            f"a run has {self.draws:.3g} discrete draws and {self.thresholds:.3g} thresholds of continuous ones at "
+            f"which the loss may jump; {self.tried:.3g} of them were tried in each sample"
         ]
 
     def as_data(self) -> Mapping[str, Any]:
         """By name."""
-        return {"draws": self.draws, "noises": self.noises, "tried": self.tried}
+        return {"draws": self.draws, "thresholds": self.thresholds, "tried": self.tried}
 
 
 class _OneSample:
@@ -140,39 +148,45 @@ class _OneSample:
         estimator = self.estimator
         value, base = self._taped({})
         dependence = Dependence(base)
-        lines, unknown = lines_of(base, dependence, " and ".join(base.other_numbers) or None)
-        unknown += [
-            Unknown(str(draw), "a discrete draw of torch has no density that detrun knows; use detrun's own draws")
-            for draw in base.draws
-            if isinstance(draw.law, TorchSample) and draw.law.is_lost
-        ]
+        lines = Lines(base, dependence, " and ".join(base.other_numbers) or None, self.random)
+        for draw in base.draws:
+            if isinstance(draw.law, TorchSample) and draw.law.is_lost:
+                lines.name(
+                    str(draw), "a discrete draw of torch has no density that detrun knows; use detrun's own draws"
+                )
         if base.has_weights and callable(getattr(make(self.program.strategy), "weight_of", None)):
-            unknown.append(Unknown("detrun.set_weight", "a parameter weighs the choices of the scheduler"))
+            lines.name("detrun.set_weight", "a parameter weighs the choices of the scheduler")
         draws = parameter_draws(base, dependence)
+        thresholds = lines.thresholds()
         seeds = {base.loss_id: 1.0} if base.loss_id is not None else {}
-        paired: list[Draw] = []
         for draw in draws:
             if draw.derivative == "score":
                 _add(seeds, score(draw), value)
-            elif draw.derivative not in HELD:
-                paired.append(draw)
-        places: list[Draw | Line] = [*paired, *lines]
-        chosen = self._chosen(places)
-        share = len(places) / len(chosen) if chosen else 0.0
-        for place in chosen:
-            if not isinstance(place, Line):
-                for other in alternatives(place, self.random):
-                    difference = self._forced(place.address, other.outcome) - value
-                    _add(seeds, other.weights, share * difference)
-        jumps = Jumps(base.gradient(seeds), [], self.random)
-        for place in chosen:
-            if isinstance(place, Line):
-                jumps.add_line(place, base, self._taped, share)
-        unknown += jumps.unknown
+        places: list[tuple[Draw | Threshold, float, float]] = [
+            (draw, size(draw) * lines.speed(dict.fromkeys(draw.parameter_ids.values(), 1.0)), 1.0)
+            for draw in draws
+            if draw.derivative != "score" and draw.derivative not in HELD
+        ]
+        places += [(one, one.worth, one.share) for one in thresholds]
+        shares = probabilities([worth for _, worth, _ in places], estimator.pairs)
+        tried = [
+            (places[place][0], 1.0 / (shares[place] * places[place][2]))
+            for place in chosen(shares, self.random.random())
+        ]
+        for one, weight in tried:
+            if isinstance(one, Draw):
+                for other in alternatives(one, self.random):
+                    difference = self._forced(one.address, other.outcome) - value
+                    _add(seeds, other.weights, weight * difference)
+        jumps = Jumps(base.gradient(seeds), base, self._taped, lines.name, self.random)
+        for one, weight in tried:
+            if isinstance(one, Threshold):
+                jumps.add(one, weight)
+        unknown = lines.unknown
         if unknown and estimator.on_unknown == "refuse":
             raise NotDifferentiableError(
                 f"the expected gradient knows no density at {len(unknown)} sites of this run: "
-                f"{_listed([str(one) for one in unknown])}. Draw with detrun or random what decides there, or give "
+                f"{listed(unknown, SITES_SHOWN)}. Draw with detrun or random what decides there, or give "
                 "on_unknown='report' to leave them out"
             )
         return Sample(
@@ -185,13 +199,11 @@ class _OneSample:
                 "held": [f"{one.kind} of {one.stream}" for one in draws if one.derivative in HELD],
                 "constants": base.constants,
                 "draws": len(draws),
-                "lines": len(lines),
-                "tried": len(chosen),
+                "thresholds": len(thresholds),
+                "tried": len(tried),
+                "controls": controls(base),
             },
         )
-
-    def _chosen(self, places: list[Draw | Line]) -> list[Draw | Line]:
-        return self.random.sample(places, min(self.estimator.pairs, len(places)))
 
     def _taped(self, held: Mapping[Address, float]) -> tuple[float, TapedRun]:
         scope = TapedRun(self.program.params)

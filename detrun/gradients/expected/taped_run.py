@@ -1,7 +1,8 @@
 """One taped run for the derivative of an expectation: its draws, and every place where a `Value` decided something.
 
 The noise beneath each continuous draw is a leaf of the tape, so that it is known how a margin moves with it. A local
-gradient keeps the closest passes of each site; here every pass is kept.
+gradient keeps the closest passes of each site; here every pass is kept, in order with the timers that fired and the
+discrete draws.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from detrun.ad import state
 from detrun.ad.reverse import backward
 from detrun.ad.sites import Margin, Site, Sites
 from detrun.ad.source_lines import Place, shown
-from detrun.ad.tape import NO_PARENT, WIDE, Tape
+from detrun.ad.tape import Tape
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
-from detrun.gradients.timing import TimingSites
+from detrun.gradients.expected.timer_log import TIMING, TimerEvent, TimerLog
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
 from detrun_scheduler.run import ActiveRun, RunHooks
 
@@ -42,14 +43,23 @@ class Pass:
         return f"{self.kind} at {self.description if self.description is not None else shown(self.place)}"
 
 
+Event = Pass | TimerEvent | Draw
+
+
 class EveryPass(Sites):
-    """Sites that keep every pass, in the order in which they were made."""
+    """Sites that keep every pass, in the order in which they were made.
 
-    __slots__ = ("passes",)
+    Attributes:
+        events: the passes, among what else is noted there.
+        orders: those of timers, which `TimerLog` notes as events of their own.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("events", "orders")
+
+    def __init__(self, events: list[Event], orders: list[Pass]) -> None:
         super().__init__()
-        self.passes: list[Pass] = []
+        self.events = events
+        self.orders = orders
 
     def add(
         self,
@@ -62,8 +72,25 @@ class EveryPass(Sites):
         right_weight: float,
     ) -> Site:
         """Keep it."""
-        self.passes.append(Pass(kind, place, description, Margin.between(margin, left, right, right_weight)))
+        found = Pass(kind, place, description, Margin.between(margin, left, right, right_weight))
+        (self.orders if kind in TIMING else self.events).append(found)
         return super().add(kind, place, description, margin, left, right, right_weight)
+
+
+class NotedDraws(DrawLog):
+    """Draws of which the discrete ones are noted among the events of a run."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: list[Event]) -> None:
+        super().__init__()
+        self._events = events
+
+    def add(self, draw: Draw) -> None:
+        """The next one."""
+        super().add(draw)
+        if draw.derivative is not None:
+            self._events.append(draw)
 
 
 class ValuesOnly(RunScope):
@@ -84,7 +111,10 @@ class TapedRun(ValuesOnly):
 
     Attributes:
         draws: of the run.
-        passes: of its sites, in order.
+        events: in order, the passes of its sites, the timers that fired or were taken back, and the discrete draws.
+        orders: the passes of sites of timing.
+        timing: its timers.
+        bends: by entry of the tape whose operation is not linear, whether it is linear in the first argument.
         loss_id: of what the program returned, if that is a `Value`.
         has_weights: the program has given tasks weights that are `Value`s (`detrun.set_weight`).
         other_numbers: in words, what it has that may be random and is no draw with a noise.
@@ -95,7 +125,10 @@ class TapedRun(ValuesOnly):
         super().__init__(numbers)
         self.tape = Tape()
         self.draws = DrawLog()
-        self.passes: list[Pass] = []
+        self.events: list[Event] = []
+        self.orders: list[Pass] = []
+        self.timing = TimerLog()
+        self.bends: dict[int, bool] = {}
         self.loss_id: int | None = None
         self.other_numbers: list[str] = []
         self.constants: list[str] = []
@@ -104,22 +137,23 @@ class TapedRun(ValuesOnly):
 
     def contribute(self, hooks: RunHooks) -> None:
         """Note where timing decides."""
-        hooks.time_observer = TimingSites()
+        hooks.time_observer = self.timing
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""
         tape = state.start_tape()
-        sites = EveryPass()
-        tape.sites, self.passes = sites, sites.passes
+        tape.sites = EveryPass(self.events, self.orders)
+        state.bends = self.bends.__setitem__
+        self.timing.begin(run.timers, self.events)
         assert isinstance(run.draws, WatchedDraws)
-        assert run.draws.log is not None
-        self.draws = run.draws.log
+        self.draws = run.draws.log = NotedDraws(self.events)
         self._run = run
         return super().begin(run, args)
 
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Keep the tape."""
         self.tape = state.stop_tape()
+        self.timing.end()
         assert self._run is not None
         given = self._run.weights
         if given is not None:
@@ -136,63 +170,8 @@ class TapedRun(ValuesOnly):
             self.loss_id = ended.value.id
         return ended
 
-    @property
-    def way(self) -> tuple[Any, ...]:
-        """Equal for runs that went the same way: the sites they passed, and how their discrete draws came out."""
-        outcomes = [draw.outcome for draw in self.draws if draw.derivative is not None]
-        return [one.site for one in self.passes], outcomes
-
     def gradient(self, seeds: Mapping[int, float]) -> dict[str, float]:
         """The derivative of a weighted sum of entries by each parameter."""
         ids = {name: value.id for name, value in self.values.items()}
         adjoints = backward(self.tape, seeds, wanted=ids.values())
         return {name: float(adjoints[one]) for name, one in ids.items()}
-
-
-class Dependence:
-    """On what each entry of a tape depends: on a parameter or not, and which noise is the last to reach it."""
-
-    def __init__(self, run: TapedRun) -> None:
-        tape = run.tape
-        first = self.first = tape.first_id
-        count = len(tape)
-        self.on_parameters = bytearray(count)
-        self.last_noise = [NO_PARENT] * count
-        for value in run.values.values():
-            self.on_parameters[value.id - first] = 1
-        for draw in run.draws:
-            if draw.noise_id is not None:
-                self.last_noise[draw.noise_id - first] = draw.noise_id
-        on_parameters, last_noise = self.on_parameters, self.last_noise
-        cells = iter(tape.entries)
-        for entry, (left, right, _, _) in enumerate(zip(cells, cells, cells, cells, strict=True)):
-            if left == WIDE:
-                for parent in tape.wide[right][0]:
-                    if parent >= first:
-                        on_parameters[entry] |= on_parameters[parent - first]
-                        last_noise[entry] = max(last_noise[entry], last_noise[parent - first])
-                continue
-            if left >= first:
-                on_parameters[entry] |= on_parameters[left - first]
-                if last_noise[left - first] > last_noise[entry]:
-                    last_noise[entry] = last_noise[left - first]
-            if right >= first:
-                on_parameters[entry] |= on_parameters[right - first]
-                if last_noise[right - first] > last_noise[entry]:
-                    last_noise[entry] = last_noise[right - first]
-
-    def of(self, ids: Sequence[int]) -> tuple[bool, int]:
-        """Whether any of these entries depends on a parameter, and the last noise that reaches one; -1 for none."""
-        places = [one - self.first for one in ids if one >= self.first]
-        return any(self.on_parameters[one] for one in places), max(
-            (self.last_noise[one] for one in places), default=NO_PARENT
-        )
-
-
-def parameter_draws(run: TapedRun, dependence: Dependence) -> list[Draw]:
-    """The discrete draws of which a parameter moves with a parameter of the program."""
-    return [
-        draw
-        for draw in run.draws
-        if draw.derivative is not None and not draw.is_constant and dependence.of(list(draw.parameter_ids.values()))[0]
-    ]

@@ -183,6 +183,77 @@ def test_the_probability_of_crossing_a_level_has_the_density_for_derivative(
     assert found.std_error["p"] < 1e-6
 
 
+def test_short_pieces_behind_a_threshold_add_no_noise() -> None:
+    """d/dp P(X > p) = f(p), where a second comparison flips just behind and another just before, for nothing.
+
+    A run on the piece between them, of a probability of 1e-4, says no more than others: no sample deviates.
+    """
+
+    def main(params: Any) -> Any:
+        one = detrun.exponential(1.0)
+        is_above = one > params["p"]
+        for near in (-1e-4, 1e-4):
+            assert (one > params["p"] + near) in (True, False)
+        return 1.0 if is_above else 0.0
+
+    found = holds(main, {"p": 0.7}, {"p": -math.exp(-0.7)}, samples=20, pairs=3)
+    assert found.std_error["p"] < 1e-6
+
+
+def test_a_margin_counts_on_the_last_draw_that_moves_it() -> None:
+    """P(A + max(B - 5, 0) > p) for B uniform below 1: the second draw is in the margin and never moves it."""
+
+    def main(params: Any) -> Any:
+        first = detrun.exponential(1.0)
+        second = detrun.maximum(detrun.uniform() - 5.0, 0.0)
+        third = detrun.normal()
+        return 1.0 if first + second + (third - third) > params["p"] else 0.0
+
+    found = holds(main, {"p": 0.7}, {"p": -math.exp(-0.7)}, samples=20)
+    assert found.std_error["p"] < 1e-6
+
+
+def test_a_deadline_counts_on_the_last_draw_that_moves_it_against_the_other() -> None:
+    """The answer takes a time that was drawn before the wait that moves both its timers: P(X > t) = exp(-t)."""
+
+    async def main(params: Any) -> Any:
+        size = detrun.exponential(1.0)
+        await trio.sleep(detrun.exponential(1.0))
+        with trio.move_on_after(params["t"]):
+            await trio.sleep(size)
+            return 0.0
+        return 1.0
+
+    found = holds(main, {"t": 0.7}, {"t": -math.exp(-0.7)}, samples=20)
+    assert found.std_error["t"] < 1e-6
+
+
+def test_each_timer_that_may_be_first_counts_once() -> None:
+    """Which of two timers that one draw moves, and a third that it does not, is first: P(z < t/2), P(z < t), t = 0.7.
+
+    The timers stand at z + 0.35, 2 z and t + 0.35; with 1 for the first of these, 10 for the second and 100 for the
+    third, the mean is 10 P(z < 0.35) + P(0.35 < z < t) + 100 P(z > t): by t 99 times less the density. No sample
+    deviates, since a run of any side shows both cuts.
+    """
+
+    async def main(params: Any) -> Any:
+        order: list[float] = []
+
+        async def wait(seconds: Any, number: float) -> None:
+            await trio.sleep(seconds)
+            order.append(number)
+
+        one = detrun.exponential(1.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, one + 0.35, 1.0)
+            nursery.start_soon(wait, 2.0 * one, 10.0)
+            nursery.start_soon(wait, params["t"] + 0.35, 100.0)
+        return order[0]
+
+    found = holds(main, {"t": 0.7}, {"t": -99.0 * math.exp(-0.7)}, samples=20, pairs=9)
+    assert found.std_error["t"] < 1e-4
+
+
 def test_the_second_of_three_answers() -> None:
     """A quorum of 2 of 3 exponential servers waits m (1/3 + 1/2) on average; the sample is 0.3 errors away."""
 

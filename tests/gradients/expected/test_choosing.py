@@ -1,0 +1,47 @@
+"""Places are chosen with the probabilities that are said, exactly: the comb is integrated over where it falls."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detrun.gradients.expected.choosing import FLOOR, chosen, probabilities
+
+WORTHS = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e6)), min_size=1, max_size=12)
+
+
+@settings(max_examples=60)
+@given(worths=WORTHS, count=st.integers(1, 6))
+def test_probabilities_sum_to_the_number_of_places_and_follow_their_worth(worths: list[float], count: int) -> None:
+    shares = probabilities(worths, count)
+    assert math.fsum(shares) == pytest.approx(min(count, len(worths)))
+    assert all(0.0 < share <= 1.0 for share in shares)
+    floor = FLOOR * math.fsum(worths) / len(worths)
+    for worth, share in zip(worths, shares, strict=True):
+        for other, other_share in zip(worths, shares, strict=True):
+            if share < 1.0 and other_share < 1.0:
+                assert share * max(other, floor) == pytest.approx(other_share * max(worth, floor))
+
+
+@settings(max_examples=40)
+@given(worths=WORTHS, count=st.integers(1, 4))
+def test_a_place_is_hit_from_as_many_positions_of_the_comb_as_its_probability(worths: list[float], count: int) -> None:
+    shares = probabilities(worths, count)
+    # Between two borders nothing changes; these are where a tooth meets the end of a place.
+    borders = sorted({0.0, 1.0, *(math.fsum(shares[:place]) % 1.0 for place in range(len(shares) + 1))})
+    hit = [0.0] * len(shares)
+    for low, high in itertools.pairwise(borders):
+        found = chosen(shares, 0.5 * (low + high))
+        assert len(found) == len(set(found))
+        for place in found:
+            hit[place] += high - low
+    assert hit == pytest.approx(shares, abs=1e-9)
+
+
+def test_what_has_no_finite_worth_keeps_its_chance() -> None:
+    assert probabilities([math.inf, math.nan, 0.0], 1) == pytest.approx([1 / 3] * 3)
+    assert probabilities([5.0, 1.0], 2) == [1.0, 1.0]
