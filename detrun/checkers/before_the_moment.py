@@ -29,7 +29,8 @@ def near_the_moment(
 
     Args:
         operations: which have no legal order, as they were at the moment that the search did not come past.
-        longest: the longest legal beginning of an order that was found, of the same calls.
+        longest: the longest legal beginning of an order that was found, of the same calls. None of them came after the
+            moment: an operation is ordered only where it was called before the first return that is not.
     """
     if len(operations) < OPERATIONS_MIN:
         return []
@@ -43,7 +44,7 @@ def _near_the_moment(
     model: Model[Any], operations: Sequence[Operation], longest: Sequence[Operation], meter: Meter
 ) -> list[Operation]:
     now = {one.called: one for one in operations}
-    order = [now[one.called] for one in longest if one.called in now]
+    order = [now[one.called] for one in longest]
     states = _states(model, order, meter)
     size = WINDOW_FIRST
     while size < len(order):
@@ -116,7 +117,7 @@ def _explaining_itself(
             return model.step(state, one, one.result)[0]
 
         # The latest such state: what led to it is most likely what was there before.
-        at = next((at for at in range(len(states) - 1, -1, -1) if allows(states[at])), None)
+        at = next((at for at in reversed(range(len(states))) if allows(states[at])), None)
         if at is not None:
             taken.update(_fewest(model, order[:at], allows, meter))
     return in_time()

@@ -88,8 +88,8 @@ class _Entries:
         moments = [(one.called, 2 * i + 1) for i, one in enumerate(operations)]
         moments += [(one.returned, 2 * i + 2) for i, one in enumerate(operations) if one.returned is not None]
         moments.sort()
-        self.after = [0] * (2 * len(operations) + 1)
-        self.before = [0] * (2 * len(operations) + 1)
+        places = 2 * len(operations) + 1
+        self.after, self.before = [0] * places, [0] * places
         last = 0
         for _, entry in moments:
             self.after[last], self.before[entry] = entry, last

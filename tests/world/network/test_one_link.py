@@ -83,6 +83,7 @@ def test_a_message_arrives_after_the_latency_and_is_in_flight_until_then() -> No
     net.until(1.0)
     parcel = net.sent()
     assert (parcel.sent_at, list(net.link.in_flight)) == (1.0, [parcel])
+    assert (parcel.source.name, parcel.destination.name) == ("a", "b")
     net.until(2.0)
     assert (parcel.became, list(net.link.in_flight)) == ([1.5], [])
 
@@ -259,12 +260,13 @@ def test_settings_can_be_read_and_replaced_and_arm_their_faults() -> None:
 
 def test_messages_wait_for_the_bandwidth_and_a_queue_that_is_full_loses_them() -> None:
     net = Net(latency=0.5, bandwidth=1000.0, queue_bytes_max=1500)
+    net.until(4.0)
     parcels = [net.sent(size) for size in (1000, 500, 1, 100)]
     # The second waits for a second, in which 1,000 bytes go through: 1,500 fit. A further byte does not.
     assert [one.became for one in parcels[2:]] == [["lost"], ["lost"]]
     assert net.link.fault_counts == {"queue overflow": 2}
     net.until(10.0)
-    assert [one.became for one in parcels[:2]] == [[1.5], [2.0]]
+    assert [one.became for one in parcels[:2]] == [[5.5], [6.0]]
     late = net.sent(2000)  # nothing is before it
     net.until(12.0)
     on_time = net.sent(3000)
