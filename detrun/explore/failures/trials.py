@@ -229,11 +229,11 @@ class FollowedOrder(FollowedTurns):
 
     def chosen(self, runnable: Sequence[int], default: int, steps: int) -> int:
         """The one that comes first in the order, else the default."""
-        best, first = default, -1
+        best, first = default, math.inf
         for at, task in enumerate(runnable):
             places = self.places.get(self.path(task), ())
             taken = self.taken.get(task, 0)
-            if taken < len(places) and (first < 0 or places[taken] < first):
+            if taken < len(places) and places[taken] < first:
                 best, first = at, places[taken]
         return best
 
@@ -298,8 +298,8 @@ class TrialRunner:
     def _keep(self, asked_for: tuple[Turn, ...] | bytes, trial: Trial) -> Trial:
         if not self.keeps_endless and isinstance(trial.error, StepLimitError):
             return trial
-        self.known[asked_for] = trial
-        return self.known.setdefault(tuple(trial.turns), trial)
+        kept = self.known[asked_for] = self.known.setdefault(tuple(trial.turns), trial)
+        return kept
 
     def _run(self, oracle: FollowedTurns) -> Trial:
         journal = ScheduleJournal()
