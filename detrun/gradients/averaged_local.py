@@ -55,7 +55,7 @@ class AveragedLocal:
 
     def sample(self, seed: int) -> Sample:
         """The local gradient of the run with this seed."""
-        scope = StagedTape(dict(self.program.params))
+        scope = StagedTape(self.program.numbers, self.program.tensors)
         run = self.program.run(self.program.params, seed, scope)
         if scope.score and self.of is not None:
             raise UsageError(
@@ -65,7 +65,9 @@ class AveragedLocal:
         places = sorted({f"{near.kind} at {near.where}" for near in scope.diagnostics.nearest_margins})
         notes: dict[str, Any] = {"sites": scope.diagnostics.sites_passed, "places": places}
         if not scope.notes:
-            return Sample(run.value, scope.grads, 1, run.steps, notes)
+            return Sample(run.value, self.program.flat(scope.grads), 1, run.steps, notes)
+        if self.program.tensors:
+            raise UsageError("gradient: stages and tensors for parameters do not go together in samples; pass numbers")
         notes["sites"] -= sum(one["scored"] for one in scope.notes.values())
         notes |= {"stages": scope.notes, "path": scope.grads, "score": scope.score}
         notes["softened"] = any(one["derivative"] == "relaxed" for one in scope.notes.values())

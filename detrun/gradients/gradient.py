@@ -17,7 +17,7 @@ from detrun.gradients.expected.estimator import Expected
 from detrun.gradients.finite.finite import finite_gradient
 from detrun.gradients.finite.options import FiniteOptions
 from detrun.gradients.local import LocalOptions, local_gradient
-from detrun.gradients.parameters import check_params, numbers_only
+from detrun.gradients.parameters import check_params
 from detrun.gradients.policy.policy import PolicyOptions, policy_gradient
 from detrun.gradients.policy.reuse import reused_gradient
 from detrun.gradients.relaxed.relaxed import RelaxedOptions, relaxed_gradient
@@ -216,7 +216,7 @@ def gradient(
         if kind == "expected" and strategy == "random":
             # A random walk, too, in which two runs of one seed keep the order of what they have in common.
             strategy = "weighted"
-        program = SampledProgram(main, numbers_only(params), surroundings, strategy)
+        program = SampledProgram.of(main, params, surroundings, strategy)
         if kind == "policy":
             reused = of_kind.pop("reuse", None)
             if reused is None:

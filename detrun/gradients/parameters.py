@@ -38,7 +38,7 @@ def check_params(params: Mapping[str, Any]) -> dict[str, float]:
 
 
 def numbers_only(params: Mapping[str, Any]) -> dict[str, float]:
-    """The parameters of a gradient that is sampled.
+    """The parameters where only numbers will do: minima, comparisons of kinds.
 
     Raises:
         UsageError: as `check_params`; or one of them is a tensor or a module.
@@ -47,8 +47,8 @@ def numbers_only(params: Mapping[str, Any]) -> dict[str, float]:
     for name in params:
         if name not in numbers:
             raise UsageError(
-                f"gradient: parameter {name!r} is a tensor or a module, and samples are averaged for numbers only; "
-                "pass numbers, or leave out samples"
+                f"parameter {name!r} is a tensor or a module, which detrun.gradient takes; this takes numbers only: "
+                "pass each number under a name of its own"
             )
     return numbers
 

@@ -62,7 +62,7 @@ class Gradient:
         value: the loss.
         grads: d loss / d parameter by name: a number, a tensor for a tensor, and for a module a dict of tensors.
         kind: what the numbers mean: ``"local"`` is the sensitivity of this run on its frozen schedule.
-        std_error: standard error of each gradient; 0.0 where nothing was sampled.
+        std_error: standard error of each gradient, in the shape of the gradient; 0.0 where nothing was sampled.
         samples: runs averaged over.
         bias: in a sentence, what the estimate leaves out.
         validity: by name, how far a parameter may move before the schedule itself would change (first order).
@@ -88,7 +88,7 @@ class Gradient:
     value: float
     grads: dict[str, Any]
     kind: str
-    std_error: dict[str, float]
+    std_error: dict[str, Any]
     samples: int
     bias: str
     validity: dict[str, Validity]
@@ -98,7 +98,7 @@ class Gradient:
     warnings: list[str] = field(default_factory=list)
     credit: dict[str, list[Credit]] = field(default_factory=dict)
     value_std_error: float = 0.0
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    interval: dict[str, Any] = field(default_factory=dict)
     confidence: float = 0.0
     cost: Cost | None = None
     details: Details | None = None
@@ -110,11 +110,11 @@ class Gradient:
         lines = [f"{self.kind} gradient of {self.value:.9g}{self._sampled()}"]
         width = max((len(name) for name in self.grads), default=0)
         for name, gradient in self.grads.items():
-            error = f" ± {self.std_error[name]:.2g}" if self.std_error.get(name) else ""
+            spread = self.std_error.get(name)
+            error = f" ± {spread:.2g}" if isinstance(spread, float) and spread else _spread(spread)
             radius = self.validity[name].radius if name in self.validity else inf
             valid = f"   valid within ±{radius:.3g}" if radius < inf else ""
-            low, high = self.interval.get(name, (-inf, inf))
-            within = f"   in [{low:.6g}, {high:.6g}]" if high < inf else ""
+            within = _within(self.interval.get(name))
             lines.append(f"  {name:<{width}}  {_shown(gradient)}{error}{within}{valid}")
         lines.append(f"  {self.bias}")
         if self.details is not None:
@@ -197,6 +197,19 @@ def build(
         one_sided=dict(one_sided),
         flips=flips,
     )
+
+
+def _spread(std_error: Any) -> str:
+    """The norm of the errors of a tensor's numbers, which is the error of its norm or more."""
+    if not hasattr(std_error, "norm"):
+        return ""
+    return f" ± {float(std_error.norm()):.2g}"
+
+
+def _within(interval: Any) -> str:
+    if not isinstance(interval, tuple) or not isinstance(interval[1], float) or interval[1] == inf:
+        return ""
+    return f"   in [{interval[0]:.6g}, {interval[1]:.6g}]"
 
 
 def _shown(gradient: Any) -> str:

@@ -64,8 +64,8 @@ class StagedTape(WholeTape):
         notes: by stage, plain data of what it did and carried.
     """
 
-    def __init__(self, numbers: dict[str, float]) -> None:
-        super().__init__(numbers, TensorParameters({}), 0, measures_validity=False)
+    def __init__(self, numbers: dict[str, float], tensors: TensorParameters) -> None:
+        super().__init__(numbers, tensors, 0, measures_validity=False)
         self.score: dict[str, float] = {}
         self.notes: dict[str, dict[str, Any]] = {}
         self._draws = StagedDraws()

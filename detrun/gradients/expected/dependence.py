@@ -20,8 +20,8 @@ class Dependence:
         count = len(tape)
         self.on_parameters = bytearray(count)
         self.last_noise = [NO_PARENT] * count
-        for value in run.values.values():
-            self.on_parameters[value.id - first] = 1
+        for one in (*(value.id for value in run.values.values()), *run.tensor_ids):
+            self.on_parameters[one - first] = 1
         for draw in run.draws:
             if draw.noise_id is not None:
                 self.last_noise[draw.noise_id - first] = draw.noise_id

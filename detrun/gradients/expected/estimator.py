@@ -206,13 +206,13 @@ class _OneSample:
         )
 
     def _taped(self, held: Mapping[Address, float]) -> tuple[float, TapedRun]:
-        scope = TapedRun(self.program.params)
+        scope = TapedRun(self.program)
         run = self._run(scope, noises=dict(held), draws=True)
         return run.value, scope
 
     def _forced(self, address: Address, outcome: Any) -> float:
         try:
-            return self._run(ValuesOnly(self.program.params), noises={}, force={address: outcome}).value
+            return self._run(ValuesOnly(self.program), noises={}, force={address: outcome}).value
         except Exception as error:
             error.add_note(f"there draw {address} was tried as {outcome!r}: force={{{address}: {outcome!r}}}")
             raise

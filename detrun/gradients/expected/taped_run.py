@@ -18,9 +18,11 @@ from detrun.ad.reverse import backward
 from detrun.ad.sites import Margin, Site, Sites
 from detrun.ad.source_lines import Place, shown
 from detrun.ad.tape import Tape
+from detrun.ad.torch_bridge import is_tensor, number_of
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.expected.timer_log import TIMING, TimerEvent, TimerLog
+from detrun.gradients.sampling.program import SampledProgram
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
 from detrun_scheduler.run import ActiveRun, RunHooks
 
@@ -96,14 +98,15 @@ class NotedDraws(DrawLog):
 class ValuesOnly(RunScope):
     """Runs with `Value`s for parameters and without a tape."""
 
-    def __init__(self, numbers: Mapping[str, float]) -> None:
-        self.numbers = numbers
+    def __init__(self, program: SampledProgram) -> None:
+        self.numbers = program.numbers
+        self.tensors = program.tensors
         self.values: dict[str, Value] = {}
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
-        """The parameters as `Value`s."""
+        """The parameters as `Value`s, and as tensors."""
         self.values = {name: Value(number) for name, number in self.numbers.items()}
-        return (dict(self.values),)
+        return ({**self.values, **self.tensors.prepare(run.serial)},)
 
 
 class TapedRun(ValuesOnly):
@@ -121,8 +124,8 @@ class TapedRun(ValuesOnly):
         constants: generators of `random` that it has seeded itself, as the draw log calls them.
     """
 
-    def __init__(self, numbers: Mapping[str, float]) -> None:
-        super().__init__(numbers)
+    def __init__(self, program: SampledProgram) -> None:
+        super().__init__(program)
         self.tape = Tape()
         self.draws = DrawLog()
         self.events: list[Event] = []
@@ -134,6 +137,7 @@ class TapedRun(ValuesOnly):
         self.constants: list[str] = []
         self._run: ActiveRun | None = None
         self.has_weights = False
+        self.tensor_ids: list[int] = []
 
     def contribute(self, hooks: RunHooks) -> None:
         """Note where timing decides."""
@@ -152,6 +156,9 @@ class TapedRun(ValuesOnly):
 
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Keep the tape."""
+        loss: Any = ended.value if isinstance(ended, outcome.Value) else None
+        if is_tensor(loss) and loss.numel() == 1:
+            loss = number_of(loss)  # while its entry finds a tape
         self.tape = state.stop_tape()
         self.timing.end()
         assert self._run is not None
@@ -166,12 +173,18 @@ class TapedRun(ValuesOnly):
         if any(draw.kind == "sample" for draw in self.draws):
             self.other_numbers.append("draws of detrun.sample")
         self.other_numbers += [f"a number taken out of a Value at {shown(place)}" for place in self.tape.detachments]
-        if isinstance(ended, outcome.Value) and isinstance(ended.value, Value):
-            self.loss_id = ended.value.id
+        if isinstance(loss, Value):
+            self.loss_id = loss.id
+        # A module's tensors have the ids of one run at a time.
+        self.tensor_ids = list(self.tensors.ids)
         return ended
 
     def gradient(self, seeds: Mapping[int, float]) -> dict[str, float]:
         """The derivative of a weighted sum of entries by each parameter."""
         ids = {name: value.id for name, value in self.values.items()}
-        adjoints = backward(self.tape, seeds, wanted=ids.values())
-        return {name: float(adjoints[one]) for name, one in ids.items()}
+        adjoints = backward(self.tape, seeds, wanted=[*ids.values(), *self.tensor_ids])
+        found = {name: float(adjoints[one]) for name, one in ids.items()}
+        if self.tensor_ids:
+            self.tensors.ids = self.tensor_ids
+            found |= self.tensors.flat(self.tensors.gradients(adjoints))
+        return found

@@ -33,7 +33,7 @@ def finite_gradient(
     """
     if of is not None and options.difference == SIMULTANEOUS:
         raise UsageError(f"gradient: of='{of}' goes with central and forward differences; leave out 'simultaneous'")
-    given = options.given_steps(program.params)
+    given = options.given_steps(program)
     pilot: Sequence[Sample] = ()
     steps = given
     if steps is None:

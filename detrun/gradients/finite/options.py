@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES, FREE, SCHEDULES
+from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES, FREE, FROZEN, SCHEDULES, SIMULTANEOUS
+from detrun.gradients.sampling.program import SampledProgram
 from detrun_scheduler.errors import UsageError
+
+MOVED_ONE_BY_ONE_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +35,25 @@ class FiniteOptions:
         if self.schedule not in SCHEDULES:
             raise UsageError(f"unknown schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
 
-    def given_steps(self, params: Mapping[str, float]) -> dict[str, float] | None:
-        """The step of each parameter, if the caller has said so.
+    def given_steps(self, program: SampledProgram) -> dict[str, float] | None:
+        """The step of each number, if the caller has said so.
 
         Raises:
-            UsageError: a step is not positive or too small to change its parameter, or there is not one for each.
+            UsageError: there are too many numbers to move one by one; a step is not positive or too small to change its
+                parameter, or there is not one for each.
         """
+        params = program.params
+        program.tensors.check_can_move()
+        if program.tensors and self.difference != SIMULTANEOUS and len(params) > MOVED_ONE_BY_ONE_MAX:
+            raise UsageError(
+                f"gradient: {self.difference} differences move the {len(params):,} numbers of the parameters one by "
+                "one, in more runs than that for each sample; give difference='simultaneous', two runs for any number"
+            )
+        if program.tensors and self.schedule == FROZEN:
+            raise UsageError("gradient: schedule='frozen' is for numbers; with tensors and modules use 'free'")
         if self.step is None:
             return None
-        steps = dict(self.step) if isinstance(self.step, Mapping) else dict.fromkeys(params, self.step)
+        steps = program.spread(self.step) if isinstance(self.step, Mapping) else dict.fromkeys(params, self.step)
         if steps.keys() != params.keys():
             raise UsageError(f"gradient: step={self.step!r} must have one step for each of {', '.join(params)}")
         for name, step in steps.items():

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.execution.new_run import NewRun
 from detrun.gradients.finite.perturbed import CENTRAL, FORWARD, FROZEN, SIMULTANEOUS, FrozenRuns, moved
 from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
@@ -129,8 +128,7 @@ def _parting(program: SampledProgram, seed: int, by: Mapping[str, float], detail
 
 
 def _recorded(program: SampledProgram, params: Mapping[str, float], seed: int) -> Recording:
-    run = NewRun(seed, program.strategy, params=params)
-    return run.execute(program.main, (dict(params),), program.options).recording
+    return program.recorded(seed, params)[0].recording
 
 
 def first_difference(above: Recording, below: Recording) -> str:

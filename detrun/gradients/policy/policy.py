@@ -170,9 +170,10 @@ class Policy:
     def _scored(self, seed: int) -> tuple[OneRun, ScoredRun]:
         scores = Scores()
         scope = ScoredRun(
-            dict(self.program.params),
+            self.program.numbers,
             scores,
             self.options.continuous == SCORE,
+            tensors=self.program.tensors,
             tells_apart=self.options.baseline == LINEAR,
             watches=self.watches,
         )

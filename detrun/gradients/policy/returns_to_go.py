@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -53,8 +53,19 @@ class Stream:
 Apart = dict[str, Stream]
 
 
-def apart(tape: Tape, parameters: Mapping[str, int], decisions: Sequence[Decision], to_go: Sequence[float]) -> Apart:
-    """The decisions of a run by stream; ``parameters`` has the ids of the parameters."""
+def apart(
+    tape: Tape,
+    parameters: Mapping[str, int],
+    decisions: Sequence[Decision],
+    to_go: Sequence[float],
+    of_tensors: Callable[[Decision], Mapping[str, float]] | None = None,
+) -> Apart:
+    """The decisions of a run by stream.
+
+    Args:
+        parameters: the ids of the numbers among the parameters.
+        of_tensors: the score of a decision by the numbers of tensors, if there are any.
+    """
     rows = derivatives(tape, list(parameters.values()), [one for decision in decisions for one, _ in decision.seeds])
     found: Apart = {}
     for decision, answers_for in zip(decisions, to_go, strict=True):
@@ -66,6 +77,8 @@ def apart(tape: Tape, parameters: Mapping[str, int], decisions: Sequence[Decisio
         stream.to_go.append(answers_for)
         for number, name in enumerate(parameters):
             stream.scores[name].append(sum(weight * rows[one][number] for one, weight in decision.seeds if one in rows))
+        for name, score in of_tensors(decision).items() if of_tensors is not None else ():
+            stream.scores.setdefault(name, _floats()).append(score)
         for name, value in decision.features.items():
             stream.features.setdefault(name, array("d", bytes(8 * place))).append(value)
     for stream in found.values():

@@ -77,6 +77,8 @@ def reused_gradient(
         UsageError: fewer than two recordings, one that does not say its parameters, or none that can be used.
         DivergenceError: the program with the recorded parameters is not the recorded one.
     """
+    if program.tensors:
+        raise UsageError("gradient: reuse= is for numbers; make new runs for tensors and modules, samples=N")
     opened = [one if isinstance(one, Recording) else open_recording(one) for one in recordings]
     if len(opened) < 2:
         raise UsageError(f"gradient: reuse= has {len(opened)} recordings; a standard error needs at least two")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import outcome
 
 from detrun.ad import state
 from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.tape import Tape
+from detrun.ad.tensor_numbers import TensorNumbers
+from detrun.ad.torch_bridge import is_tensor, number_of
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
-from detrun.gradients.policy.decisions import DecisionLog
+from detrun.gradients.policy.decisions import Decision, DecisionLog
 from detrun.gradients.policy.reach import Affecting, PlacedCosts
 from detrun.gradients.policy.returns_to_go import Apart, apart
 from detrun.gradients.policy.scores import ScoredDraws, Scores
@@ -34,6 +38,7 @@ class ScoredRun(RunScope):
         scores: what collects the scores.
         continuous: continuous draws are decisions, too.
         force: outcomes of draws, by address.
+        tensors: among the parameters.
         tells_apart: decisions are told apart, also where the program declares no costs.
         watches: what happens before what is watched, for costs that say on what they depend.
 
@@ -54,10 +59,12 @@ class ScoredRun(RunScope):
         continuous: bool,
         force: Mapping[Address, Any] | None = None,
         *,
+        tensors: TensorNumbers | None = None,
         tells_apart: bool = False,
         watches: bool = False,
     ) -> None:
         self.numbers = numbers
+        self.tensors = TensorNumbers({}) if tensors is None else tensors
         self.force = force
         self.scores = scores
         self.continuous = continuous
@@ -92,10 +99,13 @@ class ScoredRun(RunScope):
             self._log.epoch_of = self._watching.epoch_of
         state.start_tape()
         self.values = {name: Value(number) for name, number in self.numbers.items()}
-        return (dict(self.values),)
+        return ({**self.values, **self.tensors.prepare(run.serial)},)
 
     def end(self, ended: outcome.Outcome[Any]) -> outcome.Outcome[Any]:
         """Sweep back from the loss and from the score."""
+        loss: Any = ended.value if isinstance(ended, outcome.Value) else None
+        if is_tensor(loss) and loss.numel() == 1:
+            loss = number_of(loss)  # while its entry finds a tape
         tape = state.stop_tape()
         weights = self._run.weights if self._run is not None else None
         self.weighs = weights is not None and weights.has_values
@@ -103,21 +113,33 @@ class ScoredRun(RunScope):
         if self._draws is not None:
             self.others = self._draws.others
         if isinstance(ended, outcome.Value):
-            loss = ended.value
             ids = {name: value.id for name, value in self.values.items()}
             for found, seeds in (
                 (self.along_path, {loss.id: 1.0} if isinstance(loss, Value) else {}),
                 (self.score, self.scores.seeds),
             ):
-                adjoints = backward(tape, seeds, wanted=ids.values()) if seeds else {}
+                wanted = [*ids.values(), *self.tensors.ids]
+                adjoints = backward(tape, seeds, wanted=wanted) if seeds else {}
                 refuse_foreign(adjoints, tape.first_id)
                 found.update({name: float(adjoints.get(one, 0.0)) for name, one in ids.items()})
+                if self.tensors:
+                    found.update(self.tensors.flat(self.tensors.gradients(adjoints)))
             if (self.tells_apart and isinstance(loss, Value | float | int)) or self.costs:
-                self.apart = apart(tape, ids, self._log.decisions, self.costs.to_go(self._rest(loss)))
+                to_go = self.costs.to_go(self._rest(loss))
+                by_tensor = partial(self._of_tensors, tape) if self.tensors else None
+                self.apart = apart(tape, ids, self._log.decisions, to_go, by_tensor)
             for site in tape.sites:
                 if site.kind not in OF_DRAWS:
                     self.sites[str(site)] += site.count
         return ended
+
+    def _of_tensors(self, tape: Tape, decision: Decision) -> dict[str, float]:
+        """The score of one decision by each number of the tensors: torch goes backward only, so by a sweep of its own."""
+        seeds: Counter[int] = Counter()
+        for one, weight in decision.seeds:
+            seeds[one] += weight  # type: ignore[assignment]
+        adjoints = backward(tape, seeds, wanted=self.tensors.ids)
+        return self.tensors.flat(self.tensors.gradients(adjoints))
 
     def _rest(self, loss: Any) -> float:
         """What the program returned beside its costs."""

@@ -44,17 +44,18 @@ class RelaxedOptions:
             )
         return found
 
-    def widths(self, params: Mapping[str, float]) -> list[dict[str, float]]:
-        """By parameter, at each level.
+    def widths(self, program: SampledProgram) -> list[dict[str, float]]:
+        """By number, at each level.
 
         Raises:
             UsageError: one is not positive, or there is not one for each parameter.
         """
-        given = self.smoothing
+        given, params = self.smoothing, program.params
+        program.tensors.check_can_move()
         levels = given if isinstance(given, Sequence) else [given]
         found = []
         for level in levels:
-            widths = dict(level) if isinstance(level, Mapping) else dict.fromkeys(params, level)
+            widths = program.spread(level) if isinstance(level, Mapping) else dict.fromkeys(params, level)
             if widths.keys() != params.keys():
                 raise UsageError(f"gradient: smoothing={level!r} must have one width for each of {', '.join(params)}")
             for name, width in widths.items():
@@ -83,4 +84,4 @@ def relaxed_gradient(
         return sampled_gradient(Softened(program, options.temperatures(), of=of), sampling, of)
     if of is not None:
         raise UsageError(f"gradient: of='{of}' goes with temperature=; smoothing perturbs each sample another way")
-    return sampled_gradient(Smoothed(program, options.widths(program.params)), sampling)
+    return sampled_gradient(Smoothed(program, options.widths(program)), sampling)

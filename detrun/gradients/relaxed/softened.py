@@ -35,8 +35,8 @@ class SoftTape(WholeTape):
         relaxed_calls: how many functions of `detrun.relaxed` the program called.
     """
 
-    def __init__(self, numbers: dict[str, float], temperature: float) -> None:
-        super().__init__(numbers, TensorParameters({}), 0, measures_validity=False)
+    def __init__(self, numbers: dict[str, float], tensors: TensorParameters, temperature: float) -> None:
+        super().__init__(numbers, tensors, 0, measures_validity=False)
         self.temperature = temperature
         self.relaxed_calls = 0
         self._set: AbstractContextManager[None] | None = None
@@ -74,10 +74,10 @@ class Softened:
         """Local gradients at all temperatures."""
         trend, steps, runs, value, calls = [], 0, 0, 0.0, 0
         for temperature in self.temperatures:
-            scope = SoftTape(dict(self.program.params), temperature)
+            scope = SoftTape(self.program.numbers, self.program.tensors, temperature)
             run = self.program.run(self.program.params, seed, scope)
             steps, runs, value, calls = steps + run.steps, runs + 1, run.value, scope.relaxed_calls
-            trend.append(dict(scope.grads))
+            trend.append(self.program.flat(scope.grads))
         notes: dict[str, Any] = {"trend": trend, "calls": calls}
         if seed % EXACT_EVERY == 0:
             exact = self.program.run(self.program.params, seed)

@@ -186,28 +186,35 @@ def collect(estimator: Estimator, sampling: Sampling) -> Collected:
             if interruption.requested:
                 break
             estimates = estimator.estimates(samples)
-            error = relative_error(estimates, sampling.confidence_of_look)
+            error = relative_error(estimator, estimates, sampling.confidence_of_look)
             if target is not None and error <= target:
                 break
     if interruption.requested and len(samples) < 2:
         raise KeyboardInterrupt
     if estimates is None or interruption.requested:
         estimates = estimator.estimates(samples)
-        error = relative_error(estimates, sampling.confidence_of_look)
+        error = relative_error(estimator, estimates, sampling.confidence_of_look)
     assert error is not None
     is_precise = target is None or error <= target
     return Collected(samples, estimates, interruption.requested, is_precise)
 
 
-def relative_error(estimates: Estimates, confidence: float) -> float:
+def relative_error(estimator: Estimator, estimates: Estimates, confidence: float) -> float:
     """The largest half width of a derivative's interval, as a share of the derivative."""
-    return max((relative_error_of(estimates, name, confidence) for name in estimates.grads), default=0.0)
+    return max(relative_errors(estimator, estimates, confidence).values(), default=0.0)
 
 
-def relative_error_of(estimates: Estimates, name: str, confidence: float) -> float:
-    """That of one parameter: infinite for a derivative of 0, also if no sample differed from it."""
-    one = estimates.grads[name]
-    return math.inf if one.mean == 0.0 else one.half_width(confidence) / abs(one.mean)
+def relative_errors(estimator: Estimator, estimates: Estimates, confidence: float) -> dict[str, float]:
+    """By parameter; of a tensor, the norm of the half widths as a share of the norm of the derivatives.
+
+    Infinite for a derivative of 0, also if no sample differed from it.
+    """
+    found = {}
+    for name, numbers in estimator.program.names.items() if estimates.grads else ():
+        size = math.hypot(*(estimates.grads[one].mean for one in numbers))
+        widths = [estimates.grads[one].half_width(confidence) for one in numbers]
+        found[name] = math.inf if size == 0.0 else math.hypot(*widths) / size
+    return found
 
 
 Take = Callable[[int, int], Iterator[Sample | _Failed]]

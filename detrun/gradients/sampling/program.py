@@ -10,8 +10,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from detrun.ad.tensor_numbers import TensorNumbers
 from detrun.ad.value import Value, primal_of
 from detrun.execution.execute import execute
 from detrun.execution.finished import Finished
@@ -22,9 +24,13 @@ from detrun.execution.quiet_collector import quiet_collector
 from detrun.execution.schedules import ScheduleJournal
 from detrun.execution.scope import RunScope
 from detrun.gradients.loss import loss_of
+from detrun.gradients.parameters import check_params
 from detrun_scheduler.choices import Oracle
+from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
 from detrun_scheduler.strategies.campaigns import Learning
+
+NUMBERS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,79 @@ class OneRun:
 
 @dataclass(frozen=True, slots=True)
 class SampledProgram:
-    """``main(params)`` with numbers for parameters, what surrounds its runs, and what chooses in them."""
+    """``main(params)`` with its parameters, what surrounds its runs, and what chooses in them.
+
+    Attributes:
+        params: all numbers by name: those among the parameters, and those of tensors (`detrun.ad.tensor_numbers`).
+        tensors: the tensors and modules among the parameters.
+    """
 
     main: Main
     params: Mapping[str, float]
     options: Options
     strategy: str | Oracle = "random"
+    tensors: TensorNumbers = field(default_factory=lambda: TensorNumbers({}))
+
+    @classmethod
+    def of(cls, main: Main, params: Mapping[str, Any], options: Options, strategy: str | Oracle) -> SampledProgram:
+        """With numbers, tensors and modules for parameters.
+
+        Raises:
+            UsageError: as `check_params`; or there are more numbers in the tensors than are averaged one by one.
+        """
+        numbers = check_params(params)
+        tensors = TensorNumbers(params)
+        of_tensors = tensors.numbers()
+        if len(of_tensors) > NUMBERS_MAX:
+            raise UsageError(
+                f"gradient: the tensors of the parameters have {len(of_tensors):,} numbers, and samples are averaged "
+                f"for {NUMBERS_MAX:,} at most; freeze some (requires_grad_(False)), or take the gradient of one run, "
+                "kind='local'"
+            )
+        for name in numbers.keys() & of_tensors.keys():
+            raise UsageError(f"gradient: {name!r} is a parameter, and also the name of a number in a tensor; rename it")
+        return cls(main, {**numbers, **of_tensors}, options, strategy, tensors)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers that are parameters themselves."""
+        if not self.tensors:
+            return dict(self.params)
+        inside = {one for by_key in self.tensors.names.values() for names in by_key.values() for one in names}
+        return {name: number for name, number in self.params.items() if name not in inside}
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The numbers of each parameter, by its name."""
+        found = {name: [name] for name in self.numbers}
+        for name, by_key in self.tensors.names.items():
+            found[name] = [one for names in by_key.values() for one in names]
+        return found
+
+    def flat(self, grads: Mapping[str, Any]) -> dict[str, float]:
+        """Derivatives by number, of derivatives by parameter."""
+        found = {name: one for name, one in grads.items() if name not in self.tensors.given}
+        return {**found, **self.tensors.flat(grads)} if self.tensors else found
+
+    def shaped(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse."""
+        if not self.tensors:
+            return dict(numbers)
+        return {**{name: numbers[name] for name in self.numbers}, **self.tensors.shaped(numbers)}
+
+    def spread(self, by_parameter: Mapping[str, Any]) -> dict[str, Any]:
+        """What is given by parameter, for each number; a name that is no parameter stays."""
+        found: dict[str, Any] = {}
+        for name, one in by_parameter.items():
+            inside = self.tensors.names.get(name)
+            found.update({name: one} if inside is None else {each: one for names in inside.values() for each in names})
+        return found
+
+    def handed(self, params: Mapping[str, float]) -> dict[str, Any]:
+        """What the program gets, where the numbers are these."""
+        if not self.tensors:
+            return dict(params)
+        return {**{name: params[name] for name in self.numbers}, **self.tensors.handed(params)}
 
     @contextmanager
     def prepared(self) -> Iterator[SampledProgram]:
@@ -75,7 +148,7 @@ class SampledProgram:
             Whatever the program raises, or how the run failed (`DeadlockError`, …), with a note on how to repeat it.
         """
         journal = ScheduleJournal()
-        args = (dict(params),)
+        args = (self.handed(params) if scope is None else {},)
         try:
             loop, ended = execute(
                 self.main,
@@ -90,20 +163,26 @@ class SampledProgram:
         except Exception as error:
             self._explain(error, params, seed)
             raise
+        finally:
+            self.tensors.restore()
 
-    def recorded(self, seed: int) -> tuple[Finished, float]:
-        """A run with the parameters as they are, recorded, and its loss.
+    def recorded(self, seed: int, params: Mapping[str, float] | None = None) -> tuple[Finished, float]:
+        """A run, recorded, and its loss; with the parameters as they are, or with these numbers.
 
         Raises:
             As `run`.
         """
-        params = dict(self.params)
+        params = self.params if params is None else params
+        numbers = {name: params[name] for name in self.numbers}
         try:
-            finished = NewRun(seed, self.strategy, params=params).execute(self.main, (params,), self.options)
+            new = NewRun(seed, self.strategy, params=numbers)
+            finished = new.execute(self.main, (self.handed(params),), self.options)
             loss = loss_of(self.main, finished.outcome)
         except Exception as error:
-            self._explain(error, self.params, seed)
+            self._explain(error, params, seed)
             raise
+        finally:
+            self.tensors.restore()
         return finished, float(primal_of(loss))
 
     def _oracle(self) -> Oracle:
@@ -118,7 +197,8 @@ class SampledProgram:
     def command(self, params: Mapping[str, float], seed: int) -> str:
         """The command that repeats a run."""
         words = ["detrun", "record", target_of(self.main), "--seed", str(seed)]
-        for name, number in params.items():
+        for name in self.numbers:
+            number = params[name]
             words += ["--param", f"{name}={number!r}"]
         if self.strategy != "random":
             words += ["--strategy", name_of(self.strategy)]
