@@ -134,7 +134,7 @@ class ScoredRun(RunScope):
         return ended
 
     def _of_tensors(self, tape: Tape, decision: Decision) -> dict[str, float]:
-        """The score of one decision by each number of the tensors: torch goes backward only, so by a sweep of its own."""
+        """The score of one decision by each number of the tensors: torch goes backward only, so by its own sweep."""
         seeds: Counter[int] = Counter()
         for one, weight in decision.seeds:
             seeds[one] += weight  # type: ignore[assignment]

@@ -68,13 +68,14 @@ def test_a_tensor_gets_a_gradient_of_its_shape(options: dict[str, Any], within: 
     assert "tensor of shape (1, 3), norm" in str(found)
 
 
-@pytest.mark.parametrize("kind", ["expected", "policy"])
-def test_a_module_gets_gradients_by_name_and_keeps_its_numbers(kind: str) -> None:
-    """The counterfactual of a coin has no noise; with both baselines of all samples neither has its score."""
+@pytest.mark.parametrize(
+    "options", [{"kind": "expected"}, {"kind": "policy"}, {"kind": "policy", "baseline": "linear"}]
+)
+def test_a_module_gets_gradients_by_name_and_keeps_its_numbers(options: dict[str, Any]) -> None:
     net = module()
     before = copy.deepcopy(net.state_dict())
-    found = detrun.gradient(pick, {"net": net}, kind=kind, samples=40)
-    again = detrun.gradient(pick, {"net": net}, kind=kind, samples=40, workers=2)
+    found = detrun.gradient(pick, {"net": net}, samples=40, **options)
+    again = detrun.gradient(pick, {"net": net}, samples=40, workers=2, **options)
     truth = exact(net)
     assert found.grads["net"].keys() == truth.keys()
     for name, one in truth.items():
