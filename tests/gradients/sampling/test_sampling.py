@@ -133,6 +133,11 @@ class Normal:
     def __post_init__(self) -> None:
         self.program = self
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Of the numbers of its parameters."""
+        return {"x": ["x"]}
+
     @contextmanager
     def prepared(self) -> Iterator[Any]:
         yield self
