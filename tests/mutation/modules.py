@@ -58,7 +58,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         _ONE_OF_EACH_FAULT,
         "tests/world/nodes/test_nodes.py",
     ),
-    "detrun/cli/listing.py": ("tests/cli/test_listings.py", "tests/cli/test_explore.py"),
+    "detrun/cli/listing.py": ("tests/cli/test_listing_lanes.py", "tests/cli/test_listings.py"),
     "recorder/detrun_recorder/proportions.py": ("tests/recorder/test_proportions.py",),
     "recorder/detrun_recorder/reader.py": ("tests/recorder/test_reader.py",),
     "recorder/detrun_recorder/strict_replay.py": ("tests/recorder/test_strict_replay.py",),

@@ -199,6 +199,16 @@ def test_a_file_has_its_frames_in_order() -> None:
             read_contents(BytesSource(assembled(parts)))
 
 
+@pytest.mark.parametrize("place", range(1, 6))
+def test_each_frame_that_belongs_to_another_header_is_refused(place: int) -> None:
+    position, kind, payload = frames(SMALL)[place]
+    other = payload.replace(layout.header_tie(PARTS[0][1]), bytes(layout.HEADER_TIE_BYTES))
+    whole = SMALL[:position] + layout.pack_frame(position, kind, other)
+    with pytest.raises(DamagedRecordingError, match="belongs to another header") as caught:
+        read_contents(BytesSource(whole + SMALL[len(whole) :]))
+    assert caught.value.offset == position
+
+
 def test_a_chunk_that_claims_too_much_is_refused_when_the_file_is_opened() -> None:
     chunk = msgpack.unpackb(PARTS[1][1])
     chunk["columns"]["payload_lengths"] = [1 << 20, zlib.compress(b"")]

@@ -145,13 +145,17 @@ def test_what_holds_for_a_whole_run_is_a_turn_before_its_first_step() -> None:
 
 
 def test_actions_among_choices_stand_before_their_steps_and_are_no_choices() -> None:
-    run = Run(FollowedTurns((), [1, action_number(0, FIRE), action_number(1, COLLECT), 0]))
+    run = Run(FollowedTurns((), [1, action_number(0, FIRE), action_number(1, COLLECT), 0, 1]))
     assert run.oracle.next_action(0) == 0
     assert acted(run, A) == FIRE
     assert run.oracle.next_action(0) == 1
-    assert run.steps(2, A, B) == "ba"
+    assert run.steps(3, A, B) == "bab"
     assert acted(run, A, has_timers=False) == COLLECT
-    assert run.oracle.made == [Turn("a", 1, TIMER), Turn("", 0, "b"), Turn("b", 1, "a"), Turn("a", 2, COLLECTION)]
+    assert run.oracle.made == [
+        Turn("a", 1, TIMER),
+        *(Turn("", 0, "b"), Turn("b", 1, "a"), Turn("a", 1, "b")),
+        Turn("a", 2, COLLECTION),
+    ]
 
 
 # --- orders ----------------------------------------------------------------------------------------------------------
