@@ -44,11 +44,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detrun/explore/failures/shrink_plan.py": (f"{_FAULTS}test_fault_plan.py",),
     "detrun/explore/failures/shrink_schedule.py": ("tests/explore/failures/test_shrinker.py",),
     "detrun/explore/failures/trials.py": ("tests/explore/failures/test_trials.py",),
-    "detrun/world/network/tcp.py": (
-        f"{_NETWORK}test_acknowledgements.py",
-        f"{_NETWORK}test_network.py",
-        "tests/world/sockets/test_sockets.py",
-    ),
+    "detrun/world/network/tcp.py": (f"{_NETWORK}test_tcp_connection.py", f"{_NETWORK}test_acknowledgements.py"),
     "detrun/world/network/tcp_segments.py": (f"{_NETWORK}test_tcp_segments.py",),
     "detrun/world/network/tcp_outgoing.py": (f"{_NETWORK}test_tcp_outgoing.py",),
     "detrun/world/network/link.py": (f"{_NETWORK}test_one_link.py",),
@@ -89,6 +85,10 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     "detrun/checkers/before_the_moment.py": (
         # At that size the window is everything, and a part that is everything is not shown.
         "size < len(order)  →  (size <= len(order))",
+        # Only asked whether it is true.
+        "return False  →  return None",
+    ),
+    "detrun/explore/failures/trials.py": (
         # Only asked whether it is true.
         "return False  →  return None",
     ),

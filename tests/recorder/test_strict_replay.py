@@ -45,12 +45,14 @@ class Recorded:
         self.target = "bank.py:main"
         self.time_quantum = 0.25
         self.virtual_time = 99.0
+        self.asked: list[int] = []
 
     def chunks(self) -> Any:
         return iter(self.whole)
 
     def step(self, index: int) -> Any:
         assert index < self.steps
+        self.asked.append(index)
         return SimpleNamespace(task=1, path="main", time=float(index))
 
 
@@ -178,6 +180,8 @@ def test_another_outcome_or_other_events_are_a_difference() -> None:
     by_events = left(replay(recorded), run(), 1, HAS_EVENTS, WOKE_1)
     assert by_events.detail == "the same task, but it did something else"
     assert by_events.actual.events == ("woke task 1 (main)",)
+    quiet = left(replay(chunk(bytes((DONE, HAS_EVENTS)), events=WOKE_2)), run(), 1, CHECKPOINT)
+    assert (quiet.expected.events, quiet.actual.events) == ((), ())  # what follows is of the next step
     other = left(replay(recorded), run(), 2, DONE)
     assert other.detail == "another task ran"
     assert (other.expected.task, other.actual.task) == ("task 1 (main)", "task 2 (main/a)")
@@ -201,6 +205,7 @@ def test_a_difference_is_told_with_the_names_of_both_sides() -> None:
     replayed.step_closed(now, 2, HAS_EVENTS, events[:3])
     found = left(replayed, now, 1, HAS_EVENTS | FIRST_WAIT, bytes((OPERATION, 0, 1, 0)))
     assert (found.step, found.time) == (41, 41.0)
+    assert set(replayed.recording.asked) == {41}  # type: ignore[attr-defined]
     assert found.last_agreement == "step 40, task 2 (main/a)"
     assert (found.expected.ended, found.actual.ended) == ("lock", "queue")
     assert [one.split(" on ")[1] for one in (*found.expected.events, *found.actual.events)] == ["total", "cell"]
