@@ -218,7 +218,7 @@ class _Walk:
         bends = bends or self.moves.bends(seeds)
         for margin in margins:
             at = self.here - margin / slope
-            if bends or self.low < at < self.high:
+            if bends or self.is_bent or self.low < at < self.high:
                 yield Cut(place, at, self.low, self.high, timers, bends, self.is_bent)
         self._restrict([self.here - margin / slope for margin in margins], bends)
 
@@ -236,8 +236,10 @@ class _Walk:
                 away, other = crossing
                 at = self.here + away
                 bends = ahead in bent or other in bent
-                if not bends and not self.low < at < self.high:
+                if not bends and not self.is_bent and not self.low < at < self.high:
                     break
+                if ahead != first and (bends or self.is_bent):
+                    break  # what is not next to the run is seen from there
                 yield Cut(place, at, self.low, self.high, (other, ahead), bends, self.is_bent)
                 if ahead == first:
                     ends.append((at, bends))

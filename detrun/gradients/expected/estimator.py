@@ -82,7 +82,7 @@ class Expected:
         constants = _merged(samples, "constants")
         bias = (
             "derivative of the mean over draws and schedules, jumps included; unbiased where every jump lies at a draw "
-            "of detrun or random or at a comparison whose margin is affine in the noise beneath one"
+            "of detrun or random or at a comparison whose margin is monotone in one"
         )
         if unknown:
             named = listed(unknown, SITES_SHOWN)

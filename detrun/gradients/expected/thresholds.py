@@ -10,8 +10,9 @@ that each point counts once on average, it counts ``1 / P``. Runs just below and
 decisions in the order of time it is at most 1 over the mean, however short the pieces are into which later decisions
 cut the line.
 
-Both runs are held to what the run has shown: they come to the decision in the same way, and see the same interval and
-the same point; so does now and then a third one, from anywhere in the interval.
+Where a margin bends, `bent_lines` finds the point and the interval. Otherwise both runs are held to what the run has
+shown: they come to the decision in the same way, and see the same interval and the same point; so does now and then a
+third one, from anywhere in the interval.
 
 Sources: Gong and Ho, "Smoothed (conditional) perturbation analysis of discrete event dynamical systems", IEEE TAC 32
 (1987); Fu and Hu, "Conditional Monte Carlo" (1997). Here the counterfactual runs are made, instead of being derived.
@@ -25,8 +26,9 @@ from dataclasses import dataclass
 from random import Random
 
 from detrun.ad.value import primal_of
+from detrun.gradients.expected.bent_lines import NotSettledError, Search
 from detrun.gradients.expected.decisions import Cut, cuts_on, is_decided_alike
-from detrun.gradients.expected.dependence import along
+from detrun.gradients.expected.dependence import Along, along
 from detrun.gradients.expected.lines import Threshold
 from detrun.gradients.expected.noises import near
 from detrun.gradients.expected.taped_run import TapedRun
@@ -64,14 +66,13 @@ class Jumps:
         draw, cut, law, noise = threshold.draw, threshold.cut, threshold.law, threshold.noise
         where = cut.where(self.run)
         if cut.bent or cut.bent_interval:
-            self.name(where, NOT_AFFINE)
+            self._add_bent(threshold, weight, where)
             return
         at, low, high = (law.noise_of(one) for one in (cut.at, cut.low, cut.high))
-        step = near(at)
-        places = [at - step, at + step]
+        places = [at - near(at), at + near(at)]
         if self.random.random() < LOOKED_AT:
             places.append(noise.inside(low, high, self.random.random()))
-        losses, slopes = [], []
+        losses, moves = [], []
         for place in places:
             loss, run = self.run_at({draw.address: place})
             found = _again(run, draw, cut, self.run)
@@ -79,11 +80,42 @@ class Jumps:
                 self.name(where, found)
                 return
             losses.append(loss)
-            slopes.append(found)
-        jump = weight * noise.density(at) * (losses[0] - losses[1]) / noise.between(low, high)
+            moves.append(found)
+        self._count(weight * noise.density(at) * (losses[0] - losses[1]) / noise.between(low, high), moves[0])
+
+    def _add_bent(self, threshold: Threshold, weight: float, where: str) -> None:
+        draw, cut, noise = threshold.draw, threshold.cut, threshold.noise
+        try:
+            found = Search(self.run, threshold, lambda at: self.run_at({draw.address: at})[1], self.random).settled()
+        except NotSettledError as error:
+            self.name(where, str(error))
+            return
+        if found is None or not noise.is_inside(found.at) or not found.low < found.at < found.high:
+            return
+        losses, runs = [], []
+        for place in (found.at - near(found.at), found.at + near(found.at)):
+            loss, run = self.run_at({draw.address: place})
+            if not is_decided_alike(run, self.run, cut.place):
+                self.name(where, UNANNOUNCED)
+                return
+            losses.append(loss)
+            runs.append(run)
+        jump = weight * noise.density(found.at) * (losses[0] - losses[1]) / noise.between(found.low, found.high)
+        mine = runs[0].draws.at(draw.address)
+        assert mine is not None
+        moves = along(runs[0], mine)
+        assert moves is not None
+        self._count(jump, _speeds(runs[0], moves, cut.seeds(runs[0])))
+
+    def _count(self, jump: float, moves: Callable[[], dict[str, float]]) -> None:
         if jump:
-            for name, move in slopes[0]().items():
+            for name, move in moves().items():
                 self.grads[name] += jump * move
+
+
+def _speeds(run: TapedRun, moves: Along, seeds: Mapping[int, float]) -> Callable[[], dict[str, float]]:
+    slope = moves.slope(seeds) * moves.scale
+    return lambda: {name: -one / slope for name, one in run.gradient(seeds).items()}
 
 
 def _again(run: TapedRun, draw: Draw, cut: Cut, base: TapedRun) -> Callable[[], dict[str, float]] | str:
@@ -100,9 +132,7 @@ def _again(run: TapedRun, draw: Draw, cut: Cut, base: TapedRun) -> Callable[[], 
         if other.place == cut.place and _are_near(other.at, cut.at, unit):
             if not (_are_near(other.low, cut.low, unit) and _are_near(other.high, cut.high, unit)):
                 return NOT_AFFINE
-            seeds = other.seeds(run)
-            slope = moves.slope(seeds) * moves.scale
-            return lambda: {name: -one / slope for name, one in run.gradient(seeds).items()}
+            return _speeds(run, moves, other.seeds(run))
     return NOT_AFFINE
 
 

@@ -492,7 +492,7 @@ def test_numbers_from_elsewhere_are_refused_by_name_or_reported() -> None:
         (lambda p: 1.0 if random.gammavariate(2.0, 1.0) > p else 0.0, "numbers from random.gammavariate"),
         (lambda p: 1.0 if random.randrange(10**6) > p else 0.0, "numbers from random.randrange"),
         (lambda p: 1.0 if p > 0.3 else 0.0, "exactly where this decides"),
-        (lambda p: 1.0 if detrun.exponential(p) ** 3 > 0.1 else 0.0, "does not move in proportion"),
+        (lambda p: 1.0 if (detrun.exponential(p) - 1.0) ** 2 > 0.1 else 0.0, "not monotone"),
         (lambda p: 1.0 * detrun.bernoulli(p - 0.3), "at the end of its range"),
         (lambda p: 1.0 * detrun.poisson(p, derivative="enumerate"), "finitely many outcomes"),
     ],
