@@ -49,11 +49,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detrun/world/network/tcp_outgoing.py": (f"{_NETWORK}test_tcp_outgoing.py",),
     "detrun/world/network/link.py": (f"{_NETWORK}test_one_link.py",),
     "detrun/world/faults/link_actions.py": (f"{_FAULTS}test_link_actions.py", _ONE_OF_EACH_FAULT),
-    "detrun/world/faults/node_actions.py": (
-        f"{_FAULTS}test_node_actions.py",
-        _ONE_OF_EACH_FAULT,
-        "tests/world/nodes/test_nodes.py",
-    ),
+    "detrun/world/faults/node_actions.py": (f"{_FAULTS}test_node_actions.py", _ONE_OF_EACH_FAULT),
     "detrun/cli/listing.py": ("tests/cli/test_listing_lanes.py", "tests/cli/test_listings.py"),
     "recorder/detrun_recorder/proportions.py": ("tests/recorder/test_proportions.py",),
     "recorder/detrun_recorder/reader.py": ("tests/recorder/test_reader.py",),
@@ -100,6 +96,10 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     "detrun/gradients/windowed.py": (
         # A replay that goes on where its recording ends is refused before it would pause there.
         "self.at + 1 < self.windows  →  (self.at + 1 <= self.windows)",
+    ),
+    "recorder/detrun_recorder/resync_replay.py": (
+        # A position belongs to one path, and no two tasks have the same.
+        "position < best_position  →  (position <= best_position)",
     ),
     "scheduler/detrun_scheduler/environment/bound_names.py": (
         # Only asked whether it is true.

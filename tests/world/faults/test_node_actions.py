@@ -215,3 +215,15 @@ def test_a_step_of_a_clock_stays_and_a_skew_and_a_drift_end():
     seen, counts = detrun.record(main).result
     assert seen == [[0.0, 0.0, 0.0], [3.0, 7.0, 0.25], [3.0, 0.0, 0.5]]
     assert counts == [3, 2]  # a skew is two steps, there and back
+
+
+@pytest.mark.parametrize(("fault", "name"), [(w.Pause, "pause"), (w.Crash, "crash")])
+def test_a_fault_that_can_do_nothing_to_its_node_is_armed_and_has_not_struck(fault, name):
+    async def main():
+        async with w.World() as world:
+            world.node("a")  # on which nothing was started
+            async with w.inject(w.FaultPlan((fault(node="a", at=1.0),)), world, allow_no_effect=True):
+                await trio.sleep(2.0)
+            return world.faults.unfired(), dict(world.faults)
+
+    assert detrun.record(main).result == ((name,), {})
