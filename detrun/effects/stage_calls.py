@@ -5,6 +5,8 @@ Ids are those of the run's tape; everything else is plain data.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +20,30 @@ class Crossing:
     Attributes:
         inputs, outputs: ids of the numbers that went in and came out.
         errors: for each output a row: by input, the estimated error of the difference quotient.
+        call: the number of the call among those of the stage.
+        sides: by input, what came out a step above it and a step below.
     """
 
     inputs: list[int]
     outputs: list[int]
     errors: list[list[float]]
+    call: int
+    sides: list[tuple[list[float], list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """One call of a finite stage whose result is to be another one, as in a run of what follows its jump.
+
+    Attributes:
+        name: of the stage.
+        call: the number of the call among those of the stage.
+        numbers: what comes out of it.
+    """
+
+    name: str
+    call: int
+    numbers: list[float]
 
 
 @dataclass(slots=True)
@@ -38,11 +59,15 @@ class StageNotes:
         decided: passes of places in it where a parameter decides without a draw.
         scored: passes of places that are draws of a policy stage, and so no places where anything is left out.
         held: calls whose result held text, bytes or truth values, which no derivative moves.
-        setting: the step or the temperature.
+        setting: the step or the last temperature.
+        temperatures: of a relaxed stage, falling.
+        baseline: of a policy stage.
     """
 
     derivative: str
     setting: float | None = None
+    temperatures: tuple[float, ...] = ()
+    baseline: str = ""
     calls: int = 0
     outputs: list[int] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
@@ -58,14 +83,24 @@ class StageCalls:
 
     Attributes:
         is_plain: inside of a stage whose function sees plain numbers: the stages in it are plain calls.
+        replaced: a call that is to have another result; None: none.
+        level: which of their falling temperatures relaxed stages have; None: the last.
     """
 
     stages: dict[str, StageNotes] = field(default_factory=dict)
     is_plain: bool = False
+    replaced: Replaced | None = None
+    level: int | None = None
 
-    def notes(self, name: str, derivative: str, setting: float | None) -> StageNotes:
-        """Those of the stage."""
-        return self.stages.setdefault(name, StageNotes(derivative, setting))
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """In this block stages are plain calls."""
+        before = self.is_plain
+        self.is_plain = True
+        try:
+            yield
+        finally:
+            self.is_plain = before
 
 
 # What puts stages' rules into force in the run that goes on; None unless its gradient honours stages. It is put between

@@ -64,17 +64,22 @@ class DrawsAgain:
 
 def jacobian(
     evaluate: Callable[[Sequence[float]], list[float]], at: Sequence[float], step: float
-) -> tuple[list[list[float]], list[list[float]]]:
+) -> tuple[list[list[float]], list[list[float]], list[tuple[list[float], list[float]]]]:
     """Difference quotients, and their estimated errors: for each number that comes out a row, by number that goes in.
+
+    The third part has, by number that goes in, what comes out just above and just below.
 
     Cost: four calls of ``evaluate`` for each number of ``at``.
     """
-    columns, errors = [], []
+    columns, errors, sides = [], [], []
     for place in range(len(at)):
         quotients = []
         for width in (step, 2.0 * step):
             above, below = (evaluate([x + side * (i == place) for i, x in enumerate(at)]) for side in (width, -width))
+            if width == step:
+                sides.append((above, below))
             quotients.append([(up - down) / (2.0 * width) for up, down in zip(above, below, strict=True)])
         columns.append(quotients[0])
         errors.append([(wide - near) / 3.0 for near, wide in zip(*quotients, strict=True)])
-    return [list(row) for row in zip(*columns, strict=True)], [list(row) for row in zip(*errors, strict=True)]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return rows, [list(row) for row in zip(*errors, strict=True)], sides

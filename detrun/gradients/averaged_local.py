@@ -9,19 +9,22 @@ Source: Ho and Cao, "Perturbation analysis and optimization of queueing networks
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from detrun.gradients.sampling.functionals import QUANTILE, Functional
-from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.program import OneRun, SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
-from detrun.gradients.stage_report import StagedDetails, has_scores, scored_means, shares_of
-from detrun.gradients.staged_run import StagedTape
-from detrun_scheduler.errors import UsageError
+from detrun.gradients.stage_report import StagedDetails, has_scores, scored_means, shares_of, trend_of_stages
+from detrun.gradients.staged_run import StagedTape, Tried
+from detrun_scheduler.errors import DetrunError, UsageError, text_of
+from detrun_scheduler.randomness import derived_seed
 
 PLACES_SHOWN_MAX = 4
+JUMPS_EVERY = 2  # samples: in one of so many, what follows a finite stage is measured by two more runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class AveragedLocal:
 
     def sample(self, seed: int) -> Sample:
         """The local gradient of the run with this seed."""
-        scope = StagedTape(self.program.numbers, self.program.tensors)
+        chooses = random.Random(derived_seed(seed, "stages")) if seed % JUMPS_EVERY == 0 else None
+        scope = StagedTape(self.program.numbers, self.program.tensors, chooses=chooses)
         run = self.program.run(self.program.params, seed, scope)
         if scope.score and self.of is not None:
             raise UsageError(
@@ -72,7 +76,13 @@ class AveragedLocal:
         notes |= {"stages": scope.notes, "path": scope.grads, "score": scope.score}
         notes["softened"] = any(one["derivative"] == "relaxed" for one in scope.notes.values())
         grads = {name: path + run.value * scope.score.get(name, 0.0) for name, path in scope.grads.items()}
-        return Sample(run.value, grads, 1, run.steps, notes)
+        others = _OtherRuns(self.program, seed)
+        if scope.tried is not None:
+            notes["jump"] = others.of_jump(scope.tried)
+        levels = max(len(one["temperatures"]) for one in scope.notes.values())
+        if levels > 1:
+            notes["trend"] = [others.at_level(level) for level in range(levels - 1)]
+        return Sample(run.value, grads, 1 + others.runs, run.steps + others.steps, notes)
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
         """Means, or another functional."""
@@ -99,6 +109,7 @@ class AveragedLocal:
         """What the rules of stages add, and what each of them leaves out."""
         shares = shares_of(samples)
         of = "" if self.of is None else f"{of_single_runs(self.of, len(samples))}; "
+        trend, unsettled = trend_of_stages(samples)
         rules = ", ".join(f"{one.name} {one.derivative}" for one in shares)
         return Conclusion(
             f"{of}stages cross their boundaries by the rules that they declare ({rules}), each with the bias that its "
@@ -109,9 +120,49 @@ class AveragedLocal:
                 "it: it contributes nothing by its score"
                 for one in shares
                 if one.derivative == "policy" and not one.draws
-            ],
-            StagedDetails(shares, places),
+            ]
+            + unsettled,
+            StagedDetails(shares, places, trend),
         )
+
+
+class _OtherRuns:
+    """Further runs of a sample of a program with stages, with the same seed."""
+
+    def __init__(self, program: SampledProgram, seed: int) -> None:
+        self.program, self.seed = program, seed
+        self.runs = self.steps = 0
+
+    def _run(self, scope: StagedTape) -> OneRun:
+        run = self.program.run(self.program.params, self.seed, scope)
+        self.runs += 1
+        self.steps += run.steps
+        return run
+
+    def of_jump(self, tried: Tried) -> dict[str, Any]:
+        """What follows a finite stage, measured and as the linear rule has it, by parameter."""
+        try:
+            above, below = (
+                self._run(StagedTape(self.program.numbers, self.program.tensors, replaced=one)).value
+                for one in (tried.above, tried.below)
+            )
+        except DetrunError:
+            raise
+        except Exception as error:
+            return {"stage": tried.name, "failed": f"{type(error).__name__}: {text_of(error)}"}
+        measured = (above - below) / tried.width
+        return {
+            "stage": tried.name,
+            "measured": {name: into * measured for name, into in tried.into.items()},
+            "path": {name: into * tried.path for name, into in tried.into.items()},
+            "score": {name: into * tried.score for name, into in tried.into.items()},
+        }
+
+    def at_level(self, level: int) -> dict[str, Any]:
+        """The gradient with relaxed stages at an earlier one of their temperatures."""
+        scope = StagedTape(self.program.numbers, self.program.tensors, level)
+        value = self._run(scope).value
+        return {"value": value, "path": scope.grads, "score": scope.score}
 
 
 def of_single_runs(of: Functional, count: int) -> str:

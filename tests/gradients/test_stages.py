@@ -112,13 +112,15 @@ def test_a_jump_that_is_followed_by_a_curve_is_off_as_the_module_says() -> None:
     standard errors of 8 % off.
     """
 
-    @detrun.stage(derivative="finite", step=0.25)
+    @detrun.stage(derivative="finite", step=0.25, name="rounded")
     def rounded(x: Any) -> int:
         return math.floor(float(x))
 
     found = detrun.gradient(lambda params: rounded(params["x"] + detrun.uniform()) ** 3, {"x": 2.5}, samples=200)
     assert abs(deviations(found, "x", 19.5)) < 4
-    assert "as if what follows were linear" in str(found)
+    bias, error = shares(found)["rounded"]["jumps"]["x"]
+    assert abs(bias - 0.5) < 4 * error
+    assert "as if what follows were linear: bias d/dx" in str(found)
 
 
 def test_the_temperature_is_that_of_the_relaxed_stage_alone() -> None:
@@ -297,7 +299,11 @@ async def waits() -> None: ...
         (coin, {"derivative": "relaxed"}, "needs temperature="),
         (coin, {"step": 0.1}, "goes with derivative='finite', not with 'local'"),
         (coin, {"derivative": "finite", "step": 0.0}, "positive"),
-        (waits, {"derivative": "policy"}, "coroutine function"),
+        (waits, {"derivative": "finite", "step": 0.1}, "coroutine function"),
+        (coin, {"derivative": "relaxed", "temperature": [0.1, 0.3]}, "falling numbers"),
+        (coin, {"derivative": "relaxed", "temperature": -1.0}, "not negative"),
+        (coin, {"baseline": "none"}, "goes with derivative='policy'"),
+        (coin, {"derivative": "policy", "baseline": "mean"}, "is one of leave-one-out"),
     ],
 )
 def test_declarations_that_make_no_sense_are_refused(

@@ -28,6 +28,7 @@ class Decision:
         path: of that task.
         epoch: of the task in its own count, see `detrun.races.detector`; 0 where nothing is watched.
         seeds: ids with the derivatives of the log-probability by them.
+        tag: what the log was told to call the decisions of this part of the program.
         features: what was known before it came out: `KNOWN`, and what the program says by `detrun.baseline`.
     """
 
@@ -38,6 +39,7 @@ class Decision:
     epoch: int
     seeds: Sequence[tuple[int, float]]
     features: dict[str, float]
+    tag: str = ""
 
 
 class DecisionLog:
@@ -48,6 +50,7 @@ class DecisionLog:
         broadcast: the decisions before this one affect everything that comes, since a task has set weights of the
             scheduler after them.
         placed: the costs of the run; `reach` says how.
+        tag: see `Decision`.
     """
 
     run: ActiveRun
@@ -57,6 +60,7 @@ class DecisionLog:
         self.epoch_of: Callable[[int], int] | None = None
         self.broadcast = 0
         self.placed: Any = None
+        self.tag = ""
         self._weights_seen = 0
         self._of_stream: dict[str, int] = {}
         self._features: Mapping[str, float] = {}  # as they were when the running step began
@@ -84,7 +88,7 @@ class DecisionLog:
         epoch = self.epoch_of(task) if self.epoch_of is not None else 0
         features = self._features_at(len(self.decisions), self.run.features)
         number = self._next(stream) if index is None else index
-        self.decisions.append(Decision(stream, number, task, self.path, epoch, seeds, features))
+        self.decisions.append(Decision(stream, number, task, self.path, epoch, seeds, features, self.tag))
 
     def add_choice(self, seeds: Sequence[tuple[int, float]]) -> None:
         """The scheduler had chosen the step that is just over: the choice comes before all that the step has done."""

@@ -22,6 +22,7 @@ from detrun.gradients.policy.reach import Affecting, PlacedCosts
 from detrun.gradients.policy.returns_to_go import Apart, apart
 from detrun.gradients.policy.scores import ScoredDraws, Scores
 from detrun.gradients.timing import TimingSites
+from detrun.primitives.costs import Cost
 from detrun.primitives.forcing import Address
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun, RunHooks
@@ -125,7 +126,7 @@ class ScoredRun(RunScope):
                 if self.tensors:
                     found.update(self.tensors.flat(self.tensors.gradients(adjoints)))
             if (self.tells_apart and isinstance(loss, Value | float | int)) or self.costs:
-                to_go = self.costs.to_go(self._rest(loss))
+                to_go = self.costs.to_go(rest_of(loss, self.costs))
                 by_tensor = partial(self._of_tensors, tape) if self.tensors else None
                 self.apart = apart(tape, ids, self._log.decisions, to_go, by_tensor)
             for site in tape.sites:
@@ -141,11 +142,12 @@ class ScoredRun(RunScope):
         adjoints = backward(tape, seeds, wanted=self.tensors.ids)
         return self.tensors.flat(self.tensors.gradients(adjoints))
 
-    def _rest(self, loss: Any) -> float:
-        """What the program returned beside its costs."""
-        return float(primal_of(loss)) - math.fsum(float(primal_of(cost.value)) for cost in self.costs)
-
     def close(self) -> None:
         """Watch no longer."""
         if self._watching is not None:
             self._watching.end()
+
+
+def rest_of(loss: Any, costs: Sequence[Cost]) -> float:
+    """What a program returned beside its costs."""
+    return float(primal_of(loss)) - math.fsum(float(primal_of(cost.value)) for cost in costs)
