@@ -188,11 +188,12 @@ def test_policy_stages_have_baselines_of_their_own_and_answer_for_what_comes_aft
         def main(params: dict[str, Any]) -> Any:
             total: Any = 0.0
             for before in (10.0, 0.0):
-                for paid in (lambda: 5.0 * detrun.bernoulli(0.5), lambda: tossing(params["p"]), lambda: before):
+                earlier = before + 5.0 * detrun.bernoulli(0.5)
+                for paid in (earlier, tossing(params["p"])):
                     if declares:
-                        detrun.cost(paid())
+                        detrun.cost(paid)
                     else:
-                        total += paid()
+                        total += paid
             return total
 
         found = detrun.gradient(main, {"p": 0.5}, samples=60)
