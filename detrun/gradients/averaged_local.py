@@ -68,6 +68,7 @@ class AveragedLocal:
             )
         places = sorted({f"{near.kind} at {near.where}" for near in scope.diagnostics.nearest_margins})
         notes: dict[str, Any] = {"sites": scope.diagnostics.sites_passed, "places": places}
+        notes["looked"] = chooses is not None
         if not scope.notes:
             return Sample(run.value, self.program.flat(scope.grads), 1, run.steps, notes)
         if self.program.tensors:

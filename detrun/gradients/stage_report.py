@@ -143,9 +143,12 @@ def scored_means(samples: Sequence[Sample]) -> Estimates:
 
 def _terms(samples: Sequence[Sample], name: str) -> list[float]:
     """Numbers whose mean is the derivative by one parameter."""
-    found = [one.notes["path"][name] for one in samples]
+    found = [one.notes.get("path", one.grads)[name] for one in samples]  # a run may call no stage
     stages = dict.fromkeys(
-        stage for one in samples for stage, notes in one.notes["stages"].items() if notes["derivative"] == "policy"
+        stage
+        for one in samples
+        for stage, notes in one.notes.get("stages", {}).items()
+        if notes["derivative"] == "policy"
     )
     for stage in stages:
         found = [a + b for a, b in zip(found, _of_policy(stage, samples, name), strict=True)]
@@ -154,7 +157,7 @@ def _terms(samples: Sequence[Sample], name: str) -> list[float]:
 
 def _of_policy(stage: str, samples: Sequence[Sample], name: str) -> list[float]:
     """What the decisions of a policy stage add to each sample, less the stage's baseline."""
-    notes = [one.notes["stages"].get(stage, {}) for one in samples]
+    notes = [one.notes.get("stages", {}).get(stage, {}) for one in samples]
     kind = next(one["baseline"] for one in notes if one)
     losses = [one.value for one in samples]
     scores = [one.get("own_score", {}).get(name, 0.0) for one in notes]
@@ -172,10 +175,10 @@ def trend_of_stages(samples: Sequence[Sample]) -> tuple[dict[str, list[tuple[str
     count = max((len(one.notes.get("trend", ())) for one in samples), default=0)
     if not count:
         return {}, []
-    known = [one for one in samples if len(one.notes.get("trend", ())) == count]
-    declared = {name: one["temperatures"] for name, one in known[0].notes["stages"].items() if one["temperatures"]}
+    first = next(one for one in samples if one.notes.get("trend"))
+    declared = [one["temperatures"] for one in first.notes["stages"].values() if one["temperatures"]]
     labels = [
-        " and ".join(dict.fromkeys(f"{one[min(level, len(one) - 1)]:g}" for one in declared.values()))
+        " and ".join(dict.fromkeys(f"{one[min(level, len(one) - 1)]:g}" for one in declared))
         for level in range(count + 1)
     ]
     found: dict[str, list[tuple[str, Estimate]]] = {}
@@ -184,13 +187,13 @@ def trend_of_stages(samples: Sequence[Sample]) -> tuple[dict[str, list[tuple[str
         rows = [
             terms(
                 LEAVE_ONE_OUT,
-                [one.notes["trend"][level]["path"][name] for one in known],
-                [one.notes["trend"][level]["value"] for one in known],
-                [one.notes["trend"][level]["score"].get(name, 0.0) for one in known],
+                [one["path"][name] for one in at],
+                [one["value"] for one in at],
+                [one["score"].get(name, 0.0) for one in at],
             )
-            for level in range(count)
+            for at in ([_at_level(one, level) for one in samples] for level in range(count))
         ]
-        rows.append(_terms(known, name))
+        rows.append(_terms(samples, name))
         found[name] = [(label, estimate(row)) for label, row in zip(labels, rows, strict=True)]
         moved = estimate([last - before for last, before in zip(rows[-1], rows[-2], strict=True)])
         if abs(moved.mean) > APART * moved.std_error:
@@ -201,14 +204,24 @@ def trend_of_stages(samples: Sequence[Sample]) -> tuple[dict[str, list[tuple[str
     return found, warnings
 
 
+def _at_level(sample: Sample, level: int) -> Mapping[str, Any]:
+    """A sample at an earlier temperature; one without relaxed stages is the same at each."""
+    trend = sample.notes.get("trend")
+    if trend:
+        at: Mapping[str, Any] = trend[min(level, len(trend) - 1)]
+        return at
+    notes = sample.notes
+    return {"value": sample.value, "path": notes.get("path", sample.grads), "score": notes.get("score", {})}
+
+
 def shares_of(samples: Sequence[Sample]) -> list[StageShare]:
     """Of every stage that some sample called."""
-    names = dict.fromkeys(name for one in samples for name in one.notes["stages"])
+    names = dict.fromkeys(name for one in samples for name in one.notes.get("stages", ()))
     return [_share(name, samples) for name in names]
 
 
 def _share(name: str, samples: Sequence[Sample]) -> StageShare:
-    notes = [one.notes["stages"].get(name, {}) for one in samples]
+    notes = [one.notes.get("stages", {}).get(name, {}) for one in samples]
     first = next(one for one in notes if one)
     losses = [one.value for one in samples]
     is_policy = first["derivative"] == "policy"
@@ -242,22 +255,23 @@ def _share(name: str, samples: Sequence[Sample]) -> StageShare:
 
 def _jumps(name: str, samples: Sequence[Sample]) -> tuple[dict[str, Estimate], int, int]:
     """How much too large a derivative is where what follows a finite stage is not linear; and of how many samples."""
-    known = [one for one in samples if "jump" in one.notes and "failed" not in one.notes["jump"]]
-    failed = sum(
-        one.notes["jump"]["stage"] == name for one in samples if "jump" in one.notes and "failed" in one.notes["jump"]
-    )
+    tried = [one.notes.get("jump", {}) for one in samples]
+    failed = sum("failed" in one and one["stage"] == name for one in tried)
+    # A run that crossed nothing counts, with nothing that is wrong; so does one that tried another stage, for which the
+    # weights of the others make up.
+    known = [(one, jump) for one, jump in zip(samples, tried, strict=True) if one.notes["looked"]]
+    known = [(one, jump) for one, jump in known if "failed" not in jump]
     if len(known) < 2:
         return {}, 0, failed
 
     def numbers(key: str, parameter: str) -> list[float]:
-        # Of samples that tried another stage, nothing: the weights of the others make up for that.
-        return [one.notes["jump"][key][parameter] if one.notes["jump"]["stage"] == name else 0.0 for one in known]
+        return [jump[key][parameter] if jump.get("stage") == name else 0.0 for _, jump in known]
 
     found = {}
     for parameter in samples[0].grads:
         beyond = [a - b for a, b in zip(numbers("path", parameter), numbers("measured", parameter), strict=True)]
         scores = numbers("score", parameter)
-        losses = [one.value for one in known]
+        losses = [one.value for one, _ in known]
         found[parameter] = estimate(terms(LEAVE_ONE_OUT, beyond, losses, scores) if any(scores) else beyond)
     return found, len(known), failed
 

@@ -204,3 +204,15 @@ def test_policy_stages_have_baselines_of_their_own_and_answer_for_what_comes_aft
     assert errors(None, True) < 0.9 * errors(None, False)
     assert errors("linear", True) < 2 * errors(None, True)
     assert errors("fitted", False) < 2 * errors(None, False)
+
+
+def test_a_stage_that_only_some_runs_call_is_one_of_those() -> None:
+    """1 + coin with probability 1/2, else x: the derivative is (1 + 1) / 2."""
+    coin = detrun.stage(lambda p: detrun.bernoulli(p) + 0.0, derivative="policy", name="coin")
+
+    def main(params: dict[str, Any]) -> Any:
+        return 1.0 + coin(params["x"]) if detrun.bernoulli(0.5) else params["x"]
+
+    found = detrun.gradient(main, {"x": 0.5}, samples=60)
+    assert abs(deviations(found, "x", 1.0)) < 4
+    assert 0.2 < shares(found)["coin"]["calls"] < 0.8
