@@ -11,6 +11,7 @@ sample.
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import os
 import random
@@ -19,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 # Imported once for all mutants; pytest and hypothesis take longer than most modules' tests.
@@ -109,6 +111,10 @@ def main() -> int:
     unknown = [name for name in chosen if name not in MODULES]
     if unknown:
         options.error(f"{unknown[0]} has no entry in tests/mutation/modules.py; there are {', '.join(MODULES)}")
+    for plugin in entry_points(group="pytest11"):
+        if plugin.name != "detrun":  # which is of the tree
+            plugin.load()
+    gc.freeze()  # the forks collect their own garbage only
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="detrun-mutants-") as directory:
         tree = copied_tree(Path(directory))
