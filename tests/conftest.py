@@ -40,11 +40,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 MANY_RUNS = (
     "tests/ad",
     "tests/checkers",
+    "tests/counterfactuals",
     "tests/execution",
+    "tests/explore",
     "tests/gradients",
+    "tests/inspection",
     "tests/machines",
+    "tests/minimizing",
     "tests/primitives",
+    "tests/races",
     "tests/recorder",
+    "tests/scheduler/footprints",
     "tests/scheduler/strategies",
     "tests/world",
 )

@@ -18,6 +18,11 @@ FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0
 _entered = 0  # blocks that have not ended
 
 
+def is_frozen() -> bool:
+    """Whether such a block has begun and not ended. Python would count what is frozen, for 0.1 s of large libraries."""
+    return _entered > 0
+
+
 @contextmanager
 def frozen_heap() -> Iterator[None]:
     """Freeze what exists for the length of a block. Nothing is collected first."""

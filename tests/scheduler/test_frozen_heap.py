@@ -6,18 +6,21 @@ import gc
 
 import pytest
 
-from detrun_scheduler.frozen_heap import frozen_heap
+from detrun_scheduler.frozen_heap import frozen_heap, is_frozen
 
 
 def test_what_exists_is_frozen_within_the_block_and_melted_after_it() -> None:
     assert gc.get_freeze_count() <= 1_000
+    assert not is_frozen()
     with frozen_heap():
+        assert is_frozen()
         assert gc.get_freeze_count() > 1_000
         kept = [[] for _ in range(100)]
         before = gc.get_freeze_count()
         with frozen_heap():
             assert gc.get_freeze_count() >= before + len(kept)
         assert gc.get_freeze_count() > 1_000  # the outer one melts it
+        assert is_frozen()
     assert gc.get_freeze_count() == 0
     with pytest.raises(KeyError), frozen_heap():
         raise KeyError

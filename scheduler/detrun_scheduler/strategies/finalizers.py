@@ -1,7 +1,7 @@
 """Whether a program has finalizers of its own that the garbage collector would run: asked once in a campaign.
 
-Looked at are the objects that were made since everything was frozen and that a collection would visit. The finalizers
-of the standard library, of trio and of detrun do not count: almost every program has some.
+Looked at are the objects that were made since the campaign froze everything, and that a collection would visit. The
+finalizers of the standard library, of trio and of detrun do not count: almost every program has some.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import threading
 import weakref
 from typing import Any
 
+from detrun_scheduler.frozen_heap import is_frozen
 from detrun_scheduler.user_code import is_user_file
-
-# With fewer frozen objects (Python 3.12 begins with some hundred of its own) there is no telling what is new.
-FROZEN_LEAST = 1_000
 
 
 def has_finalizers() -> bool:
-    """Whether some object made since the last freeze has a finalizer or a callback in code of the user's."""
-    if gc.get_freeze_count() < FROZEN_LEAST:
+    """Whether some object made since the last freeze has a finalizer or a callback in code of the user's.
+
+    False outside of `frozen_heap`, where there is no telling what is new.
+    """
+    if not is_frozen():
         return False
     if any(_is_users(callback) for callback in gc.callbacks):
         return True
