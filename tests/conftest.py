@@ -23,7 +23,7 @@ from tests.one_python import SAME_ON_EVERY_PYTHON, is_in_part
 
 settings.register_profile(
     "ci",
-    max_examples=50,
+    max_examples=30,
     derandomize=True,
     deadline=None,
     database=None,

@@ -139,7 +139,6 @@ async def draws_seeded() -> float:
         (orders_by_number, False),
         (reads_virtual_clocks, False),
         (fills_its_own_cache, False),
-        (draws_seeded, True),
         (reads_what_is_controlled_under_any_name, True),
         (draws_seeded, False),
     ],

@@ -69,6 +69,11 @@ class Mutant:
 
 def mutants_of(source: str) -> list[Mutant]:
     """All mutants of a module that still compile, in the order of the source."""
+    return [one for one in candidates_of(source) if _compiles(one.applied(source))]
+
+
+def candidates_of(source: str) -> list[Mutant]:
+    """All mutants, also those that do not compile, which takes most of the time to find out."""
     tree = ast.parse(source)
     starts = [0]
     for line in source.splitlines(keepends=True):
@@ -82,13 +87,16 @@ def mutants_of(source: str) -> list[Mutant]:
     for node, becomes in _changes(tree):
         start = offset(node.lineno, node.col_offset)
         end = offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
-        mutant = Mutant(node.lineno, start, end, becomes)
-        try:
-            compile(mutant.applied(source), "<mutant>", "exec")
-        except (SyntaxError, ValueError):
-            continue
-        found.add(mutant)
+        found.add(Mutant(node.lineno, start, end, becomes))
     return sorted(found, key=lambda one: (one.start, one.end, one.becomes))
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "<mutant>", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:

@@ -82,7 +82,7 @@ def test_every_wrong_missing_or_added_letter_is_noticed() -> None:
             from_token(text[:position] + "q" + text[position:])
 
 
-@pytest.mark.parametrize("steps", [20_000, 200_000])
+@pytest.mark.parametrize("steps", [20_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_a_schedule_too_long_for_a_token_names_the_way_out(steps: int) -> None:
     recording = recorded(1, steps, waiting=0.0, operating=0.0, spawning=0.0, ending=0.0)
     with pytest.raises(UsageError, match=r"too long for a token .* recording\.save\(path\)"):

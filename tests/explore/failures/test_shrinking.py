@@ -121,7 +121,7 @@ def test_shrinking_says_that_time_ran_out_and_gives_what_it_has() -> None:
     assert "(stopped early, after 0 s)" in str(shrunk)
 
 
-@pytest.mark.parametrize("trials", [5, 50, 2_000])
+@pytest.mark.parametrize("trials", [5, 50, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_shrinking_is_a_function_of_its_budget_in_trials(trials: int) -> None:
     found = explore(both_lost, strategy="random", schedules=40, directory=None, shrink=False, explain=False).failure
     assert found is not None

@@ -67,7 +67,7 @@ def all_orders(lengths: list[int]) -> set[Order]:
 small = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(small)
 def test_depth_first_search_runs_every_interleaving_once(lengths: list[int]) -> None:
     found, result = orders(lengths, "dfs")
@@ -76,7 +76,7 @@ def test_depth_first_search_runs_every_interleaving_once(lengths: list[int]) -> 
     assert set(found) == all_orders(lengths)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(small, st.integers(0, 3))
 def test_the_bound_is_exact_and_fewer_preemptions_come_first(lengths: list[int], bound: int) -> None:
     found, result = orders(lengths, f"bounded:{bound}")

@@ -93,7 +93,7 @@ operations = st.tuples(st.sampled_from(["read", "write", "write", "nothing"]), s
 programs = st.lists(st.lists(operations, min_size=1, max_size=3), min_size=2, max_size=3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(programs)
 def test_every_trace_is_run_exactly_once(program: Program) -> None:
     found, result = traces_by_search(program)
