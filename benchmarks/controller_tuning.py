@@ -9,12 +9,14 @@ What is unfair: each contender has its defaults, apart from the runs that are av
 `detrun.minimize` with Values takes more CPU than a plain one, which the table shows, along with the last iterations,
 which overran the runs and do not count. Optuna (TPE, its default) proposes its best trial, CMA-ES its mean. They are
 optional: ``pip install optuna==5.0.0 cma==4.5.0``; what is missing is skipped with a message.
-``python -m benchmarks.controller_tuning`` takes a few minutes; with ``--quick`` under one.
+``python -m benchmarks.controller_tuning`` takes a few minutes; with ``--quick`` under one. ``--json FILE`` keeps what
+docs/gradients.md shows, ``--show FILE --markdown`` prints it again.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import statistics
 import sys
@@ -43,13 +45,16 @@ BOUNDS = {"longest": (0.1, 5.0), "fast": (0.2, 5.0), "slow": (0.2, 5.0), "limit"
 PINNED = {"optuna": "5.0.0", "cma": "4.5.0"}
 RUNS, QUICK_RUNS = 2_000, 600
 AVERAGED = 20  # runs of one evaluation, of those that need evaluations
-FIRST_SAMPLES = 16
-RATE = 0.1
+SAMPLES = 4  # of one gradient
+RATE = 0.2
 LOOKED_AT = 2_000  # runs for the verdict
 FRESH, VERDICT = 1_000_003, 2_000_000_011  # where seeds begin
 TOGETHER = 5  # iterations between two looks at what was spent
 
+WAY_RUNS, WAY_POINTS = 1_000, 12  # for the verdict on what was proposed on the way, and at how many places
+
 Params = Mapping[str, float]
+Way = Sequence[tuple[int, Params]]  # proposals, with the runs that were spent until each; the last one counts
 Loss = Callable[[Params], float]  # of one evaluation
 
 
@@ -75,14 +80,17 @@ class Tuned:
     """What one contender proposed.
 
     Attributes:
-        params: the proposal.
-        runs: that it took.
+        way: to the proposal.
         cpu_seconds: that it took.
     """
 
-    params: Params
-    runs: int
+    way: Way
     cpu_seconds: float
+
+    @property
+    def params(self) -> Params:
+        """The proposal."""
+        return self.way[-1][1]
 
 
 @contextmanager
@@ -92,11 +100,13 @@ def plain_runs() -> Iterator[Callable[[Params, int], float]]:
         yield lambda params, seed: program.run(params, seed).value
 
 
-def by_minimize(kind: str, **options: Any) -> Callable[[int, int], Params]:
+def by_minimize(kind: str, **options: Any) -> Callable[[int, int], Way]:
     """`detrun.minimize`, as many iterations as the runs allow; the checkpoint spares what was done before."""
 
-    def tune(runs: int, seed: int) -> Params:
-        best: Params = START
+    keywords = {"samples": SAMPLES, **options}
+
+    def tune(runs: int, seed: int) -> Way:
+        way: list[tuple[int, Params]] = [(0, START)]
         with tempfile.TemporaryDirectory() as folder:
             iterations = TOGETHER
             while True:
@@ -106,7 +116,6 @@ def by_minimize(kind: str, **options: Any) -> Callable[[int, int], Params]:
                     kind=kind,
                     rate=RATE,
                     iterations=iterations,
-                    samples=FIRST_SAMPLES,
                     held_out=max(20, runs // 40),
                     look_every=TOGETHER * 2,
                     patience=1_000,
@@ -114,11 +123,11 @@ def by_minimize(kind: str, **options: Any) -> Callable[[int, int], Params]:
                     bounds=BOUNDS,
                     log_scaled=list(START),
                     checkpoint=Path(folder) / "tuning",
-                    **options,
+                    **keywords,
                 )
                 if found.runs > runs:
-                    return best
-                best = found.params
+                    return way
+                way.append((found.runs, found.params))
                 iterations += TOGETHER
 
     return tune
@@ -136,7 +145,7 @@ def fresh_mean(seed: int, run: Callable[[Params, int], float]) -> Loss:
     return loss
 
 
-def by_optuna(runs: int, seed: int) -> Params:
+def by_optuna(runs: int, seed: int) -> Way:
     """TPE, the default sampler of Optuna; the first trial is where all begin."""
     import optuna
 
@@ -145,14 +154,16 @@ def by_optuna(runs: int, seed: int) -> Params:
         loss = fresh_mean(seed, run)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         study.enqueue_trial(START)
+        way: list[tuple[int, Params]] = []
         study.optimize(
             lambda trial: loss({name: trial.suggest_float(name, *BOUNDS[name], log=True) for name in START}),
             n_trials=runs // AVERAGED,
+            callbacks=[lambda study, trial: way.append(((trial.number + 1) * AVERAGED, dict(study.best_params)))],
         )
-    return dict(study.best_params)
+    return way
 
 
-def by_cma(runs: int, seed: int) -> Params:
+def by_cma(runs: int, seed: int) -> Way:
     """CMA-ES on logarithms, begun where all begin with a width of 0.5; its mean at the end."""
     import cma
 
@@ -165,18 +176,22 @@ def by_cma(runs: int, seed: int) -> Params:
     search = cma.CMAEvolutionStrategy(
         [math.log(START[name]) for name in names], 0.5, {"bounds": bounds, "seed": seed + 1, "verbose": -9}
     )
+    way: list[tuple[int, Params]] = [(0, START)]
     with plain_runs() as run:
         loss = fresh_mean(seed, run)
-        for _ in range(runs // (AVERAGED * search.popsize)):
+        generation = AVERAGED * search.popsize
+        for number in range(runs // generation):
             points = search.ask()
             search.tell(points, [loss(params_at(point)) for point in points])
-    return params_at(search.result.xfavorite)
+            way.append(((number + 1) * generation, params_at(search.result.xfavorite)))
+    return way
 
 
-CONTENDERS: Mapping[str, tuple[str, Callable[[int, int], Params]]] = {
-    "minimize, expected": ("", by_minimize("expected")),
+CONTENDERS: Mapping[str, tuple[str, Callable[[int, int], Way]]] = {
+    "minimize, expected, 8 pairs": ("", by_minimize("expected", pairs=8)),
     "minimize, relaxed at 0.1": ("", by_minimize("relaxed", temperature=0.1)),
-    "minimize, finite": ("", by_minimize("finite", difference="simultaneous", step=dict.fromkeys(START, 0.1))),
+    "minimize, finite": ("", by_minimize("finite")),
+    "minimize, simultaneous": ("", by_minimize("finite", difference="simultaneous")),
     "Optuna, TPE": ("optuna", by_optuna),
     "CMA-ES": ("cma", by_cma),
 }
@@ -207,6 +222,17 @@ def table_rows(tuned: Mapping[str, Sequence[Tuned]], looked_at: int) -> list[lis
     return rows
 
 
+def ways(tuned: Mapping[str, Sequence[Tuned]], looked_at: int) -> dict[str, list[tuple[int, float]]]:
+    """By contender, the losses of what the first repetition proposed on the way, each with the runs until then."""
+    found = {}
+    for name, (first, *_) in tuned.items():
+        count = len(first.way)
+        chosen = [first.way[at] for at in sorted({round(k * (count - 1) / WAY_POINTS) for k in range(WAY_POINTS + 1)})]
+        losses = verdicts([params for _, params in chosen], looked_at)
+        found[name] = [(runs, statistics.fmean(one)) for (runs, _), one in zip(chosen, losses, strict=True)]
+    return found
+
+
 COLUMNS = ("contender", "loss", "worst", "CPU s", "parameters, first repetition")
 
 
@@ -214,11 +240,38 @@ COLUMNS = ("contender", "loss", "worst", "CPU s", "parameters, first repetition"
 @click.option("--runs", default=RUNS, show_default=True, help="Runs of the controller for each contender.")
 @click.option("--repetitions", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--quick", is_flag=True, help=f"{QUICK_RUNS} runs, once: under a minute.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results there.")
+@click.option("--show", type=click.Path(exists=True, path_type=Path), help="Run nothing: show the results there.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the table of docs/gradients.md.")
-def main(runs: int, repetitions: int, quick: bool, as_markdown: bool) -> None:
+def main(runs: int, repetitions: int, quick: bool, file: Path | None, show: Path | None, as_markdown: bool) -> None:
     """Tune, look, and print."""
-    if quick:
-        runs, repetitions = QUICK_RUNS, 1
+    if show is not None:
+        rows, about = loaded(show)
+    else:
+        if quick:
+            runs, repetitions = QUICK_RUNS, 1
+        tuned = all_tuned(runs, repetitions)
+        rows = table_rows(tuned, LOOKED_AT)
+        about = (
+            f"{runs:,} runs of {JOBS} jobs for each, {runs * JOBS:,} events; {repetitions} repetitions; "
+            f"{LOOKED_AT:,} runs for the verdict; {machine()}."
+        )
+        if file is not None:
+            kept = {"about": about, "columns": COLUMNS, "rows": rows, "ways": ways(tuned, WAY_RUNS)}
+            file.write_text(json.dumps(kept, indent=1) + "\n")
+    if as_markdown:
+        click.echo(markdown(rows, about), nl=False)
+        return
+    shown = Table(title="a queueing controller, tuned", caption=about)
+    for column in COLUMNS:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=140).print(shown)
+
+
+def all_tuned(runs: int, repetitions: int) -> dict[str, list[Tuned]]:
+    """What every contender proposes, repetition by repetition."""
     chosen = {}
     for name, (package, tune) in CONTENDERS.items():
         if package and importlib.util.find_spec(package) is None:
@@ -233,24 +286,22 @@ def main(runs: int, repetitions: int, quick: bool, as_markdown: bool) -> None:
             for name, tune in chosen.items():
                 progress.update(bar, description=name)
                 begun = time.process_time()
-                params = tune(runs, seed)
-                tuned[name].append(Tuned(params, runs, time.process_time() - begun))
+                way = tune(runs, seed)
+                tuned[name].append(Tuned(way, time.process_time() - begun))
                 progress.advance(bar)
-    about = (
-        f"{runs:,} runs of {JOBS} jobs for each, {runs * JOBS:,} events; {repetitions} repetitions; "
-        f"{LOOKED_AT:,} runs for the verdict; {machine()}."
-    )
-    rows = table_rows(tuned, LOOKED_AT)
-    if as_markdown:
-        lines = [list(COLUMNS), ["---"] * len(COLUMNS), *rows]
-        click.echo("".join(f"| {' | '.join(row)} |\n" for row in lines) + f"\n{about}")
-        return
-    shown = Table(title="a queueing controller, tuned", caption=about)
-    for column in COLUMNS:
-        shown.add_column(column)
-    for row in rows:
-        shown.add_row(*row)
-    Console(width=140).print(shown)
+    return tuned
+
+
+def loaded(file: Path) -> tuple[list[list[str]], str]:
+    """Results that were kept."""
+    kept = json.loads(file.read_text())
+    return kept["rows"], kept["about"]
+
+
+def markdown(rows: Sequence[Sequence[str]], about: str) -> str:
+    """The table of docs/gradients.md."""
+    lines = [list(COLUMNS), ["---"] * len(COLUMNS), *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines) + f"\n{about}\n"
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ ROWS_MAX = 12  # of the table of iterations
     "--rate", type=float, default=0.05, show_default=True, metavar="SHARE", help="First step, as a share of the start."
 )
 @click.option("--iterations", type=int, default=100, show_default=True, metavar="N", help="At most N gradients.")
-@click.option("--samples", type=int, default=32, show_default=True, metavar="N", help="Seeds of the first gradient.")
+@click.option("--samples", type=int, default=4, show_default=True, metavar="N", help="Seeds of each gradient.")
 @click.option(
     "--held-out", type=int, default=100, show_default=True, metavar="N", help="Seeds that the loss is looked at on."
 )

@@ -16,6 +16,7 @@ from detrun.minimizing.coordinates import Bounds, Coordinate, coordinates_of
 from detrun.minimizing.evaluations import EvaluationLog
 from detrun.minimizing.iteration import Iteration, Look
 from detrun.minimizing.minimum import Minimum
+from detrun.minimizing.resting_place import resting_place
 from detrun.minimizing.scipy_methods import by_scipy
 from detrun.minimizing.search import BETTER, Search
 from detrun.minimizing.steps import Adam, Steps, TorchSteps
@@ -33,7 +34,7 @@ def minimize(
     optimizer: str | type = "adam",
     rate: float = 0.05,
     iterations: int = 100,
-    samples: int = 32,
+    samples: int = 4,
     held_out: int = 100,
     look_every: int = 10,
     patience: int = 3,
@@ -50,8 +51,9 @@ def minimize(
 ) -> Minimum:
     """Minimize the mean of the loss that ``main(params)`` returns.
 
-    Steps are taken in units of each parameter's first value, or of its logarithm. Every gradient is one of fresh seeds;
-    where its noise exceeds it, the next takes more samples. The result is the best of all looks at held-out seeds.
+    Steps are taken in units of each parameter's first value, or of its logarithm. Every gradient is one of fresh seeds,
+    and of few: many rough steps get further than few exact ones. Looks at held-out seeds are taken at the last step, or
+    where steps wander at the mean of the later half of them, and the best look is the result.
 
     Args:
         params: name -> number; where to begin.
@@ -61,7 +63,8 @@ def minimize(
             minimizes the mean over one fixed set of ``samples`` seeds.
         rate: the first step of Adam, and the ``lr`` of a class of torch, in those units.
         iterations: at most so many gradients.
-        samples: of the first gradient.
+        samples: of each gradient. A class of torch does not shorten its steps: there samples grow, up to eightfold,
+            where noise exceeds the gradient.
         held_out: seeds on which the loss is looked at, used for nothing else.
         look_every: iterations between two looks.
         patience: stop after so many looks that found no gain of more than its standard error.
@@ -76,7 +79,8 @@ def minimize(
             with more ``iterations``.
         executor, workers: as for `detrun.gradient`.
         progress: called after each gradient.
-        options: other keyword arguments of `detrun.gradient`.
+        options: other keyword arguments of `detrun.gradient`. Kind ``"finite"`` without ``step`` moves parameters by
+            shares of themselves that fall from 0.3, within the bounds.
 
     Ctrl-C ends it after the gradient that is being taken, with the best so far; a second time at once.
 
@@ -169,21 +173,23 @@ def _stepwise(
 ) -> str:
     """Step by step; why it ended."""
     without = 0
+    iterates: list[list[float]] = []
     for number in range(1, iterations + 1):
-        value, gradient, errors = search.gradient(at)
+        value, gradient = search.gradient(at, grows=not steps.shortens)
         error = search.history[-1].value_std_error
         moved = None if region is None else region.back(value, error)
         if moved is None:
-            moved = steps.step(at, gradient, errors)
+            moved = steps.step(at, gradient)
             if region is not None:
                 moved = region.limited(at, moved, value, error, gradient, search.radii)
         # Back within the bounds, so that the next step begins where the program was.
         at = [one.of(one.parameter(place)) for one, place in zip(search.coordinates, moved, strict=True)]
+        iterates.append(at)
         if interruption.requested:
-            search.look(at)
+            search.look(resting_place(iterates))
             return "interrupted"
         if number % look_every == 0 or number == iterations:
-            gain = search.look(at)
+            gain = search.look(resting_place(iterates))
             without = 0 if gain.mean > BETTER * gain.std_error else without + 1
             if without == patience:
                 return f"the last {patience} looks at held-out seeds found no gain"

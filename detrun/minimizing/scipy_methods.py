@@ -48,7 +48,7 @@ def by_scipy(search: Search, method: str, start: Sequence[float], iterations: in
         if interruption.requested or len(search.history) >= iterations:
             raise _Interrupted
         place = [float(one) for one in at]
-        value, gradient, _ = search.gradient(place)
+        value, gradient = search.gradient(place)
         if not best or value < best[0][0]:
             best[:] = [(value, place)]
         return value, gradient

@@ -1,8 +1,8 @@
 """The evaluations of one minimization: gradients on fresh seeds, losses on held-out ones, and the best so far.
 
-Every gradient has seeds of its own. Where its noise exceeds it (the norm test), the next one takes half as many samples
-again. The held-out seeds are the same at every look, so two looks are compared seed by seed, which tells a gain from
-luck long before the means do.
+Every gradient has seeds of its own. With an optimizer whose steps do not get shorter, the next one takes half as many
+samples again where noise exceeds it (the norm test). The held-out seeds are the same at every look, so two looks are
+compared seed by seed, which tells a gain from luck long before the means do.
 
 Source: Byrd, Chin, Nocedal and Wu, "Sample size selection in optimization methods for machine learning", Mathematical
 Programming 134 (2012), for the norm test.
@@ -27,6 +27,7 @@ from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
 from detrun.gradients.sampling.statistics import Estimate, estimate
 from detrun.minimizing.coordinates import Coordinate, params_at
+from detrun.minimizing.difference_steps import differences_at
 from detrun.minimizing.evaluations import Evaluation, EvaluationLog
 from detrun.minimizing.iteration import Iteration
 
@@ -99,19 +100,29 @@ class Search:
         """The parameters at coordinates."""
         return params_at(self.coordinates, at)
 
-    def gradient(self, at: Sequence[float]) -> tuple[float, list[float], list[float]]:
-        """The loss, its gradient by coordinates, and the standard errors of that."""
+    def gradient(self, at: Sequence[float], grows: bool = False) -> tuple[float, list[float]]:
+        """The loss and its gradient by coordinates.
+
+        Args:
+            grows: where noise exceeds the gradient, the next one takes more samples.
+        """
         params = self.params_at(at)
         count = self.samples_now = self.samples_now or self.samples
         number = 0 if self.fixed_seeds else len(self.history)
-        found = self.log.evaluate("gradient", number, params, count, lambda: self._gradient(params, count, number))
+        options = self.options
+        if self.kind == "finite" and "step" not in options and not self.fixed_seeds:
+            params, steps = differences_at(self.coordinates, params, number)
+            options = {**options, "step": steps}
+        found = self.log.evaluate(
+            "gradient", number, params, count, lambda: self._gradient(params, count, number, options)
+        )
         self._count(found)
         self.radii = found.radii
         slopes = [one.slope(params[one.name]) for one in self.coordinates]
         names = [one.name for one in self.coordinates]
         gradient = [found.grads[name] * slope for name, slope in zip(names, slopes, strict=True)]
         errors = [found.std_error[name] * slope for name, slope in zip(names, slopes, strict=True)]
-        if not self.fixed_seeds and math.hypot(*errors) > math.hypot(*gradient):
+        if grows and math.hypot(*errors) > math.hypot(*gradient):
             self.samples_now = min(math.ceil(count * GROWTH), self.samples * SAMPLES_FACTOR_MAX)
         iteration = Iteration(
             len(self.history) + 1, params, found.value, found.value_std_error, found.grads, found.std_error, count
@@ -119,9 +130,9 @@ class Search:
         self.history.append(iteration)
         if self.progress is not None:
             self.progress(iteration)
-        return found.value, gradient, errors
+        return found.value, gradient
 
-    def _gradient(self, params: Mapping[str, float], count: int, number: int) -> Evaluation:
+    def _gradient(self, params: Mapping[str, float], count: int, number: int, options: Mapping[str, Any]) -> Evaluation:
         found = gradient(
             self.main,
             params,
@@ -130,7 +141,7 @@ class Search:
             seed=self.seed * SEEDS + 1 + number,
             executor=self.executor,
             workers=None if self.workers == 1 else self.workers,
-            **self.options,
+            **options,
         )
         cost = found.cost
         nearby = self._nearby(params, number) if self.measures_validity else []

@@ -10,15 +10,21 @@ from benchmarks.controller_tuning import BOUNDS, START, Tuned
 
 def test_a_tuning_of_few_runs_proposes_parameters_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controller_tuning, "JOBS", 2)
-    tune = controller_tuning.by_minimize("finite", difference="simultaneous", step=0.1)
-    found = tune(250, 0)
+    tune = controller_tuning.by_minimize("finite", difference="simultaneous")
+    way = tune(250, 0)
+    assert [runs for runs, _ in way] == sorted(runs for runs, _ in way)
+    assert 0 < way[-1][0] <= 250
+    found = way[-1][1]
     assert list(found) == list(START)
     assert found != START
     assert all(low <= found[name] <= high for name, (low, high) in BOUNDS.items())
-    assert tune(1, 0) == START  # too few for any iteration
+    assert tune(1, 0) == [(0, START)]  # too few for any iteration
     start, again = controller_tuning.verdicts([START, dict(START)], runs=3)
     assert start == again
-    rows = controller_tuning.table_rows({"finite": [Tuned(found, 250, 0.5)]}, looked_at=3)
+    tuned = {"finite": [Tuned(way, 0.5)]}
+    rows = controller_tuning.table_rows(tuned, looked_at=3)
+    ((first, loss), *_) = controller_tuning.ways(tuned, looked_at=3)["finite"]
+    assert (first, loss) == (0, pytest.approx(sum(start) / 3))
     assert [len(row) for row in rows] == [len(controller_tuning.COLUMNS)] * 2
 
 

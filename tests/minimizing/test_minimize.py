@@ -10,7 +10,10 @@ import pytest
 
 import detrun
 from detrun.errors import UsageError
+from detrun.minimizing.coordinates import coordinates_of
+from detrun.minimizing.difference_steps import differences_at
 from detrun.minimizing.iteration import Iteration
+from detrun.minimizing.resting_place import resting_place
 
 START = {"x": 1.0, "y": 1.0}
 
@@ -115,12 +118,48 @@ def test_it_stops_when_held_out_seeds_show_no_gain() -> None:
     assert found.gain == 0.0
 
 
-def test_more_samples_are_taken_where_noise_exceeds_the_gradient() -> None:
+def noise(params: dict[str, Any]) -> Any:
+    return params["x"] * detrun.normal(0.0, 1.0)
+
+
+def test_samples_stay_as_they_are_with_steps_that_get_shorter() -> None:
+    found = detrun.minimize(noise, {"x": 1.0}, kind="local", samples=2, iterations=8, held_out=2)
+    assert {one.samples for one in found.history} == {2}
+
+
+def test_samples_grow_where_noise_exceeds_the_gradient_with_steps_that_do_not() -> None:
+    torch = pytest.importorskip("torch")
     found = detrun.minimize(
-        lambda p: p["x"] * detrun.normal(0.0, 1.0), {"x": 1.0}, kind="local", samples=4, iterations=8
+        noise, {"x": 1.0}, kind="local", optimizer=torch.optim.SGD, samples=2, iterations=8, held_out=2
     )
-    assert found.history[0].samples == 4
-    assert found.history[-1].samples > 4
+    assert found.history[0].samples == 2
+    assert found.history[-1].samples > 2
+
+
+def test_differences_take_shares_of_the_coordinates_that_fall_and_stay_within_bounds() -> None:
+    tried: list[float] = []
+
+    def coin(params: dict[str, Any]) -> Any:
+        tried.append(params["p"])
+        return float(detrun.bernoulli(params["p"])) - params["p"]  # p above 1 is refused
+
+    keywords: dict[str, Any] = {"kind": "finite", "samples": 2, "held_out": 2, "iterations": 2, "look_every": 9}
+    found = detrun.minimize(coin, {"p": 0.95}, bounds={"p": (0.0, 1.0)}, **keywords)
+    assert found.history[0].params["p"] == pytest.approx(1.0 - 0.25)  # a quarter of the bounds, which is below 0.3
+    assert {0.5, 1.0} <= set(tried)
+    (one,) = coordinates_of({"x": 2.0}, {}, ["x"])
+    for number, step in ((0, 1.2), (63, 0.6)):
+        places, steps = differences_at([one], {"x": 4.0}, number)
+        assert (places, steps["x"]) == ({"x": 4.0}, pytest.approx(step))
+    tried.clear()
+    detrun.minimize(coin, {"p": 0.5}, step=0.125, **keywords)
+    assert {0.375, 0.625} <= set(tried)  # a step that is given is kept
+
+
+def test_the_resting_place_is_the_last_iterate_of_a_way_and_the_mean_of_a_wandering() -> None:
+    way = [[float(number), (-1.0) ** number, 5.0] for number in range(8)]
+    assert resting_place(way) == [7.0, 0.0, 5.0]
+    assert resting_place(way[:1]) == [0.0, 1.0, 5.0]
 
 
 def test_a_checkpoint_goes_on_where_it_ended_and_spares_what_it_holds(tmp_path: Path) -> None:
