@@ -57,9 +57,16 @@ def test_a_fork_is_tried_out_once_it_may_be_worth_it(monkeypatch: pytest.MonkeyP
     costs.fork_seconds = 0.31
     assert not costs.forks_are_cheaper([[LATE], [LATE]])
     assert len(tried) == 1
+    assert Costs(1000, {LATE: 900}).forks_are_cheaper([[LATE], [LATE]]) is False  # nothing is known of the run yet
+    even = Costs(1024, {LATE: 512})
+    even.ran(1024, 1024.0)
+    even.fork_seconds = 256.0
+    assert not even.forks_are_cheaper([[LATE]] * 3)  # 1,024 s for four forks of 256
+    even.fork_seconds = 255.0
+    assert even.forks_are_cheaper([[LATE]] * 3)
     cheap = Costs(1000, {LATE: 500})
     cheap.ran(1000, 2 * WORTH_MEASURING)
     cheap.fork_seconds = 0.0
     assert cheap.forks_are_cheaper([[LATE], [LATE]])  # just worth it
     cheap.ran(1000, 1.9 * WORTH_MEASURING)
-    assert not cheap.forks_are_cheaper([[LATE], [LATE]])
+    assert cheap.forks_are_cheaper([[LATE], [LATE]]) is False

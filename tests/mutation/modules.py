@@ -101,6 +101,26 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         # A position belongs to one path, and no two tasks have the same.
         "position < best_position  →  (position <= best_position)",
     ),
+    "detrun/gradients/sampling/statistics.py": (
+        # At the point between them both ways give the same number.
+        "x < (a + 1.0) / (a + b + 2.0)  →  (x <= (a + 1.0) / (a + b + 2.0))",
+        # Further terms change nothing.
+        "change - 1.0  →  ((change) + (1.0))",
+        "break  →  pass",
+    ),
+    "scheduler/detrun_scheduler/frozen_heap.py": (
+        # About what 3.12 freezes at its start; elsewhere nothing is frozen, or everything.
+        "1_000  →  1001",
+        "1_000 if sys.version_info[:2] == (3, 12) else 0  →  (0 if sys.version_info[:2] == (3, 12) else 1000)",
+        "sys.version_info[:2] == (3, 12)  →  (sys.version_info[:2] != (3, 12))",
+        "2  →  3",
+        "3  →  4",
+        "12  →  13",
+    ),
+    "scheduler/detrun_scheduler/strategies/task_clocks.py": (
+        # A unit: clocks are only compared with each other.
+        "40  →  41",
+    ),
     "scheduler/detrun_scheduler/environment/bound_names.py": (
         # Only asked whether it is true.
         "return False  →  return None",

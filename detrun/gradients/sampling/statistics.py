@@ -95,8 +95,9 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
         ):
             d = 1.0 / _not_zero(1.0 + term * d)
             c = _not_zero(1.0 + term / c)
-            fraction *= d * c
-        if abs(d * c - 1.0) < 1e-15:
+            change = d * c
+            fraction *= change
+        if abs(change - 1.0) < 1e-15:
             break
     return fraction
 

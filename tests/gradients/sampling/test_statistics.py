@@ -15,7 +15,7 @@ def test_the_mean_and_its_standard_error() -> None:
     assert estimate([1.0, 1.0]) == Estimate(1.0, 0.0, 1)
 
 
-@pytest.mark.parametrize("confidence", [0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("confidence", [0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
 def test_with_one_and_two_degrees_of_freedom_the_quantile_is_elementary(confidence: float) -> None:
     """Of one the tangent of half the share of a circle; of two from ``P(|T| <= t) = t / sqrt(2 + t²)``."""
     assert student_quantile(confidence, 1) == pytest.approx(math.tan(0.5 * math.pi * confidence), rel=1e-10)
