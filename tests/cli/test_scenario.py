@@ -15,6 +15,7 @@ from detrun_scenarios.frame import comparison, tuning
 from detrun_scenarios.frame.catalogue import all_scenarios
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scenarios.md"
+PACKAGE = PAGE.parents[1] / "scenarios" / "detrun_scenarios"
 OF_PARAMETERS = {"name", "default", "bounds", "unit", "about", "origin", "log_scale"}
 SMALL = ("--size", "small")
 
@@ -174,9 +175,8 @@ def test_the_page_of_scenarios_shows_what_is_printed(call):
 
 def test_every_declared_place_is_a_function_of_the_scenarios_package():
     for scenario in all_scenarios().values():
-        package = Path(sys.modules[scenario.program.__module__].__file__ or "").parent
         defined: set[Any] = set()
-        for file in package.glob("*.py"):
+        for file in (PACKAGE / scenario.name).rglob("*.py"):
             defined |= functions_in(file)
         for bug in scenario.bugs:
             assert set(bug.places) <= defined, f"{scenario.name}, {bug.name}"
