@@ -16,7 +16,8 @@ import trio
 
 import detrun
 from benchmarks.measuring import Row, alternating, ratio, show
-from detrun_scenarios.key_value import store as key_value
+from detrun_scenarios.key_value.losses import losses_of
+from detrun_scenarios.key_value.workload import Workload, run_store
 
 Params = Mapping[str, Any]
 
@@ -62,7 +63,8 @@ async def atomics(params: Params) -> Any:
 
 async def store(params: Params) -> Any:
     """The replicated key-value store of the demo, a quarter of its clients."""
-    return await key_value.main(params, workload=key_value.Workload(clients=4, operations=100, crashes=(0.5,)))
+    history = await run_store({"patience": 0.1, **params}, Workload(clients=4, operations=100, crashes=(0.5,)))
+    return losses_of(history)["write_latency"]
 
 
 def long_run(steps: int) -> Callable[[Params], Any]:

@@ -14,7 +14,7 @@ run here is cheap to repeat and everything after a violation is noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -27,9 +27,9 @@ ALWAYS, SOMETIMES, REACHABLE, UNREACHABLE = "always", "sometimes", "reachable", 
 class AssertionViolatedError(DetrunError, AssertionError):
     """An `always` was false or an `unreachable` was reached; ``name`` and ``kind`` say which."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, details: str = "") -> None:
         violation = "was reached" if kind == UNREACHABLE else "was false"
-        super().__init__(f"{kind} {name!r} {violation}")
+        super().__init__(f"{kind} {name!r} {violation}" + (f": {details}" if details else ""))
         self.kind = kind
         self.name = name
 
@@ -191,8 +191,11 @@ def _count(kind: str, name: str, held: bool) -> None:
         _active.count(kind, name, held)
 
 
-def always(condition: object, name: str) -> None:
+def always(condition: object, name: str, details: str | Callable[[], str] = "") -> None:
     """``condition`` is true whenever this is evaluated; otherwise the schedule fails.
+
+    Args:
+        details: what was found instead, for the message; a function is called only then.
 
     Raises:
         AssertionViolatedError: it is not. Inside a run catching it does not help: the run ends with this step.
@@ -200,7 +203,7 @@ def always(condition: object, name: str) -> None:
     held = bool(condition)
     _count(ALWAYS, name, held)
     if not held:
-        _violated(AssertionViolatedError(ALWAYS, name))
+        _violated(AssertionViolatedError(ALWAYS, name, details if isinstance(details, str) else details()))
 
 
 def unreachable(name: str) -> None:

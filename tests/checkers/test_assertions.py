@@ -283,3 +283,13 @@ def test_a_campaign_that_is_resumed_knows_what_happened_before(tmp_path: Path) -
     assert list(both.assertions) == list(
         detrun.explore(trio_program, schedules=60, strategy="random", directory=None).assertions
     )
+
+
+def test_details_are_in_the_message_and_are_made_only_then() -> None:
+    asked: list[int] = []
+    detrun.always(True, "it holds", lambda: str(asked.append(1)))
+    with pytest.raises(AssertionViolatedError, match="^always 'it holds' was false: 3 is left$"):
+        detrun.always(False, "it holds", lambda: "3 is left")
+    with pytest.raises(AssertionViolatedError, match="was false: none$"):
+        detrun.always(False, "it holds", "none")
+    assert asked == []

@@ -12,13 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -27,11 +28,17 @@ from rich.table import Table
 import detrun
 from detrun.gradients.local import ENTRY_BYTES
 from detrun_recorder.recording import Recording
-from detrun_scenarios.key_value import store
+from detrun_scenarios.key_value import client
 from detrun_scenarios.key_value.history import History
+from detrun_scenarios.key_value.losses import losses_of
+from detrun_scenarios.key_value.replica import REPLICAS
+from detrun_scenarios.key_value.workload import Parts, Workload, run_store
 from detrun_scenarios.programs import thermostat
 
 PARAMS = {"link_latency": 0.005, "retry_timeout": 0.06}
+PATIENCE = 0.1
+DEMONSTRATION = Workload(clients=16, operations=430, crashes=(2.0, 4.0))
+STEPS_MIN = 50_000
 DIRECTORY = Path(".detrun")
 ROOM = thermostat.large.loss_squared_error
 RELATIVE_ERROR_MAX = 1e-4
@@ -41,7 +48,7 @@ HALVINGS_MAX = 4
 # A program of its own, so that nothing can have survived from the run that was recorded.
 IN_A_FRESH_PROCESS = """
 import json, sys, detrun
-from detrun_scenarios.key_value.store import main
+from detrun_scenarios.key_value.demo import main
 run = detrun.replay(main, json.loads(sys.argv[2]), recording=sys.argv[1])
 print(run.digest)
 """
@@ -84,11 +91,17 @@ def timed(doing: str) -> Iterator[list[float]]:
     seconds.append(time.perf_counter() - started)
 
 
+async def main(params: Mapping[str, Any], history: History | None = None, parts: Parts | None = None) -> Any:
+    """The store under load: the mean latency of a write."""
+    found = await run_store({"patience": PATIENCE, **params}, DEMONSTRATION, history, parts or Parts())
+    return losses_of(found)["write_latency"]
+
+
 def record(path: Path, history: History) -> detrun.Run:
     """Section 1."""
     heading(1, "Record: one run of the store, every decision written down")
     with timed("recording") as seconds:
-        run = detrun.record(store.main, PARAMS, history, to=path, params=PARAMS)
+        run = detrun.record(main, PARAMS, history, to=path, params=PARAMS)
     size = path.stat().st_size
     say(
         f"{run.steps:,} steps of {len(run.recording.tasks):,} tasks, {run.virtual_time:.2f} virtual seconds "
@@ -100,11 +113,11 @@ def record(path: Path, history: History) -> detrun.Run:
         at, successor = next(((at, name) for at, name in history.elections if at > moment), (moment, ""))
         check(bool(successor), f"{replica} crashed at {moment} s and no replica took over")
         say(f"{moment:.2f} s: the primary, {replica}, crashed; {successor} took over {at - moment:.2f} s later")
-    check(len(history.crashes) == len(store.DEMONSTRATION.crashes), "a crash found no primary to hit")
+    check(len(history.crashes) == len(DEMONSTRATION.crashes), "a crash found no primary to hit")
     say(f"mean latency of a write: {1000 * run.result:.3f} ms")
     say("every read was consistent, and no acknowledged write was lost")
     say(f"{path}: {size:,} bytes, {size / run.steps:.2f} per step")
-    check(run.steps >= 100_000, f"the run has only {run.steps:,} steps")
+    check(run.steps >= STEPS_MIN, f"the run has only {run.steps:,} steps")
     return run
 
 
@@ -138,7 +151,7 @@ def schedule_of(recording: Recording) -> str:
 
 def perturbed(params: dict[str, float]) -> tuple[float, str]:
     """Run the store with other parameters and the same seed; its loss and its schedule."""
-    run = detrun.record(store.main, params)
+    run = detrun.record(main, params)
     return run.result, schedule_of(run.recording)
 
 
@@ -184,7 +197,7 @@ def differentiate(run: detrun.Run, path: Path, writes: int) -> None:
     """
     heading(3, "Differentiate: how the mean write latency responds, backward through the recording")
     with timed("replaying with the tape on, then sweeping it backward") as seconds:
-        gradient = detrun.gradient(store.main, PARAMS, recording=path)
+        gradient = detrun.gradient(main, PARAMS, recording=path)
     check(gradient.digest == run.digest, "the differentiated run was another run")
     say(f"both derivatives from one run with the tape on and one sweep back, {seconds[0]:.1f} s")
     schedule = schedule_of(run.recording)
@@ -225,10 +238,10 @@ def differentiate(run: detrun.Run, path: Path, writes: int) -> None:
     say(f"The last column steps by {FREE_STEP:.0%} and lets the schedule move: two different runs, luck included.")
 
 
-def edited_store(path: Path) -> ModuleType:
-    """A copy of the store's source with one line more, imported."""
-    source = Path(store.__file__).read_text(encoding="utf-8")
-    check(source.count(EDITED_AFTER) == 1, "the line to edit is not in the store any more")
+def edited_client(path: Path) -> ModuleType:
+    """A copy of the client's source with one line more, imported."""
+    source = Path(client.__file__).read_text(encoding="utf-8")
+    check(source.count(EDITED_AFTER) == 1, "the line to edit is not in the client any more")
     path.write_text(source.replace(EDITED_AFTER, EDITED_AFTER + EDIT), encoding="utf-8")
     specification = importlib.util.spec_from_file_location(path.stem, path)
     assert specification is not None
@@ -242,13 +255,12 @@ def edited_store(path: Path) -> ModuleType:
 def replay_an_edited_program(run: detrun.Run, path: Path) -> None:
     """Section 4."""
     heading(4, "Edit the program, and replay the recording of the old one")
-    edited_path = DIRECTORY / "edited_store.py"
-    edited = edited_store(edited_path)
+    edited = Parts(client=edited_client(DIRECTORY / "edited_client.py").Client)
     say("clients now wait a little before they ask again:")
     say(f"    {EDITED_AFTER.rstrip()}\n[green]+   {EDIT.rstrip()}[/]")
     say("a strict replay stops at the first step that differs:")
     try:
-        detrun.replay(edited.main, PARAMS, recording=path)
+        detrun.replay(main, PARAMS, None, edited, recording=path)
     except detrun.DivergenceError as error:
         console.print()
         say(str(error), style="yellow")
@@ -256,7 +268,7 @@ def replay_an_edited_program(run: detrun.Run, path: Path) -> None:
     else:
         check(False, "the edited program replayed as if it had not been edited")
     with timed("replaying with resync") as seconds:
-        again = detrun.replay(edited.main, PARAMS, recording=path, mode="resync")
+        again = detrun.replay(main, PARAMS, None, edited, recording=path, mode="resync")
     report = again.resync
     assert report is not None
     say(
@@ -302,15 +314,15 @@ def differentiate_a_million_steps() -> None:
     check(facts.peak_bytes < 300 * 2**20, "a window took too much memory")
 
 
-def main() -> int:
+def demonstrate() -> int:
     """Run all sections; the exit code."""
     started = time.perf_counter()
     DIRECTORY.mkdir(exist_ok=True)
     path = DIRECTORY / "key_value.detrun"
-    workload = store.DEMONSTRATION
+    workload = DEMONSTRATION
     console.print(
-        f"[bold]A key-value store on {store.REPLICAS} replicas and {workload.clients} clients, in ordinary trio[/] "
-        "(scenarios/detrun_scenarios/key_value/store.py)"
+        f"[bold]A key-value store on {REPLICAS} replicas and {workload.clients} clients, in ordinary trio[/] "
+        "(scenarios/detrun_scenarios/key_value)"
     )
     try:
         history = History()
@@ -330,4 +342,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(demonstrate())

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from detrun_scenarios.key_value.network import Seconds
+import detrun
 
-
-class ConsistencyError(Exception):
-    """The store did what no correct store does."""
+READS_ARE_CONSISTENT = "reads are consistent"
+WRITES_ARE_KEPT = "acknowledged writes are kept"
 
 
 @dataclass(slots=True)
@@ -35,45 +35,43 @@ class History:
 
     begun: Counter[str] = field(default_factory=Counter)
     settled: Counter[str] = field(default_factory=Counter)
-    write_latencies: list[Seconds] = field(default_factory=list)
+    write_latencies: list[Any] = field(default_factory=list)
     reads: int = 0
     retries: int = 0
-    elections: list[tuple[Seconds, str]] = field(default_factory=list)
-    crashes: list[tuple[Seconds, str]] = field(default_factory=list)
+    elections: list[tuple[Any, str]] = field(default_factory=list)
+    crashes: list[tuple[Any, str]] = field(default_factory=list)
 
     @property
     def operations(self) -> int:
         """Reads and writes that ended."""
         return self.reads + len(self.write_latencies)
 
-    def write_ended(self, key: str, value: int, latency: Seconds) -> None:
+    def write_ended(self, key: str, value: int, latency: Any) -> None:
         """The store has acknowledged ``value``."""
         self.settled[key] = max(self.settled[key], value)
         self.write_latencies.append(latency)
 
     def read_ended(self, key: str, value: int, settled_before: int) -> None:
-        """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began.
-
-        Raises:
-            ConsistencyError: the value is older or newer than any that it may return.
-        """
-        if not settled_before <= value <= self.begun[key]:
-            raise ConsistencyError(
+        """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began."""
+        detrun.always(
+            settled_before <= value <= self.begun[key],
+            READS_ARE_CONSISTENT,
+            lambda: (
                 f"{key} was {settled_before} or more when a read of it began, and no more than {self.begun[key]} was "
                 f"ever written to it, but the read returned {value}"
-            )
+            ),
+        )
         self.settled[key] = max(self.settled[key], value)
         self.reads += 1
 
     def check_disks(self, disks: Iterable[dict[str, int]]) -> None:
-        """``disks`` are those of any majority of the replicas, key -> value: together they know every settled value.
-
-        Raises:
-            ConsistencyError: they do not.
-        """
+        """``disks`` are those of any majority of the replicas, key -> value: together they know every settled value."""
         known: Counter[str] = Counter()
         for disk in disks:
             known |= Counter(disk)
         for key, value in self.settled.items():
-            if known[key] < value:
-                raise ConsistencyError(f"{key} = {value} was acknowledged, but a majority of the replicas lost it")
+            detrun.always(
+                known[key] >= value,
+                WRITES_ARE_KEPT,
+                f"{key} = {value} was acknowledged, but a majority of the replicas lost it",
+            )
