@@ -27,8 +27,9 @@ steps of the task that calls it: what others do while it waits is outside, and t
 Refused by name: a schedule point of threads in a stage that is not "local", since draws and calls of others would fall
 into it; a Value that reaches a finite stage other than by its arguments; a function
 that keeps a state or asks the run for more than draws, where it is called again; arguments that a plain stage changes;
-a quantile of the loss with policy stages; and every derivative but "local" and "stop" in gradients of other kinds or of
-one run, where Values reach the stage. Runs without Values call the function as it is. In a finite or stopped stage the
+a quantile of the loss with policy stages; and every derivative but "local" and "stop" in gradients of one run and of
+kinds "policy" and "relaxed", where Values reach the stage. The kind "expected" honours them all
+(`detrun.gradients.expected.stages`). Runs without Values call the function as it is. In a finite or stopped stage the
 stages inside are plain calls; in a policy stage an inner policy stage scores its own draws.
 
 Source: Schulman et al., "Gradient estimation using stochastic computation graphs", NeurIPS 2015, theorem 1, for the

@@ -84,12 +84,14 @@ class StageCalls:
     Attributes:
         is_plain: inside of a stage whose function sees plain numbers: the stages in it are plain calls.
         replaced: a call that is to have another result; None: none.
+        takes_slopes: finite stages are to find their differences; else they are plain calls.
         level: which of their falling temperatures relaxed stages have; None: the last.
     """
 
     stages: dict[str, StageNotes] = field(default_factory=dict)
     is_plain: bool = False
     replaced: Replaced | None = None
+    takes_slopes: bool = True
     level: int | None = None
 
     @contextmanager
@@ -111,10 +113,11 @@ honoured: Any = None
 def watcher() -> Any:
     """What the run's gradient wants to be told by stages, if it honours them; else None.
 
-    It has the attribute ``stages``, a `StageCalls`, and the context ``scoring(name)`` for the draws of a policy stage.
+    It has the attribute ``stages``, a `StageCalls`, the context ``scoring(name)`` for the draws of a policy stage, and
+    ``stand_before(run)``, which puts it between the run and its draws if it has to be there.
     """
     run: Any = current.run
     if honoured is None or run is None or getattr(run, "is_standing_in", False):
         return None
-    run.draws = honoured
+    honoured.stand_before(run)
     return honoured

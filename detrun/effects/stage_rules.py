@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from detrun.ad import state
-from detrun.ad.pullbacks import record_pullback
+from detrun.ad.adjoint_rules import Rule
 from detrun.ad.temperature import temperature_of
 from detrun.ad.trees import Trees, UnknownContainer
-from detrun.ad.value import Value, primal_of
+from detrun.ad.value import Value, apply, primal_of
 from detrun.effects.stage_calls import Crossing, StageNotes, watcher
 from detrun.effects.stage_coroutines import driven
 from detrun.effects.stage_differences import DrawsAgain, jacobian
@@ -154,6 +154,8 @@ class StageRules:
             if replaced is not None and (replaced.name, replaced.call) == (self.name, notes.calls):
                 others = iter(replaced.numbers)
                 return self.trees.map(lambda leaf: next(others) if _is_number(leaf) else leaf, result)
+            if not watch.stages.takes_slopes:
+                return result
             return self._with_differences(result, args, keywords, notes, again)
         with self._in_force(watch, notes):
             result = self.function(*args, **keywords)
@@ -177,7 +179,8 @@ class StageRules:
         return _failing(
             UsageError,
             f"stage {self.name} declares derivative={self.derivative!r}, which this gradient does not honour; use "
-            "kind='local' with samples=N, or kind='finite', which runs the whole program on plain numbers",
+            "kind='local' with samples=N, kind='expected', or kind='finite', which runs the whole program on plain "
+            "numbers",
         )
 
     def _bare(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -246,7 +249,7 @@ class StageRules:
                 "keeps a state, which differences would change; pass the state in and return it",
             )
         rows, errors, sides = jacobian(evaluate, at, self.step)
-        made = [_linear(number, inputs, row) for number, row in zip(numbers, rows, strict=True)]
+        made = [_linear(number, inputs, row, self.name) for number, row in zip(numbers, rows, strict=True)]
         ids = [value.id for value in made]
         notes.outputs += ids
         notes.crossings.append(Crossing([value.id for value in inputs], ids, errors, notes.calls, sides))
@@ -309,8 +312,10 @@ def primal_of_value(leaf: Any) -> Any:
     return primal_of(leaf) if isinstance(leaf, Value) else leaf
 
 
-def _linear(number: float, inputs: Sequence[Value], partials: Sequence[float]) -> Value:
-    return record_pullback(number, inputs, lambda adjoint: [adjoint * one for one in partials])
+def _linear(number: float, inputs: Sequence[Value], partials: Sequence[float], name: str) -> Value:
+    """The number as an operation whose partials are those of the differences."""
+    result: Value = apply(Rule(f"stage {name}", lambda *_: number, lambda *_: tuple(partials)), *inputs)
+    return result
 
 
 def _is_number(leaf: Any) -> bool:

@@ -51,6 +51,10 @@ class StagedDraws(ScoredDraws):
         self.decided = DecisionLog()
         self.by_stage: dict[str, Scores] = {}
 
+    def stand_before(self, run: Any) -> None:
+        """See `stage_calls.watcher`."""
+        run.draws = self
+
     @contextmanager
     def scoring(self, name: str) -> Iterator[None]:
         """The draws in this block are decisions of a stage."""

@@ -216,3 +216,46 @@ def test_a_stage_that_only_some_runs_call_is_one_of_those() -> None:
     found = detrun.gradient(main, {"x": 0.5}, samples=60)
     assert abs(deviations(found, "x", 1.0)) < 4
     assert 0.2 < shares(found)["coin"]["calls"] < 0.8
+
+
+@detrun.stage(derivative="policy", name="chooses")
+def chooses(weights: list[Any]) -> Any:
+    return detrun.choice([3.0, 1.0], weights)
+
+
+@detrun.stage(derivative="relaxed", temperature=0.2, name="softly")
+def softly(x: Any) -> Any:
+    return relaxed.threshold(x, 0.5)
+
+
+def test_the_expected_gradient_crosses_stages_by_their_rules_and_sees_jumps_besides() -> None:
+    """Behind a finite stage a branch flips by a draw: P(x + U > 1) = x has the derivative 1, which is found exactly.
+
+    A choice of 3 with probability x / (x + 1), else 1, has 2 / (1 + x)², by its score; a sigmoid is the softened stage.
+    """
+
+    def branch(params: dict[str, Any]) -> float:
+        return 1.0 if plain(params["x"] + detrun.uniform()) > 1.0 else 0.0
+
+    found = detrun.gradient(branch, {"x": 0.5}, kind="expected", samples=5)
+    assert found.grads["x"] == pytest.approx(1.0)
+    assert "by the rules that they declare: plain finite (step 0.25)" in found.bias
+
+    def rest(params: dict[str, Any]) -> Any:
+        return chooses([params["x"], 1.0]) + softly(params["x"]) + 10.0 * detrun.bernoulli(params["x"])
+
+    x = 0.5
+    found = detrun.gradient(rest, {"x": x}, kind="expected", samples=60)
+    assert abs(deviations(found, "x", 2 / (1 + x) ** 2 + 0.25 / 0.2 + 10.0)) < 4
+    data = found.details.as_data()  # type: ignore[union-attr]
+    assert data["tried"] == 1.0  # the coin outside; the choice has its score
+
+
+def test_the_expected_gradient_refuses_a_jump_inside_of_a_finite_stage_by_name() -> None:
+    steps = detrun.stage(lambda x: float(int(4.0 * x)), derivative="finite", step=0.05, name="steps")
+
+    def main(params: dict[str, Any]) -> float:
+        return 1.0 if steps(params["x"] + detrun.uniform()) > 3.5 else 0.0
+
+    with pytest.raises(detrun.NotDifferentiableError, match="knows no density at 1 sites"):
+        detrun.gradient(main, {"x": 0.5}, kind="expected", samples=20)

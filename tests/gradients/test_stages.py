@@ -261,9 +261,7 @@ def test_what_differences_cannot_do_is_refused_by_name(function: Callable[..., A
         detrun.gradient(main, {"x": 1.0}, samples=2)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"kind": "expected"}, {"kind": "policy"}, {"mode": "forward"}, {"samples": 10, "of": "cvar:0.5"}]
-)
+@pytest.mark.parametrize("options", [{}, {"kind": "policy"}, {"mode": "forward"}, {"samples": 10, "of": "cvar:0.5"}])
 def test_gradients_that_do_not_honour_a_policy_stage_refuse_it(options: dict[str, Any]) -> None:
     with pytest.raises(detrun.UsageError, match=r"stage planner declares|stages with derivative='policy'"):
         detrun.gradient(lambda params: plan([params["p"], 1.0, 1.0]) + 0.0, {"p": 0.5}, **options)

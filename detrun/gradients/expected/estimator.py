@@ -92,6 +92,9 @@ class Expected:
         if constants:
             named = listed(constants, SITES_SHOWN)
             bias += f". Numbers of generators that the program seeds itself are its constants: {named}"
+        rules = _merged(samples, "rules")
+        if rules:
+            bias += f". Stages cross their boundaries by the rules that they declare: {', '.join(rules)}"
         warnings = [f"left out: {one}" for one in unknown[:SITES_SHOWN]]
         return Conclusion(bias, warnings, JumpDetails.of(samples))
 
@@ -159,13 +162,15 @@ class _OneSample:
         draws = parameter_draws(base, dependence)
         thresholds = lines.thresholds()
         seeds = {base.loss_id: 1.0} if base.loss_id is not None else {}
+        scored = {draw.address for draw in draws if draw.derivative == "score"}
+        scored |= base.stages.scored
         for draw in draws:
-            if draw.derivative == "score":
+            if draw.address in scored:
                 _add(seeds, score(draw), value)
         places: list[tuple[Draw | Threshold, float, float]] = [
             (draw, size(draw) * lines.speed(dict.fromkeys(draw.parameter_ids.values(), 1.0)), 1.0)
             for draw in draws
-            if draw.derivative != "score" and draw.derivative not in HELD
+            if draw.address not in scored and draw.derivative not in HELD
         ]
         places += [(one, one.worth, one.share) for one in thresholds]
         shares = probabilities([worth for _, worth, _ in places], estimator.pairs)
@@ -202,6 +207,8 @@ class _OneSample:
                 "thresholds": len(thresholds),
                 "tried": len(tried),
                 "controls": controls(base),
+                "rules": base.stages.rules,
+                "softened": base.stages.softens,
             },
         )
 

@@ -20,7 +20,9 @@ from detrun.ad.source_lines import Place, shown
 from detrun.ad.tape import Tape
 from detrun.ad.torch_bridge import is_tensor, number_of
 from detrun.ad.value import Value
+from detrun.effects import stage_calls
 from detrun.execution.scope import RunScope
+from detrun.gradients.expected.stages import StagesOfRun
 from detrun.gradients.expected.timer_log import TIMING, TimerEvent, TimerLog
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.primitives.draw_log import Draw, DrawLog, WatchedDraws
@@ -102,11 +104,17 @@ class ValuesOnly(RunScope):
         self.numbers = program.numbers
         self.tensors = program.tensors
         self.values: dict[str, Value] = {}
+        self.stages = StagesOfRun(takes_slopes=False)
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
-        """The parameters as `Value`s, and as tensors."""
+        """The parameters as `Value`s, and as tensors; stages find their rules in force."""
+        stage_calls.honoured = self.stages
         self.values = {name: Value(number) for name, number in self.numbers.items()}
         return ({**self.values, **self.tensors.prepare(run.serial)},)
+
+    def close(self) -> None:
+        """And no longer."""
+        stage_calls.honoured = None
 
 
 class TapedRun(ValuesOnly):
@@ -121,11 +129,13 @@ class TapedRun(ValuesOnly):
         loss_id: of what the program returned, if that is a `Value`.
         has_weights: the program has given tasks weights that are `Value`s (`detrun.set_weight`).
         other_numbers: in words, what it has that may be random and is no draw with a noise.
+        stages: what stages of the program have done.
         constants: generators of `random` that it has seeded itself, as the draw log calls them.
     """
 
     def __init__(self, program: SampledProgram) -> None:
         super().__init__(program)
+        self.stages = StagesOfRun(takes_slopes=True)
         self.tape = Tape()
         self.draws = DrawLog()
         self.events: list[Event] = []
