@@ -2,16 +2,18 @@
 
 A pipeline of a neural ranker, a rule engine, a planner and an environment has no one right estimator. ``@detrun.stage``
 says for each part which rule leads from its inputs to its outputs, and ``gradient(kind="local", samples=N)`` puts the
-rules together:
+rules together, as does ``kind="expected"`` (`detrun.gradients.expected.stages`):
 
 - ``"local"``: the function is taped as it runs; what flips in it is left out.
 - ``"finite"``: the function sees plain numbers, so it may take them out with ``float()``, branch and round. Its
   Jacobian is that of central differences of this function alone, ``step`` wide, with the draws that it made
-  (`stage_differences`). The rest of the program is not run again: it is differentiated at what came out. Where the
-  function jumps, that is right only as far as what follows is straight over the height of the jump.
+  (`stage_differences`). The rest of the program is differentiated at what came out. Where the function jumps, that is
+  right only as far as what follows is straight over the height of the jump. How far it is not, is measured by other
+  runs, in which one call has the result that it would have a step above and a step below.
 - ``"policy"``: the draws made in it are decisions: what came out is held fixed, and the score ``d log p`` of each is
-  multiplied with the loss of the whole run, less the mean loss of the other samples. What comes after it may depend on
-  the decision in any way. What it computes beside its draws is taped.
+  multiplied with the loss of the run, or with the costs after it where some are declared (`detrun.cost`), less a
+  baseline from the other samples. What comes after it may depend on the decision in any way. What it computes beside
+  its draws is taped.
 - ``"relaxed"``: calls of `detrun.relaxed` in it have this ``temperature``, and nowhere else, so the loss is that of the
   softened stage. Of falling temperatures the last counts, and the others show the trend.
 - ``"stop"``: the function sees plain numbers, and what comes out is a constant.
@@ -25,12 +27,11 @@ A stage may be a coroutine function, except for ``"finite"``, whose function is 
 steps of the task that calls it: what others do while it waits is outside, and tasks that it would start are refused.
 
 Refused by name: a schedule point of threads in a stage that is not "local", since draws and calls of others would fall
-into it; a Value that reaches a finite stage other than by its arguments; a function
-that keeps a state or asks the run for more than draws, where it is called again; arguments that a plain stage changes;
-a quantile of the loss with policy stages; and every derivative but "local" and "stop" in gradients of one run and of
-kinds "policy" and "relaxed", where Values reach the stage. The kind "expected" honours them all
-(`detrun.gradients.expected.stages`). Runs without Values call the function as it is. In a finite or stopped stage the
-stages inside are plain calls; in a policy stage an inner policy stage scores its own draws.
+into it; a Value that reaches a finite stage other than by its arguments; a function that keeps a state or asks the run
+for more than draws, where it is called again; arguments that a plain stage changes; a quantile of the loss with policy
+stages; and every derivative but "local" and "stop" in gradients of one run and of kinds "policy" and "relaxed", where
+Values reach the stage. Runs without Values call the function as it is. In a finite or stopped stage the stages inside
+are plain calls; in a policy stage an inner policy stage scores its own draws.
 
 Source: Schulman et al., "Gradient estimation using stochastic computation graphs", NeurIPS 2015, theorem 1, for the
 sum; Lew et al., "ADEV", POPL 2023, for a strategy per place. Departure: differences and temperatures are rules here,
