@@ -36,10 +36,10 @@ from detrun_scheduler.watchdog import STEP_TIMEOUT
 KINDS = ("local", "expected", "policy", "finite", "relaxed")
 OPTIONS_OF_KIND = {
     "local": ("of",),
-    "expected": ("pairs", "on_unknown"),
+    "expected": ("of", "pairs", "on_unknown"),
     "finite": ("of", "difference", "schedule", "step"),
     "relaxed": ("of", "temperature", "smoothing"),
-    "policy": ("baseline", "continuous", "reuse"),
+    "policy": ("of", "baseline", "continuous", "reuse"),
 }
 SAMPLES = 100  # of the kinds that are means over seeds
 
@@ -123,7 +123,8 @@ def gradient(
         workers: so many forked processes of this machine take them, unless there is an executor.
         progress: called after each sample with what is known so far.
         of: what of the loss of samples is differentiated: ``"mean"`` (the default), ``"quantile:P"``, or ``"cvar:P"``,
-            the mean of the worst 1 - P of all runs; `detrun.gradients.sampling.functionals` says how.
+            the mean of the worst 1 - P of all runs; `detrun.gradients.sampling.functionals` says how, and `shifts`
+            there for ``"expected"``, ``"policy"`` and what moves all parameters at once.
         baseline: ``kind="policy"``: what is taken off the loss: ``"leave-one-out"`` (the default), the mean of the
             other samples; ``"fitted"``, the best one for each parameter, learned from them; ``"linear"``, what they
             predict from what is known before each decision (see `detrun.baseline`); or ``"none"``.
@@ -220,19 +221,21 @@ def gradient(
         if kind == "policy":
             reused = of_kind.pop("reuse", None)
             if reused is None:
-                return policy_gradient(program, sampling, PolicyOptions(**of_kind))
+                return policy_gradient(program, sampling, PolicyOptions(**of_kind), functional)
             if samples is not None or target_error is not None or executor is not None or workers or baseline:
                 raise UsageError(
                     "gradient: reuse= brings its samples and their baseline; leave out samples, target_error, "
                     "executor, workers and baseline"
                 )
+            if functional is not None:
+                raise UsageError(f"gradient: reuse= gives the mean, not of={of!r}; make new runs, samples=N")
             return reused_gradient(program, reused, PolicyOptions(**of_kind), confidence)
         if kind == "finite":
             return finite_gradient(program, sampling, FiniteOptions(**of_kind), functional)
         if kind == "relaxed":
             return relaxed_gradient(program, sampling, RelaxedOptions(**of_kind), functional)
         estimator: Estimator = (
-            Expected(program, **of_kind) if kind == "expected" else AveragedLocal(program, of=functional)
+            Expected(program, **of_kind, of=functional) if kind == "expected" else AveragedLocal(program, of=functional)
         )
         return sampled_gradient(estimator, sampling, functional)
     execution = replayed_run(opened) if opened is not None else NewRun(seed, strategy, params=check_params(params))

@@ -27,8 +27,10 @@ from detrun.gradients.expected.draw_jumps import HELD, alternatives, score, size
 from detrun.gradients.expected.lines import Lines, Threshold, listed
 from detrun.gradients.expected.taped_run import TapedRun, ValuesOnly
 from detrun.gradients.expected.thresholds import Jumps
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import OneRun, SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
+from detrun.gradients.sampling.shifts import Moving, Shift, bias_of_level, estimated
 from detrun.gradients.sampling.statistics import estimate
 from detrun.primitives.draw_log import Draw
 from detrun.primitives.forcing import Address
@@ -48,12 +50,14 @@ class Expected:
     Attributes:
         program: what is run.
         pairs: places where the loss may jump that are tried in each sample, at most.
+        of: what of the loss is differentiated; None: the mean.
         on_unknown: ``"refuse"`` raises where a place has no known density, ``"report"`` leaves it out and says so.
     """
 
     program: SampledProgram
     pairs: int = 2
     on_unknown: str = "refuse"
+    of: Functional | None = None
     kind: str = field(default="expected", init=False)
     uses_values: bool = field(default=True, init=False)
 
@@ -68,7 +72,9 @@ class Expected:
         return _OneSample(self, seed).taken()
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means, less what the samples share with their controls."""
+        """Means, less what the samples share with their controls; or another functional."""
+        if self.of is not None:
+            return Estimates(*estimated(self.of, [one.notes["moving"] for one in samples], list(samples[0].grads)))
         grads = {}
         for name in samples[0].grads:
             numbers = [one.grads[name] for one in samples]
@@ -80,7 +86,8 @@ class Expected:
         unknown = _merged(samples, "unknown")
         held = _merged(samples, "held")
         constants = _merged(samples, "constants")
-        bias = (
+        bias = "" if self.of is None else bias_of_level(self.of, len(samples))
+        bias += (
             "derivative of the mean over draws and schedules, jumps included; unbiased where every jump lies at a draw "
             "of detrun or random or at a comparison whose margin is monotone in one"
         )
@@ -161,12 +168,16 @@ class _OneSample:
             lines.name("detrun.set_weight", "a parameter weighs the choices of the scheduler")
         draws = parameter_draws(base, dependence)
         thresholds = lines.thresholds()
-        seeds = {base.loss_id: 1.0} if base.loss_id is not None else {}
+        shifts: list[Shift] | None = None if estimator.of is None else []
+        along_path = {base.loss_id: 1.0} if base.loss_id is not None else {}
+        seeds = dict(along_path)
         scored = {draw.address for draw in draws if draw.derivative == "score"}
         scored |= base.stages.scored
         for draw in draws:
             if draw.address in scored:
                 _add(seeds, score(draw), value)
+                if shifts is not None:
+                    shifts.append(Shift(None, value, base.gradient(score(draw))))
         places: list[tuple[Draw | Threshold, float, float]] = [
             (draw, size(draw) * lines.speed(dict.fromkeys(draw.parameter_ids.values(), 1.0)), 1.0)
             for draw in draws
@@ -181,9 +192,12 @@ class _OneSample:
         for one, weight in tried:
             if isinstance(one, Draw):
                 for other in alternatives(one, self.random):
-                    difference = self._forced(one.address, other.outcome) - value
-                    _add(seeds, other.weights, weight * difference)
-        jumps = Jumps(base.gradient(seeds), base, self._taped, lines.name, self.random)
+                    loss = self._forced(one.address, other.outcome)
+                    _add(seeds, other.weights, weight * (loss - value))
+                    if shifts is not None and loss != value:
+                        rates = {parameter: weight * rate for parameter, rate in other.weights.items()}
+                        shifts.append(Shift(value, loss, base.gradient(rates)))
+        jumps = Jumps(base.gradient(seeds), base, self._taped, lines.name, self.random, shifts)
         for one, weight in tried:
             if isinstance(one, Threshold):
                 jumps.add(one, weight)
@@ -209,6 +223,7 @@ class _OneSample:
                 "controls": controls(base),
                 "rules": base.stages.rules,
                 "softened": base.stages.softens,
+                "moving": None if shifts is None else Moving([value], base.gradient(along_path), shifts),
             },
         )
 

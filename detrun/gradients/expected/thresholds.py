@@ -21,7 +21,7 @@ Sources: Gong and Ho, "Smoothed (conditional) perturbation analysis of discrete 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -32,6 +32,7 @@ from detrun.gradients.expected.dependence import Along, along
 from detrun.gradients.expected.lines import Threshold
 from detrun.gradients.expected.noises import near
 from detrun.gradients.expected.taped_run import TapedRun
+from detrun.gradients.sampling.shifts import Shift
 from detrun.primitives.draw_log import Draw
 from detrun.primitives.forcing import Address
 
@@ -53,6 +54,7 @@ class Jumps:
         run_at: the loss and the taped run with some noises held where its argument says.
         name: told of thresholds at which the rule of this module does not hold.
         random: of the sample.
+        shifts: what they contribute, told apart; None where only the sum is wanted.
     """
 
     grads: dict[str, float]
@@ -60,6 +62,7 @@ class Jumps:
     run_at: RunAt
     name: Callable[[str, str], None]
     random: Random
+    shifts: list[Shift] | None = None
 
     def add(self, threshold: Threshold, weight: float) -> None:
         """Add one; ``weight`` is one over the probability with which it was chosen."""
@@ -81,7 +84,7 @@ class Jumps:
                 return
             losses.append(loss)
             moves.append(found)
-        self._count(weight * noise.density(at) * (losses[0] - losses[1]) / noise.between(low, high), moves[0])
+        self._count(weight * noise.density(at) / noise.between(low, high), losses, moves[0])
 
     def _add_bent(self, threshold: Threshold, weight: float, where: str) -> None:
         draw, cut, noise = threshold.draw, threshold.cut, threshold.noise
@@ -100,17 +103,22 @@ class Jumps:
                 return
             losses.append(loss)
             runs.append(run)
-        jump = weight * noise.density(found.at) * (losses[0] - losses[1]) / noise.between(found.low, found.high)
+        rate = weight * noise.density(found.at) / noise.between(found.low, found.high)
         mine = runs[0].draws.at(draw.address)
         assert mine is not None
         moves = along(runs[0], mine)
         assert moves is not None
-        self._count(jump, _speeds(runs[0], moves, cut.seeds(runs[0])))
+        self._count(rate, losses, _speeds(runs[0], moves, cut.seeds(runs[0])))
 
-    def _count(self, jump: float, moves: Callable[[], dict[str, float]]) -> None:
-        if jump:
-            for name, move in moves().items():
-                self.grads[name] += jump * move
+    def _count(self, rate: float, losses: Sequence[float], moves: Callable[[], dict[str, float]]) -> None:
+        below, above = losses[:2]
+        if below == above:
+            return
+        rates = {name: rate * move for name, move in moves().items()}
+        if self.shifts is not None:
+            self.shifts.append(Shift(above, below, rates))
+        for name, one in rates.items():
+            self.grads[name] += (below - above) * one
 
 
 def _speeds(run: TapedRun, moves: Along, seeds: Mapping[int, float]) -> Callable[[], dict[str, float]]:

@@ -16,7 +16,6 @@ from detrun.gradients.sampling.collector import AUTO, FIRST_LOOK, Sampling, coll
 from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Sample
-from detrun_scheduler.errors import UsageError
 
 PILOT_INDEX = 1 << 31  # of the pilot's first sample: its seeds are no others'
 ALL = "all"
@@ -25,21 +24,14 @@ ALL = "all"
 def finite_gradient(
     program: SampledProgram, sampling: Sampling, options: FiniteOptions, of: Functional | None = None
 ) -> Gradient:
-    """The gradient of the mean loss, or of another functional of it, by finite differences.
-
-    Raises:
-        UsageError: ``of`` with simultaneous differences: each sample moves in a direction of its own, and
-            their losses are of different programs.
-    """
-    if of is not None and options.difference == SIMULTANEOUS:
-        raise UsageError(f"gradient: of='{of}' goes with central and forward differences; leave out 'simultaneous'")
+    """The gradient of the mean loss, or of another functional of it, by finite differences."""
     given = options.given_steps(program)
     pilot: Sequence[Sample] = ()
     steps = given
     if steps is None:
         steps, pilot = _chosen(program, sampling, options)
     estimator = (
-        SimultaneousPerturbation(program, steps, options.schedule)
+        SimultaneousPerturbation(program, steps, options.schedule, of=of)
         if options.difference == SIMULTANEOUS
         else Differences(program, options.difference, steps, options.schedule, of=of)
     )

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from detrun.gradients.finite.differences import DOUBLED_EVERY
 from detrun.gradients.finite.perturbed import FREE, FROZEN, SIMULTANEOUS, Pair, pair, pair_farther, runs_of
 from detrun.gradients.finite.report import FiniteDetails, bias_of, concluded
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample, means
+from detrun.gradients.sampling.shifts import estimated, two_sided
 from detrun_scheduler.randomness import draw_bits, stream_key
 
 
@@ -37,6 +39,7 @@ class SimultaneousPerturbation:
     schedule: str = FREE
     kind: str = "finite"
     uses_values: bool = False
+    of: Functional | None = None
 
     def sample(self, seed: int) -> Sample:
         """Quotients of one random direction."""
@@ -56,11 +59,13 @@ class SimultaneousPerturbation:
             {name: _quotient(found, step) for name, step in by.items()},
             runs,
             steps,
-            {"seed": seed, "by": by, "changed": {"": found.differs}, "doubled": doubled},
+            {"seed": seed, "by": by, "changed": {"": found.differs}, "doubled": doubled, "sides": _sides(found)},
         )
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means."""
+        """Means, or another functional."""
+        if self.of is not None:
+            return Estimates(*estimated(self.of, [two_sided(one, by) for one, by in _moves(samples)], list(self.steps)))
         return means(samples)
 
     def concluded(self, samples: Sequence[Sample]) -> Conclusion:
@@ -70,10 +75,18 @@ class SimultaneousPerturbation:
             SIMULTANEOUS,
             self.schedule,
             dict(self.steps),
-            {name: bias_of(samples, name, SIMULTANEOUS) for name in self.steps},
+            {name: None if self.of else bias_of(samples, name, SIMULTANEOUS) for name in self.steps},
             {"": changed},
         )
-        return concluded(self.program, details, samples)
+        return concluded(self.program, details, samples, self.of)
+
+
+def _sides(found: Pair) -> tuple[float, float]:
+    return found.above, found.below
+
+
+def _moves(samples: Sequence[Sample]) -> list[tuple[tuple[float, float], Mapping[str, float]]]:
+    return [(one.notes["sides"], one.notes["by"]) for one in samples]
 
 
 def _quotient(found: Pair, step: float) -> float:

@@ -25,8 +25,10 @@ from detrun.gradients.policy.scores import ScoredChoices, Scores
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import Sampling
+from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import OneRun, SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
+from detrun.gradients.sampling.shifts import Moving, Shift, bias_of_level, estimated
 from detrun.gradients.sampling.statistics import estimate
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.errors import UsageError
@@ -61,9 +63,17 @@ class PolicyOptions:
             raise UsageError(f"gradient: continuous={self.continuous!r} is unknown; choose {SCORE!r} or {PATHWISE!r}")
 
 
-def policy_gradient(program: SampledProgram, sampling: Sampling, options: PolicyOptions) -> Gradient:
-    """The policy gradient."""
-    return sampled_gradient(Policy(program, options), sampling)
+def policy_gradient(
+    program: SampledProgram, sampling: Sampling, options: PolicyOptions, of: Functional | None = None
+) -> Gradient:
+    """The policy gradient.
+
+    Raises:
+        UsageError: ``of`` with a baseline, which belongs to the mean.
+    """
+    if of is not None and options.baseline != LEAVE_ONE_OUT:
+        raise UsageError(f"gradient: of='{of}' takes the mean of all samples for its baseline; leave out baseline")
+    return sampled_gradient(Policy(program, options, of=of), sampling, of)
 
 
 def is_memoryless(program: SampledProgram) -> bool:
@@ -136,6 +146,7 @@ class Policy:
     options: PolicyOptions
     kind: str = "policy"
     uses_values: bool = True
+    of: Functional | None = None
     watches: bool = False  # a run has shown that its costs say on what they depend
 
     def sample(self, seed: int) -> Sample:
@@ -182,7 +193,12 @@ class Policy:
         return program.run(program.params, seed, scope), scope
 
     def estimates(self, samples: Sequence[Sample]) -> Estimates:
-        """Means, with the baseline taken off."""
+        """Means, with the baseline taken off; or another functional."""
+        if self.of is not None:
+            moving = [
+                Moving([one.value], one.notes["path"], [Shift(None, one.value, one.notes["score"])]) for one in samples
+            ]
+            return Estimates(*estimated(self.of, moving, list(samples[0].grads)))
         losses = [one.value for one in samples]
         grads = {}
         are_apart = any("apart" in one.notes for one in samples)
@@ -225,7 +241,8 @@ class Policy:
             ("otherwise " if decided or edges else "")
             + "unbiased for the mean over draws, effects and choices of the scheduler whose probabilities are known"
         )
-        bias = "; ".join(said)
+        bias = "" if self.of is None else bias_of_level(self.of, count)
+        bias += "; ".join(said)
         restricted = any(one.notes["restricted"] for one in samples)
         if restricted and is_memoryless(self.program):
             bias += ", and if no task can affect a cost but those that its depends_on names, or that are seen to"

@@ -73,7 +73,7 @@ def relaxed_gradient(
     """The relaxed gradient.
 
     Raises:
-        UsageError: neither a temperature nor a smoothing is given, or both are; or ``of`` with a smoothing.
+        UsageError: neither a temperature nor a smoothing is given, or both are.
     """
     if (options.temperature is None) == (options.smoothing is None):
         raise UsageError(
@@ -82,6 +82,4 @@ def relaxed_gradient(
         )
     if options.temperature is not None:
         return sampled_gradient(Softened(program, options.temperatures(), of=of), sampling, of)
-    if of is not None:
-        raise UsageError(f"gradient: of='{of}' goes with temperature=; smoothing perturbs each sample another way")
-    return sampled_gradient(Smoothed(program, options.widths(program)), sampling)
+    return sampled_gradient(Smoothed(program, options.widths(program), of=of), sampling, of)

@@ -73,8 +73,8 @@ def test_what_samples_cannot_show_is_refused() -> None:
         ({"of": "quantile:0.9"}, "about samples"),
         ({"of": "median", "samples": 100}, "quantile:P"),
         ({"of": "cvar:1.5", "samples": 100}, "between 0 and 1"),
-        ({"of": "cvar:0.5", "samples": 100, "kind": "finite", "difference": "simultaneous"}, "central and forward"),
-        ({"of": "cvar:0.5", "samples": 100, "kind": "relaxed", "smoothing": 0.1}, "goes with temperature"),
+        ({"of": "cvar:0.5", "samples": 100, "kind": "policy", "baseline": "none"}, "leave out baseline"),
+        ({"of": "cvar:0.5", "kind": "policy", "reuse": []}, "gives the mean"),
     ):
         with pytest.raises(UsageError, match=said):
             detrun.gradient(latency, {"rate": RATE}, **keywords)  # type: ignore[arg-type]
