@@ -288,8 +288,8 @@ def test_a_campaign_that_is_resumed_knows_what_happened_before(tmp_path: Path) -
 def test_details_are_in_the_message_and_are_made_only_then() -> None:
     asked: list[int] = []
     detrun.always(True, "it holds", lambda: str(asked.append(1)))
-    with pytest.raises(AssertionViolatedError, match="^always 'it holds' was false: 3 is left$"):
+    with pytest.raises(AssertionViolatedError, match=r"^always 'it holds' was false: 3 is left$"):
         detrun.always(False, "it holds", lambda: "3 is left")
-    with pytest.raises(AssertionViolatedError, match="was false: none$"):
+    with pytest.raises(AssertionViolatedError, match=r"was false: none$"):
         detrun.always(False, "it holds", "none")
     assert asked == []

@@ -19,7 +19,8 @@ from detrun.world.disk.crash_states import CrashState, CrashStates, crash_states
 from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.image import Tree
 from detrun.world.disk.model import DiskLog, PersistenceModel
-from detrun_scenarios.write_ahead_log.history import History, LostWriteError, value_of
+from detrun_scenarios.frame.declaration import Faults
+from detrun_scenarios.write_ahead_log.history import WRITES_SURVIVE, History, value_of
 from detrun_scenarios.write_ahead_log.store import CORRECT, Discipline, StoppedError, Store, open_store
 
 MODEL = PersistenceModel(sector_bytes=128)
@@ -36,16 +37,16 @@ class Verdict:
     """
 
     states: CrashStates
-    failures: list[tuple[CrashState, LostWriteError]] = field(default_factory=list)
+    failures: list[tuple[CrashState, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
         if not self.failures:
             return f"right in all of {self.states}"
-        state, error = self.failures[0]
+        state, lost = self.failures[0]
         sizes = {
             path: "directory" if content is None else f"{len(content)} bytes" for path, content in state.tree.items()
         }
-        return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {error}\n  what is left: {sizes}"
+        return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {lost}\n  what is left: {sizes}"
 
 
 async def write_all(store: Store, history: History, key: bytes, count: int) -> None:
@@ -69,14 +70,14 @@ async def logged_workload(
     return log, history
 
 
-async def recover_and_check(tree: Tree, discipline: Discipline, history: History, intervals: Any) -> DiskLog:
-    """Recover from a tree; the result is what the recovery did to the disk."""
+async def recover_and_check(
+    tree: Tree, discipline: Discipline, history: History, intervals: Any
+) -> tuple[DiskLog, str]:
+    """Recover from a tree: what the recovery did to the disk, and what the store lost, in words."""
     disk = Disk("recovered", model=MODEL, tree=tree)
     log = disk.start_log()
     store = await open_store(disk, discipline)
-    for first, last in intervals:
-        history.check(store, first, last)
-    return log
+    return log, next((lost for first, last in intervals if (lost := history.lost(store, first, last))), "")
 
 
 async def every_crash(
@@ -91,37 +92,47 @@ async def every_crash(
     log, history = await logged_workload(discipline, keys, writes, model)
     verdict = Verdict(crash_states(log, limit=limit))
     for state in verdict.states:
-        try:
-            recovery = await recover_and_check(state.tree, discipline, history, state.intervals)
-            if twice:
-                for second in crash_states(recovery, limit=limit):
-                    await recover_and_check(second.tree, discipline, history, state.intervals)
-        except LostWriteError as error:
-            verdict.failures.append((state, error))
+        recovery, lost = await recover_and_check(state.tree, discipline, history, state.intervals)
+        if twice and not lost:
+            for second in crash_states(recovery, limit=limit):
+                _, lost = await recover_and_check(second.tree, discipline, history, state.intervals)
+                if lost:
+                    break
+        if lost:
+            verdict.failures.append((state, lost))
     return verdict
 
 
-async def main(
-    discipline: Discipline = CORRECT, lives: int = 4, keys: int = 2, disk: Disk | None = None
-) -> dict[bytes, int]:
-    """A machine runs the store and its clients until its power goes, again and again.
-
-    Returns:
-        How many writes of each key were acknowledged.
-
-    Raises:
-        LostWriteError: after a recovery the store did not hold what it must.
-    """
-    if disk is None:
-        latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
-        disk = Disk(model=MODEL, latency=latency)
-    history = History(lambda: 0)
-    plan = FaultPlan(
+def power_losses(lives: int) -> FaultPlan:
+    """The power goes once in each life."""
+    return FaultPlan(
         tuple(
             PowerLoss(node="machine", between=(life * LIFE_SECONDS, (life + 1) * LIFE_SECONDS), down_seconds=0.0)
             for life in range(lives)
         )
     )
+
+
+async def main(
+    discipline: Discipline = CORRECT,
+    lives: int = 4,
+    keys: int = 2,
+    disk: Disk | None = None,
+    faults: Faults | None = None,
+) -> dict[bytes, int]:
+    """A machine runs the store and its clients until its power goes, again and again.
+
+    Args:
+        faults: by default `power_losses` of so many lives.
+
+    Returns:
+        How many writes of each key were acknowledged.
+    """
+    if disk is None:
+        latency = DiskLatency(write_seconds=0.001, fsync_seconds=lambda: detrun.exponential(0.01))
+        disk = Disk(model=MODEL, latency=latency)
+    history = History(lambda: 0)
+    plan = power_losses(lives) if faults is None else faults
     async with detrun.World(disk=lambda node: disk) as world:
         machine = world.node("machine")
         machine.start(live, discipline, history, keys)
@@ -135,7 +146,8 @@ async def main(
 async def live(discipline: Discipline, history: History, keys: int) -> None:
     """The machine's program: recover, look whether everything is there, let clients write for as long as it goes."""
     store = await open_store(detrun.this_node().disk, discipline)
-    history.check(store, 0, 0)
+    lost = history.lost(store, 0, 0)
+    detrun.always(not lost, WRITES_SURVIVE, lost)
     resume_from(history, store)
     async with trio.open_nursery() as clients:
         for index in range(keys):

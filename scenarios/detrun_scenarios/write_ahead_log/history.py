@@ -15,8 +15,7 @@ from detrun_scenarios.write_ahead_log.store import Store
 VALUE_BYTES = 150  # more than a sector of the disks in use here, so that values can be torn
 
 
-class LostWriteError(Exception):
-    """The store does not hold what it must."""
+WRITES_SURVIVE = "acknowledged writes survive"
 
 
 def value_of(number: int) -> bytes:
@@ -57,11 +56,10 @@ class History:
         """The write in progress is acknowledged."""
         self.acknowledged.setdefault(key, []).append(self.point())
 
-    def check(self, store: Store, first_point: int, last_point: int) -> None:
-        """Check a store that recovered from a state possible from the first to the last point.
+    def lost(self, store: Store, first_point: int, last_point: int) -> str:
+        """What a store that recovered from a state possible from the first to the last point has lost, in words.
 
-        Raises:
-            LostWriteError: it holds something else than the history allows.
+        Empty if it holds nothing but what the history allows.
         """
         for key in self.begun:
             acknowledged = self.acknowledged.get(key, [])
@@ -71,22 +69,19 @@ class History:
             number = number_of(value)
             if number is None:
                 assert value is not None
-                raise LostWriteError(
+                return (
                     f"{name}: the store has {len(value)} bytes, {value[:10]!r} to {value[-10:]!r}, which are no "
                     f"write's value{_where(first_point, last_point)}"
                 )
             found = f"write {number}" if number else "nothing"
             if number < must:
                 since = max(first_point, acknowledged[must - 1])
-                raise LostWriteError(
-                    f"{name}: write {must} was acknowledged, but the store has {found}{_where(since, last_point)}"
-                )
+                return f"{name}: write {must} was acknowledged, but the store has {found}{_where(since, last_point)}"
             if number > may:
                 begins = [*self.begun[key], last_point + 1][min(number - 1, len(self.begun[key]))]
                 until = min(last_point, begins - 1)
-                raise LostWriteError(
-                    f"{name}: the store has write {number} before it was begun{_where(first_point, until)}"
-                )
+                return f"{name}: the store has write {number} before it was begun{_where(first_point, until)}"
         for key in store.table:
             if key not in self.begun:
-                raise LostWriteError(f"the store holds the key {key!r}, which was never written")
+                return f"the store holds the key {key!r}, which was never written"
+        return ""

@@ -20,9 +20,11 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
+import detrun
 from detrun.world.disk.disk import Disk
 from detrun.world.disk.files import DiskFile
 
@@ -47,15 +49,22 @@ class Discipline:
 
 
 CORRECT = Discipline()
-WRONG = {
-    "without fsync": Discipline(syncs_log=False),
-    "acknowledgement before fsync": Discipline(acknowledges_after_sync=False),
-    "torn tail accepted": Discipline(checks_tail=False),
-    "directory not synced": Discipline(syncs_directory=False),
-    "snapshot not synced": Discipline(syncs_snapshot=False),
-}
-"""Wrong on a disk without faults; retrying a failed fsync is wrong on one whose fsync can fail."""
-RETRIES_FSYNC = Discipline(stops_after_failed_fsync=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Numbers that change when things are durable, and never whether.
+
+    Attributes:
+        group_delay: seconds that a sync waits for others to join it; a number or a Value.
+        compact_after: records of the log after which the table goes to a snapshot.
+    """
+
+    group_delay: Any = 0.0
+    compact_after: Any = COMPACT_AFTER
+
+
+AS_IT_COMES = Tuning()
 
 
 class StoppedError(Exception):
@@ -97,9 +106,18 @@ def records_in(data: bytes, *, checked: bool) -> Iterator[tuple[Record, int]]:
 class Store:
     """An open store. Made by `open_store`."""
 
-    def __init__(self, disk: Disk, discipline: Discipline, table: dict[bytes, Record], log: DiskFile, records: int):
+    def __init__(
+        self,
+        disk: Disk,
+        discipline: Discipline,
+        tuning: Tuning,
+        table: dict[bytes, Record],
+        log: DiskFile,
+        records: int,
+    ) -> None:
         self.disk = disk
         self.discipline = discipline
+        self.tuning = tuning
         self.table = table  # what may be told: acknowledged writes only
         self.log = log
         self.log_records = records
@@ -137,7 +155,7 @@ class Store:
             self.table[key] = record
         if self.discipline.acknowledges_after_sync:
             acknowledge()
-        if self.log_records >= COMPACT_AFTER:
+        if self.log_records >= self.tuning.compact_after:
             await self.compact()
 
     async def _sync(self, sequence: int) -> None:
@@ -145,6 +163,8 @@ class Store:
         async with self.syncing:
             self._check_running()
             if self.synced < sequence and self.discipline.syncs_log:
+                if self.tuning.group_delay:
+                    await detrun.sleep(self.tuning.group_delay)
                 appended = self.appended
                 try:
                     await self.log.fsync()
@@ -168,7 +188,7 @@ class Store:
         try:
             async with self.appending, self.syncing:
                 self._check_running()
-                if self.log_records < COMPACT_AFTER:
+                if self.log_records < self.tuning.compact_after:
                     return  # another writer has just done it
                 if self.discipline.syncs_log:
                     await self.log.fsync()
@@ -208,7 +228,7 @@ async def write_snapshot(disk: Disk, discipline: Discipline, table: dict[bytes, 
         await disk.fsync_directory(DIRECTORY)
 
 
-async def open_store(disk: Disk, discipline: Discipline = CORRECT) -> Store:
+async def open_store(disk: Disk, discipline: Discipline = CORRECT, tuning: Tuning = AS_IT_COMES) -> Store:
     """Open the store on a disk, recovering what is there."""
     if not await disk.exists(DIRECTORY):
         await disk.mkdir(DIRECTORY)
@@ -233,4 +253,4 @@ async def open_store(disk: Disk, discipline: Discipline = CORRECT) -> Store:
     if discipline.syncs_directory:
         await disk.fsync_directory(DIRECTORY)
     await log.seek(end if discipline.checks_tail else 0, 0 if discipline.checks_tail else 2)
-    return Store(disk, discipline, table, log, count)
+    return Store(disk, discipline, tuning, table, log, count)
