@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SHOWN_MAX = 500  # characters of a result or an error
 REPLAY_MODES = ("strict", "resync", "what-if")
 ADDRESSES_SHOWN = 5
+COSTS_SHOWN = 5  # names
 
 
 @dataclass(slots=True)
@@ -83,6 +84,8 @@ class Run:
             "seed": f"{self.recording.seed}, strategy {self.recording.strategy or 'random'}",
             "digest": self.digest,
         }
+        if self.costs:
+            facts["costs"] = _summed(self.costs)
         if self.forces_used or self.forces_unmet:
             unmet = f"; never drawn: {_listed(self.forces_unmet)}" if self.forces_unmet else ""
             facts["forced"] = f"{_listed(self.forces_used) or 'no draw'}{unmet}"
@@ -122,6 +125,16 @@ class Run:
             raise UsageError("at: only a run that was recorded or strictly replayed can be gone back into")
         main, args, options = self.program
         return at(main, args, self.recording, step=step, virtual_time=virtual_time, options=options)
+
+
+def _summed(costs: Sequence[Cost]) -> str:
+    """The costs of a run, by name."""
+    named: dict[str, list[float]] = {}
+    for cost in costs:
+        named.setdefault(cost.name, []).append(float(cost.value))
+    shown = [f"{name} {sum(values):.9g} in {len(values):,}" for name, values in list(named.items())[:COSTS_SHOWN]]
+    more = len(named) - COSTS_SHOWN
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _listed(addresses: Sequence[Address]) -> str:

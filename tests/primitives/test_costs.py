@@ -52,6 +52,7 @@ def test_the_result_of_a_run_is_the_sum_and_its_costs_say_where_they_arose() -> 
     assert [one.step for one in run.costs] == sorted(one.step for one in run.costs)
     assert run.result == 4.0 + sum(one.value for one in run.costs)
     assert str(run.costs[0]).startswith(f"wait {run.costs[0].value:g} by main/customer")
+    assert f"costs   wait {run.result - 4.0:.9g} in 4" in str(run)
     assert detrun.replay(declared, PARAMS, recording=run.recording).costs == run.costs
 
 
