@@ -56,13 +56,11 @@ class CreditTotals:
 
     largest: dict[int, float] = field(default_factory=dict)  # step -> contribution
     absolute: float = 0.0  # sum of all absolute contributions
-    attributed: float = 0.0  # sum of all contributions
 
     def add(self, contributions: Mapping[int, float], keep: int) -> None:
         """Add contributions of steps not seen before."""
         for contribution in contributions.values():
             self.absolute += abs(contribution)
-            self.attributed += contribution
         self.add_kept(contributions, keep)
 
     def add_kept(self, contributions: Mapping[int, float], keep: int) -> None:

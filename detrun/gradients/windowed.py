@@ -62,12 +62,12 @@ class WindowTotals:
     detachments: dict[str, int] = field(default_factory=dict)  # "file:line" -> count
     growth: dict[int, float] = field(default_factory=dict)  # segment -> largest adjoint
     # parameter -> (step -> contribution, sum of absolute contributions, sum of contributions)
-    credit: dict[str, tuple[dict[int, float], float, float]] = field(default_factory=dict)
+    credit: dict[str, tuple[dict[int, float], float]] = field(default_factory=dict)
     credit_kept: int = 0
 
     def credits(self) -> dict[str, CreditTotals]:
         """The credit of each parameter."""
-        return {name: CreditTotals(dict(largest), *sums) for name, (largest, *sums) in self.credit.items()}
+        return {name: CreditTotals(dict(largest), absolute) for name, (largest, absolute) in self.credit.items()}
 
     def diagnostics(self, window_steps: int, snapshots: int, *, ties: bool = True) -> RunDiagnostics:
         """The totals of a whole run, as its gradient reports them; ``ties`` are warned of unless validity tells."""
@@ -122,11 +122,11 @@ class WindowTotals:
             self.detachments[place] = self.detachments.get(place, 0) + count
         for segment, largest in other["growth"].items():
             self.growth[segment] = max(self.growth.get(segment, 0.0), largest)
-        for name, (largest, absolute, attributed) in other["credit"].items():
+        for name, (largest, absolute) in other["credit"].items():
             known = self.credits().get(name, CreditTotals())
-            totals = CreditTotals(known.largest, known.absolute + absolute, known.attributed + attributed)
+            totals = CreditTotals(known.largest, known.absolute + absolute)
             totals.add_kept(largest, self.credit_kept)
-            self.credit[name] = (totals.largest, totals.absolute, totals.attributed)
+            self.credit[name] = (totals.largest, totals.absolute)
 
 
 @dataclass(slots=True)
@@ -322,7 +322,7 @@ class WindowController(RunScope):
             for name, contributions in uses.contributions(adjoints).items():
                 totals = CreditTotals()
                 totals.add(contributions, self.credit)
-                credit[name] = (totals.largest, totals.absolute, totals.attributed)
+                credit[name] = (totals.largest, totals.absolute)
         steps = self.recording.steps - self.at * self.window
         found = diagnose([tape], nearest_max=NEAREST_MARGINS)
         self.totals.add(

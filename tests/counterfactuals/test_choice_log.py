@@ -84,6 +84,7 @@ def test_both_oracles_are_told_of_everything_and_one_that_is_both_once() -> None
     arrived = log.arrivals()
     arrived += [2, 3]
     log.next_task([2, 3], 0)
+    assert weighs.told == chooses.told == [2, 3]  # before they choose
     arrived.append(4)
     step(log, 0, 2)
     for one in (weighs, chooses):

@@ -57,6 +57,25 @@ async def recurrence(params: dict[str, Any]) -> Any:
     return state
 
 
+def test_messages_are_told_and_more_than_three_operations_are_counted() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        send, receive = trio.open_memory_channel[Any](1)
+        cells = [detrun.Atomic(0.0, name=f"cell {number}") for number in range(3)]
+        await send.send(1.0)
+        await trio.lowlevel.checkpoint()
+        for cell in cells:
+            cell.fetch_add(1.0)
+        got = receive.receive_nowait()
+        send.send_nowait(got)
+        return params["w"] * got
+
+    (one,) = detrun.gradient(main, {"w": 2.0}, credit=3).credit["w"]
+    assert one.operations[:3] == ("fetch_add on cell 0", "fetch_add on cell 1", "fetch_add on cell 2")
+    assert [words.rpartition(" ")[0] for words in one.operations[3:]] == ["received from", "sent to"]
+    assert one.did == "fetch_add on cell 0, fetch_add on cell 1, fetch_add on cell 2, 2 more, done"
+    assert one.share == 1.0
+
+
 def test_windows_give_the_same_credit_as_one_tape() -> None:
     whole = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, credit=100)
     cut = detrun.gradient(recurrence, {"x": 1.0, "a": 0.9}, credit=100, window=7, snapshots=2)

@@ -28,7 +28,7 @@ ONE = WindowTotals(
     ties=["a.py:1", "a.py:9"],
     detachments={"a.py:3": 2, "a.py:4": 1},
     growth={0: 1.0, 1: 8.0},
-    credit={"x": ({1: 2.0, 2: -7.0}, 9.0, -5.0)},
+    credit={"x": ({1: 2.0, 2: -7.0}, 9.0)},
 )
 OTHER = WindowTotals(
     windows=2,
@@ -43,7 +43,7 @@ OTHER = WindowTotals(
     ties=["b.py:1", "a.py:9"],
     detachments={"a.py:3": 5, "b.py:4": 1},
     growth={1: 3.0, 2: 0.5},
-    credit={"x": ({3: 4.0}, 4.0, 4.0), "y": ({3: 1.0}, 1.0, 1.0)},
+    credit={"x": ({3: 4.0}, 4.0), "y": ({3: 1.0}, 1.0)},
 )
 
 
@@ -69,7 +69,7 @@ def test_totals_of_two_processes_are_those_of_both() -> None:
         ties=["a.py:1", "a.py:9", "b.py:1"],
         detachments={"a.py:3": 7, "a.py:4": 1, "b.py:4": 1},
         growth={0: 1.0, 1: 8.0, 2: 0.5},
-        credit={"x": ({2: -7.0, 3: 4.0}, 13.0, -1.0), "y": ({3: 1.0}, 1.0, 1.0)},
+        credit={"x": ({2: -7.0, 3: 4.0}, 13.0), "y": ({3: 1.0}, 1.0)},
         credit_kept=2,
     )
 

@@ -120,6 +120,8 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     "scheduler/detrun_scheduler/strategies/task_clocks.py": (
         # A unit: clocks are only compared with each other.
         "40  →  41",
+        # The first of all tasks is then found by looking at all of them.
+        "place < 0  →  (place <= 0)",
     ),
     "scheduler/detrun_scheduler/environment/bound_names.py": (
         # Only asked whether it is true.

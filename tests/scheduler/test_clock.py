@@ -197,14 +197,14 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heard: list[tuple[Any, ...]] = []
 
     class Observer:
-        def advanced(self, deadline: Any, previous: Any | None, key: Any) -> None:
-            heard.append(("advanced", deadline, previous, key))
+        def advanced(self, deadline: Any, previous: Any | None, key: Any, sequence: int) -> None:
+            heard.append(("advanced", deadline, previous, key, sequence))
 
         def overdue(self, deadline: Any, now: Any, key: Any) -> None:
             heard.append(("overdue", deadline, now, key))
 
-        def disarmed(self, deadline: Any, now: Any) -> None:
-            heard.append(("disarmed", deadline, now))
+        def disarmed(self, deadline: Any, now: Any, sequence: int) -> None:
+            heard.append(("disarmed", deadline, now, sequence))
 
     clock = VirtualClock()
     heap = clock.timers
@@ -217,8 +217,64 @@ def test_an_observer_hears_of_every_jump_and_of_every_timer_taken_back() -> None
     heap.add(4.0, "timer 4.0")  # it was not waiting when the one before it fired
     heap.jump()
     assert heard == [
-        ("advanced", 1.0, None, "timer 1.0"),
-        ("disarmed", 2.0, 1.0),
-        ("advanced", 3.0, 1.0, "timer 3.0"),
-        ("advanced", 4.0, None, "timer 4.0"),
+        ("advanced", 1.0, None, "timer 1.0", 2),
+        ("disarmed", 2.0, 1.0, 3),
+        ("advanced", 3.0, 1.0, "timer 3.0", 1),
+        ("advanced", 4.0, None, "timer 4.0", 4),
     ]
+
+
+def test_a_heap_of_timers_that_were_taken_back_is_cleared_beyond_the_threshold() -> None:
+    heap = VirtualClock().timers
+    for key in range(PRUNE_THRESHOLD):
+        heap.add(1.0, key)
+    for key in range(PRUNE_THRESHOLD):
+        heap.remove(1.0, key)
+    assert len(heap.heap) == PRUNE_THRESHOLD
+    heap.add(1.0, "one more")
+    heap.add(1.0, "another")
+    heap.remove(1.0, "another")
+    assert len(heap.heap) == PRUNE_THRESHOLD + 2  # one is alive
+    heap.remove(1.0, "one more")
+    assert heap.heap == []
+
+
+def test_a_renewed_timer_keeps_its_time_and_turn_and_has_the_new_history() -> None:
+    clock = VirtualClock()
+    heap, renewed = clock.timers, Number(2.0, "renewed")
+    for key in ("first", "second", "third"):
+        heap.add(2.0, key)
+    heap.renew(renewed, "first")
+    assert [entry[3] is renewed for entry in sorted(heap.heap)] == [True, False, False]
+    assert heap.jump() == ["first", "second", "third"]
+    assert clock.now is renewed
+
+
+def test_forgotten_timers_are_gone_and_the_others_stay() -> None:
+    heap = VirtualClock().timers
+    for key in range(4):
+        heap.add(float(key + 1), key)
+    heap.remove(2.0, 1)
+    heap.forget([0, 3])
+    assert list(heap.live) == [2]
+    assert [entry[2] for entry in heap.heap] == [2]
+    assert heap.next_time() == 3.0
+
+
+def test_a_timer_at_the_present_gives_the_clock_its_history_and_a_plain_one_takes_none_away() -> None:
+    clock = VirtualClock()
+    heap, there, again, late = clock.timers, Number(2.0, "there"), Number(2.0, "again"), Number(2.0, "late")
+    heap.add(there, "there")
+    heap.jump()
+    heap.add(2.0, "plain")
+    assert heap.due
+    assert heap.pop_due(2.0) == ["plain"]
+    assert clock.now is there
+    heap.add(again, "again")
+    heap.add(late, "late")
+    assert heap.pop_due(2.0) == ["again", "late"]
+    assert clock.now is again
+    heap.add(Number(1.0, "past"), "past")
+    assert heap.pop_due(2.0) == ["past"]
+    assert clock.now is again
+    assert not heap.due

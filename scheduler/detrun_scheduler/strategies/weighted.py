@@ -29,9 +29,9 @@ class Weighted(KeyedDraws, Independent):
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.own = TaskWeights(weights)
         self.run: ActiveRun | None = None
-        self.clocks = TaskClocks(KeyedClocks(0), self._number)
-        self.found: dict[int, Any] = {}  # by task: its weight, while no weight changes
-        self.version = 0  # of the program's weights, up to which `found` goes
+        self.clocks: TaskClocks  # of the run
+        self.found: dict[int, Any]  # by task: its weight, while no weight changes
+        self.version: int  # of the program's weights, up to which `found` goes
 
     def new_run(self, run: Any) -> None:
         """Start the clocks."""

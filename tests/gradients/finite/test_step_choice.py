@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
-from detrun.gradients.finite.perturbed import CENTRAL, FORWARD
-from detrun.gradients.finite.step_choice import SHARES, chosen_share, scale
+from detrun.gradients.finite import step_choice
+from detrun.gradients.finite.perturbed import CENTRAL, FORWARD, FREE, FROZEN
+from detrun.gradients.finite.step_choice import SHARES, Pilot, chosen_share, scale
+from detrun.gradients.sampling.program import OneRun
 from detrun.gradients.sampling.sample import Sample
 
 SMALL, MIDDLE, LARGE = SHARES
@@ -73,3 +78,38 @@ def test_the_steps_of_the_pilot_bound_the_choice() -> None:
     # No spread at the largest step, so no jumps; and no difference at all between the two largest.
     assert chosen_share(pilot((0.0, 1.0, 3.0), (2.0, 1.0, 3.0)), "x", CENTRAL, 10) == LARGE
     assert chosen_share(pilot((0.0, 3.0, 3.0), (5.0, 1.0, 1.0)), "x", CENTRAL, 10) == LARGE
+
+
+class Sloped:
+    """Runs of ten steps whose loss is 3 and what x is moved by; above 0.05 they fail."""
+
+    def base(self) -> OneRun:
+        return OneRun(3.0, 7, 0)
+
+    def moved(self, by: Mapping[str, float]) -> OneRun:
+        if by["x"] > 0.05:
+            raise ValueError
+        return OneRun(by["x"] if by["y"] else 3.0 + by["x"], 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("difference", "schedule", "runs", "steps"),
+    [(CENTRAL, FREE, 4, 40), (CENTRAL, FROZEN, 5, 47), (FORWARD, FREE, 3, 27), (FORWARD, FROZEN, 3, 27)],
+)
+def test_a_pilot_takes_both_sides_of_each_step_and_the_base_where_it_is_needed(
+    difference: str, schedule: str, runs: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_choice, "runs_of", lambda program, seed, schedule: Sloped())
+    far = 0.0 if difference == FORWARD else 1.0
+    program: Any = None
+    found = Pilot(program, difference, {"both": {"x": 1.0, "y": far}}, schedule).sample(1)
+    (quotients,) = found.notes["quotients"].values()
+    assert quotients == ([pytest.approx(1.0, rel=1e-9)] * 2 + [None] if difference == FORWARD else [1.0, 1.0, None])
+    assert (found.runs, found.steps) == (runs, steps)
+
+
+def test_a_program_that_fails_at_the_least_step_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_choice, "runs_of", lambda program, seed, schedule: Sloped())
+    program: Any = None
+    with pytest.raises(ValueError):
+        Pilot(program, CENTRAL, {"x": {"x": 100.0, "y": 0.0}}).sample(1)

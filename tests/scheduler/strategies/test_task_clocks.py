@@ -176,6 +176,15 @@ def test_a_weight_that_changes_is_noticed_by_whatever_is_asked_next(how: str) ->
     assert strategy.clocks.rings[1] == int(before[1] * 0.25)
 
 
+def test_the_first_weight_of_a_program_is_noticed() -> None:
+    run: Any = Run(1, 2)
+    strategy = weighted(run)
+    assert strategy.weights([1]) == [1.0]
+    run.weights = TaskWeights()
+    run.weights.set("main/1", 4.0)
+    assert strategy.weights([1]) == [4.0]
+
+
 def test_clocks_of_a_run_are_those_of_its_seed_and_are_told_of_arrivals() -> None:
     run: Any = Run(1, 2, seed=5)
     strategy = weighted(run)
