@@ -117,7 +117,14 @@ def signature(event: Event) -> Any:
 def is_decided_alike(run: TapedRun, other: TapedRun, place: int) -> bool:
     """Whether two runs come to the decision at ``place`` on the same way."""
     events, others = run.events, other.events
-    return len(others) > place and all(map(_alike, events[:place], others[:place]))
+    if len(events) <= place or len(others) <= place:
+        return False
+    mine, its = events[place], others[place]
+    if isinstance(mine, Pass) and isinstance(its, Pass):
+        is_same = mine.site == its.site
+    else:
+        is_same = type(mine) is type(its)
+    return is_same and all(map(_alike, events[:place], others[:place]))
 
 
 def _alike(event: Event, other: Event) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from detrun.ad import state
 from detrun.ad.sites import CONSTANT
+from detrun.ad.source_lines import nearest_user_line, shown
 from detrun.ad.value import Value, primal_of
 from detrun.gradients.timing import TimingSites
 from detrun_scheduler.clock import TimerHeap
@@ -100,7 +101,8 @@ class TimerLog(TimingSites):
         """A timer is taken back."""
         super().disarmed(deadline, now, sequence)
         if math.isfinite(primal_of(deadline)):
-            self._note(sequence, False, deadline, None)
+            line = nearest_user_line()
+            self._note(sequence, False, deadline, None if line is None else shown(line))
 
     def _note(self, sequence: int, fired: bool, deadline: Any, line: str | None) -> None:
         assert self.heap is not None

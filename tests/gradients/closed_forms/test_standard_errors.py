@@ -52,9 +52,11 @@ def test_the_standard_error_is_the_spread_over_repetitions(kind: str, repetition
 
 
 def of_expected() -> float:
-    """One coin is flipped while the others have y heads, weighted with n: n (2 y + 1)."""
-    others = COINS - 1
-    return math.sqrt(others * P * (1 - P)) * 2 * COINS
+    """One coin is flipped while the others have y heads, weighted with n: n (2 y + 1).
+
+    Its variance is 4 n² (n-1) p (1-p), of which the score of all coins, n / p (1-p), explains all but one in n.
+    """
+    return math.sqrt(4 * COINS * (COINS - 1) * P * (1 - P))
 
 
 def of_policy() -> float:
@@ -87,6 +89,6 @@ def deviation(law: list[tuple[float, float]]) -> float:
     ("kind", "exact"), [("expected", of_expected()), ("policy", of_policy()), ("finite", of_finite())]
 )
 def test_the_standard_error_is_the_one_that_enumeration_gives(kind: str, exact: float) -> None:
-    """So they have the known order: 6.9 by a pair of runs, 18.0 by a step, 21.4 by scores, over the root of samples."""
+    """So they have the known order: 3.5 by a pair of runs, 18.0 by a step, 21.4 by scores, over the root of samples."""
     found = detrun.gradient(squared, {"p": P}, kind=kind, samples=300, **KINDS[kind])  # type: ignore[arg-type]
     assert found.std_error["p"] * math.sqrt(300) == pytest.approx(exact, rel=0.2)
