@@ -216,10 +216,10 @@ fixed = settings(
 )
 
 
-@settings(fixed, max_examples=5)
+@settings(fixed, max_examples=4)
 @given(block=blocks())
 def test_a_program_has_the_derivative_of_its_mean(block: tuple[Statement, ...]) -> None:
-    check(block, samples=20)
+    check(block, samples=16)
 
 
 @pytest.mark.slow
