@@ -156,6 +156,11 @@ def test_bytes_arrive_after_the_latency_and_wake_the_reader() -> None:
     assert (pair.bells["sr"].rung, pair.bells["sw"].rung) == (1, 0)
     assert (pair.server.read(3), pair.server.read(9), pair.server.read(9)) == (b"hel", b"lo", b"")
     assert received(pair.client) == b"back"
+    assert [name for _, name in pair.names] == ["tcp a:40000->b:80", "tcp b:80->a:40000"]
+    assert pair.entered == [pair.client, pair.client, pair.server]
+    pair.client.outgoing.queued_bytes += 1
+    with pytest.raises(AssertionError, match="queued_bytes"):
+        pair.client._check()
 
 
 def test_what_was_given_to_send_may_be_changed_at_once() -> None:
@@ -369,6 +374,7 @@ def test_a_connection_that_both_have_closed_is_forgotten_by_both() -> None:
     assert (pair.client.is_over, pair.server.is_over) == (True, True)
     assert (pair.a.connections, pair.b.connections) == ({}, {})
     assert (pair.client.peer, pair.server.peer) == (None, None)
+    assert (pair.client.alarm_due, pair.server.alarm_due) == (None, None)
     assert (pair.client.gone, pair.client.error) == (False, 0)
     assert pair.clock.timers.live == {}
 
