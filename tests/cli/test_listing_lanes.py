@@ -14,6 +14,7 @@ import detrun
 from detrun.cli import listing as module
 from detrun.cli.listing import _recorded_steps, narrated, print_lanes
 from detrun.execution.options import Options
+from detrun.execution.targets import load_target
 from detrun.explore.failures import narration
 from detrun_recorder.recording import Recording
 
@@ -113,3 +114,10 @@ def test_why_a_program_cannot_be_run_again_is_said_in_one_line(call: Any, call_j
         assert note.startswith("what the recording says, without lines of code: the program cannot be run again (")
         assert why in note
         assert "\n" not in note
+
+
+def test_a_run_that_met_hidden_state_is_listed_with_its_lines_up_to_there(call_json: Any, directory: Any) -> None:
+    detrun.record(load_target("programs.py:blocks").function, to="a.detrun", raise_errors=False)
+    found = call_json("show", "a.detrun", "--listing")
+    assert found["notes"] == []
+    assert "socket.socket()" in str(found["listing"])

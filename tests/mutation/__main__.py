@@ -41,8 +41,10 @@ SLOWER = 5.0  # times as long as without a mutant, and ten seconds
 
 def sample(source: str, module: str, count: int, seed: int) -> list[Mutant]:
     """``count`` mutants of a module, the same for one seed and source; equivalent ones left out."""
-    known = EQUIVALENT.get(module, ())
-    candidates = [one for one in mutants_of(source) if one.described(source) not in known]
+    known = frozenset(EQUIVALENT.get(module, ()))
+    candidates = [
+        one for one in mutants_of(source) if known.isdisjoint((one.described(source), one.in_its_line(source)))
+    ]
     draw = random.Random(f"{module} {seed}")
     return sorted(draw.sample(candidates, min(count, len(candidates))), key=lambda one: one.start)
 

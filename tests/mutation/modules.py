@@ -72,11 +72,28 @@ MODULES: dict[str, tuple[str, ...]] = {
     "scheduler/detrun_scheduler/visible.py": ("tests/scheduler/test_visible.py",),
 }
 
-# As `python -m tests.mutation` prints them. Each says why nothing could notice.
+# As `python -m tests.mutation` prints them, after the line of code and a bar where the same change elsewhere would be
+# noticed. Each says why nothing could notice.
 EQUIVALENT: dict[str, tuple[str, ...]] = {
     "detrun/world/network/tcp.py": (
         # The buffer is no multiple of three bytes.
         "3 * self.outgoing.room >= SEND_BUFFER_BYTES  →  (3 * self.outgoing.room > SEND_BUFFER_BYTES)",
+    ),
+    "detrun/checkers/legal_order.py": (
+        # Each place that is looked at is written before, and one more is not looked at.
+        "places = 2 * len(operations) + 1  |  2  →  3",
+        "places = 2 * len(operations) + 1  |  1  →  2",
+        "self.after, self.before = [0] * places, [0] * places  |  0  →  1",
+        # How often to look at the clock, and an estimate.
+        "LOOK_AT_CLOCK_EVERY = 256  # steps of the model  |  256  →  257",
+        "CONFIGURATION_BYTES = 180  # of one remembered, beside its two parts: measured with tracemalloc, CPython 3.11"
+        "  |  180  →  181",
+    ),
+    "detrun/cli/listing.py": (
+        # From where on a listing is long.
+        "STEPS_LISTED = 4_000  # of a long recording: half of them from its beginning  |  4_000  →  4001",
+        # The halves of just so many are the whole.
+        "len(wanted) <= STEPS_LISTED  →  (len(wanted) < STEPS_LISTED)",
     ),
     "detrun/checkers/before_the_moment.py": (
         # At that size the window is everything, and a part that is everything is not shown.

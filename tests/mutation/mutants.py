@@ -66,6 +66,10 @@ class Mutant:
         before = " ".join(source[self.start : self.end].split())
         return f"{before[:60]}  →  {' '.join(self.becomes.split())[:60]}"
 
+    def in_its_line(self, source: str) -> str:
+        """The same with the line of code before it: ``if x < y:  |  x < y  →  x <= y``."""
+        return f"{source.splitlines()[self.line - 1].strip()}  |  {self.described(source)}"
+
 
 def mutants_of(source: str) -> list[Mutant]:
     """All mutants of a module that still compile, in the order of the source."""

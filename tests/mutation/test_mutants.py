@@ -47,6 +47,9 @@ def test_each_mutant_is_another_program_that_compiles() -> None:
         "0  →  1",
     ):
         assert wanted in described
+    assert "if value < low and not strict:  |  value < low  →  (value <= low)" in {
+        one.in_its_line(SOURCE) for one in mutants
+    }
     assert len(described) == 12  # nothing of the docstring, the assertion, the annotations and the imports
     for one in mutants:
         assert ast.dump(ast.parse(one.applied(SOURCE))) != ast.dump(ast.parse(SOURCE))
@@ -66,4 +69,6 @@ def test_modules_and_tests_that_are_named_exist_and_equivalent_mutants_are_still
             assert f"def {function}" in Path(ROOT, file).read_text(), module
     for module, equivalent in EQUIVALENT.items():
         source = Path(ROOT, module).read_text()
-        assert set(equivalent) <= {one.described(source) for one in candidates_of(source)}, module
+        candidates = candidates_of(source)
+        there = {one.described(source) for one in candidates} | {one.in_its_line(source) for one in candidates}
+        assert set(equivalent) <= there, module
