@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from detrun_scenarios.commands.explore import places_named
+from detrun_scenarios.commands.group import scenario
 from detrun_scenarios.frame import comparison, tuning
 from detrun_scenarios.frame.catalogue import all_scenarios
 
@@ -174,12 +175,24 @@ def test_the_page_of_scenarios_shows_what_is_printed(call):
 
 
 def test_every_declared_place_is_a_function_of_the_scenarios_package():
-    for scenario in all_scenarios().values():
+    for one in all_scenarios().values():
         defined: set[Any] = set()
-        for file in (PACKAGE / scenario.name).rglob("*.py"):
+        for file in (PACKAGE / one.name).rglob("*.py"):
             defined |= functions_in(file)
-        for bug in scenario.bugs:
-            assert set(bug.places) <= defined, f"{scenario.name}, {bug.name}"
+        for bug in one.bugs:
+            assert set(bug.places) <= defined, f"{one.name}, {bug.name}"
+
+
+def test_the_commands_in_the_readme_of_a_scenario_exist():
+    pages = {file.parent.name: file.read_text() for file in PACKAGE.glob("*/README.md")}
+    assert {"key_value", "thermostat", "write_ahead_log"} <= pages.keys()
+    for name, page in pages.items():
+        commands = re.findall(r"^\$ detrun scenario (.*?)(?:  #.*)?$", page, re.MULTILINE)
+        assert commands, name
+        for line in commands:
+            command, scenario_name, *rest = shlex.split(line)
+            assert scenario_name == name
+            scenario.commands[command].make_context(command, [name, *rest])
 
 
 def functions_in(file: Path) -> set[str]:
