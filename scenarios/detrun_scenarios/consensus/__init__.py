@@ -7,7 +7,7 @@ Read `core` first: it is the protocol as state transitions, a chapter of the dis
 
 from __future__ import annotations
 
-from detrun_scenarios.consensus.faults import SWARM
+from detrun_scenarios.consensus.faults import CUTS, DRIFTS, OUTAGES, SLOW_LINKS, SWARM
 from detrun_scenarios.consensus.workload import program
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 
@@ -83,16 +83,19 @@ SCENARIO = Scenario(
             "vote_not_persisted",
             "a crash makes a server forget its vote",
             ("Elections.on_request_vote", "Elections.become_leader"),
+            OUTAGES,
         ),
         Bug(
             "old_term_committed",
             "an entry of an older term is committed by counting",
             ("OldTermCommitted.may_commit", "Server.truncate_from"),
+            SLOW_LINKS,
         ),
         Bug(
             "stale_read",
             "a leader reads without a lease",
             ("StaleRead.may_answer_at_once", "Replica.apply"),
+            CUTS,
         ),
         Bug(
             "stale_append_truncates",
@@ -113,6 +116,7 @@ SCENARIO = Scenario(
             "lease_trusts_clock",
             "a lease has no margin for clocks of other rates",
             ("LeaseTrustsClock.lease_seconds", "Replica.apply"),
+            DRIFTS,
         ),
     ),
     program=program,

@@ -9,6 +9,7 @@ Source: Ongaro 2014, sections 6.2 (finding the leader) and 6.3 (sessions).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import trio
@@ -49,7 +50,7 @@ class Habits:
     """What a client does.
 
     Attributes:
-        operations: how many.
+        operations: how many; None for as long as the world is open.
         think_seconds: mean time between an answer and the next operation.
         read_share, add_share: of the operations; the others put.
         retry_seconds: how long it waits for an answer.
@@ -57,7 +58,7 @@ class Habits:
         keys: how many keys all clients share.
     """
 
-    operations: int = 20
+    operations: int | None = 20
     think_seconds: float = 0.01
     read_share: float = 0.3
     add_share: float = 0.4
@@ -81,7 +82,8 @@ class Client:
     async def run(self) -> None:
         """Open a session and do all operations."""
         await self.call(Write(self.name, Command(self.name, self._next(), "open")))
-        for _ in range(self.habits.operations):
+        operations = self.habits.operations
+        for _ in count() if operations is None else range(operations):
             await trio.sleep(detrun.exponential(self.habits.think_seconds))
             await self.operate()
 

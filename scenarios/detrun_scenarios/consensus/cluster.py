@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import detrun
@@ -33,16 +33,17 @@ class Layout:
 
     Attributes:
         servers: how many there are at first, and spare ones that can be taken in.
-        clients: how many.
+        clients: how many, and how many of them only read, as long as the others work.
         latency_seconds: mean of a message between near machines, on top of a tenth of it.
         far_seconds: the same to and from the last two servers of five or more.
         fsync_seconds: mean of an fsync.
-        drift: clocks of servers run at rates that are drawn from 1 less this to 1 plus this.
+        drift: clocks of servers run at rates of 1 less this or 1 plus this.
     """
 
     servers: int = 5
     spares: int = 0
     clients: int = 4
+    readers: int = 0
     latency_seconds: Any = 0.001
     far_seconds: Any = 0.004
     fsync_seconds: Any = 0.001
@@ -66,7 +67,8 @@ class Layout:
         """A clock that is too fast or too slow; that of a client is right, for it measures."""
         if not self.drift or node.name not in self.all_names:
             return NodeClock(node.name)
-        return NodeClock(node.name, drift=detrun.uniform(-self.drift, self.drift, key=("drift", node.name)))
+        is_fast = detrun.bernoulli(0.5, key=("drift", node.name))
+        return NodeClock(node.name, drift=self.drift if is_fast else -self.drift)
 
 
 @dataclass(slots=True)
@@ -102,11 +104,14 @@ class Cluster:
             self.world.node(name).start(self.serve)
 
     def start_clients(self, habits: Habits) -> list[Node]:
-        """Start all clients; their nodes, which end when the clients have done their work."""
-        nodes = [self.world.node(f"client{number}") for number in range(1, self.layout.clients + 1)]
+        """Start all clients; the nodes of those that write, which end when they have done their work."""
+        count = self.layout.clients
+        nodes = [self.world.node(f"client{number}") for number in range(1, count + 1)]
+        writers = nodes[: count - self.layout.readers]
+        reading = replace(habits, read_share=1.0, operations=None, think_seconds=habits.think_seconds / 3)
         for node in nodes:
-            node.start(self.use, habits)
-        return nodes
+            node.start(self.use, habits if node in writers else reading)
+        return writers
 
     async def use(self, habits: Habits) -> None:
         """The program of a client's node."""

@@ -47,13 +47,15 @@ class Invariants:
         leaders: term -> the server that leads it, as an object: one that crashed and came back is another one.
         committed_entries: index -> (entry, the term in which it was first known to be committed).
         elections: how many there were.
-        leader_is_ready: set when a leader commits the first entry of its term, and then replaced by a new one.
+        leader_is_elected: set when there is a new leader, and then replaced by a new one.
+        leader_is_ready: the same when it commits the first entry of its term.
     """
 
     def __init__(self) -> None:
         self.leaders: dict[int, Server] = {}
         self.committed_entries: dict[int, tuple[Entry, int]] = {}
         self.elections = 0
+        self.leader_is_elected = trio.Event()
         self.leader_is_ready = trio.Event()
         self._ready_term = 0
         self._entries: dict[tuple[int, int], tuple[Content, int]] = {}  # (index, term) -> content, the term before
@@ -78,6 +80,9 @@ class Invariants:
                 f"{name}, leader of term {term}, lacks entry {index} of term {entry.term}, which was committed in "
                 f"term {committed_in}",
             )
+
+        self.leader_is_elected.set()
+        self.leader_is_elected = trio.Event()
 
     def appended(self, server: Server, index: int) -> None:
         """A server has a new entry."""

@@ -1,4 +1,4 @@
-"""Crashes of leaders, and how long the cluster takes to have another one that can commit."""
+"""Crashes of leaders: how long the cluster takes to have another one, and leaders that fall as soon as they rise."""
 
 from __future__ import annotations
 
@@ -37,3 +37,26 @@ async def crash_leaders(cluster: Cluster, crashes: int, quiet_seconds: Any) -> l
         await trio.sleep(DOWN_SECONDS)
         node.restart()
     return outages
+
+
+async def reap_leaders(cluster: Cluster, crashes: int, mean_seconds: Any, down_seconds: Any) -> None:
+    """Let every other new leader lose its power soon after its election, so many times in all.
+
+    This is what figure 3.7 is about: leaders that have written entries and not yet replicated them.
+
+    Args:
+        mean_seconds: from the election to the crash.
+        down_seconds: mean time until the machine starts again.
+    """
+    for _ in range(crashes):
+        await cluster.invariants.leader_is_elected.wait()
+        leader = cluster.leader()
+        if leader is None or detrun.bernoulli(0.5):
+            continue
+        await trio.sleep(detrun.exponential(mean_seconds))
+        node = cluster.world.node(leader.name)
+        if node.is_running:
+            node.power_loss()
+            await trio.sleep(detrun.exponential(down_seconds))
+            if not node.is_running:
+                node.restart()

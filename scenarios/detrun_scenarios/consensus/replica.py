@@ -149,11 +149,11 @@ class Replica:
         else:
             self.send_all(raft.outbox)
             raft.outbox.clear()
+        if self.is_idle and raft.role is not Role.FOLLOWER:
+            self.to_lead.set()
         if raft.role is Role.LEADER:
             self.reads += raft.admitted_reads  # type: ignore[arg-type]
             raft.admitted_reads.clear()
-            if self.is_idle:
-                self.to_lead.set()
             for peer in raft.peers:
                 if raft.has_work_for(peer):
                     self.wake_stream(peer)
@@ -241,15 +241,16 @@ class Replica:
                 self.follow_up()
 
     async def beat(self) -> None:
-        """Send heartbeats while this server leads."""
+        """Send heartbeats while this server leads, and ask again for votes while it stands for election."""
         raft, clock = self.raft, self.node.clock
         while True:
             self.is_idle = True
             await self.to_lead.wait()
             self.is_idle = False
-            while raft.role is Role.LEADER:
+            while raft.role is not Role.FOLLOWER:
                 await clock.sleep(self.settings.heartbeat_interval)
                 raft.heartbeat()
+                raft.ask_again()
                 self.follow_up()
 
     # A leader's work.

@@ -25,7 +25,7 @@ class Settings:
         weights: follower -> its share of the leader's bandwidth, relative to those of the others; 1 if not given.
         bandwidth: bytes a second that a leader sends to all followers together; heartbeats go besides.
         snapshot_entries: a server takes a snapshot after so many entries, and keeps a quarter of them.
-        lease_reads: whether a lease is used where there is one.
+        has_leases, append_entries_max: see `Timing`.
     """
 
     election_timeout: Any = 0.150
@@ -37,12 +37,15 @@ class Settings:
     weights: Mapping[str, Any] = field(default_factory=dict)
     bandwidth: Any = 1e6
     snapshot_entries: int = 256
-    lease_reads: bool = True
+    has_leases: bool = True
+    append_entries_max: int = 64
 
     @property
     def timing(self) -> Timing:
         """What the protocol itself needs."""
-        return Timing(self.election_timeout, self.election_spread, self.lease_margin)
+        return Timing(
+            self.election_timeout, self.election_spread, self.lease_margin, self.has_leases, self.append_entries_max
+        )
 
     def rate_to(self, peer: str, peers: tuple[str, ...]) -> Any:
         """Bytes a second that a leader may send to one of its peers."""

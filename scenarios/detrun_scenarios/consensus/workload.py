@@ -20,7 +20,7 @@ from detrun_scenarios.consensus.client import Habits
 from detrun_scenarios.consensus.cluster import Layout, cluster
 from detrun_scenarios.consensus.losses import losses_of
 from detrun_scenarios.consensus.operator import operate
-from detrun_scenarios.consensus.outages import crash_leaders
+from detrun_scenarios.consensus.outages import crash_leaders, reap_leaders
 from detrun_scenarios.consensus.replica import RIGHT
 from detrun_scenarios.consensus.settings import Settings
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
@@ -35,6 +35,7 @@ class Workload:
     Attributes:
         crashes: how often the leader crashes, where the unavailability is measured.
         actions: how often the operator does something.
+        is_harsh: whether settings are drawn: time-outs close to each other, narrow links; and leaders are reaped.
     """
 
     layout: Layout
@@ -42,14 +43,16 @@ class Workload:
     snapshot_entries: int
     crashes: int = 0
     actions: int = 0
+    is_harsh: bool = False
 
 
 WORKLOADS: Mapping[Size, Workload] = {
     "small": Workload(
-        layout=Layout(servers=3, spares=1, clients=3, drift=DRIFT),
-        habits=Habits(operations=12, think_seconds=0.05, keys=2),
+        layout=Layout(servers=3, spares=1, clients=3, readers=1, drift=DRIFT),
+        habits=Habits(operations=12, think_seconds=0.03, read_share=0.4, retry_seconds=0.06, keys=2),
         snapshot_entries=8,
         actions=4,
+        is_harsh=True,
     ),
     "medium": Workload(
         layout=Layout(clients=4),
@@ -59,7 +62,7 @@ WORKLOADS: Mapping[Size, Workload] = {
     ),
     "large": Workload(
         layout=Layout(clients=8, drift=0.01),
-        habits=Habits(operations=280, think_seconds=0.02),
+        habits=Habits(operations=480, think_seconds=0.02),
         snapshot_entries=256,
         crashes=3,
     ),
@@ -67,17 +70,32 @@ WORKLOADS: Mapping[Size, Workload] = {
 
 
 def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
-    """The settings that parameters stand for."""
+    """The settings that parameters stand for.
+
+    A run of a campaign draws the others, and waits shorter than it should: what differs from run to run finds more.
+    """
+    drawn: dict[str, Any] = {}
+    if workload.is_harsh:
+        drawn = {
+            "has_leases": _coin("has leases"),
+            "append_entries_max": 1 if _coin("append entries") else 64,
+            "bandwidth": 20_000.0 if _coin("bandwidth") else 1e6,
+        }
     return Settings(
         election_timeout=params["election_timeout"],
-        election_spread=params["election_spread"],
+        election_spread=params["election_spread"] * (0.1 if workload.is_harsh and _coin("spread") else 1.0),
         lease_margin=params["lease_margin"],
         heartbeat_interval=params["heartbeat_interval"],
         batch_delay=params["batch_delay"],
         batch_size=params["batch_size"],
         weights={name: params[f"weight_{name}"] for name in workload.layout.names if f"weight_{name}" in params},
         snapshot_entries=workload.snapshot_entries,
+        **drawn,
     )
+
+
+def _coin(what: str) -> bool:
+    return bool(detrun.bernoulli(0.5, key=f"setting {what}"))
 
 
 def program(setting: Setting) -> Program:
@@ -93,6 +111,8 @@ def program(setting: Setting) -> Program:
             async with inject(faults, found.world), trio.open_nursery() as operator:
                 if setting.loss is None:
                     operator.start_soon(operate, found, 0.4, workload.actions)
+                if workload.is_harsh and setting.faults is not None and _coin("reaper"):
+                    operator.start_soon(reap_leaders, found, 8, 0.05, 0.1)
                 clients = [] if setting.loss == "unavailability" else found.start_clients(workload.habits)
                 if crashes:
                     outages = await crash_leaders(found, crashes, 0.3)

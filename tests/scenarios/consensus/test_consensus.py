@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import detrun
@@ -67,3 +69,60 @@ def test_a_request_takes_effect_once_and_a_forgotten_session_is_refused() -> Non
         machine.apply(Command(f"other{number}", 1, "open"))
     assert machine.apply(add) == EXPIRED
     assert machine.read("k") == 5
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed", "says"),
+    [
+        ("stale_append_truncates", 0, "state-machine safety"),
+        ("duplicate_applied", 2, "not linearizable"),
+        ("stale_read", 1, "not linearizable"),
+        ("vote_not_persisted", 14, "election safety"),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
+    """The seeds are the first that show it, so that each invariant is seen to fail."""
+    with pytest.raises(Exception, match=says):
+        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs if one.faults is not None])
+def test_the_right_system_survives_the_faults_that_show_bugs(bug: str) -> None:
+    main = ScenarioProgram(SCENARIO, replace(SCENARIO.setting("small", None, bug), bug=None))
+    for seed in range(200):
+        detrun.record(main, {}, seed=seed, max_steps=20_000)
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters"),
+    [
+        pytest.param("commit_latency", ("batch_delay", "weight_server1", "weight_server5"), marks=pytest.mark.slow),
+        ("unavailability", ("election_timeout", "election_spread", "heartbeat_interval")),
+    ],
+)
+def test_local_gradients_are_those_of_frozen_differences(loss: str, parameters: tuple[str, ...]) -> None:
+    """A step of 1e-7 changes no order in these runs, so that the same seed takes the same way."""
+    main, step = of("medium", loss), 1e-7
+    params = {name: SCENARIO.parameter(name).default for name in parameters}
+    found = detrun.gradient(main, params, seed=1, verify=False).grads
+    for name in parameters:
+        above, below = (
+            float(detrun.record(main, {**params, name: params[name] + sign * step}, seed=1).result) for sign in (1, -1)
+        )
+        assert float(found[name]) == pytest.approx((above - below) / (2 * step), rel=1e-6, abs=1e-8)
+        assert found[name] != 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_longer_intervals_of_heartbeats_shorten_outages_in_the_mean_though_every_run_says_otherwise() -> None:
+    """The crash falls anywhere between two heartbeats: -1/2 in the mean, with a standard error of 0.1 on 40 seeds."""
+    main, low, high = of("medium", "unavailability"), 0.02, 0.08
+    means = [
+        sum(float(detrun.record(main, {"heartbeat_interval": value}, seed=seed).result) for seed in range(40)) / 40
+        for value in (low, high)
+    ]
+    assert -1.2 < (means[1] - means[0]) / (high - low) < 0.2
+    assert detrun.gradient(main, {"heartbeat_interval": 0.05}, seed=1, verify=False).grads["heartbeat_interval"] > 5.0

@@ -20,6 +20,9 @@ class Elections(Server):
     """How a server becomes leader."""
 
     votes: set[str]
+    request: RequestVote
+    answered: set[str]
+    """Who has answered this candidate, however."""
 
     # Standing.
 
@@ -40,13 +43,18 @@ class Elections(Server):
         self._ask_for_votes(self.term, is_transfer=is_transfer)
 
     def _ask_for_votes(self, term: int, *, is_trial: bool = False, is_transfer: bool = False) -> None:
-        self.votes = set()
+        self.votes, self.answered = set(), set()
         self.send(self.name, Vote(term, self.name, True, is_trial))
         log = self.log
-        request = RequestVote(term, self.name, log.last_index, log.last_term, is_trial, is_transfer)
-        for peer in self.peers:
-            if self.configuration.may_vote(peer):
-                self.send(peer, request)
+        self.request = RequestVote(term, self.name, log.last_index, log.last_term, is_trial, is_transfer)
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """Ask all who have not answered: messages may be lost (section 3.3)."""
+        if self.role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
+            for peer in self.peers:
+                if self.configuration.may_vote(peer) and peer not in self.answered:
+                    self.send(peer, self.request)
 
     # Voting.
 
@@ -86,6 +94,8 @@ class Elections(Server):
     def on_vote(self, vote: Vote) -> None:
         """A vote has come."""
         asked_term, asked_role = (self.term + 1, Role.PRE_CANDIDATE) if vote.is_trial else (self.term, Role.CANDIDATE)
+        if vote.term == asked_term and self.role is asked_role:
+            self.answered.add(vote.voter)
         if vote.term > self.term and not (vote.is_trial and vote.is_granted):
             self.become_follower(vote.term)
         elif vote.is_granted and vote.term == asked_term and self.role is asked_role:

@@ -21,7 +21,6 @@ from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, In
 from detrun_scenarios.consensus.core.server import Role
 
 WINDOW_ENTRIES = 512  # that may be on their way to one peer
-APPEND_ENTRIES_MAX = 64
 
 
 class Replication(Commitment):
@@ -75,7 +74,7 @@ class Replication(Commitment):
             self.probing[peer] = True
             return InstallSnapshot(self.term, self.name, self.snapshot, self.round)
         first = self.next_index[peer]
-        last = min(self.log.last_index, first + APPEND_ENTRIES_MAX - 1)
+        last = min(self.log.last_index, first + self.timing.append_entries_max - 1)
         if peer in self.probing:
             self.probing[peer] = True
         else:

@@ -35,7 +35,7 @@ class Rounds(Snapshots):
 
     def has_lease(self) -> bool:
         """Whether no other can have been elected until now."""
-        began = self.round_began.get(self.confirmed_round())
+        began = self.round_began.get(self.confirmed_round()) if self.timing.has_leases else None
         return began is not None and bool(self.clock() < began + self.lease_seconds())
 
     def lease_seconds(self) -> Any:

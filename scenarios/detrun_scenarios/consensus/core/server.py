@@ -10,6 +10,7 @@ Invariants: the term never falls; a vote is never changed within a term; ``appli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -41,18 +42,22 @@ class Persistent:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Numbers of the protocol, in seconds; they may be `Value`s.
+    """Numbers of the protocol, in seconds where nothing else is said; those may be `Value`s.
 
     Attributes:
         election_timeout: the least time without a leader after which a server stands for election, and for which it
             is loyal to a leader that it has heard.
         election_spread: time-outs are drawn from the least one to so much more.
         lease_margin: how much shorter than the election time-out a leader's lease is.
+        has_leases: whether there are leases at all.
+        append_entries_max: entries in one append.
     """
 
     election_timeout: Any
     election_spread: Any
     lease_margin: Any
+    has_leases: bool = True
+    append_entries_max: int = 64
 
 
 class Witness(Protocol):
@@ -125,8 +130,8 @@ class Server:
         self._peers: tuple[str, ...] = ()
         self.timeout: Any = 0.0
         self.election_deadline: Any = 0.0
-        # A server that has just started may have forgotten a leader that it heard: it is loyal to it all the same.
-        self.heard_leader_at: Any = clock()
+        # A server that has just started may have forgotten a leader that it heard: its lease still counts on it.
+        self.heard_leader_at: Any = clock() if timing.has_leases else -math.inf
         # What is to be done.
         self.outbox: list[tuple[str, Message]] = []
         self.urgent: list[tuple[str, Message]] = []
