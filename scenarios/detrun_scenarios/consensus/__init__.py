@@ -50,8 +50,8 @@ SCENARIO = Scenario(
             (
                 Meaning(
                     "finite",
-                    ("election_timeout", "election_spread"),
-                    "a narrower spread makes elections collide, which no run shows that is held fixed",
+                    ("election_timeout", "election_spread", "heartbeat_interval"),
+                    "elections that collide, and heartbeats that are the last before a crash, differ between runs",
                     {"samples": 64},
                 ),
             ),
