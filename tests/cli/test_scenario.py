@@ -133,7 +133,7 @@ def test_a_run_is_drawn_with_the_loss_along_each_parameter(call_json, directory)
     ("arguments", "part"),
     [
         (["run", "thermostats"], "there is no scenario 'thermostats'; did you mean thermostat?"),
-        (["run", "zzz"], "there is no scenario 'zzz'; there are key_value"),
+        (["run", "zzz"], "there is no scenario 'zzz'; there are "),
         (["run", "thermostat", "--param", "gian=1"], "has no parameter 'gian'; did you mean gain?"),
         (["run", "thermostat", "--param", "gain=7"], "gain=7 is outside of its bounds; give 0.005 to 0.5 1/turn"),
         (["run", "thermostat", "--param", "gain"], "not NAME=VALUE"),
