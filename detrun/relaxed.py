@@ -25,6 +25,7 @@ Courville (2013) for straight-through; Prillo and Eisenschlos, "SoftSort", ICML 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -32,7 +33,6 @@ from typing import Any
 from detrun.ad import adjoint_rules as rules
 from detrun.ad import array_rows, functions
 from detrun.ad.temperature import asked
-from detrun.ad.torch_bridge import is_tensor
 from detrun.ad.value import Value, apply, primal_of
 from detrun_scheduler.errors import UsageError
 
@@ -253,9 +253,10 @@ def _sorted(listed: list[Number], reverse: bool, soft: float, straight_through: 
 
 def _tensors(*arguments: Any) -> Any:
     """The functions of this module for tensors, if one is among the arguments; else None."""
-    if not any(map(is_tensor, arguments)):
+    torch = sys.modules.get("torch")
+    if torch is None or not any(isinstance(one, torch.Tensor) for one in arguments):
         return None
-    from detrun.ad import soft_tensors  # torch is there
+    from detrun.ad import soft_tensors  # few programs use torch, and the bridge takes a millisecond to import
 
     return soft_tensors
 
