@@ -5,7 +5,8 @@ the backlog is above a limit, at a price. Four parameters; the loss of a run of 
 threshold. Each contender gets the same number of runs, of equally many jobs each, those on held-out seeds included;
 what it proposes is then looked at on seeds that none of them has seen, the same for all. ``events`` are jobs.
 
-What is unfair: each contender has its defaults, apart from the runs that are averaged for one evaluation; a run of
+What is unfair: the rate, the samples and the pairs of `detrun.minimize` were chosen on this controller, with two of the
+seeds; the others have their defaults, apart from the runs that are averaged for one evaluation. A run of
 `detrun.minimize` with Values takes more CPU than a plain one, which the table shows, along with the last iterations,
 which overran the runs and do not count. Optuna (TPE, its default) proposes its best trial, CMA-ES its mean. They are
 optional: ``pip install optuna==5.0.0 cma==4.5.0``; what is missing is skipped with a message.

@@ -44,6 +44,8 @@ def _document(found: Comparison, target: str, numbers: Mapping[str, float]) -> d
         "params": dict(numbers),
         "reference": found.reference,
         "parted": found.parted,
+        "advised": found.advised,
+        "advice": found.advice,
         "refused": dict(found.refused),
         "kinds": {
             kind: {

@@ -40,6 +40,13 @@ def short_token(recording: Recording) -> str | None:
 @click.option(
     "--listing", is_flag=True, help="List the lines that each task ran, side by side; runs the program once more."
 )
+@click.option(
+    "--force",
+    "forces",
+    multiple=True,
+    metavar="TASK:INDEX=OUTCOME",
+    help="Let this draw come out so: true, false, a number, unit:U or bits:B. Repeatable.",
+)
 @parameter_option
 @speaking
 def record(
@@ -49,12 +56,15 @@ def record(
     strategy: str,
     surroundings: dict[str, Any],
     listing: bool,
+    forces: tuple[str, ...],
     params: tuple[str, ...],
 ) -> None:
     """Run TARGET once under a strategy and write what decided it to a file.
 
     A run that fails is recorded, too: replaying the file fails in the same way, every time.
     """
+    from detrun.cli.forces import parse_forces
+
     record_program(
         "record",
         target,
@@ -63,6 +73,7 @@ def record(
         strategy,
         params,
         listing,
+        force=parse_forces(forces) or None,
         **surroundings,
     )
 
@@ -84,6 +95,7 @@ def record_program(
     """
     import detrun
     from detrun.cli import failures, parameters, runs
+    from detrun.cli.forces import shown_addresses
     from detrun.cli.listing import listed, print_lanes
     from detrun.cli.page import open_page
     from detrun.cli.progress import run_progress
@@ -115,8 +127,9 @@ def record_program(
         print_lanes(open_page(), found.listing)
     size = os.path.getsize(path)
     again = f"detrun replay {shlex.quote(path)}"
-    # A token does not say where threads were interrupted, so its choices would mean something else.
-    token = short_token(run.recording) if surroundings.get("preemption") in (None, "sync") else None
+    # A token says neither where threads were interrupted nor what was forced, so its choices would mean something else.
+    is_told = surroundings.get("preemption") in (None, "sync") and not surroundings.get("force")
+    token = short_token(run.recording) if is_told else None
     document: dict[str, Any] = {
         "target": target,
         "seed": seed,
@@ -129,10 +142,15 @@ def record_program(
         "truncated": run.recording.truncated,
         "replay_command": again,
         "token": token,
+        "forces_used": shown_addresses(run.forces_used),
+        "forces_unmet": shown_addresses(run.forces_unmet),
         "listing": None if found is None else found.listing.document(),
     }
     if found is not None:
         replaced += found.notes
+    if run.forces_unmet:
+        unmet = ", ".join(shown_addresses(run.forces_unmet))
+        replaced.append(f"the run made no draw {unmet}, so nothing was forced there")
     if run.exception is not None:
         replaced += parameters.missing(program, numbers, failures.essence(run.exception))
     per_step = f", {size / run.steps:.3g} per step" if run.steps else ""

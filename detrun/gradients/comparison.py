@@ -3,7 +3,9 @@
 All kinds take samples of the same seeds. Two kinds part where their derivatives differ by more than `APART` standard
 errors of the difference (and the bias of the step, of finite differences). They are compared with the first of
 `REFERENCES` that the program allows and that left out nothing that it knows of. Why another parts is said from what it
-leaves out by its meaning, and from what its samples showed; nothing is claimed that no kind has measured.
+leaves out by its meaning, and from what its samples showed; nothing is claimed that no kind has measured. The kind to
+use is the one of least CPU that agrees with the reference and passed nothing that it leaves out: agreement alone may be
+noise.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from detrun.gradients.finite.report import FiniteDetails
 from detrun.gradients.finite.step_choice import scale
 from detrun.gradients.gradient import KINDS, gradient
 from detrun.gradients.parameters import numbers_only
+from detrun.gradients.policy.policy import PolicyDetails
 from detrun.gradients.result import Gradient
 from detrun.gradients.stage_report import StagedDetails
 from detrun_scheduler.errors import UsageError, text_of
@@ -29,11 +32,12 @@ APART = 3.0
 SMOOTHING = 0.05  # of each parameter, where nothing else is said of the relaxed kind
 PRECISION = 0.1  # relative error that the cost is stated for
 WHY = {
-    "local": "it holds every branch, timeout, event order and discrete draw fixed, and so misses the jumps there",
-    "policy": "it misses what flips without a draw or choice of known probability",
-    "relaxed": "it belongs to a softened or blurred loss",
-    "finite": "its step reaches over what bends or jumps, or the noise is larger than standard errors show",
-    "expected": "a jump lies where it has no density, or noise is larger than a standard error shows",
+    "local": "local follows runs whose branches, timeouts, event orders and discrete draws stay as they are; the "
+    "rest is how the loss jumps where these flip",
+    "policy": "policy misses what flips without a draw or choice of known probability",
+    "relaxed": "relaxed belongs to a softened or blurred loss",
+    "finite": "the step of finite reaches over what bends or jumps, or noise is larger than standard errors show",
+    "expected": "for expected a jump lies where it has no density, or noise is larger than a standard error shows",
 }
 
 
@@ -46,12 +50,16 @@ class Comparison:
         refused: by kind, why it has none.
         reference: the kind that the others are compared with; None if there is none.
         parted: where a kind and the reference differ beyond noise, and why, in sentences.
+        advised: the kind to use; None without a reference.
+        advice: why, in a sentence.
     """
 
     found: Mapping[str, Gradient]
     refused: Mapping[str, str]
     reference: str | None
     parted: list[str]
+    advised: str | None = None
+    advice: str = ""
 
     def __str__(self) -> str:
         names = list(next(iter(self.found.values())).grads) if self.found else []
@@ -70,7 +78,8 @@ class Comparison:
         """Where the kinds part, or that they do not."""
         if self.reference is None:
             return ["no kind that knows the mean has an answer, so nothing can be said of the others"]
-        return self.parted or [f"all agree with {self.reference} within {APART:g} standard errors"]
+        said = self.parted or [f"all agree with {self.reference} within {APART:g} standard errors"]
+        return [*said, self.advice]
 
 
 def compare_gradients(
@@ -127,12 +136,16 @@ def compare_gradients(
     if not found and failure is not None:
         raise failure
     reference = next((one for one in REFERENCES if one in found), None)
-    return Comparison(found, refused, reference, [] if reference is None else _parted(found, reference))
+    if reference is None:
+        return Comparison(found, refused, None, [])
+    parted = _parted(found, reference)
+    said = [one for sentences in parted.values() for one in sentences]
+    return Comparison(found, refused, reference, said, *_advice(found, reference, parted))
 
 
-def _parted(found: Mapping[str, Gradient], reference: str) -> list[str]:
-    """Where kinds differ from the reference beyond noise."""
-    said = []
+def _parted(found: Mapping[str, Gradient], reference: str) -> dict[str, list[str]]:
+    """By kind, where it differs from the reference beyond noise."""
+    said: dict[str, list[str]] = {}
     best = found[reference]
     for kind, one in found.items():
         if kind == reference:
@@ -141,12 +154,43 @@ def _parted(found: Mapping[str, Gradient], reference: str) -> list[str]:
             apart = number - best.grads[name]
             error = math.hypot(one.std_error[name], best.std_error[name])
             if abs(apart) > APART * error + _step_bias(one, name) + _step_bias(best, name):
-                says = f"d/d{name}: {kind} is {apart:+.3g} ± {error:.2g} from {reference}: "
-                says += f"outside of stages {WHY[kind]}" if isinstance(one.details, StagedDetails) else WHY[kind]
-                if isinstance(one.details, DecidingPlaces | StagedDetails):
-                    says += "".join(f"; {line}" for line in one.details.lines()[:2])
-                said.append(says)
+                says = (
+                    f"d/d{name}: {kind} says {number:+.3g}, {reference} {best.grads[name]:+.3g}, {apart:+.3g} ± "
+                    f"{error:.2g} apart: {'outside of stages ' if isinstance(one.details, StagedDetails) else ''}"
+                    f"{WHY[kind]}"
+                )
+                said.setdefault(kind, []).append("; ".join([says, *_places(one)]))
     return said
+
+
+def _places(one: Gradient) -> list[str]:
+    """Where its runs could have gone another way, as far as it says."""
+    if isinstance(one.details, DecidingPlaces | StagedDetails):
+        return list(one.details.lines()[:2])
+    if isinstance(one.details, PolicyDetails):
+        return [f"{site} decides in {share:.0%} of runs" for site, share in one.details.shown[:2]]
+    return []
+
+
+def _leaves_out(one: Gradient) -> bool:
+    """Whether its runs passed what a kind leaves out by its meaning."""
+    return one.kind == "relaxed" or isinstance(one.details, StagedDetails) or bool(_places(one))
+
+
+def _advice(found: Mapping[str, Gradient], reference: str, parted: Collection[str]) -> tuple[str, str]:
+    """The kind to use, and why."""
+    whole = [kind for kind, one in found.items() if kind == reference or (kind not in parted and not _leaves_out(one))]
+    best = min(whole, key=lambda kind: (_seconds_needed(found[kind]), kind != reference))
+    why = {
+        "local": "no run passed a place where a parameter decides, so it is the derivative of the mean",
+        "expected": "it counts the jumps",
+        "policy": "it scores whatever a parameter decides in these runs",
+        "finite": "it needs no Values and sees all jumps, up to the bias of its step",
+        "relaxed": "no other kind has an answer",
+    }[best]
+    needed = cpu_needed(found[best])
+    cost = "" if needed == "-" else f"; {needed} s of CPU until it is known to {PRECISION:.0%}"
+    return best, f"use {best}: {why}{cost}{', the least' if cost and len(whole) > 1 else ''}"
 
 
 def _step_bias(one: Gradient, name: str) -> float:
@@ -157,8 +201,13 @@ def _step_bias(one: Gradient, name: str) -> float:
 
 def cpu_needed(one: Gradient) -> str:
     """Seconds of CPU until every derivative is known to `PRECISION` of it, by its standard error."""
+    seconds = _seconds_needed(one)
+    return "-" if seconds == math.inf else f"{seconds:.2g}"
+
+
+def _seconds_needed(one: Gradient) -> float:
     assert one.cost is not None
     share = max(
         (one.std_error[name] / abs(slope) if slope else math.inf for name, slope in one.grads.items()), default=0
     )
-    return "-" if share == math.inf else f"{one.cost.cpu_seconds * (share / PRECISION) ** 2:.2g}"
+    return one.cost.cpu_seconds * (share / PRECISION) ** 2

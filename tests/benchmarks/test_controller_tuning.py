@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import controller_tuning
-from benchmarks.controller_tuning import BOUNDS, START, Tuned
+from benchmarks.controller_tuning import BOUNDS, CONTENDERS, START, Tuned
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "benchmarks" / "results" / "controller-tuning.json"
 
 
 def test_a_tuning_of_few_runs_proposes_parameters_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +38,11 @@ def test_evaluations_use_every_seed_once() -> None:
     loss = controller_tuning.fresh_mean(0, lambda params, seed: float(seeds.append(seed) or 2.0))
     assert loss(START) == loss(START) == 2.0
     assert len(set(seeds)) == len(seeds) == 2 * controller_tuning.AVERAGED
+
+
+def test_the_page_shows_the_results_that_are_kept() -> None:
+    rows, about = controller_tuning.loaded(KEPT)
+    assert [row[0] for row in rows] == ["the start", *CONTENDERS]
+    page = (ROOT / "docs" / "gradients.md").read_text()
+    between = page.split("<!-- tuning -->\n")[1].split("<!-- end of tuning -->")[0]
+    assert between == controller_tuning.markdown(rows, about)

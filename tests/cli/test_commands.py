@@ -337,3 +337,30 @@ def test_every_command_explains_itself_and_takes_json(call, command):
 
 def test_the_version_is_that_of_the_distribution(call):
     assert call("--version").output == f"detrun {installed_version('detrun') or '(not installed)'}\n"
+
+
+def test_a_forced_draw_comes_out_as_the_command_line_says(call, call_json, directory):
+    (directory / "coin.py").write_text(
+        "import detrun\ndef main():\n    return [detrun.bernoulli(0.5), detrun.uniform()]\n"
+    )
+    free = call_json("record", "coin.py:main", "--seed", "3", "-o", "free.detrun")
+    assert free["forces_used"] == free["forces_unmet"] == []
+    other = str(not free["result"][0]).lower()
+    forced = call_json(
+        "record",
+        "coin.py:main",
+        "--seed",
+        "3",
+        "-o",
+        "a.detrun",
+        "--force",
+        f"main:0={other}",
+        "--force",
+        "main:7=unit:0.5",
+    )
+    assert forced["result"] == [not free["result"][0], free["result"][1]]
+    assert (forced["forces_used"], forced["forces_unmet"]) == (["main:0"], ["main:7"])
+    assert (free["token"] is None, forced["token"]) == (False, None)
+    assert "the same run" in call("replay", "a.detrun").output
+    for text in ("main=true", "main:0", "main:0=maybe", "main:0=unit:2", "nowhere:0=1"):
+        assert "force" in call("record", "coin.py:main", "--force", text, code=2).stderr.lower()

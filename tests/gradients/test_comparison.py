@@ -50,8 +50,11 @@ def test_retry_with_a_timeout_has_two_derivatives_and_the_difference_is_explaine
         assert abs(one.grads["timeout"] - exact) < 4 * one.std_error["timeout"], kind
     assert found.reference == "expected"
     (said,) = found.parted
-    assert "local is +" in said
-    assert "misses the jumps there; timeout at" in said
+    assert f"local says {found.found['local'].grads['timeout']:+.3g}, expected " in said
+    assert "how the loss jumps where these flip; timeout at" in said
+    assert found.advised == "expected"
+    assert found.advice.startswith("use expected: it counts the jumps; ")
+    assert found.verdict() == [said, found.advice]
     assert "CPU s for 10%" in str(found)
 
 
@@ -60,6 +63,8 @@ def test_where_nothing_jumps_all_kinds_agree() -> None:
     assert set(found.found) == {"local", "expected", "policy", "finite", "relaxed"}
     assert found.parted == []
     assert "all agree with expected" in str(found)
+    assert found.advised in ("local", "expected", "policy", "finite")  # whichever takes least CPU
+    assert found.advice.endswith("known to 10%, the least")
 
 
 def test_a_kind_that_fails_is_reported_and_the_others_are_compared() -> None:
