@@ -169,6 +169,7 @@ def test_a_weight_that_changes_is_noticed_by_whatever_is_asked_next(how: str) ->
         assert strategy.weights([1, 2]) == [4.0, 1.0]
     elif how == "next_task":
         strategy.next_task([1, 2], 0)
+        assert strategy.clocks.rings[1] == int(before[1] * 0.25)
     else:
         run.steps(2, strategy)
     assert strategy.weights([1]) == [4.0]
