@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import detrun
+from detrun.gradients.credit import CreditTotals
 
 
 async def decisions(params: dict[str, Any]) -> Any:
@@ -140,3 +141,24 @@ def test_a_loss_that_ignores_the_parameters_is_warned_about() -> None:
     assert found.grads == {"x": 0.0}
     assert any("does not depend on any parameter" in one for one in found.warnings)
     assert any("the bare number was taken out of a Value at" in one for one in found.warnings)
+
+
+def test_of_equal_contributions_the_earlier_are_kept() -> None:
+    totals = CreditTotals()
+    totals.add({5: 1.0, 2: -1.0, 9: 1.0}, keep=2)
+    assert totals == CreditTotals({2: -1.0, 5: 1.0}, 3.0)
+
+
+def test_a_parameter_in_a_sum_of_many_is_a_use_of_its_step() -> None:
+    """Of the same step as another parameter's use beside it."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        await trio.lowlevel.checkpoint()
+        total = detrun.sum([params["w"], 1.0, 2.0]) + params["v"] * 2.0
+        await trio.lowlevel.checkpoint()
+        return total * 3.0
+
+    found = detrun.gradient(main, {"w": 2.0, "v": 1.0}, credit=3).credit
+    (many,), (one,) = found["w"], found["v"]
+    assert (many.contribution, one.contribution) == (3.0, 6.0)
+    assert many.step == one.step > 1
