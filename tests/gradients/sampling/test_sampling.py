@@ -121,6 +121,19 @@ def test_spawned_processes_take_the_same_samples() -> None:
     assert spawned.grads == detrun.gradient(squared, {"m": 0.7}, samples=30).grads
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_workers_of_dask_take_the_same_samples(workers: int) -> None:
+    distributed = pytest.importorskip("distributed")
+    here = detrun.gradient(squared, {"m": 0.7}, samples=30)
+    with (
+        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        sent = detrun.gradient(squared, {"m": 0.7}, samples=30, executor=client.get_executor())
+    assert (sent.grads, sent.std_error, sent.digest) == (here.grads, here.std_error, here.digest)
+
+
 @dataclass
 class Normal:
     """An estimator without runs: samples of a normal distribution with mean 1."""
