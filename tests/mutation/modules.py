@@ -123,6 +123,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "x < (a + 1.0) / (a + b + 2.0)  →  (x <= (a + 1.0) / (a + b + 2.0))",
         # Further terms change nothing.
         "change - 1.0  →  ((change) + (1.0))",
+        "abs(change - 1.0) < 1e-15  →  (abs(change - 1.0) <= 1e-15)",
         "break  →  pass",
     ),
     "scheduler/detrun_scheduler/frozen_heap.py": (
