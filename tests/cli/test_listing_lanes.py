@@ -12,10 +12,10 @@ import trio
 
 import detrun
 from detrun.cli import listing as module
-from detrun.cli.listing import _recorded_steps, narrated, print_lanes
+from detrun.cli.listing import _recorded_steps, narrated, print_lanes, print_listing
 from detrun.execution.options import Options
 from detrun.execution.targets import load_target
-from detrun.explore.failures import narration
+from detrun.explore.failures import listing, narration
 from detrun_recorder.recording import Recording
 
 
@@ -38,6 +38,17 @@ def test_lanes_are_a_table_on_a_terminal_and_text_elsewhere(is_one: bool, monkey
     print_lanes(SimpleNamespace(text=texts.append), lanes)  # type: ignore[arg-type]
     # The numbers of a program's lines have no colours.
     assert (terminal.getvalue(), texts) == (("lanes of width 77\n", []) if is_one else ("", ["plain"]))
+
+
+def test_what_was_narrated_is_listed_with_the_step_that_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lanes(narrated: Any, critical: int | None) -> Any:
+        return SimpleNamespace(plain=lambda: f"{narrated}, decided at {critical}")
+
+    monkeypatch.setattr(sys, "stdout", Terminal(is_one=False))
+    monkeypatch.setattr(listing, "Listing", lanes)
+    texts: list[str] = []
+    print_listing(SimpleNamespace(text=texts.append), "narration", 7)  # type: ignore[arg-type]
+    assert texts == ["narration, decided at 7"]
 
 
 class Recorded:
