@@ -131,7 +131,7 @@ class Replica:
             self.node.send(read.client, Redirect(read.number, self.raft.leader))
 
     def on_change_members(self, wish: ChangeMembers) -> None:
-        """An operator wants other voters; who wishes too early has to wish again."""
+        """An operator wants other voters; a wish that comes too early has to be made again."""
         self.raft.change_members(wish.voters)
 
     def on_transfer(self, wish: TransferLeadership) -> None:
@@ -139,7 +139,7 @@ class Replica:
         self.raft.transfer_to(wish.to)
 
     def follow_up(self) -> None:
-        """Wake whoever has to do with what the protocol has just decided."""
+        """Wake the tasks that carry out what the protocol has just decided."""
         raft = self.raft
         for to, message in raft.urgent:
             self.send(to, message)

@@ -5,7 +5,7 @@
         about="Customers, one clerk, and a door that closes.",
         parameters=(Parameter("service", 0.8, (0.1, 2.0), "s", "mean time at the clerk", origin="M/M/1"),),
         losses=(Loss("wait", "mean time in the queue", "s", (Meaning("local", ("service",), "times move smoothly"),)),),
-        invariants=(Invariant("first come, first served", "nobody overtakes"),),
+        invariants=(Invariant("first come, first served", "customers leave in the order in which they came"),),
         bugs=(Bug("overtaking", "the door lets in two at once", places=("Door.open", "Door.enter")),),
         program=program,  # in workload.py: program(Setting) -> async main(params) -> losses by name
     )
