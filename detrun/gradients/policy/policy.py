@@ -170,7 +170,7 @@ class Policy:
             "edges": scores.edges,
             "sites": dict(scope.sites),
             "others": scope.others,
-            "ignored": scope.weighs and not weighs(make(self.program.strategy)),
+            "weighs": scope.weighs,
             "costs": len(scope.costs),
             "restricted": scope.costs.is_restricted,
         }
@@ -257,11 +257,17 @@ class Policy:
                 "left out: draw with detrun or random what a parameter moves"
             )
         warnings = []
-        if any(one.notes["ignored"] for one in samples):
-            warnings.append(
-                "the program gives weights to tasks (detrun.set_weight), and this strategy pays no attention to them; "
-                "use strategy='weighted'"
-            )
+        if any(one.notes["weighs"] for one in samples):
+            if not weighs(make(self.program.strategy)):
+                warnings.append(
+                    "the program gives weights to tasks (detrun.set_weight), and this strategy pays no attention to "
+                    "them; use strategy='weighted'"
+                )
+            elif not mean["choices"]:
+                warnings.append(
+                    "the program gives weights to tasks (detrun.set_weight), and no choice of the scheduler was among "
+                    "any of them: name tasks by paths as `detrun show` prints them, such as 'main/worker*'"
+                )
         if restricted and not is_memoryless(self.program):
             warnings.append(
                 "depends_on of costs is not used: what one task does may change the order of others under this "

@@ -76,6 +76,23 @@ def test_a_race_with_priority_weights_has_the_gradient_of_the_sum_over_all_sched
     assert found.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("tasks", "strategy", "says"),
+    [("main/triple", "weighted", "paths as `detrun show` prints"), ("main/double", "random", "strategy='weighted'")],
+)
+def test_weights_that_change_nothing_are_named(tasks: str, strategy: str, says: str) -> None:
+    async def program(params: dict[str, Any]) -> float:
+        detrun.set_weight(params["weight"], tasks)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.lowlevel.checkpoint, name="double")
+            nursery.start_soon(trio.lowlevel.checkpoint, name="add")
+        return 1.0
+
+    found = detrun.gradient(program, {"weight": 2.0}, kind="policy", strategy=strategy, samples=3)
+    assert found.grads == {"weight": 0.0}
+    assert any(says in one for one in found.warnings)
+
+
 async def binomial(params: dict[str, Any]) -> Any:
     wins = detrun.Atomic(0)
 
