@@ -10,7 +10,7 @@ _ONE_OF_EACH_FAULT = f"{_FAULTS}test_injection.py::test_one_of_each_takes_effect
 
 # In the order of their use for finding mutants, fast ones first; a single test of a slow file as pytest names it.
 MODULES: dict[str, tuple[str, ...]] = {
-    "detrun/ad/validity.py": ("tests/ad/test_validity.py",),
+    "detrun/ad/validity.py": ("tests/ad/test_nearest_flip.py", "tests/ad/test_validity.py"),
     "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing.py",),
     "detrun/gradients/windowed.py": (f"{_GRADIENTS}test_window_totals.py", f"{_GRADIENTS}test_windowed.py"),
     "detrun/gradients/flips.py": (f"{_GRADIENTS}test_flips.py",),
@@ -64,10 +64,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tests/scheduler/strategies/test_task_clocks.py",
         "tests/counterfactuals/test_choice_probabilities.py",
     ),
-    "scheduler/detrun_scheduler/strategies/weighted.py": (
-        "tests/scheduler/strategies/test_task_clocks.py",
-        "tests/counterfactuals/test_choice_probabilities.py",
-    ),
+    "scheduler/detrun_scheduler/strategies/weighted.py": ("tests/scheduler/strategies/test_task_clocks.py",),
     "scheduler/detrun_scheduler/threads/waiting_threads.py": ("tests/scheduler/threads/test_waiting_threads.py",),
     "scheduler/detrun_scheduler/visible.py": ("tests/scheduler/test_visible.py",),
 }
@@ -129,6 +126,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     "scheduler/detrun_scheduler/frozen_heap.py": (
         # About what 3.12 freezes at its start; elsewhere nothing is frozen, or everything.
         "1_000  →  1001",
+        "FROZEN_BY_PYTHON = 1_000 if sys.version_info[:2] == (3, 12) else 0  |  0  →  1",
         "1_000 if sys.version_info[:2] == (3, 12) else 0  →  (0 if sys.version_info[:2] == (3, 12) else 1000)",
         "sys.version_info[:2] == (3, 12)  →  (sys.version_info[:2] != (3, 12))",
         "2  →  3",

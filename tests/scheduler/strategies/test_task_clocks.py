@@ -157,6 +157,15 @@ def test_the_programs_weights_come_before_the_strategys_and_those_before_one() -
     assert weighted(run).weights([1]) == [1.0]
 
 
+def test_a_weight_is_looked_up_once_while_none_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(Run, "path_of", lambda self, task: looked.append(task) or f"main/{task}")
+    strategy = weighted(Run(1, 2), {"main/1": 3.0})
+    for _ in range(2):
+        assert strategy.weights([1, 2]) == [3.0, 1.0]
+    assert looked == [1, 2]
+
+
 @pytest.mark.parametrize("how", ["weights", "next_task", "step_taken"])
 def test_a_weight_that_changes_is_noticed_by_whatever_is_asked_next(how: str) -> None:
     run: Any = Run(1, 2)

@@ -22,9 +22,11 @@ class Sleeper:
     def __init__(self, number: int) -> None:
         self.number = number
         self.woken = 0
+        self.told: list[int] = []  # where each writes its number that is woken
 
     def wake(self) -> None:
         self.woken += 1
+        self.told.append(self.number)
 
 
 def waiting_in_some_order(numbers: list[int]) -> tuple[WaitingThreads, list[Sleeper]]:
@@ -57,6 +59,21 @@ def test_of_many_some_are_woken_once_and_the_others_still_wait(bits: int) -> Non
     waiting_threads.wake(waiting, run_that_draws(bits), "lock 3")
     assert sorted(one.woken for one in sleepers) == [0] * (COUNT - WOKEN_MAX) + [1] * WOKEN_MAX
     assert [one for _, one in waiting] == [one for one in sleepers if not one.woken]
+
+
+@pytest.mark.parametrize(("bits", "order"), [(0, [0, 1, 2, 7, 5, 6]), (2**63, [5, 6, 7, 0, 10, 9])])
+def test_the_draws_are_those_of_the_generator_that_is_named(bits: int, order: list[int]) -> None:
+    """Recordings hold the bits alone: another generator would wake others when they are replayed."""
+    waiting, sleepers = waiting_in_some_order(list(range(COUNT)))
+    told: list[int] = []
+    for one in sleepers:
+        one.told = told
+    waiting_threads.wake(waiting, run_that_draws(bits), "lock 3")
+    left, drawn = list(range(COUNT)), []
+    for _ in range(WOKEN_MAX):
+        drawn.append(left.pop((bits >> 32) * len(left) // 2**32))
+        bits = (bits * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
+    assert told == drawn == order
 
 
 def test_each_is_as_likely_as_any_other_and_so_is_each_pair_of_neighbours() -> None:
