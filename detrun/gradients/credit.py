@@ -118,10 +118,9 @@ class ParameterUses:
             by_step: dict[int, float] = {}
             for entry, partial in sorted(found):
                 adjoint = adjoints.get(entry, 0.0)
-                step = self.tape.step_of(entry)
-                if adjoint and isinstance(adjoint, float):
-                    place = -1 if step is None else step
-                    by_step[place] = by_step.get(place, 0.0) + adjoint * partial
+                if adjoint:
+                    step = self.tape.step_of(entry) or 0  # the first step has no mark
+                    by_step[step] = by_step.get(step, 0.0) + adjoint * partial
             result[name] = by_step
         return result
 
@@ -141,10 +140,10 @@ def credit_report(totals: CreditTotals, recording: Recording) -> list[Credit]:
     rows: Iterable[tuple[int, float]] = sorted(totals.largest.items(), key=lambda item: (-abs(item[1]), item[0]))
     report = []
     for index, contribution in rows:
-        step = recording.step(max(0, index))
+        step = recording.step(index)
         share = abs(contribution) / totals.absolute if totals.absolute else 0.0
         operations = tuple(dict.fromkeys(words for event in step.events if (words := _words(event))))
-        report.append(Credit(max(0, index), step.path, step.outcome, operations, step.time, contribution, share))
+        report.append(Credit(index, step.path, step.outcome, operations, step.time, contribution, share))
     return report
 
 

@@ -10,7 +10,9 @@ import pytest
 import trio
 
 import detrun
-from detrun.gradients.credit import CreditTotals
+from detrun.ad import state
+from detrun.ad.value import Value
+from detrun.gradients.credit import Credit, CreditTotals, ParameterUses, credit_report
 
 
 async def decisions(params: dict[str, Any]) -> Any:
@@ -147,6 +149,15 @@ def test_of_equal_contributions_the_earlier_are_kept() -> None:
     totals = CreditTotals()
     totals.add({5: 1.0, 2: -1.0, 9: 1.0}, keep=2)
     assert totals == CreditTotals({2: -1.0, 5: 1.0}, 3.0)
+    totals = CreditTotals()
+    totals.add({9: -1.0, 2: 1.0, 1: 0.5}, keep=1)
+    assert totals == CreditTotals({2: 1.0}, 2.5)
+
+
+def test_of_equal_contributions_the_earlier_are_shown_first() -> None:
+    recording = detrun.record(decisions, {"w": 2.0}).recording
+    report = credit_report(CreditTotals({3: -1.0, 2: 1.0, 4: 3.0}, 5.0), recording)
+    assert [one.step for one in report] == [4, 2, 3]
 
 
 def test_a_parameter_in_a_sum_of_many_is_a_use_of_its_step() -> None:
@@ -162,3 +173,45 @@ def test_a_parameter_in_a_sum_of_many_is_a_use_of_its_step() -> None:
     (many,), (one,) = found["w"], found["v"]
     assert (many.contribution, one.contribution) == (3.0, 6.0)
     assert many.step == one.step > 1
+
+
+def test_uses_are_found_beside_each_other_in_sums_and_outside_blocks_with_a_pullback() -> None:
+    """A use that the loss does not depend on has no credit; of a block's own derivatives nothing is known here."""
+    state.begin_run()
+    tape = state.start_tape()
+    w, v = Value(2.0), Value(3.0)
+    product = w * v
+    tape.mark(1)
+    total = detrun.sum([w, v, w])
+    unused = w * 7.0
+    tape.mark(4)
+    late = v - w
+    block = tape.end_id
+    state.stop_tape()
+    tape.add_wide((w.id, v.id), lambda adjoint: (adjoint, adjoint))
+    state.end_run()
+    uses = ParameterUses.of(tape, {"w": w.id, "v": v.id})
+    assert uses.wanted == [product.id, total.id, unused.id, late.id]
+    adjoints = {product.id: 10.0, total.id: 1.0, unused.id: 0.0, late.id: 0.5, block: 9.0}
+    assert uses.contributions(adjoints) == {"w": {0: 30.0, 1: 2.0, 4: -0.5}, "v": {0: 20.0, 1: 1.0, 4: 0.5}}
+
+
+def test_uses_are_of_the_step_that_the_program_was_in() -> None:
+    """Of nothing the shares are 0."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        start = params["w"] * 2.0
+        await trio.lowlevel.checkpoint()
+        return start + params["w"]
+
+    found = detrun.gradient(main, {"w": 1.0}, credit=3)
+    assert [(one.step, one.contribution) for one in found.credit["w"]] == [(1, 2.0), (2, 1.0)]
+    (none,) = credit_report(CreditTotals({0: 0.0}, 0.0), found.recording)
+    assert (none.step, none.share) == (0, 0.0)
+
+
+def test_a_fourth_operation_is_counted() -> None:
+    assert Credit(1, "main", "done", ("a", "b", "c"), 0.0, 1.0, 1.0).did == "a, b, c, done"
+    assert Credit(1, "main", "done", ("a", "b", "c", "d"), 0.0, 1.0, 1.0).did == "a, b, c, 1 more, done"
+    shown = str(Credit(1234, "main", "done", ("a",), 0.5, -2.0, 0.25))
+    assert shown == " 25.0%  -2  step 1,234 at 0.5 s  main: a, done"

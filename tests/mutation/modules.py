@@ -29,7 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{_POLICY}test_baselines_take_variance_off_and_none_depends_on_its_own_sample",
         f"{_POLICY}test_the_error_with_the_mean_of_the_others_is_that_of_the_jackknife",
     ),
-    "detrun/gradients/policy/scores.py": (f"{_GRADIENTS}policy/test_policy.py",),
+    "detrun/gradients/policy/scores.py": (f"{_GRADIENTS}policy/test_scores.py",),
     "detrun/counterfactuals/choice_log.py": (
         "tests/counterfactuals/test_choice_log.py",
         "tests/counterfactuals/test_choice_probabilities.py",
@@ -107,6 +107,10 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "self.queue and size < SEGMENT_BYTES_MAX  →  ((self.queue) or (size < SEGMENT_BYTES_MAX))",
         "size < SEGMENT_BYTES_MAX  →  (size <= SEGMENT_BYTES_MAX)",
     ),
+    "detrun/gradients/policy/scores.py": (
+        # Only asked whether it is true.
+        "return False  →  return None",
+    ),
     "detrun/gradients/windowed.py": (
         # A replay that goes on where its recording ends is refused before it would pause there.
         "self.at + 1 < self.windows  →  (self.at + 1 <= self.windows)",
@@ -116,8 +120,15 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "position < best_position  →  (position <= best_position)",
     ),
     "detrun/gradients/sampling/statistics.py": (
-        # At the point between them both ways give the same number.
-        "x < (a + 1.0) / (a + b + 2.0)  →  (x <= (a + 1.0) / (a + b + 2.0))",
+        # Around the point between them both ways give the same number.
+        "confidence < 0.5  →  (confidence <= 0.5)",
+        "outer < (a + 1.0) / (a + 2.5)  →  (outer <= (a + 1.0) / (a + 2.5))",
+        "2.5  →  3.5",
+        "a < 200.0  →  (a <= 200.0)",
+        "200.0  →  201.0",
+        # The bisection ends at the same number, but for its last place.
+        "high - low > 1e-12 * high  →  (high - low >= 1e-12 * high)",
+        "low, high = 0.0, 1.0  |  1.0  →  2.0",
         # Further terms change nothing.
         "change - 1.0  →  ((change) + (1.0))",
         "abs(change - 1.0) < 1e-15  →  (abs(change - 1.0) <= 1e-15)",

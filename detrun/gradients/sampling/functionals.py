@@ -58,9 +58,9 @@ class Functional:
             if part > 1e-9 and whole < count:
                 found.insert(0, part / tail)
             return count - len(found), found
-        middle = min(max(math.ceil(self.level * count - 1e-9), 1), count) - 1
+        middle = max(math.ceil(self.level * count - 1e-9), 1) - 1
         beyond = min(self.level, 1.0 - self.level) * count
-        half = min(int(0.25 * count**0.8), int(0.5 * beyond), middle, count - 1 - middle)
+        half = min(int(0.25 * count**0.8), int(0.5 * beyond))
         return middle - half, [1.0 / (2 * half + 1)] * (2 * half + 1)
 
     def levels(self, count: int) -> tuple[float, float]:

@@ -5,7 +5,8 @@ are Student's: exact for normal samples, and right to order 1/n for others by th
 very heavy tails need more of them before an interval means what it says.
 
 Source: Student's t by its relation to the incomplete beta function (Abramowitz and Stegun 26.7.1), which is evaluated
-by the continued fraction of DiDonato and Morris, ACM TOMS 18 (1992), with the modified Lentz algorithm.
+by the continued fraction of DiDonato and Morris, ACM TOMS 18 (1992), with the modified Lentz algorithm; the ratio of
+gamma functions by Tricomi and Erdélyi, Pacific Journal of Mathematics 1 (1951).
 """
 
 from __future__ import annotations
@@ -57,32 +58,45 @@ def estimate(numbers: Sequence[float]) -> Estimate:
 
 @lru_cache(maxsize=256)
 def student_quantile(confidence: float, freedom: int) -> float:
-    """The t with ``P(|T| <= t) = confidence`` for Student's T of so many degrees of freedom, to 1e-12."""
+    """The t with ``P(|T| <= t) = confidence`` for Student's T of so many degrees of freedom.
+
+    Its relative error is at most 1e-12 up to 100,000 degrees of freedom, and 1e-8 up to a billion.
+    """
     low, high = 0.0, 1.0
-    while 1.0 - _two_tails(high, freedom) < confidence:
+    while _is_too_near(high, confidence, freedom):
         low, high = high, 2.0 * high
     while high - low > 1e-12 * high:
         middle = 0.5 * (low + high)
-        if 1.0 - _two_tails(middle, freedom) < confidence:
+        if _is_too_near(middle, confidence, freedom):
             low = middle
         else:
             high = middle
     return 0.5 * (low + high)
 
 
-def _two_tails(t: float, freedom: int) -> float:
-    """``P(|T| > t)``."""
-    return _incomplete_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5)
+def _is_too_near(t: float, confidence: float, freedom: int) -> bool:
+    """Whether ``P(|T| <= t) < confidence``: asked of the smaller side, which is not the rounded rest of the larger."""
+    inside, outside = _shares(t, freedom)
+    return inside < confidence if confidence < 0.5 else outside > 1.0 - confidence
 
 
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """The regularized incomplete beta function I_x(a, b)."""
-    if x <= 0.0 or x >= 1.0:
-        return float(x >= 1.0)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    if x < (a + 1.0) / (a + b + 2.0):
-        return math.exp(log_front) * _beta_fraction(x, a, b) / a
-    return 1.0 - math.exp(log_front) * _beta_fraction(1.0 - x, b, a) / b
+def _shares(t: float, freedom: int) -> tuple[float, float]:
+    """``P(|T| <= t)`` and ``P(|T| > t)``: I_x(1/2, n/2) and I_(1-x)(n/2, 1/2) with x = t² / (n + t²)."""
+    a, square = freedom / 2.0, t * t
+    inner, outer = square / (freedom + square), freedom / (freedom + square)
+    front = math.exp(_log_gamma_ratio(a) - a * math.log1p(square / freedom)) * math.sqrt(inner / math.pi)
+    if outer < (a + 1.0) / (a + 2.5):
+        outside = front * _beta_fraction(outer, a, 0.5) / a
+        return 1.0 - outside, outside
+    inside = front * _beta_fraction(inner, 0.5, a) / 0.5
+    return inside, 1.0 - inside
+
+
+def _log_gamma_ratio(a: float) -> float:
+    """``log(Γ(a + 1/2) / Γ(a))`` to 3e-13. Of large a, two logarithms as large as ``a log a`` would leave little."""
+    if a < 200.0:
+        return math.lgamma(a + 0.5) - math.lgamma(a)
+    return 0.5 * math.log(a) - 1.0 / (8.0 * a) + 1.0 / (192.0 * a**3)
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:

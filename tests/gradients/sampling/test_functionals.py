@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun.errors import UsageError
-from detrun.gradients.sampling.functionals import CVAR, QUANTILE, Functional
+from detrun.gradients.sampling.functionals import CVAR, QUANTILE, Functional, bootstrapped, functional_of, ordered_by
 from detrun.gradients.sampling.sample import Sample, means
+from detrun.gradients.sampling.statistics import Estimate
 
 LEVEL = 0.9
 RATE = 2.0
@@ -41,6 +43,63 @@ def test_functionals_of_known_samples() -> None:
     assert Functional(QUANTILE, 0.9).of(hundred) == 90.0
     assert Functional(CVAR, 0.9).of(hundred) == pytest.approx(95.5)
     assert Functional(CVAR, 0.985).of(hundred) == pytest.approx((100.0 + 0.5 * 99.0) / 1.5)
+
+
+def test_the_windows_of_ranks_are_the_narrowest_of_what_is_asked() -> None:
+    """A quarter of n^0.8 to either side, half of what lies beyond the level, and the ranks that there are."""
+    assert Functional(QUANTILE, 0.5).weights(100) == (40, [pytest.approx(1 / 19)] * 19)  # int(0.25 · 39.8) = 9
+    assert Functional(QUANTILE, 0.875).weights(80) == (64, [pytest.approx(1 / 11)] * 11)  # half of the 10 beyond it
+    assert Functional(QUANTILE, 0.1).weights(100) == (4, [pytest.approx(1 / 11)] * 11)
+    assert Functional(QUANTILE, 0.5).weights(3) == (1, [1.0])
+    assert Functional(QUANTILE, 0.5).weights(1) == Functional(QUANTILE, 0.01).weights(1) == (0, [1.0])
+    assert Functional(QUANTILE, 0.9).weights(2) == (1, [1.0])
+    assert Functional(QUANTILE, 0.01).weights(2) == Functional(QUANTILE, 1e-12).weights(2) == (0, [1.0])
+    assert Functional(QUANTILE, 0.5).levels(100) == (0.4, 0.59)
+    assert Functional(CVAR, 0.9).levels(100) == (0.9, 1.0)
+
+
+def test_the_worst_share_takes_a_part_of_the_sample_at_its_edge() -> None:
+    assert Functional(CVAR, 0.7).weights(10) == (7, [pytest.approx(1 / 3)] * 3)  # 0.3 · 10 is less than 3 in floats
+    assert Functional(CVAR, 0.75).weights(10) == (7, [pytest.approx(0.2), pytest.approx(0.4), pytest.approx(0.4)])
+    assert Functional(CVAR, 0.75).weights(2) == (1, [1.0])
+    assert Functional(CVAR, 1e-12).weights(1) == (0, [pytest.approx(1.0)])
+
+
+def test_as_many_samples_as_lie_five_beyond_the_level_are_needed() -> None:
+    assert [Functional(QUANTILE, level).samples_min for level in (0.5, 0.99, 0.01)] == [10, 500, 500]
+    assert [Functional(CVAR, level).samples_min for level in (0.5, 0.99, 0.01)] == [10, 500, 6]
+    assert str(Functional(CVAR, 0.99)) == "cvar:0.99"
+
+
+def test_what_of_says() -> None:
+    assert functional_of("mean") is None
+    assert functional_of("quantile:0.25") == Functional(QUANTILE, 0.25)
+    assert functional_of("cvar:0.5") == Functional(CVAR, 0.5)
+    for wrong in ("", "cvar", "cvar:", "cvar:0", "cvar:1", "cvar:-1", "cvar:nan", "mean:0.5", "quantile:high", 3):
+        with pytest.raises(UsageError, match="choose 'mean', 'quantile:P' or 'cvar:P'"):
+            functional_of(wrong)  # type: ignore[arg-type]
+
+
+def test_the_bootstrap_of_a_mean_has_the_error_of_resampled_means() -> None:
+    """Redone by the statistics module of Python; below ``enough`` samples nothing is known."""
+    numbers = [1.0, 4.0, 9.0, 16.0]
+
+    def statistic(chosen: Sequence[int]) -> list[float]:
+        return [statistics.fmean(numbers[one] for one in chosen), 2.0]
+
+    mean, constant = bootstrapped(statistic, 4, 4)
+    generator = random.Random(0)
+    means_of_200 = [statistic(generator.choices(range(4), k=4))[0] for _ in range(200)]
+    assert mean == Estimate(7.5, pytest.approx(statistics.stdev(means_of_200), rel=1e-12), 3)
+    assert constant == Estimate(2.0, 0.0, 3)
+    assert bootstrapped(statistic, 4, 5) == [Estimate(7.5, math.inf, 0), Estimate(2.0, math.inf, 0)]
+
+
+def test_weights_go_to_the_chosen_samples_by_the_order_of_their_losses() -> None:
+    losses = [5.0, 1.0, 9.0, 7.0]
+    assert ordered_by(losses, [0, 1, 2, 3], Functional(CVAR, 0.5)) == [(0.5, 3), (0.5, 2)]
+    assert ordered_by(losses, [1, 0, 1, 0], Functional(CVAR, 0.5)) == [(0.5, 0), (0.5, 0)]
+    assert Functional(CVAR, 0.5).of(losses) == 8.0
 
 
 @pytest.mark.parametrize(("of", "slope"), [(f"quantile:{LEVEL}", QUANTILE_SLOPE), (f"cvar:{LEVEL}", CVAR_SLOPE)])
