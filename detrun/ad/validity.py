@@ -67,7 +67,7 @@ def validity(tape: Tape, parameters: Mapping[str, int]) -> dict[str, Validity]:
             passes = [passes[place] for place in sorted(closest)]
             complete = False
         gradients = [backward(tape, margin.seeds(), wanted=parameters.values()) for _, margin in passes]
-        slopes = {name: [found.get(entry_id, 0.0) for found in gradients] for name, entry_id in parameters.items()}
+        slopes = {name: [found[entry_id] for found in gradients] for name, entry_id in parameters.items()}
     else:
         slopes = {}
         for name, entry_id in parameters.items():

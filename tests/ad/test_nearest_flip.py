@@ -29,6 +29,7 @@ def passes_of(*margins: float) -> list[tuple[Site, Margin]]:
 def test_what_a_parameter_does_not_move_has_no_nearest_flip() -> None:
     assert nearest_flip(passes_of(1.0, 0.0), [0.0, 0.0]) == Validity(inf, inf, inf, None, None, None, complete=True)
     assert not nearest_flip([], [], complete=False).complete
+    assert Validity(inf, inf, inf, None, None, None).complete
 
 
 def test_each_direction_has_its_nearest_flip_and_the_radius_is_that_of_both() -> None:

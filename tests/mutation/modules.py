@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _GRADIENTS = "tests/gradients/"
+_WINDOWED = f"{_GRADIENTS}test_windowed.py::"
 _POLICY = f"{_GRADIENTS}policy/test_policy.py::"
 _NETWORK = "tests/world/network/"
 _FAULTS = "tests/world/faults/"
@@ -11,8 +12,18 @@ _ONE_OF_EACH_FAULT = f"{_FAULTS}test_injection.py::test_one_of_each_takes_effect
 # In the order of their use for finding mutants, fast ones first; a single test of a slow file as pytest names it.
 MODULES: dict[str, tuple[str, ...]] = {
     "detrun/ad/validity.py": ("tests/ad/test_nearest_flip.py", "tests/ad/test_validity.py"),
-    "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing.py",),
-    "detrun/gradients/windowed.py": (f"{_GRADIENTS}test_window_totals.py", f"{_GRADIENTS}test_windowed.py"),
+    "detrun/gradients/timing.py": (f"{_GRADIENTS}test_timing_sites.py", f"{_GRADIENTS}test_timing.py"),
+    "detrun/gradients/windowed.py": (
+        f"{_GRADIENTS}test_window_totals.py",
+        f"{_WINDOWED}test_numbers_of_the_random_module_are_those_of_the_recording_in_every_window",
+        f"{_WINDOWED}test_without_fork_each_window_is_reached_by_running_again",
+        f"{_WINDOWED}test_a_run_prints_what_it_prints_once",
+        f"{_WINDOWED}test_a_result_other_than_the_recorded_one_is_a_divergence_in_windows_too",
+        f"{_WINDOWED}test_a_divergence_in_a_snapshot_is_reported_as_one",
+        f"{_WINDOWED}test_windows_report_the_growth_of_adjoints_that_the_whole_tape_has",
+        f"{_WINDOWED}test_windows_warn_of_a_tie_and_know_the_nearest_margins_and_validity",
+        f"{_WINDOWED}test_windows_give_the_bits_of_the_whole_tape",
+    ),
     "detrun/gradients/flips.py": (f"{_GRADIENTS}test_flips.py",),
     "detrun/gradients/credit.py": (f"{_GRADIENTS}test_credit.py",),
     "detrun/gradients/sides.py": (f"{_GRADIENTS}test_sides.py",),
@@ -72,6 +83,13 @@ MODULES: dict[str, tuple[str, ...]] = {
 # As `python -m tests.mutation` prints them, after the line of code and a bar where the same change elsewhere would be
 # noticed. Each says why nothing could notice.
 EQUIVALENT: dict[str, tuple[str, ...]] = {
+    "detrun/ad/validity.py": (
+        # How long to sweep at most: an estimate.
+        "1_500_000  →  1500001",
+        "SWEEPS_MIN = 16  |  16  →  17",
+        # A tape without entries has no margin to sweep.
+        "sweeps_max = max(SWEEPS_MIN, ENTRIES_SWEPT_MAX // (len(tape) or 1))  |  1  →  2",
+    ),
     "detrun/world/network/tcp.py": (
         # The buffer is no multiple of three bytes.
         "3 * self.outgoing.room >= SEND_BUFFER_BYTES  →  (3 * self.outgoing.room > SEND_BUFFER_BYTES)",
