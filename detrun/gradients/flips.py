@@ -96,15 +96,14 @@ class FlipFinder:
     ) -> Flips:
         """What would flip if all parameters moved by ``t * direction``, for ``t`` from ``-within`` to ``within``."""
         self._check(direction)
-        self._check(dict.fromkeys(list(self.numbers)[:1], within))
+        _check_number("within", within)
         return self._found([dict(direction)], [within], nearest, jumps)[0]
 
     def _check(self, moving: Mapping[str, Any]) -> None:
         for name, number in moving.items():
             if name not in self.numbers:
                 raise UsageError(f"flips: {name!r} is none of the parameters {', '.join(self.numbers)}")
-            if not isinstance(number, int | float) or not isfinite(number):
-                raise UsageError(f"flips: {name}={number!r} is not a finite number")
+            _check_number(name, number)
 
     def _found(
         self, directions: Sequence[dict[str, float]], within: Sequence[float], nearest: int, jumps: bool
@@ -163,6 +162,11 @@ class FlipFinder:
         jump_left = 0.0 if left is None else _no_rounding(left[0] + step * left[1] - loss, loss)
         jump_right = 0.0 if right is None else _no_rounding(right[0] - step * right[1] - loss, loss)
         return None if left is None else left[1], None if right is None else right[1], jump_left, jump_right
+
+
+def _check_number(name: str, number: Any) -> None:
+    if not isinstance(number, int | float) or not isfinite(number):
+        raise UsageError(f"flips: {name}={number!r} is not a finite number")
 
 
 def _no_rounding(jump: float, loss: float) -> float:

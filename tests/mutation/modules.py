@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _GRADIENTS = "tests/gradients/"
+_FLIPS = f"{_GRADIENTS}test_flips.py::"
 _WINDOWED = f"{_GRADIENTS}test_windowed.py::"
 _POLICY = f"{_GRADIENTS}policy/test_policy.py::"
 _NETWORK = "tests/world/network/"
@@ -24,18 +25,23 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{_WINDOWED}test_windows_warn_of_a_tie_and_know_the_nearest_margins_and_validity",
         f"{_WINDOWED}test_windows_give_the_bits_of_the_whole_tape",
     ),
-    "detrun/gradients/flips.py": (f"{_GRADIENTS}test_flips.py",),
+    "detrun/gradients/flips.py": (
+        f"{_GRADIENTS}test_flip_finder.py",
+        f"{_FLIPS}test_flips_along_a_direction",
+        f"{_FLIPS}test_an_order_of_timers_has_the_jump_of_the_run_that_takes_the_other",
+        f"{_FLIPS}test_a_tie_whose_sides_differ_has_both",
+    ),
     "detrun/gradients/credit.py": (f"{_GRADIENTS}test_credit.py",),
     "detrun/gradients/sides.py": (f"{_GRADIENTS}test_sides.py",),
     "detrun/gradients/sampling/statistics.py": (f"{_GRADIENTS}sampling/test_statistics.py",),
     "detrun/gradients/sampling/functionals.py": (f"{_GRADIENTS}sampling/test_functionals.py",),
-    "detrun/gradients/sampling/collector.py": (f"{_GRADIENTS}sampling/test_sampling.py",),
-    "detrun/gradients/finite/differences.py": (f"{_GRADIENTS}finite/test_finite.py",),
+    "detrun/gradients/sampling/collector.py": (f"{_GRADIENTS}sampling/test_collector.py",),
+    "detrun/gradients/finite/differences.py": (f"{_GRADIENTS}finite/test_differences.py",),
     "detrun/gradients/finite/step_choice.py": (
         f"{_GRADIENTS}finite/test_step_choice.py",
         f"{_GRADIENTS}finite/test_finite.py",
     ),
-    "detrun/gradients/finite/report.py": (f"{_GRADIENTS}finite/test_finite.py",),
+    "detrun/gradients/finite/report.py": (f"{_GRADIENTS}finite/test_report.py",),
     "detrun/gradients/policy/baselines.py": (
         f"{_POLICY}test_baselines_take_variance_off_and_none_depends_on_its_own_sample",
         f"{_POLICY}test_the_error_with_the_mean_of_the_others_is_that_of_the_jackknife",
@@ -45,7 +51,10 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tests/counterfactuals/test_choice_log.py",
         "tests/counterfactuals/test_choice_probabilities.py",
     ),
-    "detrun/counterfactuals/branches.py": ("tests/counterfactuals/test_branches.py",),
+    "detrun/counterfactuals/branches.py": (
+        "tests/counterfactuals/test_branch_ways.py",
+        "tests/counterfactuals/test_branches.py::test_threads_at_lines_fork_in_the_middle_of_a_step",
+    ),
     "detrun/counterfactuals/costs.py": ("tests/counterfactuals/test_costs.py",),
     "detrun/checkers/ddmin.py": ("tests/checkers/test_ddmin.py",),
     "detrun/checkers/legal_order.py": ("tests/checkers/test_orders.py",),

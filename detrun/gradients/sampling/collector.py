@@ -141,8 +141,8 @@ class Collected:
 
     samples: list[Sample]
     estimates: Estimates
-    interrupted: bool = False
-    is_precise: bool = True  # False: the target was not reached
+    interrupted: bool
+    is_precise: bool  # False: the target was not reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,10 @@ def collect(estimator: Estimator, sampling: Sampling) -> Collected:
                 break
     if interruption.requested and len(samples) < 2:
         raise KeyboardInterrupt
-    if estimates is None or interruption.requested:
+    if interruption.requested:
         estimates = estimator.estimates(samples)
         error = relative_error(estimator, estimates, sampling.confidence_of_look)
+    assert estimates is not None
     assert error is not None
     is_precise = target is None or error <= target
     return Collected(samples, estimates, interruption.requested, is_precise)
