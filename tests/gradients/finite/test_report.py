@@ -78,6 +78,7 @@ def test_a_bias_that_shows_and_matters_is_warned_of() -> None:
     samples = [sample(1.0), sample(3.0)]
     for bias, warns in (
         (Estimate(-1.5, 0.25, 1), True),
+        (Estimate(1.5, 0.45, 1), True),
         (Estimate(1.5, 0.5, 1), False),  # just three
         (Estimate(1.5, 0.75, 1), False),
         (Estimate(1.0, 0.0, 1), False),

@@ -148,6 +148,7 @@ def test_a_choice_by_weights_has_the_derivative_of_its_share() -> None:
 
 def test_effects_add_their_logarithm_and_count_also_as_plain_numbers() -> None:
     scores = Scores()
+    assert scores.takes_scores
     x = Value(-0.5)
     scores.add_effect(x)
     scores.add_effect(-0.25)
