@@ -161,8 +161,8 @@ def reverse_in_windows(
     *,
     snapshots: int,
     window: int,
-    credit: int = 0,
-    options: Options | None = None,
+    credit: int,
+    options: Options,
 ) -> tuple[Swept, WindowTotals, dict[str, Any]]:
     """The adjoints of the parameters, over windows of ``window`` steps with at most ``snapshots`` processes.
 
@@ -194,12 +194,11 @@ class WindowController(RunScope):
         windows: int,
         snapshots: int,
         credit: int,
-        options: Options | None = None,
+        options: Options,
     ) -> None:
-        self.options = options or Options()
         self.main, self.numbers, self.tensors, self.recording = main, numbers, tensors, recording
         self.window, self.windows, self.snapshots = window, windows, snapshots
-        self.options = options if options is not None else Options()
+        self.options = options
         self.values: dict[str, Value] = {}
         self.credit = credit  # steps to keep in the credit report; 0 for none
         self.totals = WindowTotals(credit_kept=credit)

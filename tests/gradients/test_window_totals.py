@@ -49,7 +49,7 @@ OTHER = WindowTotals(
 
 def test_no_windows_count_nothing() -> None:
     assert not any(asdict(WindowTotals()).values())
-    assert Swept({}) == Swept({}, 0.0, False, {})
+    assert Swept({}) == Swept({}, 0.0, False, {}, {}, (0.0, -1))
 
 
 def test_totals_of_two_processes_are_those_of_both() -> None:
