@@ -175,3 +175,66 @@ def test_credit_of_a_use_at_the_first_entry_of_a_window(
 
 def test_what_leaves_a_swept_window_says_so() -> None:
     assert str(windowed._WindowSwept(Swept({}))) == "the window is swept"
+
+
+@pytest.mark.parametrize("peak", [1.5, 3.0])
+def test_a_sweep_hands_adjoints_and_strengths_to_the_window_before(
+    peak: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Controller(monkeypatch).one
+    monkeypatch.undo()
+    monkeypatch.setattr(windowed, "can_fork", lambda: False)
+    state.begin_run()
+    try:
+        first = state.first_id
+        x = Value(1.0)
+        state.start_tape()
+        middle = x * 2.0
+        loss = middle * 2.0
+        seed = {loss.id - first: 1.0}
+        one.known = Swept(seed, strengths=dict(seed), peak=(peak, 7))
+        one.at = WINDOWS - 1
+        with pytest.raises(windowed._WindowSwept) as left:
+            one._sweep()
+    finally:
+        state.end_run()
+    swept = left.value.swept
+    assert swept.adjoints == swept.strengths == {x.id - first: 4.0}
+    assert swept.peak == ((2.0, middle.id - first) if peak < 2.0 else (peak, 7))
+    assert (swept.totals["windows"], swept.totals["entries"]) == (1, 2)
+    assert swept.totals["taped_steps"] == STEPS - (WINDOWS - 1) * WINDOW
+
+
+def test_torch_has_one_thread_before_a_window_is_forked_or_taped(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Controller(monkeypatch)
+    monkeypatch.setattr(windowed, "use_one_thread", lambda: here.noted.append("one thread"))
+    here.one.at = WINDOWS - 1
+    here.one._at_pause(here.run)
+    assert here.noted == ["one thread", (WINDOWS - 1) * WINDOW]
+
+
+def reversed_as(swept: dict[int, float], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The gradient of numbers ``x``, ``y`` and a tensor ``w`` if this comes out of the windows."""
+    monkeypatch.setattr(WindowController, "run", lambda self: Swept(swept, totals=windowed.asdict(WindowTotals())))
+    tensors: Any = SimpleNamespace(ids=[2], number=lambda first: None, gradients=lambda adjoints: {"w": adjoints[2]})
+    recording: Any = SimpleNamespace(steps=STEPS)
+    return windowed.reverse_in_windows(
+        lambda: None,
+        {"x": 1.0, "y": 1.0},
+        tensors,
+        recording,
+        snapshots=1,
+        window=WINDOW,
+        credit=0,
+        options=Options(),
+    )[2]
+
+
+def test_adjoints_of_the_first_ids_are_the_gradient_and_none_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reversed_as({0: 2.0}, monkeypatch) == {"x": 2.0, "y": 0.0, "w": 0.0}
+    assert reversed_as({1: 3.0, 2: 5.0}, monkeypatch) == {"x": 0.0, "y": 3.0, "w": 5.0}
+
+
+def test_adjoint_of_a_value_that_is_older_than_the_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(detrun.DetrunError, match="run"):
+        reversed_as({-1: 2.0}, monkeypatch)

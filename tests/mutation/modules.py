@@ -140,8 +140,9 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "return False  →  return None",
     ),
     "detrun/gradients/windowed.py": (
-        # An estimate of what is worth a fork.
+        # An estimate of what is worth a fork, and of how much memory is large.
         "256  →  257",
+        "50_000  →  50001",
     ),
     "recorder/detrun_recorder/resync_replay.py": (
         # A position belongs to one path, and no two tasks have the same.
