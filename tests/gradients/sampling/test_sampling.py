@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import shutil
 import signal
 import statistics
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +137,36 @@ def test_the_workers_of_dask_take_the_same_samples(workers: int) -> None:
     ):
         sent = detrun.gradient(squared, {"m": 0.7}, samples=30, executor=client.get_executor())
     assert (sent.grads, sent.std_error, sent.digest) == (here.grads, here.std_error, here.digest)
+
+
+MPI_PROGRAM = """
+from mpi4py.futures import MPIPoolExecutor
+import detrun
+from tests.gradients.sampling.test_sampling import squared
+
+if __name__ == "__main__":
+    here = detrun.gradient(squared, {"m": 0.7}, samples=30)
+    with MPIPoolExecutor(2) as pool:
+        sent = detrun.gradient(squared, {"m": 0.7}, samples=30, executor=pool)
+    assert (sent.grads, sent.std_error, sent.digest) == (here.grads, here.std_error, here.digest)
+    print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_the_workers_of_mpi_take_the_same_samples(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
+    if mpiexec is None:
+        pytest.skip("there is no mpiexec: pip install mpich")
+    program = tmp_path / "by_mpi.py"
+    program.write_text(MPI_PROGRAM)
+    command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(program)]
+    search = os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, timeout=100
+    )
+    assert ended.stdout == "equal\n", ended.stderr
 
 
 @dataclass
