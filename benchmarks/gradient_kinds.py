@@ -63,7 +63,7 @@ class Measured:
         off: by how many standard errors the worst parameter is off; None if there is no error to measure by and the
             number is wrong.
         samples: taken.
-        refused: why there is no answer; empty if there is one.
+        refused: the reason of a refusal; empty for an answer.
     """
 
     grads: Mapping[str, float] = field(default_factory=dict)

@@ -26,7 +26,7 @@ Courville (2013) for straight-through; Prillo and Eisenschlos, "SoftSort", ICML 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -276,8 +276,7 @@ def _extremes(
     if len(numbers) == 1 and array_rows.is_array(numbers[0]):
         return array_rows.along(of, numbers[0], dim)
     if any(map(array_rows.is_array, numbers)):
-        several: Callable[..., Number] = lambda *row: of(row)  # noqa: E731
-        return array_rows.elementwise(several, *numbers)
+        return array_rows.elementwise(lambda *row: of(row), *numbers)
     return of(numbers)
 
 

@@ -10,8 +10,7 @@ def site(kind: str, description: str | None, left: Value | float, right: Value |
     """Note a discontinuity site found outside this package: an order of timers, a compare-exchange, a maximum.
 
     The margin is ``left - right``; what happened would change if it crossed zero. Sites are told apart by ``kind`` and
-    ``description``, or by the nearest user's line if there is no description. Only runs that are
-    differentiated note it.
+    ``description``, which is None for the nearest line of the user. Only runs that are differentiated note it.
     """
     if state.noting:
         notes.margin_elsewhere(kind, description, primal_of(left) - primal_of(right), left, right)

@@ -27,6 +27,12 @@ VISITS_BEFORE_CHOOSING = 64
 Adjoints = dict[int, Any]
 
 
+def add_seeds(seeds: dict[int, float], weights: Iterable[tuple[int, float]], factor: float = 1.0) -> None:
+    """Add a weighted sum of entries, times a factor, to the seeds of a sweep."""
+    for one, weight in weights:
+        seeds[one] = seeds.get(one, 0.0) + factor * weight
+
+
 def backward(
     tape: Tape,
     adjoints: Mapping[int, float],

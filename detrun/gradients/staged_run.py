@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.reverse import add_seeds, backward, refuse_foreign
 from detrun.ad.tape import Tape
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.ad.torch_bridge import LeafGradients
@@ -148,10 +147,9 @@ class StagedTape(WholeTape):
         stages = self._draws.stages.stages
         if not stages:
             return
-        seeds: Counter[int] = Counter()
+        seeds: dict[int, float] = {}
         for scores in self._draws.by_stage.values():
-            for one, weight in scores.seeds.items():
-                seeds[one] += weight  # type: ignore[assignment]
+            add_seeds(seeds, scores.seeds.items())
         with LeafGradients(keep=True):
             by_path = self._carried(tape, {loss.id: 1.0} if isinstance(loss, Value) else {})
             by_score = self._carried(tape, seeds) if seeds else {}

@@ -121,7 +121,7 @@ def _draw_parameter(panel: Any, history: Sequence[Iteration], looks: Sequence[Lo
     least, most = min(places.values()), max(places.values())
     if least > 0.0 and most / least > LOG_RATIO:
         panel.set_yscale("log")
-    # A name is no formula, whatever dollar signs it has.
+    # A name is shown as it is written, with its dollar signs.
     panel.set_title(visible_line(name), fontsize="medium", parse_math=False)
     panel.grid(alpha=0.3)
 

@@ -78,7 +78,7 @@ class ByValidity:
 
 
 class ByNoise:
-    """Steps whose length follows from what the last ones gained; at first there is no limit."""
+    """Steps whose length follows from what the last ones gained; the first is taken in full."""
 
     def __init__(self) -> None:
         self.radius = math.inf

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from detrun.ad.reverse import add_seeds
 from detrun.ad.value import Value, primal_of
 from detrun.gradients.expected.draw_jumps import score
 from detrun.gradients.expected.noises import Noise
@@ -36,8 +37,7 @@ def controls(run: TapedRun) -> dict[str, tuple[float, float]]:
             continue
         if draw.parameter_ids:
             weights = score(draw) if at is None else _continuous_score(law, at)
-            for one, weight in weights.items():
-                seeds[one] = seeds.get(one, 0.0) + weight
+            add_seeds(seeds, weights.items())
         elif at is not None:
             assert law.noise is not None
             noise += at - Noise(law.noise).mean

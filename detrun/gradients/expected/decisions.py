@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from detrun.ad.sites import CONSTANT
+from detrun.ad.sites import Margin
 from detrun.ad.value import primal_of
 from detrun.gradients.expected.dependence import Along
 from detrun.gradients.expected.taped_run import Event, Pass, TapedRun
@@ -96,11 +96,7 @@ class Cut:
 
 
 def _difference(left: Moment, right: Moment) -> dict[int, float]:
-    seeds: dict[int, float] = {}
-    for moment, weight in ((left, 1.0), (right, -1.0)):
-        if moment.id != CONSTANT:
-            seeds[moment.id] = seeds.get(moment.id, 0.0) + weight
-    return seeds
+    return Margin(0.0, left.id, right.id, -1.0).seeds()
 
 
 def signature(event: Event) -> Any:

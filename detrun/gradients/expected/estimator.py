@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from detrun.ad.reverse import add_seeds
 from detrun.gradients.expected.choosing import chosen, probabilities
 from detrun.gradients.expected.controls import controlled, controls
 from detrun.gradients.expected.dependence import Dependence, parameter_draws
@@ -175,7 +176,7 @@ class _OneSample:
         scored |= base.stages.scored
         for draw in draws:
             if draw.address in scored:
-                _add(seeds, score(draw), value)
+                add_seeds(seeds, score(draw).items(), value)
                 if shifts is not None:
                     shifts.append(Shift(None, value, base.gradient(score(draw))))
         places: list[tuple[Draw | Threshold, float, float]] = [
@@ -193,7 +194,7 @@ class _OneSample:
             if isinstance(one, Draw):
                 for other in alternatives(one, self.random):
                     loss = self._forced(one.address, other.outcome)
-                    _add(seeds, other.weights, weight * (loss - value))
+                    add_seeds(seeds, other.weights.items(), weight * (loss - value))
                     if shifts is not None and loss != value:
                         rates = {parameter: weight * rate for parameter, rate in other.weights.items()}
                         shifts.append(Shift(value, loss, base.gradient(rates)))
@@ -245,8 +246,3 @@ class _OneSample:
         self.runs += 1
         self.steps += run.steps
         return run
-
-
-def _add(seeds: dict[int, float], weights: Mapping[int, float], factor: float) -> None:
-    for one, weight in weights.items():
-        seeds[one] = seeds.get(one, 0.0) + factor * weight

@@ -81,8 +81,10 @@ class PlacedCosts(list[Cost]):
         self.log.look()
         self.before.append(len(self.log.decisions))
         self.broadcasts.append(self.log.broadcast)
-        needs_clock = self.watching is not None and cost.depends_on is not None
-        self.clocks.append(dict(self.watching.detector.clock_of(self.log.run.current)) if needs_clock else {})  # type: ignore[union-attr]
+        clock: Clock = {}
+        if self.watching is not None and cost.depends_on is not None:
+            clock = dict(self.watching.detector.clock_of(self.log.run.current))
+        self.clocks.append(clock)
 
     def shift(self, step: int, place: int) -> None:
         """The scheduler's choice of a step has got this place among the decisions: the step's costs follow it."""

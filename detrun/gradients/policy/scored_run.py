@@ -11,7 +11,7 @@ from typing import Any
 import outcome
 
 from detrun.ad import state
-from detrun.ad.reverse import backward, refuse_foreign
+from detrun.ad.reverse import add_seeds, backward, refuse_foreign
 from detrun.ad.tape import Tape
 from detrun.ad.tensor_numbers import TensorNumbers
 from detrun.ad.torch_bridge import is_tensor, number_of
@@ -136,9 +136,8 @@ class ScoredRun(RunScope):
 
     def _of_tensors(self, tape: Tape, decision: Decision) -> dict[str, float]:
         """The score of one decision by each number of the tensors: torch goes backward only, so by its own sweep."""
-        seeds: Counter[int] = Counter()
-        for one, weight in decision.seeds:
-            seeds[one] += weight  # type: ignore[assignment]
+        seeds: dict[int, float] = {}
+        add_seeds(seeds, decision.seeds)
         adjoints = backward(tape, seeds, wanted=self.tensors.ids)
         return self.tensors.flat(self.tensors.gradients(adjoints))
 

@@ -5,7 +5,7 @@ choices of a scheduler whose weights are `Value`s (`ScoredChoices`), and results
 log-probability. What came out counts as fixed: a continuous draw is handed to the program as a plain number, so that
 the score holds the whole of what its parameters do. A draw that declares ``derivative="pathwise"`` or ``"stop"`` is
 left alone, and so is a draw without a density that is smooth in its parameters: a uniform draw, whose ends move, and
-some of `random`. So is what comes from a generator that the program has seeded itself, since it is no decision.
+some of `random`. So is what comes from a generator that the program has seeded itself, since that is fixed.
 
 Source: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine
 Learning 8 (1992); Glynn, "Likelihood ratio gradient estimation for stochastic systems", CACM 33 (1990).

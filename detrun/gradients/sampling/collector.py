@@ -279,7 +279,7 @@ def _sendable(error: Exception) -> Exception:
     try:
         if type(pickle.loads(pickle.dumps(error))) is type(error):
             return error
-    except Exception:
+    except Exception:  # pickling runs code of the program's own exception; its text is sent instead
         pass
     text = f"{type(error).__name__}: {text_of(error)}"
     return SampleFailedError("; ".join([text, *getattr(error, "__notes__", ())]))

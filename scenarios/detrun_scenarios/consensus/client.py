@@ -116,7 +116,7 @@ class Client:
 
         Raises:
             SessionError: too many other clients have come since the last request.
-            UnavailableError: there is no answer.
+            UnavailableError: the answer has not come within the client's patience.
         """
         until = trio.current_time() + self.habits.patience_seconds
         while trio.current_time() < until:

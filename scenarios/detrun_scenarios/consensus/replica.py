@@ -152,7 +152,7 @@ class Replica:
         if self.is_idle and raft.role is not Role.FOLLOWER:
             self.to_lead.set()
         if raft.role is Role.LEADER:
-            self.reads += raft.admitted_reads  # type: ignore[arg-type]
+            self.reads += raft.admitted_reads
             raft.admitted_reads.clear()
             for peer in raft.peers:
                 if raft.has_work_for(peer):

@@ -80,9 +80,9 @@ def test_of_several_turns_at_one_moment_the_first_that_can_be_made_is() -> None:
     turns = [Turn("a", 1, "b"), Turn("a", 1, "c")]
     assert Run(FollowedTurns(turns)).steps(2, A, B, C) == "ab"
     assert Run(FollowedTurns(turns)).steps(2, A, C) == "ac"
-    nobody = Run(FollowedTurns(turns))
-    assert nobody.steps(2, A) == "aa"
-    assert nobody.oracle.made == []
+    alone = Run(FollowedTurns(turns))
+    assert alone.steps(2, A) == "aa"
+    assert alone.oracle.made == []
 
 
 def test_a_turn_to_the_task_that_goes_on_anyway_is_none() -> None:

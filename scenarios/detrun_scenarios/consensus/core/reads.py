@@ -10,6 +10,7 @@ Source: Ongaro 2014, sections 6.4 (read index) and 6.4.1 (lease).
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from detrun_scenarios.consensus.core.rounds import Rounds
 from detrun_scenarios.consensus.core.server import Role
@@ -20,7 +21,7 @@ class Reads(Rounds):
 
     waiting_reads: deque[tuple[int, int, object]]
     """(round that has to be confirmed, read index, read), in the order of arrival."""
-    admitted_reads: list[tuple[int, object]]
+    admitted_reads: list[tuple[int, Any]]
     """(read index, read): to be answered once so much is applied."""
 
     def become_leader(self) -> None:
