@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detrun.explore.failures.acted import FiredTimer
+from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narration import Line, NarratedStep, Narration
 from detrun.explore.failures.reversal import Reversals
@@ -35,13 +36,28 @@ class DecisiveAction:
     passing: Narration | None
 
 
+def only_actions(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The action that decides, of a schedule that takes nothing else."""
+    return decisive_action(reversals, narration) if takes_only_actions(reversals.failing) else None
+
+
+def decisive_action(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The action that decides."""
+    failing = reversals.failing
+    found = verified_action(reversals, narration)
+    if found is None:
+        return None
+    text = "\n".join([summary(failing), *found.text, "Verified: without it the run passes."])
+    return Explanation(text, None, "", found.step, narration, found.passing, True)
+
+
 def takes_only_actions(failing: Trial) -> bool:
     """Whether the schedule has actions, and beside them no preemption."""
     taken = sum(failing.actions[kind] for kind in _DONE)
     return taken > 0 and sum(failing.preemptions) == sum(failing.actions.values())
 
 
-def decisive_action(reversals: Reversals, narration: Narration) -> DecisiveAction | None:
+def verified_action(reversals: Reversals, narration: Narration) -> DecisiveAction | None:
     """The last action without which everything else passes, None if it fails without each."""
     failing = reversals.failing
     turns = failing.turns

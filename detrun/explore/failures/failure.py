@@ -10,7 +10,8 @@ import outcome
 from detrun.explore.campaign.failed_schedule import FailedSchedule
 from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.signatures import FailurePolicy
-from detrun.explore.failures.explain import Explanation, explain
+from detrun.explore.failures.explain import explain
+from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
 from detrun.explore.failures.recorded import record_schedule, token_of
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink

@@ -9,8 +9,10 @@ other can.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from detrun.execution.schedules import unpacked
@@ -58,6 +60,19 @@ class Reversals:
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def limited(self, share: float) -> Iterator[None]:
+        """Within, no more than this share of the trials and of the time that are left."""
+        trials, seconds = self.trials, self.seconds
+        elapsed = time.monotonic() - self._started
+        self.trials = self.used + math.ceil(share * max(trials - self.used, 0))
+        self.seconds = elapsed + share * max(seconds - elapsed, 0.0)
+        self.is_cut = elapsed > seconds
+        try:
+            yield
+        finally:
+            self.trials, self.seconds = trials, seconds
 
     def best_verified(self, pairs: Sequence[Pair], absent: bool = False) -> Reversed | None:
         """Of the first few without whose order the schedule passes, the likeliest that no other accounts for.

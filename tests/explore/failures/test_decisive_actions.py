@@ -13,7 +13,7 @@ import pytest
 import trio
 
 import detrun
-from detrun.explore.failures.explain import Explanation
+from detrun.explore.failures.explanation import Explanation
 from tests.explore.racy_programs import lost_update_beside_a_timer
 
 

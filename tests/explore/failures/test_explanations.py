@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from detrun import explore
 from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
-from detrun.explore.failures.explain import Explanation, explain
+from detrun.explore.failures.explain import explain
+from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.narration import Line, NarratedStep, Narration
 from detrun.explore.failures.operations import pairs_of_lines
 from detrun.explore.failures.trials import TrialRunner

@@ -1,0 +1,62 @@
+"""`Explanation`: what it takes for a run to fail, in words and as data; and what all explanations begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.trials import Trial
+from detrun_scheduler.choices import COLLECT, FIRE
+
+
+@dataclass(slots=True)
+class Explanation:
+    """What it takes to fail.
+
+    Attributes:
+        text: the explanation in words.
+        pair: the two operations whose order decides, as they happened; if none verifies, what each schedule did where
+            they part; None if there is no passing schedule, and where the run itself acts at a bad moment.
+        verified: with the two the other way round the schedule passes, or without the early timer or the collection
+            that is named instead.
+        resource: what reports call the object that both touch; empty if it is not known.
+        first_difference: the step at which the passing schedule goes another way.
+        failing, passing: both schedules, step by step.
+    """
+
+    text: str
+    pair: tuple[Operation, Operation] | None
+    resource: str
+    first_difference: int | None
+    failing: Narration
+    passing: Narration | None
+    verified: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def summary(failing: Trial) -> str:
+    """How many preemptions and actions of the run a failing schedule takes, as a sentence."""
+    if not failing.turns:
+        return "It fails if every task goes on for as long as it can."
+    actions = failing.actions
+    preemptions = sum(failing.preemptions) - sum(actions.values())
+    taken = [f"{preemptions} preemption{'s' if preemptions > 1 else ''}"] if preemptions else []
+    early, collections = actions[FIRE], actions[COLLECT]
+    taken += [f"{early} timer{'s' if early > 1 else ''} that fire{'' if early > 1 else 's'} while tasks can run"] * (
+        early > 0
+    )
+    taken += [f"{collections} garbage collection{'s' if collections > 1 else ''}"] * (collections > 0)
+    if not taken:
+        return "It takes no preemption, only an order in which tasks follow those that block or end."
+    return f"It takes {' and '.join(taken)}."
+
+
+def common(first: list[str], second: list[str]) -> int:
+    """How many steps two schedules agree."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
