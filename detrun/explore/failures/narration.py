@@ -227,7 +227,7 @@ class _Narrator(GivenSchedule):
 
     def _look_for_failure(self) -> None:
         """What is heard of a step once the run has failed in it is its unwinding."""
-        if self.heard_until is None and self.run.failure is not None:
+        if self.heard_until is None and self.run is not None and self.run.failure is not None:
             self.heard_until = len(self.lines), len(self.heard)
 
     def instruction(self, frame: FrameType, offset: int) -> None:

@@ -200,3 +200,30 @@ def test_lines_where_two_tasks_wait_come_before_a_librarys_that_both_run(tmp_pat
     steps[1].lines = [in_library]
     (pair,) = pairs_of_lines(Narration(steps, {}))
     assert (pair.first.line, pair.second.line) == (in_library, in_library)
+
+
+class Answering:
+    """A program that is an object, and runs lines of its own whenever an attribute is looked up that it lacks."""
+
+    def __init__(self, program: Callable[[], Any]) -> None:
+        self.program = program
+
+    async def __call__(self) -> None:
+        await self.program()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+def test_an_object_that_answers_for_attributes_is_narrated_too() -> None:
+    """What it runs before the run begins is no part of a step, and keeps no later line from being heard."""
+
+    async def fails() -> None:
+        await trio.lowlevel.checkpoint()
+        raise ValueError
+
+    failure = explore(Answering(fails), schedules=1, directory=None).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    lines = {line.number for step in failure.explanation.failing.steps for line in step.lines}
+    assert fails.__code__.co_firstlineno + 2 in lines
