@@ -28,6 +28,7 @@ from detrun.world.network.rules import Rule
 from detrun.world.nodes import node_threads
 from detrun.world.nodes.node import Node
 from detrun.world.nodes.process import Process
+from detrun.world.nodes.roles import Roles
 from detrun.world.services import OwnedCode, Services, process_here
 from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
@@ -104,6 +105,7 @@ class World:
         self._make_disk = disk
         self._make_clock = clock
         self._nodes: dict[str, Node] = {}
+        self.roles = Roles()
         self._manager: Any = None
         self._was_opened = False
         self.on_failure: Callable[[BaseException], None] | None = None  # told what ends the world, to add a note
@@ -171,6 +173,7 @@ class World:
         for node in self._nodes.values():
             node.world_closed()
         self.network.world_closed()
+        self.roles.clear()
         self.services.close()
         node_threads.restore(self.services)
         patched_files.restore(self.services)
@@ -238,6 +241,18 @@ class World:
         members = [group] if isinstance(group, Node | str) else list(group)
         return [self.existing(one) for one in members]
 
+    def role(self, name: str, predicate: Callable[[Node], bool]) -> None:
+        """Say of which nodes a role is true, so that planned faults can strike them as ``"@name"``.
+
+            world.role("leader", lambda node: servers[node.name].is_leader)
+
+        The predicate is asked about nodes whose process runs, at the moment when a fault begins.
+
+        Raises:
+            UsageError: not a name.
+        """
+        self.roles.declare(name, predicate)
+
     # Links and faults.
 
     def link(self, source: Named, destination: Named) -> Link:
@@ -266,10 +281,10 @@ class World:
         """Let nothing pass between two groups; with ``one_way``, only what goes from ``a`` to ``b`` is stopped."""
         self.network.cut(self.group(a), self.group(b), one_way)
 
-    def isolate(self, group: Group) -> None:
-        """Cut a group off from all other nodes, the driver apart."""
-        inside = self.group(group)
-        self.network.cut(inside, [node for node in self.nodes if node not in inside], one_way=False)
+    def isolate(self, group: Group, *, but: Group = ()) -> None:
+        """Cut a group off from all other nodes, clients included, but for the driver and the nodes of ``but``."""
+        inside, kept = self.group(group), self.group(but)
+        self.network.cut(inside, [node for node in self.nodes if node not in (*inside, *kept)], one_way=False)
 
     def partition_halves(self, nodes: Sequence[Named] | None = None) -> None:
         """Cut the nodes into two groups, of which the first is a majority where their number is odd."""

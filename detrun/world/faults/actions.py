@@ -31,8 +31,8 @@ _RATES = {
 class FaultActions:
     """Begins faults in one world, and remembers what is to come back."""
 
-    def __init__(self, world: World) -> None:
-        targets, overlays = Targets(world), Overlays()
+    def __init__(self, world: World, targets: Targets) -> None:
+        overlays = Overlays()
         self._nodes = NodeActions(world, targets, overlays)
         self._links = LinkActions(world, targets, overlays)
 

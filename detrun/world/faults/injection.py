@@ -12,6 +12,9 @@ A block that ends without an error although a fault took no effect raises `Fault
 or the call, allows that: a fault that does nothing tests nothing, and a test that passes because of it is worth
 nothing. A fault that was drawn not to happen is fine; one that did not come to its time fails the block, too.
 
+A fault on a role (``"@leader"``) begins when its time has come and some node has the role. While none has, the plan
+looks again every `LOOK_SECONDS`, which takes a step each time.
+
 A run may be told to leave faults out or to shorten them, by name (``fault_lengths`` of its options): that is how a
 failure that `detrun.explore` found is shrunk. What others draw does not change by it.
 """
@@ -32,6 +35,8 @@ from detrun.world.faults.active_fault import ActiveFault
 from detrun.world.faults.kinds import LENGTHS, PlannedFault
 from detrun.world.faults.plan import FaultPlan
 from detrun.world.faults.swarm import Swarm
+from detrun.world.faults.targets import Targets
+from detrun.world.nodes.roles import MARK
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError
 
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
 _TOLD_OTHERWISE = ("kind", "name", "node", "at", "between", "probability", "allow_no_effect")
 NOTE = "faults until then: "
+LOOK_SECONDS = 0.005  # between two looks for a node that has a role
 
 
 class FaultWithoutEffectError(DetrunError):
@@ -61,7 +67,7 @@ class FaultOutcome:
         when: seconds after the plan began; drawn, if it is to happen between two times.
         begun: when it began, None if it has not.
         changes: how often it changed something.
-        victim: the node that it struck, an empty string where it is not of one node.
+        victim: the node that it struck, or those of a role; an empty string for a fault of links and groups by name.
     """
 
     fault: PlannedFault
@@ -73,6 +79,9 @@ class FaultOutcome:
 
     def __str__(self) -> str:
         name = self.fault.name
+        if self.begun is None and self.fault.roles:
+            role = self.fault.roles[0]
+            return f"{name}, which from {self.when:g} s on found no node with the role {MARK}{role}"
         if self.begun is None:
             return f"{name}, which was to happen at {self.when:g} s, when the plan had ended"
         details = ", ".join(
@@ -98,18 +107,22 @@ class Injection:
         self.plan = plan
         self.world = world
         self.outcomes = tuple(_outcome(fault, world.run.fault_shares.get(fault.name, 1.0)) for fault in plan)
-        self._actions = FaultActions(world)
+        self._targets = Targets(world)
+        self._actions = FaultActions(world, self._targets)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._events = 0
         self._active: dict[str, tuple[FaultOutcome, ActiveFault]] = {}
         for outcome in self.outcomes:
             if outcome.drawn:
-                self._at(outcome.when, lambda outcome=outcome: self._begin(outcome))  # type: ignore[misc]
+                self._begin_at(outcome.when, outcome)
 
     def _at(self, when: float, event: Callable[[], None]) -> None:
         # Events at the same time happen in the order in which they were put on the agenda.
         self._events += 1
         heappush(self._agenda, (when, self._events, event))
+
+    def _begin_at(self, when: float, outcome: FaultOutcome) -> None:
+        self._at(when, lambda: self._begin(when, outcome))
 
     async def carry_out(self) -> None:
         """Let everything happen at its time; returns when nothing is left to happen."""
@@ -122,14 +135,19 @@ class Injection:
                 _, _, event = heappop(self._agenda)
                 event()
 
-    def _begin(self, outcome: FaultOutcome) -> None:
+    def _begin(self, when: float, outcome: FaultOutcome) -> None:
+        held = [self._targets.holders(outcome.fault, role) for role in outcome.fault.roles]
+        if not all(held):
+            self._begin_at(when + LOOK_SECONDS, outcome)
+            return
         active = self._actions.begin(outcome.fault)
-        outcome.begun, outcome.victim = float(self.world.run.time), active.victim
+        struck = dict.fromkeys(node.name for holders in held for node in holders)
+        outcome.begun, outcome.victim = float(self.world.run.time), active.victim or " and ".join(struck)
         self._active[outcome.fault.name] = outcome, active
         if self.world.run.fault_began is not None:
             self.world.run.fault_began(outcome.fault.name, bool(active.lasts))
         if active.lasts is not None:
-            self._at(outcome.when + active.lasts, lambda: self._end(outcome))
+            self._at(when + active.lasts, lambda: self._end(outcome))
         elif active.is_over:
             self._end(outcome)
 

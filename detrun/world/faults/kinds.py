@@ -5,7 +5,8 @@ Each says what happens, to what, and when: ``at`` a virtual time or at a time dr
 out of a plan leaves the others where they were: this is what lets plans shrink.
 
 Names of nodes may be patterns of ``fnmatch``. A fault of one node strikes one of those that match, drawn in the run; a
-fault of links strikes every link that matches. What is checked here is everything that can be seen without a world:
+fault of links strikes every link that matches. ``"@leader"`` is whichever nodes have that role (`World.role`) when the
+fault begins; while none has it, the fault waits. What is checked here is everything that can be seen without a world:
 a plan that was made is a plan that can be tried.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 from detrun.world.disk.faults import KINDS as DISK_FAULTS
 from detrun.world.faults.values import FaultPlanError as FaultPlanError
 from detrun.world.faults.values import checked
+from detrun.world.nodes.roles import MARK
 
 LENGTHS = ("lasts_seconds", "down_seconds")  # the keys that say how long a fault is in force
 SHAPES = ("halves", "bridge", "majorities ring", "isolate")
@@ -74,6 +76,14 @@ class PlannedFault:
     def latest(self) -> float:
         """The last time at which it may happen."""
         return self.at if self.at is not None else self.between[1]  # type: ignore[index]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of nodes that it strikes, each once, as they are declared."""
+        named = [getattr(self, key, "") for key in ("node", "source", "destination")]
+        several = [getattr(self, "nodes", ()), *getattr(self, "groups", ())]
+        names = [*named, *(name for group in several for name in group)]
+        return tuple(dict.fromkeys(name.removeprefix(MARK) for name in names if name.startswith(MARK)))
 
     def document(self) -> dict[str, Any]:
         """As in a TOML file: its kind, and what differs from the defaults."""

@@ -1,13 +1,12 @@
 """Actions of the faults of links: partitions, clogs, and settings that are changed for a time.
 
 A link is cut as long as one partition cuts it. A fault strikes every link whose ends match, also those of nodes that
-are named later.
+are named later. A role means the nodes that have it when the fault begins, to its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from detrun.primitives import draws
@@ -125,11 +124,13 @@ class LinkActions:
     ) -> ActiveFault:
         """``apply`` to every link that matches, also those of nodes that are named later; ``restore`` at the end."""
         links = self._targets.links(fault, fault.source, fault.destination)
+        is_source = self._targets.matcher(fault, fault.source)
+        is_destination = self._targets.matcher(fault, fault.destination)
         for link in links:
             apply(link)
 
         def told(link: Link) -> None:
-            if fnmatchcase(link.source.name, fault.source) and fnmatchcase(link.destination.name, fault.destination):
+            if is_source(link.source.name) and is_destination(link.destination.name):
                 links.append(link)
                 apply(link)
 

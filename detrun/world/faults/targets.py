@@ -1,4 +1,4 @@
-"""Targets of planned faults: the nodes and links of a world that a fault's patterns of names match."""
+"""Targets of planned faults: the nodes and links of a world that a fault's patterns of names, or its roles, match."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from detrun.primitives import draws
 from detrun.world.faults.kinds import FaultPlanError, PlannedFault
 from detrun.world.network.link import Link
 from detrun.world.nodes.node import Node
+from detrun.world.nodes.roles import MARK
 from detrun.world.world import World
 
 
@@ -18,12 +19,35 @@ class Targets:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def nodes(self, fault: PlannedFault, pattern: str) -> list[Node]:
-        """The nodes whose names match.
+    def holders(self, fault: PlannedFault, role: str) -> list[Node]:
+        """The nodes that have a role now, which may be none.
 
         Raises:
-            FaultPlanError: none does.
+            FaultPlanError: the world knows no such role.
         """
+        roles = self._world.roles
+        if role not in roles:
+            raise FaultPlanError(
+                f"{fault.name}: {MARK}{role} is no role of this world, which has {', '.join(roles) or 'none'}; declare "
+                f"it, with world.role({role!r}, predicate)"
+            )
+        return roles.holders(role, self._world.nodes)
+
+    def matcher(self, fault: PlannedFault, pattern: str) -> Callable[[str], bool]:
+        """Whether a name is meant: it matches a pattern, or its node has the role now."""
+        if not pattern.startswith(MARK):
+            return lambda name: fnmatchcase(name, pattern)
+        meant = {node.name for node in self.holders(fault, pattern.removeprefix(MARK))}
+        return meant.__contains__
+
+    def nodes(self, fault: PlannedFault, pattern: str) -> list[Node]:
+        """The nodes whose names match, or that have the role.
+
+        Raises:
+            FaultPlanError: no name matches, or there is no such role.
+        """
+        if pattern.startswith(MARK):
+            return self.holders(fault, pattern.removeprefix(MARK))
         found = [node for node in self._world.nodes if fnmatchcase(node.name, pattern)]
         if not found:
             known = ", ".join(node.name for node in self._world.nodes) or "none"
@@ -47,19 +71,20 @@ class Targets:
         return list(found)
 
     def links(self, fault: PlannedFault, source: str, destination: str) -> list[Link]:
-        """The links between nodes, or the driver, whose names match.
+        """The links between nodes, or the driver, whose names match or that have the role.
 
         Raises:
             FaultPlanError: none does.
         """
         world = self._world
         machines = [world.driver, *world.nodes]
+        is_source, is_destination = self.matcher(fault, source), self.matcher(fault, destination)
         found = [
             world.link(one, other)
             for one in machines
-            if fnmatchcase(one.name, source)
+            if is_source(one.name)
             for other in machines
-            if fnmatchcase(other.name, destination) and one is not other
+            if is_destination(other.name) and one is not other
         ]
         if not found:
             known = ", ".join(node.name for node in machines)

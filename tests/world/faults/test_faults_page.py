@@ -55,6 +55,9 @@ def test_the_keys_of_every_kind_are_those_of_the_code():
     assert documented == {kind: {one.name for one in fields(made)} - common for kind, made in FAULT_KINDS.items()}
 
 
-def test_the_plan_on_the_page_is_one():
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert [fault.kind for fault in w.plan_from_toml(text)] == ["crash", "partition", "loss"]
+def test_the_plans_on_the_page_are_plans():
+    plans = [w.plan_from_toml(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
+    assert [[fault.kind for fault in plan] for plan in plans] == [
+        ["crash", "partition", "loss"],
+        ["partition", "power_loss"],
+    ]

@@ -156,6 +156,19 @@ def test_healing_opens_what_it_names_and_all_if_it_names_nothing():
     assert detrun.record(main, ("a",)).result == EVERYBODY - {(x, y) for x, y in cut if "a" not in (x, y)}
 
 
+def test_isolation_spares_the_driver_and_the_nodes_that_are_excepted():
+    async def main() -> set[str]:
+        async with World(latency=0.01) as world:
+            for name in NODES:
+                world.node(name)
+            world.isolate("a", but=["b"])
+            return {link.name for link in world.network.links.values() if link.partitioned}
+
+    assert detrun.record(main).result == {
+        name for other in NODES if other not in "ab" for name in (f"a->{other}", f"{other}->a")
+    }
+
+
 def test_a_clog_holds_back_and_then_everything_arrives_in_order():
     async def main() -> list[tuple[int, float]]:
         got: list[tuple[int, float]] = []
