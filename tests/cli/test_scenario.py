@@ -28,6 +28,7 @@ from detrun_scenarios.frame.declaration import Loss, Meaning, Parameter, Scenari
 def program(setting):
     async def main(params):
         await trio.sleep(params["service"])
+        detrun.reachable("the clerk")
         return {"wait": 2.0 * params["service"]}
     return main
 
@@ -157,7 +158,8 @@ def test_another_package_adds_a_scenario_by_an_entry_point(call, call_json, dire
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[detrun.scenarios]\nqueue = shop:SCENARIO\nbroken = shop:MISSING\n")
     monkeypatch.syspath_prepend(str(directory))
-    assert call_json("scenario", "run", "queue")["losses"] == {"wait": 1.0}
+    ran = call_json("scenario", "run", "queue")
+    assert (ran["losses"], ran["reached"]) == ({"wait": 1.0}, {"the clerk": 1})
     assert call_json("gradient", "detrun_scenarios.programs:queue.loss_wait", "--param", "service=1")["grads"] == {
         "service": 2.0
     }

@@ -36,7 +36,7 @@ def run(
     from detrun.cli import runs
     from detrun.cli.progress import run_progress
     from detrun_scenarios.frame.catalogue import find_scenario
-    from detrun_scenarios.frame.invariants import Checked, checked_invariants
+    from detrun_scenarios.frame.invariants import Checked, checked_invariants, reached
     from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
     scenario = find_scenario(name)
@@ -62,6 +62,7 @@ def run(
         raise runs.unwritable(output, error) from error
     losses = {} if found.exception is not None else {one: float(loss) for one, loss in found.result.items()}
     invariants = checked_invariants(scenario, tally)
+    came_by = reached(tally)
     again = [] if output is None else [f"detrun replay {shlex.quote(output)}"]
     document = {
         "scenario": name,
@@ -76,12 +77,14 @@ def run(
         "losses": losses,
         "invariants": {one.name: one.holds for one in invariants},
         "looked_at": {one.name: one.looked_at for one in invariants},
+        "reached": came_by,
         "recording": output,
     }
     units = {one.name: one.unit for one in scenario.losses}
     facts = {
         **{one: f"{loss:.6g} {units[one]}".rstrip() for one, loss in losses.items()},
         "invariants": "\n".join(map(Checked.__str__, invariants)) or "none are declared",
+        **({"came by": "\n".join(f"{one}: {times:,} times" for one, times in came_by.items())} if came_by else {}),
         "steps": f"{found.steps:,}",
         "virtual time": f"{found.virtual_time:.9g} s",
         "digest": found.digest,

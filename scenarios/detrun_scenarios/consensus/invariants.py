@@ -22,6 +22,7 @@ import trio
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.consensus.core.entries import Content, Entry
+from detrun_scenarios.consensus.core.mechanisms import Mechanism
 from detrun_scenarios.consensus.core.server import Role, Server
 
 ELECTION_SAFETY: Final = "election safety"
@@ -119,6 +120,10 @@ class Invariants:
             self._ready_term = server.term
             self.leader_is_ready.set()
             self.leader_is_ready = trio.Event()
+
+    def used(self, mechanism: Mechanism) -> None:
+        """A server has used a mechanism: the run can say how often."""
+        detrun.reachable(mechanism)
 
     def applied(self, name: str, index: int, answer: int | str | None) -> None:
         """A server has applied the entry at ``index``, and its state machine has given ``answer``."""

@@ -54,7 +54,7 @@ def size_of(message: Message) -> int:
     if isinstance(message, AppendEntries):
         return MESSAGE_BYTES + ENTRY_BYTES * len(message.entries)
     if isinstance(message, InstallSnapshot):
-        return MESSAGE_BYTES + len(message.snapshot.state)
+        return MESSAGE_BYTES + len(message.data)
     return MESSAGE_BYTES
 
 
@@ -127,7 +127,7 @@ class Replica:
 
     def on_read(self, read: Read) -> None:
         """A client wants to read."""
-        if not self.raft.read(read):
+        if not self.raft.read(read, by_lease=read.by_lease):
             self.node.send(read.client, Redirect(read.number, self.raft.leader))
 
     def on_change_members(self, wish: ChangeMembers) -> None:
@@ -189,6 +189,7 @@ class Replica:
                     first = last_index + 1 if unwritten.from_index is None else unwritten.from_index
                     entries = raft.log.slice(first, last_index)
                     await self.storage.save(raft.term, raft.vote, unwritten.has_state, first, entries)
+                    self.invariants.used("fsync before the answer")
                 self.send_all(messages)
                 raft.written(last_index, last_term)
             self.is_writing = False
@@ -220,7 +221,11 @@ class Replica:
 
     def apply_one(self, index: int, content: Content) -> None:
         """Apply one entry, and answer its client if it waits here."""
-        answer = self.machine.apply(content) if isinstance(content, Command) else None
+        machine = self.machine
+        repetitions = machine.repetitions
+        answer = machine.apply(content) if isinstance(content, Command) else None
+        if machine.repetitions > repetitions:
+            self.invariants.used("repeated request answered")
         self.invariants.applied(self.name, index, answer)
         if isinstance(content, Command):
             assert answer is not None

@@ -17,11 +17,16 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A client wants to know the value of a key."""
+    """A client wants to know the value of a key.
+
+    Attributes:
+        by_lease: whether a lease is enough; a client that trusts no clock wants a round of heartbeats.
+    """
 
     client: str
     number: int
     key: str
+    by_lease: bool = True
 
 
 @dataclass(frozen=True, slots=True)

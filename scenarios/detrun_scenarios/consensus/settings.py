@@ -25,7 +25,7 @@ class Settings:
         weights: follower -> its share of the leader's bandwidth, relative to those of the others; 1 if not given.
         bandwidth: bytes a second that a leader sends to all followers together; heartbeats go besides.
         snapshot_entries: a server takes a snapshot after so many entries, and keeps a quarter of them.
-        has_leases, append_entries_max: see `Timing`.
+        has_leases, append_entries_max, snapshot_piece_bytes: see `Timing`.
     """
 
     election_timeout: Any = 0.150
@@ -39,12 +39,18 @@ class Settings:
     snapshot_entries: int = 256
     has_leases: bool = True
     append_entries_max: int = 64
+    snapshot_piece_bytes: int = 64
 
     @property
     def timing(self) -> Timing:
         """What the protocol itself needs."""
         return Timing(
-            self.election_timeout, self.election_spread, self.lease_margin, self.has_leases, self.append_entries_max
+            self.election_timeout,
+            self.election_spread,
+            self.lease_margin,
+            self.has_leases,
+            self.append_entries_max,
+            self.snapshot_piece_bytes,
         )
 
     def rate_to(self, peer: str, peers: tuple[str, ...]) -> Any:

@@ -27,11 +27,13 @@ class StateMachine:
     Attributes:
         values: by key; a key that was never written has 0.
         sessions: session -> (number of its last request, answer), the one used longest ago first.
+        repetitions: how many commands were found to have been carried out before; no part of the state.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
         self.sessions: dict[str, tuple[int, int]] = {}
+        self.repetitions = 0
 
     def apply(self, command: Command) -> int | str:
         """Carry out a command, once; its answer."""
@@ -42,6 +44,7 @@ class StateMachine:
         if session not in self.sessions:
             return EXPIRED
         if self.is_repeated(session, number):
+            self.repetitions += 1
             return self.sessions[session][1]
         answer = self._carry_out(command)
         self._remember(session, number, answer)

@@ -2,7 +2,7 @@
 
 A *small* run is for campaigns: everything that can go wrong, in two thousand steps (`faults`). A *medium* one is a
 sample of a loss: clients of five servers, and for the unavailability a leader that crashes twice. A *large* one is the
-medium one for longer, with faults.
+medium one for longer, with faults and an operator, so that every mechanism is used.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ WORKLOADS: Mapping[Size, Workload] = {
         crashes=2,
     ),
     "large": Workload(
-        layout=Layout(clients=8, drift=0.01),
-        habits=Habits(operations=480, think_seconds=0.02),
-        snapshot_entries=256,
+        layout=Layout(clients=8, spares=1, drift=0.01),
+        habits=Habits(operations=440, think_seconds=0.02, lease_share=0.75),
+        snapshot_entries=128,
         crashes=3,
+        actions=24,
     ),
 }
 

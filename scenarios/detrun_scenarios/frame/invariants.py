@@ -1,4 +1,4 @@
-"""What became of the invariants of a scenario in a run, from the tally of its `detrun.always`."""
+"""What became of the invariants of a scenario in a run, and what it came by, from the tally of its assertions."""
 
 from __future__ import annotations
 
@@ -39,3 +39,8 @@ def checked_invariants(scenario: Scenario, tally: Tally) -> list[Checked]:
         else Checked(name, 0, True)
         for name in names
     ]
+
+
+def reached(tally: Tally) -> dict[str, int]:
+    """What the program called `detrun.reachable` for, or `detrun.sometimes` with a true condition: how often each."""
+    return {one.name: one.held for one in tally if one.kind in ("reachable", "sometimes")}

@@ -10,6 +10,7 @@ import detrun
 from detrun.checkers.assertions import tallying
 from detrun_scenarios.consensus import SCENARIO
 from detrun_scenarios.consensus.core.entries import Command
+from detrun_scenarios.consensus.core.mechanisms import MECHANISMS
 from detrun_scenarios.consensus.state_machine import EXPIRED, SESSIONS_MAX, StateMachine
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
@@ -52,9 +53,12 @@ def test_a_run_has_the_same_digest_in_a_fresh_process_under_another_hash_seed() 
 
 
 @pytest.mark.slow
-def test_the_large_workload_takes_a_hundred_thousand_steps() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_uses_every_mechanism() -> None:
+    with tallying() as tally:
+        run = detrun.record(of("large"), {}, seed=0)
     assert run.steps >= 100_000
+    reached = {one.name for one in tally if one.kind == "reachable"}
+    assert reached == set(MECHANISMS)
     assert run.result["commit_latency"] > 0.0
     assert run.result["unavailability"] > 0.1
 

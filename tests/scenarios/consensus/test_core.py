@@ -3,82 +3,9 @@
 from __future__ import annotations
 
 from detrun_scenarios.consensus.core.entries import Command, Configuration, Content, Entry
-from detrun_scenarios.consensus.core.log import Log
-from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, Message, RequestVote, Vote
-from detrun_scenarios.consensus.core.raft import Raft
-from detrun_scenarios.consensus.core.server import Persistent, Role, Server, Timing, Unwritten
-
-
-class NoWitness:
-    """One who does not care."""
-
-    def elected(self, server: Server) -> None: ...
-    def appended(self, server: Server, index: int) -> None: ...
-    def truncating(self, server: Server, index: int) -> None: ...
-    def committed(self, server: Server, before: int) -> None: ...
-
-
-def persistent(log: tuple[int, ...], term: int) -> Persistent:
-    return Persistent(term, None, Log([Entry(one, None) for one in log]))
-
-
-NAMES = ("a", "b", "c")
-
-
-class Hand:
-    """Servers whose messages and disks are moved by hand, and whose clock stands until it is told."""
-
-    def __init__(self, logs: dict[str, tuple[int, ...]], terms: dict[str, int] | None = None) -> None:
-        self.time = 10.0
-        self.servers = {
-            name: Raft(
-                name,
-                Persistent(
-                    (terms or {}).get(name, max(log, default=0)), None, Log([Entry(term, None) for term in log])
-                ),
-                Configuration(tuple(logs)),
-                Timing(0.15, 0.15, 0.05),
-                lambda: self.time,
-                lambda: 0.5,
-                NoWitness(),
-            )
-            for name, log in logs.items()
-        }
-
-    def sent(self, name: str) -> list[tuple[str, Message]]:
-        """What a server has to say once its disk has everything, which it has now."""
-        server = self.servers[name]
-        messages, server.outbox, server.urgent = [*server.outbox, *server.urgent], [], []
-        server.unwritten = Unwritten()
-        server.written(server.log.last_index, server.log.last_term)
-        return messages
-
-    def settle(self, without: tuple[str, ...] = ()) -> None:
-        """Deliver all messages, those of appends included, except to and from some servers."""
-        moved = True
-        while moved:
-            moved = False
-            for name, server in self.servers.items():
-                messages = self.sent(name)
-                if server.role is Role.LEADER:
-                    for peer in server.peers:
-                        while peer not in without and server.has_work_for(peer):
-                            messages.append((peer, server.next_append(peer)))
-                for to, message in messages:
-                    if name not in without and to not in without:
-                        moved = True
-                        self.servers[to].step(message)
-
-    def elect(self, name: str, without: tuple[str, ...] = ()) -> Raft:
-        """Let a server's time-out strike after a long silence, and everything that follows from it."""
-        self.time += 1.0
-        self.servers[name].election_timed_out()
-        self.settle(without)
-        return self.servers[name]
-
-
-def terms_of(server: Server) -> list[int]:
-    return [entry.term for _, entry in server.log.numbered()]
+from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, RequestVote, Vote
+from detrun_scenarios.consensus.core.server import Role
+from tests.scenarios.consensus.by_hand import NAMES, Hand, terms_of
 
 
 def test_a_server_with_a_log_that_is_behind_is_not_elected() -> None:
@@ -205,18 +132,3 @@ def test_both_majorities_are_needed_while_configurations_are_joint() -> None:
     assert not joint.has_quorum({"d", "e", "a"})
     assert joint.has_quorum({"a", "c", "d"})
     assert joint.agreed({"a": 5, "b": 1, "c": 4, "d": 9, "e": 2}) == 4
-
-
-def test_a_follower_that_lags_behind_the_log_gets_a_snapshot() -> None:
-    hand = Hand(dict.fromkeys(NAMES, ()))
-    leader = hand.elect("a", without=("c",))
-    leader.propose([Command("s", number, "put", "k", number) for number in range(10)])
-    hand.settle(without=("c",))
-    leader.take_snapshot(leader.commit_index, b"state", 0)
-    assert leader.log.base_index == 11
-    hand.settle()
-    leader.heartbeat()
-    hand.settle()
-    follower = hand.servers["c"]
-    assert follower.snapshot == leader.snapshot
-    assert (follower.commit_index, follower.log.last_index, follower.durable_index) == (11, 11, 11)

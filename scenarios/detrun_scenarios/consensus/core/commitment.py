@@ -29,6 +29,7 @@ class Commitment(Elections):
             return
         agreed = self.configuration.agreed({**self.matched, self.name: self.durable_index})
         if agreed > self.commit_index and self.may_commit(agreed):
+            self.witness.used("commitment by a quorum")
             self.commit_to(agreed)
 
     def may_commit(self, index: int) -> bool:

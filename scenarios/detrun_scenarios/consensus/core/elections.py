@@ -102,6 +102,7 @@ class Elections(Server):
             self.votes.add(vote.voter)
             if self.configuration.has_quorum(self.votes):
                 if vote.is_trial:
+                    self.witness.used("pre-vote won")
                     self.start_election()
                 else:
                     self.become_leader()
@@ -110,4 +111,5 @@ class Elections(Server):
         """Lead, and begin the term with an entry of its own: only that can be committed by counting (section 3.6.2)."""
         self.role, self.leader = Role.LEADER, self.name
         self.witness.elected(self)
+        self.witness.used("election won")
         self.append([Entry(self.term, None)])

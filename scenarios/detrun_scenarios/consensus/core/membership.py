@@ -58,6 +58,7 @@ class Membership(Reads):
         if at > self.commit_index:
             return
         if now.is_joint:
+            self.witness.used("joint configuration left")
             self.propose([Configuration(now.voters)])
         elif self.name not in now.members:
             self.become_follower(self.term)
@@ -65,4 +66,6 @@ class Membership(Reads):
             if set(self.wanted_voters) == set(now.voters):
                 self.wanted_voters = None
             elif all(self.matched.get(name, 0) + CAUGHT_UP_ENTRIES >= self.log.last_index for name in now.learners):
+                if now.learners:
+                    self.witness.used("learner caught up")
                 self.propose([Configuration(self.wanted_voters, old_voters=now.voters)])

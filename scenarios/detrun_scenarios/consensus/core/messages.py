@@ -1,8 +1,8 @@
 """What servers say to each other. All are frozen: a message cannot change on its way.
 
 Source: Ongaro 2014, figures 2 (votes, appends), 3.10 (leadership transfer), 5.3 (snapshots); section 9.6 (pre-vote).
-Departures: a snapshot travels in one message, whose size the network is told; an append says in which round of
-heartbeats it was sent, so that its answer says until when the leader was known to lead (sections 6.4 and 6.4.1).
+Departures: an append says in which round of heartbeats it was sent, so that its answer says until when the leader was
+known to lead (sections 6.4 and 6.4.1); the answer to a piece of a snapshot says which piece, for answers may overtake.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from detrun_scenarios.consensus.core.entries import Entry, Snapshot
+from detrun_scenarios.consensus.core.entries import Configuration, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class AppendEntries:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The answer to `AppendEntries` and `InstallSnapshot`.
+    """The answer to `AppendEntries`, and to the last piece of a snapshot.
 
     Attributes:
         index: the follower's log equals the leader's up to here; of a refusal, the previous index that was refused.
@@ -68,11 +68,39 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class InstallSnapshot:
-    """The leader's snapshot, for a follower whose next entry the leader has no more."""
+    """A piece of the leader's snapshot, for a follower whose next entry the leader has no more.
+
+    Attributes:
+        last_index, last_term, configuration: of the snapshot.
+        offset: of ``data`` in its state, in bytes.
+        is_done: whether this is the last piece.
+    """
 
     term: int
     leader: str
-    snapshot: Snapshot
+    last_index: int
+    last_term: int
+    configuration: Configuration
+    offset: int
+    data: bytes
+    is_done: bool
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceReceived:
+    """The answer to a piece that is not the last one.
+
+    Attributes:
+        last_index, offset: which piece of which snapshot this answers.
+        wanted: the offset of the piece that the follower needs next; 0 when it has none, or of another snapshot.
+    """
+
+    term: int
+    follower: str
+    last_index: int
+    offset: int
+    wanted: int
     round: int
 
 
@@ -84,4 +112,4 @@ class TimeoutNow:
     leader: str
 
 
-Message: TypeAlias = RequestVote | Vote | AppendEntries | Appended | InstallSnapshot | TimeoutNow
+Message: TypeAlias = RequestVote | Vote | AppendEntries | Appended | InstallSnapshot | PieceReceived | TimeoutNow

@@ -14,6 +14,7 @@ from detrun_scenarios.consensus.core.messages import (
     AppendEntries,
     InstallSnapshot,
     Message,
+    PieceReceived,
     RequestVote,
     TimeoutNow,
     Vote,
@@ -26,6 +27,7 @@ _METHODS: Final[dict[type, str]] = {
     RequestVote: "on_request_vote",
     Vote: "on_vote",
     InstallSnapshot: "on_install_snapshot",
+    PieceReceived: "on_piece_received",
     TimeoutNow: "on_timeout_now",
 }
 

@@ -29,11 +29,12 @@ class Reads(Rounds):
         self.waiting_reads, self.admitted_reads = deque(), []
         super().become_leader()
 
-    def read(self, read: object) -> bool:
-        """Take a read; False if this server cannot say what is committed."""
+    def read(self, read: object, *, by_lease: bool = True) -> bool:
+        """Take a read, for which a lease is enough or not; False if this server cannot say what is committed."""
         if self.role is not Role.LEADER or self.log.term_at(self.commit_index) != self.term:
             return False
-        if self.may_answer_at_once():
+        if by_lease and self.may_answer_at_once():
+            self.witness.used("read by lease")
             self.admitted_reads.append((self.commit_index, read))
             return True
         is_first = self.confirmed_round() == self.round
@@ -62,6 +63,7 @@ class Reads(Rounds):
         confirmed = self.confirmed_round()
         while self.waiting_reads and self.waiting_reads[0][0] <= confirmed:
             _, index, read = self.waiting_reads.popleft()
+            self.witness.used("read by a round of heartbeats")
             self.admitted_reads.append((index, read))
         if self.waiting_reads and confirmed == self.round:
             self.heartbeat()

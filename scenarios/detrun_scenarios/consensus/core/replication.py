@@ -48,6 +48,8 @@ class Replication(Commitment):
     def propose(self, contents: list[Content]) -> None:
         """Put what clients want at the end of the log."""
         assert self.role is Role.LEADER
+        if len(contents) > 1:
+            self.witness.used("requests in a batch")
         self.append([Entry(self.term, content) for content in contents])
 
     def _meet(self, peer: str) -> None:
@@ -69,15 +71,13 @@ class Replication(Commitment):
 
     def next_append(self, peer: str) -> AppendEntries | InstallSnapshot:
         """What is to be sent to a peer next; counts as sent."""
-        if self.next_index[peer] <= self.log.base_index:
-            assert self.snapshot is not None
-            self.probing[peer] = True
-            return InstallSnapshot(self.term, self.name, self.snapshot, self.round)
         first = self.next_index[peer]
         last = min(self.log.last_index, first + self.timing.append_entries_max - 1)
         if peer in self.probing:
             self.probing[peer] = True
         else:
+            if first > self.matched[peer] + 1:
+                self.witness.used("append ahead of answers")
             self.next_index[peer] = last + 1
         return self._append_of(first, last)
 
@@ -95,10 +95,14 @@ class Replication(Commitment):
         self.round_began[self.round] = self.clock()
         for peer in self.peers:
             self._meet(peer)
-            if peer in self.probing:
-                self.probing[peer] = False  # the one on its way may be lost
+            if peer in self.probing and self.may_be_lost(peer):
+                self.probing[peer] = False
             first = max(self.next_index[peer], self.log.base_index + 1)
             self.urgent.append((peer, self._append_of(first, first - 1)))
+
+    def may_be_lost(self, peer: str) -> bool:
+        """Whether what is on its way to a peer that is probed is given up, now that a round begins."""
+        return True  # an append that comes twice costs little
 
     def on_appended(self, answer: Appended) -> None:
         """A follower has answered an append."""
@@ -122,6 +126,7 @@ class Replication(Commitment):
         ):  # else it is the late answer to an early append
             self.next_index[peer] = max(self.matched[peer], min(answer.index - 1, answer.hint)) + 1
             self.probing[peer] = False
+            self.witness.used("logs compared after a refusal")
 
     def reached(self, peer: str, round: int) -> None:
         """A peer has heard the leader in ``round``, or later."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from detrun_scenarios.consensus.core.entries import Configuration, Entry, Snapshot
 from detrun_scenarios.consensus.core.log import Log
+from detrun_scenarios.consensus.core.mechanisms import Mechanism
 from detrun_scenarios.consensus.core.messages import Message
 
 
@@ -51,6 +52,7 @@ class Timing:
         lease_margin: how much shorter than the election time-out a leader's lease is.
         has_leases: whether there are leases at all.
         append_entries_max: entries in one append.
+        snapshot_piece_bytes: of a snapshot in one message.
     """
 
     election_timeout: Any
@@ -58,6 +60,7 @@ class Timing:
     lease_margin: Any
     has_leases: bool = True
     append_entries_max: int = 64
+    snapshot_piece_bytes: int = 65_536
 
 
 class Witness(Protocol):
@@ -74,6 +77,9 @@ class Witness(Protocol):
 
     def committed(self, server: Server, before: int) -> None:
         """A server's commit index has risen."""
+
+    def used(self, mechanism: Mechanism) -> None:
+        """A server has used a mechanism."""
 
 
 @dataclass(slots=True)

@@ -66,4 +66,5 @@ class Transfer(Membership):
     def on_timeout_now(self, message: TimeoutNow) -> None:
         """The leader wants this server to take over."""
         if message.term == self.term and self.role is Role.FOLLOWER and self.configuration.may_vote(self.name):
+            self.witness.used("leadership handed over")
             self.start_election(is_transfer=True)
