@@ -3,7 +3,8 @@
 Jobs of exponential size are routed by a threshold to two servers, whose speeds cost energy, and are turned away where
 the backlog is above a limit, at a price. Four parameters; the loss of a run of twenty jobs has jumps at every
 threshold. Each contender gets the same number of runs, of equally many jobs each, those on held-out seeds included;
-what it proposes is then looked at on seeds that none of them has seen, the same for all. ``events`` are jobs.
+what it proposes is then looked at on seeds that none of them has seen, the same for all. ``events`` are jobs. The
+contenders are those of `detrun scenario tune`.
 
 What is unfair: the rate, the samples and the pairs of `detrun.minimize` were chosen on this controller, with two of the
 seeds; the others have their defaults, apart from the runs that are averaged for one evaluation. A run of
@@ -21,10 +22,8 @@ import json
 import math
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,16 @@ from rich.table import Table
 import detrun
 from benchmarks.measuring import machine
 from detrun import relaxed
-from detrun.execution.options import Options
-from detrun.gradients.sampling.program import SampledProgram
+from detrun_scenarios.frame.tuning import (
+    OnTheWay,
+    Problem,
+    Proposal,
+    by_cma,
+    by_minimize,
+    by_optuna,
+    mean_of,
+    verdicts,
+)
 
 JOBS = 20
 START = {"longest": 0.5, "fast": 0.6, "slow": 2.5, "limit": 6.0}
@@ -49,14 +56,7 @@ AVERAGED = 20  # runs of one evaluation, of those that need evaluations
 SAMPLES = 4  # of one gradient
 RATE = 0.2
 LOOKED_AT = 2_000  # runs for the verdict
-FRESH, VERDICT = 1_000_003, 2_000_000_011  # where seeds begin
-TOGETHER = 5  # iterations between two looks at what was spent
-
 WAY_RUNS, WAY_POINTS = 1_000, 12  # for the verdict on what was proposed on the way, and at how many places
-
-Params = Mapping[str, float]
-Way = Sequence[tuple[int, Params]]  # proposals, with the runs that were spent until each; the last one counts
-Loss = Callable[[Params], float]  # of one evaluation
 
 
 def controller(params: Mapping[str, Any]) -> Any:
@@ -76,148 +76,55 @@ def controller(params: Mapping[str, Any]) -> Any:
     return total / JOBS + 0.3 * (speeds[0] ** 2 + speeds[1] ** 2)
 
 
+PROBLEM = Problem(controller, START, BOUNDS, log_scaled=tuple(START), unit="runs", averaged=AVERAGED)
+
+
 @dataclass(frozen=True, slots=True)
 class Tuned:
     """What one contender proposed.
 
     Attributes:
-        way: to the proposal.
         cpu_seconds: that it took.
     """
 
-    way: Way
+    proposal: Proposal
     cpu_seconds: float
 
-    @property
-    def params(self) -> Params:
-        """The proposal."""
-        return self.way[-1][1]
 
+def following(kind: str, **options: Any) -> Callable[[Problem, int, int], Proposal]:
+    """`detrun.minimize` by gradients of that kind."""
 
-@contextmanager
-def plain_runs() -> Iterator[Callable[[Params, int], float]]:
-    """The loss of one run with plain numbers, by parameters and seed."""
-    with SampledProgram(controller, START, Options()).prepared() as program:
-        yield lambda params, seed: program.run(params, seed).value
-
-
-def by_minimize(kind: str, **options: Any) -> Callable[[int, int], Way]:
-    """`detrun.minimize`, as many iterations as the runs allow; the checkpoint spares what was done before."""
-
-    keywords = {"samples": SAMPLES, **options}
-
-    def tune(runs: int, seed: int) -> Way:
-        way: list[tuple[int, Params]] = [(0, START)]
-        with tempfile.TemporaryDirectory() as folder:
-            iterations = TOGETHER
-            while True:
-                found = detrun.minimize(
-                    controller,
-                    START,
-                    kind=kind,
-                    rate=RATE,
-                    iterations=iterations,
-                    held_out=max(20, runs // 40),
-                    look_every=TOGETHER * 2,
-                    patience=1_000,
-                    seed=seed,
-                    bounds=BOUNDS,
-                    log_scaled=list(START),
-                    checkpoint=Path(folder) / "tuning",
-                    **keywords,
-                )
-                if found.runs > runs:
-                    return way
-                way.append((found.runs, found.params))
-                iterations += TOGETHER
+    def tune(problem: Problem, runs: int, seed: int) -> Proposal:
+        own = {"samples": SAMPLES, "rate": RATE, "held_out": max(20, runs // 40)}
+        return by_minimize(problem, runs, seed, kind=kind, **own, **options)
 
     return tune
 
 
-def fresh_mean(seed: int, run: Callable[[Params, int], float]) -> Loss:
-    """The mean loss over runs with seeds that were never used before."""
-    used = FRESH * (seed + 1)
-
-    def loss(params: Params) -> float:
-        nonlocal used
-        used += AVERAGED
-        return statistics.fmean(run(params, used + index) for index in range(AVERAGED))
-
-    return loss
-
-
-def by_optuna(runs: int, seed: int) -> Way:
-    """TPE, the default sampler of Optuna; the first trial is where all begin."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with plain_runs() as run:
-        loss = fresh_mean(seed, run)
-        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-        study.enqueue_trial(START)
-        way: list[tuple[int, Params]] = []
-        study.optimize(
-            lambda trial: loss({name: trial.suggest_float(name, *BOUNDS[name], log=True) for name in START}),
-            n_trials=runs // AVERAGED,
-            callbacks=[lambda study, trial: way.append(((trial.number + 1) * AVERAGED, dict(study.best_params)))],
-        )
-    return way
-
-
-def by_cma(runs: int, seed: int) -> Way:
-    """CMA-ES on logarithms, begun where all begin with a width of 0.5; its mean at the end."""
-    import cma
-
-    names = list(START)
-
-    def params_at(point: Sequence[float]) -> Params:
-        return {name: math.exp(number) for name, number in zip(names, point, strict=True)}
-
-    bounds = [[math.log(BOUNDS[name][side]) for name in names] for side in (0, 1)]
-    search = cma.CMAEvolutionStrategy(
-        [math.log(START[name]) for name in names], 0.5, {"bounds": bounds, "seed": seed + 1, "verbose": -9}
-    )
-    way: list[tuple[int, Params]] = [(0, START)]
-    with plain_runs() as run:
-        loss = fresh_mean(seed, run)
-        generation = AVERAGED * search.popsize
-        for number in range(runs // generation):
-            points = search.ask()
-            search.tell(points, [loss(params_at(point)) for point in points])
-            way.append(((number + 1) * generation, params_at(search.result.xfavorite)))
-    return way
-
-
-CONTENDERS: Mapping[str, tuple[str, Callable[[int, int], Way]]] = {
-    "minimize, expected, 8 pairs": ("", by_minimize("expected", pairs=8)),
-    "minimize, relaxed at 0.1": ("", by_minimize("relaxed", temperature=0.1)),
-    "minimize, finite": ("", by_minimize("finite")),
-    "minimize, simultaneous": ("", by_minimize("finite", difference="simultaneous")),
+CONTENDERS: Mapping[str, tuple[str, Callable[[Problem, int, int], Proposal]]] = {
+    "minimize, expected, 8 pairs": ("", following("expected", pairs=8)),
+    "minimize, relaxed at 0.1": ("", following("relaxed", temperature=0.1)),
+    "minimize, finite": ("", following("finite")),
+    "minimize, simultaneous": ("", following("finite", difference="simultaneous")),
     "Optuna, TPE": ("optuna", by_optuna),
     "CMA-ES": ("cma", by_cma),
 }
 
 
-def verdicts(proposals: Sequence[Params], runs: int = LOOKED_AT) -> list[list[float]]:
-    """The losses of each proposal on the same seeds."""
-    with plain_runs() as run:
-        return [[run(params, VERDICT + index) for index in range(runs)] for params in proposals]
-
-
 def table_rows(tuned: Mapping[str, Sequence[Tuned]], looked_at: int) -> list[list[str]]:
     """A line for the start and for each contender: the mean over repetitions, and the worst of them."""
-    (before,) = verdicts([START], looked_at)
-    error = statistics.stdev(before) / math.sqrt(looked_at)
-    rows = [["the start", f"{statistics.fmean(before):.3f} ± {error:.3f}", "", "", ""]]
+    before = mean_of(verdicts(PROBLEM, [START], looked_at)[0])
+    rows = [["the start", f"{before.value:.3f} ± {before.std_error:.3f}", "", "", ""]]
     for name, found in tuned.items():
-        losses = [statistics.fmean(one) for one in verdicts([one.params for one in found], looked_at)]
+        proposed = [one.proposal.params for one in found]
+        losses = [statistics.fmean(one) for one in verdicts(PROBLEM, proposed, looked_at)]
         rows.append(
             [
                 name,
                 f"{statistics.fmean(losses):.3f}",
                 f"{max(losses):.3f}",
                 f"{statistics.fmean(one.cpu_seconds for one in found):.1f}",
-                ", ".join(f"{key} {value:.2g}" for key, value in found[0].params.items()),
+                ", ".join(f"{key} {value:.2g}" for key, value in found[0].proposal.params.items()),
             ]
         )
     return rows
@@ -227,10 +134,11 @@ def ways(tuned: Mapping[str, Sequence[Tuned]], looked_at: int) -> dict[str, list
     """By contender, the losses of what the first repetition proposed on the way, each with the runs until then."""
     found = {}
     for name, (first, *_) in tuned.items():
-        count = len(first.way)
-        chosen = [first.way[at] for at in sorted({round(k * (count - 1) / WAY_POINTS) for k in range(WAY_POINTS + 1)})]
-        losses = verdicts([params for _, params in chosen], looked_at)
-        found[name] = [(runs, statistics.fmean(one)) for (runs, _), one in zip(chosen, losses, strict=True)]
+        way = first.proposal.way
+        at = sorted({round(k * (len(way) - 1) / WAY_POINTS) for k in range(WAY_POINTS + 1)})
+        chosen = [OnTheWay(0, START, math.nan), *(way[index] for index in at if way[index].spent > 0)]
+        losses = verdicts(PROBLEM, [one.params for one in chosen], looked_at)
+        found[name] = [(one.spent, statistics.fmean(looked)) for one, looked in zip(chosen, losses, strict=True)]
     return found
 
 
@@ -287,8 +195,8 @@ def all_tuned(runs: int, repetitions: int) -> dict[str, list[Tuned]]:
             for name, tune in chosen.items():
                 progress.update(bar, description=name)
                 begun = time.process_time()
-                way = tune(runs, seed)
-                tuned[name].append(Tuned(way, time.process_time() - begun))
+                proposal = tune(PROBLEM, runs, seed)
+                tuned[name].append(Tuned(proposal, time.process_time() - begun))
                 progress.advance(bar)
     return tuned
 

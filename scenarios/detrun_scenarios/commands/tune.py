@@ -58,7 +58,8 @@ def tune(
     """Tune the parameters of the scenario NAME that move a loss, from their defaults.
 
     detrun.minimize follows gradients; Optuna (TPE) and CMA-ES see the loss alone. Each simulates the same number of
-    events, and all are judged on the same held-out seeds. Needs the extra detrun[scenarios].
+    events, and all are judged on the same held-out seeds. Ctrl-C ends with what there is, a second one at once. Needs
+    the extra detrun[scenarios].
     """
     from detrun.cli import runs
     from detrun.minimizing.picture import check_picture
@@ -129,6 +130,8 @@ def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) ->
             ]
         )
     page.table(["contender", "loss", "error", "gain", "its error", "events", *found.start], rows)
+    if found.interrupted:
+        page.note("interrupted: the budget was not spent, and contenders had unequal shares of it")
     for who, reason in found.left_out.items():
         page.note(f"{who} is left out: {reason}")
 
@@ -158,4 +161,5 @@ def _fields(found: Tuning) -> dict[str, Any]:
         "black_box_params": {name: dict(one.proposal.params) for name, one in found.black_box.items()},
         "left_out": found.left_out,
         "held_out_seeds": found.held_out_seeds,
+        "interrupted": found.interrupted,
     }

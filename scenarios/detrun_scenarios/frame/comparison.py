@@ -1,6 +1,7 @@
 """A scenario tuned from its defaults by following gradients, beside black boxes at the same number of simulated events.
 
-The unit of the budget is the step: of every run that a contender makes, with Values or without.
+The unit of the budget is the step: of every run that a contender makes, with Values or without. Ctrl-C ends the
+contender whose turn it is and leaves out those after it; what there is then is still judged.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from detrun.execution.interruption import Interruption
 from detrun_scenarios.frame.declaration import Kind
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.frame.tuning import (
@@ -58,6 +60,7 @@ class Tuning:
         black_box: the others, by name.
         left_out: why a black box is not among them, by name.
         held_out_seeds: of the verdict.
+        interrupted: whether Ctrl-C ended it before the budget was spent.
     """
 
     loss: str
@@ -68,6 +71,7 @@ class Tuning:
     black_box: dict[str, Contender]
     left_out: dict[str, str]
     held_out_seeds: list[int]
+    interrupted: bool = False
 
 
 def tune(
@@ -108,18 +112,30 @@ def tune(
     options = _minimize_options(problem, budget, loss.tune_options, _options_of(program, followed))
     proposals: dict[str, Proposal] = {}
     left_out = {}
-    say(f"detrun.minimize, {followed}")
-    tuned = by_minimize(problem, budget, seed, kind=followed, **options)
-    for name, (_, by) in BLACK_BOXES.items():
-        say(name)
-        try:
-            proposals[name] = by(problem, budget, seed)
-        except UsageError as error:
-            left_out[name] = str(error)
-    say("held-out seeds")
-    before, after, *others = verdicts(
-        problem, [start, tuned.params, *(one.params for one in proposals.values())], held_out
-    )
+    with Interruption() as interruption:
+
+        def stop() -> bool:
+            return interruption.requested
+
+        say(f"detrun.minimize, {followed}")
+        tuned = by_minimize(problem, budget, seed, stop, kind=followed, **options)
+        for name, (_, by) in BLACK_BOXES.items():
+            if stop():
+                left_out[name] = "interrupted before its turn"
+                continue
+            say(name)
+            try:
+                proposals[name] = by(problem, budget, seed, stop)
+            except UsageError as error:
+                left_out[name] = str(error)
+        say(
+            "held-out seeds"
+            if not stop()
+            else "interrupted; held-out seeds of what there is, Ctrl-C again ends at once"
+        )
+        before, after, *others = verdicts(
+            problem, [start, tuned.params, *(one.params for one in proposals.values())], held_out
+        )
     return Tuning(
         loss.name,
         followed,
@@ -129,6 +145,7 @@ def tune(
         {name: _contender(one, before, found) for (name, one), found in zip(proposals.items(), others, strict=True)},
         left_out,
         [VERDICT + index for index in range(held_out)],
+        stop(),
     )
 
 

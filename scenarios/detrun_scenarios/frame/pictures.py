@@ -48,8 +48,8 @@ def draw_tuning(found: Tuning, loss: Loss, path: str | os.PathLike[str]) -> None
     contenders = {f"detrun.minimize, {found.kind}": found.tuned, **found.black_box}
     for index, (name, one) in enumerate(contenders.items()):
         colour = f"C{index}"
-        spent = [at for at, _ in one.proposal.way]
-        panel.plot(spent, [value for _, value in one.proposal.way], ".-", color=colour, alpha=0.6, label=name)
+        way = one.proposal.way
+        panel.plot([at.spent for at in way], [at.loss for at in way], ".-", color=colour, alpha=0.6, label=name)
         panel.errorbar(
             [one.proposal.spent],
             [one.held_out.value],

@@ -3,7 +3,7 @@
 A contender has its defaults, begins at the same parameters, and stays within the same bounds. What it spends is counted
 in runs or in steps, those on its own held-out seeds included; an evaluation, or five iterations, that would end beyond
 the budget does not count. Optuna (TPE, its default) proposes its best trial, CMA-ES its mean. The verdict is the loss
-on seeds that none of them has seen, the same for all.
+on seeds that none of them has seen, the same for all. A contender that is stopped proposes what it has.
 """
 
 from __future__ import annotations
@@ -56,17 +56,43 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """What a contender would have proposed with less.
+
+    Attributes:
+        spent: of the budget until then, in its unit.
+        loss: as the contender saw it.
+    """
+
+    spent: int
+    params: Params
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What one contender proposes.
 
     Attributes:
         spent: of the budget, in its unit.
-        way: what had been spent, and the loss there as the contender saw it, after each of its improvements.
+        way: to it, in the order of what was spent.
     """
 
     params: Params
     spent: int
-    way: list[tuple[int, float]] = field(default_factory=list)
+    way: list[OnTheWay] = field(default_factory=list)
+
+
+Stop = Callable[[], bool]  # whether a contender is to end where it is
+
+
+def never() -> bool:
+    """Contenders end with their budget."""
+    return False
+
+
+class _StoppedError(Exception):
+    """Leaves `detrun.minimize` between two gradients."""
 
 
 @dataclass(slots=True)
@@ -91,50 +117,62 @@ def plain_runs(problem: Problem) -> Iterator[PlainRuns]:
         yield PlainRuns(program, problem.unit)
 
 
-def by_minimize(problem: Problem, budget: int, seed: int, *, kind: str, **options: Any) -> Proposal:
-    """`detrun.minimize`, as many iterations as the budget allows; its checkpoint spares what was done before."""
+def by_minimize(problem: Problem, budget: int, seed: int, stop: Stop = never, *, kind: str, **options: Any) -> Proposal:
+    """`detrun.minimize`, as many iterations as the budget allows; its checkpoint spares what was done before.
+
+    Args:
+        stop: asked after each gradient.
+        options: for `detrun.minimize`.
+    """
+
+    def look_up(iteration: object) -> None:
+        if stop():
+            raise _StoppedError
+
     best = Proposal(problem.start, 0)
     with tempfile.TemporaryDirectory() as folder:
         iterations = TOGETHER
-        while True:
-            found = detrun.minimize(
-                problem.main,
-                problem.start,
-                kind=kind,
-                iterations=iterations,
-                look_every=TOGETHER * 2,
-                patience=1_000_000,
-                seed=seed,
-                bounds=problem.bounds,
-                log_scaled=list(problem.log_scaled),
-                checkpoint=Path(folder) / "tuning",
-                **options,
-            )
+        while not stop():
+            try:
+                found = detrun.minimize(
+                    problem.main,
+                    problem.start,
+                    kind=kind,
+                    iterations=iterations,
+                    look_every=TOGETHER * 2,
+                    patience=1_000_000,
+                    seed=seed,
+                    bounds=problem.bounds,
+                    log_scaled=list(problem.log_scaled),
+                    checkpoint=Path(folder) / "tuning",
+                    progress=look_up,
+                    **options,
+                )
+            except _StoppedError:
+                break
             spent = found.runs if problem.unit == "runs" else found.steps
             if spent > budget:
-                return best
-            # What a look had cost is not kept: it is taken to come evenly.
-            count = max(len(found.history), 1)
-            way = [(round(spent * look.after / count), look.value) for look in found.looks]
-            best = Proposal(found.params, spent, way)
+                break
+            way = best.way or [OnTheWay(0, problem.start, found.start)]
+            best = Proposal(found.params, spent, [*way, OnTheWay(spent, found.params, found.value)])
             iterations += TOGETHER
+    return best
 
 
 class Evaluations:
     """Mean losses over seeds that were never used before, while the budget lasts."""
 
-    def __init__(self, problem: Problem, budget: int, seed: int, runs: PlainRuns) -> None:
+    def __init__(self, problem: Problem, budget: int, seed: int, stop: Stop, runs: PlainRuns) -> None:
         self.runs = runs
         self.budget = budget
+        self.stop = stop
         self.averaged = problem.averaged
         self.used = FRESH * (seed + 1)
         self.largest = 0  # that one evaluation has spent
-        self.way: list[tuple[int, float]] = []
 
-    @property
-    def are_left(self) -> bool:
-        """Whether another evaluation fits into the budget, if it is no larger than those before."""
-        return self.runs.spent + self.largest <= self.budget
+    def are_left(self, count: int = 1) -> bool:
+        """Whether as many evaluations fit into the budget, if they are no larger than those before."""
+        return not self.stop() and self.runs.spent + count * self.largest <= self.budget
 
     def loss(self, params: Params) -> float:
         """The mean loss."""
@@ -142,30 +180,32 @@ class Evaluations:
         self.used += self.averaged
         found = statistics.fmean(self.runs.loss(params, self.used + index) for index in range(self.averaged))
         self.largest = max(self.largest, self.runs.spent - before)
-        if not self.way or found < self.way[-1][1]:
-            self.way.append((self.runs.spent, found))
         return found
 
 
-def by_optuna(problem: Problem, budget: int, seed: int) -> Proposal:
+def by_optuna(problem: Problem, budget: int, seed: int, stop: Stop = never) -> Proposal:
     """TPE, the default sampler of Optuna; the first trial is where all begin."""
     optuna = import_module("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial(dict(problem.start))
+    way: list[OnTheWay] = []
     with plain_runs(problem) as runs:
-        evaluations = Evaluations(problem, budget, seed, runs)
-        while evaluations.are_left:
+        evaluations = Evaluations(problem, budget, seed, stop, runs)
+        while evaluations.are_left():
             trial = study.ask()
             params = {
                 name: trial.suggest_float(name, *problem.bounds[name], log=name in problem.log_scaled)
                 for name in problem.start
             }
-            study.tell(trial, evaluations.loss(params))
-        return Proposal(dict(study.best_params), runs.spent, evaluations.way)
+            loss = evaluations.loss(params)
+            study.tell(trial, loss)
+            if not way or loss < way[-1].loss:
+                way.append(OnTheWay(runs.spent, params, loss))
+        return Proposal(way[-1].params if way else problem.start, runs.spent, way)
 
 
-def by_cma(problem: Problem, budget: int, seed: int) -> Proposal:
+def by_cma(problem: Problem, budget: int, seed: int, stop: Stop = never) -> Proposal:
     """CMA-ES, begun where all begin; its mean at the end.
 
     Raises:
@@ -183,7 +223,7 @@ def by_cma(problem: Problem, budget: int, seed: int) -> Proposal:
         found = {}
         for name, at in zip(names, point, strict=True):
             low, high = problem.bounds[name]
-            number = math.exp(at) if name in problem.log_scaled else at * (high - low) / 2
+            number = math.exp(at) if name in problem.log_scaled else float(at) * (high - low) / 2
             found[name] = min(max(number, low), high)  # a bound that went through a logarithm is not quite itself
         return found
 
@@ -196,24 +236,24 @@ def by_cma(problem: Problem, budget: int, seed: int) -> Proposal:
         WIDTH,
         {"bounds": bounds, "seed": seed + 1, "verbose": -9},
     )
+    proposed = problem.start
+    way: list[OnTheWay] = []
     with plain_runs(problem) as runs:
-        evaluations = Evaluations(problem, budget, seed, runs)
-        while evaluations.runs.spent + search.popsize * evaluations.largest <= budget:
+        evaluations = Evaluations(problem, budget, seed, stop, runs)
+        while evaluations.are_left(search.popsize):
             points = search.ask()
             losses = []
             for point in points:
-                if not evaluations.are_left:
-                    break
+                if not evaluations.are_left():
+                    return Proposal(proposed, runs.spent, way)
                 losses.append(evaluations.loss(params_at(point)))
-            if len(losses) < len(points):
-                break
             search.tell(points, losses)
-        if search.countiter == 0:
-            return Proposal(problem.start, runs.spent, evaluations.way)
-        return Proposal(params_at(search.result.xfavorite), runs.spent, evaluations.way)
+            proposed = params_at(search.result.xfavorite)
+            way.append(OnTheWay(runs.spent, proposed, statistics.fmean(losses)))  # the mean itself is not evaluated
+    return Proposal(proposed, runs.spent, way)
 
 
-BLACK_BOXES: Mapping[str, tuple[str, Callable[[Problem, int, int], Proposal]]] = {
+BLACK_BOXES: Mapping[str, tuple[str, Callable[[Problem, int, int, Stop], Proposal]]] = {
     "optuna": ("optuna", by_optuna),
     "cma": ("cma", by_cma),
 }
