@@ -54,8 +54,10 @@ def run_of(function: str, key: object, derivative: str | None = None) -> ActiveR
 
 
 def _announce(watch: DrawWatcher, law: str, *parameters: Any, derivative: str | None = None) -> None:
-    from detrun.primitives import laws  # needed in watched runs only
+    from detrun.primitives import continuous_laws, discrete_laws  # needed in watched runs only
 
+    # A discrete draw always says how its derivative is taken, a continuous one has no choice.
+    laws = continuous_laws if derivative is None else discrete_laws
     watch.about_to_draw(getattr(laws, law)(*parameters), derivative)
 
 

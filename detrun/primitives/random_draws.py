@@ -29,9 +29,11 @@ from weakref import WeakKeyDictionary
 
 from detrun.ad.source_lines import MACHINERY_PACKAGES
 from detrun.ad.value import Value, primal_of
+from detrun.primitives.continuous_laws import LogNormal, Normal, Uniform
+from detrun.primitives.discrete_laws import Binomial, Choice
 from detrun.primitives.draw_log import Open, WatchedDraws
 from detrun.primitives.draws import COUNTERFACTUAL, edges_of_choice
-from detrun.primitives.laws import Binomial, Choice, DiscreteLaw, Law, LogNormal, Normal, Uniform
+from detrun.primitives.laws import DiscreteLaw, Law
 from detrun.primitives.random_laws import Expovariate, Opaque, Paretovariate, UnitNumber, Weibullvariate, WholeNumber
 from detrun_scheduler.environment import seeding
 from detrun_scheduler.environment.bound_names import BoundNames

@@ -22,7 +22,9 @@ from detrun.ad.value import Value, primal_of
 from detrun.gradients.expected.draw_jumps import score
 from detrun.gradients.expected.noises import Noise
 from detrun.gradients.expected.taped_run import TapedRun
-from detrun.primitives import laws, random_laws
+from detrun.primitives.continuous_laws import Exponential, LogNormal, Normal
+from detrun.primitives.laws import Law
+from detrun.primitives.random_laws import Expovariate
 
 SAMPLES_MIN = 16  # to fit a factor to
 
@@ -45,13 +47,13 @@ def controls(run: TapedRun) -> dict[str, tuple[float, float]]:
     return {name: (one, noise if math.isfinite(noise) else 0.0) for name, one in scores.items()}
 
 
-def _continuous_score(law: laws.Law, at: float) -> dict[int, float]:
+def _continuous_score(law: Law, at: float) -> dict[int, float]:
     match law:
-        case laws.Exponential(mean):
+        case Exponential(mean):
             found = [(mean, (at - 1.0) / primal_of(mean))]
-        case random_laws.Expovariate(rate):
+        case Expovariate(rate):
             found = [(rate, (1.0 - at) / primal_of(rate))]
-        case laws.Normal(mean, std) | laws.LogNormal(mean, std):
+        case Normal(mean, std) | LogNormal(mean, std):
             width = primal_of(std)
             found = [(mean, at / width), (std, (at * at - 1.0) / width)] if width else []
         case _:  # where the ends move, what is between has no mean of 0

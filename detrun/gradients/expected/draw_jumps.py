@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 from detrun.ad.value import Value, primal_of
-from detrun.primitives import laws
+from detrun.primitives import discrete_laws
 from detrun.primitives.draw_log import Draw
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
@@ -69,11 +69,11 @@ def alternatives(draw: Draw, random: Random) -> list[Alternative]:
 def size(draw: Draw) -> float:
     """By about how much the probabilities of a draw move with its parameter."""
     match draw.law:
-        case laws.Binomial(trials, _):
+        case discrete_laws.Binomial(trials, _):
             return float(trials)
-        case laws.Geometric(probability):
+        case discrete_laws.Geometric(probability):
             return 1.0 / primal_of(probability)
-        case laws.Choice(_, weights) if weights is not None:
+        case discrete_laws.Choice(_, weights) if weights is not None:
             return 1.0 / sum(map(primal_of, weights))
     return 1.0
 
@@ -81,7 +81,7 @@ def size(draw: Draw) -> float:
 def score(draw: Draw) -> Weights:
     """The derivative of the logarithm of what came out's probability, by ids of the draw's parameters."""
     law, outcome, ids = draw.law, draw.outcome, draw.parameter_ids
-    if isinstance(law, laws.Choice):
+    if isinstance(law, discrete_laws.Choice):
         return {one: slope / _share(law, outcome) for one, slope in _choice_slopes(law, ids, outcome).items()}
     (one,) = ids.values()
     return {one: _log_slope(law, outcome)}
@@ -89,15 +89,15 @@ def score(draw: Draw) -> Weights:
 
 def _log_slope(law: Any, outcome: Any) -> float:
     match law:
-        case laws.Bernoulli(p):
+        case discrete_laws.Bernoulli(p):
             return 1.0 / primal_of(p) if outcome else -1.0 / (1.0 - primal_of(p))
-        case laws.Poisson(mean):
+        case discrete_laws.Poisson(mean):
             return outcome / primal_of(mean) - 1.0 if outcome else -1.0
-        case laws.Binomial(trials, probability):
+        case discrete_laws.Binomial(trials, probability):
             p = primal_of(probability)
             heads = outcome / p if outcome else 0.0
             return heads - ((trials - outcome) / (1.0 - p) if outcome < trials else 0.0)
-        case laws.Geometric(probability):
+        case discrete_laws.Geometric(probability):
             p = primal_of(probability)
             return 1.0 / p - ((outcome - 1) / (1.0 - p) if outcome > 1 else 0.0)
     raise AssertionError(law)
@@ -105,7 +105,7 @@ def _log_slope(law: Any, outcome: Any) -> float:
 
 def _counterfactual(draw: Draw, random: Random) -> list[Alternative]:
     law, outcome, ids = draw.law, draw.outcome, draw.parameter_ids
-    if isinstance(law, laws.Choice):
+    if isinstance(law, discrete_laws.Choice):
         others = [one for one in range(law.options) if one != outcome and _can_move(law, one)]
         if not others:
             return []
@@ -117,15 +117,15 @@ def _counterfactual(draw: Draw, random: Random) -> list[Alternative]:
 
 def _other_count(law: Any, outcome: Any, one: int, random: Random) -> Alternative:
     match law:
-        case laws.Bernoulli():
+        case discrete_laws.Bernoulli():
             return Alternative(not outcome, {one: -1.0 if outcome else 1.0})
-        case laws.Poisson():
+        case discrete_laws.Poisson():
             return Alternative(outcome + 1, {one: 1.0})
-        case laws.Binomial(trials, _):
+        case discrete_laws.Binomial(trials, _):
             if random.random() * trials < outcome:
                 return Alternative(outcome - 1, {one: -float(trials)})
             return Alternative(outcome + 1, {one: float(trials)})
-        case laws.Geometric(probability):
+        case discrete_laws.Geometric(probability):
             p = primal_of(probability)
             more = law.outcome_at(random.random())
             return Alternative(outcome + more, {one: -1.0 / p})
@@ -134,7 +134,7 @@ def _other_count(law: Any, outcome: Any, one: int, random: Random) -> Alternativ
 
 def _measure_valued(draw: Draw, random: Random) -> list[Alternative]:
     law = draw.law
-    if not isinstance(law, laws.Choice) or law.weights is None:
+    if not isinstance(law, discrete_laws.Choice) or law.weights is None:
         # One side of the weak derivative of these is the distribution itself: the run as it is.
         return _counterfactual(draw, random)
     # d p_j / d w_l is (1 at j = l, less p_j) / W: option l against the distribution itself, of which the run is one.
@@ -149,13 +149,13 @@ def _measure_valued(draw: Draw, random: Random) -> list[Alternative]:
 def _enumerated(draw: Draw, random: Random) -> list[Alternative]:
     law, ids = draw.law, draw.parameter_ids
     match law:
-        case laws.Bernoulli():
+        case discrete_laws.Bernoulli():
             return _counterfactual(draw, random)
-        case laws.Choice():
+        case discrete_laws.Choice():
             return [
                 _option(law, ids, one, 1.0) for one in range(law.options) if one != draw.outcome and _can_move(law, one)
             ]
-        case laws.Binomial(trials, probability):
+        case discrete_laws.Binomial(trials, probability):
             p = primal_of(probability)
             (parameter,) = ids.values()
             found = []
@@ -171,16 +171,16 @@ def _enumerated(draw: Draw, random: Random) -> list[Alternative]:
     )
 
 
-def _option(law: laws.Choice, ids: dict[str, int], option: int, weight: float) -> Alternative:
+def _option(law: discrete_laws.Choice, ids: dict[str, int], option: int, weight: float) -> Alternative:
     return Alternative(option, {one: weight * slope for one, slope in _choice_slopes(law, ids, option).items()})
 
 
-def _share(law: laws.Choice, option: int) -> float:
+def _share(law: discrete_laws.Choice, option: int) -> float:
     assert law.weights is not None
     return primal_of(law.weights[option]) / sum(map(primal_of, law.weights))
 
 
-def _choice_slopes(law: laws.Choice, ids: dict[str, int], option: int) -> Weights:
+def _choice_slopes(law: discrete_laws.Choice, ids: dict[str, int], option: int) -> Weights:
     """``d p_option / d weight`` for each weight that is a `Value`."""
     assert law.weights is not None
     total = sum(map(primal_of, law.weights))
@@ -192,7 +192,7 @@ def _choice_slopes(law: laws.Choice, ids: dict[str, int], option: int) -> Weight
     return slopes
 
 
-def _can_move(law: laws.Choice, option: int) -> bool:
+def _can_move(law: discrete_laws.Choice, option: int) -> bool:
     assert law.weights is not None
     return isinstance(law.weights[option], Value) or primal_of(law.weights[option]) > 0.0
 

@@ -15,9 +15,11 @@ from detrun.ad.value import Value
 from detrun.counterfactuals.choice_log import Choice
 from detrun.gradients.policy.decisions import SCHEDULER, DecisionLog
 from detrun.gradients.policy.scores import ScoredChoices, ScoredDraws, Scores
-from detrun.primitives import laws
+from detrun.primitives import discrete_laws
+from detrun.primitives.continuous_laws import Exponential, Uniform
+from detrun.primitives.discrete_laws import Bernoulli
 from detrun.primitives.draw_log import Open
-from detrun.primitives.laws import Bernoulli, Exponential, Law, Uniform
+from detrun.primitives.laws import Law
 
 RUN: Any = SimpleNamespace(paths={3: "main/one"}, current=3, step_index=7, time=0.5, weights=None, features={})
 
@@ -121,9 +123,9 @@ def test_draws_as_certain_as_can_be_are_at_an_edge() -> None:
         (Bernoulli(Value(1.0)), True, 1),
         (Bernoulli(Value(0.0)), False, 1),
         (Bernoulli(Value(0.5)), False, 0),
-        (laws.Choice(2, (Value(0.0), 2.0)), 1, 1),
-        (laws.Choice(2, (Value(1.0), 2.0)), 1, 0),
-        (laws.Choice(2, (0.0, Value(2.0))), 1, 0),
+        (discrete_laws.Choice(2, (Value(0.0), 2.0)), 1, 1),
+        (discrete_laws.Choice(2, (Value(1.0), 2.0)), 1, 0),
+        (discrete_laws.Choice(2, (0.0, Value(2.0))), 1, 0),
     ):
         scores = Scores()
         drawn(ScoredDraws(scores), law, outcome, "score")
