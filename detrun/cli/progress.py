@@ -54,6 +54,19 @@ def count_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def drawn_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """What to tell how many of how many are done. It is drawn between them, without a thread, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    shown = CountShown(what)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@contextmanager
 def minimizing_progress(iterations: int) -> Iterator[Callable[[Iteration], None] | None]:
     """What to give `minimize` as ``progress``; None off a terminal. It is drawn between gradients, without a thread."""
     if not sys.stderr.isatty():
@@ -116,13 +129,22 @@ class _Drawn:
             )
             self.progress.add_task(self.what, total=total, said="")
             self.progress.start()
-        self.progress.update(self.progress.tasks[0].id, completed=completed, said=said)
+        self.progress.update(self.progress.tasks[0].id, completed=completed, total=total, said=said)
         self.progress.refresh()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.progress is not None:
             self.progress.stop()
+
+
+class CountShown(_Drawn):
+    """Draws a count. Call it with how many are done, of how many."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Draw, some times a second."""
+        if self.is_due():
+            self.draw(done, total, f"{done:,} of {total:,}")
 
 
 class SamplesShown(_Drawn):

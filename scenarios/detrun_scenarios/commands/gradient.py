@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 @bug_option
 @size_option("medium")
 @click.option("--samples", type=click.IntRange(min=2), metavar="N", help="Seeds of each gradient.")
+@click.option(
+    "--differences",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Seeds of each difference of the mean. Default: as many as samples, and none for kind local.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the samples.")
 @parameter_option
 @speaking
@@ -30,19 +36,22 @@ def gradient(
     bug: str | None,
     size: Any,
     samples: int | None,
+    differences: int | None,
     seed: int,
     params: tuple[str, ...],
 ) -> None:
     """Differentiate a loss of the scenario NAME by each parameter that moves it.
 
     The kind of each derivative is the one that the scenario declares for the parameter. The column beside it is a
-    finite difference: on frozen schedules for kind local, otherwise of the mean under common random numbers.
+    finite difference: on frozen schedules for kind local, otherwise of the mean, from other runs under common random
+    numbers. With --differences that of the mean stands beside kind local, too.
     """
     from detrun.cli import runs
     from detrun.cli.page import open_page, print_document
+    from detrun.cli.progress import drawn_progress, sampling_progress
     from detrun_scenarios.commands.choosing import loss_of
     from detrun_scenarios.frame.catalogue import find_scenario
-    from detrun_scenarios.frame.derivatives import differentiate, kind_named
+    from detrun_scenarios.frame.derivatives import Effort, differentiate, kind_named
     from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
     scenario = find_scenario(name)
@@ -50,8 +59,9 @@ def gradient(
     wanted = loss_of(scenario, loss)
     chosen = kind_named(kind)
     program = ScenarioProgram(scenario, scenario.setting(size, wanted.name, bug))
-    with runs.program_output():
-        found = differentiate(program, numbers, chosen, samples, seed)
+    with runs.program_output(), sampling_progress() as sampled, drawn_progress("differences") as differenced:
+        effort = Effort(samples=samples, differences=differences, seed=seed, sampled=sampled, differenced=differenced)
+        found = differentiate(program, numbers, chosen, effort)
     if settings().json:
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
         print_document({**document, **_fields(found, numbers)})
@@ -61,9 +71,11 @@ def gradient(
     page.facts(
         {wanted.name: f"{found.value:.6g} ± {found.std_error:.2g} {wanted.unit}", "took": f"{found.steps:,} steps"}
     )
+    columns = ["parameter", "at", "kind", "derivative", "error", "difference", "its error", "apart"]
+    has_means = any(one.kind == "local" and one.of_mean is not None for one in found.derivatives)
     page.table(
-        ["parameter", "at", "kind", "derivative", "error", "difference", "its error", "apart"],
-        [_row(one, numbers[one.parameter]) for one in found.derivatives],
+        [*columns, *(["of the mean", "its error", "apart"] if has_means else [])],
+        [_row(one, numbers[one.parameter], has_means) for one in found.derivatives],
     )
     for one in found.derivatives:
         if one.why:
@@ -72,18 +84,22 @@ def gradient(
         page.note(text)
 
 
-def _row(one: Derivative, at: float) -> list[str]:
+def _row(one: Derivative, at: float, has_means: bool) -> list[str]:
+    beside, of_mean = one.difference, one.of_mean
     apart = f"{one.apart:.1e} of it" if one.kind == "local" else f"{one.apart:.2g} errors"
-    return [
+    row = [
         one.parameter,
         f"{at:.6g}",
         one.kind,
         f"{one.derivative:.8g}",
         f"{one.std_error:.2g}",
-        f"{one.difference:.8g}",
-        f"{one.difference_std_error:.2g}",
-        apart + (f", {one.changed:.0%} rescheduled" if one.kind == "local" and one.changed else ""),
+        f"{beside.value:.8g}",
+        f"{beside.std_error:.2g}",
+        apart + (f", {beside.changed:.0%} rescheduled" if one.kind == "local" and beside.changed else ""),
     ]
+    if has_means and one.kind == "local" and of_mean is not None:
+        return [*row, f"{of_mean.value:.8g}", f"{of_mean.std_error:.2g}", f"{one.errors_apart:.2g} errors"]
+    return [*row, *([""] * 3 if has_means else [])]
 
 
 def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
@@ -97,9 +113,11 @@ def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
                 "kind": one.kind,
                 "derivative": one.derivative,
                 "std_error": one.std_error,
-                "finite_difference": one.difference,
-                "finite_std_error": one.difference_std_error,
+                "finite_difference": one.difference.value,
+                "finite_std_error": one.difference.std_error,
                 "agrees": one.agrees,
+                "mean_difference": None if one.of_mean is None else one.of_mean.value,
+                "mean_std_error": None if one.of_mean is None else one.of_mean.std_error,
                 "why": one.why,
             }
             for one in found.derivatives

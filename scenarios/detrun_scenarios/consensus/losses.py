@@ -1,6 +1,7 @@
 """What a run costs: each loss a number of a cluster that has done its work.
 
 - ``commit_latency``: mean seconds from a client's request to its answer, of writes.
+- ``read_latency``: the same for reads, which a leader answers at once while it has a lease.
 - ``unavailability``: mean seconds from the crash of a leader to the first commitment of the next one.
 - ``messages_per_commit``: messages between servers, heartbeats included, for each committed entry. A count: it moves
   only where some message is sent or is not.
@@ -18,6 +19,7 @@ def losses_of(cluster: Cluster, outages: list[Any]) -> dict[str, Any]:
     """All losses of a run; 0 for one that nothing was measured for."""
     return {
         "commit_latency": detrun.mean(cluster.observed.latencies) if cluster.observed.latencies else 0.0,
+        "read_latency": detrun.mean(cluster.observed.read_latencies) if cluster.observed.read_latencies else 0.0,
         "unavailability": detrun.mean(outages) if outages else 0.0,
         "messages_per_commit": cluster.messages / max(cluster.invariants.commits, 1),
     }

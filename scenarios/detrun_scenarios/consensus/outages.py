@@ -12,18 +12,19 @@ from detrun_scenarios.consensus.cluster import Cluster
 DOWN_SECONDS = 0.5
 
 
-async def crash_leaders(cluster: Cluster, crashes: int, quiet_seconds: Any) -> list[Any]:
+async def crash_leaders(cluster: Cluster, crashes: int, quiet_seconds: Any, *, ends_there: bool = False) -> list[Any]:
     """Crash whichever server leads, so many times.
 
     Args:
+        ends_there: whether the last one to crash need not come back: nothing is asked of the cluster afterwards.
         quiet_seconds: mean time between the end of one outage and the next crash; as long again passes besides, so
             that the cluster is whole.
 
     Returns:
         Of each crash, the seconds until a new leader committed the first entry of its term.
     """
-    outages = []
-    for _ in range(crashes):
+    outages: list[Any] = []
+    while len(outages) < crashes:
         await trio.sleep(quiet_seconds + detrun.exponential(quiet_seconds))
         leader = cluster.leader()
         while leader is None:
@@ -34,6 +35,8 @@ async def crash_leaders(cluster: Cluster, crashes: int, quiet_seconds: Any) -> l
         node.crash()
         await cluster.invariants.leader_is_ready.wait()
         outages.append(trio.current_time() - began)
+        if ends_there and len(outages) == crashes:
+            break
         await trio.sleep(DOWN_SECONDS)
         node.restart()
     return outages

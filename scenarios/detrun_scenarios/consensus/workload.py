@@ -8,7 +8,7 @@ medium one for longer, with faults and an operator, so that every mechanism is u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import trio
@@ -26,6 +26,7 @@ from detrun_scenarios.consensus.settings import Settings
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
 
 DRIFT = 0.2
+READ_SHARE = 0.8  # of the operations, where the latency of reads is wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,10 @@ def program(setting: Setting) -> Program:
     workload = WORKLOADS[setting.size]
     parts = RIGHT if setting.bug is None else BUGS[setting.bug]
     faults = FaultPlan() if setting.faults is None else setting.faults
+    habits = workload.habits
+    if setting.loss == "read_latency":
+        habits = replace(habits, read_share=READ_SHARE)
+    measures_outages = setting.loss == "unavailability"
     crashes = workload.crashes if setting.loss in (None, "unavailability") and setting.size != "small" else 0
 
     async def run(params: Mapping[str, Any]) -> Losses:
@@ -114,9 +119,9 @@ def program(setting: Setting) -> Program:
                     operator.start_soon(operate, found, 0.4, workload.actions)
                 if workload.is_harsh and setting.faults is not None and _coin("reaper"):
                     operator.start_soon(reap_leaders, found, 8, 0.05, 0.1)
-                clients = [] if setting.loss == "unavailability" else found.start_clients(workload.habits)
+                clients = [] if measures_outages else found.start_clients(habits)
                 if crashes:
-                    outages = await crash_leaders(found, crashes, 0.3)
+                    outages = await crash_leaders(found, crashes, 0.3, ends_there=measures_outages)
                 for client in clients:
                     await client.ended()
                 operator.cancel_scope.cancel()

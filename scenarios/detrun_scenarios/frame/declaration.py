@@ -81,13 +81,16 @@ class Meaning:
         kind: of `detrun.gradient`.
         parameters: whose derivatives this kind gives rightly.
         why: the reason, in a sentence: ``"elections flip with it, and only their mean is smooth"``.
-        options: for `detrun.gradient` beside the kind: ``samples``, ``temperature``, ``step``, ``pairs``.
+        options: for `detrun.gradient` beside the kind: ``samples``, ``temperature``, ``pairs``.
+        share: of a parameter, by which it is moved in differences: those of kind ``finite``, and those beside the
+            other kinds. Wide enough to be seen above the noise, and no wider than the loss is straight.
     """
 
     kind: Kind
     parameters: tuple[str, ...]
     why: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    share: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

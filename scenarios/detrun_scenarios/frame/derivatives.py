@@ -2,38 +2,44 @@
 
 A ``local`` gradient is the derivative on frozen schedules. It is held against central differences of the same runs that
 keep their schedules (`kind="finite", schedule="frozen"`), with a step so small that almost none changes it: they agree
-to rounding. The other kinds are derivatives of the mean. They are held against differences of runs of their own under
-common random numbers, and agree within the noise of both.
+to rounding. Whether it is the derivative of the mean is another question, which a second difference answers.
+
+The other kinds are derivatives of the mean. They are held against differences of other, plain runs under common random
+numbers (`differences`), and agree within the noise of both. Those of kind ``relaxed`` are runs at the same temperature.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import detrun
+from detrun.gradients.sampling.collector import SoFar
 from detrun_scenarios.frame.declaration import KINDS, Kind, Loss, Meaning
+from detrun_scenarios.frame.differences import Difference, mean_difference, step_of
 from detrun_scenarios.frame.names import named
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
-FROZEN_STEP = 1e-6  # of a parameter: truncation goes with its square, rounding with 1e-16 over it
+FROZEN_STEP = (1e-6, 1e-3)  # of a parameter, at least and at most
+FROZEN_CHANGE = 1e-7  # of the loss: truncation goes with its square, rounding with 1e-16 over it
 FROZEN_ERROR_MAX = 1e-6  # relative
 STANDARD_ERRORS_MAX = 4.0
 SAMPLES = {"local": 4}  # of a gradient, unless its meaning says so
 SAMPLES_OF_MEANS = 100
+TEMPERATURE = 0.25  # of kind relaxed, where a loss declares none
 
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """One number and its check.
+    """One number and its checks.
 
     Attributes:
         kind: that gave ``derivative``.
-        difference: the finite difference, with its standard error.
-        changed: share of the samples of the difference whose two sides took other steps.
+        frozen: the difference on frozen schedules, of kind local.
+        of_mean: the difference of the mean; None if it was not asked for.
         why: what the declaration says for this kind; empty for a kind that it does not give this parameter.
     """
 
@@ -41,21 +47,32 @@ class Derivative:
     kind: Kind
     derivative: float
     std_error: float
-    difference: float
-    difference_std_error: float
-    changed: float
+    frozen: Difference | None = None
+    of_mean: Difference | None = None
     why: str = ""
+
+    @property
+    def difference(self) -> Difference:
+        """The one that must agree: frozen for kind local, else of the mean."""
+        found = self.frozen if self.kind == "local" else self.of_mean
+        assert found is not None
+        return found
 
     @property
     def apart(self) -> float:
         """How far the two are apart: relative to the larger for ``local``, else in standard errors of both."""
-        distance = abs(self.derivative - self.difference)
-        scale = (
-            max(abs(self.derivative), abs(self.difference))
-            if self.kind == "local"
-            else math.hypot(self.std_error, self.difference_std_error)
-        )
-        return distance / scale if scale else (0.0 if distance == 0.0 else math.inf)
+        if self.kind != "local":
+            return self.errors_apart
+        largest = max(abs(self.derivative), abs(self.difference.value))
+        return abs(self.derivative - self.difference.value) / largest if largest else 0.0
+
+    @property
+    def errors_apart(self) -> float:
+        """How many standard errors of both the derivative is away from the difference of the mean."""
+        assert self.of_mean is not None
+        distance = abs(self.derivative - self.of_mean.value)
+        error = math.hypot(self.std_error, self.of_mean.std_error)
+        return distance / error if error else (0.0 if distance == 0.0 else math.inf)
 
     @property
     def agrees(self) -> bool:
@@ -65,7 +82,12 @@ class Derivative:
 
 @dataclass(frozen=True, slots=True)
 class LossGradient:
-    """A loss at some parameters, and its derivatives."""
+    """A loss at some parameters, and its derivatives.
+
+    Attributes:
+        bias: of each kind, what it leaves out.
+        steps: of all runs, those of the differences included.
+    """
 
     loss: str
     value: float
@@ -75,15 +97,32 @@ class LossGradient:
     steps: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is taken, and who is told.
+
+    Attributes:
+        samples: of each gradient; None for what is declared.
+        differences: seeds of each difference of the mean; None for as many as samples, and none for kind local.
+        seed: decides the samples.
+        sampled, differenced: told of samples of gradients, and of seeds of a difference: how many of how many.
+    """
+
+    samples: int | None = None
+    differences: int | None = None
+    seed: int = 0
+    sampled: Callable[[SoFar], None] | None = None
+    differenced: Callable[[int, int], None] = lambda done, total: None
+
+
 def differentiate(
-    program: ScenarioProgram, params: Mapping[str, float], kind: Kind | None, samples: int | None, seed: int
+    program: ScenarioProgram, params: Mapping[str, float], kind: Kind | None = None, effort: Effort | None = None
 ) -> LossGradient:
     """Every derivative of the program's loss.
 
     Args:
         params: all of the scenario's.
         kind: of all derivatives; None for what the declaration gives each parameter.
-        samples: of each gradient; None for what is declared.
 
     Raises:
         Whatever `detrun.gradient` raises.
@@ -91,50 +130,115 @@ def differentiate(
     scenario = program.scenario
     assert program.setting.loss is not None
     loss = scenario.loss(program.setting.loss)
-    found: list[Derivative] = []
-    bias: list[str] = []
-    value = std_error = 0.0
-    steps = 0
+    work = _Work(program, params, Effort() if effort is None else effort)
     for meaning in meanings_for(loss, kind):
-        moved = {name: params[name] for name in meaning.parameters}
-        around = partial(_called, program, {name: one for name, one in params.items() if name not in moved})
-        options = dict(meaning.options)
-        count = samples or options.pop("samples", None) or SAMPLES.get(meaning.kind, SAMPLES_OF_MEANS)
-        options.pop("samples", None)
-        gradient = detrun.gradient(around, moved, kind=meaning.kind, samples=count, seed=seed, **options)
-        difference = detrun.gradient(
-            around, moved, kind="finite", samples=count, seed=seed, **_difference_options(meaning.kind, moved)
-        )
-        value, std_error = gradient.value, gradient.value_std_error
-        steps += sum(one.cost.steps for one in (gradient, difference) if one.cost is not None)
-        bias.append(f"{meaning.kind}: {gradient.bias}")
-        changed = getattr(difference.details, "changed", {})
-        found += [
-            Derivative(
-                name,
-                meaning.kind,
-                float(gradient.grads[name]),
-                gradient.std_error[name],
-                float(difference.grads[name]),
-                difference.std_error[name],
-                changed.get(name, changed.get("", 0.0)),
-                meaning.why,
-            )
-            for name in moved
-        ]
+        work.add(meaning)
     order = list(scenario.defaults)
-    return LossGradient(
-        loss.name, value, std_error, sorted(found, key=lambda one: order.index(one.parameter)), bias, steps
-    )
+    found = sorted(work.found, key=lambda one: order.index(one.parameter))
+    return LossGradient(loss.name, work.value, work.std_error, found, work.bias, work.steps)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was found so far."""
+
+    program: ScenarioProgram
+    params: Mapping[str, float]
+    effort: Effort
+    found: list[Derivative] = field(default_factory=list)
+    bias: list[str] = field(default_factory=list)
+    value: float = 0.0
+    std_error: float = 0.0
+    steps: int = 0
+
+    def add(self, meaning: Meaning) -> None:
+        """The derivatives of one meaning."""
+        effort, kind = self.effort, meaning.kind
+        moved = {name: self.params[name] for name in meaning.parameters}
+        options = dict(meaning.options)
+        declared = options.pop("samples", None)
+        count = effort.samples or declared or SAMPLES.get(kind, SAMPLES_OF_MEANS)
+        if kind == "finite":
+            parameter = self.program.scenario.parameter
+            options["step"] = {name: step_of(parameter(name), at, meaning.share) for name, at in moved.items()}
+        gradient = self._gradient(moved, kind, count, **options)
+        self.value, self.std_error = gradient.value, gradient.value_std_error
+        self.bias.append(f"{kind}: {gradient.bias}")
+        frozen = self._frozen(moved, gradient, count) if kind == "local" else {}
+        seeds = effort.differences if effort.differences is not None else 0 if kind == "local" else count
+        for name in moved:
+            self.found.append(
+                Derivative(
+                    name,
+                    kind,
+                    float(gradient.grads[name]),
+                    gradient.std_error[name],
+                    frozen.get(name),
+                    self._of_mean(name, meaning, max(seeds, 2)) if seeds or kind != "local" else None,
+                    meaning.why,
+                )
+            )
+
+    def _gradient(self, moved: Mapping[str, float], kind: Kind, count: int, **options: Any) -> detrun.Gradient:
+        fixed = {name: one for name, one in self.params.items() if name not in moved}
+        around = partial(_called, self.program, fixed)
+        effort = self.effort
+        found = detrun.gradient(
+            around, moved, kind=kind, samples=count, seed=effort.seed, progress=effort.sampled, **options
+        )
+        assert found.cost is not None
+        self.steps += found.cost.steps
+        return found
+
+    def _frozen(self, moved: Mapping[str, float], gradient: detrun.Gradient, count: int) -> dict[str, Difference]:
+        def step(name: str) -> float:
+            least, most = (share * (abs(moved[name]) or 1.0) for share in FROZEN_STEP)
+            slope = abs(float(gradient.grads[name]))
+            wanted = FROZEN_CHANGE * abs(gradient.value) / slope if slope else most
+            return min(max(wanted, least), most)
+
+        steps = {name: step(name) for name in moved}
+        found = self._gradient(moved, "finite", count, schedule="frozen", step=steps)
+        changed = getattr(found.details, "changed", {})
+        return {
+            name: Difference(float(found.grads[name]), found.std_error[name], changed.get(name, changed.get("", 0.0)))
+            for name in moved
+        }
+
+    def _of_mean(self, name: str, meaning: Meaning, seeds: int) -> Difference:
+        # Of falling temperatures the last one counts.
+        given = meaning.options.get("temperature", 0.0) if meaning.kind == "relaxed" else 0.0
+        temperature = given if isinstance(given, int | float) else list(given)[-1]
+        found, steps = mean_difference(
+            self.program,
+            self.params,
+            name,
+            meaning.share,
+            seeds,
+            temperature=temperature,
+            progress=lambda done: self.effort.differenced(done, seeds),
+        )
+        self.steps += steps
+        return found
 
 
 def meanings_for(loss: Loss, kind: Kind | None) -> tuple[Meaning, ...]:
-    """The meanings that are declared, or one of the kind for all parameters that move the loss."""
+    """The meanings that are declared, or one of the kind for all parameters that move the loss.
+
+    Each parameter keeps the width of its differences, and a kind the options that the loss declares for it.
+    """
     if kind is None:
         return loss.meanings
     declared = {one.kind: one for one in loss.meanings}
-    options = declared[kind].options if kind in declared else {}
-    return (Meaning(kind, loss.parameters, "", options),) if loss.parameters else ()
+    if kind in declared:
+        options = declared[kind].options
+    else:
+        options = {"temperature": TEMPERATURE} if kind == "relaxed" else {}
+    widths: dict[float, list[str]] = {}
+    for name in loss.parameters:
+        share = next(one.share for one in loss.meanings if name in one.parameters)
+        widths.setdefault(share, []).append(name)
+    return tuple(Meaning(kind, tuple(names), "", options, share) for share, names in widths.items())
 
 
 def kind_named(name: str | None) -> Kind | None:
@@ -145,15 +249,6 @@ def kind_named(name: str | None) -> Kind | None:
     """
     kinds: dict[str, Kind] = {one: one for one in KINDS}
     return None if name is None else named("there is no kind of gradient", name, kinds)
-
-
-def _difference_options(kind: Kind, moved: Mapping[str, float]) -> dict[str, Any]:
-    if kind != "local":
-        return {}
-    return {
-        "schedule": "frozen",
-        "step": {name: FROZEN_STEP * (abs(number) or 1.0) for name, number in moved.items()},
-    }
 
 
 async def _called(program: ScenarioProgram, fixed: Mapping[str, float], params: Mapping[str, Any]) -> Any:
