@@ -1,8 +1,9 @@
 """Run the tests on one Python, or on two at once: the first is shown as it goes, the second when both are done.
 
-Not with a shell's ``&``: what a shell starts in the background ignores Ctrl-C, and some tests send it. The last lines
-are the CPU seconds of each Python, with those of the processes that its tests start: what the budget in CONTRIBUTING.md
-is about, since a busy machine lengthens everything else.
+Not with a shell's ``&``: what a shell starts in the background ignores Ctrl-C, and some tests send it. Each lists
+the tests that take longest, and the ten files by CPU seconds (`tests/cpu_of_files.py`). The last lines are the CPU
+seconds of each Python, with those of the processes that its tests start: what the budget in CONTRIBUTING.md is about,
+since a busy machine lengthens everything else.
 """
 
 from __future__ import annotations

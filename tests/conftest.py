@@ -7,7 +7,7 @@ without a deadline and ignore slowness: on a busy machine with two cores a timin
 
 Tests marked `one_python` are about what no interpreter changes: programs of benchmarks and scenarios, documents, the
 command line, models in plain Python. With ``--share 1/2`` and ``--share 2/2`` two Pythons divide them by files; all
-other tests run on both.
+other tests run on both. A file of which all is the other's is not even imported.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.one_python import SAME_ON_EVERY_PYTHON, is_in_part
+from tests.cpu_of_files import CpuOfFiles
+from tests.one_python import is_in_part, is_same_on_every_python
 
 settings.register_profile(
     "ci",
@@ -61,23 +63,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--share", metavar="PART/PARTS", help="of the tests marked one_python, run this part of the files")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Sum up CPU seconds by file."""
+    config.pluginmanager.register(CpuOfFiles())
+
+
+def _is_of_other_part(config: pytest.Config, path: Path) -> bool:
+    share = config.getoption("--share")
+    if not share:
+        return False
+    file = path.relative_to(config.rootpath).as_posix()
+    try:
+        return not is_in_part(file, path.read_text(encoding="utf-8"), share)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the other part's files unread."""
+    if not collection_path.is_file() or not collection_path.is_relative_to(config.rootpath):
+        return None
+    file = collection_path.relative_to(config.rootpath).as_posix()
+    return True if is_same_on_every_python(file) and _is_of_other_part(config, collection_path) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what says the same on every Python, and leave the other part's share of it to the other part."""
-    same = tuple(f"{config.rootpath / one}" for one in SAME_ON_EVERY_PYTHON)
+    left_out: set[pytest.Item] = set()
+    of_other_part: dict[Path, bool] = {}
     for item in items:
-        if str(item.path).startswith(same):
+        if is_same_on_every_python(item.path.relative_to(config.rootpath).as_posix()):
             item.add_marker("one_python")
-    if share := config.getoption("--share"):
-        try:
-            left_out = {
-                item
-                for item in items
-                if item.get_closest_marker("one_python")
-                and not is_in_part(item.path.relative_to(config.rootpath).as_posix(), share)
-            }
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
+        if item.get_closest_marker("one_python"):
+            if item.path not in of_other_part:
+                of_other_part[item.path] = _is_of_other_part(config, item.path)
+            if of_other_part[item.path]:
+                left_out.add(item)
+    if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 

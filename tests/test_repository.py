@@ -103,15 +103,25 @@ def docstrings_of(tree: ast.Module) -> list[ast.expr]:
 def test_the_parts_of_the_tests_are_all_of_them_and_none_twice() -> None:
     files = [f"{place}/test_{number}.py" for place in SAME_ON_EVERY_PYTHON for number in range(10)]
     for parts in (1, 2, 3):
-        shares = [[file for file in files if is_in_part(file, f"{part + 1}/{parts}")] for part in range(parts)]
+        shares = [[file for file in files if is_in_part(file, "", f"{part + 1}/{parts}")] for part in range(parts)]
         assert sorted(file for share in shares for file in share) == sorted(files)
         assert min(map(len, shares)) > len(files) / parts / 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import torch\n", "    import torch", "\nfrom torch import nn\n", ">>> import torch", 'importorskip("torch")'],
+)
+def test_what_imports_torch_is_of_the_first_part(text: str) -> None:
+    files = [f"{place}/test_{number}.py" for place in SAME_ON_EVERY_PYTHON for number in range(10)]
+    assert [file for file in files if is_in_part(file, text, "2/2")] == []
+    assert [file for file in files if not is_in_part(file, text, "1/2")] == []
 
 
 @pytest.mark.parametrize("share", ["0/2", "3/2", "1", "a/b", ""])
 def test_a_part_that_is_none_is_refused(share: str) -> None:
     with pytest.raises(ValueError, match="no part of a whole"):
-        is_in_part("tests/test_repository.py", share)
+        is_in_part("tests/test_repository.py", "", share)
 
 
 def test_what_is_said_to_be_the_same_on_every_python_is_there() -> None:
