@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Seeds of each difference of the mean. Default: as many as samples, and none for kind local.",
 )
+@click.option("--by", multiple=True, metavar="PARAM", help="Only by this parameter; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the samples.")
 @parameter_option
 @speaking
@@ -37,6 +38,7 @@ def gradient(
     size: Any,
     samples: int | None,
     differences: int | None,
+    by: tuple[str, ...],
     seed: int,
     params: tuple[str, ...],
 ) -> None:
@@ -44,7 +46,7 @@ def gradient(
 
     The kind of each derivative is the one that the scenario declares for the parameter. The column beside it is a
     finite difference: on frozen schedules for kind local, otherwise of the mean, from other runs under common random
-    numbers. With --differences that of the mean stands beside kind local, too.
+    numbers. A few runs of kind local have frozen differences; with --differences that of the mean stands there, too.
     """
     from detrun.cli import runs
     from detrun.cli.page import open_page, print_document
@@ -60,7 +62,14 @@ def gradient(
     chosen = kind_named(kind)
     program = ScenarioProgram(scenario, scenario.setting(size, wanted.name, bug))
     with runs.program_output(), sampling_progress() as sampled, drawn_progress("differences") as differenced:
-        effort = Effort(samples=samples, differences=differences, seed=seed, sampled=sampled, differenced=differenced)
+        effort = Effort(
+            by=by,
+            samples=samples,
+            differences=differences,
+            seed=seed,
+            sampled=sampled,
+            differenced=differenced,
+        )
         found = differentiate(program, numbers, chosen, effort)
     if settings().json:
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
@@ -86,7 +95,8 @@ def gradient(
 
 def _row(one: Derivative, at: float, has_means: bool) -> list[str]:
     beside, of_mean = one.difference, one.of_mean
-    apart = f"{one.apart:.1e} of it" if one.kind == "local" else f"{one.apart:.2g} errors"
+    frozen = one.frozen
+    apart = f"{one.apart:.2g} errors" if frozen is None else f"{one.apart:.1e} of it in {frozen.runs} runs"
     row = [
         one.parameter,
         f"{at:.6g}",
@@ -115,7 +125,10 @@ def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
                 "std_error": one.std_error,
                 "finite_difference": one.difference.value,
                 "finite_std_error": one.difference.std_error,
+                "frozen_derivative": None if one.frozen is None else one.frozen.derivative,
+                "apart": one.apart,
                 "agrees": one.agrees,
+                "rescheduled": one.difference.changed,
                 "mean_difference": None if one.of_mean is None else one.of_mean.value,
                 "mean_std_error": None if one.of_mean is None else one.of_mean.std_error,
                 "why": one.why,

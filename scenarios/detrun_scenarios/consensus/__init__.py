@@ -46,6 +46,7 @@ SCENARIO = Scenario(
                     "local",
                     ("batch_delay", *_WEIGHTS),
                     "each message moves smoothly with its delay, and which of two comes first hardly matters",
+                    {"samples": 32},
                     share=0.5,
                 ),
                 Meaning(
@@ -53,7 +54,7 @@ SCENARIO = Scenario(
                     ("batch_size",),
                     "requests are counted, so that only a softened threshold has a slope",
                     {"samples": 16, "temperature": 0.25},
-                    share=0.25,
+                    share=0.05,
                 ),
             ),
         ),

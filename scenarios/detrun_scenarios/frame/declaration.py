@@ -29,6 +29,8 @@ from detrun.world import FaultPlan, Swarm
 from detrun_scenarios.frame.names import named
 from detrun_scheduler.errors import UsageError
 
+SHARE = 0.1  # of a parameter, by which differences move it, unless its meaning says so
+
 Kind: TypeAlias = Literal["local", "expected", "policy", "finite", "relaxed"]
 KINDS: tuple[Kind, ...] = ("local", "expected", "policy", "finite", "relaxed")
 
@@ -90,7 +92,7 @@ class Meaning:
     parameters: tuple[str, ...]
     why: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    share: float = 0.1
+    share: float = SHARE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,25 +11,52 @@ numbers (`differences`), and agree within the noise of both. Those of kind ``rel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import detrun
 from detrun.gradients.sampling.collector import SoFar
-from detrun_scenarios.frame.declaration import KINDS, Kind, Loss, Meaning
+from detrun_scenarios.frame.declaration import KINDS, SHARE, Kind, Loss, Meaning
 from detrun_scenarios.frame.differences import Difference, mean_difference, step_of
 from detrun_scenarios.frame.names import named
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
+from detrun_scheduler.errors import UsageError
 
-FROZEN_STEP = (1e-6, 1e-3)  # of a parameter, at least and at most
-FROZEN_CHANGE = 1e-7  # of the loss: truncation goes with its square, rounding with 1e-16 over it
+FROZEN_STEP = (1e-6, 1e-5)  # of a parameter, at least and at most: a wider one takes other steps
+FROZEN_CHANGE = 1e-7  # of the loss, if the step allows: truncation goes with its square, rounding with 1e-16 over it
 FROZEN_ERROR_MAX = 1e-6  # relative
+FROZEN_SAMPLES = 4
+ROUNDING = 2e-16  # of times near a second, of which losses are differences
 STANDARD_ERRORS_MAX = 4.0
 SAMPLES = {"local": 4}  # of a gradient, unless its meaning says so
 SAMPLES_OF_MEANS = 100
 TEMPERATURE = 0.25  # of kind relaxed, where a loss declares none
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Runs that keep their schedules.
+
+    Attributes:
+        derivative: the mean of their local gradients.
+        difference: of the same runs.
+        rounding: what the difference cannot tell.
+        runs: how many.
+    """
+
+    derivative: float
+    difference: Difference
+    rounding: float
+    runs: int
+
+    @property
+    def apart(self) -> float:
+        """How far the two are apart beyond rounding, relative to the larger."""
+        largest = max(abs(self.derivative), abs(self.difference.value))
+        distance = max(abs(self.derivative - self.difference.value) - self.rounding, 0.0)
+        return distance / largest if largest else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +65,7 @@ class Derivative:
 
     Attributes:
         kind: that gave ``derivative``.
-        frozen: the difference on frozen schedules, of kind local.
+        frozen: some of the runs held against frozen differences, of kind local.
         of_mean: the difference of the mean; None if it was not asked for.
         why: what the declaration says for this kind; empty for a kind that it does not give this parameter.
     """
@@ -47,24 +74,21 @@ class Derivative:
     kind: Kind
     derivative: float
     std_error: float
-    frozen: Difference | None = None
+    frozen: Frozen | None = None
     of_mean: Difference | None = None
     why: str = ""
 
     @property
     def difference(self) -> Difference:
         """The one that must agree: frozen for kind local, else of the mean."""
-        found = self.frozen if self.kind == "local" else self.of_mean
+        found = self.of_mean if self.frozen is None else self.frozen.difference
         assert found is not None
         return found
 
     @property
     def apart(self) -> float:
         """How far the two are apart: relative to the larger for ``local``, else in standard errors of both."""
-        if self.kind != "local":
-            return self.errors_apart
-        largest = max(abs(self.derivative), abs(self.difference.value))
-        return abs(self.derivative - self.difference.value) / largest if largest else 0.0
+        return self.errors_apart if self.frozen is None else self.frozen.apart
 
     @property
     def errors_apart(self) -> float:
@@ -77,7 +101,7 @@ class Derivative:
     @property
     def agrees(self) -> bool:
         """Whether the two say the same. Where a side of a frozen difference left the schedule there is no saying so."""
-        return self.apart <= (FROZEN_ERROR_MAX if self.kind == "local" else STANDARD_ERRORS_MAX)
+        return self.apart <= (STANDARD_ERRORS_MAX if self.frozen is None else FROZEN_ERROR_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +126,14 @@ class Effort:
     """How much is taken, and who is told.
 
     Attributes:
+        by: parameters that are wanted; empty for all that move the loss.
         samples: of each gradient; None for what is declared.
         differences: seeds of each difference of the mean; None for as many as samples, and none for kind local.
         seed: decides the samples.
         sampled, differenced: told of samples of gradients, and of seeds of a difference: how many of how many.
     """
 
+    by: Collection[str] = ()
     samples: int | None = None
     differences: int | None = None
     seed: int = 0
@@ -125,13 +151,17 @@ def differentiate(
         kind: of all derivatives; None for what the declaration gives each parameter.
 
     Raises:
+        UsageError: a parameter that is wanted is unknown, or has no declared meaning, and no kind is given.
         Whatever `detrun.gradient` raises.
     """
     scenario = program.scenario
     assert program.setting.loss is not None
     loss = scenario.loss(program.setting.loss)
-    work = _Work(program, params, Effort() if effort is None else effort)
-    for meaning in meanings_for(loss, kind):
+    effort = Effort() if effort is None else effort
+    work = _Work(program, params, effort)
+    for name in effort.by:
+        scenario.parameter(name)
+    for meaning in meanings_for(loss, kind, effort.by):
         work.add(meaning)
     order = list(scenario.defaults)
     found = sorted(work.found, key=lambda one: order.index(one.parameter))
@@ -164,7 +194,7 @@ class _Work:
         gradient = self._gradient(moved, kind, count, **options)
         self.value, self.std_error = gradient.value, gradient.value_std_error
         self.bias.append(f"{kind}: {gradient.bias}")
-        frozen = self._frozen(moved, gradient, count) if kind == "local" else {}
+        frozen = self._frozen(moved, min(count, FROZEN_SAMPLES)) if kind == "local" else {}
         seeds = effort.differences if effort.differences is not None else 0 if kind == "local" else count
         for name in moved:
             self.found.append(
@@ -190,7 +220,9 @@ class _Work:
         self.steps += found.cost.steps
         return found
 
-    def _frozen(self, moved: Mapping[str, float], gradient: detrun.Gradient, count: int) -> dict[str, Difference]:
+    def _frozen(self, moved: Mapping[str, float], count: int) -> dict[str, Frozen]:
+        gradient = self._gradient(moved, "local", count)
+
         def step(name: str) -> float:
             least, most = (share * (abs(moved[name]) or 1.0) for share in FROZEN_STEP)
             slope = abs(float(gradient.grads[name]))
@@ -200,9 +232,13 @@ class _Work:
         steps = {name: step(name) for name in moved}
         found = self._gradient(moved, "finite", count, schedule="frozen", step=steps)
         changed = getattr(found.details, "changed", {})
-        return {
+        differences = {
             name: Difference(float(found.grads[name]), found.std_error[name], changed.get(name, changed.get("", 0.0)))
             for name in moved
+        }
+        return {
+            name: Frozen(float(gradient.grads[name]), one, ROUNDING / steps[name], count)
+            for name, one in differences.items()
         }
 
     def _of_mean(self, name: str, meaning: Meaning, seeds: int) -> Difference:
@@ -222,23 +258,34 @@ class _Work:
         return found
 
 
-def meanings_for(loss: Loss, kind: Kind | None) -> tuple[Meaning, ...]:
-    """The meanings that are declared, or one of the kind for all parameters that move the loss.
+def meanings_for(loss: Loss, kind: Kind | None, by: Collection[str] = ()) -> tuple[Meaning, ...]:
+    """The meanings that are declared, or those of one kind for all parameters that move the loss, or for some.
 
     Each parameter keeps the width of its differences, and a kind the options that the loss declares for it.
+
+    Raises:
+        UsageError: a parameter of ``by`` has no declared meaning, and no kind is given.
     """
+    names = tuple(by) or loss.parameters
     if kind is None:
-        return loss.meanings
+        for name in by:
+            if name not in loss.parameters:
+                raise UsageError(
+                    f"{loss.name} declares no kind of gradient by {name}; give a kind, or one of "
+                    f"{', '.join(loss.parameters)}"
+                )
+        kept = [replace(one, parameters=tuple(n for n in one.parameters if n in names)) for one in loss.meanings]
+        return tuple(one for one in kept if one.parameters)
     declared = {one.kind: one for one in loss.meanings}
     if kind in declared:
         options = declared[kind].options
     else:
         options = {"temperature": TEMPERATURE} if kind == "relaxed" else {}
     widths: dict[float, list[str]] = {}
-    for name in loss.parameters:
-        share = next(one.share for one in loss.meanings if name in one.parameters)
+    for name in names:
+        share = next((one.share for one in loss.meanings if name in one.parameters), SHARE)
         widths.setdefault(share, []).append(name)
-    return tuple(Meaning(kind, tuple(names), "", options, share) for share, names in widths.items())
+    return tuple(Meaning(kind, tuple(some), "", options, share) for share, some in widths.items())
 
 
 def kind_named(name: str | None) -> Kind | None:

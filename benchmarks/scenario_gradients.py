@@ -1,0 +1,131 @@
+"""The tables of derivatives in the READMEs of scenarios: every line is what a `detrun scenario gradient` command says.
+
+Lines of kinds that a scenario does not declare are there to mislead: they stand beside the difference of the mean, too.
+Results are kept after each command; ``--only`` runs some of them again and leaves the others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.measuring import machine
+
+KEPT = Path(__file__).parent / "results" / "scenario-gradients.json"
+BATCHED = "--param batch_delay=0.01 --param batch_size=2"
+LAPSED = "--param lease_margin=0.12"
+
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "consensus": (
+        "--loss commit_latency --differences 40",
+        f"--loss commit_latency --by batch_size {BATCHED}",
+        "--loss unavailability",
+        f"--loss read_latency {LAPSED}",
+        "--loss messages_per_commit",
+        f"--loss messages_per_commit --by batch_size {BATCHED}",
+        f"--loss messages_per_commit --by lease_margin --kind finite --samples 24 {LAPSED}",
+        "--loss unavailability --kind local --samples 40 --differences 40",
+        "--loss commit_latency --by heartbeat_interval --kind local --samples 32 --differences 40",
+        f"--loss read_latency --kind local --samples 8 --differences 32 {LAPSED}",
+        "--loss messages_per_commit --by heartbeat_interval --kind local --samples 4 --differences 24",
+        "--loss unavailability --kind expected --samples 24",
+    ),
+}
+"""By scenario: what follows its name."""
+
+HEADER = ("loss", "parameter", "kind", "derivative", "difference of the mean", "errors apart", "on frozen schedules")
+
+
+def measured(scenario: str, arguments: str) -> dict[str, Any]:
+    """What the command says, and its CPU seconds."""
+    words = ["-m", "detrun", "scenario", "gradient", scenario, *shlex.split(arguments), "--json"]
+    before = children_seconds()
+    found = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    if found.returncode:
+        raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
+    document = json.loads(found.stdout)
+    return {name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "steps")} | {
+        "cpu_seconds": round(children_seconds() - before, 1)
+    }
+
+
+def children_seconds() -> float:
+    """CPU seconds of the commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
+    """The table of a scenario's README."""
+    lines = ["".join(f"| {one} " for one in HEADER) + "|", "| --- " * len(HEADER) + "|"]
+    about = []
+    for arguments, found in kept["commands"][scenario].items():
+        number = len(about) + 1
+        about.append(
+            f"{number}. `detrun scenario gradient {scenario} {arguments}`: {found['loss']} {found['value']:.4g} ± "
+            f"{found['std_error']:.2g}, {found['steps']:,} steps, {found['cpu_seconds']:.0f} s of CPU"
+        )
+        lines += [f"| {' | '.join(row)} |" for row in rows(number, found)]
+    return "\n".join([*lines, "", *about, "", kept["about"], ""])
+
+
+def rows(number: int, found: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The lines of one command."""
+    for parameter, one in found["gradient"].items():
+        is_local = one["kind"] == "local"
+        mean, error = one["mean_difference"], one["mean_std_error"]
+        frozen = "–"
+        if is_local:
+            frozen = f"{one['apart']:.0e} of it" if one["apart"] else "equal"
+            if one["rescheduled"]:
+                frozen += f", {one['rescheduled']:.0%} rescheduled"
+        yield [
+            f"{found['loss']} ({number})",
+            f"`{parameter}` at {found['params'][parameter]:g}",
+            one["kind"],
+            f"{one['derivative']:.3g} ± {one['std_error']:.2g}",
+            f"{mean:.3g} ± {error:.2g}",
+            errors_apart(one["derivative"], one["std_error"], mean, error),
+            frozen,
+        ]
+
+
+def errors_apart(derivative: float, its_error: float, mean: float, error: float) -> str:
+    """In standard errors of both; the wrong ones stand out."""
+    both = math.hypot(its_error, error)
+    if not both:
+        return "both exact" if derivative == mean else "**wrong**"
+    apart = abs(derivative - mean) / both
+    return f"**{apart:.0f}**" if apart > 4.0 else f"{apart:.1f}"
+
+
+@click.command(help="Derivatives of scenarios by the kinds that they declare, and by some that mislead.")
+@click.option("--scenario", type=click.Choice(sorted(COMMANDS)), default="consensus", show_default=True)
+@click.option("--only", multiple=True, metavar="WORDS", help="Only commands with these words; may be repeated.")
+@click.option("--show", is_flag=True, help="Run nothing: print the table of what is kept.")
+def main(scenario: str, only: tuple[str, ...], show: bool) -> None:
+    """Measure, keep, and print the table of the README."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"commands": {}}
+    if not show:
+        before = kept["commands"].get(scenario, {})
+        kept["about"] = f"{machine()}."
+        for arguments in COMMANDS[scenario]:
+            if not only or any(words in arguments for words in only):
+                click.echo(f"detrun scenario gradient {scenario} {arguments}", err=True)
+                before[arguments] = measured(scenario, arguments)
+            kept["commands"][scenario] = {one: before[one] for one in COMMANDS[scenario] if one in before}
+            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    click.echo(markdown(scenario, kept), nl=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The tables of derivatives in the READMEs of scenarios are those of the results that are kept."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks import scenario_gradients
+from tests.benchmarks.test_gradient_kinds import ROOT
+
+
+def test_the_table_of_consensus_is_that_of_the_kept_results() -> None:
+    kept = json.loads(scenario_gradients.KEPT.read_text())
+    assert tuple(kept["commands"]["consensus"]) == scenario_gradients.COMMANDS["consensus"]
+    page = (ROOT / "scenarios" / "detrun_scenarios" / "consensus" / "README.md").read_text()
+    shown = page.partition("<!-- gradients -->\n")[2].partition("<!-- end of gradients -->")[0]
+    assert shown == scenario_gradients.markdown("consensus", kept)
+
+
+def test_what_is_far_off_stands_out() -> None:
+    assert scenario_gradients.errors_apart(1.0, 0.1, 2.0, 0.1) == "**7**"
+    assert scenario_gradients.errors_apart(1.0, 0.0, 1.0, 0.0) == "both exact"
+    assert scenario_gradients.errors_apart(1.0, 0.0, 2.0, 0.0) == "**wrong**"
