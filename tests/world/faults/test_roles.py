@@ -1,4 +1,4 @@
-"""Faults on roles: whichever node is what a predicate says when the fault begins, or the next one that comes to be it."""
+"""Faults on roles: a node that is what a predicate says when the fault begins, or the next one that comes to be it."""
 
 from __future__ import annotations
 
