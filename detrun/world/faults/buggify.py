@@ -24,7 +24,6 @@ from detrun.world.services import process_here
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.run import BegunFault
 
 ENABLED_PROBABILITY = 0.25
 FIRES_PROBABILITY = 0.25
@@ -110,7 +109,7 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
     if fires:
         found.fired += 1
         if run.fault_began is not None:
-            run.fault_began(BegunFault(f"buggify {site}", "buggify"))
+            run.fault_began(f"buggify {site}", False)
         _count(sites, f"buggify {site}")
     return fires
 
