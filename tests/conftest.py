@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuOfFiles())
 
 
+@cache  # a file is read once for all that is asked of it
 def _is_of_other_part(config: pytest.Config, path: Path) -> bool:
     share = config.getoption("--share")
     if not share:
@@ -90,16 +92,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what says the same on every Python, and leave the other part's share of it to the other part."""
-    left_out: set[pytest.Item] = set()
-    of_other_part: dict[Path, bool] = {}
     for item in items:
         if is_same_on_every_python(item.path.relative_to(config.rootpath).as_posix()):
             item.add_marker("one_python")
-        if item.get_closest_marker("one_python"):
-            if item.path not in of_other_part:
-                of_other_part[item.path] = _is_of_other_part(config, item.path)
-            if of_other_part[item.path]:
-                left_out.add(item)
+    left_out = {
+        item for item in items if item.get_closest_marker("one_python") and _is_of_other_part(config, item.path)
+    }
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from detrun_scheduler import current
@@ -59,11 +59,8 @@ def drawn_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    shown = CountShown(what)
-    try:
+    with closing(CountShown(what)) as shown:
         yield shown
-    finally:
-        shown.close()
 
 
 @contextmanager
@@ -72,11 +69,8 @@ def minimizing_progress(iterations: int) -> Iterator[Callable[[Iteration], None]
     if not sys.stderr.isatty():
         yield None
         return
-    shown = IterationsShown(iterations)
-    try:
+    with closing(IterationsShown(iterations)) as shown:
         yield shown
-    finally:
-        shown.close()
 
 
 @contextmanager
@@ -88,11 +82,8 @@ def sampling_progress() -> Iterator[Callable[[SoFar], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    shown = SamplesShown()
-    try:
+    with closing(SamplesShown()) as shown:
         yield shown
-    finally:
-        shown.close()
 
 
 class _Drawn:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from detrun.ad.functions import log
 from detrun.ad.value import primal_of
+from detrun.primitives.continuous_laws import Exponential
 from detrun.primitives.laws import ContinuousLaw, DiscreteLaw, Law
 from detrun_scheduler import randomness
 from detrun_scheduler.errors import UsageError
@@ -54,9 +55,7 @@ class Expovariate(ContinuousLaw):
     kind: ClassVar[str] = "expovariate"
     noise: ClassVar[str | None] = "exponential"
 
-    def noise_at(self, unit: float) -> float:
-        """With mean 1."""
-        return -math.log1p(-unit)
+    noise_at = Exponential.noise_at
 
     def from_noise(self, noise: Any) -> Any:
         """Divided by the rate."""

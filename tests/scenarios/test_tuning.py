@@ -16,6 +16,7 @@ from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.frame.tuning import (
     BLACK_BOXES,
     Evaluations,
+    PlainRuns,
     Problem,
     Proposal,
     Stop,
@@ -67,15 +68,16 @@ def test_a_contender_gets_better_within_its_budget_and_proposes_less_when_it_is_
 def test_evaluations_use_every_seed_once() -> None:
     seeds: list[int] = []
 
-    class Runs:
-        spent = 0
+    class Runs(PlainRuns):
+        def __init__(self) -> None:
+            self.spent = 0
 
         def loss(self, params: Mapping[str, float], seed: int) -> float:
             seeds.append(seed)
             self.spent += 1
             return 2.0
 
-    evaluations = Evaluations(PROBLEM, 5, 0, tuning.never, Runs())  # type: ignore[arg-type]
+    evaluations = Evaluations(PROBLEM, 5, 0, tuning.never, Runs())
     assert evaluations.loss(START) == evaluations.loss(START) == 2.0
     assert len(set(seeds)) == len(seeds) == 4
     assert not evaluations.are_left()  # of two runs each, after four of five

@@ -1,7 +1,7 @@
 """A scenario tuned from its defaults by following gradients, beside black boxes at the same number of simulated events.
 
-The unit of the budget is the step: of every run that a contender makes, with Values or without. Ctrl-C ends the
-contender whose turn it is and leaves out those after it; what there is then is still judged.
+The unit of the budget is the step: of every run that a contender makes, with Values or without. Ctrl-C stops
+the contender at work and leaves out those after it; all that was proposed by then is judged.
 """
 
 from __future__ import annotations

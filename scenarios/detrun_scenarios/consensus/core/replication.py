@@ -17,7 +17,7 @@ from typing import Any
 
 from detrun_scenarios.consensus.core.commitment import Commitment
 from detrun_scenarios.consensus.core.entries import Content, Entry
-from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, InstallSnapshot
+from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, InstallSnapshot, PieceReceived
 from detrun_scenarios.consensus.core.server import Role
 
 WINDOW_ENTRIES = 512  # that may be on their way to one peer
@@ -104,13 +104,16 @@ class Replication(Commitment):
         """Whether what is on its way to a peer that is probed is given up, now that a round begins."""
         return True  # an append that comes twice costs little
 
-    def on_appended(self, answer: Appended) -> None:
-        """A follower has answered an append."""
+    def has_heard(self, answer: Appended | PieceReceived) -> bool:
+        """Whether a follower answers this leader in this term; a later term ends the leadership."""
         if answer.term > self.term:
             self.become_follower(answer.term)
-            return
+        return self.role is Role.LEADER and answer.term == self.term
+
+    def on_appended(self, answer: Appended) -> None:
+        """A follower has answered an append."""
         peer = answer.follower
-        if self.role is not Role.LEADER or answer.term < self.term or peer not in self.next_index:
+        if not self.has_heard(answer) or peer not in self.next_index:
             return
         self.reached(peer, answer.round)
         if answer.is_success:

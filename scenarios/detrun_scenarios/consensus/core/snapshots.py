@@ -19,7 +19,6 @@ from typing import Any
 from detrun_scenarios.consensus.core.entries import Configuration, Snapshot
 from detrun_scenarios.consensus.core.messages import Appended, AppendEntries, InstallSnapshot, PieceReceived
 from detrun_scenarios.consensus.core.replication import Replication
-from detrun_scenarios.consensus.core.server import Role
 
 
 @dataclass(slots=True)
@@ -107,11 +106,8 @@ class Snapshots(Replication):
 
     def on_piece_received(self, answer: PieceReceived) -> None:
         """A follower has a piece, and says which one it needs next."""
-        if answer.term > self.term:
-            self.become_follower(answer.term)
-            return
         peer = answer.follower
-        if self.role is not Role.LEADER or answer.term < self.term or peer not in self.sending:
+        if not self.has_heard(answer) or peer not in self.sending:
             return
         self.reached(peer, answer.round)
         sending = self.sending[peer]
