@@ -118,6 +118,7 @@ class JournaledRun(ABC):
         self.at_pause = hooks.at_pause
         self.replayed_effect = hooks.replayed_effect
         self.fault_shares = hooks.fault_shares
+        self.fault_spans = hooks.fault_spans
         self.fault_began = hooks.fault_began
         self.draws = hooks.draws
         decides = getattr(oracle, "decides_actions", None)  # None: it knows of no actions

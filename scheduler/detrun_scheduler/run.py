@@ -212,7 +212,11 @@ class ActiveRun(RunView, Protocol):
         """See `RunHooks.fault_shares`."""
 
     @property
-    def fault_began(self) -> Callable[[str, bool], None] | None:
+    def fault_spans(self) -> Mapping[str, tuple[float, float | None]]:
+        """See `RunHooks.fault_spans`."""
+
+    @property
+    def fault_began(self) -> Callable[[BegunFault], None] | None:
         """See `RunHooks.fault_began`."""
 
     @property
@@ -332,6 +336,23 @@ class DrawWatcher(Protocol):
         """What became of the bits; returns what the program gets."""
 
 
+class BegunFault(NamedTuple):
+    """A planned fault, or a `buggify` site, that has begun.
+
+    Attributes:
+        kind: of fault.
+        lasts: seconds until it ends; None: it is over at once, or ends with its plan.
+        victim: the node that it strikes, an empty string where it is not of one node.
+        details: what else the plan says of it, in words.
+    """
+
+    name: str
+    kind: str
+    lasts: float | None = None
+    victim: str = ""
+    details: str = ""
+
+
 @dataclass(slots=True)
 class RunHooks:
     """What the floors above want from a run; filled before its loop is built.
@@ -343,7 +364,9 @@ class RunHooks:
         replayed_effect: takes the name of an external effect and gives its recorded result, None where a recording is
             silent. Set in replays only.
         fault_shares: planned faults that are left out (0) or last a share of their time, by name.
-        fault_began: told the name of each planned fault that begins, and whether it lasts.
+        fault_spans: planned faults that begin at another time, by name: virtual times of the run at which each begins,
+            infinity for never, and at which it ends, None: as long after as it would have.
+        fault_began: told of each planned fault that begins.
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
         time_observer: told where another timing of the program would have meant another order of events.
@@ -363,7 +386,8 @@ class RunHooks:
     at_pause: Callable[[ActiveRun], float] | None = None
     replayed_effect: Callable[[str], bytes | None] | None = None
     fault_shares: Mapping[str, float] = field(default_factory=dict)
-    fault_began: Callable[[str, bool], None] | None = None
+    fault_spans: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    fault_began: Callable[[BegunFault], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None
     draws: DrawWatcher | None = None

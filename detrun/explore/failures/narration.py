@@ -27,6 +27,7 @@ from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
+from detrun.world.services import process_here
 from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
 from detrun_scheduler.endings import ending_in_a_word, exception_leaves
@@ -43,7 +44,7 @@ from detrun_scheduler.footprints.marks import (
 from detrun_scheduler.footprints.places import short_name
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, Journal, outcome_name
-from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.run import ActiveRun, BegunFault, RunHooks
 from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.trio_host.pending import await_frames, pending_operation
 from detrun_scheduler.user_code import innermost_user_frame, is_user_file
@@ -99,7 +100,7 @@ class NarratedStep:
     """One step.
 
     Attributes:
-        faults: those that began before it ended.
+        faults: those of a plan that began before it ended.
         did: what is known of it in words, where its lines are not.
     """
 
@@ -111,6 +112,17 @@ class NarratedStep:
     ended: str = ""  # "", a word of `detrun_recorder.steps.ENDED`, or what the task waits for
     faults: list[str] = field(default_factory=list)
     did: tuple[str, ...] = ()
+    time: float = 0.0  # virtual seconds
+    node: str = ""  # of a world, whose code it is
+
+
+@dataclass(frozen=True, slots=True)
+class NarratedFault:
+    """A planned fault that began in this step, at this virtual time; see `BegunFault`."""
+
+    fault: BegunFault
+    step: int
+    time: float
 
 
 @dataclass(slots=True)
@@ -121,12 +133,14 @@ class Narration:
         names: what reports call the objects.
         spawned: by the path of a task, the step that made it.
         open_step: in which a task blocked the event loop for good, and that no recording has.
+        faults: of plans, in the order in which they began.
     """
 
     steps: list[NarratedStep]
     names: dict[Key, str]
     spawned: dict[str, int] = field(default_factory=dict)
     open_step: NarratedStep | None = None
+    faults: list[NarratedFault] = field(default_factory=list)
 
     def name_of(self, key: Key) -> str:
         """The object's name in reports, empty for what is not an object of the user's."""
@@ -162,6 +176,8 @@ class _Narrator(GivenSchedule):
         self.names: dict[Key, str] = {}
         self.observer = ContentsObserver(self)
         self.faults: list[str] = []  # that began in this step
+        self.begun: list[NarratedFault] = []
+        self.nodes: dict[int, str] = {}  # by task
         self.endings: dict[int, str] = {}  # of tasks that did not return
         self.run: Any = None
         self.acted: list[Acted] = []  # what the run did by itself before the running step
@@ -247,9 +263,10 @@ class _Narrator(GivenSchedule):
         self.names[place] = label
         self.heard.append((place, mode, line, ""))
 
-    def fault_began(self, name: str, lasts: bool) -> None:
+    def fault_began(self, fault: BegunFault) -> None:
         """A fault has begun."""
-        self.faults.append(name)
+        self.faults.append(fault.name)
+        self.begun.append(NarratedFault(fault, self.index, float(self.run.time)))
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """The step is over: keep what was heard."""
@@ -290,8 +307,13 @@ class _Narrator(GivenSchedule):
         frame = None if living is None else innermost_user_frame(await_frames(living))
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
+        if task not in self.nodes:
+            process = None if living is None else living.context.get(process_here)
+            self.nodes[task] = "" if process is None else process.node.name
         if len(self.steps) < STEPS_MAX:
-            self.steps.append(NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults))
+            step = NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults)
+            step.time, step.node = float(run.time), self.nodes[task]
+            self.steps.append(step)
         # What the run does at the end of a step comes before the next one.
         self.acted, self.following = self.following, []
         self.index += 1
@@ -399,4 +421,4 @@ def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks
                 preemption.install_again()
         error = exception_leaves(ended.error)[0] if isinstance(ended, outcome.Error) else None
         names = narrator.names_of_objects(run)
-        return Narration(narrator.steps, names, narrator.spawned, narrator.open_step(error))
+        return Narration(narrator.steps, names, narrator.spawned, narrator.open_step(error), narrator.begun)

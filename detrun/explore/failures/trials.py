@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -246,9 +246,12 @@ class TrialRunner:
     trial's choices again, and so the same run.
     """
 
-    def __init__(self, program: Program, seed: int) -> None:
+    def __init__(
+        self, program: Program, seed: int, spans: Mapping[str, tuple[float, float | None]] | None = None
+    ) -> None:
         self.program = program
         self.seed = seed
+        self.spans = spans or {}  # see `RunHooks.fault_spans`
         self.steady = program.paths
         self.known: dict[tuple[Turn, ...] | bytes, Trial] = {}  # by turns or schedule: asked for, or made
         self.keeps_endless = True  # trials that were ended by the limit of steps
@@ -262,7 +265,7 @@ class TrialRunner:
         assert failing.error is not None
         if any(isinstance(leaf, StepLimitError) for leaf in exception_leaves(failing.error)):
             return self
-        runner = TrialRunner(self.program.within(STEPS_LEAST + STEPS_TIMES * failing.steps), self.seed)
+        runner = TrialRunner(self.program.within(STEPS_LEAST + STEPS_TIMES * failing.steps), self.seed, self.spans)
         runner.known = self.known
         runner.keeps_endless = False
         return runner
@@ -313,7 +316,10 @@ class TrialRunner:
             journal=journal,
             verifier=oracle,
             options=program.options,
-            hooks=RunHooks(fault_began=faults.__setitem__),
+            hooks=RunHooks(
+                fault_spans=self.spans,
+                fault_began=lambda fault: faults.__setitem__(fault.name, bool(fault.lasts)),
+            ),
         )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, UsageError | KeyboardInterrupt):

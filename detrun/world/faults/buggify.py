@@ -24,6 +24,7 @@ from detrun.world.services import process_here
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.run import BegunFault
 
 ENABLED_PROBABILITY = 0.25
 FIRES_PROBABILITY = 0.25
@@ -109,7 +110,7 @@ def buggify(site: str | None = None, *, probability: Any = None) -> bool:
     if fires:
         found.fired += 1
         if run.fault_began is not None:
-            run.fault_began(f"buggify {site}", False)
+            run.fault_began(BegunFault(f"buggify {site}", "buggify"))
         _count(sites, f"buggify {site}")
     return fires
 

@@ -21,6 +21,7 @@ failure that `detrun.explore` found is shrunk. What others draw does not change 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ from detrun.world.faults.targets import Targets
 from detrun.world.nodes.roles import MARK
 from detrun_scheduler import current
 from detrun_scheduler.errors import DetrunError
+from detrun_scheduler.run import ActiveRun, BegunFault
 
 if TYPE_CHECKING:
     from detrun.world.world import World
@@ -84,14 +86,18 @@ class FaultOutcome:
             return f"{name}, which from {self.when:g} s on found no node with the role {MARK}{role}"
         if self.begun is None:
             return f"{name}, which was to happen at {self.when:g} s, when the plan had ended"
-        details = ", ".join(
+        details = self.details()
+        more = f" ({details})" if details else ""
+        on = f" on {self.victim}" if self.victim else ""
+        return f"{name}{more}{on}, from {self.begun:g} s on"
+
+    def details(self) -> str:
+        """What the plan says of it besides what, when and to whom."""
+        return ", ".join(
             f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
             for key, value in self.fault.document().items()
             if key not in _TOLD_OTHERWISE
         )
-        more = f" ({details})" if details else ""
-        on = f" on {self.victim}" if self.victim else ""
-        return f"{name}{more}{on}, from {self.begun:g} s on"
 
 
 class Injection:
@@ -106,7 +112,7 @@ class Injection:
     def __init__(self, plan: FaultPlan, world: World) -> None:
         self.plan = plan
         self.world = world
-        self.outcomes = tuple(_outcome(fault, world.run.fault_shares.get(fault.name, 1.0)) for fault in plan)
+        self.outcomes = tuple(_outcome(fault, world.run) for fault in plan)
         self._targets = Targets(world)
         self._actions = FaultActions(world, self._targets)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -145,7 +151,9 @@ class Injection:
         outcome.begun, outcome.victim = float(self.world.run.time), active.victim or " and ".join(struck)
         self._active[outcome.fault.name] = outcome, active
         if self.world.run.fault_began is not None:
-            self.world.run.fault_began(outcome.fault.name, bool(active.lasts))
+            fault = outcome.fault
+            told = BegunFault(fault.name, fault.kind, active.lasts, outcome.victim, outcome.details())
+            self.world.run.fault_began(told)
         if active.lasts is not None:
             self._at(when + active.lasts, lambda: self._end(outcome))
         elif active.is_over:
@@ -193,13 +201,21 @@ class Injection:
             )
 
 
-def _outcome(fault: PlannedFault, share: float) -> FaultOutcome:
-    """What is drawn for a fault, of which only a ``share`` is to last, or, at 0, nothing to happen at all."""
-    if not share:
+def _outcome(fault: PlannedFault, run: ActiveRun) -> FaultOutcome:
+    """What is drawn for a fault, unless the run says when it happens, if at all, and how much of it."""
+    share, span = run.fault_shares.get(fault.name, 1.0), run.fault_spans.get(fault.name)
+    if not share or (span is not None and span[0] == math.inf):
         return FaultOutcome(fault, False, fault.earliest)
+    lengths: dict[str, Any] = {name: length for name in LENGTHS if (length := getattr(fault, name, None))}
     if share != 1.0:
-        lengths = {name: getattr(fault, name, None) for name in LENGTHS}
-        fault = replace(fault, **{name: share * length for name, length in lengths.items() if length})
+        fault = replace(fault, **{name: share * length for name, length in lengths.items()})
+    if span is not None:
+        begin, end = span
+        if end is not None:
+            lengths = dict.fromkeys(lengths, end - begin)
+            fault = replace(fault, **lengths)
+        # Where it comes at another time it need not have an effect.
+        return FaultOutcome(replace(fault, allow_no_effect=True), True, begin - float(run.time))
     drawn = fault.probability == 1.0 or draws.bernoulli(fault.probability, key=("fault", fault.name, "happens"))
     if fault.at is not None:
         return FaultOutcome(fault, drawn, fault.at)
