@@ -198,7 +198,7 @@ def test_the_commands_in_the_readme_of_a_scenario_exist():
 
 
 def functions_in(file: Path) -> set[str]:
-    from detrun_scenarios.frame.places import function_at
+    from detrun.explore.failures.functions import function_at
 
     return {function_at(str(file), line + 1) for line in range(len(file.read_text().splitlines()))}
 

@@ -138,7 +138,7 @@ def _conclude(name: str, planted: Bug | None, found: Exploration) -> None:
 
 def places_named(found: Exploration) -> tuple[str, ...]:
     """The functions that the explanation of a failure points at."""
-    from detrun_scenarios.frame.places import function_at
+    from detrun.explore.failures.functions import function_at
 
     explanation = None if found.failure is None else found.failure.explanation
     if explanation is None or explanation.pair is None:

@@ -1,4 +1,4 @@
-"""Functions of a program by their lines, so that an explanation can be held against the places that a bug declares."""
+"""Functions of a program by their lines: what an explanation names, and what the places of a bug are held against."""
 
 from __future__ import annotations
 
