@@ -112,6 +112,10 @@ def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directo
     assert found["standard_errors"].keys() == {"default", "tuned", "optuna", "cma"}
     assert all(0 < spent <= 7_000 for spent in found["events_used"].values())
     assert len(found["held_out_seeds"]) == 3
+    assert (found["size"], found["seed"], found["budget"]) == ("small", 0, 7_000)
+    assert found["ways"].keys() == found["events_used"].keys()
+    spent, _, params = found["ways"]["tuned"][-1]
+    assert (spent, params) == (found["events_used"]["tuned"], found["params"])
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -97,7 +97,8 @@ def tune(
         from detrun.cli.page import print_document
 
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
-        print_document({**document, **_fields(found), "png": png})
+        asked = {"size": size, "seed": seed, "budget": budget}
+        print_document({**document, **asked, **_fields(found), "png": png})
         return
     _show(name, found, wanted, budget, png)
 
@@ -159,6 +160,10 @@ def _fields(found: Tuning) -> dict[str, Any]:
         "params": dict(found.tuned.proposal.params),
         "default_params": dict(found.start),
         "black_box_params": {name: dict(one.proposal.params) for name, one in found.black_box.items()},
+        "ways": {
+            name: [[at.spent, at.loss, dict(at.params)] for at in one.proposal.way]
+            for name, one in {"tuned": found.tuned, **found.black_box}.items()
+        },
         "left_out": found.left_out,
         "held_out_seeds": found.held_out_seeds,
         "interrupted": found.interrupted,

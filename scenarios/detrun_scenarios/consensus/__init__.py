@@ -8,6 +8,7 @@ Read `core` first: it is the protocol as state transitions, a chapter of the dis
 from __future__ import annotations
 
 from detrun_scenarios.consensus.faults import CUTS, DRIFTS, OUTAGES, SLOW_LINKS, SWARM
+from detrun_scenarios.consensus.pictures import draw
 from detrun_scenarios.consensus.workload import program
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 
@@ -152,4 +153,5 @@ SCENARIO = Scenario(
     program=program,
     faults=SWARM,
     explore_options={"max_steps": 20_000},
+    draw=draw,
 )
