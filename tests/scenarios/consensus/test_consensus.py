@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +56,26 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 def test_a_run_has_the_same_digest_in_a_fresh_process_under_another_hash_seed() -> None:
     found = detrun.check_determinism(of("small"), {}, seed=3, fresh_process=True)
     assert found.is_deterministic, str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_run_has_the_same_digest_in_fresh_processes_under_other_hash_seeds_and_is_replayed(
+    tmp_path: Path,
+) -> None:
+    """By the commands themselves: twice `scenario run`, and `replay` of what the first of them recorded."""
+
+    def call(hash_seed: str, *arguments: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "detrun", *arguments, "--json"]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        found = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+        document: dict[str, Any] = json.loads(found.stdout)
+        return document
+
+    first = call("1", "scenario", "run", "consensus", "-o", "run.detrun")
+    assert first["steps"] >= 100_000
+    assert call("2", "scenario", "run", "consensus")["digest"] == first["digest"]
+    assert call("3", "replay", "run.detrun")["digest"] == first["digest"]
 
 
 @pytest.mark.slow
