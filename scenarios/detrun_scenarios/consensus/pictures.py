@@ -13,7 +13,7 @@ from typing import Any
 
 import detrun
 from detrun_scenarios.consensus.core.server import Role
-from detrun_scenarios.consensus.story import Sample, Story
+from detrun_scenarios.consensus.story import Happening, Sample, Story
 from detrun_scenarios.frame.pictures import new_figure, save
 
 FOLLOWS, STANDS, DOWN = "#dfe4ea", "#f2b134", "#ffffff"
@@ -21,6 +21,7 @@ COMMITTED, KEPT, DOUBTFUL = "#9aa7b4", "#cfe3f2", "#d1495b"
 EVENT = "#d1495b"
 TERMS = ("#2a6f97", "#3a8f5c", "#7a4fa3", "#c8553d", "#1b998b", "#8d6a3f")
 INK = "#333333"
+ENDINGS = {"crashes": "starts again", "cut off": "let in again"}  # what leaves the cluster without a leader
 BIN_SECONDS = 0.02
 RATE_MAX = 600.0  # commitments a second at which a lane is full
 
@@ -49,9 +50,9 @@ def draw_story(figure: Any, story: Story) -> None:
         panel.set_title(name, fontsize="small", loc="left", color=INK)
         panel.tick_params(labelleft=number % 3 == 0, labelbottom=number >= 3, labelsize="x-small")
         if number % 3 == 0:
-            panel.set_ylabel("index in the log", fontsize="small")
+            panel.set_ylabel("entries, by index", fontsize="small")
         if number >= 3:
-            panel.set_xlabel("seconds", fontsize="small")
+            panel.set_xlabel("virtual seconds", fontsize="small")
     _explain_logs(first)
 
 
@@ -70,30 +71,52 @@ def _draw_lanes(panel: Any, story: Story, names: Sequence[str]) -> None:
         heights = [base + 0.30 + 0.5 * min(rate / RATE_MAX, 1.0) for rate in rates]
         panel.fill_between(bins, base + 0.30, heights, step="post", color=COMMITTED, linewidth=0)
     for one in story.happenings:
-        _draw_happening(panel, -names.index(one.server), one.what, one.began, one.ended)
+        _draw_happening(panel, -names.index(one.server), one)
+    starts = {term: _start_of(story, term) for term in colours}
+    for one in story.happenings:
+        after = [began for began, _ in starts.values() if began > one.began]
+        if one.what in ENDINGS and after:
+            _draw_outage(panel, one.began, min(after))
     for term, colour in colours.items():
-        began, row = next(
-            (time, row)
-            for at, time in enumerate(times)
-            for row, name in enumerate(names)
-            if _leads(story.samples[name][at], term)
-        )
+        began, leader = starts[term]
+        row = names.index(leader)
         panel.text(began + 0.02, 0.115 - row, f"term {term}", color="white", fontsize="x-small", va="center")
         panel.axvline(began, color=colour, linewidth=0.8, alpha=0.5, zorder=0)
     panel.set_yticks([0.25 - row for row in range(len(names))], labels=names, fontsize="small")
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", labelsize="small")
     panel.set_xlim(0.0, end)
-    panel.set_ylim(-len(names) + 0.9, 1.15)
+    panel.set_ylim(-len(names) + 0.9, 1.3)
+    panel.set_xlabel("virtual seconds", fontsize="small")
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.set_title(
-        "Raft: who leads in which term, and commitments a second on each server", fontsize="medium", color=INK
+        "Raft: which server leads, in which term, and how fast each learns of commitments", fontsize="medium", color=INK
     )
     _explain_lanes(panel, next(iter(colours.values())))
 
 
-def _leads(sample: Sample, term: int) -> bool:
-    return sample.role is Role.LEADER and sample.term == term
+def _start_of(story: Story, term: int) -> tuple[float, str]:
+    """When a term's leader began to lead, and which server it is."""
+    return next(
+        (time, name)
+        for at, time in enumerate(story.times)
+        for name, samples in story.samples.items()
+        if samples[at].role is Role.LEADER and samples[at].term == term
+    )
+
+
+def _draw_outage(panel: Any, began: float, ended: float) -> None:
+    """The time in which no leader reaches a majority, over all lanes."""
+    panel.axvspan(began, ended, color=EVENT, alpha=0.09, linewidth=0, zorder=-1)
+    panel.text(
+        (began + ended) / 2,
+        1.05,
+        f"new leader\nafter {ended - began:.2f} s",
+        fontsize="x-small",
+        color=EVENT,
+        ha="center",
+        va="center",
+    )
 
 
 def _colours_of_terms(story: Story) -> dict[int, str]:
@@ -138,21 +161,25 @@ def _rates(times: Sequence[float], samples: Sequence[Sample]) -> tuple[list[floa
     return [number * BIN_SECONDS for number in range(count)], found
 
 
-def _draw_happening(panel: Any, base: float, what: str, began: float, ended: float) -> None:
-    is_new = what.startswith("replaces")  # nothing else stands in its lane before
-    panel.text(
-        began + (-0.03 if is_new else 0.03),
-        base + 0.47,
-        what,
-        fontsize="small",
-        color=EVENT,
-        va="center",
-        ha="right" if is_new else "left",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
-    )
-    panel.plot([began], [base + 0.29], marker="v", color=EVENT, markersize=6, clip_on=False)
-    if what == "cut off":
-        panel.plot([began, ended], [base + 0.265] * 2, color=EVENT, linewidth=2.2, solid_capstyle="butt")
+def _draw_happening(panel: Any, base: float, one: Happening) -> None:
+    is_new = one.what.startswith("replaces")  # nothing else stands in its lane before
+    notes = [(one.began, one.what, is_new)]
+    if one.what in ENDINGS:
+        notes.append((one.ended, ENDINGS[one.what], False))
+    for at, words, is_before in notes:
+        panel.text(
+            at + (-0.03 if is_before else 0.03),
+            base + 0.64,
+            words,
+            fontsize="small",
+            color=EVENT,
+            va="center",
+            ha="right" if is_before else "left",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
+        )
+        panel.plot([at], [base + 0.29], marker="v", color=EVENT, markersize=6, clip_on=False)
+    if one.what == "cut off":
+        panel.plot([one.began, one.ended], [base + 0.265] * 2, color=EVENT, linewidth=2.2, solid_capstyle="butt")
 
 
 def _explain_lanes(panel: Any, leads: str) -> None:
@@ -163,10 +190,10 @@ def _explain_lanes(panel: Any, leads: str) -> None:
         patch(color=STANDS, label="stands for election"),
         patch(facecolor=DOWN, edgecolor=INK, hatch="////", linewidth=0.6, label="down"),
         patch(facecolor=DOWN, edgecolor=FOLLOWS, label="no member"),
-        patch(color=COMMITTED, label=f"commitments (full at {RATE_MAX:.0f}/s)"),
+        patch(color=COMMITTED, label=f"commitments a second, up to {RATE_MAX:.0f}"),
     ]
     panel.legend(
-        handles=handles, fontsize="x-small", ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.06), frameon=False
+        handles=handles, fontsize="x-small", ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False
     )
 
 

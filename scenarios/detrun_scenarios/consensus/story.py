@@ -81,13 +81,13 @@ class Story:
     async def watch(self, found: Cluster) -> None:
         """Look at all servers again and again."""
         while True:
+            await trio.sleep(LOOK_SECONDS)
             self.times.append(trio.current_time())
             leader = found.leader()
             if leader is not None:
                 self.members = leader.raft.configuration.members
             for name in found.layout.all_names:
                 self.samples.setdefault(name, []).append(_look(found, name, name in self.members))
-            await trio.sleep(LOOK_SECONDS)
 
     async def tell(self, params: Mapping[str, Any]) -> None:
         """Let it happen. The program, for `detrun.record`."""
