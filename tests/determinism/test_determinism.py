@@ -213,6 +213,7 @@ def test_a_module_level_cache_that_survives_a_run_is_named_where_the_runs_part()
     assert detrun.check_determinism(fills_a_cache).ended == "returned 42"
 
 
+@pytest.mark.one_python
 def test_a_warm_cache_differs_from_a_fresh_process() -> None:
     CACHE["answer"] = 42
     difference = difference_of(fills_a_cache, fresh_process=True)
@@ -388,6 +389,7 @@ async def returns_its_arguments(*args: object) -> object:
     return args
 
 
+@pytest.mark.one_python
 def test_arguments_reach_a_fresh_process_as_they_are() -> None:
     args = (1, -2.5, None, True, "text", b"bytes", (1, (2, [3])), {"a": (), 3: [b""]})
     assert unpack_arguments(pack_arguments(args)) == list(args)
@@ -427,6 +429,7 @@ async def hangs() -> None:
         pass
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("program", "said", "seconds"),
     [(exits, "exited with code 3", 60), (kills_itself, "killed by SIGKILL", 60), (hangs, "did not end within 2 s", 2)],

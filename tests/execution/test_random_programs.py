@@ -68,6 +68,7 @@ def test_one_seed_is_one_run_and_its_recording_replays_it(program: Body, seed: i
     same(first, replayed)
 
 
+@pytest.mark.one_python
 @given(program=programs(), seed=seeds)
 @examples(60)
 def test_resync_of_an_unchanged_program_follows_its_recording_to_the_end(program: Body, seed: int) -> None:
@@ -79,6 +80,7 @@ def test_resync_of_an_unchanged_program_follows_its_recording_to_the_end(program
     assert again.resync.matched == run.steps
 
 
+@pytest.mark.one_python
 def test_the_random_programs_do_what_they_are_for() -> None:
     """The properties above would hold for programs that do nothing; these do interleave, fail, time out and hang."""
     seen: Counter[str] = Counter()
@@ -147,6 +149,7 @@ def whole_chunks(run: detrun.Run, chunks: int) -> bytes:
     return run.recording.to_bytes()[:cut]
 
 
+@pytest.mark.one_python
 @given(program=programs(), seed=seeds, chunk_steps=st.integers(1, 6), strategy=strategies)
 @examples(40)
 def test_a_recording_cut_at_any_chunk_replays_its_prefix_and_goes_on_to_the_same_end(
@@ -189,6 +192,7 @@ def opened(content: bytes) -> Recording | None:
         return None
 
 
+@pytest.mark.one_python
 @given(program=programs(), seed=seeds, chunk_steps=st.integers(2, 6), data=st.data())
 @examples(40)
 def test_a_recording_cut_at_any_byte_opens_as_a_prefix_or_is_refused(
@@ -207,6 +211,7 @@ def test_a_recording_cut_at_any_byte_opens_as_a_prefix_or_is_refused(
             same(run, replayed)
 
 
+@pytest.mark.one_python
 @given(program=programs(), seed=seeds, data=st.data())
 @examples(40)
 def test_every_flipped_byte_is_noticed(program: Body, seed: int, data: st.DataObject) -> None:
@@ -218,6 +223,7 @@ def test_every_flipped_byte_is_noticed(program: Body, seed: int, data: st.DataOb
         assert opened(bytes(damaged)) is None, (at, mask)
 
 
+@pytest.mark.one_python
 @given(program=programs(), other=programs(), seed=seeds)
 @examples(40)
 def test_the_recording_of_another_program_diverges_or_is_of_an_equal_run(program: Body, other: Body, seed: int) -> None:
@@ -228,6 +234,7 @@ def test_the_recording_of_another_program_diverges_or_is_of_an_equal_run(program
         detrun.replay(interpret, other, recording=run.recording, max_steps=STEPS_MAX, raise_errors=False)
 
 
+@pytest.mark.one_python
 @examples(40)
 @given(program=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: Body, seed: int, strategy: str) -> None:
@@ -241,6 +248,7 @@ def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: B
     assert again.what_if.first_difference is None
 
 
+@pytest.mark.one_python
 @examples(40)
 @given(program=programs(), other=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_of_anything_has_a_recording_that_replays(

@@ -255,6 +255,7 @@ def test_one_seed_is_one_run_at_any_addresses_and_its_recording_replays_it(
     del moves
 
 
+@pytest.mark.one_python
 def test_the_random_programs_do_what_they_are_for() -> None:
     """The property above would hold for programs that do nothing; these race, time out, and fill pools."""
     seen: Counter[str] = Counter()

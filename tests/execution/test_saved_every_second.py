@@ -86,6 +86,7 @@ async def long_enough() -> float:
     return trio.current_time()
 
 
+@pytest.mark.one_python
 def test_a_run_that_ends_leaves_the_file_that_it_would_have_left(monkeypatch, tmp_path) -> None:
     saved: list[None] = []
     original = Writer.save_open_chunk
@@ -98,6 +99,7 @@ def test_a_run_that_ends_leaves_the_file_that_it_would_have_left(monkeypatch, tm
     assert detrun.replay(long_enough, recording=tmp_path / "run.detrun").digest == kept.digest
 
 
+@pytest.mark.one_python
 def test_the_open_chunk_is_readable_at_every_moment(tmp_path) -> None:
     chunks = list(detrun.record(long_enough).recording.chunks())
     assert len(chunks) > 1

@@ -45,6 +45,7 @@ def numbers_in(source: str) -> list[str]:
     ]
 
 
+@pytest.mark.one_python
 def test_every_extension_is_numbered_by_a_name_of_the_list() -> None:
     used: set[str] = set()
     for room in ("scheduler", "recorder", "detrun"):

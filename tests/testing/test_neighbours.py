@@ -75,7 +75,11 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-n", "1"), pytest.param(("-n", "2"), marks=pytest.mark.slow)],
+    ids=["alone", "worker", "two workers"],
+)
 def test_a_crowd_of_plugins_gets_along(crowded_project, options):
     pytest.importorskip("pytest_trio")
     if options:

@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
-import pytest
-
 COUNTING = """
     import pytest, detrun
 
-    seeds = []
+    seeds = {}
 
-    @pytest.mark.detrun{mark}
-    async def test_counts():
-        seeds.append(detrun.uniform(0, 1))
+    async def main(name):
+        seeds.setdefault(name, []).append(detrun.uniform(0, 1))
+
+    @pytest.mark.detrun
+    async def test_plain():
+        await main("plain")
+
+    @pytest.mark.detrun(schedules=7, seed=1)
+    async def test_marked():
+        await main("marked")
+
+    @pytest.mark.detrun(schedules=7, seed=2)
+    async def test_of_another_seed():
+        await main("of another seed")
 
     def test_how_many():
-        with open("seen", "a") as file:
-            print(len(seeds), len(set(seeds)), seeds[0], file=file)
+        with open("seen", "w") as file:
+            for name, drawn in seeds.items():
+                print(len(drawn), len(set(drawn)), drawn[0], name, sep=",", file=file)
 """
 
 
-@pytest.mark.parametrize(
-    ("mark", "configured", "options", "expected"),
-    [
-        ("(schedules=7)", "", [], "7 7"),
-        ("", "detrun_schedules = 5\ndetrun_strategy = fifo", [], "5 5"),
-        ("(schedules=7)", "detrun_schedules = 5", [], "7 7"),
-        ("(schedules=7)", "detrun_schedules = 5", ["--detrun-schedules", "3", "--detrun-seed", "4"], "3 3"),
-    ],
-)
-def test_the_command_line_wins_over_the_mark_and_the_mark_over_the_configuration(
-    project, mark, configured, options, expected
-):
-    project.write("pytest.ini", f"[pytest]\n{configured}\n")
-    project.write("test_counting.py", COUNTING.replace("{mark}", mark))
+def seen_by(project, *options: str) -> dict[str, tuple[int, int, float]]:
+    """By test, how many schedules it ran, how many of them drew different numbers, and the first."""
     finished = project.pytest(*options)
     assert finished.exit_code == 0, finished.output
-    assert (project.directory / "seen").read_text().rpartition(" ")[0] == expected
+    rows = [line.split(",") for line in (project.directory / "seen").read_text().splitlines()]
+    return {name: (int(schedules), int(different), float(first)) for schedules, different, first, name in rows}
 
 
-def test_a_seed_decides_the_draws_of_a_test(project):
-    project.write("test_counting.py", COUNTING.replace("{mark}", "(schedules=2, seed=1)"))
-    for options in ([], ["--detrun-seed", "1"], ["--detrun-seed", "2"]):
-        project.pytest(*options)
-    first, again, other = (project.directory / "seen").read_text().splitlines()
-    assert first == again != other
+def test_the_command_line_wins_over_the_mark_and_the_mark_over_the_configuration(project):
+    project.write("pytest.ini", "[pytest]\ndetrun_schedules = 5\ndetrun_strategy = fifo\n")
+    project.write("test_counting.py", COUNTING)
+    seen = seen_by(project)
+    assert {name: found[:2] for name, found in seen.items()} == {
+        "plain": (5, 5),
+        "marked": (7, 7),
+        "of another seed": (7, 7),
+    }
+    first, other = seen["marked"][2], seen["of another seed"][2]
+    assert first != other  # a seed decides the draws of a test
+
+    given = seen_by(project, "--detrun-schedules", "3", "--detrun-seed", "2")
+    assert given == dict.fromkeys(seen, (3, 3, other))
+
+
+def test_a_mark_alone_is_enough_and_the_same_seed_draws_the_same(project):
+    project.write("test_counting.py", COUNTING)
+    chosen = ("-k", "marked or how_many")
+    seen = seen_by(project, *chosen)
+    assert seen["marked"][:2] == (7, 7)
+    assert seen_by(project, "--detrun-seed", "1", *chosen) == seen
 
 
 def test_a_wrong_number_in_the_configuration_file_is_named(project):
     project.write("pytest.ini", "[pytest]\ndetrun_schedules = many\n")
-    project.write("test_counting.py", COUNTING.replace("{mark}", ""))
-    finished = project.pytest()
+    project.write("test_counting.py", COUNTING)
+    finished = project.pytest("-k", "plain")
     assert "detrun_schedules = 'many' in the configuration file is not valid; give a whole number" in finished.output

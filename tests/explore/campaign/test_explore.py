@@ -29,6 +29,11 @@ checkpoint = trio.lowlevel.checkpoint
 SAMPLERS = ["random", "pct", "pos", "urw", "subset", "portfolio"]
 
 
+def slow(*strategies: str) -> list[Any]:
+    """Those of the strategies that learn nothing between schedules which the default run leaves out."""
+    return [pytest.param(one, marks=pytest.mark.slow) for one in strategies]
+
+
 def test_a_sampled_program_passes_and_says_how_often() -> None:
     result = explore(correct, schedules=123, directory=None)
     assert (result.verdict, result.schedules, result.failure) == ("passed", 123, None)
@@ -76,7 +81,8 @@ def test_a_livelock_is_a_failure() -> None:
     assert isinstance(result.failure.exception, StepLimitError)
 
 
-@pytest.mark.parametrize("strategy", SAMPLERS)
+@pytest.mark.one_python
+@pytest.mark.parametrize("strategy", ["pos", "portfolio", *slow("random", "pct", "urw", "subset")])
 def test_workers_change_neither_coverage_nor_steps(strategy: str) -> None:
     alone = explore(correct, strategy=strategy, schedules=150, directory=None)
     together = explore(correct, strategy=strategy, schedules=150, workers=2, directory=None)
@@ -100,6 +106,7 @@ async def meets_some_of_what_was_made_before() -> None:
             nursery.start_soon(work)
 
 
+@pytest.mark.one_python
 def test_workers_may_meet_what_was_made_before_the_runs_in_another_order() -> None:
     alone, together = (
         explore(meets_some_of_what_was_made_before, strategy="pos", schedules=80, workers=workers, directory=None)
@@ -108,6 +115,7 @@ def test_workers_may_meet_what_was_made_before_the_runs_in_another_order() -> No
     assert alone.coverage == together.coverage
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("strategy", ["pct", "portfolio"])
 def test_workers_do_not_change_which_failure_is_reported(strategy: str) -> None:
     one, other = (
@@ -120,6 +128,7 @@ def test_workers_do_not_change_which_failure_is_reported(strategy: str) -> None:
     assert (one.schedules, one.coverage) == (other.schedules, other.coverage)
 
 
+@pytest.mark.one_python
 def test_any_executor_of_processes_will_do() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         found = explore(rare, 4, schedules=200, executor=executor, directory=None)
@@ -284,6 +293,7 @@ def test_coverage_of_orders_that_were_all_seen_twice_is_bounded_and_not_called_c
     assert str(twice).endswith(", less than 0.015 chance that the next schedule shows another order")
 
 
+@pytest.mark.one_python
 def test_coverage_estimates_the_chance_of_something_new() -> None:
     short = explore(correct, schedules=20, strategy="random", directory=None).coverage
     long = explore(correct, schedules=800, strategy="random", directory=None).coverage
@@ -333,6 +343,7 @@ def test_a_failure_is_kept_and_tried_first(tmp_path: Path) -> None:
     assert explore(rare, 6, schedules=1, seed=99, strategy="fifo", directory=None).failure is None
 
 
+@pytest.mark.one_python
 def test_a_kept_failure_that_is_cured_is_deleted(tmp_path: Path) -> None:
     broken = True
 
@@ -385,6 +396,7 @@ async def main():
     assert found.failure.index == -1
 
 
+@pytest.mark.one_python
 def test_files_among_the_kept_that_are_no_recordings_are_left_alone(tmp_path: Path) -> None:
     failure = explore(lost_update, directory=tmp_path, confirm=False).failure
     assert failure is not None
@@ -398,7 +410,8 @@ def test_files_among_the_kept_that_are_no_recordings_are_left_alone(tmp_path: Pa
     assert foreign.read_bytes() == b"not a recording"
 
 
-@pytest.mark.parametrize("strategy", SAMPLERS)
+@pytest.mark.one_python
+@pytest.mark.parametrize("strategy", ["pos", "portfolio", *slow("random", "pct", "urw", "subset")])
 def test_a_resumed_campaign_is_the_campaign(strategy: str, tmp_path: Path) -> None:
     explore(correct, strategy=strategy, schedules=100, directory=tmp_path, resume=True)
     resumed = explore(correct, strategy=strategy, schedules=300, directory=tmp_path, resume=True)
@@ -408,6 +421,7 @@ def test_a_resumed_campaign_is_the_campaign(strategy: str, tmp_path: Path) -> No
     assert resumed.statistics.steps == whole.statistics.steps
 
 
+@pytest.mark.one_python
 def test_a_damaged_campaign_is_refused_by_name(tmp_path: Path) -> None:
     explore(correct, schedules=100, directory=tmp_path, resume=True)
     file = next((tmp_path / "campaigns").iterdir())

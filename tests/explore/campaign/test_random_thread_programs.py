@@ -138,7 +138,7 @@ def compiled(text: str, name: str, seen: set[Any]) -> Callable[[], None]:
     return namespace["main"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_reduction_at_opcodes_finds_all_results_of_programs_that_race(seed: int, tmp_path: Any) -> None:
     generator = random.Random(seed)
     for number in range(25):
@@ -257,6 +257,7 @@ def results_of_synchronizing(program: Programs) -> Any:
     return all_results(start, following, result)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("kind", [queue.SimpleQueue, queue.Queue])
 def test_reduction_finds_all_results_of_programs_that_synchronize_deadlocks_included(kind: type[Any]) -> None:
     generator = random.Random(kind.__name__)

@@ -112,6 +112,7 @@ def doing(plan: list[list[tuple[str, bool]]]) -> Callable[[], Any]:
     return main
 
 
+@pytest.mark.one_python
 @settings(max_examples=20, deadline=None)
 @given(st.lists(steps, min_size=2, max_size=3), st.integers(0, 20))
 def test_whatever_is_named_happened_and_its_reversal_passes(plan: list[list[tuple[str, bool]]], seed: int) -> None:

@@ -38,6 +38,7 @@ def everything() -> Exploration:
     return detrun.explore(several_bugs, keep_going=True, **COUNTS)
 
 
+@pytest.mark.one_python
 def test_a_campaign_that_keeps_going_finds_every_kind_of_failure(everything) -> None:
     found = {signature.partition(":")[0] for signature, _, _ in kinds(everything)}
     assert found == {
@@ -54,6 +55,7 @@ def test_a_campaign_that_keeps_going_finds_every_kind_of_failure(everything) -> 
     assert indices == sorted(indices)
 
 
+@pytest.mark.one_python
 def test_each_kind_has_its_own_recording_and_is_shrunk_to_its_own_kind(tmp_path) -> None:
     found = detrun.explore(
         several_bugs, keep_going=True, schedules=60, strategy="random", directory=tmp_path, explain=False, confirm=False
@@ -65,11 +67,13 @@ def test_each_kind_has_its_own_recording_and_is_shrunk_to_its_own_kind(tmp_path)
         assert (one.signature,) == signature_of(raised.value)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("workers", [2, 3])
 def test_kinds_and_counts_do_not_depend_on_the_number_of_workers(everything, workers) -> None:
     assert kinds(detrun.explore(several_bugs, keep_going=True, workers=workers, **COUNTS)) == kinds(everything)
 
 
+@pytest.mark.one_python
 def test_a_resumed_campaign_has_the_kinds_of_the_whole_one(everything, tmp_path) -> None:
     settings = {**COUNTS, "directory": tmp_path, "keep_going": True, "resume": True}
     detrun.explore(several_bugs, **{**settings, "schedules": 48})
@@ -89,12 +93,14 @@ def test_a_signature_is_the_same_in_another_process_under_another_hash_seed(ever
     assert said.strip() == repr(kinds(everything))
 
 
+@pytest.mark.one_python
 def test_the_search_for_all_schedules_goes_on_after_a_failure() -> None:
     found = detrun.explore(lost_update, strategy="dfs", keep_going=True, directory=None)
     assert [(one.count, one.index) for one in found.failures] == [(4, found.failure.index)]
     assert found.schedules == 6  # 4 of 6 interleavings lose the update
 
 
+@pytest.mark.one_python
 def test_a_kind_that_is_ignored_is_counted_and_passed_over(everything) -> None:
     first, second, third = everything.failures
     found = detrun.explore(several_bugs, ignore=[first.signature], **COUNTS)
@@ -108,6 +114,7 @@ def test_a_kind_that_is_ignored_is_counted_and_passed_over(everything) -> None:
     assert found.ignored == {one.signature: one.count for one in everything.failures}
 
 
+@pytest.mark.one_python
 def test_a_campaign_whose_failures_are_all_ignored_passes_and_says_so(tmp_path) -> None:
     kept = detrun.explore(lost_update, schedules=50, directory=tmp_path, confirm=False)
     found = detrun.explore(lost_update, schedules=50, directory=tmp_path, ignore=[kept.failure.signature])
@@ -120,6 +127,7 @@ def test_a_campaign_whose_failures_are_all_ignored_passes_and_says_so(tmp_path) 
     assert "6 schedules run, 4 failed in ways that are ignored" in holds.reason
 
 
+@pytest.mark.one_python
 def test_kept_failures_are_all_tried_by_a_campaign_that_keeps_going(tmp_path) -> None:
     settings = {**COUNTS, "directory": tmp_path, "keep_going": True}
     first = detrun.explore(several_bugs, **{**settings, "schedules": 60})
@@ -128,11 +136,13 @@ def test_kept_failures_are_all_tried_by_a_campaign_that_keeps_going(tmp_path) ->
     assert "kept from an earlier exploration" in str(again)
 
 
+@pytest.mark.one_python
 def test_a_string_is_no_list_of_signatures() -> None:
     with pytest.raises(detrun.UsageError, match="give a list"):
         detrun.explore(correct, ignore="ValueError")
 
 
+@pytest.mark.one_python
 def test_a_group_is_known_if_all_its_members_are() -> None:
     policy = FailurePolicy(ignore=("A at *", "B"))
     assert policy.ignores("A at x.py:3 + B")
@@ -140,6 +150,7 @@ def test_a_group_is_known_if_all_its_members_are() -> None:
     assert not FailurePolicy().ignores("A at x.py:3")
 
 
+@pytest.mark.one_python
 def test_files_are_named_from_the_root_of_their_package_on() -> None:
     assert file_in_package(trio.lowlevel.checkpoint.__code__.co_filename) == "trio/_core/_run.py"
     assert file_in_package(__file__) == "test_kinds_of_failure.py"
@@ -168,6 +179,7 @@ def damage(draw: st.DrawFn) -> tuple[int, int, bytes]:
     return draw(st.integers(0, 10**6)), draw(st.integers(0, 40)), draw(st.binary(max_size=40))
 
 
+@pytest.mark.one_python
 @given(damage=damage())
 @settings(max_examples=60)
 def test_a_damaged_campaign_is_refused_with_its_name(campaign, damage) -> None:
@@ -182,6 +194,7 @@ def test_a_damaged_campaign_is_refused_with_its_name(campaign, damage) -> None:
         detrun.explore(two_tasks, schedules=20, directory=path.parents[1], resume=True)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("knowledge", [{"surprise": 1}, 3, "text", [1], {"first_seen": 3}])
 def test_a_campaign_with_foreign_knowledge_is_refused_with_its_name(campaign, knowledge) -> None:
     from detrun.explore.campaign import resumption
@@ -202,6 +215,7 @@ def kept(tmp_path_factory) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
+@pytest.mark.one_python
 @given(damage=damage())
 @settings(max_examples=60)
 def test_a_damaged_kept_failure_is_passed_over(kept, damage) -> None:
@@ -215,6 +229,7 @@ def test_a_damaged_kept_failure_is_passed_over(kept, damage) -> None:
     assert found.failed
 
 
+@pytest.mark.one_python
 @given(column=st.binary(max_size=20), changed=st.booleans())
 @settings(max_examples=60)
 def test_a_kept_failure_whose_columns_make_no_sense_is_passed_over(tmp_path_factory, column, changed) -> None:

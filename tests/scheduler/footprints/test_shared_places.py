@@ -139,6 +139,7 @@ def test_a_wide_include_costs_few_steps_where_only_places_are_preempted(granular
     assert (again.digest, again.steps) == (narrow.digest, narrow.steps)
 
 
+@pytest.mark.one_python
 def test_a_wide_include_costs_few_schedules_where_only_places_are_preempted() -> None:
     """The seeds are fixed, so it passes always or never."""
     places = learnt(two_deposit, include=WIDE)

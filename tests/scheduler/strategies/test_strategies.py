@@ -236,6 +236,7 @@ def atomicity_violation(before: int, window: int, after: int) -> Program:
     return program
 
 
+@pytest.mark.one_python
 def test_pct_hits_a_bug_of_depth_two_as_often_as_proved() -> None:
     """n = 2 tasks and k choices with both runnable: at least 1 / (n k) per run.
 
@@ -253,6 +254,7 @@ def test_pct_hits_a_bug_of_depth_two_as_often_as_proved() -> None:
     assert not run(program, Fifo())
 
 
+@pytest.mark.one_python
 def test_a_random_walk_misses_a_bug_of_depth_two() -> None:
     """It has to win 10 + 8 coin tosses: 500 runs hit with probability 0.2 %, and PCT misses in 500 with 0.02 %."""
     program = atomicity_violation(before=10, window=8, after=10)

@@ -119,6 +119,7 @@ def test_a_thread_takes_as_many_steps_among_many_as_among_few(
         assert run.steps <= steps * count, (count, run.steps / count)
 
 
+@pytest.mark.one_python
 def test_any_thread_that_waits_may_be_next() -> None:
     """The seeds are fixed, so it passes always or never."""
     first = {detrun.record(at_a_lock, MANY, seed=seed).result[0] for seed in range(200)}

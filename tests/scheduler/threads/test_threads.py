@@ -98,6 +98,7 @@ def interleavings_of_two_threads() -> tuple[str, ...]:
     return tuple(log)
 
 
+@pytest.mark.one_python
 def test_all_six_interleavings_of_two_threads_of_two_critical_sections_are_reached() -> None:
     # Each has probability of at least 1/64 under the random walk: 600 seeds miss one with probability below 6e-4,
     # and the seeds are fixed.

@@ -414,6 +414,7 @@ def test_a_finished_run_leaves_no_cyclic_garbage(strategy: str, fails: bool, gar
     assert garbage_of(once) == 0
 
 
+@pytest.mark.one_python
 def test_tasks_that_ended_are_forgotten_and_their_paths_stay_unique() -> None:
     """20,000 tasks, one after the other; what the loop knows about tasks is bounded by one chunk's worth."""
     count = 20_000
