@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+# What hypothesis has found in the sources of detrun, which it takes for local ones: to read them takes a second.
+CONSTANTS = Path(__file__).resolve().parents[2] / ".hypothesis" / "constants"
 PLAIN = ("-p", "no:cacheprovider", "-p", "no:timeout")
 OUTCOME = re.compile(r"^(?:\[gw\d+\] \[ *\d+%\] (?P<first>[A-Z]+) )?(?P<test>\S+::.*?)(?: (?P<last>[A-Z]+))?(?: .*)?$")
 
@@ -66,10 +68,10 @@ class Project:
         """Run ``command`` in the project's directory.
 
         Bytecode is kept: pytest compiles the whole package of a plugin that ``-p`` names, with its asserts rewritten,
-        which takes as long as all else.
+        which takes as long as all else. ``CI`` tells hypothesis to say nothing of a machine that is busy.
         """
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON"))}
-        environment |= {"COLUMNS": "160", **variables}
+        environment |= {"COLUMNS": "160", "CI": "true", **variables}
         ended = subprocess.run(
             command,
             cwd=self.directory,
@@ -87,6 +89,9 @@ def project(tmp_path: Path) -> Project:
     """An empty project, whose rootdir is its directory."""
     made = Project(tmp_path)
     made.write("pytest.ini", "[pytest]\n")
+    CONSTANTS.mkdir(parents=True, exist_ok=True)
+    (tmp_path / ".hypothesis").mkdir()
+    (tmp_path / ".hypothesis" / "constants").symlink_to(CONSTANTS)
     return made
 
 
