@@ -1,11 +1,11 @@
 """`compare_gradients`: what each kind of gradient says of one program, beside each other, and why they part.
 
 All kinds take samples of the same seeds. Two kinds part where their derivatives differ by more than `APART` standard
-errors of the difference (and the bias of the step, of finite differences). They are compared with the first of
-`REFERENCES` that the program allows and that left out nothing that it knows of. Why another parts is said from what it
-leaves out by its meaning, and from what its samples showed; nothing is claimed that no kind has measured. The kind to
-use is the one of least CPU that agrees with the reference and passed nothing that it leaves out: agreement alone may be
-noise.
+errors of the difference, and by what these do not show: the bias of the step of finite differences, jumps that no
+sample saw. They are compared with the first of `REFERENCES` that the program allows and that left out nothing that it
+knows of. Why another parts is said from what it leaves out by its meaning, and from what its samples showed; nothing is
+claimed that no kind has measured. The kind to use is the one of least CPU that agrees with the reference and passed
+nothing that it leaves out: agreement alone may be noise.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from detrun.execution.program import Main
 from detrun.gradients.averaged_local import DecidingPlaces
+from detrun.gradients.expected.estimator import JumpDetails
 from detrun.gradients.finite.report import FiniteDetails
 from detrun.gradients.finite.step_choice import scale
 from detrun.gradients.gradient import KINDS, gradient
@@ -135,7 +136,8 @@ def compare_gradients(
             failure = error
     if not found and failure is not None:
         raise failure
-    reference = next((one for one in REFERENCES if one in found), None)
+    known = [one for one in REFERENCES if one in found]
+    reference = next((one for one in known if not _missed(found[one])), next(iter(known), None))
     if reference is None:
         return Comparison(found, refused, None, [])
     parted = _parted(found, reference)
@@ -153,7 +155,7 @@ def _parted(found: Mapping[str, Gradient], reference: str) -> dict[str, list[str
         for name, number in one.grads.items():
             apart = number - best.grads[name]
             error = math.hypot(one.std_error[name], best.std_error[name])
-            if abs(apart) > APART * error + _step_bias(one, name) + _step_bias(best, name):
+            if abs(apart) > APART * error + _unshown(one, name) + _unshown(best, name):
                 says = (
                     f"d/d{name}: {kind} says {number:+.3g}, {reference} {best.grads[name]:+.3g}, {apart:+.3g} ± "
                     f"{error:.2g} apart: {'outside of stages ' if isinstance(one.details, StagedDetails) else ''}"
@@ -174,7 +176,7 @@ def _places(one: Gradient) -> list[str]:
 
 def _leaves_out(one: Gradient) -> bool:
     """Whether its runs passed what a kind leaves out by its meaning."""
-    return one.kind == "relaxed" or isinstance(one.details, StagedDetails) or bool(_places(one))
+    return one.kind == "relaxed" or isinstance(one.details, StagedDetails) or bool(_places(one)) or bool(_missed(one))
 
 
 def _advice(found: Mapping[str, Gradient], reference: str, parted: Collection[str]) -> tuple[str, str]:
@@ -193,10 +195,15 @@ def _advice(found: Mapping[str, Gradient], reference: str, parted: Collection[st
     return best, f"use {best}: {why}{cost}{', the least' if cost and len(whole) > 1 else ''}"
 
 
-def _step_bias(one: Gradient, name: str) -> float:
-    """How far the step of finite differences may have moved a derivative."""
+def _missed(one: Gradient) -> Mapping[str, float]:
+    """How far off it may be by jumps that no sample saw."""
+    return one.details.missed if isinstance(one.details, JumpDetails) else {}
+
+
+def _unshown(one: Gradient, name: str) -> float:
+    """How far off it may be without its standard error showing it: the step of differences, jumps that were missed."""
     bias = one.details.step_bias.get(name) if isinstance(one.details, FiniteDetails) else None
-    return 0.0 if bias is None else abs(bias.mean)
+    return _missed(one).get(name, 0.0) if bias is None else abs(bias.mean)
 
 
 def cpu_needed(one: Gradient) -> str:

@@ -93,8 +93,10 @@ def test_each_derivative_stands_beside_a_finite_difference(call, call_json):
         assert one["derivative"] == pytest.approx(one["finite_difference"], rel=1e-6)
         assert one["agrees"] is True
         assert one["why"]
-    shown = call("scenario", "gradient", "thermostat", *SMALL, "--kind", "finite", "--samples", "2").stdout
+    finite = ("scenario", "gradient", "thermostat", *SMALL, "--kind", "finite", "--samples", "2", "--share")
+    shown = call(*finite, "0.001").stdout
     assert "errors" in shown
+    assert shown != call(*finite, "0.1").stdout
 
 
 def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directory, monkeypatch):

@@ -28,6 +28,7 @@ from detrun.gradients.expected.draw_jumps import HELD, alternatives, score, size
 from detrun.gradients.expected.lines import Lines, Threshold, listed
 from detrun.gradients.expected.taped_run import TapedRun, ValuesOnly
 from detrun.gradients.expected.thresholds import Jumps
+from detrun.gradients.expected.unseen import Looks, Place, Unseen
 from detrun.gradients.sampling.functionals import Functional
 from detrun.gradients.sampling.program import OneRun, SampledProgram
 from detrun.gradients.sampling.sample import Conclusion, Estimates, Sample
@@ -104,7 +105,15 @@ class Expected:
         if rules:
             bias += f". Stages cross their boundaries by the rules that they declare: {', '.join(rules)}"
         warnings = [f"left out: {one}" for one in unknown[:SITES_SHOWN]]
-        return Conclusion(bias, warnings, JumpDetails.of(samples))
+        missed: Mapping[str, float] = {}
+        if self.of is None and len(samples) > 1:  # a level moves in other units than the loss
+            units = {name: abs(float(one)) or 1.0 for name, one in self.program.numbers.items()}
+            looks = [one.notes["looks"] for one in samples]
+            unseen = Unseen.of(looks, [one.value for one in samples], units)
+            found = self.estimates(samples).grads
+            missed = unseen.missed(found)
+            warnings += unseen.warnings(found)
+        return Conclusion(bias, warnings, JumpDetails.of(samples, missed))
 
 
 def _merged(samples: Sequence[Sample], name: str) -> list[str]:
@@ -119,17 +128,22 @@ class JumpDetails:
         draws: discrete draws that move with a parameter.
         thresholds: decisions that do, and that a continuous draw would have come out otherwise.
         tried: of both, so many were tried in each sample.
+        missed: by parameter, how far off the derivative may be where its standard error does not show it.
     """
 
     draws: float
     thresholds: float
     tried: float
+    missed: Mapping[str, float]
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> JumpDetails:
+    def of(cls, samples: Sequence[Sample], missed: Mapping[str, float]) -> JumpDetails:
         """Averages."""
         count = len(samples)
-        return cls(*(sum(one.notes[name] for one in samples) / count for name in ("draws", "thresholds", "tried")))
+        draws, thresholds, tried = (
+            sum(one.notes[name] for one in samples) / count for name in ("draws", "thresholds", "tried")
+        )
+        return cls(draws, thresholds, tried, missed)
 
     def lines(self) -> Sequence[str]:
         """One line."""
@@ -140,7 +154,11 @@ class JumpDetails:
 
     def as_data(self) -> Mapping[str, Any]:
         """By name."""
-        return {"draws": self.draws, "thresholds": self.thresholds, "tried": self.tried}
+        return {"draws": self.draws, "thresholds": self.thresholds, "tried": self.tried, "missed": dict(self.missed)}
+
+
+def _site(place: Draw | Threshold, run: TapedRun) -> str:
+    return f"{place.kind} of {place.stream}" if isinstance(place, Draw) else place.cut.where(run)
 
 
 class _OneSample:
@@ -186,6 +204,7 @@ class _OneSample:
         ]
         places += [(one, one.worth, one.share) for one in thresholds]
         shares = probabilities([worth for _, worth, _ in places], estimator.pairs)
+        looks = self._looks(places, shares, lines)
         tried = [
             (places[place][0], 1.0 / (shares[place] * places[place][2]))
             for place in chosen(shares, self.random.random())
@@ -194,6 +213,7 @@ class _OneSample:
             if isinstance(one, Draw):
                 for other in alternatives(one, self.random):
                     loss = self._forced(one.address, other.outcome)
+                    looks.tried(_site(one, base), value, loss)
                     add_seeds(seeds, other.weights.items(), weight * (loss - value))
                     if shifts is not None and loss != value:
                         rates = {parameter: weight * rate for parameter, rate in other.weights.items()}
@@ -201,7 +221,9 @@ class _OneSample:
         jumps = Jumps(base.gradient(seeds), base, self._taped, lines.name, self.random, shifts)
         for one, weight in tried:
             if isinstance(one, Threshold):
-                jumps.add(one, weight)
+                sides = jumps.add(one, weight)
+                if sides is not None:
+                    looks.tried(_site(one, base), *sides)
         unknown = lines.unknown
         if unknown and estimator.on_unknown == "refuse":
             raise NotDifferentiableError(
@@ -221,12 +243,26 @@ class _OneSample:
                 "draws": len(draws),
                 "thresholds": len(thresholds),
                 "tried": len(tried),
+                "looks": looks,
                 "controls": controls(base),
                 "rules": base.stages.rules,
                 "softened": base.stages.softens,
                 "moving": None if shifts is None else Moving([value], base.gradient(along_path), shifts),
             },
         )
+
+    def _looks(
+        self, places: Sequence[tuple[Draw | Threshold, float, float]], shares: Sequence[float], lines: Lines
+    ) -> Looks:
+        looks = Looks()
+        for (one, _, share_of_line), share in zip(places, shares, strict=True):
+            if isinstance(one, Draw):
+                speeds = lines.speeds(dict.fromkeys(one.parameter_ids.values(), 1.0))
+                worths: Mapping[str, float] = {name: size(one) * speed for name, speed in speeds.items()}
+            else:
+                worths = one.worths
+            looks.has(Place(_site(one, lines.run), worths, share * share_of_line), share_of_line)
+        return looks
 
     def _taped(self, held: Mapping[Address, float]) -> tuple[float, TapedRun]:
         scope = TapedRun(self.program)

@@ -44,12 +44,14 @@ class Threshold:
 
     Attributes:
         worth: by how much, in units of the parameters and of the jump, it is likely to count.
+        worths: the same, by parameter.
         share: the probability with which its line was looked at.
     """
 
     draw: Draw
     cut: Cut
     worth: float
+    worths: Mapping[str, float]
     share: float
 
     @property
@@ -134,9 +136,11 @@ class Lines:
             draw = self._by_noise[noise]
             for cut in cuts_on(self.run, draw, moves):
                 if self._counts(cut, draw):
-                    worth = self._worth(draw, moves, cut)
-                    if worth is not None:
-                        found.append(Threshold(draw, cut, worth, share))
+                    rate = self._rate(draw, moves, cut)
+                    if rate is not None:
+                        seeds = cut.seeds(self.run)
+                        worths = {name: rate * one for name, one in self.speeds(seeds).items()}
+                        found.append(Threshold(draw, cut, rate * self.speed(seeds), worths, share))
         return found
 
     def _candidates(self) -> list[int]:
@@ -179,8 +183,8 @@ class Lines:
                 return noise
         return None
 
-    def _worth(self, draw: Draw, moves: Along, cut: Cut) -> float | None:
-        """None: the cut lies beyond what the draw can be."""
+    def _rate(self, draw: Draw, moves: Along, cut: Cut) -> float | None:
+        """At which the draw passes the cut as that moves; None: the cut lies beyond what the draw can be."""
         assert draw.law is not None
         assert draw.law.noise is not None
         law = Noise(draw.law.noise)
@@ -188,15 +192,23 @@ class Lines:
         mass = law.between(low, high)
         if not (law.is_inside(at) and mass > 0.0):
             return 0.0 if cut.bent or cut.bent_interval else None
-        seeds = cut.seeds(self.run)
-        return law.density(at) / mass * self.speed(seeds) / abs(moves.slope(seeds) * moves.scale)
+        return law.density(at) / mass / abs(moves.slope(cut.seeds(self.run)) * moves.scale)
 
     def speed(self, seeds: Mapping[int, float]) -> float:
         """How fast a weighted sum of entries moves with all parameters, each in units of itself."""
+        return math.hypot(*self._moves(seeds))
+
+    def speeds(self, seeds: Mapping[int, float]) -> Mapping[str, float]:
+        """The same by parameter; with all together, where there are more than are followed one by one."""
+        names, moves = self.run.values, self._moves(seeds)
+        if len(moves) == len(names) <= DIRECTIONS:
+            return {name: abs(move) for name, move in zip(names, moves, strict=True)}
+        return dict.fromkeys(names, math.hypot(*moves))
+
+    def _moves(self, seeds: Mapping[int, float]) -> list[float]:
         if self._speeds is None:
             self._speeds = list(self._directions())
-        moves = (sum(speed.get(one, 0.0) * weight for one, weight in seeds.items()) for speed in self._speeds)
-        return math.hypot(*moves)
+        return [sum(speed.get(one, 0.0) * weight for one, weight in seeds.items()) for speed in self._speeds]
 
     def _directions(self) -> Sequence[Mapping[int, float]]:
         units = {value.id: abs(value.primal) or 1.0 for value in self.run.values.values()}

@@ -64,13 +64,16 @@ class Jumps:
     random: Random
     shifts: list[Shift] | None = None
 
-    def add(self, threshold: Threshold, weight: float) -> None:
-        """Add one; ``weight`` is one over the probability with which it was chosen."""
+    def add(self, threshold: Threshold, weight: float) -> tuple[float, float] | None:
+        """Add one; ``weight`` is one over the probability with which it was chosen.
+
+        Returns:
+            The loss on both sides; None where the rule of this module does not hold.
+        """
         draw, cut, law, noise = threshold.draw, threshold.cut, threshold.law, threshold.noise
         where = cut.where(self.run)
         if cut.bent or cut.bent_interval:
-            self._add_bent(threshold, weight, where)
-            return
+            return self._add_bent(threshold, weight, where)
         at, low, high = (law.noise_of(one) for one in (cut.at, cut.low, cut.high))
         places = [at - near(at), at + near(at)]
         if self.random.random() < LOOKED_AT:
@@ -81,26 +84,26 @@ class Jumps:
             found = _again(run, draw, cut, self.run)
             if isinstance(found, str):
                 self.name(where, found)
-                return
+                return None
             losses.append(loss)
             moves.append(found)
-        self._count(weight * noise.density(at) / noise.between(low, high), losses, moves[0])
+        return self._count(weight * noise.density(at) / noise.between(low, high), losses, moves[0])
 
-    def _add_bent(self, threshold: Threshold, weight: float, where: str) -> None:
+    def _add_bent(self, threshold: Threshold, weight: float, where: str) -> tuple[float, float] | None:
         draw, cut, noise = threshold.draw, threshold.cut, threshold.noise
         try:
             found = Search(self.run, threshold, lambda at: self.run_at({draw.address: at})[1], self.random).settled()
         except NotSettledError as error:
             self.name(where, str(error))
-            return
+            return None
         if found is None or not noise.is_inside(found.at) or not found.low < found.at < found.high:
-            return
+            return None
         losses, runs = [], []
         for place in (found.at - near(found.at), found.at + near(found.at)):
             loss, run = self.run_at({draw.address: place})
             if not is_decided_alike(run, self.run, cut.place):
                 self.name(where, UNANNOUNCED)
-                return
+                return None
             losses.append(loss)
             runs.append(run)
         rate = weight * noise.density(found.at) / noise.between(found.low, found.high)
@@ -108,17 +111,20 @@ class Jumps:
         assert mine is not None
         moves = along(runs[0], mine)
         assert moves is not None
-        self._count(rate, losses, _speeds(runs[0], moves, cut.seeds(runs[0])))
+        return self._count(rate, losses, _speeds(runs[0], moves, cut.seeds(runs[0])))
 
-    def _count(self, rate: float, losses: Sequence[float], moves: Callable[[], dict[str, float]]) -> None:
+    def _count(
+        self, rate: float, losses: Sequence[float], moves: Callable[[], dict[str, float]]
+    ) -> tuple[float, float]:
         below, above = losses[:2]
         if below == above:
-            return
+            return below, above
         rates = {name: rate * move for name, move in moves().items()}
         if self.shifts is not None:
             self.shifts.append(Shift(above, below, rates))
         for name, one in rates.items():
             self.grads[name] += (below - above) * one
+        return below, above
 
 
 def _speeds(run: TapedRun, moves: Along, seeds: Mapping[int, float]) -> Callable[[], dict[str, float]]:

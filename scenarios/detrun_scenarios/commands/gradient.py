@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     help="Seeds of each difference of the mean. Default: as many as samples, and none for kind local.",
 )
 @click.option("--by", multiple=True, metavar="PARAM", help="Only by this parameter; may be repeated.")
+@click.option(
+    "--share",
+    type=click.FloatRange(min=0.0, min_open=True, max=1.0),
+    metavar="SHARE",
+    help="Differences move each parameter by this share of itself, in place of what is declared.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the samples.")
 @parameter_option
 @speaking
@@ -39,6 +45,7 @@ def gradient(
     samples: int | None,
     differences: int | None,
     by: tuple[str, ...],
+    share: float | None,
     seed: int,
     params: tuple[str, ...],
 ) -> None:
@@ -66,6 +73,7 @@ def gradient(
             by=by,
             samples=samples,
             differences=differences,
+            share=share,
             seed=seed,
             sampled=sampled,
             differenced=differenced,
@@ -89,7 +97,7 @@ def gradient(
     for one in found.derivatives:
         if one.why:
             page.text(f"{one.parameter}: {one.kind}, since {one.why}")
-    for text in found.bias:
+    for text in [*found.bias, *found.warnings]:
         page.note(text)
 
 
@@ -136,5 +144,6 @@ def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
             for one in found.derivatives
         },
         "bias": found.bias,
+        "warnings": found.warnings,
         "steps": found.steps,
     }

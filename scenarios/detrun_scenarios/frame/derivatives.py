@@ -110,6 +110,7 @@ class LossGradient:
 
     Attributes:
         bias: of each kind, what it leaves out.
+        warnings: what a reader should know before using the numbers.
         steps: of all runs, those of the differences included.
     """
 
@@ -118,6 +119,7 @@ class LossGradient:
     std_error: float
     derivatives: list[Derivative]
     bias: list[str]
+    warnings: list[str]
     steps: int
 
 
@@ -129,6 +131,7 @@ class Effort:
         by: parameters that are wanted; empty for all that move the loss.
         samples: of each gradient; None for what is declared.
         differences: seeds of each difference of the mean; None for as many as samples, and none for kind local.
+        share: of each parameter, by which it is moved in differences; None for what is declared.
         seed: decides the samples.
         sampled, differenced: told of samples of gradients, and of seeds of a difference: how many of how many.
     """
@@ -136,6 +139,7 @@ class Effort:
     by: Collection[str] = ()
     samples: int | None = None
     differences: int | None = None
+    share: float | None = None
     seed: int = 0
     sampled: Callable[[SoFar], None] | None = None
     differenced: Callable[[int, int], None] = lambda done, total: None
@@ -162,10 +166,10 @@ def differentiate(
     for name in effort.by:
         scenario.parameter(name)
     for meaning in meanings_for(loss, kind, effort.by):
-        work.add(meaning)
+        work.add(meaning if effort.share is None else replace(meaning, share=effort.share))
     order = list(scenario.defaults)
     found = sorted(work.found, key=lambda one: order.index(one.parameter))
-    return LossGradient(loss.name, work.value, work.std_error, found, work.bias, work.steps)
+    return LossGradient(loss.name, work.value, work.std_error, found, work.bias, work.warnings, work.steps)
 
 
 @dataclass(slots=True)
@@ -177,6 +181,7 @@ class _Work:
     effort: Effort
     found: list[Derivative] = field(default_factory=list)
     bias: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     value: float = 0.0
     std_error: float = 0.0
     steps: int = 0
@@ -194,7 +199,8 @@ class _Work:
         gradient = self._gradient(moved, kind, count, **options)
         self.value, self.std_error = gradient.value, gradient.value_std_error
         self.bias.append(f"{kind}: {gradient.bias}")
-        frozen = self._frozen(moved, min(count, FROZEN_SAMPLES)) if kind == "local" else {}
+        self.warnings += gradient.warnings
+        frozen = self._frozen(moved, gradient) if kind == "local" else {}
         seeds = effort.differences if effort.differences is not None else 0 if kind == "local" else count
         for name in moved:
             self.found.append(
@@ -220,8 +226,10 @@ class _Work:
         self.steps += found.cost.steps
         return found
 
-    def _frozen(self, moved: Mapping[str, float], count: int) -> dict[str, Frozen]:
-        gradient = self._gradient(moved, "local", count)
+    def _frozen(self, moved: Mapping[str, float], gradient: detrun.Gradient) -> dict[str, Frozen]:
+        count = min(gradient.samples, FROZEN_SAMPLES)
+        if count < gradient.samples:
+            gradient = self._gradient(moved, "local", count)
 
         def step(name: str) -> float:
             least, most = (share * (abs(moved[name]) or 1.0) for share in FROZEN_STEP)
