@@ -45,6 +45,7 @@ ROWS_MAX = 12  # of the table of iterations
     help="Keep a parameter there; LOW or HIGH may be empty.",
 )
 @click.option("--log", "log_scaled", multiple=True, metavar="NAME", help="Move this parameter's logarithm. Repeatable.")
+@click.option("--scale", "scales", multiple=True, metavar="NAME=SIZE", help="What a step of 1 of this parameter is.")
 @click.option("--trust-region", metavar="KIND", help="Limit steps: validity, of kind local, or noise.")
 @click.option("--of", default="mean", show_default=True, metavar="WHAT", help="mean, quantile:P or cvar:P.")
 @click.option(
@@ -71,6 +72,7 @@ def minimize(
     patience: int,
     bounds: tuple[str, ...],
     log_scaled: tuple[str, ...],
+    scales: tuple[str, ...],
     trust_region: str | None,
     of: str,
     checkpoint: str | None,
@@ -97,6 +99,7 @@ def minimize(
 
     given = parameters.parse(params)
     limits = parameters.parse_bounds(bounds)
+    sizes = parameters.parse(scales, "--scale")
     program = load_target(target)
     numbers = parameters.for_call(program, given)
     if not numbers:
@@ -118,6 +121,7 @@ def minimize(
             seed=seed,
             bounds=limits,
             log_scaled=log_scaled,
+            scales=sizes,
             trust_region=trust_region,
             of=of,
             checkpoint=checkpoint,

@@ -26,24 +26,24 @@ from detrun_scheduler.errors import UsageError
 DEFAULTS_NAME = "DEFAULT_PARAMS"
 
 
-def parse(texts: Iterable[str]) -> dict[str, float]:
-    """``NAME=VALUE`` texts as a dict, in their order."""
+def parse(texts: Iterable[str], option: str = "--param") -> dict[str, float]:
+    """``NAME=VALUE`` texts of an option as a dict, in their order."""
     params: dict[str, float] = {}
     for text in texts:
         name, equals, number = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise UsageError(f"--param {text!r} is not NAME=VALUE; write for example --param rate=0.5")
+            raise UsageError(f"{option} {text!r} is not NAME=VALUE; write for example {option} rate=0.5")
         try:
             value = float(number)
         except ValueError:
             raise UsageError(
-                f"--param {name}: {number!r} is not a number; write for example --param {name}=0.5"
+                f"{option} {name}: {number!r} is not a number; write for example {option} {name}=0.5"
             ) from None
         if not math.isfinite(value):
-            raise UsageError(f"--param {name}: {number!r} is not valid; give a finite number")
+            raise UsageError(f"{option} {name}: {number!r} is not valid; give a finite number")
         if name in params:
-            raise UsageError(f"--param {name} is given twice; give it once")
+            raise UsageError(f"{option} {name} is given twice; give it once")
         params[name] = value
     return params
 

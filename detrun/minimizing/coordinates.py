@@ -1,6 +1,7 @@
 """Coordinates in which steps are taken: parameters in units of their own size, or their logarithms, within bounds.
 
-One rate then suits a time-out of 0.01 s and a queue of 1,000 places: a step of 0.05 is 5 % of either.
+One rate then suits a time-out of 0.01 s and a queue of 1,000 places: a step of 0.05 is 5 % of either. Where a parameter
+begins at a small part of its range, its first value says too little of its size, and a scale is given.
 """
 
 from __future__ import annotations
@@ -43,15 +44,21 @@ class Coordinate:
         return number if self.is_log else self.size
 
 
-def coordinates_of(params: Mapping[str, float], bounds: Bounds, log_scaled: Collection[str]) -> list[Coordinate]:
+def coordinates_of(
+    params: Mapping[str, float],
+    bounds: Bounds,
+    log_scaled: Collection[str],
+    scales: Mapping[str, float] | None = None,
+) -> list[Coordinate]:
     """A coordinate for each parameter, in their order.
 
     Raises:
-        UsageError: a bound or a logarithm of what is no parameter, or that the parameter does not keep.
+        UsageError: a bound, a logarithm or a scale of what is no parameter, or that the parameter does not keep.
     """
+    scales = scales or {}
     if isinstance(log_scaled, str):
         raise UsageError(f"minimize: log_scaled={log_scaled!r} is a text; give names: log_scaled=[{log_scaled!r}]")
-    for name in [*bounds, *log_scaled]:
+    for name in [*bounds, *log_scaled, *scales]:
         if name not in params:
             raise UsageError(f"minimize: {name!r} is not a parameter; there are {', '.join(params)}")
     found = []
@@ -63,7 +70,12 @@ def coordinates_of(params: Mapping[str, float], bounds: Bounds, log_scaled: Coll
             raise UsageError(f"minimize: {name}={number!r} is outside of its bounds {lowest:g} to {highest:g}")
         if name in log_scaled and not ((number > 0.0 and lowest >= 0.0) or (lowest == -math.inf and number > 0.0)):
             raise UsageError(f"minimize: {name}={number!r} has no logarithm; leave it out of log_scaled")
-        found.append(Coordinate(name, lowest, highest, abs(number) or 1.0, name in log_scaled))
+        if name in scales and (name in log_scaled or not 0.0 < scales[name] < math.inf):
+            raise UsageError(
+                f"minimize: scales[{name!r}]={scales[name]!r}; give a positive number, and none where log_scaled has it"
+            )
+        size = float(scales.get(name, abs(number) or 1.0))
+        found.append(Coordinate(name, lowest, highest, size, name in log_scaled))
     return found
 
 

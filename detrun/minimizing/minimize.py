@@ -41,6 +41,7 @@ def minimize(
     seed: int = 0,
     bounds: Bounds | None = None,
     log_scaled: Collection[str] = (),
+    scales: Mapping[str, float] | None = None,
     trust_region: str | None = None,
     of: str = "mean",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -51,9 +52,9 @@ def minimize(
 ) -> Minimum:
     """Minimize the mean of the loss that ``main(params)`` returns.
 
-    Steps are taken in units of each parameter's first value, or of its logarithm. Every gradient is one of fresh seeds,
-    and of few: many rough steps get further than few exact ones. Looks at held-out seeds are taken at the last step, or
-    where steps wander at the mean of the later half of them, and the best look is the result.
+    Steps are taken in units of each parameter's first value, of its scale, or of its logarithm. Every gradient is one
+    of fresh seeds, and of few: many rough steps get further than few exact ones. Looks at held-out seeds are taken at
+    the last step, or where steps wander at the mean of the later half of them, and the best look is the result.
 
     Args:
         params: name -> number; where to begin.
@@ -70,6 +71,7 @@ def minimize(
         patience: stop after so many looks that found no gain of more than its standard error.
         bounds: name -> (low, high), either of them None for no bound.
         log_scaled: names of parameters whose logarithms are moved; they stay positive.
+        scales: name -> the length of a step of 1, for a parameter that begins at a small part of its range.
         trust_region: what limits steps besides. ``"validity"``, of kind ``"local"``: a step is half as long as to where
             half of the runs go another way, by the validity of nine. ``"noise"``: a step after which the loss rose by
             more than two standard errors is taken back, and the next is half as long. See
@@ -100,7 +102,7 @@ def minimize(
     ):
         if not isinstance(count, int) or count < least:
             raise UsageError(f"minimize: {name}={count!r} must be a whole number of at least {least}")
-    coordinates = coordinates_of(numbers, bounds or {}, log_scaled)
+    coordinates = coordinates_of(numbers, bounds or {}, log_scaled, scales)
     functional = functional_of(of)
     if functional is not None:
         options = {**options, "of": of}
@@ -122,6 +124,7 @@ def minimize(
         sorted(log_scaled),
         trust_region,
         sorted((one, repr(option)) for one, option in options.items()),
+        *sorted((scales or {}).items()),
     )
     search = Search(
         main=main,

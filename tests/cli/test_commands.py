@@ -214,6 +214,8 @@ def test_a_minimization_is_the_librarys_and_goes_on_from_its_checkpoint(call, ca
         "x=3",
         "--param",
         "step=1",
+        "--scale",
+        "x=0.5",
         "--kind",
         "finite",
         *few,
@@ -232,6 +234,7 @@ def test_a_minimization_is_the_librarys_and_goes_on_from_its_checkpoint(call, ca
         rate=0.5,
         bounds={"x": (1.0, None)},
         log_scaled=["step"],
+        scales={"x": 0.5},
         step=0.1,
     )
     assert document["params"] == expected.params

@@ -121,6 +121,17 @@ def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directo
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_tuning_by_some_parameters_leaves_the_others_and_refuses_those_that_are_none(call_json, call, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(tuning, "TOGETHER", 1)
+    monkeypatch.setattr(comparison, "HELD_OUT_MIN", 2)
+    few = ("--budget", "3000", "--held-out", "2")
+    found = call_json("scenario", "tune", "thermostat", *SMALL, *few, "--by", "gain")
+    assert found["params"].keys() == {"gain"}
+    assert found["left_out"].keys() == {"cma"}
+    assert "declares no kind" in call("scenario", "tune", "thermostat", *SMALL, "--by", "odd", code=2).stderr
+
+
 def test_without_the_extra_tuning_says_what_to_install_and_the_rest_works(call, monkeypatch):
     monkeypatch.setattr(tuning, "find_spec", lambda package: None)
     said = call("scenario", "tune", "thermostat", code=2).stderr

@@ -55,6 +55,16 @@ def test_the_minimum_of_a_bowl() -> None:
     assert "x  1 -> " in str(found)
 
 
+def test_a_parameter_that_begins_at_a_small_part_of_its_range_gets_there_by_its_scale() -> None:
+    keywords: dict[str, Any] = {"kind": "local", "rate": 0.2, "iterations": 30, "samples": 2, "held_out": 4}
+
+    def far(params: dict[str, Any]) -> Any:
+        return (params["x"] - 3.0) ** 2
+
+    assert detrun.minimize(far, {"x": 0.001}, **keywords).params["x"] < 0.01
+    assert detrun.minimize(far, {"x": 0.001}, scales={"x": 2.0}, **keywords).params["x"] == pytest.approx(3.0, abs=0.2)
+
+
 def test_a_base_stock_is_found_by_its_noisy_derivatives() -> None:
     """The loss is flat around its minimum: 20 % off costs 2 % of it."""
     found = detrun.minimize(
@@ -189,6 +199,9 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         ({"bounds": {"x": (2.0, 3.0)}}, "outside of its bounds"),
         ({"bounds": {"z": (2.0, 3.0)}}, "not a parameter"),
         ({"log_scaled": "x"}, "give names"),
+        ({"scales": {"z": 1.0}}, "not a parameter"),
+        ({"scales": {"x": 0.0}}, "give a positive number"),
+        ({"scales": {"x": 1.0}, "log_scaled": ["x"]}, "none where log_scaled has it"),
         ({"trust_region": "odd"}, "choose one of validity, noise"),
         ({"trust_region": "noise", "optimizer": "BFGS"}, "leave out trust_region"),
         ({"trust_region": "validity", "kind": "finite"}, "choose 'noise'"),

@@ -83,6 +83,11 @@ def test_evaluations_use_every_seed_once() -> None:
     assert not evaluations.are_left()  # of two runs each, after four of five
 
 
+def test_a_parameter_moves_by_parts_of_its_bounds_where_its_default_is_a_small_part_of_them() -> None:
+    problem = Problem(bowl, {"x": 1.0, "y": 0.001, "z": 9.0}, {**BOUNDS, "z": (0.0, 10.0)}, log_scaled=("x",))
+    assert problem.scales == {"y": 0.75, "z": 9.0}
+
+
 def test_ctrl_c_leaves_out_the_contenders_after_it_and_judges_the_rest() -> None:
     scenario = find_scenario("thermostat")
     program = ScenarioProgram(scenario, scenario.setting("small", "effort"))

@@ -21,6 +21,7 @@ BUDGET = 1_000_000
 @name_argument
 @loss_option
 @click.option("--kind", metavar="KIND", help="Meaning of the gradients that are followed.")
+@click.option("--by", multiple=True, metavar="PARAM", help="Only this parameter; may be repeated.")
 @bug_option
 @size_option("medium")
 @click.option(
@@ -47,6 +48,7 @@ def tune(
     name: str,
     loss: str | None,
     kind: str | None,
+    by: tuple[str, ...],
     bug: str | None,
     size: Any,
     budget: int,
@@ -90,7 +92,7 @@ def tune(
             click.echo(f"{time.monotonic() - begun:7.1f} s  {who}", err=True)
 
     with runs.program_output():
-        found = compared(program, numbers, followed, budget, seed, held_out, say)
+        found = compared(program, numbers, followed, budget, seed, held_out, say, by)
     if png is not None:
         draw_tuning(found, wanted, png)
     if settings().json:

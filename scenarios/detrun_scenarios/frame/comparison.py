@@ -7,13 +7,14 @@ the contender at work and leaves out those after it; all that was proposed by th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from detrun.execution.interruption import Interruption
 from detrun_scenarios.frame.declaration import Kind
+from detrun_scenarios.frame.derivatives import meanings_for
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.frame.tuning import (
     BLACK_BOXES,
@@ -28,10 +29,12 @@ from detrun_scenarios.frame.tuning import (
 )
 from detrun_scheduler.errors import UsageError
 
-SAMPLES = 8  # of the first gradient, unless the loss says so
+SAMPLES = 8  # of a gradient at most, unless the loss says so
+SAMPLES_MIN = 2
+GRADIENTS = 40  # that a budget should last for: many rough steps get further than few exact ones
 HELD_OUT_SHARE = 40  # a look of `detrun.minimize` at its own held-out seeds takes this part of the budget
 HELD_OUT_MIN, HELD_OUT_MAX = 8, 100
-RATE = 0.1
+RATE = 0.2
 OF_SAMPLES = ("samples", "step")  # of a meaning, for its gradient alone
 
 
@@ -82,8 +85,9 @@ def tune(
     seed: int,
     held_out: int,
     say: Callable[[str], None] = lambda who: None,
+    by: Collection[str] = (),
 ) -> Tuning:
-    """Tune the parameters that move the program's loss; the others stay.
+    """Tune parameters that move the program's loss; the others stay.
 
     Args:
         params: all of the scenario's; where all contenders begin.
@@ -91,25 +95,29 @@ def tune(
         budget: of each contender, in steps.
         held_out: seeds of the verdict.
         say: told who tunes now.
+        by: the parameters to tune; empty for all that move the loss.
 
     Raises:
-        UsageError: no parameter moves the loss, or the budget is less than one run of each takes.
+        UsageError: no parameter moves the loss, none that is wanted does, or the budget is less than one run of each
+            takes.
     """
     scenario = program.scenario
     assert program.setting.loss is not None
     loss = scenario.loss(program.setting.loss)
     if not loss.parameters:
         raise UsageError(f"scenario {scenario.name}: no parameter moves {loss.name}, so there is nothing to tune")
-    start = {name: params[name] for name in loss.parameters}
+    meanings = meanings_for(loss, kind, by)
+    wanted = {name: scenario.parameter(name) for name in tuple(by) or loss.parameters}
+    start = {name: params[name] for name in wanted}
     fixed = {name: number for name, number in params.items() if name not in start}
     problem = Problem(
         partial(_called, program, fixed),
         start,
-        {name: scenario.parameter(name).bounds for name in start},
-        [name for name in start if scenario.parameter(name).log_scale],
+        {name: one.bounds for name, one in wanted.items()},
+        [name for name, one in wanted.items() if one.log_scale],
     )
-    followed = loss.meanings[0].kind if kind is None else kind
-    options = _minimize_options(problem, budget, loss.tune_options, _options_of(program, followed))
+    followed = meanings[0].kind
+    options = _minimize_options(problem, followed, budget, loss.tune_options, _options_of(program, followed))
     proposals: dict[str, Proposal] = {}
     left_out = {}
     with Interruption() as interruption:
@@ -119,13 +127,13 @@ def tune(
 
         say(f"detrun.minimize, {followed}")
         tuned = by_minimize(problem, budget, seed, stop, kind=followed, **options)
-        for name, (_, by) in BLACK_BOXES.items():
+        for name, (_, search) in BLACK_BOXES.items():
             if stop():
                 left_out[name] = "interrupted before its turn"
                 continue
             say(name)
             try:
-                proposals[name] = by(problem, budget, seed, stop)
+                proposals[name] = search(problem, budget, seed, stop)
             except UsageError as error:
                 left_out[name] = str(error)
         say(
@@ -161,9 +169,13 @@ def _options_of(program: ScenarioProgram, kind: Kind) -> dict[str, Any]:
 
 
 def _minimize_options(
-    problem: Problem, budget: int, declared: Mapping[str, Any], of_kind: Mapping[str, Any]
+    problem: Problem, kind: Kind, budget: int, declared: Mapping[str, Any], of_kind: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """For `detrun.minimize`: what is declared, over what suits the budget."""
+    """For `detrun.minimize`: what is declared, over what suits the budget.
+
+    Differences move all parameters at once, since a gradient costs two runs then and not two for each parameter (Spall,
+    IEEE Transactions on Automatic Control 37, 1992).
+    """
     with plain_runs(problem) as runs:
         runs.loss(problem.start, 0)
     affordable = budget // max(runs.spent, 1)
@@ -173,7 +185,10 @@ def _minimize_options(
             f"{4 * HELD_OUT_MIN * runs.spent:,}, or a smaller --size"
         )
     looked_at = min(max(math.ceil(affordable / HELD_OUT_SHARE), HELD_OUT_MIN), HELD_OUT_MAX)
-    return {"samples": SAMPLES, "rate": RATE, "held_out": looked_at, **of_kind, **declared}
+    differs = {"difference": "simultaneous"} if kind == "finite" and len(problem.start) > 1 else {}
+    taken = 2 if kind == "finite" else 1  # runs of a sample, about
+    samples = min(max(affordable // (GRADIENTS * taken), SAMPLES_MIN), SAMPLES)
+    return {"samples": samples, "rate": RATE, "held_out": looked_at, **differs, **of_kind, **declared}
 
 
 async def _called(program: ScenarioProgram, fixed: Mapping[str, float], params: Mapping[str, Any]) -> Any:

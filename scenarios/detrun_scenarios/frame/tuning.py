@@ -31,6 +31,7 @@ Params = Mapping[str, float]
 
 FRESH, VERDICT = 1_000_003, 2_000_000_011  # where seeds begin
 TOGETHER = 5  # iterations of `detrun.minimize` between two looks at what was spent
+SCALE = 0.25  # of the bounds, for `detrun.minimize`
 WIDTH = 0.5  # with which CMA-ES begins: of a logarithm, or of half the bounds
 
 
@@ -53,6 +54,15 @@ class Problem:
     log_scaled: Collection[str] = ()
     unit: Unit = "steps"
     averaged: int = 8
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Of each parameter that moves as it is: a part of its bounds, since a default may be a small part of them."""
+        return {
+            name: max(abs(number), SCALE * (self.bounds[name][1] - self.bounds[name][0]))
+            for name, number in self.start.items()
+            if name not in self.log_scaled
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,7 @@ def by_minimize(problem: Problem, budget: int, seed: int, stop: Stop = never, *,
                     seed=seed,
                     bounds=problem.bounds,
                     log_scaled=list(problem.log_scaled),
+                    scales=problem.scales,
                     checkpoint=Path(folder) / "tuning",
                     progress=look_up,
                     **options,
