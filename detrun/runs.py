@@ -163,6 +163,8 @@ def record(
     collections: int = 0,
     force: Mapping[Address, Any] | None = None,
     draws: bool = False,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
     raise_errors: bool = True,
     target: str | None = None,
     params: Mapping[str, float] | None = None,
@@ -193,6 +195,11 @@ def record(
             that task, ``{("key 'demand'", 3): 7}`` for a draw with a key. What can be forced, and to what,
             `detrun.primitives.forcing` says. The recording keeps it, and `Run` says which draws the run made.
         draws: keep a log of all random draws, as ``run.draws``.
+        backend: whose async function ``main`` is, ``"trio"`` or ``"asyncio"``, which then runs it; by default what its
+            code and its module name, and trio if they name both. An ordinary function starts event loops itself.
+        asyncio_order: in which order tasks of asyncio go on. ``"any"``, the default: any of them may be late; callbacks
+            keep their order, and no step of a task overtakes a callback that was queued before it. ``"fifo"``: the
+            order of asyncio's own loop.
         raise_errors: raise what the program raises, as ``trio.run`` does, with the finished `Run` as the exception's
             attribute ``detrun_run``; False returns a `Run` whose ``exception`` it is.
         target: how the recording names the program, ``path.py:function``; found out from ``main`` by default.
@@ -217,6 +224,8 @@ def record(
         collections=collections or None,
         force=force,
         draws=draws,
+        backend=backend,
+        asyncio_order=asyncio_order,
     )
     finished = NewRun(seed, strategy, to, target, params or {}).execute(main, args, options)
     return _run(
@@ -279,6 +288,8 @@ def replay(
     thread_errors: bool | None = None,
     draws: bool = False,
     force: Mapping[Address, Any] | None = None,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
     raise_errors: bool = True,
 ) -> Run:
     """Run ``main(*args)`` again as a recording says.
@@ -296,8 +307,8 @@ def replay(
         strategy: chooses where the recording is silent; the recording's own by default. After the first difference of
             a what-if replay: the tasks' recorded order by default.
         observe: as it was for `record`, if it was given there.
-        preemption, include, exclude, thread_errors: the recording's own by default. Draws that were forced in the
-            recorded run are forced in the same way.
+        preemption, include, exclude, thread_errors, backend, asyncio_order: the recording's own by default. Draws that
+            were forced in the recorded run are forced in the same way.
         draws: as for `record`.
         force: draws that come out otherwise, as for `record`; with ``mode="what-if"`` only, in place of those that the
             recording forces.
@@ -329,6 +340,8 @@ def replay(
         thread_errors=thread_errors,
         draws=draws,
         force=force,
+        backend=backend,
+        asyncio_order=asyncio_order,
     )
     # What is needed to replay is not needed to record.
     from detrun.races.watch import replayed_run, what_if_run

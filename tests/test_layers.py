@@ -53,6 +53,7 @@ ORDER = (
     "detrun_scheduler.reports",
     "detrun_scheduler.footprints",
     "detrun_scheduler.threads",
+    "detrun_scheduler.asyncio_host",
     "detrun_scheduler.watching",
     "detrun_scheduler.journaled_run",
     "detrun_scheduler.acting",

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli.options import acting_options, parameter_option, speaking, step_timeout_option, target_argument
+from detrun.cli.options import (
+    acting_options,
+    backend_options,
+    parameter_option,
+    speaking,
+    step_timeout_option,
+    target_argument,
+)
 from detrun_scheduler.strategies import STRATEGIES
 from detrun_scheduler.visible import visible
 
@@ -65,6 +72,7 @@ if TYPE_CHECKING:
     help="Print an exception that leaves a thread, as in life; the schedule goes on.",
 )
 @acting_options
+@backend_options
 @click.option("--keep-going", is_flag=True, help="Run all schedules and report every kind of failure.")
 @click.option(
     "--ignore",
@@ -110,6 +118,8 @@ def explore(
     no_thread_errors: bool,
     early_timers: int | None,
     collections: int | None,
+    backend: str,
+    asyncio_order: str | None,
     keep_going: bool,
     ignore: tuple[str, ...],
     time_limit: float | None,
@@ -149,6 +159,8 @@ def explore(
             include=include,
             exclude=exclude,
             thread_errors=not no_thread_errors,
+            backend=backend,
+            asyncio_order=asyncio_order,
         )
         _one(program, arguments, token, options)
         return
@@ -172,6 +184,8 @@ def explore(
             thread_errors=not no_thread_errors,
             early_timers=early_timers,
             collections=collections,
+            backend=backend,
+            asyncio_order=asyncio_order,
             keep_going=keep_going,
             ignore=ignore,
             time_limit=time_limit,
@@ -217,6 +231,8 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
             include=options.include,
             exclude=options.exclude,
             thread_errors=bool(options.thread_errors),
+            backend=options.backend,
+            asyncio_order=options.asyncio_order,
             raise_errors=False,
             target=program.text,
         )

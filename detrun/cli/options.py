@@ -98,6 +98,8 @@ SURROUNDINGS = (
     "early_timers",
     "collections",
     "step_timeout",
+    "backend",
+    "asyncio_order",
 )
 
 
@@ -112,7 +114,7 @@ def surrounding(function: Callable[..., Any]) -> Callable[..., Any]:
             surroundings[name] = surroundings[name] or 0
         return function(surroundings=surroundings, **given)
 
-    decorated = step_timeout_option(acting_options(thread_errors_option(preempting(gathered))))
+    decorated = step_timeout_option(backend_options(acting_options(thread_errors_option(preempting(gathered)))))
     return max_steps_option(decorated)
 
 
@@ -145,6 +147,22 @@ def acting_options(function: Decorated) -> Decorated:
     ):
         function = click.option(name, type=click.IntRange(min=0), metavar="N", help=text)(function)
     return function
+
+
+def backend_options(function: Decorated) -> Decorated:
+    """``--backend`` and ``--asyncio-order``."""
+    function = click.option(
+        "--asyncio-order",
+        type=click.Choice(["any", "fifo"]),
+        help="Order in which tasks of asyncio go on: any (the default), or as in asyncio's own loop.",
+    )(function)
+    return click.option(
+        "--backend",
+        type=click.Choice(["auto", "trio", "asyncio"]),
+        default="auto",
+        show_default=True,
+        help="Library that runs an async function; auto: the one that it names.",
+    )(function)
 
 
 def step_timeout_option(function: Decorated) -> Decorated:

@@ -152,6 +152,8 @@ def check_determinism(
     early_timers: int = 0,
     collections: int = 0,
     step_timeout: float | None = STEP_TIMEOUT,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
     timeout_seconds: float = FRESH_PROCESS_SECONDS,
 ) -> Determinism:
     """Run ``main(*args)`` several times with one seed and compare.
@@ -164,7 +166,8 @@ def check_determinism(
         fresh_process: make every run but the first in a fresh Python process under another ``PYTHONHASHSEED``.
         strategy: the name of a strategy.
         max_steps: end each run with `StepLimitError` after so many steps.
-        preemption, include, exclude, thread_errors, early_timers, collections, step_timeout: as for `detrun.record`.
+        preemption, include, exclude, thread_errors, early_timers, collections, step_timeout, backend, asyncio_order: as
+            for `detrun.record`.
         timeout_seconds: real seconds that a fresh process may take.
 
     A program that raises the same exception in every run passes. A traced step costs about 10 µs more than a recorded
@@ -192,6 +195,8 @@ def check_determinism(
         "early_timers": early_timers or None,
         "collections": collections or None,
         "step_timeout": step_timeout,
+        "backend": backend,
+        "asyncio_order": asyncio_order,
     }
 
     def here(first_detail: int, expected: array[int] | None = None) -> Trace:

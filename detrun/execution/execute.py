@@ -9,11 +9,9 @@ compared.
 from __future__ import annotations
 
 import gc
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import outcome
@@ -21,13 +19,13 @@ import trio
 
 from detrun.ad import state
 from detrun.ad.sums import SumsOfValues
+from detrun.execution.backends import runs_in_asyncio, wrong_backend
 from detrun.execution.options import Options, preemption_of
-from detrun.execution.program import Main
+from detrun.execution.program import Main, is_synchronous
 from detrun.execution.scope import RunScope
 from detrun.execution.thread_errors import with_thread_errors
 from detrun_recorder.canonical import canonical
 from detrun_scheduler.choices import Oracle
-from detrun_scheduler.environment.asyncio_programs import WAY_OUT, is_of_asyncio
 from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import Journal
@@ -96,15 +94,17 @@ def execute(
                 args = scope.begin(loop, args)
             if watch is not None:
                 args = watch.begin(loop, args)
-            ended = _outcome_of(partial(loop.run, main, *args, as_thread=_is_synchronous(main)))
+            as_thread = is_synchronous(main)
+            in_asyncio = not as_thread and runs_in_asyncio(main, options.backend)
+            ended = _outcome_of(partial(loop.run, main, *args, as_thread=as_thread, in_asyncio=in_asyncio))
             if loop.costs:
                 from detrun.primitives.costs import with_costs  # few programs declare any
 
                 ended = with_costs(loop.costs, ended)
             if watch is not None:
                 ended = watch.end(ended)
-        if isinstance(ended, outcome.Error) and is_of_asyncio(ended.error):
-            ended = outcome.Error(_with_cause(UsageError(f"{ended.error}: {WAY_OUT}"), ended.error))
+        if isinstance(ended, outcome.Error) and not as_thread:
+            ended = outcome.Error(wrong_backend(ended.error, in_asyncio) or ended.error)
         if loop.thread_failures and options.thread_errors:
             ended = with_thread_errors(loop.thread_failures, ended)
         if compared is not None:
@@ -131,28 +131,12 @@ def _watched_generators(loop: RunLoop, draws: DrawWatcher, main: Main) -> Abstra
     return watched_generators(loop, draws, main) if isinstance(draws, WatchedDraws) else nullcontext()
 
 
-def _with_cause(error: DetrunError, cause: BaseException) -> DetrunError:
-    """``error``, as raised ``from cause``."""
-    error.__cause__ = cause
-    return error
-
-
-def _is_synchronous(main: Main) -> bool:
-    """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
-    if type(main) is FunctionType and not main.__dict__:
-        return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
-    function = main
-    while isinstance(function, partial):
-        function = function.func
-    by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
-    return not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call)
-
-
 def _completed(hooks: RunHooks, options: Options, scope: RunScope | None) -> RunHooks:
     """``hooks`` with what the options and the scopes of a run add to them."""
     hooks.reports_thread_errors = bool(options.thread_errors)
     hooks.thread_rules = options.thread_rules
     hooks.step_timeout = options.step_timeout
+    hooks.asyncio_order = options.asyncio_order or "any"
     hooks.actor = options.actor()
     hooks.draws = options.watched_draws()
     if options.fault_lengths is not None:

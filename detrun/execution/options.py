@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from detrun.execution.program import Main
+from detrun.execution.backends import ASYNCIO_ORDERS, check_backend, runs_in_asyncio
+from detrun.execution.program import Main, is_synchronous
 from detrun.execution.scope import RunScope
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
@@ -57,6 +58,9 @@ class Options:
         noises: whether the noise beneath continuous draws is a `Value`, and which are held where
             (`detrun.primitives.draw_log.WatchedDraws`), and
         terms: what is added to the derivative of the loss.
+        backend: whose async function the program is, see `backends`. In a replay ``"auto"`` is what the recording says.
+        asyncio_order: in which order the tasks of asyncio go on, see `asyncio_host.lanes`. None: ``"any"``, or in a
+            replay whatever the recording says.
     """
 
     max_steps: int | None = None
@@ -81,6 +85,8 @@ class Options:
     draws: bool = False
     noises: Mapping[Address, float] | None = None
     terms: ScoreTerms | None = None
+    backend: str = "auto"
+    asyncio_order: str | None = None
 
     def __post_init__(self) -> None:
         limit = self.max_steps
@@ -92,6 +98,7 @@ class Options:
         for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{name}={count!r} must be an integer of at least 0, or None for what is usual")
+        check_backend(self.backend, self.asyncio_order or "any")
         if self.force is not None:
             from detrun.primitives.forcing import check_force  # as below: few runs need it
 
@@ -136,6 +143,10 @@ class Options:
         for name, count in (("early_timers", self.early_timers), ("collections", self.collections)):
             if count:
                 found[name] = count
+        if self.backend == "asyncio":
+            found["backend"] = self.backend
+        if self.asyncio_order not in (None, "any"):
+            found["asyncio_order"] = self.asyncio_order
         if self.force:
             from detrun.primitives.forcing import to_header
 
@@ -161,7 +172,11 @@ class Options:
         return found
 
     def resolved(self, main: Main) -> Options:
-        """These options for ``main``: with the code that is watched by default, if threads are interrupted there."""
+        """These options for ``main``: with its backend, and the code that is watched by default, if threads are
+        interrupted there.
+        """
+        if self.backend == "auto" and not is_synchronous(main):
+            return replace(self, backend="asyncio" if runs_in_asyncio(main, "auto") else "trio").resolved(main)
         if self.include or self.preemption not in GRANULARITIES[1:]:
             return self
         return replace(self, include=project_include(main))
@@ -190,6 +205,10 @@ class Options:
             from detrun.primitives.forcing import from_header
 
             options = replace(options, force=from_header(found.get("force")))
+        if options.backend == "auto":
+            options = replace(options, backend="asyncio" if found.get("backend") == "asyncio" else "trio")
+        if options.asyncio_order is None and found.get("asyncio_order") in ASYNCIO_ORDERS:
+            options = replace(options, asyncio_order=found["asyncio_order"])
         return replace(options, thread_rules=_recorded_rules(found))
 
     def with_token(self, token: ScheduleToken) -> Options:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 from hashlib import blake2b
+from types import FunctionType
 from typing import Any
 
 import trio
@@ -48,6 +49,17 @@ def check_main(main: Main) -> None:
         )
     if not callable(main) or inspect.isclass(function):
         raise UsageError(f"expected a function, got {main!r}")
+
+
+def is_synchronous(main: Main) -> bool:
+    """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
+    if type(main) is FunctionType and not main.__dict__:
+        return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
+    function = main
+    while isinstance(function, partial):
+        function = function.func
+    by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
+    return not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call)
 
 
 def target_of(main: Main) -> str:

@@ -73,6 +73,8 @@ def explore(
     thread_errors: bool = True,
     early_timers: int | None = None,
     collections: int | None = None,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
     gradient_of: Mapping[str, float] | None = None,
     directory: str | os.PathLike[str] | None = ".detrun",
     resume: bool = False,
@@ -86,7 +88,7 @@ def explore(
     does.
 
     Args:
-        main: an async function, as for ``trio.run``, or an ordinary one that uses threads.
+        main: an async function, of trio or asyncio, or an ordinary one that uses threads or runs asyncio.
         strategy: what chooses: ``"portfolio"``, ``"random"``, ``"pct"``, ``"pos"``, ``"urw"``, ``"subset"``, ``"fifo"``
             sample; ``"bounded"``, ``"dfs"`` and ``"dpor"`` enumerate and may conclude that the program holds.
             ``"pct:5"`` and ``"bounded:1"`` set the depth and the bound. Or an oracle.
@@ -127,6 +129,7 @@ def explore(
             written is warned of at the start (`FailuresNotKeptWarning`) and costs no finding: the failure is reported,
             and its recording kept in the system's directory for temporary files.
         resume: go on from where a campaign of this program with these arguments was when it last stopped.
+        backend, asyncio_order: as for `detrun.record`.
         target: how recordings name the program, ``path.py:function``; found out from ``main`` by default.
         progress: called from time to time, between schedules, with a report of what is known so far.
 
@@ -158,7 +161,9 @@ def explore(
         thread_errors=thread_errors,
         early_timers=early_timers,
         collections=collections,
-    )
+        backend=backend,
+        asyncio_order=asyncio_order,
+    ).resolved(main)
     preemption_of(main, options)  # refuses what makes no sense before anything is run
     if isinstance(ignore, str):
         raise UsageError(f"explore: ignore={ignore!r} is a string; give a list of signatures: ignore=[{ignore!r}]")
@@ -183,7 +188,8 @@ def explore(
                 f"explore: the campaign cannot be kept in {folder}: {reason}; pass another directory, or resume=False"
             )
         acting = () if (early_timers, collections) == (None, None) else (early_timers, collections)
-        where = (*acting, preemption, tuple(include), tuple(exclude), races, thread_errors)
+        own = () if options.backend != "asyncio" and asyncio_order is None else (options.backend, asyncio_order)
+        where = (*acting, *own, preemption, tuple(include), tuple(exclude), races, thread_errors)
         saved = SavedCampaign(folder, name, (source_fingerprint(main), args, name_of(strategy), seed, max_steps, where))
     campaign = Campaign(
         program,

@@ -71,6 +71,8 @@ def gradient(
     thread_errors: bool | None = None,
     early_timers: int = 0,
     collections: int = 0,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
     samples: int | str | None = None,
     target_error: float | None = None,
     samples_max: int | None = None,
@@ -111,7 +113,8 @@ def gradient(
             code that looks at types may do something else with them. None: once for each program, unless other
             threads are running or torch is loaded. A run of a recording is always compared with it.
         observe: as it was for `detrun.record`, if it was given there.
-        preemption, include, exclude, thread_errors, max_steps: as for `detrun.record`; a recording's own by default.
+        preemption, include, exclude, thread_errors, max_steps, backend, asyncio_order: as for `detrun.record`; a
+            recording's own by default.
         early_timers, collections: of a new run, as for `detrun.record`; a recording has its own.
         samples: how many independent seeds to average over, which follow from ``seed``; ``"auto"`` for as many as
             ``target_error`` asks for. By default one run for ``"local"``, and 100 samples for other kinds.
@@ -199,6 +202,8 @@ def gradient(
         thread_errors=thread_errors,
         early_timers=early_timers or None,
         collections=collections or None,
+        backend=backend,
+        asyncio_order=asyncio_order,
     )
     opened = recording if isinstance(recording, Recording) or recording is None else open_recording(recording)
     functional = functional_of(of_kind.pop("of", MEAN))

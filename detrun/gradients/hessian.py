@@ -73,6 +73,8 @@ def hessian_vector_product(
     thread_errors: bool | None = None,
     early_timers: int = 0,
     collections: int = 0,
+    backend: str = "auto",
+    asyncio_order: str | None = None,
 ) -> HessianVectorProduct:
     """Differentiate the loss that ``main(params)`` returns twice, the second time along ``direction``.
 
@@ -109,6 +111,8 @@ def hessian_vector_product(
         thread_errors=thread_errors,
         early_timers=early_timers or None,
         collections=collections or None,
+        backend=backend,
+        asyncio_order=asyncio_order,
     )
     finished = execution.execute(main, (), options if opened is None else options.of_replays(), scope)
     loss = loss_of(main, finished.outcome)

@@ -35,12 +35,16 @@ async def sleep_true(seconds: Any) -> None:
     primal = primal_of(seconds)
     if not isinstance(primal, Real) or not primal >= 0:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
+    loop = None if run.asyncio is None else run.asyncio.running_loop()
     if primal == 0:
-        await trio.lowlevel.checkpoint()
+        await (trio.lowlevel.checkpoint() if loop is None else loop.checkpoint())
         if primal is not seconds:
             # A little longer and it would have waited: the clock takes on what it owes to `seconds`.
             site("sleep", None, seconds, 0.0)
             run.virtual_clock.advance(seconds)
+        return
+    if loop is not None:
+        await loop.sleep_true(seconds)
         return
     if primal == math.inf:
         await trio.sleep_forever()

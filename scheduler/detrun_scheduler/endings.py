@@ -22,12 +22,18 @@ def exception_leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether it is trio's or asyncio's, which need not be imported."""
+    kind = type(error)
+    return kind is trio.Cancelled or (kind.__name__ == "CancelledError" and kind.__module__ == "asyncio.exceptions")
+
+
 def ending_of(error: BaseException) -> str:
     """``cancelled``, or ``failed: ValueError`` with the types of what was raised beside cancellations."""
-    if type(error) is trio.Cancelled:
+    if _is_cancellation(error):
         return CANCELLED
     leaves = exception_leaves(error)
-    named = list(dict.fromkeys(type(leaf).__qualname__ for leaf in leaves if not isinstance(leaf, trio.Cancelled)))
+    named = list(dict.fromkeys(type(leaf).__qualname__ for leaf in leaves if not _is_cancellation(leaf)))
     if not named:
         return CANCELLED
     more = f" and {len(named) - TYPES_NAMED} more types" if len(named) > TYPES_NAMED else ""

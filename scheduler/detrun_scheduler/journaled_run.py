@@ -16,6 +16,7 @@ from typing import Any
 
 import trio
 
+from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.choices import Actor, Oracle
 from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.journal import (
@@ -50,6 +51,7 @@ def _nothing(lock: object, operation: int) -> None:
 
 
 _pack_draw = Struct("<Q").pack
+_HOSTED = frozenset((SimulatedThread, Lane))
 
 
 class JournaledRun(ABC):
@@ -135,6 +137,8 @@ class JournaledRun(ABC):
         self.main: Callable[..., Any] | None = None
         self.passed: Callable[[object, int], object] = _nothing  # told of operations that are no part of the run
         self.thread_rules = hooks.thread_rules
+        self.asyncio_order = hooks.asyncio_order
+        self.asyncio: Any = None  # what its event loops of asyncio have in common, once there is one
         self.woken_max = WOKEN_MAX if hooks.thread_rules >= 2 else sys.maxsize
         self.steps_at_end = 0  # steps and virtual seconds of the finished run, unwinding apart
         self.time_at_end = 0.0
@@ -338,8 +342,8 @@ class JournaledRun(ABC):
 
     def _on_spawn(self, task: Any, number: int, parent: Any) -> None:
         parent_number = -1 if parent is None else self.host.numbers[parent]
-        if type(task.coro) is SimulatedThread:
-            # trio's parent of a thread is the init task; ours is the task that started it.
+        if type(task.coro) in _HOSTED:
+            # trio's parent of a thread is the init task; ours is the task that started it. So for tasks of asyncio.
             task.coro.task = task
             parent_number = max(task.coro.creator, 0)
         if number == 0:

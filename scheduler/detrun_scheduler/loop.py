@@ -22,6 +22,7 @@ import trio
 
 from detrun_scheduler import current
 from detrun_scheduler.acting import act, acting, collecting_step
+from detrun_scheduler.asyncio_host.imported import as_asyncio_program, names_of_asyncio
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
@@ -54,12 +55,15 @@ class RunLoop(JournaledRun):
     """One run of one program; `JournaledRun` says what it is given."""
 
     @trio.lowlevel.enable_ki_protection
-    def run(self, main: Callable[..., Any], *args: object, as_thread: bool = False) -> outcome.Outcome[Any]:
+    def run(
+        self, main: Callable[..., Any], *args: object, as_thread: bool = False, in_asyncio: bool = False
+    ) -> outcome.Outcome[Any]:
         """Run ``main(*args)`` until everything has ended; return how it ended.
 
         Args:
             main: an async function, which is the main task; or any function, with ``as_thread``.
             as_thread: run ``main`` as the main simulated thread.
+            in_asyncio: ``main`` is an async function of asyncio's, which ``asyncio.run`` runs in that thread.
 
         Raises:
             UsageError: a run is active already.
@@ -73,6 +77,7 @@ class RunLoop(JournaledRun):
             )
         host = self.host
         result: outcome.Outcome[Any] | None = None
+        asyncio_names = names_of_asyncio()
         threads = self.threads = Threads(self)
         current.run = self
         if self.step_timeout is not None:
@@ -87,10 +92,14 @@ class RunLoop(JournaledRun):
                 self.arrived = arrivals()
             with nullcontext() if self.actor is None else acting(self, threads):
                 program = self.main = main
-                if as_thread:
+                if in_asyncio:
+                    main = as_asyncio_program(main)
+                if as_thread or in_asyncio:
                     main, args = threads.main(main, args), ()
                 host.open(main, args, self.restrict_ki)
                 patched_threading.install(threads, program)
+                if asyncio_names is not None:
+                    asyncio_names.install()
                 if self.preemption is not None:
                     self.preemption.begin_run(threads)
                 try:
@@ -105,6 +114,8 @@ class RunLoop(JournaledRun):
                     finally:
                         if self.preemption is not None:
                             self.preemption.end_run()
+                        if asyncio_names is not None:
+                            asyncio_names.restore()
                         patched_threading.restore()
                         result = host.finish()
                 assert result is not None

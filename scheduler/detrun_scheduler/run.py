@@ -44,11 +44,13 @@ class ThreadFailure(NamedTuple):
     Attributes:
         path: of the thread.
         is_handled: the program has a hook of its own for it, put in during the run.
+        kind: of what it came out, if that is no thread.
     """
 
     path: str
     error: BaseException
     is_handled: bool
+    kind: str = "thread"
 
 
 class Standing(NamedTuple):
@@ -111,6 +113,9 @@ class RunHost(Protocol):
 
     def spawn_thread(self, thread: Any, name: str) -> None:
         """Make a simulated thread a task."""
+
+    def park(self, task: Task, trap: Any) -> None:
+        """Let a task that has just been spawned wait, by a wait trap, until it is rescheduled."""
 
     def localize(self, local_time: LocalTime | None) -> None:
         """Let tasks read other clocks than the run's, and set their deadlines by them; None: the run's again."""
@@ -234,6 +239,14 @@ class ActiveRun(RunView, Protocol):
     @property
     def thread_rules(self) -> int:
         """See `RunHooks.thread_rules`."""
+
+    @property
+    def asyncio(self) -> Any:
+        """What its event loops of asyncio have in common; None while there are none."""
+
+    @property
+    def asyncio_order(self) -> str:
+        """See `RunHooks.asyncio_order`."""
 
     @property
     def woken_max(self) -> int:
@@ -379,6 +392,7 @@ class RunHooks:
         reports_thread_errors: exceptions that come out of threads are reported by the caller of the run, so that the
             hooks which would print them are not called.
         actor: decides when the run acts by itself, unless its oracle knows that from a schedule.
+        asyncio_order: ``"any"``: which task of asyncio goes on is a choice; ``"fifo"``: as in asyncio's own loop.
     """
 
     after_step: list[Callable[[ActiveRun], None]] = field(default_factory=list)
@@ -398,3 +412,4 @@ class RunHooks:
     step_timeout: float | None = None
     thread_rules: int = THREAD_RULES
     actor: Actor | None = None
+    asyncio_order: str = "any"

@@ -14,6 +14,7 @@ from typing import Any
 from greenlet import GreenletExit
 
 from detrun_scheduler.acting import act, collecting_step
+from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.journal import CHECKPOINT, append_varint
 from detrun_scheduler.journaled_run import JournaledRun
@@ -38,11 +39,15 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
     host, journal, numbers = run.host, run.journal, run.host.queue.numbers
     waiting = number = run.current
     blocked, kind = host.by_number[waiting], CHECKPOINT
+    coro: Any = blocked.coro
+    loop = coro.loop if type(coro) is Lane else None
+    if loop is not None:
+        loop.leave(None)  # for the threads that go on no loop of asyncio is running
     try:
         while True:
             if kind == CHECKPOINT:
                 host.queue.put(numbers, number)
-            allowed = _settle(run, waiting, ready)
+            allowed = _settle(run, waiting, ready, blocked.coro)
             run.close_record(kind)
             run.pause(journal.steps)
             index = 0
@@ -62,11 +67,13 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
         run.failure = error
         raise GreenletExit from None
     finally:
+        if loop is not None:
+            loop.enter()
         run.standing = run.allowed = None
         run.timers.due = True  # the loop shall look at `failure` and count its steps anew
 
 
-def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool]) -> list[int]:
+def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool], blocked: Any) -> list[int]:
     """As `RunLoop._settle` where the event loop stands still; the numbers of those that may run, at least one."""
     host, timers, numbers = run.host, run.timers, run.host.queue.numbers
     run.journal_wakes()
@@ -80,7 +87,7 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool]) -> list[
         allowed = [
             number
             for number in numbers
-            if (ready() if number == waiting else isinstance(host.by_number[number].coro, SimulatedThread))
+            if (ready() if number == waiting else _runs_beside(host.by_number[number].coro, blocked))
         ]
         if allowed:
             return allowed
@@ -93,3 +100,10 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool]) -> list[
             run.journal_time(run.virtual_clock.time)
         fire(host, fired)
         run.journal_wakes()
+
+
+def _runs_beside(coro: Any, blocked: Any) -> bool:
+    """Whether a task goes on while ``blocked`` blocks its event loop: a thread, or a task of another thread's loop."""
+    return type(coro) is SimulatedThread or (
+        type(coro) is Lane and type(blocked) is Lane and coro.loop is not blocked.loop
+    )

@@ -35,6 +35,16 @@ def test_the_command_line_and_the_library_make_the_same_run(call_json, directory
     assert document["steps"] == run.steps
 
 
+def test_the_backend_and_the_order_of_asyncio_are_options_that_a_recording_keeps(call_json, directory):
+    (directory / "neutral.py").write_text("import detrun\nasync def main():\n    await detrun.sleep(1)\n")
+    options = ("--backend", "asyncio", "--asyncio-order", "fifo")
+    document = call_json("record", "neutral.py:main", *options, "-o", "a.detrun")
+    extra = open_recording("a.detrun").header["extra"]
+    assert (extra["backend"], extra["asyncio_order"]) == ("asyncio", "fifo")
+    assert call_json("replay", "a.detrun")["digest"] == document["digest"]
+    assert call_json("explore", "neutral.py:main", *options, "-n", "3", "--directory", "kept")["schedules"] == 3
+
+
 def test_a_recording_made_from_python_replays_with_its_literal_arguments(call, directory):
     race = load_target("programs.py:race").function
     detrun.record(race, {"x": 3.0, "step": 1.0}, to="python.detrun")

@@ -26,8 +26,6 @@ from typing import Any, NoReturn
 
 import outcome
 
-from detrun_scheduler.environment import asyncio_programs
-from detrun_scheduler.environment.asyncio_programs import RefusedAsyncio
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
@@ -48,6 +46,10 @@ _SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_a
 _IDENT = (
     "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
     "time.thread_time, or end a thread by telling it to"
+)
+_ASYNCIO = (
+    "this event loop is none of the run's; import asyncio before the run, make loops in it by asyncio.run or "
+    "asyncio.new_event_loop, and connect tasks by asyncio.Queue: streams and sockets of asyncio are not simulated yet"
 )
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 
@@ -87,15 +89,18 @@ _guarding = False
 _hooked = False
 
 
-def refuse(call: str, way_out: str) -> NoReturn:
+def refuse(call: str, way_out: str, in_asyncio: str = "") -> NoReturn:
     """Raise the `HiddenStateError` for a call that a run cannot have, naming the user's line and the library between.
 
     For hosts that find such calls by means of their own: ``refuse("trio.to_thread.run_sync", "...")``.
+
+    Args:
+        in_asyncio: the way out where asyncio made the call on behalf of the user.
     """
     location, library = _nearest_user_frame(sys._getframe(1))
     # "socket.socket (in asyncio.runners.run)": the user called the second and would not know the first.
-    if library.startswith("asyncio."):
-        way_out = asyncio_programs.WAY_OUT  # its event loop opens sockets, which the user has not asked for
+    if in_asyncio and library.startswith("asyncio."):
+        way_out = in_asyncio  # its own event loop opens sockets, which the user has not asked for
     within = f" (in {library})" if library and library.partition(".")[0] != call.partition(".")[0] else ""
     raise HiddenStateError(f"{call}{within} inside a run: {way_out}{location}")
 
@@ -136,7 +141,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             if len(text) > _SHOWN_CHARACTERS_MAX:
                 text = text[: _SHOWN_CHARACTERS_MAX - 3] + "..."
             call = f"{call} {text}"
-        refuse(call, way_out)
+        refuse(call, way_out, _ASYNCIO)
 
 
 # Functions that no audit event announces.
@@ -175,7 +180,7 @@ def _replaced(module: ModuleType) -> ReplacedNames:
     return group
 
 
-_REFUSALS = ReplacedTogether(*map(_replaced, _REFUSED), RefusedAsyncio(refuse, lambda ident: ident == _run_thread))
+_REFUSALS = ReplacedTogether(*map(_replaced, _REFUSED))
 
 
 class Guard:

@@ -123,6 +123,8 @@ def _describe_thread(
     operation = operation_of_thread(frames)
     if not text:
         text = f"{operation}{NOT_WOKEN}"
+    elif getattr(waits_for, "says_all", False):
+        pass
     elif operation and not operation.endswith("acquire") and not text.startswith(operation):
         text = f"{operation}, which needs {text}"
     conditions = [one for frame in frames if isinstance(one := frame.f_locals.get("self"), threading.Condition)]
@@ -172,7 +174,11 @@ def _describe_primitive(primitive: Any, function: str) -> tuple[str, Iterable[tr
 def blocked_tasks(run: ActiveRun) -> list[BlockedTask]:
     """Every task of a quiescent run but the loop's own two, by number."""
     own = (run.host.init_task, run.host.entry_task)
-    return [describe_block(run, task, number) for number, task in sorted(run.host.by_number.items()) if task not in own]
+    return [
+        describe_block(run, task, number)
+        for number, task in sorted(run.host.by_number.items())
+        if task not in own and not getattr(task.coro, "is_idle", False)
+    ]
 
 
 def wait_cycle(blocked: Sequence[BlockedTask]) -> list[str]:
@@ -239,7 +245,10 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
         for frame, line in walk_tb(error.__traceback__)
         if is_user_file(frame.f_code.co_filename)
     ]
-    return [f"thread {failure.path} has ended by {text}, which was not caught", *(f"  at {place}" for place in places)]
+    return [
+        f"{failure.kind} {failure.path} has ended by {text}, which was not caught",
+        *(f"  at {place}" for place in places),
+    ]
 
 
 def most_run_tasks(run: ActiveRun, most: int = 5) -> str:

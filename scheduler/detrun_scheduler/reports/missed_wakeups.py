@@ -34,7 +34,9 @@ def missed_wakeup(condition: Any) -> str:
     return f"a lost wake-up: the last notify, by {found[1]} at step {found[2]}, came when no task waited"
 
 
-def _noting(original: Callable[..., Any], is_waited_for: Callable[[Any], bool]) -> Callable[..., Any]:
+def noting(original: Callable[..., Any], is_waited_for: Callable[[Any], bool]) -> Callable[..., Any]:
+    """``original``, a ``notify``, which also notes when no task waited."""
+
     @wraps(original)
     def notify(self: Any, *args: Any, **kwargs: Any) -> Any:
         run = current.run
@@ -65,6 +67,6 @@ def install() -> None:
         return
     for name in ("notify", "notify_all"):
         original = getattr(trio.Condition, name)
-        setattr(trio.Condition, name, trio.lowlevel.enable_ki_protection(_noting(original, _is_waited_for_by_task)))
+        setattr(trio.Condition, name, trio.lowlevel.enable_ki_protection(noting(original, _is_waited_for_by_task)))
     # `notify_all` of a thread's condition calls `notify`.
-    threading.Condition.notify = _noting(threading.Condition.notify, _is_waited_for_by_thread)  # type: ignore[method-assign]
+    threading.Condition.notify = noting(threading.Condition.notify, _is_waited_for_by_thread)  # type: ignore[method-assign]

@@ -251,6 +251,12 @@ class Host(Runner):
             self.instruments.call("task_spawned", task)
         self.reschedule(task, None)  # type: ignore[arg-type]
 
+    def park(self, task: Task, trap: Any) -> None:
+        """Let a task that has just been spawned wait, by a wait trap, until it is rescheduled."""
+        self.queue.numbers.remove(self.numbers[task])
+        task._next_send_fn = task._next_send = None
+        task._abort_func = trap.abort_func
+
     def forget_number(self, task: Task) -> None:
         """Note that a task has ended, or is gone."""
         number = self.numbers.pop(task)

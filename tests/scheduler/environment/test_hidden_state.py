@@ -58,8 +58,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "resolve": (lambda: socket.getaddrinfo("localhost", 1), "socket.getaddrinfo of 'localhost' inside"),
     "url": (lambda: urllib.request.urlopen("http://127.0.0.1:9"), "(in urllib.request.urlopen)"),
     "asyncio": (lambda: asyncio.new_event_loop(), "(in asyncio.events.new_event_loop)"),
-    "asyncio's words": (lambda: asyncio.new_event_loop(), "asyncio programs cannot run here yet; detrun runs trio"),
-    "asyncio.run": (lambda: asyncio.run(nothing()), "asyncio.run inside a run: asyncio programs cannot run here yet"),
+    "asyncio's words": (
+        lambda: asyncio.new_event_loop(),
+        "this event loop is none of the run's; import asyncio before",
+    ),
     "subprocess": (lambda: subprocess.run(["true", "x"]), "subprocess.Popen of ['true', 'x'] inside"),
     "long command": (lambda: subprocess.run(["x" * 1000]), "xxx... inside"),
     "os.popen": (lambda: os.popen("true"), "(in os.popen)"),

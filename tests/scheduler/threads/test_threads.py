@@ -257,7 +257,7 @@ def test_an_uncaught_exception_goes_to_the_hook_and_is_kept_and_the_run_goes_on(
     loop = loop_of(program)
     assert loop.ended.unwrap() == "went on"  # type: ignore[attr-defined]
     assert hooked == [ZeroDivisionError]
-    assert [(path, type(error)) for path, error, _ in loop.thread_failures] == [("main/<lambda>", ZeroDivisionError)]
+    assert [(path, type(error)) for path, error, *_ in loop.thread_failures] == [("main/<lambda>", ZeroDivisionError)]
 
 
 def test_locals_are_one_for_each_thread_and_mains_is_what_was_there_before() -> None:

@@ -1,0 +1,402 @@
+"""`SimulatedEventLoop`: the event loop that asyncio gets in a run.
+
+It is asyncio's own selector loop with another queue and another clock: what is queued goes to lanes (`lanes.py`), which
+the run loop steps, and timers go to the run's. ``run_forever`` is a simulated thread that waits until the loop is
+stopped. Futures, tasks, locks, queues, time-outs, task groups, transports and runners are asyncio's code, unchanged.
+
+What would leave the process is refused by name (`outside.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import events
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from weakref import ref
+
+from greenlet import getcurrent
+
+from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.generators import share_generators
+from detrun_scheduler.asyncio_host.lanes import Lane, Line
+from detrun_scheduler.asyncio_host.outside import NoSelector, RefusesTheOutside
+from detrun_scheduler.asyncio_host.private import (
+    SHUTDOWN_EXECUTOR,
+    SHUTDOWN_GENERATORS,
+    ends_a_sleep,
+    ends_the_run,
+    get_running,
+    name_given_above,
+    set_running,
+    task_of_step,
+)
+from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Task, Timer
+from detrun_scheduler.asyncio_host.waits import report_of
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.run import ThreadFailure
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.trio_host.ordered import OrderedWeakSet
+
+_RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
+_EAGER = getattr(asyncio, "eager_task_factory", None)
+
+
+_SELECTOR_LOOP: Any = asyncio.SelectorEventLoop
+
+
+class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[misc]
+    """An event loop of the active run.
+
+    Args:
+        selector: of no use here; taken since asyncio's own loop takes one.
+
+    Raises:
+        UsageError: no run is active.
+    """
+
+    says_all = True  # its report says what it waits in, too
+
+    def __init__(self, selector: Any = None) -> None:
+        run: Any = current.require("an event loop of asyncio")
+        self.run = run
+        self.lanes: dict[Lane, None] = {}
+        self.callbacks: Lane | None = None  # the lane of what is no step of a task, once there is something
+        self.line = Line() if self.run.asyncio_order == "fifo" else None
+        if run.asyncio is None:
+            run.asyncio = AsyncioOfRun()
+        self._counts: AsyncioOfRun = run.asyncio
+        self._stopping = False
+        self._thread_id: int | None = None
+        self._executor_shutdown_called = False
+        self._thread: Any = None  # that runs the loop
+        self.is_stepping = False  # it does
+        self.last_round: dict[Lane, int] | None = None  # it is to stop, once so many handles of these have run
+        self._creator = max(self.run.current, 0)
+        self._left_by: BaseException | None = None
+        self._failed: list[ref[Any]] = []  # tasks that ended with an exception
+        super().__init__(NoSelector())
+        self._asyncgens = OrderedWeakSet()
+
+    def next_number(self) -> int:
+        """Tasks and futures are numbered in the order in which the run makes them."""
+        return next(self._counts.numbers)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no step of it is taken any more: it is closed, or its run has ended."""
+        return self._closed or not self._is_in_its_run
+
+    @property
+    def _is_in_its_run(self) -> bool:
+        return current.run is self.run
+
+    # What is queued.
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
+        """Queue a callback; as asyncio's."""
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_soon")
+        handle = events.Handle(callback, args, self, context)
+        task = task_of_step(callback)
+        if task is not None:
+            (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
+        elif callback is ends_the_run and self.line is None and (self.callbacks is None or not self.callbacks.handles):
+            handle._run()  # it stops the loop, which needs no step of its own
+        else:
+            self._lane_of_callbacks().push(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
+        """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""
+        self._check_closed()
+        caller = getcurrent()
+        if type(caller) is SimulatedThread and caller is not self._thread:
+            caller.schedule_point()
+            self._check_closed()
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle = events.Handle(callback, args, self, context)
+        self._lane_of_callbacks().push(handle)
+        return handle
+
+    def push_timer(self, timer: Any) -> None:
+        """A timer is due: queue what it calls."""
+        self._lane_of_callbacks().push(timer)
+
+    def _lane_of_callbacks(self) -> Lane:
+        lane = self.callbacks
+        if lane is None:
+            self._check_run()
+            lane = self.callbacks = Lane(self, None, "event loop", self._creator)
+        return lane
+
+    def _new_lane(self, task: Any) -> Lane:
+        self._check_run()
+        name = task.get_name()
+        if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
+            coroutine = task.get_coro()
+            name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition(".")[2]
+        lane = Lane(self, task, name, max(self.run.current, 0))
+        setattr(task, LANE, lane)
+        setattr(task, PATH, self.run.path_of(self.run.host.numbers[lane.task]))
+        return lane
+
+    def _check_run(self) -> None:
+        if not self._is_in_its_run:
+            raise RuntimeError("the detrun run that this event loop belongs to is over")
+
+    def lane_of(self, task: Any) -> Lane | None:
+        """The lane that steps ``task``, if it is of this loop and lives."""
+        return getattr(task, LANE, None)
+
+    def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
+        """See `waits.report_of`."""
+        return report_of(lane.asyncio_task, lane)
+
+    def forget(self, task: Any, lane: Lane) -> None:
+        """The lane of ``task`` is over: write down how the task ended, or close it where it has not."""
+        setattr(task, LANE, None)
+        if not task.done():
+            # In life it would stay suspended until the process ends.
+            task._log_destroy_pending = False
+            with suppress(BaseException):
+                task.get_coro().close()
+        elif self._is_in_its_run:
+            error = asyncio.CancelledError() if task.cancelled() else task._exception
+            if error is not None:
+                self.run.journal.ended(self.run.host.numbers[lane.task], error)
+                self._failed.append(ref(task))
+
+    # Tasks, futures, time.
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
+        """A task of this loop; as asyncio's."""
+        self._check_closed()
+        if name is None:
+            name = name_given_above()
+        if name is None:
+            name = f"Task-{next(self._counts.tasks)}"
+        factory = self._task_factory
+        if factory is None:
+            return Task(coro, loop=self, name=name, context=context, **options)
+        if factory is _EAGER:
+            options.setdefault("eager_start", True)
+            return Task(coro, loop=self, name=name, context=context, **options)
+        if context is not None:
+            options["context"] = context
+        task = factory(self, coro, **options)
+        if hasattr(task, "set_name"):
+            task.set_name(name)
+        return task
+
+    def time(self) -> Any:
+        """Virtual seconds on the clock of the calling code; a `Value` once a `Value` has moved the clock."""
+        return self.run.host.current_time()
+
+    def call_later(self, delay: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Queue a callback in ``delay`` virtual seconds, which may be a `Value`."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(self, when: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Queue a callback at the virtual time ``when``, which may be a `Value`."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_at")
+        timer = Timer(when, callback, args, self, context)
+        self._timers.add(when, timer)
+        timer._scheduled = True
+        return timer
+
+    async def checkpoint(self) -> None:
+        """Let others go on."""
+        await asyncio.sleep(0)
+
+    async def sleep_true(self, seconds: Any) -> None:
+        """Sleep for ``seconds`` of the run's own time, whatever clock the calling code has; a `Value` if they are."""
+        run, future = self.run, self.create_future()
+        deadline = run.virtual_clock.now + seconds
+        timer = Timer(deadline, ends_a_sleep, (future, None), self, None)
+        run.timers.add(deadline, timer)
+        try:
+            await future
+        finally:
+            run.timers.remove(deadline, timer)
+
+    @property
+    def _timers(self) -> Any:
+        return self.run.host.local_time or self.run.timers
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        if handle._scheduled:
+            handle._scheduled = False
+            if self._is_in_its_run:
+                self._timers.remove(handle._when, handle)
+
+    # Running.
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
+        code = getattr(future, "cr_code", None)
+        if not self._closed and (
+            (code is SHUTDOWN_GENERATORS and not self._asyncgens)
+            or (code is SHUTDOWN_EXECUTOR and self._default_executor is None)
+        ):
+            self._asyncgens_shutdown_called = True
+            self._executor_shutdown_called = self._executor_shutdown_called or code is SHUTDOWN_EXECUTOR
+            future.close()
+            return None
+        return super().run_until_complete(future)
+
+    def run_forever(self) -> None:
+        """Let the run step this loop's lanes until `stop`.
+
+        Raises:
+            UsageError: called by a task of trio's, which no loop of asyncio's can run under.
+        """
+        self._check_closed()
+        self._check_running()
+        thread = getcurrent()
+        if type(thread) is not SimulatedThread:
+            raise UsageError(
+                "asyncio.run inside an async function of trio: make the program an ordinary function, or an async "
+                "function of asyncio (backend='asyncio')"
+            )
+        self._check_run()
+        self._thread = thread
+        self._thread_id = thread.ident
+        self.is_stepping = True
+        self._set_coroutine_origin_tracking(self._debug)
+        if not self._counts.shares_generators:
+            self._counts.shares_generators = True
+            share_generators()
+        try:
+            self._go_on()
+            if self._stopping:
+                self._begin_last_round()
+            while self.is_stepping:
+                thread.wait(_RUN_FOREVER, self)
+            if self._left_by is not None:
+                error, self._left_by = self._left_by, None
+                raise error
+        finally:
+            self._stopping = self.is_stepping = False
+            self._thread_id = self._thread = self.last_round = None
+            self._set_coroutine_origin_tracking(False)
+
+    def _go_on(self) -> None:
+        """Wake the lanes in which something was queued while the loop did not run."""
+        if self.line is not None:
+            self.line.open(self.push_timer)
+            if self.line.lanes:
+                self.line.lanes[0].wake()
+            return
+        behind = self.callbacks.handles if self.callbacks is not None else ()
+        for lane in list(self.lanes):
+            if lane.handles and lane not in behind:
+                lane.wake()
+
+    def stop(self) -> None:
+        """Let `run_forever` return once what is queued now has run; as asyncio's, which ends its round."""
+        self._stopping = True
+        if self._thread is not None and self.last_round is None:
+            self._begin_last_round()
+
+    def _begin_last_round(self) -> None:
+        if self.line is not None:
+            self.last_round = {}
+            is_over = not self.line.left
+        else:
+            counts = {
+                lane: sum(type(one) is not Lane for one in lane.handles) + lane.is_stepping for lane in self.lanes
+            }
+            self.last_round = {lane: count for lane, count in counts.items() if count}
+            is_over = not self.last_round
+        if is_over:
+            self.halt()
+
+    def stepped(self, lane: Lane) -> None:
+        """A handle of ``lane`` has run; the last of the last round lets `run_forever` return."""
+        left = self.last_round
+        assert left is not None
+        if lane in left:
+            left[lane] -= 1
+            if not left[lane]:
+                del left[lane]
+            if not left:
+                self.halt()
+
+    def halt(self) -> None:
+        """Let `run_forever` return, and take no further step before it is called again."""
+        self.is_stepping = False
+        self._thread.wake()
+
+    def leaves_by(self, error: BaseException) -> None:
+        """Let `run_forever` raise ``error``, which a step has let out."""
+        self._left_by = error
+        self._stopping = True
+        self.halt()
+
+    def close(self) -> None:
+        """As asyncio's; exceptions that nothing has retrieved by now are reported.
+
+        In life a task reports its exception when it is collected, which is at no moment that a run could repeat.
+        """
+        is_open = not self._closed and not self.is_running()
+        super().close()
+        if is_open and self._is_in_its_run and self.run.threads is not None:
+            for task in (found for one in self._failed if (found := one()) is not None and found._log_traceback):
+                task._log_traceback = False
+                self.call_exception_handler(
+                    {"message": "Task exception was never retrieved", "exception": task.exception(), "task": task}
+                )
+            for lane in list(self.lanes):
+                lane.wake()  # it ends when it is stepped
+
+    def enter(self) -> Any:
+        """A step of this loop begins; returns what `leave` takes."""
+        outer = get_running()
+        set_running(self)
+        return outer
+
+    def leave(self, outer: Any) -> None:
+        """The step is over."""
+        set_running(outer)
+
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of the thread that runs this loop."""
+        host = self.run.host
+        numbers = (host.numbers.get(lane.task) for lane in self.lanes if lane.asyncio_task is not None)
+        return "asyncio.run, until the end of", tuple(sorted(number for number in numbers if number is not None))[:1]
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; an exception that nothing has retrieved counts as one that came out of a thread."""
+        run, error = self.run, context.get("exception")
+        if not self._is_in_its_run:
+            return  # garbage of a run that is over, of which `close` has told
+        if isinstance(error, BaseException) and self._exception_handler is None:
+            task = context.get("task") or context.get("future")
+            path = getattr(task, PATH, "")
+            run.thread_failures.append(
+                ThreadFailure(path, error, False, "asyncio task" if path else "asyncio's callback")
+            )
+            if run.reports_thread_errors:
+                return
+        super().call_exception_handler(context)
+
+    def _check_thread(self) -> None:
+        caller = getcurrent()
+        if type(caller) is SimulatedThread and self._thread is not None and caller is not self._thread:
+            raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")

@@ -1,0 +1,159 @@
+"""The private names of asyncio that detrun uses, in one place, looked up when this module is imported.
+
+`NAMES` lists them by the module or class that has them; a method is written with its parentheses. A name without an
+underscore is listed where asyncio does not document it. The types by which asyncio queues the steps of a task are found
+by watching a task being made, since they have no names at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from asyncio import base_events, events, futures, runners, tasks
+from types import BuiltinFunctionType, MethodType
+from typing import Any
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "asyncio.events": (*("_event_loop_policy", "_get_running_loop()", "_set_running_loop()", "Handle", "TimerHandle"),),
+    "asyncio.events.Handle": ("_run()", "_cancelled", "_callback", "_args", "_loop"),
+    "asyncio.events.TimerHandle": ("_when", "_scheduled"),
+    "asyncio.futures": ("_set_result_unless_cancelled()",),
+    "asyncio.Task": ("_log_destroy_pending", "_fut_waiter", "_exception", "_log_traceback"),
+    "asyncio.Condition": ("_waiters",),
+    "asyncio.TaskGroup": ("_tasks",),
+    "asyncio.tasks._GatheringFuture": ("_children",),
+    "asyncio.runners.Runner": ("_lazy_init()", "_loop_factory"),
+    "asyncio.base_events": ("_run_until_complete_cb()", "_format_handle()"),
+    "asyncio.base_events.BaseEventLoop": (
+        *("_check_closed()", "_check_running()", "_check_callback()", "_timer_handle_cancelled()"),
+        *("_asyncgen_firstiter_hook()", "_asyncgen_finalizer_hook()", "_set_coroutine_origin_tracking()"),
+        *("_closed", "_stopping", "_thread_id", "_asyncgens", "_asyncgens_shutdown_called", "_debug"),
+        *("_default_executor", "_executor_shutdown_called", "_task_factory", "_exception_handler"),
+    ),
+    "asyncio.selector_events.BaseSelectorEventLoop": (
+        *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds"),
+    ),
+}
+
+get_running = events._get_running_loop
+set_running = events._set_running_loop
+ends_a_sleep = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+ends_the_run = base_events._run_until_complete_cb  # type: ignore[attr-defined]
+format_handle = base_events._format_handle  # type: ignore[attr-defined]
+SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__code__
+SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__code__
+EVENTS: Any = events
+RUNNER: Any = runners.Runner
+TASKS: Any = tasks
+LAZY_INIT = "_lazy_init"  # of a runner: makes its event loop
+
+
+def missing_names() -> list[str]:
+    """What this asyncio lacks of `NAMES`: ``Handle._run()``, …"""
+    missing = []
+    for dotted, names in NAMES.items():
+        module, _, last = dotted.rpartition(".")
+        owner = sys.modules.get(dotted) or getattr(sys.modules.get(module), last, None)
+        members = _members_of(owner)
+        for name in names:
+            plain = name.removesuffix("()")
+            if plain not in members or (plain != name and not callable(getattr(owner, plain, None))):
+                missing.append(f"{last}.{name}")
+    return sorted(missing)
+
+
+def _members_of(owner: Any) -> set[str]:
+    """The names that a module has, or a class and its instances: declared, in a slot, or assigned in a method."""
+    members = set(dir(owner))
+    for base in getattr(owner, "__mro__", ()):
+        for function in vars(base).values():
+            if inspect.isfunction(function) and function.__name__ in ("__init__", "set_debug"):
+                members.update(function.__code__.co_names)
+    return members
+
+
+def check_asyncio() -> None:
+    """Fail at import, with the way out, if this asyncio lacks a private name that we use.
+
+    Raises:
+        ImportError: it does.
+    """
+    missing = missing_names()
+    if _STEP is None:
+        missing.append("the callback that steps a task")
+    if missing:
+        raise ImportError(
+            f"detrun cannot run asyncio programs on Python {sys.version.split()[0]}: these private names of asyncio "
+            f"changed: {', '.join(missing)}. Use Python 3.11 to 3.14, or a newer detrun."
+        )
+
+
+class _Watching:
+    """Stands in for an event loop while one task is made, and sees how its first step is queued."""
+
+    def __init__(self) -> None:
+        self.callback: Any = None
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Any, *arguments: Any, context: Any = None) -> None:
+        self.callback = callback
+
+
+async def _nothing() -> None:
+    """The coroutine of a task that is never stepped."""
+
+
+def _step_type() -> type | None:
+    """The type of the callback by which a task of C steps itself."""
+    loop: Any = _Watching()
+    coroutine = _nothing()
+    task: Any = asyncio.Task(coroutine, loop=loop)
+    task._log_destroy_pending = False
+    coroutine.close()
+    found = type(loop.callback)
+    return found if getattr(loop.callback, "__self__", None) is task else None
+
+
+_STEP = _step_type()
+_PYTHON_TASK: Any = getattr(tasks, "_PyTask", asyncio.Task)
+_PYTHON_STEPS = frozenset(
+    vars(_PYTHON_TASK)[name]
+    for name in ("_Task__step", "_PyTask__step", "_Task__wakeup", "_PyTask__wakeup")
+    if name in vars(_PYTHON_TASK)
+)
+
+
+def task_of_step(callback: Any) -> Any:
+    """The task of which ``callback`` is a step, as asyncio queues it, or None."""
+    kind = type(callback)
+    if kind is _STEP:
+        return callback.__self__
+    if kind is BuiltinFunctionType:
+        if callback.__name__ == "task_wakeup":
+            return callback.__self__
+    elif kind is MethodType and callback.__func__ in _PYTHON_STEPS:
+        return callback.__self__
+    return None
+
+
+def name_given_above() -> Any:
+    """The name of the task that asyncio is making, where it tells the loop only afterwards (Python 3.11)."""
+    if not _NAMES_LATER:
+        return None
+    frame = sys._getframe(2)
+    return frame.f_locals.get("name") if frame.f_code in _NAMES_LATER else None
+
+
+# Functions that make a task and name it then; by its name the task is known in recordings.
+_NAMES_LATER = (
+    frozenset((tasks.create_task.__code__, asyncio.TaskGroup.create_task.__code__))
+    if sys.version_info < (3, 12)
+    else frozenset()
+)
+check_asyncio()

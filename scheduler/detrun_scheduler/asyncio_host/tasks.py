@@ -1,0 +1,103 @@
+"""asyncio's own tasks, futures and timers, with the two things that a run needs: an order, and a place in its timers.
+
+asyncio keeps tasks in sets (`asyncio.wait`, `all_tasks`, task groups), which are ordered by address. Those that are
+made in a run hash by the order in which they were made, so that such a set is ordered alike in every process. The
+arguments of `asyncio.wait` and `as_completed`, which asyncio puts into a set before it makes tasks of them, keep their
+order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from asyncio import events
+from collections.abc import Iterable
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+from detrun_scheduler.asyncio_host.private import TASKS, ends_a_sleep, get_running
+from detrun_scheduler.clock import primal_of
+
+
+class AsyncioOfRun:
+    """What the loops of one run have in common."""
+
+    __slots__ = ("numbers", "shares_generators", "tasks")
+
+    def __init__(self) -> None:
+        self.numbers = count(1)  # of tasks and futures
+        self.tasks = count(1)  # of tasks without a name
+        self.shares_generators = False
+
+    def running_loop(self) -> Any:
+        """The loop of which a step is running; None where trio's code or a thread runs."""
+        return get_running()
+
+
+class Future(asyncio.Future[Any]):
+    """A future that the simulated loop makes."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, *, loop: Any) -> None:
+        self._number: int = loop.next_number()
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+LANE = "_lane"  # of a task that has been stepped, if it lives
+PATH = "_path"  # in the run
+
+
+class Task(asyncio.Task[Any]):
+    """A task that the simulated loop makes."""
+
+    __slots__ = (LANE, PATH, "_number")
+
+    def __init__(self, coro: Any, *, loop: Any, **options: Any) -> None:
+        self._lane = None
+        self._number: int = loop.next_number()  # asyncio registers the task, by its hash, while it makes it
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class Timer(events.TimerHandle):
+    """A timer of a loop: a key of the run's timers, and so told apart by identity."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def fire(self) -> None:
+        """Called by the run when the timer is due, between two steps."""
+        self._scheduled = False
+        if self._cancelled:
+            return
+        loop: Any = self._loop  # type: ignore[attr-defined]
+        if loop.line is not None:
+            loop.line.put_timer(self, loop.push_timer)
+        elif self._callback is ends_a_sleep and (loop.callbacks is None or not loop.callbacks.handles):  # type: ignore[attr-defined]
+            # asyncio.sleep: it does nothing but to make a task runnable, and that takes no step of its own.
+            outer = loop.enter()
+            try:
+                self._run()
+            finally:
+                loop.leave(outer)
+        else:
+            loop.push_timer(self)
+
+
+def _set_of(*arguments: Iterable[Any]) -> Any:
+    """What ``set(...)`` means in asyncio's module of tasks: in order where it was given something."""
+    return list(dict.fromkeys(*arguments)) if arguments else set()
+
+
+def install() -> None:
+    """Order arguments, and let the delay of ``asyncio.sleep`` be a `Value`, for the life of the process."""
+    TASKS.set = _set_of
+    TASKS.math = SimpleNamespace(isnan=lambda number: math.isnan(primal_of(number)))

@@ -1,0 +1,239 @@
+"""Programs of asyncio under record, replay, explore and gradient."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import detrun
+from tests.scheduler.asyncio_host.programs import (
+    BROAD,
+    broad,
+    broad_in_debug_mode,
+    three,
+)
+
+SEEDS = range(20)
+
+
+@pytest.mark.parametrize("program", [broad, broad_in_debug_mode])
+def test_a_broad_program_does_what_it_does_in_life_and_again(program: Callable[[], Any]) -> None:
+    for seed in range(3):
+        run = detrun.record(program, seed=seed)
+        assert run.result == BROAD
+        assert detrun.replay(program, recording=run.recording).digest == run.digest
+
+
+@pytest.mark.slow
+def test_it_is_the_same_in_a_fresh_process_under_another_hash_seed() -> None:
+    detrun.check_determinism(broad, fresh_process=True)
+
+
+# Order.
+
+
+def test_any_task_may_be_late() -> None:
+    found = {detrun.record(three, seed=seed).result for seed in range(60)}
+    assert found == set(permutations(range(3)))  # one is missed in 60 seeds once in 10,000 sets of seeds, and not here
+
+
+def test_in_fifo_order_there_is_nothing_to_choose() -> None:
+    runs = [detrun.record(three, seed=seed, asyncio_order="fifo") for seed in range(5)]
+    assert {run.result for run in runs} == {(0, 1, 2)}
+    assert len({run.steps for run in runs}) == 1
+    assert detrun.replay(three, recording=runs[1].recording).digest == runs[1].digest
+
+
+def queueing(script: list[list[str]]) -> Callable[[], Awaitable[list[str]]]:
+    """A program whose tasks do as the script says, and which returns what ran in which order."""
+
+    async def main() -> list[str]:
+        loop, log = asyncio.get_running_loop(), []
+        event, queue = asyncio.Event(), asyncio.Queue[str](1)
+        tasks: list[asyncio.Task[None]] = []
+        queued = iter(range(1000))
+
+        async def task(number: int, actions: list[str]) -> None:
+            try:
+                for position, action in enumerate(actions):
+                    log.append(f"task {number} at {position}")
+                    match action:
+                        case "step":
+                            await asyncio.sleep(0)
+                        case "callback":
+                            loop.call_soon(log.append, f"callback {next(queued)}")
+                        case "timer":
+                            loop.call_later(0, log.append, f"timer of {number} at {position}")
+                        case "later":
+                            await asyncio.sleep(0.5 + number)
+                        case "set":
+                            event.set()
+                        case "wait":
+                            await event.wait()
+                        case "put":
+                            await queue.put("")
+                        case "get":
+                            await queue.get()
+                        case "cancel":
+                            tasks[(number + 1) % len(tasks)].cancel()
+            finally:
+                log.append(f"task {number} ends")
+
+        tasks += [asyncio.create_task(task(number, actions)) for number, actions in enumerate(script)]
+        done, pending = await asyncio.wait(tasks, timeout=100)
+        for one in pending:
+            one.cancel()
+        log.append(f"{len(done)} ended at {loop.time() - began:.1f}")
+        return list(log)
+
+    async def timed() -> list[str]:
+        nonlocal began
+        began = asyncio.get_running_loop().time()
+        return await main()
+
+    began = 0.0
+    return timed
+
+
+SCRIPTS = st.lists(
+    st.lists(
+        st.sampled_from(["step", "callback", "timer", "set", "wait", "put", "get", "cancel", "later"]), max_size=5
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop on a clock that jumps: the oracle for ``asyncio_order="fifo"``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._clock_resolution = 1e-9
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+@given(SCRIPTS)
+@settings(max_examples=40)
+def test_fifo_is_the_order_of_asyncios_own_loop(script: list[list[str]]) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        in_life = runner.run(queueing(script)())  # type: ignore[arg-type]
+    assert detrun.record(queueing(script), asyncio_order="fifo").result == in_life
+
+
+@given(SCRIPTS, st.integers(0, 2**32))
+@settings(max_examples=40)
+def test_callbacks_keep_their_order_whatever_tasks_do(script: list[list[str]], seed: int) -> None:
+    log = detrun.record(queueing(script), seed=seed).result
+    callbacks = [int(entry.removeprefix("callback ")) for entry in log if entry.startswith("callback")]
+    assert callbacks == sorted(callbacks)
+
+
+def test_a_step_does_not_overtake_a_callback_that_was_queued_before_it() -> None:
+    async def main() -> list[str]:
+        loop, log = asyncio.get_running_loop(), []
+        woken = loop.create_future()
+
+        async def wait() -> None:
+            await woken
+            log.append("step")
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.1)
+        loop.call_soon(log.append, "callback")
+        woken.set_result(None)
+        await task
+        return log
+
+    assert {tuple(detrun.record(main, seed=seed).result) for seed in SEEDS} == {("callback", "step")}
+
+
+# Time and derivatives.
+
+
+def test_times_and_deadlines_carry_derivatives() -> None:
+    async def main(params: dict[str, Any]) -> Any:
+        loop = asyncio.get_running_loop()
+
+        async def sleep() -> Any:
+            await asyncio.sleep(params["sleep"])
+            return loop.time() * 2
+
+        async def wait() -> Any:
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), params["wait"])
+            except TimeoutError:
+                return loop.time() ** 2
+
+        async def time_out() -> Any:
+            try:
+                async with asyncio.timeout(params["deadline"]):
+                    await asyncio.sleep(100)
+            except TimeoutError:
+                return 3 * loop.time()
+
+        first = sum(await asyncio.gather(sleep(), wait(), time_out()))
+        await detrun.sleep(params["sleep"])
+        return first + await asyncio.wait_for(sleep(), 50)
+
+    found = detrun.gradient(main, {"sleep": 1.0, "wait": 2.0, "deadline": 4.0})
+    assert found.value == 2 + 4 + 12 + 12
+    assert found.grads == pytest.approx({"sleep": 2 + 4, "wait": 4.0, "deadline": 3 + 2})
+
+
+def test_a_task_that_blocks_the_event_loop_stops_its_own_loop_only() -> None:
+    async def main() -> tuple[float, bool, list[float]]:
+        loop, found = asyncio.get_running_loop(), []
+
+        async def other() -> None:
+            await asyncio.sleep(1)
+            found.append(time.monotonic())
+
+        thread = threading.Thread(target=lambda: asyncio.run(other()))
+        late = asyncio.create_task(asyncio.sleep(0.5))
+        began = time.monotonic()
+        thread.start()
+        thread.join()
+        return loop.time(), late.done(), [when - began for when in found]
+
+    for seed in range(3):
+        assert detrun.record(main, seed=seed).result == (1.0, False, [1.0])
+
+
+def test_several_loops_in_several_threads() -> None:
+    def main() -> list[int]:
+        found: list[int] = []
+
+        def run(number: int) -> None:
+            async def sleep() -> None:
+                await asyncio.sleep(number)
+                found.append(number)
+
+            asyncio.run(sleep())
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in (3, 1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    run = detrun.record(main, seed=1)
+    assert run.result == [1, 2, 3]
+    assert detrun.replay(main, recording=run.recording).digest == run.digest

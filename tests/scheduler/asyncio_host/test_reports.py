@@ -1,0 +1,87 @@
+"""Bugs of plain asyncio are found, and reports say what tasks of asyncio wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import detrun
+from detrun.errors import DeadlockError
+from tests.scheduler.asyncio_host.programs import (
+    BUGS,
+    lost_notify,
+    opposite_locks,
+)
+
+SEEDS = range(20)
+
+
+@pytest.mark.parametrize("program", BUGS)
+def test_a_bug_of_plain_asyncio_is_found_by_default_and_replayed(program: Callable[[], Any]) -> None:
+    failure = detrun.explore(program, schedules=50, directory=None, confirm=False).failure
+    assert failure is not None
+    with pytest.raises((AssertionError, DeadlockError, TimeoutError)):
+        detrun.replay(program, recording=failure.recording)
+    if program.__name__ != "cancelled_before_try":  # two preemptions, neither of which decides alone
+        assert "Verified: reversed, the run passes." in str(failure)
+
+
+def deadlock_of(program: Callable[[], Any]) -> DeadlockError:
+    for seed in SEEDS:
+        try:
+            detrun.record(program, seed=seed)
+        except DeadlockError as error:
+            return error
+    raise AssertionError("no seed deadlocks")
+
+
+def test_a_deadlock_names_locks_their_owners_and_the_cycle() -> None:
+    error = deadlock_of(opposite_locks)
+    assert error.cycle == ("main/opposite_locks/take", "main/opposite_locks/take[1]", "main/opposite_locks/take")
+    waits = {one.path: one.waits_for for one in error.blocked}
+    assert waits["main"] == "asyncio.run, until the end of main/opposite_locks"
+    assert waits["main/opposite_locks"] == ("the end of main/opposite_locks/take, main/opposite_locks/take[1]")
+    assert waits["main/opposite_locks/take"] == "Lock held by main/opposite_locks/take[1]"
+
+
+def test_a_deadlock_names_a_notification_in_vain() -> None:
+    waits = {one.path: one.waits_for for one in deadlock_of(lost_notify).blocked}
+    assert "a lost wake-up: the last notify, by main/lost_notify/notify at step" in waits["main/lost_notify/wait"]
+
+
+def test_what_waits_for_ever_is_named() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.Queue[int]().get(), name="reader")
+            group.create_task(asyncio.Semaphore(0).acquire())
+            group.create_task(asyncio.Event().wait())
+            await asyncio.sleep(1)
+
+    waits = {one.path.rpartition("/")[2]: one.waits_for for one in deadlock_of(main).blocked}
+    assert waits["reader"] == "Queue.get (0 items, maxsize 0)"
+    assert waits["acquire"] == "Semaphore.acquire (not released)"
+    assert waits["wait"] == "Event.wait (not set)"
+    assert waits["main"].startswith("the end of its task group, where 3 tasks still live:")
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_an_exception_that_nothing_retrieves_fails_a_schedule(is_kept: bool) -> None:
+    kept: list[Any] = []
+
+    async def main() -> None:
+        async def fail() -> None:
+            raise ValueError("lost")
+
+        task = asyncio.create_task(fail())
+        await asyncio.sleep(1)
+        if is_kept:
+            kept.append(task)
+        del task
+
+    assert detrun.record(main).result is None  # asyncio logs it, as in life
+    with pytest.raises(ValueError, match="lost") as caught:
+        detrun.record(main, thread_errors=True)
+    assert caught.value.__notes__ == ["came out of asyncio task main/main/fail, where it was not caught"]

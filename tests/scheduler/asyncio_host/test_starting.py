@@ -1,0 +1,163 @@
+"""How event loops begin in a run, what they refuse, and whose async function a program is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from detrun.errors import HiddenStateError, UsageError
+from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
+from tests.scheduler.asyncio_host.programs import (
+    broad,
+    three,
+)
+
+
+def test_runners_policies_and_loop_classes_make_simulated_loops() -> None:
+    async def loop_of_call() -> type:
+        return type(asyncio.get_running_loop())
+
+    def main() -> list[type]:
+        found = []
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            found += [runner.run(loop_of_call()), runner.run(loop_of_call())]
+        found.append(asyncio.new_event_loop().run_until_complete(loop_of_call()))
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        found.append(type(asyncio.get_event_loop_policy().get_event_loop()))
+        loop.close()
+        return found
+
+    before = asyncio.get_event_loop_policy()
+    assert detrun.record(main).result == [SimulatedEventLoop] * 4
+    assert asyncio.get_event_loop_policy() is before
+
+
+def test_a_loop_that_stays_open_ends_with_the_run() -> None:
+    closed = []
+
+    def main() -> None:
+        async def wait() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                closed.append(current.run is not None)
+
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(wait())
+        loop.run_until_complete(asyncio.sleep(1))
+        loop.close()
+        assert not waiting.done()
+
+    detrun.record(main)
+    assert closed == [True]
+
+
+def test_an_interrupt_in_a_task_leaves_the_loop_as_in_life() -> None:
+    async def main() -> None:
+        async def leave() -> None:
+            raise SystemExit(3)
+
+        task = asyncio.create_task(leave())
+        try:
+            await asyncio.sleep(1)
+        finally:
+            task.exception()
+
+    with pytest.raises(SystemExit) as caught:
+        detrun.record(main)
+    assert caught.value.code == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: asyncio.create_subprocess_exec("true"),
+            "asyncio.create_subprocess_exec inside a run: other processes",
+        ),
+        (
+            lambda: asyncio.create_subprocess_shell("true"),
+            "asyncio.create_subprocess_shell inside a run: other processes",
+        ),
+        (
+            lambda: asyncio.open_connection("a", 1),
+            "asyncio.open_connection inside a run: streams and sockets of asyncio",
+        ),
+        (
+            lambda: asyncio.start_server(print, "a", 1),
+            "asyncio.start_server inside a run: streams and sockets of asyncio",
+        ),
+    ],
+)
+def test_what_would_leave_the_run_is_refused_by_name(call: Callable[[], Awaitable[Any]], words: str) -> None:
+    async def main() -> None:
+        await call()
+
+    with pytest.raises(HiddenStateError, match=words):
+        detrun.record(main, backend="asyncio")
+
+
+def test_signals_are_refused_as_where_there_are_none() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().add_signal_handler(2, print)
+
+    with pytest.raises(NotImplementedError, match="no signal arrives in a run") as caught:
+        detrun.record(main)
+    assert isinstance(caught.value, HiddenStateError)
+
+
+# Whose async function a program is.
+
+
+async def neutral() -> float:
+    await detrun.sleep(1)
+    return 1.0
+
+
+async def of_trio() -> None:
+    await trio.sleep(1)
+
+
+async def imports_it() -> str:
+    import asyncio as loops
+
+    await loops.sleep(1)
+    return "done"
+
+
+def test_the_backend_is_the_library_that_the_program_names() -> None:
+    for program, extra in ((three, "asyncio"), (imports_it, "asyncio"), (of_trio, None), (neutral, None)):
+        run = detrun.record(program)
+        assert run.recording.header["extra"].get("backend") == extra
+        assert detrun.replay(program, recording=run.recording).digest == run.digest
+    assert detrun.record(neutral, backend="asyncio").recording.header["extra"]["backend"] == "asyncio"
+
+
+def test_a_wrong_backend_names_the_option() -> None:
+    with pytest.raises(UsageError, match="was run as one of trio; give backend='asyncio'"):
+        detrun.record(three, backend="trio")
+    with pytest.raises(UsageError, match="was run as one of asyncio; give backend='trio'"):
+        detrun.record(of_trio, backend="asyncio")
+    with pytest.raises(UsageError, match="unknown backend 'curio'; choose one of auto, trio, asyncio"):
+        detrun.record(three, backend="curio")
+
+
+def test_a_task_of_trio_cannot_run_a_loop() -> None:
+    async def main() -> None:
+        asyncio.run(three())  # type: ignore[arg-type]
+
+    with pytest.raises(UsageError, match="inside an async function of trio"):
+        detrun.record(main, backend="trio")
+
+
+def test_in_life_asyncio_is_as_it_was() -> None:
+    detrun.record(broad)
+    assert sorted(asyncio.run(three())) == [0, 1, 2]
+    assert type(asyncio.new_event_loop()) is not SimulatedEventLoop
