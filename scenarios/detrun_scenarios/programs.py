@@ -2,7 +2,8 @@
 
 ``detrun_scenarios.programs:consensus.small.bug_stale_read`` is a target for every command of detrun: a scenario, then,
 in any order, a size, ``loss_NAME`` for a program that returns that loss alone, and ``bug_NAME`` for one that has it
-planted. Without a size it is large; without a loss the program returns all of them by name.
+planted, or ``without_NAME`` for the right one under what that bug is looked for with. Without a size it is large;
+without a loss the program returns all of them by name.
 """
 
 from __future__ import annotations

@@ -68,6 +68,13 @@ def test_a_run_has_every_loss_and_every_invariant_by_name_and_replays(call_json)
     assert hotter["losses"]["effort"] > found["losses"]["effort"]
 
 
+def test_a_hunt_for_a_bug_that_is_not_there_finds_nothing(call, call_json):
+    found = call_json("scenario", "explore", "thermostat", "--without", "torn_turn", "-n", "2")
+    assert (found["verdict"], found["bug"], found["schedules"]) == ("passed", None, 2)
+    both = call("scenario", "explore", "thermostat", "--bug", "torn_turn", "--without", "torn_turn", code=2)
+    assert "give one of them" in both.stderr
+
+
 def test_a_planted_bug_is_found_explained_by_its_places_and_replayed(call, call_json):
     found = call_json("scenario", "explore", "thermostat", "--bug", "torn_turn", "-n", "20", code=1)
     assert (found["verdict"], found["bug"]) == ("failed", "torn_turn")

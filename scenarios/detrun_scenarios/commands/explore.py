@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Run a system under many schedules and faults; explain the first that fails.")
 @name_argument
 @bug_option
+@click.option("--without", "spared", metavar="BUG", help="Look for this bug where there is none: a check of its hunt.")
 @size_option("small")
 @click.option("-n", "--schedules", type=click.IntRange(min=1), metavar="N", help="At most N schedules.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 def explore(
     name: str,
     bug: str | None,
+    spared: str | None,
     size: Any,
     schedules: int | None,
     seed: int,
@@ -44,7 +46,8 @@ def explore(
 ) -> None:
     """Explore the scenario NAME with the default strategy, under its faults; a failure is shrunk and explained.
 
-    With --bug the exit code says what the campaign found, as without it: 1 for a failed schedule.
+    With --bug the exit code says what the campaign found, as without it: 1 for a failed schedule. --without has the
+    faults, the workload and the options that the bug is looked for with, and the right system must survive them.
     """
     import detrun
     from detrun.cli import runs
@@ -57,8 +60,9 @@ def explore(
     scenario = find_scenario(name)
     numbers = params_of(scenario, params)
     planted = None if bug is None else scenario.bug(bug)
-    program = ScenarioProgram(scenario, scenario.setting(size, bug=bug))
-    options = {**scenario.explore_options, **({} if planted is None else planted.options)}
+    program = ScenarioProgram(scenario, scenario.setting(size, bug=bug, spared=spared))
+    hunted = planted if spared is None else scenario.bug(spared)
+    options = {**scenario.explore_options, **({} if hunted is None else hunted.options)}
     if schedules is not None:
         options["schedules"] = schedules
     if not_kept := KeptFailures(Path(directory)).unwritable:

@@ -151,6 +151,8 @@ class Bug:
         places: the two functions that an explanation must name, as ``"Class.method"`` or ``"function"``: whose
             operations come in the wrong order.
         faults: under which it is looked for, if others than the scenario's.
+        variant: of the workload, in which it is looked for: a name that the program knows. A bug that needs certain
+            settings, or an operator who does a certain thing, says so here.
         options: for `detrun.explore`, where this bug needs others than the defaults: ``schedules``.
     """
 
@@ -158,6 +160,7 @@ class Bug:
     about: str
     places: tuple[str, str]
     faults: Faults | None = None
+    variant: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -174,12 +177,16 @@ class Setting:
         bug: the one that is planted; None for the right system.
         faults: that the program injects (`detrun.world.inject`); None for none. With a loss they are that loss's,
             otherwise the bug's or the scenario's.
+        variant: of the workload, see `Bug`; an empty string for the ordinary one.
+        spared: the bug whose faults and variant these are, although it is not planted.
     """
 
     size: Size = "small"
     loss: str | None = None
     bug: str | None = None
     faults: Faults | None = None
+    variant: str = ""
+    spared: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +240,28 @@ class Scenario:
         """The parameters as they are shipped."""
         return {one.name: one.default for one in self.parameters}
 
-    def setting(self, size: Size = "small", loss: str | None = None, bug: str | None = None) -> Setting:
-        """A setting with the faults that belong to it.
+    def setting(
+        self, size: Size = "small", loss: str | None = None, bug: str | None = None, spared: str | None = None
+    ) -> Setting:
+        """A setting with the faults and the variant that belong to it.
+
+        Args:
+            spared: a bug to be looked for in the right system, which has to survive that.
 
         Raises:
-            UsageError: the loss or the bug is not declared.
+            UsageError: the loss or the bug is not declared, or there is a bug both planted and spared.
         """
         wanted = None if loss is None else self.loss(loss)
-        planted = None if bug is None else self.bug(bug)
+        if bug is not None and spared is not None:
+            raise UsageError(f"scenario {self.name}: {bug} is planted and {spared} is not; give one of them")
+        name = spared if bug is None else bug
+        hunted = None if name is None else self.bug(name)
         if wanted is not None:
             faults = wanted.faults
         else:
-            faults = planted.faults if planted is not None and planted.faults is not None else self.faults
-        return Setting(size, loss, bug, faults)
+            faults = hunted.faults if hunted is not None and hunted.faults is not None else self.faults
+        variant = "" if hunted is None else hunted.variant
+        return Setting(size, loss, bug, faults, variant, spared)
 
     def loss(self, name: str) -> Loss:
         """The loss of that name.

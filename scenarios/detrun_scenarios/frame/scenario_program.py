@@ -56,19 +56,22 @@ class ScenarioProgram:
         setting = self.setting
         loss = "" if setting.loss is None else f".loss_{setting.loss}"
         bug = "" if setting.bug is None else f".bug_{setting.bug}"
-        return f"{TARGETS}:{self.scenario.name}.{setting.size}{loss}{bug}"
+        spared = "" if setting.spared is None else f".without_{setting.spared}"
+        return f"{TARGETS}:{self.scenario.name}.{setting.size}{loss}{bug}{spared}"
 
     def __getattr__(self, part: str) -> ScenarioProgram:
-        """The same for another size, for a loss, or with a bug."""
-        size, loss, bug = self.setting.size, self.setting.loss, self.setting.bug
+        """The same for another size, for a loss, with a bug, or without it where it is looked for."""
+        size, loss, bug, spared = self.setting.size, self.setting.loss, self.setting.bug, self.setting.spared
         what, _, name = part.partition("_")
         try:
             if part in SIZES:
-                setting = self.scenario.setting(part, loss, bug)
+                setting = self.scenario.setting(part, loss, bug, spared)
             elif what == "loss":
-                setting = self.scenario.setting(size, name, bug)
+                setting = self.scenario.setting(size, name, bug, spared)
             elif what == "bug":
                 setting = self.scenario.setting(size, loss, name)
+            elif what == "without":
+                setting = self.scenario.setting(size, loss, spared=name)
             else:
                 raise AttributeError(part)
         except UsageError as error:
