@@ -7,7 +7,14 @@ Read `core` first: it is the protocol as state transitions, a chapter of the dis
 
 from __future__ import annotations
 
-from detrun_scenarios.consensus.faults import CUTS, DRIFTS, OUTAGES, SLOW_LINKS, SWARM
+from detrun_scenarios.consensus.faults import (
+    CUT_LEADERS,
+    DRIFTING_LEADERS,
+    FALLEN_LEADERS,
+    FORGETFUL_VOTERS,
+    RESTARTS,
+    SWARM,
+)
 from detrun_scenarios.consensus.pictures import draw
 from detrun_scenarios.consensus.workload import program
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
@@ -113,20 +120,23 @@ SCENARIO = Scenario(
         Bug(
             "vote_not_persisted",
             "a crash makes a server forget its vote",
-            ("Elections.on_request_vote", "Elections.become_leader"),
-            OUTAGES,
+            ("VoteNotPersisted.state_record", "Elections.on_request_vote"),
+            FORGETFUL_VOTERS,
+            "elections",
         ),
         Bug(
             "old_term_committed",
             "an entry of an older term is committed by counting",
-            ("OldTermCommitted.may_commit", "Server.truncate_from"),
-            SLOW_LINKS,
+            ("OldTermCommitted.may_commit", "Elections.become_leader"),
+            FALLEN_LEADERS,
+            "slow appends",
         ),
         Bug(
             "stale_read",
             "a leader reads without a lease",
             ("StaleRead.may_answer_at_once", "Replica.apply"),
-            CUTS,
+            CUT_LEADERS,
+            "leases",
         ),
         Bug(
             "stale_append_truncates",
@@ -142,12 +152,15 @@ SCENARIO = Scenario(
             "snapshot_drops_configuration",
             "a snapshot says who the servers were at first",
             ("SnapshotDropsConfiguration.configuration_for_snapshot", "Elections.become_leader"),
+            RESTARTS,
+            "replacement",
         ),
         Bug(
             "lease_trusts_clock",
             "a lease has no margin for clocks of other rates",
             ("LeaseTrustsClock.lease_seconds", "Replica.apply"),
-            DRIFTS,
+            DRIFTING_LEADERS,
+            "leases",
         ),
     ),
     program=program,

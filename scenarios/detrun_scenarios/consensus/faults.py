@@ -1,18 +1,23 @@
-"""What goes wrong while a campaign looks for bugs.
+"""What goes wrong while a campaign looks for bugs: a swarm, and for some bugs a plan that drives servers towards them.
 
-A swarm of crashes, power losses, pauses, partitions and bad links, of which at most one server at a time is the victim:
-three servers need two. Disks forget what was not synced and otherwise keep their promises, for Raft does not claim to
-survive a disk that lies. Clocks are wrong from the start (`Layout.drift`): by up to a fifth, which is more than any
-quartz is, so that a lease that trusts them fails soon.
+The swarm has crashes, power losses, pauses, partitions and bad links, of which at most one server at a time is the
+victim: three servers need two. Disks forget what was not synced and otherwise keep their promises, for Raft does not
+claim to survive a disk that lies. Clocks are wrong from the start (`Layout.drift`): by up to a fifth, which is more
+than any quartz is, so that a lease that trusts them fails soon.
+
+A plan names the role that its victim has in the protocol (`detrun_scenarios.consensus.roles`), because that is what
+decides whether a fault can do harm. The right system survives every plan; `variants` has the settings beside it.
 """
 
 from __future__ import annotations
 
 from detrun.world import ClockDrift, FaultPlan, LinkLatency, Partition, PowerLoss, Swarm
-from detrun.world.faults.kinds import PlannedFault
+from detrun.world.faults.swarm import CLASSES
+
+SERVERS = ("server1", "server2", "server3", "server4")
 
 SWARM = Swarm(
-    nodes=("server1", "server2", "server3", "server4"),
+    nodes=SERVERS,
     seconds=1.5,
     faults=10,
     down_max=1,
@@ -20,62 +25,57 @@ SWARM = Swarm(
     weights={"disk_error": 0.0, "disk_damage": 0.0, "clock": 0.0, "buggify": 0.0, "reset": 0.0, "bandwidth": 0.0},
 )
 
+CUT_SECONDS = 0.4
+CUTS = tuple(
+    Partition(
+        groups=(("@leader",), ("server*",)),
+        between=(at, at + 0.1),
+        lasts_seconds=CUT_SECONDS,
+    )
+    for at in (0.4, 1.1, 1.8)
+)
 
-def _others(name: str) -> tuple[str, ...]:
-    return tuple(other for other in SWARM.nodes if other != name)
+CUT_LEADERS = FaultPlan(CUTS)
+"""Leaders are cut off from the other servers, and from no client, for longer than an election takes."""
 
+DRIFTING_LEADERS = FaultPlan(
+    (
+        *CUTS,
+        *(ClockDrift(node=name, rate=0.2, at=0.0) for name in SERVERS[:3]),
+        *(
+            ClockDrift(node="@leader", rate=-0.2, at=cut.earliest - 0.1, lasts_seconds=0.2 + CUT_SECONDS)
+            for cut in CUTS
+        ),
+    )
+)
+"""The same, and the clock of the leader is slow from before it is cut off, while those of the others are fast."""
 
-def _cuts() -> list[PlannedFault]:
-    return [
-        Partition(
-            groups=((name,), _others(name)),
-            between=(0.2 + 0.4 * place, 0.25 + 0.4 * place),
-            lasts_seconds=0.35,
-            allow_no_effect=True,
+FORGETFUL_VOTERS = FaultPlan(
+    (
+        LinkLatency(source="server*", destination="server*", mean_seconds=0.02, at=0.0),
+        *(PowerLoss(node="@voter", at=0.2 * turn, down_seconds=0.005) for turn in range(10)),
+    )
+)
+"""On links that let elections take long, servers that have just voted lose their power for an instant."""
+
+FALLEN_LEADERS = FaultPlan(
+    tuple(
+        PowerLoss(
+            node="@leader",
+            between=(0.35 * turn, 0.35 * turn + 0.35),
+            down_seconds=0.2,
         )
-        for place, name in enumerate(SWARM.nodes[:3])
-    ]
-
-
-CUTS = FaultPlan(tuple(_cuts()))
-"""One server after the other is cut off from the others, and from no client, for longer than an election takes."""
-
-DRIFTS = FaultPlan(
-    (
-        *_cuts(),
-        *(
-            ClockDrift(
-                node=node,
-                rate=-0.2 if node == name else 0.2,
-                at=0.1 + 0.4 * place,
-                lasts_seconds=0.4,
-                allow_no_effect=True,
-            )
-            for place, name in enumerate(SWARM.nodes[:3])
-            for node in SWARM.nodes[:3]
-        ),
+        for turn in range(12)
     )
 )
-"""The same, and the clock of the one that is cut off is slow while those of the others are fast."""
+"""Leaders lose their power one after the other, most of them before they have committed anything (figure 3.7)."""
 
-SLOW = LinkLatency(mean_seconds=0.02, at=0.0, lasts_seconds=2.5, allow_no_effect=True)
-
-OUTAGES = FaultPlan(
-    (
-        SLOW,
-        Partition(groups=(("server1",), ("server2",)), at=0.0, lasts_seconds=2.5, allow_no_effect=True),
-        *(
-            PowerLoss(
-                node="server3",
-                between=(0.12 + 0.15 * turn, 0.27 + 0.15 * turn),
-                down_seconds=0.003,
-                allow_no_effect=True,
-            )
-            for turn in range(12)
-        ),
-    )
+RESTARTS = Swarm(
+    nodes=SERVERS,
+    seconds=2.5,
+    faults=16,
+    on_probability=1.0,
+    weights={name: 0.0 for name in CLASSES if name not in ("power_loss", "partition")},
+    mean_seconds=0.4,
 )
-"""Two servers see a third one only, whose power fails for an instant again and again, on slow links."""
-
-SLOW_LINKS = FaultPlan((SLOW,))
-"""Elections and appends take long, so that leaders that are reaped leave work half done."""
+"""Servers restart and are cut off in groups of any size, also without a majority, for longer than an election takes."""

@@ -11,6 +11,19 @@ from detrun_scenarios.consensus.cluster import Cluster
 from detrun_scenarios.consensus.requests import ChangeMembers, TransferLeadership
 
 
+async def replace_members(cluster: Cluster, members: tuple[str, ...]) -> None:
+    """Ask leader after leader for these voters until the one that leads has committed them."""
+    while True:
+        await trio.sleep(0.05)
+        leader = cluster.leader()
+        if leader is None:
+            continue
+        at, now = leader.raft.configurations[-1]
+        if set(now.voters) == set(members) and not now.is_joint and at <= leader.raft.commit_index:
+            return
+        cluster.world.driver.send(leader.name, ChangeMembers(members))
+
+
 async def operate(cluster: Cluster, mean_seconds: Any, actions: int) -> None:
     """From time to time hand leadership over, or put a spare server in the place of another one.
 

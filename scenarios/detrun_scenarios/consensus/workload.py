@@ -8,7 +8,7 @@ medium one for longer, with faults and an operator, so that every mechanism is u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import trio
@@ -19,10 +19,12 @@ from detrun_scenarios.consensus.bugs.table import BUGS
 from detrun_scenarios.consensus.client import Habits
 from detrun_scenarios.consensus.cluster import Layout, cluster
 from detrun_scenarios.consensus.losses import losses_of
-from detrun_scenarios.consensus.operator import operate
+from detrun_scenarios.consensus.operator import operate, replace_members
 from detrun_scenarios.consensus.outages import crash_leaders, reap_leaders
 from detrun_scenarios.consensus.replica import RIGHT
+from detrun_scenarios.consensus.roles import declare_roles
 from detrun_scenarios.consensus.settings import Settings
+from detrun_scenarios.consensus.variants import VARIANTS
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
 
 DRIFT = 0.2
@@ -37,6 +39,8 @@ class Workload:
         crashes: how often the leader crashes, where the unavailability is measured.
         actions: how often the operator does something.
         is_harsh: whether settings are drawn: time-outs close to each other, narrow links; and leaders are reaped.
+        members: that the operator makes the voters, once; empty for an operator who does as drawn.
+        factors, fixed: of a variant, see `Variant`.
     """
 
     layout: Layout
@@ -45,6 +49,9 @@ class Workload:
     crashes: int = 0
     actions: int = 0
     is_harsh: bool = False
+    members: tuple[str, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 WORKLOADS: Mapping[Size, Workload] = {
@@ -71,6 +78,24 @@ WORKLOADS: Mapping[Size, Workload] = {
 }
 
 
+def workload_of(size: Size, variant: str) -> Workload:
+    """The workload of a size; the small one, in which bugs are looked for, changed as a variant says."""
+    found = WORKLOADS[size]
+    if not variant or size != "small":
+        return found
+    change = VARIANTS[variant]
+    return replace(
+        found,
+        layout=replace(found.layout, **change.layout),
+        habits=replace(found.habits, **change.habits),
+        actions=0,
+        is_harsh=False,
+        members=change.members,
+        factors=change.factors,
+        fixed=change.settings,
+    )
+
+
 def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
     """The settings that parameters stand for.
 
@@ -83,7 +108,8 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
             "append_entries_max": 1 if _coin("append entries") else 64,
             "bandwidth": 20_000.0 if _coin("bandwidth") else 1e6,
         }
-    return Settings(
+    params = {**params, **{name: params[name] * factor for name, factor in workload.factors.items()}}
+    found = Settings(
         election_timeout=params["election_timeout"],
         election_spread=params["election_spread"] * (0.1 if workload.is_harsh and _coin("spread") else 1.0),
         lease_margin=params["lease_margin"],
@@ -94,6 +120,7 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
         snapshot_entries=workload.snapshot_entries,
         **drawn,
     )
+    return replace(found, **workload.fixed)
 
 
 def _coin(what: str) -> bool:
@@ -102,7 +129,7 @@ def _coin(what: str) -> bool:
 
 def program(setting: Setting) -> Program:
     """The cluster for a setting."""
-    workload = WORKLOADS[setting.size]
+    workload = workload_of(setting.size, setting.variant)
     parts = RIGHT if setting.bug is None else BUGS[setting.bug]
     faults = FaultPlan() if setting.faults is None else setting.faults
     habits = workload.habits
@@ -113,9 +140,12 @@ def program(setting: Setting) -> Program:
 
     async def run(params: Mapping[str, Any]) -> Losses:
         async with cluster(workload.layout, settings_of(params, workload), parts) as found:
+            declare_roles(found)
             outages: list[Any] = []
-            async with inject(faults, found.world), trio.open_nursery() as operator:
-                if setting.loss is None:
+            async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
+                if workload.members:
+                    operator.start_soon(replace_members, found, workload.members)
+                elif setting.loss is None:
                     operator.start_soon(operate, found, 0.4, workload.actions)
                 if workload.is_harsh and setting.faults is not None and _coin("reaper"):
                     operator.start_soon(reap_leaders, found, 8, 0.05, 0.1)
