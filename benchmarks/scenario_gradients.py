@@ -28,16 +28,20 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --differences 40",
         f"--loss commit_latency --by batch_size {BATCHED}",
+        f"--loss commit_latency --by batch_size --kind finite --share 0.5 --samples 48 {BATCHED}",
         "--loss unavailability",
         f"--loss read_latency {LAPSED}",
         "--loss messages_per_commit",
         f"--loss messages_per_commit --by batch_size {BATCHED}",
-        f"--loss messages_per_commit --by lease_margin --kind finite --samples 24 {LAPSED}",
+        f"--loss messages_per_commit --by lease_margin --by election_timeout {LAPSED}",
         "--loss unavailability --kind local --samples 40 --differences 40",
+        "--loss unavailability --by election_spread --kind local --samples 40 --differences 100 "
+        "--param election_spread=0.02",
         "--loss commit_latency --by heartbeat_interval --kind local --samples 32 --differences 40",
         f"--loss read_latency --kind local --samples 8 --differences 32 {LAPSED}",
         "--loss messages_per_commit --by heartbeat_interval --kind local --samples 4 --differences 24",
         "--loss unavailability --kind expected --samples 24",
+        "--loss unavailability --by election_timeout --kind policy --samples 40",
     ),
 }
 """By scenario: what follows its name."""
@@ -53,9 +57,9 @@ def measured(scenario: str, arguments: str) -> dict[str, Any]:
     if found.returncode:
         raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
     document = json.loads(found.stdout)
-    return {name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "steps")} | {
-        "cpu_seconds": round(children_seconds() - before, 1)
-    }
+    return {
+        name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "warnings", "steps")
+    } | {"cpu_seconds": round(children_seconds() - before, 1)}
 
 
 def children_seconds() -> float:

@@ -43,6 +43,9 @@ SCENARIO = Scenario(
             for name in _WEIGHTS
         ),
         Parameter("lease_margin", 0.050, (0.0, 0.15), "s", "lease is shorter than the time-out", "clocks within 20 %"),
+        Parameter(
+            "lease_share", 0.75, (0.05, 0.95), "", "reads that trust a lease, where reads are measured", "a guess"
+        ),
     ),
     losses=(
         Loss(
@@ -87,9 +90,16 @@ SCENARIO = Scenario(
             (
                 Meaning(
                     "finite",
-                    ("lease_margin",),
+                    ("election_timeout", "heartbeat_interval", "lease_margin"),
                     "whether a read comes within a lease differs between runs; the time of a read itself does not move",
                     {"samples": 32},
+                ),
+                Meaning(
+                    "policy",
+                    ("lease_share",),
+                    "each read draws whether a lease is enough, and only the probability of that moves",
+                    {"samples": 300},
+                    share=0.25,
                 ),
             ),
         ),
@@ -100,7 +110,7 @@ SCENARIO = Scenario(
             (
                 Meaning(
                     "finite",
-                    ("heartbeat_interval", "batch_delay", "batch_size"),
+                    ("election_timeout", "heartbeat_interval", "batch_delay", "batch_size", "lease_margin"),
                     "a count moves by whole messages only, so that its local derivative is 0",
                     {"samples": 24},
                     share=0.4,

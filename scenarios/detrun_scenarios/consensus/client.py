@@ -56,7 +56,7 @@ class Habits:
         retry_seconds: how long it waits for an answer.
         patience_seconds: how long it goes on asking.
         keys: how many keys all clients share.
-        lease_share: of the reads, those for which a leader's lease is enough.
+        lease_share: of the reads, those for which a leader's lease is enough; None for all.
     """
 
     operations: int | None = 20
@@ -66,7 +66,7 @@ class Habits:
     retry_seconds: float = 0.2
     patience_seconds: float = 30.0
     keys: int = 3
-    lease_share: float = 1.0
+    lease_share: Any = None
 
 
 class Client:
@@ -96,7 +96,7 @@ class Client:
         kind = detrun.uniform(0.0, 1.0)
         began = trio.current_time()
         if kind < habits.read_share:
-            by_lease = habits.lease_share == 1.0 or detrun.bernoulli(habits.lease_share)
+            by_lease = habits.lease_share is None or detrun.bernoulli(habits.lease_share)
             with observed.history.call("read", key, process=self.name) as call:
                 call.result(await self.call(Read(self.name, self._next(), key, by_lease)))
             observed.read_latencies.append(trio.current_time() - began)

@@ -41,6 +41,7 @@ class Workload:
         is_harsh: whether settings are drawn: time-outs close to each other, narrow links; and leaders are reaped.
         members: that the operator makes the voters, once; empty for an operator who does as drawn.
         factors, fixed: of a variant, see `Variant`.
+        mixes_reads: whether some reads are confirmed by a round of heartbeats; else a lease is enough for all.
     """
 
     layout: Layout
@@ -52,6 +53,7 @@ class Workload:
     members: tuple[str, ...] = ()
     factors: Mapping[str, float] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    mixes_reads: bool = False
 
 
 WORKLOADS: Mapping[Size, Workload] = {
@@ -70,10 +72,11 @@ WORKLOADS: Mapping[Size, Workload] = {
     ),
     "large": Workload(
         layout=Layout(clients=8, spares=1, drift=0.01),
-        habits=Habits(operations=440, think_seconds=0.02, lease_share=0.75),
+        habits=Habits(operations=440, think_seconds=0.02),
         snapshot_entries=128,
         crashes=3,
         actions=24,
+        mixes_reads=True,
     ),
 }
 
@@ -133,12 +136,15 @@ def program(setting: Setting) -> Program:
     parts = RIGHT if setting.bug is None else BUGS[setting.bug]
     faults = FaultPlan() if setting.faults is None else setting.faults
     habits = workload.habits
-    if setting.loss == "read_latency":
+    measures_reads = setting.loss == "read_latency"
+    if measures_reads:
         habits = replace(habits, read_share=READ_SHARE)
     measures_outages = setting.loss == "unavailability"
     crashes = workload.crashes if setting.loss in (None, "unavailability") and setting.size != "small" else 0
 
     async def run(params: Mapping[str, Any]) -> Losses:
+        mixed = measures_reads or workload.mixes_reads
+        of_clients = replace(habits, lease_share=params["lease_share"]) if mixed else habits
         async with cluster(workload.layout, settings_of(params, workload), parts) as found:
             declare_roles(found)
             outages: list[Any] = []
@@ -149,7 +155,7 @@ def program(setting: Setting) -> Program:
                     operator.start_soon(operate, found, 0.4, workload.actions)
                 if workload.is_harsh and setting.faults is not None and _coin("reaper"):
                     operator.start_soon(reap_leaders, found, 8, 0.05, 0.1)
-                clients = [] if measures_outages else found.start_clients(habits)
+                clients = [] if measures_outages else found.start_clients(of_clients)
                 if crashes:
                     outages = await crash_leaders(found, crashes, 0.3, ends_there=measures_outages)
                 for client in clients:
