@@ -1,0 +1,123 @@
+"""The tables of tunings in the READMEs of scenarios: every table is what a `detrun scenario tune` command says.
+
+Results are kept after each command, with the way of each contender, which ``docs/figures/scenarios.py`` draws;
+``--only`` runs some of them again and leaves the others.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.measuring import machine
+from benchmarks.scenario_gradients import children_seconds
+
+KEPT = Path(__file__).parent / "results" / "scenario-tunings.json"
+
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "consensus": (
+        "--loss unavailability --budget 400000 --held-out 200",
+        "--loss unavailability --by election_timeout --by election_spread --budget 400000 --held-out 200",
+        "--loss messages_per_commit --budget 400000",
+    ),
+}
+"""By scenario: what follows its name."""
+
+FIELDS = (
+    "loss",
+    "kind",
+    "default",
+    "tuned",
+    "black_box",
+    "standard_errors",
+    "gains",
+    "events_used",
+    "params",
+    "default_params",
+    "black_box_params",
+    "ways",
+    "left_out",
+)
+NAMES = {"tuned": "detrun.minimize", "optuna": "Optuna, TPE", "cma": "CMA-ES"}
+
+
+def measured(scenario: str, arguments: str) -> dict[str, Any]:
+    """What the command says, and its CPU seconds."""
+    words = ["-m", "detrun", "scenario", "tune", scenario, *shlex.split(arguments), "--json"]
+    before = children_seconds()
+    found = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    if found.returncode:
+        raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
+    document = json.loads(found.stdout)
+    return {name: document[name] for name in FIELDS} | {"cpu_seconds": round(children_seconds() - before, 1)}
+
+
+def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
+    """The tables of a scenario's README."""
+    tables = [table(scenario, arguments, found) for arguments, found in kept["commands"][scenario].items()]
+    return "\n".join([*tables, kept["about"] + "\n"])
+
+
+def table(scenario: str, arguments: str, found: Mapping[str, Any]) -> str:
+    """Of one command: a line for the default and for each contender."""
+    errors, start = found["standard_errors"], found["default_params"]
+    header = ["contender", found["loss"], "less by", "events", *(f"`{name}`" for name in start)]
+    rows = [header, ["---"] * len(header)]
+    rows.append(["the default", with_error(found["default"], errors["default"]), "", "", *map(short, start.values())])
+    losses = {"tuned": found["tuned"], **found["black_box"]}
+    params = {"tuned": found["params"], **found["black_box_params"]}
+    for who, loss in losses.items():
+        gain = found["gains"][who]
+        rows.append(
+            [
+                f"{NAMES[who]}, `{found['kind']}`" if who == "tuned" else NAMES[who],
+                with_error(loss, errors[who]),
+                with_error(gain["mean"], gain["std_error"]),
+                f"{found['events_used'][who]:,}",
+                *(short(params[who][name]) for name in start),
+            ]
+        )
+    about = f"`detrun scenario tune {scenario} {arguments}`: {found['cpu_seconds']:.0f} s of CPU"
+    about += "".join(f"; {NAMES[name]} is left out: {why}" for name, why in found["left_out"].items())
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\n{about}\n"
+
+
+def with_error(value: float, error: float) -> str:
+    """A number with its standard error, to two digits of it."""
+    digits = max(0, 1 - int(f"{error:e}".partition("e")[2])) if error > 0.0 else 4
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def short(number: float) -> str:
+    """Two digits."""
+    return f"{number:.2g}"
+
+
+@click.command(help="Scenarios tuned by gradients, by Optuna and by CMA-ES, at equal simulated events.")
+@click.option("--scenario", type=click.Choice(sorted(COMMANDS)), default="consensus", show_default=True)
+@click.option("--only", multiple=True, metavar="WORDS", help="Only commands with these words; may be repeated.")
+@click.option("--show", is_flag=True, help="Run nothing: print the tables of what is kept.")
+def main(scenario: str, only: tuple[str, ...], show: bool) -> None:
+    """Tune, keep, and print the tables of the README."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"commands": {}}
+    if not show:
+        before = kept["commands"].get(scenario, {})
+        kept["about"] = f"{machine()}."
+        for arguments in COMMANDS[scenario]:
+            if not only or any(words in arguments for words in only):
+                click.echo(f"detrun scenario tune {scenario} {arguments}", err=True)
+                before[arguments] = measured(scenario, arguments)
+            kept["commands"][scenario] = {one: before[one] for one in COMMANDS[scenario] if one in before}
+            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    click.echo(markdown(scenario, kept), nl=False)
+
+
+if __name__ == "__main__":
+    main()
