@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss unavailability --budget 400000 --held-out 200",
         "--loss unavailability --by election_timeout --by election_spread --budget 400000 --held-out 200",
-        "--loss messages_per_commit --budget 400000",
+        "--loss messages_per_commit --by heartbeat_interval --by batch_delay --by batch_size --budget 400000",
     ),
 }
 """By scenario: what follows its name."""
