@@ -43,8 +43,8 @@ def kept_tunings(scenario: Scenario) -> dict[str, dict[str, Any]]:
 
 def curves(found: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> Figure:
     """The loss over the events that each contender had spent, as it saw it, and the verdict at the end."""
-    rows = math.ceil((len(found) + 1) / COLUMNS)
-    figure = Figure(figsize=(3.9 * COLUMNS, 3.2 * rows), layout="constrained")
+    rows = math.ceil(len(found) / COLUMNS)
+    figure = Figure(figsize=(3.9 * COLUMNS, 3.2 * rows + 0.6), layout="constrained")
     for number, (arguments, one) in enumerate(found.items()):
         panel = figure.add_subplot(rows, COLUMNS, number + 1)
         factor, unit = FACTORS.get(scenario.loss(one["loss"]).unit, (1.0, scenario.loss(one["loss"]).unit))
@@ -55,15 +55,14 @@ def curves(found: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> Figure
         panel.set_xlabel("thousand simulated events", fontsize="small")
         panel.set_ylabel(unit, fontsize="small")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    rest = figure.add_subplot(rows, COLUMNS, len(found) + 1)
-    rest.axis("off")
-    rest.legend(
+    figure.legend(
         handles,
         labels,
         fontsize="small",
         frameon=False,
-        loc="center",
-        title="lines: the loss as each contender saw it\nmarks: its proposal on held-out seeds,\n± two standard errors",
+        ncols=len(labels),
+        loc="outside lower center",
+        title="lines: the loss as each contender saw it; marks: its proposal on held-out seeds, ± two standard errors",
         title_fontsize="small",
     )
     return figure

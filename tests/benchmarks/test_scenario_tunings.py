@@ -34,7 +34,7 @@ def test_each_tuning_that_is_kept_has_its_curves() -> None:
     figures = runpy.run_path(str(ROOT / "docs" / "figures" / "scenarios.py"))
     scenario = find_scenario("consensus")
     found = figures["kept_tunings"](scenario)
-    *panels, _ = figures["curves"](found, scenario).axes
+    panels = figures["curves"](found, scenario).axes
     assert [panel.get_title().split("\n")[0] for panel in panels] == [one["loss"] for one in found.values()]
 
 
