@@ -18,6 +18,7 @@ from cpython_exclusions import exclusion
 
 import detrun.execution.execute  # noqa: F401 (locks, locals and queues of the tests' modules must be detrun's)
 from detrun_scheduler.environment.environment import ControlledEnvironment
+from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 
@@ -94,10 +95,11 @@ def main(strategy: str, seed: int, only: str) -> None:
         except ImportError as error:
             print(json.dumps([module_name, "absent", str(error)]), flush=True)
             continue
-        for case in cases:
-            name = f"{module_name}.{type(case).__name__}.{case._testMethodName}"
-            if only in name and exclusion(name) is None:
-                print(json.dumps([name, *run_case(case, strategy, seed)]), flush=True)
+        with frozen_heap():  # many of the tests collect garbage, of which the modules have none
+            for case in cases:
+                name = f"{module_name}.{type(case).__name__}.{case._testMethodName}"
+                if only in name and exclusion(name) is None:
+                    print(json.dumps([name, *run_case(case, strategy, seed)]), flush=True)
 
 
 if __name__ == "__main__":
