@@ -8,6 +8,7 @@ shows what trio itself passes.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if _name(item) not in excluded]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Many of the tests collect garbage, time and again; what was imported has none."""
+    gc.freeze()
 
 
 def _name(item: pytest.Item) -> str:
