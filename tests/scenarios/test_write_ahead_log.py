@@ -80,8 +80,9 @@ def test_a_wrong_stores_failure_is_shrunk_and_explained_and_repeats(name: str) -
     assert str(again.value) == str(failure.exception)
 
 
-def test_the_correct_store_passes_the_same_exploration() -> None:
-    exploration = detrun.explore(main, CORRECT, strategy="random", schedules=100, directory=None)
+@pytest.mark.parametrize("schedules", [50, pytest.param(200, marks=pytest.mark.slow)])
+def test_the_correct_store_passes_the_same_exploration(schedules: int) -> None:
+    exploration = detrun.explore(main, CORRECT, strategy="random", schedules=schedules, directory=None)
     assert exploration.verdict == "passed", exploration.reason
 
 
@@ -100,9 +101,10 @@ async def with_failing_fsync(discipline: Discipline) -> dict[bytes, int]:
     return await main(discipline, 3, 2, disk)
 
 
-def test_a_store_that_retries_a_failed_fsync_loses_what_it_acknowledges_then() -> None:
+@pytest.mark.parametrize("seeds", [30, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_store_that_retries_a_failed_fsync_loses_what_it_acknowledges_then(seeds: int) -> None:
     lost = {True: 0, False: 0}
-    for seed in range(60):
+    for seed in range(seeds):
         for discipline in (CORRECT, RETRIES_FSYNC):
             run = detrun.record(with_failing_fsync, discipline, seed=seed, raise_errors=False)
             leaves = run.exception

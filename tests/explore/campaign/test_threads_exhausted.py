@@ -96,11 +96,12 @@ def test_every_result_of_all_interleavings_of_threads_is_found(program: Any) -> 
     assert counts["dpor"] <= counts["dfs"]
 
 
-def test_a_queue_hands_over_in_every_order() -> None:
+@pytest.mark.parametrize("schedules", [1_000, pytest.param(3_000, marks=pytest.mark.slow)])
+def test_a_queue_hands_over_in_every_order(schedules: int) -> None:
     results: set[Any] = set()
 
     def main() -> None:
         results.add(handed())
 
-    explore(main, strategy="dpor", schedules=3_000, directory=None)
+    explore(main, strategy="dpor", schedules=schedules, directory=None)
     assert results == {(1, 2), (2, 1)}
