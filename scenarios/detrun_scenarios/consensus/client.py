@@ -126,20 +126,35 @@ class Client:
             self.node.send(self.servers[self.server], request)
             with trio.move_on_after(self.habits.retry_seconds):
                 answer = await self._answer()
-                if answer == EXPIRED:
-                    raise SessionError(f"{self.name}: {EXPIRED}")
-                if isinstance(answer, int):
-                    return answer
-                if answer is not None and answer in self.servers:
-                    self.server = self.servers.index(answer)
-                    continue
-                await trio.sleep(self.habits.retry_seconds / 4)  # an election is going on
+                if isinstance(answer, Redirect):
+                    if answer.leader in self.servers and answer.leader != self.servers[self.server]:
+                        self.server = self.servers.index(answer.leader)
+                        continue
+                    # There is no leader now, or one that is leaving. A pause, in which other such answers go unheard:
+                    # where a network doubles messages, a question for each would double them again, without end.
+                    with trio.move_on_after(self.habits.retry_seconds / 4):
+                        return self._result(await self._reply())
+                else:
+                    return self._result(answer)
             self.server = (self.server + 1) % len(self.servers)
         raise UnavailableError(f"{self.name} had no answer to {request} for {self.habits.patience_seconds:g} s")
 
-    async def _answer(self) -> int | str | None:
-        """The answer to the present request, or the name of the leader; None if there is none."""
+    def _result(self, reply: Reply) -> int:
+        if reply.answer == EXPIRED:
+            raise SessionError(f"{self.name}: {EXPIRED}")
+        assert isinstance(reply.answer, int)
+        return reply.answer
+
+    async def _reply(self) -> Reply:
+        """The answer to the present request by a leader."""
         while True:
-            message = await self.node.receive((Reply, Redirect))
+            answer = await self._answer()
+            if isinstance(answer, Reply):
+                return answer
+
+    async def _answer(self) -> Reply | Redirect:
+        """What a server says to the present request."""
+        while True:
+            message: Reply | Redirect = await self.node.receive((Reply, Redirect))
             if message.number == self.number:
-                return message.leader if isinstance(message, Redirect) else message.answer
+                return message
