@@ -57,9 +57,9 @@ def measured(scenario: str, arguments: str) -> dict[str, Any]:
     if found.returncode:
         raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
     document = json.loads(found.stdout)
-    return {
-        name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "warnings", "steps")
-    } | {"cpu_seconds": round(children_seconds() - before, 1)}
+    return {name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "steps")} | {
+        "cpu_seconds": round(children_seconds() - before, 1)
+    }
 
 
 def children_seconds() -> float:
