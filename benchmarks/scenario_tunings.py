@@ -23,6 +23,7 @@ KEPT = Path(__file__).parent / "results" / "scenario-tunings.json"
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
+        "--loss commit_latency --budget 300000",
         "--loss unavailability --budget 400000 --held-out 200",
         "--loss unavailability --by election_timeout --by election_spread --budget 400000 --held-out 200",
         "--loss messages_per_commit --by heartbeat_interval --by batch_delay --by batch_size --budget 400000",

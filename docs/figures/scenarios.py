@@ -30,7 +30,7 @@ STYLES = {
     "cma": ("CMA-ES", "#b8860b", "-.", "^"),
 }
 GREY = "#555555"
-COLUMNS = 3
+COLUMNS = 2
 COLOURS = 160  # of a picture: few make small files
 FACTORS = {"s": (1_000.0, "ms")}  # units as they are drawn
 
@@ -44,7 +44,7 @@ def kept_tunings(scenario: Scenario) -> dict[str, dict[str, Any]]:
 def curves(found: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> Figure:
     """The loss over the events that each contender had spent, as it saw it, and the verdict at the end."""
     rows = math.ceil(len(found) / COLUMNS)
-    figure = Figure(figsize=(3.9 * COLUMNS, 3.2 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(5.2 * COLUMNS, 3.2 * rows + 0.6), layout="constrained")
     for number, (arguments, one) in enumerate(found.items()):
         panel = figure.add_subplot(rows, COLUMNS, number + 1)
         factor, unit = FACTORS.get(scenario.loss(one["loss"]).unit, (1.0, scenario.loss(one["loss"]).unit))
