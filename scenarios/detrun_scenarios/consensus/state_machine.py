@@ -38,14 +38,15 @@ class StateMachine:
     def apply(self, command: Command) -> int | str:
         """Carry out a command, once; its answer."""
         session, number = command.session, command.number
+        # A late copy of an "open" is a repetition, too: it must not make the session forget its last request.
+        if session in self.sessions and self.is_repeated(session, number):
+            self.repetitions += 1
+            return self.sessions[session][1]
         if command.operation == "open":
             self._remember(session, number, 0)
             return 0
         if session not in self.sessions:
             return EXPIRED
-        if self.is_repeated(session, number):
-            self.repetitions += 1
-            return self.sessions[session][1]
         answer = self._carry_out(command)
         self._remember(session, number, answer)
         return answer

@@ -115,6 +115,14 @@ def test_a_request_takes_effect_once_and_a_forgotten_session_is_refused() -> Non
     assert machine.read("k") == 5
 
 
+def test_a_late_copy_of_an_opening_does_not_make_a_session_forget_its_requests() -> None:
+    """Seed 1,566 of the campaign above: its second addition was carried out again."""
+    machine = StateMachine()
+    opening, adding = Command("s", 1, "open"), Command("s", 2, "add", "k", 1)
+    assert [machine.apply(one) for one in (opening, adding, opening, adding)] == [0, 1, 1, 1]
+    assert machine.read("k") == 1
+
+
 @pytest.mark.parametrize(
     ("bug", "seed", "says"),
     [
