@@ -1,7 +1,8 @@
 """Explanation of a failure: what decides that it fails, verified by running it the other way.
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order decides
-(`decisive_pairs.py`), an early timer or a garbage collection (`decisive_actions.py`). What is named has happened and
+(`decisive_pairs.py`), the moment of a planned fault (`decisive_faults.py`), an early timer or a garbage collection
+(`decisive_actions.py`). What is named has happened and
 was *verified*: with it the other way round, or left out, and everything else as near as possible, the run passes. The
 strategies have their turn in the order of the table below, and the first that succeeds explains the failure.
 
@@ -19,6 +20,7 @@ from collections.abc import Callable
 
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.decisive_actions import decisive_action, only_actions
+from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
 from detrun.explore.failures.explanation import Explanation, common
 from detrun.explore.failures.narration import Narration, narrate
@@ -34,7 +36,9 @@ SECONDS = 20.0
 STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], float], ...] = (
     (decisive_cycle, 1.0),
     (only_actions, 1.0),
+    (only_faults, 0.7),
     (decisive_pair, 0.3),
+    (decisive_faults, 1.0),
     (decisive_action, 1.0),
     (decisive_pair, 1.0),
     (decisive_lines, 1.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detrun.explore.failures.narration import Narration
@@ -23,6 +24,8 @@ class Explanation:
         resource: what reports call the object that both touch; empty if it is not known.
         first_difference: the step at which the passing schedule goes another way.
         failing, passing: both schedules, step by step.
+        passing_spans: other times of planned faults with which the failing turns pass, of an explanation by
+            a fault; see `RunHooks.fault_spans`.
     """
 
     text: str
@@ -32,6 +35,7 @@ class Explanation:
     failing: Narration
     passing: Narration | None
     verified: bool = False
+    passing_spans: tuple[Mapping[str, tuple[float, float | None]], ...] = ()
 
     def __str__(self) -> str:
         return self.text

@@ -73,6 +73,11 @@ class Failure:
     count: int = 1
     remarks: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        what = f"{type(self.exception).__name__}: {self.exception}"
+        why = [] if self.explanation is None else [str(self.explanation)]
+        return "\n".join([what, *why, self.command])
+
     def kind_text(self) -> str:
         """The kind, how often and where it occurred first, and how to run it again, in two lines."""
         first = f"first schedule {self.index:,}" if self.index >= 0 else "kept from an earlier exploration"

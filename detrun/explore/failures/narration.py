@@ -161,9 +161,10 @@ class _NarratedJournal(ScheduleJournal):
 class _Narrator(GivenSchedule):
     """Makes the choices and listens; oracle, verifier and watcher of the operations of the run."""
 
-    def __init__(self, choices: Sequence[int], watch: Watch, steady: SteadyPaths) -> None:
+    def __init__(self, choices: Sequence[int], watch: Watch, steady: SteadyPaths, since: float = 0) -> None:
         super().__init__(choices)
         self.steady = steady
+        self.since = since  # the lines of earlier steps are not heard
         self.run_paths: Any = None  # in a run: `RunPaths`
         self.watch = watch
         self.steps: list[NarratedStep] = []
@@ -222,7 +223,7 @@ class _Narrator(GivenSchedule):
                 code = frame.f_code
                 entered = f"{code.co_qualname} ({short_name(code.co_filename)}:{code.co_firstlineno})"
                 self.acted[-1].entered.append(entered)
-            if not _has_source(frame.f_code.co_filename):
+            if self.index < self.since or not _has_source(frame.f_code.co_filename):
                 return None
             # So that plain attributes and elements have marks as well, those that tasks touch, too.
             frame.f_trace_opcodes = not HAS_MONITORING
@@ -250,7 +251,7 @@ class _Narrator(GivenSchedule):
         """An instruction of the program is about to run."""
         self._look_for_failure()
         self.lines_begun = len(self.lines)
-        if offset >= 0:
+        if offset >= 0 and self.index >= self.since:
             self.observer.about_to_run(frame, offset)
 
     def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
@@ -378,11 +379,14 @@ def _has_source(file: str) -> bool:
     return bool(file) and not file.startswith("<") and is_user_file(file)
 
 
-def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks | None = None) -> Narration:
+def narrate(
+    program: Program, seed: int, choices: Sequence[int], hooks: RunHooks | None = None, since: float = 0
+) -> Narration:
     """Run one schedule and narrate it.
 
     Args:
         hooks: what else the run is given; completed here.
+        since: the step from which on it is told what lines are run, which takes most of the time; infinity for none.
     """
     options = program.options
     preemption = preemption_of(program.main, options)
@@ -390,7 +394,7 @@ def narrate(program: Program, seed: int, choices: Sequence[int], hooks: RunHooks
         options = replace(options, preemption=preemption, include=(), exclude=())
     hooks = hooks or RunHooks()
     with Watch() as watch:
-        narrator = _Narrator(choices, watch, program.paths)
+        narrator = _Narrator(choices, watch, program.paths, since)
         hooks.operation_watchers.append(narrator)
         hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)

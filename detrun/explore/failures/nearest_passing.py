@@ -20,7 +20,7 @@ def unverified(reversals: Reversals, narration: Narration) -> Explanation:
     runner, failing = reversals.runner, reversals.failing
     tried = f"{reversals.used} reversals of two operations were tried"
     if reversals.is_cut:
-        tried += f" in {reversals.seconds:g} s, which is the limit,"
+        tried += f" in {reversals.seconds:g} s, which is the limit"
     passing = max(reversals.passing, key=lambda trial: common(failing.order, trial.order), default=None)
     if passing is None:
         passing = _nearest_passing(runner, failing)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -58,6 +58,7 @@ class Reversals:
     is_cut: bool = False
     used: int = 0
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
+    _moved: dict[object, Trial] = field(default_factory=dict)
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
@@ -137,6 +138,21 @@ class Reversals:
         self.used += 2
         yield self.runner.try_turns(turns)
         yield self.runner.try_order(self.failing.order, turns)
+
+    def try_spans(self, spans: Mapping[str, tuple[float, float | None]]) -> Trial | None:
+        """What comes of the same turns with planned faults at other times; None if there is no trial left."""
+        key = tuple(sorted(spans.items()))
+        trial = self._moved.get(key)
+        if trial is None:
+            if time.monotonic() - self._started > self.seconds:
+                self.is_cut = True
+                return None
+            if self.used >= self.trials:
+                return None
+            self.used += 1
+            moved = TrialRunner(self.runner.program, self.runner.seed, {**self.runner.spans, **spans})
+            trial = self._moved[key] = moved.try_turns(self.failing.turns)
+        return trial
 
     def narration(self, trial: Trial) -> Narration | None:
         """What a passing schedule does, step by step; None if too many have been narrated."""

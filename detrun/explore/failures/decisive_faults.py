@@ -1,0 +1,156 @@
+"""A planned fault as the explanation of a failure, by the moment at which it came.
+
+In a system of messages it is a fault that decides: the power that is lost between two operations, the partition that
+begins between two sends. Every fault of the failing run is left out, everything else as it was. One without which the
+run passes is then moved (`fault_moments.py`): it *came after* a first place of the program and *before* a second if the
+run passes with the fault ahead of the first, and with it behind the second. A fault that lasts is moved by its
+beginning, and ends as before; where that does not decide on one side, its end is moved, too. Only what was seen to pass
+is said, and a fault whose moment decides on one side only is no explanation.
+
+Faults are looked at from the last one to the first, for the last is likely to be where the damage was done.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from detrun.execution.schedules import unpacked
+from detrun.explore.failures.explanation import Explanation, summary
+from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
+from detrun.explore.failures.named_steps import Instant, named
+from detrun.explore.failures.narration import NarratedFault, Narration, narrate
+from detrun.explore.failures.reversal import Reversals
+from detrun.explore.failures.trials import Trial
+from detrun_scheduler.run import RunHooks
+
+NEVER = (math.inf, None)
+AT_AN_INSTANT = ("crash", "power_loss", "restart", "upgrade", "pause", "resume", "clock_step", "clock_skew")
+"""Kinds that strike when they begin, and are moved as a whole; the others are in force until they end."""
+
+_WHAT = {
+    "crash": "{victim} crashes",
+    "power_loss": "{victim} loses power",
+    "restart": "{victim} is started again",
+    "pause": "{victim} stands still",
+    "clock_step": "the clock of {victim} is set",
+    "clock_skew": "the clock of {victim} is off",
+    "clock_drift": "the clock of {victim} runs at another rate",
+}
+
+
+@dataclass(slots=True)
+class MovedFault:
+    """A fault without which the run passes, and what is known of its moment.
+
+    Attributes:
+        without: the run without it.
+        after, before: what its beginning has to come after, and before.
+        ends_after: what its end has to come after.
+    """
+
+    begun: NarratedFault
+    without: Trial
+    after: Boundary | None = None
+    before: Boundary | None = None
+    ends_after: Boundary | None = None
+
+    @property
+    def end(self) -> float | None:
+        """When it is over, None if it strikes at an instant."""
+        fault = self.begun.fault
+        return None if fault.lasts is None or fault.kind in AT_AN_INSTANT else self.begun.time + fault.lasts
+
+    def spans(self) -> list[tuple[float, float | None]]:
+        """Its times with which the run was seen to pass."""
+        beginnings = [(one.moment, self.end) for one in (self.after, self.before) if one is not None]
+        endings = [] if self.ends_after is None else [(self.begun.time, self.ends_after.moment)]
+        return [NEVER, *beginnings, *endings]
+
+    @property
+    def rank(self) -> int:
+        """How much is known of it."""
+        return sum(one is not None for one in (self.after, self.before, self.ends_after))
+
+
+def only_faults(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The fault that decides, of a schedule that takes no turn."""
+    return None if reversals.failing.turns else decisive_faults(reversals, narration)
+
+
+def decisive_faults(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The fault whose moment decides, with the two places between which it came."""
+    used = reversals.used
+    best: MovedFault | None = None
+    for begun in reversed([one for one in narration.faults if one.fault.kind != "buggify"]):
+        found = _moved(reversals, narration, begun)
+        if found is not None and (best is None or found.rank > best.rank):
+            best = found
+        if best is not None and best.rank >= 2:
+            break
+    return None if best is None or best.rank < 2 else _explained(reversals, narration, best, used)
+
+
+def _moved(reversals: Reversals, narration: Narration, begun: NarratedFault) -> MovedFault | None:
+    name, time = begun.fault.name, begun.time
+    without = reversals.try_spans({name: NEVER})
+    if without is None or without.error is not None:
+        return None
+    other = _narrated(reversals, without, name, len(narration.steps) * 5 // 4 + 50, since=math.inf)
+    found = MovedFault(begun, without)
+    end, victim = found.end, begun.fault.victim
+
+    def begins(moment: float) -> Trial | None:
+        return reversals.try_spans({name: (moment, end)})
+
+    found.before = boundary_after(other, time, begins, victim, end)
+    found.after = boundary_before(narration, time, begins, victim)
+    if end is not None and found.rank < 2:
+        found.ends_after = boundary_before(
+            narration, end, lambda moment: reversals.try_spans({name: (time, moment)}), victim, earliest=time
+        )
+    return found
+
+
+def _narrated(reversals: Reversals, without: Trial, name: str, steps: int, since: float) -> Narration:
+    """So many steps of the run without a fault, with the lines of those from ``since`` on."""
+    runner = reversals.runner
+    hooks = RunHooks(fault_spans={**runner.spans, name: NEVER})
+    return narrate(runner.program.within(steps), runner.seed, unpacked(without.schedule), hooks, since)
+
+
+def _explained(reversals: Reversals, narration: Narration, found: MovedFault, used: int) -> Explanation:
+    fault = found.begun.fault
+    nodes = [fault.victim] if fault.victim else []
+    passing = None
+    known: list[tuple[str, str, Instant]] = []
+    if found.after is not None:
+        known.append(("after", "had it come before the {}", Instant.of(narration, found.after.steps, nodes)))
+    if found.before is not None:
+        steps = found.before.steps
+        passing = _narrated(reversals, found.without, fault.name, max(steps) + 2, since=min(steps))
+        known.append(("before", "had it come after the {}", Instant.of(passing, steps, nodes)))
+    if found.ends_after is not None:
+        known.append(
+            ("and ends after", "had it ended before the {}", Instant.of(narration, found.ends_after.steps, nodes))
+        )
+    places = named(narration, [instant for *_, instant in known])
+    width = max(len(what) for what, *_ in known)
+    lines = [summary(reversals.failing), f"What matters is the moment of a fault: {_described(found)}"]
+    lines += [f"  {what:{width}}  {place}" for (what, *_), place in zip(known, places, strict=True)]
+    seen = [text.format(which) for (_, text, _), which in zip(known, ("first", "second"), strict=True)]
+    moves = reversals.used - used
+    lines.append(f"Verified in {moves} runs: {', or '.join(['without it', *seen])}, the run passes.")
+    operations = [place.operation for place in places if place is not None]
+    pair = (operations[0], operations[1]) if len(operations) == 2 else None
+    spans = tuple({fault.name: span} for span in found.spans())
+    return Explanation("\n".join(lines), pair, fault.name, found.begun.step, narration, passing, True, spans)
+
+
+def _described(found: MovedFault) -> str:
+    fault, time = found.begun.fault, found.begun.time
+    what = _WHAT.get(fault.kind, fault.kind).format(victim=fault.victim or "a node")
+    more = f" ({fault.name}{', ' + fault.details if fault.details else ''})"
+    if found.end is not None:
+        return f"{what}{more}, from {time:.6g} s to {found.end:.6g} s"
+    return f"{what}{more}, at {time:.6g} s"

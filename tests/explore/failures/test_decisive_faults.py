@@ -1,0 +1,143 @@
+"""Failures that turn on when a fault happens are explained by it, with the two places between which it came."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import detrun
+from detrun import world as w
+from detrun.execution.options import Options
+from detrun.explore.campaign.program import Program
+from detrun.explore.failures.explain import explain
+from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.trials import Trial, TrialRunner
+
+
+def tried(program: Callable[..., Any], *args: object) -> tuple[TrialRunner, Trial]:
+    """The run of a program without a turn."""
+    runner = TrialRunner(Program(program, args, Options()), 0)
+    return runner, runner.try_turns([])
+
+
+def line_with(function: Callable[..., Any], mark: str) -> int:
+    lines, first = inspect.getsourcelines(function)
+    return next(first + at for at, line in enumerate(lines) if f"# {mark}" in line)
+
+
+def assert_true(explanation: Explanation, runner: TrialRunner, failing: Trial) -> None:
+    """The run as explained fails, the run with the fault moved passes."""
+    assert explanation.verified, explanation.text
+    assert explanation.pair is not None, explanation.text
+    assert runner.try_turns(failing.turns).error is not None
+    assert len(explanation.passing_spans) == 3  # without it, ahead of the first place, behind the second
+    for spans in explanation.passing_spans:
+        assert TrialRunner(runner.program, runner.seed, spans).try_turns(failing.turns).error is None, spans
+
+
+async def store() -> None:
+    """Acknowledges before it syncs."""
+    node = detrun.this_node()
+    path = node.disk.path("value")
+    value = await path.read_text() if await path.exists() else ""
+    file = await node.disk.open_file("value", "a")
+    await node.disk.fsync_directory("/")
+    while True:
+        envelope = await node.receive_envelope()
+        if envelope.message == "read":
+            node.send(envelope.sender, value)
+            continue
+        value = envelope.message
+        await file.write(value)
+        await file.flush()
+        await trio.sleep(0.05)
+        node.send(envelope.sender, "acknowledged")
+        await trio.sleep(0.3)
+        await file.fsync()  # synced
+
+
+async def acknowledged_before_fsync(at: float) -> None:
+    async with detrun.World(latency=0.01) as world:
+        world.node("store").start(store)
+        plan = w.FaultPlan((w.PowerLoss(node="store", at=at, down_seconds=0.1),))
+        async with w.inject(plan, world, allow_no_effect=True):
+            await trio.sleep(0.2)
+            world.driver.send("store", "written")
+            with trio.move_on_after(0.5) as lost:
+                await world.driver.receive()
+            await trio.sleep(1)
+            world.driver.send("store", "read")
+            with trio.move_on_after(1):
+                assert lost.cancelled_caught or await world.driver.receive() == "written"
+
+
+def test_power_lost_between_an_acknowledgement_and_the_fsync() -> None:
+    runner, failing = tried(acknowledged_before_fsync, 0.35)
+    assert failing.error is not None
+    explanation = explain(runner, failing)
+    assert "What matters is the moment of a fault: store loses power" in explanation.text
+    assert "(store, 0." in explanation.text
+    assert_true(explanation, runner, failing)
+    assert explanation.pair is not None
+    synced = explanation.pair[1].line
+    assert synced is not None
+    assert synced.number in (line_with(store, "synced"), line_with(store, "synced") - 1)
+
+
+async def account() -> None:
+    node = detrun.this_node()
+    sums = {"debit": 0, "credit": 0}
+    while True:
+        kind = await node.receive()
+        if kind == "sums":
+            node.send("driver", dict(sums))
+        else:
+            sums[kind] += 1
+
+
+async def bank(gap: float) -> None:
+    node = detrun.this_node()
+    await trio.sleep(gap)
+    node.send("account", "debit")
+    await trio.sleep(gap)
+    node.send("account", "credit")
+
+
+async def transfer(gap: float, at: float) -> None:
+    async with detrun.World(latency=0.001) as world:
+        world.node("account").start(account)
+        world.node("bank").start(bank, gap)
+        plan = w.FaultPlan((w.Partition(groups=(("bank",), ("account",)), at=at, lasts_seconds=3 * gap),))
+        async with w.inject(plan, world, allow_no_effect=True):
+            await trio.sleep(5 * gap)
+        world.driver.send("account", "sums")
+        sums = await world.driver.receive()
+        assert sums["debit"] == sums["credit"], sums
+
+
+@settings(max_examples=6, deadline=None)
+@given(gap=st.floats(0.1, 1.0), share=st.floats(0.05, 0.95))
+def test_a_partition_between_two_sends(gap: float, share: float) -> None:
+    runner, failing = tried(transfer, gap, gap + 0.002 + share * (gap - 0.004))
+    assert failing.error is not None
+    explanation = explain(runner, failing)
+    assert_true(explanation, runner, failing)
+
+
+async def any_moment(at: float) -> None:
+    async with detrun.World() as world:
+        world.node("a").start(trio.sleep_forever)
+        async with w.inject(w.FaultPlan((w.Crash(node="a", at=at, down_seconds=0.1),)), world):
+            await trio.sleep(1)
+        assert "crash" not in world.faults
+
+
+def test_a_fault_without_a_decisive_moment_explains_nothing() -> None:
+    runner, failing = tried(any_moment, 0.5)
+    assert failing.error is not None
+    assert "the moment of a fault" not in explain(runner, failing).text
