@@ -142,8 +142,8 @@ class InstalledProject:
         """A file of the guide."""
         (self.directory / name).write_text(text)
 
-    def pytest(self, *arguments: str, all_plugins: bool) -> Ended:
-        """``pytest`` with ``arguments``, and with every plugin that is installed."""
+    def pytest(self, *arguments: str) -> Ended:
+        """``pytest`` with ``arguments`` and the plugins of the fresh environment."""
         return self.run(str(self.programs / "pytest"), *arguments)
 
     def run(self, program: str, *arguments: str) -> Ended:
