@@ -1,8 +1,10 @@
 """The names of asyncio that stand for something else during a run: how event loops are made.
 
 A run has a policy of its own, so that ``asyncio.run``, ``asyncio.new_event_loop`` and ``asyncio.Runner`` make
-simulated loops, whatever policy the process has (uvloop's among them), and no loop set in a run outlives it. The
-classes of asyncio's own loops stand for the simulated one, too. A loop factory that is uvloop's is passed over.
+simulated loops, whatever policy the process has (uvloop's among them), and no policy or loop set in a run outlives it.
+The classes of asyncio's own loops and policies stand for the simulated ones, too. A loop factory that is uvloop's is
+passed over, in a policy as in a runner. Another loop may be made, and is refused where it would begin to run: its
+selector waits in real time and its tasks are none of the run's.
 
 The rule of `ReplacedNames` holds: a replacement decides by who calls, and in another OS thread it is the original.
 """
@@ -11,11 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from detrun_scheduler.asyncio_host import tasks, waits
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
-from detrun_scheduler.asyncio_host.private import EVENTS, LAZY_INIT, RUNNER
+from detrun_scheduler.asyncio_host.outside import refuse_child_watcher
+from detrun_scheduler.asyncio_host.private import (
+    ABSTRACT_POLICY,
+    BASE_LOOP,
+    CHECK_RUNNING,
+    DEFAULT_POLICY,
+    EVENTS,
+    LAZY_INIT,
+    LOOP_FACTORY,
+    RUNNER,
+)
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.calling import is_of_the_run
@@ -23,7 +35,10 @@ from detrun_scheduler.threads.calling import is_of_the_run
 _FOREIGN_LOOPS = ("uvloop", "winloop", "rloop")
 
 
-class _Policy:
+_ORIGINAL_LOOP: Any = asyncio.SelectorEventLoop
+
+
+class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]
     """The event loops of one run, by thread."""
 
     class _Loops(threading.local):
@@ -49,8 +64,16 @@ class _Policy:
         self._loops.is_set, self._loops.loop = True, loop
 
     def new_event_loop(self) -> Any:
-        """A simulated loop."""
-        return SimulatedEventLoop()
+        """A simulated loop, unless another OS thread asks."""
+        return SimulatedEventLoop() if is_of_the_run() else _ORIGINAL_LOOP()
+
+    def get_child_watcher(self) -> NoReturn:
+        """Refused."""
+        refuse_child_watcher("asyncio.get_child_watcher")
+
+    def set_child_watcher(self, watcher: Any) -> NoReturn:
+        """Refused."""
+        refuse_child_watcher("asyncio.set_child_watcher")
 
 
 class _PolicyOfRun:
@@ -77,14 +100,15 @@ def _loop_class(original: Any) -> Any:
     return new
 
 
+def _is_foreign(factory: Any) -> bool:
+    return str(getattr(factory, "__module__", "")).partition(".")[0] in _FOREIGN_LOOPS
+
+
 def _lazy_init(self: Any) -> None:
     factory = self._loop_factory
     if factory is not None and is_of_the_run():
-        if str(getattr(factory, "__module__", "")).partition(".")[0] in _FOREIGN_LOOPS:
-            self._loop_factory = SimulatedEventLoop
-        else:
-            self._loop_factory = _checked(factory)
-    _METHODS.originals[LAZY_INIT](self)
+        self._loop_factory = SimulatedEventLoop if _is_foreign(factory) else _checked(factory)
+    _RUNNERS.originals[LAZY_INIT](self)
 
 
 def _checked(factory: Any) -> Any:
@@ -100,17 +124,40 @@ def _checked(factory: Any) -> Any:
     return new_event_loop
 
 
-_CLASSES = ("SelectorEventLoop", "EventLoop")
-_METHODS = ReplacedMethods(RUNNER, {LAZY_INIT: _lazy_init})
-_ALL = ReplacedTogether(
-    ReplacedNames(
-        asyncio,
-        {name: _loop_class(getattr(asyncio, name)) for name in _CLASSES if hasattr(asyncio, name)},
-        may_stay=True,
-    ),
-    _METHODS,
-    _PolicyOfRun(),
-)
+def _new_event_loop(self: Any) -> Any:
+    """What asyncio's own policies do, of which a program kept the class, and those derived from them (uvloop's)."""
+    if is_of_the_run():
+        factory = getattr(self, LOOP_FACTORY)
+        if factory is _ORIGINAL_LOOP or _is_foreign(factory):
+            return SimulatedEventLoop()
+    return _POLICIES.originals["new_event_loop"](self)
+
+
+def _check_running(self: Any) -> None:
+    """What every loop of asyncio's base class calls before it runs."""
+    if not isinstance(self, SimulatedEventLoop) and is_of_the_run():
+        kind = type(self)
+        raise UsageError(
+            f"an event loop of class {kind.__module__}.{kind.__qualname__} was to run inside a run, which cannot "
+            "control it; make the loop by asyncio.run() or asyncio.new_event_loop(), or run it outside"
+        )
+    _LOOPS.originals[CHECK_RUNNING](self)
+
+
+_RUNNERS = ReplacedMethods(RUNNER, {LAZY_INIT: _lazy_init})
+_POLICIES = ReplacedMethods(DEFAULT_POLICY, {"new_event_loop": _new_event_loop})
+_LOOPS = ReplacedMethods(BASE_LOOP, {CHECK_RUNNING: _check_running})
+_CLASSES: dict[str, object] = {
+    **{
+        name: _loop_class(getattr(asyncio, name))
+        for name in ("SelectorEventLoop", "EventLoop")
+        if name in vars(asyncio)
+    },
+    # The class of the policy that asyncio makes once a program has set None; underscored from Python 3.14.
+    "DefaultEventLoopPolicy": _Policy,
+    "_DefaultEventLoopPolicy": _Policy,
+}
+_ALL = ReplacedTogether(ReplacedNames(asyncio, _CLASSES, may_stay=True), _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun())
 waits.install()
 tasks.install()
 

@@ -24,6 +24,15 @@ class SignalsRefusedError(HiddenStateError, NotImplementedError):
     """A signal handler, refused; programs that go on without on Windows go on without here."""
 
 
+class ChildWatchersRefusedError(HiddenStateError, NotImplementedError):
+    """A watcher of child processes, refused; policies of platforms without one raise `NotImplementedError`, too."""
+
+
+def refuse_child_watcher(called: str) -> NoReturn:
+    """Say that ``called``, a function of asyncio, is refused."""
+    raise ChildWatchersRefusedError(f"{called} inside a run: {_PROCESS}")
+
+
 class NoSelector(selectors.BaseSelector):
     """What asyncio registers its file descriptors with: refused."""
 

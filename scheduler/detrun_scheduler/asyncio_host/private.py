@@ -23,6 +23,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.Condition": ("_waiters",),
     "asyncio.TaskGroup": ("_tasks",),
     "asyncio.tasks._GatheringFuture": ("_children",),
+    "asyncio.events._BaseDefaultEventLoopPolicy"
+    if hasattr(events, "_BaseDefaultEventLoopPolicy")
+    else "asyncio.events.BaseDefaultEventLoopPolicy": ("new_event_loop()", "_loop_factory"),
     "asyncio.runners.Runner": ("_lazy_init()", "_loop_factory"),
     "asyncio.base_events": ("_run_until_complete_cb()", "_format_handle()"),
     "asyncio.base_events.BaseEventLoop": (
@@ -45,6 +48,12 @@ SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__code__
 SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__code__
 EVENTS: Any = events
 RUNNER: Any = runners.Runner
+# Python 3.14 has underscored the policies, and warns where the old names are used.
+ABSTRACT_POLICY: Any = getattr(events, "_AbstractEventLoopPolicy", None) or events.AbstractEventLoopPolicy
+DEFAULT_POLICY: Any = getattr(events, "_BaseDefaultEventLoopPolicy", None) or events.BaseDefaultEventLoopPolicy
+BASE_LOOP: Any = base_events.BaseEventLoop
+LOOP_FACTORY = "_loop_factory"  # of a policy: makes its event loops
+CHECK_RUNNING = "_check_running"  # of a loop: called before it runs
 TASKS: Any = tasks
 LAZY_INIT = "_lazy_init"  # of a runner: makes its event loop
 

@@ -45,6 +45,26 @@ def test_any_task_may_be_late() -> None:
     assert found == set(permutations(range(3)))  # one is missed in 60 seeds once in 10,000 sets of seeds, and not here
 
 
+@pytest.mark.parametrize("kind", [asyncio.Lock, asyncio.Semaphore])
+def test_locks_are_fair_whatever_the_order_of_the_tasks(kind: Callable[[], Any]) -> None:
+    """As asyncio documents: the first that started to wait goes on first, whichever task that was."""
+
+    async def main() -> list[int]:
+        lock, waiting, got = kind(), [], []
+
+        async def take(number: int) -> None:
+            waiting.append(number)
+            async with lock:
+                got.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(take(number) for number in range(4)))
+        assert got == waiting
+        return got
+
+    assert len({tuple(detrun.record(main, seed=seed).result) for seed in range(SEEDS.stop)}) > 1
+
+
 def test_in_fifo_order_there_is_nothing_to_choose() -> None:
     runs = [detrun.record(three, seed=seed, asyncio_order="fifo") for seed in range(5)]
     assert {run.result for run in runs} == {(0, 1, 2)}

@@ -18,6 +18,8 @@ from tests.scheduler.asyncio_host.programs import (
     three,
 )
 
+POLICY: Any = asyncio.DefaultEventLoopPolicy  # a class that a program has kept from before the run
+
 
 def test_runners_policies_and_loop_classes_make_simulated_loops() -> None:
     async def loop_of_call() -> type:
@@ -37,6 +39,65 @@ def test_runners_policies_and_loop_classes_make_simulated_loops() -> None:
     before = asyncio.get_event_loop_policy()
     assert detrun.record(main).result == [SimulatedEventLoop] * 4
     assert asyncio.get_event_loop_policy() is before
+
+
+def test_a_policy_set_in_a_run_makes_simulated_loops_and_does_not_outlive_it() -> None:
+    async def loop_of_call() -> type:
+        return type(asyncio.get_running_loop())
+
+    class Derived(POLICY):
+        """A policy that leaves the making of loops to asyncio's."""
+
+    class OfUvloop(POLICY):
+        """What uvloop.EventLoopPolicy does."""
+
+        def _loop_factory(self) -> Any:
+            raise AssertionError("made a loop of uvloop's")
+
+    OfUvloop._loop_factory.__module__ = "uvloop"
+
+    def main() -> list[type]:
+        own = asyncio.get_event_loop_policy()
+        found = []
+        for policy in (None, POLICY(), asyncio.DefaultEventLoopPolicy(), Derived(), OfUvloop(), own):
+            asyncio.set_event_loop_policy(policy)
+            found.append(asyncio.run(loop_of_call()))
+        return found
+
+    before = asyncio.get_event_loop_policy()
+    assert detrun.record(main).result == [SimulatedEventLoop] * 6
+    assert asyncio.get_event_loop_policy() is before
+    assert type(asyncio.DefaultEventLoopPolicy()) is POLICY
+
+
+@pytest.mark.parametrize("is_of_policy", [False, True])
+def test_a_loop_that_the_program_brings_is_refused_where_it_would_run(is_of_policy: bool) -> None:
+    class Brought(asyncio.BaseEventLoop):
+        """A loop that would wait in real time."""
+
+    class Policy(POLICY):
+        _loop_factory = Brought
+
+    def main() -> None:
+        if is_of_policy:
+            asyncio.set_event_loop_policy(Policy())
+        loop = asyncio.new_event_loop() if is_of_policy else Brought()
+        loop.run_forever()
+
+    words = r"an event loop of class .*\.Brought was to run inside a run, .*by asyncio\.run\(\) or asyncio\.new_event"
+    with pytest.raises(UsageError, match=words):
+        detrun.record(main)
+
+
+def test_watchers_of_child_processes_are_refused_by_name() -> None:
+    def main() -> None:
+        policy = asyncio.get_event_loop_policy()
+        with pytest.raises(NotImplementedError, match=r"asyncio\.get_child_watcher inside a run: other processes"):
+            policy.get_child_watcher()
+        with pytest.raises(HiddenStateError, match=r"asyncio\.set_child_watcher inside a run: other processes"):
+            policy.set_child_watcher(None)
+
+    detrun.record(main)
 
 
 def test_a_loop_that_stays_open_ends_with_the_run() -> None:
