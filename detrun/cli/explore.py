@@ -303,6 +303,8 @@ def _facts(found: Exploration) -> dict[str, str]:
             facts["shrunk"] = str(failure.shrunk).removeprefix("shrunk ")
         if failure.explanation is not None:
             facts["why"] = str(failure.explanation)
+        if failure.in_stock_order:
+            facts["asyncio"] = failure.in_stock_order
         no_file = failure.path is None and failure.token is not None
         facts["signature"] = failure.signature
         facts["again"] = f"detrun replay {failure.token}" if no_file else failure.command
@@ -371,6 +373,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "preemptions": None if failure.shrunk is None else failure.shrunk.after[0],
         "faults": None if failure.shrunk is None else list(failure.shrunk.faults),
         "explanation": None if explanation is None else str(explanation),
+        "asyncio": failure.in_stock_order or None,
         "pair": None
         if pair is None
         else [

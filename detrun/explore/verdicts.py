@@ -107,6 +107,8 @@ class Exploration:
             notes.append(str(failure.shrunk))
         if failure.explanation is not None:
             notes.append(str(failure.explanation))
+        if failure.in_stock_order:
+            notes.append(failure.in_stock_order)
         notes.append(f"run it again: {failure.command}")
         if (failure.path is None or failure.remarks) and failure.token is not None:
             notes.append(f"token: {failure.token}")

@@ -66,6 +66,8 @@ def failure_text(item: pytest.Item, exploration: Exploration) -> str:
     if failure.explanation is not None:
         listing = Listing(failure.explanation.failing, failure.explanation.first_difference)
         lines += ["", str(failure.explanation).rstrip(), "", str(listing)]
+    if failure.in_stock_order:
+        lines += ["", failure.in_stock_order]
     lines += ["", f"signature: {failure.signature}"]
     for other in exploration.failures[1:]:
         lines.append(f"also failed: {other.count:,} × {other.signature}")

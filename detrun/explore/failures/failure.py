@@ -15,6 +15,7 @@ from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
 from detrun.explore.failures.recorded import record_schedule, token_of
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink
+from detrun.explore.failures.stock_order import in_stock_order
 from detrun.explore.failures.trials import TrialRunner
 from detrun_recorder.recording import Recording
 
@@ -52,6 +53,8 @@ class Failure:
         schedule: the choices, as bytes.
         explanation: what it takes to fail; None if it was not asked for.
         shrunk: what shrinking achieved; None if it was not asked for.
+        in_stock_order: of a program that runs asyncio: whether it fails in the order of asyncio's own loop, too; empty
+            if no explanation was asked for.
         path: the recording's file, which is for fresh processes: if the recording itself does not replay in one, but
             the failure can be had there, it holds that (see ``remarks`` and `detrun.explore.failures.fresh_replay`).
         signature: its kind, as ``ignore`` takes it.
@@ -72,10 +75,12 @@ class Failure:
     signature: str = ""
     count: int = 1
     remarks: list[str] = field(default_factory=list)
+    in_stock_order: str = ""
 
     def __str__(self) -> str:
         what = f"{type(self.exception).__name__}: {self.exception}"
         why = [] if self.explanation is None else [str(self.explanation)]
+        why += [self.in_stock_order] if self.in_stock_order else []
         return "\n".join([what, *why, self.command])
 
     def kind_text(self) -> str:
@@ -88,6 +93,7 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
     """Run ``found`` again and report it; None if it does not fail then."""
     program = replace(program.at(found.grain).with_faults(found.fault_lengths), policy=FailurePolicy())
     shrunk = explanation = None
+    stock_order = ""
     schedule = found.schedule
     # In a block of its own: the trials hold what their exceptions hold, and are gone before the recording is made.
     with prepared(program) as prepared_program:
@@ -102,6 +108,7 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
             schedule = trial.schedule
         if trial.error is not None and options.explain:
             explanation = explain(runner, trial)
+            stock_order = in_stock_order(runner, trial)
         del trial, runner
     finished = record_schedule(program, found.seed, schedule, options.target)
     if not isinstance(finished.outcome, outcome.Error):
@@ -124,6 +131,7 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
         found.signature,
         count,
         remarks,
+        stock_order,
     )
 
 

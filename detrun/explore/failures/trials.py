@@ -65,6 +65,7 @@ class Trial:
         tasks: how many took a step.
         order: the task of every step.
         faults: planned faults that began and `buggify` sites that fired, and whether they last.
+        in_asyncio: whether it made an event loop of asyncio's.
         cost: what shrinking makes small, the first first: preemptions, tasks, turns, steps.
     """
 
@@ -77,6 +78,7 @@ class Trial:
     steps: int
     order: list[str] = field(default_factory=list)
     faults: dict[str, bool] = field(default_factory=dict)
+    in_asyncio: bool = False
     cost: tuple[int, int, int, int] = field(init=False)
 
     @property
@@ -334,6 +336,7 @@ class TrialRunner:
             loop.steps_at_end,
             [oracle.paths[task] for task in oracle.order],
             faults,
+            loop.asyncio is not None,
         )
 
 

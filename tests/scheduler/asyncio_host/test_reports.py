@@ -13,6 +13,7 @@ from detrun.errors import DeadlockError
 from tests.scheduler.asyncio_host.programs import (
     BUGS,
     lost_notify,
+    lost_update,
     opposite_locks,
 )
 
@@ -27,6 +28,41 @@ def test_a_bug_of_plain_asyncio_is_found_by_default_and_replayed(program: Callab
         detrun.replay(program, recording=failure.recording)
     if program.__name__ != "cancelled_before_try":  # two preemptions, neither of which decides alone
         assert "Verified: reversed, the run passes." in str(failure)
+
+
+async def fails_when_late(in_order: Exception | None = None) -> None:
+    """Two tasks are expected to begin in the order in which they were created; raises ``in_order`` where they do."""
+    order: list[int] = []
+
+    async def add(number: int) -> None:
+        order.append(number)
+
+    await asyncio.gather(add(1), add(2))
+    assert order == [1, 2]
+    if in_order is not None:
+        raise in_order
+
+
+@pytest.mark.parametrize(
+    ("program", "args", "words"),
+    [
+        (lost_update, (), "fails in the order of asyncio's own loop (asyncio_order='fifo'), too"),
+        (fails_when_late, (), "passes in the order of asyncio's own loop (asyncio_order='fifo'): it takes a task"),
+        (fails_when_late, (ValueError("early"),), "fails otherwise in the order of asyncio's own loop (asyncio_order="),
+    ],
+)
+def test_a_failure_says_whether_it_fails_in_stock_order(program: Any, args: tuple[Any, ...], words: str) -> None:
+    found = detrun.explore(program, *args, schedules=50, directory=None, ignore=["ValueError*"])
+    assert found.failure is not None
+    assert found.failure.in_stock_order.startswith(words)
+    assert words in str(found)
+    assert words in str(found.failure)
+
+
+def test_a_failure_found_in_stock_order_says_nothing_of_it() -> None:
+    found = detrun.explore(lost_update, schedules=1, directory=None, asyncio_order="fifo")
+    assert found.failure is not None
+    assert found.failure.in_stock_order == ""
 
 
 def deadlock_of(program: Callable[[], Any]) -> DeadlockError:
