@@ -49,7 +49,7 @@ class Operation:
         process: who called: the path of a task, or a name given to `History.call`.
         called: position of the call in its history.
         returned: position of the return; None while there is none.
-        step_called: step of the run at the call, for reports; None outside a run.
+        step_called, step_returned: step of the run at the call and at the return, for reports; None outside a run.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Operation:
     result: Any = PENDING
     returned: int | None = None
     step_called: int | None = None
+    step_returned: int | None = None
 
     def __str__(self) -> str:
         call = f"{self.name}({', '.join(map(repr, self.arguments))})"
@@ -137,6 +138,7 @@ class History:
             raise UsageError(f"{operation} has returned already; every operation needs a History.call of its own")
         operation.result = result
         operation.returned = self._next()
+        operation.step_returned = None if current.run is None else current.run.step_index
 
     def _next(self) -> int:
         self._position += 1

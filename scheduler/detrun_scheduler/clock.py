@@ -12,9 +12,9 @@ the timer is due at this very moment, as one of zero seconds is: the numbers are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 # Below this many stale entries the heap is not worth pruning.
 PRUNE_THRESHOLD = 1000
@@ -63,15 +63,19 @@ class LocalTime(Protocol):
         """Give the timer of ``key`` another history of the same moment."""
 
 
+# Given the sequence number of a timer that is being set, its deadline and its key, the deadline that counts.
+MovedTimer: TypeAlias = Callable[[int, Any, Any], Any]
+
+
 class VirtualClock:
     """The time of a run, in seconds since its start. Satisfies ``trio.abc.Clock``."""
 
     __slots__ = ("now", "time", "timers")
 
-    def __init__(self) -> None:
+    def __init__(self, moved: MovedTimer | None = None) -> None:
         self.now: Any = 0.0
         self.time = 0.0  # the primal of `now`
-        self.timers = TimerHeap(self)
+        self.timers = TimerHeap(self) if moved is None else MovedTimers(self, moved)
 
     @property
     def wall(self) -> Any:
@@ -246,3 +250,28 @@ class TimerHeap:
         previous, waiting = self.latest
         self.observer.advanced(deadline, previous if sequence <= waiting else None, key, sequence)
         self.latest = deadline, self.sequence
+
+
+class MovedTimers(TimerHeap):
+    """Timers of which some fire at other moments than the program says: what if a message had come later?
+
+    Args:
+        moved: says when each fires. The program is told nothing of it.
+    """
+
+    __slots__ = ("moved",)
+
+    def __init__(self, clock: VirtualClock, moved: MovedTimer) -> None:
+        super().__init__(clock)
+        self.moved = moved
+
+    def add(self, deadline: Any, key: Any) -> None:
+        """Set the timer of ``key``."""
+        super().add(self.moved(self.sequence + 1, deadline, key), key)
+
+    def renew(self, deadline: Any, key: Any) -> None:
+        """See `TimerHeap.renew`. A timer that was moved has no history: its moment is a plain number."""
+        sequence = self.live[key]
+        time = next(entry[0] for entry in self.heap if entry[1] == sequence)
+        if time == primal_of(deadline):
+            super().renew(deadline, key)

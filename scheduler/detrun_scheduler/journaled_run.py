@@ -92,7 +92,7 @@ class JournaledRun(ABC):
         self.max_steps = max_steps
         self.preemption = preemption
         self.verifier = verifier
-        self.virtual_clock = VirtualClock()
+        self.virtual_clock = VirtualClock(hooks.timer_moved)
         self.timers = self.virtual_clock.timers
         self.foreign_clock = clock
         self.timers.due = clock is not None  # a clock that moves by itself is looked at after every step

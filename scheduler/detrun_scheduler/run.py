@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from trio.lowlevel import Task
 
 from detrun_scheduler.choices import Actor, RunView
-from detrun_scheduler.clock import LocalTime, TimeObserver, TimerHeap, VirtualClock
+from detrun_scheduler.clock import LocalTime, MovedTimer, TimeObserver, TimerHeap, VirtualClock
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.task_weights import TaskWeights
 
@@ -383,6 +383,7 @@ class RunHooks:
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
         time_observer: told where another timing of the program would have meant another order of events.
+        timer_moved: told of each timer that is set, and says when it fires (see `MovedTimers`).
         draws: told of the run's random draws, and may decide them.
         costs: the list that parts of the loss go to, for those who want to look at each; None: a plain one.
         operation_watchers: told of operations on objects.
@@ -404,6 +405,7 @@ class RunHooks:
     fault_began: Callable[[BegunFault], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None
+    timer_moved: MovedTimer | None = None
     draws: DrawWatcher | None = None
     costs: list[Any] | None = None
     operation_watchers: list[OperationWatcher] = field(default_factory=list)

@@ -32,7 +32,7 @@ def decisive_cycle(reversals: Reversals, narration: Narration) -> Explanation | 
 def decisive_pair(reversals: Reversals, narration: Narration) -> Explanation | None:
     """Two operations on one object."""
     error = reversals.failing.error
-    candidates = pairs(narration, _failing_line(error), _raised_in(error))
+    candidates = pairs(narration, failing_line(error), _raised_in(error))
     found = reversals.best_verified(candidates) or reversals.best_verified(candidates, absent=True)
     return None if found is None else _explained(reversals.failing, narration, found, None)
 
@@ -43,7 +43,7 @@ def decisive_lines(reversals: Reversals, narration: Narration) -> Explanation | 
     return None if found is None else _explained(reversals.failing, narration, found, None)
 
 
-def _failing_line(error: BaseException | None) -> Line | None:
+def failing_line(error: BaseException | None) -> Line | None:
     """The user's line that raised it."""
     found = None
     if error is not None:

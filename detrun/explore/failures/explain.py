@@ -1,10 +1,11 @@
 """Explanation of a failure: what decides that it fails, verified by running it the other way.
 
-Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order decides
-(`decisive_pairs.py`), the moment of a planned fault (`decisive_faults.py`), an early timer or a garbage collection
-(`decisive_actions.py`). What is named has happened and
-was *verified*: with it the other way round, or left out, and everything else as near as possible, the run passes. The
-strategies have their turn in the order of the table below, and the first that succeeds explains the failure.
+Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
+decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`); the
+moment of a planned fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What
+is named has happened and was *verified*: with it the other way round, or left out, and everything else as near as
+possible, the run passes. The strategies have their turn in the order of the table below, and the first that succeeds
+explains the failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.decisive_actions import decisive_action, only_actions
 from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
+from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
 from detrun.explore.failures.explanation import Explanation, common
 from detrun.explore.failures.narration import Narration, narrate
@@ -38,9 +40,11 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (only_actions, 1.0),
     (only_faults, 0.7),
     (decisive_pair, 0.3),
-    (decisive_faults, 1.0),
+    (decisive_faults, 0.8),
+    (decisive_order, 0.6),
     (decisive_action, 1.0),
-    (decisive_pair, 1.0),
+    (decisive_pair, 0.6),
+    (decisive_observation, 0.6),
     (decisive_lines, 1.0),
 )
 

@@ -132,7 +132,7 @@ class Narration:
     Attributes:
         names: what reports call the objects.
         spawned: by the path of a task, the step that made it.
-        open_step: in which a task blocked the event loop for good, and that no recording has.
+        open_step: in which a check ended the run, or a task blocked the event loop for good; no recording has it.
         faults: of plans, in the order in which they began.
     """
 
@@ -179,6 +179,7 @@ class _Narrator(GivenSchedule):
         self.faults: list[str] = []  # that began in this step
         self.begun: list[NarratedFault] = []
         self.nodes: dict[int, str] = {}  # by task
+        self.began = 0.0  # of the running step, in virtual seconds
         self.endings: dict[int, str] = {}  # of tasks that did not return
         self.run: Any = None
         self.acted: list[Acted] = []  # what the run did by itself before the running step
@@ -313,8 +314,9 @@ class _Narrator(GivenSchedule):
             self.nodes[task] = "" if process is None else process.node.name
         if len(self.steps) < STEPS_MAX:
             step = NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults)
-            step.time, step.node = float(run.time), self.nodes[task]
+            step.time, step.node = self.began, self.nodes[task]
             self.steps.append(step)
+        self.began = float(run.time)  # what happens between two steps has happened
         # What the run does at the end of a step comes before the next one.
         self.acted, self.following = self.following, []
         self.index += 1
@@ -324,7 +326,9 @@ class _Narrator(GivenSchedule):
         self.heard.clear()
 
     def open_step(self, error: BaseException | None) -> NarratedStep | None:
-        """The step that a deadlock found open: its task waits in it for what others have, and blocks the event loop."""
+        """The step that the end of the run found open: a check failed in it, or its task blocks the event loop."""
+        if self.run.failure is not None and self.run.failure is error:
+            return self._failed_step()
         blocked = error.blocked if isinstance(error, DeadlockError) else ()
         task = next((one for one in blocked if one.blocks_loop), None)
         if task is None or not task.stack:
@@ -340,8 +344,24 @@ class _Narrator(GivenSchedule):
             marks.append(Mark(awaited, WRITE, _line(task.stack[-1].partition(" in ")[0]), VERBS["wait"]))
         path = self.run_paths.found.get(task.number, task.path)
         return NarratedStep(
-            self.index, path, self.lines[:lines], marks, tuple(self.acted), "the event loop, which it blocks"
+            self.index,
+            path,
+            self.lines[:lines],
+            marks,
+            tuple(self.acted),
+            "the event loop, which it blocks",
+            time=self.began,
         )
+
+    def _failed_step(self) -> NarratedStep:
+        lines, heard = self.heard_until or (len(self.lines), len(self.heard))
+        task = self.run.current
+        before = self.carried.pop(task, [])
+        shown = [*before, *self.lines[:lines]]
+        if not shown and task in self.stands:
+            shown = [self.stands[task]]
+        marks, path, node = _marks(self.heard[:heard]), self.run_paths.of(task), self.nodes.get(task, "")
+        return NarratedStep(self.index, path, shown, marks, tuple(self.acted), "failed", time=self.began, node=node)
 
     def names_of_objects(self, run: ActiveRun) -> dict[Key, str]:
         """What reports call the objects, when the run is over."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narration import VERBS, Line, Mark, NarratedStep, Narration
+from detrun_scheduler.choices import FIRE
 from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
 from detrun_scheduler.user_code import installed_package
 
@@ -99,6 +100,7 @@ def pairs(narration: Narration, failing_line: Line | None, raised_in: Collection
     ended = {step.task: at for at, step in enumerate(narration.steps)}
     blamed = _touched_by_failure(narration, failing_line)
     fell = next((step for step in narration.steps if step.ended == "failed" and step.task != "<init>"), None)
+    is_hasty = any(acted.kind == FIRE for step in narration.steps for acted in step.before)
     found: dict[tuple[Operation, int, Operation, int], Pair] = {}
     for key, touching in by_key.items():
         resource = narration.name_of(key)
@@ -106,6 +108,8 @@ def pairs(narration: Narration, failing_line: Line | None, raised_in: Collection
         blame = 0 if key in blamed else 1 if any(_same_object(key, other) for other in blamed) else 2
         for first, second, is_split in _conflicts(touching):
             if _made_later(narration, first.operation, second.operation):
+                continue
+            if not is_hasty and _times_differ(narration, first.operation, second.operation):
                 continue
             is_stale = (first.operation.verb, second.operation.verb) == ("reads", "changes")
             distance = second.operation.step - first.operation.step
@@ -166,6 +170,11 @@ def _made_later(narration: Narration, first: Operation, second: Operation) -> bo
     """Whether the first task made the second afterwards: then their order cannot be another."""
     made = narration.spawned.get(second.task, -1)
     return made >= first.step and narration.steps[made].task == first.task
+
+
+def _times_differ(narration: Narration, first: Operation, second: Operation) -> bool:
+    """Whether time had to pass between the two, which it does when nothing can run: no choice reverses them."""
+    return narration.steps[first.step].time != narration.steps[second.step].time
 
 
 def _had_ended(narration: Narration, ended: dict[str, int], first: Operation, second: Operation) -> bool:

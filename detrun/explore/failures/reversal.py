@@ -19,6 +19,7 @@ from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.operations import Pair, reverses
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
+from detrun_scheduler.run import RunHooks
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
@@ -120,16 +121,26 @@ class Reversals:
         key = tuple(order)
         trial = self._known.get(key)
         if trial is None:
-            if time.monotonic() - self._started > self.seconds:
-                self.is_cut = True
-                return None
-            if self.used >= self.trials:
+            if not self.has_left():
                 return None
             self.used += 1
             trial = self._known[key] = self.runner.try_order(order, self.failing.turns)
             if trial.error is None:
                 self.passing.append(trial)
         return trial
+
+    def has_left(self) -> bool:
+        """Whether there is a further trial."""
+        if time.monotonic() - self._started > self.seconds:
+            self.is_cut = True
+        return not self.is_cut and self.used < self.trials
+
+    def try_timers(self, hooks: RunHooks) -> Trial | None:
+        """What comes of the failing schedule with timers moved; None if there is no trial left."""
+        if not self.has_left():
+            return None
+        self.used += 1
+        return self.runner.try_timers(self.failing.turns, hooks)
 
     def without(self, turns: Sequence[Turn]) -> Iterator[Trial]:
         """What comes of fewer turns, by themselves and in the order of steps of the failing schedule."""

@@ -296,6 +296,10 @@ class TrialRunner:
         """Let tasks step in this order, as near as possible, and the run act where the turns say."""
         return self._run(FollowedOrder(order, turns, self.steady))
 
+    def try_timers(self, turns: Sequence[Turn], hooks: RunHooks) -> Trial:
+        """Follow these turns, with timers that fire as the hooks say; not kept."""
+        return self._run(FollowedTurns(turns, steady=self.steady), hooks)
+
     def try_choices(self, choices: Sequence[int]) -> Trial:
         """Follow these choices by index; not kept."""
         return self._run(FollowedTurns((), choices, self.steady))
@@ -306,10 +310,13 @@ class TrialRunner:
         kept = self.known[asked_for] = self.known.setdefault(tuple(trial.turns), trial)
         return kept
 
-    def _run(self, oracle: FollowedTurns) -> Trial:
+    def _run(self, oracle: FollowedTurns, hooks: RunHooks | None = None) -> Trial:
         journal = ScheduleJournal()
         program = self.program
         faults: dict[str, bool] = {}
+        hooks = hooks or RunHooks()
+        hooks.fault_spans = self.spans
+        hooks.fault_began = lambda fault: faults.__setitem__(fault.name, bool(fault.lasts))
         loop, ended = execute(
             program.main,
             program.args,
@@ -318,10 +325,7 @@ class TrialRunner:
             journal=journal,
             verifier=oracle,
             options=program.options,
-            hooks=RunHooks(
-                fault_spans=self.spans,
-                fault_began=lambda fault: faults.__setitem__(fault.name, bool(fault.lasts)),
-            ),
+            hooks=hooks,
         )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, UsageError | KeyboardInterrupt):

@@ -16,7 +16,7 @@ SECTION = PAGE.read_text().partition("## Strategies\n")[2].partition("\n## ")[0]
 SHOWN = [text for kind, text in BLOCKS if kind == "text"]
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "bank.py"), (1, "transfer.py")])
+@pytest.mark.parametrize(("number", "name"), [(0, "bank.py"), (1, "transfer.py"), (2, "register.py")])
 def test_a_program_fails_and_is_explained_as_the_page_says(
     number: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -29,8 +29,8 @@ def test_a_program_fails_and_is_explained_as_the_page_says(
 
 
 def test_the_table_is_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(PROGRAMS[2], {"detrun": detrun, "trio": __import__("trio")})
-    assert SHOWN[2].strip() in capsys.readouterr().out
+    exec(PROGRAMS[3], {"detrun": detrun, "trio": __import__("trio")})
+    assert SHOWN[3].strip() in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

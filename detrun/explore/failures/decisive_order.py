@@ -1,0 +1,242 @@
+"""The order of two occurrences of virtual time as the explanation of a failure, verified by moving one of them.
+
+Where machines send each other messages, the order of what they do follows from how long messages travel, tasks sleep
+and time-outs last. No choice of the scheduler reverses two steps at different times. So one occurrence is moved:
+
+- Of two occurrences whose handling touches the same, the one comes after the other, or the other before the one. Those
+  are tried first that have most to do with what the failing step knew (`meeting_steps.py`).
+- A message comes *sooner*. The latest that decides is looked for by halving: from some moment on all messages take no
+  longer than the fastest of their link. The last moment from which on the run passes is that of a message which
+  decides, and it is tried alone.
+
+Then its moment is narrowed to the one step that it has to come before, or after (`retiming.py`), and the operations of
+the two are named: on what both touch and the fewest other steps do.
+
+Sources: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002, and Choi and Zeller,
+"Isolating failure-inducing thread schedules", ISSTA 2002: the difference between a run that fails and one that passes
+is narrowed until it is one. Departure: what is narrowed is the moment of an occurrence, and the latest is taken, since
+a run that is changed early is another run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from detrun.checkers.linearizability import NotLinearizableError
+from detrun.explore.failures.decisive_pairs import failing_line
+from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.meeting_steps import meeting_of, meeting_on_the_way, meetings_across_time
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.occurrences import MESSAGE, SLEEP, Move, Occurrence
+from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.retiming import Retimed, Retimings, Swap, shown_seconds
+from detrun.explore.failures.reversal import Reversals
+from detrun_scheduler.endings import exception_leaves
+
+PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
+ABOUT_MAX = 160  # characters of what a message says
+INSTANT = 1e-9  # seconds, between an occurrence and the step that it is moved past
+
+
+def decisive_order(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """Two operations whose order was decided by when a message, a sleep or a time-out came."""
+    found = _Search.of(reversals, narration)
+    return None if found is None else found.first_of(found.reversed_pairs(is_observed=False), found.sooner())
+
+
+def decisive_observation(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The same of operations of the task that failed, or on what it looked at, which may say little."""
+    found = _Search.of(reversals, narration)
+    return None if found is None else found.first_of(found.reversed_pairs(is_observed=True))
+
+
+def _seen_in(narration: Narration, error: BaseException | None) -> list[int]:
+    """The steps that showed the failure: the last one, or those that returned what has no place in a legal order."""
+    leaf = None if error is None else exception_leaves(error)[0]
+    if isinstance(leaf, NotLinearizableError):
+        found = leaf.linearizability
+        misfits = [one for one in found.illegal if one not in found.longest] or list(found.illegal)
+        steps = [one.step_returned for one in misfits if one.step_returned is not None]
+        if steps:
+            return [step for step in steps if step < len(narration.steps)]
+    line = failing_line(error)
+    ran = [at for at, step in enumerate(narration.steps) if line in step.lines]
+    failed = [at for at, step in enumerate(narration.steps) if step.ended == "failed" and step.lines]
+    return ran[-1:] or failed[:1] or [len(narration.steps) - 1]
+
+
+@dataclass(slots=True)
+class _Search:
+    """Ways to have occurrences come in another order, so that the run passes.
+
+    Attributes:
+        base: the failing run.
+    """
+
+    reversals: Reversals
+    narration: Narration
+    retimings: Retimings
+    base: Retimed
+
+    @classmethod
+    def of(cls, reversals: Reversals, narration: Narration) -> _Search | None:
+        """None where no time passes, or the failing run cannot be had again."""
+        if not narration.steps or narration.steps[-1].time == narration.steps[0].time:
+            return None
+        retimings = Retimings(reversals)
+        return None if retimings.base is None else cls(reversals, narration, retimings, retimings.base)
+
+    def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
+        """What the first swap says that has a name for both operations."""
+        for swap in chain(*searches):
+            found = _explained(self.reversals, self.narration, self.base, swap)
+            if found is not None:
+                return found
+        return None
+
+    def reversed_pairs(self, is_observed: bool) -> Iterator[Swap]:
+        """Of pairs that meet, the one comes after the other instead, or the other before the one."""
+        seen = _seen_in(self.narration, self.reversals.failing.error)
+        pairs = [
+            pair
+            for pair in meetings_across_time(self.narration, self.base.timeline, seen)
+            if pair.is_observed == is_observed
+        ]
+        for pair in pairs[:PAIRS_MAX]:
+            before, after = (self.base.timeline.times[step] for step in pair.steps)
+            ways = [(pair.first, after + INSTANT)]
+            if pair.then.is_sent and pair.then.set_at < before - INSTANT:
+                ways.append((pair.then, before - INSTANT))
+            for moved, at in ways:
+                found = self.retimings.at({moved.number: at})
+                if found is None:
+                    return
+                if found.passes:
+                    swap = self.retimings.threshold(moved, at, found)
+                    if swap is not None:
+                        yield swap
+
+    def sooner(self) -> Iterator[Swap]:
+        """The last message that averts the failure if it comes sooner, those that had not arrived by then too."""
+        sent = [one for one in self.base.timeline.all if one.is_sent and one.label.kind == MESSAGE]
+        if not sent:
+            return
+        fastest: dict[str, float] = dict.fromkeys((one.label.whose for one in sent), math.inf)
+        for one in sent:
+            fastest[one.label.whose] = min(fastest[one.label.whose], one.seconds)
+        # A message that has its link to itself is as fast as the fastest of all.
+        alone = Counter(one.label.whose for one in sent)
+        fastest.update(dict.fromkeys((name for name, times in alone.items() if times == 1), min(fastest.values())))
+        slow = [one for one in sent if one.due > _soonest(one, fastest)]
+        last = self._last_decisive(slow, fastest)
+        if last is None:
+            return
+        moved = slow[last]
+        at = _soonest(moved, fastest)
+        found = self.retimings.at({moved.number: at})
+        if found is not None and found.passes:
+            swap = self.retimings.threshold(moved, at, found)
+            if swap is not None:
+                yield swap
+
+    def _last_decisive(self, slow: Sequence[Occurrence], fastest: Mapping[str, float]) -> int | None:
+        """The last index from which on all messages have to be fast for the run to pass; None if it never does.
+
+        The last 1, 2, 4, 8 and so on are made fast until the run passes, and what lies between is halved.
+        """
+
+        def passes(index: int) -> bool | None:
+            found = self.retimings.run(_from(slow[index].number, fastest))
+            return None if found is None else found.passes
+
+        fails, back = len(slow), 1
+        while True:
+            index = max(len(slow) - back, 0)
+            passed = passes(index) if index < fails else None
+            if passed is None:
+                return None
+            if passed:
+                break
+            fails, back = index, 2 * back
+        while fails - index > 1:
+            middle = (index + fails) // 2
+            passed = passes(middle)
+            if passed is None:
+                return None
+            if passed:
+                index = middle
+            else:
+                fails = middle
+        return index
+
+
+def _soonest(one: Occurrence, fastest: Mapping[str, float]) -> float:
+    return one.set_at + fastest.get(one.label.whose, one.seconds)
+
+
+def _from(number: int, fastest: Mapping[str, float]) -> Move:
+    """Every message from one on is as fast as its link has been."""
+
+    def move(one: Occurrence) -> float | None:
+        if one.number < number or not one.is_sent or one.label.kind != MESSAGE:
+            return None
+        soonest = _soonest(one, fastest)
+        return soonest if soonest < one.due else None
+
+    return move
+
+
+# In words.
+
+
+def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: Swap) -> Explanation | None:
+    known = base.timeline.labelled()
+    first, then = known.get(swap.first), known.get(swap.then)
+    if first is None or then is None or not 0 <= first.handled_in < len(narration.steps):
+        return None
+    if first.handled_in < then.handled_in < len(narration.steps):
+        meeting = meeting_of(narration, base.timeline, first.handled_in, then.handled_in)
+        about = "What matters is the order of two operations"
+    else:
+        meeting = None if then.handled_in >= 0 else meeting_on_the_way(narration, then.set_in, first.handled_in)
+        about = "What matters is that what was sent by then had not come"
+    if meeting is None:
+        return None
+    text = [
+        summary(reversals.failing),
+        f"{about}{f' on {meeting.resource}' if meeting.resource else ''}:",
+        f"  first  {meeting.first}  ({_place(narration, meeting.first)})",
+        f"  then   {meeting.then}  ({_place(narration, meeting.then)})",
+        *_of_moved(narration, known[swap.moved.label], swap.moment),
+        "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
+    ]
+    difference = common(reversals.failing.order, swap.passing.trial.order)
+    pair = (meeting.first, meeting.then)
+    return Explanation("\n".join(text), pair, meeting.resource, difference, narration, None, True)
+
+
+def _place(narration: Narration, operation: Operation) -> str:
+    """The function and the node in which something happened, and the virtual time."""
+    step, line = narration.steps[operation.step], operation.line
+    function = "" if line is None else function_at(line.file, line.number)
+    places = [function, f"on {step.node}" if step.node else "", f"at {step.time:.9g} s"]
+    return " ".join(filter(None, places))
+
+
+def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
+    """What was moved: when it began, how long it took, and how long it might have taken."""
+    sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
+    took, instead = moved.due - moved.set_at, moment - moved.set_at
+    if moved.label.kind == MESSAGE:
+        what = f"The message {moved.label.whose}, sent by {sender} at {moved.set_at:.9g} s ({moved.about[:ABOUT_MAX]})"
+    elif moved.label.kind == SLEEP:
+        what = f"The sleep that {sender} began at {moved.set_at:.9g} s"
+    else:
+        what = f"The sleep or time-out that {sender} set at {moved.set_at:.9g} s"
+    yield f"{what} took {took:.6g} s."
+    yield f"Had it taken {shown_seconds(instead)} s, the order would have been the other one."

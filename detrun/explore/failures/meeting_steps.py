@@ -1,0 +1,271 @@
+"""Where two steps of a run at different times meet: the objects that both touch, and the lines that do so.
+
+A message or a timer is handled in one step, and in those that this one wakes within the same instant. Of the objects
+that two such groups of steps have in common, and at least one changes, those say most that are touched in lines which
+few steps run: every handler counts messages, and few change what a failure is about. The same goes for the line that
+is named: that of the caller, if fewer steps run it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from statistics import median
+
+from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.narration import Line, Mark, Narration
+from detrun.explore.failures.occurrences import MESSAGE, TIMEOUT, Occurrence, Timeline
+from detrun.explore.failures.operations import Operation
+from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Two operations of steps at different times.
+
+    Attributes:
+        resource: what reports call the object that both touch; empty where it is not known.
+    """
+
+    first: Operation
+    then: Operation
+    resource: str
+
+
+def meeting_of(narration: Narration, timeline: Timeline, first: int, then: int) -> Meeting | None:
+    """What two steps have to do with each other: the operations on what both touch, None if that is nothing."""
+    counts = _line_counts(narration)
+    touching = [
+        [
+            (step, mark)
+            for step in _group(timeline, one)
+            if step < len(narration.steps)
+            for mark in narration.steps[step].marks
+            if mark.is_data and mark.line is not None and narration.name_of(mark.key)
+        ]
+        for one in (first, then)
+    ]
+    later: dict[Key, list[tuple[int, Mark]]] = defaultdict(list)
+    for step, mark in touching[1]:
+        later[mark.key].append((step, mark))
+    found = [
+        (_rarity(counts, mark) + _rarity(counts, against), -mark.mode, -against.mode, one, other, mark, against)
+        for one, mark in touching[0]
+        for other, against in later.get(mark.key, ())
+        if modes_conflict(mark.mode, against.mode)
+    ]
+    if not found:
+        return _of_one_task(narration, counts, first, then)
+    *_, one, other, mark, against = min(found, key=lambda each: each[:5])
+    return Meeting(
+        _operation(narration, counts, one, mark),
+        _operation(narration, counts, other, against),
+        narration.name_of(mark.key),
+    )
+
+
+def meeting_on_the_way(narration: Narration, sent_in: int, acted_in: int) -> Meeting | None:
+    """The step that sent what had not come, and the one that acted without it."""
+    if not 0 <= sent_in < acted_in:
+        return None
+    return _by_lines(narration, _line_counts(narration), sent_in, acted_in)
+
+
+def _of_one_task(narration: Narration, counts: Mapping[Line, int], first: int, then: int) -> Meeting | None:
+    """Two steps of one task, by the lines of each that the fewest steps run."""
+    if narration.steps[first].task != narration.steps[then].task:
+        return None
+    return _by_lines(narration, counts, first, then)
+
+
+def _by_lines(narration: Narration, counts: Mapping[Line, int], first: int, then: int) -> Meeting | None:
+    one, other = narration.steps[first], narration.steps[then]
+    if not one.lines or not other.lines:
+        return None
+    # Of lines that are as rare the last: what a step finds out comes before what it does about it.
+    lines = [min(reversed(step.lines), key=lambda line: counts[line]) for step in (one, other)]
+    return Meeting(Operation(one.task, lines[0], "runs", first), Operation(other.task, lines[1], "runs", then), "")
+
+
+def _line_counts(narration: Narration) -> dict[Line, int]:
+    """How many steps run each line."""
+    counts: dict[Line, int] = defaultdict(int)
+    for step in narration.steps:
+        for line in set(step.lines):
+            counts[line] += 1
+    return counts
+
+
+def _rarity(counts: Mapping[Line, int], mark: Mark) -> int:
+    return 0 if mark.line is None else counts.get(mark.line, 0)
+
+
+def _operation(narration: Narration, counts: Mapping[Line, int], at: int, mark: Mark) -> Operation:
+    """What a step did to an object, at the line that says most: that of a caller, if fewer steps run it."""
+    step, line = narration.steps[at], mark.line
+    while line in step.lines:
+        function = function_at(line.file, line.number)
+        entered = next(place for place, one in enumerate(step.lines) if function_at(one.file, one.number) == function)
+        if entered == 0 or counts[step.lines[entered - 1]] >= counts[line]:
+            break
+        line = step.lines[entered - 1]
+    return Operation(step.task, line, mark.verb, at)
+
+
+@dataclass(frozen=True, slots=True)
+class AcrossTime:
+    """Two occurrences whose handling touches the same at different times, and what they have to do with the failure.
+
+    Attributes:
+        steps: that meet, the first of the one and a later one of the other.
+        distance: to the failure, see `relevance`.
+        is_observed: what they meet on is what the failing step looked at, or one of them is of its task. To reverse
+            those may change what is asked, and not what the program does.
+    """
+
+    first: Occurrence
+    then: Occurrence
+    steps: tuple[int, int]
+    distance: float
+    is_observed: bool = False
+
+
+def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequence[int]) -> list[AcrossTime]:
+    """Pairs of occurrences that meet, those that have most to do with the failure first.
+
+    Among them those come first that are near each other, by the logarithm of the time between them: a message that
+    comes much later than messages do makes another run.
+
+    Args:
+        seen: the steps that showed it.
+    """
+    touching = _touching(narration)
+    distance = relevance(narration, timeline, touching, seen)
+    checked = {mark.key for step in seen for mark in narration.steps[step].marks}
+    observers = {narration.steps[step].task for step in seen}
+    sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
+    usual = median([one.seconds for one in timeline.fired if one.is_sent] or [1.0]) or 1.0  # of a message
+    owner: dict[int, Occurrence] = {}
+    for one in timeline.fired:
+        if one.handled_in >= 0:
+            owner.update(dict.fromkeys(_group(timeline, one.handled_in), one))
+    found: dict[tuple[int, int], AcrossTime] = {}
+    for key, modes in touching.items():
+        if len(modes) < 2 or not narration.name_of(key):
+            continue
+        rarity = math.log2(len(modes))
+        for earlier, later in _neighbours(modes, distance):
+            if earlier not in owner or later not in owner or owner[earlier] is owner[later]:
+                continue
+            one, other = owner[earlier], owner[later]
+            if timeline.times[earlier] == timeline.times[later] or _led_to(timeline, sent_in, earlier, other):
+                continue
+            far = min(distance.get(earlier, math.inf), distance.get(later, math.inf)) + rarity
+            far += math.log2(1.0 + (timeline.times[later] - timeline.times[earlier]) / usual)
+            known = found.get((one.number, other.number))
+            if far < math.inf and (known is None or far < known.distance):
+                is_observed = key in checked or not observers.isdisjoint(
+                    (narration.steps[earlier].task, narration.steps[later].task)
+                )
+                found[one.number, other.number] = AcrossTime(one, other, (earlier, later), far, is_observed)
+    for pair in _waits_in_vain(narration, timeline, distance):
+        found.setdefault((pair.first.number, pair.then.number), pair)
+    return sorted(found.values(), key=lambda one: (one.distance, -one.steps[1]))
+
+
+def _waits_in_vain(narration: Narration, timeline: Timeline, distance: Mapping[int, float]) -> Iterator[AcrossTime]:
+    """Time-outs, with the next message that their tasks go on with: it may be the one that they have waited for."""
+    handled = sorted((one.handled_in, one) for one in timeline.fired if 0 <= one.handled_in < len(narration.steps))
+    coming: dict[str, tuple[int, Occurrence]] = {}  # by task, its next message
+    for step, one in reversed(handled):
+        task = narration.steps[step].task
+        if one.label.kind == MESSAGE:
+            coming[task] = step, one
+        elif one.label.kind == TIMEOUT and task in coming and step in distance:
+            later, message = coming[task]
+            if message.set_at < timeline.times[step]:
+                yield AcrossTime(one, message, (step, later), distance[step])
+
+
+def _led_to(timeline: Timeline, sent_in: Mapping[int, int], step: int, then: Occurrence) -> bool:
+    """Whether an occurrence would not have been but for a step: then it cannot come before."""
+    at = then.set_in
+    while at > step:
+        at = timeline.woken_in[at] if timeline.woken_in[at] >= 0 else sent_in.get(at, -1)
+    return at == step
+
+
+def _neighbours(modes: Mapping[int, int], distance: Mapping[int, float]) -> Iterator[tuple[int, int]]:
+    """Steps that touch one object in these modes, and conflict with nothing between them.
+
+    Of the steps that a later one would come next to, only the one that has most to do with the failure.
+    """
+    steps = sorted(modes)
+    nearest: dict[int, int] = {}
+    for at, step in enumerate(steps):
+        after = next((one for one in steps[at + 1 :] if modes_conflict(modes[one], modes[step])), None)
+        if after is not None and (step in distance or after in distance):
+            before = nearest.get(after, step)
+            far = distance.get(before, math.inf)
+            nearest[after] = step if distance.get(step, math.inf) <= far else before
+    for after, before in nearest.items():
+        yield before, after
+
+
+def relevance(
+    narration: Narration, timeline: Timeline, touching: Mapping[Key, Mapping[int, int]], seen: Sequence[int]
+) -> dict[int, float]:
+    """How far each step is from the failure, against the flow of what it knew; those it knew nothing of are left out.
+
+    A step knows what the step knew that woke it, or that sent it its message: one hop. And it knows what was written to
+    an object that it touches by the last step that changed it: one hop, and more for an object that many steps touch,
+    by the logarithm of their number.
+    """
+    sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
+    writers: dict[Key, list[int]] = {
+        key: sorted(step for step, mode in modes.items() if mode == WRITE) for key, modes in touching.items()
+    }
+    found: dict[int, float] = {}
+    waiting = [(0.0, -step) for step in seen]
+    while waiting:
+        far, negative = heappop(waiting)
+        step = -negative
+        if step in found or not 0 <= step < len(narration.steps):
+            continue
+        found[step] = far
+        if step < len(timeline.woken_in) and timeline.woken_in[step] >= 0:
+            heappush(waiting, (far, -timeline.woken_in[step]))
+        if step in sent_in:
+            heappush(waiting, (far + 1, -sent_in[step]))
+        for key in {mark.key for mark in narration.steps[step].marks if mark.is_data}:
+            if narration.name_of(key):
+                at = bisect_left(writers[key], step)
+                if at > 0:
+                    heappush(waiting, (far + 1 + math.log2(len(touching[key])), -writers[key][at - 1]))
+    return found
+
+
+def _group(timeline: Timeline, step: int) -> list[int]:
+    """A step and those that it led to in the same instant."""
+    group, time = {step}, timeline.times[step]
+    for later in range(step + 1, len(timeline.times)):
+        if timeline.times[later] != time:
+            break
+        if timeline.woken_in[later] in group:
+            group.add(later)
+    return sorted(group)
+
+
+def _touching(narration: Narration) -> dict[Key, dict[int, int]]:
+    """By object, the steps that touch it, and the mode that conflicts with most."""
+    found: dict[Key, dict[int, int]] = defaultdict(dict)
+    for at, step in enumerate(narration.steps):
+        for mark in step.marks:
+            if mark.is_data:
+                modes = found[mark.key]
+                modes[at] = max(modes.get(at, mark.mode), mark.mode)
+    return found

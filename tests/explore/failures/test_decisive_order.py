@@ -1,0 +1,165 @@
+"""Failures by an order that virtual time decides are explained by two operations, and by a message or timer moved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from detrun.execution.options import Options
+from detrun.explore.campaign.program import Program
+from detrun.explore.failures.explain import Explanation
+from detrun.explore.failures.narration import narrate
+from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Label, Timeline
+from detrun.explore.failures.operations import pairs
+from detrun.explore.failures.trials import TrialRunner
+from detrun.world import World
+from tests.explore.failures import timed_programs
+from tests.explore.failures.test_explanations import assert_happened, marked_pairs
+
+
+def explained(program: Callable[..., Any]) -> Explanation:
+    failure = detrun.explore(program, schedules=20, early_timers=0, directory=None).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    return failure.explanation
+
+
+def marked_lines(program: Callable[..., Any]) -> set[int]:
+    """The lines that comments ``# A1`` and ``# B1`` mark."""
+    return marked_pairs(program)[0]
+
+
+@pytest.mark.parametrize("program", timed_programs.OF_TIME, ids=lambda program: program.__name__)
+def test_the_two_operations_are_named_and_verified(program: Callable[..., Any]) -> None:
+    explanation = explained(program)
+    assert explanation.verified, str(explanation)
+    assert_happened(explanation)
+    assert explanation.pair is not None
+    lines = {operation.line.number for operation in explanation.pair if operation.line is not None}
+    assert lines == marked_lines(program), str(explanation)
+    steps = explanation.failing.steps
+    first, then = (steps[operation.step].time for operation in explanation.pair)
+    assert first < then  # no choice of the scheduler reverses them
+
+
+def test_what_is_said_of_a_message_holds_when_its_draw_is_forced() -> None:
+    """An oracle of its own: a run with nothing but this one latency forced, as the words say."""
+    failure = detrun.explore(timed_programs.overtaken, schedules=20, early_timers=0, directory=None).failure
+    assert failure is not None
+    said = re.search(r"message one->store, .* took ([\d.]+) s\.\sHad it taken ([\d.]+) s", str(failure.explanation))
+    assert said is not None, str(failure.explanation)
+    took, instead = map(float, said.groups())
+    assert instead < took
+    drawn = "key 'one->store latency'", 0  # beyond the least of a millisecond
+    with pytest.raises(AssertionError):
+        detrun.record(timed_programs.overtaken, seed=failure.seed, force={drawn: took - 0.001})
+    detrun.record(timed_programs.overtaken, seed=failure.seed, force={drawn: instead - 0.001})
+
+
+def test_where_no_order_decides_nothing_is_named() -> None:
+    async def fails() -> None:
+        async with World(latency=0.01) as world:
+            world.node("other")
+            detrun.this_node().send("other", 1)
+            await trio.sleep(1)
+            raise ValueError
+
+    explanation = explained(fails)
+    assert not explanation.verified
+    assert "Had it taken" not in explanation.text
+
+
+async def busy() -> None:
+    """Two messages come while their reader sleeps, and one while it waits."""
+    async with World(latency=0.01) as world:
+        reader = world.node("reader")
+
+        async def read() -> None:
+            await detrun.sleep(0.05)
+            for _ in range(3):
+                await detrun.this_node().receive()
+
+        async def write() -> None:
+            for pause in (0.0, 0.01, 0.06):
+                await detrun.sleep(pause)
+                detrun.this_node().send("reader", pause)
+            with trio.move_on_after(1):
+                await trio.sleep_forever()
+
+        reader.start(read)
+        writer = world.node("writer")
+        writer.start(write)
+        await writer.ended()
+
+
+def timeline_of(program: Callable[..., Any], timeline: Timeline) -> list[str]:
+    """Runs a program and gives the task of each step."""
+    trial = TrialRunner(Program(program, (), Options()), 0).try_timers((), timeline.hooks())
+    timeline.close()
+    return trial.order
+
+
+def test_each_message_is_ascribed_to_the_step_that_goes_on_with_it() -> None:
+    timeline = Timeline()
+    order = timeline_of(busy, timeline)
+    found = timeline.labelled()
+    messages = [found[Label(MESSAGE, "writer->reader", nth)] for nth in range(3)]
+    steps = [one.handled_in for one in messages]
+    assert [order[step] for step in steps] == ["main/reader/read"] * 3
+    assert steps == sorted(set(steps))
+    assert [timeline.times[step] for step in steps] == pytest.approx([0.05, 0.05, 0.08])
+    assert [one.due for one in messages] == pytest.approx([0.01, 0.02, 0.08])
+    assert all(one.has_fired and one.is_sent for one in messages)
+    sleep = found[Label(SLEEP, "main/reader/read", 0)]
+    assert order[sleep.handled_in] == "main/reader/read"
+    assert timeline.times[sleep.handled_in] == pytest.approx(0.05)
+    timeout = found[Label(TIMEOUT, "main/writer/write", 0)]
+    assert order[timeout.handled_in] == "main/writer/write"
+    assert timeline.times[timeout.handled_in] == pytest.approx(1.07)
+
+
+def test_a_moved_message_comes_when_it_is_said_to_and_nothing_else_moves() -> None:
+    timeline = Timeline(lambda one: 0.03 if one.label == Label(MESSAGE, "writer->reader", 0) else None)
+    timeline_of(busy, timeline)
+    fired = [one.label for one in timeline.fired if one.label.kind == MESSAGE]
+    assert fired == [Label(MESSAGE, "writer->reader", nth) for nth in (1, 0, 2)]
+    plain = Timeline()
+    timeline_of(busy, plain)
+    moved = {one.label for one in timeline.all if one.due != plain.labelled()[one.label].due}
+    assert moved == {Label(MESSAGE, "writer->reader", 0)}
+
+
+def test_a_step_in_which_a_check_fails_is_narrated() -> None:
+    async def checks() -> None:
+        await trio.sleep(0.5)
+        found = 1
+        detrun.always(found == 2, "it is two")
+
+    narration = narrate(Program(checks, (), Options()), 0, [])
+    step = narration.open_step
+    assert step is not None
+    assert (step.task, step.time, step.ended) == ("main", 0.5, "failed")
+    first = checks.__code__.co_firstlineno
+    assert [line.number - first for line in step.lines][-2:] == [2, 3]
+
+
+def test_pairs_at_two_times_are_none_for_the_scheduler() -> None:
+    shared = {"value": 0}
+
+    async def program() -> None:
+        async def write(after: float) -> None:
+            await trio.sleep(after)
+            shared["value"] += 1
+
+        async with trio.open_nursery() as nursery:
+            for after in (0.1, 0.1, 0.2):
+                nursery.start_soon(write, after)
+
+    narration = narrate(Program(program, (), Options()), 0, [])
+    times = {narration.steps[one.step].time for pair in pairs(narration, None) for one in (pair.first, pair.second)}
+    assert times == {0.1}

@@ -1,0 +1,152 @@
+"""Programs that fail by an order which virtual time decides. Comments ``# A1`` and ``# B1`` mark the two operations."""
+
+from __future__ import annotations
+
+import trio
+
+import detrun
+from detrun.world import Exponential, World
+
+
+async def overtaken() -> None:
+    """Two clients set one value; the second begins when the first is sure to have asked, and its message overtakes."""
+
+    class Register:
+        value = 0
+
+        async def live(self) -> None:
+            node = detrun.this_node()
+            while True:
+                sender, value = await node.receive()
+                self.take(sender, value)
+
+        def take(self, sender: str, value: int) -> None:
+            self.value = value  # A1 B1
+            detrun.this_node().send(sender, "done")
+
+    register = Register()
+
+    async def put(value: int, after: float) -> None:
+        await trio.sleep(after)
+        node = detrun.this_node()
+        node.send("store", (node.name, value))
+        await node.receive()
+
+    async with World(latency=0.001) as world:
+        world.node("store").start(register.live)
+        for name, value, after in (("one", 1, 0.0), ("two", 2, 0.02)):
+            client = world.node(name)
+            world.link(name, "store").latency = Exponential(0.02, minimum=0.001)
+            client.start(put, value, after)
+        await world.node("one").ended()
+        await world.node("two").ended()
+    assert register.value == 2
+
+
+async def retried() -> None:
+    """A client asks again when no answer comes in time, and what it asks for is done twice."""
+
+    class Counter:
+        value = 0
+
+        async def live(self) -> None:
+            node = detrun.this_node()
+            while True:
+                sender = await node.receive()
+                self.value += 1
+                node.send(sender, "done")
+
+    counter = Counter()
+
+    class Client:
+        tries = 0
+
+        async def work(self) -> None:
+            node = detrun.this_node()
+            while True:
+                self.tries += 1
+                node.send("store", node.name)
+                with trio.move_on_after(0.05):
+                    await node.receive()
+                    self.tries = 0  # B1
+                    return
+                self.tries += 10  # A1
+
+    async with World(latency=0.001) as world:
+        store, client = world.node("store"), world.node("client")
+        world.link("store", "client").latency = Exponential(0.03, minimum=0.001)
+        store.start(counter.live)
+        client.start(Client().work)
+        await client.ended()
+    assert counter.value == 1
+
+
+async def timer_against_message() -> None:
+    """A server closes after a while and takes no more work; the message may come later."""
+
+    class Server:
+        is_open = True
+
+        async def live(self) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.close)
+                await detrun.this_node().receive()
+                assert self.is_open  # B1
+
+        async def close(self) -> None:
+            await trio.sleep(0.03)
+            self.is_open = False  # A1
+
+    async with World(latency=0.001) as world:
+        server, client = world.node("server"), world.node("client")
+        world.link("client", "server").latency = Exponential(0.02, minimum=0.001)
+        server.start(Server().live)
+        client.start(ask)
+        await server.ended()
+
+
+async def ask() -> None:
+    detrun.this_node().send("server", "work")
+
+
+async def leased() -> None:
+    """A holder answers from its copy while it has a lease; the writer does not wait until the lease has run out."""
+    newest = [0]
+
+    class Holder:
+        copy = 0
+
+        async def live(self) -> None:
+            node = detrun.this_node()
+            while True:
+                message = await node.receive()
+                if isinstance(message, int):
+                    self.copy = message
+                else:
+                    node.send("reader", self.copy)  # B1
+
+    async def write() -> None:
+        node = detrun.this_node()
+        await trio.sleep(0.01)
+        newest[0] = 1
+        node.send("holder", 1)  # A1
+
+    async def read() -> None:
+        node = detrun.this_node()
+        await trio.sleep(0.03)
+        seen = newest[0]
+        node.send("holder", "read")
+        answer = await node.receive()
+        assert answer >= seen
+
+    async with World(latency=0.001) as world:
+        holder, writer, reader = world.node("holder"), world.node("writer"), world.node("reader")
+        world.link("writer", "holder").latency = Exponential(0.02, minimum=0.001)
+        holder.start(Holder().live)
+        writer.start(write)
+        reader.start(read)
+        await reader.ended()
+        await writer.ended()
+
+
+OF_TIME = (overtaken, retried, timer_against_message, leased)
