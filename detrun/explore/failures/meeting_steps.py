@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 from statistics import median
 
 from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.named_steps import Instant, named
 from detrun.explore.failures.narration import Line, Mark, Narration
 from detrun.explore.failures.occurrences import MESSAGE, TIMEOUT, Occurrence, Timeline
 from detrun.explore.failures.operations import Operation
@@ -59,7 +60,7 @@ def meeting_of(narration: Narration, timeline: Timeline, first: int, then: int) 
         if modes_conflict(mark.mode, against.mode)
     ]
     if not found:
-        return _of_one_task(narration, counts, first, then)
+        return _of_one_task(narration, first, then)
     *_, one, other, mark, against = min(found, key=lambda each: each[:5])
     return Meeting(
         _operation(narration, counts, one, mark),
@@ -72,23 +73,19 @@ def meeting_on_the_way(narration: Narration, sent_in: int, acted_in: int) -> Mee
     """The step that sent what had not come, and the one that acted without it."""
     if not 0 <= sent_in < acted_in:
         return None
-    return _by_lines(narration, _line_counts(narration), sent_in, acted_in)
+    return _by_lines(narration, sent_in, acted_in)
 
 
-def _of_one_task(narration: Narration, counts: Mapping[Line, int], first: int, then: int) -> Meeting | None:
-    """Two steps of one task, by the lines of each that the fewest steps run."""
+def _of_one_task(narration: Narration, first: int, then: int) -> Meeting | None:
+    """Two steps of one task, by the line of each that tells it from the others."""
     if narration.steps[first].task != narration.steps[then].task:
         return None
-    return _by_lines(narration, counts, first, then)
+    return _by_lines(narration, first, then)
 
 
-def _by_lines(narration: Narration, counts: Mapping[Line, int], first: int, then: int) -> Meeting | None:
-    one, other = narration.steps[first], narration.steps[then]
-    if not one.lines or not other.lines:
-        return None
-    # Of lines that are as rare the last: what a step finds out comes before what it does about it.
-    lines = [min(reversed(step.lines), key=lambda line: counts[line]) for step in (one, other)]
-    return Meeting(Operation(one.task, lines[0], "runs", first), Operation(other.task, lines[1], "runs", then), "")
+def _by_lines(narration: Narration, first: int, then: int) -> Meeting | None:
+    one, other = (named(narration, [Instant.of(narration, [step], ())])[0] for step in (first, then))
+    return None if one is None or other is None else Meeting(one.operation, other.operation, "")
 
 
 def _line_counts(narration: Narration) -> dict[Line, int]:
@@ -145,7 +142,8 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
     """
     touching = _touching(narration)
     distance = relevance(narration, timeline, touching, seen)
-    checked = {mark.key for step in seen for mark in narration.steps[step].marks}
+    named = _by_name(narration, touching)
+    checked = {key for step in seen for key in _looked_at(narration, named, step)}
     observers = {narration.steps[step].task for step in seen}
     sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
     usual = median([one.seconds for one in timeline.fired if one.is_sent] or [1.0]) or 1.0  # of a message
@@ -225,6 +223,7 @@ def relevance(
     an object that it touches by the last step that changed it: one hop, and more for an object that many steps touch,
     by the logarithm of their number.
     """
+    named = _by_name(narration, touching)
     sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
     writers: dict[Key, list[int]] = {
         key: sorted(step for step, mode in modes.items() if mode == WRITE) for key, modes in touching.items()
@@ -241,11 +240,30 @@ def relevance(
             heappush(waiting, (far, -timeline.woken_in[step]))
         if step in sent_in:
             heappush(waiting, (far + 1, -sent_in[step]))
-        for key in {mark.key for mark in narration.steps[step].marks if mark.is_data}:
-            if narration.name_of(key):
-                at = bisect_left(writers[key], step)
-                if at > 0:
-                    heappush(waiting, (far + 1 + math.log2(len(touching[key])), -writers[key][at - 1]))
+        for key in _looked_at(narration, named, step):
+            at = bisect_left(writers[key], step)
+            if at > 0:
+                heappush(waiting, (far + 1 + math.log2(len(touching[key])), -writers[key][at - 1]))
+    return found
+
+
+def _looked_at(narration: Narration, named: Mapping[str, Sequence[Key]], step: int) -> set[Key]:
+    """What a step touches that has a name, and the contents of a container of which it read only where it stands.
+
+    A look at the contents is not seen where a function in C has it, or a method is called that was fetched before: so
+    pytest rewrites ``assert``.
+    """
+    names = {narration.name_of(mark.key) for mark in narration.steps[step].marks if mark.is_data}
+    return {key for name in names for key in named.get(name, ())}
+
+
+def _by_name(narration: Narration, touching: Mapping[Key, Mapping[int, int]]) -> dict[str, list[Key]]:
+    """What steps touch, by name: an attribute, and the contents of the container that it holds, have one."""
+    found: dict[str, list[Key]] = defaultdict(list)
+    for key in touching:
+        name = narration.name_of(key)
+        if name:
+            found[name].append(key)
     return found
 
 

@@ -172,5 +172,5 @@ def _function(line: Line) -> tuple[str, str]:
 
 def _calls(line: Line) -> bool:
     """Whether a line does something by a call alone: sends a message, writes a file."""
-    code = code_of(line).removeprefix("await ")
+    code = code_of(line).partition("  #")[0].removeprefix("await ")
     return code.endswith(")") and code.partition("(")[0].replace(".", "").replace("_", "").isalnum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import detrun
 
 PAGE = Path(__file__).parents[3] / "docs" / "exploration.md"
 BLOCKS = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(), re.DOTALL)
-PROGRAMS = [text for kind, text in BLOCKS if kind == "python"]
 SECTION = PAGE.read_text().partition("## Strategies\n")[2].partition("\n## ")[0]
-SHOWN = [text for kind, text in BLOCKS if kind == "text"]
+# Programs with what they show: the text that follows them.
+SHOWN = [(program, text) for (kind, program), (then, text) in pairwise(BLOCKS) if (kind, then) == ("python", "text")]
 
 
 @pytest.mark.parametrize(("number", "name"), [(0, "bank.py"), (1, "transfer.py"), (2, "register.py")])
@@ -22,15 +23,17 @@ def test_a_program_fails_and_is_explained_as_the_page_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / name
-    file.write_text(PROGRAMS[number])
+    program, shown = SHOWN[number]
+    file.write_text(program)
     with pytest.raises(AssertionError) as caught:
-        exec(compile(PROGRAMS[number], str(file), "exec"), {})
-    assert SHOWN[number].strip() in "\n".join(caught.value.__notes__)
+        exec(compile(program, str(file), "exec"), {})
+    assert shown.strip() in "\n".join(caught.value.__notes__)
 
 
 def test_the_table_is_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(PROGRAMS[3], {"detrun": detrun, "trio": __import__("trio")})
-    assert SHOWN[3].strip() in capsys.readouterr().out
+    program, shown = SHOWN[3]
+    exec(program, {"detrun": detrun, "trio": __import__("trio")})
+    assert shown.strip() in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

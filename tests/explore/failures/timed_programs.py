@@ -149,4 +149,38 @@ async def leased() -> None:
         await writer.ended()
 
 
-OF_TIME = (overtaken, retried, timer_against_message, leased)
+async def looked_at_unseen() -> None:
+    """The check fetches a method and calls it later, so that its look at the list is not heard."""
+
+    class Store:
+        def __init__(self) -> None:
+            self.order: list[str] = []
+
+        async def live(self) -> None:
+            while True:
+                name = await detrun.this_node().receive()
+                self.order.append(name)  # B1
+
+    store = Store()
+
+    async def write() -> None:
+        await trio.sleep(0.256)
+        store.order.append("late")  # A1
+
+    async with World(latency=0.3) as world:
+        early, late = world.node("early"), world.node("late")
+        world.node("store").start(store.live)
+        late.start(write)
+        early.start(send_name)
+        await trio.sleep(1)
+    index = store.order.index
+    found = index("early"), index("late")
+    assert found == (0, 1)
+
+
+async def send_name() -> None:
+    node = detrun.this_node()
+    node.send("store", node.name)
+
+
+OF_TIME = (overtaken, retried, timer_against_message, leased, looked_at_unseen)
