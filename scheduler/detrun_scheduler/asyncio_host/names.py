@@ -104,6 +104,12 @@ def _is_foreign(factory: Any) -> bool:
     return str(getattr(factory, "__module__", "")).partition(".")[0] in _FOREIGN_LOOPS
 
 
+def _set_event_loop_policy(policy: Any) -> None:
+    """As asyncio's; a policy of uvloop's, which need not derive from asyncio's own, is passed over."""
+    foreign = policy is not None and type(policy).__module__.partition(".")[0] in _FOREIGN_LOOPS
+    _NAMES.originals["set_event_loop_policy"](_Policy() if foreign and is_of_the_run() else policy)
+
+
 def _lazy_init(self: Any) -> None:
     factory = self._loop_factory
     if factory is not None and is_of_the_run():
@@ -147,7 +153,7 @@ def _check_running(self: Any) -> None:
 _RUNNERS = ReplacedMethods(RUNNER, {LAZY_INIT: _lazy_init})
 _POLICIES = ReplacedMethods(DEFAULT_POLICY, {"new_event_loop": _new_event_loop})
 _LOOPS = ReplacedMethods(BASE_LOOP, {CHECK_RUNNING: _check_running})
-_CLASSES: dict[str, object] = {
+_REPLACED: dict[str, object] = {
     **{
         name: _loop_class(getattr(asyncio, name))
         for name in ("SelectorEventLoop", "EventLoop")
@@ -156,8 +162,10 @@ _CLASSES: dict[str, object] = {
     # The class of the policy that asyncio makes once a program has set None; underscored from Python 3.14.
     "DefaultEventLoopPolicy": _Policy,
     "_DefaultEventLoopPolicy": _Policy,
+    "set_event_loop_policy": _set_event_loop_policy,
 }
-_ALL = ReplacedTogether(ReplacedNames(asyncio, _CLASSES, may_stay=True), _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun())
+_NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
+_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun())
 waits.install()
 tasks.install()
 

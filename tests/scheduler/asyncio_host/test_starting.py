@@ -13,6 +13,7 @@ import detrun
 from detrun.errors import HiddenStateError, UsageError
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
+from detrun_scheduler.asyncio_host.private import ABSTRACT_POLICY
 from tests.scheduler.asyncio_host.programs import (
     broad,
     three,
@@ -54,18 +55,25 @@ def test_a_policy_set_in_a_run_makes_simulated_loops_and_does_not_outlive_it() -
         def _loop_factory(self) -> Any:
             raise AssertionError("made a loop of uvloop's")
 
-    OfUvloop._loop_factory.__module__ = "uvloop"
+    class OfNewUvloop(ABSTRACT_POLICY):
+        """What it does since it derives from the abstract policy."""
+
+        def new_event_loop(self) -> Any:
+            raise AssertionError("made a loop of uvloop's")
+
+    OfUvloop._loop_factory.__module__ = OfNewUvloop.__module__ = "uvloop"
 
     def main() -> list[type]:
         own = asyncio.get_event_loop_policy()
         found = []
-        for policy in (None, POLICY(), asyncio.DefaultEventLoopPolicy(), Derived(), OfUvloop(), own):
+        ours = (None, POLICY(), asyncio.DefaultEventLoopPolicy(), Derived(), own)
+        for policy in (*ours, OfUvloop(), OfNewUvloop()):
             asyncio.set_event_loop_policy(policy)
             found.append(asyncio.run(loop_of_call()))
         return found
 
     before = asyncio.get_event_loop_policy()
-    assert detrun.record(main).result == [SimulatedEventLoop] * 6
+    assert detrun.record(main).result == [SimulatedEventLoop] * 7
     assert asyncio.get_event_loop_policy() is before
     assert type(asyncio.DefaultEventLoopPolicy()) is POLICY
 
