@@ -93,11 +93,25 @@ class _PolicyOfRun:
         self._before = None
 
 
-def _loop_class(original: Any) -> Any:
-    def new(*arguments: Any, **options: Any) -> Any:
-        return SimulatedEventLoop() if is_of_the_run() else original(*arguments, **options)
+class _LoopClass(type):
+    """Classes that stand for asyncio's own loops: they make simulated ones, and these are their instances."""
 
-    return new
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        if cls.__dict__.get("original") is None:  # a program has derived it
+            return super().__call__(*arguments, **options)
+        return SimulatedEventLoop() if is_of_the_run() else cls.__dict__["original"](*arguments, **options)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        original = cls.__dict__.get("original")
+        return super().__instancecheck__(instance) if original is None else isinstance(instance, original)
+
+    def __subclasscheck__(cls, subclass: Any) -> bool:
+        original = cls.__dict__.get("original")
+        return super().__subclasscheck__(subclass) if original is None else issubclass(subclass, original)
+
+
+def _loop_class(original: Any) -> Any:
+    return _LoopClass(original.__name__, (original,), {"original": original, "__module__": original.__module__})
 
 
 def _is_foreign(factory: Any) -> bool:

@@ -108,6 +108,21 @@ def test_watchers_of_child_processes_are_refused_by_name() -> None:
     detrun.record(main)
 
 
+def test_the_loop_classes_of_asyncio_stay_classes() -> None:
+    def main() -> str:
+        class Derived(asyncio.SelectorEventLoop):
+            pass
+
+        loop = asyncio.SelectorEventLoop()
+        assert isinstance(loop, asyncio.SelectorEventLoop)
+        assert not isinstance(loop, Derived)
+        assert issubclass(type(loop), asyncio.SelectorEventLoop)
+        assert issubclass(Derived, asyncio.SelectorEventLoop)
+        return Derived.__name__
+
+    assert detrun.record(main).result == "Derived"
+
+
 def test_a_loop_that_stays_open_ends_with_the_run() -> None:
     closed = []
 
