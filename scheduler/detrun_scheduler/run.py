@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from trio.lowlevel import Task
 
@@ -217,7 +217,7 @@ class ActiveRun(RunView, Protocol):
         """See `RunHooks.fault_shares`."""
 
     @property
-    def fault_spans(self) -> Mapping[str, tuple[float, float | None]]:
+    def fault_spans(self) -> Mapping[str, FaultSpan]:
         """See `RunHooks.fault_spans`."""
 
     @property
@@ -349,6 +349,10 @@ class DrawWatcher(Protocol):
         """What became of the bits; returns what the program gets."""
 
 
+Holders: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+"""Roles of nodes, each with the names of nodes."""
+
+
 class BegunFault(NamedTuple):
     """A planned fault, or a `buggify` site, that has begun.
 
@@ -357,6 +361,7 @@ class BegunFault(NamedTuple):
         lasts: seconds until it ends; None: it is over at once, or ends with its plan.
         victim: the node that it strikes, an empty string where it is not of one node.
         details: what else the plan says of it, in words.
+        holders: each role that the plan strikes, with the names of the nodes that were struck for it.
     """
 
     name: str
@@ -364,6 +369,21 @@ class BegunFault(NamedTuple):
     lasts: float | None = None
     victim: str = ""
     details: str = ""
+    holders: Holders = ()
+
+
+class FaultSpan(NamedTuple):
+    """Other times of a planned fault, and the nodes that it strikes then.
+
+    Attributes:
+        begin: the virtual time of the run; infinity for never.
+        end: likewise; None: as long after as it would have ended.
+        holders: the nodes that count as those of a role, whether or not they have it then; others are asked.
+    """
+
+    begin: float
+    end: float | None = None
+    holders: Holders = ()
 
 
 @dataclass(slots=True)
@@ -377,8 +397,7 @@ class RunHooks:
         replayed_effect: takes the name of an external effect and gives its recorded result, None where a recording is
             silent. Set in replays only.
         fault_shares: planned faults that are left out (0) or last a share of their time, by name.
-        fault_spans: planned faults that begin at another time, by name: virtual times of the run at which each begins,
-            infinity for never, and at which it ends, None: as long after as it would have.
+        fault_spans: planned faults that happen at another time, by name.
         fault_began: told of each planned fault that begins.
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
@@ -401,7 +420,7 @@ class RunHooks:
     at_pause: Callable[[ActiveRun], float] | None = None
     replayed_effect: Callable[[str], bytes | None] | None = None
     fault_shares: Mapping[str, float] = field(default_factory=dict)
-    fault_spans: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    fault_spans: Mapping[str, FaultSpan] = field(default_factory=dict)
     fault_began: Callable[[BegunFault], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None

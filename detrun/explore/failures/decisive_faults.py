@@ -4,7 +4,8 @@ In a system of messages it is a fault that decides: the power that is lost betwe
 begins between two sends. Every fault of the failing run is left out, everything else as it was. One without which the
 run passes is then moved (`fault_moments.py`): it *came after* a first place of the program and *before* a second if the
 run passes with the fault ahead of the first, and with it behind the second. A fault that lasts is moved by its
-beginning, and ends as before; where that does not decide on one side, its end is moved, too. Only what was seen to pass
+beginning, and ends as before; where that does not decide on one side, its end is moved, too. A fault on a role strikes
+the nodes that it struck, also where they do not have the role yet. Only what was seen to pass
 is said, and a fault whose moment decides on one side only is no explanation.
 
 Faults are looked at from the last one to the first, for the last is likely to be where the damage was done.
@@ -22,9 +23,9 @@ from detrun.explore.failures.named_steps import Instant, named
 from detrun.explore.failures.narration import NarratedFault, Narration, narrate
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.trials import Trial
-from detrun_scheduler.run import RunHooks
+from detrun_scheduler.run import FaultSpan, RunHooks
 
-NEVER = (math.inf, None)
+NEVER = FaultSpan(math.inf)
 AT_AN_INSTANT = ("crash", "power_loss", "restart", "upgrade", "pause", "resume", "clock_step", "clock_skew")
 """Kinds that strike when they begin, and are moved as a whole; the others are in force until they end."""
 
@@ -61,10 +62,14 @@ class MovedFault:
         fault = self.begun.fault
         return None if fault.lasts is None or fault.kind in AT_AN_INSTANT else self.begun.time + fault.lasts
 
-    def spans(self) -> list[tuple[float, float | None]]:
+    def at(self, begin: float, end: float | None) -> FaultSpan:
+        """Other times of it, at which it strikes the nodes that it struck."""
+        return FaultSpan(begin, end, self.begun.fault.holders)
+
+    def spans(self) -> list[FaultSpan]:
         """Its times with which the run was seen to pass."""
-        beginnings = [(one.moment, self.end) for one in (self.after, self.before) if one is not None]
-        endings = [] if self.ends_after is None else [(self.begun.time, self.ends_after.moment)]
+        beginnings = [self.at(one.moment, self.end) for one in (self.after, self.before) if one is not None]
+        endings = [] if self.ends_after is None else [self.at(self.begun.time, self.ends_after.moment)]
         return [NEVER, *beginnings, *endings]
 
     @property
@@ -101,13 +106,13 @@ def _moved(reversals: Reversals, narration: Narration, begun: NarratedFault) -> 
     end, victim = found.end, begun.fault.victim
 
     def begins(moment: float) -> Trial | None:
-        return reversals.try_spans({name: (moment, end)})
+        return reversals.try_spans({name: found.at(moment, end)})
 
     found.before = boundary_after(other, time, begins, victim, end)
     found.after = boundary_before(narration, time, begins, victim)
     if end is not None and found.rank < 2:
         found.ends_after = boundary_before(
-            narration, end, lambda moment: reversals.try_spans({name: (time, moment)}), victim, earliest=time
+            narration, end, lambda moment: reversals.try_spans({name: found.at(time, moment)}), victim, earliest=time
         )
     return found
 

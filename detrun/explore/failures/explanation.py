@@ -9,6 +9,7 @@ from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.trials import Trial
 from detrun_scheduler.choices import COLLECT, FIRE
+from detrun_scheduler.run import FaultSpan
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Explanation:
     failing: Narration
     passing: Narration | None
     verified: bool = False
-    passing_spans: tuple[Mapping[str, tuple[float, float | None]], ...] = ()
+    passing_spans: tuple[Mapping[str, FaultSpan], ...] = ()
 
     def __str__(self) -> str:
         return self.text

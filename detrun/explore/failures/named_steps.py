@@ -79,7 +79,8 @@ def _pair(run: Narration, first: Instant, second: Instant) -> tuple[NamedStep, N
     common = [label for label in changes if label in uses]
     if not common:
         return None
-    label = min(common, key=lambda one: (touched[one], one))
+    counted = _counted(second)
+    label = min(common, key=lambda one: (one in counted, touched[one], one))
     return _at(run, *changes[label], last=True), _at(run, *uses[label], last=False)
 
 
@@ -117,6 +118,17 @@ def _touching(instant: Instant, *, changed: bool) -> dict[str, tuple[NarratedSte
                     own.setdefault(label, (step, mark.line))
         found.update(own)
     return found
+
+
+def _counted(instant: Instant) -> set[str]:
+    """Names of what a line of it both reads and changes, such as counts, which decide nothing there."""
+    found = [
+        {(_label(instant.narration, mark), mark.line) for mark in step.marks if (mark.verb == "changes") is changes}
+        for step in instant.steps
+        for changes in (False, True)
+    ]
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {label for reads, changes in pairs for label, _ in reads & changes}
 
 
 def _label(narration: Narration, mark: Mark) -> str:

@@ -19,7 +19,7 @@ from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.operations import Pair, reverses
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
-from detrun_scheduler.run import RunHooks
+from detrun_scheduler.run import FaultSpan, RunHooks
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
@@ -150,7 +150,7 @@ class Reversals:
         yield self.runner.try_turns(turns)
         yield self.runner.try_order(self.failing.order, turns)
 
-    def try_spans(self, spans: Mapping[str, tuple[float, float | None]]) -> Trial | None:
+    def try_spans(self, spans: Mapping[str, FaultSpan]) -> Trial | None:
         """What comes of the same turns with planned faults at other times; None if there is no trial left."""
         key = tuple(sorted(spans.items()))
         trial = self._moved.get(key)

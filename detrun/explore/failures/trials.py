@@ -38,7 +38,7 @@ from detrun_scheduler.choices import (
 )
 from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import StepLimitError, UsageError
-from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.run import ActiveRun, FaultSpan, RunHooks
 from detrun_scheduler.strategies.runnable_order import place_in
 
 # What stands in place of a task that goes on where the run acts by itself.
@@ -248,9 +248,7 @@ class TrialRunner:
     trial's choices again, and so the same run.
     """
 
-    def __init__(
-        self, program: Program, seed: int, spans: Mapping[str, tuple[float, float | None]] | None = None
-    ) -> None:
+    def __init__(self, program: Program, seed: int, spans: Mapping[str, FaultSpan] | None = None) -> None:
         self.program = program
         self.seed = seed
         self.spans = spans or {}  # see `RunHooks.fault_spans`

@@ -22,10 +22,11 @@ failure that `detrun.explore` found is shrunk. What others draw does not change 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -43,6 +44,7 @@ from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.run import ActiveRun, BegunFault
 
 if TYPE_CHECKING:
+    from detrun.world.nodes.node import Node
     from detrun.world.world import World
 
 
@@ -142,17 +144,19 @@ class Injection:
                 event()
 
     def _begin(self, when: float, outcome: FaultOutcome) -> None:
-        held = [self._targets.holders(outcome.fault, role) for role in outcome.fault.roles]
-        if not all(held):
+        held = {role: self._targets.holders(outcome.fault, role) for role in outcome.fault.roles}
+        if not all(held.values()):
             self._begin_at(when + LOOK_SECONDS, outcome)
             return
         active = self._actions.begin(outcome.fault)
-        struck = dict.fromkeys(node.name for holders in held for node in holders)
-        outcome.begun, outcome.victim = float(self.world.run.time), active.victim or " and ".join(struck)
+        struck = {role: (active.victim,) if active.victim else _names(nodes) for role, nodes in held.items()}
+        outcome.begun = float(self.world.run.time)
+        outcome.victim = active.victim or " and ".join(dict.fromkeys(chain(*struck.values())))
         self._active[outcome.fault.name] = outcome, active
         if self.world.run.fault_began is not None:
             fault = outcome.fault
-            told = BegunFault(fault.name, fault.kind, active.lasts, outcome.victim, outcome.details())
+            holders = tuple(struck.items())
+            told = BegunFault(fault.name, fault.kind, active.lasts, outcome.victim, outcome.details(), holders)
             self.world.run.fault_began(told)
         if active.lasts is not None:
             self._at(when + active.lasts, lambda: self._end(outcome))
@@ -201,21 +205,24 @@ class Injection:
             )
 
 
+def _names(nodes: Iterable[Node]) -> tuple[str, ...]:
+    return tuple(node.name for node in nodes)
+
+
 def _outcome(fault: PlannedFault, run: ActiveRun) -> FaultOutcome:
     """What is drawn for a fault, unless the run says when it happens, if at all, and how much of it."""
     share, span = run.fault_shares.get(fault.name, 1.0), run.fault_spans.get(fault.name)
-    if not share or (span is not None and span[0] == math.inf):
+    if not share or (span is not None and span.begin == math.inf):
         return FaultOutcome(fault, False, fault.earliest)
     lengths: dict[str, Any] = {name: length for name in LENGTHS if (length := getattr(fault, name, None))}
     if share != 1.0:
         fault = replace(fault, **{name: share * length for name, length in lengths.items()})
     if span is not None:
-        begin, end = span
-        if end is not None:
-            lengths = dict.fromkeys(lengths, end - begin)
+        if span.end is not None:
+            lengths = dict.fromkeys(lengths, span.end - span.begin)
             fault = replace(fault, **lengths)
         # Where it comes at another time it need not have an effect.
-        return FaultOutcome(replace(fault, allow_no_effect=True), True, begin - float(run.time))
+        return FaultOutcome(replace(fault, allow_no_effect=True), True, span.begin - float(run.time))
     drawn = fault.probability == 1.0 or draws.bernoulli(fault.probability, key=("fault", fault.name, "happens"))
     if fault.at is not None:
         return FaultOutcome(fault, drawn, fault.at)

@@ -20,12 +20,15 @@ class Targets:
         self._world = world
 
     def holders(self, fault: PlannedFault, role: str) -> list[Node]:
-        """The nodes that have a role now, which may be none.
+        """The nodes that have a role now, which may be none; or those that the run says it should strike instead.
 
         Raises:
             FaultPlanError: the world knows no such role.
         """
-        roles = self._world.roles
+        roles, span = self._world.roles, self._world.run.fault_spans.get(fault.name)
+        told = dict(span.holders).get(role) if span is not None else None
+        if told is not None:
+            return [node for node in self._world.nodes if node.name in told]
         if role not in roles:
             raise FaultPlanError(
                 f"{fault.name}: {MARK}{role} is no role of this world, which has {', '.join(roles) or 'none'}; declare "

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,10 +62,11 @@ async def store() -> None:
         await file.fsync()  # synced
 
 
-async def acknowledged_before_fsync(at: float) -> None:
+async def acknowledged_before_fsync(at: float, struck: str) -> None:
     async with detrun.World(latency=0.01) as world:
         world.node("store").start(store)
-        plan = w.FaultPlan((w.PowerLoss(node="store", at=at, down_seconds=0.1),))
+        world.role("late", lambda node: trio.current_time() >= 0.3)
+        plan = w.FaultPlan((w.PowerLoss(node=struck, at=at, down_seconds=0.1),))
         async with w.inject(plan, world, allow_no_effect=True):
             await trio.sleep(0.2)
             world.driver.send("store", "written")
@@ -76,8 +78,10 @@ async def acknowledged_before_fsync(at: float) -> None:
                 assert lost.cancelled_caught or await world.driver.receive() == "written"
 
 
-def test_power_lost_between_an_acknowledgement_and_the_fsync() -> None:
-    runner, failing = tried(acknowledged_before_fsync, 0.35)
+@pytest.mark.parametrize("struck", ["store", "@late"])
+def test_power_lost_between_an_acknowledgement_and_the_fsync(struck: str) -> None:
+    """A fault on a role is moved to times when the node did not have it yet."""
+    runner, failing = tried(acknowledged_before_fsync, 0.35, struck)
     assert failing.error is not None
     explanation = explain(runner, failing)
     assert "What matters is the moment of a fault: store loses power" in explanation.text
@@ -127,6 +131,50 @@ def test_a_partition_between_two_sends(gap: float, share: float) -> None:
     assert failing.error is not None
     explanation = explain(runner, failing)
     assert_true(explanation, runner, failing)
+
+
+class Lock:
+    """Given to the first who asks; counts who did."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.holder = ""
+
+    def ask(self, name: str) -> bool:
+        self.asked += 1
+        if self.holder:  # looked up
+            return False
+        self.holder = name  # given
+        return True
+
+
+async def lock_server() -> None:
+    node, lock = detrun.this_node(), Lock()
+    while True:
+        name = await node.receive()
+        node.send("driver", lock.ask(name))
+
+
+async def lock_forgotten() -> None:
+    async with detrun.World(latency=0.01) as world:
+        world.node("server").start(lock_server)
+        async with w.inject(w.FaultPlan((w.Crash(node="server", at=0.8, down_seconds=0.05),)), world):
+            answers = []
+            for name in ("one", "other"):
+                await trio.sleep(0.5)
+                world.driver.send("server", name)
+                answers.append(await world.driver.receive())
+            await trio.sleep(1)
+        assert not all(answers)
+
+
+def test_what_is_counted_is_not_what_decides() -> None:
+    runner, failing = tried(lock_forgotten)
+    explanation = explain(runner, failing)
+    assert_true(explanation, runner, failing)
+    assert explanation.pair is not None
+    lines = [operation.line.number for operation in explanation.pair if operation.line is not None]
+    assert lines == [line_with(Lock.ask, "given"), line_with(Lock.ask, "looked up")]
 
 
 async def any_moment(at: float) -> None:
