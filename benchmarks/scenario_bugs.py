@@ -1,13 +1,12 @@
-"""The tables of planted bugs in the READMEs of scenarios: after how many schedules the default exploration finds each.
+"""The tables of planted bugs in the READMEs of scenarios: after how many schedules each is found, and its explanation.
 
 A campaign for each bug and each of eight seeds, by the default strategy under the bug's own faults and variant, until
-the first schedule that fails; the first seed's is shrunk and replayed. The right system goes through as many schedules
-of the same hunt, with the same seeds.
+the first schedule that fails; the first seed's is shrunk, replayed and explained. The right system goes through as many
+schedules of the same hunt, with the same seeds.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Mapping
@@ -17,30 +16,35 @@ from typing import Any
 import click
 
 import detrun
-from benchmarks.measuring import machine
+from benchmarks.kept_results import RESULTS, kept_results, options
+from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.functions import function_at
 from detrun.explore.verdicts import PASSED
 from detrun_scenarios.frame.catalogue import find_scenario
 from detrun_scenarios.frame.declaration import Bug, Scenario
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
-KEPT = Path(__file__).parent / "results" / "scenario-bugs.json"
+KEPT = RESULTS / "scenario-bugs.json"
 SEEDS = range(8)
 HEADER = ("bug", "hunted by", "schedules until found, by seed", "median", "seen as", "shrunk, seed 0", "right system")
+EXPLAINED = ("bug", "what matters", "after", "before", "planted in")
 
 
 def measured(scenario: Scenario, bug: Bug) -> dict[str, Any]:
     """What the campaigns of one bug came to."""
     began = time.process_time()
-    options: dict[str, Any] = {**scenario.explore_options, **bug.options, "directory": None, "explain": False}
+    exploring: dict[str, Any] = {**scenario.explore_options, **bug.options, "directory": None}
     planted = ScenarioProgram(scenario, scenario.setting("small", bug=bug.name))
     right = ScenarioProgram(scenario, scenario.setting("small", spared=bug.name))
     schedules: list[int | None] = []
     said: set[str] = set()
     shrunk, replays, survived = "", False, 0
+    explained: dict[str, Any] = {}
     for seed in SEEDS:
-        found = detrun.explore(planted, {}, seed=seed, shrink=seed == SEEDS[0], **options)
+        is_first = seed == SEEDS[0]
+        found = detrun.explore(planted, {}, seed=seed, shrink=is_first, explain=is_first, **exploring)
         schedules.append(None if found.failure is None else found.schedules)
-        survival = detrun.explore(right, {}, seed=seed, **{**options, "schedules": found.schedules})
+        survival = detrun.explore(right, {}, seed=seed, **{**exploring, "schedules": found.schedules})
         if survival.verdict != PASSED:
             raise click.ClickException(f"the right system failed in the hunt for {bug.name}, seed {seed}")
         survived += survival.schedules
@@ -50,11 +54,14 @@ def measured(scenario: Scenario, bug: Bug) -> dict[str, Any]:
         if found.failure.shrunk is not None:
             shrunk = str(found.failure.shrunk).removeprefix("shrunk ")
             replays = _fails_again(planted, found.failure)
+            explained = _explained(found.failure.explanation)
     return {
         "schedules": schedules,
         "seen_as": sorted(said),
         "shrunk": shrunk,
         "replays": replays,
+        "explained": explained,
+        "planted_in": list(bug.places),
         "right_survived": survived,
         "cpu_seconds": round(time.process_time() - began, 1),
     }
@@ -66,6 +73,15 @@ def _fails_again(program: ScenarioProgram, failure: Any) -> bool:
     except type(failure.exception) as again:
         return str(again) == str(failure.exception)
     return False
+
+
+def _explained(explanation: Explanation | None) -> dict[str, Any]:
+    if explanation is None or not explanation.verified:
+        return {}
+    matters = explanation.text.partition("What matters is ")[2].partition("\n")[0]
+    lines = [operation.line for operation in explanation.pair or () if operation.line is not None]
+    places = [f"{function_at(line.file, line.number)}, {Path(line.file).name}:{line.number}" for line in lines]
+    return {"matters": matters, "places": places}
 
 
 def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
@@ -84,26 +100,25 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
             f"survives {found['right_survived']}",
         )
         lines.append(f"| {' | '.join(row)} |")
+    lines += ["", "".join(f"| {one} " for one in EXPLAINED) + "|", "| --- " * len(EXPLAINED) + "|"]
+    for name, found in kept["scenarios"][scenario.name].items():
+        explained = found["explained"] or {"matters": "not explained", "places": ["–", "–"]}
+        row = (f"`{name}`", explained["matters"], *explained["places"], " and ".join(found["planted_in"]))
+        lines.append(f"| {' | '.join(row)} |")
     return "\n".join([*lines, "", kept["about"], ""])
 
 
 @click.command(help="Planted bugs of scenarios: schedules until the default exploration finds them.")
 @click.option("--scenario", "name", default="consensus", show_default=True)
-@click.option("--only", multiple=True, metavar="BUG", help="Only these; may be repeated.")
-@click.option("--show", is_flag=True, help="Run nothing: print the table of what is kept.")
+@options
 def main(name: str, only: tuple[str, ...], show: bool) -> None:
     """Measure, keep, and print the table of the README."""
     scenario = find_scenario(name)
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"scenarios": {}}
-    if not show:
-        before = kept["scenarios"].get(name, {})
-        kept["about"] = f"{machine()}."
-        for bug in scenario.bugs:
-            if not only or bug.name in only:
-                before[bug.name] = measured(scenario, bug)
-                click.echo(f"{bug.name}: {before[bug.name]}", err=True)
-            kept["scenarios"][name] = {one.name: before[one.name] for one in scenario.bugs if one.name in before}
-            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+    def measure(bug: str) -> dict[str, Any]:
+        return measured(scenario, scenario.bug(bug))
+
+    kept = kept_results(KEPT, name, [bug.name for bug in scenario.bugs], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)
 
 

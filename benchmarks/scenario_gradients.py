@@ -1,26 +1,19 @@
 """The tables of derivatives in the READMEs of scenarios: every line is what a `detrun scenario gradient` command says.
 
 Lines of kinds that a scenario does not declare are there to mislead: they stand beside the difference of the mean, too.
-Results are kept after each command; ``--only`` runs some of them again and leaves the others.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import resource
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.measuring import machine
+from benchmarks.kept_results import RESULTS, kept_results, options, said
 
-KEPT = Path(__file__).parent / "results" / "scenario-gradients.json"
+KEPT = RESULTS / "scenario-gradients.json"
 BATCHED = "--param batch_delay=0.01 --param batch_size=2"
 LAPSED = "--param lease_margin=0.12"
 
@@ -46,33 +39,15 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 }
 """By scenario: what follows its name."""
 
+FIELDS = ("loss", "value", "std_error", "params", "gradient", "steps")
 HEADER = ("loss", "parameter", "kind", "derivative", "difference of the mean", "errors apart", "on frozen schedules")
-
-
-def measured(scenario: str, arguments: str) -> dict[str, Any]:
-    """What the command says, and its CPU seconds."""
-    words = ["-m", "detrun", "scenario", "gradient", scenario, *shlex.split(arguments), "--json"]
-    before = children_seconds()
-    found = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-    if found.returncode:
-        raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
-    document = json.loads(found.stdout)
-    return {name: document[name] for name in ("loss", "value", "std_error", "params", "gradient", "steps")} | {
-        "cpu_seconds": round(children_seconds() - before, 1)
-    }
-
-
-def children_seconds() -> float:
-    """CPU seconds of the commands that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
     """The table of a scenario's README."""
     lines = ["".join(f"| {one} " for one in HEADER) + "|", "| --- " * len(HEADER) + "|"]
     about = []
-    for arguments, found in kept["commands"][scenario].items():
+    for arguments, found in kept["scenarios"][scenario].items():
         number = len(about) + 1
         about.append(
             f"{number}. `detrun scenario gradient {scenario} {arguments}`: {found['loss']} {found['value']:.4g} ± "
@@ -114,20 +89,14 @@ def errors_apart(derivative: float, its_error: float, mean: float, error: float)
 
 @click.command(help="Derivatives of scenarios by the kinds that they declare, and by some that mislead.")
 @click.option("--scenario", type=click.Choice(sorted(COMMANDS)), default="consensus", show_default=True)
-@click.option("--only", multiple=True, metavar="WORDS", help="Only commands with these words; may be repeated.")
-@click.option("--show", is_flag=True, help="Run nothing: print the table of what is kept.")
+@options
 def main(scenario: str, only: tuple[str, ...], show: bool) -> None:
     """Measure, keep, and print the table of the README."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"commands": {}}
-    if not show:
-        before = kept["commands"].get(scenario, {})
-        kept["about"] = f"{machine()}."
-        for arguments in COMMANDS[scenario]:
-            if not only or any(words in arguments for words in only):
-                click.echo(f"detrun scenario gradient {scenario} {arguments}", err=True)
-                before[arguments] = measured(scenario, arguments)
-            kept["commands"][scenario] = {one: before[one] for one in COMMANDS[scenario] if one in before}
-            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+    def measure(arguments: str) -> dict[str, Any]:
+        return said("gradient", scenario, arguments, FIELDS)
+
+    kept = kept_results(KEPT, scenario, COMMANDS[scenario], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)
 
 

@@ -1,25 +1,18 @@
 """The tables of tunings in the READMEs of scenarios: every table is what a `detrun scenario tune` command says.
 
-Results are kept after each command, with the way of each contender, which ``docs/figures/scenarios.py`` draws;
-``--only`` runs some of them again and leaves the others.
+The way of each contender is kept, too, which ``docs/figures/scenarios.py`` draws.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.measuring import machine
-from benchmarks.scenario_gradients import children_seconds
+from benchmarks.kept_results import RESULTS, kept_results, options, said
 
-KEPT = Path(__file__).parent / "results" / "scenario-tunings.json"
+KEPT = RESULTS / "scenario-tunings.json"
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
@@ -49,20 +42,9 @@ FIELDS = (
 NAMES = {"tuned": "detrun.minimize", "optuna": "Optuna, TPE", "cma": "CMA-ES"}
 
 
-def measured(scenario: str, arguments: str) -> dict[str, Any]:
-    """What the command says, and its CPU seconds."""
-    words = ["-m", "detrun", "scenario", "tune", scenario, *shlex.split(arguments), "--json"]
-    before = children_seconds()
-    found = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-    if found.returncode:
-        raise click.ClickException(f"python {shlex.join(words)} ended with {found.returncode}: {found.stderr}")
-    document = json.loads(found.stdout)
-    return {name: document[name] for name in FIELDS} | {"cpu_seconds": round(children_seconds() - before, 1)}
-
-
 def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
     """The tables of a scenario's README."""
-    tables = [table(scenario, arguments, found) for arguments, found in kept["commands"][scenario].items()]
+    tables = [table(scenario, arguments, found) for arguments, found in kept["scenarios"][scenario].items()]
     return "\n".join([*tables, kept["about"] + "\n"])
 
 
@@ -103,20 +85,14 @@ def short(number: float) -> str:
 
 @click.command(help="Scenarios tuned by gradients, by Optuna and by CMA-ES, at equal simulated events.")
 @click.option("--scenario", type=click.Choice(sorted(COMMANDS)), default="consensus", show_default=True)
-@click.option("--only", multiple=True, metavar="WORDS", help="Only commands with these words; may be repeated.")
-@click.option("--show", is_flag=True, help="Run nothing: print the tables of what is kept.")
+@options
 def main(scenario: str, only: tuple[str, ...], show: bool) -> None:
     """Tune, keep, and print the tables of the README."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"commands": {}}
-    if not show:
-        before = kept["commands"].get(scenario, {})
-        kept["about"] = f"{machine()}."
-        for arguments in COMMANDS[scenario]:
-            if not only or any(words in arguments for words in only):
-                click.echo(f"detrun scenario tune {scenario} {arguments}", err=True)
-                before[arguments] = measured(scenario, arguments)
-            kept["commands"][scenario] = {one: before[one] for one in COMMANDS[scenario] if one in before}
-            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+    def measure(arguments: str) -> dict[str, Any]:
+        return said("tune", scenario, arguments, FIELDS)
+
+    kept = kept_results(KEPT, scenario, COMMANDS[scenario], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)
 
 

@@ -37,7 +37,7 @@ FACTORS = {"s": (1_000.0, "ms")}  # units as they are drawn
 
 def kept_tunings(scenario: Scenario) -> dict[str, dict[str, Any]]:
     """What is kept, by the arguments of the command."""
-    found: dict[str, dict[str, Any]] = json.loads(TUNINGS.read_text())["commands"].get(scenario.name, {})
+    found: dict[str, dict[str, Any]] = json.loads(TUNINGS.read_text())["scenarios"].get(scenario.name, {})
     return found
 
 

@@ -10,7 +10,7 @@ from tests.benchmarks.test_gradient_kinds import ROOT
 
 def test_the_table_of_consensus_is_that_of_the_kept_results() -> None:
     kept = json.loads(scenario_gradients.KEPT.read_text())
-    assert tuple(kept["commands"]["consensus"]) == scenario_gradients.COMMANDS["consensus"]
+    assert tuple(kept["scenarios"]["consensus"]) == scenario_gradients.COMMANDS["consensus"]
     page = (ROOT / "scenarios" / "detrun_scenarios" / "consensus" / "README.md").read_text()
     shown = page.partition("<!-- gradients -->\n")[2].partition("<!-- end of gradients -->")[0]
     assert shown == scenario_gradients.markdown("consensus", kept)

@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_readme_shows_the_tunings_that_are_kept() -> None:
     kept = json.loads(scenario_tunings.KEPT.read_text())
-    assert tuple(kept["commands"]["consensus"]) == scenario_tunings.COMMANDS["consensus"]
+    assert tuple(kept["scenarios"]["consensus"]) == scenario_tunings.COMMANDS["consensus"]
     page = (ROOT / "scenarios/detrun_scenarios/consensus/README.md").read_text()
     shown = page.partition("<!-- tuning -->\n")[2].partition("<!-- end of tuning -->")[0]
     assert shown == scenario_tunings.markdown("consensus", kept)
 
 
 def test_no_contender_spends_more_than_its_budget() -> None:
-    for arguments, found in json.loads(scenario_tunings.KEPT.read_text())["commands"]["consensus"].items():
+    for arguments, found in json.loads(scenario_tunings.KEPT.read_text())["scenarios"]["consensus"].items():
         budget = int(arguments.partition("--budget ")[2].split()[0])
         assert all(0 <= spent <= budget for spent in found["events_used"].values())
 
