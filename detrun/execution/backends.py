@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from detrun.execution.program import function_of
 from detrun_scheduler.asyncio_host.imported import is_of_trio, is_without_loop
 from detrun_scheduler.errors import UsageError
 
@@ -45,8 +45,7 @@ def runs_in_asyncio(main: Callable[..., Any], backend: str) -> bool:
 
 
 def _names_asyncio(main: Any) -> bool:
-    while isinstance(main, partial):
-        main = main.func
+    main = function_of(main)
     function = main if hasattr(main, "__code__") else getattr(type(main), "__call__", None)  # noqa: B004 (its code)
     function = getattr(function, "__func__", function)
     code, names = getattr(function, "__code__", None), getattr(function, "__globals__", {})

@@ -21,6 +21,14 @@ Main = Callable[..., Any]
 only_importing = False
 
 
+def function_of(main: Main) -> Any:
+    """What is called in the end: the function inside `functools.partial`."""
+    function: Any = main
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
 def check_main(main: Main) -> None:
     """Raise `UsageError` unless ``main`` is a function, async or not, and no run, nor one of trio's, is around us."""
     if only_importing:
@@ -35,9 +43,7 @@ def check_main(main: Main) -> None:
             "called inside trio.run: a run drives a trio program by itself; call this outside, or in a thread of its "
             "own (trio.to_thread.run_sync)"
         )
-    function = main
-    while isinstance(function, partial):
-        function = function.func
+    function = function_of(main)
     if inspect.iscoroutine(main):
         main.close()
         raise UsageError("expected a function, got a coroutine; pass main itself and its arguments: record(main)")
@@ -55,9 +61,7 @@ def is_synchronous(main: Main) -> bool:
     """Whether ``main`` is an ordinary function, which runs as the main simulated thread, and not an async one."""
     if type(main) is FunctionType and not main.__dict__:
         return not main.__code__.co_flags & inspect.CO_COROUTINE  # as below, ten times as fast: asked for each run
-    function = main
-    while isinstance(function, partial):
-        function = function.func
+    function = function_of(main)
     by_call = getattr(type(function), "__call__", None)  # noqa: B004 (not whether it is callable, but how)
     return not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(by_call)
 
@@ -68,9 +72,7 @@ def target_of(main: Main) -> str:
     A callable object says its name by itself: the text by which `detrun.execution.targets` finds it, as the attribute
     ``detrun_target``.
     """
-    function = main
-    while isinstance(function, partial):
-        function = function.func
+    function = function_of(main)
     own = own_target(function)
     if own is not None:
         return own
@@ -96,9 +98,7 @@ def _source_path(function: object) -> str | None:
 
 def source_fingerprint(main: Main) -> str | None:
     """A hash of the source file that defines ``main``, None if there is none."""
-    function = main
-    while isinstance(function, partial):
-        function = function.func
+    function = function_of(main)
     code = getattr(function, "__code__", None)
     if code is None or not os.path.isfile(code.co_filename):
         return None

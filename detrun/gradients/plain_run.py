@@ -17,7 +17,6 @@ import copy
 import sys
 import threading
 from collections.abc import Mapping
-from functools import partial
 from math import isclose
 from types import CodeType
 from typing import Any
@@ -29,7 +28,7 @@ from detrun.ad.torch_bridge import is_tensor
 from detrun.ad.value import primal_of
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
-from detrun.execution.program import Main
+from detrun.execution.program import Main, function_of
 from detrun.gradients.loss import loss_of
 from detrun.gradients.result import Gradient
 from detrun.races.watch import replayed_run
@@ -59,9 +58,7 @@ def is_due(main: Main, verify: bool | None) -> bool:
 
 
 def _code_of(main: Main) -> CodeType | None:
-    while isinstance(main, partial):
-        main = main.func
-    code = getattr(main, "__code__", None)
+    code = getattr(function_of(main), "__code__", None)
     return code if isinstance(code, CodeType) else None
 
 

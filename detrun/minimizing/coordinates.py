@@ -53,7 +53,7 @@ def coordinates_of(
     """A coordinate for each parameter, in their order.
 
     Raises:
-        UsageError: a bound, a logarithm or a scale of what is no parameter, or that the parameter does not keep.
+        UsageError: a name among bounds, logarithms and scales is unknown, or its parameter does not keep what is given.
     """
     scales = scales or {}
     if isinstance(log_scaled, str):

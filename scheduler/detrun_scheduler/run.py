@@ -44,7 +44,7 @@ class ThreadFailure(NamedTuple):
     Attributes:
         path: of the thread.
         is_handled: the program has a hook of its own for it, put in during the run.
-        kind: of what it came out, if that is no thread.
+        kind: what it came out of, in words: a thread, a task or a callback of asyncio.
     """
 
     path: str

@@ -5,8 +5,8 @@ begins between two sends. Every fault of the failing run is left out, everything
 run passes is then moved (`fault_moments.py`): it *came after* a first place of the program and *before* a second if the
 run passes with the fault ahead of the first, and with it behind the second. A fault that lasts is moved by its
 beginning, and ends as before; where that does not decide on one side, its end is moved, too. A fault on a role strikes
-the nodes that it struck, also where they do not have the role yet. Only what was seen to pass
-is said, and a fault whose moment decides on one side only is no explanation.
+the nodes that it struck, also where they do not have the role yet. Only what was seen to pass is said. A fault explains
+a failure if its moment decides on both sides.
 
 Faults are looked at from the last one to the first, for the last is likely to be where the damage was done.
 """

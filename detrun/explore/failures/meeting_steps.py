@@ -119,7 +119,7 @@ class AcrossTime:
 
     Attributes:
         steps: that meet, the first of the one and a later one of the other.
-        distance: to the failure, see `relevance`.
+        distance: to the failure, see `_relevance`.
         is_observed: what they meet on is what the failing step looked at, or one of them is of its task. To reverse
             those may change what is asked, and not what the program does.
     """
@@ -141,11 +141,11 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
         seen: the steps that showed it.
     """
     touching = _touching(narration)
-    distance = relevance(narration, timeline, touching, seen)
-    named = _by_name(narration, touching)
-    checked = {key for step in seen for key in _looked_at(narration, named, step)}
-    observers = {narration.steps[step].task for step in seen}
+    by_name = _by_name(narration, touching)
     sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
+    distance = _relevance(narration, timeline, touching, by_name, sent_in, seen)
+    checked = {key for step in seen for key in _looked_at(narration, by_name, step)}
+    observers = {narration.steps[step].task for step in seen}
     usual = median([one.seconds for one in timeline.fired if one.is_sent] or [1.0]) or 1.0  # of a message
     owner: dict[int, Occurrence] = {}
     for one in timeline.fired:
@@ -214,8 +214,13 @@ def _neighbours(modes: Mapping[int, int], distance: Mapping[int, float]) -> Iter
         yield before, after
 
 
-def relevance(
-    narration: Narration, timeline: Timeline, touching: Mapping[Key, Mapping[int, int]], seen: Sequence[int]
+def _relevance(
+    narration: Narration,
+    timeline: Timeline,
+    touching: Mapping[Key, Mapping[int, int]],
+    by_name: Mapping[str, Sequence[Key]],
+    sent_in: Mapping[int, int],
+    seen: Sequence[int],
 ) -> dict[int, float]:
     """How far each step is from the failure, against the flow of what it knew; those it knew nothing of are left out.
 
@@ -223,8 +228,6 @@ def relevance(
     an object that it touches by the last step that changed it: one hop, and more for an object that many steps touch,
     by the logarithm of their number.
     """
-    named = _by_name(narration, touching)
-    sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
     writers: dict[Key, list[int]] = {
         key: sorted(step for step, mode in modes.items() if mode == WRITE) for key, modes in touching.items()
     }
@@ -240,21 +243,21 @@ def relevance(
             heappush(waiting, (far, -timeline.woken_in[step]))
         if step in sent_in:
             heappush(waiting, (far + 1, -sent_in[step]))
-        for key in _looked_at(narration, named, step):
+        for key in _looked_at(narration, by_name, step):
             at = bisect_left(writers[key], step)
             if at > 0:
                 heappush(waiting, (far + 1 + math.log2(len(touching[key])), -writers[key][at - 1]))
     return found
 
 
-def _looked_at(narration: Narration, named: Mapping[str, Sequence[Key]], step: int) -> set[Key]:
+def _looked_at(narration: Narration, by_name: Mapping[str, Sequence[Key]], step: int) -> set[Key]:
     """What a step touches that has a name, and the contents of a container of which it read only where it stands.
 
     A look at the contents is not seen where a function in C has it, or a method is called that was fetched before: so
     pytest rewrites ``assert``.
     """
     names = {narration.name_of(mark.key) for mark in narration.steps[step].marks if mark.is_data}
-    return {key for name in names for key in named.get(name, ())}
+    return {key for name in names for key in by_name.get(name, ())}
 
 
 def _by_name(narration: Narration, touching: Mapping[Key, Mapping[int, int]]) -> dict[str, list[Key]]:

@@ -155,10 +155,7 @@ class Reversals:
         key = tuple(sorted(spans.items()))
         trial = self._moved.get(key)
         if trial is None:
-            if time.monotonic() - self._started > self.seconds:
-                self.is_cut = True
-                return None
-            if self.used >= self.trials:
+            if not self.has_left():
                 return None
             self.used += 1
             moved = TrialRunner(self.runner.program, self.runner.seed, {**self.runner.spans, **spans})

@@ -83,7 +83,7 @@ class LoopOfLanes(Protocol):
 
 
 class Line:
-    """Whose turn it is under ``asyncio_order="fifo"``: lanes, once for each handle, in the order of the stock loop.
+    """The order of turns under ``asyncio_order="fifo"``: lanes, once for each handle, as the stock loop has them.
 
     The stock loop works in rounds: it takes what is queued and the timers that are due, runs that, and looks again.
 
