@@ -13,7 +13,7 @@ from typing import Any
 
 from detrun.checkers.before_the_moment import near_the_moment
 from detrun.checkers.ddmin import ddmin
-from detrun.checkers.explanation import explained_by
+from detrun.checkers.explanation import Explained
 from detrun.checkers.histories import Operation, until
 from detrun.checkers.legal_order import Meter, OutOfBudgetError, legal_order
 from detrun.checkers.models import Model
@@ -39,27 +39,27 @@ def least_illegal_part(
     try:
         near = near_the_moment(model, kept, longest)
         kept = near or _last_ones(model, kept, stuck, meter) or _shortest_prefix(model, list(operations), stuck, meter)
-        explained, changing = explained_by(model, kept, kept, meter)
+        explained = Explained.of(model, kept, meter)
 
         def stays_illegal(dropped: Sequence[Operation]) -> bool:
             nonlocal kept
             gone = set(dropped)
             left = [one for one in kept if one not in gone]
-            wanted = [one for one in left if one in explained]
-            if not _is_illegal_by_itself(model, left, wanted, meter):
+            if not _is_illegal_by_itself(model, left, explained, meter):
                 return False
             kept = left
             return True
 
         def unchanging() -> list[Operation]:
-            return [one for one in kept if one not in changing]
+            return [one for one in kept if one not in explained.changing]
 
         # What never changes the state goes first: no other result needs it, and there is less to explain afterwards.
         ddmin(unchanging, stays_illegal, first_size=max(len(unchanging()) // 2, 1))
         ddmin(
-            lambda: [one for one in kept if one in changing],
+            lambda: [one for one in kept if one in explained.changing],
             stays_illegal,
             first_size=max((len(kept) - len(unchanging())) // 2, 1),
+            until_minimal=True,  # what explained another goes once that has gone
         )
     except OutOfBudgetError:
         pass  # what is kept has no legal order, only there may be less of it
@@ -71,12 +71,10 @@ def _is_illegal(model: Model[Any], operations: Sequence[Operation], meter: Meter
 
 
 def _is_illegal_by_itself(
-    model: Model[Any], operations: Sequence[Operation], wanted: Sequence[Operation], meter: Meter
+    model: Model[Any], operations: Sequence[Operation], explained: Explained, meter: Meter
 ) -> bool:
-    """Whether they have no legal order, and not because what explains the results of ``wanted`` is not among them."""
-    return _is_illegal(model, operations, meter) and len(explained_by(model, operations, wanted, meter)[0]) == len(
-        wanted
-    )
+    """Whether they have no legal order, and not because what explains their results is not among them."""
+    return _is_illegal(model, operations, meter) and explained.holds(model, operations, meter)
 
 
 def _last_ones(model: Model[Any], operations: list[Operation], stuck: int, meter: Meter) -> list[Operation]:
@@ -85,13 +83,13 @@ def _last_ones(model: Model[Any], operations: list[Operation], stuck: int, meter
     With many operations at a time, to see that a long history has no order takes as long as all that follows; and what
     is wrong is rarely far from where the search gets stuck.
     """
-    explained = explained_by(model, operations, operations, meter)[0]
+    explained = Explained.of(model, operations, meter)
     nearest = sorted(operations, key=lambda one: (one.returned == stuck, one.called))
     count = 1
     while count < len(operations):
         chosen = set(nearest[-count:])
         left = [one for one in operations if one in chosen]
-        if _is_illegal_by_itself(model, left, [one for one in left if one in explained], meter):
+        if _is_illegal_by_itself(model, left, explained, meter):
             return left
         count *= 2
     return []

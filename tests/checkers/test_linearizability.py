@@ -467,3 +467,34 @@ def test_histories_of_real_threads_outside_a_run() -> None:
     for thread in threads:
         thread.join()
     assert linearizable(Counter(), history)
+
+
+def one_by_one(*calls: tuple[str, tuple[object, ...], object]) -> list[Operation]:
+    """Operations of one process."""
+    return [
+        Operation(name, arguments, "p", 2 * at, result, 2 * at + 1)
+        for at, (name, arguments, result) in enumerate(calls)
+    ]
+
+
+def test_an_operation_does_not_explain_itself_nor_does_what_returned_something_else() -> None:
+    """Without the first, the second and the fourth would be wrong, and they are not what was wrong."""
+    history = one_by_one(
+        ("fetch_add", (1,), 0),
+        ("fetch_add", (1,), 1),
+        ("add", (6998,), None),
+        ("fetch_add", (1,), 7000),
+        ("read", (), 2),
+    )
+    assert list(linearizable(Counter(), history).illegal) == [*history[:3], history[4]]
+
+
+def test_what_only_explained_what_is_left_out_is_left_out_too() -> None:
+    chain = [("compare_and_swap", (number, number + 1), True) for number in (3, 4, 5, 6)]
+    history = one_by_one(*chain, ("write", (10,), None), ("write", (11,), None), ("read", (), 10))
+    assert list(linearizable(CompareAndSwapRegister(3), history).illegal) == history[4:]
+
+
+def test_results_after_a_wrong_one_are_explained_by_what_should_have_been_returned() -> None:
+    history = one_by_one(("fetch_add", (1,), 7), ("fetch_add", (1,), 1), ("read", (), 2))
+    assert list(linearizable(Counter(), history).illegal) == history[:1]
