@@ -135,6 +135,9 @@ class RunThreads(Protocol):
 
     touched: list[Any]  # objects used in this run that work outside of runs, too; reset when it ends
 
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> Any:
+        """Begin a simulated thread; it runs when it is chosen."""
+
     @property
     def os_thread(self) -> int:
         """The ident of the OS thread whose calls belong to the run."""

@@ -14,7 +14,7 @@ that carries it, wherever its nursery is.
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
@@ -143,8 +143,11 @@ class Node:
         """Whether a process is here and stands still."""
         return self.process is not None and self.process.is_paused
 
-    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+    def start(self, function: Callable[..., object], *arguments: Any) -> None:
         """Run ``function(*arguments)`` in this node's process, which begins with the first such call.
+
+        An async function is run by trio or asyncio, as what its code names says; an ordinary function, one that calls
+        ``asyncio.run`` for example, in a simulated thread.
 
         The process ends when all of its tasks have; an exception in one cancels the others, and comes out of the
         world's ``async with`` with a note that names the node.
@@ -199,7 +202,7 @@ class Node:
         if process is not None:
             process.end()
 
-    def restart(self, function: Callable[..., Awaitable[object]] | None = None, *arguments: Any) -> None:
+    def restart(self, function: Callable[..., object] | None = None, *arguments: Any) -> None:
         """Run a program anew on the old disk: ``function(*arguments)``, or without one what ran last.
 
         A process that is running is killed first; a machine without power is turned on.
@@ -218,7 +221,7 @@ class Node:
         for one, its_arguments in list(programs):
             self.start(one, *its_arguments)
 
-    def offer(self, version: str, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+    def offer(self, version: str, function: Callable[..., object], *arguments: Any) -> None:
         """Have another program ready, under a name, which `upgrade` or a planned fault may put in place."""
         self.versions[version] = (function, arguments)
 

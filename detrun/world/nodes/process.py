@@ -6,20 +6,22 @@ threads too (`node_threads`). A process ends with its last task, or is killed wi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol, cast
 
 import trio
 
+from detrun.execution.program import function_of
 from detrun.world.network.mailbox import Mailbox
 from detrun.world.network.network import Network
+from detrun.world.nodes.program_threads import for_trio
 from detrun.world.services import Services, process_here
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine
 from detrun_scheduler.errors import UsageError
 
-Program = tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]
+Program = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class ProcessMachine(SocketMachine, Protocol):
@@ -63,7 +65,7 @@ class Process:
             with self.scope:
                 async with trio.open_nursery() as self.nursery:
                     for function, arguments in self.pending:
-                        self.nursery.start_soon(function, *arguments)
+                        self._start_soon(function, arguments)
         except BaseException as error:
             failure = self._named(error)
         if not self.is_running:
@@ -76,12 +78,18 @@ class Process:
             finally:
                 del failure
 
-    def start(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+    def start(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """Run one more task in this process."""
         if self.nursery is None:
             self.pending.append((function, arguments))
         else:
-            self.context.copy().run(self.nursery.start_soon, function, *arguments)
+            self.context.copy().run(self._start_soon, function, arguments)
+
+    def _start_soon(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        assert self.nursery is not None
+        started = for_trio(function)
+        name = None if started is function else function_of(function)
+        self.nursery.start_soon(started, *arguments, name=name)
 
     def _named(self, error: BaseException) -> BaseException:
         """``error`` with a note that says where it happened, taken out of a group that held it alone."""

@@ -247,5 +247,6 @@ class Socket:
 
     def vanish(self) -> None:
         """The process has been killed: as `close`, but no task is left to be told."""
-        self.readers.task = self.writers.task = None
+        self.readers.vanish()
+        self.writers.vanish()
         self.close()

@@ -1,8 +1,9 @@
 """`SimulatedEventLoop`: the event loop that asyncio gets in a run.
 
-It is asyncio's own selector loop with another queue and another clock: what is queued goes to lanes (`lanes.py`), which
-the run loop steps, and timers go to the run's. ``run_forever`` is a simulated thread that waits until the loop is
-stopped. Futures, tasks, locks, queues, time-outs, task groups, transports and runners are asyncio's code, unchanged.
+It is asyncio's own selector loop with another queue, another clock and another selector: what is queued goes to lanes
+(`lanes.py`), which the run loop steps, timers go to the run's, and sockets of a simulated network say when they are
+ready (`readiness.py`). ``run_forever`` is a simulated thread that waits until the loop is stopped. Futures, tasks,
+locks, queues, time-outs, task groups, streams, transports, servers and runners are asyncio's code, unchanged.
 
 What would leave the process is refused by name (`outside.py`).
 """
@@ -21,7 +22,7 @@ from greenlet import getcurrent
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, Line
-from detrun_scheduler.asyncio_host.outside import NoSelector, RefusesTheOutside
+from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
@@ -32,6 +33,7 @@ from detrun_scheduler.asyncio_host.private import (
     set_running,
     task_of_step,
 )
+from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Task, Timer
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
@@ -46,7 +48,7 @@ _EAGER = getattr(asyncio, "eager_task_factory", None)
 _SELECTOR_LOOP: Any = asyncio.SelectorEventLoop
 
 
-class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[misc]
+class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
     """An event loop of the active run.
 
     Args:
@@ -57,6 +59,7 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
     """
 
     says_all = True  # its report says what it waits in, too
+    _closed: bool
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
@@ -76,7 +79,12 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
         self._creator = max(self.run.current, 0)
         self._left_by: BaseException | None = None
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
-        super().__init__(NoSelector())
+        self._main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
+        inherited = run.threads.inherited
+        self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
+        selector = SimulatedSelector()
+        super().__init__(selector)
+        selector.loop = self
         self._asyncgens = OrderedWeakSet()
 
     def next_number(self) -> int:
@@ -85,8 +93,8 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
 
     @property
     def is_over(self) -> bool:
-        """Whether no step of it is taken any more: it is closed, or its run has ended."""
-        return self._closed or not self._is_in_its_run
+        """Whether no step of it is taken any more: it is closed, or its run or its process has ended."""
+        return self._closed or not self._is_in_its_run or (self.owner is not None and not self.owner.is_running)
 
     @property
     def _is_in_its_run(self) -> bool:
@@ -184,6 +192,12 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
             name = name_given_above()
         if name is None:
             name = f"Task-{next(self._counts.tasks)}"
+        task = self._made_task(coro, name, context, options)
+        if not self.is_stepping:
+            self._main = task
+        return task
+
+    def _made_task(self, coro: Any, name: Any, context: Any, options: dict[str, Any]) -> Any:
         factory = self._task_factory
         if factory is None:
             return Task(coro, loop=self, name=name, context=context, **options)
@@ -276,6 +290,7 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
             )
         self._check_run()
         self._thread = thread
+        thread.event_loop = self
         self._thread_id = thread.ident
         self.is_stepping = True
         self._set_coroutine_origin_tracking(self._debug)
@@ -293,6 +308,7 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
                 raise error
         finally:
             self._stopping = self.is_stepping = False
+            thread.event_loop = self._main = None
             self._thread_id = self._thread = self.last_round = None
             self._set_coroutine_origin_tracking(False)
 
@@ -337,6 +353,18 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
                 del left[lane]
             if not left:
                 self.halt()
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does to ``asyncio.run``: cancel the main task; without one, stop."""
+        main = self._main
+        self.call_soon_threadsafe(self.stop if main is None else main.cancel)
+
+    def died(self) -> None:
+        """The process that it belongs to was killed: none of its code runs again, and nothing of it is due."""
+        if not self._closed:
+            self._closed = True
+            live = self.run.timers.live
+            self.run.timers.forget([key for key in live if type(key) is Timer and key._loop is self])  # type: ignore[attr-defined]
 
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""
@@ -386,7 +414,10 @@ class SimulatedEventLoop(RefusesTheOutside, _SELECTOR_LOOP):  # type: ignore[mis
         run, error = self.run, context.get("exception")
         if not self._is_in_its_run:
             return  # garbage of a run that is over, of which `close` has told
-        if isinstance(error, BaseException) and self._exception_handler is None:
+        # A cancellation that a callback meets is none: asyncio's streams of Python 3.11 tell of handlers cut off so.
+        if isinstance(error, BaseException) and not (
+            isinstance(error, asyncio.CancelledError) or self._exception_handler is not None
+        ):
             task = context.get("task") or context.get("future")
             path = getattr(task, PATH, "")
             run.thread_failures.append(

@@ -28,6 +28,7 @@ from trio.lowlevel import Abort
 
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE
 from detrun_scheduler.footprints.marks import touched
+from detrun_scheduler.trio_host.graveyard import lay_out
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP, is_blocked
 
 _library = sniffio.thread_local
@@ -50,6 +51,7 @@ class LoopOfLanes(Protocol):
     lanes: dict[Lane, None]
     callbacks: Lane | None
     line: Line | None
+    owner: Any  # the process of a world that it belongs to, if there is one
     is_stepping: bool  # `run_forever` has been called
     last_round: dict[Lane, int] | None  # it is to stop once so many handles of these have run
 
@@ -77,6 +79,9 @@ class LoopOfLanes(Protocol):
 
     def forget(self, task: Any, lane: Lane) -> None:
         """The lane of ``task`` is over."""
+
+    def died(self) -> None:
+        """The process that it belongs to was killed."""
 
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """What the task of ``lane`` waits for, and the tasks that could let it go on."""
@@ -150,7 +155,7 @@ class Lane:
 
     __slots__ = (
         *("__name__", "__qualname__", "asyncio_task", "context", "creator", "handles", "has_begun", "has_ended"),
-        *("is_stepping", "loop", "task"),
+        *("is_stepping", "loop", "owner", "task"),
     )
 
     # What trio and reports expect of a coroutine.
@@ -164,6 +169,7 @@ class Lane:
         self.is_stepping = self.has_begun = self.has_ended = False
         self.__name__ = self.__qualname__ = name
         self.creator = creator
+        self.owner = loop.owner
         self.task: Any = None  # set by the loop when trio has made it
         loop.run.host.spawn_thread(self, name)
         task: Any = self.task
@@ -255,6 +261,18 @@ class Lane:
         if task is not None:
             loop.forget(task, self)
         return _ENDED
+
+    def abandoned(self) -> None:
+        """Its process was killed: it is as if it had ended, and none of its task's code runs again."""
+        task, loop = self.asyncio_task, self.loop
+        self.has_ended, self.asyncio_task = True, None
+        self.handles.clear()
+        loop.lanes.pop(self, None)
+        loop.died()
+        if task is not None:
+            task._log_destroy_pending = False
+            host = loop.run.host
+            lay_out(host.dead, task.get_coro(), host.asyncgens.alive)
 
     def close(self) -> None:
         """End the lane now."""

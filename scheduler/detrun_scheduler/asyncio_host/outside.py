@@ -1,11 +1,14 @@
-"""What an event loop of asyncio cannot do in a run: real sockets and pipes, processes, signal handlers.
+"""What an event loop of asyncio does to the world outside it: sockets of a simulated network, and nothing else.
 
-Each is refused by name, with the way out.
+Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
+while a network is there. Without one, and for pipes, Unix sockets, processes and signal handlers, the call is refused
+by name, with the way out.
 """
 
 from __future__ import annotations
 
-import selectors
+import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -13,9 +16,11 @@ from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.errors import HiddenStateError
 
 _NETWORK = (
-    "streams and sockets of asyncio are not simulated yet; connect tasks by asyncio.Queue, or do the I/O outside the "
-    "run"
+    "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
+    "tasks by asyncio.Queue, or do the I/O outside the run"
 )
+_UNIX = "the sockets of a world are TCP and UDP over IPv4; use a port of 127.0.0.1"
+_PIPE = "pipes of the operating system are not deterministic; connect tasks by asyncio.Queue or a port of 127.0.0.1"
 _PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
 _SIGNAL = "no signal arrives in a run; call the handler from a task"
 
@@ -33,25 +38,10 @@ def refuse_child_watcher(called: str) -> NoReturn:
     raise ChildWatchersRefusedError(f"{called} inside a run: {_PROCESS}")
 
 
-class NoSelector(selectors.BaseSelector):
-    """What asyncio registers its file descriptors with: refused."""
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> NoReturn:
-        refuse("waiting for a file descriptor", _NETWORK)
-
-    def unregister(self, fileobj: Any) -> NoReturn:
-        raise KeyError(f"{fileobj!r} is not registered")
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        return []
-
-    def get_map(self) -> dict[Any, Any]:
-        return {}
-
-
-class RefusesTheOutside:
+class Outside:
     """The methods of an event loop that reach out of the process."""
 
+    run: Any
     _internal_fds: int
 
     def _make_self_pipe(self) -> None:
@@ -71,18 +61,43 @@ class RefusesTheOutside:
         """There are none."""
         return False
 
-    async def subprocess_shell(self, *args: Any, **options: Any) -> Any:
-        """Refused."""
-        refuse("asyncio.create_subprocess_shell", _PROCESS)
+    # Names are looked up at once: asyncio asks the operating system in a thread, since its answer may take long.
 
-    async def subprocess_exec(self, *args: Any, **options: Any) -> Any:
-        """Refused."""
-        refuse("asyncio.create_subprocess_exec", _PROCESS)
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """As ``socket.getaddrinfo``."""
+        self._check_network("loop.getaddrinfo")
+        await asyncio.sleep(0)
+        return socket.getaddrinfo(host, port, family, type, proto, flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
+        """As ``socket.getnameinfo``."""
+        self._check_network("loop.getnameinfo")
+        await asyncio.sleep(0)
+        return socket.getnameinfo(sockaddr, flags)
+
+    async def _sock_sendfile_native(self, *args: Any) -> NoReturn:
+        """A simulated socket has no file descriptor to which the operating system could copy."""
+        raise asyncio.SendfileNotAvailableError("os.sendfile() is not available for simulated sockets")
+
+    def _check_network(self, called: str) -> None:
+        if self.run.host.local_time is None:  # which a world sets while it is open
+            refuse(called, _NETWORK)
 
 
-def _refused(name: str, called: str) -> Any:
+def _networked(name: str, called: str) -> Any:
+    async def networked(self: Any, *args: Any, **options: Any) -> Any:
+        self._check_network(called)
+        return await getattr(super(Outside, self), name)(*args, **options)
+
+    networked.__name__ = networked.__qualname__ = name
+    return networked
+
+
+def _refused(name: str, called: str, way_out: str) -> Any:
     async def refused(self: Any, *args: Any, **options: Any) -> None:
-        refuse(called, _NETWORK)
+        refuse(called, way_out)
 
     refused.__name__ = refused.__qualname__ = name
     return refused
@@ -91,12 +106,15 @@ def _refused(name: str, called: str) -> Any:
 for _name, _called in {
     "create_connection": "asyncio.open_connection",
     "create_server": "asyncio.start_server",
-    "create_unix_connection": "asyncio.open_unix_connection",
-    "create_unix_server": "asyncio.start_unix_server",
     "create_datagram_endpoint": "loop.create_datagram_endpoint",
-    "connect_read_pipe": "loop.connect_read_pipe",
-    "connect_write_pipe": "loop.connect_write_pipe",
-    "getaddrinfo": "loop.getaddrinfo",
-    "getnameinfo": "loop.getnameinfo",
 }.items():
-    setattr(RefusesTheOutside, _name, _refused(_name, _called))
+    setattr(Outside, _name, _networked(_name, _called))
+for _name, _called, _way_out in (
+    ("create_unix_connection", "asyncio.open_unix_connection", _UNIX),
+    ("create_unix_server", "asyncio.start_unix_server", _UNIX),
+    ("connect_read_pipe", "loop.connect_read_pipe", _PIPE),
+    ("connect_write_pipe", "loop.connect_write_pipe", _PIPE),
+    ("subprocess_shell", "asyncio.create_subprocess_shell", _PROCESS),
+    ("subprocess_exec", "asyncio.create_subprocess_exec", _PROCESS),
+):
+    setattr(Outside, _name, _refused(_name, _called, _way_out))

@@ -49,7 +49,7 @@ _IDENT = (
 )
 _ASYNCIO = (
     "this event loop is none of the run's; import asyncio before the run, make loops in it by asyncio.run or "
-    "asyncio.new_event_loop, and connect tasks by asyncio.Queue: streams and sockets of asyncio are not simulated yet"
+    "asyncio.new_event_loop, and streams and sockets on the nodes of a detrun.World"
 )
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 

@@ -65,6 +65,8 @@ class SimulatedThread(greenlet):
     send = greenlet.switch
     cr_await = None
 
+    event_loop: Any = None  # of asyncio, which runs in it now
+
     @property
     def cr_running(self) -> bool:
         """Whether it is the one that runs now."""

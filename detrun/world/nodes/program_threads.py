@@ -1,0 +1,61 @@
+"""Programs of nodes that trio does not run: ordinary functions, and async functions of asyncio.
+
+Each gets a simulated thread of the node's process, the one in which ``asyncio.run`` stands; a task of trio's waits for
+its end. To stop the program is what Ctrl-C is to ``asyncio.run``: the main task of its event loop is cancelled and
+cleans up. A program that has no event loop running is ended where it stands, as by a signal that it does not handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import CoroutineType
+from typing import Any
+
+import outcome
+import trio
+from trio.lowlevel import Abort
+
+from detrun.execution.backends import runs_in_asyncio
+from detrun.execution.program import function_of, is_synchronous
+from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.imported import as_asyncio_program
+
+
+def for_trio(function: Callable[..., Any]) -> Callable[..., Awaitable[object]]:
+    """What a nursery of trio's can start for ``function``: itself where trio runs it, else one that waits for it.
+
+    An anonymous function is called at once, as trio calls it, and has to return something to be awaited.
+    """
+    if is_synchronous(function):
+        return function if _is_anonymous(function) else partial(_in_thread, function)
+    return partial(_in_thread, as_asyncio_program(function)) if runs_in_asyncio(function, "auto") else function
+
+
+def _is_anonymous(function: Callable[..., Any]) -> bool:
+    return getattr(function_of(function), "__name__", "") == "<lambda>"
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> None:
+    run = current.require("a program of a node")
+    waiting = trio.lowlevel.current_task()
+
+    def body() -> None:
+        run.host.reschedule(waiting, outcome.Value(outcome.capture(function, *arguments)))
+
+    assert run.threads is not None
+    thread = run.threads.start(body, (), waiting.name.rpartition(".")[2])
+
+    def stop(_: object) -> Abort:
+        loop = thread.event_loop
+        if loop is None:
+            run.host.abandon([thread.task])
+            return Abort.SUCCEEDED
+        loop.interrupt()
+        return Abort.FAILED
+
+    ended: Any = await trio.lowlevel.wait_task_rescheduled(stop)
+    await trio.lowlevel.checkpoint_if_cancelled()
+    result = ended.unwrap()
+    if type(result) is CoroutineType:
+        await result  # an ordinary function that has made a coroutine of trio's
