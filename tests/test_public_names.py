@@ -8,25 +8,35 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 import detrun
+import detrun.world
 
 
-def imported_for_type_checkers() -> dict[str, str]:
-    tree = ast.parse(Path(detrun.__file__).read_text())
+def imported_for_type_checkers(package: ModuleType) -> dict[str, str]:
+    tree = ast.parse(Path(str(package.__file__)).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     return {
         alias.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
 
 
-def test_lazy_names_are_those_that_type_checkers_see() -> None:
-    assert imported_for_type_checkers() == detrun._LAZY
+@pytest.mark.parametrize("package", [detrun, detrun.world])
+def test_lazy_names_are_those_that_type_checkers_see(package: ModuleType) -> None:
+    assert imported_for_type_checkers(package) == package._LAZY
 
 
-def test_every_public_name_is_there_and_none_is_a_module() -> None:
-    for name in detrun._LAZY:
-        assert not isinstance(getattr(detrun, name), ModuleType), name
-        assert name in dir(detrun)
+@pytest.mark.parametrize("package", [detrun, detrun.world])
+def test_every_public_name_is_there_and_none_is_a_module(package: ModuleType) -> None:
+    for name in package._LAZY:
+        assert not isinstance(getattr(package, name), ModuleType), name
+        assert name in dir(package)
+
+
+def test_a_name_that_a_world_has_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"detrun\.world.*'Word'"):
+        detrun.world.Word  # noqa: B018
 
 
 def test_a_submodule_of_the_same_name_does_not_hide_the_function() -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import outcome
 
 from detrun.explore.campaign.failed_schedule import FailedSchedule
 from detrun.explore.campaign.program import Program, prepared
 from detrun.explore.campaign.signatures import FailurePolicy
-from detrun.explore.failures.explain import explain
-from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.kept import KeptFailures, elsewhere, replay_command
 from detrun.explore.failures.recorded import record_schedule, token_of
 from detrun.explore.failures.shrink_schedule import Shrunk, shrink
 from detrun.explore.failures.stock_order import in_stock_order
 from detrun.explore.failures.trials import TrialRunner
 from detrun_recorder.recording import Recording
+
+if TYPE_CHECKING:
+    from detrun.explore.failures.explanation import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,9 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
                 runner = TrialRunner(prepared_program.with_faults(shrunk.fault_lengths), found.seed)
             schedule = trial.schedule
         if trial.error is not None and options.explain:
+            # Here, since most explorations find nothing: it is half of what `detrun.explore` would import.
+            from detrun.explore.failures.explain import explain
+
             explanation = explain(runner, trial)
             stock_order = in_stock_order(runner, trial)
         del trial, runner
