@@ -10,6 +10,7 @@ import trio
 
 from detrun.ad.outer_sites import site
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.either import running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
 
@@ -35,7 +36,7 @@ async def sleep_true(seconds: Any) -> None:
     primal = primal_of(seconds)
     if not isinstance(primal, Real) or not primal >= 0:
         raise UsageError(f"detrun.sleep: seconds={primal!r} must be a number of at least 0")
-    loop = None if run.asyncio is None else run.asyncio.running_loop()
+    loop = running_loop()
     if primal == 0:
         await (trio.lowlevel.checkpoint() if loop is None else loop.checkpoint())
         if primal is not seconds:

@@ -33,6 +33,7 @@ from detrun.world.services import OwnedCode, Services, process_here
 from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.either import open_nursery
 from detrun_scheduler.errors import UsageError
 
 Named: TypeAlias = Node | str
@@ -129,7 +130,7 @@ class World:
             self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
             self._factory_before = trio.socket.set_custom_socket_factory(patched_sockets.SocketFactory())
             self._token = process_here.set(self._driver_process)
-            self._manager = trio.open_nursery()
+            self._manager = open_nursery()
             self.services.nursery = await self._manager.__aenter__()
         except BaseException:
             self._close()

@@ -31,6 +31,7 @@ from detrun.world.disk.paths import DiskPath
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.network.latency import Latency, distribution_of, sampled
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.either import for_asyncio_too, running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key
@@ -171,7 +172,8 @@ class Disk:
 
         If the machine crashes meanwhile the call never returns: its caller is gone, and waits here to be cancelled.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if running_loop() is None:
+            await trio.lowlevel.checkpoint_if_cancelled()
         generation = self.generation
         try:
             return function(*args)
@@ -179,12 +181,13 @@ class Disk:
             owed, self._owed = self._owed, []
             await self._take(owed, path)
             if generation != self.generation:
-                await trio.sleep_forever()
+                await _sleep_forever()
 
     def owe(self, kind: str, count: int) -> None:
         """The call in progress did work of a kind (``"read"``, ``"write"``, ``"fsync"``, ``"metadata"``) on bytes."""
         self._owed.append((kind, count))
 
+    @for_asyncio_too
     async def _take(self, owed: list[tuple[str, int]], path: str) -> None:
         latency = self.latency
         seconds: Any = 0.0
@@ -332,3 +335,8 @@ def _path(path: str | bytes | os.PathLike[str]) -> str:
     if isinstance(path, bool | int):
         raise TypeError(f"a path on a simulated disk is a text, bytes or a path, and not the file descriptor {path!r}")
     return os.fsdecode(path)
+
+
+@for_asyncio_too
+async def _sleep_forever() -> None:
+    await trio.sleep_forever()

@@ -40,6 +40,7 @@ from detrun.world.faults.swarm import Swarm
 from detrun.world.faults.targets import Targets
 from detrun.world.nodes.roles import MARK
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.either import open_nursery
 from detrun_scheduler.errors import DetrunError
 from detrun_scheduler.run import ActiveRun, BegunFault
 
@@ -255,7 +256,7 @@ async def inject(plan: FaultPlan | Swarm, world: World, *, allow_no_effect: bool
     _running.setdefault(serial, []).append(injection)
     world.on_failure = injection.tell  # an error of a node comes out of the world, and cancels this block
     try:
-        async with trio.open_nursery() as nursery:
+        async with open_nursery() as nursery:
             nursery.start_soon(injection.carry_out, name="faults")
             try:
                 yield injection

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,6 +25,7 @@ from detrun.primitives.sleep import sleep
 from detrun.world.faults.buggify import buggify_sites
 from detrun.world.faults.injection import running_injections
 from detrun.world.nodes.node import this_node
+from detrun_scheduler.asyncio_host.either import running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, UsageError
 
@@ -84,8 +86,10 @@ async def liveness(
     start = float(mended.run.time)
     refusal: AssertionError | None = None
     answer: object = None
-    with trio.move_on_at(trio.current_time() + within):
-        while True:
+    deadline = trio.current_time() + within
+    in_trio = running_loop() is None
+    with trio.move_on_at(deadline) if in_trio else nullcontext():
+        while in_trio or trio.current_time() < deadline:
             try:
                 answer = check()
                 if inspect.isawaitable(answer):

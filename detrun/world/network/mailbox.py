@@ -23,6 +23,7 @@ from trio.lowlevel import Abort
 from detrun.ad.value import Value
 from detrun.world.network.packet import Packet, Way
 from detrun.world.services import Machine
+from detrun_scheduler.asyncio_host.either import running_loop
 
 MESSAGE_BYTES = 512  # what a message counts for where bandwidth is limited, unless `send` is told its size
 _ATOMS = frozenset((str, bytes, int, float, bool, complex, type(None), Value))
@@ -50,16 +51,22 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.arrived: deque[Envelope] = deque()
-        self.waiting: dict[Any, type | tuple[type, ...] | None] = {}  # task -> the type that it waits for
+        self.waiting: dict[
+            Any, type | tuple[type, ...] | None
+        ] = {}  # task, or future of one of asyncio's -> the type that it waits for
 
     async def receive(self, kind: type | tuple[type, ...] | None) -> Envelope:
         """The oldest message, or the oldest of a type."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        loop = running_loop()
+        if loop is None:
+            await trio.lowlevel.checkpoint_if_cancelled()
         for index, envelope in enumerate(self.arrived):
             if kind is None or isinstance(envelope.message, kind):
                 del self.arrived[index]
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await (trio.lowlevel.cancel_shielded_checkpoint() if loop is None else loop.checkpoint())
                 return envelope
+        if loop is not None:
+            return await self._receive_in(loop, kind)
         task = trio.lowlevel.current_task()
         self.waiting[task] = kind
 
@@ -70,6 +77,22 @@ class Mailbox:
         found: Envelope = await trio.lowlevel.wait_task_rescheduled(leave)
         return found
 
+    async def _receive_in(self, loop: Any, kind: type | tuple[type, ...] | None) -> Envelope:
+        """Wait in a task of asyncio's; a message that it gets while it is being cancelled is for the next."""
+        future = loop.create_future()
+        self.waiting[future] = kind
+        try:
+            found: Envelope = await future
+        except BaseException:
+            if future.done() and not future.cancelled():
+                del self.waiting[future]
+                if not self._hand_over(future.result()):
+                    self.arrived.appendleft(future.result())
+            raise
+        finally:
+            self.waiting.pop(future, None)
+        return found
+
     def waiting_report(self, function: str) -> str:
         """What a task waits for here, for reports of deadlocks."""
         others = len(self.arrived)
@@ -78,12 +101,20 @@ class Mailbox:
 
     def put(self, envelope: Envelope) -> None:
         """A message has come; hand it to the task that has waited longest for one like it."""
+        if not self._hand_over(envelope):
+            self.arrived.append(envelope)
+
+    def _hand_over(self, envelope: Envelope) -> bool:
         for task, kind in self.waiting.items():
             if kind is None or isinstance(envelope.message, kind):
-                del self.waiting[task]
-                trio.lowlevel.reschedule(task, outcome.Value(envelope))
-                return
-        self.arrived.append(envelope)
+                if type(task) is trio.lowlevel.Task:
+                    del self.waiting[task]
+                    trio.lowlevel.reschedule(task, outcome.Value(envelope))
+                    return True
+                if not task.done():  # of asyncio, which takes it out when it goes on
+                    task.set_result(envelope)
+                    return True
+        return False
 
 
 class Reader(Protocol):

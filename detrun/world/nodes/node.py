@@ -27,6 +27,7 @@ from detrun.world.network.tcp import Connection
 from detrun.world.nodes.process import Process, Program
 from detrun.world.services import Machine, Services, process_here
 from detrun.world.sockets.ports import Ports
+from detrun_scheduler.asyncio_host.either import for_asyncio_too
 from detrun_scheduler.errors import UsageError
 
 T = TypeVar("T")
@@ -271,6 +272,7 @@ class Node:
         if self.process is not None and self.process.is_paused:
             self.process.resume()
 
+    @for_asyncio_too
     async def stop(self) -> None:
         """Cancel the process's tasks, let them clean up, and return when they have ended."""
         process = self.process
@@ -278,6 +280,7 @@ class Node:
             process.scope.cancel()
             await process.ended.wait()
 
+    @for_asyncio_too
     async def ended(self) -> None:
         """Return when no process runs here."""
         process = self.process

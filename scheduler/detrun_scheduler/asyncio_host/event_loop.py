@@ -35,6 +35,7 @@ from detrun_scheduler.asyncio_host.private import (
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Task, Timer
+from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ThreadFailure
@@ -233,6 +234,9 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         self._timers.add(when, timer)
         timer._scheduled = True
         return timer
+
+    await_trio = staticmethod(await_trio)
+    nursery_of_trio = NurseryOfTrio
 
     async def checkpoint(self) -> None:
         """Let others go on."""

@@ -1,0 +1,43 @@
+"""Async functions of detrun that are trio's inside, and that tasks of asyncio's may await as well.
+
+There, a task of trio's runs the function on behalf of the task of asyncio's, in a copy of its context: so it belongs to
+the same process of a world. This module does not import asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import trio
+
+from detrun_scheduler import current
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def running_loop() -> Any:
+    """The event loop of asyncio of which a step is running; None where trio's code or a thread runs."""
+    run = current.run
+    return None if run is None or run.asyncio is None else run.asyncio.running_loop()
+
+
+def for_asyncio_too(function: F) -> F:
+    """Let tasks of asyncio's await ``function``, an async function of trio's.
+
+    It runs for as long as it is waited for: cancelling the task cancels it, and the task goes on when it has ended.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        loop = running_loop()
+        return function(*arguments, **options) if loop is None else loop.await_trio(function, *arguments, **options)
+
+    return call  # type: ignore[return-value]
+
+
+def open_nursery() -> Any:
+    """A nursery of trio's as a context manager, for a task of trio's or of asyncio's."""
+    loop = running_loop()
+    return trio.open_nursery() if loop is None else loop.nursery_of_trio()
