@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
+import detrun
 from detrun.ad import state
 from detrun.ad.value import Value
 from detrun.gradients import timing
@@ -45,6 +47,25 @@ def test_a_timer_that_is_late_is_named_by_its_line_or_in_words(named: Any) -> No
             sites.overdue(moment, 4.0, key)
 
     assert named(late) == ["late timer: a.py:1", "late timer: a timer that was due at once has to wait"]
+
+
+def test_scopes_that_end_sleeps_are_named_by_the_line_that_sleeps() -> None:
+    """A sleep has a scope of its own, so that the scope around it has no task but in that."""
+
+    async def give_up(after: Any) -> None:
+        with trio.move_on_after(after):
+            await trio.sleep(100.0)
+
+    async def main(params: Any) -> Any:
+        async with trio.open_nursery() as nursery:
+            for name in ("one", "other"):
+                nursery.start_soon(give_up, params[name])
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"one": 1.0, "other": 2.0})
+    (order,) = [one for one in found.diagnostics.nearest_margins if one.kind == "timer order"]
+    assert order.where.startswith(f"{__file__}:")
+    assert order.code == "await trio.sleep(100.0)"
 
 
 @pytest.mark.parametrize("line", [None, "a.py:1"])

@@ -24,6 +24,7 @@ from detrun.gradients.expected.taped_run import TapedRun
 
 RUNS_MAX = 80  # for an end, or for a root
 TAIL = 1e-9  # the share of the probability beyond the draw that is taken for none
+TAIL_LOST = 1e-6  # the same, where a power of a draw so near to its end is lost in what it is added to
 END_KNOWN = 1e-8  # relative
 NOT_MONOTONE = "a margin on its line is not monotone in the last draw"
 NOT_FOUND = "where it comes out otherwise on the line of its last draw is not found"
@@ -110,13 +111,13 @@ class Search:
             raise NotSettledError(NOT_MONOTONE)
         return math.copysign(1.0, slope)
 
-    def _limit(self, at: float, sign: float) -> float:
-        """The place beyond which the noise is not, from a place in a direction."""
+    def _limit(self, at: float, sign: float, tail: float = TAIL) -> float:
+        """The place beyond which the noise is not, but for a share of its probability, from a place in a direction."""
         if sign > 0.0:
             end = self.noise.high
-            return end - near(end) if math.isfinite(end) else self.noise.inside(at, end, 1.0 - TAIL)
+            return end - tail * max(1.0, abs(end)) if math.isfinite(end) else self.noise.inside(at, end, 1.0 - tail)
         end = self.noise.low
-        return end + near(end) if math.isfinite(end) else self.noise.inside(end, at, TAIL)
+        return end + tail * max(1.0, abs(end)) if math.isfinite(end) else self.noise.inside(end, at, tail)
 
     def _end(self, here: Probe, sign: float) -> float:
         """Where the interval ends in a direction."""
@@ -160,6 +161,9 @@ class Search:
         if sign * (last - here.at) <= 0.0:
             return None
         beyond = self._probe(last)
+        if not beyond.is_alike and last == limit:
+            inside = self._limit(here.at, sign, TAIL_LOST)
+            beyond = self._probe(inside) if sign * (inside - here.at) > 0.0 else beyond
         if not beyond.is_alike:
             raise NotSettledError(NOT_FOUND)
         self._sign(beyond, here)

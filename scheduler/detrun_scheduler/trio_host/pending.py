@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -51,14 +51,22 @@ def line_that_waits(key: object) -> str | None:
     """``file:line`` of the user's code that stands where a timer's ``key`` has it wait, None if there is none.
 
     Args:
-        key: a task, or a cancel scope, for which its first task stands. Other timers have no line.
+        key: a task, or a cancel scope, for which the first task in it stands, or in the scopes inside it. Other
+            timers have no line.
     """
     if isinstance(key, trio.CancelScope):
-        key = next(iter(key._cancel_status._tasks), None) if key._cancel_status is not None else None
+        key = next(_tasks_below(key._cancel_status), None) if key._cancel_status is not None else None
     if not isinstance(key, trio.lowlevel.Task) or not key.coro.cr_suspended:
         return None
     frame = innermost_user_frame(await_frames(key))
     return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _tasks_below(status: Any) -> Iterator[trio.lowlevel.Task]:
+    """Those that a cancel status cancels, its own first."""
+    yield from status._tasks
+    for child in status._children:
+        yield from _tasks_below(child)
 
 
 def pending_operation(task: trio.lowlevel.Task) -> str:

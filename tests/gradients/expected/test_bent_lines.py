@@ -114,6 +114,24 @@ def test_timers_that_bend_race_others() -> None:
     exact(main, -math.exp(-(0.7 ** (1 / 3))) * 0.7 ** (-2 / 3) / 3)
 
 
+def test_a_power_that_is_lost_in_the_clock_next_to_zero_ends_where_the_noise_does() -> None:
+    """Twice, (p x)² seconds for what takes 0.3 s: of x near 0 nothing is left in a clock that shows 0.3 s already.
+
+    P((p x)² < 0.3) = sqrt(0.3) / p, each time.
+    """
+
+    async def main(params: Any) -> Any:
+        expired = 0.0
+        for _ in range(2):
+            with trio.move_on_after((params["p"] * detrun.uniform()) ** 2) as scope:
+                await trio.sleep(0.3)
+            expired += 1.0 if scope.cancelled_caught else 0.0
+        return expired
+
+    found = detrun.gradient(main, {"p": 0.7}, kind="expected", samples=4)
+    assert abs(found.grads["p"] + 2.0 * math.sqrt(0.3) / 0.49) <= 4 * found.std_error["p"] <= 4.0
+
+
 def test_what_is_not_monotone_is_refused_by_name_or_reported() -> None:
     """(x - 1)² > p has two roots, of which a run sees one."""
 

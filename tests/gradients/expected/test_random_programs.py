@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import detrun
@@ -211,8 +211,14 @@ def check(block: Sequence[Statement], samples: int) -> str:
     return "agrees"
 
 
+# A program that fails is shown as it was found: making it smaller takes a gradient for each of hundreds of others.
 fixed = settings(
-    derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=False,
+    phases=(Phase.explicit, Phase.generate),
 )
 
 
@@ -223,7 +229,15 @@ def test_a_program_has_the_derivative_of_its_mean(block: tuple[Statement, ...]) 
 
 
 @pytest.mark.slow
-@settings(fixed, max_examples=150)
-@given(block=blocks())
-def test_many_programs_have_the_derivatives_of_their_means(block: tuple[Statement, ...]) -> None:
-    check(block, samples=100)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(5))
+def test_many_programs_have_the_derivatives_of_their_means(part: int) -> None:
+    """Thirty programs in each part, about a minute and a half of CPU."""
+
+    @seed(part)
+    @settings(fixed, derandomize=False, max_examples=30)
+    @given(block=blocks())
+    def agree(block: tuple[Statement, ...]) -> None:
+        check(block, samples=100)
+
+    agree()
