@@ -1,10 +1,10 @@
 """`select.select`, `poll` and `epoll` inside a run: they wait in virtual time, and never for the outside.
 
 With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is
-ready is returned. Otherwise only a pipe is waited for, since both its ends may be in the run
-(`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of virtual time, then for twice as
-long each time up to a second, and asks again. Where no other thread or task can ever write, and for every other kind of
-file, the call is refused by name.
+ready is returned. Simulated sockets are waited for (`waits_for_sockets`). Of files only a pipe is waited for, since
+both its ends may be in the run (`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of
+virtual time, then for twice as long each time up to a second, and asks again. Where no other thread or task can ever
+write, and for every other kind of file, the call is refused by name.
 
 The rule is that of `patched_threading`: a replacement decides by who calls. `selectors` uses these, and needs nothing.
 """
@@ -24,6 +24,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.calling import schedule_point, threads_of_call, wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.threads.waits_for_sockets import IN, OUT, WatchedSockets
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-6, 1.0  # virtual seconds
 _OUTSIDE = (
@@ -31,13 +32,14 @@ _OUTSIDE = (
     "of a detrun.World"
 )
 _NOTHING_WRITES = "the pipe is empty and nothing else in the run can go on and write to it"
-_SIMULATED = "a simulated socket cannot be watched; wait for it in a task: await its recv or accept through trio"
 _WAIT = WaitKind("select")
 _pausing = 0  # how many callers pause now, in the run of this serial
 _serial = -1
 
 
-def _wait(call: str, ask: Callable[[], Any], seconds: float | None, files: Iterable[int]) -> Any:
+def _wait(
+    call: str, ask: Callable[[], Any], seconds: float | None, files: Iterable[int], sockets: WatchedSockets
+) -> Any:
     """What ``ask()`` gives when there is something, or at the time-out in virtual seconds."""
     global _pausing, _serial
     threads = threads_of_call()
@@ -54,6 +56,8 @@ def _wait(call: str, ask: Callable[[], Any], seconds: float | None, files: Itera
         run.virtual_clock.advance(_FIRST_PAUSE)
         return found
     files = list(files)
+    if sockets and not files:
+        return sockets.wait(call, ask, None if seconds is None else run.virtual_clock.now + seconds, _is_something)
     if not files:
         _pause(run, None if seconds is None else run.virtual_clock.now + seconds)
         return found
@@ -94,45 +98,81 @@ def _is_pipe(file: int) -> bool:
         return False
 
 
-def _checked(call: str, file: Any) -> int:
-    """The number of a file that shall be watched."""
-    threads = threads_of_call()
+def _number_of(file: Any) -> int:
     number: int = file if isinstance(file, int) else file.fileno()
-    if threads is not None and number in threads.run.host.sockets:
-        refuse(f"{call} of a simulated socket", _SIMULATED)
     return number
 
 
 def _select(reading: Any, writing: Any, failing: Any, timeout: float | None = None, /) -> Any:
     original = NAMES.originals["select"]
-    if threads_of_call() is None:
+    threads = threads_of_call()
+    if threads is None:
         return original(reading, writing, failing, timeout)
     watched = [list(one) for one in (reading, writing, failing)]
-    files = {_checked("select.select", file) for one in watched for file in one}
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
-    return _wait("select.select", lambda: original(*watched, 0), timeout, files)
+    simulated, sockets = threads.run.host.sockets, WatchedSockets(threads.run)
+    for event, files in zip((IN, OUT, 0), watched, strict=True):
+        for number in filter(simulated.__contains__, map(_number_of, files)):
+            sockets.events[number] = sockets.events.get(number, 0) | event
+    real = [[file for file in files if _number_of(file) not in simulated] for files in watched]
+
+    def ask() -> Any:
+        found = original(*real, 0)
+        if not sockets:
+            return found
+        ready = dict(sockets.ready())
+        return tuple(
+            [file for file in files if file in one or ready.get(_number_of(file), 0) & event]
+            for event, files, one in zip((IN, OUT, 0), watched, found, strict=True)
+        )
+
+    return _wait("select.select", ask, timeout, {_number_of(file) for files in real for file in files}, sockets)
 
 
 class _Watching:
-    """What `Poll` and `Epoll` have in common: a real object, and the numbers of the files that it watches."""
+    """What `Poll` and `Epoll` have in common: a real object, and the files and simulated sockets that it watches."""
 
     call = ""
 
-    def __init__(self, real: Any) -> None:
+    def __init__(self, real: Any, run: ActiveRun) -> None:
         self._real = real
         self._files: set[int] = set()
+        self._simulated = run.host.sockets
+        self._sockets = WatchedSockets(run)
 
-    def register(self, fd: Any, *events: Any, **named: Any) -> None:
+    def register(self, fd: Any, eventmask: int = IN | OUT | select.POLLPRI) -> None:
         """As the real one."""
-        number = _checked(self.call, fd)
-        self._real.register(fd, *events, **named)
+        number = _number_of(fd)
+        if number in self._simulated:
+            self._sockets.events[number] = eventmask
+            return
+        self._real.register(fd, eventmask)
         self._files.add(number)
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """As the real one."""
+        number = _number_of(fd)
+        if number in self._sockets.events:
+            self._sockets.events[number] = eventmask
+            return
+        self._real.modify(fd, eventmask)
 
     def unregister(self, fd: Any) -> None:
         """As the real one."""
-        self._real.unregister(fd)
-        self._files.discard(fd if isinstance(fd, int) else fd.fileno())
+        number = _number_of(fd)
+        if self._sockets.events.pop(number, None) is None:
+            self._real.unregister(fd)
+            self._files.discard(number)
+
+    def _asked(self, seconds: float | None, *most: int) -> Any:
+        sockets = self._sockets
+
+        def ask() -> Any:
+            found = self._real.poll(0, *most)
+            return [*found, *sockets.ready()] if sockets else found
+
+        return _wait(self.call, ask, seconds, self._files, sockets)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -147,8 +187,7 @@ class Poll(_Watching):
         """As the real one; ``timeout`` in virtual milliseconds."""
         if threads_of_call() is None:
             return self._real.poll(timeout)
-        seconds = None if timeout is None or timeout < 0 else timeout / 1000
-        return _wait(self.call, lambda: self._real.poll(0), seconds, self._files)
+        return self._asked(None if timeout is None or timeout < 0 else timeout / 1000)
 
 
 class Epoll(_Watching):
@@ -160,8 +199,7 @@ class Epoll(_Watching):
         """As the real one; ``timeout`` in virtual seconds."""
         if threads_of_call() is None:
             return self._real.poll(timeout, maxevents)
-        seconds = None if timeout is None or timeout < 0 else timeout
-        return _wait(self.call, lambda: self._real.poll(0, maxevents), seconds, self._files)
+        return self._asked(None if timeout is None or timeout < 0 else timeout, maxevents)
 
     def __enter__(self) -> Epoll:
         self._real.__enter__()
@@ -173,12 +211,14 @@ class Epoll(_Watching):
 
 def _poll() -> Any:
     real = NAMES.originals["poll"]()
-    return real if threads_of_call() is None else Poll(real)
+    threads = threads_of_call()
+    return real if threads is None else Poll(real, threads.run)
 
 
 def _epoll(*arguments: Any, **named: Any) -> Any:
     real = NAMES.originals["epoll"](*arguments, **named)
-    return real if threads_of_call() is None else Epoll(real)
+    threads = threads_of_call()
+    return real if threads is None else Epoll(real, threads.run)
 
 
 NAMES = ReplacedNames(select, {"select": _select, "poll": _poll, "epoll": _epoll}, may_stay=True)

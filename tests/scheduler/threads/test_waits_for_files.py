@@ -137,17 +137,57 @@ def test_a_real_socket_is_refused_by_name_unless_it_is_ready(way: str) -> None:
 
 
 @every_way
-def test_a_simulated_socket_is_refused_by_name(way: str) -> None:
-    async def program() -> Any:
+def test_a_task_may_ask_of_a_simulated_socket_and_is_refused_to_wait_for_it(way: str) -> None:
+    async def program(seconds: float) -> Any:
         async with detrun.World() as world:
             world.node("server").start(trio.serve_tcp, lambda stream: stream.send_all(b"data"), 80)
             await trio.sleep(0.1)
             stream = await trio.open_tcp_stream("server", 80)
+            sock: Any = stream.socket._sock  # type: ignore[attr-defined]
+            before = bool(list(WAYS[way]([sock], 0)))
             await trio.sleep(1)
-            return WAYS[way]([stream.socket._sock], 0.3)  # type: ignore[attr-defined]
+            found = bool(list(WAYS[way]([sock], seconds)))
+            await stream.receive_some()
+            await stream.receive_some()
+            return before, found, bool(list(WAYS[way]([sock], seconds)))
+
+    assert detrun.record(program, 0).result == (False, True, True)  # in the end it tells of the end
+
+    async def waits() -> None:
+        async with detrun.World() as world:
+            world.node("server").start(trio.serve_tcp, trio.sleep, 80)
+            await trio.sleep(0.1)
+            stream = await trio.open_tcp_stream("server", 80)
+            WAYS[way]([stream.socket._sock], 0.3)  # type: ignore[attr-defined]
 
     with pytest.raises(HiddenStateError, match=r"select\.(select|poll|epoll) of a simulated socket"):
-        detrun.record(program)
+        detrun.record(waits)
+
+
+@every_way
+def test_a_thread_waits_for_a_simulated_socket(way: str) -> None:
+    async def server() -> None:
+        await trio.serve_tcp(sends_later, 80)
+
+    async def sends_later(stream: trio.SocketStream) -> None:
+        await trio.sleep(3)
+        await stream.send_all(b"data")
+
+    def waits(sock: Any) -> tuple[bool, float, bool, float]:
+        early = bool(list(WAYS[way]([sock], 1.0)))
+        then = time.monotonic()
+        return early, round(then, 1), bool(list(WAYS[way]([sock], None))), round(time.monotonic(), 1)
+
+    async def program() -> Any:
+        async with detrun.World() as world:
+            world.node("server").start(server)
+            await trio.sleep(0.1)
+            stream = await trio.open_tcp_stream("server", 80)
+            start = round(time.monotonic(), 1)
+            found = await trio.to_thread.run_sync(waits, stream.socket._sock)  # type: ignore[attr-defined]
+            return found[0], round(found[1] - start, 1), found[2], round(found[3] - start, 1)
+
+    assert detrun.record(program).result == (False, 1.0, True, 3.0)
 
 
 def test_a_loop_that_polls_lets_others_run() -> None:
