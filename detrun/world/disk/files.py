@@ -132,6 +132,22 @@ class RawFile(io.RawIOBase):
         disk.owe("write", written)
         return written
 
+    def pread(self, size: int, offset: int) -> bytes:
+        """Read at an offset; the position stays."""
+        position, self._offset = self._offset, offset
+        try:
+            return self.read(size) or b""
+        finally:
+            self._offset = position
+
+    def pwrite(self, data: Any, offset: int) -> int:
+        """Write at an offset; the position stays."""
+        position, self._offset = self._offset, offset
+        try:
+            return self.write(data)
+        finally:
+            self._offset = position
+
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move the position."""
         self._check_open()
@@ -265,11 +281,17 @@ class DiskFile:
         return True
 
     async def _call(self, method: str, *args: Any) -> Any:
+        return await self._call_of(self.wrapped, method, *args)
+
+    async def _call_raw(self, method: str, *args: Any) -> Any:
+        return await self._call_of(self._raw, method, *args)
+
+    async def _call_of(self, layer: Any, method: str, *args: Any) -> Any:
         if self._raw.is_orphaned and not self.closed:
             raise UsageError(
                 f"file {self.name!r} was opened before disk {self._disk.name!r} crashed; open it again when restarted"
             )
-        return await self._disk.call(getattr(self.wrapped, method), *args, path=self.name)
+        return await self._disk.call(getattr(layer, method), *args, path=self.name)
 
     async def read(self, size: int = -1, /) -> Any:
         """Read up to ``size`` bytes or characters, all by default."""
@@ -290,6 +312,21 @@ class DiskFile:
     async def write(self, data: Any, /) -> int:
         """Write to the program's buffer, and from there to the page cache when that is full."""
         return int(await self._call("write", data))
+
+    async def pread(self, size: int, offset: int, /) -> bytes:
+        """Read at an offset, past the program's buffer and whatever the position is; fewer bytes at the end.
+
+        In place of ``os.pread(file.fileno(), size, offset)``. Tasks that share a file need it: between a `seek` and a
+        `read` another one may seek.
+        """
+        return bytes(await self._call_raw("pread", size, offset))
+
+    async def pwrite(self, data: Any, offset: int, /) -> int:
+        """Write at an offset into the page cache, past the program's buffer and whatever the position is.
+
+        In place of ``os.pwrite(file.fileno(), data, offset)``; fewer bytes than given if the disk fills up.
+        """
+        return int(await self._call_raw("pwrite", data, offset))
 
     async def writelines(self, lines: Iterable[Any], /) -> None:
         """Write several times."""

@@ -345,3 +345,22 @@ def test_every_call_is_a_checkpoint_and_none_that_has_begun_is_cancelled():
         return await disk.listdir()
 
     assert run(main) == ["d", "f"]
+
+
+def test_reads_and_writes_at_an_offset_leave_the_position_and_go_past_the_buffer():
+    """As `os.pread` and `os.pwrite` do with the descriptor of a buffered file."""
+
+    async def main():
+        disk = Disk()
+        async with await disk.open_file("/a", "wb+") as file:
+            await file.write(b"01234567")
+            before_flush = await file.pread(3, 0)
+            await file.flush()
+            written = await file.pwrite(b"xy", 2)
+            found = before_flush, written, await file.pread(4, 1), await file.pread(4, 6), await file.tell()
+            await file.write(b"89")
+        with pytest.raises(ValueError, match="closed file"):
+            await file.pread(1, 0)
+        return found, await disk.path("/a").read_bytes()
+
+    assert detrun.record(main).result == ((b"", 2, b"1xy4", b"67", 8), b"01xy456789")
