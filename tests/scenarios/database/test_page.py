@@ -10,8 +10,8 @@ from detrun_scenarios.database.storage.page import HEAP, LEAF, NO_PAGE, Page, To
 
 BYTES = 256
 RECORDS = st.binary(min_size=1, max_size=60)
-CHANGES = st.lists(st.tuples(st.sampled_from("put replace delete".split()), st.integers(0, 8), RECORDS), max_size=40)
-MOVES = st.lists(st.tuples(st.sampled_from("insert replace remove".split()), st.integers(0, 12), RECORDS), max_size=40)
+CHANGES = st.lists(st.tuples(st.sampled_from(["put", "replace", "delete"]), st.integers(0, 8), RECORDS), max_size=40)
+MOVES = st.lists(st.tuples(st.sampled_from(["insert", "replace", "remove"]), st.integers(0, 12), RECORDS), max_size=40)
 
 
 @settings(max_examples=60, deadline=None)

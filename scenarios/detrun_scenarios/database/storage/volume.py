@@ -6,6 +6,9 @@ old page, the new one, or a mixture by sectors; a page beyond the end may then b
 
 from __future__ import annotations
 
+import errno
+import os
+
 from detrun.world.disk.disk import Disk
 from detrun.world.disk.files import DiskFile
 
@@ -37,10 +40,16 @@ class Volume:
         return [data[start : start + self.page_bytes] for start in range(0, count * self.page_bytes, self.page_bytes)]
 
     async def write(self, page_id: int, data: bytes) -> None:
-        """Write a page."""
+        """Write a page.
+
+        Raises:
+            OSError: the disk failed, or is full.
+        """
         assert len(data) == self.page_bytes
         self.bytes_written += len(data)
-        await self.file.pwrite(data, page_id * self.page_bytes)
+        written = await self.file.pwrite(data, page_id * self.page_bytes)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
 
     async def sync(self) -> None:
         """Make durable what was written before.

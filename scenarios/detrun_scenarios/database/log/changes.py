@@ -1,0 +1,113 @@
+"""`Changes`: changes of pages that are logged as they are made, and taken back in the reverse order.
+
+The bridge between pool and log: it alone changes pages. `Trail` is what one transaction has in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from detrun_scenarios.database.log.records import NO_TREE, Change, Commit, Compensation, End, Structure, Update
+from detrun_scenarios.database.log.writer import LogWriter
+from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame
+
+
+@dataclass(slots=True)
+class Trail:
+    """The records of a transaction.
+
+    Attributes:
+        number: of the transaction.
+        last: its last record; 0 for none.
+        undoable: its updates, with their positions, from the first on.
+        is_committed: its commit record is in the log, durable or not.
+    """
+
+    number: int
+    last: int = 0
+    undoable: list[tuple[int, Update]] = field(default_factory=list)
+    is_committed: bool = False
+
+
+UndoInTree: TypeAlias = Callable[[Trail, Update], Awaitable[None]]
+"""Takes a change of a tree back; it calls `Changes.compensate` for that."""
+
+
+class Changes:
+    """See the module.
+
+    Attributes:
+        trails: of transactions that are not ended.
+        undo_in_tree: set by those who have trees.
+    """
+
+    undo_in_tree: UndoInTree
+
+    def __init__(self, pool: BufferPool, log: LogWriter) -> None:
+        self.pool = pool
+        self.log = log
+        self.trails: dict[int, Trail] = {}
+        self.next_number = 1
+
+    def begin(self) -> Trail:
+        """A new transaction. It is in the log when it has changed something."""
+        trail = self.trails[self.next_number] = Trail(self.next_number)
+        self.next_number += 1
+        return trail
+
+    def update(self, trail: Trail, frame: Frame, change: Change, tree: int = NO_TREE) -> None:
+        """Change a page, which is latched exclusively, for a transaction."""
+        is_first = frame.recovery_lsn is None
+        change.apply(frame.page)
+        image = bytes(frame.page.data) if is_first else None
+        record = Update(trail.number, trail.last, frame.page_id, tree, change, image)
+        trail.last = self.log.append(record)
+        trail.undoable.append((trail.last, record._replace(image=None)))
+        self.pool.changed(frame, trail.last)
+
+    def compensate(self, trail: Trail, frame: Frame, change: Change, undone: Update) -> None:
+        """Make the change that takes an update back."""
+        is_first = frame.recovery_lsn is None
+        change.apply(frame.page)
+        image = bytes(frame.page.data) if is_first else None
+        record = Compensation(
+            trail.number, trail.last, frame.page_id, undone.tree, change, image, undo_next=undone.previous
+        )
+        trail.last = self.log.append(record)
+        self.pool.changed(frame, trail.last)
+
+    def restructured(self, area: Area, frames: Sequence[Frame]) -> None:
+        """Log pages that have just been changed together, without a schedule point before this call."""
+        lsn = self.log.append(Structure(area, {frame.page_id: bytes(frame.page.data) for frame in frames}))
+        for frame in frames:
+            self.pool.changed(frame, lsn)
+
+    def commit(self, trail: Trail) -> int:
+        """Log the commitment. It has happened when the log is flushed to the position that is returned."""
+        trail.last = self.log.append(Commit(trail.number, trail.last))
+        trail.is_committed = True
+        return trail.last
+
+    def end(self, trail: Trail) -> None:
+        """All is done for a transaction."""
+        del self.trails[trail.number]
+        if trail.last:
+            self.log.append(End(trail.number, trail.last))
+
+    async def roll_back(self, trail: Trail) -> None:
+        """Take back all that a transaction has changed, and end it."""
+        while trail.undoable:
+            _, record = trail.undoable[-1]
+            await self.undo(trail, record)
+            trail.undoable.pop()
+        self.end(trail)
+
+    async def undo(self, trail: Trail, record: Update) -> None:
+        """Take one update back."""
+        if record.tree != NO_TREE:
+            await self.undo_in_tree(trail, record)
+            return
+        async with self.pool.using(record.page_id, "heap", "exclusive") as frame:
+            self.compensate(trail, frame, record.change.reversed(), record)

@@ -1,0 +1,226 @@
+"""ARIES: analysis finds what was going on at a crash, redo repeats history, undo takes back what was not committed.
+
+- *Analysis* reads the log from the newest checkpoint on: which transactions have not ended, which pages may lack
+  changes.
+- *Redo* makes every change that a page lacks, those of transactions that will be undone included. A page lacks a
+  change if its own LSN is older. A page that is not whole gets its image from the log, and then what follows.
+- *Undo* takes back, from the newest change to the oldest, what uncommitted transactions have done, and logs that as
+  compensations: after a crash in the midst of undo, redo repeats these and undo goes on where it was.
+
+`checkpoint` bounds the work: the log before the oldest recovery LSN of the dirty pages is not needed any more.
+
+Source: Mohan et al., "ARIES", ACM TODS 1992, figures 9 to 14. Departures: a checkpoint is one record, because its
+tables are taken without a schedule point between; torn pages are mended by images (`storage.buffer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from detrun_scenarios.database.log.changes import Changes, Trail
+from detrun_scenarios.database.log.records import (
+    Change,
+    Checkpoint,
+    Commit,
+    Compensation,
+    End,
+    Placed,
+    Structure,
+    Update,
+    area_of,
+)
+from detrun_scenarios.database.log.writer import MAGIC, LogError
+from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame
+from detrun_scenarios.database.storage.page import Page, TornPageError
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a recovery has done.
+
+    Attributes:
+        records: that analysis has read.
+        redone: changes of pages that were made again.
+        mended: pages that were not whole.
+        undone: transactions that were taken back.
+    """
+
+    records: int = 0
+    redone: int = 0
+    mended: int = 0
+    undone: int = 0
+
+
+async def recover(changes: Changes) -> Recovered:
+    """Bring pool and log to what was committed. The log is at its beginning, the pool empty.
+
+    Raises:
+        LogError: the log lacks what no crash takes away.
+    """
+    log, pool, found = changes.log, changes.pool, Recovered()
+    # After a mere crash of the process, what is read may be in the cache only; and we are about to rest on it.
+    await pool.volume.sync()
+    begin = await log.master()
+    placed = await log.read_from(begin or len(MAGIC))
+    if begin and not (placed and isinstance(placed[0].record, Checkpoint)):
+        raise LogError(f"disk {log.disk.name}: there is no checkpoint at {begin}")
+    found.records = len(placed)
+    await log.cut(placed[-1].end if placed else len(MAGIC))
+    dirty = _analysis(changes, placed)
+    first = min(dirty.values(), default=log.end)
+    if begin and first < begin:
+        placed = [*await log.read_from(first, begin), *placed]
+    if dirty:
+        pool.volume.pages = max(pool.volume.pages, max(dirty) + 1)
+    redo = Redo(pool, found, dirty)
+    for one in placed:
+        await redo.record(one)
+    await _undo(changes, found)
+    return found
+
+
+# Analysis.
+
+
+def _analysis(changes: Changes, placed: Sequence[Placed]) -> dict[int, int]:
+    """Fill in the transactions that go on; the dirty pages."""
+    dirty: dict[int, int] = {}
+    trails = changes.trails
+    for lsn, record, _ in placed:
+        match record:
+            case Checkpoint():
+                for number, (last, is_committed) in record.transactions.items():
+                    trails[number] = Trail(number, last, is_committed=is_committed)
+                dirty.update(record.dirty_pages)
+                changes.next_number = max(changes.next_number, record.next_transaction)
+            case Structure():
+                for page_id in record.images:
+                    dirty.setdefault(page_id, lsn)
+            case Update() | Compensation():
+                _trail_of(changes, record.transaction).last = lsn
+                dirty.setdefault(record.page_id, lsn)
+            case Commit():
+                trail = _trail_of(changes, record.transaction)
+                trail.last, trail.is_committed = lsn, True
+            case End():
+                trails.pop(record.transaction, None)
+    return dirty
+
+
+def _trail_of(changes: Changes, number: int) -> Trail:
+    changes.next_number = max(changes.next_number, number + 1)
+    return changes.trails.setdefault(number, Trail(number))
+
+
+# Redo.
+
+
+class Redo:
+    """Makes the changes of records that pages lack, in the order of the log.
+
+    Args:
+        dirty: pages that may lack changes, and from where on; None for all pages, as on a replica.
+
+    Attributes:
+        images: page -> the last record with an image of it. A page that is changed again has to be redone from there.
+    """
+
+    def __init__(self, pool: BufferPool, found: Recovered, dirty: Mapping[int, int] | None = None) -> None:
+        self.pool = pool
+        self.found = found
+        self.dirty = dirty
+        self.images: dict[int, int] = {}
+
+    async def record(self, placed: Placed) -> None:
+        """Make the changes of one record."""
+        match placed.record:
+            case Structure() as record:
+                for page_id, image in record.images.items():
+                    await self._page(placed, page_id, record.area, image, None)
+            case (Update() | Compensation()) as record:
+                await self._page(placed, record.page_id, area_of(record), record.image, record.change)
+            case _:
+                pass
+
+    async def _page(self, placed: Placed, page_id: int, area: Area, image: bytes | None, change: Change | None) -> None:
+        lsn = placed.lsn
+        if self.dirty is not None and self.dirty.get(page_id, lsn + 1) > lsn:
+            return
+        if image is not None:
+            self.images[page_id] = lsn
+        frame = await self._frame(page_id, area, image)
+        await frame.latch.acquire("exclusive")
+        if frame.page.lsn < lsn:
+            if image is not None:
+                frame.page.data[:] = image
+            elif change is not None:
+                change.apply(frame.page)
+            if frame.recovery_lsn is None:
+                frame.recovery_lsn = self.images[page_id]
+            self.pool.changed(frame, lsn)
+            self.found.redone += 1
+        self.pool.release(frame, "exclusive")
+
+    async def _frame(self, page_id: int, area: Area, image: bytes | None) -> Frame:
+        """The page, pinned; a page that is not whole is taken from its image."""
+        try:
+            return await self.pool.pin(page_id, area)
+        except TornPageError as error:
+            if image is None:
+                raise LogError(f"page {page_id} is not whole, and the log has no image of it") from error
+        await self.pool.room(area)
+        self.found.mended += 1
+        page = Page(bytearray(image))
+        page.lsn = 0  # what it is worth is said by the record that has the image
+        return self.pool.create(page_id, area, page)
+
+
+# Undo.
+
+
+async def _undo(changes: Changes, found: Recovered) -> None:
+    trails = changes.trails
+    for trail in [trail for trail in trails.values() if trail.is_committed]:
+        changes.end(trail)
+    next_of = {number: trail.last for number, trail in trails.items()}
+    found.undone = len(next_of)
+    while next_of:
+        number = max(next_of, key=lambda one: next_of[one])
+        trail, lsn = trails[number], next_of[number]
+        if not lsn:
+            changes.end(trail)
+            del next_of[number]
+            continue
+        record = (await changes.log.read(lsn)).record
+        match record:
+            case Compensation():
+                next_of[number] = record.undo_next
+            case Update():
+                await changes.undo(trail, record)
+                next_of[number] = record.previous
+            case _:
+                raise LogError(f"transaction {number} has a {type(record).__name__} at {lsn} to be undone")
+
+
+# Checkpoints.
+
+
+async def checkpoint(changes: Changes, *, write_before: int = 0) -> int:
+    """Log what is going on, so that recovery begins there; its position.
+
+    Args:
+        write_before: pages with an older recovery LSN are written first, so that redo has less to do. The position of
+            the checkpoint before is a good one: a page that is changed all the time is then written once in between.
+    """
+    pool, log = changes.pool, changes.log
+    for frame in list(pool.frames.values()):
+        if frame.recovery_lsn is not None and frame.recovery_lsn < write_before:
+            await pool.write(frame)
+    if pool.unsynced:
+        await pool.sync()
+    transactions = {trail.number: (trail.last, trail.is_committed) for trail in changes.trails.values()}
+    lsn = log.append(Checkpoint(transactions, pool.dirty_pages(), changes.next_number))
+    await log.flush(lsn)
+    await log.set_master(lsn)
+    return lsn

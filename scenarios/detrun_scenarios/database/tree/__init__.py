@@ -1,0 +1,1 @@
+"""B+-trees: keys as bytes, splits, and descents with latches."""
