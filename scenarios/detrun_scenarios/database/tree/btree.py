@@ -9,6 +9,8 @@ A split is one record of the log, over all pages that it changes, and belongs to
 into the half where it belongs, for its transaction. Undo searches the entry again. Nodes are not merged: entries come
 back where entries were, and an empty leaf is found empty.
 
+Tasks here are not cancelled, they end with their process: a latch that is left behind would stay.
+
 A range is read leaf by leaf, each copied under its latch. A leaf to the right may be reached without the latch of its
 neighbour: pages do not go away, and what a split moves in between was copied before.
 
@@ -17,7 +19,7 @@ Sources: Bayer and Schkolnick, Acta Informatica 1977 (descents); Lehman and Yao,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from detrun_scenarios.database.log.changes import Changes, Trail
@@ -53,7 +55,7 @@ class Tree:
         self.pool.release(leaf, "shared")
         return found
 
-    async def leaves(self, low: bytes, high: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
+    async def leaves(self, low: bytes, high: bytes) -> AsyncGenerator[tuple[int, list[bytes]], None]:
         """Each leaf that may have entries from ``low`` up to ``high``, excluded, and those of them that it has."""
         leaf = await self._leaf(low, "shared")
         while True:
@@ -69,7 +71,7 @@ class Tree:
     async def scan(self, low: bytes, high: bytes) -> list[bytes]:
         """The entries from ``low`` up to ``high``, excluded."""
         found: list[bytes] = []
-        async with aclosing(self.leaves(low, high)) as leaves:  # type: ignore[type-var]
+        async with aclosing(self.leaves(low, high)) as leaves:
             async for _, entries in leaves:
                 found += entries
         return found
@@ -188,23 +190,12 @@ class Tree:
                 node.write_to(frames[page_id].page)
             self.changes.restructured("index", [frames[page_id] for page_id in split.changed])
             path += new
-            leaf = next(
-                frame
-                for frame in path
-                if frame.page.kind == LEAF and self._is_for(frame, entry, [one for one in path if one is not frame])
-            )
+            leaves = sorted((frame for frame in path if frame.page.kind == LEAF), key=lambda frame: frame.page[0])
+            leaf = next((frame for frame in reversed(leaves) if frame.page[0] <= entry), leaves[0])
         for frame in path:
             if frame is not leaf:
                 pool.release(frame, "exclusive")
         return leaf
-
-    def _is_for(self, leaf: Frame, entry: bytes, others: list[Frame]) -> bool:
-        """Whether, of the leaves of a split, this one is where the entry belongs."""
-        begins = [one.page[0] for one in others if one.page.kind == LEAF]
-        first = leaf.page[0]
-        if first <= entry:
-            return not any(first < begin <= entry for begin in begins)
-        return all(first < begin for begin in begins)
 
     # Making one.
 
