@@ -1,0 +1,1 @@
+"""Transactions: versions of rows, snapshots, locks, and the conflicts that serializability forbids."""

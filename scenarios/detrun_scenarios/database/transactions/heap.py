@@ -1,0 +1,102 @@
+"""`Heap`: the versions of one table's rows, on a chain of pages, in no order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import trio
+
+from detrun_scenarios.database.log.changes import Changes, Trail
+from detrun_scenarios.database.log.records import Change
+from detrun_scenarios.database.storage.page import HEAP, NO_PAGE, Page
+from detrun_scenarios.database.tree.keys import Address
+
+
+class Heap:
+    """See the module. Made by `open_heap` or `create_heap`.
+
+    Attributes:
+        pages: the chain.
+        read_ahead: pages that a scan reads at once, if they follow each other on the disk.
+    """
+
+    def __init__(self, changes: Changes, pages: list[int], read_ahead: int = 1) -> None:
+        self.changes = changes
+        self.pages = pages
+        self.read_ahead = read_ahead
+        self._hint = 0  # pages before it are full, or were
+        self._extending = trio.Lock()
+
+    async def insert(self, trail: Trail, record: bytes) -> Address:
+        """Put a record in, for a transaction.
+
+        Raises:
+            ValueError: it is too long for a page.
+        """
+        pool = self.changes.pool
+        if not Page.new(HEAP, pool.volume.page_bytes).has_room(len(record)):
+            raise ValueError(f"a row of {len(record)} bytes is too long for pages of {pool.volume.page_bytes}")
+        while True:
+            place = self._hint
+            page_id = self.pages[place]
+            async with pool.using(page_id, "heap", "exclusive") as frame:
+                slot = frame.page.free_slot()
+                if frame.page.has_room(len(record), new_slot=slot == frame.page.slots):
+                    self.changes.update(trail, frame, Change("put", slot, record))
+                    return Address(page_id, slot)
+            if place < self._hint:
+                continue
+            if place + 1 == len(self.pages):
+                await self._extend(place + 1)
+            self._hint = max(self._hint, min(place + 1, len(self.pages) - 1))
+
+    async def _extend(self, length: int) -> None:
+        """Have more than so many pages, as many as there were."""
+        pool = self.changes.pool
+        async with self._extending:
+            if len(self.pages) > length:
+                return  # another task was faster
+            async with pool.using(self.pages[-1], "heap", "exclusive") as last:
+                await pool.room("heap")
+                new = pool.create(pool.volume.allocate(), "heap", Page.new(HEAP, pool.volume.page_bytes))
+                last.page.next = new.page_id
+                self.changes.restructured("heap", [last, new])
+                self.pages.append(new.page_id)
+                pool.unpin(new)
+
+    async def get(self, address: Address) -> bytes | None:
+        """The record at an address; None if there is none."""
+        async with self.changes.pool.using(address.page_id, "heap", "shared") as frame:
+            return frame.page.get(address.slot)
+
+    async def scan(self) -> AsyncGenerator[tuple[Address, bytes], None]:
+        """All records, page by page, each page as it was at one moment."""
+        pool = self.changes.pool
+        for place, page_id in enumerate(self.pages):
+            if page_id not in pool.frames:
+                await pool.load(self.pages[place : place + self.read_ahead], "heap")
+            async with pool.using(page_id, "heap", "shared") as frame:
+                records = list(frame.page.records())
+            for slot, record in records:
+                yield Address(page_id, slot), record
+
+
+async def create_heap(changes: Changes, read_ahead: int = 1) -> Heap:
+    """An empty heap on a new page."""
+    pool = changes.pool
+    await pool.room("heap")
+    frame = pool.create(pool.volume.allocate(), "heap", Page.new(HEAP, pool.volume.page_bytes))
+    changes.restructured("heap", [frame])
+    pool.unpin(frame)
+    return Heap(changes, [frame.page_id], read_ahead)
+
+
+async def open_heap(changes: Changes, first: int, read_ahead: int = 1) -> Heap:
+    """The heap whose chain begins at a page."""
+    pages, page_id = [first], first
+    while True:
+        async with changes.pool.using(page_id, "heap", "shared") as frame:
+            page_id = frame.page.next
+        if page_id == NO_PAGE:
+            return Heap(changes, pages, read_ahead)
+        pages.append(page_id)

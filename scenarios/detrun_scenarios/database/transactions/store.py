@@ -1,0 +1,121 @@
+"""`Store`: the tables of a database and the transactions on them; it begins them and lets them wait for each other.
+
+The catalogue is page 0: for each table one record with its columns, the first page of its heap, and its indexes with
+their roots. None of these changes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+import trio
+
+from detrun_scenarios.database.log.changes import Changes, Trail
+from detrun_scenarios.database.log.records import Change, Update
+from detrun_scenarios.database.storage.page import HEAP, Page
+from detrun_scenarios.database.transactions.conflicts import Conflicts
+from detrun_scenarios.database.transactions.heap import create_heap, open_heap
+from detrun_scenarios.database.transactions.locks import Locks
+from detrun_scenarios.database.transactions.table import Index, Table
+from detrun_scenarios.database.transactions.versions import Snapshot
+from detrun_scenarios.database.transactions.waits import Waits
+from detrun_scenarios.database.tree.btree import Tree
+
+CATALOGUE = 0
+
+
+class Store:
+    """See the module. Made by `open_store`.
+
+    Args:
+        conflicts: a planted bug brings its own.
+
+    Attributes:
+        group_commit_delay: seconds that one who commits waits for others; a number or a `Value`.
+        ends: number -> set when the transaction has ended, for those that go on.
+    """
+
+    def __init__(
+        self,
+        changes: Changes,
+        *,
+        group_commit_delay: Any = 0.0,
+        read_ahead: int = 1,
+        conflicts: Conflicts | None = None,
+    ) -> None:
+        self.changes = changes
+        self.group_commit_delay = group_commit_delay
+        self.read_ahead = read_ahead
+        self.tables: dict[str, Table] = {}
+        self.waits = Waits()
+        self.locks = Locks(self.waits)
+        self.conflicts = conflicts if conflicts is not None else Conflicts()
+        self.ends: dict[int, trio.Event] = {}
+        changes.undo_in_tree = self._undo_in_tree
+
+    async def _undo_in_tree(self, trail: Trail, record: Update) -> None:
+        await Tree(self.changes, record.tree).undo(trail, record)
+
+    # Tables.
+
+    async def load(self) -> None:
+        """Find the tables of a recovered database, or begin an empty one."""
+        pool = self.changes.pool
+        if not pool.volume.pages:
+            await pool.room("heap")
+            frame = pool.create(pool.volume.allocate(), "heap", Page.new(HEAP, pool.volume.page_bytes))
+            assert frame.page_id == CATALOGUE
+            self.changes.restructured("heap", [frame])
+            pool.unpin(frame)
+            await self.changes.log.flush(self.changes.log.end - 1)
+        async with pool.using(CATALOGUE, "heap", "shared") as frame:
+            records = [record for _, record in frame.page.records()]
+        for record in records:
+            name, columns, first, indexes = msgpack.unpackb(record)
+            table = Table(name, tuple(columns), await open_heap(self.changes, first, self.read_ahead))
+            for index, places, root, is_unique in indexes:
+                table.indexes[index] = Index(index, tuple(places), Tree(self.changes, root), is_unique)
+            self.tables[name] = table
+
+    async def create_table(
+        self, name: str, columns: tuple[str, ...], indexes: Mapping[str, tuple[str, ...]], unique: tuple[str, ...] = ()
+    ) -> Table:
+        """A new table, durable when this returns. No transaction goes on meanwhile.
+
+        Args:
+            indexes: name -> its columns.
+            unique: the names of indexes that have each key once.
+        """
+        table = Table(name, columns, await create_heap(self.changes, self.read_ahead))
+        for index, of in indexes.items():
+            places = tuple(map(columns.index, of))
+            table.indexes[index] = Index(index, places, await Tree.create(self.changes), index in unique)
+        described = [[one.name, one.places, one.tree.root, one.is_unique] for one in table.indexes.values()]
+        record: bytes = msgpack.packb([name, columns, table.heap.pages[0], described])
+        trail = self.changes.begin()
+        async with self.changes.pool.using(CATALOGUE, "heap", "exclusive") as frame:
+            self.changes.update(trail, frame, Change("put", frame.page.free_slot(), record))
+        await self.changes.log.flush(self.changes.commit(trail))
+        self.changes.end(trail)
+        self.tables[name] = table
+        return table
+
+    # Transactions.
+
+    def snapshot(self, own: int) -> Snapshot:
+        """What is committed now."""
+        return Snapshot(own, frozenset(self.changes.trails) - {own}, self.changes.next_number)
+
+    async def wait_for(self, waiter: int, other: int) -> None:
+        """Return when another transaction has ended.
+
+        Raises:
+            DeadlockError: it waits for this one.
+        """
+        end = self.ends.get(other)
+        if end is not None:
+            self.waits.begin(waiter, lambda: (other,))
+            await end.wait()
+            self.waits.end(waiter)
