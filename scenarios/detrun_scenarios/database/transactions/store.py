@@ -29,29 +29,19 @@ CATALOGUE = 0
 class Store:
     """See the module. Made by `open_store`.
 
-    Args:
-        conflicts: a planted bug brings its own.
-
     Attributes:
         group_commit_delay: seconds that one who commits waits for others; a number or a `Value`.
         ends: number -> set when the transaction has ended, for those that go on.
     """
 
-    def __init__(
-        self,
-        changes: Changes,
-        *,
-        group_commit_delay: Any = 0.0,
-        read_ahead: int = 1,
-        conflicts: Conflicts | None = None,
-    ) -> None:
+    def __init__(self, changes: Changes, *, group_commit_delay: Any = 0.0, read_ahead: int = 1) -> None:
         self.changes = changes
         self.group_commit_delay = group_commit_delay
         self.read_ahead = read_ahead
         self.tables: dict[str, Table] = {}
         self.waits = Waits()
         self.locks = Locks(self.waits)
-        self.conflicts = conflicts if conflicts is not None else Conflicts()
+        self.conflicts = Conflicts()
         self.ends: dict[int, trio.Event] = {}
         changes.undo_in_tree = self._undo_in_tree
 

@@ -6,7 +6,7 @@ Levels.
 - ``serializable``: the same, and `conflicts` refuses what no order explains.
 - ``2pl``: strict two-phase locking (`locks`); each read sees what is committed now, which its locks keep so.
 
-An error that is an `Aborted` leaves the transaction to be rolled back; it may be tried again from the start.
+An error of `ABORTED` leaves the transaction to be rolled back; it may be tried again from the start.
 
 Source: Berenson et al., "A critique of ANSI SQL isolation levels", SIGMOD 1995 (snapshot isolation, first committer
 wins); that the first *updater* wins is PostgreSQL's form of it.
@@ -23,7 +23,7 @@ from detrun_scenarios.database.log.records import Change
 from detrun_scenarios.database.transactions.conflicts import Marks, SerializationError
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.table import Index, Table
-from detrun_scenarios.database.transactions.versions import Row, Snapshot, Version, ended, version_of
+from detrun_scenarios.database.transactions.versions import Row, Version, ended, version_of
 from detrun_scenarios.database.transactions.waits import DeadlockError
 from detrun_scenarios.database.tree.keys import Address, SqlValue, address_in, encoded_key, end_of, entry_of
 
@@ -246,6 +246,3 @@ class Transaction:
     def _ended(self) -> None:
         self.store.locks.release_all(self.number)
         self.store.ends.pop(self.number).set()
-
-
-__all__ = ["ABORTED", "DuplicateKeyError", "Found", "Level", "Snapshot", "Transaction"]
