@@ -31,22 +31,32 @@ class Store:
 
     Attributes:
         group_commit_delay: seconds that one who commits waits for others; a number or a `Value`.
+        conflicts, tree: the right ones if none are given.
         ends: number -> set when the transaction has ended, for those that go on.
     """
 
-    def __init__(self, changes: Changes, *, group_commit_delay: Any = 0.0, read_ahead: int = 1) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        *,
+        group_commit_delay: Any = 0.0,
+        read_ahead: int = 1,
+        conflicts: Conflicts | None = None,
+        tree: type[Tree] = Tree,
+    ) -> None:
         self.changes = changes
+        self.tree = tree
         self.group_commit_delay = group_commit_delay
         self.read_ahead = read_ahead
         self.tables: dict[str, Table] = {}
         self.waits = Waits()
         self.locks = Locks(self.waits)
-        self.conflicts = Conflicts()
+        self.conflicts = Conflicts() if conflicts is None else conflicts
         self.ends: dict[int, trio.Event] = {}
         changes.undo_in_tree = self._undo_in_tree
 
     async def _undo_in_tree(self, trail: Trail, record: Update) -> None:
-        await Tree(self.changes, record.tree).undo(trail, record)
+        await self.tree(self.changes, record.tree).undo(trail, record)
 
     # Tables.
 
@@ -66,7 +76,7 @@ class Store:
             name, columns, first, indexes = msgpack.unpackb(record)
             table = Table(name, tuple(columns), await open_heap(self.changes, first, self.read_ahead))
             for index, places, root, is_unique in indexes:
-                table.indexes[index] = Index(index, tuple(places), Tree(self.changes, root), is_unique)
+                table.indexes[index] = Index(index, tuple(places), self.tree(self.changes, root), is_unique)
             self.tables[name] = table
 
     async def create_table(
@@ -81,7 +91,7 @@ class Store:
         table = Table(name, columns, await create_heap(self.changes, self.read_ahead))
         for index, of in indexes.items():
             places = tuple(map(columns.index, of))
-            table.indexes[index] = Index(index, places, await Tree.create(self.changes), index in unique)
+            table.indexes[index] = Index(index, places, await self.tree.create(self.changes), index in unique)
         described = [[one.name, one.places, one.tree.root, one.is_unique] for one in table.indexes.values()]
         record: bytes = msgpack.packb([name, columns, table.heap.pages[0], described])
         trail = self.changes.begin()

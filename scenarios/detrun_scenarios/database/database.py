@@ -1,0 +1,94 @@
+"""`Database`: a server with its clients in a world."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.world import Exponential
+from detrun.world.nodes.node import Node
+from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.server.application import Application
+from detrun_scenarios.database.server.machine import Hardware
+from detrun_scenarios.database.server.server import Server
+from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.database.workload.terminals import Ask, Habits, Observed, Terminal
+
+PRIMARY = "primary"
+
+
+@dataclass(slots=True)
+class Database:
+    """A running database.
+
+    Attributes:
+        servers: the processes that have run on the primary, the last of which may be running.
+        observed: what its clients have seen.
+    """
+
+    world: detrun.World
+    settings: Settings
+    application: Application
+    parts: Parts
+    servers: list[Server] = field(default_factory=list)
+    observed: Observed = field(default_factory=Observed)
+    has_started: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def node(self) -> Node:
+        """The machine of the primary."""
+        return self.world.node(PRIMARY)
+
+    @property
+    def server(self) -> Server:
+        """The present process."""
+        return self.servers[-1]
+
+    async def serve(self) -> None:
+        """The program of the primary's node."""
+        server = Server(self.settings, self.application, self.parts)
+        self.servers.append(server)
+        self.has_started.set()
+        await server.run()
+
+    async def ready(self) -> None:
+        """Return when the present process serves."""
+        await self.has_started.wait()
+        await self.server.is_ready.wait()
+
+    async def restart(self) -> Any:
+        """Cut the power of the primary, and start it again; the seconds from then until it serves."""
+        self.has_started = trio.Event()
+        self.node.power_loss()
+        began = trio.current_time()
+        self.node.restart()
+        await self.ready()
+        return trio.current_time() - began
+
+    def start_clients(self, count: int, ask: Ask, habits: Habits) -> list[Node]:
+        """Start so many clients; their nodes."""
+        nodes = [self.world.node(f"client{number}") for number in range(1, count + 1)]
+        for node in nodes:
+            node.start(self.use, ask, habits)
+        return nodes
+
+    async def use(self, ask: Ask, habits: Habits) -> None:
+        """The program of a client's node."""
+        await Terminal(PRIMARY, ask, habits, self.observed).run()
+
+
+@asynccontextmanager
+async def database(
+    hardware: Hardware, settings: Settings, application: Application, parts: Parts = RIGHT
+) -> AsyncIterator[Database]:
+    """A database whose server has just been started, in a world of its own."""
+    latency = Exponential(hardware.link_seconds, minimum=hardware.link_seconds / 10)
+    async with detrun.World(latency=latency, disk=hardware.disk_of) as world:
+        found = Database(world, settings, application, parts)
+        found.node.start(found.serve)
+        yield found

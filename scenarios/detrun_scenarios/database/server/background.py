@@ -1,0 +1,31 @@
+"""What a server does beside its clients' work: it writes dirty pages ahead, and takes checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import detrun
+from detrun_scenarios.database.log.changes import Changes
+from detrun_scenarios.database.log.recovery import checkpoint
+from detrun_scenarios.database.storage.buffer import BufferPool
+
+
+async def write_ahead(pool: BufferPool, interval: Any, pages: int) -> None:
+    """Write some dirty pages that are not in use, so often: those with the oldest changes, where redo would begin.
+
+    A task that wants a place in the pool then finds a clean page to drop, and need not wait for log and disk.
+    """
+    while True:
+        await detrun.sleep(interval)
+        dirty = [frame for frame in pool.frames.values() if frame.recovery_lsn is not None and not frame.pins]
+        dirty.sort(key=lambda frame: frame.recovery_lsn or 0)
+        for frame in dirty[:pages]:
+            await pool.write(frame)
+
+
+async def take_checkpoints(changes: Changes, interval: Any) -> None:
+    """Take checkpoints, each so long after the one before it."""
+    before = await checkpoint(changes)
+    while True:
+        await detrun.sleep(interval)
+        before = await checkpoint(changes, write_before=before)

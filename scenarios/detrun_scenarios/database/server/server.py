@@ -1,0 +1,135 @@
+"""`Server`: a database as a process on a node, from recovery to its end.
+
+It recovers from its disks, makes the tables that are missing, fills them if they are empty, and then serves. Each
+connection is a session with a task of its own, which does one transaction at a time; a checkpointer and a writer work
+beside them. Clients that come before are refused by the network, as nothing listens.
+
+A transaction that is refused for the sake of order, or that waited in a circle, is tried again from its start, after a
+while; a client sees it as a slow one.
+
+Rule: sessions are not cancelled. A task that is gone in the midst of a descent leaves its latches behind; a process
+that ends takes all of them with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.world.nodes.node import Node
+from detrun_scenarios.database.log.changes import Changes
+from detrun_scenarios.database.log.recovery import Recovered, recover
+from detrun_scenarios.database.log.writer import LogWriter, open_log
+from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.server.application import Application, RefusedError, Work
+from detrun_scenarios.database.server.background import take_checkpoints, write_ahead
+from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
+from detrun_scenarios.database.server.estimates import estimates
+from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.database.sql.plan import Costs, Statistics
+from detrun_scenarios.database.storage.buffer import BufferPool
+from detrun_scenarios.database.storage.volume import open_volume
+from detrun_scenarios.database.transactions.store import Store
+from detrun_scenarios.database.transactions.transaction import ABORTED
+
+PORT = 5432
+PAGES = "/pages"
+DONE, REFUSED, FAILED = "done", "refused", "failed"  # what becomes of a request
+
+
+class Server:
+    """See the module. `run` is its program.
+
+    Attributes:
+        is_ready: set when it serves.
+        recovered: what its recovery has done.
+        retries, commits: of transactions so far.
+    """
+
+    log: LogWriter
+    pool: BufferPool
+    store: Store
+    recovered: Recovered
+    statistics: dict[str, Statistics]
+
+    def __init__(self, settings: Settings, application: Application, parts: Parts = RIGHT) -> None:
+        self.node: Node = detrun.this_node()
+        self.settings = settings
+        self.application = application
+        self.parts = parts
+        self.is_ready = trio.Event()
+        self.retries = self.commits = 0
+        self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
+
+    async def run(self) -> None:
+        """Recover and serve until the process ends."""
+        await self.open()
+        async with trio.open_nursery() as tasks:
+            settings = self.settings
+            tasks.start_soon(take_checkpoints, self.store.changes, settings.checkpoint_interval)
+            tasks.start_soon(write_ahead, self.pool, settings.writer_interval, settings.writer_pages)
+            await tasks.start(trio.serve_tcp, self.serve, PORT)
+            self.is_ready.set()
+
+    async def open(self) -> None:
+        """Recover what is on the disks, and see to it that the tables are there."""
+        settings, disk = self.settings, self.node.disk
+        self.log = await open_log(disk)
+        volume = await open_volume(disk.pages, PAGES, settings.page_bytes)
+        await disk.pages.fsync_directory("/")
+        self.pool = self.parts.pool(volume, self.log, settings.capacity, settings.policy)
+        changes = Changes(self.pool, self.log)
+        self.store = Store(
+            changes,
+            group_commit_delay=settings.group_commit_delay,
+            read_ahead=settings.pages_at_once,
+            conflicts=self.parts.conflicts(),
+            tree=self.parts.tree,
+        )
+        self.recovered = await recover(changes)
+        await self.store.load()
+        for shape in self.application.tables:
+            if shape.name not in self.store.tables:
+                await self.store.create_table(shape.name, shape.columns, shape.indexes, shape.unique)
+        await self._fill()
+        self.statistics = await estimates(self.store)
+
+    async def _fill(self) -> None:
+        transaction = self.parts.transaction(self.store, "snapshot")
+        if not await transaction.scan(self.store.tables[self.application.tables[0].name]):
+            await self.application.fill(Work(transaction, {}, self.costs))
+        await transaction.commit()
+
+    # Sessions.
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection."""
+        connection = Connection(stream)
+        try:
+            while True:
+                name, arguments = await connection.receive()
+                await connection.send(await self.carry_out(name, arguments))
+        except ConnectionLostError:
+            return
+
+    async def carry_out(self, name: str, arguments: list[Any]) -> tuple[str, Any]:
+        """Call a procedure in a transaction, as often as it takes; what becomes of it, and its answer."""
+        for _ in range(self.settings.attempts_max):
+            transaction = self.parts.transaction(self.store, self.settings.level)
+            try:
+                work = Work(transaction, self.statistics, self.costs)
+                answer = await self.application.procedures[name](work, arguments)
+                await transaction.commit()
+            except RefusedError as error:
+                await transaction.roll_back()
+                return REFUSED, str(error)
+            except ABORTED:
+                await transaction.roll_back()
+                self.retries += 1
+                await trio.sleep(detrun.exponential(self.settings.retry_seconds))
+            else:
+                self.commits += 1
+                return DONE, answer
+        return FAILED, None

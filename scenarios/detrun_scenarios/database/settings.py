@@ -1,0 +1,74 @@
+"""What a database can be tuned by, and what it is made of. Numbers that are marked so may be `Value`s.
+
+The defaults are those of PostgreSQL 16 where it has such a thing, scaled to a virtual machine that does in seconds what
+a real one does in minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detrun.ad.value import primal_of
+from detrun_scenarios.database.storage.buffer import Area
+from detrun_scenarios.database.storage.replacement import PolicyName
+from detrun_scenarios.database.transactions.transaction import Level
+
+HEIGHT_MAX = 3  # of trees here; a task pins a node at each level and two more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The numbers of one server; seconds where nothing else is said.
+
+    Attributes:
+        frames: pages in memory.
+        buffer_split: share of the frames that is for indexes; a Value.
+        policy: by which pages leave memory.
+        group_commit_delay: how long one who commits waits for others before the log is synced; a Value.
+        checkpoint_interval: from the end of one checkpoint to the next; a Value.
+        writer_interval, writer_pages: the background writer writes so many dirty pages, so often.
+        read_ahead: pages that a scan reads at once; a Value, of which the whole part counts.
+        seq_page_cost, random_page_cost, cpu_tuple_cost: of the planner; Values.
+        replication_batch: records that are shipped to a replica at once; a Value.
+        level: of isolation.
+        sessions_max: so many clients are served at a time.
+        attempts_max: a transaction that is refused is tried so often.
+        retry_seconds: mean time between two attempts.
+    """
+
+    page_bytes: int = 1024
+    frames: int = 160
+    buffer_split: Any = 0.5
+    policy: PolicyName = "clock"
+    group_commit_delay: Any = 0.0005
+    checkpoint_interval: Any = 0.5
+    writer_interval: Any = 0.02
+    writer_pages: int = 4
+    read_ahead: Any = 8.0
+    seq_page_cost: Any = 1.0
+    random_page_cost: Any = 4.0
+    cpu_tuple_cost: Any = 0.01
+    replication_batch: Any = 16.0
+    level: Level = "serializable"
+    sessions_max: int = 8
+    attempts_max: int = 10
+    retry_seconds: float = 0.002
+
+    @property
+    def capacity(self) -> dict[Area, int]:
+        """Frames of each area. However they are split, all sessions can pin what they need at once."""
+        least = self.pinned_max + 1
+        index = round(primal_of(self.buffer_split) * self.frames)
+        index = min(max(index, least), max(self.frames - least, least))
+        return {"index": index, "heap": max(self.frames - index, least)}
+
+    @property
+    def pinned_max(self) -> int:
+        """Pages of one area that all tasks together may pin at once: sessions, checkpointer and writer."""
+        return self.sessions_max * (HEIGHT_MAX + 2) + 2
+
+    @property
+    def pages_at_once(self) -> int:
+        """The whole part of `read_ahead`, at least 1."""
+        return max(1, int(primal_of(self.read_ahead)))

@@ -1,0 +1,117 @@
+"""`Terminal`: a client that asks for one transaction after the other, and notes what came of it.
+
+Who loses the connection, or waits too long, does not know whether the transaction has happened; it connects anew and
+goes on with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+import detrun
+from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
+from detrun_scenarios.database.server.server import DONE, PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A transaction that was acknowledged."""
+
+    name: str
+    arguments: list[Any]
+    answer: Any
+
+
+@dataclass(slots=True)
+class Observed:
+    """What clients have seen.
+
+    Attributes:
+        done: transactions that were acknowledged, in that order.
+        latencies: of each of them, seconds from the request to the answer.
+        unknown: requests that were not answered.
+        failed: requests that were refused, or given up by the server.
+    """
+
+    done: list[Done] = field(default_factory=list)
+    latencies: list[Any] = field(default_factory=list)
+    unknown: list[tuple[str, list[Any]]] = field(default_factory=list)
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """What a client does.
+
+    Attributes:
+        transactions: how many.
+        think_seconds: mean time between an answer and the next request.
+        patience_seconds: how long it waits for an answer.
+        pause_seconds: before it connects anew.
+    """
+
+    transactions: int = 10
+    think_seconds: Any = 0.01
+    patience_seconds: float = 5.0
+    pause_seconds: float = 0.02
+
+
+Ask = Callable[[str, int], tuple[str, list[Any]]]  # client, number -> the name of a procedure and its arguments
+
+
+class Terminal:
+    """One client, on a node of its own. `run` is its program."""
+
+    def __init__(self, server: str, ask: Ask, habits: Habits, observed: Observed) -> None:
+        self.name = detrun.this_node().name
+        self.server = server
+        self.ask = ask
+        self.habits = habits
+        self.observed = observed
+        self._connection: Connection | None = None
+
+    async def run(self) -> None:
+        """Do all transactions."""
+        for number in range(1, self.habits.transactions + 1):
+            await detrun.sleep(detrun.exponential(self.habits.think_seconds))
+            name, arguments = self.ask(self.name, number)
+            connection = await self._connected()
+            began = trio.current_time()
+            answer = None
+            with trio.move_on_after(self.habits.patience_seconds):
+                answer = await self._call(connection, name, arguments)
+            if answer is None:
+                self.observed.unknown.append((name, arguments))
+                await self._hang_up()
+            elif answer[0] == DONE:
+                self.observed.latencies.append(trio.current_time() - began)
+                self.observed.done.append(Done(name, arguments, answer[1]))
+            else:
+                self.observed.failed += 1
+        await self._hang_up()
+
+    async def _call(self, connection: Connection, name: str, arguments: list[Any]) -> tuple[str, Any] | None:
+        try:
+            await connection.send((name, arguments))
+            outcome, answer = await connection.receive()
+        except ConnectionLostError:
+            return None
+        return outcome, answer
+
+    async def _connected(self) -> Connection:
+        while self._connection is None:
+            with trio.move_on_after(self.habits.patience_seconds):
+                try:
+                    self._connection = Connection(await trio.open_tcp_stream(self.server, PORT))
+                except OSError:
+                    await trio.sleep(self.habits.pause_seconds)
+        return self._connection
+
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await trio.aclose_forcefully(connection.stream)
