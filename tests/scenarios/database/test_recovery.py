@@ -15,7 +15,7 @@ from detrun.world.disk.image import Tree
 from detrun.world.disk.model import DiskLog, PersistenceModel
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.records import Change, Checkpoint, Commit, Structure, Update, encoded, records_in
-from detrun_scenarios.database.log.recovery import Recovered, checkpoint, recover
+from detrun_scenarios.database.log.recovery import Recovered, checkpoint, cut_log, recover
 from detrun_scenarios.database.log.writer import DIRECTORY, LOG, open_log
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.page import HEAP, Page
@@ -23,13 +23,14 @@ from detrun_scenarios.database.storage.volume import open_volume
 
 BYTES = 128
 PAGES = 3
+SEGMENT_BYTES = 256  # of the log, so that most records cross into the next file and its beginning is freed
 MODEL = PersistenceModel(sector_bytes=64)  # a page is two sectors, so that it can be torn
 Contents = Mapping[tuple[int, int], bytes]
 
 
 async def opened(disk: Disk, frames: int = 2) -> tuple[Changes, Recovered]:
     """Log and pages of a disk, recovered."""
-    log = await open_log(disk)
+    log = await open_log(disk, SEGMENT_BYTES)
     volume = await open_volume(disk, f"{DIRECTORY}/pages", BYTES)
     await disk.fsync_directory(DIRECTORY)
     changes = Changes(BufferPool(volume, log, {"heap": frames, "index": 2}), log)
@@ -83,14 +84,25 @@ class Workload:
         await self.commit(changes, first, {(0, 0): b"first 0", (2, 0): b"first 1"})
         await change(changes, second, 0, 0, b"second 1, longer")
         await checkpoint(changes)
+        await cut_log(changes)
         await change(changes, second, 2, 1, b"second 2")
         await changes.pool.sync()
         third = changes.begin()
         await change(changes, third, 1, 1, b"third 0")
         await checkpoint(changes)
+        await cut_log(changes)
         await changes.roll_back(second)
         await change(changes, third, 2, 0, None)
         await self.commit(changes, third, {(0, 0): b"first 0", (1, 1): b"third 0"})
+        await checkpoint(changes, write_before=changes.log.end)
+        await cut_log(changes)
+        assert changes.log.begin > 2 * SEGMENT_BYTES
+        fourth = changes.begin()
+        for number in range(6):  # so that the page is older in the log than the checkpoint by more than a file
+            await change(changes, fourth, 0, 0, b"fourth %d" % number)
+        await self.commit(changes, fourth, {(0, 0): b"fourth 5", (1, 1): b"third 0"})
+        await checkpoint(changes)
+        await cut_log(changes)
 
     async def commit(self, changes: Changes, trail: Any, then: Contents) -> None:
         begun = len(self.log)
@@ -223,7 +235,7 @@ def test_records_come_back_from_bytes_up_to_the_first_that_is_not_whole() -> Non
     records = [
         Update(1, 0, 3, -1, Change("replace", 2, b"new", b"old"), b"image"),
         Structure("index", {4: b"x", 5: b"y"}),
-        Checkpoint({7: (120, True)}, {3: 40}, 8),
+        Checkpoint({7: (100, 120, True)}, {3: 40}, 8),
         Commit(1, 16),
     ]
     data = b"".join(map(encoded, records))
@@ -239,11 +251,11 @@ def test_what_lies_behind_the_end_of_the_log_is_cut_off() -> None:
         disk = Disk()
         changes, _ = await opened(disk)
         await changes.log.flush(changes.commit(changes.begin()))
-        async with await disk.open_file(LOG, "ab") as file:
+        async with await disk.open_file(f"{LOG}.000000", "ab") as file:
             await file.write(b"\x07garbage")
         disk.crash()
         changes, _ = await opened(disk)
-        return changes.log.flushed, (await disk.stat(LOG)).st_size
+        return changes.log.flushed, (await disk.stat(f"{LOG}.000000")).st_size
 
     flushed, size = detrun.record(main).result
     assert flushed == size

@@ -20,12 +20,13 @@ class Trail:
 
     Attributes:
         number: of the transaction.
-        last: its last record; 0 for none.
+        first, last: its first and its last record; 0 for none.
         undoable: its updates, with their positions, from the first on.
         is_committed: its commit record is in the log, durable or not.
     """
 
     number: int
+    first: int = 0
     last: int = 0
     undoable: list[tuple[int, Update]] = field(default_factory=list)
     is_committed: bool = False
@@ -64,6 +65,7 @@ class Changes:
         image = bytes(frame.page.data) if is_first else None
         record = Update(trail.number, trail.last, frame.page_id, tree, change, image)
         trail.last = self.log.append(record)
+        trail.first = trail.first or trail.last
         trail.undoable.append((trail.last, record._replace(image=None)))
         self.pool.changed(frame, trail.last)
 

@@ -120,12 +120,12 @@ class Checkpoint(NamedTuple):
     """What was going on: no page is written for it, so that it is *fuzzy*.
 
     Attributes:
-        transactions: those that go on -> their last record, and whether they are committed.
+        transactions: those that go on -> their first and their last record, and whether they are committed.
         dirty_pages: page -> the position from which redo must look at it.
         next_transaction: a number that none has had.
     """
 
-    transactions: Mapping[int, tuple[int, bool]]
+    transactions: Mapping[int, tuple[int, int, bool]]
     dirty_pages: Mapping[int, int]
     next_transaction: int
 

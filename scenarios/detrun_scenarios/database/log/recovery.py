@@ -7,7 +7,8 @@
 - *Undo* takes back, from the newest change to the oldest, what uncommitted transactions have done, and logs that as
   compensations: after a crash in the midst of undo, redo repeats these and undo goes on where it was.
 
-`checkpoint` bounds the work: the log before the oldest recovery LSN of the dirty pages is not needed any more.
+`checkpoint` bounds the work, and what has to be kept: recovery reads from the oldest recovery LSN of its dirty pages,
+undo back to the first record of its oldest transaction. `cut_log` frees what lies before both.
 
 Source: Mohan et al., "ARIES", ACM TODS 1992, figures 9 to 14. Departures: a checkpoint is one record, because its
 tables are taken without a schedule point between; torn pages are mended by images (`storage.buffer`).
@@ -70,6 +71,8 @@ async def recover(changes: Changes) -> Recovered:
     dirty = _analysis(changes, placed)
     first = min(dirty.values(), default=log.end)
     if begin and first < begin:
+        if first < log.begin:
+            raise LogError(f"disk {log.disk.name}: redo begins at {first}, and the log at {log.begin}")
         placed = [*await log.read_from(first, begin), *placed]
     if dirty:
         pool.volume.pages = max(pool.volume.pages, max(dirty) + 1)
@@ -90,15 +93,16 @@ def _analysis(changes: Changes, placed: Sequence[Placed]) -> dict[int, int]:
     for lsn, record, _ in placed:
         match record:
             case Checkpoint():
-                for number, (last, is_committed) in record.transactions.items():
-                    trails[number] = Trail(number, last, is_committed=is_committed)
+                for number, (first, last, is_committed) in record.transactions.items():
+                    trails[number] = Trail(number, first, last, is_committed=is_committed)
                 dirty.update(record.dirty_pages)
                 changes.next_number = max(changes.next_number, record.next_transaction)
             case Structure():
                 for page_id in record.images:
                     dirty.setdefault(page_id, lsn)
             case Update() | Compensation():
-                _trail_of(changes, record.transaction).last = lsn
+                trail = _trail_of(changes, record.transaction)
+                trail.first, trail.last = trail.first or lsn, lsn
                 dirty.setdefault(record.page_id, lsn)
             case Commit():
                 trail = _trail_of(changes, record.transaction)
@@ -219,8 +223,26 @@ async def checkpoint(changes: Changes, *, write_before: int = 0) -> int:
             await pool.write(frame)
     if pool.unsynced:
         await pool.sync()
-    transactions = {trail.number: (trail.last, trail.is_committed) for trail in changes.trails.values()}
+    transactions = {one.number: (one.first, one.last, one.is_committed) for one in changes.trails.values()}
     lsn = log.append(Checkpoint(transactions, pool.dirty_pages(), changes.next_number))
     await log.flush(lsn)
     await log.set_master(lsn)
     return lsn
+
+
+async def cut_log(changes: Changes, keep_from: int | None = None) -> None:
+    """Free the log before all that the newest checkpoint needs.
+
+    Args:
+        keep_from: a position that others need the log from, as a replica does.
+    """
+    log = changes.log
+    lsn = await log.master()
+    if not lsn:
+        return
+    record = (await log.read(lsn)).record
+    assert isinstance(record, Checkpoint)
+    # Also of a transaction that has ended since: its end may not be durable yet.
+    first_records = [first for first, _, is_committed in record.transactions.values() if first and not is_committed]
+    needed = min([lsn, *record.dirty_pages.values(), *first_records])
+    await log.free_before(needed if keep_from is None else min(needed, keep_from))

@@ -1,4 +1,4 @@
-"""`LogWriter`: the end of the log, with group commit; and the file that it lies in.
+"""`LogWriter`: the end of the log, with group commit.
 
 `append` puts a record into memory and says where it will lie. `flush` returns when it is durable. One task at a time
 writes and syncs; those who come meanwhile find at its end that they are served, or take the next turn together. A
@@ -24,8 +24,8 @@ import trio
 
 import detrun
 from detrun.world.disk.disk import Disk
-from detrun.world.disk.files import DiskFile
 from detrun_scenarios.database.log.records import Placed, Record, encoded, records_in
+from detrun_scenarios.database.log.segments import SEGMENT_BYTES, Segments, open_segments
 
 DIRECTORY = "/database"
 LOG, MASTER = f"{DIRECTORY}/log", f"{DIRECTORY}/master"
@@ -49,7 +49,7 @@ class LogWriter:
         failure: of the disk; there is no way on from there but recovery.
     """
 
-    def __init__(self, disk: Disk, file: DiskFile, end: int) -> None:
+    def __init__(self, disk: Disk, file: Segments, end: int) -> None:
         self.disk = disk
         self.file = file
         self.end = self.flushed = self._written = end
@@ -59,9 +59,17 @@ class LogWriter:
         self._pending: list[bytes] = []
         self._is_syncing = False
 
+    @property
+    def begin(self) -> int:
+        """Where the oldest record that is kept may lie; none before it can be read."""
+        return max(self.file.begin, len(MAGIC))
+
     def append(self, record: Record) -> int:
         """Put a record behind the others; its LSN."""
-        data = encoded(record)
+        return self.append_bytes(encoded(record))
+
+    def append_bytes(self, data: bytes) -> int:
+        """Put records behind the others, as they lie in another log; where they begin."""
         lsn = self.end
         self._pending.append(data)
         self.end += len(data)
@@ -147,6 +155,10 @@ class LogWriter:
         await self.file.fsync()
         self.end = self.flushed = self._written = end
 
+    async def free_before(self, lsn: int) -> None:
+        """Let go of the log before a record, by whole files."""
+        await self.file.free_before(min(lsn, self.flushed))
+
     async def set_master(self, lsn: int) -> None:
         """The newest checkpoint is the record at ``lsn``, which is durable."""
         data = lsn.to_bytes(8, "little")
@@ -171,14 +183,13 @@ class LogWriter:
         return lsn
 
 
-async def open_log(disk: Disk) -> LogWriter:
+async def open_log(disk: Disk, segment_bytes: int = SEGMENT_BYTES) -> LogWriter:
     """The log on a disk, made if there is none; `recovery` finds its end. Its directory is there and durable."""
     if not await disk.exists(DIRECTORY):
         await disk.mkdir(DIRECTORY)
     await disk.fsync_directory("/")
-    is_there = await disk.exists(LOG)
-    file = await disk.open_file(LOG, "rb+" if is_there else "wb+", buffering=0)
-    if await file.pread(len(MAGIC), 0) != MAGIC:
+    file = await open_segments(disk, LOG, segment_bytes)
+    if not file.begin and await file.pread(len(MAGIC), 0) != MAGIC:
         # New, or it was new when the power went: nothing was promised before the header was durable.
         await file.truncate(0)
         await file.pwrite(MAGIC, 0)
