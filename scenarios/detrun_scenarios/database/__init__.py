@@ -1,1 +1,136 @@
-"""A transactional store: pages and a buffer pool, a log and recovery, trees, transactions, SQL, a replica."""
+"""A transactional store: pages and a buffer pool, a log and recovery, trees, transactions, SQL, a server, clients.
+
+Read from below: `storage`, `log`, `tree`, `transactions`, `sql`, `server`; then `workload` for what is asked of it, and
+`invariants` for what must be true of it. The program is made when it is wanted, for the SQL needs sqlglot.
+"""
+
+from __future__ import annotations
+
+from detrun_scenarios.database.faults import SWARM
+from detrun_scenarios.frame.declaration import Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
+
+_POSTGRES = "PostgreSQL 16"
+
+
+def program(setting: Setting) -> Program:
+    """See `workload.runs.program`."""
+    from detrun_scenarios.database.workload.runs import program as made
+
+    return made(setting)
+
+
+SCENARIO = Scenario(
+    name="database",
+    about="A transactional store with a write-ahead log, whose server crashes and loses power.",
+    parameters=(
+        Parameter("buffer_split", 0.5, (0.2, 0.8), "", "share of the frames for indexes", "even"),
+        Parameter(
+            "group_commit_delay",
+            0.0005,
+            (0.0, 0.01),
+            "s",
+            "one who commits waits for others",
+            f"{_POSTGRES}, commit_delay: half a flush is advised",
+        ),
+        Parameter(
+            "checkpoint_interval",
+            0.3,
+            (0.02, 3.0),
+            "s",
+            "between checkpoints",
+            f"{_POSTGRES}, checkpoint_timeout of 300 s, in thousandths",
+            log_scale=True,
+        ),
+        Parameter(
+            "writer_interval",
+            0.02,
+            (0.002, 1.0),
+            "s",
+            "between rounds of the background writer",
+            f"{_POSTGRES}, bgwriter_delay of 200 ms, in tenths",
+            log_scale=True,
+        ),
+        Parameter("read_ahead", 8.0, (1.0, 32.0), "pages", "that a scan reads at once", "", log_scale=True),
+        Parameter("random_page_cost", 4.0, (0.5, 20.0), "", "beside 1 for a page in order", _POSTGRES, log_scale=True),
+    ),
+    losses=(
+        Loss(
+            "mean_latency",
+            "mean time of a transaction, from request to answer",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("group_commit_delay", "checkpoint_interval", "writer_interval", "buffer_split"),
+                    "who shares a sync, and which page is there, differs between runs",
+                    {"samples": 24},
+                    share=0.4,
+                ),
+            ),
+        ),
+        Loss(
+            "p99_latency",
+            "99th percentile of the same in a run",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("group_commit_delay", "checkpoint_interval", "writer_interval"),
+                    "the slowest are those that came at a bad moment, or were tried again",
+                    {"samples": 32},
+                    share=0.4,
+                ),
+            ),
+        ),
+        Loss(
+            "bytes_written",
+            "to log and pages, for each transaction",
+            "bytes",
+            (
+                Meaning(
+                    "finite",
+                    ("checkpoint_interval", "writer_interval", "group_commit_delay"),
+                    "a count moves by whole pages and records only, so that its local derivative is 0",
+                    {"samples": 16},
+                    share=0.4,
+                ),
+            ),
+        ),
+        Loss(
+            "recovery_time",
+            "mean time from power to service",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("checkpoint_interval", "writer_interval"),
+                    "how much log there is to read, and how many pages, is counted",
+                    {"samples": 24},
+                    share=0.4,
+                ),
+            ),
+        ),
+        Loss(
+            "read_latency",
+            "mean time of a read, where few rows get most reads",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("buffer_split", "read_ahead", "random_page_cost"),
+                    "a page is there or is not, and one plan is taken or another",
+                    {"samples": 16},
+                    share=0.4,
+                ),
+            ),
+        ),
+    ),
+    invariants=(
+        Invariant("what was acknowledged is there", "after a power loss, all that clients were told"),
+        Invariant("what was written together fits together", "TPC-C's conditions 1 to 4, 6, 8, 9 and 12"),
+        Invariant("trees lead to all rows", "each index is a tree, and has an entry for each version"),
+    ),
+    program=program,
+    faults=SWARM,
+    explore_options={"max_steps": 20_000},
+)

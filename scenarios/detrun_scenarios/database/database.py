@@ -12,14 +12,13 @@ import trio
 import detrun
 from detrun.world import Exponential
 from detrun.world.nodes.node import Node
+from detrun_scenarios.database.faults import PRIMARY
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.server.server import Server
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.workload.terminals import Ask, Habits, Observed, Terminal
-
-PRIMARY = "primary"
 
 
 @dataclass(slots=True)
@@ -37,7 +36,7 @@ class Database:
     parts: Parts
     servers: list[Server] = field(default_factory=list)
     observed: Observed = field(default_factory=Observed)
-    has_started: trio.Event = field(default_factory=trio.Event)
+    became_ready: trio.Event = field(default_factory=trio.Event)
 
     @property
     def node(self) -> Node:
@@ -46,29 +45,37 @@ class Database:
 
     @property
     def server(self) -> Server:
-        """The present process."""
+        """The present process, or the last one."""
         return self.servers[-1]
 
     async def serve(self) -> None:
         """The program of the primary's node."""
-        server = Server(self.settings, self.application, self.parts)
+        server = Server(self.settings, self.application, self.parts, self._serves)
         self.servers.append(server)
-        self.has_started.set()
         await server.run()
 
+    def _serves(self) -> None:
+        self.became_ready.set()
+        self.became_ready = trio.Event()
+
     async def ready(self) -> None:
-        """Return when the present process serves."""
-        await self.has_started.wait()
-        await self.server.is_ready.wait()
+        """Return when the database serves."""
+        while not (self.node.is_running and self.servers and self.server.is_ready):
+            await self.became_ready.wait()
 
     async def restart(self) -> Any:
         """Cut the power of the primary, and start it again; the seconds from then until it serves."""
-        self.has_started = trio.Event()
         self.node.power_loss()
         began = trio.current_time()
         self.node.restart()
-        await self.ready()
+        await self.became_ready.wait()
         return trio.current_time() - began
+
+    @property
+    def bytes_written(self) -> int:
+        """To log and pages, by all processes of the primary that have opened them."""
+        opened = [server for server in self.servers if server.is_open]
+        return sum(server.log.bytes_written + server.pool.volume.bytes_written for server in opened)
 
     def start_clients(self, count: int, ask: Ask, habits: Habits) -> list[Node]:
         """Start so many clients; their nodes."""

@@ -14,7 +14,9 @@ from detrun_scenarios.database.storage.buffer import Area
 from detrun_scenarios.database.storage.replacement import PolicyName
 from detrun_scenarios.database.transactions.transaction import Level
 
-HEIGHT_MAX = 3  # of trees here; a task pins a node at each level and two more
+HEIGHT_MAX = 3  # of trees here
+INDEX_PINS = HEIGHT_MAX + 2  # of one task: a path that is split, and what becomes of it
+HEAP_PINS = 2  # the last page of a chain, and the next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +59,15 @@ class Settings:
 
     @property
     def capacity(self) -> dict[Area, int]:
-        """Frames of each area. However they are split, all sessions can pin what they need at once."""
-        least = self.pinned_max + 1
+        """Frames of each area. However they are split, all sessions can pin at once what they need."""
+        least_index, least_heap = self.least(INDEX_PINS), self.least(HEAP_PINS)
         index = round(primal_of(self.buffer_split) * self.frames)
-        index = min(max(index, least), max(self.frames - least, least))
-        return {"index": index, "heap": max(self.frames - index, least)}
+        index = max(min(index, self.frames - least_heap), least_index)
+        return {"index": index, "heap": max(self.frames - index, least_heap)}
 
-    @property
-    def pinned_max(self) -> int:
-        """Pages of one area that all tasks together may pin at once: sessions, checkpointer and writer."""
-        return self.sessions_max * (HEIGHT_MAX + 2) + 2
+    def least(self, pins: int) -> int:
+        """Frames of an area of which a session pins so many; checkpointer and writer pin one each."""
+        return self.sessions_max * pins + 3
 
     @property
     def pages_at_once(self) -> int:

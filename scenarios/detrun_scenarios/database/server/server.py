@@ -13,6 +13,7 @@ that ends takes all of them with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -39,11 +40,15 @@ PAGES = "/pages"
 DONE, REFUSED, FAILED = "done", "refused", "failed"  # what becomes of a request
 
 
+def _nothing() -> None:
+    pass
+
+
 class Server:
     """See the module. `run` is its program.
 
     Attributes:
-        is_ready: set when it serves.
+        is_ready: whether it serves.
         recovered: what its recovery has done.
         retries, commits: of transactions so far.
     """
@@ -54,12 +59,19 @@ class Server:
     recovered: Recovered
     statistics: dict[str, Statistics]
 
-    def __init__(self, settings: Settings, application: Application, parts: Parts = RIGHT) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        application: Application,
+        parts: Parts = RIGHT,
+        on_ready: Callable[[], None] = _nothing,
+    ) -> None:
         self.node: Node = detrun.this_node()
         self.settings = settings
         self.application = application
         self.parts = parts
-        self.is_ready = trio.Event()
+        self.is_ready = False
+        self._on_ready = on_ready
         self.retries = self.commits = 0
         self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
 
@@ -71,7 +83,13 @@ class Server:
             tasks.start_soon(take_checkpoints, self.store.changes, settings.checkpoint_interval)
             tasks.start_soon(write_ahead, self.pool, settings.writer_interval, settings.writer_pages)
             await tasks.start(trio.serve_tcp, self.serve, PORT)
-            self.is_ready.set()
+            self.is_ready = True
+            self._on_ready()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has log and pages."""
+        return hasattr(self, "store")
 
     async def open(self) -> None:
         """Recover what is on the disks, and see to it that the tables are there."""

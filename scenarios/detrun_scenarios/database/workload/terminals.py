@@ -56,7 +56,7 @@ class Habits:
 
     transactions: int = 10
     think_seconds: Any = 0.01
-    patience_seconds: float = 5.0
+    patience_seconds: float = 0.5
     pause_seconds: float = 0.02
 
 

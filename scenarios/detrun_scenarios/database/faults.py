@@ -1,0 +1,21 @@
+"""What goes wrong while a campaign looks for bugs: the server's process and power go, and its network is bad.
+
+The disks keep their promises: what was synced stays, and of the rest a power loss leaves any part, torn pages
+included. A database claims to survive that and no more.
+"""
+
+from __future__ import annotations
+
+from detrun.world import Swarm
+from detrun.world.faults.swarm import CLASSES
+
+PRIMARY = "primary"
+_KINDS = ("crash", "power_loss", "pause", "clog", "latency", "reset")
+
+SWARM = Swarm(
+    nodes=(PRIMARY,),
+    seconds=0.2,
+    faults=4,
+    mean_seconds=0.01,
+    weights={name: 0.0 for name in CLASSES if name not in _KINDS},
+)

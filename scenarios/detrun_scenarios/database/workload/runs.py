@@ -1,0 +1,174 @@
+"""How much clients ask of the database, what happens to it meanwhile, and how parameters become its settings.
+
+A *small* run is for campaigns: three clients, few frames, faults, and a look at everything after a power loss. A
+*medium* one is a sample of a loss: more clients and no faults but the power losses whose recovery is measured. A
+*large* one is the same for longer, with both mixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.world import FaultPlan, inject
+from detrun_scenarios.database.database import Database, database
+from detrun_scenarios.database.invariants import check
+from detrun_scenarios.database.losses import quantile
+from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.server.machine import Hardware
+from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.database.storage.replacement import POLICIES
+from detrun_scenarios.database.workload.mixes import EVEN_SHARES, SHARES, tpcc_mix
+from detrun_scenarios.database.workload.skewed import Skew
+from detrun_scenarios.database.workload.terminals import Habits
+from detrun_scenarios.database.workload.tpcc import Scale, tpcc
+from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
+
+BUGS: Mapping[str, Parts] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One size.
+
+    Attributes:
+        lines_max: of an order.
+        shares: of the transactions.
+        crashes: how often the power of the server goes, where recovery is measured.
+        readers, reads: clients of the skewed mix, and what each of them does; none in a small run.
+        fixed: settings that are no parameters.
+        is_harsh: whether some settings are drawn.
+    """
+
+    scale: Scale
+    clients: int
+    habits: Habits
+    lines_max: int
+    shares: Mapping[str, float]
+    fixed: Mapping[str, Any]
+    crashes: int = 0
+    readers: int = 0
+    reads: Habits = field(default_factory=Habits)
+    skew: Skew = field(default_factory=Skew)
+    is_harsh: bool = False
+
+
+WORKLOADS: Mapping[Size, Workload] = {
+    "small": Workload(
+        scale=Scale(),
+        clients=3,
+        habits=Habits(transactions=6, think_seconds=0.01, patience_seconds=0.2),
+        lines_max=3,
+        shares=EVEN_SHARES,
+        fixed={"sessions_max": 6, "frames": 0},
+        is_harsh=True,
+    ),
+    "medium": Workload(
+        scale=Scale(warehouses=1, districts=4, customers=5, items=20),
+        clients=8,
+        habits=Habits(transactions=15, think_seconds=0.004),
+        lines_max=5,
+        shares=SHARES,
+        fixed={"sessions_max": 8, "frames": 96},
+        crashes=1,
+        readers=2,
+        reads=Habits(transactions=100, think_seconds=0.002),
+    ),
+    "large": Workload(
+        scale=Scale(warehouses=2, districts=5, customers=10, items=50),
+        clients=10,
+        habits=Habits(transactions=80, think_seconds=0.01),
+        lines_max=8,
+        shares=SHARES,
+        fixed={"sessions_max": 20, "frames": 256},
+        crashes=3,
+        readers=4,
+        reads=Habits(transactions=250, think_seconds=0.002),
+        skew=Skew(rows=600),
+    ),
+}
+
+
+def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
+    """The settings that parameters stand for. A run of a campaign draws those that are no parameters."""
+    drawn: dict[str, Any] = {}
+    if workload.is_harsh:
+        drawn = {
+            "level": detrun.choice(["serializable", "2pl"], key="level"),
+            "policy": detrun.choice(sorted(POLICIES), key="policy"),
+        }
+        params = {**params, "checkpoint_interval": params["checkpoint_interval"] * 0.1}
+    return Settings(**{**workload.fixed, **drawn, **params})
+
+
+def program(setting: Setting) -> Program:
+    """The database for a setting."""
+    workload = WORKLOADS[setting.size]
+    parts = RIGHT if setting.bug is None else BUGS[setting.bug]
+    faults = FaultPlan() if setting.faults is None else setting.faults
+
+    async def run(params: Mapping[str, Any]) -> Losses:
+        losses: dict[str, Any] = {}
+        if setting.loss != "read_latency":
+            losses = await _supply(setting, workload, settings_of(params, workload), parts, faults)
+        if setting.loss == "read_latency" or (setting.loss is None and workload.readers):
+            losses["read_latency"] = await _read(workload, settings_of(params, workload), parts)
+        return {"read_latency": 0.0, **losses}
+
+    return run
+
+
+async def _supply(
+    setting: Setting, workload: Workload, settings: Settings, parts: Parts, faults: Any
+) -> dict[str, Any]:
+    """The mix like TPC-C's."""
+    recoveries: list[Any] = []
+    measures_recovery = setting.loss in (None, "recovery_time")
+    hardware = Hardware()
+    async with database(hardware, settings, tpcc(workload.scale), parts) as found:
+        async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
+            await found.ready()
+            before = found.bytes_written
+            ask = tpcc_mix(workload.scale, dict(workload.shares), workload.lines_max)
+            clients = found.start_clients(workload.clients, ask, workload.habits)
+            if workload.crashes and measures_recovery:
+                if setting.loss is not None:
+                    return {"recovery_time": await _crash(found, workload.crashes, recoveries)}
+                operator.start_soon(_crash, found, workload.crashes, recoveries)
+            for client in clients:
+                await client.ended()
+            written = found.bytes_written - before
+            operator.cancel_scope.cancel()
+        if setting.loss is None:
+            recoveries.append(await found.restart())
+            await check(found.server.store, found.observed)
+        latencies = found.observed.latencies
+        return {
+            "mean_latency": detrun.mean(latencies) if latencies else 0.0,
+            "p99_latency": quantile(latencies, 0.99) if latencies else 0.0,
+            "bytes_written": written / max(len(latencies), 1),
+            "recovery_time": detrun.mean(recoveries) if recoveries else 0.0,
+        }
+
+
+async def _crash(found: Database, crashes: int, recoveries: list[Any]) -> Any:
+    """Cut the power so often, each time after a drawn while; the mean of the seconds that recovery took."""
+    for _ in range(crashes):
+        await trio.sleep(0.02 + detrun.uniform(0.0, 0.05))
+        recoveries.append(await found.restart())
+    return detrun.mean(recoveries)
+
+
+async def _read(workload: Workload, settings: Settings, parts: Parts) -> Any:
+    """The skewed mix; the mean of its latencies."""
+    skew = workload.skew
+    settings = replace(settings, page_bytes=512, frames=0, sessions_max=workload.readers)
+    async with database(Hardware(), settings, skew.application(), parts) as found:
+        await found.ready()
+        for client in found.start_clients(workload.readers, skew.ask(), workload.reads):
+            await client.ended()
+        return detrun.mean(found.observed.latencies)

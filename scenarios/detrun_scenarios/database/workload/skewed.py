@@ -1,0 +1,63 @@
+"""A table of which few rows get most of the reads, and that does not fit into memory.
+
+Source: keys by Zipf's law, as in YCSB's workload C (Cooper et al., SoCC 2010), scattered over the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import detrun
+from detrun_scenarios.database.server.application import Application, Shape, Work
+from detrun_scenarios.database.workload.terminals import Ask
+
+STEP = 37  # from one rank to the next; prime to the number of rows
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """The table and the reads.
+
+    Attributes:
+        exponent: of Zipf's law: the row of rank r is read in proportion to r to the minus this.
+        scan_share: of the reads, that look at all rows.
+    """
+
+    rows: int = 300
+    exponent: float = 0.99
+    scan_share: float = 0.02
+
+    async def fill(self, work: Work) -> None:
+        """Put all rows in."""
+        for key in range(self.rows):
+            await work.insert("record", key, f"{key:040d}", key % 10)
+
+    def application(self) -> Application:
+        """The database."""
+        shape = Shape("record", ("key", "text", "class"), {"id": ("key",)})
+        return Application((shape,), self.fill, {"read": read, "count": count})
+
+    def ask(self) -> Ask:
+        """The mix."""
+        weights = [(rank + 1) ** -self.exponent for rank in range(self.rows)]
+
+        def ask(client: str, number: int) -> tuple[str, list[Any]]:
+            if detrun.bernoulli(self.scan_share):
+                return "count", [detrun.choice(10)]
+            return "read", [detrun.choice(self.rows, weights) * STEP % self.rows]
+
+        return ask
+
+
+async def read(work: Work, arguments: Sequence[Any]) -> str:
+    """The text of one row."""
+    ((text,),) = await work.query("SELECT text FROM record WHERE key = ?", *arguments)
+    assert isinstance(text, str)
+    return text
+
+
+async def count(work: Work, arguments: Sequence[Any]) -> int:
+    """How many rows are of a class."""
+    return len(await work.query("SELECT key FROM record WHERE class = ?", *arguments))
