@@ -154,7 +154,7 @@ class Redo:
         if image is not None:
             self.images[page_id] = lsn
         frame = await self._frame(page_id, area, image)
-        await frame.latch.acquire("exclusive")
+        await self.pool.latch(frame, "exclusive")
         if frame.page.lsn < lsn:
             if image is not None:
                 frame.page.data[:] = image

@@ -94,11 +94,15 @@ class BufferPool:
         """Pin and latch a page. The caller has to `release` it."""
         frame = await self.pin(page_id, area)
         try:
-            await frame.latch.acquire(mode)
+            await self.latch(frame, mode)
         except BaseException:
             self.unpin(frame)
             raise
         return frame
+
+    async def latch(self, frame: Frame, mode: Mode) -> None:
+        """Latch a page that is pinned. `release` gives back both."""
+        await frame.latch.acquire(mode)
 
     def release(self, frame: Frame, mode: Mode) -> None:
         """Give back what `acquire` has given."""

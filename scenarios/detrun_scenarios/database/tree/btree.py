@@ -182,7 +182,7 @@ class Tree:
             for _ in range(split.new_nodes()):
                 await pool.room("index")
                 frame = pool.create(pool.volume.allocate(), "index", Page.new(LEAF, pool.volume.page_bytes))
-                await frame.latch.acquire("exclusive")
+                await pool.latch(frame, "exclusive")
                 new.append(frame)
             split.carry_out(frame.page_id for frame in new)
             frames |= {frame.page_id: frame for frame in new}

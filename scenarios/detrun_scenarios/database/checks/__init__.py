@@ -1,0 +1,1 @@
+"""Checks of a database that look at it from outside: histories, commitments, trees, pages, latches, and the books."""
