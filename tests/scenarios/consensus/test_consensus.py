@@ -67,7 +67,7 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 @pytest.mark.slow
 def test_a_run_has_the_same_digest_in_a_fresh_process_under_another_hash_seed() -> None:
     found = detrun.check_determinism(of("small"), {}, seed=3, fresh_process=True)
-    assert found.is_deterministic, str(found)
+    assert not found.failed
 
 
 @pytest.mark.slow
