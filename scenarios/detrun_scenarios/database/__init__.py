@@ -7,7 +7,7 @@ Read from below: `storage`, `log`, `tree`, `transactions`, `sql`, `server`; then
 from __future__ import annotations
 
 from detrun_scenarios.database.faults import SWARM
-from detrun_scenarios.frame.declaration import Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
+from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
 
 _POSTGRES = "PostgreSQL 16"
 
@@ -129,6 +129,38 @@ SCENARIO = Scenario(
         Invariant("what was acknowledged is there", "after a power loss, all that clients were told"),
         Invariant("what was written together fits together", "TPC-C's conditions 1 to 4, 6, 8, 9 and 12"),
         Invariant("trees lead to all rows", "each index is a tree, and has an entry for each version"),
+    ),
+    bugs=(
+        Bug(
+            "ack_before_fsync",
+            "a commitment is acknowledged from memory",
+            ("AckBeforeFsync.make_durable", "LogWriter._sync"),
+        ),
+        Bug(
+            "write_skew",
+            "a level called serializable misses an edge",
+            ("WriteSkew.ignores", "Conflicts.writes"),
+        ),
+        Bug(
+            "lost_update",
+            "a newer version is written over",
+            ("LostUpdate.update", "Transaction.commit"),
+        ),
+        Bug(
+            "torn_page_accepted",
+            "a page is used without a look at its checksum",
+            ("TornPageAccepted.opened", "Volume.write"),
+        ),
+        Bug(
+            "evicted_while_pinned",
+            "a page leaves memory while it is used",
+            ("EvictedWhilePinned.may_go", "BufferPool.pin"),
+        ),
+        Bug(
+            "latch_order",
+            "a split latches from below",
+            ("LatchOrder._split_leaf", "Tree._leaf"),
+        ),
     ),
     program=program,
     faults=SWARM,

@@ -12,6 +12,7 @@ import trio
 import detrun
 from detrun.world import Exponential
 from detrun.world.nodes.node import Node
+from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.faults import PRIMARY
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
@@ -27,6 +28,7 @@ class Database:
 
     Attributes:
         servers: the processes that have run on the primary, the last of which may be running.
+        watch: over its servers, for short runs.
         observed: what its clients have seen.
     """
 
@@ -34,6 +36,7 @@ class Database:
     settings: Settings
     application: Application
     parts: Parts
+    watch: Watch | None = None
     servers: list[Server] = field(default_factory=list)
     observed: Observed = field(default_factory=Observed)
     became_ready: trio.Event = field(default_factory=trio.Event)
@@ -50,7 +53,7 @@ class Database:
 
     async def serve(self) -> None:
         """The program of the primary's node."""
-        server = Server(self.settings, self.application, self.parts, self._serves)
+        server = Server(self.settings, self.application, self.parts, self._serves, self.watch)
         self.servers.append(server)
         await server.run()
 
@@ -91,11 +94,11 @@ class Database:
 
 @asynccontextmanager
 async def database(
-    hardware: Hardware, settings: Settings, application: Application, parts: Parts = RIGHT
+    hardware: Hardware, settings: Settings, application: Application, parts: Parts = RIGHT, watch: Watch | None = None
 ) -> AsyncIterator[Database]:
     """A database whose server has just been started, in a world of its own."""
     latency = Exponential(hardware.link_seconds, minimum=hardware.link_seconds / 10)
     async with detrun.World(latency=latency, disk=hardware.disk_of) as world:
-        found = Database(world, settings, application, parts)
+        found = Database(world, settings, application, parts, watch)
         found.node.start(found.serve)
         yield found

@@ -20,6 +20,7 @@ import trio
 
 import detrun
 from detrun.world.nodes.node import Node
+from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.recovery import Recovered, recover
 from detrun_scenarios.database.log.writer import LogWriter, open_log
@@ -65,11 +66,13 @@ class Server:
         application: Application,
         parts: Parts = RIGHT,
         on_ready: Callable[[], None] = _nothing,
+        watch: Watch | None = None,
     ) -> None:
         self.node: Node = detrun.this_node()
         self.settings = settings
         self.application = application
-        self.parts = parts
+        self.parts = parts if watch is None else watch.over(parts)
+        self.watch = watch
         self.is_ready = False
         self._on_ready = on_ready
         self.retries = self.commits = 0
@@ -108,6 +111,8 @@ class Server:
         )
         self.recovered = await recover(changes)
         await self.store.load()
+        if self.watch is not None:
+            await self.watch.recovered(self.store)
         for shape in self.application.tables:
             if shape.name not in self.store.tables:
                 await self.store.create_table(shape.name, shape.columns, shape.indexes, shape.unique)

@@ -15,6 +15,8 @@ import trio
 
 import detrun
 from detrun.world import FaultPlan, inject
+from detrun_scenarios.database.bugs.table import BUGS
+from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.database import Database, database
 from detrun_scenarios.database.invariants import check
 from detrun_scenarios.database.losses import quantile
@@ -27,8 +29,6 @@ from detrun_scenarios.database.workload.skewed import Skew
 from detrun_scenarios.database.workload.terminals import Habits
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
-
-BUGS: Mapping[str, Parts] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,8 @@ async def _supply(
     recoveries: list[Any] = []
     measures_recovery = setting.loss in (None, "recovery_time")
     hardware = Hardware()
-    async with database(hardware, settings, tpcc(workload.scale), parts) as found:
+    watch = Watch() if workload.is_harsh else None
+    async with database(hardware, settings, tpcc(workload.scale), parts, watch) as found:
         async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
             await found.ready()
             before = found.bytes_written
@@ -146,6 +147,8 @@ async def _supply(
         if setting.loss is None:
             recoveries.append(await found.restart())
             await check(found.server.store, found.observed)
+        if watch is not None:
+            watch.ended(settings.level)
         latencies = found.observed.latencies
         return {
             "mean_latency": detrun.mean(latencies) if latencies else 0.0,
