@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from detrun_scenarios.database.sql.evaluation import compiled, order_key
 from detrun_scenarios.database.sql.parse import SqlError, parse
 from detrun_scenarios.database.sql.statements import (
+    Aggregate,
+    Analyze,
     Column,
     Comparison,
     Constant,
     Delete,
+    Explain,
     Insert,
     Order,
     Parameter,
@@ -31,6 +34,7 @@ ATOMS = st.one_of(
     st.builds("({} {} {})".format, SUMS, st.sampled_from(["=", "<>", "<", "<=", ">", ">="]), VALUES),
     st.builds("({} {} {})".format, VALUES, st.sampled_from(["=", "!=", "<", ">="]), VALUES),
     st.builds("({} BETWEEN {} AND {})".format, VALUES, VALUES, VALUES),
+    st.builds("({} IN ({}, {}))".format, VALUES, VALUES, VALUES),
     st.builds("({} IS {}NULL)".format, VALUES, st.sampled_from(["", "NOT "])),
 )
 CONDITIONS = st.recursive(
@@ -90,6 +94,18 @@ def test_statements_become_data() -> None:
     assert parse("UPDATE t SET a = ? WHERE a = ?") == Update(
         "t", (("a", Parameter(0)),), Comparison("=", one, Parameter(1))
     )
+    grouped = parse("SELECT b, COUNT(*) AS n FROM t GROUP BY 1 HAVING SUM(DISTINCT a) > 1 ORDER BY n DESC, 1")
+    assert grouped == Select(
+        (Column("b"), Aggregate("COUNT", None)),
+        (Source("t", "t"),),
+        None,
+        (Order(Aggregate("COUNT", None), True), Order(Column("b"), False)),
+        None,
+        (Column("b"),),
+        Comparison(">", Aggregate("SUM", one, is_distinct=True), Constant(1)),
+    )
+    assert parse("explain analyze SELECT * FROM t") == Explain(Select(None, (Source("t", "t"),), None, (), None), True)
+    assert parse("ANALYZE t") == Analyze("t")
     assert parse("DELETE FROM t WHERE a = 1") == Delete("t", Comparison("=", one, Constant(1)))
 
 
@@ -98,9 +114,22 @@ def test_statements_become_data() -> None:
     [
         "SELEC a",
         "SELECT a",
-        "SELECT DISTINCT a FROM t",
-        "SELECT count(*) FROM t",
-        "SELECT a FROM t GROUP BY a",
+        "SELECT t.* FROM t",
+        "SELECT total(a) FROM t",
+        "SELECT count(DISTINCT a, b) FROM t",
+        "SELECT sum(max(a)) FROM t",
+        "SELECT max(a, b) FROM t",
+        "SELECT sum(a) FILTER (WHERE a > 1) FROM t",
+        "SELECT count(*) OVER () FROM t",
+        "SELECT a FROM t WHERE count(*) > 1",
+        "SELECT a FROM t GROUP BY count(*)",
+        "SELECT a FROM t ORDER BY 2",
+        "SELECT * FROM t ORDER BY 1",
+        "SELECT a FROM t ORDER BY a NULLS LAST",
+        "SELECT a FROM t ORDER BY a DESC NULLS FIRST",
+        "SELECT a FROM t WHERE a IN ()",
+        "EXPLAIN DELETE FROM t",
+        "ANALYZE t, u",
         "SELECT a FROM t LEFT JOIN u ON t.a = u.a",
         "SELECT a FROM t NATURAL JOIN u",
         "SELECT a FROM t, u, v",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import pytest
 import trio
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from detrun_scenarios.database.log.recovery import checkpoint, recover
 from detrun_scenarios.database.log.writer import DIRECTORY, open_log
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.volume import open_volume
+from detrun_scenarios.database.tree.backward import leaves_backward
 from detrun_scenarios.database.tree.btree import Tree
 
 BYTES = 160  # leaves of six entries or so
@@ -37,6 +40,11 @@ def entry(number: int) -> bytes:
     return b"entry%03d" % number + bytes(number % 5)
 
 
+async def backward(tree: Tree, low: bytes, high: bytes) -> list[bytes]:
+    async with aclosing(leaves_backward(tree, low, high)) as leaves:
+        return [one async for _, entries in leaves for one in entries]
+
+
 @settings(max_examples=25, deadline=None)
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, KEYS)), max_size=120), low=st.integers(0, KEYS))
 def test_a_tree_is_a_sorted_set(steps: list[tuple[bool, int]], low: int) -> None:
@@ -44,7 +52,9 @@ def test_a_tree_is_a_sorted_set(steps: list[tuple[bool, int]], low: int) -> None
         changes = await opened(Disk())
         tree, trail = Tree(changes, 0), changes.begin()
         done = [await (tree.insert if adds else tree.delete)(trail, entry(number)) for adds, number in steps]
-        return done, await tree.scan(entry(low), entry(low + 10)), await tree._check()
+        found = await tree.scan(entry(low), entry(low + 10))
+        assert await backward(tree, entry(low), entry(low + 10)) == found[::-1]
+        return done, found, await tree._check()
 
     model, wanted = set[bytes](), list[bool]()
     for adds, number in steps:
@@ -82,6 +92,10 @@ async def work_together(frames: int, disk: Disk) -> tuple[Changes, Tree, set[byt
             before = set(kept)
             found = await tree.scan(b"entry", b"f")
             assert found == sorted(found)
+            assert before <= set(found)
+            before = set(kept)
+            found = await backward(tree, b"entry", b"f")
+            assert found == sorted(found, reverse=True)
             assert before <= set(found)
 
     async with trio.open_nursery() as nursery:

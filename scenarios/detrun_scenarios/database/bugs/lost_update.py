@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 from detrun_scenarios.database.transactions.table import Table
 from detrun_scenarios.database.transactions.transaction import Found, Transaction
 from detrun_scenarios.database.transactions.versions import Row
@@ -20,6 +22,7 @@ class LostUpdate(Transaction):
         snapshot, self.snapshot = self.snapshot, self.store.snapshot(self.number)
         index = next(one for one in table.indexes.values() if one.forbids_another(found.row))
         key = index.key(found.row)
-        newest = await self._read_entries(table, index, key, end_of(key))
+        async with aclosing(self._each_entry(table, index, key, end_of(key))) as rows:
+            newest = [one async for one in rows]
         self.snapshot = snapshot
         return newest[0] if newest else found

@@ -16,7 +16,7 @@ Source: Adya, "Weak consistency", PhD thesis, MIT 1999, sections 3.1 (versions),
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple
 
@@ -210,24 +210,23 @@ class NotedTransaction(Transaction):
         self.noted = self.history.begin(self.number)
         self._shown: dict[Address, Made] = {}
 
-    async def scan(self, table: Table) -> list[Found]:
-        """See `Transaction.scan`."""
-        found = await super().scan(table)
+    def _each_record(self, table: Table) -> AsyncGenerator[Found, None]:
         self.noted.looks.append(Look(table.name, None, b"", b"", self.snapshot))
-        return found
+        return super()._each_record(table)
 
-    async def _read_entries(self, table: Table, index: Index, low: bytes, high: bytes) -> list[Found]:
-        found = await super()._read_entries(table, index, low, high)
+    def _each_entry(
+        self, table: Table, index: Index, low: bytes, high: bytes, is_backward: bool = False
+    ) -> AsyncGenerator[Found, None]:
         self.noted.looks.append(Look(table.name, index, low, high, self.snapshot))
-        return found
+        return super()._each_entry(table, index, low, high, is_backward)
 
-    def _look_at(self, address: Address, version: Version, found: list[Found]) -> None:
-        count = len(found)
-        super()._look_at(address, version, found)
+    def _look_at(self, address: Address, version: Version) -> Found | None:
+        found = super()._look_at(address, version)
         made = self.history.at(version.made_by, address)
-        if len(found) > count and made is not None:
+        if found is not None and made is not None:
             self._shown[address] = made
             self.noted.operations.append(("read", made.key, made.version))
+        return found
 
     async def insert(self, table: Table, row: Row) -> Address:
         """See `Transaction.insert`."""

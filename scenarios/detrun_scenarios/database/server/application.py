@@ -6,15 +6,14 @@ it works with: rows by their keys, and SQL.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
+from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.sql.execute import Executor
 from detrun_scenarios.database.sql.parse import parse
-from detrun_scenarios.database.sql.plan import Costs, Statistics
-from detrun_scenarios.database.sql.statements import Statement
+from detrun_scenarios.database.sql.statistics import Statistics
 from detrun_scenarios.database.transactions.table import Table
 from detrun_scenarios.database.transactions.transaction import Found, Transaction
 from detrun_scenarios.database.transactions.versions import Row
@@ -28,7 +27,7 @@ class RefusedError(Exception):
 class Work:
     """What a procedure does in its transaction."""
 
-    def __init__(self, transaction: Transaction, statistics: Mapping[str, Statistics], costs: Costs) -> None:
+    def __init__(self, transaction: Transaction, statistics: MutableMapping[str, Statistics], costs: Costs) -> None:
         self.transaction = transaction
         self._executor = Executor(transaction, statistics, costs)
 
@@ -68,12 +67,7 @@ class Work:
 
     async def query(self, text: str, *parameters: SqlValue) -> list[Row]:
         """What a statement of SQL gives."""
-        return await self._executor.execute(_parsed(text), parameters)
-
-
-@cache
-def _parsed(text: str) -> Statement:
-    return parse(text)
+        return await self._executor.execute(parse(text), parameters)
 
 
 Procedure: TypeAlias = Callable[[Work, Sequence[Any]], Awaitable[Any]]

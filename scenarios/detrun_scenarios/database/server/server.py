@@ -28,9 +28,9 @@ from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application, RefusedError, Work
 from detrun_scenarios.database.server.background import take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
-from detrun_scenarios.database.server.estimates import estimates
 from detrun_scenarios.database.settings import Settings
-from detrun_scenarios.database.sql.plan import Costs, Statistics
+from detrun_scenarios.database.sql.cost import Costs
+from detrun_scenarios.database.sql.statistics import Statistics, analyzed
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.volume import open_volume
 from detrun_scenarios.database.transactions.store import Store
@@ -117,7 +117,7 @@ class Server:
             if shape.name not in self.store.tables:
                 await self.store.create_table(shape.name, shape.columns, shape.indexes, shape.unique)
         await self._fill()
-        self.statistics = await estimates(self.store)
+        self.statistics = {name: await analyzed(self.store, one) for name, one in self.store.tables.items()}
 
     async def _fill(self) -> None:
         transaction = self.parts.transaction(self.store, "snapshot")

@@ -10,8 +10,10 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from detrun.ad.value import Value, primal_of
 from detrun_scenarios.database.sql.parse import SqlError
 from detrun_scenarios.database.sql.statements import (
+    Aggregate,
     Arithmetic,
     Both,
     Column,
@@ -39,6 +41,12 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _COMBINE: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
+def plain(value: Any) -> SqlValue:
+    """A value of SQL, also of what is a `Value` where a query is planned."""
+    found: SqlValue = primal_of(value) if isinstance(value, Value) else value
+    return found
 
 
 def order_key(value: SqlValue) -> tuple[int, Any]:
@@ -93,6 +101,8 @@ def compiled(expression: Expression, place_of: PlaceOf, parameters: Sequence[Sql
         case IsNull():
             inner = of(expression.of)
             return lambda row: int(inner(row) is None)
+        case Aggregate():
+            raise SqlError(f"{expression.name} is of many rows, and there is one only")
 
 
 def _comparison(sign: str, left: Evaluation, right: Evaluation) -> Evaluation:

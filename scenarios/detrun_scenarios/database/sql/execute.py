@@ -1,23 +1,34 @@
-"""`execute`: a statement carried out in a transaction."""
+"""`Executor`: a statement carried out in a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, MutableMapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
-from detrun_scenarios.database.sql.evaluation import Evaluation, compiled, is_true, order_key
+from detrun_scenarios.database.sql.aggregation import Grouping
+from detrun_scenarios.database.sql.choice import Choose, cheapest
+from detrun_scenarios.database.sql.cost import Costs
+from detrun_scenarios.database.sql.evaluation import Evaluation, compiled, is_true, order_key, plain
+from detrun_scenarios.database.sql.explain import explained
 from detrun_scenarios.database.sql.parse import SqlError
-from detrun_scenarios.database.sql.plan import Access, Costs, Plan, Planner, Statistics
+from detrun_scenarios.database.sql.plan import Plan, Planner
+from detrun_scenarios.database.sql.reading import Counts, Places, Reading
 from detrun_scenarios.database.sql.statements import (
+    Analyze,
     Column,
     Delete,
+    Explain,
     Expression,
     Insert,
     Select,
     Source,
     Statement,
     Update,
+    parts_of,
+    with_parts,
 )
+from detrun_scenarios.database.sql.statistics import Statistics, analyzed
 from detrun_scenarios.database.transactions.table import Table
 from detrun_scenarios.database.transactions.transaction import Found, Transaction
 from detrun_scenarios.database.transactions.versions import Row
@@ -28,16 +39,27 @@ class Executor:
     """Carries out statements in one transaction.
 
     Args:
-        statistics: by the names of tables.
+        statistics: by the names of tables, where ANALYZE puts them.
+        choose: one of the plans of a statement.
     """
 
-    def __init__(self, transaction: Transaction, statistics: Mapping[str, Statistics], costs: Costs) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        statistics: MutableMapping[str, Statistics],
+        costs: Costs,
+        choose: Choose = cheapest,
+    ) -> None:
         self.transaction = transaction
         self.statistics = statistics
         self.costs = costs
+        self.choose = choose
 
-    async def execute(self, statement: Statement, parameters: Sequence[SqlValue] = ()) -> list[Row]:
-        """The rows that a SELECT finds; none for other statements.
+    async def execute(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[Row]:
+        """The rows that a SELECT finds, and the lines of an EXPLAIN; none for other statements.
+
+        Args:
+            parameters: values of the question marks. Of a `Value` the planner sees how it moves, the rows do not.
 
         Raises:
             SqlError: the statement names what is not there, or gives a text where a number must be.
@@ -45,7 +67,14 @@ class Executor:
         """
         match statement:
             case Select():
-                return await self._select(statement, parameters)
+                planner = self.planner(statement, parameters)
+                return await self._select(statement, planner, self.choose(planner.plans()), parameters, Counts())
+            case Explain():
+                return await self._explain(statement, parameters)
+            case Analyze():
+                names = self.transaction.store.tables if statement.table is None else (statement.table,)
+                for name in names:
+                    self.statistics[name] = await analyzed(self.transaction.store, self.table(name))
             case Insert():
                 await self._insert(statement, parameters)
             case Update():
@@ -67,88 +96,119 @@ class Executor:
             raise SqlError(f"there is no table {name}")
         return found
 
-    def planner(self, sources: tuple[Source, ...], where: Expression | None) -> Planner:
-        """The planner of a statement."""
-        tables = tuple(self.table(one.table) for one in sources)
-        return Planner(sources, tables, where, self.statistics, self.costs)
+    def planner(self, select: Select, parameters: Sequence[Any] = ()) -> Planner:
+        """The planner of a SELECT."""
+        tables = tuple(self.table(one.table) for one in select.sources)
+        order, limit = select.order, self._limit(select, parameters)
+        if select.is_grouped:
+            order, limit = (), None  # it is of groups, not of rows
+        elif select.is_distinct:
+            limit = None
+        statistics = {one.name: self._known(one) for one in tables}
+        return Planner(select.sources, tables, select.where, statistics, self.costs, parameters, order, limit)
+
+    def _known(self, table: Table) -> Statistics:
+        found = self.statistics.get(table.name)
+        return Statistics.unknown(table) if found is None else found.now(table)
+
+    def _limit(self, select: Select, parameters: Sequence[Any]) -> int | None:
+        """How many rows are wanted at most; None for all."""
+        if select.limit is None:
+            return None
+        limit = plain(compiled(select.limit, _no_column, parameters)(()))
+        if not isinstance(limit, int):
+            raise SqlError(f"LIMIT {limit!r} is no whole number")
+        return None if limit < 0 else limit
 
     # Reading.
 
-    async def _select(self, statement: Select, parameters: Sequence[SqlValue]) -> list[Row]:
-        planner = self.planner(statement.sources, statement.where)
-        rows = await self.rows(planner, planner.best(), statement.where, parameters)
-        place_of = _Places(planner, list(planner.sources))
-        for order in reversed(statement.order):
-            by = compiled(order.by, place_of, parameters)
-            rows.sort(key=lambda row, by=by: order_key(by(row)), reverse=order.is_descending)  # type: ignore[misc]
-        if statement.limit is not None:
-            limit = compiled(statement.limit, place_of, parameters)(())
-            if not isinstance(limit, int):
-                raise SqlError(f"LIMIT {limit!r} is no whole number")
-            rows = rows if limit < 0 else rows[:limit]
-        if statement.columns is None:
-            return rows
-        columns = [compiled(one, place_of, parameters) for one in statement.columns]
-        return [tuple(column(row) for column in columns) for row in rows]
-
-    async def rows(
-        self, planner: Planner, plan: Plan, where: Expression | None, parameters: Sequence[SqlValue]
+    async def _select(
+        self, select: Select, planner: Planner, plan: Plan, parameters: Sequence[Any], counts: Counts
     ) -> list[Row]:
-        """The rows of all sources side by side, in their order, that a plan finds."""
-        aliases = list(planner.sources)
-        wanted = None if where is None else compiled(where, _Places(planner, aliases), parameters)
-        is_turned = plan.outer.source.alias != aliases[0]
-        found: list[Row] = []
-        async with aclosing(self._joined(planner, plan, parameters)) as pairs:
-            async for outer, inner in pairs:
-                row = inner + outer if is_turned else outer + inner
-                if wanted is None or is_true(wanted(row)):
-                    found.append(row)
-        return found
+        exact = [plain(one) for one in parameters]
+        limit = self._limit(select, parameters)
+        if limit == 0:
+            return []
+        found: dict[Row, None] = {}
+        rows: list[Row] = []
+        reading = Reading(self.transaction, planner, plan, exact, counts)
+        async with aclosing(self._projected(select, reading, exact)) as projected:
+            async for row in projected:
+                if select.is_distinct:
+                    if row in found:
+                        continue
+                    found[row] = None
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        return rows
 
-    async def _joined(
-        self, planner: Planner, plan: Plan, parameters: Sequence[SqlValue]
-    ) -> AsyncGenerator[tuple[Row, Row], None]:
-        outer_places = _Places(planner, [plan.outer.source.alias])
-        outer = await self._read(plan.outer, _keys(plan.outer, outer_places, parameters), ())
-        if plan.inner is None:
-            for one in outer:
-                yield one.row, ()
-            return
-        keys = _keys(plan.inner, outer_places, parameters)
-        if plan.equal is None:
-            for one in outer:
-                for other in await self._read(plan.inner, keys, one.row):
-                    yield one.row, other.row
-            return
-        left, right = plan.equal
-        place, other_place = outer_places(left), _Places(planner, [plan.inner.source.alias])(right)
-        buckets: dict[SqlValue, list[Row]] = {}
-        for other in await self._read(plan.inner, keys, ()):
-            buckets.setdefault(other.row[other_place], []).append(other.row)
-        for one in outer:
-            for row in buckets.get(one.row[place], ()):
-                yield one.row, row
+    async def _projected(
+        self, select: Select, reading: Reading, parameters: Sequence[SqlValue]
+    ) -> AsyncGenerator[Row, None]:
+        """What is wanted of each row, in order, but for what LIMIT and DISTINCT leave out."""
+        planner = reading.planner
+        places = Places(planner, list(planner.sources))
+        is_sorted = reading.plan.is_sorted
 
-    async def _read(self, access: Access, keys: Sequence[Evaluation], outer: Row) -> list[Found]:
-        if access.index is None:
-            return await self.transaction.scan(access.table)
-        values = [key(outer) for key in keys]
-        if None in values:
-            return []  # nothing is equal to NULL
-        return await self.transaction.get(access.table, access.index.name, values)
+        def of_row(expression: Expression) -> Evaluation:
+            return compiled(expression, places, parameters)
 
-    async def _matching(self, name: str, where: Expression | None, parameters: Sequence[SqlValue]) -> list[Found]:
-        """The rows of one table that a condition is true of."""
-        planner = self.planner((Source(name, name),), where)
-        access, places = planner.best().outer, _Places(planner, [name])
-        wanted = None if where is None else compiled(where, places, parameters)
-        found = await self._read(access, _keys(access, places, parameters), ())
-        return [one for one in found if wanted is None or is_true(wanted(one.row))]
+        evaluate = of_row
+        rows = reading.rows()
+        listed: list[Row] | None = None
+        if select.is_grouped:
+            grouping = Grouping(select, of_row, lambda one: _with_owners(one, planner))
+
+            def of_group(expression: Expression) -> Evaluation:
+                return grouping.compiled(expression, parameters)
+
+            evaluate = of_group
+            is_sorted = bool(select.order)
+            asked = None if select.having is None else evaluate(select.having)
+            columns = [evaluate(one) for one in select.columns or ()]  # and what cannot be selected is refused first
+            async with aclosing(rows):
+                listed = grouping.rows([one async for one in rows])
+            listed = [one for one in listed if asked is None or is_true(asked(one))]
+        else:
+            columns = [evaluate(one) for one in select.columns or ()]
+        if is_sorted:
+            if listed is None:
+                async with aclosing(rows):
+                    listed = [one async for one in rows]
+            for order in reversed(select.order):
+                by = evaluate(order.by)
+                listed.sort(key=lambda row, by=by: order_key(by(row)), reverse=order.is_descending)  # type: ignore[misc]
+
+        def projected(row: Row) -> Row:
+            return row if select.columns is None else tuple(column(row) for column in columns)
+
+        for one in listed or ():
+            yield projected(one)
+        if listed is None:
+            async with aclosing(rows):
+                async for one in rows:
+                    yield projected(one)
+
+    async def _explain(self, statement: Explain, parameters: Sequence[Any]) -> list[Row]:
+        planner = self.planner(statement.select, parameters)
+        plan, counts = self.choose(planner.plans()), None
+        results = 0
+        if statement.is_measured:
+            counts = Counts()
+            results = len(await self._select(statement.select, planner, plan, parameters, counts))
+        return [(line,) for line in explained(statement.select, planner, plan, counts, results)]
+
+    async def _matching(self, name: str, where: Expression | None, parameters: Sequence[Any]) -> list[Found]:
+        """The rows of one table that a condition is true of, all of them before the first one is changed."""
+        planner = self.planner(Select(None, (Source(name, name),), where, (), None), parameters)
+        exact = [plain(one) for one in parameters]
+        async with aclosing(Reading(self.transaction, planner, self.choose(planner.plans()), exact).found()) as rows:
+            return [one async for one in rows]
 
     # Writing.
 
-    async def _insert(self, statement: Insert, parameters: Sequence[SqlValue]) -> None:
+    async def _insert(self, statement: Insert, parameters: Sequence[Any]) -> None:
         table = self.table(statement.table)
         columns = statement.columns or table.columns
         unknown = [name for name in columns if name not in table.columns]
@@ -157,14 +217,15 @@ class Executor:
         for expressions in statement.rows:
             if len(expressions) != len(columns):
                 raise SqlError(f"{len(expressions)} values for {len(columns)} columns of {table.name}")
-            values = [compiled(one, _no_column, parameters)(()) for one in expressions]
+            values = [plain(compiled(one, _no_column, parameters)(())) for one in expressions]
             given = dict(zip(columns, values, strict=True))
             await self.transaction.insert(table, tuple(given.get(name) for name in table.columns))
 
-    async def _update(self, statement: Update, parameters: Sequence[SqlValue]) -> None:
+    async def _update(self, statement: Update, parameters: Sequence[Any]) -> None:
         table = self.table(statement.table)
-        places = _Places(self.planner((Source(table.name, table.name),), None), [table.name])
-        assigned = {places(Column(name)): compiled(value, places, parameters) for name, value in statement.assignments}
+        exact = [plain(one) for one in parameters]
+        places = Places(self.planner(Select(None, (Source(table.name, table.name),), None, (), None)), [table.name])
+        assigned = {places(Column(name)): compiled(value, places, exact) for name, value in statement.assignments}
         for found in await self._matching(statement.table, statement.where, parameters):
             row = tuple(
                 assigned[place](found.row) if place in assigned else value for place, value in enumerate(found.row)
@@ -172,24 +233,11 @@ class Executor:
             await self.transaction.update(table, found, row)
 
 
-class _Places:
-    """Where columns are in rows that have the columns of some tables side by side."""
-
-    def __init__(self, planner: Planner, aliases: Sequence[str]) -> None:
-        self.planner = planner
-        self.begins: dict[str, int] = {}
-        width = 0
-        for alias in aliases:
-            self.begins[alias] = width
-            width += len(planner.sources[alias][1].columns)
-
-    def __call__(self, column: Column) -> int:
-        alias = self.planner.owner(column)
-        return self.begins[alias] + self.planner.sources[alias][1].columns.index(column.name)
-
-
-def _keys(access: Access, places: _Places, parameters: Sequence[SqlValue]) -> list[Evaluation]:
-    return [compiled(one, places, parameters) for one in access.key]
+def _with_owners(expression: Expression, planner: Planner) -> Expression:
+    """The expression, with each column under the alias of its table."""
+    if isinstance(expression, Column):
+        return Column(expression.name, planner.owner(expression))
+    return with_parts(expression, [_with_owners(part, planner) for part in parts_of(expression)])
 
 
 def _no_column(column: Column) -> int:

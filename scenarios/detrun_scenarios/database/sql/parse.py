@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 import sqlglot
@@ -9,6 +12,9 @@ from sqlglot import expressions as glot
 from sqlglot.errors import SqlglotError
 
 from detrun_scenarios.database.sql.statements import (
+    Aggregate,
+    AggregateName,
+    Analyze,
     Arithmetic,
     ArithmeticSign,
     Both,
@@ -18,6 +24,7 @@ from detrun_scenarios.database.sql.statements import (
     Constant,
     Delete,
     Either,
+    Explain,
     Expression,
     Insert,
     IsNull,
@@ -28,6 +35,7 @@ from detrun_scenarios.database.sql.statements import (
     Source,
     Statement,
     Update,
+    aggregates_in,
 )
 
 _COMPARISONS: dict[type, ComparisonSign] = {
@@ -39,18 +47,34 @@ _COMPARISONS: dict[type, ComparisonSign] = {
     glot.GTE: ">=",
 }
 _ARITHMETIC: dict[type, ArithmeticSign] = {glot.Add: "+", glot.Sub: "-", glot.Mul: "*"}
+_AGGREGATES: dict[type, AggregateName] = {
+    glot.Count: "COUNT",
+    glot.Sum: "SUM",
+    glot.Avg: "AVG",
+    glot.Min: "MIN",
+    glot.Max: "MAX",
+}
+_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+", re.IGNORECASE)
+TEXTS_KEPT = 1024
 
 
 class SqlError(Exception):
     """A text that is no statement, or one that this database does not support."""
 
 
+@lru_cache(TEXTS_KEPT)
 def parse(text: str) -> Statement:
-    """The statement that a text is.
+    """The statement that a text is. Those that were asked for last are kept: a server gets the same texts all the time.
 
     Raises:
         SqlError: it is none, or has something that is not supported; the message says what.
     """
+    explain = _EXPLAIN.match(text)
+    if explain is not None:
+        explained = parse(text[explain.end() :])
+        if not isinstance(explained, Select):
+            raise SqlError(f"{text!r}: EXPLAIN of anything but SELECT is not supported")
+        return Explain(explained, is_measured=bool(explain[1]))
     try:
         node = sqlglot.parse_one(text, dialect="sqlite")
     except SqlglotError as error:
@@ -88,13 +112,19 @@ class _Parser:
         if isinstance(node, glot.Delete):
             self.only(node, "this", "where")
             return Delete(self.source(node.this).table, self.where(node))
+        if isinstance(node, glot.Analyze):
+            self.only(node, "tables")
+            tables = [self.source(one).table for one in node.args.get("tables") or ()]
+            if len(tables) > 1:
+                raise self.refuse("ANALYZE of more than one table")
+            return Analyze(tables[0] if tables else None)
         raise self.refuse(node.key)
 
     def select(self, node: Any) -> Select:
-        self.only(node, "expressions", "from", "from_", "joins", "where", "order", "limit")
-        columns = None
-        if not (len(node.expressions) == 1 and isinstance(node.expressions[0], glot.Star)):
-            columns = tuple(self.expression(one) for one in node.expressions)
+        self.only(
+            node, "expressions", "from", "from_", "joins", "where", "group", "having", "order", "limit", "distinct"
+        )
+        columns, named = self.selected(node)
         from_ = node.args.get("from_") or node.args.get("from")
         if from_ is None:
             raise self.refuse("a SELECT without FROM")
@@ -113,14 +143,55 @@ class _Parser:
         where = self.where(node)
         for condition in conditions:
             where = condition if where is None else Both(condition, where)
-        order = []
-        for one in node.args["order"].expressions if node.args.get("order") else ():
-            self.only(one, "this", "desc", "nulls_first")
-            order.append(Order(self.expression(one.this), bool(one.args.get("desc"))))
+        if where is not None and any(True for _ in aggregates_in(where)):
+            raise self.refuse("an aggregate in WHERE")
+        group, having, distinct = (node.args.get(name) for name in ("group", "having", "distinct"))
+        if group is not None:
+            self.only(group, "expressions")
+        if distinct is not None:
+            self.only(distinct)
+        found = Select(columns, tuple(sources), where, (), None, is_distinct=distinct is not None)
+        if group is not None:
+            found = replace(found, group=tuple(self.named(one, columns, {}) for one in group.expressions))
+            if any(True for one in found.group for _ in aggregates_in(one)):
+                raise self.refuse("an aggregate in GROUP BY")
+        if having is not None:
+            found = replace(found, having=self.expression(having.this))
+        order = node.args["order"].expressions if node.args.get("order") else ()
+        found = replace(found, order=tuple(self.order(one, columns, named) for one in order))
         limit = node.args.get("limit")
-        return Select(
-            columns, tuple(sources), where, tuple(order), None if limit is None else self.expression(limit.expression)
-        )
+        return found if limit is None else replace(found, limit=self.expression(limit.expression))
+
+    def selected(self, node: Any) -> tuple[tuple[Expression, ...] | None, dict[str, Expression]]:
+        """What a SELECT wants of each row, None for all; and what it gives a name to."""
+        if len(node.expressions) == 1 and isinstance(node.expressions[0], glot.Star):
+            return None, {}
+        columns, named = [], dict[str, Expression]()
+        for one in node.expressions:
+            if isinstance(one, glot.Alias):
+                columns.append(self.expression(one.this))
+                named.setdefault(one.alias, columns[-1])
+            else:
+                columns.append(self.expression(one))
+        return tuple(columns), named
+
+    def named(self, node: Any, columns: tuple[Expression, ...] | None, named: dict[str, Expression]) -> Expression:
+        """An expression of ORDER BY or GROUP BY, which may be the place or the name of what is selected."""
+        if isinstance(node, glot.Literal) and not node.is_string:
+            place = _value_of(node)
+            if columns is None or not isinstance(place, int) or not 1 <= place <= len(columns):
+                raise self.refuse(f"the column {place} of the result")
+            return columns[place - 1]
+        if isinstance(node, glot.Column) and not node.table and node.name in named:
+            return named[node.name]
+        return self.expression(node)
+
+    def order(self, node: Any, columns: tuple[Expression, ...] | None, named: dict[str, Expression]) -> Order:
+        self.only(node, "this", "desc", "nulls_first")
+        is_descending = bool(node.args.get("desc"))
+        if bool(node.args.get("nulls_first")) == is_descending:
+            raise self.refuse(f"NULLS {'FIRST' if is_descending else 'LAST'}")
+        return Order(self.named(node.this, columns, named), is_descending)
 
     def insert(self, node: Any) -> Insert:
         self.only(node, "this", "expression")
@@ -145,7 +216,7 @@ class _Parser:
         return Source(node.name, node.alias or node.name)
 
     def column(self, node: Any) -> Column:
-        if not isinstance(node, glot.Column):
+        if not isinstance(node, glot.Column) or isinstance(node.this, glot.Star):
             raise self.refuse(f"{node.sql()} in place of a column")
         self.only(node, "this", "table")
         return Column(node.name, node.table)
@@ -157,6 +228,8 @@ class _Parser:
             return Comparison(_COMPARISONS[type(node)], self.expression(node.this), self.expression(node.expression))
         if type(node) in _ARITHMETIC:
             return Arithmetic(_ARITHMETIC[type(node)], self.expression(node.this), self.expression(node.expression))
+        if type(node) in _AGGREGATES:
+            return self.aggregate(node)
         match node:
             case glot.Paren():
                 return self.expression(node.this)
@@ -173,6 +246,16 @@ class _Parser:
                 of = self.expression(node.this)
                 low, high = self.expression(node.args["low"]), self.expression(node.args["high"])
                 return Both(Comparison(">=", of, low), Comparison("<=", of, high))
+            case glot.In():
+                self.only(node, "this", "expressions")
+                of = self.expression(node.this)
+                options = [Comparison("=", of, self.expression(one)) for one in node.expressions]
+                if not options:
+                    raise self.refuse(node.sql(dialect="sqlite"))
+                found: Expression = options[0]
+                for one in options[1:]:
+                    found = Either(found, one)
+                return found
             case glot.Neg():
                 of = self.expression(node.this)
                 if isinstance(of, Constant) and isinstance(of.value, int | float):
@@ -186,6 +269,21 @@ class _Parser:
             case glot.Literal():
                 return Constant(_value_of(node))
         raise self.refuse(node.sql(dialect="sqlite"))
+
+    def aggregate(self, node: Any) -> Aggregate:
+        self.only(node, "this", "big_int")
+        of, is_distinct = node.this, isinstance(node.this, glot.Distinct)
+        if is_distinct:
+            self.only(of, "expressions")
+            if len(of.expressions) != 1:
+                raise self.refuse("DISTINCT of several values")
+            of = of.expressions[0]
+        if isinstance(of, glot.Star) and type(node) is glot.Count and not is_distinct:
+            return Aggregate("COUNT", None)
+        inner = self.expression(of)
+        if any(True for _ in aggregates_in(inner)):
+            raise self.refuse("an aggregate of an aggregate")
+        return Aggregate(_AGGREGATES[type(node)], inner, is_distinct)
 
 
 def _value_of(node: Any) -> str | int | float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal as OneOf
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from detrun_scenarios.database.tree.keys import SqlValue
 
 ComparisonSign: TypeAlias = OneOf["=", "<>", "<", "<=", ">", ">="]
 ArithmeticSign: TypeAlias = OneOf["+", "-", "*"]
+AggregateName: TypeAlias = OneOf["COUNT", "SUM", "AVG", "MIN", "MAX"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,64 @@ class IsNull:
     of: Expression
 
 
-Expression: TypeAlias = Column | Constant | Parameter | Comparison | Arithmetic | Both | Either | Opposite | IsNull
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One value of many rows.
+
+    Attributes:
+        of: what is taken of each row; None for the row itself, as in COUNT(*).
+        is_distinct: each value counts once.
+    """
+
+    name: AggregateName
+    of: Expression | None
+    is_distinct: bool = False
+
+
+Expression: TypeAlias = (
+    Column | Constant | Parameter | Comparison | Arithmetic | Both | Either | Opposite | IsNull | Aggregate
+)
+
+
+def parts_of(expression: Expression) -> tuple[Expression, ...]:
+    """The expressions that an expression is made of, from left to right."""
+    match expression:
+        case Comparison() | Arithmetic() | Both() | Either():
+            return expression.left, expression.right
+        case Opposite() | IsNull():
+            return (expression.of,)
+        case Aggregate():
+            return () if expression.of is None else (expression.of,)
+    return ()
+
+
+def with_parts(expression: Expression, parts: Sequence[Expression]) -> Expression:
+    """The expression with others in place of its `parts_of`."""
+    match expression:
+        case Comparison() | Arithmetic() | Both() | Either():
+            return replace(expression, left=parts[0], right=parts[1])
+        case Opposite() | IsNull():
+            return replace(expression, of=parts[0])
+        case Aggregate() if parts:
+            return replace(expression, of=parts[0])
+    return expression
+
+
+def columns_in(expression: Expression) -> Iterator[Column]:
+    """The columns that an expression names."""
+    if isinstance(expression, Column):
+        yield expression
+    for part in parts_of(expression):
+        yield from columns_in(part)
+
+
+def aggregates_in(expression: Expression) -> Iterator[Aggregate]:
+    """The aggregates that an expression has, the outer ones."""
+    if isinstance(expression, Aggregate):
+        yield expression
+        return
+    for part in parts_of(expression):
+        yield from aggregates_in(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +168,9 @@ class Select:
         columns: what is wanted of each row; None for all columns of all tables.
         where: what is asked of rows, conditions of a join included; None for nothing.
         limit: of rows; None for all.
+        group: what rows of one group have in common.
+        having: what is asked of groups; None for nothing.
+        is_distinct: each row once.
     """
 
     columns: tuple[Expression, ...] | None
@@ -116,6 +178,15 @@ class Select:
     where: Expression | None
     order: tuple[Order, ...]
     limit: Expression | None
+    group: tuple[Expression, ...] = ()
+    having: Expression | None = None
+    is_distinct: bool = False
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its rows are of groups; without GROUP BY all rows are one."""
+        asked = [*(self.columns or ()), *(one.by for one in self.order)]
+        return bool(self.group) or self.having is not None or any(True for one in asked for _ in aggregates_in(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +215,19 @@ class Delete:
     where: Expression | None
 
 
-Statement: TypeAlias = Select | Insert | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Analyze:
+    """ANALYZE: statistics of one table, or of all if that is None."""
+
+    table: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """EXPLAIN: the plan of a SELECT; with ANALYZE it is carried out, too, and its rows are counted."""
+
+    select: Select
+    is_measured: bool
+
+
+Statement: TypeAlias = Select | Insert | Update | Delete | Analyze | Explain

@@ -14,7 +14,8 @@ wins); that the first *updater* wins is PostgreSQL's form of it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from contextlib import aclosing
 from typing import Literal, NamedTuple, TypeAlias
 
 import trio
@@ -25,6 +26,7 @@ from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.table import Index, Table
 from detrun_scenarios.database.transactions.versions import Row, Version, ended, version_of
 from detrun_scenarios.database.transactions.waits import DeadlockError
+from detrun_scenarios.database.tree.backward import leaves_backward
 from detrun_scenarios.database.tree.keys import Address, SqlValue, address_in, encoded_key, end_of, entry_of
 
 Level: TypeAlias = Literal["snapshot", "serializable", "2pl"]
@@ -58,36 +60,65 @@ class Transaction:
 
     async def get(self, table: Table, index: str, key: Sequence[SqlValue]) -> list[Found]:
         """The rows with a key: values for all columns of an index."""
-        found = table.indexes[index]
         prefix = encoded_key(key)
-        if len(key) < len(found.places):
-            return await self.between(table, index, prefix, end_of(prefix))
-        await self._will_read(table, (table.name, index, prefix))
-        return await self._read_entries(table, found, prefix, end_of(prefix))
+        is_key = len(key) == len(table.indexes[index].places)
+        async with aclosing(self.each_between(table, index, prefix, end_of(prefix), is_key=is_key)) as rows:
+            return [one async for one in rows]
 
     async def between(self, table: Table, index: str, low: bytes, high: bytes) -> list[Found]:
         """The rows whose encoded keys are from ``low`` up to ``high``, excluded, in their order."""
-        await self._will_read(table, table.resource)
-        return await self._read_entries(table, table.indexes[index], low, high)
+        async with aclosing(self.each_between(table, index, low, high)) as rows:
+            return [one async for one in rows]
+
+    async def each_between(
+        self, table: Table, index: str, low: bytes, high: bytes, *, is_backward: bool = False, is_key: bool = False
+    ) -> AsyncGenerator[Found, None]:
+        """The same, leaf by leaf as far as they are asked for.
+
+        Args:
+            is_backward: from the last one on.
+            is_key: the range is that of one whole key, ``low``, and only that key is read.
+        """
+        await self._will_read(table, (table.name, index, low) if is_key else table.resource)
+        async with aclosing(self._each_entry(table, table.indexes[index], low, high, is_backward)) as rows:
+            async for one in rows:
+                yield one
 
     async def scan(self, table: Table) -> list[Found]:
         """All rows, in no order."""
-        await self._will_read(table, table.resource)
-        found: list[Found] = []
-        async for address, record in table.heap.scan():
-            self._look_at(address, version_of(record), found)
-        return found
+        async with aclosing(self.each(table)) as rows:
+            return [one async for one in rows]
 
-    async def _read_entries(self, table: Table, index: Index, low: bytes, high: bytes) -> list[Found]:
-        found: list[Found] = []
-        for entry in await index.tree.scan(low, high):
-            address = address_in(entry)
-            record = await table.heap.get(address)
-            if record is not None:
-                version = version_of(record)
-                if entry_of(index.key(version.row), address) == entry:  # else the place has another row by now
-                    self._look_at(address, version, found)
-        return found
+    async def each(self, table: Table) -> AsyncGenerator[Found, None]:
+        """The same, page by page as far as they are asked for."""
+        await self._will_read(table, table.resource)
+        async with aclosing(self._each_record(table)) as rows:
+            async for one in rows:
+                yield one
+
+    async def _each_record(self, table: Table) -> AsyncGenerator[Found, None]:
+        async with aclosing(table.heap.scan()) as records:
+            async for address, record in records:
+                found = self._look_at(address, version_of(record))
+                if found is not None:
+                    yield found
+
+    async def _each_entry(
+        self, table: Table, index: Index, low: bytes, high: bytes, is_backward: bool = False
+    ) -> AsyncGenerator[Found, None]:
+        tree = index.tree
+        async with aclosing(leaves_backward(tree, low, high) if is_backward else tree.leaves(low, high)) as leaves:
+            async for _, entries in leaves:
+                for entry in entries:
+                    address = address_in(entry)
+                    record = await table.heap.get(address)
+                    version = None if record is None else version_of(record)
+                    # It may be gone, or the place may have another row by now.
+                    if version is None or entry_of(index.key(version.row), address) != entry:
+                        continue
+                    found = self._look_at(address, version)
+                    if found is not None:
+                        yield found
 
     async def _will_read(self, table: Table, resource: Hashable) -> None:
         self._check()
@@ -102,14 +133,14 @@ class Transaction:
                 await locks.acquire(self.number, resource, "S")
             self.snapshot = self.store.snapshot(self.number)
 
-    def _look_at(self, address: Address, version: Version, found: list[Found]) -> None:
+    def _look_at(self, address: Address, version: Version) -> Found | None:
+        """The row, if this version of it is to be seen."""
         snapshot = self.snapshot
-        if snapshot.sees(version):
-            found.append(Found(address, version.row))
         if self.marks is not None:
             for writer in (version.made_by, version.ended_by):
                 if writer and not snapshot.knows(writer):
                     self.store.conflicts.ignores(self.marks, writer)
+        return Found(address, version.row) if snapshot.sees(version) else None
 
     # Writing.
 

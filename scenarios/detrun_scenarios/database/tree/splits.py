@@ -65,6 +65,19 @@ def child_for(page: Page, entry: bytes) -> int:
     return child_of(page[low - 1])
 
 
+def child_before(page: Page, entry: bytes) -> tuple[int, bytes]:
+    """The child of an inner node below which are entries that are just less than one, and its separator."""
+    low, high = 1, page.slots
+    while low < high:
+        middle = (low + high) // 2
+        if separator_of(page[middle]) < entry:
+            low = middle + 1
+        else:
+            high = middle
+    record = page[low - 1]
+    return child_of(record), separator_of(record)
+
+
 def has_room(page: Page, entry: bytes) -> bool:
     """Whether a node takes another record, whatever comes: an entry, or the longest separator with its child."""
     if page.kind == INNER:
