@@ -44,11 +44,11 @@ async def retry(params: Any) -> Any:
 def test_a_retry_with_a_time_out_has_the_derivative_of_its_mean() -> None:
     """E[L] = 1/mu + c q/(1-q), q = exp(-mu tau): by tau -c mu q/(1-q)², where the local derivative has the other sign.
 
-    By mu -1/mu² - c tau q/(1-q)², by c q/(1-q). The sample is 0.5, 0.1 and 0.1 standard errors away.
+    By mu -1/mu² - c tau q/(1-q)², by c q/(1-q). The sample is 1.1, 0.4 and 0.2 standard errors away.
     """
     slope = Q / (1 - Q) ** 2
     params = {"tau": 0.5, "mu": 1.0, "c": 0.3}
-    found = holds(retry, params, {"tau": -0.3 * slope, "mu": -1 - 0.15 * slope, "c": Q / (1 - Q)}, samples=100, pairs=4)
+    found = holds(retry, params, {"tau": -0.3 * slope, "mu": -1 - 0.15 * slope, "c": Q / (1 - Q)}, samples=70, pairs=4)
     local = detrun.gradient(retry, params, samples=50)
     assert local.grads["tau"] > 0.0 > found.grads["tau"]
     assert "unbiased where every jump lies at a draw" in found.bias
@@ -59,7 +59,7 @@ def test_a_retry_with_a_time_out_has_the_derivative_of_its_mean() -> None:
 def test_squares_of_counts_have_the_derivatives_of_their_means(derivative: str) -> None:
     """d/dp E[Bin(n,p)²] = n + 2n(n-1)p by n coins and by one draw; E[G²] = (2-p)/p², E[P²] = a + a²; a categorical.
 
-    The farthest of all is 0.9 standard errors away.
+    The farthest of all is 0.4 standard errors away.
     """
 
     def main(params: Any) -> Any:
@@ -77,7 +77,7 @@ def test_squares_of_counts_have_the_derivatives_of_their_means(derivative: str) 
         "p": (3 + 12 * p) + (4 + 24 * p) - 1 / p**2 + (1 - mean) / weight,
         "a": 1 + 2 * a + (3 - mean) / weight,
     }
-    holds(main, {"p": p, "a": a}, truth, samples=500 if derivative == "score" else 120, pairs=3)
+    holds(main, {"p": p, "a": a}, truth, samples=250 if derivative == "score" else 60, pairs=3)
 
 
 async def coins(params: Any) -> Any:
@@ -94,14 +94,15 @@ async def coins(params: Any) -> Any:
     return float(heads.load()) ** 2
 
 
+def walk(params: Any) -> Any:
+    return float(sum(1 if detrun.bernoulli(params["p"]) else -1 for _ in range(6))) ** 2
+
+
 def test_coins_of_many_tasks_and_a_random_walk() -> None:
-    """d/dp E[Bin(10,p)²] = 10 + 180 p; the walk's E[X²] = 4 n p (1-p) + n² (2p-1)². 0.9 and 0.2 errors away."""
+    """d/dp E[Bin(10,p)²] = 10 + 180 p; the walk's E[X²] = 4 n p (1-p) + n² (2p-1)². 0.7 and 0.5 errors away."""
 
-    def walk(params: Any) -> Any:
-        return float(sum(1 if detrun.bernoulli(params["p"]) else -1 for _ in range(6))) ** 2
-
-    holds(coins, {"p": 0.3}, {"p": 64.0}, samples=60)
-    holds(walk, {"p": 0.6}, {"p": 4 * 6 * (1 - 1.2) + 4 * 36 * 0.2}, samples=250)
+    holds(coins, {"p": 0.3}, {"p": 64.0}, samples=20)
+    holds(walk, {"p": 0.6}, {"p": 4 * 6 * (1 - 1.2) + 4 * 36 * 0.2}, samples=60)
 
 
 def test_tasks_that_a_jump_does_not_reach_keep_their_order() -> None:
@@ -135,7 +136,7 @@ def test_tasks_that_a_jump_does_not_reach_keep_their_order() -> None:
 
 def test_the_standard_error_is_the_spread_over_repetitions() -> None:
     """30 repetitions: their spread is known to 13 %, so within 40 % of the error is 3 of its standard errors."""
-    found = [detrun.gradient(coins, {"p": 0.3}, kind="expected", samples=8, seed=1000 * s, pairs=1) for s in range(30)]
+    found = [detrun.gradient(walk, {"p": 0.6}, kind="expected", samples=8, seed=1000 * s, pairs=1) for s in range(30)]
     spread = statistics.stdev(one.grads["p"] for one in found)
     assert statistics.fmean(one.std_error["p"] for one in found) == pytest.approx(spread, rel=0.4)
 
@@ -143,7 +144,7 @@ def test_the_standard_error_is_the_spread_over_repetitions() -> None:
 def test_a_base_stock_level_is_differentiated_through_its_kink_and_a_lost_sale_through_its_jump() -> None:
     """(h+b) F(S) - b for holding h, backlog b; a penalty of 4 for stock-out adds -4 f(S).
 
-    The demand is exponential with mean m, so F(S) = 1 - exp(-S/m). The sample is 0.6 and 1.0 errors away.
+    The demand is exponential with mean m, so F(S) = 1 - exp(-S/m). The sample is 0.8 and 1.2 errors away.
     """
 
     def main(params: Any) -> Any:
@@ -158,7 +159,7 @@ def test_a_base_stock_level_is_differentiated_through_its_kink_and_a_lost_sale_t
     by_level = 5.0 * (1 - above) - 3.0 - 4.0 * above / mean
     # E = 2 (S - m + m e) + 3 m e + 4 e, e = exp(-S/m), de/dm = S/m² e.
     by_mean = 2 * (above - 1) + 3 * above + (5 * mean + 4) * level / mean**2 * above
-    holds(main, {"S": level, "m": mean}, {"S": by_level, "m": by_mean}, samples=120)
+    holds(main, {"S": level, "m": mean}, {"S": by_level, "m": by_mean}, samples=60)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_each_timer_that_may_be_first_counts_once() -> None:
 
 
 def test_the_second_of_three_answers() -> None:
-    """A quorum of 2 of 3 exponential servers waits m (1/3 + 1/2) on average; the sample is 0.3 errors away."""
+    """A quorum of 2 of 3 exponential servers waits m (1/3 + 1/2) on average; the sample is 0.5 errors away."""
 
     async def main(params: Any) -> Any:
         ended: list[Any] = []
@@ -271,14 +272,14 @@ def test_the_second_of_three_answers() -> None:
                 nursery.start_soon(server)
         return ended[1]
 
-    holds(main, {"m": 1.3}, {"m": 1 / 3 + 1 / 2}, samples=60)
+    holds(main, {"m": 1.3}, {"m": 1 / 3 + 1 / 2}, samples=30)
 
 
 def test_a_queue_with_two_places_loses_customers_by_the_rate_of_arrivals() -> None:
     """Where the derivative along the path is 0. Against differences of a vectorized queue.
 
     Of four arrivals at a server with one waiting place, the losses; the reference has a standard error of 0.01. The
-    sample is 0.6 errors away.
+    sample is 0.2 errors away.
     """
 
     async def main(params: Any) -> Any:
@@ -321,7 +322,7 @@ def test_a_queue_with_two_places_loses_customers_by_the_rate_of_arrivals() -> No
     step = 0.1
     truth = float((losses(1.5 + step) - losses(1.5 - step)).mean() / (2 * step))
     assert detrun.gradient(main, {"rate": 1.5}, samples=5).grads["rate"] == 0.0
-    holds(main, {"rate": 1.5}, {"rate": truth}, samples=60, pairs=4)
+    holds(main, {"rate": 1.5}, {"rate": truth}, samples=40, pairs=4)
 
 
 def test_an_order_of_timers_is_seen_across_one_that_is_taken_back() -> None:
@@ -357,20 +358,20 @@ def test_an_order_of_timers_is_seen_across_one_that_is_taken_back() -> None:
 
 
 def test_routing_by_a_threshold() -> None:
-    """A job goes to the fast server below the threshold: E[L] = 0.5 t + 1 (1 - t); the sample is 0.3 errors away."""
+    """A job goes to the fast server below the threshold: E[L] = 0.5 t + 1 (1 - t); the sample is 1.8 errors away."""
 
     async def main(params: Any) -> Any:
         mean = 0.5 if detrun.uniform() < params["t"] else 1.0
         await trio.sleep(detrun.exponential(mean))
         return trio.current_time()
 
-    holds(main, {"t": 0.4}, {"t": -0.5}, samples=200)
+    holds(main, {"t": 0.4}, {"t": -0.5}, samples=50)
 
 
 def test_messages_of_a_world_that_are_lost_or_late() -> None:
     """Each of three arrives before 0.5 s with probability q = (1-l) (1 - exp(-0.5/m)): E[N²] = 3 q + 6 q².
 
-    The sample is 0.5 and 0.8 errors away.
+    The sample is 1.2 and 0.7 errors away.
     """
 
     async def main(params: Any) -> Any:
@@ -394,13 +395,13 @@ def test_messages_of_a_world_that_are_lost_or_late() -> None:
     late = math.exp(-0.5 / mean)
     slope = 3 + 12 * (1 - loss) * (1 - late)
     truth = {"l": -slope * (1 - late), "m": -slope * (1 - loss) * late * 0.5 / mean**2}
-    holds(main, {"l": loss, "m": mean}, truth, samples=60)
+    holds(main, {"l": loss, "m": mean}, truth, samples=40)
 
 
 def test_an_inventory_that_is_filled_up_below_a_level() -> None:
-    """An (s, S) policy over three periods, against differences of numpy over a million runs (standard error 0.01).
+    """An (s, S) policy over three periods, against differences of numpy over 200,000 runs (standard error 0.02).
 
-    The sample is 0.3 errors away.
+    The sample is 0.9 errors away.
     """
 
     def main(params: Any) -> Any:
@@ -413,7 +414,7 @@ def test_an_inventory_that_is_filled_up_below_a_level() -> None:
             cost = cost + 0.3 * stock
         return cost
 
-    demand = np.random.default_rng(5).exponential(size=(1_000_000, 3))
+    demand = np.random.default_rng(5).exponential(size=(200_000, 3))
 
     def mean_cost(upper: float, lower: float) -> float:
         stock, cost = np.full(len(demand), upper), np.zeros(len(demand))
@@ -429,13 +430,13 @@ def test_an_inventory_that_is_filled_up_below_a_level() -> None:
         "S": (mean_cost(2.02, 0.8) - mean_cost(1.98, 0.8)) / 0.04,
         "s": (mean_cost(2.0, 0.82) - mean_cost(2.0, 0.78)) / 0.04,
     }
-    holds(main, {"S": 2.0, "s": 0.8}, truth, samples=150, pairs=3)
+    holds(main, {"S": 2.0, "s": 0.8}, truth, samples=75, pairs=3)
 
 
 def test_numbers_of_random_are_draws() -> None:
     """A coin by `random.random`: 2; a time-out: e^-t; E[X²] = 2/r²: -4/r³; weights w, 1, 2 of 1, 5, 2: -6/(w+3)².
 
-    The samples are without noise, without noise, 0.3 and 0.4 standard errors away.
+    The samples are without noise, without noise, 1.1 and 0.1 standard errors away.
     """
 
     def coin(params: Any) -> Any:
@@ -455,8 +456,8 @@ def test_numbers_of_random_are_draws() -> None:
 
     holds(coin, {"p": 0.3}, {"p": 2.0}, samples=40)
     holds(race, {"t": 0.5}, {"t": math.exp(-0.5)}, samples=20)
-    holds(square, {"r": 2.0}, {"r": -0.5}, samples=200)
-    holds(option, {"w": 1.0}, {"w": -0.375}, samples=200)
+    holds(square, {"r": 2.0}, {"r": -0.5}, samples=100)
+    holds(option, {"w": 1.0}, {"w": -0.375}, samples=100)
 
 
 def test_a_generator_that_the_program_seeds_gives_constants() -> None:
