@@ -18,6 +18,7 @@ from trio.lowlevel import Abort
 
 from detrun.execution.backends import runs_in_asyncio
 from detrun.execution.program import function_of, is_synchronous
+from detrun.world.services import process_here
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.imported import as_asyncio_program
 
@@ -38,7 +39,7 @@ def _is_anonymous(function: Callable[..., Any]) -> bool:
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> None:
     run = current.require("a program of a node")
-    waiting = trio.lowlevel.current_task()
+    process, waiting = process_here.get(), trio.lowlevel.current_task()
 
     def body() -> None:
         run.host.reschedule(waiting, outcome.Value(outcome.capture(function, *arguments)))
@@ -48,6 +49,8 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any) -> None:
 
     def stop(_: object) -> Abort:
         loop = thread.event_loop
+        if not process.is_running:
+            return Abort.SUCCEEDED  # killed, and the thread with it
         if loop is None:
             run.host.abandon([thread.task])
             return Abort.SUCCEEDED

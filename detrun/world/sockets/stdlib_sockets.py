@@ -1,8 +1,7 @@
 """`SimulatedSocket`: the standard library's ``socket.socket`` inside a world.
 
-It belongs to the node whose code makes it. It never blocks the thread, since then no other code could send what it
-waits for: an operation that would block raises ``BlockingIOError`` on a non-blocking socket and `HiddenStateError` on a
-blocking one.
+It belongs to the node whose code makes it. Where an operation would block, a non-blocking socket raises
+``BlockingIOError``, and a blocking one lets a simulated thread sleep (`blocking_calls`), with or without a time-out.
 """
 
 from __future__ import annotations
@@ -15,10 +14,13 @@ from types import TracebackType
 from typing import Any
 
 from detrun.world.network.posix import os_error
+from detrun.world.sockets.blocking_calls import BlockingCall
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stream_sockets import TcpSocket
+from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.threads.calling import schedule_point
 
 # Gives the process whose code is running, while a world is open, of which there is at most one.
 owner_here: Callable[[], SocketOwner] | None = None
@@ -41,7 +43,9 @@ class SimulatedSocket:
                 f"socket.socket(fileno={fileno}) inside a world: a file descriptor from outside is a real socket; "
                 "make the socket inside the world"
             )
-        self._blocking = True
+        self._timeout: float | None = _default_timeout()
+        self._io_refs = 0  # files made of it that are open, which keep it open, too
+        self._closed = False
         self._inheritable = False
         self._detached = False
         if simulated is not None:
@@ -56,7 +60,7 @@ class SimulatedSocket:
             )
         kind = socket.SOCK_STREAM if type == -1 else type & ~(NONBLOCK | CLOEXEC)
         if type != -1 and type & NONBLOCK:
-            self._blocking = False
+            self._timeout = 0.0
         process = owner_here()
         if kind == socket.SOCK_STREAM and proto in (-1, 0, socket.IPPROTO_TCP):
             self.simulated = TcpSocket(process)
@@ -110,35 +114,38 @@ class SimulatedSocket:
 
     def setblocking(self, flag: bool) -> None:
         """See the module's opening."""
-        self._blocking = bool(flag)
+        self._timeout = None if flag else 0.0
 
     def getblocking(self) -> bool:
         """What was set."""
-        return self._blocking
+        return self._timeout != 0
 
     def settimeout(self, value: float | None) -> None:
-        """Zero means non-blocking; any other time-out would block."""
-        self._blocking = value != 0
+        """Virtual seconds that an operation may take; zero means non-blocking, None for ever."""
+        if value is not None and primal_of(value) < 0:
+            raise ValueError("Timeout value out of range")
+        self._timeout = value
 
     def gettimeout(self) -> float | None:
         """None if blocking, 0.0 if not."""
-        return None if self._blocking else 0.0
+        return self._timeout
 
     @property
     def timeout(self) -> float | None:
         """As `gettimeout`."""
         return self.gettimeout()
 
-    def _attempt(self, operation: Any, *arguments: Any) -> Any:
-        try:
+    def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
+        if self._timeout == 0:
             return operation(*arguments)
-        except BlockingIOError:
-            if not self._blocking:
-                raise
-            raise HiddenStateError(
-                f"socket.{operation.__name__} would block inside a run, and nothing else could happen meanwhile; use "
-                "trio.socket, or setblocking(False) and wait"
-            ) from None
+        schedule_point()
+        call: BlockingCall | None = None
+        while True:
+            try:
+                return operation(*arguments)
+            except BlockingIOError:
+                call = call or BlockingCall(self.simulated, name, readable, self._timeout)
+            call.wait()
 
     # The operations.
 
@@ -180,32 +187,54 @@ class SimulatedSocket:
         """The oldest connection that was not accepted yet."""
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
-        simulated, address = self._attempt(self.simulated.accept)
+        simulated, address = self._attempt("accept", True, self.simulated.accept)
         return SimulatedSocket(simulated=simulated), address
 
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
         if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str):
             address = (self.simulated.resolve(address[0]), address[1])
-        self._attempt(self.simulated.connect, address)
+        if self._timeout == 0:
+            self.simulated.connect(address)
+            return
+        schedule_point()
+        try:
+            self.simulated.connect(address)
+        except BlockingIOError:
+            BlockingCall(self.simulated, "connect", False, self._timeout).wait()
+            number = self.simulated.take_error()
+            if number:
+                raise os_error(number) from None
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the error is returned."""
         try:
             self.connect(address)
+        except TimeoutError as error:
+            return error.errno or errno.EAGAIN
         except OSError as error:
             return error.errno or 0
         return 0
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a part, or one datagram."""
-        return int(self._attempt(self.simulated.send, data))
+        return int(self._attempt("send", False, self.simulated.send, data))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send everything, if it fits into the buffer."""
+        """Send everything, in the time that one operation may take."""
         view = memoryview(data).cast("B")
+        call: BlockingCall | None = None
+        if self._timeout != 0:
+            schedule_point()
         while view:
-            view = view[self.send(view) :]
+            try:
+                view = view[self.simulated.send(view) :]
+                continue
+            except BlockingIOError:
+                if self._timeout == 0:
+                    raise
+                call = call or BlockingCall(self.simulated, "sendall", False, self._timeout)
+            call.wait()
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send one datagram to the address that comes last."""
@@ -215,7 +244,7 @@ class SimulatedSocket:
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Some bytes, or one datagram."""
-        data: bytes = self._attempt(self.simulated.receive, bufsize, bool(flags & _PEEK))
+        data: bytes = self._attempt("recv", True, self.simulated.receive, bufsize, bool(flags & _PEEK))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -228,7 +257,9 @@ class SimulatedSocket:
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
-            found: tuple[bytes, Any] = self._attempt(self.simulated.receive_from, bufsize, bool(flags & _PEEK))
+            found: tuple[bytes, Any] = self._attempt(
+                "recvfrom", True, self.simulated.receive_from, bufsize, bool(flags & _PEEK)
+            )
             return found
         return self.recv(bufsize, flags), None
 
@@ -271,8 +302,23 @@ class SimulatedSocket:
         """Close one direction or both."""
         self.simulated.shutdown(how)
 
+    # Files of it, and of a file through it: the standard library's code, over the methods above.
+    makefile = socket.socket.makefile
+    _decref_socketios = socket.socket._decref_socketios  # type: ignore[attr-defined]
+    _sendfile_use_send = socket.socket._sendfile_use_send  # type: ignore[attr-defined]
+    _check_sendfile_params = socket.socket._check_sendfile_params  # type: ignore[attr-defined]
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send what a file holds, from ``offset`` on."""
+        return int(self._sendfile_use_send(file, offset, count))
+
     def close(self) -> None:
-        """Give it back; tasks that wait for it raise ``trio.ClosedResourceError``."""
+        """Give it back, once the files made of it are closed; tasks that wait raise ``trio.ClosedResourceError``."""
+        self._closed = True
+        if self._io_refs <= 0:
+            self._real_close()
+
+    def _real_close(self) -> None:
         simulated = self.simulated
         if simulated.is_closed or simulated.faces == 1:
             simulated.close()
@@ -303,6 +349,7 @@ def _family_name(family: int) -> str:
         return str(family)
 
 
+_default_timeout = socket.getdefaulttimeout  # of the process, as in life
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
 NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)

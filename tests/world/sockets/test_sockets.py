@@ -558,7 +558,7 @@ def test_a_blocking_operation_that_would_block_is_refused():
             made.listen()
             made.accept()
 
-    with pytest.raises(HiddenStateError, match=r"accept would block inside a run.*use trio.socket"):
+    with pytest.raises(HiddenStateError, match=r"accept would block a task inside a run.*use streams"):
         detrun.record(main)
 
 

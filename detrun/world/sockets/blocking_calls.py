@@ -1,0 +1,74 @@
+"""Blocking calls on simulated sockets: a simulated thread sleeps until the socket is ready, or its time-out is over.
+
+A task may not: while it blocks its event loop, nothing of its process could go on to send what it waits for.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+
+
+class BlockingCall:
+    """One call of one method of a socket, which may have to wait several times.
+
+    Args:
+        socket: a TCP or UDP socket of a simulated machine.
+        name: of the method, for reports.
+        readable: whether it waits to read; to write otherwise.
+        timeout: virtual seconds on the clock of the caller's machine; None for no limit.
+
+    Raises:
+        HiddenStateError: the caller is a task.
+    """
+
+    __slots__ = ("_awaited", "_deadline", "_socket", "_thread", "name", "readable")
+
+    def __init__(self, socket: Any, name: str, readable: bool, timeout: Any) -> None:
+        thread = getcurrent()
+        if type(thread) is not SimulatedThread:
+            raise HiddenStateError(
+                f"socket.{name} would block a task inside a run, and nothing else of its event loop could happen "
+                "meanwhile; use streams of trio or asyncio, setblocking(False) and wait, or call it in a thread"
+            )
+        self.name, self.readable = name, readable
+        self._socket, self._thread = socket, thread
+        self._awaited = ""
+        self._deadline: Any = None
+        if timeout is not None:
+            run = thread.threads.run
+            local_time = run.host.local_time
+            seconds = timeout if local_time is None else local_time.true_seconds(timeout)
+            self._deadline = run.virtual_clock.now + seconds
+
+    def wait(self) -> None:
+        """Return when it is worth trying again.
+
+        Raises:
+            TimeoutError: the time is over.
+        """
+        socket, thread = self._socket, self._thread
+        waiters = socket.readers if self.readable else socket.writers
+        is_ready = socket.is_readable if self.readable else socket.is_writable
+        waiters.watch(thread.wake)
+        try:
+            while not socket.is_closed and not is_ready():
+                self._awaited = socket.awaited(self.readable)
+                if not thread.wait(_kind(self.name), self, self._deadline):
+                    raise TimeoutError("timed out")
+        finally:
+            waiters.unwatch(thread.wake)
+
+    def blocking_report(self) -> tuple[str, tuple[int, ...]]:
+        """What reports say of the thread that waits."""
+        return f"socket.{self.name}: {self._awaited}", ()
+
+
+@lru_cache(maxsize=64)
+def _kind(name: str) -> WaitKind:
+    return WaitKind(f"socket.{name}")

@@ -1,0 +1,190 @@
+"""Blocking sockets in threads of nodes: servers and clients of the standard library, unmodified, and time-outs."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+
+PORT = 80
+
+
+def on_two_nodes(server: Callable[[], object], client: Callable[[], Any], strike: Any = None) -> Any:
+    """What the client returns; ``strike(world)`` runs half a second after it has begun."""
+
+    async def main() -> Any:
+        got: list[Any] = []
+        async with detrun.World(latency=0.01) as world:
+            world.node("server").start(server)
+            await trio.sleep(0.1)
+            world.node("client").start(keeping(client, got))
+            await trio.sleep(0.5)
+            if strike is not None:
+                await strike(world)
+            await world.node("client").ended()
+        return got[0]
+
+    run = detrun.record(main)
+    assert detrun.replay(main, recording=run.recording).digest == run.digest
+    return run.result
+
+
+def keeping(client: Callable[[], Any], got: list[Any]) -> Callable[[], None]:
+    def program() -> None:
+        got.append(client())
+
+    return program
+
+
+def echo() -> None:
+    """A thread for each connection, as ``socketserver`` has it."""
+    with socket.create_server(("0.0.0.0", PORT)) as listening:
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=answer, args=(connection,)).start()
+
+
+def answer(connection: Any) -> None:
+    with connection, connection.makefile("rwb") as file:
+        for line in file:
+            file.write(line.upper())
+            file.flush()
+
+
+def seconds() -> float:
+    return round(time.monotonic(), 2)
+
+
+def test_threads_connect_send_and_receive() -> None:
+    def client() -> Any:
+        with socket.create_connection(("server", PORT)) as sock:
+            sock.sendall(b"one\ntwo\n")
+            file = sock.makefile("r")
+            sock.close()  # the file keeps it open
+            return file.readline(), file.readline(), seconds()
+
+    assert on_two_nodes(echo, client) == ("ONE\n", "TWO\n", 0.14)
+
+
+def test_a_large_message_waits_for_room_and_both_directions_go_on() -> None:
+    size = 3_000_000
+
+    def slow_reader() -> None:
+        with socket.create_server(("0.0.0.0", PORT)) as listening:
+            connection, _ = listening.accept()
+            time.sleep(2)
+            left = size
+            while left:
+                left -= len(connection.recv(100_000))
+            connection.sendall(b"done")
+            connection.close()
+
+    def client() -> Any:
+        with socket.create_connection(("server", PORT)) as sock:
+            sock.settimeout(0.5)
+            with pytest.raises(TimeoutError, match="timed out"):
+                sock.sendall(bytes(size))
+            at = seconds()
+            sock.settimeout(None)
+            return at
+
+    assert on_two_nodes(slow_reader, client) == 0.62
+
+
+@pytest.mark.parametrize("call", ["recv", "accept", "connect", "recvfrom"])
+def test_a_call_that_takes_too_long_times_out_in_virtual_time(call: str) -> None:
+    async def cut(world: detrun.World) -> None:
+        world.partition("server", "client")
+
+    def client() -> Any:
+        kind = socket.SOCK_DGRAM if call == "recvfrom" else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as sock:
+            if call == "recv":
+                sock.connect(("server", PORT))
+            if call == "accept":
+                sock.listen()
+            if call == "recvfrom":
+                sock.bind(("", 9))
+            time.sleep(1)
+            sock.settimeout(3)
+            before = time.monotonic()
+            with pytest.raises(TimeoutError):
+                {
+                    "recv": lambda: sock.recv(10),
+                    "accept": sock.accept,
+                    "connect": lambda: sock.connect(("server", PORT)),
+                    "recvfrom": lambda: sock.recvfrom(10),
+                }[call]()
+            return time.monotonic() - before
+
+    assert on_two_nodes(echo, client, cut) == pytest.approx(3)
+
+
+def test_a_refused_connection_and_one_that_is_reset_are_errors_of_the_thread() -> None:
+    async def crash(world: detrun.World) -> None:
+        world.node("server").crash()
+
+    def client() -> Any:
+        found = []
+        sock = socket.create_connection(("server", PORT))
+        found.append((sock.recv(10), seconds()))
+        try:
+            socket.create_connection(("server", PORT))
+        except ConnectionRefusedError:
+            found.append((b"refused", seconds()))
+        return found
+
+    assert on_two_nodes(echo, client, crash) == [(b"", 0.61), (b"refused", 0.63)]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+def serve_http() -> None:
+    http.server.ThreadingHTTPServer(("0.0.0.0", PORT), _Handler).serve_forever()
+
+
+def test_http_server_and_urllib_run_unmodified_through_a_partition() -> None:
+    async def partition(world: detrun.World) -> None:
+        world.partition("server", "client")
+        await trio.sleep(2)
+        world.heal()
+
+    def client() -> Any:
+        found = []
+        for number in range(3):
+            try:
+                found.append(urllib.request.urlopen(f"http://server/{number}", timeout=1).read())
+            except OSError as error:
+                found.append(str(error))
+            time.sleep(1)
+        return found
+
+    assert on_two_nodes(serve_http, client, partition) == [b"/0", "<urlopen error timed out>", b"/2"]
+
+
+def test_a_thread_that_waits_for_ever_is_reported_with_its_socket() -> None:
+    async def main() -> None:
+        async with detrun.World() as world:
+            node = world.node("server")
+            node.start(echo)
+            await node.ended()
+
+    with pytest.raises(detrun.DeadlockError, match=r"socket\.accept: no connection comes to 0\.0\.0\.0:80"):
+        detrun.record(main)
