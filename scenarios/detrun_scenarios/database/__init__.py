@@ -140,11 +140,13 @@ SCENARIO = Scenario(
             "write_skew",
             "a level called serializable misses an edge",
             ("WriteSkew.ignores", "Conflicts.writes"),
+            variant="bank",
         ),
         Bug(
             "lost_update",
             "a newer version is written over",
             ("LostUpdate.update", "Transaction.commit"),
+            variant="bank under snapshots",
         ),
         Bug(
             "torn_page_accepted",
@@ -155,11 +157,13 @@ SCENARIO = Scenario(
             "evicted_while_pinned",
             "a page leaves memory while it is used",
             ("EvictedWhilePinned.may_go", "BufferPool.pin"),
+            variant="crowded bank",
         ),
         Bug(
             "latch_order",
             "a split latches from below",
             ("LatchOrder._split_leaf", "Tree._leaf"),
+            variant="long orders",
         ),
     ),
     program=program,

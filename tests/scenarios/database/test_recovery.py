@@ -16,6 +16,7 @@ from detrun.world.disk.model import DiskLog, PersistenceModel
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.records import Change, Checkpoint, Commit, Structure, Update, encoded, records_in
 from detrun_scenarios.database.log.recovery import Recovered, checkpoint, cut_log, recover
+from detrun_scenarios.database.log.segments import open_segments
 from detrun_scenarios.database.log.writer import DIRECTORY, LOG, open_log
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.page import HEAP, Page
@@ -259,3 +260,22 @@ def test_what_lies_behind_the_end_of_the_log_is_cut_off() -> None:
 
     flushed, size = detrun.record(main).result
     assert flushed == size
+
+
+def test_what_is_found_after_a_crash_is_durable_after_the_next_sync_in_all_segments() -> None:
+    """A killed process may have left any segment unsynced; one that lost its end by a later power loss made a hole."""
+
+    async def main() -> bytes:
+        disk = Disk()
+        await disk.mkdir(DIRECTORY)
+        await disk.fsync_directory("/")
+        killed = await open_segments(disk, LOG, 16)
+        await killed.pwrite(bytes(range(40)), 0)
+        disk.crash()
+        found = await open_segments(disk, LOG, 16)
+        await found.truncate(36)
+        await found.fsync()
+        disk.power_loss(())
+        return await (await open_segments(disk, LOG, 16)).pread(48, 0)
+
+    assert detrun.record(main).result == bytes(range(36))

@@ -43,12 +43,15 @@ class Segments:
         return self.name.rpartition("/")[0]
 
     async def open(self) -> None:
-        """Find what is on the disk."""
+        """Find what is on the disk. A process that was killed may have left any of it unsynced."""
         prefix = self.name.rpartition("/")[2] + "."
         for file in sorted(await self.disk.listdir(self._directory)):
             if file.startswith(prefix):
                 path = f"{self._directory}/{file}"
-                self._files[int(file.removeprefix(prefix))] = await self.disk.open_file(path, "rb+", buffering=0)
+                number = int(file.removeprefix(prefix))
+                self._files[number] = await self.disk.open_file(path, "rb+", buffering=0)
+                self._unsynced[number] = None
+                self._is_directory_unsynced = True
 
     async def pread(self, size: int, position: int) -> bytes:
         """So many bytes from a position on; fewer where the log ends or is freed."""

@@ -21,13 +21,16 @@ from detrun_scenarios.database.database import Database, database
 from detrun_scenarios.database.invariants import check
 from detrun_scenarios.database.losses import quantile
 from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.storage.replacement import POLICIES
+from detrun_scenarios.database.workload.bank import Bank
 from detrun_scenarios.database.workload.mixes import EVEN_SHARES, SHARES, tpcc_mix
 from detrun_scenarios.database.workload.skewed import Skew
-from detrun_scenarios.database.workload.terminals import Habits
+from detrun_scenarios.database.workload.terminals import Ask, Habits
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
+from detrun_scenarios.database.workload.variants import VARIANTS
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
 
 
@@ -41,7 +44,9 @@ class Workload:
         crashes: how often the power of the server goes, where recovery is measured.
         readers, reads: clients of the skewed mix, and what each of them does; none in a small run.
         fixed: settings that are no parameters.
+        bank: of a variant: another application, in place of the mix like TPC-C's.
         is_harsh: whether some settings are drawn.
+        is_watched: whether all is checked (`checks`), which takes room and time.
     """
 
     scale: Scale
@@ -54,7 +59,19 @@ class Workload:
     readers: int = 0
     reads: Habits = field(default_factory=Habits)
     skew: Skew = field(default_factory=Skew)
+    bank: Bank | None = None
     is_harsh: bool = False
+    is_watched: bool = False
+
+    def application(self) -> Application:
+        """What the server is set up with."""
+        return tpcc(self.scale) if self.bank is None else self.bank.application()
+
+    def ask(self) -> Ask:
+        """What clients ask for."""
+        if self.bank is not None:
+            return self.bank.ask()
+        return tpcc_mix(self.scale, dict(self.shares), self.lines_max)
 
 
 WORKLOADS: Mapping[Size, Workload] = {
@@ -66,6 +83,7 @@ WORKLOADS: Mapping[Size, Workload] = {
         shares=EVEN_SHARES,
         fixed={"sessions_max": 6, "frames": 0},
         is_harsh=True,
+        is_watched=True,
     ),
     "medium": Workload(
         scale=Scale(warehouses=1, districts=4, customers=5, items=20),
@@ -93,6 +111,21 @@ WORKLOADS: Mapping[Size, Workload] = {
 }
 
 
+def workload_of(size: Size, variant: str) -> Workload:
+    """The workload of a size; the small one, in which bugs are looked for, changed as a variant says."""
+    found = WORKLOADS[size]
+    if not variant or size != "small":
+        return found
+    change = VARIANTS[variant]
+    return replace(
+        found,
+        **change.workload,
+        habits=replace(found.habits, **change.habits),
+        fixed={**found.fixed, **change.settings},
+        is_harsh=False,
+    )
+
+
 def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
     """The settings that parameters stand for. A run of a campaign draws those that are no parameters."""
     drawn: dict[str, Any] = {}
@@ -107,7 +140,7 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
 
 def program(setting: Setting) -> Program:
     """The database for a setting."""
-    workload = WORKLOADS[setting.size]
+    workload = workload_of(setting.size, setting.variant)
     parts = RIGHT if setting.bug is None else BUGS[setting.bug]
     faults = FaultPlan() if setting.faults is None else setting.faults
 
@@ -129,13 +162,12 @@ async def _supply(
     recoveries: list[Any] = []
     measures_recovery = setting.loss in (None, "recovery_time")
     hardware = Hardware()
-    watch = Watch() if workload.is_harsh else None
-    async with database(hardware, settings, tpcc(workload.scale), parts, watch) as found:
+    watch = Watch() if workload.is_watched else None
+    async with database(hardware, settings, workload.application(), parts, watch) as found:
         async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
             await found.ready()
             before = found.bytes_written
-            ask = tpcc_mix(workload.scale, dict(workload.shares), workload.lines_max)
-            clients = found.start_clients(workload.clients, ask, workload.habits)
+            clients = found.start_clients(workload.clients, workload.ask(), workload.habits)
             if workload.crashes and measures_recovery:
                 if setting.loss is not None:
                     return {"recovery_time": await _crash(found, workload.crashes, recoveries)}
@@ -146,9 +178,9 @@ async def _supply(
             operator.cancel_scope.cancel()
         if setting.loss is None:
             recoveries.append(await found.restart())
+            if watch is not None:
+                watch.ended(settings.level)
             await check(found.server.store, found.observed)
-        if watch is not None:
-            watch.ended(settings.level)
         latencies = found.observed.latencies
         return {
             "mean_latency": detrun.mean(latencies) if latencies else 0.0,

@@ -1,0 +1,57 @@
+"""Variants of the small workload: what a bug needs beside faults to show in a short run.
+
+A variant is a change of the ordinary small run, which draws its settings (`runs`): nothing is drawn, and what the
+variant names has its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from detrun_scenarios.database.workload.bank import Bank
+from detrun_scenarios.database.workload.tpcc import Scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One change.
+
+    Attributes:
+        workload: how many do what, by the names of `Workload`.
+        habits: of clients, by the names of `Habits`.
+        settings: those of `Settings` that are no parameters.
+    """
+
+    workload: Mapping[str, Any] = field(default_factory=dict)
+    habits: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+VARIANTS: Mapping[str, Variant] = {
+    # Few customers, at whom all clients look at the same time.
+    "bank": Variant(
+        workload={"bank": Bank(customers=2)},
+        habits={"transactions": 6, "think_seconds": 0.001},
+        settings={"level": "serializable", "policy": "clock"},
+    ),
+    # The same at the level where a reader does not hinder a writer.
+    "bank under snapshots": Variant(
+        workload={"bank": Bank(customers=2, money=1000, shares={"deposit": 1.0})},
+        habits={"transactions": 4, "think_seconds": 0.001},
+        settings={"level": "snapshot", "policy": "clock"},
+    ),
+    # More pages than there are places for, and clients that read all of them.
+    "crowded bank": Variant(
+        workload={"bank": Bank(customers=60, shares={"deposit": 0.6, "audit": 0.4})},
+        habits={"transactions": 6, "think_seconds": 0.001},
+        settings={"level": "serializable", "policy": "lru", "sessions_max": 3},
+    ),
+    # Long orders, whose lines make leaves split.
+    "long orders": Variant(
+        workload={"scale": Scale(districts=3, items=30), "shares": {"new_order": 1.0}, "lines_max": 15},
+        habits={"transactions": 4, "think_seconds": 0.001},
+        settings={"level": "snapshot", "policy": "clock"},
+    ),
+}
