@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detrun.ad.value import primal_of
+from detrun_scenarios.database.log.segments import SEGMENT_BYTES
 from detrun_scenarios.database.storage.buffer import Area
 from detrun_scenarios.database.storage.replacement import PolicyName
 from detrun_scenarios.database.transactions.transaction import Level
@@ -33,6 +34,13 @@ class Settings:
         read_ahead: pages that a scan reads at once; a Value, of which the whole part counts.
         seq_page_cost, random_page_cost, cpu_tuple_cost: of the planner; Values.
         replication_batch: records that are shipped to a replica at once; a Value.
+        replication_delay: how long the first of them waits for others at most; a Value.
+        is_synchronous: one who commits waits until a replica has the commit on its disk.
+        resend_seconds: after which what was sent is taken to be lost; replicas say where they are twice as often.
+        window_bytes: of the log that may be on their way to a replica.
+        keep_bytes: of the log that are kept for replicas that lag; one that lags more gets all pages.
+        copy_pages: sent at once then.
+        segment_bytes: of the log in one file, the unit in which it is freed.
         level: of isolation.
         sessions_max: so many clients are served at a time.
         attempts_max: a transaction that is refused is tried so often.
@@ -52,6 +60,13 @@ class Settings:
     random_page_cost: Any = 4.0
     cpu_tuple_cost: Any = 0.01
     replication_batch: Any = 16.0
+    replication_delay: Any = 0.002
+    is_synchronous: bool = False
+    resend_seconds: float = 0.02
+    window_bytes: int = 1 << 15
+    keep_bytes: int = 1 << 18
+    segment_bytes: int = SEGMENT_BYTES
+    copy_pages: int = 8
     level: Level = "serializable"
     sessions_max: int = 8
     attempts_max: int = 10

@@ -167,6 +167,21 @@ def test_a_task_waits_for_a_place_while_all_pages_are_pinned() -> None:
     assert detrun.record(main).result == [1.001]
 
 
+def test_a_page_that_is_being_written_stays_dirty_until_a_sync_that_begins_afterwards() -> None:
+    async def main() -> list[dict[int, int]]:
+        pool, found = await pool_of(1, 3), []
+        await add_one(pool, 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.write, pool.frames[0])
+            await trio.sleep(0.0015)  # the log is flushed, and the page on its way
+            await pool.sync()
+            found.append(pool.dirty_pages())
+        await pool.sync()
+        return [*found, pool.dirty_pages()]
+
+    assert detrun.record(main).result == [{0: 1}, {}]
+
+
 def test_a_latch_is_shared_or_exclusive_and_a_writer_that_waits_is_overtaken_by_none() -> None:
     async def main() -> list[str]:
         latch, order = Latch(), []

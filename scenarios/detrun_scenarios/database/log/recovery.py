@@ -127,54 +127,69 @@ class Redo:
         dirty: pages that may lack changes, and from where on; None for all pages, as on a replica.
 
     Attributes:
-        images: page -> the last record with an image of it. A page that is changed again has to be redone from there.
+        images: pages that may change again without an image -> a record that has one, from which they are redone then.
+        broken: pages that are not whole, and that no record had an image of yet; where all pages are looked at.
     """
 
-    def __init__(self, pool: BufferPool, found: Recovered, dirty: Mapping[int, int] | None = None) -> None:
+    def __init__(self, pool: BufferPool, found: Recovered, dirty: Mapping[int, int] | None) -> None:
         self.pool = pool
         self.found = found
         self.dirty = dirty
         self.images: dict[int, int] = {}
+        self.broken: dict[int, None] = {}
 
     async def record(self, placed: Placed) -> None:
-        """Make the changes of one record."""
+        """Make the changes of one record. Pages that have changed together change together."""
         match placed.record:
             case Structure() as record:
-                for page_id, image in record.images.items():
-                    await self._page(placed, page_id, record.area, image, None)
+                # A parent stands behind its children, and is latched before them, as by those who read meanwhile.
+                changed = [(page_id, image, None) for page_id, image in reversed([*record.images.items()])]
+                await self._pages(placed.lsn, record.area, changed)
             case (Update() | Compensation()) as record:
-                await self._page(placed, record.page_id, area_of(record), record.image, record.change)
+                await self._pages(placed.lsn, area_of(record), [(record.page_id, record.image, record.change)])
+            case Checkpoint() as record:
+                kept = {page_id: lsn for page_id, lsn in self.images.items() if page_id in record.dirty_pages}
+                self.images = {**record.dirty_pages, **kept}
             case _:
                 pass
 
-    async def _page(self, placed: Placed, page_id: int, area: Area, image: bytes | None, change: Change | None) -> None:
-        lsn = placed.lsn
-        if self.dirty is not None and self.dirty.get(page_id, lsn + 1) > lsn:
-            return
-        if image is not None:
-            self.images[page_id] = lsn
-        frame = await self._frame(page_id, area, image)
-        await self.pool.latch(frame, "exclusive")
-        if frame.page.lsn < lsn:
+    async def _pages(self, lsn: int, area: Area, changed: Sequence[tuple[int, bytes | None, Change | None]]) -> None:
+        latched: list[tuple[Frame, bytes | None, Change | None]] = []
+        for page_id, image, change in changed:
+            if self.dirty is not None and self.dirty.get(page_id, lsn + 1) > lsn:
+                continue
             if image is not None:
-                frame.page.data[:] = image
-            elif change is not None:
-                change.apply(frame.page)
-            if frame.recovery_lsn is None:
-                frame.recovery_lsn = self.images[page_id]
-            self.pool.changed(frame, lsn)
-            self.found.redone += 1
-        self.pool.release(frame, "exclusive")
+                self.images[page_id] = lsn
+            frame = await self._frame(page_id, area, image)
+            if frame is not None:
+                await self.pool.latch(frame, "exclusive")
+                latched.append((frame, image, change))
+        for frame, image, change in latched:
+            if frame.page.lsn < lsn:
+                if image is not None:
+                    frame.page.data[:] = image
+                elif change is not None:
+                    change.apply(frame.page)
+                if frame.recovery_lsn is None:
+                    frame.recovery_lsn = self.images[frame.page_id]
+                self.pool.changed(frame, lsn)
+                self.found.redone += 1
+        for frame, _, _ in latched:
+            self.pool.release(frame, "exclusive")
 
-    async def _frame(self, page_id: int, area: Area, image: bytes | None) -> Frame:
-        """The page, pinned; a page that is not whole is taken from its image."""
+    async def _frame(self, page_id: int, area: Area, image: bytes | None) -> Frame | None:
+        """The page, pinned; a page that is not whole is taken from its image, or has to wait for one."""
         try:
             return await self.pool.pin(page_id, area)
         except TornPageError as error:
             if image is None:
-                raise LogError(f"page {page_id} is not whole, and the log has no image of it") from error
+                if self.dirty is not None:
+                    raise LogError(f"page {page_id} is not whole, and the log has no image of it") from error
+                self.broken[page_id] = None
+                return None
         await self.pool.room(area)
         self.found.mended += 1
+        self.broken.pop(page_id, None)
         page = Page(bytearray(image))
         page.lsn = 0  # what it is worth is said by the record that has the image
         return self.pool.create(page_id, area, page)

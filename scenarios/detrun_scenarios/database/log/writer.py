@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
-import zlib
 from typing import Any
 
 import trio
@@ -26,11 +24,11 @@ import detrun
 from detrun.world.disk.disk import Disk
 from detrun_scenarios.database.log.records import Placed, Record, encoded, records_in
 from detrun_scenarios.database.log.segments import SEGMENT_BYTES, Segments, open_segments
+from detrun_scenarios.database.log.state_file import load, save
 
 DIRECTORY = "/database"
 LOG, MASTER = f"{DIRECTORY}/log", f"{DIRECTORY}/master"
 MAGIC = b"detrun database\n"  # so that no record begins at 0
-_MASTER = struct.Struct("<QI")  # LSN of a checkpoint, checksum
 _READ_BYTES = 1 << 14
 
 
@@ -58,6 +56,8 @@ class LogWriter:
         self.failure: OSError | None = None
         self._pending: list[bytes] = []
         self._is_syncing = False
+        self._naming = trio.Lock()
+        self._named = 0  # as the newest checkpoint, by this object
 
     @property
     def begin(self) -> int:
@@ -159,28 +159,28 @@ class LogWriter:
         """Let go of the log before a record, by whole files."""
         await self.file.free_before(min(lsn, self.flushed))
 
+    async def restart_at(self, lsn: int) -> None:
+        """Forget all records; the next one will lie at ``lsn``, as it does in the log that this one follows."""
+        await self.file.truncate(0)
+        if lsn < self.file.segment_bytes:
+            await self.file.pwrite(MAGIC, 0)
+            await self.file.fsync()
+        self.end = self.flushed = self._written = lsn
+
     async def set_master(self, lsn: int) -> None:
-        """The newest checkpoint is the record at ``lsn``, which is durable."""
-        data = lsn.to_bytes(8, "little")
-        async with await self.disk.open_file(f"{MASTER}.new", "wb", buffering=0) as file:
-            await file.write(_MASTER.pack(lsn, zlib.crc32(data)))
-            await file.fsync()
-        await self.disk.rename(f"{MASTER}.new", MASTER)
-        await self.disk.fsync_directory(DIRECTORY)
+        """There is a checkpoint at ``lsn``, which is durable. No matter if a newer one is known already."""
+        async with self._naming:
+            if lsn > self._named:
+                await save(self.disk, MASTER, lsn.to_bytes(8, "little"))
+                self._named = lsn
 
     async def master(self) -> int:
         """Where the newest checkpoint is; 0 if there is none.
 
         Raises:
-            LogError: the file is damaged, which no crash does.
+            DamagedFileError: the file is damaged, which no crash does.
         """
-        if not await self.disk.exists(MASTER):
-            return 0
-        data = await self.disk.path(MASTER).read_bytes()
-        if len(data) != _MASTER.size or zlib.crc32(data[:8]) != _MASTER.unpack(data)[1]:
-            raise LogError(f"{MASTER} on disk {self.disk.name} is damaged")
-        lsn: int = _MASTER.unpack(data)[0]
-        return lsn
+        return int.from_bytes(await load(self.disk, MASTER) or b"", "little")
 
 
 async def open_log(disk: Disk, segment_bytes: int = SEGMENT_BYTES) -> LogWriter:

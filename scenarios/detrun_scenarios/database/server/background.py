@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import detrun
 from detrun_scenarios.database.log.changes import Changes
-from detrun_scenarios.database.log.recovery import checkpoint
+from detrun_scenarios.database.log.recovery import checkpoint, cut_log
 from detrun_scenarios.database.storage.buffer import BufferPool
 
 
@@ -23,9 +24,14 @@ async def write_ahead(pool: BufferPool, interval: Any, pages: int) -> None:
             await pool.write(frame)
 
 
-async def take_checkpoints(changes: Changes, interval: Any) -> None:
-    """Take checkpoints, each so long after the one before it."""
+async def take_checkpoints(changes: Changes, interval: Any, keep_from: Callable[[], int]) -> None:
+    """Take checkpoints, each so long after the one before it, and free the log that is not needed any more.
+
+    Args:
+        keep_from: a position from which others need it.
+    """
     before = await checkpoint(changes)
     while True:
         await detrun.sleep(interval)
         before = await checkpoint(changes, write_before=before)
+        await cut_log(changes, keep_from())

@@ -25,6 +25,7 @@ from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.recovery import Recovered, recover
 from detrun_scenarios.database.log.writer import LogWriter, open_log
 from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.replication.shipper import Shipper
 from detrun_scenarios.database.server.application import Application, RefusedError, Work
 from detrun_scenarios.database.server.background import take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
@@ -59,6 +60,7 @@ class Server:
     store: Store
     recovered: Recovered
     statistics: dict[str, Statistics]
+    shipper: Shipper
 
     def __init__(
         self,
@@ -83,7 +85,11 @@ class Server:
         await self.open()
         async with trio.open_nursery() as tasks:
             settings = self.settings
-            tasks.start_soon(take_checkpoints, self.store.changes, settings.checkpoint_interval)
+            self.shipper = Shipper(self.store.changes, settings)
+            tasks.start_soon(self.shipper.run)
+            if settings.is_synchronous:
+                self.store.replicated = self.shipper.replicated
+            tasks.start_soon(take_checkpoints, self.store.changes, settings.checkpoint_interval, self.shipper.keep_from)
             tasks.start_soon(write_ahead, self.pool, settings.writer_interval, settings.writer_pages)
             await tasks.start(trio.serve_tcp, self.serve, PORT)
             self.is_ready = True
@@ -97,7 +103,7 @@ class Server:
     async def open(self) -> None:
         """Recover what is on the disks, and see to it that the tables are there."""
         settings, disk = self.settings, self.node.disk
-        self.log = await open_log(disk)
+        self.log = await open_log(disk, settings.segment_bytes)
         volume = await open_volume(disk.pages, PAGES, settings.page_bytes)
         await disk.pages.fsync_directory("/")
         self.pool = self.parts.pool(volume, self.log, settings.capacity, settings.policy)

@@ -84,6 +84,7 @@ class BufferPool:
         self.frames: dict[int, Frame] = {}
         self.unsynced: dict[int, int] = {}  # written and not synced: page -> recovery LSN
         self._being_synced: dict[int, int] = {}
+        self._being_written: dict[int, tuple[int, trio.Event]] = {}
         self._syncing = trio.Lock()
         self._unpinned = trio.Event()
         self.hits = self.misses = 0
@@ -260,13 +261,21 @@ class BufferPool:
         frame.pins += 1
         try:
             while frame.recovery_lsn is not None:
+                if (other := self._being_written.get(frame.page_id)) is not None:
+                    await other[1].wait()  # two writes of a page could land in any order
+                    continue
                 lsn = frame.page.lsn
                 await self.log.flush(lsn)
-                if frame.page.lsn != lsn or frame.recovery_lsn is None:
-                    continue  # it was changed meanwhile, or written by another task
-                self.unsynced.setdefault(frame.page_id, frame.recovery_lsn)
-                frame.recovery_lsn = None
+                if frame.page.lsn != lsn or frame.recovery_lsn is None or frame.page_id in self._being_written:
+                    continue  # it was changed meanwhile, or another task writes it
+                recovery_lsn, frame.recovery_lsn = frame.recovery_lsn, None
+                written = trio.Event()
+                self._being_written[frame.page_id] = (recovery_lsn, written)
                 await self.volume.write(frame.page_id, frame.page.sealed())
+                # Only now: a sync that has begun meanwhile may have missed it.
+                self.unsynced.setdefault(frame.page_id, recovery_lsn)
+                del self._being_written[frame.page_id]
+                written.set()
                 return
         finally:
             self.unpin(frame)
@@ -282,6 +291,8 @@ class BufferPool:
         """Page -> the position in the log from which redo must look at it."""
         found = dict(self._being_synced)
         for page_id, lsn in self.unsynced.items():
+            found.setdefault(page_id, lsn)
+        for page_id, (lsn, _) in self._being_written.items():
             found.setdefault(page_id, lsn)
         for frame in self.frames.values():
             if frame.recovery_lsn is not None:

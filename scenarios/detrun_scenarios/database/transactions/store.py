@@ -6,7 +6,7 @@ their roots. None of these changes later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -16,7 +16,7 @@ from detrun_scenarios.database.log.changes import Changes, Trail
 from detrun_scenarios.database.log.records import Change, Update
 from detrun_scenarios.database.storage.page import HEAP, Page
 from detrun_scenarios.database.transactions.conflicts import Conflicts
-from detrun_scenarios.database.transactions.heap import create_heap, open_heap
+from detrun_scenarios.database.transactions.heap import Heap, create_heap, open_heap
 from detrun_scenarios.database.transactions.locks import Locks
 from detrun_scenarios.database.transactions.table import Index, Table
 from detrun_scenarios.database.transactions.versions import Snapshot
@@ -33,6 +33,7 @@ class Store:
         group_commit_delay: seconds that one who commits waits for others; a number or a `Value`.
         conflicts, tree: the right ones if none are given.
         ends: number -> set when the transaction has ended, for those that go on.
+        replicated: returns when a replica has a record on its disk; None if no commit waits for that.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Store:
         self.locks = Locks(self.waits)
         self.conflicts = Conflicts() if conflicts is None else conflicts
         self.ends: dict[int, trio.Event] = {}
+        self.replicated: Callable[[int], Awaitable[None]] | None = None
         changes.undo_in_tree = self._undo_in_tree
 
     async def _undo_in_tree(self, trail: Trail, record: Update) -> None:
@@ -70,14 +72,22 @@ class Store:
             self.changes.restructured("heap", [frame])
             pool.unpin(frame)
             await self.changes.log.flush(self.changes.log.end - 1)
-        async with pool.using(CATALOGUE, "heap", "shared") as frame:
+        await self.find_tables()
+
+    async def find_tables(self) -> None:
+        """Read the catalogue."""
+        async with self.changes.pool.using(CATALOGUE, "heap", "shared") as frame:
             records = [record for _, record in frame.page.records()]
         for record in records:
             name, columns, first, indexes = msgpack.unpackb(record)
-            table = Table(name, tuple(columns), await open_heap(self.changes, first, self.read_ahead))
+            table = Table(name, tuple(columns), await self.open_heap(first))
             for index, places, root, is_unique in indexes:
                 table.indexes[index] = Index(index, tuple(places), self.tree(self.changes, root), is_unique)
             self.tables[name] = table
+
+    async def open_heap(self, first: int) -> Heap:
+        """The heap whose chain begins at a page."""
+        return await open_heap(self.changes, first, self.read_ahead)
 
     async def create_table(
         self, name: str, columns: tuple[str, ...], indexes: Mapping[str, tuple[str, ...]], unique: tuple[str, ...] = ()

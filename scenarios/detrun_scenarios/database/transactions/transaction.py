@@ -264,8 +264,10 @@ class Transaction:
         self._ended()
 
     async def make_durable(self, lsn: int) -> None:
-        """Wait until the commitment is in the log, on the disk."""
+        """Wait until the commitment is in the log, on the disk; and on that of a replica, if that is wanted."""
         await self.store.changes.log.flush(lsn, self.store.group_commit_delay)
+        if self.store.replicated is not None:
+            await self.store.replicated(lsn)
 
     async def roll_back(self) -> None:
         """Take all of it back."""

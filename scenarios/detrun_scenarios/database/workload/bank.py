@@ -16,6 +16,7 @@ from typing import Any
 
 import detrun
 from detrun_scenarios.database.server.application import Application, RefusedError, Shape, Work
+from detrun_scenarios.database.transactions.transaction import Found
 from detrun_scenarios.database.workload.terminals import Ask
 
 CHECKING, SAVINGS = ACCOUNTS = ("checking", "savings")
@@ -57,6 +58,11 @@ class Bank:
         return ask
 
 
+def _balance(found: Found) -> int:
+    balance: Any = found.row[1]
+    return int(balance)
+
+
 async def withdraw(work: Work, arguments: Sequence[Any]) -> None:
     """Take money from one account.
 
@@ -65,7 +71,7 @@ async def withdraw(work: Work, arguments: Sequence[Any]) -> None:
     """
     c, account, amount = arguments
     found = {one: await work.find_one(one, c) for one in ACCOUNTS}
-    if sum(one.row[1] for one in found.values()) < amount:
+    if sum(map(_balance, found.values())) < amount:
         raise RefusedError(f"customer {c} has not {amount}")
     await work.change(account, found[account], balance=found[account].row[1] - amount)
 
@@ -79,10 +85,10 @@ async def deposit(work: Work, arguments: Sequence[Any]) -> None:
 
 async def balance(work: Work, arguments: Sequence[Any]) -> int:
     """What a customer has on both."""
-    return sum([(await work.find_one(account, *arguments)).row[1] for account in ACCOUNTS])
+    return sum([_balance(await work.find_one(account, *arguments)) for account in ACCOUNTS])
 
 
 async def audit(work: Work, arguments: Sequence[Any]) -> int:
     """What all have."""
     scans = [await work.transaction.scan(work.table(account)) for account in ACCOUNTS]
-    return sum(found.row[1] for scan in scans for found in scan)
+    return sum(_balance(found) for scan in scans for found in scan)

@@ -1,0 +1,97 @@
+"""`Standby`: pages that follow a log, record by record, and who is active at the record that was applied last.
+
+Every record is redone as in recovery. The changes of a transaction are seen by no snapshot until its commit record has
+been applied, so that a snapshot between any two records is of whole transactions, in the order in which their commits
+lie in the log: a prefix of what the primary has committed.
+
+A number is in the log only when its transaction changes something, and a smaller one may come later. So when a number
+appears, all smaller ones that have not been seen count as active, as in PostgreSQL (its known assigned transactions);
+those of transactions that only read leave at the next checkpoint, which says who is active.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from detrun_scenarios.database.log.records import Checkpoint, Commit, Compensation, End, Placed, Update
+from detrun_scenarios.database.log.recovery import Recovered, Redo
+from detrun_scenarios.database.log.writer import LogError
+from detrun_scenarios.database.storage.buffer import BufferPool
+from detrun_scenarios.database.transactions.versions import Snapshot
+
+
+class Standby:
+    """See the module.
+
+    Args:
+        begin: the first record to be applied.
+        consistent_from: no snapshot before all up to there is applied, for pages may have changes from before it.
+
+    Attributes:
+        applied: where the next record begins.
+        checkpoint: the newest one that was applied; None if there is none.
+        has_more: set when more is applied than before, and then replaced.
+    """
+
+    def __init__(self, pool: BufferPool, begin: int, consistent_from: int) -> None:
+        self.pool = pool
+        self._begin = self.applied = begin
+        self.consistent_from = consistent_from
+        self.has_more = trio.Event()
+        self.checkpoint: int | None = None
+        self._redo = Redo(pool, Recovered(), None)
+        self._active: dict[int, None] = {}
+        self._next_number = 1
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether there is a snapshot to be taken: of something, and of pages that belong to one moment."""
+        return self.applied > self._begin and self.applied >= self.consistent_from
+
+    def snapshot(self) -> Snapshot:
+        """What is committed where the last applied record lies."""
+        return Snapshot(0, frozenset(self._active), self._next_number)
+
+    async def apply(self, placed: Placed) -> None:
+        """Redo one record."""
+        self._note(placed)
+        await self._redo.record(placed)
+        self.applied = placed.end
+        self.has_more.set()
+        self.has_more = trio.Event()
+
+    def _note(self, placed: Placed) -> None:
+        match placed.record:
+            case (Update() | Compensation()) as record:
+                self._begun(record.transaction + 1)
+            case (Commit() | End()) as record:
+                self._begun(record.transaction + 1)
+                self._active.pop(record.transaction, None)
+            case Checkpoint() as record:
+                self.checkpoint = placed.lsn
+                self._begun(record.next_transaction)
+                going_on = [number for number, (_, _, is_committed) in record.transactions.items() if not is_committed]
+                self._active = dict.fromkeys(going_on)
+            case _:
+                pass
+
+    def _begun(self, next_number: int) -> None:
+        """All transactions before a number have begun."""
+        self._active.update(dict.fromkeys(range(self._next_number, next_number)))
+        self._next_number = max(self._next_number, next_number)
+
+    @property
+    def redo_from(self) -> int | None:
+        """Where redo has to begin after a crash: not behind a checkpoint, which says who was active; None without."""
+        if self.checkpoint is None:
+            return None
+        return min([self.checkpoint, *self.pool.dirty_pages().values(), *self._redo.images.values()])
+
+    def check_whole(self) -> None:
+        """All of the log on this disk has been redone.
+
+        Raises:
+            LogError: a page was not whole, and no record had an image of it.
+        """
+        if self._redo.broken:
+            raise LogError(f"pages {[*self._redo.broken]} are not whole, and the log has no images of them")
