@@ -26,8 +26,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from detrun.checkers.linearizability import NotLinearizableError
-from detrun.explore.failures.decisive_pairs import failing_line
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.meeting_steps import meeting_of, meeting_on_the_way, meetings_across_time
@@ -36,7 +34,7 @@ from detrun.explore.failures.occurrences import MESSAGE, SLEEP, Move, Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
-from detrun_scheduler.endings import exception_leaves
+from detrun.explore.failures.showing_steps import showing_steps
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
 ABOUT_MAX = 160  # characters of what a message says
@@ -53,21 +51,6 @@ def decisive_observation(reversals: Reversals, narration: Narration) -> Explanat
     """The same of operations of the task that failed, or on what it looked at, which may say little."""
     found = _Search.of(reversals, narration)
     return None if found is None else found.first_of(found.reversed_pairs(is_observed=True))
-
-
-def _seen_in(narration: Narration, error: BaseException | None) -> list[int]:
-    """The steps that showed the failure: the last one, or those that returned what has no place in a legal order."""
-    leaf = None if error is None else exception_leaves(error)[0]
-    if isinstance(leaf, NotLinearizableError):
-        found = leaf.linearizability
-        misfits = [one for one in found.illegal if one not in found.longest] or list(found.illegal)
-        steps = [one.step_returned for one in misfits if one.step_returned is not None]
-        if steps:
-            return [step for step in steps if step < len(narration.steps)]
-    line = failing_line(error)
-    ran = [at for at, step in enumerate(narration.steps) if line in step.lines]
-    failed = [at for at, step in enumerate(narration.steps) if step.ended == "failed" and step.lines]
-    return ran[-1:] or failed[:1] or [len(narration.steps) - 1]
 
 
 @dataclass(slots=True)
@@ -101,7 +84,7 @@ class _Search:
 
     def reversed_pairs(self, is_observed: bool) -> Iterator[Swap]:
         """Of pairs that meet, the one comes after the other instead, or the other before the one."""
-        seen = _seen_in(self.narration, self.reversals.failing.error)
+        seen = showing_steps(self.narration, self.reversals.failing.error)
         pairs = [
             pair
             for pair in meetings_across_time(self.narration, self.base.timeline, seen)
@@ -210,8 +193,8 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
     text = [
         summary(reversals.failing),
         f"{about}{f' on {meeting.resource}' if meeting.resource else ''}:",
-        f"  first  {meeting.first}  ({_place(narration, meeting.first)})",
-        f"  then   {meeting.then}  ({_place(narration, meeting.then)})",
+        f"  first  {meeting.first}  ({place_of(narration, meeting.first)})",
+        f"  then   {meeting.then}  ({place_of(narration, meeting.then)})",
         *_of_moved(narration, known[swap.moved.label], swap.moment),
         "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
     ]
@@ -220,7 +203,7 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
     return Explanation("\n".join(text), pair, meeting.resource, difference, narration, None, True)
 
 
-def _place(narration: Narration, operation: Operation) -> str:
+def place_of(narration: Narration, operation: Operation) -> str:
     """The function and the node in which something happened, and the virtual time."""
     step, line = narration.steps[operation.step], operation.line
     function = "" if line is None else function_at(line.file, line.number)

@@ -25,6 +25,7 @@ class Explanation:
         resource: what reports call the object that both touch; empty if it is not known.
         first_difference: the step at which the passing schedule goes another way.
         failing, passing: both schedules, step by step.
+        places: all operations that are named, in their order.
         passing_spans: other times of planned faults with which the failing turns pass, of an explanation by
             a fault; see `RunHooks.fault_spans`.
     """
@@ -37,6 +38,10 @@ class Explanation:
     passing: Narration | None
     verified: bool = False
     passing_spans: tuple[Mapping[str, FaultSpan], ...] = ()
+    places: tuple[Operation, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.places = self.places or self.pair or ()
 
     def __str__(self) -> str:
         return self.text

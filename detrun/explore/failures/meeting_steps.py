@@ -9,11 +9,9 @@ is named: that of the caller, if fewer steps run it.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from statistics import median
 
 from detrun.explore.failures.functions import function_at
@@ -21,7 +19,8 @@ from detrun.explore.failures.named_steps import Instant, named
 from detrun.explore.failures.narration import Line, Mark, Narration
 from detrun.explore.failures.occurrences import MESSAGE, TIMEOUT, Occurrence, Timeline
 from detrun.explore.failures.operations import Operation
-from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
+from detrun.explore.failures.what_steps_knew import Knowledge
+from detrun_scheduler.footprints.footprints import Key, modes_conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class AcrossTime:
 
     Attributes:
         steps: that meet, the first of the one and a later one of the other.
-        distance: to the failure, see `_relevance`.
+        distance: to the failure, see `Knowledge`.
         is_observed: what they meet on is what the failing step looked at, or one of them is of its task. To reverse
             those may change what is asked, and not what the program does.
     """
@@ -140,11 +139,9 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
     Args:
         seen: the steps that showed it.
     """
-    touching = _touching(narration)
-    by_name = _by_name(narration, touching)
-    sent_in = {one.handled_in: one.set_in for one in timeline.fired if one.handled_in >= 0}
-    distance = _relevance(narration, timeline, touching, by_name, sent_in, seen)
-    checked = {key for step in seen for key in _looked_at(narration, by_name, step)}
+    knowledge = Knowledge.of(narration, timeline, seen)
+    distance = knowledge.distance
+    checked = {key for step in seen for key in knowledge.looked_at(step)}
     observers = {narration.steps[step].task for step in seen}
     usual = median([one.seconds for one in timeline.fired if one.is_sent] or [1.0]) or 1.0  # of a message
     owner: dict[int, Occurrence] = {}
@@ -152,7 +149,7 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
         if one.handled_in >= 0:
             owner.update(dict.fromkeys(_group(timeline, one.handled_in), one))
     found: dict[tuple[int, int], AcrossTime] = {}
-    for key, modes in touching.items():
+    for key, modes in knowledge.touching.items():
         if len(modes) < 2 or not narration.name_of(key):
             continue
         rarity = math.log2(len(modes))
@@ -160,7 +157,7 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
             if earlier not in owner or later not in owner or owner[earlier] is owner[later]:
                 continue
             one, other = owner[earlier], owner[later]
-            if timeline.times[earlier] == timeline.times[later] or _led_to(timeline, sent_in, earlier, other):
+            if timeline.times[earlier] == timeline.times[later] or knowledge.led_to(earlier, other):
                 continue
             far = min(distance.get(earlier, math.inf), distance.get(later, math.inf)) + rarity
             far += math.log2(1.0 + (timeline.times[later] - timeline.times[earlier]) / usual)
@@ -189,14 +186,6 @@ def _waits_in_vain(narration: Narration, timeline: Timeline, distance: Mapping[i
                 yield AcrossTime(one, message, (step, later), distance[step])
 
 
-def _led_to(timeline: Timeline, sent_in: Mapping[int, int], step: int, then: Occurrence) -> bool:
-    """Whether an occurrence would not have been but for a step: then it cannot come before."""
-    at = then.set_in
-    while at > step:
-        at = timeline.woken_in[at] if timeline.woken_in[at] >= 0 else sent_in.get(at, -1)
-    return at == step
-
-
 def _neighbours(modes: Mapping[int, int], distance: Mapping[int, float]) -> Iterator[tuple[int, int]]:
     """Steps that touch one object in these modes, and conflict with nothing between them.
 
@@ -214,62 +203,6 @@ def _neighbours(modes: Mapping[int, int], distance: Mapping[int, float]) -> Iter
         yield before, after
 
 
-def _relevance(
-    narration: Narration,
-    timeline: Timeline,
-    touching: Mapping[Key, Mapping[int, int]],
-    by_name: Mapping[str, Sequence[Key]],
-    sent_in: Mapping[int, int],
-    seen: Sequence[int],
-) -> dict[int, float]:
-    """How far each step is from the failure, against the flow of what it knew; those it knew nothing of are left out.
-
-    A step knows what the step knew that woke it, or that sent it its message: one hop. And it knows what was written to
-    an object that it touches by the last step that changed it: one hop, and more for an object that many steps touch,
-    by the logarithm of their number.
-    """
-    writers: dict[Key, list[int]] = {
-        key: sorted(step for step, mode in modes.items() if mode == WRITE) for key, modes in touching.items()
-    }
-    found: dict[int, float] = {}
-    waiting = [(0.0, -step) for step in seen]
-    while waiting:
-        far, negative = heappop(waiting)
-        step = -negative
-        if step in found or not 0 <= step < len(narration.steps):
-            continue
-        found[step] = far
-        if step < len(timeline.woken_in) and timeline.woken_in[step] >= 0:
-            heappush(waiting, (far, -timeline.woken_in[step]))
-        if step in sent_in:
-            heappush(waiting, (far + 1, -sent_in[step]))
-        for key in _looked_at(narration, by_name, step):
-            at = bisect_left(writers[key], step)
-            if at > 0:
-                heappush(waiting, (far + 1 + math.log2(len(touching[key])), -writers[key][at - 1]))
-    return found
-
-
-def _looked_at(narration: Narration, by_name: Mapping[str, Sequence[Key]], step: int) -> set[Key]:
-    """What a step touches that has a name, and the contents of a container of which it read only where it stands.
-
-    A look at the contents is not seen where a function in C has it, or a method is called that was fetched before: so
-    pytest rewrites ``assert``.
-    """
-    names = {narration.name_of(mark.key) for mark in narration.steps[step].marks if mark.is_data}
-    return {key for name in names for key in by_name.get(name, ())}
-
-
-def _by_name(narration: Narration, touching: Mapping[Key, Mapping[int, int]]) -> dict[str, list[Key]]:
-    """What steps touch, by name: an attribute, and the contents of the container that it holds, have one."""
-    found: dict[str, list[Key]] = defaultdict(list)
-    for key in touching:
-        name = narration.name_of(key)
-        if name:
-            found[name].append(key)
-    return found
-
-
 def _group(timeline: Timeline, step: int) -> list[int]:
     """A step and those that it led to in the same instant."""
     group, time = {step}, timeline.times[step]
@@ -279,14 +212,3 @@ def _group(timeline: Timeline, step: int) -> list[int]:
         if timeline.woken_in[later] in group:
             group.add(later)
     return sorted(group)
-
-
-def _touching(narration: Narration) -> dict[Key, dict[int, int]]:
-    """By object, the steps that touch it, and the mode that conflicts with most."""
-    found: dict[Key, dict[int, int]] = defaultdict(dict)
-    for at, step in enumerate(narration.steps):
-        for mark in step.marks:
-            if mark.is_data:
-                modes = found[mark.key]
-                modes[at] = max(modes.get(at, mark.mode), mark.mode)
-    return found

@@ -101,6 +101,20 @@ def _alone(run: Narration, instant: Instant) -> NamedStep | None:
     return None if best is None else best[1]
 
 
+def innermost(run: Narration, step: NarratedStep) -> Line | None:
+    """Of a step's functions that fewest steps run, the one that was entered last: its line that fewest run."""
+    lines = Counter(line for one in run.steps for line in set(one.lines))
+    functions = Counter(function for one in run.steps for function in set(map(_function, one.lines)))
+    entered: dict[tuple[str, str], int] = {}
+    for at, line in enumerate(step.lines):
+        entered.setdefault(_function(line), at)
+    return min(
+        step.lines,
+        key=lambda line: (functions[_function(line)], -entered[_function(line)], lines[line], not _calls(line)),
+        default=None,
+    )
+
+
 def _touching(instant: Instant, *, changed: bool) -> dict[str, tuple[NarratedStep, Line]]:
     """By the name of what it changes: the last step that does, and its last line; or touches: the first of the last."""
     found: dict[str, tuple[NarratedStep, Line]] = {}
@@ -152,11 +166,11 @@ def _source(narration: Narration, step: NarratedStep) -> list[NarratedStep]:
 
 
 def _at(run: Narration, step: NarratedStep, line: Line, *, last: bool) -> NamedStep:
-    line = _caller(run.steps, step, line, last=last)
+    line = caller_of(run.steps, step, line, last=last)
     return NamedStep(Operation(step.task, line, "runs", step.index), step)
 
 
-def _caller(steps: Iterable[NarratedStep], step: NarratedStep, line: Line, *, last: bool) -> Line:
+def caller_of(steps: Iterable[NarratedStep], step: NarratedStep, line: Line, *, last: bool) -> Line:
     """Where its function was called from, if several functions of the run call it; else the line."""
     callers = {_function(one) for other in steps for one in _called_from(other, line)}
     here = _called_from(step, line)

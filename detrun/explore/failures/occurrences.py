@@ -10,6 +10,7 @@ mailbox. Where the timers of one instant wake a task, the wake is ascribed to th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -21,6 +22,7 @@ from detrun.world.network.mailbox import Envelope, Letter
 from detrun.world.network.packet import Packet
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
+from detrun_scheduler.footprints.marks import innermost_user_line_of_call
 from detrun_scheduler.run import ActiveRun, RunHooks
 
 MESSAGE, SLEEP, TIMEOUT, OTHER = "message", "sleep", "time-out", "other"
@@ -42,6 +44,7 @@ class Occurrence:
         number: how many timers the run had set by then, itself included.
         label: see `Label`.
         about: of a message what it says, in words.
+        line: of a message, the program's ``file:line`` that sent it; empty where that is not known.
         set_in: the step that set it, or that had just ended.
         set_at, due: virtual seconds; of a message when it was sent, and when it was to arrive.
         is_sent: of a message, that it has just left its sender, and was not held back before.
@@ -56,6 +59,7 @@ class Occurrence:
     set_at: float
     due: float
     is_sent: bool = False
+    line: str = ""
     has_fired: bool = False
     handled_in: int = -1
 
@@ -137,7 +141,8 @@ class Timeline:
         nth = self._counts.get((kind, whose), 0)
         self._counts[kind, whose] = nth + 1
         due = float(primal_of(deadline))
-        one = Occurrence(number, Label(kind, whose, nth), about, run.step_index, sent_at, due, is_sent)
+        line = innermost_user_line_of_call(sys._getframe(1)) if is_sent else ""
+        one = Occurrence(number, Label(kind, whose, nth), about, run.step_index, sent_at, due, is_sent, line)
         self.all.append(one)
         moved = self.move(one)
         if moved is None:

@@ -1,0 +1,168 @@
+"""Failures that one message makes are explained by it: where it was sent and handled, and what it led to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import trio
+
+import detrun
+from detrun.checkers.linearizability import linearizable
+from detrun.checkers.models import Counter, Register
+from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.listing import code_of
+from detrun.world import World
+
+
+def explained(program: Callable[[], Awaitable[None]]) -> Explanation:
+    failure = detrun.explore(program, schedules=1, early_timers=0, directory=None).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    return failure.explanation
+
+
+def code_at(explanation: Explanation) -> list[str]:
+    """What the named places say."""
+    return [code_of(one.line) for one in explanation.places if one.line is not None]
+
+
+async def asked_again(history: detrun.History, node: str, *request: object) -> object:
+    """A client's call, which is repeated when no answer comes."""
+    number = len(history)
+    while True:
+        detrun.this_node().send(node, (detrun.this_node().name, number, *request))  # sent
+        with trio.move_on_after(0.1):
+            while True:
+                answered, answer = await detrun.this_node().receive()
+                if answered == number:
+                    return answer
+
+
+async def counts_twice() -> None:
+    """The answer is late, the client asks again, and what it asks for is done twice."""
+    history = detrun.History()
+
+    class Store:
+        value = 0
+
+        async def live(self) -> None:
+            node = detrun.this_node()
+            while True:
+                client, number, amount = await node.receive()
+                await trio.sleep(0.08 if amount else 0.01)  # handled
+                self.count(amount)
+                node.send(client, (number, self.value))
+
+        def count(self, amount: int) -> None:
+            self.value += amount  # led to
+
+    async def use() -> None:
+        with history.call("add", 5):
+            await asked_again(history, "store", 5)
+        await trio.sleep(0.5)
+        with history.call("read") as call:
+            call.result(await asked_again(history, "store", 0))
+
+    async with World(latency=0.02) as world:
+        world.node("store").start(Store().live)
+        client = world.node("client")
+        client.start(use)
+        await client.ended()
+    linearizable(Counter(), history).raise_on_failure()
+
+
+def test_a_repeated_request_is_named_with_what_it_led_to() -> None:
+    explanation = explained(counts_twice)
+    assert explanation.verified, str(explanation)
+    sent, handled, led_to = code_at(explanation)
+    assert sent.endswith("# sent")
+    assert handled.endswith("# handled")
+    assert led_to.endswith("# led to")
+    assert "without it, with draws and choices as they were, it passes" in explanation.text
+
+
+async def reads_a_copy() -> None:
+    """One client asks a copy that is behind, and its next attempt would go to the store."""
+    history = detrun.History()
+
+    class Store:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        async def live(self) -> None:
+            node = detrun.this_node()
+            while True:
+                client, number, *written = await node.receive()
+                if written:
+                    self.value = written[0]
+                node.send(client, (number, self.answer()))
+
+        def answer(self) -> int:
+            return self.value
+
+    async def use() -> None:
+        with history.call("write", 1):
+            await asked_again(history, "store", 1)
+        with history.call("read") as call:
+            node = detrun.this_node()
+            for name in ("copy", "store"):
+                node.send(name, (node.name, 7))  # read
+                with trio.move_on_after(0.1):
+                    call.result((await node.receive())[1])
+                    return
+
+    async with World(latency=0.02) as world:
+        world.node("store").start(Store(0).live)
+        world.node("copy").start(Store(0).live)
+        client = world.node("client")
+        client.start(use)
+        await client.ended()
+    linearizable(Register(0), history).raise_on_failure()
+
+
+def test_the_request_that_was_answered_by_the_wrong_one_is_named() -> None:
+    explanation = explained(reads_a_copy)
+    assert explanation.verified, str(explanation)
+    assert "a message came, client->copy" in explanation.text
+    sent, *_, answered = code_at(explanation)
+    assert sent.endswith("# read")
+    assert answered == "node.send(client, (number, self.answer()))"
+
+
+async def goes_back() -> None:
+    """Every schedule fails, and again if the message is lost that it failed by."""
+
+    class Log:
+        last = 0
+
+        async def live(self) -> None:
+            while True:
+                self.take(await detrun.this_node().receive())
+
+        def take(self, number: int) -> None:
+            detrun.always(number >= self.last, "numbers rise")  # handled
+            self.last = number
+
+    async def write() -> None:
+        for number in (1, 2, 1, 3, 2):
+            await trio.sleep(0.1)
+            detrun.this_node().send("log", number)  # sent
+
+    async with World(latency=0.01) as world:
+        world.node("log").start(Log().live)
+        writer = world.node("writer")
+        writer.start(write)
+        await writer.ended()
+        await trio.sleep(1.0)
+
+
+def test_where_every_run_fails_it_is_enough_that_one_goes_on_past_the_failure() -> None:
+    explanation = explained(goes_back)
+    assert explanation.verified, str(explanation)
+    sent, handled = code_at(explanation)
+    assert sent.endswith("# sent")
+    assert handled.endswith("# handled")
+    found = re.search(r"it goes on past this point, and fails in the same way at ([\d.]+) s\.", explanation.text)
+    assert found is not None, str(explanation)
+    assert float(found[1]) == 0.51
