@@ -78,6 +78,7 @@ from detrun.primitives.sleep import sleep as sleep
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay
+from detrun_scheduler.asyncio_host import localhost as _localhost
 
 if TYPE_CHECKING:
     from detrun.ad.torch_bridge import from_tensor as from_tensor
@@ -208,4 +209,5 @@ for _name in _LAZY:
     setattr(_Package, _name, _lazy(_name))
 _sys.modules[__name__].__class__ = _Package
 _install_numpy_calls()
+_localhost.opener = lambda run: _import_module("detrun.world.localhost").open_localhost(run)
 _install_torch_calls()

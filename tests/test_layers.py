@@ -82,6 +82,7 @@ ORDER = (
     "detrun.world.disk",
     "detrun.world.time",
     "detrun.world.world",
+    "detrun.world.localhost",
     "detrun.world.faults",
     "detrun.world",
     "detrun.inspection",

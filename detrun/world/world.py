@@ -33,6 +33,7 @@ from detrun.world.services import OwnedCode, Services, process_here
 from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host import localhost
 from detrun_scheduler.asyncio_host.either import open_nursery
 from detrun_scheduler.errors import UsageError
 
@@ -120,6 +121,8 @@ class World:
         if self._was_opened:
             raise UsageError("this world has been opened already; make another World for another 'async with'")
         if patched_sockets.is_installed():
+            if localhost.is_open(self.run):
+                raise UsageError("sockets of localhost are in use already; open the world before the first of them")
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         self._was_opened = True
         patched_sockets.install(self._driver_process.running_here)
@@ -187,6 +190,19 @@ class World:
         with suppress(RuntimeError):  # the run is over
             trio.socket.set_custom_hostname_resolver(self._resolver_before)
             trio.socket.set_custom_socket_factory(self._factory_before)
+
+    @property
+    def owner_of_sockets(self) -> Callable[[], Process]:
+        """Gives the process whose code is running; the driver's, where no node's is."""
+        return self._driver_process.running_here
+
+    def discard(self) -> None:
+        """Let go of everything, of a world that was never opened."""
+        for node in self._nodes.values():
+            node.forget_connections()  # the run is over, and nothing can be sent any more
+            node.world_closed()
+        self.network.world_closed()
+        self.services.close()
 
     def check_open(self) -> None:
         """Raise `UsageError` unless the world is open."""

@@ -197,11 +197,15 @@ class Node:
             process.is_running = False
             process.abandon()
         if lose_power:
-            for connection in list(self.connections):
-                connection.forget()
-            self.connections.clear()
+            self.forget_connections()
         if process is not None:
             process.end()
+
+    def forget_connections(self) -> None:
+        """End every TCP connection on this side alone: nothing is sent."""
+        for connection in list(self.connections):
+            connection.forget()
+        self.connections.clear()
 
     def restart(self, function: Callable[..., object] | None = None, *arguments: Any) -> None:
         """Run a program anew on the old disk: ``function(*arguments)``, or without one what ran last.

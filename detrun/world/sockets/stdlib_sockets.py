@@ -330,6 +330,11 @@ class SimulatedSocket:
         simulated.readers.wake()  # the task that waits tries again, and finds out if it was through this one
         simulated.writers.wake()
 
+    def __del__(self) -> None:
+        """As in life, a socket that nothing refers to any more is closed."""
+        if hasattr(self, "simulated") and not self._closed:
+            self._real_close()
+
     def __enter__(self) -> SimulatedSocket:
         return self
 

@@ -1,8 +1,8 @@
 """What an event loop of asyncio does to the world outside it: sockets of a simulated network, and nothing else.
 
 Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
-while a network is there. Without one, and for pipes, Unix sockets, processes and signal handlers, the call is refused
-by name, with the way out.
+of an open world or else of a machine by itself (`localhost`). Pipes, Unix sockets, processes and signal handlers are
+refused by name, with the way out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from detrun_scheduler.asyncio_host.localhost import open_for
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.errors import HiddenStateError
 
@@ -82,7 +83,7 @@ class Outside:
         raise asyncio.SendfileNotAvailableError("os.sendfile() is not available for simulated sockets")
 
     def _check_network(self, called: str) -> None:
-        if self.run.host.local_time is None:  # which a world sets while it is open
+        if not open_for(self.run):
             refuse(called, _NETWORK)
 
 

@@ -171,13 +171,14 @@ def test_an_interrupt_in_a_task_leaves_the_loop_as_in_life() -> None:
             "asyncio.create_subprocess_shell inside a run: other processes",
         ),
         (
-            lambda: asyncio.open_connection("a", 1),
-            "asyncio.open_connection inside a run: real sockets are not deterministic; run it on the nodes",
+            lambda: asyncio.open_unix_connection("a"),
+            "asyncio.open_unix_connection inside a run: the sockets",
         ),
         (
-            lambda: asyncio.start_server(print, "a", 1),
-            "asyncio.start_server inside a run: real sockets are not deterministic; run it on the nodes",
+            lambda: asyncio.start_unix_server(print, "a"),
+            "asyncio.start_unix_server inside a run: the sockets",
         ),
+        (lambda: loop().connect_read_pipe(print, None), "loop.connect_read_pipe inside a run: pipes"),
     ],
 )
 def test_what_would_leave_the_run_is_refused_by_name(call: Callable[[], Awaitable[Any]], words: str) -> None:
@@ -186,6 +187,10 @@ def test_what_would_leave_the_run_is_refused_by_name(call: Callable[[], Awaitabl
 
     with pytest.raises(HiddenStateError, match=words):
         detrun.record(main, backend="asyncio")
+
+
+def loop() -> Any:
+    return asyncio.get_running_loop()
 
 
 def test_signals_are_refused_as_where_there_are_none() -> None:
