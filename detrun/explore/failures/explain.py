@@ -57,7 +57,7 @@ def explain(runner: TrialRunner, failing: Trial, trials: int = REVERSALS, second
 
     Args:
         trials: further runs at most.
-        seconds: of real time, after which no further one begins.
+        seconds: after which no further one begins, see `TimeLimit`.
     """
     narration = narrate(runner.program, runner.seed, unpacked(failing.schedule))
     # Being watched may keep objects alive, so that finalizers come later: from there on it is another run.

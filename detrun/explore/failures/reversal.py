@@ -10,7 +10,6 @@ other can.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.operations import Pair, reverses
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
 from detrun_scheduler.run import FaultSpan, RunHooks
 
@@ -44,7 +44,7 @@ class Reversals:
 
     Args:
         trials: how many at most.
-        seconds: begin no further one after so long.
+        seconds: begin no further one after so long, see `TimeLimit`.
 
     Attributes:
         passing: those that passed, whether or not they had a pair reversed.
@@ -61,13 +61,13 @@ class Reversals:
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
     _moved: dict[object, Trial] = field(default_factory=dict)
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
-    _started: float = field(default_factory=time.monotonic)
+    _time: TimeLimit = field(default_factory=TimeLimit)
 
     @contextmanager
     def limited(self, share: float) -> Iterator[None]:
         """Within, no more than this share of the trials and of the time that are left."""
         trials, seconds = self.trials, self.seconds
-        elapsed = time.monotonic() - self._started
+        elapsed = self._time.elapsed()
         self.trials = self.used + math.ceil(share * max(trials - self.used, 0))
         self.seconds = elapsed + share * max(seconds - elapsed, 0.0)
         self.is_cut = elapsed > seconds
@@ -131,7 +131,7 @@ class Reversals:
 
     def has_left(self) -> bool:
         """Whether there is a further trial."""
-        if time.monotonic() - self._started > self.seconds:
+        if self._time.elapsed() > self.seconds:
             self.is_cut = True
         return not self.is_cut and self.used < self.trials
 
@@ -144,7 +144,7 @@ class Reversals:
 
     def without(self, turns: Sequence[Turn]) -> Iterator[Trial]:
         """What comes of fewer turns, by themselves and in the order of steps of the failing schedule."""
-        if time.monotonic() - self._started > self.seconds or self.used >= self.trials:
+        if not self.has_left():
             return
         self.used += 2
         yield self.runner.try_turns(turns)

@@ -11,12 +11,12 @@ What is left out is written into the recording (`Options.fault_lengths`), so its
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from detrun.checkers.ddmin import ddmin
 from detrun.explore.campaign.program import Program
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner
 
 SHARE_LEAST = 1 / 64  # of its time that a fault is shortened to
@@ -37,18 +37,18 @@ class FewerFaults:
     trials: int = 0
 
 
-def shrink_faults(program: Program, seed: int, best: Trial, trials: int, deadline: float = math.inf) -> FewerFaults:
+def shrink_faults(program: Program, seed: int, best: Trial, trials: int, limit: TimeLimit | None = None) -> FewerFaults:
     """Leave out and shorten what can be of the faults that begin in ``best``.
 
     Args:
         trials: at most so many.
-        deadline: by `time.monotonic`, when no further one is run.
+        limit: no further one is run when it is over.
     """
     found = FewerFaults(best, dict(program.options.fault_lengths or {}))
 
     def still_fails(changed: Mapping[str, float]) -> bool:
         lengths = {**found.lengths, **changed}
-        limited = LimitedTrials(TrialRunner(program.with_faults(lengths), seed), trials - found.trials, deadline)
+        limited = LimitedTrials(TrialRunner(program.with_faults(lengths), seed), trials - found.trials, limit)
         for turns in (found.trial.turns, ()):
             trial = limited.try_turns(turns)
             if trial is not None and trial.signature == best.signature and trial.cost[0] <= found.trial.cost[0]:

@@ -24,7 +24,6 @@ apply.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from itertools import groupby
 from detrun.checkers.ddmin import ddmin
 from detrun.explore.campaign.pieces import run_piece
 from detrun.explore.failures.shrink_faults import shrink_faults
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import LimitedTrials, Trial, TrialRunner, Turn
 from detrun_scheduler.strategies.bounded import PreemptionBounded
 
@@ -91,8 +91,12 @@ class Shrunk:
 
         if not self.faults:
             return f"fails without any of its {_counted(self.faults_before, 'fault')}"
-        left = ", ".join(map(described, self.faults))
-        return f"of {_counted(self.faults_before, 'fault')} it takes {_counted(len(self.faults), 'fault')}: {left}"
+        takes = f"it takes {_counted(len(self.faults), 'fault')}"
+        if len(self.faults) <= self.faults_before:
+            takes = f"of {_counted(self.faults_before, 'fault')} {takes}"
+        else:  # a simpler schedule may be a longer run
+            takes += f", where {self.faults_before} had begun in the schedule that was found"
+        return f"{takes}: {', '.join(map(described, self.faults))}"
 
 
 def shrink(
@@ -102,16 +106,16 @@ def shrink(
 
     Args:
         trials: at most so many different ones; with faults, some more for these.
-        seconds: of real time, after which no further trial begins.
+        seconds: after which no further trial begins, see `TimeLimit`.
     """
-    deadline = time.monotonic() + seconds
+    limit = TimeLimit(seconds)
     runner = runner.not_much_longer_than(original)
-    limited = LimitedTrials(runner, trials, deadline)
+    limited = LimitedTrials(runner, trials, limit)
     shrinker = _Shrinker(limited, original)
     shrinker.minimize()
     shrinker.single(trials // SINGLE_SHARE)
     complete = not limited.is_used_up
-    simplest = None if limited.is_cut else _simplest(runner, shrinker.best, min(SIMPLEST_TRIALS, trials), deadline)
+    simplest = None if limited.is_cut else _simplest(runner, shrinker.best, min(SIMPLEST_TRIALS, trials), limit)
     if simplest is not None and simplest.cost < shrinker.best.cost:
         limited.budget += trials // 2
         shrinker.best = simplest
@@ -122,8 +126,8 @@ def shrink(
     if not original.faults:
         return Shrunk(original.cost, best.cost, limited.used, complete, best, seconds=cut)
     budget = min(FAULT_TRIALS, trials)
-    fewer = shrink_faults(runner.program, runner.seed, best, budget, deadline)
-    after = LimitedTrials(TrialRunner(runner.program.with_faults(fewer.lengths), runner.seed), budget, deadline)
+    fewer = shrink_faults(runner.program, runner.seed, best, budget, limit)
+    after = LimitedTrials(TrialRunner(runner.program.with_faults(fewer.lengths), runner.seed), budget, limit)
     shrinker = _Shrinker(after, fewer.trial)
     shrinker.minimize()
     complete = complete and fewer.trials < budget and not after.is_used_up
@@ -133,7 +137,7 @@ def shrink(
     return Shrunk(original.cost, best.cost, tried, complete, best, len(original.faults), fewer.lengths, cut)
 
 
-def _simplest(runner: TrialRunner, best: Trial, trials: int, deadline: float) -> Trial | None:
+def _simplest(runner: TrialRunner, best: Trial, trials: int, limit: TimeLimit) -> Trial | None:
     """A trial that fails in the same way with fewer preemptions, if the search meets one soon."""
     preemptions = best.cost[0]
     if not preemptions:
@@ -141,7 +145,7 @@ def _simplest(runner: TrialRunner, best: Trial, trials: int, deadline: float) ->
     oracle = PreemptionBounded(preemptions - 1)
     seed = runner.seed
     done = 0
-    while done < trials and time.monotonic() < deadline:
+    while done < trials and not limit.is_over:
         count = min(trials - done, SIMPLEST_AT_ONCE)
         report = run_piece(runner.program, oracle, None, seed, done, count, run_seed=seed)
         if report.found is None:

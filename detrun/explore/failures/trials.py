@@ -11,7 +11,6 @@ action in angle brackets, which no path of the program's is, and it counts as a 
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.signatures import Signature, signature_of
 from detrun.explore.campaign.steady_paths import SteadyPaths
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun_scheduler.choices import (
     ACTION_NAMES,
     ATTENDS,
@@ -347,7 +347,7 @@ class LimitedTrials:
 
     Args:
         budget: how many; the methods give None when they are used up.
-        deadline: by `time.monotonic`, when no further one is run.
+        limit: no further one is run when it is over.
 
     Attributes:
         used: how many were asked for, whether or not the runner had run them before, so that a result depends on
@@ -355,10 +355,10 @@ class LimitedTrials:
         is_cut: one was refused because of the time.
     """
 
-    def __init__(self, runner: TrialRunner, budget: int, deadline: float = math.inf) -> None:
+    def __init__(self, runner: TrialRunner, budget: int, limit: TimeLimit | None = None) -> None:
         self.runner = runner
         self.budget = budget
-        self.deadline = deadline
+        self.limit = limit or TimeLimit()
         self.used = 0
         self.is_cut = False
         self._asked: set[object] = set()  # len(_asked) == used
@@ -380,7 +380,7 @@ class LimitedTrials:
         if asked not in self._asked:
             if self.used >= self.budget:
                 return False
-            if time.monotonic() >= self.deadline:
+            if self.limit.is_over:
                 self.is_cut = True
                 return False
             self.used += 1

@@ -12,6 +12,7 @@ import pytest
 
 from detrun.explore.failures import shrink_faults as module
 from detrun.explore.failures.shrink_faults import FewerFaults, shrink_faults
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import Trial, Turn
 
 FIRST = (Turn("main", 3, "main/a"),)  # of the failing schedule
@@ -43,8 +44,8 @@ class Simulated:
 
         return SimpleNamespace(try_turns=try_turns)
 
-    def shrunk(self, best: Trial, trials: int = 200, deadline: float = math.inf) -> FewerFaults:
-        return shrink_faults(self, 0, best, trials, deadline)  # type: ignore[arg-type]
+    def shrunk(self, best: Trial, trials: int = 200, seconds: float = math.inf) -> FewerFaults:
+        return shrink_faults(self, 0, best, trials, TimeLimit(seconds))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -125,11 +126,11 @@ def test_another_failure_is_no_better() -> None:
     assert (found.trial, found.lengths) == (best, {})
 
 
-@pytest.mark.parametrize(("trials", "deadline", "made"), [(3, math.inf, 3), (5, math.inf, 5), (200, -math.inf, 0)])
-def test_no_more_trials_are_made_than_there_are_and_none_after_the_deadline(
-    trials: int, deadline: float, made: int
+@pytest.mark.parametrize(("trials", "seconds", "made"), [(3, math.inf, 3), (5, math.inf, 5), (200, -math.inf, 0)])
+def test_no_more_trials_are_made_than_there_are_and_none_after_the_time_limit(
+    trials: int, seconds: float, made: int
 ) -> None:
     faults = dict.fromkeys("abcd", False)
     program = Simulated(needs(faults, a=1.0, c=1.0))
-    found = program.shrunk(trial(faults, turns=FIRST), trials, deadline)
+    found = program.shrunk(trial(faults, turns=FIRST), trials, seconds)
     assert found.trials == len(program.tried) == made

@@ -14,6 +14,7 @@ from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures import shrink_schedule
 from detrun.explore.failures.shrink_schedule import Shrunk, _joined, _Shrinker, _simplest, _stretches, shrink
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
 from tests.explore.racy_programs import lost_update
 
@@ -240,6 +241,10 @@ def shrunk(**fields: Any) -> Shrunk:
             {"faults_before": 3, "faults": {"x": True, "y": True}, "fault_lengths": {"x": 1.0, "y": 0.25}},
             "; of 3 faults it takes 2 faults: x, y for 0.25 of its time",
         ),
+        (
+            {"faults_before": 1, "faults": {"x": True, "y": True}},
+            "; it takes 2 faults, where 1 had begun in the schedule that was found: x, y",
+        ),
     ],
 )
 def test_what_shrinking_achieved_is_said_in_a_sentence(fields: dict[str, Any], end: str) -> None:
@@ -278,18 +283,18 @@ def test_simpler_schedules_are_looked_for_until_one_fails_alike(
     tries = {b"60": alike, b"3": SimpleNamespace(signature="another"), b"7": alike}
     runner: Any = SimpleNamespace(program=None, seed=1, try_schedule=tries.__getitem__)
     best: Any = SimpleNamespace(signature="x", cost=(2, 0, 0, 0))
-    assert (_simplest(runner, best, 120, math.inf) is not None) is is_found
+    assert (_simplest(runner, best, 120, TimeLimit()) is not None) is is_found
     assert pieces.asked == asked
 
 
-def test_nothing_is_simpler_than_no_preemption_and_nothing_begins_after_the_deadline(
+def test_nothing_is_simpler_than_no_preemption_and_nothing_begins_after_the_time_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shrink_schedule, "run_piece", Pieces())
     runner: Any = SimpleNamespace(program=None, seed=1)
-    for cost, deadline in (((0, 0, 0, 0), math.inf), ((1, 0, 0, 0), -math.inf)):
+    for cost, seconds in (((0, 0, 0, 0), math.inf), ((1, 0, 0, 0), -math.inf)):
         best: Any = SimpleNamespace(signature="x", cost=cost)
-        assert _simplest(runner, best, 120, deadline) is None
+        assert _simplest(runner, best, 120, TimeLimit(seconds)) is None
 
 
 @pytest.mark.parametrize(("trials", "complete", "used"), [(2_000, True, 10), (3, False, 4)])

@@ -14,7 +14,8 @@ import detrun
 from detrun.execution.options import Options
 from detrun.execution.schedules import packed
 from detrun.explore.campaign.program import Program
-from detrun.explore.failures import trials as module
+from detrun.explore.failures import time_limit
+from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import FollowedOrder, FollowedTurns, LimitedTrials, Trial, TrialRunner, Turn
 from detrun_scheduler.choices import ATTENDS, COLLECT, COLLECTS, FIRE, NO_ACTION, action_number
 from detrun_scheduler.errors import StepLimitError
@@ -333,16 +334,32 @@ def test_so_many_different_trials_are_made_and_those_made_may_be_asked_for_again
     assert (limited.used, LimitedTrials(runner, 0).is_used_up) == (2, True)
 
 
-def test_no_trial_begins_at_the_deadline_or_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [4.9]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    limited = LimitedTrials(Asked(), 10, 5.0)  # type: ignore[arg-type]
+def test_no_trial_begins_at_the_time_limit_or_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time_limit.time, "process_time", lambda: now[0])
+    limited = LimitedTrials(Asked(), 10, TimeLimit(5.0))  # type: ignore[arg-type]
+    now[0] = 4.9
     assert limited.try_turns(ONE) is not None
     assert (limited.is_cut, limited.is_used_up) == (False, False)
     now[0] = 5.0
     assert limited.try_turns(TWO) is None
     assert (limited.used, limited.is_cut, limited.is_used_up) == (1, True, True)
     assert limited.try_turns(ONE) is not None  # which was run before
+
+
+def test_a_search_ends_after_so_much_processor_time_or_thrice_as_much_real_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processor, real = [0.0], [0.0]
+    monkeypatch.setattr(time_limit.time, "process_time", lambda: processor[0])
+    monkeypatch.setattr(time_limit.time, "monotonic", lambda: real[0])
+    limit = TimeLimit(20.0)
+    processor[0], real[0] = 19.0, 57.0
+    assert (limit.elapsed(), limit.is_over) == (19.0, False)
+    real[0] = 63.0
+    assert (limit.elapsed(), limit.is_over) == (21.0, True)
+    processor[0], real[0] = 20.0, 20.0
+    assert limit.is_over
 
 
 def test_a_schedule_is_unpacked_for_its_trial() -> None:
