@@ -129,6 +129,7 @@ SCENARIO = Scenario(
         Invariant("what was acknowledged is there", "after a power loss, all that clients were told"),
         Invariant("what was written together fits together", "TPC-C's conditions 1 to 4, 6, 8, 9 and 12"),
         Invariant("trees lead to all rows", "each index is a tree, and has an entry for each version"),
+        Invariant("a replica shows what the primary has committed", "whole transactions, and in the end all of them"),
     ),
     bugs=(
         Bug(

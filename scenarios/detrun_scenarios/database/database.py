@@ -13,13 +13,17 @@ import detrun
 from detrun.world import Exponential
 from detrun.world.nodes.node import Node
 from detrun_scenarios.database.checks.watch import Watch
-from detrun_scenarios.database.faults import PRIMARY
+from detrun_scenarios.database.faults import PRIMARY, REPLICA
+from detrun_scenarios.database.invariants import check_replica, committed_rows
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
+from detrun_scenarios.database.server.replica import Replica
 from detrun_scenarios.database.server.server import Server
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.workload.terminals import Ask, Habits, Observed, Terminal
+
+LOOK_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Database:
 
     Attributes:
         servers: the processes that have run on the primary, the last of which may be running.
+        replicas: the processes that have run on the replica, if there is one.
         watch: over its servers, for short runs.
         observed: what its clients have seen.
     """
@@ -38,6 +43,7 @@ class Database:
     parts: Parts
     watch: Watch | None = None
     servers: list[Server] = field(default_factory=list)
+    replicas: list[Replica] = field(default_factory=list)
     observed: Observed = field(default_factory=Observed)
     became_ready: trio.Event = field(default_factory=trio.Event)
 
@@ -56,6 +62,31 @@ class Database:
         server = Server(self.settings, self.application, self.parts, self._serves, self.watch)
         self.servers.append(server)
         await server.run()
+
+    def start_replica(self) -> None:
+        """Have a replica, too, and see to it that what it shows fits together."""
+        self.world.node(REPLICA).start(self.follow)
+
+    async def follow(self) -> None:
+        """The program of the replica's node."""
+        replica = Replica(PRIMARY, self.settings, self.application, self.parts)
+        self.replicas.append(replica)
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(replica.run)
+            while True:
+                await trio.sleep(LOOK_SECONDS)
+                if replica.is_open:
+                    check_replica(await committed_rows(await replica.reader()))
+
+    async def caught_up(self) -> None:
+        """Return when the replica has applied all that the server has in its log now; it is started if it has ended."""
+        end, node = self.server.log.flushed, self.world.node(REPLICA)
+        node.resume()
+        if not node.is_running:
+            self.replicas.clear()
+            node.restart()
+        while not (self.replicas and self.replicas[-1].is_open and self.replicas[-1].standby.applied >= end):
+            await trio.sleep(LOOK_SECONDS)
 
     def _serves(self) -> None:
         self.became_ready.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from detrun.world import Swarm
 from detrun.world.faults.swarm import CLASSES
 
-PRIMARY = "primary"
+PRIMARY, REPLICA = "primary", "replica"
 _KINDS = ("crash", "power_loss", "pause", "clog", "latency", "reset")
 
 SWARM = Swarm(

@@ -23,6 +23,7 @@ from detrun_scenarios.database.workload.terminals import Observed
 DURABLE = "what was acknowledged is there"
 FITTING = "what was written together fits together"
 TREES = "trees lead to all rows"
+REPLICATED = "a replica shows what the primary has committed"
 
 Rows: TypeAlias = Mapping[str, list[tuple[Any, ...]]]
 
@@ -30,17 +31,24 @@ Rows: TypeAlias = Mapping[str, list[tuple[Any, ...]]]
 async def check(store: Store, observed: Observed) -> None:
     """Look at all of a database, on which no task works: the supplier's, or any other as far as trees are concerned."""
     if "warehouse" in store.tables:
-        rows = await committed_rows(store)
+        rows = await committed_rows(Transaction(store, "snapshot"))
         detrun.always(not (wrong := "; ".join(missing(rows, observed))), DURABLE, wrong)
         detrun.always(not (wrong := "; ".join(unfitting(rows))), FITTING, wrong)
     wrong = "; ".join([text for table in store.tables.values() for text in await astray(table)])
     detrun.always(not wrong, TREES, wrong)
 
 
-async def committed_rows(store: Store) -> Rows:
+def check_replica(rows: Rows, primary: Rows | None = None) -> None:
+    """Look at what a replica shows: transactions as a whole; and the rows of the primary, if it has caught up."""
+    wrong = list(unfitting(rows)) if rows.get("warehouse") else []
+    if primary is not None:
+        wrong += [f"{name} differs" for name, there in primary.items() if sorted(there) != sorted(rows.get(name, ()))]
+    detrun.always(not wrong, REPLICATED, "; ".join(wrong))
+
+
+async def committed_rows(reader: Transaction) -> Rows:
     """All rows of all tables."""
-    reader = Transaction(store, "snapshot")
-    found = {name: [one.row for one in await reader.scan(table)] for name, table in store.tables.items()}
+    found = {name: [one.row for one in await reader.scan(table)] for name, table in reader.store.tables.items()}
     await reader.commit()
     return found
 

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun.world import Exponential
 from detrun_scenarios.database.log.recovery import checkpoint, cut_log
 from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.replication.batches import Batches
+from detrun_scenarios.database.replication.messages import Batch
 from detrun_scenarios.database.server.application import Application, RefusedError, Shape, Work
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.server.replica import Replica
@@ -177,7 +180,7 @@ def struck(faults: Sequence[Fault], chosen: Settings = SMALL, seed: int = 0, par
     """How many commits there were, and how many copies of all pages; what is read on the way has to be a prefix."""
 
     async def main() -> tuple[int, int]:
-        async with detrun.World(latency=0.0005, disk=Hardware(sector_bytes=128).disk_of) as world:
+        async with detrun.World(latency=Exponential(0.0005), disk=Hardware(sector_bytes=128).disk_of) as world:
             pair = Pair(world, chosen, parts)
             await pair.work(4)
             for fault in faults:
@@ -253,3 +256,15 @@ def test_a_batch_leaves_when_it_is_full_or_after_its_delay() -> None:
 @given(faults=st.lists(st.sampled_from(FAULTS), max_size=6), seed=st.integers(0, 1000))
 def test_what_a_replica_shows_is_a_prefix_of_what_the_primary_commits(faults: list[Fault], seed: int) -> None:
     struck(faults, seed=seed)
+
+
+class OutOfOrder(Batches):
+    """Applies what comes when it comes."""
+
+    def next_to_apply(self, applied: int, durable: int) -> Batch | None:
+        return self.to_apply.pop(0) if self.to_apply else None
+
+
+def test_batches_that_are_applied_as_they_come_do_harm() -> None:
+    with pytest.raises((KeyError, ValueError, AssertionError)):
+        struck(["cut"], parts=Parts(batches=OutOfOrder))

@@ -16,9 +16,10 @@ import trio
 import detrun
 from detrun.world.nodes.node import Node
 from detrun_scenarios.database.log.changes import Changes
-from detrun_scenarios.database.log.records import Placed, records_in
+from detrun_scenarios.database.log.records import records_in
 from detrun_scenarios.database.log.writer import LogWriter, open_log
 from detrun_scenarios.database.parts import RIGHT, Parts
+from detrun_scenarios.database.replication.batches import Batches
 from detrun_scenarios.database.replication.messages import (
     MESSAGE_BYTES,
     Acknowledged,
@@ -55,6 +56,7 @@ class Replica:
     standby: Standby
     store: ReplicaStore
     restart_point: RestartPoint
+    batches: Batches
 
     def __init__(self, primary: str, settings: Settings, application: Application, parts: Parts = RIGHT) -> None:
         self.node: Node = detrun.this_node()
@@ -67,9 +69,7 @@ class Replica:
         self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
         self._statistics: dict[str, Statistics] = {}
         self._words = 0
-        self._arrived: list[Batch] = []
-        self._logged: list[Batch] = []
-        self._has_arrived, self._has_logged, self._has_checkpoint = trio.Event(), trio.Event(), trio.Event()
+        self._has_checkpoint = trio.Event()
 
     async def run(self) -> None:
         """Follow the primary until the process ends."""
@@ -101,7 +101,8 @@ class Replica:
         for one in placed:
             await self.standby.apply(one)
         self.standby.check_whole()
-        self._arrived, self._logged, self._statistics = [], [], {}
+        self.batches = self.parts.batches()
+        self._statistics = {}
 
     async def _volume(self) -> Volume:
         volume = await open_volume(self.node.disk.pages, PAGES, self.settings.page_bytes)
@@ -128,8 +129,7 @@ class Replica:
         while True:
             message: Batch | Pages = await self.node.receive((Batch, Pages))
             if isinstance(message, Batch):
-                self._arrived.append(message)
-                self._has_arrived.set()
+                self.batches.arrived(message)
             elif message.copy > self.restart_point.copy:
                 return message.copy
             elif message.copy == self.restart_point.copy:  # the primary has not heard that it is whole
@@ -147,45 +147,31 @@ class Replica:
 
     async def _write(self) -> None:
         """Write what has arrived, in its order."""
+        batches, log = self.batches, self.log
         while True:
-            while (batch := self._next_arrived()) is not None:
-                self.log.append_bytes(batch.data)
-                await self.log.flush(batch.begin)
-                self._acknowledge(self.log.flushed)
-                self._logged.append(batch)
-                self._has_logged.set()
-            self._has_arrived = trio.Event()
-            await self._has_arrived.wait()
-
-    def _next_arrived(self) -> Batch | None:
-        """Take out what follows the end of the log; None if that has not arrived."""
-        end = self.log.end
-        self._arrived = [batch for batch in self._arrived if batch.end > end]
-        for batch in self._arrived:
-            if batch.begin <= end:
-                return Batch(end, batch.data[end - batch.begin :], batch.since)
-        return None
+            while (batch := batches.next_to_write(log.end)) is not None:
+                log.append_bytes(batch.data)
+                await log.flush(batch.begin)
+                self._acknowledge(log.flushed)
+                batches.wake()
+            await batches.has_more.wait()
 
     async def _apply(self) -> None:
         """Apply what is in the log."""
+        batches, standby = self.batches, self.standby
         while True:
-            while (batch := self.next_batch()) is not None:
-                for placed in records_in(batch.data, batch.begin):
-                    await self.apply(placed)
+            while (batch := batches.next_to_apply(standby.applied, self.log.flushed)) is not None:
+                await self.apply(batch)
                 self.lags.append(trio.current_time() - batch.since)
-            self._has_logged = trio.Event()
-            await self._has_logged.wait()
+            await batches.has_more.wait()
 
-    def next_batch(self) -> Batch | None:
-        """Take out the batch to be applied next: they are applied as they lie in the log. None if there is none."""
-        return self._logged.pop(0) if self._logged else None
-
-    async def apply(self, placed: Placed) -> None:
-        """Apply one record."""
-        before = self.standby.checkpoint
-        await self.standby.apply(placed)
-        if self.standby.checkpoint != before:
-            self._has_checkpoint.set()
+    async def apply(self, batch: Batch) -> None:
+        """Apply one batch."""
+        for placed in records_in(batch.data, batch.begin):
+            before = self.standby.checkpoint
+            await self.standby.apply(placed)
+            if self.standby.checkpoint != before:
+                self._has_checkpoint.set()
 
     async def _move_restart_point(self) -> None:
         """After each checkpoint of the primary, write what was old at the one before, and begin later from now on."""

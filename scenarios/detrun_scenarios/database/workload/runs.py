@@ -18,13 +18,14 @@ from detrun.world import FaultPlan, inject
 from detrun_scenarios.database.bugs.table import BUGS
 from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.database import Database, database
-from detrun_scenarios.database.invariants import check
+from detrun_scenarios.database.invariants import check, check_replica, committed_rows
 from detrun_scenarios.database.losses import quantile
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.storage.replacement import POLICIES
+from detrun_scenarios.database.transactions.transaction import Transaction
 from detrun_scenarios.database.workload.bank import Bank
 from detrun_scenarios.database.workload.mixes import EVEN_SHARES, SHARES, tpcc_mix
 from detrun_scenarios.database.workload.skewed import Skew
@@ -46,6 +47,7 @@ class Workload:
         fixed: settings that are no parameters.
         bank: of a variant: another application, in place of the mix like TPC-C's.
         is_harsh: whether some settings are drawn.
+        has_replica: whether a replica follows, and all is compared with it in the end; a harsh run may have one, too.
         is_watched: whether all is checked (`checks`), which takes room and time.
     """
 
@@ -61,6 +63,7 @@ class Workload:
     skew: Skew = field(default_factory=Skew)
     bank: Bank | None = None
     is_harsh: bool = False
+    has_replica: bool = False
     is_watched: bool = False
 
     def application(self) -> Application:
@@ -164,6 +167,9 @@ async def _supply(
     hardware = Hardware()
     watch = Watch() if workload.is_watched else None
     async with database(hardware, settings, workload.application(), parts, watch) as found:
+        has_replica = workload.has_replica or (workload.is_harsh and bool(detrun.bernoulli(0.3, key="replica")))
+        if has_replica:
+            found.start_replica()
         async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
             await found.ready()
             before = found.bytes_written
@@ -181,6 +187,10 @@ async def _supply(
             if watch is not None:
                 watch.ended(settings.level)
             await check(found.server.store, found.observed)
+            if has_replica:
+                await found.caught_up()
+                primary = await committed_rows(Transaction(found.server.store, "snapshot"))
+                check_replica(await committed_rows(await found.replicas[-1].reader()), primary)
         latencies = found.observed.latencies
         return {
             "mean_latency": detrun.mean(latencies) if latencies else 0.0,

@@ -48,6 +48,12 @@ VARIANTS: Mapping[str, Variant] = {
         habits={"transactions": 6, "think_seconds": 0.001},
         settings={"level": "serializable", "policy": "lru", "sessions_max": 3},
     ),
+    # A replica, at which one looks all the time.
+    "replicated": Variant(
+        workload={"has_replica": True},
+        habits={"transactions": 5, "think_seconds": 0.003},
+        settings={"level": "snapshot", "policy": "clock", "replication_batch": 4.0, "replication_delay": 0.0005},
+    ),
     # Long orders, whose lines make leaves split.
     "long orders": Variant(
         workload={"scale": Scale(districts=3, items=30), "shares": {"new_order": 1.0}, "lines_max": 15},
