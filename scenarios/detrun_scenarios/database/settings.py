@@ -33,6 +33,7 @@ class Settings:
         writer_interval, writer_pages: the background writer writes so many dirty pages, so often.
         read_ahead: pages that a scan reads at once; a Value, of which the whole part counts.
         seq_page_cost, random_page_cost, cpu_tuple_cost: of the planner; Values.
+        plan_temperature: 0 for the cheapest plan, else of the draw by which one is taken (`sql.choice`).
         replication_batch: records that are shipped to a replica at once; a Value.
         replication_delay: how long the first of them waits for others at most; a Value.
         is_synchronous: one who commits waits until a replica has the commit on its disk.
@@ -42,6 +43,7 @@ class Settings:
         copy_pages: sent at once then.
         segment_bytes: of the log in one file, the unit in which it is freed.
         level: of isolation.
+        redo_seconds: of the processor, for each record that recovery reads, and again for each change that it makes.
         sessions_max: so many clients are served at a time.
         attempts_max: a transaction that is refused is tried so often.
         retry_seconds: mean time between two attempts.
@@ -52,13 +54,14 @@ class Settings:
     buffer_split: Any = 0.5
     policy: PolicyName = "clock"
     group_commit_delay: Any = 0.0005
-    checkpoint_interval: Any = 0.5
+    checkpoint_interval: Any = 0.05
     writer_interval: Any = 0.02
     writer_pages: int = 4
     read_ahead: Any = 8.0
     seq_page_cost: Any = 1.0
     random_page_cost: Any = 4.0
     cpu_tuple_cost: Any = 0.01
+    plan_temperature: float = 0.0
     replication_batch: Any = 16.0
     replication_delay: Any = 0.002
     is_synchronous: bool = False
@@ -67,6 +70,7 @@ class Settings:
     keep_bytes: int = 1 << 18
     segment_bytes: int = SEGMENT_BYTES
     copy_pages: int = 8
+    redo_seconds: float = 0.00001
     level: Level = "serializable"
     sessions_max: int = 8
     attempts_max: int = 10

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from detrun_scenarios.database.sql.choice import Choose, cheapest
 from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.sql.execute import Executor
 from detrun_scenarios.database.sql.parse import parse
@@ -27,9 +28,15 @@ class RefusedError(Exception):
 class Work:
     """What a procedure does in its transaction."""
 
-    def __init__(self, transaction: Transaction, statistics: MutableMapping[str, Statistics], costs: Costs) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        statistics: MutableMapping[str, Statistics],
+        costs: Costs,
+        choose: Choose = cheapest,
+    ) -> None:
         self.transaction = transaction
-        self._executor = Executor(transaction, statistics, costs)
+        self._executor = Executor(transaction, statistics, costs, choose)
 
     def table(self, name: str) -> Table:
         """The table of that name."""

@@ -30,6 +30,7 @@ from detrun_scenarios.database.server.application import Application, RefusedErr
 from detrun_scenarios.database.server.background import take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
 from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.database.sql.choice import Choose, Drawn, cheapest
 from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.sql.statistics import Statistics, analyzed
 from detrun_scenarios.database.storage.buffer import BufferPool
@@ -59,7 +60,6 @@ class Server:
     pool: BufferPool
     store: Store
     recovered: Recovered
-    statistics: dict[str, Statistics]
     shipper: Shipper
 
     def __init__(
@@ -77,6 +77,7 @@ class Server:
         self.watch = watch
         self.is_ready = False
         self._on_ready = on_ready
+        self.statistics: dict[str, Statistics] = {}
         self.retries = self.commits = 0
         self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
 
@@ -94,6 +95,7 @@ class Server:
             await tasks.start(trio.serve_tcp, self.serve, PORT)
             self.is_ready = True
             self._on_ready()
+            tasks.start_soon(self.analyze)
 
     @property
     def is_open(self) -> bool:
@@ -116,6 +118,7 @@ class Server:
             tree=self.parts.tree,
         )
         self.recovered = await recover(changes)
+        await detrun.sleep(settings.redo_seconds * (self.recovered.records + self.recovered.redone))
         await self.store.load()
         if self.watch is not None:
             await self.watch.recovered(self.store)
@@ -123,7 +126,11 @@ class Server:
             if shape.name not in self.store.tables:
                 await self.store.create_table(shape.name, shape.columns, shape.indexes, shape.unique)
         await self._fill()
-        self.statistics = {name: await analyzed(self.store, one) for name, one in self.store.tables.items()}
+
+    async def analyze(self) -> None:
+        """Have statistics of all tables, which queries do without until then."""
+        for name, table in self.store.tables.items():
+            self.statistics[name] = await analyzed(self.store, table)
 
     async def _fill(self) -> None:
         transaction = self.parts.transaction(self.store, "snapshot")
@@ -136,19 +143,22 @@ class Server:
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection."""
         connection = Connection(stream)
+        client, _ = stream.socket.getpeername()
+        temperature = self.settings.plan_temperature
+        choose = Drawn(temperature, client) if temperature else cheapest
         try:
             while True:
                 name, arguments = await connection.receive()
-                await connection.send(await self.carry_out(name, arguments))
+                await connection.send(await self.carry_out(name, arguments, choose))
         except ConnectionLostError:
             return
 
-    async def carry_out(self, name: str, arguments: list[Any]) -> tuple[str, Any]:
+    async def carry_out(self, name: str, arguments: list[Any], choose: Choose = cheapest) -> tuple[str, Any]:
         """Call a procedure in a transaction, as often as it takes; what becomes of it, and its answer."""
         for _ in range(self.settings.attempts_max):
             transaction = self.parts.transaction(self.store, self.settings.level)
             try:
-                work = Work(transaction, self.statistics, self.costs)
+                work = Work(transaction, self.statistics, self.costs, choose)
                 answer = await self.application.procedures[name](work, arguments)
                 await transaction.commit()
             except RefusedError as error:

@@ -34,6 +34,8 @@ from detrun_scenarios.database.workload.tpcc import Scale, tpcc
 from detrun_scenarios.database.workload.variants import VARIANTS
 from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
 
+PLAN_TEMPERATURE = 0.1  # where reads are measured, so that the constants of costs have a smooth effect
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -89,12 +91,12 @@ WORKLOADS: Mapping[Size, Workload] = {
         is_watched=True,
     ),
     "medium": Workload(
-        scale=Scale(warehouses=1, districts=4, customers=5, items=20),
-        clients=8,
-        habits=Habits(transactions=15, think_seconds=0.004),
-        lines_max=5,
+        scale=Scale(warehouses=2, districts=3, customers=5, items=20),
+        clients=6,
+        habits=Habits(transactions=17, think_seconds=0.005),
+        lines_max=4,
         shares=SHARES,
-        fixed={"sessions_max": 8, "frames": 96},
+        fixed={"sessions_max": 6, "frames": 80},
         crashes=1,
         readers=2,
         reads=Habits(transactions=100, think_seconds=0.002),
@@ -137,7 +139,7 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
             "level": detrun.choice(["serializable", "2pl"], key="level"),
             "policy": detrun.choice(sorted(POLICIES), key="policy"),
         }
-        params = {**params, "checkpoint_interval": params["checkpoint_interval"] * 0.1}
+        params = {**params, "checkpoint_interval": params["checkpoint_interval"] * 0.5}
     return Settings(**{**workload.fixed, **drawn, **params})
 
 
@@ -203,7 +205,7 @@ async def _supply(
 async def _crash(found: Database, crashes: int, recoveries: list[Any]) -> Any:
     """Cut the power so often, each time after a drawn while; the mean of the seconds that recovery took."""
     for _ in range(crashes):
-        await trio.sleep(0.02 + detrun.uniform(0.0, 0.05))
+        await trio.sleep(0.04 + detrun.uniform(0.0, 0.08))
         recoveries.append(await found.restart())
     return detrun.mean(recoveries)
 
@@ -211,7 +213,13 @@ async def _crash(found: Database, crashes: int, recoveries: list[Any]) -> Any:
 async def _read(workload: Workload, settings: Settings, parts: Parts) -> Any:
     """The skewed mix; the mean of its latencies."""
     skew = workload.skew
-    settings = replace(settings, page_bytes=512, frames=0, sessions_max=workload.readers)
+    settings = replace(
+        settings,
+        page_bytes=512,
+        frames=workload.skew.frames,
+        sessions_max=workload.readers,
+        plan_temperature=PLAN_TEMPERATURE,
+    )
     async with database(Hardware(), settings, skew.application(), parts) as found:
         await found.ready()
         for client in found.start_clients(workload.readers, skew.ask(), workload.reads):

@@ -21,12 +21,18 @@ class Skew:
     """The table and the reads.
 
     Attributes:
+        frames: of the server; a page has about seven rows, and there are half as many pages of the index.
         exponent: of Zipf's law: the row of rank r is read in proportion to r to the minus this.
-        scan_share: of the reads, that look at all rows.
+        range_share: of the reads, that are of rows whose keys follow each other, up to `range_max` of them: by the
+            index and a page of the heap for each, or by a look at all rows.
+        scan_share: of the reads, that look at all rows in any case.
     """
 
     rows: int = 300
+    frames: int = 40
     exponent: float = 0.99
+    range_share: float = 0.1
+    range_max: int = 24
     scan_share: float = 0.02
 
     async def fill(self, work: Work) -> None:
@@ -37,16 +43,20 @@ class Skew:
     def application(self) -> Application:
         """The database."""
         shape = Shape("record", ("key", "text", "class"), {"id": ("key",)})
-        return Application((shape,), self.fill, {"read": read, "count": count})
+        return Application((shape,), self.fill, {"read": read, "read_range": read_range, "count": count})
 
     def ask(self) -> Ask:
         """The mix."""
         weights = [(rank + 1) ** -self.exponent for rank in range(self.rows)]
 
         def ask(client: str, number: int) -> tuple[str, list[Any]]:
-            if detrun.bernoulli(self.scan_share):
+            kind = detrun.uniform(0.0, 1.0)
+            if kind < self.scan_share:
                 return "count", [detrun.choice(10)]
-            return "read", [detrun.choice(self.rows, weights) * STEP % self.rows]
+            key = detrun.choice(self.rows, weights) * STEP % self.rows
+            if kind < self.scan_share + self.range_share:
+                return "read_range", [key, key + 1 + detrun.choice(self.range_max)]
+            return "read", [key]
 
         return ask
 
@@ -56,6 +66,11 @@ async def read(work: Work, arguments: Sequence[Any]) -> str:
     ((text,),) = await work.query("SELECT text FROM record WHERE key = ?", *arguments)
     assert isinstance(text, str)
     return text
+
+
+async def read_range(work: Work, arguments: Sequence[Any]) -> int:
+    """How many rows there are from a key up to another."""
+    return len(await work.query("SELECT text FROM record WHERE key >= ? AND key < ?", *arguments))
 
 
 async def count(work: Work, arguments: Sequence[Any]) -> int:
