@@ -20,6 +20,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss unavailability --budget 400000 --held-out 200",
         "--loss unavailability --by election_timeout --by election_spread --budget 400000 --held-out 200",
         "--loss messages_per_commit --by heartbeat_interval --by batch_delay --by batch_size --budget 400000",
+        "--loss read_latency --budget 150000",
+        "--loss read_latency --by election_timeout --by heartbeat_interval --param lease_margin=0.12 --budget 150000",
+        "--loss read_latency --by lease_share --kind policy --budget 150000",
     ),
 }
 """By scenario: what follows its name."""

@@ -10,6 +10,7 @@ import trio
 
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.key_value import demo
 from detrun_scenarios.key_value.bugs import HandOverIgnored
 from detrun_scenarios.key_value.history import History
@@ -160,6 +161,12 @@ SURVIVED = [20, pytest.param(2_000, marks=pytest.mark.slow)]
 @pytest.mark.parametrize("schedules", SURVIVED)
 def test_the_store_survives_a_campaign_with_faults(schedules: int) -> None:
     assert detrun.explore(key_value.small, {}, schedules=schedules, directory=None).verdict == "passed"
+
+
+@pytest.mark.parametrize("schedules", [10, pytest.param(500, marks=pytest.mark.slow)])
+def test_the_store_survives_primaries_that_are_cut_off(schedules: int) -> None:
+    hunt = ScenarioProgram(key_value.scenario, key_value.scenario.setting("small", spared="reads_alone"))
+    assert detrun.explore(hunt, {}, schedules=schedules, directory=None).verdict == "passed"
 
 
 @pytest.mark.slow

@@ -65,6 +65,12 @@ def test_a_contender_gets_better_within_its_budget_and_proposes_less_when_it_is_
     assert tune(PROBLEM, 60, 1, lambda: True) == Proposal(START, 0)
 
 
+def test_a_budget_for_less_than_five_iterations_is_used_for_as_many_as_fit() -> None:
+    """Three runs for each iteration, and four each for the looks before and behind them."""
+    spent = [CONTENDERS["minimize"](PROBLEM, budget, 1, tuning.never).spent for budget in (10, 13, 22, 23)]
+    assert spent == [0, 11, 14, 23]
+
+
 def test_evaluations_use_every_seed_once() -> None:
     seeds: list[int] = []
 

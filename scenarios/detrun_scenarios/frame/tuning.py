@@ -2,8 +2,9 @@
 
 A contender has its defaults, begins at the same parameters, and stays within the same bounds. What it spends is counted
 in runs or in steps, those on its own held-out seeds included; an evaluation, or five iterations, that would end beyond
-the budget does not count. Optuna (TPE, its default) proposes its best trial, CMA-ES its mean. The verdict is the loss
-on seeds that none of them has seen, the same for all. A contender that is stopped proposes what it has.
+the budget does not count. Where not even the first five fit, two are tried, and one. Optuna (TPE, its default) proposes
+its best trial, CMA-ES its mean. The verdict is the loss on seeds that none of them has seen, the same for all. A
+contender that is stopped proposes what it has.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def by_minimize(problem: Problem, budget: int, seed: int, stop: Stop = never, *,
 
     best = Proposal(problem.start, 0)
     with tempfile.TemporaryDirectory() as folder:
-        iterations = TOGETHER
+        iterations = first = TOGETHER
         while not stop():
             try:
                 found = detrun.minimize(
@@ -155,7 +156,7 @@ def by_minimize(problem: Problem, budget: int, seed: int, stop: Stop = never, *,
                     bounds=problem.bounds,
                     log_scaled=list(problem.log_scaled),
                     scales=problem.scales,
-                    checkpoint=Path(folder) / "tuning",
+                    checkpoint=Path(folder) / f"tuning-{first}",
                     progress=look_up,
                     **options,
                 )
@@ -163,7 +164,10 @@ def by_minimize(problem: Problem, budget: int, seed: int, stop: Stop = never, *,
                 break
             spent = found.runs if problem.unit == "runs" else found.steps
             if spent > budget:
-                break
+                if best.spent or first == 1:
+                    break
+                iterations = first = first // 2  # anew: what was done beyond the budget does not count
+                continue
             way = best.way or [OnTheWay(0, problem.start, found.start)]
             best = Proposal(found.params, spent, [*way, OnTheWay(spent, found.params, found.value)])
             iterations += TOGETHER

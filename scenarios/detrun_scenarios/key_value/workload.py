@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 import detrun
-from detrun.world import Exponential, FaultPlan, Swarm, inject
+from detrun.world import Exponential, FaultPlan, Node, Partition, Swarm, inject
 from detrun_scenarios.frame.declaration import Faults, Program, Setting, Size
 from detrun_scenarios.key_value.bugs import BUGS
 from detrun_scenarios.key_value.client import Client
@@ -28,6 +28,18 @@ SWARM = Swarm(
     mean_seconds=0.4,  # longer than a replica's patience, so that another is elected meanwhile
     weights=dict.fromkeys(("disk_error", "disk_damage", "clock", "buggify", "reset", "bandwidth"), 0.0),
 )
+CUT_PRIMARIES = FaultPlan(
+    tuple(
+        Partition(
+            groups=(("@primary",), ("replica*",)),
+            between=(at, at + 0.1),
+            lasts_seconds=0.35,
+            allow_no_effect=True,
+        )
+        for at in (0.2, 0.65, 1.1)
+    )
+)
+"""Primaries are cut off from the other replicas, and from no client, for longer than an election takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ async def run_store(
         for index, key in enumerate(keys):
             client = parts.client(index, params["retry_timeout"], history)
             world.node(client.name).start(client.work, key, keys, workload.operations)
+        declare_primary(world, replicas)
         async with inject(faults, world), trio.open_nursery() as nursery:
             nursery.start_soon(crash_primary, replicas, workload.crashes, history)
             for index in range(workload.clients):
@@ -87,6 +100,16 @@ async def run_store(
     for majority in combinations(disks, QUORUM):
         history.check_disks(majority)
     return history
+
+
+def declare_primary(world: detrun.World, replicas: list[Replica]) -> None:
+    """Say which replica a fault on the role ``primary`` strikes: that of the latest epoch in which there is one."""
+
+    def is_primary(node: Node) -> bool:
+        primaries = [replica for replica in replicas if replica.primary]
+        return bool(primaries) and max(primaries, key=lambda one: one.promised).name == node.name
+
+    world.role("primary", is_primary)
 
 
 async def crash_primary(replicas: list[Replica], moments: tuple[float, ...], history: History) -> None:
