@@ -110,6 +110,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
             self._check_thread()
             self._check_callback(callback, "call_soon")
         handle = events.Handle(callback, args, self, context)
+        if handle._source_traceback:  # type: ignore[attr-defined]
+            del handle._source_traceback[-1]  # type: ignore[attr-defined]
         task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
@@ -129,6 +131,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
         handle = events.Handle(callback, args, self, context)
+        if handle._source_traceback:  # type: ignore[attr-defined]
+            del handle._source_traceback[-1]  # type: ignore[attr-defined]
         self._lane_of_callbacks().push(handle)
         return handle
 
@@ -220,7 +224,10 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         """Queue a callback in ``delay`` virtual seconds, which may be a `Value`."""
         if delay is None:
             raise TypeError("delay must not be None")
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        timer = self.call_at(self.time() + delay, callback, *args, context=context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        return timer
 
     def call_at(self, when: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback at the virtual time ``when``, which may be a `Value`."""
@@ -231,6 +238,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
             self._check_thread()
             self._check_callback(callback, "call_at")
         timer = Timer(when, callback, args, self, context)
+        if timer._source_traceback:  # type: ignore[attr-defined]
+            del timer._source_traceback[-1]  # type: ignore[attr-defined]
         self._timers.add(when, timer)
         timer._scheduled = True
         return timer

@@ -12,6 +12,7 @@ The rule of `ReplacedNames` holds: a replacement decides by who calls, and in an
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import Any, NoReturn
 
@@ -91,6 +92,44 @@ class _PolicyOfRun:
         """Put the process's own back."""
         EVENTS._event_loop_policy = self._before
         self._before = None
+
+
+class _RunOfUvloop:
+    """``uvloop.run``, which insists on a loop of its own: where uvloop has been imported, it says what to call."""
+
+    def __init__(self) -> None:
+        self._module: Any = None
+        self._names: ReplacedNames | None = None
+
+    def install(self) -> None:
+        """Replace it."""
+        module = sys.modules.get("uvloop")
+        if module is not self._module:
+            self._module = module
+            self._names = None if module is None else ReplacedNames(module, {"run": _uvloop_run})
+        if self._names is not None:
+            self._names.install()
+
+    def restore(self) -> None:
+        """Put it back."""
+        if self._names is not None:
+            self._names.restore()
+
+    def original(self, *arguments: Any, **options: Any) -> Any:
+        """What another OS thread calls meanwhile."""
+        assert self._names is not None
+        return self._names.originals["run"](*arguments, **options)
+
+
+def _uvloop_run(*arguments: Any, **options: Any) -> Any:
+    if is_of_the_run():
+        for one in filter(asyncio.iscoroutine, arguments):
+            one.close()
+        raise UsageError(
+            "uvloop.run inside a run, which cannot control uvloop's event loop; call asyncio.run, or use "
+            "asyncio.Runner(loop_factory=uvloop.new_event_loop): their loop is simulated in runs, and uvloop's outside"
+        )
+    return _UVLOOP.original(*arguments, **options)
 
 
 class _LoopClass(type):
@@ -179,7 +218,8 @@ _REPLACED: dict[str, object] = {
     "set_event_loop_policy": _set_event_loop_policy,
 }
 _NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
-_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun())
+_UVLOOP = _RunOfUvloop()
+_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP)
 waits.install()
 tasks.install()
 

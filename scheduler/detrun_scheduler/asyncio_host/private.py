@@ -16,7 +16,7 @@ from typing import Any
 
 NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.events": (*("_event_loop_policy", "_get_running_loop()", "_set_running_loop()", "Handle", "TimerHandle"),),
-    "asyncio.events.Handle": ("_run()", "_cancelled", "_callback", "_args", "_loop"),
+    "asyncio.events.Handle": ("_run()", "_cancelled", "_callback", "_args", "_loop", "_source_traceback"),
     "asyncio.events.TimerHandle": ("_when", "_scheduled"),
     "asyncio.futures": ("_set_result_unless_cancelled()",),
     "asyncio.Task": ("_log_destroy_pending", "_fut_waiter", "_exception", "_log_traceback"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -187,6 +189,19 @@ def test_what_would_leave_the_run_is_refused_by_name(call: Callable[[], Awaitabl
 
     with pytest.raises(HiddenStateError, match=words):
         detrun.record(main, backend="asyncio")
+
+
+def test_uvloops_run_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def program() -> None:
+        """Never begun."""
+
+    uvloop = ModuleType("uvloop")
+    original = uvloop.run = lambda main: main.close()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
+    with pytest.raises(UsageError, match=r"uvloop\.run inside a run.*call asyncio\.run, or use asyncio\.Runner"):
+        detrun.record(lambda: uvloop.run(program()))
+    assert uvloop.run is original
+    uvloop.run(program())
 
 
 def loop() -> Any:

@@ -1,0 +1,54 @@
+"""CPython's own tests of asyncio that are left out under detrun, each with its reason."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+SAME = "the same test with another selector, which no simulated loop has"
+UNIX = "Unix sockets, which the simulated network has not"
+IPV6 = "IPv6, which the simulated network has not"
+PIPES = "pipes and terminals of the operating system, refused by name"
+PROCESS = "starts a process, refused by name"
+SIGNALS = "signals, of which none arrives in a run"
+TLS = "TLS on a blocking socket, which the simulated ones have not"
+STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
+KEPT = "a task that nothing refers to is collected in life; the run keeps it"
+CLOCK = "counts on the clock of the test's own loop, which moves once more when the loop stops"
+BLOCKS = "a blocking call in a task, refused by name"
+
+EXCLUSIONS: dict[str, str] = {
+    "*.SelectEventLoopTests.*": SAME,
+    "*.PollEventLoopTests.*": SAME,
+    "*unix*": UNIX,
+    "test_events.*ipv6*": IPV6,
+    "test_events.*dual_stack*": IPV6,
+    "*_pipe*": PIPES,
+    "*_pty*": PIPES,
+    "test_events.*subprocess*": PROCESS,
+    "test_events.*new_process*": PROCESS,
+    "test_events.*signal*": SIGNALS,
+    "test_events.*GetEventLoop.test_get_event_loop_returns_running_loop*": SIGNALS,
+    "test_runners.*interrupt*": SIGNALS,
+    "test_runners.*without_uncancel*": SIGNALS,
+    "test_events.*_ssl_connection": TLS,
+    "test_events.*test_ssl_connect_accepted_socket": TLS,
+    "test_streams.*no_loop_ssl": TLS,
+    "test_ssl.*": TLS,
+    "test_sslproto.SelectorStartTLSTests.*": TLS,
+    "test_events.*internal_fds": STOCK,
+    "test_events.PolicyTests.test_get_event_loop": STOCK,
+    "test_runners.*custom_factory": STOCK,
+    "test_selector_events.*accept_connection_multiple": STOCK,
+    "test_selector_events.*resolve_using_socket_params": STOCK,
+    "test_tasks.*log_destroyed_pending_task": KEPT,
+    "test_tasks.*stop_while_run_in_complete": CLOCK,
+    "test_sock_lowlevel.*sock_client_racing": BLOCKS,
+}
+
+
+def exclusion(name: str) -> str | None:
+    """The reason for leaving a test out, None if it is run."""
+    for pattern, reason in EXCLUSIONS.items():
+        if fnmatchcase(name, pattern):
+            return reason
+    return None
