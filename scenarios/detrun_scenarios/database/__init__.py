@@ -6,6 +6,8 @@ Read from below: `storage`, `log`, `tree`, `transactions`, `sql`, `server`; then
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from detrun_scenarios.database.faults import SWARM
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
 
@@ -17,6 +19,13 @@ def program(setting: Setting) -> Program:
     from detrun_scenarios.database.workload.runs import program as made
 
     return made(setting)
+
+
+def draw(path: str, params: Mapping[str, float], seed: int) -> None:
+    """See `pictures`."""
+    from detrun_scenarios.database.pictures import draw as drawn
+
+    drawn(path, params, seed)
 
 
 SCENARIO = Scenario(
@@ -84,7 +93,7 @@ SCENARIO = Scenario(
                     "finite",
                     ("group_commit_delay", "checkpoint_interval", "writer_interval"),
                     "the slowest are those that are tried again, and a delay makes more of them",
-                    {"samples": 24},
+                    {"samples": 16},
                     share=0.5,
                 ),
             ),
@@ -98,7 +107,7 @@ SCENARIO = Scenario(
                     "finite",
                     ("checkpoint_interval", "writer_interval", "group_commit_delay"),
                     "a count moves by whole pages and records only, so that its local derivative is 0",
-                    {"samples": 16},
+                    {"samples": 12},
                     share=0.5,
                 ),
             ),
@@ -112,7 +121,7 @@ SCENARIO = Scenario(
                     "finite",
                     ("checkpoint_interval", "writer_interval"),
                     "how much log there is to read, and how many pages, is counted",
-                    {"samples": 32},
+                    {"samples": 24},
                     share=0.5,
                 ),
             ),
@@ -126,14 +135,14 @@ SCENARIO = Scenario(
                     "finite",
                     ("buffer_split", "read_ahead"),
                     "a page is there or is not",
-                    {"samples": 24},
+                    {"samples": 16},
                     share=0.3,
                 ),
                 Meaning(
                     "policy",
                     ("random_page_cost",),
                     "plans are drawn by their costs, and only the probability of each moves",
-                    {"samples": 100},
+                    {"samples": 80},
                     share=0.3,
                 ),
             ),
@@ -184,4 +193,5 @@ SCENARIO = Scenario(
     program=program,
     faults=SWARM,
     explore_options={"max_steps": 20_000},
+    draw=draw,
 )

@@ -10,12 +10,13 @@ import trio
 
 import detrun
 from detrun.checkers.assertions import tallying
-from detrun_scenarios.database import SCENARIO
+from detrun_scenarios.database import SCENARIO, pictures
 from detrun_scenarios.database.database import database
 from detrun_scenarios.database.invariants import REPLICATED, astray, committed_rows, missing, unfitting
 from detrun_scenarios.database.losses import quantile
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.database.story import Story
 from detrun_scenarios.database.transactions.transaction import Transaction
 from detrun_scenarios.database.workload.mixes import EVEN_SHARES, tpcc_mix
 from detrun_scenarios.database.workload.terminals import Done, Habits, Observed
@@ -80,6 +81,21 @@ def test_latencies_move_on_a_frozen_schedule_as_their_local_derivative_says(loss
         for step in (-1e-9, 1e-9)
     ]
     assert (again[1] - again[0]) / 2e-9 == pytest.approx(run.grads["group_commit_delay"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_in_the_story_the_power_goes_twice_and_a_replica_follows() -> None:
+    figure_module = pytest.importorskip("matplotlib.figure")
+    story = Story()
+    detrun.record(story.tell, SCENARIO.defaults, seed=0)
+    states = [state for _, _, state in pictures.spans(story.samples)]
+    assert states == ["recovers", "serves", *2 * ["off", "recovers", "serves"]]
+    assert all(one.durable <= one.log_end for one in story.samples if one.state == "serves")
+    assert max(one.applied for one in story.samples) > 0.8 * max(one.durable for one in story.samples)
+    assert None in {one.outcome for one in story.asked}
+    figure = figure_module.Figure()
+    pictures.draw_story(figure, story)
+    assert len(figure.axes) == 3
 
 
 async def after_some_work(

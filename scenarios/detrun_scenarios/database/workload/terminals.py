@@ -26,6 +26,17 @@ class Done:
     answer: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: who sent it, from when to when it was waited for, and what came of it; None for no answer."""
+
+    client: str
+    name: str
+    began: Any
+    ended: Any
+    outcome: str | None
+
+
 @dataclass(slots=True)
 class Observed:
     """What clients have seen.
@@ -35,12 +46,14 @@ class Observed:
         latencies: of each of them, seconds from the request to the answer.
         unknown: requests that were not answered.
         failed: requests that were refused, or given up by the server.
+        asked: all requests, as they end.
     """
 
     done: list[Done] = field(default_factory=list)
     latencies: list[Any] = field(default_factory=list)
     unknown: list[tuple[str, list[Any]]] = field(default_factory=list)
     failed: int = 0
+    asked: list[Asked] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +97,8 @@ class Terminal:
             answer = None
             with trio.move_on_after(self.habits.patience_seconds):
                 answer = await self._call(connection, name, arguments)
+            outcome = None if answer is None else answer[0]
+            self.observed.asked.append(Asked(self.name, name, began, trio.current_time(), outcome))
             if answer is None:
                 self.observed.unknown.append((name, arguments))
                 await self._hang_up()
