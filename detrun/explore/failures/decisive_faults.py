@@ -16,14 +16,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from detrun.execution.schedules import unpacked
 from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
-from detrun.explore.failures.named_steps import Instant, named
-from detrun.explore.failures.narration import NarratedFault, Narration, narrate
+from detrun.explore.failures.named_steps import Instant, NamedStep, named
+from detrun.explore.failures.narration import NarratedFault, Narration
 from detrun.explore.failures.reversal import Reversals
+from detrun.explore.failures.showing_steps import failing_operation
 from detrun.explore.failures.trials import Trial
-from detrun_scheduler.run import FaultSpan, RunHooks
+from detrun_scheduler.run import FaultSpan
 
 NEVER = FaultSpan(math.inf)
 AT_AN_INSTANT = ("crash", "power_loss", "restart", "upgrade", "pause", "resume", "clock_step", "clock_skew")
@@ -101,7 +101,7 @@ def _moved(reversals: Reversals, narration: Narration, begun: NarratedFault) -> 
     without = reversals.try_spans({name: NEVER})
     if without is None or without.error is not None:
         return None
-    other = _narrated(reversals, without, name, len(narration.steps) * 5 // 4 + 50, since=math.inf)
+    other = reversals.narration_of_moved(without, {name: NEVER}, len(narration.steps) * 5 // 4 + 50, math.inf)
     found = MovedFault(begun, without)
     end, victim = found.end, begun.fault.victim
 
@@ -117,13 +117,6 @@ def _moved(reversals: Reversals, narration: Narration, begun: NarratedFault) -> 
     return found
 
 
-def _narrated(reversals: Reversals, without: Trial, name: str, steps: int, since: float) -> Narration:
-    """So many steps of the run without a fault, with the lines of those from ``since`` on."""
-    runner = reversals.runner
-    hooks = RunHooks(fault_spans={**runner.spans, name: NEVER})
-    return narrate(runner.program.within(steps), runner.seed, unpacked(without.schedule), hooks, since)
-
-
 def _explained(reversals: Reversals, narration: Narration, found: MovedFault, used: int) -> Explanation:
     fault = found.begun.fault
     nodes = [fault.victim] if fault.victim else []
@@ -133,23 +126,29 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
         known.append(("after", "had it come before the {}", Instant.of(narration, found.after.steps, nodes)))
     if found.before is not None:
         steps = found.before.steps
-        passing = _narrated(reversals, found.without, fault.name, max(steps) + 2, since=min(steps))
+        passing = reversals.narration_of_moved(found.without, {fault.name: NEVER}, max(steps) + 2, min(steps))
         known.append(("before", "had it come after the {}", Instant.of(passing, steps, nodes)))
     if found.ends_after is not None:
         known.append(
             ("and ends after", "had it ended before the {}", Instant.of(narration, found.ends_after.steps, nodes))
         )
     places = named(narration, [instant for *_, instant in known])
-    width = max(len(what) for what, *_ in known)
+    shown = [(what, place) for (what, *_), place in zip(known, places, strict=True)]
+    failed = failing_operation(narration, reversals.failing.error)
+    if failed is not None:
+        shown.append(("and shows in", NamedStep(failed, narration.steps[failed.step])))
+    width = max(len(what) for what, _ in shown)
     lines = [summary(reversals.failing), f"What matters is the moment of a fault: {_described(found)}"]
-    lines += [f"  {what:{width}}  {place}" for (what, *_), place in zip(known, places, strict=True)]
+    lines += [f"  {what:{width}}  {place}" for what, place in shown]
     seen = [text.format(which) for (_, text, _), which in zip(known, ("first", "second"), strict=True)]
     moves = reversals.used - used
     lines.append(f"Verified in {moves} runs: {', or '.join(['without it', *seen])}, the run passes.")
     operations = [place.operation for place in places if place is not None]
     pair = (operations[0], operations[1]) if len(operations) == 2 else None
     spans = tuple({fault.name: span} for span in found.spans())
-    return Explanation("\n".join(lines), pair, fault.name, found.begun.step, narration, passing, True, spans)
+    named_ones = tuple(place.operation for _, place in shown if place is not None)
+    difference = found.begun.step
+    return Explanation("\n".join(lines), pair, fault.name, difference, narration, passing, True, spans, named_ones)
 
 
 def _described(found: MovedFault) -> str:

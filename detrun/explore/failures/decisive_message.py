@@ -21,10 +21,8 @@ is here what the network delivered. Departure: one message is taken out at a tim
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from traceback import walk_tb
 
 from detrun.explore.failures.decisive_order import ABOUT_MAX, place_of
 from detrun.explore.failures.explanation import Explanation, common, summary
@@ -34,9 +32,8 @@ from detrun.explore.failures.occurrences import MESSAGE, Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import Retimed, Retimings
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import illegal_operations, misfits, showing_steps
+from detrun.explore.failures.showing_steps import failing_operation, illegal_operations, misfits, showing_steps
 from detrun.explore.failures.what_steps_knew import Knowledge
-from detrun_scheduler.endings import exception_leaves
 
 REQUESTS_MAX = 12
 MESSAGES_MAX = 24
@@ -194,10 +191,7 @@ class _Search:
         steps = self.narration.steps
         step = steps[at]
         if at in self.seen:
-            stack = _stack(self._error)
-            counts = Counter(line for one in steps for line in set(one.lines) & set(stack))
-            failed = min((line for line in stack if line in step.lines), key=lambda line: counts[line], default=None)
-            return self._innermost(at) if failed is None else Operation(step.task, failed, "runs", at)
+            return failing_operation(self.narration, self._error) or self._innermost(at)
         knowing, key = knowledge.known_to.get(at, (-1, None))
         if key is not None:
             lines = [mark.line for mark in step.marks if mark.key == key and mark.verb == "changes"]
@@ -206,10 +200,3 @@ class _Search:
         message = knowledge.handled.get(knowing)
         sent = None if message is None or message.set_in != at else self._sent(message)
         return sent or self._innermost(at)
-
-
-def _stack(error: BaseException | None) -> list[Line]:
-    """The lines that the failure came through, the outermost first."""
-    leaf = None if error is None else exception_leaves(error)[0]
-    frames: Iterator[tuple[object, int]] = iter(()) if leaf is None else walk_tb(leaf.__traceback__)
-    return [Line(frame.f_code.co_filename, number) for frame, number in frames]  # type: ignore[attr-defined]

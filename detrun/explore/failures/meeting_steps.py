@@ -2,8 +2,8 @@
 
 A message or a timer is handled in one step, and in those that this one wakes within the same instant. Of the objects
 that two such groups of steps have in common, and at least one changes, those say most that are touched in lines which
-few steps run: every handler counts messages, and few change what a failure is about. The same goes for the line that
-is named: that of the caller, if fewer steps run it.
+few steps run: every handler counts messages, and few change what a failure is about. A helper that several functions
+call is named by its caller (`named_steps.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from detrun.explore.failures.functions import function_at
-from detrun.explore.failures.named_steps import Instant, named
+from detrun.explore.failures.named_steps import Instant, caller_of, named
 from detrun.explore.failures.narration import Line, Mark, Narration
 from detrun.explore.failures.occurrences import MESSAGE, TIMEOUT, Occurrence, Timeline
 from detrun.explore.failures.operations import Operation
@@ -62,8 +61,8 @@ def meeting_of(narration: Narration, timeline: Timeline, first: int, then: int) 
         return _of_one_task(narration, first, then)
     *_, one, other, mark, against = min(found, key=lambda each: each[:5])
     return Meeting(
-        _operation(narration, counts, one, mark),
-        _operation(narration, counts, other, against),
+        _operation(narration, one, mark, last=True),
+        _operation(narration, other, against, last=False),
         narration.name_of(mark.key),
     )
 
@@ -100,15 +99,10 @@ def _rarity(counts: Mapping[Line, int], mark: Mark) -> int:
     return 0 if mark.line is None else counts.get(mark.line, 0)
 
 
-def _operation(narration: Narration, counts: Mapping[Line, int], at: int, mark: Mark) -> Operation:
-    """What a step did to an object, at the line that says most: that of a caller, if fewer steps run it."""
-    step, line = narration.steps[at], mark.line
-    while line in step.lines:
-        function = function_at(line.file, line.number)
-        entered = next(place for place, one in enumerate(step.lines) if function_at(one.file, one.number) == function)
-        if entered == 0 or counts[step.lines[entered - 1]] >= counts[line]:
-            break
-        line = step.lines[entered - 1]
+def _operation(narration: Narration, at: int, mark: Mark, *, last: bool) -> Operation:
+    """What a step did to an object, at the line that says most."""
+    step = narration.steps[at]
+    line = None if mark.line is None else caller_of(narration.steps, step, mark.line, last=last)
     return Operation(step.task, line, mark.verb, at)
 
 

@@ -61,6 +61,7 @@ class Reversals:
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
     _moved: dict[object, Trial] = field(default_factory=dict)
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
+    _moved_narrated: dict[object, Narration] = field(default_factory=dict)
     _time: TimeLimit = field(default_factory=TimeLimit)
 
     @contextmanager
@@ -168,6 +169,17 @@ class Reversals:
         if found is None and len(self._narrated) < NARRATIONS_MAX:
             found = narrate(self.runner.program, self.runner.seed, unpacked(trial.schedule))
             self._narrated[trial.schedule] = found
+        return found
+
+    def narration_of_moved(self, trial: Trial, spans: Mapping[str, FaultSpan], steps: int, since: float) -> Narration:
+        """So many steps of a trial of `try_spans`, with the lines of those from ``since`` on."""
+        key = tuple(sorted(spans.items())), steps, since
+        found = self._moved_narrated.get(key)
+        if found is None:
+            hooks = RunHooks(fault_spans={**self.runner.spans, **spans})
+            program = self.runner.program.within(steps)
+            found = narrate(program, self.runner.seed, unpacked(trial.schedule), hooks, since)
+            self._moved_narrated[key] = found
         return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from traceback import walk_tb
 
-from detrun.checkers.histories import Operation
+from detrun.checkers.histories import Operation as Call
 from detrun.checkers.linearizability import NotLinearizableError
 from detrun.explore.failures.decisive_pairs import failing_line
-from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.narration import Line, Narration
+from detrun.explore.failures.operations import Operation
 from detrun_scheduler.endings import exception_leaves
 
 
@@ -22,13 +25,32 @@ def showing_steps(narration: Narration, error: BaseException | None) -> list[int
     return ran[-1:] or failed[:1] or [len(narration.steps) - 1]
 
 
-def illegal_operations(error: BaseException | None) -> Sequence[Operation]:
+def failing_operation(narration: Narration, error: BaseException | None) -> Operation | None:
+    """Of the lines that the failure came through, the one that fewest steps run, of such the outermost.
+
+    A check is called by what it checks, and that by what everything goes through; a line that no other step runs is the
+    check's own, for what it does where it fails. None where no step ran such a line, and of a history: the check of it
+    comes afterwards.
+    """
+    leaf = None if error is None else exception_leaves(error)[0]
+    if leaf is None or illegal_operations(error):
+        return None
+    came_through = [Line(frame.f_code.co_filename, number) for frame, number in walk_tb(leaf.__traceback__)]
+    at = showing_steps(narration, error)[-1]
+    step = narration.steps[at]
+    ran = Counter(line for one in narration.steps for line in set(one.lines).intersection(came_through))
+    lines = [one for one in came_through if one in step.lines]
+    line = min(lines, key=lambda one: (ran[one] == 1, ran[one]), default=None)
+    return None if line is None else Operation(step.task, line, "runs", at)
+
+
+def illegal_operations(error: BaseException | None) -> Sequence[Call]:
     """The least part of a history that has no legal order; empty if that is not what failed."""
     leaf = None if error is None else exception_leaves(error)[0]
     return leaf.linearizability.illegal if isinstance(leaf, NotLinearizableError) else ()
 
 
-def misfits(error: BaseException | None) -> list[Operation]:
+def misfits(error: BaseException | None) -> list[Call]:
     """Those of them that the longest legal order has no place for."""
     leaf = None if error is None else exception_leaves(error)[0]
     if not isinstance(leaf, NotLinearizableError):

@@ -75,7 +75,7 @@ async def acknowledged_before_fsync(at: float, struck: str) -> None:
             await trio.sleep(1)
             world.driver.send("store", "read")
             with trio.move_on_after(1):
-                assert lost.cancelled_caught or await world.driver.receive() == "written"
+                assert lost.cancelled_caught or await world.driver.receive() == "written"  # shows
 
 
 @pytest.mark.parametrize("struck", ["store", "@late"])
@@ -91,6 +91,10 @@ def test_power_lost_between_an_acknowledgement_and_the_fsync(struck: str) -> Non
     synced = explanation.pair[1].line
     assert synced is not None
     assert synced.number in (line_with(store, "synced"), line_with(store, "synced") - 1)
+    shows = explanation.places[2].line
+    assert shows is not None
+    assert shows.number == line_with(acknowledged_before_fsync, "shows")
+    assert f"and shows in  {acknowledged_before_fsync.__name__} at " in explanation.text
 
 
 async def account() -> None:
