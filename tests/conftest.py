@@ -26,7 +26,7 @@ from tests.one_python import is_in_part, is_same_on_every_python
 
 settings.register_profile(
     "ci",
-    max_examples=30,
+    max_examples=20,
     derandomize=True,
     deadline=None,
     database=None,

@@ -13,6 +13,9 @@ from hashlib import blake2b
 # Rooms, files and pages of which all is `one_python`; single tests and files are marked where they are.
 SAME_ON_EVERY_PYTHON = (
     "docs",
+    "tests/ad/test_adjoint_rules.py",
+    "tests/ad/test_revolve.py",
+    "tests/ad/test_trees.py",
     "tests/benchmarks",
     "tests/benchmarks_bugs",
     "tests/benchmarks_real_bugs",
@@ -21,9 +24,13 @@ SAME_ON_EVERY_PYTHON = (
     "tests/counterfactuals/test_choice_probabilities.py",
     "tests/execution/test_interleavings.py",
     "tests/explore/campaign/test_exploration_page.py",
+    "tests/explore/campaign/test_explore.py",
     "tests/explore/campaign/test_gradient_tables.py",
     "tests/explore/campaign/test_mixture.py",
     "tests/explore/campaign/test_threads_exhausted.py",
+    "tests/explore/failures/test_decisive_faults.py",
+    "tests/explore/failures/test_decisive_order.py",
+    "tests/explore/failures/test_decisive_order_property.py",
     "tests/explore/failures/test_findings_kept.py",
     "tests/explore/failures/test_fresh_replays.py",
     "tests/explore/failures/test_listing.py",
@@ -44,20 +51,29 @@ SAME_ON_EVERY_PYTHON = (
     "tests/gradients/test_stages.py",
     "tests/machines/test_event_sourced.py",
     "tests/machines/test_event_sourced_oracles.py",
+    "tests/machines/test_state_machine.py",
+    "tests/messages/test_packing.py",
     "tests/minimizing",
     "tests/mutation",
     "tests/primitives/test_buffer.py",
+    "tests/primitives/test_draws.py",
+    "tests/primitives/test_shared.py",
     "tests/recorder/test_damage.py",
     "tests/recorder/test_round_trip.py",
+    "tests/recorder/test_token.py",
     "tests/scenarios",
     "tests/scheduler/strategies/test_bounded.py",
     "tests/scheduler/strategies/test_dpor.py",
     "tests/scheduler/strategies/test_runnable_order.py",
     "tests/scheduler/strategies/test_samplers.py",
+    "tests/scheduler/test_randomness.py",
+    "tests/scheduler/trio_host/test_private_names.py",
     "tests/testing",
     "tests/world/disk",
     "tests/world/faults",
     "tests/world/network",
+    "tests/world/nodes/test_nodes.py",
+    "tests/world/time",
     "tests/test_documented_modules.py",
     "tests/test_layers.py",
     "tests/test_public_names.py",
@@ -76,7 +92,8 @@ def is_same_on_every_python(file: str) -> bool:
 def is_in_part(file: str, text: str, share: str) -> bool:
     """Whether ``file``, by its path in the repository, belongs to ``share``: ``1/2`` or ``2/2``.
 
-    Its name and its ``text`` decide, not which other files there are. What imports torch is of the first part.
+    Its name and its ``text`` decide, not which other files there are. What imports torch is of the first part, and so
+    are the documents, where readers may be shown it.
 
     Raises:
         ValueError: ``share`` is no part of a whole.
@@ -84,6 +101,7 @@ def is_in_part(file: str, text: str, share: str) -> bool:
     found = re.fullmatch(r"(\d+)/(\d+)", share)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"--share {share} is no part of a whole; give 1/2 to one Python and 2/2 to the other")
-    # Any byte would do; by the seventh two parts take equally long (260 and 258 s of CPU, 2026-11-29).
-    part = 0 if IMPORTS_TORCH.search(text) else blake2b(file.encode()).digest()[6] % int(found[2])
+    # Any byte would do; by the seventh two parts take about equally long.
+    is_of_first = file.startswith("docs/") or IMPORTS_TORCH.search(text)
+    part = 0 if is_of_first else blake2b(file.encode()).digest()[6] % int(found[2])
     return part == int(found[1]) - 1

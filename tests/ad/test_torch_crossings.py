@@ -22,6 +22,7 @@ from detrun.ad import state
 from detrun.ad.reverse import backward
 from detrun.ad.value import Value
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
+from tests.examples import examples
 
 torch = pytest.importorskip("torch")
 
@@ -115,7 +116,7 @@ def program(library, tasks):
 POINT = {"x": 0.7, "w": torch.tensor([0.3, -0.8, 1.1], dtype=torch.float64)}
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(TASKS, st.integers(0, 10**6))
 def test_programs_of_tasks_and_tensors_have_the_gradient_that_torch_finds(tasks, seed):
     gradient = detrun.gradient(program(BRIDGE, tasks), POINT, seed=seed)

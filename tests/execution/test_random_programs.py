@@ -59,7 +59,7 @@ def same(first: detrun.Run, second: detrun.Run) -> None:
 
 
 @given(program=programs(), seed=seeds, strategy=strategies)
-@examples(80)
+@examples(40)
 def test_one_seed_is_one_run_and_its_recording_replays_it(program: Body, seed: int, strategy: str) -> None:
     first, second = recorded(program, seed, strategy), recorded(program, seed, strategy)
     same(first, second)
@@ -70,7 +70,7 @@ def test_one_seed_is_one_run_and_its_recording_replays_it(program: Body, seed: i
 
 @pytest.mark.one_python
 @given(program=programs(), seed=seeds)
-@examples(60)
+@examples(30)
 def test_resync_of_an_unchanged_program_follows_its_recording_to_the_end(program: Body, seed: int) -> None:
     run = recorded(program, seed)
     again = detrun.replay(interpret, program, recording=run.recording, mode="resync", raise_errors=False)
@@ -86,7 +86,7 @@ def test_the_random_programs_do_what_they_are_for() -> None:
     seen: Counter[str] = Counter()
 
     @given(program=programs(), seed=seeds)
-    @examples(150)
+    @examples(100)
     def look(program: Body, seed: int) -> None:
         run = recorded(program, seed)
         other = recorded(program, seed + 1)
@@ -124,7 +124,7 @@ def test_a_fresh_process_under_another_hash_seed_runs_and_replays_the_same(hash_
     wanted: list[list[str]] = []
 
     @given(program=programs(), seed=seeds, strategy=strategies)
-    @examples(80)
+    @examples(40)
     def collect(program: Body, seed: int, strategy: str) -> None:
         run = recorded(program, seed, strategy)
         cases.append([program, seed, strategy, run.recording.to_bytes()])
@@ -151,7 +151,7 @@ def whole_chunks(run: detrun.Run, chunks: int) -> bytes:
 
 @pytest.mark.one_python
 @given(program=programs(), seed=seeds, chunk_steps=st.integers(1, 6), strategy=strategies)
-@examples(40)
+@examples(25)
 def test_a_recording_cut_at_any_chunk_replays_its_prefix_and_goes_on_to_the_same_end(
     program: Body, seed: int, chunk_steps: int, strategy: str
 ) -> None:
@@ -194,7 +194,7 @@ def opened(content: bytes) -> Recording | None:
 
 @pytest.mark.one_python
 @given(program=programs(), seed=seeds, chunk_steps=st.integers(2, 6), data=st.data())
-@examples(40)
+@examples(25)
 def test_a_recording_cut_at_any_byte_opens_as_a_prefix_or_is_refused(
     program: Body, seed: int, chunk_steps: int, data: st.DataObject
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_recording_cut_at_any_byte_opens_as_a_prefix_or_is_refused(
 
 @pytest.mark.one_python
 @given(program=programs(), seed=seeds, data=st.data())
-@examples(40)
+@examples(25)
 def test_every_flipped_byte_is_noticed(program: Body, seed: int, data: st.DataObject) -> None:
     content = recorded(program, seed).recording.to_bytes()
     for _ in range(20):
@@ -225,7 +225,7 @@ def test_every_flipped_byte_is_noticed(program: Body, seed: int, data: st.DataOb
 
 @pytest.mark.one_python
 @given(program=programs(), other=programs(), seed=seeds)
-@examples(40)
+@examples(25)
 def test_the_recording_of_another_program_diverges_or_is_of_an_equal_run(program: Body, other: Body, seed: int) -> None:
     """The negative twin: a replay that compared nothing would pass every test above."""
     run, otherwise = recorded(program, seed), recorded(other, seed)
@@ -235,7 +235,7 @@ def test_the_recording_of_another_program_diverges_or_is_of_an_equal_run(program
 
 
 @pytest.mark.one_python
-@examples(40)
+@examples(25)
 @given(program=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: Body, seed: int, strategy: str) -> None:
     with patch_chunks(3):
@@ -249,7 +249,7 @@ def test_a_what_if_replay_with_the_same_arguments_is_the_recorded_run(program: B
 
 
 @pytest.mark.one_python
-@examples(40)
+@examples(25)
 @given(program=programs(), other=programs(), seed=seeds, strategy=strategies)
 def test_a_what_if_replay_of_anything_has_a_recording_that_replays(
     program: Body, other: Body, seed: int, strategy: str

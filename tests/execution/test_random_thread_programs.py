@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from tests.examples import examples
 
 Action: TypeAlias = list[Any]
 Body: TypeAlias = list[Action]
@@ -242,7 +243,7 @@ def how_it_ended(run: detrun.Run) -> str:
     preemption=st.sampled_from(("sync", "line", "opcode")),
     elsewhere=st.integers(0, 500),
 )
-@settings(max_examples=60)
+@examples(25)
 def test_one_seed_is_one_run_at_any_addresses_and_its_recording_replays_it(
     program: Body, seed: int, strategy: str, preemption: str, elsewhere: int
 ) -> None:

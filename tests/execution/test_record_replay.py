@@ -122,6 +122,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.one_python
 def test_a_result_of_a_class_of_the_program_has_one_digest_however_the_program_was_started(tmp_path: Path) -> None:
     """A class's module is __main__ in a script, the file's name when replayed by the command line."""
     script, file = tmp_path / "script.py", tmp_path / "run.detrun"
@@ -198,6 +199,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.one_python
 def test_a_killed_process_leaves_a_recording_that_replays_and_goes_on_as_the_run_would_have(tmp_path: Path) -> None:
     script, file = tmp_path / "killed.py", tmp_path / "run.detrun"
     script.write_text(KILLED)

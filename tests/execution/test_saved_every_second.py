@@ -36,6 +36,7 @@ async def main():
 """
 
 
+@pytest.mark.one_python
 def test_a_slow_program_that_is_killed_leaves_its_steps_and_they_replay(tmp_path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     path = tmp_path / "run.detrun"

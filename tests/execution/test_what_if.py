@@ -100,6 +100,7 @@ def test_a_difference_of_losses_has_no_variance_from_parts_that_the_flip_does_no
     assert len(fresh) > 3
 
 
+@pytest.mark.one_python
 def test_the_new_run_has_the_law_of_a_random_walk() -> None:
     """Orders of the unrelated step ``a`` and the two that the flip adds, against their exact probabilities.
 

@@ -77,7 +77,7 @@ def leaves(tree):
 
 
 @given(events=EVENTS)
-@settings(max_examples=60)
+@examples(30)
 def test_the_gradient_is_the_central_difference(events):
     gradient = machine_of(events).gradient(loss, EVERYTHING)
 
@@ -107,7 +107,7 @@ def test_the_gradient_is_the_central_difference(events):
 
 
 @given(events=EVENTS, snapshots=st.integers(1, 6), window=st.integers(1, 9), on_disk=st.integers(0, 3))
-@settings(max_examples=60)
+@examples(30)
 def test_all_ways_to_cut_and_keep_give_the_same_bits(events, snapshots, window, on_disk, tmp_path_factory):
     machine = machine_of(events)
     whole = all_of(machine.gradient(loss, EVERYTHING))
@@ -197,7 +197,7 @@ TRANSFERS = st.lists(
 
 
 @given(events=TRANSFERS, snapshots=st.integers(1, 4), window=st.integers(1, 5))
-@examples(80)
+@examples(40)
 def test_the_backward_slice_alone_gives_the_bits_of_the_full_reverse(events, snapshots, window):
     machine = bank(events, keys="observed")
     wanted = ("initial state", "events")

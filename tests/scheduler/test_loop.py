@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun_scheduler
@@ -36,6 +36,7 @@ from detrun_scheduler.journal import (
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import ActiveRun, Verifier
 from detrun_scheduler.strategies import make
+from tests.examples import examples
 
 ACTIONS = (
     "checkpoint",
@@ -130,7 +131,7 @@ def journaled(
     return loop.run(program).unwrap(), chunks
 
 
-@settings(max_examples=60)
+@examples(30)
 @given(tasks=tasks_of_a_program, strategy=st.sampled_from(["fifo", "random", "pct"]), seed=st.integers(0, 2**32 - 1))
 def test_a_seed_gives_the_same_journal_twice_and_the_journal_adds_up(tasks: Tasks, strategy: str, seed: int) -> None:
     program = program_of(tasks)

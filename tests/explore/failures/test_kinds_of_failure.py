@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
 from detrun.explore.campaign.signatures import FailurePolicy, file_in_package, signature_of
 from detrun.explore.failures.kept import KeptFailures
 from detrun.explore.verdicts import Exploration
+from tests.examples import examples
 from tests.explore.racy_programs import correct, lost_update, several_bugs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,6 +83,7 @@ def test_a_resumed_campaign_has_the_kinds_of_the_whole_one(everything, tmp_path)
     assert kinds(detrun.explore(several_bugs, **settings)) == kinds(everything)
 
 
+@pytest.mark.one_python
 def test_a_signature_is_the_same_in_another_process_under_another_hash_seed(everything) -> None:
     program = (
         "import detrun\nfrom tests.explore.racy_programs import several_bugs\n"
@@ -181,7 +183,7 @@ def damage(draw: st.DrawFn) -> tuple[int, int, bytes]:
 
 @pytest.mark.one_python
 @given(damage=damage())
-@settings(max_examples=60)
+@examples(25)
 def test_a_damaged_campaign_is_refused_with_its_name(campaign, damage) -> None:
     path, whole = campaign
     at, length, new = damage
@@ -217,7 +219,7 @@ def kept(tmp_path_factory) -> tuple[Path, bytes]:
 
 @pytest.mark.one_python
 @given(damage=damage())
-@settings(max_examples=60)
+@examples(25)
 def test_a_damaged_kept_failure_is_passed_over(kept, damage) -> None:
     path, whole = kept
     at, length, new = damage
@@ -231,7 +233,7 @@ def test_a_damaged_kept_failure_is_passed_over(kept, damage) -> None:
 
 @pytest.mark.one_python
 @given(column=st.binary(max_size=20), changed=st.booleans())
-@settings(max_examples=60)
+@examples(25)
 def test_a_kept_failure_whose_columns_make_no_sense_is_passed_over(tmp_path_factory, column, changed) -> None:
     from detrun.execution.options import Options
     from detrun.explore.campaign.program import Program

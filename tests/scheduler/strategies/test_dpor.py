@@ -20,6 +20,7 @@ import detrun
 from detrun import explore
 from detrun_scheduler.footprints.footprints import COMMUTE, EVERYTHING, READ, WRITE
 from detrun_scheduler.strategies.dpor import PartialOrderReduction, StepOrder, _precedes, _Step
+from tests.examples import examples
 
 checkpoint = trio.lowlevel.checkpoint
 Operation = tuple[str, int]  # "read", "write" or "nothing", and a variable
@@ -93,7 +94,7 @@ operations = st.tuples(st.sampled_from(["read", "write", "write", "nothing"]), s
 programs = st.lists(st.lists(operations, min_size=1, max_size=3), min_size=2, max_size=3)
 
 
-@settings(max_examples=40)
+@examples(25)
 @given(programs)
 def test_every_trace_is_run_exactly_once(program: Program) -> None:
     found, result = traces_by_search(program)

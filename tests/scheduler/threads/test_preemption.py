@@ -84,8 +84,15 @@ def test_leaving_out_instructions_that_touch_only_the_frame_loses_no_outcome(
     assert loop_of(main, 0, "opcode").steps_at_end > 1.2 * reduced_steps
 
 
-@pytest.mark.parametrize("granularity", ["line", "opcode"])
-@pytest.mark.parametrize("main", [programs.one_line, programs.of_a_global])
+@pytest.mark.parametrize(
+    ("main", "granularity"),
+    [
+        (programs.one_line, "line"),
+        (programs.of_a_global, "opcode"),
+        pytest.param(programs.of_a_global, "line", marks=pytest.mark.slow),
+        pytest.param(programs.one_line, "opcode", marks=pytest.mark.slow),
+    ],
+)
 def test_leaving_out_points_where_a_thread_is_alone_loses_no_interleaving(
     main: Callable[[], Any], granularity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detrun_scheduler import current
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import RunHooks
 from detrun_scheduler.strategies import make
+from tests.examples import examples
 
 WORKERS = 4
 # What the main task does next: to one of the workers, or nothing for so many turns.
@@ -22,7 +23,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(script=actions, strategy=st.sampled_from(["fifo", "random", "pct"]), seed=st.integers(0, 2**32 - 1))
 def test_random_holds_and_drops_keep_the_invariants(script: list[tuple[str, int]], strategy: str, seed: int) -> None:
     held: set[int] = set()

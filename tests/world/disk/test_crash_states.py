@@ -280,7 +280,7 @@ CALLS = st.one_of(st.lists(ANY, max_size=8), st.lists(ON_NAMES, max_size=8), st.
 BEGINNINGS = [("mkdir", "/d"), ("create", "/a"), ("write", "/a", 0, b"12345"), ("fsync", "/a"), ("fsync", "/")]
 
 
-@examples(300)
+@examples(100)
 @given(calls=CALLS, begins_with=st.sampled_from([0, 2, len(BEGINNINGS)]))
 def test_at_every_point_exactly_the_states_are_possible_that_the_second_model_allows(calls, begins_with):
     system, registers = FileSystem(SMALL), RegisterDisk()
@@ -300,7 +300,7 @@ def test_at_every_point_exactly_the_states_are_possible_that_the_second_model_al
         assert {tuple(state.tree.items()) for state in result.at(point)} == allowed, point
 
 
-@examples(100)
+@examples(50)
 @given(calls=CALLS, bits=st.integers(0, 2**64 - 1))
 def test_a_power_loss_leaves_one_of_the_enumerated_states_and_the_disk_goes_on_from_there(calls, bits):
     system = FileSystem(SMALL)
@@ -315,7 +315,7 @@ def test_a_power_loss_leaves_one_of_the_enumerated_states_and_the_disk_goes_on_f
     assert [state.tree for state in crash_states(system.state.start_log())] == [system.state.cached.tree()]
 
 
-@examples(80)
+@examples(40)
 @given(calls=CALLS)
 def test_every_promise_of_a_model_only_takes_states_away(calls):
     """POSIX allows all that ext4 allows, and ext4 all that a disk in order allows."""

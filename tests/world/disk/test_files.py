@@ -135,7 +135,7 @@ def skips(call: tuple) -> bool:
     return call[0] in ("rmdir", "rename", "unlink", "open", "mkdir") and "/" in call[1:3]
 
 
-@examples(150)
+@examples(60)
 @given(calls=st.lists(CALLS, max_size=30))
 def test_the_same_calls_give_the_same_answers_as_on_a_real_file_system(calls):
     calls = [call for call in calls if not skips(call)]

@@ -20,6 +20,7 @@ from detrun.world.time.synchronized_time import (
     offset_bounds,
 )
 from detrun_scheduler.environment.virtual_time import WALL_START_SECONDS
+from tests.examples import examples
 
 
 def run(main, *args, seed=0):
@@ -46,7 +47,7 @@ def test_a_perfect_clock_is_the_time():
     second=st.floats(0, 50),
     drift_then=st.floats(-0.5, 0.5),
 )
-@settings(max_examples=100)
+@examples(30)
 def test_skew_drift_and_steps_add_up_as_written(skew, drift, first, step, second, drift_then):
     async def main():
         clock = NodeClock(skew=skew, drift=drift, wall_start_seconds=0.0)
@@ -115,7 +116,7 @@ def test_the_wander_grows_as_a_random_walk_does():
     assert variance == pytest.approx(25 * 1e-8, rel=0.3)
 
 
-@settings(max_examples=50)
+@examples(25)
 @given(
     drift=st.floats(-0.3, 0.3),
     std=st.floats(0, 0.02),
@@ -345,7 +346,7 @@ def test_a_liar_among_three_servers_is_outvoted_and_two_are_a_refusal():
     assert agreement.interval == (100.0, 100.0)
 
 
-@settings(max_examples=40)
+@examples(25)
 @given(
     drift=st.floats(-1e-3, 1e-3),
     skew=st.floats(-100, 100),
