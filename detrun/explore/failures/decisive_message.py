@@ -129,9 +129,13 @@ class _Search:
         return None
 
     def goes_past(self, found: Retimed) -> bool:
-        """Whether a run without a message goes on past the step in which the failing one ends."""
+        """Whether a run without a message goes on past the step in which the failing one ends, to a like failure.
+
+        One that hangs or fails otherwise says no more than that the message is needed.
+        """
         ends = self.narration.steps[-1].time
-        return self.seen[-1] == len(self.narration.steps) - 1 and found.timeline.times[-1] > ends
+        is_last = self.seen[-1] == len(self.narration.steps) - 1
+        return is_last and found.timeline.times[-1] > ends and found.fails_as(self.base)
 
     def explained(self, message: Occurrence, without: Retimed) -> Explanation:
         """In words."""
@@ -171,8 +175,8 @@ class _Search:
         lost = "without it, with draws and choices as they were,"
         if found.passes:
             return f"{lost} it passes."
-        how = "in the same way" if found.trial.signature == self.reversals.failing.signature else "otherwise"
-        return f"{lost} it goes on past this point, and fails {how} at {found.timeline.times[-1]:.9g} s."
+        how = " in the same way" if found.trial.signature == self.reversals.failing.signature else ""
+        return f"{lost} it goes on past this point, and fails{how} at {found.timeline.times[-1]:.9g} s."
 
     def _sent(self, message: Occurrence) -> Operation | None:
         file, _, number = message.line.rpartition(":")
