@@ -184,7 +184,7 @@ def busy_threads() -> None:
     assert state["count"] == 3
 
 
-@pytest.mark.parametrize("strategy", ["random", "pct"])
+@pytest.mark.parametrize("strategy", ["random", pytest.param("pct", marks=pytest.mark.slow)])
 def test_hundreds_of_preemptions_shrink_to_the_one_that_matters(strategy: str) -> None:
     failure = explore(busy_threads, strategy=strategy, preemption="opcode", schedules=200, directory=None).failure
     assert failure is not None

@@ -253,16 +253,16 @@ async def _channel() -> Any:
     send, receive = trio.open_memory_channel[str](1)
     got: list[str] = []
 
-    async def producer(name: str) -> None:
-        await send.send(name)
-        await send.send(name.upper())
+    async def producer(words: str) -> None:
+        for word in words:
+            await send.send(word)
 
     async def consumer() -> None:
-        for _ in range(4):
+        for _ in range(3):
             got.append(await receive.receive())
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(producer, "a")
+        nursery.start_soon(producer, "aA")
         nursery.start_soon(producer, "b")
         nursery.start_soon(consumer)
     return tuple(got)
