@@ -41,9 +41,9 @@ class FreshFixture:
 
 
 def is_made_by_runs(fixture: pytest.FixtureDef[Any]) -> bool:
-    """Whether it is a function-scoped fixture of the project itself."""
+    """Whether it is a function-scoped fixture of the project itself, and none that a plugin looks at."""
     code = getattr(inspect.unwrap(fixture.func), "__code__", None)
-    if fixture.scope != "function" or code is None:
+    if fixture.scope != "function" or code is None or fixture.argname == "anyio_backend":
         return False
     return is_user_file(code.co_filename) and "site-packages" not in code.co_filename
 

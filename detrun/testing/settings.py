@@ -37,6 +37,9 @@ def settings_of(item: pytest.Item) -> dict[str, Any]:
         UsageError: the mark or the configuration file says something that cannot be.
     """
     found: dict[str, Any] = {}
+    backend = _backend_said_elsewhere(item)
+    if backend is not None:
+        found["backend"] = backend
     for name in _IN_CONFIGURATION:
         text = item.config.getini(f"detrun_{name}")
         if text:
@@ -60,6 +63,13 @@ def settings_of(item: pytest.Item) -> dict[str, Any]:
     if ignore:
         found["ignore"] = ignore
     return found
+
+
+def _backend_said_elsewhere(item: pytest.Item) -> str | None:
+    """Whose async function the test is, where a mark of another plugin's says so."""
+    given: Any = getattr(item, "funcargs", {}).get("anyio_backend")  # a name, or a name and options
+    named = given[0] if isinstance(given, tuple) else given
+    return next((one for one in ("asyncio", "trio") if one == named or item.get_closest_marker(one) is not None), None)
 
 
 def accepted_by(function: Any, settings: Mapping[str, Any]) -> dict[str, Any]:

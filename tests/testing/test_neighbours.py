@@ -88,6 +88,45 @@ def test_a_crowd_of_plugins_gets_along(crowded_project, options):
     assert finished.outcomes == EXPECTED, finished.output
 
 
+@pytest.mark.slow
+def test_marks_of_other_plugins_say_whose_async_function_a_test_is(project):
+    project.write("pytest.ini", "[pytest]\nmarkers =\n    asyncio: as pytest-asyncio registers it\n")
+    project.write(
+        "test_backends.py",
+        """
+        import asyncio
+
+        import anyio
+        import pytest
+        import sniffio
+        import trio
+
+        pytestmark = pytest.mark.detrun(schedules=2)
+
+        @pytest.mark.anyio
+        async def test_anyio(anyio_backend_name):
+            await anyio.sleep(1)
+            assert sniffio.current_async_library() == anyio_backend_name
+
+        @pytest.mark.asyncio
+        async def test_asyncio():
+            assert sniffio.current_async_library() == "asyncio"
+
+        class TestOne:
+            @pytest.fixture
+            def anyio_backend(self):
+                return "asyncio", {"debug": True}
+
+            @pytest.mark.anyio
+            async def test_one(self):
+                assert sniffio.current_async_library() == "asyncio"
+        """,
+    )
+    finished = project.pytest(all_plugins=True)
+    passed = ("test_anyio[asyncio]", "test_anyio[trio]", "test_asyncio", "TestOne::test_one")
+    assert finished.outcomes == dict.fromkeys(passed, "passed"), finished.output
+
+
 def test_without_other_plugins_an_unmarked_async_test_is_left_to_pytest(project):
     project.write("test_async.py", "async def test_unmarked(): pass\n")
     finished = project.pytest()
