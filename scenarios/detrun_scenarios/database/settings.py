@@ -30,6 +30,7 @@ class Settings:
         policy: by which pages leave memory.
         group_commit_delay: how long one who commits waits for others before the log is synced; a Value.
         checkpoint_interval: from the end of one checkpoint to the next; a Value.
+        vacuum_interval: from the end of one vacuum to the next; None for none.
         writer_interval, writer_pages: the background writer writes so many dirty pages, so often.
         read_ahead: pages that a scan reads at once; a Value, of which the whole part counts.
         seq_page_cost, random_page_cost, cpu_tuple_cost: of the planner; Values.
@@ -55,6 +56,7 @@ class Settings:
     policy: PolicyName = "clock"
     group_commit_delay: Any = 0.0005
     checkpoint_interval: Any = 0.05
+    vacuum_interval: Any = 0.2
     writer_interval: Any = 0.02
     writer_pages: int = 4
     read_ahead: Any = 8.0
@@ -85,8 +87,8 @@ class Settings:
         return {"index": index, "heap": max(self.frames - index, least_heap)}
 
     def least(self, pins: int) -> int:
-        """Frames of an area of which a session pins so many; checkpointer and writer pin one each."""
-        return self.sessions_max * pins + 3
+        """Frames of an area of which a session, or a vacuum, pins so many; checkpointer and writer pin one each."""
+        return (self.sessions_max + (self.vacuum_interval is not None)) * pins + 3
 
     @property
     def pages_at_once(self) -> int:

@@ -150,8 +150,9 @@ def test_a_row_that_an_index_does_not_lead_to_is_found() -> None:
 
 def test_frames_are_split_as_wanted_and_never_below_what_tasks_pin() -> None:
     assert Settings(frames=100, buffer_split=0.7, sessions_max=2).capacity == {"index": 70, "heap": 30}
-    assert Settings(frames=0, buffer_split=0.7, sessions_max=2).capacity == {"index": 13, "heap": 7}
-    assert Settings(frames=40, buffer_split=0.9, sessions_max=4).capacity == {"index": 29, "heap": 11}
+    assert Settings(frames=0, buffer_split=0.7, sessions_max=2).capacity == {"index": 18, "heap": 9}
+    assert Settings(frames=0, vacuum_interval=None, sessions_max=2).capacity == {"index": 13, "heap": 7}
+    assert Settings(frames=40, buffer_split=0.9, sessions_max=4).capacity == {"index": 28, "heap": 13}
 
 
 def test_a_quantile_is_one_of_the_values() -> None:

@@ -236,7 +236,7 @@ def test_records_come_back_from_bytes_up_to_the_first_that_is_not_whole() -> Non
     records = [
         Update(1, 0, 3, -1, Change("replace", 2, b"new", b"old"), b"image"),
         Structure("index", {4: b"x", 5: b"y"}),
-        Checkpoint({7: (100, 120, True)}, {3: 40}, 8),
+        Checkpoint({7: (100, 120, True)}, {3: 40}, 8, {9: "heap"}),
         Commit(1, 16),
     ]
     data = b"".join(map(encoded, records))

@@ -31,6 +31,7 @@ SMALL = Settings(
     keep_bytes=2048,
     replication_batch=4.0,
     checkpoint_interval=0.05,
+    vacuum_interval=0.02,
     level="snapshot",
     sessions_max=4,
 )

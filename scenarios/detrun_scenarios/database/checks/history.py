@@ -16,7 +16,7 @@ Source: Adya, "Weak consistency", PhD thesis, MIT 1999, sections 3.1 (versions),
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple
 
@@ -232,7 +232,8 @@ class NotedTransaction(Transaction):
         """See `Transaction.insert`."""
         address = await super().insert(table, row)
         unique = next((index for index in table.indexes.values() if index.forbids_another(row)), None)
-        named: Sequence[object] = address if unique is None else [row[place] for place in unique.places]
+        # A place of the heap is used again when a vacuum has emptied it.
+        named = (*address, self.noted.name) if unique is None else tuple(row[place] for place in unique.places)
         self.history.put(self.noted, f"{table.name} {', '.join(map(str, named))}", address)
         self.history.changed(self.noted, table, None, row)
         return address

@@ -9,9 +9,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from detrun_scenarios.database.log.records import NO_TREE, Change, Commit, Compensation, End, Structure, Update
+from detrun_scenarios.database.log.records import (
+    NO_TREE,
+    Change,
+    Commit,
+    Compensation,
+    End,
+    Removal,
+    Structure,
+    Update,
+)
 from detrun_scenarios.database.log.writer import LogWriter
 from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame
+from detrun_scenarios.database.storage.free_pages import FreePages
+from detrun_scenarios.database.storage.page import FREE, Page
 
 
 @dataclass(slots=True)
@@ -41,6 +52,7 @@ class Changes:
 
     Attributes:
         trails: of transactions that are not ended.
+        free_pages: those that can be used again, now or later.
         undo_in_tree: set by those who have trees.
     """
 
@@ -51,6 +63,7 @@ class Changes:
         self.log = log
         self.trails: dict[int, Trail] = {}
         self.next_number = 1
+        self.free_pages = FreePages()
 
     def begin(self) -> Trail:
         """A new transaction. It is in the log when it has changed something."""
@@ -80,11 +93,34 @@ class Changes:
         trail.last = self.log.append(record)
         self.pool.changed(frame, trail.last)
 
+    def remove(self, frame: Frame, changes: tuple[Change, ...], tree: int, horizon: int) -> None:
+        """Change a page, which is latched exclusively, for good; see `Removal`."""
+        is_first = frame.recovery_lsn is None
+        for change in changes:
+            change.apply(frame.page)
+        image = bytes(frame.page.data) if is_first else None
+        self.pool.changed(frame, self.log.append(Removal(frame.page_id, tree, changes, image, horizon)))
+
     def restructured(self, area: Area, frames: Sequence[Frame]) -> None:
-        """Log pages that have just been changed together, without a schedule point before this call."""
+        """Log pages that have just been changed together, without a schedule point before this call.
+
+        Those that have become free are used again when no one can be on the way to them.
+        """
         lsn = self.log.append(Structure(area, {frame.page_id: bytes(frame.page.data) for frame in frames}))
         for frame in frames:
             self.pool.changed(frame, lsn)
+            self.free_pages.used(frame.page_id)
+            if frame.page.kind == FREE:
+                self.free_pages.free(frame.page_id, area, self.next_number)
+
+    async def new_page(self, area: Area, kind: int) -> Frame:
+        """A page for new content, pinned; a free one if there is one. It has to be logged by `restructured`."""
+        await self.pool.room(area)
+        page = Page.new(kind, self.pool.volume.page_bytes)
+        page_id = self.free_pages.take(area, min(self.trails, default=self.next_number))
+        if page_id is None:
+            return self.pool.create(self.pool.volume.allocate(), area, page)
+        return self.pool.renew(page_id, area, page)
 
     def commit(self, trail: Trail) -> int:
         """Log the commitment. It has happened when the log is flushed to the position that is returned."""

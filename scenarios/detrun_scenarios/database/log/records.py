@@ -95,6 +95,20 @@ class Compensation(NamedTuple):
     undo_next: int
 
 
+class Removal(NamedTuple):
+    """Something that nobody can want any more is gone from a page. It belongs to no transaction and is never undone.
+
+    Attributes:
+        horizon: all transactions before it are known to those who may still read.
+    """
+
+    page_id: int
+    tree: int
+    changes: tuple[Change, ...]
+    image: bytes | None
+    horizon: int
+
+
 class Structure(NamedTuple):
     """Pages that have changed together: page -> what it is now."""
 
@@ -123,17 +137,19 @@ class Checkpoint(NamedTuple):
         transactions: those that go on -> their first and their last record, and whether they are committed.
         dirty_pages: page -> the position from which redo must look at it.
         next_transaction: a number that none has had.
+        free_pages: those that belong to nothing, with their areas.
     """
 
     transactions: Mapping[int, tuple[int, int, bool]]
     dirty_pages: Mapping[int, int]
     next_transaction: int
+    free_pages: Mapping[int, Area]
 
 
-Record: TypeAlias = Update | Compensation | Structure | Commit | End | Checkpoint
-PageRecord: TypeAlias = Update | Compensation
+Record: TypeAlias = Update | Compensation | Structure | Commit | End | Checkpoint | Removal
+PageRecord: TypeAlias = Update | Compensation | Removal
 
-_KINDS: tuple[type[Record], ...] = (Update, Compensation, Structure, Commit, End, Checkpoint)
+_KINDS: tuple[type[Record], ...] = (Update, Compensation, Structure, Commit, End, Checkpoint, Removal)
 _CODES = {kind: code for code, kind in enumerate(_KINDS)}
 
 
@@ -153,6 +169,8 @@ def _decoded(payload: bytes) -> Record:
     kind = _KINDS[code]
     if kind is Update or kind is Compensation:
         fields[4] = Change(*fields[4])
+    elif kind is Removal:
+        fields[2] = tuple(Change(*change) for change in fields[2])
     elif kind is Checkpoint:
         fields[0] = {number: tuple(state) for number, state in fields[0].items()}
     make: Any = kind

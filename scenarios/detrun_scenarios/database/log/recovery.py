@@ -27,13 +27,14 @@ from detrun_scenarios.database.log.records import (
     Compensation,
     End,
     Placed,
+    Removal,
     Structure,
     Update,
     area_of,
 )
 from detrun_scenarios.database.log.writer import MAGIC, LogError
 from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame
-from detrun_scenarios.database.storage.page import Page, TornPageError
+from detrun_scenarios.database.storage.page import FREE, Page, TornPageError, kind_of
 
 
 @dataclass(slots=True)
@@ -87,8 +88,9 @@ async def recover(changes: Changes) -> Recovered:
 
 
 def _analysis(changes: Changes, placed: Sequence[Placed]) -> dict[int, int]:
-    """Fill in the transactions that go on; the dirty pages."""
+    """Fill in the transactions that go on, and the free pages; the dirty pages."""
     dirty: dict[int, int] = {}
+    free: dict[int, Area] = {}
     trails = changes.trails
     for lsn, record, _ in placed:
         match record:
@@ -97,9 +99,15 @@ def _analysis(changes: Changes, placed: Sequence[Placed]) -> dict[int, int]:
                     trails[number] = Trail(number, first, last, is_committed=is_committed)
                 dirty.update(record.dirty_pages)
                 changes.next_number = max(changes.next_number, record.next_transaction)
+                free = dict(record.free_pages)
             case Structure():
-                for page_id in record.images:
+                for page_id, image in record.images.items():
                     dirty.setdefault(page_id, lsn)
+                    free.pop(page_id, None)
+                    if kind_of(image) == FREE:
+                        free[page_id] = record.area
+            case Removal():
+                dirty.setdefault(record.page_id, lsn)
             case Update() | Compensation():
                 trail = _trail_of(changes, record.transaction)
                 trail.first, trail.last = trail.first or lsn, lsn
@@ -109,6 +117,7 @@ def _analysis(changes: Changes, placed: Sequence[Placed]) -> dict[int, int]:
                 trail.last, trail.is_committed = lsn, True
             case End():
                 trails.pop(record.transaction, None)
+    changes.free_pages.restore(free)
     return dirty
 
 
@@ -143,19 +152,23 @@ class Redo:
         match placed.record:
             case Structure() as record:
                 # A parent stands behind its children, and is latched before them, as by those who read meanwhile.
-                changed = [(page_id, image, None) for page_id, image in reversed([*record.images.items()])]
+                changed = [(page_id, image, ()) for page_id, image in reversed([*record.images.items()])]
                 await self._pages(placed.lsn, record.area, changed)
             case (Update() | Compensation()) as record:
-                await self._pages(placed.lsn, area_of(record), [(record.page_id, record.image, record.change)])
+                await self._pages(placed.lsn, area_of(record), [(record.page_id, record.image, (record.change,))])
+            case Removal() as record:
+                await self._pages(placed.lsn, area_of(record), [(record.page_id, record.image, record.changes)])
             case Checkpoint() as record:
                 kept = {page_id: lsn for page_id, lsn in self.images.items() if page_id in record.dirty_pages}
                 self.images = {**record.dirty_pages, **kept}
             case _:
                 pass
 
-    async def _pages(self, lsn: int, area: Area, changed: Sequence[tuple[int, bytes | None, Change | None]]) -> None:
-        latched: list[tuple[Frame, bytes | None, Change | None]] = []
-        for page_id, image, change in changed:
+    async def _pages(
+        self, lsn: int, area: Area, changed: Sequence[tuple[int, bytes | None, tuple[Change, ...]]]
+    ) -> None:
+        latched: list[tuple[Frame, bytes | None, tuple[Change, ...]]] = []
+        for page_id, image, changes in changed:
             if self.dirty is not None and self.dirty.get(page_id, lsn + 1) > lsn:
                 continue
             if image is not None:
@@ -163,13 +176,14 @@ class Redo:
             frame = await self._frame(page_id, area, image)
             if frame is not None:
                 await self.pool.latch(frame, "exclusive")
-                latched.append((frame, image, change))
-        for frame, image, change in latched:
+                latched.append((frame, image, changes))
+        for frame, image, changes in latched:
             if frame.page.lsn < lsn:
                 if image is not None:
                     frame.page.data[:] = image
-                elif change is not None:
-                    change.apply(frame.page)
+                else:
+                    for change in changes:
+                        change.apply(frame.page)
                 if frame.recovery_lsn is None:
                     frame.recovery_lsn = self.images[frame.page_id]
                 self.pool.changed(frame, lsn)
@@ -239,7 +253,8 @@ async def checkpoint(changes: Changes, *, write_before: int = 0) -> int:
     if pool.unsynced:
         await pool.sync()
     transactions = {one.number: (one.first, one.last, one.is_committed) for one in changes.trails.values()}
-    lsn = log.append(Checkpoint(transactions, pool.dirty_pages(), changes.next_number))
+    free = changes.free_pages.all()
+    lsn = log.append(Checkpoint(transactions, pool.dirty_pages(), changes.next_number, free))
     await log.flush(lsn)
     await log.set_master(lsn)
     return lsn

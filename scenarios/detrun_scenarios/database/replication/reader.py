@@ -64,7 +64,7 @@ class ReplicaStore(Store):
 
 
 class Reader(Transaction):
-    """See the module. Its level is ``snapshot``.
+    """See the module. Its level is ``snapshot``, and it ends by `commit` or `roll_back`.
 
     Args:
         store: it has been refreshed.
@@ -77,6 +77,8 @@ class Reader(Transaction):
         self.number = 0
         self.snapshot = store.snapshot(0)
         self.marks = None
+        self._standby = store.standby
+        self._reader = self._standby.enter(self.snapshot)
 
     async def _will_read(self, table: Table, resource: Hashable) -> None:
         """Nothing is locked or noted."""
@@ -85,7 +87,9 @@ class Reader(Transaction):
         raise ReadOnlyError(f"table {table.name}: a replica takes no changes; make them at the primary")
 
     async def commit(self) -> None:
-        """See `Transaction`."""
+        """The end of reading; it has to come, for records may wait for it."""
+        self._standby.leave(self._reader)
 
     async def roll_back(self) -> None:
-        """See `Transaction`."""
+        """The same."""
+        self._standby.leave(self._reader)

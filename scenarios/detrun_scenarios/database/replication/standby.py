@@ -7,16 +7,30 @@ lie in the log: a prefix of what the primary has committed.
 A number is in the log only when its transaction changes something, and a smaller one may come later. So when a number
 appears, all smaller ones that have not been seen count as active, as in PostgreSQL (its known assigned transactions);
 those of transactions that only read leave at the next checkpoint, which says who is active.
+
+A record that takes away what a reader here may still want waits for the reader: versions that its snapshot sees, and
+pages to which it may be on its way. The primary knows nothing of readers here.
 """
 
 from __future__ import annotations
 
 import trio
 
-from detrun_scenarios.database.log.records import Checkpoint, Commit, Compensation, End, Placed, Update
+from detrun_scenarios.database.log.records import (
+    Checkpoint,
+    Commit,
+    Compensation,
+    End,
+    Placed,
+    Record,
+    Removal,
+    Structure,
+    Update,
+)
 from detrun_scenarios.database.log.recovery import Recovered, Redo
 from detrun_scenarios.database.log.writer import LogError
 from detrun_scenarios.database.storage.buffer import BufferPool
+from detrun_scenarios.database.storage.page import FREE, kind_of
 from detrun_scenarios.database.transactions.versions import Snapshot
 
 
@@ -41,6 +55,10 @@ class Standby:
         self.checkpoint: int | None = None
         self._redo = Redo(pool, Recovered(), None)
         self._active: dict[int, None] = {}
+        self._readers: dict[int, Snapshot] = {}
+        self._reader = 0
+        self._gone: dict[int, int] = {}  # page that is free -> readers before this one may be on their way to it
+        self._has_left = trio.Event()
         self._next_number = 1
 
     @property
@@ -52,13 +70,41 @@ class Standby:
         """What is committed where the last applied record lies."""
         return Snapshot(0, frozenset(self._active), self._next_number)
 
+    def enter(self, snapshot: Snapshot) -> int:
+        """Someone reads at a snapshot, until `leave`."""
+        self._reader += 1
+        self._readers[self._reader] = snapshot
+        return self._reader
+
+    def leave(self, reader: int) -> None:
+        """It does so no more. No matter if it has left before."""
+        self._readers.pop(reader, None)
+        self._has_left.set()
+        self._has_left = trio.Event()
+
     async def apply(self, placed: Placed) -> None:
-        """Redo one record."""
+        """Redo one record, once no one reads what it takes away."""
+        await self._wait_for_readers(placed.record)
         self._note(placed)
         await self._redo.record(placed)
         self.applied = placed.end
         self.has_more.set()
         self.has_more = trio.Event()
+
+    async def _wait_for_readers(self, record: Record) -> None:
+        match record:
+            case Removal():
+                while any(snapshot.horizon < record.horizon for snapshot in self._readers.values()):
+                    await self._has_left.wait()
+            case Structure():
+                for page_id, image in record.images.items():
+                    later = self._gone.pop(page_id, 0)
+                    while any(reader < later for reader in self._readers):
+                        await self._has_left.wait()
+                    if kind_of(image) == FREE:
+                        self._gone[page_id] = self._reader + 1
+            case _:
+                pass
 
     def _note(self, placed: Placed) -> None:
         match placed.record:

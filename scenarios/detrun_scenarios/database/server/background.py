@@ -9,6 +9,8 @@ import detrun
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.recovery import checkpoint, cut_log
 from detrun_scenarios.database.storage.buffer import BufferPool
+from detrun_scenarios.database.transactions.store import Store
+from detrun_scenarios.database.transactions.vacuum import vacuum
 
 
 async def write_ahead(pool: BufferPool, interval: Any, pages: int) -> None:
@@ -22,6 +24,13 @@ async def write_ahead(pool: BufferPool, interval: Any, pages: int) -> None:
         dirty.sort(key=lambda frame: frame.recovery_lsn or 0)
         for frame in dirty[:pages]:
             await pool.write(frame)
+
+
+async def keep_clean(store: Store, interval: Any) -> None:
+    """Remove, so often, what no one can see any more."""
+    while True:
+        await detrun.sleep(interval)
+        await vacuum(store)
 
 
 async def take_checkpoints(changes: Changes, interval: Any, keep_from: Callable[[], int]) -> None:

@@ -248,11 +248,13 @@ class Replica:
 
     async def carry_out(self, name: str, arguments: list[Any]) -> tuple[str, Any]:
         """Call a procedure that only reads; what becomes of it, and its answer."""
+        for table in [one for name, one in self.store.tables.items() if name not in self._statistics]:
+            self._statistics[table.name] = await analyzed(self.store, table, await self.reader())
         reader = await self.reader()
-        if self._statistics.keys() != self.store.tables.keys():
-            self._statistics = {name: await analyzed(self.store, one) for name, one in self.store.tables.items()}
         try:
             work = Work(reader, self._statistics, self.costs)
             return DONE, await self.application.procedures[name](work, arguments)
         except (RefusedError, ReadOnlyError) as error:
             return REFUSED, str(error)
+        finally:
+            await reader.commit()

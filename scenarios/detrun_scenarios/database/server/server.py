@@ -27,7 +27,7 @@ from detrun_scenarios.database.log.writer import LogWriter, open_log
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.replication.shipper import Shipper
 from detrun_scenarios.database.server.application import Application, RefusedError, Work
-from detrun_scenarios.database.server.background import take_checkpoints, write_ahead
+from detrun_scenarios.database.server.background import keep_clean, take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.sql.choice import Choose, Drawn, cheapest
@@ -91,6 +91,8 @@ class Server:
             if settings.is_synchronous:
                 self.store.replicated = self.shipper.replicated
             tasks.start_soon(take_checkpoints, self.store.changes, settings.checkpoint_interval, self.shipper.keep_from)
+            if settings.vacuum_interval is not None:
+                tasks.start_soon(keep_clean, self.store, settings.vacuum_interval)
             tasks.start_soon(write_ahead, self.pool, settings.writer_interval, settings.writer_pages)
             await tasks.start(trio.serve_tcp, self.serve, PORT)
             self.is_ready = True

@@ -142,9 +142,13 @@ class Statistics:
         return IndexStatistics(tuple(distinct), max(self.pages / 4, 1.0))
 
 
-async def analyzed(store: Store, table: Table) -> Statistics:
-    """The statistics of a table, read in a transaction of its own, which no other one conflicts with."""
-    reading = Transaction(store, "snapshot")
+async def analyzed(store: Store, table: Table, reading: Transaction | None = None) -> Statistics:
+    """The statistics of a table, read in a transaction of its own, which no other one conflicts with.
+
+    Args:
+        reading: that transaction, which ends here; a new one if none is given.
+    """
+    reading = Transaction(store, "snapshot") if reading is None else reading
     found = await reading.scan(table)
     await reading.commit()
     columns = {name: column_statistics([one.row[place] for one in found]) for place, name in enumerate(table.columns)}

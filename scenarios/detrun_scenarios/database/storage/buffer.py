@@ -140,6 +140,16 @@ class BufferPool:
         self._loaded(frame)
         return frame
 
+    def renew(self, page_id: int, area: Area, page: Page) -> Frame:
+        """As `create`, for a page that was free, whatever it was."""
+        frame = self.frames.get(page_id)
+        if frame is None:
+            return self.create(page_id, area, page)
+        assert frame.area == area
+        self._pin(frame)
+        frame.page = page
+        return frame
+
     def unpin(self, frame: Frame) -> None:
         """The frame may go."""
         frame.pins -= 1

@@ -88,6 +88,10 @@ class Page:
         """What it is a page of."""
         return self.data[_AT_KIND]
 
+    @kind.setter
+    def kind(self, value: int) -> None:
+        self.data[_AT_KIND] = value
+
     @property
     def next(self) -> int:
         """The page that follows it in a chain, `NO_PAGE` at the end."""
@@ -242,3 +246,8 @@ class Page:
         _COUNTS.pack_into(self.data, _AT_COUNTS, slots, len(self.data))
         for slot, record in kept:
             self._place(slot, record)
+
+
+def kind_of(image: bytes) -> int:
+    """The kind of a page that is given as its bytes."""
+    return image[_AT_KIND]

@@ -8,7 +8,7 @@ import trio
 
 from detrun_scenarios.database.log.changes import Changes, Trail
 from detrun_scenarios.database.log.records import Change
-from detrun_scenarios.database.storage.page import HEAP, NO_PAGE, Page
+from detrun_scenarios.database.storage.page import FREE, HEAP, NO_PAGE, Page
 from detrun_scenarios.database.tree.keys import Address
 
 
@@ -41,10 +41,10 @@ class Heap:
             page_id = self.pages[place]
             async with pool.using(page_id, "heap", "exclusive") as frame:
                 slot = frame.page.free_slot()
-                if frame.page.has_room(len(record), new_slot=slot == frame.page.slots):
+                if frame.page.kind == HEAP and frame.page.has_room(len(record), new_slot=slot == frame.page.slots):
                     self.changes.update(trail, frame, Change("put", slot, record))
                     return Address(page_id, slot)
-            if place < self._hint:
+            if self.pages[self._hint] != page_id:
                 continue
             if place + 1 == len(self.pages):
                 await self._extend(place + 1)
@@ -57,12 +57,39 @@ class Heap:
             if len(self.pages) > length:
                 return  # another task was faster
             async with pool.using(self.pages[-1], "heap", "exclusive") as last:
-                await pool.room("heap")
-                new = pool.create(pool.volume.allocate(), "heap", Page.new(HEAP, pool.volume.page_bytes))
+                new = await self.changes.new_page("heap", HEAP)
                 last.page.next = new.page_id
                 self.changes.restructured("heap", [last, new])
                 self.pages.append(new.page_id)
                 pool.unpin(new)
+
+    def has_room_again(self, page_id: int) -> None:
+        """Something was removed from a page."""
+        if page_id in self.pages:
+            self._hint = min(self._hint, self.pages.index(page_id))
+
+    async def free_page(self, page_id: int) -> bool:
+        """Take a page out of the chain, if nothing is on it and it is not the first one; whether it is free now.
+
+        Those who are on their way to it find it empty, with its link to the next one.
+        """
+        pool = self.changes.pool
+        async with self._extending:
+            place = self.pages.index(page_id)
+            if not place:
+                return False
+            async with (
+                pool.using(self.pages[place - 1], "heap", "exclusive") as before,
+                pool.using(page_id, "heap", "exclusive") as page,
+            ):
+                if any(True for _ in page.page.records()):
+                    return False
+                before.page.next = page.page.next
+                page.page.kind = FREE
+                self.changes.restructured("heap", [page, before])
+                self.pages = [one for one in self.pages if one != page_id]
+                self._hint = min(self._hint, place - 1)
+        return True
 
     async def get(self, address: Address) -> bytes | None:
         """The record at an address; None if there is none."""
@@ -71,10 +98,10 @@ class Heap:
 
     async def scan(self) -> AsyncGenerator[tuple[Address, bytes], None]:
         """All records, page by page, each page as it was at one moment."""
-        pool = self.changes.pool
-        for place, page_id in enumerate(self.pages):
+        pool, pages = self.changes.pool, self.pages
+        for place, page_id in enumerate(pages):
             if page_id not in pool.frames:
-                await pool.load(self.pages[place : place + self.read_ahead], "heap")
+                await pool.load(pages[place : place + self.read_ahead], "heap")
             async with pool.using(page_id, "heap", "shared") as frame:
                 records = list(frame.page.records())
             for slot, record in records:
@@ -83,11 +110,9 @@ class Heap:
 
 async def create_heap(changes: Changes, read_ahead: int = 1) -> Heap:
     """An empty heap on a new page."""
-    pool = changes.pool
-    await pool.room("heap")
-    frame = pool.create(pool.volume.allocate(), "heap", Page.new(HEAP, pool.volume.page_bytes))
+    frame = await changes.new_page("heap", HEAP)
     changes.restructured("heap", [frame])
-    pool.unpin(frame)
+    changes.pool.unpin(frame)
     return Heap(changes, [frame.page_id], read_ahead)
 
 

@@ -33,6 +33,7 @@ class Store:
         group_commit_delay: seconds that one who commits waits for others; a number or a `Value`.
         conflicts, tree: the right ones if none are given.
         ends: number -> set when the transaction has ended, for those that go on.
+        horizons: number -> all transactions before this one are known to its snapshot, for those that go on.
         replicated: returns when a replica has a record on its disk; None if no commit waits for that.
     """
 
@@ -54,6 +55,7 @@ class Store:
         self.locks = Locks(self.waits)
         self.conflicts = Conflicts() if conflicts is None else conflicts
         self.ends: dict[int, trio.Event] = {}
+        self.horizons: dict[int, int] = {}
         self.replicated: Callable[[int], Awaitable[None]] | None = None
         changes.undo_in_tree = self._undo_in_tree
 
@@ -117,6 +119,10 @@ class Store:
     def snapshot(self, own: int) -> Snapshot:
         """What is committed now."""
         return Snapshot(own, frozenset(self.changes.trails) - {own}, self.changes.next_number)
+
+    def horizon(self) -> int:
+        """All transactions before it have ended, and are known to all snapshots."""
+        return min([self.changes.next_number, *self.changes.trails, *self.horizons.values()])
 
     async def wait_for(self, waiter: int, other: int) -> None:
         """Return when another transaction has ended.

@@ -55,6 +55,7 @@ class Transaction:
         self.snapshot = store.snapshot(self.number)
         self.marks: Marks | None = store.conflicts.begin(self.number) if level == "serializable" else None
         store.ends[self.number] = trio.Event()
+        store.horizons[self.number] = self.snapshot.horizon
 
     # Reading.
 
@@ -278,4 +279,5 @@ class Transaction:
 
     def _ended(self) -> None:
         self.store.locks.release_all(self.number)
+        del self.store.horizons[self.number]
         self.store.ends.pop(self.number).set()

@@ -2,7 +2,7 @@
 
 Leaves have no links to the left: a node to the left may have been split since, and then a link would pass over a half.
 So each leaf is found by a descent of its own, for what is less than all that was read: the greatest separator on the
-way down to a leaf is a bound that no entry below it is less than, and stays one, for nodes are not merged.
+way down to a leaf is a bound that no entry in it is less than, whatever becomes of the leaf afterwards.
 """
 
 from __future__ import annotations

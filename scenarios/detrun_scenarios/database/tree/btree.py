@@ -6,20 +6,21 @@ which it takes exclusively while it holds the parent, since no leaf splits witho
 goes down again with exclusive latches, and keeps those from the last node that has room: these will be changed.
 
 A split is one record of the log, over all pages that it changes, and belongs to no transaction; then the entry goes
-into the half where it belongs, for its transaction. Undo searches the entry again. Nodes are not merged: entries come
-back where entries were, and an empty leaf is found empty.
+into the half where it belongs, for its transaction. Undo searches the entry again. Nodes that have become small are
+made one by `merges`.
 
 Tasks here are not cancelled, they end with their process: a latch that is left behind would stay.
 
 A range is read leaf by leaf, each copied under its latch. A leaf to the right may be reached without the latch of its
-neighbour: pages do not go away, and what a split moves in between was copied before.
+neighbour: what a split moves in between was copied before, and a page that goes away stays as it was until no
+transaction that could be on its way there goes on (`storage.free_pages`).
 
 Sources: Bayer and Schkolnick, Acta Informatica 1977 (descents); Lehman and Yao, ACM TODS 1981 (links to the right).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from detrun_scenarios.database.log.changes import Changes, Trail
@@ -104,6 +105,29 @@ class Tree:
         self.pool.release(leaf, "exclusive")
         return is_there
 
+    async def remove(self, entries: Sequence[bytes], horizon: int, is_small: Callable[[Page], bool]) -> list[bytes]:
+        """Take entries out for good, those that are there; one of them for each leaf that is small then.
+
+        Args:
+            entries: in order.
+            horizon: see `Removal`.
+        """
+        small, place = list[bytes](), 0
+        while place < len(entries):
+            leaf = await self._leaf(entries[place], "exclusive")
+            page, gone, first = leaf.page, list[Change](), place
+            while place < len(entries) and (place == first or (page.slots and entries[place] <= page[page.slots - 1])):
+                slot = position(page, entries[place])
+                if page.get(slot) == entries[place]:
+                    gone.append(Change("remove", slot, old=entries[place]))
+                place += 1
+            if gone:
+                self.changes.remove(leaf, tuple(reversed(gone)), self.root, horizon)
+                if is_small(page):
+                    small.append(entries[first])
+            self.pool.release(leaf, "exclusive")
+        return small
+
     async def undo(self, trail: Trail, record: Update) -> None:
         """Take a change of an entry back, wherever the entry is by now."""
         change = record.change
@@ -180,8 +204,7 @@ class Tree:
             frames = {frame.page_id: frame for frame in path}
             new: list[Frame] = []
             for _ in range(split.new_nodes()):
-                await pool.room("index")
-                frame = pool.create(pool.volume.allocate(), "index", Page.new(LEAF, pool.volume.page_bytes))
+                frame = await self.changes.new_page("index", LEAF)
                 await pool.latch(frame, "exclusive")
                 new.append(frame)
             split.carry_out(frame.page_id for frame in new)
@@ -202,11 +225,9 @@ class Tree:
     @classmethod
     async def create(cls, changes: Changes) -> Tree:
         """An empty tree on a new page."""
-        pool = changes.pool
-        await pool.room("index")
-        frame = pool.create(pool.volume.allocate(), "index", Page.new(LEAF, pool.volume.page_bytes))
+        frame = await changes.new_page("index", LEAF)
         changes.restructured("index", [frame])
-        pool.unpin(frame)
+        changes.pool.unpin(frame)
         return cls(changes, frame.page_id)
 
     async def _check(self) -> int:

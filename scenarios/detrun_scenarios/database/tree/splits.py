@@ -55,6 +55,11 @@ def position(page: Page, entry: bytes) -> int:
 
 def child_for(page: Page, entry: bytes) -> int:
     """The child of an inner node below which an entry is, or would be."""
+    return child_of(page[child_slot(page, entry)])
+
+
+def child_slot(page: Page, entry: bytes) -> int:
+    """Its slot."""
     low, high = 1, page.slots
     while low < high:
         middle = (low + high) // 2
@@ -62,7 +67,7 @@ def child_for(page: Page, entry: bytes) -> int:
             low = middle + 1
         else:
             high = middle
-    return child_of(page[low - 1])
+    return low - 1
 
 
 def child_before(page: Page, entry: bytes) -> tuple[int, bytes]:

@@ -126,7 +126,7 @@ def workload_of(size: Size, variant: str) -> Workload:
         found,
         **change.workload,
         habits=replace(found.habits, **change.habits),
-        fixed={**found.fixed, **change.settings},
+        fixed={**found.fixed, "vacuum_interval": None, **change.settings},
         is_harsh=False,
     )
 
@@ -139,6 +139,7 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
             "level": detrun.choice(["serializable", "2pl"], key="level"),
             "policy": detrun.choice(sorted(POLICIES), key="policy"),
         }
+        drawn["vacuum_interval"] = 0.02
         params = {**params, "checkpoint_interval": params["checkpoint_interval"] * 0.5}
     return Settings(**{**workload.fixed, **drawn, **params})
 

@@ -1,7 +1,7 @@
 """Variants of the small workload: what a bug needs beside faults to show in a short run.
 
-A variant is a change of the ordinary small run, which draws its settings (`runs`): nothing is drawn, and what the
-variant names has its values.
+A variant is a change of the ordinary small run, which draws its settings (`runs`): nothing is drawn, what the variant
+names has its values, and there is no vacuum unless it names one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,13 @@ VARIANTS: Mapping[str, Variant] = {
     "replicated": Variant(
         workload={"has_replica": True},
         habits={"transactions": 5, "think_seconds": 0.003},
-        settings={"level": "snapshot", "policy": "clock", "replication_batch": 4.0, "replication_delay": 0.0005},
+        settings={
+            "level": "snapshot",
+            "policy": "clock",
+            "replication_batch": 4.0,
+            "replication_delay": 0.0005,
+            "vacuum_interval": 0.02,
+        },
     ),
     # Long orders, whose lines make leaves split.
     "long orders": Variant(
