@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detrun_scenarios.database.faults import SWARM
+from detrun_scenarios.database.faults import NO_FAULTS, SWARM
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
 
 _POSTGRES = "PostgreSQL 16"
@@ -164,13 +164,15 @@ SCENARIO = Scenario(
             "write_skew",
             "a level called serializable misses an edge",
             ("WriteSkew.ignores", "Conflicts.writes"),
-            variant="bank",
+            NO_FAULTS,
+            "bank",
         ),
         Bug(
             "lost_update",
             "a newer version is written over",
             ("LostUpdate.update", "Transaction.commit"),
-            variant="bank under snapshots",
+            NO_FAULTS,
+            "bank under snapshots",
         ),
         Bug(
             "torn_page_accepted",
@@ -181,13 +183,15 @@ SCENARIO = Scenario(
             "evicted_while_pinned",
             "a page leaves memory while it is used",
             ("EvictedWhilePinned.may_go", "BufferPool.pin"),
-            variant="crowded bank",
+            NO_FAULTS,
+            "crowded bank",
         ),
         Bug(
             "latch_order",
             "a split latches from below",
             ("LatchOrder._split_leaf", "Tree._leaf"),
-            variant="long orders",
+            NO_FAULTS,
+            "growing bank",
         ),
     ),
     program=program,

@@ -6,7 +6,7 @@ included. A database claims to survive that and no more.
 
 from __future__ import annotations
 
-from detrun.world import Swarm
+from detrun.world import FaultPlan, Swarm
 from detrun.world.faults.swarm import CLASSES
 
 PRIMARY, REPLICA = "primary", "replica"
@@ -19,3 +19,6 @@ SWARM = Swarm(
     mean_seconds=0.01,
     weights={name: 0.0 for name in CLASSES if name not in _KINDS},
 )
+
+NO_FAULTS = FaultPlan()
+"""For what tasks of one process do to each other."""

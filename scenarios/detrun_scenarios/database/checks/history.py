@@ -255,6 +255,7 @@ class NotedTransaction(Transaction):
         """See `Transaction.commit`."""
         await super().commit()
         self.history.end(self.noted, COMMITTED)
+        self.history.check(self.level)
 
     async def roll_back(self) -> None:
         """See `Transaction.roll_back`."""

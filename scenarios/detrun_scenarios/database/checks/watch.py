@@ -9,7 +9,6 @@ from detrun_scenarios.database.checks.history import History, noted
 from detrun_scenarios.database.checks.pages import checked
 from detrun_scenarios.database.parts import Parts
 from detrun_scenarios.database.transactions.store import Store
-from detrun_scenarios.database.transactions.transaction import Level
 
 
 class Watch:
@@ -24,8 +23,5 @@ class Watch:
 
     async def recovered(self, store: Store) -> None:
         """A server has recovered, and works not yet. See `check_recovered`."""
-        await check_recovered(store, self.history)
-
-    def ended(self, level: Level) -> None:
-        """No transaction goes on any more. See `History.check`."""
-        self.history.check(level)
+        if self.history.transactions:
+            await check_recovered(store, self.history)

@@ -187,8 +187,6 @@ async def _supply(
             operator.cancel_scope.cancel()
         if setting.loss is None:
             recoveries.append(await found.restart())
-            if watch is not None:
-                watch.ended(settings.level)
             await check(found.server.store, found.observed)
             if has_replica:
                 await found.caught_up()

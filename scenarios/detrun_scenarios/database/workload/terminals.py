@@ -62,7 +62,7 @@ class Habits:
 
     Attributes:
         transactions: how many.
-        think_seconds: mean time between an answer and the next request.
+        think_seconds: mean time between an answer and the next request; 0 for none.
         patience_seconds: how long it waits for an answer.
         pause_seconds: before it connects anew.
     """
@@ -90,7 +90,8 @@ class Terminal:
     async def run(self) -> None:
         """Do all transactions."""
         for number in range(1, self.habits.transactions + 1):
-            await detrun.sleep(detrun.exponential(self.habits.think_seconds))
+            if self.habits.think_seconds:
+                await detrun.sleep(detrun.exponential(self.habits.think_seconds))
             name, arguments = self.ask(self.name, number)
             connection = await self._connected()
             began = trio.current_time()

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun_scenarios.database.workload.bank import Bank
-from detrun_scenarios.database.workload.tpcc import Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +32,20 @@ VARIANTS: Mapping[str, Variant] = {
     # Few customers, at whom all clients look at the same time.
     "bank": Variant(
         workload={"bank": Bank(customers=2)},
-        habits={"transactions": 6, "think_seconds": 0.001},
+        habits={"transactions": 3, "think_seconds": 0.002},
         settings={"level": "serializable", "policy": "clock"},
     ),
     # The same at the level where a reader does not hinder a writer.
     "bank under snapshots": Variant(
-        workload={"bank": Bank(customers=2, money=1000, shares={"deposit": 1.0})},
+        workload={"bank": Bank(customers=1, money=1000, shares={"withdraw": 1.0})},
         habits={"transactions": 4, "think_seconds": 0.001},
         settings={"level": "snapshot", "policy": "clock"},
     ),
     # More pages than there are places for, and clients that read all of them.
     "crowded bank": Variant(
-        workload={"bank": Bank(customers=60, shares={"deposit": 0.6, "audit": 0.4})},
-        habits={"transactions": 6, "think_seconds": 0.001},
-        settings={"level": "serializable", "policy": "lru", "sessions_max": 3},
+        workload={"bank": Bank(customers=40, shares={"deposit": 0.6, "audit": 0.4})},
+        habits={"transactions": 3, "think_seconds": 0.001},
+        settings={"level": "snapshot", "policy": "lru", "sessions_max": 3, "page_bytes": 256},
     ),
     # A replica, at which one looks all the time.
     "replicated": Variant(
@@ -60,10 +59,10 @@ VARIANTS: Mapping[str, Variant] = {
             "vacuum_interval": 0.02,
         },
     ),
-    # Long orders, whose lines make leaves split.
-    "long orders": Variant(
-        workload={"scale": Scale(districts=3, items=30), "shares": {"new_order": 1.0}, "lines_max": 15},
-        habits={"transactions": 4, "think_seconds": 0.001},
-        settings={"level": "snapshot", "policy": "clock"},
+    # Small pages, so that leaves split.
+    "growing bank": Variant(
+        workload={"bank": Bank(customers=12, shares={"deposit": 1.0})},
+        habits={"transactions": 8, "think_seconds": 0.0001},
+        settings={"level": "snapshot", "policy": "clock", "page_bytes": 256},
     ),
 }
