@@ -128,7 +128,8 @@ async def database(
     hardware: Hardware, settings: Settings, application: Application, parts: Parts = RIGHT, watch: Watch | None = None
 ) -> AsyncIterator[Database]:
     """A database whose server has just been started, in a world of its own."""
-    latency = Exponential(hardware.link_seconds, minimum=hardware.link_seconds / 10)
+    mean = hardware.link_seconds
+    latency = Exponential(mean, minimum=mean / 10) if mean else 0.0
     async with detrun.World(latency=latency, disk=hardware.disk_of) as world:
         found = Database(world, settings, application, parts, watch)
         found.node.start(found.serve)

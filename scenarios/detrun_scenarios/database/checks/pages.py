@@ -55,8 +55,9 @@ class CheckedPool(BufferPool):
         self._wanted[task] = frame
         try:
             if not frame.latch.is_free:
-                circle = self._circle(task)
-                detrun.always(not circle, NO_CIRCLE, lambda: _in_words(self._wanted, circle))
+                circle = [str(self._wanted[one].page_id) for one in self._circle(task)]
+                wanted = f"each of {len(circle)} tasks waits for the next; they want the pages {', '.join(circle)}"
+                detrun.always(not circle, NO_CIRCLE, wanted)
             await super().latch(frame, mode)
         finally:
             del self._wanted[task]
@@ -88,11 +89,6 @@ class CheckedPool(BufferPool):
                     reached.add(holder)
                     paths.append([*path, holder])
         return []
-
-
-def _in_words(wanted: dict[trio.lowlevel.Task, Frame], circle: list[trio.lowlevel.Task]) -> str:
-    waits = [f"{one.name} wants page {wanted[one].page_id}" for one in circle]
-    return "; ".join(waits) + "; each is held by the next, and the last by the first"
 
 
 def checked(pool: type[BufferPool]) -> type[CheckedPool]:

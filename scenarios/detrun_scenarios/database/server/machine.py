@@ -25,7 +25,7 @@ class Hardware:
         fsync_seconds, page_read_seconds: mean times.
         bytes_per_second: of each disk.
         sector_bytes: what a power loss does not tear.
-        link_seconds: mean time of a message between machines, on top of a tenth of it.
+        link_seconds: mean time of a message between machines, on top of a tenth of it; 0 for none.
     """
 
     fsync_seconds: Any = 0.001

@@ -47,6 +47,7 @@ class Workload:
         crashes: how often the power of the server goes, where recovery is measured.
         readers, reads: clients of the skewed mix, and what each of them does; none in a small run.
         fixed: settings that are no parameters.
+        hardware: of the server, and the network.
         bank: of a variant: another application, in place of the mix like TPC-C's.
         is_harsh: whether some settings are drawn.
         has_replica: whether a replica follows, and all is compared with it in the end; a harsh run may have one, too.
@@ -63,6 +64,7 @@ class Workload:
     readers: int = 0
     reads: Habits = field(default_factory=Habits)
     skew: Skew = field(default_factory=Skew)
+    hardware: Hardware = field(default_factory=Hardware)
     bank: Bank | None = None
     is_harsh: bool = False
     has_replica: bool = False
@@ -167,9 +169,8 @@ async def _supply(
     """The mix like TPC-C's."""
     recoveries: list[Any] = []
     measures_recovery = setting.loss in (None, "recovery_time")
-    hardware = Hardware()
     watch = Watch() if workload.is_watched else None
-    async with database(hardware, settings, workload.application(), parts, watch) as found:
+    async with database(workload.hardware, settings, workload.application(), parts, watch) as found:
         has_replica = workload.has_replica or (workload.is_harsh and bool(detrun.bernoulli(0.3, key="replica")))
         if has_replica:
             found.start_replica()

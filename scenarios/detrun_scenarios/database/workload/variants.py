@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.workload.bank import Bank
 
 
@@ -28,6 +29,10 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Clients beside the server, who ask as soon as they are answered: sessions work at the same instants.
+BUSY: Mapping[str, Any] = {"think_seconds": 0.0}
+BESIDE = Hardware(link_seconds=0.0)
+
 VARIANTS: Mapping[str, Variant] = {
     # Few customers, at whom all clients look at the same time.
     "bank": Variant(
@@ -37,15 +42,15 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     # The same at the level where a reader does not hinder a writer.
     "bank under snapshots": Variant(
-        workload={"bank": Bank(customers=1, money=1000, shares={"withdraw": 1.0})},
-        habits={"transactions": 4, "think_seconds": 0.001},
+        workload={"bank": Bank(customers=1, money=1000, shares={"withdraw": 1.0}), "hardware": BESIDE},
+        habits={"transactions": 3, **BUSY},
         settings={"level": "snapshot", "policy": "clock"},
     ),
     # More pages than there are places for, and clients that read all of them.
     "crowded bank": Variant(
-        workload={"bank": Bank(customers=40, shares={"deposit": 0.6, "audit": 0.4})},
-        habits={"transactions": 3, "think_seconds": 0.001},
-        settings={"level": "snapshot", "policy": "lru", "sessions_max": 3, "page_bytes": 256},
+        workload={"bank": Bank(customers=40, shares={"deposit": 0.6, "audit": 0.4}), "hardware": BESIDE},
+        habits={"transactions": 3, **BUSY},
+        settings={"level": "snapshot", "policy": "lru2", "sessions_max": 3, "page_bytes": 256},
     ),
     # A replica, at which one looks all the time.
     "replicated": Variant(
@@ -61,8 +66,8 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     # Small pages, so that leaves split.
     "growing bank": Variant(
-        workload={"bank": Bank(customers=12, shares={"deposit": 1.0})},
-        habits={"transactions": 8, "think_seconds": 0.0001},
+        workload={"bank": Bank(customers=24, shares={"deposit": 1.0}), "hardware": BESIDE, "clients": 5},
+        habits={"transactions": 8, **BUSY},
         settings={"level": "snapshot", "policy": "clock", "page_bytes": 256},
     ),
 }
