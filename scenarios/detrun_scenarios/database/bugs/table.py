@@ -8,6 +8,7 @@ from detrun_scenarios.database.bugs.ack_before_fsync import AckBeforeFsync
 from detrun_scenarios.database.bugs.evicted_while_pinned import EvictedWhilePinned
 from detrun_scenarios.database.bugs.latch_order import LatchOrder
 from detrun_scenarios.database.bugs.lost_update import LostUpdate
+from detrun_scenarios.database.bugs.replica_out_of_order import ReplicaOutOfOrder
 from detrun_scenarios.database.bugs.torn_page_accepted import TornPageAccepted
 from detrun_scenarios.database.bugs.write_skew import WriteSkew
 from detrun_scenarios.database.parts import Parts
@@ -19,4 +20,5 @@ BUGS: Mapping[str, Parts] = {
     "torn_page_accepted": Parts(pool=TornPageAccepted),
     "evicted_while_pinned": Parts(pool=EvictedWhilePinned),
     "latch_order": Parts(tree=LatchOrder),
+    "replica_out_of_order": Parts(batches=ReplicaOutOfOrder),
 }
