@@ -1,0 +1,165 @@
+"""Servers and clients of other libraries, unmodified, on nodes of a world: aiohttp, uvicorn, websockets, redis.
+
+None of them is needed to develop detrun, so each test is skipped where its library is not installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import detrun
+
+pytestmark = [pytest.mark.external, pytest.mark.one_python]
+
+
+def through_a_partition(server: Callable[..., Any], client: Callable[..., Any]) -> list[Any]:
+    """What the client notes of three requests, a second apart, the second of which meets a partition."""
+
+    async def main() -> list[Any]:
+        got: list[Any] = []
+        async with detrun.World(latency=0.01, loss=0.01) as world:
+            world.node("server").start(server)
+            await asyncio.sleep(0.5)
+            world.node("client").start(client, got)
+            await asyncio.sleep(0.8)
+            world.partition("server", "client")
+            await asyncio.sleep(1.5)
+            world.heal()
+            await world.node("client").ended()
+        return got
+
+    run = detrun.record(main)
+    assert detrun.replay(main, recording=run.recording).digest == run.digest
+    result: list[Any] = run.result
+    return result
+
+
+async def noted(got: list[Any], request: Callable[[int], Any]) -> None:
+    for number in range(3):
+        try:
+            got.append(await request(number))
+        except Exception as error:
+            got.append(isinstance(error, TimeoutError) or "Timeout" in type(error).__name__)
+        await asyncio.sleep(1)
+
+
+def test_aiohttp() -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    from aiohttp import web
+
+    async def hello(request: Any) -> Any:
+        body = await request.read()
+        await asyncio.sleep(0.01)
+        return web.json_response({"length": len(body)})
+
+    def server() -> None:
+        app = web.Application()
+        app.router.add_post("/", hello)
+        web.run_app(app, port=80, print=None, handle_signals=False)
+
+    async def client(got: list[Any]) -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
+
+            async def request(number: int) -> Any:
+                async with session.post("http://server/", data=b"a" * 9_000 * number) as response:
+                    return (await response.json())["length"]
+
+            await noted(got, request)
+
+    assert through_a_partition(server, client) == [0, True, 18_000]
+
+
+def test_uvicorn_with_fastapi_and_httpx() -> None:
+    fastapi, httpx, uvicorn = (pytest.importorskip(name) for name in ("fastapi", "httpx", "uvicorn"))
+    app = fastapi.FastAPI()
+
+    @app.get("/items/{item}")
+    def item(item: int) -> dict[str, int]:  # in a thread
+        time.sleep(0.01)
+        return {"item": item}
+
+    def server() -> None:
+        uvicorn.run(app, host="0.0.0.0", port=80, log_config=None, lifespan="off")
+
+    async def client(got: list[Any]) -> None:
+        async with httpx.AsyncClient(timeout=1) as session:
+
+            async def request(number: int) -> Any:
+                return (await session.get(f"http://server/items/{number}")).json()["item"]
+
+            await noted(got, request)
+
+    assert through_a_partition(server, client) == [0, True, 2]
+
+
+def test_websockets() -> None:
+    pytest.importorskip("websockets.asyncio")
+    from websockets.asyncio.client import connect
+    from websockets.asyncio.server import serve
+
+    async def echo(connection: Any) -> None:
+        async for message in connection:
+            await connection.send(message + "!")
+
+    async def server() -> None:
+        async with serve(echo, "0.0.0.0", 80) as listening:
+            await listening.serve_forever()
+
+    async def client(got: list[Any]) -> None:
+        async with connect("ws://server:80") as connection:
+
+            async def request(number: int) -> Any:
+                await connection.send(str(number))
+                async with asyncio.timeout(3):  # long enough: TCP sends again
+                    return await connection.recv()
+
+            await noted(got, request)
+
+    assert through_a_partition(server, client) == ["0!", "1!", "2!"]
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Redis's protocol, as far as SET and GET."""
+    data: dict[bytes, bytes] = {}
+    while line := await reader.readline():
+        words = []
+        for _ in range(int(line[1:])):
+            length = int((await reader.readline())[1:])
+            words.append((await reader.readexactly(length + 2))[:-2])
+        match words[0].upper():
+            case b"SET":
+                data[words[1]] = words[2]
+                writer.write(b"+OK\r\n")
+            case b"GET":
+                writer.write(b"$%d\r\n%s\r\n" % (len(data[words[1]]), data[words[1]]))
+            case b"HELLO":
+                writer.write(b"%1\r\n$5\r\nproto\r\n:3\r\n")
+            case _:
+                writer.write(b"+OK\r\n")
+        await writer.drain()
+
+
+def test_redis() -> None:
+    redis = pytest.importorskip("redis.asyncio")
+
+    async def server() -> None:
+        async with await asyncio.start_server(answer, "0.0.0.0", 6379) as listening:
+            await listening.serve_forever()
+
+    async def client(got: list[Any]) -> None:
+        connection = redis.Redis(host="server", socket_timeout=1, retry=None)
+
+        async def request(number: int) -> Any:
+            await connection.set("key", str(number))
+            return await connection.get("key")
+
+        await noted(got, request)
+        await connection.aclose()
+
+    found = through_a_partition(server, client)
+    assert (found[0], found[2]) == (b"0", b"2")
