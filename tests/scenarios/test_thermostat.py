@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import detrun
+from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.programs import thermostat
 from detrun_scenarios.thermostat import SCENARIO
 
@@ -33,3 +34,17 @@ def test_the_decisions_that_mattered_follow_the_start_and_the_doors() -> None:
     for one in report:
         turn = one.step / 4
         assert min(abs(turn - event) for event in (0, turns / 3, 2 * turns / 3)) < 150
+
+
+@pytest.mark.parametrize("schedules", [50, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_the_room_survives_a_campaign(schedules: int) -> None:
+    found = detrun.explore(thermostat.small, {}, schedules=schedules, directory=None)
+    assert found.verdict == "passed", found.reason
+
+
+def test_the_torn_turn_is_found_and_replayed() -> None:
+    main = thermostat.small.bug_torn_turn
+    failure = detrun.explore(main, {}, directory=None, shrink=False, explain=False).failure
+    assert failure is not None
+    with pytest.raises(AssertionViolatedError, match="no heat is lost"):
+        detrun.replay(main, {}, recording=failure.recording)

@@ -27,7 +27,7 @@ class Workload:
 WORKLOADS: Mapping[Size, Workload] = {
     "small": Workload(2, 2),
     "medium": Workload(6, 25),
-    "large": Workload(8, 1_000),
+    "large": Workload(8, 1_200),
 }
 
 

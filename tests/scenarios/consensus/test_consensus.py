@@ -65,12 +65,6 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_has_the_same_digest_in_a_fresh_process_under_another_hash_seed() -> None:
-    found = detrun.check_determinism(of("small"), {}, seed=3, fresh_process=True)
-    assert not found.failed
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_large_run_has_the_same_digest_in_fresh_processes_under_other_hash_seeds_and_is_replayed(
     tmp_path: Path,
