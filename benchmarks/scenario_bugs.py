@@ -28,7 +28,7 @@ from detrun_scenarios.frame.scenario_program import ScenarioProgram
 KEPT = RESULTS / "scenario-bugs.json"
 SEEDS = 8
 HEADER = ("bug", "hunted by", "schedules until found, by seed", "median", "seen as", "shrunk, seed 0", "right system")
-EXPLAINED = ("bug", "what matters", "after", "before", "planted in")
+EXPLAINED = ("bug", "what matters", "where", "planted in")
 
 
 def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
@@ -87,9 +87,11 @@ def _explained(explanation: Explanation | None) -> dict[str, Any]:
     if explanation is None or not explanation.verified:
         return {}
     matters = explanation.text.partition("What matters is ")[2].partition("\n")[0]
-    lines = [operation.line for operation in explanation.pair or () if operation.line is not None]
+    lines = [operation.line for operation in explanation.places if operation.line is not None]
     places = [f"{function_at(line.file, line.number)}, {Path(line.file).name}:{line.number}" for line in lines]
-    return {"matters": matters, "places": places}
+    labels = [line[2:].partition("  ")[0] for line in explanation.text.splitlines() if line.startswith("  ")]
+    where = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
+    return {"matters": matters.removesuffix(":"), "where": where}
 
 
 def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
@@ -110,8 +112,8 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(row)} |")
     lines += ["", "".join(f"| {one} " for one in EXPLAINED) + "|", "| --- " * len(EXPLAINED) + "|"]
     for name, found in kept["scenarios"][scenario.name].items():
-        explained = found["explained"] or {"matters": "not explained", "places": ["–", "–"]}
-        row = (f"`{name}`", explained["matters"], *explained["places"], " and ".join(found["planted_in"]))
+        explained = found["explained"] or {"matters": "not explained", "where": ["–"]}
+        row = (f"`{name}`", explained["matters"], "; ".join(explained["where"]), " and ".join(found["planted_in"]))
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join([*lines, "", kept["about"], ""])
 

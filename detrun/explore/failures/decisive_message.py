@@ -24,7 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detrun.explore.failures.decisive_order import ABOUT_MAX, place_of
+from detrun.explore.failures.decisive_order import place_of, shown_about
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.named_steps import caller_of, innermost
 from detrun.explore.failures.narration import Line, Narration
@@ -155,7 +155,7 @@ class _Search:
         places.append(("led to" if last != message.handled_in else "handled", self._what_led(knowledge, last)))
         text = [
             summary(self.reversals.failing),
-            f"What matters is that a message came, {message.label.whose} ({message.about[:ABOUT_MAX]}):",
+            f"What matters is that a message came, {message.label.whose} ({shown_about(message)}):",
             *(f"  {what:7}  {one}  ({place_of(narration, one)})" for what, one in places),
             f"Verified both ways: as it was, the run fails again; {self._without(without)}",
         ]

@@ -211,12 +211,17 @@ def place_of(narration: Narration, operation: Operation) -> str:
     return " ".join(filter(None, places))
 
 
+def shown_about(message: Occurrence) -> str:
+    """What a message says, as far as it is shown."""
+    return message.about if len(message.about) <= ABOUT_MAX else f"{message.about[:ABOUT_MAX]}…"
+
+
 def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
     """What was moved: when it began, how long it took, and how long it might have taken."""
     sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
     took, instead = moved.due - moved.set_at, moment - moved.set_at
     if moved.label.kind == MESSAGE:
-        what = f"The message {moved.label.whose}, sent by {sender} at {moved.set_at:.9g} s ({moved.about[:ABOUT_MAX]})"
+        what = f"The message {moved.label.whose}, sent by {sender} at {moved.set_at:.9g} s ({shown_about(moved)})"
     elif moved.label.kind == SLEEP:
         what = f"The sleep that {sender} began at {moved.set_at:.9g} s"
     else:
