@@ -178,3 +178,22 @@ def test_a_client_connects_anew_after_the_server_was_away() -> None:
     assert done + unknown == 10
     assert done >= 8
     assert servers == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs])
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    """The rarest shows in one schedule of twenty or so, so that a thousand of them miss it once in 10^9 campaigns."""
+    program = ScenarioProgram(SCENARIO, SCENARIO.setting("small", bug=bug))
+    found = detrun.explore(program, {}, directory=None, shrink=False, explain=False, **SCENARIO.explore_options)
+    assert found.failure is not None
+    with pytest.raises(type(found.failure.exception)):
+        detrun.replay(program, {}, recording=found.failure.recording)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs])
+def test_the_right_system_survives_where_a_bug_is_looked_for(bug: str) -> None:
+    program = ScenarioProgram(SCENARIO, SCENARIO.setting("small", spared=bug))
+    options = {**SCENARIO.explore_options, "schedules": 30}
+    assert detrun.explore(program, {}, directory=None, **options).verdict == "passed"
