@@ -47,8 +47,8 @@ def assert_happened(explanation: Explanation) -> None:
     assert explanation.pair[0].step < explanation.pair[1].step
 
 
-CASES = [(program, preemption) for program in OF_THREADS for preemption in ("sync", "line", "opcode")]
-CASES += [(program, "sync") for program in OF_TASKS]
+CASES: list[Any] = [(program, preemption) for program in OF_THREADS for preemption in ("line", "opcode")]
+CASES += [pytest.param(program, "sync", marks=pytest.mark.one_python) for program in (*OF_THREADS, *OF_TASKS)]
 
 
 @pytest.mark.parametrize(("program", "preemption"), CASES, ids=lambda case: getattr(case, "__name__", case))
