@@ -60,6 +60,9 @@ SCENARIO = Scenario(
             log_scale=True,
         ),
         Parameter("read_ahead", 8.0, (1.0, 32.0), "pages", "that a scan reads at once", "", log_scale=True),
+        Parameter(
+            "replication_batch", 16.0, (1.0, 128.0), "records", "shipped to the replica at once", "", log_scale=True
+        ),
         Parameter("random_page_cost", 4.0, (0.5, 20.0), "", "beside 1 for a page in order", _POSTGRES, log_scale=True),
     ),
     losses=(
@@ -123,6 +126,20 @@ SCENARIO = Scenario(
                     "how much log there is to read, and how many pages, is counted",
                     {"samples": 24},
                     share=0.5,
+                ),
+            ),
+        ),
+        Loss(
+            "replica_lag",
+            "mean time from when a batch is ready until the replica has applied it",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("replication_batch",),
+                    "records are counted: a batch is full at one or the next, and each costs the replica a sync",
+                    {"samples": 24},
+                    share=0.4,
                 ),
             ),
         ),

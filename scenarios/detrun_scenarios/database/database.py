@@ -64,7 +64,7 @@ class Database:
         await server.run()
 
     def start_replica(self) -> None:
-        """Have a replica, too, and see to it that what it shows fits together."""
+        """Have a replica, too; in a watched run, see to it that what it shows fits together."""
         self.world.node(REPLICA).start(self.follow)
 
     async def follow(self) -> None:
@@ -73,10 +73,16 @@ class Database:
         self.replicas.append(replica)
         async with trio.open_nursery() as tasks:
             tasks.start_soon(replica.run)
-            while True:
+            while self.watch is not None:
                 await trio.sleep(LOOK_SECONDS)
                 if replica.is_open:
                     check_replica(await committed_rows(await replica.reader()))
+
+    @property
+    def replica_lag(self) -> Any:
+        """Mean over the batches that were applied; 0 if there were none."""
+        lags = [lag for replica in self.replicas for lag in replica.lags]
+        return detrun.mean(lags) if lags else 0.0
 
     async def caught_up(self) -> None:
         """Return when the replica has applied all that the server has in its log now; it is started if it has ended."""

@@ -40,6 +40,7 @@ class Follower:
         sent: what lies before it has been sent, or need not be.
         held: the log is kept from there on while pages are copied; None otherwise.
         moment: of the last word from it.
+        ahead: records that were read and not sent.
         sent_at: when something was sent last.
         copied: what it says of a copy.
         has_news: set when there may be something to do, and then replaced.
@@ -50,6 +51,7 @@ class Follower:
     sent: int = 0
     held: int | None = None
     moment: tuple[int, int] = (-1, 0)
+    ahead: list[Placed] = field(default_factory=list)
     sent_at: Any = 0.0
     copied: Copied | None = None
     has_news: trio.Event = field(default_factory=trio.Event)
@@ -134,18 +136,19 @@ class Shipper:
         """Send one batch."""
         begin = follower.sent
         since = trio.current_time()
-        records = await self._full_batch(begin, since)
+        is_read = bool(follower.ahead) and follower.ahead[0].lsn == begin
+        records = await self._full_batch(follower.ahead if is_read else await self._durable(begin), since)
         if not records or follower.sent != begin:
             return  # that part was freed meanwhile, or the replica wants another one
         count = max(1, int(primal_of(self.settings.replication_batch)))
         data = b"".join(encoded(placed.record) for placed in records[:count])
+        follower.ahead = records[count:]
         follower.sent, follower.sent_at = begin + len(data), trio.current_time()
         self.node.send(follower.name, Batch(begin, data, since), size=MESSAGE_BYTES + len(data))
 
-    async def _full_batch(self, begin: int, opened: Any) -> list[Placed]:
-        """The durable records from there on, when they are enough, or time is over."""
+    async def _full_batch(self, found: list[Placed], opened: Any) -> list[Placed]:
+        """These records and durable ones that follow, when they are enough, or time is over."""
         log, settings = self.log, self.settings
-        found = await self._durable(begin)
         while found:
             # 1 when the batch is full, else 0; between the two in a softened run.
             fullness = relaxed.threshold(len(found) + 0.5, settings.replication_batch, scale=4.0)
@@ -156,7 +159,7 @@ class Shipper:
                 await log.has_more.wait()
             if until_closed.cancelled_caught:
                 break
-            found += await self._durable(found[-1].end)
+            found = [*found, *await self._durable(found[-1].end)]
         return found
 
     async def _durable(self, begin: int) -> list[Placed]:

@@ -111,6 +111,7 @@ WORKLOADS: Mapping[Size, Workload] = {
         shares=SHARES,
         fixed={"sessions_max": 20, "frames": 256},
         crashes=3,
+        has_replica=True,
         readers=4,
         reads=Habits(transactions=250, think_seconds=0.002),
         skew=Skew(rows=600),
@@ -171,7 +172,9 @@ async def _supply(
     measures_recovery = setting.loss in (None, "recovery_time")
     watch = Watch() if workload.is_watched else None
     async with database(workload.hardware, settings, workload.application(), parts, watch) as found:
-        has_replica = workload.has_replica or (workload.is_harsh and bool(detrun.bernoulli(0.3, key="replica")))
+        has_replica = (workload.has_replica and setting.loss is None) or setting.loss == "replica_lag"
+        if workload.is_harsh:
+            has_replica = bool(detrun.bernoulli(0.3, key="replica"))
         if has_replica:
             found.start_replica()
         async with inject(faults, found.world, allow_no_effect=True), trio.open_nursery() as operator:
@@ -184,7 +187,7 @@ async def _supply(
                 operator.start_soon(_crash, found, workload.crashes, recoveries)
             for client in clients:
                 await client.ended()
-            written = found.bytes_written - before
+            written, lag = found.bytes_written - before, found.replica_lag
             operator.cancel_scope.cancel()
         if setting.loss is None:
             recoveries.append(await found.restart())
@@ -199,6 +202,7 @@ async def _supply(
             "p99_latency": quantile(latencies, 0.99) if latencies else 0.0,
             "bytes_written": written / max(len(latencies), 1),
             "recovery_time": detrun.mean(recoveries) if recoveries else 0.0,
+            "replica_lag": lag,
         }
 
 
