@@ -232,7 +232,7 @@ def test_a_program_has_the_derivative_of_its_mean(block: tuple[Statement, ...]) 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(5))
 def test_many_programs_have_the_derivatives_of_their_means(part: int) -> None:
-    """Thirty programs in each part, about a minute and a half of CPU."""
+    """Thirty programs in each part, about two minutes of CPU."""
 
     @seed(part)
     @settings(fixed, derandomize=False, max_examples=30)

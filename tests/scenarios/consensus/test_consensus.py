@@ -65,7 +65,7 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_the_large_run_has_the_same_digest_in_fresh_processes_under_other_hash_seeds_and_is_replayed(
     tmp_path: Path,
 ) -> None:
