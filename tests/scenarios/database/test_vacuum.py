@@ -180,7 +180,8 @@ def together(seed: int) -> int:
                 before = sorted(row for _, row in await one.between(table, "id", b"", b"\xff"))
                 assert sorted(row for _, row in await one.scan(table)) == before
                 assert sorted(row for _, row in await one.between(table, "amount", b"", b"\xff")) == before
-                backward = [found.row async for found in one.each_between(table, "id", b"", b"\xff", is_backward=True)]
+                leaves = await one.each_between(table, "id", b"", b"\xff", is_backward=True)
+                backward = [found.row async for leaf in leaves for found in leaf]
                 assert backward[::-1] == before
                 await one.commit()
 

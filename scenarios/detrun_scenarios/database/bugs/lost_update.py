@@ -22,7 +22,7 @@ class LostUpdate(Transaction):
         snapshot, self.snapshot = self.snapshot, self.store.snapshot(self.number)
         index = next(one for one in table.indexes.values() if one.forbids_another(found.row))
         key = index.key(found.row)
-        async with aclosing(self._each_entry(table, index, key, end_of(key))) as rows:
-            newest = [one async for one in rows]
+        async with aclosing(self._each_leaf(table, index, key, end_of(key))) as leaves:
+            newest = [one async for leaf in leaves for one in leaf]
         self.snapshot = snapshot
         return newest[0] if newest else found

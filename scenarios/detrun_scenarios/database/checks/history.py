@@ -210,15 +210,21 @@ class NotedTransaction(Transaction):
         self.noted = self.history.begin(self.number)
         self._shown: dict[Address, Made] = {}
 
-    def _each_record(self, table: Table) -> AsyncGenerator[Found, None]:
+    def _each_page(self, table: Table) -> AsyncGenerator[list[Found], None]:
         self.noted.looks.append(Look(table.name, None, b"", b"", self.snapshot))
-        return super()._each_record(table)
+        return super()._each_page(table)
 
-    def _each_entry(
-        self, table: Table, index: Index, low: bytes, high: bytes, is_backward: bool = False
-    ) -> AsyncGenerator[Found, None]:
+    def _each_leaf(
+        self,
+        table: Table,
+        index: Index,
+        low: bytes,
+        high: bytes,
+        is_backward: bool = False,
+        one_by_one: bool = False,
+    ) -> AsyncGenerator[list[Found], None]:
         self.noted.looks.append(Look(table.name, index, low, high, self.snapshot))
-        return super()._each_entry(table, index, low, high, is_backward)
+        return super()._each_leaf(table, index, low, high, is_backward, one_by_one)
 
     def _look_at(self, address: Address, version: Version) -> Found | None:
         found = super()._look_at(address, version)

@@ -1,7 +1,7 @@
 """`Application`: the tables that a server is set up with, what fills them, and the procedures that clients call.
 
 A procedure is a transaction as code at the server, as TPC-C allows; clients send its name and arguments. `Work` is what
-it works with: rows by their keys, and SQL.
+it works with: rows by their keys, and SQL. Clients may also send SQL, whose procedure is `statements`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 from detrun_scenarios.database.sql.choice import Choose, cheapest
 from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.sql.execute import Executor
-from detrun_scenarios.database.sql.parse import parse
+from detrun_scenarios.database.sql.parse import SqlError, parse
 from detrun_scenarios.database.sql.statistics import Statistics
 from detrun_scenarios.database.transactions.table import Table
-from detrun_scenarios.database.transactions.transaction import Found, Transaction
+from detrun_scenarios.database.transactions.transaction import DuplicateKeyError, Found, Transaction
 from detrun_scenarios.database.transactions.versions import Row
 from detrun_scenarios.database.tree.keys import SqlValue
 
@@ -73,8 +73,20 @@ class Work:
         await self.transaction.delete(self.table(table), found)
 
     async def query(self, text: str, *parameters: SqlValue) -> list[Row]:
-        """What a statement of SQL gives."""
-        return await self._executor.execute(parse(text), parameters)
+        """What a statement of SQL gives.
+
+        Raises:
+            RefusedError: it is not supported, or says what cannot be.
+        """
+        try:
+            return await self._executor.execute(parse(text), parameters)
+        except (SqlError, DuplicateKeyError) as error:
+            raise RefusedError(str(error)) from error
+
+
+async def statements(work: Work, arguments: Sequence[Any]) -> list[list[Row]]:
+    """The procedure that every server has: texts of SQL, each with its parameters; what each of them gives."""
+    return [await work.query(text, *parameters) for text, parameters in arguments]
 
 
 Procedure: TypeAlias = Callable[[Work, Sequence[Any]], Awaitable[Any]]

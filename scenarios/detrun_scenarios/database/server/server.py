@@ -26,7 +26,7 @@ from detrun_scenarios.database.log.recovery import Recovered, recover
 from detrun_scenarios.database.log.writer import LogWriter, open_log
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.replication.shipper import Shipper
-from detrun_scenarios.database.server.application import Application, RefusedError, Work
+from detrun_scenarios.database.server.application import Application, RefusedError, Work, statements
 from detrun_scenarios.database.server.background import keep_clean, take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
 from detrun_scenarios.database.settings import Settings
@@ -40,6 +40,7 @@ from detrun_scenarios.database.transactions.transaction import ABORTED
 
 PORT = 5432
 PAGES = "/pages"
+SQL = "sql"  # the procedure of which clients send the text
 DONE, REFUSED, FAILED = "done", "refused", "failed"  # what becomes of a request
 
 
@@ -156,12 +157,16 @@ class Server:
             return
 
     async def carry_out(self, name: str, arguments: list[Any], choose: Choose = cheapest) -> tuple[str, Any]:
-        """Call a procedure in a transaction, as often as it takes; what becomes of it, and its answer."""
+        """Call a procedure in a transaction, as often as it takes; what becomes of it, and its answer.
+
+        Args:
+            choose: the plans of its statements.
+        """
+        procedure = statements if name == SQL else self.application.procedures[name]
         for _ in range(self.settings.attempts_max):
             transaction = self.parts.transaction(self.store, self.settings.level)
             try:
-                work = Work(transaction, self.statistics, self.costs, choose)
-                answer = await self.application.procedures[name](work, arguments)
+                answer = await procedure(Work(transaction, self.statistics, self.costs, choose), arguments)
                 await transaction.commit()
             except RefusedError as error:
                 await transaction.roll_back()

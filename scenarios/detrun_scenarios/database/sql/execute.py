@@ -129,66 +129,55 @@ class Executor:
         limit = self._limit(select, parameters)
         if limit == 0:
             return []
-        found: dict[Row, None] = {}
-        rows: list[Row] = []
+        seen: set[Row] = set()
+        result: list[Row] = []
         reading = Reading(self.transaction, planner, plan, exact, counts)
         async with aclosing(self._projected(select, reading, exact)) as projected:
-            async for row in projected:
-                if select.is_distinct:
-                    if row in found:
-                        continue
-                    found[row] = None
-                rows.append(row)
-                if len(rows) == limit:
-                    break
-        return rows
+            async for rows in projected:
+                for row in rows:
+                    if select.is_distinct:
+                        if row in seen:
+                            continue
+                        seen.add(row)
+                    result.append(row)
+                    if len(result) == limit:
+                        return result
+        return result
 
     async def _projected(
         self, select: Select, reading: Reading, parameters: Sequence[SqlValue]
-    ) -> AsyncGenerator[Row, None]:
+    ) -> AsyncGenerator[list[Row], None]:
         """What is wanted of each row, in order, but for what LIMIT and DISTINCT leave out."""
         planner = reading.planner
         places = Places(planner, list(planner.sources))
-        is_sorted = reading.plan.is_sorted
 
         def of_row(expression: Expression) -> Evaluation:
             return compiled(expression, places, parameters)
 
-        evaluate = of_row
-        rows = reading.rows()
-        listed: list[Row] | None = None
+        def of_group(expression: Expression) -> Evaluation:
+            return grouping.compiled(expression, parameters)
+
         if select.is_grouped:
             grouping = Grouping(select, of_row, lambda one: _with_owners(one, planner))
+        evaluate = of_group if select.is_grouped else of_row
+        columns = None if select.columns is None else [evaluate(one) for one in select.columns]
+        order = [(evaluate(one.by), one.is_descending) for one in select.order]
+        having = None if select.having is None else evaluate(select.having)
 
-            def of_group(expression: Expression) -> Evaluation:
-                return grouping.compiled(expression, parameters)
+        def projected(rows: list[Row]) -> list[Row]:
+            return rows if columns is None else [tuple(column(row) for column in columns) for row in rows]
 
-            evaluate = of_group
-            is_sorted = bool(select.order)
-            asked = None if select.having is None else evaluate(select.having)
-            columns = [evaluate(one) for one in select.columns or ()]  # and what cannot be selected is refused first
-            async with aclosing(rows):
-                listed = grouping.rows([one async for one in rows])
-            listed = [one for one in listed if asked is None or is_true(asked(one))]
-        else:
-            columns = [evaluate(one) for one in select.columns or ()]
-        if is_sorted:
-            if listed is None:
-                async with aclosing(rows):
-                    listed = [one async for one in rows]
-            for order in reversed(select.order):
-                by = evaluate(order.by)
-                listed.sort(key=lambda row, by=by: order_key(by(row)), reverse=order.is_descending)  # type: ignore[misc]
-
-        def projected(row: Row) -> Row:
-            return row if select.columns is None else tuple(column(row) for column in columns)
-
-        for one in listed or ():
-            yield projected(one)
-        if listed is None:
-            async with aclosing(rows):
-                async for one in rows:
-                    yield projected(one)
+        async with aclosing(reading.rows()) as some:
+            if not select.is_grouped and not reading.plan.is_sorted:
+                async for rows in some:
+                    yield projected(rows)
+                return
+            listed = [row async for rows in some for row in rows]
+        if select.is_grouped:
+            listed = [row for row in grouping.rows(listed) if having is None or is_true(having(row))]
+        for by, is_descending in reversed(order):
+            listed.sort(key=lambda row, by=by: order_key(by(row)), reverse=is_descending)  # type: ignore[misc]
+        yield projected(listed)
 
     async def _explain(self, statement: Explain, parameters: Sequence[Any]) -> list[Row]:
         planner = self.planner(statement.select, parameters)
@@ -203,8 +192,9 @@ class Executor:
         """The rows of one table that a condition is true of, all of them before the first one is changed."""
         planner = self.planner(Select(None, (Source(name, name),), where, (), None), parameters)
         exact = [plain(one) for one in parameters]
-        async with aclosing(Reading(self.transaction, planner, self.choose(planner.plans()), exact).found()) as rows:
-            return [one async for one in rows]
+        reading = Reading(self.transaction, planner, self.choose(planner.plans()), exact)
+        async with aclosing(reading.found()) as pages:
+            return [one async for page in pages for one in page]
 
     # Writing.
 

@@ -1,4 +1,7 @@
-"""`Reading`: the rows that a plan finds, one after the other, as far as they are asked for."""
+"""`Reading`: the rows that a plan finds, a few at a time, as far as they are asked for.
+
+They come as the pages bring them; where a limit may end it, one by one.
+"""
 
 from __future__ import annotations
 
@@ -70,46 +73,36 @@ class Reading:
         self.counts = Counts() if counts is None else counts
         self.outer_places = Places(planner, [plan.outer.source.alias])
 
-    async def rows(self) -> AsyncGenerator[Row, None]:
+    async def rows(self) -> AsyncGenerator[list[Row], None]:
         """The rows of all sources side by side, in their order in the statement."""
         planner, plan = self.planner, self.plan
         aliases = list(planner.sources)
         is_turned = plan.outer.source.alias != aliases[0]
         wanted = self._asked(planner.joint_conditions(), Places(planner, aliases))
-        async with aclosing(self._pairs()) as pairs:
-            async for outer, inner in pairs:
-                row = inner + outer if is_turned else outer + inner
-                if wanted(row):
-                    self.counts.rows += 1
-                    yield row
+        async with aclosing(self.found()) as some:
+            inner_of = None if plan.inner is None else await self._inner(plan.inner)
+            async for outer in some:
+                if inner_of is None:
+                    yield [one.row for one in outer]
+                    continue
+                for one in outer:
+                    inner = await inner_of(one.row)
+                    joined = [row + one.row if is_turned else one.row + row for row in inner]
+                    found = [row for row in joined if wanted(row)]
+                    self.counts.rows += len(found)
+                    yield found
 
-    async def found(self) -> AsyncGenerator[Found, None]:
-        """The rows of the only table, and where they are."""
-        async with aclosing(self._outer()) as rows:
-            async for one in rows:
-                self.counts.rows += 1
-                yield one
-
-    async def _outer(self) -> AsyncGenerator[Found, None]:
+    async def found(self) -> AsyncGenerator[list[Found], None]:
+        """The rows of the outer table, and where they are."""
         access = self.plan.outer
         wanted = self._asked_of(access)
-        async with aclosing(self._read(access, self._range(access), ())) as rows:
-            async for one in rows:
-                if wanted(one.row):
-                    self.counts.outer += 1
-                    yield one
-
-    async def _pairs(self) -> AsyncGenerator[tuple[Row, Row], None]:
-        plan = self.plan
-        async with aclosing(self._outer()) as rows:
-            if plan.inner is None:
-                async for one in rows:
-                    yield one.row, ()
-                return
-            inner_of = await self._inner(plan.inner)
-            async for one in rows:
-                for row in await inner_of(one.row):
-                    yield one.row, row
+        async with aclosing(await self._read(access, self._range(access), ())) as pages:
+            async for page in pages:
+                found = [one for one in page if wanted(one.row)]
+                self.counts.outer += len(found)
+                if self.plan.inner is None:
+                    self.counts.rows += len(found)
+                yield found
 
     async def _inner(self, access: Access) -> Callable[[Row], Awaitable[Sequence[Row]]]:
         """The inner rows that may belong to an outer one."""
@@ -117,8 +110,8 @@ class Reading:
 
         async def read(outer: Row) -> list[Row]:
             self.counts.inner_readings += 1
-            async with aclosing(self._read(access, limits, outer)) as rows:
-                found = [one.row async for one in rows if wanted(one.row)]
+            async with aclosing(await self._read(access, limits, outer)) as pages:
+                found = [one.row async for page in pages for one in page if wanted(one.row)]
             self.counts.inner += len(found)
             return found
 
@@ -157,17 +150,26 @@ class Reading:
         evaluations: list[Evaluation] = [compiled(one, places, self.parameters) for one in conditions]
         return lambda row: all(is_true(evaluate(row)) for evaluate in evaluations)
 
-    async def _read(self, access: Access, limits: KeyRange, outer: Row) -> AsyncGenerator[Found, None]:
+    async def _read(self, access: Access, limits: KeyRange, outer: Row) -> AsyncGenerator[list[Found], None]:
         """The rows of one table that are within bounds."""
         transaction, table, index = self.transaction, access.table, access.index
         if index is None:
-            rows = transaction.each(table)
-        else:
-            between = limits(outer)
-            if between is None:
-                return
-            low, high, is_key = between
-            rows = transaction.each_between(table, index.name, low, high, is_backward=access.is_backward, is_key=is_key)
-        async with aclosing(rows):
-            async for one in rows:
-                yield one
+            return await transaction.each(table)
+        between = limits(outer)
+        if between is None:
+            return _nothing()
+        low, high, is_key = between
+        return await transaction.each_between(
+            table,
+            index.name,
+            low,
+            high,
+            is_backward=access.is_backward,
+            is_key=is_key,
+            one_by_one=self.planner.limit is not None and not self.plan.is_sorted,
+        )
+
+
+async def _nothing() -> AsyncGenerator[list[Found], None]:
+    return
+    yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import trio
 
@@ -96,7 +97,7 @@ class Heap:
         async with self.changes.pool.using(address.page_id, "heap", "shared") as frame:
             return frame.page.get(address.slot)
 
-    async def scan(self) -> AsyncGenerator[tuple[Address, bytes], None]:
+    async def each_page(self) -> AsyncGenerator[list[tuple[Address, bytes]], None]:
         """All records, page by page, each page as it was at one moment."""
         pool, pages = self.changes.pool, self.pages
         for place, page_id in enumerate(pages):
@@ -104,8 +105,14 @@ class Heap:
                 await pool.load(pages[place : place + self.read_ahead], "heap")
             async with pool.using(page_id, "heap", "shared") as frame:
                 records = list(frame.page.records())
-            for slot, record in records:
-                yield Address(page_id, slot), record
+            yield [(Address(page_id, slot), record) for slot, record in records]
+
+    async def scan(self) -> AsyncGenerator[tuple[Address, bytes], None]:
+        """The same, one after the other."""
+        async with aclosing(self.each_page()) as pages:
+            async for page in pages:
+                for one in page:
+                    yield one
 
 
 async def create_heap(changes: Changes, read_ahead: int = 1) -> Heap:

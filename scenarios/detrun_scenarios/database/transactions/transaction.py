@@ -63,63 +63,75 @@ class Transaction:
         """The rows with a key: values for all columns of an index."""
         prefix = encoded_key(key)
         is_key = len(key) == len(table.indexes[index].places)
-        async with aclosing(self.each_between(table, index, prefix, end_of(prefix), is_key=is_key)) as rows:
-            return [one async for one in rows]
+        return await _all(await self.each_between(table, index, prefix, end_of(prefix), is_key=is_key))
 
     async def between(self, table: Table, index: str, low: bytes, high: bytes) -> list[Found]:
         """The rows whose encoded keys are from ``low`` up to ``high``, excluded, in their order."""
-        async with aclosing(self.each_between(table, index, low, high)) as rows:
-            return [one async for one in rows]
+        return await _all(await self.each_between(table, index, low, high))
 
     async def each_between(
-        self, table: Table, index: str, low: bytes, high: bytes, *, is_backward: bool = False, is_key: bool = False
-    ) -> AsyncGenerator[Found, None]:
+        self,
+        table: Table,
+        index: str,
+        low: bytes,
+        high: bytes,
+        *,
+        is_backward: bool = False,
+        is_key: bool = False,
+        one_by_one: bool = False,
+    ) -> AsyncGenerator[list[Found], None]:
         """The same, leaf by leaf as far as they are asked for.
 
         Args:
             is_backward: from the last one on.
             is_key: the range is that of one whole key, ``low``, and only that key is read.
+            one_by_one: no row is read before it is asked for.
         """
         await self._will_read(table, (table.name, index, low) if is_key else table.resource)
-        async with aclosing(self._each_entry(table, table.indexes[index], low, high, is_backward)) as rows:
-            async for one in rows:
-                yield one
+        return self._each_leaf(table, table.indexes[index], low, high, is_backward, one_by_one)
 
     async def scan(self, table: Table) -> list[Found]:
         """All rows, in no order."""
-        async with aclosing(self.each(table)) as rows:
-            return [one async for one in rows]
+        return await _all(await self.each(table))
 
-    async def each(self, table: Table) -> AsyncGenerator[Found, None]:
+    async def each(self, table: Table) -> AsyncGenerator[list[Found], None]:
         """The same, page by page as far as they are asked for."""
         await self._will_read(table, table.resource)
-        async with aclosing(self._each_record(table)) as rows:
-            async for one in rows:
-                yield one
+        return self._each_page(table)
 
-    async def _each_record(self, table: Table) -> AsyncGenerator[Found, None]:
-        async with aclosing(table.heap.scan()) as records:
-            async for address, record in records:
-                found = self._look_at(address, version_of(record))
-                if found is not None:
-                    yield found
+    async def _each_page(self, table: Table) -> AsyncGenerator[list[Found], None]:
+        async with aclosing(table.heap.each_page()) as pages:
+            async for page in pages:
+                looked_at = [self._look_at(address, version_of(record)) for address, record in page]
+                yield [one for one in looked_at if one is not None]
 
-    async def _each_entry(
-        self, table: Table, index: Index, low: bytes, high: bytes, is_backward: bool = False
-    ) -> AsyncGenerator[Found, None]:
+    async def _each_leaf(
+        self,
+        table: Table,
+        index: Index,
+        low: bytes,
+        high: bytes,
+        is_backward: bool = False,
+        one_by_one: bool = False,
+    ) -> AsyncGenerator[list[Found], None]:
         tree = index.tree
         async with aclosing(leaves_backward(tree, low, high) if is_backward else tree.leaves(low, high)) as leaves:
             async for _, entries in leaves:
-                for entry in entries:
-                    address = address_in(entry)
-                    record = await table.heap.get(address)
-                    version = None if record is None else version_of(record)
-                    # It may be gone, or the place may have another row by now.
-                    if version is None or entry_of(index.key(version.row), address) != entry:
-                        continue
-                    found = self._look_at(address, version)
-                    if found is not None:
-                        yield found
+                for some in [[one] for one in entries] if one_by_one else [entries]:
+                    yield await self._read_entries(table, index, some)
+
+    async def _read_entries(self, table: Table, index: Index, entries: Sequence[bytes]) -> list[Found]:
+        found: list[Found] = []
+        for entry in entries:
+            address = address_in(entry)
+            record = await table.heap.get(address)
+            if record is not None:
+                version = version_of(record)
+                if entry_of(index.key(version.row), address) == entry:  # else the place has another row by now
+                    one = self._look_at(address, version)
+                    if one is not None:
+                        found.append(one)
+        return found
 
     async def _will_read(self, table: Table, resource: Hashable) -> None:
         self._check()
@@ -281,3 +293,8 @@ class Transaction:
         self.store.locks.release_all(self.number)
         del self.store.horizons[self.number]
         self.store.ends.pop(self.number).set()
+
+
+async def _all(pages: AsyncGenerator[list[Found], None]) -> list[Found]:
+    async with aclosing(pages):
+        return [one async for page in pages for one in page]
