@@ -308,3 +308,60 @@ def test_after_a_power_loss_committed_rows_are_there_and_tables_are_found() -> N
     assert detrun.record(main).result == [
         (number, f"owner{number % 3}", 11 if number == 1 else 0) for number in range(8)
     ]
+
+
+async def with_places() -> Store:
+    """Rows (district, number), found by both, two in each of three districts."""
+    store = await opened(Disk())
+    table = await store.create_table("places", ("d", "n"), {"id": ("d", "n")}, unique=("id",))
+    first = Transaction(store, "snapshot")
+    for d in range(1, 4):
+        for n in range(2):
+            await first.insert(table, (d, n))
+    await first.commit()
+    return store
+
+
+def test_a_range_is_locked_by_what_all_its_keys_begin_with() -> None:
+    async def main() -> list[str]:
+        store = await with_places()
+        table, events = store.tables["places"], list[str]()
+        reader = Transaction(store, "2pl")
+        assert len(await reader.get(table, "id", [1])) == 2
+
+        async def insert(d: int) -> None:
+            one = Transaction(store, "2pl")
+            await one.insert(table, (d, 7))
+            await one.commit()
+            events.append(f"inserted into {d}")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(insert, 1)
+            nursery.start_soon(insert, 2)
+            await trio.sleep(1.0)
+            assert len(await reader.get(table, "id", [1])) == 2
+            events.append("read")
+            await reader.commit()
+        return events
+
+    assert detrun.record(main).result == ["inserted into 2", "read", "inserted into 1"]
+
+
+@pytest.mark.parametrize(("apart", "aborted"), [(True, 0), (False, 1)])
+def test_rows_that_are_new_in_a_range_are_conflicts_there_and_nowhere_else(apart: bool, aborted: int) -> None:
+    async def main() -> int:
+        store = await with_places()
+        table = store.tables["places"]
+        one, other = Transaction(store, "serializable"), Transaction(store, "serializable")
+
+        async def work(transaction: Transaction, read: int, written: int) -> None:
+            await transaction.get(table, "id", [read])
+            await transaction.insert(table, (written, 9))
+
+        async def first() -> None:
+            await work(one, 1, 3 if apart else 2)
+
+        done = [await tried(lambda: work(other, 2, 1), other), await tried(first, one)]
+        return done.count(False)
+
+    assert detrun.record(main).result == aborted

@@ -27,14 +27,13 @@ class ReadOnlyError(Exception):
 class ReplicaHeap(Heap):
     """A heap whose chain grows by redo."""
 
-    async def scan(self) -> AsyncGenerator[tuple[Address, bytes], None]:
-        """See `Heap.scan`."""
+    async def each_page(self) -> AsyncGenerator[list[tuple[Address, bytes]], None]:
+        """See `Heap.each_page`."""
         page_id = self.pages[0]
         while page_id != NO_PAGE:
             async with self.changes.pool.using(page_id, "heap", "shared") as frame:
                 records, following = list(frame.page.records()), frame.page.next
-            for slot, record in records:
-                yield Address(page_id, slot), record
+            yield [(Address(page_id, slot), record) for slot, record in records]
             page_id = following
 
 

@@ -18,9 +18,9 @@ from detrun_scenarios.database.tree.keys import encoded_key, end_of
 
 _FIRST_VALUE = b"\x01"  # after NULL
 TURNED: dict[ComparisonSign, ComparisonSign] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-KeyRange: TypeAlias = Callable[[Row], tuple[bytes, bytes, bool] | None]
-"""Of an outer row: the encoded keys from and up to which the range is; whether it is that of one whole key. None if it
-is empty."""
+KeyRange: TypeAlias = Callable[[Row], tuple[bytes, bytes, bytes] | None]
+"""Of an outer row: the encoded keys from and up to which the range is, and whole values with which all of them begin.
+None if it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ def bounds_of(columns: Sequence[str], known: Sequence[Bound]) -> Bounds:
     return Bounds(tuple(equal))
 
 
-def key_range(bounds: Bounds, columns: int, compile_value: Callable[[Expression], Evaluation]) -> KeyRange:
-    """The range of keys of so many columns that bounds leave, for each outer row."""
+def key_range(bounds: Bounds, compile_value: Callable[[Expression], Evaluation]) -> KeyRange:
+    """The range of keys that bounds leave, for each outer row."""
     equal = [compile_value(one.value) for one in bounds.equal]
     low, high = (None if one is None else (one.sign, compile_value(one.value)) for one in (bounds.low, bounds.high))
 
-    def of(outer: Row) -> tuple[bytes, bytes, bool] | None:
+    def of(outer: Row) -> tuple[bytes, bytes, bytes] | None:
         prefix = b""
         for value_of in equal:
             value = value_of(outer)
@@ -85,7 +85,7 @@ def key_range(bounds: Bounds, columns: int, compile_value: Callable[[Expression]
             try:
                 prefix += encoded_key([value])
             except ValueError:
-                return prefix, end_of(prefix), False
+                return prefix, end_of(prefix), prefix
         begin = prefix + _FIRST_VALUE if low or high else prefix
         end = end_of(prefix)
         for bound in (low, high):
@@ -101,6 +101,6 @@ def key_range(bounds: Bounds, columns: int, compile_value: Callable[[Expression]
                 continue
             edge = end_of(key) if sign in (">", "<=") else key
             begin, end = (edge, end) if bound is low else (begin, edge)
-        return begin, end, len(equal) == columns
+        return begin, end, prefix
 
     return of

@@ -139,8 +139,7 @@ class Reading:
     # One table.
 
     def _range(self, access: Access) -> KeyRange:
-        columns = 0 if access.index is None else len(access.index.places)
-        return key_range(access.bounds, columns, lambda one: compiled(one, self.outer_places, self.parameters))
+        return key_range(access.bounds, lambda one: compiled(one, self.outer_places, self.parameters))
 
     def _asked_of(self, access: Access) -> Callable[[Row], bool]:
         alias = access.source.alias
@@ -158,14 +157,14 @@ class Reading:
         between = limits(outer)
         if between is None:
             return _nothing()
-        low, high, is_key = between
+        low, high, within = between
         return await transaction.each_between(
             table,
             index.name,
             low,
             high,
             is_backward=access.is_backward,
-            is_key=is_key,
+            within=within,
             one_by_one=self.planner.limit is not None and not self.plan.is_sorted,
         )
 

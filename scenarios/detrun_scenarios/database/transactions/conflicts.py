@@ -5,7 +5,7 @@ it must follow and a concurrent one that it must precede, both because one read 
 transaction keeps two marks, *in* (another one read what it has written) and *out* (it has read what another one wrote),
 and none with both may commit. That refuses some histories that are serializable, and lets through none that is not.
 
-What was read is remembered by resources (a table, or a key of an index, as for locks) until all that were concurrent
+What was read is remembered by resources (a table, or keys of an index, as for locks) until all that were concurrent
 have ended, for a dependency can arise after the reader has committed.
 
 Source: Cahill, Röhm and Fekete, "Serializable isolation for snapshot databases", SIGMOD 2008, figures 4 to 8; the

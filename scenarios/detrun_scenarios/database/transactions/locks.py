@@ -1,9 +1,10 @@
 """`Locks`: strict two-phase locking on tables and on keys, with deadlocks found as they arise.
 
-A *resource* is a table, or one key of one index of it. Who reads by a key shares the key; who reads in any other way
-shares the table; who writes a row locks all keys by which it can be found, before and after. A row that is not there
-has keys too, so that there are no phantoms. Locks on a table say what is done below it (*intentions*), so that a
-reader of the whole table and a writer of one row meet there.
+A *resource* is a table, one key of one index of it, or a beginning of its keys. Who reads by a key shares the key; who
+reads a range shares the values with which all its keys begin, or the table if there are none; who writes a row locks
+all keys by which it can be found, before and after. A row that is not there has keys too, so that there are no
+phantoms. Locks on a table and on a beginning say what is done below it (*intentions*), so that a reader of all of it
+and a writer of one row meet there.
 
 A transaction asks again for what it has, in a stronger mode: it then holds both, and is compatible if both are. Locks
 are held until the end. They are given in the order of asking, but to those who hold something there first: an upgrade

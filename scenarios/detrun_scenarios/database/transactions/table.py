@@ -52,3 +52,11 @@ class Table:
         """The keys by which a row is found."""
         for index in self.indexes.values():
             yield self.name, index.name, index.key(row)
+
+    def beginnings(self, row: Row) -> Iterator[Hashable]:
+        """The beginnings of these keys, of whole values, within which ranges are read that the row may be in."""
+        for index in self.indexes.values():
+            prefix = b""
+            for place in index.places[:-1]:
+                prefix += encoded_key([row[place]])
+                yield self.name, index.name, prefix

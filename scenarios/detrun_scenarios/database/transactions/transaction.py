@@ -22,6 +22,7 @@ import trio
 
 from detrun_scenarios.database.log.records import Change
 from detrun_scenarios.database.transactions.conflicts import Marks, SerializationError
+from detrun_scenarios.database.transactions.locks import LockMode
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.table import Index, Table
 from detrun_scenarios.database.transactions.versions import Row, Version, ended, version_of
@@ -60,10 +61,9 @@ class Transaction:
     # Reading.
 
     async def get(self, table: Table, index: str, key: Sequence[SqlValue]) -> list[Found]:
-        """The rows with a key: values for all columns of an index."""
+        """The rows with a key: values for the columns of an index, or the first of them."""
         prefix = encoded_key(key)
-        is_key = len(key) == len(table.indexes[index].places)
-        return await _all(await self.each_between(table, index, prefix, end_of(prefix), is_key=is_key))
+        return await _all(await self.each_between(table, index, prefix, end_of(prefix), within=prefix))
 
     async def between(self, table: Table, index: str, low: bytes, high: bytes) -> list[Found]:
         """The rows whose encoded keys are from ``low`` up to ``high``, excluded, in their order."""
@@ -77,17 +77,17 @@ class Transaction:
         high: bytes,
         *,
         is_backward: bool = False,
-        is_key: bool = False,
+        within: bytes = b"",
         one_by_one: bool = False,
     ) -> AsyncGenerator[list[Found], None]:
         """The same, leaf by leaf as far as they are asked for.
 
         Args:
             is_backward: from the last one on.
-            is_key: the range is that of one whole key, ``low``, and only that key is read.
+            within: whole values with which all keys of the range begin; nothing outside of that is read.
             one_by_one: no row is read before it is asked for.
         """
-        await self._will_read(table, (table.name, index, low) if is_key else table.resource)
+        await self._will_read(table, (table.name, index, within) if within else table.resource)
         return self._each_leaf(table, table.indexes[index], low, high, is_backward, one_by_one)
 
     async def scan(self, table: Table) -> list[Found]:
@@ -194,12 +194,17 @@ class Transaction:
         if self.level == "2pl":
             locks = self.store.locks
             await locks.acquire(self.number, table.resource, "IX")
-            for resource in sorted({one: None for row in rows for one in table.resources(row)}, key=repr):
-                await locks.acquire(self.number, resource, "X")
+            wanted: dict[Hashable, LockMode] = {one: "IX" for row in rows for one in table.beginnings(row)}
+            wanted |= {one: "X" for row in rows for one in table.resources(row)}
+            for resource in sorted(wanted, key=repr):
+                await locks.acquire(self.number, resource, wanted[resource])
 
     def _has_written(self, table: Table, *rows: Row) -> None:
         if self.marks is not None:
-            for resource in (table.resource, *(one for row in rows for one in table.resources(row))):
+            written: dict[Hashable, None] = {table.resource: None}
+            for row in rows:
+                written |= dict.fromkeys(table.beginnings(row)) | dict.fromkeys(table.resources(row))
+            for resource in written:
                 self.store.conflicts.writes(self.marks, resource)
 
     async def _put(self, table: Table, row: Row) -> Address:

@@ -151,15 +151,13 @@ async def stock_level(work: Work, arguments: Sequence[Any]) -> int:
     """How many items of a district's last orders are low in stock (clause 2.8)."""
     w, d, orders, threshold = arguments
     *_, next_order = values(await work.find_one("district", w, d))
-    low: set[Any] = set()
-    for o in range(max(1, next_order - orders), next_order):
-        found = await work.query(
-            "SELECT s.i FROM order_line AS l, stock AS s WHERE l.w = ? AND l.d = ? AND l.o = ? AND s.w = ? "
-            "AND s.i = l.i AND s.quantity < ?",
-            *(w, d, o, w, threshold),
-        )
-        low.update(i for (i,) in found)
-    return len(low)
+    ((count,),) = await work.query(
+        "SELECT COUNT(DISTINCT s.i) FROM order_line AS l JOIN stock AS s ON s.i = l.i WHERE l.w = ? AND l.d = ? "
+        "AND l.o BETWEEN ? AND ? AND s.w = ? AND s.quantity < ?",
+        *(w, d, next_order - orders, next_order - 1, w, threshold),
+    )
+    assert isinstance(count, int)
+    return count
 
 
 def tpcc(scale: Scale) -> Application:
