@@ -103,6 +103,12 @@ def queries(draw: st.DrawFn) -> Query:
         having = draw(st.sampled_from(["", " HAVING COUNT(*) > 1"]))
         tail = f" GROUP BY {group}{having} ORDER BY {group}" if group else having
         return Query(f"SELECT {group + ', ' if group else ''}{aggregates} FROM {sources}{where}{tail}", "", bool(group))
+    if draw(st.integers(0, 7)) == 0:
+        return Query(
+            f"SELECT {draw(st.sampled_from(['MIN', 'MAX']))}({draw(st.sampled_from(columns))}) FROM {sources}{where}",
+            "",
+            0,
+        )
     order = draw(st.lists(st.sampled_from(columns), max_size=2, unique=True))
     turned = [name + (" DESC" if draw(st.booleans()) else "") for name in order]
     selected = [*order, *(name for name in columns if name not in order)]
@@ -279,14 +285,16 @@ def test_the_cheapest_plan_depends_on_what_is_asked_and_on_what_reading_costs() 
     ranged = "SELECT * FROM orders WHERE w = 1 AND d = 0 AND o BETWEEN 40 AND 50"
     last = "SELECT o FROM orders WHERE w = 1 AND d = 1 ORDER BY o DESC LIMIT 1"
     by_other = "SELECT o FROM orders WHERE w = 1 AND d = 1 ORDER BY c LIMIT 1"
+    least = "SELECT MIN(o) FROM orders WHERE w = 1 AND d = 0"
     joined = "SELECT * FROM lines, orders WHERE lines.o = orders.o"
     one_order = joined + " AND w = 1 AND d = 1 AND orders.o = 5"
-    assert plans(few, some, ranged, last, by_other, joined, one_order) == [
+    assert plans(few, some, ranged, last, by_other, least, joined, one_order) == [
         "orders by c",
         "orders",
         "orders by w,d,o",
         "orders by w,d,o backward",
         "orders by c",
+        "orders by w,d,o",
         "orders hash lines",
         "orders by w,d,o loop lines by o",
     ]

@@ -87,6 +87,8 @@ def compiled(expression: Expression, place_of: PlaceOf, parameters: Sequence[Sql
                 raise SqlError(f"parameter {expression.place + 1} is missing; {len(parameters)} are given")
             value = parameters[expression.place]
             return lambda row: value
+        case Comparison(sign, left, Constant() | Parameter() as right):
+            return _comparison_with(sign, of(left), of(right)(()))
         case Comparison():
             return _comparison(expression.sign, of(expression.left), of(expression.right))
         case Arithmetic():
@@ -111,6 +113,17 @@ def _comparison(sign: str, left: Evaluation, right: Evaluation) -> Evaluation:
     def evaluate(row: Row) -> SqlValue:
         a, b = left(row), right(row)
         return None if a is None or b is None else int(compare(order_key(a), order_key(b)))
+
+    return evaluate
+
+
+def _comparison_with(sign: str, left: Evaluation, value: SqlValue) -> Evaluation:
+    """The same, where the right side is the same for all rows: most conditions are."""
+    compare, key = _COMPARE[sign], order_key(value)
+
+    def evaluate(row: Row) -> SqlValue:
+        found = left(row)
+        return None if found is None or value is None else int(compare(order_key(found), key))
 
     return evaluate
 

@@ -25,6 +25,7 @@ from detrun_scenarios.database.sql.statements import (
     Source,
     Statement,
     Update,
+    first_of,
     parts_of,
     with_parts,
 )
@@ -67,8 +68,8 @@ class Executor:
         """
         match statement:
             case Select():
-                planner = self.planner(statement, parameters)
-                return await self._select(statement, planner, self.choose(planner.plans()), parameters, Counts())
+                planner, plan = self._planned(statement, parameters)
+                return await self._select(statement, planner, plan, parameters, Counts())
             case Explain():
                 return await self._explain(statement, parameters)
             case Analyze():
@@ -96,9 +97,15 @@ class Executor:
             raise SqlError(f"there is no table {name}")
         return found
 
+    def _planned(self, select: Select, parameters: Sequence[Any]) -> tuple[Planner, Plan]:
+        """One of the plans of a SELECT."""
+        planner = self.planner(select, parameters)
+        return planner, self.choose(planner.plans())
+
     def planner(self, select: Select, parameters: Sequence[Any] = ()) -> Planner:
         """The planner of a SELECT."""
         tables = tuple(self.table(one.table) for one in select.sources)
+        select = first_of(select) or select
         order, limit = select.order, self._limit(select, parameters)
         if select.is_grouped:
             order, limit = (), None  # it is of groups, not of rows
@@ -129,6 +136,9 @@ class Executor:
         limit = self._limit(select, parameters)
         if limit == 0:
             return []
+        first = first_of(select)
+        if first is not None:
+            return await self._select(first, planner, plan, parameters, counts) or [(None,)]
         seen: set[Row] = set()
         result: list[Row] = []
         reading = Reading(self.transaction, planner, plan, exact, counts)
@@ -180,8 +190,8 @@ class Executor:
         yield projected(listed)
 
     async def _explain(self, statement: Explain, parameters: Sequence[Any]) -> list[Row]:
-        planner = self.planner(statement.select, parameters)
-        plan, counts = self.choose(planner.plans()), None
+        planner, plan = self._planned(statement.select, parameters)
+        counts = None
         results = 0
         if statement.is_measured:
             counts = Counts()
@@ -190,9 +200,9 @@ class Executor:
 
     async def _matching(self, name: str, where: Expression | None, parameters: Sequence[Any]) -> list[Found]:
         """The rows of one table that a condition is true of, all of them before the first one is changed."""
-        planner = self.planner(Select(None, (Source(name, name),), where, (), None), parameters)
+        planner, plan = self._planned(Select(None, (Source(name, name),), where, (), None), parameters)
         exact = [plain(one) for one in parameters]
-        reading = Reading(self.transaction, planner, self.choose(planner.plans()), exact)
+        reading = Reading(self.transaction, planner, plan, exact)
         async with aclosing(reading.found()) as pages:
             return [one async for page in pages for one in page]
 

@@ -189,6 +189,22 @@ class Select:
         return bool(self.group) or self.having is not None or any(True for one in asked for _ in aggregates_in(one))
 
 
+def first_of(select: Select) -> Select | None:
+    """A SELECT of one MIN or MAX as one of the first row in an order, which an index may bring; None if it is none.
+
+    Its result has no row where the other one has a NULL.
+    """
+    if select.columns is None or len(select.columns) != 1 or select.group or select.order or select.having is not None:
+        return None
+    (one,) = select.columns
+    if not isinstance(one, Aggregate) or one.name not in ("MIN", "MAX") or not isinstance(one.of, Column):
+        return None
+    there = Opposite(IsNull(one.of))
+    where = there if select.where is None else Both(select.where, there)
+    order = (Order(one.of, is_descending=one.name == "MAX"),)
+    return replace(select, columns=(one.of,), where=where, order=order, limit=Constant(1), is_distinct=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Insert:
     """INSERT of rows; without columns they are all of the table, in its order."""
