@@ -185,7 +185,7 @@ def test_queries_find_what_sqlite_finds_by_every_plan(case: dict[str, Any]) -> N
 
 
 @pytest.mark.slow
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(case=CASES)
 def test_many_queries_find_what_sqlite_finds_by_every_plan(case: dict[str, Any]) -> None:
     check(case)

@@ -14,6 +14,7 @@ from detrun_scenarios.database.server.application import Application, Shape, Wor
 from detrun_scenarios.database.workload.terminals import Ask
 
 STEP = 37  # from one rank to the next; prime to the number of rows
+FILL_STEP = 113  # from one row to the next on a page; the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Skew:
     scan_share: float = 0.02
 
     async def fill(self, work: Work) -> None:
-        """Put all rows in."""
-        for key in range(self.rows):
+        """Put all rows in, in no order: those whose keys follow each other are on different pages."""
+        for place in range(self.rows):
+            key = place * FILL_STEP % self.rows
             await work.insert("record", key, f"{key:040d}", key % 10)
 
     def application(self) -> Application:
