@@ -28,6 +28,8 @@ EXCLUSIONS: dict[str, str] = {
     "test_events.*new_process*": PROCESS,
     "test_events.*signal*": SIGNALS,
     "test_events.*GetEventLoop.test_get_event_loop_returns_running_loop*": SIGNALS,
+    "test_tasks.*env_var_debug": PROCESS,
+    "test_tasks.*issue46672": STOCK,
     "test_runners.*interrupt*": SIGNALS,
     "test_runners.*without_uncancel*": SIGNALS,
     "test_events.*_ssl_connection": TLS,
