@@ -37,14 +37,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss unavailability --by election_timeout --kind policy --samples 40",
     ),
     "database": (
-        "--loss recovery_time",
-        "--loss read_latency",
-        "--loss mean_latency --by group_commit_delay --differences 24",
-        "--loss bytes_written",
-        "--loss mean_latency --by checkpoint_interval --by writer_interval --by buffer_split",
-        "--loss p99_latency",
-        "--loss recovery_time --by checkpoint_interval --kind local --samples 8 --differences 24",
-        "--loss p99_latency --by group_commit_delay --kind local --samples 16 --differences 24",
+        "--loss mean_latency --by group_commit_delay --kind local --samples 6 --differences 10",
+        "--loss recovery_time --by checkpoint_interval --samples 10",
+        "--loss recovery_time --by checkpoint_interval --kind local --samples 4 --differences 10",
     ),
 }
 """By scenario: what follows its name."""

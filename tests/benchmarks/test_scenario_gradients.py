@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from benchmarks import scenario_gradients
 from tests.benchmarks.test_gradient_kinds import ROOT
 
 
-def test_the_table_of_consensus_is_that_of_the_kept_results() -> None:
+@pytest.mark.parametrize("scenario", scenario_gradients.COMMANDS)
+def test_the_table_of_a_scenario_is_that_of_the_kept_results(scenario: str) -> None:
     kept = json.loads(scenario_gradients.KEPT.read_text())
-    assert tuple(kept["scenarios"]["consensus"]) == scenario_gradients.COMMANDS["consensus"]
-    page = (ROOT / "scenarios" / "detrun_scenarios" / "consensus" / "README.md").read_text()
+    assert tuple(kept["scenarios"][scenario]) == scenario_gradients.COMMANDS[scenario]
+    page = (ROOT / "scenarios" / "detrun_scenarios" / scenario / "README.md").read_text()
     shown = page.partition("<!-- gradients -->\n")[2].partition("<!-- end of gradients -->")[0]
-    assert shown == scenario_gradients.markdown("consensus", kept)
+    assert shown == scenario_gradients.markdown(scenario, kept)
 
 
 def test_what_is_far_off_stands_out() -> None:

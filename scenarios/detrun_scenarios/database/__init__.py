@@ -72,10 +72,10 @@ SCENARIO = Scenario(
             "s",
             (
                 Meaning(
-                    "local",
+                    "finite",
                     ("group_commit_delay",),
-                    "each who commits waits for it, alone or with others, and who shares a sync hardly changes",
-                    {"samples": 12},
+                    "it costs whoever waits, and lets more of them share a sync, which no single schedule shows",
+                    {"samples": 16},
                     share=0.5,
                 ),
                 Meaning(
