@@ -23,6 +23,8 @@ from detrun_scenarios.database.storage.volume import open_volume
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.transaction import Transaction
 from detrun_scenarios.database.transactions.vacuum import vacuum
+from detrun_scenarios.database.transactions.versions import version_of
+from detrun_scenarios.database.tree.keys import address_in
 
 BYTES = 160
 Steps = list[tuple[str, int]]
@@ -111,6 +113,33 @@ def test_a_snapshot_sees_what_it_saw() -> None:
         assert (await vacuum(store)).versions == 20
 
     detrun.record(main)
+
+
+def test_a_page_is_not_used_again_while_a_scan_may_be_on_its_way_to_it() -> None:
+    async def main(leaves_read: int) -> tuple[list[Any], list[Any]]:
+        store = await opened(Disk())
+        table = store.tables["t"]
+        await put(store, dict.fromkeys(range(30), 1))
+        await put(store, dict.fromkeys(range(5, 25)))
+        one = Transaction(store, "snapshot")
+        leaves, versions = table.indexes["id"].tree.leaves(b"", b"\xff"), table.heap.scan()
+        entries = [entry for _ in range(leaves_read) for entry in (await anext(leaves))[1]]
+        records = [(await anext(versions))[1]]
+        assert (await vacuum(store)).pages > 4
+        await put(store, dict.fromkeys(range(100, 200), 1))
+        entries += [entry async for _, some in leaves for entry in some]
+        records += [record async for _, record in versions]
+        there = [await table.heap.get(address_in(entry)) for entry in entries]
+        found = [
+            [version.row[0] for version in map(version_of, filter(None, some)) if one.snapshot.sees(version)]
+            for some in (there, records)
+        ]
+        await one.commit()
+        return found[0], sorted(found[1])
+
+    left = [*range(5), *range(25, 30)]
+    for leaves_read in range(1, 5):
+        assert detrun.record(main, leaves_read).result == (left, left)
 
 
 @settings(max_examples=12, deadline=None)
