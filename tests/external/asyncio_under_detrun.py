@@ -16,6 +16,7 @@ import weakref
 from typing import Any
 
 from asyncio_exclusions import SAME, exclusion
+from suite_outcomes import judged
 
 import detrun  # noqa: F401 (says what opens localhost)
 from detrun.execution.execute import execute  # noqa: F401 (locks of the tests' modules must be detrun's)
@@ -91,15 +92,6 @@ def run_case(case: unittest.TestCase, order: str, seed: int) -> tuple[str, str]:
     except BaseException as error:  # a deadlock, a step limit
         return "failed", f"{type(error).__name__}: {error}"
     return judged(result)
-
-
-def judged(result: unittest.TestResult) -> tuple[str, str]:
-    problems = result.errors + result.failures
-    if problems:
-        return "failed", problems[0][1]
-    if result.skipped:
-        return "skipped", result.skipped[0][1]
-    return "passed", ""
 
 
 def cases_of(module: Any) -> list[unittest.TestCase]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cpython_exclusions import exclusion
+from suite_outcomes import judged
 
 import detrun.execution.execute  # noqa: F401 (locks, locals and queues of the tests' modules must be detrun's)
 from detrun_scheduler.environment.environment import ControlledEnvironment
@@ -80,12 +81,7 @@ def run_case(case: unittest.TestCase, strategy: str, seed: int) -> tuple[str, st
         controlled(body, strategy, seed)
     except BaseException as error:  # a deadlock, a step limit
         return "failed", f"{type(error).__name__}: {error}"
-    problems = result.errors + result.failures
-    if problems:
-        return "failed", problems[0][1]
-    if result.skipped:
-        return "skipped", result.skipped[0][1]
-    return "passed", ""
+    return judged(result)
 
 
 def main(strategy: str, seed: int, only: str) -> None:

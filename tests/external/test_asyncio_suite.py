@@ -8,9 +8,6 @@ table of ``docs/compatibility.md``, which compares with asyncio's own loop.
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from functools import cache
@@ -18,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from suite_outcomes import outcomes_of
 
 pytestmark = [
     pytest.mark.external,
@@ -48,25 +44,7 @@ def results(order: str, module: str, before: str = "") -> dict[str, tuple[str, s
         f"import sys\n{before}\nimport asyncio_under_detrun\n"
         f"asyncio_under_detrun.main({order!r}, 0, {f'test_{module}.'!r})"
     )
-    environment = dict(
-        os.environ, PYTHONPATH=os.pathsep.join(map(str, (HERE, ROOT, ROOT / "scheduler", ROOT / "recorder")))
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    found = {}
-    for line in finished.stdout.splitlines():
-        # Some tests print, and not always whole lines.
-        if (start := line.find('["test')) >= 0:
-            name, outcome, text = json.loads(line[start:])
-            found[name] = (outcome, text)
-    return found
+    return outcomes_of(program, TIMEOUT_SECONDS)
 
 
 def assert_they_pass(module: str, least: int) -> None:

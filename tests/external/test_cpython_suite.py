@@ -8,9 +8,6 @@ file as a script to print the table of ``docs/compatibility.md``.
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from functools import cache
@@ -18,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE))
-from cpython_exclusions import EXCLUSIONS  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from cpython_exclusions import EXCLUSIONS
+from suite_outcomes import outcomes_of
 
 pytestmark = pytest.mark.external
 
@@ -43,25 +39,7 @@ def results(strategy: str, seed: int = 0, only: str = "", before: str = "") -> d
     program = (
         f"import sys\n{before}\nimport cpython_under_detrun\ncpython_under_detrun.main({strategy!r}, {seed}, {only!r})"
     )
-    environment = dict(
-        os.environ, PYTHONPATH=os.pathsep.join(map(str, (HERE, ROOT, ROOT / "scheduler", ROOT / "recorder")))
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    found = {}
-    for line in finished.stdout.splitlines():
-        # Some tests print, and not always whole lines.
-        if (start := line.find('["test.')) >= 0:
-            name, outcome, text = json.loads(line[start:])
-            found[name] = (outcome, text)
-    return found
+    return outcomes_of(program, TIMEOUT_SECONDS)
 
 
 @needs_tests

@@ -116,14 +116,14 @@ def unfitting(rows: Rows) -> Iterator[str]:
 
 
 async def astray(table: Table) -> list[str]:
-    """Versions that an index does not lead to, though they are rows, and indexes that are no trees."""
+    """Versions that an index does not lead to, though they are rows, and indexes whose trees are broken."""
     found: list[str] = []
     versions = [(address, version_of(record)) async for address, record in table.heap.scan()]
     for index in table.indexes.values():
         try:
             await index.tree._check()
         except AssertionError as error:
-            found.append(f"index {index.name} of {table.name} is no tree: {error}")
+            found.append(f"index {index.name} of {table.name} is broken: {error}")
             continue
         entries = set(await index.tree.scan(b"", b"\xff" * 8))
         for address, version in versions:

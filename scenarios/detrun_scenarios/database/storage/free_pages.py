@@ -49,6 +49,6 @@ class FreePages:
 
     def restore(self, pages: Mapping[int, Area]) -> None:
         """These are free, and all others are not; no transaction goes on."""
-        self.__init__()  # type: ignore[misc]
-        for page_id, area in pages.items():
-            self.free(page_id, area, 0)
+        self._taken.clear()
+        for area in AREAS:
+            self._free[area] = {page_id: 0 for page_id, its_area in pages.items() if its_area == area}
