@@ -27,7 +27,7 @@ class BlockingCall:
         HiddenStateError: the caller is a task.
     """
 
-    __slots__ = ("_awaited", "_deadline", "_socket", "_thread", "name", "readable")
+    __slots__ = ("_awaited", "_ends_at", "_socket", "_thread", "name", "readable")
 
     def __init__(self, socket: Any, name: str, readable: bool, timeout: Any) -> None:
         thread = getcurrent()
@@ -39,12 +39,12 @@ class BlockingCall:
         self.name, self.readable = name, readable
         self._socket, self._thread = socket, thread
         self._awaited = ""
-        self._deadline: Any = None
+        self._ends_at: Any = None
         if timeout is not None:
             run = thread.threads.run
             local_time = run.host.local_time
             seconds = timeout if local_time is None else local_time.true_seconds(timeout)
-            self._deadline = run.virtual_clock.now + seconds
+            self._ends_at = run.virtual_clock.now + seconds
 
     def wait(self) -> None:
         """Return when it is worth trying again.
@@ -59,7 +59,7 @@ class BlockingCall:
         try:
             while not socket.is_closed and not is_ready():
                 self._awaited = socket.awaited(self.readable)
-                if not thread.wait(_kind(self.name), self, self._deadline):
+                if not thread.wait(_kind(self.name), self, self._ends_at):
                     raise TimeoutError("timed out")
         finally:
             waiters.unwatch(thread.wake)
