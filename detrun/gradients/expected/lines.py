@@ -1,8 +1,13 @@
 """The lines of a run: its continuous draws, and the decisions that each of them cuts.
 
-A decision may depend on several draws. It counts on the line of the last of them that moves its margin at all, so each
-counts once. What has no density is named: a comparison of a parameter with a number from elsewhere (`random`, numpy, a
-number taken out of a `Value`), a rounded parameter.
+A decision may depend on several draws. A point where it flips counts on the line of the last of them that moves the
+margin *at that point*, so each counts once. Mostly that is the last one that moves it where the run is. Where two draws
+mix (`mixing`), the margin at the point may stand still along the later one: of ``(x - p) * y > 0`` the last draw is
+``y``, and all of the points are at ``x = p``, whatever ``y`` is. Then the line of the earlier draw is looked at, too,
+and whether its point counts there is seen from both sides of it (`thresholds`).
+
+What has no density is named: a comparison of a parameter with a number from elsewhere (`random`, numpy, a number taken
+out of a `Value`), a rounded parameter.
 """
 
 from __future__ import annotations
@@ -17,7 +22,8 @@ from detrun.ad.forward import tangent_sweep
 from detrun.ad.tape import NO_PARENT
 from detrun.gradients.expected.decisions import CONTINUOUS, DISCRETE, OF_UNKNOWN_LAW, ROUNDED, Cut, cuts_on
 from detrun.gradients.expected.dependence import Along, Dependence, along
-from detrun.gradients.expected.noises import Noise
+from detrun.gradients.expected.mixing import Mixing
+from detrun.gradients.expected.noises import Noise, near
 from detrun.gradients.expected.taped_run import Pass, TapedRun
 from detrun.primitives.draw_log import Draw
 from detrun.primitives.laws import Law
@@ -46,6 +52,8 @@ class Threshold:
         worth: by how much, in units of the parameters and of the jump, it is likely to count.
         worths: the same, by parameter.
         share: the probability with which its line was looked at.
+        later: draws that move the margin where the run is and come after this one; it counts here where, at the cut,
+            none of them does.
     """
 
     draw: Draw
@@ -53,6 +61,7 @@ class Threshold:
     worth: float
     worths: Mapping[str, float]
     share: float
+    later: tuple[Draw, ...] = ()
 
     @property
     def law(self) -> Law:
@@ -85,6 +94,7 @@ class Lines:
         self._by_noise = {draw.noise_id: draw for draw in run.draws if draw.noise_id is not None}
         self._known: dict[int, Along | None] = {}
         self._unknown: dict[str, Unknown] = {}
+        self._mixing = Mixing(run)
         self._name_passes(has_other_numbers)
         self._speeds: list[Mapping[int, float]] | None = None
 
@@ -135,12 +145,13 @@ class Lines:
                 continue
             draw = self._by_noise[noise]
             for cut in cuts_on(self.run, draw, moves):
-                if self._counts(cut, draw):
+                later = self._later(cut, draw, moves)
+                if later is not None:
                     rate = self._rate(draw, moves, cut)
                     if rate is not None:
                         seeds = cut.seeds(self.run)
                         worths = {name: rate * one for name, one in self.speeds(seeds).items()}
-                        found.append(Threshold(draw, cut, rate * self.speed(seeds), worths, share))
+                        found.append(Threshold(draw, cut, rate * self.speed(seeds), worths, share, later))
         return found
 
     def _candidates(self) -> list[int]:
@@ -156,7 +167,8 @@ class Lines:
         last = max((of(one)[1] for one in seeds), default=NO_PARENT)
         return sorted(noise for noise in self._by_noise if noise <= last)
 
-    def _counts(self, cut: Cut, draw: Draw) -> bool:
+    def _later(self, cut: Cut, draw: Draw, moves: Along) -> tuple[Draw, ...] | None:
+        """The later draws on which a cut of this one may count instead; None if it cannot count on this one."""
         event = self.run.events[cut.place]
         if isinstance(event, Pass) and (
             event.kind in DISCRETE
@@ -164,9 +176,21 @@ class Lines:
             or event.kind in ROUNDED
             or event.kind.startswith(OF_UNKNOWN_LAW)
         ):
-            return False
+            return None
         seeds = cut.seeds(self.run)
-        return self.dependence.of(list(seeds))[0] and self.last_draw(seeds) == draw.noise_id
+        depends, last = self.dependence.of(list(seeds))
+        if not depends or not moves.slope(seeds):
+            return None
+        assert draw.noise_id is not None
+        later = []
+        for noise in sorted((one for one in self._by_noise if draw.noise_id < one <= last), reverse=True):
+            by_noise = self.along(noise)
+            if by_noise is not None and by_noise.slope(seeds):
+                other = self._by_noise[noise]
+                if not self._mixing.can_mix(draw, other, seeds):
+                    return None  # it moves the margin at the cut as it does here
+                later.append(other)
+        return tuple(later)
 
     def along(self, noise: int) -> Along | None:
         """How the run moves with a noise."""
@@ -184,15 +208,22 @@ class Lines:
         return None
 
     def _rate(self, draw: Draw, moves: Along, cut: Cut) -> float | None:
-        """At which the draw passes the cut as that moves; None: the cut lies beyond what the draw can be."""
+        """At which the draw passes the cut as that moves; None: the cut lies beyond what the draw can be.
+
+        A cut at the very end of its interval is none of its own: there an earlier decision flips, and its two sides
+        are on both sides of this one.
+        """
         assert draw.law is not None
         assert draw.law.noise is not None
         law = Noise(draw.law.noise)
         at, low, high = (draw.law.noise_of(one) for one in (cut.at, cut.low, cut.high))
-        mass = law.between(low, high)
+        mass, is_bent = law.between(low, high), cut.bent or cut.bent_interval
         if not (law.is_inside(at) and mass > 0.0):
-            return 0.0 if cut.bent or cut.bent_interval else None
-        return law.density(at) / mass / abs(moves.slope(cut.seeds(self.run)) * moves.scale)
+            return 0.0 if is_bent else None
+        density, side = law.density(at), 2 * near(at)
+        if not is_bent and not (density and low + side < at < high - side):
+            return None
+        return density / mass / abs(moves.slope(cut.seeds(self.run)) * moves.scale)
 
     def speed(self, seeds: Mapping[int, float]) -> float:
         """How fast a weighted sum of entries moves with all parameters, each in units of itself."""

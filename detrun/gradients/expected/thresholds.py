@@ -14,6 +14,10 @@ Where a margin bends, `bent_lines` finds the point and the interval. Otherwise b
 shown: they come to the decision in the same way, and see the same interval and the same point; so does now and then a
 third one, from anywhere in the interval.
 
+Where a later draw moves the margin, too, and mixes with this one, the point counts here only if the margin stands still
+along the later one there. Just below and just above such a point its slopes have opposite signs, or vanish: if the
+margin and that slope are both 0 wherever ``x = b``, both have the factor ``x - b``.
+
 Sources: Gong and Ho, "Smoothed (conditional) perturbation analysis of discrete event dynamical systems", IEEE TAC 32
 (1987); Fu and Hu, "Conditional Monte Carlo" (1997). Here the counterfactual runs are made, instead of being derived.
 """
@@ -38,6 +42,8 @@ from detrun.primitives.forcing import Address
 
 AGREES = 1e-6  # points that two runs compute, relative
 LOOKED_AT = 0.1  # of the intervals, from a third place
+ELSEWHERE = (0.001, 0.2, 0.5, 0.8, 0.999)  # of a line, where a later draw is looked at if the point is not found
+COUNTS_ELSEWHERE = 0.0, 0.0  # no jump
 NOT_AFFINE = "a margin on its line does not move in proportion to the last draw"
 UNANNOUNCED = "something flips before it that no comparison announced"
 
@@ -68,7 +74,8 @@ class Jumps:
         """Add one; ``weight`` is one over the probability with which it was chosen.
 
         Returns:
-            The loss on both sides; None where the rule of this module does not hold.
+            The loss on both sides, equal where the point counts on the line of another draw; None where the rule of
+            this module does not hold.
         """
         draw, cut, law, noise = threshold.draw, threshold.cut, threshold.law, threshold.noise
         where = cut.where(self.run)
@@ -78,15 +85,17 @@ class Jumps:
         places = [at - near(at), at + near(at)]
         if self.random.random() < LOOKED_AT:
             places.append(noise.inside(low, high, self.random.random()))
-        losses, moves = [], []
+        losses, moves, runs = [], [], []
         for place in places:
             loss, run = self.run_at({draw.address: place})
             found = _again(run, draw, cut, self.run)
             if isinstance(found, str):
-                self.name(where, found)
-                return None
+                return self._unsettled(threshold, where, found)
             losses.append(loss)
             moves.append(found)
+            runs.append(run)
+        if _is_moved(threshold, runs[:2]):
+            return COUNTS_ELSEWHERE
         return self._count(weight * noise.density(at) / noise.between(low, high), losses, moves[0])
 
     def _add_bent(self, threshold: Threshold, weight: float, where: str) -> tuple[float, float] | None:
@@ -94,24 +103,39 @@ class Jumps:
         try:
             found = Search(self.run, threshold, lambda at: self.run_at({draw.address: at})[1], self.random).settled()
         except NotSettledError as error:
-            self.name(where, str(error))
-            return None
+            return self._unsettled(threshold, where, str(error))
         if found is None or not noise.is_inside(found.at) or not found.low < found.at < found.high:
             return None
         losses, runs = [], []
         for place in (found.at - near(found.at), found.at + near(found.at)):
             loss, run = self.run_at({draw.address: place})
             if not is_decided_alike(run, self.run, cut.place):
-                self.name(where, UNANNOUNCED)
-                return None
+                return self._unsettled(threshold, where, UNANNOUNCED)
             losses.append(loss)
             runs.append(run)
+        if _is_moved(threshold, runs):
+            return COUNTS_ELSEWHERE
         rate = weight * noise.density(found.at) / noise.between(found.low, found.high)
         mine = runs[0].draws.at(draw.address)
         assert mine is not None
         moves = along(runs[0], mine)
         assert moves is not None
         return self._count(rate, losses, _speeds(runs[0], moves, cut.seeds(runs[0])))
+
+    def _unsettled(self, threshold: Threshold, where: str, why: str) -> tuple[float, float] | None:
+        """Name a threshold whose point is not found, unless a later draw moves the margin all along the line."""
+        if threshold.later:
+            draw, law, noise = threshold.draw, threshold.law, threshold.noise
+            low, high = (law.noise_of(one) for one in (threshold.cut.low, threshold.cut.high))
+            runs = [self.run]
+            for share in ELSEWHERE:
+                run = self.run_at({draw.address: noise.inside(low, high, share)})[1]
+                if is_decided_alike(run, self.run, threshold.cut.place):
+                    runs.append(run)
+            if _is_moved(threshold, runs):
+                return COUNTS_ELSEWHERE
+        self.name(where, why)
+        return None
 
     def _count(
         self, rate: float, losses: Sequence[float], moves: Callable[[], dict[str, float]]
@@ -125,6 +149,20 @@ class Jumps:
         for name, one in rates.items():
             self.grads[name] += (below - above) * one
         return below, above
+
+
+def _is_moved(threshold: Threshold, runs: Sequence[TapedRun]) -> bool:
+    """Whether one of the later draws moves the margin in all of these runs in one direction."""
+    for later in threshold.later:
+        signs = set[float]()
+        for run in runs:
+            mine = run.draws.at(later.address)
+            moves = None if mine is None else along(run, mine)
+            slope = 0.0 if moves is None else moves.slope(threshold.cut.seeds(run)) * moves.scale
+            signs.add(math.copysign(1.0, slope) if slope else 0.0)
+        if signs in ({1.0}, {-1.0}):
+            return True
+    return False
 
 
 def _speeds(run: TapedRun, moves: Along, seeds: Mapping[int, float]) -> Callable[[], dict[str, float]]:

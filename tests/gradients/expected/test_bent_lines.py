@@ -102,6 +102,24 @@ def test_decisions_before_bound_the_interval(
     assert abs(found.grads["p"] - truth) <= 4 * found.std_error["p"] <= abs(truth)
 
 
+def test_a_rare_jump_is_seen_from_every_run() -> None:
+    """P(0.3 + exp(-x) > x/2 + p²) for x = exp(z/2 - p) is 4 in 10,000, and moves 60 times as fast as z does.
+
+    With x = 0.0656 at the root, z = 2 (log x + p), and dx/dp = -2 p / (1/2 + exp(-x)).
+    """
+
+    def main(params: Any) -> Any:
+        x = detrun.lognormal(-params["p"], 0.5)
+        return 1.0 if 0.3 + detrun.exp(-x) > 0.5 * x + params["p"] ** 2 else 0.0
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        x = 0.5 * (low + high)
+        low, high = (x, high) if 0.3 + math.exp(-x) > 0.5 * x + 1.21 else (low, x)
+    slope = 2.0 * (-2.2 / (0.5 + math.exp(-x)) / x + 1.0)
+    exact(main, normal_density(2.0 * (math.log(x) + 1.1)) * slope, at=1.1, samples=4)
+
+
 def test_timers_that_bend_race_others() -> None:
     """A service takes x³ and is given up after p: P(x³ > p) = exp(-p^(1/3))."""
 

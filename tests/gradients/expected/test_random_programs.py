@@ -9,7 +9,7 @@ fixed, so that nothing fails by chance.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import detrun
 
 RUNS = 1 << 17
-STEP = 0.02
+STEP = 0.02  # of the truth; a half of it says what is lost by that
 PARAMETERS = {"a": 0.6, "b": 1.1}
 
 
@@ -176,37 +176,50 @@ class Inner(dict[str, Any]):
             super().__setitem__(name, number)
 
 
-def truth(block: Sequence[Statement], name: str) -> tuple[float, float]:
-    """The derivative of the mean loss, and its standard error."""
-    sides = []
-    for sign in (1.0, -1.0):
-        scope: dict[str, Any] = {**PARAMETERS, name: PARAMETERS[name] + sign * STEP, "loss": np.zeros(RUNS)}
-        run_all(block, scope, np.ones(RUNS, dtype=bool), np.random.default_rng(1))
-        sides.append(scope["loss"])
-    slopes = (sides[0] - sides[1]) / (2 * STEP)
-    return float(slopes.mean()), float(slopes.std()) / math.sqrt(RUNS)
+def truth(block: Sequence[Statement], name: str) -> tuple[float, float, float]:
+    """The derivative of the mean loss, its standard error, and how much it moves with half the step.
+
+    Where a rare jump is an exponential of a parameter, a step is not small: the chance that a lognormal draw falls
+    below a point of 3.4 deviations may be off by a half of itself.
+    """
+    slopes = []
+    for step in (STEP, 0.5 * STEP):
+        sides = []
+        for sign in (1.0, -1.0):
+            scope: dict[str, Any] = {**PARAMETERS, name: PARAMETERS[name] + sign * step, "loss": np.zeros(RUNS)}
+            run_all(block, scope, np.ones(RUNS, dtype=bool), np.random.default_rng(1))
+            sides.append(scope["loss"])
+        slopes.append((sides[0] - sides[1]) / (2 * step))
+    mean = float(slopes[0].mean())
+    return mean, float(slopes[0].std()) / math.sqrt(RUNS), abs(float(slopes[1].mean()) - mean)
 
 
-def check(block: Sequence[Statement], samples: int) -> str:
+def as_program(block: Sequence[Statement]) -> Callable[[Any], Any]:
+    """What detrun runs."""
+
     async def main(params: Any) -> Any:
         scope: dict[str, Any] = {**params, "loss": 0.0 * params["a"]}
         await run(block, scope)
         return scope["loss"]
 
+    return main
+
+
+def check(block: Sequence[Statement], samples: int) -> str:
     refusal = ""
     try:
         exactly = {name: truth(block, name) for name in PARAMETERS}
     except TiedError:
         return "tied"
     try:
-        found = detrun.gradient(main, PARAMETERS, kind="expected", samples=samples, pairs=3)
+        found = detrun.gradient(as_program(block), PARAMETERS, kind="expected", samples=samples, pairs=3)
     except detrun.NotDifferentiableError as error:
         refusal = str(error)
     if refusal:
         assert "test_random_programs.py" in refusal
         return "refused"
-    for name, (exact, noise) in exactly.items():
-        slack = 5 * math.hypot(found.std_error[name], noise) + 0.01 * (1 + abs(exact))
+    for name, (exact, noise, bend) in exactly.items():
+        slack = 5 * math.hypot(found.std_error[name], noise) + 2 * bend + 0.01 * (1 + abs(exact))
         assert abs(found.grads[name] - exact) <= slack, (name, found.grads[name], found.std_error[name], exact, noise)
     return "agrees"
 
