@@ -20,6 +20,7 @@ from typing import Any
 
 from detrun.ad.forward import tangent_sweep
 from detrun.ad.tape import NO_PARENT
+from detrun.ad.value import primal_of
 from detrun.gradients.expected.decisions import CONTINUOUS, DISCRETE, OF_UNKNOWN_LAW, ROUNDED, Cut, cuts_on
 from detrun.gradients.expected.dependence import Along, Dependence, along
 from detrun.gradients.expected.mixing import Mixing
@@ -30,6 +31,7 @@ from detrun.primitives.laws import Law
 from detrun_scheduler.errors import NotDifferentiableError
 
 WORK = 400_000  # entries of a tape that are looked at for the lines of one run, about
+STANDS = 1e-5  # relative: a slope that is so near to 0 at a cut, as it is known from elsewhere, may be 0
 DIRECTIONS = 8  # in which the speeds of cuts are known
 
 
@@ -187,8 +189,14 @@ class Lines:
             by_noise = self.along(noise)
             if by_noise is not None and by_noise.slope(seeds):
                 other = self._by_noise[noise]
-                if not self._mixing.can_mix(draw, other, seeds):
+                mixed = self._mixing.of(draw, other, seeds)
+                if not mixed:
                     return None  # it moves the margin at the cut as it does here
+                if not cut.bent and mixed == mixed:
+                    here = by_noise.slope(seeds) * by_noise.scale
+                    change = mixed / moves.scale * (cut.at - float(primal_of(draw.outcome)))
+                    if abs(here + change) > STANDS * (abs(here) + abs(change)):
+                        return None
                 later.append(other)
         return tuple(later)
 

@@ -2,19 +2,23 @@
 
 Whether the slope of a margin along one draw can change with another is seen in the operations between them: it can if
 both come together in a product, in a quotient, or inside a function that bends. A sum of the two leaves it as it is.
-What is found is a superset: two effects that mix and cancel are taken to mix.
+
+How much the slope changes is the mixed second derivative. It is carried forward as the slopes are, through sums,
+products and quotients, whose own second derivatives follow from the partials on the tape. Those of other functions are
+not on it: then it is not a number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from detrun.ad.tape import NO_PARENT, WIDE
+from detrun.ad.tape import WIDE
 from detrun.gradients.expected.taped_run import TapedRun
 from detrun.primitives.draw_log import Draw
 
-WORK = 400_000  # entries that are swept for the pairs of one run, about; pairs beyond are taken to mix
+WORK = 400_000  # entries that are swept for the pairs of one run, about; those beyond are not known
 
 
 class Mixing:
@@ -22,29 +26,32 @@ class Mixing:
 
     def __init__(self, run: TapedRun) -> None:
         self.run = run
-        self._by_pair: dict[tuple[int, int], set[int]] = {}
+        self._by_pair: dict[tuple[int, int], dict[int, float]] = {}
         self._work = WORK
         self._of_any: bytearray | None = None
 
-    def can_mix(self, one: Draw, other: Draw, entries: Iterable[int]) -> bool:
-        """Whether the slope of one of these entries along either draw may change with the other."""
+    def of(self, one: Draw, other: Draw, seeds: Mapping[int, float]) -> float:
+        """The derivative of a weighted sum of entries by the noises beneath two draws; nan if it is not known.
+
+        It is 0 where the slope along either draw does not change with the other.
+        """
         assert one.noise_id is not None
         assert other.noise_id is not None
         if self._of_any is None:
             self._of_any = self._swept_for_any()
         first_id = self.run.tape.first_id
-        entries = [entry for entry in entries if entry >= first_id and self._of_any[entry - first_id]]
-        if not entries:
-            return False
+        mixing = [entry for entry in seeds if entry >= first_id and self._of_any[entry - first_id]]
+        if not mixing:
+            return 0.0
         pair = min(one.noise_id, other.noise_id), max(one.noise_id, other.noise_id)
         mixed = self._by_pair.get(pair)
         if mixed is None:
             tape = self.run.tape
             self._work -= tape.first_id + len(tape) - pair[0]
             if self._work < 0:
-                return True
+                return math.nan
             mixed = self._by_pair[pair] = self._swept(*pair)
-        return any(entry in mixed for entry in entries)
+        return sum(mixed.get(entry, 0.0) * seeds[entry] for entry in mixing)
 
     def _swept_for_any(self) -> bytearray:
         """Whether each entry mixes some two draws: one sweep, which spares most runs those of their pairs."""
@@ -73,36 +80,70 @@ class Mixing:
                 of_any[entry] = is_product or entry + first_id in bends
         return of_any
 
-    def _swept(self, first: int, second: int) -> set[int]:
-        tape, bends = self.run.tape, self.run.bends
-        by_first, by_second, mixed = {first}, {second}, set[int]()
+    def _swept(self, first: int, second: int) -> dict[int, float]:
+        tape = self.run.tape
+        by_first, by_second, mixed = {first: 1.0}, {second: 1.0}, dict[int, float]()
         cells = iter(tape.entries[4 * (first + 1 - tape.first_id) :])
         for entry, (left, right, left_partial, right_partial) in enumerate(
             zip(cells, cells, cells, cells, strict=True), first + 1
         ):
             if left == WIDE:
-                parents: tuple[int, ...] = tuple(tape.wide[right][0])
-                meet = entry in bends
+                parents, partials = tape.wide[right]
+                if callable(partials):  # through torch: nothing is known behind it
+                    partials = [math.nan] * len(parents)
             else:
-                parents = (left if left_partial else NO_PARENT, right if right_partial else NO_PARENT)
-                meet = False
-            is_first = not by_first.isdisjoint(parents)
-            is_second = not by_second.isdisjoint(parents)
-            if is_first:
-                by_first.add(entry)
-            if is_second and entry != second:
-                by_second.add(entry)
-            if not (is_first and is_second):
-                continue
-            if left != WIDE:
-                meet = self._meet(parents, entry, abs(left_partial) == abs(right_partial) == 1.0, by_first, by_second)
-            if meet or not mixed.isdisjoint(parents):
-                mixed.add(entry)
+                parents, partials = (left, right), (left_partial, right_partial)
+            terms = [
+                Term(partial, by_first.get(one, 0.0), by_second.get(one, 0.0), mixed.get(one, 0.0))
+                if partial
+                else STILL
+                for one, partial in zip(parents, partials, strict=True)
+            ]
+            slope = sum(term.first * term.partial for term in terms)
+            if slope:
+                by_first[entry] = slope
+            slope = sum(term.second * term.partial for term in terms)
+            if slope and entry != second:
+                by_second[entry] = slope
+            if any(term.first for term in terms) and any(term.second for term in terms):
+                own = _own(terms, self.run.bends.get(entry), left == right, left == WIDE)
+                found = own + sum(term.mixed * term.partial for term in terms)
+                if found:
+                    mixed[entry] = found
         return mixed
 
-    def _meet(self, parents: tuple[int, ...], entry: int, is_sum: bool, first: set[int], second: set[int]) -> bool:
-        left, right = parents
-        in_bends = self.run.bends.get(entry)
-        if in_bends is not None and ((right in first and right in second) or not in_bends):
-            return True
-        return not is_sum and ((left in first and right in second) or (left in second and right in first))
+
+class Term(NamedTuple):
+    """What goes into an operation: its partial there, its slopes along two draws, its mixed derivative."""
+
+    partial: float
+    first: float
+    second: float
+    mixed: float
+
+
+STILL = Term(0.0, 0.0, 0.0, 0.0)
+
+
+def _own(terms: Sequence[Term], is_linear_in_first: bool | None, is_square: bool, is_wide: bool) -> float:
+    """What an operation adds to the mixed derivatives of what goes into it; nan if it is not known.
+
+    Args:
+        terms: two, unless it is wide.
+        is_linear_in_first: None: it is a sum or a product.
+    """
+    if is_wide:
+        return 0.0 if is_linear_in_first is None else math.nan
+    left, right = terms
+    crossed = left.first * right.second + left.second * right.first
+    if is_linear_in_first:  # a quotient
+        return -left.partial * (left.partial * crossed + 2.0 * right.partial * right.first * right.second)
+    if is_linear_in_first is not None:
+        return math.nan
+    if right is STILL or left is STILL or not crossed:
+        return 0.0
+    sizes = {abs(left.partial), abs(right.partial)}
+    if sizes == {1.0}:
+        return 0.0  # a sum
+    # Factors that are equal or 1 are told from a mean or a remainder by their names only.
+    return math.nan if is_square or len(sizes) == 1 or 1.0 in sizes else crossed

@@ -10,6 +10,11 @@ import pytest
 import trio
 
 import detrun
+from detrun.ad.value import primal_of
+from detrun.execution.options import Options
+from detrun.gradients.expected.mixing import Mixing
+from detrun.gradients.expected.taped_run import TapedRun
+from detrun.gradients.sampling.program import SampledProgram
 
 
 def of_jumps(margin: Callable[[Any], Any], at: float = 0.7, samples: int = 12, **options: Any) -> Any:
@@ -134,3 +139,37 @@ def test_an_earlier_line_that_turns_back_is_named_only_where_it_may_count() -> N
     assert seen.grads["p"] < 0.0
     with pytest.raises(detrun.NotDifferentiableError, match="not monotone"):
         of_jumps(lambda p: lines_of(p, detrun.exponential, lambda x, y, p: ((x - 1.0) ** 2 - p) * y))
+
+
+@pytest.mark.parametrize(
+    ("of", "truth"),
+    [
+        (lambda x, y: 3.0 * x * y + x - y, 3.0),
+        (lambda x, y: x + y, 0.0),
+        (lambda x, y: (x + y) / (1.0 + x * y), None),
+        (lambda x, y: 2.0 / 3.0 * y / (x + y * x), None),
+        (lambda x, y: x * 2.0 / (3.0 + y) + detrun.exp(x) - detrun.log(y), None),
+        (lambda x, y: (x * x + y) * (y * 2.0 + x) * (x - y), None),
+        (lambda x, y: detrun.exp(x * y), math.nan),
+        (lambda x, y: (x + y) ** 2, math.nan),
+    ],
+)
+def test_mixed_derivatives_are_those_of_differences(of: Callable[[Any, Any], Any], truth: float | None) -> None:
+    """Of uniform draws, whose noise is the draw."""
+
+    def main(params: Any) -> Any:
+        return of(detrun.uniform(), detrun.uniform())
+
+    program = SampledProgram(main, {"p": 1.0}, Options(draws=True, noises={}))
+    run = TapedRun(program)
+    program.run(program.params, 3, run)
+    x, y = run.draws
+    at_x, at_y = float(primal_of(x.outcome)), float(primal_of(y.outcome))
+    h = 1e-4
+    if truth is None:
+        corners = [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]
+        values = [sign * float(primal_of(of(at_x + a * h, at_y + b * h))) for a, b, sign in corners]
+        truth = math.fsum(values) / (4 * h * h)
+    assert run.loss_id is not None
+    found = Mixing(run).of(y, x, {run.loss_id: 2.0})
+    assert found == pytest.approx(2.0 * truth, rel=1e-5, abs=1e-9, nan_ok=True)
