@@ -40,6 +40,7 @@ ROUNDED = frozenset({"int", "trunc", "floor", "ceil", "round", "is_integer", "//
 OF_UNKNOWN_LAW = ("disk fault", "external function")
 # Their margins are noted to first order.
 BENT_KINDS = frozenset({"poisson", "binomial"})
+SAME = 2e-9  # relative: two points of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Cut:
             timer is compared with the time it was set.
         bent: whether ``at`` is a guess.
         bent_interval: whether ``low`` and ``high`` are.
+        at_kink: whether it is the end of that interval, set by a maximum, minimum or absolute value; the decision is
+            seen from this side of it only, or from both, each with an interval of its own.
     """
 
     place: int
@@ -63,6 +66,7 @@ class Cut:
     timers: tuple[int, ...] | None = None
     bent: bool = False
     bent_interval: bool = False
+    at_kink: bool = False
 
     def seeds(self, run: TapedRun) -> dict[int, float]:
         """The margin that vanishes here, as a weighted sum of entries of the tape."""
@@ -197,6 +201,7 @@ class _Walk:
         self.here = here
         self.moves = moves
         self.low, self.high = -math.inf, math.inf
+        self.low_at_kink = self.high_at_kink = False
         self.is_bent = False
 
     def comparison(self, place: int, event: Pass) -> Iterator[Cut]:
@@ -204,7 +209,8 @@ class _Walk:
         value = event.margin.value
         # A rounded number is noted with its nearest jump only.
         margins = [value, value - math.copysign(1.0, value)] if event.kind in ROUNDED else [value]
-        yield from self.one(place, event.margin.seeds(), margins, None, event.kind in BENT_KINDS)
+        is_kink = event.kind in CONTINUOUS
+        yield from self.one(place, event.margin.seeds(), margins, None, event.kind in BENT_KINDS, is_kink)
 
     def one(
         self,
@@ -213,6 +219,7 @@ class _Walk:
         margins: list[float],
         timers: tuple[int, ...] | None,
         bends: bool = False,
+        is_kink: bool = False,
     ) -> Iterator[Cut]:
         """A decision by the sign of a margin."""
         slope = self.moves.slope(seeds)
@@ -221,9 +228,10 @@ class _Walk:
         bends = bends or self.moves.bends(seeds)
         for margin in margins:
             at = self.here - margin / slope
-            if bends or self.is_bent or self.low < at < self.high:
-                yield Cut(place, at, self.low, self.high, timers, bends, self.is_bent)
-        self._restrict([self.here - margin / slope for margin in margins], bends)
+            at_kink = not (is_kink or bends or self.is_bent) and self._is_at_kink(at)
+            if bends or self.is_bent or at_kink or self.low < at < self.high:
+                yield Cut(place, at, self.low, self.high, timers, bends, self.is_bent, at_kink)
+        self._restrict([self.here - margin / slope for margin in margins], bends, is_kink)
 
     def race(self, place: int, first: int, timers: _Timers) -> Iterator[Cut]:
         """Which of several timers fires first."""
@@ -250,11 +258,26 @@ class _Walk:
         for at, bends in ends:
             self._restrict([at], bends)
 
-    def _restrict(self, ends: list[float], bends: bool) -> None:
+    def _is_end(self, at: float, end: float) -> bool:
+        return math.isfinite(end) and abs(at - end) <= SAME * (abs(end) + abs(self.here))
+
+    def _is_at_kink(self, at: float) -> bool:
+        if at > self.here:
+            return self.high_at_kink and self._is_end(at, self.high)
+        return self.low_at_kink and self._is_end(at, self.low)
+
+    def _restrict(self, ends: list[float], bends: bool, is_kink: bool = False) -> None:
         for at in ends:
+            # Where a kink and a jump are at one point, the jump is what the end is known for.
             if at > self.here:
+                known = self._is_end(at, self.high)
+                if known or at < self.high:
+                    self.high_at_kink = is_kink and (self.high_at_kink or not known)
                 self.high = min(self.high, at)
             else:
+                known = self._is_end(at, self.low)
+                if known or at > self.low:
+                    self.low_at_kink = is_kink and (self.low_at_kink or not known)
                 self.low = max(self.low, at)
         self.is_bent = self.is_bent or bends
 

@@ -229,7 +229,7 @@ class Lines:
         if not (law.is_inside(at) and mass > 0.0):
             return 0.0 if is_bent else None
         density, side = law.density(at), 2 * near(at)
-        if not is_bent and not (density and low + side < at < high - side):
+        if not (is_bent or cut.at_kink) and not (density and low + side < at < high - side):
             return None
         return density / mass / abs(moves.slope(cut.seeds(self.run)) * moves.scale)
 

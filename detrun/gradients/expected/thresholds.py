@@ -43,6 +43,7 @@ from detrun.primitives.forcing import Address
 AGREES = 1e-6  # points that two runs compute, relative
 LOOKED_AT = 0.1  # of the intervals, from a third place
 ELSEWHERE = (0.001, 0.2, 0.5, 0.8, 0.999)  # of a line, where a later draw is looked at if the point is not found
+STILL = 1e-6  # of the slope of a later draw in the run, so near to a cut where it is 0
 COUNTS_ELSEWHERE = 0.0, 0.0  # no jump
 NOT_AFFINE = "a margin on its line does not move in proportion to the last draw"
 UNANNOUNCED = "something flips before it that no comparison announced"
@@ -81,6 +82,8 @@ class Jumps:
         where = cut.where(self.run)
         if cut.bent or cut.bent_interval:
             return self._add_bent(threshold, weight, where)
+        if cut.at_kink:
+            return self._add_at_kink(threshold, weight, where)
         at, low, high = (law.noise_of(one) for one in (cut.at, cut.low, cut.high))
         places = [at - near(at), at + near(at)]
         if self.random.random() < LOOKED_AT:
@@ -122,6 +125,31 @@ class Jumps:
         assert moves is not None
         return self._count(rate, losses, _speeds(runs[0], moves, cut.seeds(runs[0])))
 
+    def _add_at_kink(self, threshold: Threshold, weight: float, where: str) -> tuple[float, float] | None:
+        """Where a maximum bends at the same point, the decision is there on one side of it: seen from there alone.
+
+        Of what is seen from both sides, each counts a half.
+        """
+        draw, cut, law, noise = threshold.draw, threshold.cut, threshold.law, threshold.noise
+        at, low, high = (law.noise_of(one) for one in (cut.at, cut.low, cut.high))
+        (below, run_below), (above, run_above) = (
+            self.run_at({draw.address: place}) for place in (at - near(at), at + near(at))
+        )
+        here, there = (run_below, run_above) if primal_of(draw.outcome) < cut.at else (run_above, run_below)
+        found = _again(here, draw, cut, self.run)
+        if isinstance(found, str):
+            return self._unsettled(threshold, where, found)
+        if any(abs(_slope(one, cut, here)) > STILL * abs(_slope(one, cut, self.run)) for one in threshold.later):
+            return COUNTS_ELSEWHERE
+        unit = max(1.0, abs(cut.at), abs(primal_of(draw.outcome)))
+        mine = there.draws.at(draw.address)
+        moves = None if mine is None else along(there, mine)
+        if mine is not None and moves is not None:
+            others = (other.at for other in cuts_on(there, mine, moves) if other.at_kink)
+            if any(_are_near(other, cut.at, unit) for other in others):
+                weight *= 0.5
+        return self._count(weight * noise.density(at) / noise.between(low, high), [below, above], found)
+
     def _unsettled(self, threshold: Threshold, where: str, why: str) -> tuple[float, float] | None:
         """Name a threshold whose point is not found, unless a later draw moves the margin all along the line."""
         if threshold.later:
@@ -154,15 +182,17 @@ class Jumps:
 def _is_moved(threshold: Threshold, runs: Sequence[TapedRun]) -> bool:
     """Whether one of the later draws moves the margin in all of these runs in one direction."""
     for later in threshold.later:
-        signs = set[float]()
-        for run in runs:
-            mine = run.draws.at(later.address)
-            moves = None if mine is None else along(run, mine)
-            slope = 0.0 if moves is None else moves.slope(threshold.cut.seeds(run)) * moves.scale
-            signs.add(math.copysign(1.0, slope) if slope else 0.0)
-        if signs in ({1.0}, {-1.0}):
+        slopes = [_slope(later, threshold.cut, run) for run in runs]
+        if all(slope > 0.0 for slope in slopes) or all(slope < 0.0 for slope in slopes):
             return True
     return False
+
+
+def _slope(draw: Draw, cut: Cut, run: TapedRun) -> float:
+    """How the margin of a cut moves with the noise beneath a draw."""
+    mine = run.draws.at(draw.address)
+    moves = None if mine is None else along(run, mine)
+    return 0.0 if moves is None else moves.slope(cut.seeds(run)) * moves.scale
 
 
 def _speeds(run: TapedRun, moves: Along, seeds: Mapping[int, float]) -> Callable[[], dict[str, float]]:
