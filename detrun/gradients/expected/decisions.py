@@ -144,8 +144,7 @@ def cuts_on(run: TapedRun, draw: Draw, moves: Along, to: float = math.inf) -> It
             return
         event = run.events[place]
         if isinstance(event, Pass):
-            if event.kind not in POINTS:
-                yield from walk.comparison(place, event)
+            yield from walk.point(place, event) if event.kind in POINTS else walk.comparison(place, event)
         elif isinstance(event, TimerEvent):
             for number in timers.set_up_to(event.newest):
                 deadline = timers.known[number].deadline
@@ -211,6 +210,16 @@ class _Walk:
         margins = [value, value - math.copysign(1.0, value)] if event.kind in ROUNDED else [value]
         is_kink = event.kind in CONTINUOUS
         yield from self.one(place, event.margin.seeds(), margins, None, event.kind in BENT_KINDS, is_kink)
+
+    def point(self, place: int, event: Pass) -> Iterator[Cut]:
+        """A test for equality: that differs on the two sides only where a kink has made one of them flat."""
+        seeds = event.margin.seeds()
+        slope = self.moves.slope(seeds)
+        if slope and not self.is_bent and not self.moves.bends(seeds):
+            at = self.here - event.margin.value / slope
+            if self._is_at_kink(at):
+                yield Cut(place, at, self.low, self.high, at_kink=True)
+                self._restrict([at], False)
 
     def one(
         self,

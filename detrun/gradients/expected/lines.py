@@ -174,7 +174,7 @@ class Lines:
         event = self.run.events[cut.place]
         if isinstance(event, Pass) and (
             event.kind in DISCRETE
-            or event.kind in CONTINUOUS
+            or (event.kind in CONTINUOUS and not cut.at_kink)
             or event.kind in ROUNDED
             or event.kind.startswith(OF_UNKNOWN_LAW)
         ):

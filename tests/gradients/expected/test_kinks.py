@@ -19,6 +19,9 @@ TRUTH = math.exp(-0.7)  # the density of an exponential draw where it is p
         (lambda x, y, p: detrun.maximum(x - p, 0.0) > 0.0, -TRUTH),
         (lambda x, y, p: detrun.maximum(x, p) > p, -TRUTH),
         (lambda x, y, p: detrun.minimum(x, p) < p, TRUTH),
+        (lambda x, y, p: detrun.maximum(x - p, 0.0) == 0.0, TRUTH),
+        (lambda x, y, p: bool(detrun.maximum(x - p, 0.0)), -TRUTH),
+        (lambda x, y, p: x == p, 0.0),
         # Up to rounding.
         (lambda x, y, p: detrun.maximum(x - p, 0.0) + 0.1 > 0.1, -TRUTH),
         # Seen from both sides, and from both for nothing.
