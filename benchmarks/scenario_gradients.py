@@ -37,9 +37,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss unavailability --by election_timeout --kind policy --samples 40",
     ),
     "database": (
+        "--loss mean_latency --by group_commit_delay --samples 10",
         "--loss mean_latency --by group_commit_delay --kind local --samples 6 --differences 10",
         "--loss recovery_time --by checkpoint_interval --samples 10",
         "--loss recovery_time --by checkpoint_interval --kind local --samples 4 --differences 10",
+        "--loss replica_lag --samples 6",
+        "--loss read_latency --by random_page_cost --samples 30",
+        "--loss read_latency --by random_page_cost --kind local --samples 4 --differences 10",
+        "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
     ),
 }
 """By scenario: what follows its name."""
