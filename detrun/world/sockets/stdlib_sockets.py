@@ -25,6 +25,8 @@ from detrun_scheduler.threads.calling import schedule_point
 # Gives the process whose code is running, while a world is open, of which there is at most one.
 owner_here: Callable[[], SocketOwner] | None = None
 
+_REAL: Any = socket.socket  # of which type stubs leave private methods out
+
 
 class SimulatedSocket:
     """``socket.socket`` as far as programs and libraries use it on TCP and UDP over IPv4."""
@@ -303,10 +305,10 @@ class SimulatedSocket:
         self.simulated.shutdown(how)
 
     # Files of it, and of a file through it: the standard library's code, over the methods above.
-    makefile = socket.socket.makefile
-    _decref_socketios = socket.socket._decref_socketios  # type: ignore[attr-defined]
-    _sendfile_use_send = socket.socket._sendfile_use_send  # type: ignore[attr-defined]
-    _check_sendfile_params = socket.socket._check_sendfile_params  # type: ignore[attr-defined]
+    makefile = _REAL.makefile
+    _decref_socketios = _REAL._decref_socketios
+    _sendfile_use_send = _REAL._sendfile_use_send
+    _check_sendfile_params = _REAL._check_sendfile_params
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send what a file holds, from ``offset`` on."""

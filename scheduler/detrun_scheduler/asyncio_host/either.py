@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
 
@@ -34,7 +34,7 @@ def for_asyncio_too(function: F) -> F:
         loop = running_loop()
         return function(*arguments, **options) if loop is None else loop.await_trio(function, *arguments, **options)
 
-    return call  # type: ignore[return-value]
+    return cast(F, call)
 
 
 def open_nursery() -> Any:

@@ -29,6 +29,7 @@ from detrun_scheduler.asyncio_host.private import (
     ends_a_sleep,
     ends_the_run,
     get_running,
+    leave_out_frame,
     name_given_above,
     set_running,
     task_of_step,
@@ -49,7 +50,7 @@ _EAGER = getattr(asyncio, "eager_task_factory", None)
 _SELECTOR_LOOP: Any = asyncio.SelectorEventLoop
 
 
-class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
+class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
     """An event loop of the active run.
 
     Args:
@@ -110,8 +111,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
             self._check_thread()
             self._check_callback(callback, "call_soon")
         handle = events.Handle(callback, args, self, context)
-        if handle._source_traceback:  # type: ignore[attr-defined]
-            del handle._source_traceback[-1]  # type: ignore[attr-defined]
+        if self._debug:
+            leave_out_frame(handle)
         task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
@@ -131,8 +132,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
         handle = events.Handle(callback, args, self, context)
-        if handle._source_traceback:  # type: ignore[attr-defined]
-            del handle._source_traceback[-1]  # type: ignore[attr-defined]
+        if self._debug:
+            leave_out_frame(handle)
         self._lane_of_callbacks().push(handle)
         return handle
 
@@ -225,8 +226,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         if delay is None:
             raise TypeError("delay must not be None")
         timer = self.call_at(self.time() + delay, callback, *args, context=context)
-        if timer._source_traceback:
-            del timer._source_traceback[-1]
+        if self._debug:
+            leave_out_frame(timer)
         return timer
 
     def call_at(self, when: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
@@ -238,8 +239,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
             self._check_thread()
             self._check_callback(callback, "call_at")
         timer = Timer(when, callback, args, self, context)
-        if timer._source_traceback:  # type: ignore[attr-defined]
-            del timer._source_traceback[-1]  # type: ignore[attr-defined]
+        if self._debug:
+            leave_out_frame(timer)
         self._timers.add(when, timer)
         timer._scheduled = True
         return timer
@@ -377,7 +378,7 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]
         if not self._closed:
             self._closed = True
             live = self.run.timers.live
-            self.run.timers.forget([key for key in live if type(key) is Timer and key._loop is self])  # type: ignore[attr-defined]
+            self.run.timers.forget([key for key in live if type(key) is Timer and key._loop is self])
 
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""

@@ -14,7 +14,8 @@ def share_generators() -> None:
 
     The run's host puts back the hooks that were there before it.
     """
-    first, final = sys.get_asyncgen_hooks()
+    hooks: Any = sys.get_asyncgen_hooks()
+    first, final = hooks
     # By address: when a generator is finalized, weak references to it are dead already.
     owners: dict[int, Any] = {}
 
@@ -22,12 +23,12 @@ def share_generators() -> None:
         loop: Any = get_running()
         if loop is None:
             owners.pop(address_of(generator), None)
-            return first(generator)  # type: ignore[misc]
+            return first(generator)
         owners[address_of(generator)] = loop
         return loop._asyncgen_firstiter_hook(generator)
 
     def finish(generator: Any) -> Any:
         loop = owners.pop(address_of(generator), None)
-        return final(generator) if loop is None else loop._asyncgen_finalizer_hook(generator)  # type: ignore[misc]
+        return final(generator) if loop is None else loop._asyncgen_finalizer_hook(generator)
 
     sys.set_asyncgen_hooks(begin, finish)

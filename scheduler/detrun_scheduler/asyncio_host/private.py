@@ -41,9 +41,12 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 get_running = events._get_running_loop
 set_running = events._set_running_loop
-ends_a_sleep = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
-ends_the_run = base_events._run_until_complete_cb  # type: ignore[attr-defined]
-format_handle = base_events._format_handle  # type: ignore[attr-defined]
+# Type stubs leave out what these have.
+_FUTURES: Any = futures
+_BASE_EVENTS: Any = base_events
+ends_a_sleep = _FUTURES._set_result_unless_cancelled
+ends_the_run = _BASE_EVENTS._run_until_complete_cb
+format_handle = _BASE_EVENTS._format_handle
 SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__code__
 SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__code__
 EVENTS: Any = events
@@ -149,6 +152,11 @@ def task_of_step(callback: Any) -> Any:
     elif kind is MethodType and callback.__func__ in _PYTHON_STEPS:
         return callback.__self__
     return None
+
+
+def leave_out_frame(handle: Any) -> None:
+    """Of a handle made in debug mode: its trace ends in the caller of the function that calls this."""
+    del handle._source_traceback[-1]
 
 
 def name_given_above() -> Any:

@@ -72,16 +72,18 @@ class Timer(events.TimerHandle):
     __slots__ = ()
     __hash__ = object.__hash__
     __eq__ = object.__eq__
+    _loop: Any
+    _callback: Any
 
     def fire(self) -> None:
         """Called by the run when the timer is due, between two steps."""
         self._scheduled = False
         if self._cancelled:
             return
-        loop: Any = self._loop  # type: ignore[attr-defined]
+        loop = self._loop
         if loop.line is not None:
             loop.line.put_timer(self, loop.push_timer)
-        elif self._callback is ends_a_sleep and (loop.callbacks is None or not loop.callbacks.handles):  # type: ignore[attr-defined]
+        elif self._callback is ends_a_sleep and (loop.callbacks is None or not loop.callbacks.handles):
             # asyncio.sleep: it does nothing but to make a task runnable, and that takes no step of its own.
             outer = loop.enter()
             try:
