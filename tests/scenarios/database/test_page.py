@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detrun_scenarios.database.storage.page import HEAP, LEAF, NO_PAGE, Page, TornPageError
+from detrun_scenarios.database.storage.page import HEAP, LEAF, NO_PAGE, Page, TornPageError, record_bytes_max
 
 BYTES = 256
 RECORDS = st.binary(min_size=1, max_size=60)
@@ -69,6 +69,12 @@ def test_room_is_counted_to_the_last_byte_and_gaps_are_closed() -> None:
     page.put(1, b"z" * page.free_bytes)
     assert page.free_bytes == 0
     assert (page[0], page[2]) == (b"\x00" * 70, b"\x02" * 70)
+
+
+def test_an_empty_page_takes_the_longest_record_and_none_that_is_longer() -> None:
+    page, longest = Page.new(HEAP, BYTES), record_bytes_max(BYTES)
+    assert page.has_room(longest)
+    assert not page.has_room(longest + 1)
 
 
 def test_the_header_keeps_what_it_is_told_and_a_part_of_a_page_is_refused() -> None:

@@ -32,14 +32,14 @@ class Trail:
     Attributes:
         number: of the transaction.
         first, last: its first and its last record; 0 for none.
-        undoable: its updates, with their positions, from the first on.
+        undoable: its updates, from the first on, without images.
         is_committed: its commit record is in the log, durable or not.
     """
 
     number: int
     first: int = 0
     last: int = 0
-    undoable: list[tuple[int, Update]] = field(default_factory=list)
+    undoable: list[Update] = field(default_factory=list)
     is_committed: bool = False
 
 
@@ -53,7 +53,7 @@ class Changes:
     Attributes:
         trails: of transactions that are not ended.
         free_pages: those that can be used again, now or later.
-        undo_in_tree: set by those who have trees.
+        undo_in_tree: set by the store, which knows the class of its trees.
     """
 
     undo_in_tree: UndoInTree
@@ -73,38 +73,39 @@ class Changes:
 
     def update(self, trail: Trail, frame: Frame, change: Change, tree: int = NO_TREE) -> None:
         """Change a page, which is latched exclusively, for a transaction."""
-        is_first = frame.recovery_lsn is None
         change.apply(frame.page)
-        image = bytes(frame.page.data) if is_first else None
-        record = Update(trail.number, trail.last, frame.page_id, tree, change, image)
+        record = Update(trail.number, trail.last, frame.page_id, tree, change, _first_image(frame))
         trail.last = self.log.append(record)
         trail.first = trail.first or trail.last
-        trail.undoable.append((trail.last, record._replace(image=None)))
+        trail.undoable.append(record._replace(image=None))
         self.pool.changed(frame, trail.last)
 
     def compensate(self, trail: Trail, frame: Frame, change: Change, undone: Update) -> None:
         """Make the change that takes an update back."""
-        is_first = frame.recovery_lsn is None
         change.apply(frame.page)
-        image = bytes(frame.page.data) if is_first else None
         record = Compensation(
-            trail.number, trail.last, frame.page_id, undone.tree, change, image, undo_next=undone.previous
+            trail.number,
+            trail.last,
+            frame.page_id,
+            undone.tree,
+            change,
+            _first_image(frame),
+            undo_next=undone.previous,
         )
         trail.last = self.log.append(record)
         self.pool.changed(frame, trail.last)
 
     def remove(self, frame: Frame, changes: tuple[Change, ...], tree: int, horizon: int) -> None:
         """Change a page, which is latched exclusively, for good; see `Removal`."""
-        is_first = frame.recovery_lsn is None
         for change in changes:
             change.apply(frame.page)
-        image = bytes(frame.page.data) if is_first else None
-        self.pool.changed(frame, self.log.append(Removal(frame.page_id, tree, changes, image, horizon)))
+        record = Removal(frame.page_id, tree, changes, _first_image(frame), horizon)
+        self.pool.changed(frame, self.log.append(record))
 
     def restructured(self, area: Area, frames: Sequence[Frame]) -> None:
         """Log pages that have just been changed together, without a schedule point before this call.
 
-        Those that have become free are used again when no one can be on the way to them.
+        Those that have become free are used again when all transactions of now have ended.
         """
         lsn = self.log.append(Structure(area, {frame.page_id: bytes(frame.page.data) for frame in frames}))
         for frame in frames:
@@ -137,8 +138,7 @@ class Changes:
     async def roll_back(self, trail: Trail) -> None:
         """Take back all that a transaction has changed, and end it."""
         while trail.undoable:
-            _, record = trail.undoable[-1]
-            await self.undo(trail, record)
+            await self.undo(trail, trail.undoable[-1])
             trail.undoable.pop()
         self.end(trail)
 
@@ -149,3 +149,8 @@ class Changes:
             return
         async with self.pool.using(record.page_id, "heap", "exclusive") as frame:
             self.compensate(trail, frame, record.change.reversed(), record)
+
+
+def _first_image(frame: Frame) -> bytes | None:
+    """The whole page after a change that is its first since it was written; None after a later one."""
+    return bytes(frame.page.data) if frame.recovery_lsn is None else None

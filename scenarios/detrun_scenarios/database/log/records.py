@@ -96,7 +96,7 @@ class Compensation(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """Something that nobody can want any more is gone from a page. It belongs to no transaction and is never undone.
+    """Versions that all snapshots pass over, or entries of them, are removed for good, outside of any transaction.
 
     Attributes:
         horizon: all transactions before it are known to those who may still read.

@@ -44,7 +44,7 @@ class LogWriter:
         flushed: everything before it is durable.
         has_more: set when more is durable than before, and then replaced by a new event; for those who ship the log.
         bytes_written, syncs: so far, for losses.
-        failure: of the disk; there is no way on from there but recovery.
+        failure: of the disk; the log takes no more from then on, and recovery has to begin anew.
     """
 
     def __init__(self, disk: Disk, file: Segments, end: int) -> None:

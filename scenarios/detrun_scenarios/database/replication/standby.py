@@ -83,7 +83,7 @@ class Standby:
         self._has_left = trio.Event()
 
     async def apply(self, placed: Placed) -> None:
-        """Redo one record, once no one reads what it takes away."""
+        """Redo one record, once the readers of what it takes away have left."""
         await self._wait_for_readers(placed.record)
         self._note(placed)
         await self._redo.record(placed)

@@ -1,7 +1,7 @@
 """`BufferPool`: the pages in memory, which are read when they are wanted and written when their place is.
 
 The frames are split between the pages of indexes and those of heaps, each part with a replacement policy of its own.
-Whoever works with a page *pins* its frame, so that it stays, and latches it, so that others see it before or after.
+A task that works with a page *pins* its frame, so that it stays, and latches it, so that others see it before or after.
 
 Rules.
 - A change of a page and its record in the log happen without a schedule point between them, and so does the change of

@@ -248,6 +248,11 @@ class Page:
             self._place(slot, record)
 
 
+def record_bytes_max(page_bytes: int) -> int:
+    """The longest record that an empty page takes."""
+    return page_bytes - _HEADER.size - _SLOT.size
+
+
 def kind_of(image: bytes) -> int:
     """The kind of a page that is given as its bytes."""
     return image[_AT_KIND]

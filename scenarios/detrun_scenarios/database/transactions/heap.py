@@ -9,7 +9,7 @@ import trio
 
 from detrun_scenarios.database.log.changes import Changes, Trail
 from detrun_scenarios.database.log.records import Change
-from detrun_scenarios.database.storage.page import FREE, HEAP, NO_PAGE, Page
+from detrun_scenarios.database.storage.page import FREE, HEAP, NO_PAGE, record_bytes_max
 from detrun_scenarios.database.tree.keys import Address
 
 
@@ -35,7 +35,7 @@ class Heap:
             ValueError: it is too long for a page.
         """
         pool = self.changes.pool
-        if not Page.new(HEAP, pool.volume.page_bytes).has_room(len(record)):
+        if len(record) > record_bytes_max(pool.volume.page_bytes):
             raise ValueError(f"a row of {len(record)} bytes is too long for pages of {pool.volume.page_bytes}")
         while True:
             place = self._hint

@@ -2,7 +2,7 @@
 
 An update makes a new version and marks the old one as ended. A transaction that is taken back takes its versions out of
 the heap and its marks off, physically, so that every number in a page is of a transaction that goes on, or was
-committed. After a crash all of them were: there is no table of the fates of transactions.
+committed. After a crash all of them were: the pages alone say what is committed.
 
 Source: the headers of PostgreSQL's tuples (xmin, xmax), without its commit log, which undo makes unnecessary.
 """

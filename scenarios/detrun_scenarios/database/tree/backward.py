@@ -2,7 +2,7 @@
 
 Leaves have no links to the left: a node to the left may have been split since, and then a link would pass over a half.
 So each leaf is found by a descent of its own, for what is less than all that was read: the greatest separator on the
-way down to a leaf is a bound that no entry in it is less than, whatever becomes of the leaf afterwards.
+way down to a leaf bounds its entries from below, also after the leaf was split or united with another.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def leaves_backward(tree: Tree, low: bytes, high: bytes) -> AsyncGenerator
 
 
 async def _leaf_before(tree: Tree, entry: bytes) -> tuple[Frame, bytes]:
-    """The leaf, latched, of what is just less than an entry; and what nothing in that leaf is less than."""
+    """The leaf, latched, of what is just less than an entry; and the lower bound of that leaf."""
     pool, floor = tree.pool, b""
     frame = await pool.acquire(tree.root, "index", "shared")
     while frame.page.kind == INNER:

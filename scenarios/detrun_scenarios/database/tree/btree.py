@@ -28,7 +28,16 @@ from detrun_scenarios.database.log.records import Change, Update
 from detrun_scenarios.database.storage.buffer import BufferPool, Frame
 from detrun_scenarios.database.storage.latch import Mode
 from detrun_scenarios.database.storage.page import INNER, LEAF, NO_PAGE, Page
-from detrun_scenarios.database.tree.splits import Split, child_for, entry_bytes_max, has_room, node_of, position
+from detrun_scenarios.database.tree.splits import (
+    Split,
+    child_for,
+    child_of,
+    entry_bytes_max,
+    has_room,
+    node_of,
+    position,
+    separator_of,
+)
 
 
 class Tree:
@@ -48,13 +57,6 @@ class Tree:
         return self.changes.pool
 
     # Searching.
-
-    async def contains(self, entry: bytes) -> bool:
-        """Whether an entry is there."""
-        leaf = await self._leaf(entry, "shared")
-        found = leaf.page.get(position(leaf.page, entry)) == entry
-        self.pool.release(leaf, "shared")
-        return found
 
     async def leaves(self, low: bytes, high: bytes) -> AsyncGenerator[tuple[int, list[bytes]], None]:
         """Each leaf that may have entries from ``low`` up to ``high``, excluded, and those of them that it has."""
@@ -251,10 +253,10 @@ class Tree:
             assert all(low <= one and (high is None or one < high) for one in node.records)
             return len(node.records), page_id
         count, leftmost = 0, NO_PAGE
-        separators = [one[4:] or low for one in node.records]
+        separators = [separator_of(one) or low for one in node.records]
         assert separators == sorted(set(separators))
         for place, record in enumerate(node.records):
             end = separators[place + 1] if place + 1 < len(separators) else high
-            below, first = await self._check_below(int.from_bytes(record[:4]), separators[place], end)
+            below, first = await self._check_below(child_of(record), separators[place], end)
             count, leftmost = count + below, first if not place else leftmost
         return count, leftmost

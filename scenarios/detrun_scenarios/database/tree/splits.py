@@ -11,6 +11,7 @@ Source: Comer, "The ubiquitous B-tree", ACM Computing Surveys 1979.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -43,14 +44,7 @@ def separator_of(record: bytes) -> bytes:
 
 def position(page: Page, entry: bytes) -> int:
     """The slot of the first entry of a leaf that is not less."""
-    low, high = 0, page.slots
-    while low < high:
-        middle = (low + high) // 2
-        if page[middle] < entry:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return bisect_left(range(page.slots), entry, key=page.__getitem__)
 
 
 def child_for(page: Page, entry: bytes) -> int:
@@ -60,26 +54,12 @@ def child_for(page: Page, entry: bytes) -> int:
 
 def child_slot(page: Page, entry: bytes) -> int:
     """Its slot."""
-    low, high = 1, page.slots
-    while low < high:
-        middle = (low + high) // 2
-        if separator_of(page[middle]) <= entry:
-            low = middle + 1
-        else:
-            high = middle
-    return low - 1
+    return bisect_right(range(page.slots), entry, 1, key=lambda slot: separator_of(page[slot])) - 1
 
 
 def child_before(page: Page, entry: bytes) -> tuple[int, bytes]:
     """The child of an inner node below which are entries that are just less than one, and its separator."""
-    low, high = 1, page.slots
-    while low < high:
-        middle = (low + high) // 2
-        if separator_of(page[middle]) < entry:
-            low = middle + 1
-        else:
-            high = middle
-    record = page[low - 1]
+    record = page[bisect_left(range(page.slots), entry, 1, key=lambda slot: separator_of(page[slot])) - 1]
     return child_of(record), separator_of(record)
 
 
@@ -120,11 +100,14 @@ def node_of(page: Page, page_id: int) -> Node:
 
 @dataclass(slots=True)
 class Split:
-    """Nodes along one path from an ancestor that has room, or the root, down to a full leaf, and what becomes of them.
+    """Nodes along one path from an ancestor that has room, or the root, down to a full leaf, and how they are split.
 
     Args:
         path: the nodes, from above; all but the first have no room.
-        new_ids: numbers for new nodes, as many as `new_nodes` says.
+        is_root: the first is the root and has no room.
+
+    Attributes:
+        changed: page -> what it is from now on; filled in by `carry_out`.
     """
 
     path: list[Node]
@@ -136,7 +119,11 @@ class Split:
         return len(self.path) + 1 if self.is_root else len(self.path) - 1
 
     def carry_out(self, new_ids: Iterable[int]) -> None:
-        """Fill in `changed`: page -> what it is from now on."""
+        """Split them.
+
+        Args:
+            new_ids: numbers for new nodes, as many as `new_nodes` says.
+        """
         ids = iter(new_ids)
         for place in range(len(self.path) - 1, 0, -1):
             node, parent = self.path[place], self.path[place - 1]
