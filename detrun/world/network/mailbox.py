@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import outcome
 import trio
@@ -24,6 +24,8 @@ from detrun.ad.value import Value
 from detrun.world.network.packet import Packet, Way
 from detrun.world.services import Machine
 from detrun_scheduler.asyncio_host.either import running_loop
+
+Kind: TypeAlias = "type | tuple[type, ...] | None"  # of message, None for any
 
 MESSAGE_BYTES = 512  # what a message counts for where bandwidth is limited, unless `send` is told its size
 _ATOMS = frozenset((str, bytes, int, float, bool, complex, type(None), Value))
@@ -51,11 +53,9 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.arrived: deque[Envelope] = deque()
-        self.waiting: dict[
-            Any, type | tuple[type, ...] | None
-        ] = {}  # task, or future of one of asyncio's -> the type that it waits for
+        self.waiting: dict[Any, Kind] = {}  # task, or future of one of asyncio's -> the type that it waits for
 
-    async def receive(self, kind: type | tuple[type, ...] | None) -> Envelope:
+    async def receive(self, kind: Kind) -> Envelope:
         """The oldest message, or the oldest of a type."""
         loop = running_loop()
         if loop is None:
@@ -77,20 +77,18 @@ class Mailbox:
         found: Envelope = await trio.lowlevel.wait_task_rescheduled(leave)
         return found
 
-    async def _receive_in(self, loop: Any, kind: type | tuple[type, ...] | None) -> Envelope:
+    async def _receive_in(self, loop: Any, kind: Kind) -> Envelope:
         """Wait in a task of asyncio's; a message that it gets while it is being cancelled is for the next."""
         future = loop.create_future()
         self.waiting[future] = kind
         try:
             found: Envelope = await future
         except BaseException:
-            if future.done() and not future.cancelled():
-                del self.waiting[future]
-                if not self._hand_over(future.result()):
-                    self.arrived.appendleft(future.result())
+            if future.done() and not future.cancelled() and not self._hand_over(future.result()):
+                self.arrived.appendleft(future.result())
             raise
         finally:
-            self.waiting.pop(future, None)
+            self.waiting.pop(future, None)  # empty if the process was killed
         return found
 
     def waiting_report(self, function: str) -> str:

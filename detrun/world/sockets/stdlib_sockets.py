@@ -224,19 +224,14 @@ class SimulatedSocket:
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything, in the time that one operation may take."""
-        view = memoryview(data).cast("B")
-        call: BlockingCall | None = None
-        if self._timeout != 0:
-            schedule_point()
-        while view:
-            try:
-                view = view[self.simulated.send(view) :]
-                continue
-            except BlockingIOError:
-                if self._timeout == 0:
-                    raise
-                call = call or BlockingCall(self.simulated, "sendall", False, self._timeout)
-            call.wait()
+        rest = memoryview(data).cast("B")
+
+        def send_the_rest() -> None:
+            nonlocal rest
+            while rest:
+                rest = rest[self.simulated.send(rest) :]
+
+        self._attempt("sendall", False, send_the_rest)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send one datagram to the address that comes last."""

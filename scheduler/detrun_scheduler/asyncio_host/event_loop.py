@@ -84,9 +84,7 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         self._main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
         inherited = run.threads.inherited
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
-        selector = SimulatedSelector()
-        super().__init__(selector)
-        selector.loop = self
+        super().__init__(SimulatedSelector(self))
         self._asyncgens = OrderedWeakSet()
 
     def next_number(self) -> int:
@@ -428,7 +426,7 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         run, error = self.run, context.get("exception")
         if not self._is_in_its_run:
             return  # garbage of a run that is over, of which `close` has told
-        # A cancellation that a callback meets is none: asyncio's streams of Python 3.11 tell of handlers cut off so.
+        # A cancellation counts as handled: asyncio's streams of Python 3.11 report it of handlers that were cancelled.
         if isinstance(error, BaseException) and not (
             isinstance(error, asyncio.CancelledError) or self._exception_handler is not None
         ):

@@ -4,7 +4,7 @@ A run has a policy of its own, so that ``asyncio.run``, ``asyncio.new_event_loop
 simulated loops, whatever policy the process has (uvloop's among them), and no policy or loop set in a run outlives it.
 The classes of asyncio's own loops and policies stand for the simulated ones, too. A loop factory that is uvloop's is
 passed over, in a policy as in a runner. Another loop may be made, and is refused where it would begin to run: its
-selector waits in real time and its tasks are none of the run's.
+selector waits in real time, and the run would not control its tasks.
 
 The rule of `ReplacedNames` holds: a replacement decides by who calls, and in another OS thread it is the original.
 """
@@ -34,8 +34,6 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.calling import is_of_the_run
 
 _FOREIGN_LOOPS = ("uvloop", "winloop", "rloop")
-
-
 _ORIGINAL_LOOP: Any = asyncio.SelectorEventLoop
 
 
@@ -159,8 +157,7 @@ def _is_foreign(factory: Any) -> bool:
 
 def _set_event_loop_policy(policy: Any) -> None:
     """As asyncio's; a policy of uvloop's, which need not derive from asyncio's own, is passed over."""
-    foreign = policy is not None and type(policy).__module__.partition(".")[0] in _FOREIGN_LOOPS
-    _NAMES.originals["set_event_loop_policy"](_Policy() if foreign and is_of_the_run() else policy)
+    _NAMES.originals["set_event_loop_policy"](_Policy() if _is_foreign(type(policy)) and is_of_the_run() else policy)
 
 
 def _lazy_init(self: Any) -> None:

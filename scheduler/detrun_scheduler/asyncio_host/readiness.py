@@ -82,12 +82,12 @@ class Readiness:
 class SimulatedSelector(selectors.BaseSelector):
     """Simulated sockets of one loop that asyncio watches.
 
-    Attributes:
+    Args:
         loop: whose it is.
     """
 
-    def __init__(self) -> None:
-        self.loop: Any = None
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
         self._keys: dict[int, SelectorKey] = {}
         self._watched: dict[tuple[int, int], Readiness] = {}
 
@@ -95,7 +95,7 @@ class SimulatedSelector(selectors.BaseSelector):
         """Watch a socket, or its number.
 
         Raises:
-            HiddenStateError: it is none of a simulated network.
+            HiddenStateError: it is a file descriptor of the operating system.
             KeyError: it is registered.
         """
         number = _number_of(fileobj)
@@ -122,7 +122,7 @@ class SimulatedSelector(selectors.BaseSelector):
         return self._change(self._keys[_number_of(fileobj)], events, data)
 
     def _change(self, key: SelectorKey, events: int, data: Any) -> SelectorKey:
-        socket = self.loop.run.host.sockets.get(key.fd)
+        socket = self._loop.run.host.sockets.get(key.fd)
         if socket is None and not key.events:  # a simulated socket may have been closed since it was registered
             refuse("waiting for a file descriptor", _REAL)
         for event, handle in zip((EVENT_READ, EVENT_WRITE), data, strict=True):
@@ -132,7 +132,7 @@ class SimulatedSelector(selectors.BaseSelector):
                 watched.drop()
                 watched = None
             if handle is not None and watched is None and socket is not None:
-                self._watched[key.fd, event] = Readiness(self.loop, socket, event, handle)
+                self._watched[key.fd, event] = Readiness(self._loop, socket, event, handle)
         found = self._keys[key.fd] = SelectorKey(key.fileobj, key.fd, events, data)
         return found
 
@@ -152,7 +152,7 @@ class SimulatedSelector(selectors.BaseSelector):
         """Watch nothing any more."""
         for key in list(self._keys):
             self.unregister(key)
-        self.loop = None
+        self._loop = None
 
 
 def _number_of(fileobj: Any) -> int:

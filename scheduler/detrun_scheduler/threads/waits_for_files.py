@@ -56,14 +56,14 @@ def _wait(
         run.virtual_clock.advance(_FIRST_PAUSE)
         return found
     files = list(files)
-    if sockets and not files:
-        return sockets.wait(call, ask, None if seconds is None else run.virtual_clock.now + seconds, _is_something)
+    deadline = None if seconds is None else run.virtual_clock.now + seconds
     if not files:
-        _pause(run, None if seconds is None else run.virtual_clock.now + seconds)
+        if sockets:
+            return sockets.wait(call, ask, deadline, _is_something)
+        _pause(run, deadline)
         return found
     if not all(_is_pipe(one) for one in files):
         refuse(f"{call} of a file", _OUTSIDE)
-    deadline = None if seconds is None else run.virtual_clock.now + seconds
     pause = _FIRST_PAUSE
     while not _is_something(found) and (deadline is None or run.virtual_clock.now < deadline):
         if deadline is None and not run.host.queue.numbers and len(run.timers.live) <= _pausing:
