@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 SAME = "the same test with another selector, which no simulated loop has"
 UNIX = "Unix sockets, which the simulated network has not"
 IPV6 = "IPv6, which the simulated network has not"
@@ -47,11 +45,3 @@ EXCLUSIONS: dict[str, str] = {
     "test_sock_lowlevel.*sock_client_racing": BLOCKS,
     "test_streams.*unclosed_server_resource_warnings": BLOCKS,
 }
-
-
-def exclusion(name: str) -> str | None:
-    """The reason for leaving a test out, None if it is run."""
-    for pattern, reason in EXCLUSIONS.items():
-        if fnmatchcase(name, pattern):
-            return reason
-    return None

@@ -13,10 +13,12 @@ import json
 import sys
 import unittest
 import weakref
+from functools import partial
+from operator import call
 from typing import Any
 
-from asyncio_exclusions import SAME, exclusion
-from suite_outcomes import judged
+from asyncio_exclusions import EXCLUSIONS, SAME
+from suite_outcomes import exclusion, outcome_of
 
 import detrun  # noqa: F401 (says what opens localhost)
 from detrun.execution.execute import execute  # noqa: F401 (locks of the tests' modules must be detrun's)
@@ -84,16 +86,6 @@ def stand_on_the_simulated_loop() -> None:
     utils.TestLoop = type("TestLoop", (SimulatedEventLoop,), {**methods, **own})
 
 
-def run_case(case: unittest.TestCase, order: str, seed: int) -> tuple[str, str]:
-    """The result (passed, failed or skipped) and its message."""
-    result = unittest.TestResult()
-    try:
-        controlled(lambda: case.run(result), order, seed)
-    except BaseException as error:  # a deadlock, a step limit
-        return "failed", f"{type(error).__name__}: {error}"
-    return judged(result)
-
-
 def cases_of(module: Any) -> list[unittest.TestCase]:
     found: list[unittest.TestCase] = []
     waiting = [unittest.defaultTestLoader.loadTestsFromModule(module)]
@@ -108,6 +100,7 @@ def cases_of(module: Any) -> list[unittest.TestCase]:
 
 def main(order: str, seed: int, only: str) -> None:
     """``order``: ``"stock"`` for asyncio's own loop, outside of runs, or an ``asyncio_order``."""
+    in_a_run = partial(controlled, order=order, seed=seed)
     if order != "stock":
         stand_on_the_simulated_loop()
     for short in MODULES:
@@ -125,18 +118,13 @@ def main(order: str, seed: int, only: str) -> None:
         with frozen_heap():  # some tests collect garbage a hundred times, of which the modules have none
             for case in cases_of(module):
                 known = f"test_{short}.{type(case).__qualname__}.{case._testMethodName}"
-                reason = exclusion(known)
+                reason = exclusion(known, EXCLUSIONS)
                 if only not in known or reason == SAME:
                     continue
                 if reason is not None and order != "stock":
                     print(json.dumps([known, "left out", reason]), flush=True)
                     continue
-                if order == "stock":
-                    result = unittest.TestResult()
-                    case.run(result)
-                    outcome = judged(result)
-                else:
-                    outcome = run_case(case, order, seed)
+                outcome = outcome_of(case, call if order == "stock" else in_a_run)
                 print(json.dumps([known, *outcome]), flush=True)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 PROCESS = "starts a process or forks, which a run refuses"
 C_LEVEL = "looks at something written in C that is not simulated"
 INTERNAL = "tests private parts of threading.Thread that a simulated thread does without"
@@ -33,11 +31,3 @@ EXCLUSIONS: dict[str, str] = {
     "test.test_queue.*_all_methods_in_many_threads": SPINS,
     "test.test_queue.*SimpleQueueTest.test_many_threads*": SLOW,
 }
-
-
-def exclusion(name: str) -> str | None:
-    """The reason for leaving a test out, None if it is run."""
-    for pattern, reason in EXCLUSIONS.items():
-        if fnmatchcase(name, pattern):
-            return reason
-    return None

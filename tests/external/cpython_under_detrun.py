@@ -12,10 +12,11 @@ import queue
 import sys
 import unittest
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from cpython_exclusions import exclusion
-from suite_outcomes import judged
+from cpython_exclusions import EXCLUSIONS
+from suite_outcomes import exclusion, outcome_of
 
 import detrun.execution.execute  # noqa: F401 (locks, locals and queues of the tests' modules must be detrun's)
 from detrun_scheduler.environment.environment import ControlledEnvironment
@@ -70,21 +71,8 @@ def cases_of(module_name: str) -> Iterator[unittest.TestCase]:
         yield from unittest.defaultTestLoader.loadTestsFromTestCase(kind)
 
 
-def run_case(case: unittest.TestCase, strategy: str, seed: int) -> tuple[str, str]:
-    """The result (passed, failed or skipped) and its message."""
-    result = unittest.TestResult()
-
-    def body() -> None:
-        case.run(result)
-
-    try:
-        controlled(body, strategy, seed)
-    except BaseException as error:  # a deadlock, a step limit
-        return "failed", f"{type(error).__name__}: {error}"
-    return judged(result)
-
-
 def main(strategy: str, seed: int, only: str) -> None:
+    in_a_run = partial(controlled, strategy=strategy, seed=seed)
     for module_name in SUITES:
         try:
             cases = controlled(lambda name=module_name: list(cases_of(name)), "fifo", 0)
@@ -94,8 +82,8 @@ def main(strategy: str, seed: int, only: str) -> None:
         with frozen_heap():  # many of the tests collect garbage, of which the modules have none
             for case in cases:
                 name = f"{module_name}.{type(case).__name__}.{case._testMethodName}"
-                if only in name and exclusion(name) is None:
-                    print(json.dumps([name, *run_case(case, strategy, seed)]), flush=True)
+                if only in name and exclusion(name, EXCLUSIONS) is None:
+                    print(json.dumps([name, *outcome_of(case, in_a_run)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import unittest
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,14 +19,24 @@ ROOT = HERE.parent.parent
 SEARCHED = (HERE, ROOT, ROOT / "scheduler", ROOT / "recorder")
 
 
-def judged(result: unittest.TestResult) -> tuple[str, str]:
-    """The outcome of one test, passed, failed or skipped, and its message."""
+def outcome_of(case: unittest.TestCase, within: Callable[[Callable[[], object]], object]) -> tuple[str, str]:
+    """The outcome of one test, passed, failed or skipped, and its message; ``within`` calls what runs it, in a run."""
+    result = unittest.TestResult()
+    try:
+        within(lambda: case.run(result))
+    except BaseException as error:  # a deadlock, a step limit
+        return "failed", f"{type(error).__name__}: {error}"
     problems = result.errors + result.failures
     if problems:
         return "failed", problems[0][1]
     if result.skipped:
         return "skipped", result.skipped[0][1]
     return "passed", ""
+
+
+def exclusion(name: str, exclusions: Mapping[str, str]) -> str | None:
+    """The reason for leaving a test out, by the first pattern that fits its name; None if it is run."""
+    return next((reason for pattern, reason in exclusions.items() if fnmatchcase(name, pattern)), None)
 
 
 def outcomes_of(program: str, timeout_seconds: float) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Servers and clients of other libraries, unmodified, on nodes of a world: aiohttp, uvicorn, websockets, redis.
+"""Servers and clients of other libraries, unmodified, on nodes of a world: aiohttp, hypercorn, uvicorn, websockets.
 
 None of them is needed to develop detrun, so each test is skipped where its library is not installed.
 """
@@ -6,13 +6,19 @@ None of them is needed to develop detrun, so each test is skipped where its libr
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import detrun
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from digest_app import app as digest_app
 
 pytestmark = [pytest.mark.external, pytest.mark.one_python]
 
@@ -95,6 +101,33 @@ def test_uvicorn_with_fastapi_and_httpx() -> None:
             await noted(got, request)
 
     assert through_a_partition(server, client) == [0, True, 2]
+
+
+def test_hypercorn_and_httpx_with_two_requests_at_once() -> None:
+    httpx, config, serving = (pytest.importorskip(name) for name in ("httpx", "hypercorn.config", "hypercorn.asyncio"))
+
+    async def server() -> None:
+        settings = config.Config()
+        settings.bind = ["0.0.0.0:80"]
+        settings.accesslog = settings.errorlog = None
+        await serving.serve(digest_app, settings, shutdown_trigger=asyncio.Event().wait, mode="asgi")
+
+    async def client(got: list[Any]) -> None:
+        async with httpx.AsyncClient(timeout=1) as session:
+
+            async def post(number: int) -> str:
+                try:
+                    return str((await session.post("http://server/", content=b"a" * 1000 * number)).text)
+                except httpx.HTTPError as error:
+                    return type(error).__name__
+
+            async def request(number: int) -> Any:
+                return await asyncio.gather(post(2 * number), post(2 * number + 1))
+
+            await noted(got, request)
+
+    digests = [hashlib.sha256(b"a" * 1000 * number).hexdigest() for number in range(6)]
+    assert through_a_partition(server, client) == [digests[:2], ["ReadTimeout", "ReadTimeout"], digests[4:]]
 
 
 def test_websockets() -> None:

@@ -24,6 +24,8 @@ httpx = pytest.importorskip("httpx")
 hypercorn = pytest.importorskip("hypercorn")
 pytest.importorskip("h11")
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from digest_app import app  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from hypercorn.trio import serve  # noqa: E402
 
@@ -31,28 +33,6 @@ pytestmark = pytest.mark.one_python
 
 REQUESTS = 1000
 PORT = 8000
-
-
-async def app(scope: Any, receive: Any, send: Any) -> None:
-    """An ASGI application with a lifespan, which answers a body by its digest, in two parts."""
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    assert scope["type"] == "http"
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body, more = body + message["body"], message["more_body"]
-    await trio.sleep(0.002)
-    digest = hashlib.sha256(body).hexdigest().encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": digest[:32], "more_body": True})
-    await send({"type": "http.response.body", "body": digest[32:]})
 
 
 async def run_server(certificates: Path | None) -> None:
