@@ -37,7 +37,7 @@ class Meeting:
 
 def meeting_of(narration: Narration, timeline: Timeline, first: int, then: int) -> Meeting | None:
     """What two steps have to do with each other: the operations on what both touch, None if that is nothing."""
-    counts = _line_counts(narration)
+    counts = narration.line_counts()
     touching = [
         [
             (step, mark)
@@ -84,15 +84,6 @@ def _of_one_task(narration: Narration, first: int, then: int) -> Meeting | None:
 def _by_lines(narration: Narration, first: int, then: int) -> Meeting | None:
     one, other = (named(narration, [Instant.of(narration, [step], ())])[0] for step in (first, then))
     return None if one is None or other is None else Meeting(one.operation, other.operation, "")
-
-
-def _line_counts(narration: Narration) -> dict[Line, int]:
-    """How many steps run each line."""
-    counts: dict[Line, int] = defaultdict(int)
-    for step in narration.steps:
-        for line in set(step.lines):
-            counts[line] += 1
-    return counts
 
 
 def _rarity(counts: Mapping[Line, int], mark: Mark) -> int:

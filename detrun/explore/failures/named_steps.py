@@ -85,15 +85,13 @@ def _pair(run: Narration, first: Instant, second: Instant) -> tuple[NamedStep, N
 
 
 def _alone(run: Narration, instant: Instant) -> NamedStep | None:
-    lines = Counter(line for step in run.steps for line in set(step.lines))
-    functions = Counter(function for step in run.steps for function in set(map(_function, step.lines)))
+    lines, functions = run.line_counts(), _function_counts(run)
     best: tuple[tuple[int, int, int, int, bool, int], NamedStep] | None = None
     for step in instant.steps:
         changing = {mark.line for mark in step.marks if mark.is_data and mark.verb == "changes"}
-        entered: dict[tuple[str, str], int] = {}
+        entered = _entered(step)
         for at, line in enumerate(step.lines):
             function = _function(line)
-            entered.setdefault(function, at)
             does = line in changing or _calls(line)
             rank = (functions[function], step.index, entered[function], lines[line], not does, -at)
             if best is None or rank < best[0]:
@@ -103,16 +101,25 @@ def _alone(run: Narration, instant: Instant) -> NamedStep | None:
 
 def innermost(run: Narration, step: NarratedStep) -> Line | None:
     """Of a step's functions that fewest steps run, the one that was entered last: its line that fewest run."""
-    lines = Counter(line for one in run.steps for line in set(one.lines))
-    functions = Counter(function for one in run.steps for function in set(map(_function, one.lines)))
-    entered: dict[tuple[str, str], int] = {}
-    for at, line in enumerate(step.lines):
-        entered.setdefault(_function(line), at)
+    lines, functions, entered = run.line_counts(), _function_counts(run), _entered(step)
     return min(
         step.lines,
         key=lambda line: (functions[_function(line)], -entered[_function(line)], lines[line], not _calls(line)),
         default=None,
     )
+
+
+def _function_counts(run: Narration) -> Counter[tuple[str, str]]:
+    """How many steps run each function."""
+    return Counter(function for step in run.steps for function in set(map(_function, step.lines)))
+
+
+def _entered(step: NarratedStep) -> dict[tuple[str, str], int]:
+    """By function, the index of the first line of it that a step runs."""
+    found: dict[tuple[str, str], int] = {}
+    for at, line in enumerate(step.lines):
+        found.setdefault(_function(line), at)
+    return found
 
 
 def _touching(instant: Instant, *, changed: bool) -> dict[str, tuple[NarratedStep, Line]]:

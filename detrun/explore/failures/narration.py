@@ -12,6 +12,7 @@ next step. On 3.11 the preemption calls us, afterwards (`Preemption.heard_by`).
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -141,6 +142,10 @@ class Narration:
     spawned: dict[str, int] = field(default_factory=dict)
     open_step: NarratedStep | None = None
     faults: list[NarratedFault] = field(default_factory=list)
+
+    def line_counts(self) -> Counter[Line]:
+        """How many steps run each line."""
+        return Counter(line for step in self.steps for line in set(step.lines))
 
     def name_of(self, key: Key) -> str:
         """The object's name in reports, empty for what is not an object of the user's."""
