@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from detrun.explore.failures.decisive_order import place_of, shown_about
 from detrun.explore.failures.explanation import Explanation, common, summary
@@ -53,24 +54,25 @@ def decisive_message(reversals: Reversals, narration: Narration) -> Explanation 
     return None if search is None else search.first_of(search.known()[:MESSAGES_MAX])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Search:
     reversals: Reversals
     narration: Narration
     retimings: Retimings
-    base: Retimed  # the failing run
     seen: Sequence[int]  # the steps that showed the failure
 
     @classmethod
     def of(cls, reversals: Reversals, narration: Narration) -> _Search | None:
-        """None where no time passes, or the failing run cannot be had again."""
-        if not narration.steps or narration.steps[-1].time == narration.steps[0].time:
+        """None where `Retimings.of` is."""
+        retimings = Retimings.of(reversals, narration)
+        if retimings is None:
             return None
-        retimings = Retimings(reversals)
-        if retimings.base is None:
-            return None
-        seen = showing_steps(narration, reversals.failing.error)
-        return cls(reversals, narration, retimings, retimings.base, seen)
+        return cls(reversals, narration, retimings, showing_steps(narration, reversals.failing.error))
+
+    @property
+    def base(self) -> Retimed:
+        """The failing run."""
+        return self.retimings.base
 
     def messages(self) -> list[Occurrence]:
         """Those that a step handled."""
@@ -83,16 +85,16 @@ class _Search:
 
     def requests(self) -> list[Occurrence]:
         """The last first."""
-        error, steps, found = self.reversals.failing.error, self.narration.steps, []
-        without_place = misfits(error)
-        for operation in illegal_operations(error):
+        steps, messages, found = self.narration.steps, self.messages(), []
+        without_place = misfits(self._error)
+        for operation in illegal_operations(self._error):
             called, returned = operation.step_called, operation.step_returned
             if called is None or called >= len(steps):
                 continue
             until = len(steps) if returned is None else returned
             sent = [
                 one
-                for one in self.messages()
+                for one in messages
                 if called <= one.set_in <= until and steps[one.set_in].task == steps[called].task
             ]
             found += sent if operation in without_place else sorted(sent, key=lambda one: one.set_in)[1:]
@@ -100,7 +102,7 @@ class _Search:
 
     def known(self) -> list[Occurrence]:
         """Those that have most to do with the failure first."""
-        distance, outside = self.knowledge().distance, self.outside()
+        distance, outside = self.knowledge.distance, self.outside
         known = [
             one
             for one in self.messages()
@@ -108,12 +110,14 @@ class _Search:
         ]
         return sorted(known, key=lambda one: (distance[one.handled_in], -one.handled_in))
 
+    @cached_property
     def outside(self) -> set[str]:
         """Tasks that only saw the failure: to lose an answer says nothing, for it hides what it said."""
-        if not illegal_operations(self.reversals.failing.error):
+        if not illegal_operations(self._error):
             return set()
         return {self.narration.steps[step].task for step in self.seen}
 
+    @cached_property
     def knowledge(self) -> Knowledge:
         """What the steps knew."""
         return Knowledge.of(self.narration, self.base.timeline, self.seen)
@@ -142,8 +146,7 @@ class _Search:
         narration = self.narration
         sent = self._sent(message)
         places = [("sent", sent)] if sent is not None else []
-        knowledge = self.knowledge()
-        outside = self.outside()
+        knowledge, outside = self.knowledge, self.outside
         followed = [
             step
             for step in knowledge.followed_from(message.handled_in)
@@ -152,7 +155,7 @@ class _Search:
         last = max(followed, default=message.handled_in)
         if last != message.handled_in:
             places.append(("handled", self._innermost(message.handled_in)))
-        places.append(("led to" if last != message.handled_in else "handled", self._what_led(knowledge, last)))
+        places.append(("led to" if last != message.handled_in else "handled", self._what_led(last)))
         text = [
             summary(self.reversals.failing),
             f"What matters is that a message came, {message.label.whose} ({shown_about(message)}):",
@@ -190,9 +193,9 @@ class _Search:
         step = self.narration.steps[at]
         return Operation(step.task, innermost(self.narration, step), "runs", at)
 
-    def _what_led(self, knowledge: Knowledge, at: int) -> Operation:
+    def _what_led(self, at: int) -> Operation:
         """What a step did that the failure knows of: sent a message, changed an object, or failed."""
-        steps = self.narration.steps
+        steps, knowledge = self.narration.steps, self.knowledge
         step = steps[at]
         if at in self.seen:
             return failing_operation(self.narration, self._error) or self._innermost(at)

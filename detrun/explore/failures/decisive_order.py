@@ -55,24 +55,22 @@ def decisive_observation(reversals: Reversals, narration: Narration) -> Explanat
 
 @dataclass(slots=True)
 class _Search:
-    """Ways to have occurrences come in another order, so that the run passes.
-
-    Attributes:
-        base: the failing run.
-    """
+    """Ways to have occurrences come in another order, so that the run passes."""
 
     reversals: Reversals
     narration: Narration
     retimings: Retimings
-    base: Retimed
 
     @classmethod
     def of(cls, reversals: Reversals, narration: Narration) -> _Search | None:
-        """None where no time passes, or the failing run cannot be had again."""
-        if not narration.steps or narration.steps[-1].time == narration.steps[0].time:
-            return None
-        retimings = Retimings(reversals)
-        return None if retimings.base is None else cls(reversals, narration, retimings, retimings.base)
+        """None where `Retimings.of` is."""
+        retimings = Retimings.of(reversals, narration)
+        return None if retimings is None else cls(reversals, narration, retimings)
+
+    @property
+    def base(self) -> Retimed:
+        """The failing run."""
+        return self.retimings.base
 
     def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
         """What the first swap says that has a name for both operations."""

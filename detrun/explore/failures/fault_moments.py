@@ -50,7 +50,7 @@ def boundary_before(
 
     Args:
         victim: the node whose steps count; empty: those of all.
-        moved_to: what comes of it if the fault, or its end, is at this virtual time; None if there is no trial left.
+        moved_to: the trial in which the fault, or its end, is at this virtual time; None if there is no trial left.
         earliest: no further back than this.
     """
     times = _instants(narration, victim)

@@ -48,7 +48,6 @@ class Occurrence:
         set_in: the step that set it, or that had just ended.
         set_at, due: virtual seconds; of a message when it was sent, and when it was to arrive.
         is_sent: of a message, that it has just left its sender, and was not held back before.
-        has_fired: it was not taken back, and the run went on for so long.
         handled_in: the first step that goes on with it; -1: none does.
     """
 
@@ -60,7 +59,6 @@ class Occurrence:
     due: float
     is_sent: bool = False
     line: str = ""
-    has_fired: bool = False
     handled_in: int = -1
 
     @property
@@ -153,7 +151,6 @@ class Timeline:
     def advanced(self, deadline: Any, previous: Any | None, key: Any, sequence: int) -> None:
         """A timer fires."""
         one = self.all[sequence - 1]
-        one.has_fired = True
         self.fired.append(one)
         self._has_fired = True
         self._just_fired.append((key, one))

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Label, Move, Occurrence, Timeline, unmoved
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.trials import Trial
@@ -57,25 +58,30 @@ class Swap:
     passing: Retimed
 
 
+@dataclass(frozen=True, slots=True)
 class Retimings:
     """Runs of one failing schedule with occurrences moved.
 
     Attributes:
-        base: the failing run itself; None if it cannot be had with its occurrences listed.
+        base: the failing run itself.
     """
 
-    def __init__(self, reversals: Reversals) -> None:
-        self.reversals = reversals
-        self.base = self.run(unmoved)
-        if self.base is not None and (self.base.passes or self.base.trial.order != reversals.failing.order):
-            self.base = None
+    reversals: Reversals
+    base: Retimed
+
+    @classmethod
+    def of(cls, reversals: Reversals, narration: Narration) -> Retimings | None:
+        """None where no time passes, or the failing run cannot be had with its occurrences listed."""
+        if not narration.steps or narration.steps[-1].time == narration.steps[0].time:
+            return None
+        base = _run(reversals, unmoved)
+        if base is None or base.passes or base.trial.order != reversals.failing.order:
+            return None
+        return cls(reversals, base)
 
     def run(self, move: Move) -> Retimed | None:
         """The schedule with occurrences moved; None if there is no trial left."""
-        timeline = Timeline(move)
-        trial = self.reversals.try_timers(timeline.hooks())
-        timeline.close()
-        return None if trial is None else Retimed(trial, timeline)
+        return _run(self.reversals, move)
 
     def at(self, moments: Mapping[int, float]) -> Retimed | None:
         """The schedule with occurrences, by number, at these moments, after the first of which numbers may differ."""
@@ -88,7 +94,6 @@ class Retimings:
             passes_at: a moment at which the run is known to pass.
             passing: that run.
         """
-        assert self.base is not None
         failing, fails_at = self.base, moved.due
         low, high = sorted((passes_at, fails_at))
         moments = sorted({time for time in self.base.timeline.times if low < time < high})
@@ -99,8 +104,10 @@ class Retimings:
         first, last = -1, len(gaps)
         finer = 0
         while True:
-            if last - first > 1:
-                at = gaps[(first + last) // 2]
+            middle = (first + last) // 2
+            is_between = last - first > 1
+            if is_between:
+                at = gaps[middle]
             elif finer < FINER_MAX and not _swapped(failing, passing):
                 finer += 1
                 at = (passes_at + fails_at) / 2
@@ -110,9 +117,9 @@ class Retimings:
             if found is None:
                 break
             if found.passes:
-                first, passes_at, passing = (first + last) // 2 if last - first > 1 else first, at, found
+                first, passes_at, passing = middle if is_between else first, at, found
             else:
-                last, fails_at, failing = (first + last) // 2 if last - first > 1 else last, at, found
+                last, fails_at, failing = middle if is_between else last, at, found
         swapped = _swapped(failing, passing)
         if swapped is None or not math.isfinite(passes_at) or not failing.fails_as(self.base):
             return None
@@ -122,6 +129,13 @@ class Retimings:
         if found is not None and found.passes and _swapped(failing, found) == swapped:
             passes_at, passing = told, found
         return Swap(*swapped, moved, passes_at, passing)
+
+
+def _run(reversals: Reversals, move: Move) -> Retimed | None:
+    timeline = Timeline(move)
+    trial = reversals.try_timers(timeline.hooks())
+    timeline.close()
+    return None if trial is None else Retimed(trial, timeline)
 
 
 def shown_seconds(seconds: float) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from traceback import walk_tb
 
 from detrun.checkers.histories import Operation as Call
-from detrun.checkers.linearizability import NotLinearizableError
+from detrun.checkers.linearizability import Linearizability, NotLinearizableError
 from detrun.explore.failures.decisive_pairs import failing_line
 from detrun.explore.failures.narration import Line, Narration
 from detrun.explore.failures.operations import Operation
@@ -38,7 +37,7 @@ def failing_operation(narration: Narration, error: BaseException | None) -> Oper
     came_through = [Line(frame.f_code.co_filename, number) for frame, number in walk_tb(leaf.__traceback__)]
     at = showing_steps(narration, error)[-1]
     step = narration.steps[at]
-    ran = Counter(line for one in narration.steps for line in set(one.lines).intersection(came_through))
+    ran = narration.line_counts()
     lines = [one for one in came_through if one in step.lines]
     line = min(lines, key=lambda one: (ran[one] == 1, ran[one]), default=None)
     return None if line is None else Operation(step.task, line, "runs", at)
@@ -46,14 +45,19 @@ def failing_operation(narration: Narration, error: BaseException | None) -> Oper
 
 def illegal_operations(error: BaseException | None) -> Sequence[Call]:
     """The least part of a history that has no legal order; empty if that is not what failed."""
-    leaf = None if error is None else exception_leaves(error)[0]
-    return leaf.linearizability.illegal if isinstance(leaf, NotLinearizableError) else ()
+    found = _linearizability(error)
+    return () if found is None else found.illegal
 
 
 def misfits(error: BaseException | None) -> list[Call]:
     """Those of them that the longest legal order has no place for."""
-    leaf = None if error is None else exception_leaves(error)[0]
-    if not isinstance(leaf, NotLinearizableError):
+    found = _linearizability(error)
+    if found is None:
         return []
-    found = leaf.linearizability
     return [one for one in found.illegal if one not in found.longest] or list(found.illegal)
+
+
+def _linearizability(error: BaseException | None) -> Linearizability | None:
+    """Of a history that has no legal order; None if that is not what failed."""
+    leaf = None if error is None else exception_leaves(error)[0]
+    return leaf.linearizability if isinstance(leaf, NotLinearizableError) else None
