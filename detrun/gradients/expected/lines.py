@@ -192,7 +192,7 @@ class Lines:
                 mixed = self._mixing.of(draw, other, seeds)
                 if not mixed:
                     return None  # it moves the margin at the cut as it does here
-                if not cut.bent and mixed == mixed:
+                if not cut.bent and not math.isnan(mixed):
                     here = by_noise.slope(seeds) * by_noise.scale
                     change = mixed / moves.scale * (cut.at - float(primal_of(draw.outcome)))
                     if abs(here + change) > STANDS * (abs(here) + abs(change)):

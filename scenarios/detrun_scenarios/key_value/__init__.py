@@ -47,7 +47,12 @@ SCENARIO = Scenario(
             "a new primary believes its own disk alone",
             places=("HandOverIgnored.count_promise", "Replica.serve"),
         ),
-        Bug("reads_alone", "a primary answers reads by itself", ("ReadsAlone.serve", "Replica.serve"), CUT_PRIMARIES),
+        Bug(
+            "reads_alone",
+            "a primary answers reads by itself",
+            places=("ReadsAlone.serve", "Replica.serve"),
+            faults=CUT_PRIMARIES,
+        ),
         Bug(
             "acknowledges_early",
             "a primary acknowledges what only its own disk has",
