@@ -15,7 +15,7 @@ from detrun_scheduler.errors import StepLimitError
 
 
 def in_stock_order(runner: TrialRunner, failing: Trial) -> str:
-    """What ``failing`` comes to in the stock order, as a sentence; empty where there is no other order, or no end.
+    """How ``failing`` ends in the stock order, as a sentence; empty where there is no other order, or no end.
 
     Args:
         runner: of the trial.

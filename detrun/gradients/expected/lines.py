@@ -218,7 +218,7 @@ class Lines:
     def _rate(self, draw: Draw, moves: Along, cut: Cut) -> float | None:
         """At which the draw passes the cut as that moves; None: the cut lies beyond what the draw can be.
 
-        A cut at the very end of its interval is none of its own: there an earlier decision flips, and its two sides
+        A cut at the very end of its interval does not count: there an earlier decision flips, and its two sides
         are on both sides of this one.
         """
         assert draw.law is not None

@@ -106,8 +106,9 @@ def declare_primary(world: detrun.World, replicas: list[Replica]) -> None:
     """Say which replica a fault on the role ``primary`` strikes: that of the latest epoch in which there is one."""
 
     def is_primary(node: Node) -> bool:
-        primaries = [replica for replica in replicas if replica.primary]
-        return bool(primaries) and max(primaries, key=lambda one: one.promised).name == node.name
+        primaries = (replica for replica in replicas if replica.primary)
+        latest = max(primaries, key=lambda one: one.promised, default=None)
+        return latest is not None and latest.name == node.name
 
     world.role("primary", is_primary)
 
