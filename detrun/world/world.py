@@ -174,11 +174,7 @@ class World:
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
         self.services.nursery = self._manager = None
-        for node in self._nodes.values():
-            node.world_closed()
-        self.network.world_closed()
-        self.roles.clear()
-        self.services.close()
+        self._let_go()
         node_threads.restore(self.services)
         patched_files.restore(self.services)
         self.run.host.localize(None)
@@ -200,8 +196,13 @@ class World:
         """Let go of everything, of a world that was never opened."""
         for node in self._nodes.values():
             node.forget_connections()  # the run is over, and nothing can be sent any more
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for node in self._nodes.values():
             node.world_closed()
         self.network.world_closed()
+        self.roles.clear()
         self.services.close()
 
     def check_open(self) -> None:

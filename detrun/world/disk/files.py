@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol
@@ -280,11 +280,11 @@ class DiskFile:
         """Always."""
         return True
 
-    async def _call(self, method: str, *args: Any) -> Any:
-        return await self._call_of(self.wrapped, method, *args)
+    def _call(self, method: str, *args: Any) -> Awaitable[Any]:
+        return self._call_of(self.wrapped, method, *args)
 
-    async def _call_raw(self, method: str, *args: Any) -> Any:
-        return await self._call_of(self._raw, method, *args)
+    def _call_raw(self, method: str, *args: Any) -> Awaitable[Any]:
+        return self._call_of(self._raw, method, *args)
 
     async def _call_of(self, layer: Any, method: str, *args: Any) -> Any:
         if self._raw.is_orphaned and not self.closed:

@@ -251,11 +251,7 @@ class Lane:
         """The lane is over: its task has ended, the loop is closed, or the run ends."""
         if self.has_ended:
             return _ENDED
-        self.has_ended = True
-        task, loop = self.asyncio_task, self.loop
-        self.asyncio_task = None
-        self.handles.clear()
-        loop.lanes.pop(self, None)
+        task, loop = self._finish(), self.loop
         if loop.callbacks is self:
             loop.callbacks = None
         if task is not None:
@@ -264,15 +260,19 @@ class Lane:
 
     def abandoned(self) -> None:
         """Its process was killed: it is as if it had ended, and none of its task's code runs again."""
-        task, loop = self.asyncio_task, self.loop
-        self.has_ended, self.asyncio_task = True, None
-        self.handles.clear()
-        loop.lanes.pop(self, None)
+        task, loop = self._finish(), self.loop
         loop.died()
         if task is not None:
             task._log_destroy_pending = False
             host = loop.run.host
             lay_out(host.dead, task.get_coro(), host.asyncgens.alive)
+
+    def _finish(self) -> Any:
+        """Take no step any more; the task whose lane it was."""
+        task, self.asyncio_task, self.has_ended = self.asyncio_task, None, True
+        self.handles.clear()
+        self.loop.lanes.pop(self, None)
+        return task
 
     def close(self) -> None:
         """End the lane now."""

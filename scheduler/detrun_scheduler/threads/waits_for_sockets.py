@@ -18,6 +18,7 @@ from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
 IN, OUT = select.POLLIN, select.POLLOUT  # epoll has the same numbers
 _IN_A_TASK = "no simulated socket is ready, and waiting here would stop the task's event loop; await the socket instead"
+_WAIT = WaitKind("select")
 
 
 class WatchedSockets:
@@ -77,6 +78,3 @@ class WatchedSockets:
 def _ready(socket: Any, events: int) -> int:
     found = IN if events & IN and socket.is_readable() else 0
     return found | OUT if events & OUT and socket.is_writable() else found
-
-
-_WAIT = WaitKind("select")
