@@ -7,17 +7,17 @@ no place among keys bounds nothing, for all conditions are asked again of each r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from detrun_scenarios.database.sql.evaluation import Evaluation
-from detrun_scenarios.database.sql.statements import ComparisonSign, Expression, columns_in
+from detrun_scenarios.database.sql.statements import Column, Comparison, ComparisonSign, Expression, has_columns
 from detrun_scenarios.database.transactions.versions import Row
 from detrun_scenarios.database.tree.keys import encoded_key, end_of
 
 _FIRST_VALUE = b"\x01"  # after NULL
-TURNED: dict[ComparisonSign, ComparisonSign] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_TURNED: dict[ComparisonSign, ComparisonSign] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 KeyRange: TypeAlias = Callable[[Row], tuple[bytes, bytes, bytes] | None]
 """Of an outer row: the encoded keys from and up to which the range is, and whole values with which all of them begin.
 None if it is empty."""
@@ -48,12 +48,24 @@ class Bounds:
     @property
     def needs_outer(self) -> bool:
         """Whether a row of another table has to be there."""
-        return any(True for one in self.all for _ in columns_in(one.value))
+        return any(has_columns(one.value) for one in self.all)
 
     @property
     def all(self) -> tuple[Bound, ...]:
         """All of them."""
         return self.equal + tuple(one for one in (self.low, self.high) if one is not None)
+
+
+def columns_compared(condition: Expression) -> Iterator[tuple[Column, ComparisonSign, Expression]]:
+    """The sides of a comparison that are columns, each with the sign as seen from it and the other side.
+
+    An inequality by ``<>`` bounds nothing, and gives none.
+    """
+    if isinstance(condition, Comparison) and condition.sign != "<>":
+        if isinstance(condition.left, Column):
+            yield condition.left, condition.sign, condition.right
+        if isinstance(condition.right, Column):
+            yield condition.right, _TURNED[condition.sign], condition.left
 
 
 def bounds_of(columns: Sequence[str], known: Sequence[Bound]) -> Bounds:

@@ -107,6 +107,19 @@ def compiled(expression: Expression, place_of: PlaceOf, parameters: Sequence[Sql
             raise SqlError(f"{expression.name} is of many rows, and there is one only")
 
 
+def constant(expression: Expression, parameters: Sequence[Any] = ()) -> Any:
+    """The value of an expression that names no columns.
+
+    Raises:
+        SqlError: it names one, or see `compiled`.
+    """
+
+    def refuse(column: Column) -> int:
+        raise SqlError(f"{column.name}: a value is wanted here, and there is no row")
+
+    return compiled(expression, refuse, parameters)(())
+
+
 def _comparison(sign: str, left: Evaluation, right: Evaluation) -> Evaluation:
     compare = _COMPARE[sign]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from detrun_scenarios.database.sql.aggregation import Grouping
 from detrun_scenarios.database.sql.choice import Choose, cheapest
 from detrun_scenarios.database.sql.cost import Costs
-from detrun_scenarios.database.sql.evaluation import Evaluation, compiled, is_true, order_key, plain
+from detrun_scenarios.database.sql.evaluation import Evaluation, compiled, constant, is_true, order_key, plain
 from detrun_scenarios.database.sql.explain import explained
 from detrun_scenarios.database.sql.parse import SqlError
 from detrun_scenarios.database.sql.plan import Plan, Planner
@@ -122,7 +122,7 @@ class Executor:
         """How many rows are wanted at most; None for all."""
         if select.limit is None:
             return None
-        limit = plain(compiled(select.limit, _no_column, parameters)(()))
+        limit = plain(constant(select.limit, parameters))
         if not isinstance(limit, int):
             raise SqlError(f"LIMIT {limit!r} is no whole number")
         return None if limit < 0 else limit
@@ -186,7 +186,7 @@ class Executor:
         if select.is_grouped:
             listed = [row for row in grouping.rows(listed) if having is None or is_true(having(row))]
         for by, is_descending in reversed(order):
-            listed.sort(key=lambda row, by=by: order_key(by(row)), reverse=is_descending)  # type: ignore[misc]
+            listed.sort(key=_ordered_by(by), reverse=is_descending)
         yield projected(listed)
 
     async def _explain(self, statement: Explain, parameters: Sequence[Any]) -> list[Row]:
@@ -217,7 +217,7 @@ class Executor:
         for expressions in statement.rows:
             if len(expressions) != len(columns):
                 raise SqlError(f"{len(expressions)} values for {len(columns)} columns of {table.name}")
-            values = [plain(compiled(one, _no_column, parameters)(())) for one in expressions]
+            values = [plain(constant(one, parameters)) for one in expressions]
             given = dict(zip(columns, values, strict=True))
             await self.transaction.insert(table, tuple(given.get(name) for name in table.columns))
 
@@ -233,12 +233,12 @@ class Executor:
             await self.transaction.update(table, found, row)
 
 
+def _ordered_by(evaluate: Evaluation) -> Callable[[Row], tuple[int, Any]]:
+    return lambda row: order_key(evaluate(row))
+
+
 def _with_owners(expression: Expression, planner: Planner) -> Expression:
     """The expression, with each column under the alias of its table."""
     if isinstance(expression, Column):
         return Column(expression.name, planner.owner(expression))
     return with_parts(expression, [_with_owners(part, planner) for part in parts_of(expression)])
-
-
-def _no_column(column: Column) -> int:
-    raise SqlError(f"{column.name}: a value is wanted here, and there is no row")

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from detrun.ad.value import primal_of
-from detrun_scenarios.database.sql.bounds import TURNED, Bound, Bounds, bounds_of
+from detrun_scenarios.database.sql.bounds import Bound, Bounds, bounds_of, columns_compared
 from detrun_scenarios.database.sql.cost import Costs
-from detrun_scenarios.database.sql.evaluation import compiled
+from detrun_scenarios.database.sql.evaluation import constant
 from detrun_scenarios.database.sql.parse import SqlError
 from detrun_scenarios.database.sql.selectivity import UNKNOWN, Selectivity
 from detrun_scenarios.database.sql.statements import (
@@ -31,6 +31,7 @@ from detrun_scenarios.database.sql.statements import (
     Parameter,
     Source,
     columns_in,
+    has_columns,
     parts_of,
 )
 from detrun_scenarios.database.sql.statistics import Statistics
@@ -157,9 +158,9 @@ class Planner:
 
     def value_of(self, expression: Expression) -> Any:
         """The value of an expression, as far as it is known before rows are read."""
-        if any(True for _ in columns_in(expression)) or self._lacks_parameter(expression):
+        if has_columns(expression) or self._lacks_parameter(expression):
             return UNKNOWN
-        return compiled(expression, _no_place, self.parameters)(())
+        return constant(expression, self.parameters)
 
     def _lacks_parameter(self, expression: Expression) -> bool:
         if isinstance(expression, Parameter):
@@ -228,12 +229,13 @@ class Planner:
         """Columns of two tables that have to be equal."""
         found = []
         for one in self.joint_conditions():
-            if isinstance(one, Comparison) and one.sign == "=":
-                for left, right in ((one.left, one.right), (one.right, one.left)):
-                    if not isinstance(left, Column) or not isinstance(right, Column):
-                        continue
-                    if (self.owner(left), self.owner(right)) == (outer, inner):
-                        found.append((left, right))
+            for left, sign, right in columns_compared(one):
+                if (
+                    sign == "="
+                    and isinstance(right, Column)
+                    and (self.owner(left), self.owner(right)) == (outer, inner)
+                ):
+                    found.append((left, right))
         return found
 
     def _share_joined(self) -> float:
@@ -333,15 +335,7 @@ class Planner:
         """What columns of a table are compared with, that is known when it is read."""
         found: list[Bound] = []
         for one in self.conditions:
-            if not isinstance(one, Comparison) or one.sign == "<>":
-                continue
-            for column, value, sign in ((one.left, one.right, one.sign), (one.right, one.left, TURNED[one.sign])):
-                if not isinstance(column, Column) or self.owner(column) != alias:
-                    continue
-                if all(self.owner(other) == outer for other in columns_in(value)):
+            for column, sign, value in columns_compared(one):
+                if self.owner(column) == alias and all(self.owner(other) == outer for other in columns_in(value)):
                     found.append(Bound(column.name, sign, value))
         return found
-
-
-def _no_place(column: Column) -> int:
-    raise SqlError(f"{column.name}: a value is wanted here, and there is no row")

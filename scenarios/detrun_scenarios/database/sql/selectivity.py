@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from detrun.ad.value import primal_of
-from detrun_scenarios.database.sql.bounds import TURNED, Bound
+from detrun_scenarios.database.sql.bounds import Bound, columns_compared
 from detrun_scenarios.database.sql.evaluation import plain
 from detrun_scenarios.database.sql.statements import (
     Both,
@@ -22,7 +22,7 @@ from detrun_scenarios.database.sql.statements import (
     Expression,
     IsNull,
     Opposite,
-    columns_in,
+    has_columns,
 )
 from detrun_scenarios.database.sql.statistics import INEQUALITY, Statistics
 
@@ -36,15 +36,14 @@ UNKNOWN: Final = _Unknown()
 
 def bound_in(condition: Expression) -> Bound | None:
     """The bound that a comparison is for the column on one side; None if it is none."""
-    if not isinstance(condition, Comparison) or condition.sign == "<>":
-        return None
-    for column, value, sign in (
-        (condition.left, condition.right, condition.sign),
-        (condition.right, condition.left, TURNED[condition.sign]),
-    ):
-        if isinstance(column, Column) and not any(True for _ in columns_in(value)):
-            return Bound(column.name, sign, value)
-    return None
+    return next(
+        (
+            Bound(column.name, sign, value)
+            for column, sign, value in columns_compared(condition)
+            if not has_columns(value)
+        ),
+        None,
+    )
 
 
 class Selectivity:
@@ -126,6 +125,6 @@ class Selectivity:
                 return 1.0 - self.of(condition.of)
             case IsNull(Column() as column):
                 return self.statistics.column(column.name).null_share
-            case Comparison("<>", Column() as column, value) if not any(True for _ in columns_in(value)):
+            case Comparison("<>", Column() as column, value) if not has_columns(value):
                 return 1.0 - self.statistics.column(column.name).null_share - self.of_equal(column.name, value)
         return INEQUALITY

@@ -135,6 +135,11 @@ def columns_in(expression: Expression) -> Iterator[Column]:
         yield from columns_in(part)
 
 
+def has_columns(expression: Expression) -> bool:
+    """Whether an expression names columns, so that its value depends on a row."""
+    return any(True for _ in columns_in(expression))
+
+
 def aggregates_in(expression: Expression) -> Iterator[Aggregate]:
     """The aggregates that an expression has, the outer ones."""
     if isinstance(expression, Aggregate):
