@@ -11,6 +11,7 @@ from typing import Any
 
 from detrun.ad.value import primal_of
 from detrun_scenarios.database.log.segments import SEGMENT_BYTES
+from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.storage.buffer import Area
 from detrun_scenarios.database.storage.replacement import PolicyName
 from detrun_scenarios.database.transactions.transaction import Level
@@ -89,6 +90,11 @@ class Settings:
     def least(self, pins: int) -> int:
         """Frames of an area of which a session, or a vacuum, pins so many; checkpointer and writer pin one each."""
         return (self.sessions_max + (self.vacuum_interval is not None)) * pins + 3
+
+    @property
+    def costs(self) -> Costs:
+        """The constants of the planner."""
+        return Costs(self.seq_page_cost, self.random_page_cost, self.cpu_tuple_cost)
 
     @property
     def pages_at_once(self) -> int:

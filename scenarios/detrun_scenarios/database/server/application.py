@@ -6,17 +6,14 @@ it works with: rows by their keys, and SQL. Clients may also send SQL, whose pro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from detrun_scenarios.database.sql.choice import Choose, cheapest
-from detrun_scenarios.database.sql.cost import Costs
 from detrun_scenarios.database.sql.execute import Executor
 from detrun_scenarios.database.sql.parse import SqlError, parse
-from detrun_scenarios.database.sql.statistics import Statistics
 from detrun_scenarios.database.transactions.table import Table
-from detrun_scenarios.database.transactions.transaction import DuplicateKeyError, Found, Transaction
+from detrun_scenarios.database.transactions.transaction import DuplicateKeyError, Found
 from detrun_scenarios.database.transactions.versions import Row
 from detrun_scenarios.database.tree.keys import SqlValue
 
@@ -26,17 +23,11 @@ class RefusedError(Exception):
 
 
 class Work:
-    """What a procedure does in its transaction."""
+    """What a procedure does in its transaction, which is that of an executor of SQL."""
 
-    def __init__(
-        self,
-        transaction: Transaction,
-        statistics: MutableMapping[str, Statistics],
-        costs: Costs,
-        choose: Choose = cheapest,
-    ) -> None:
-        self.transaction = transaction
-        self._executor = Executor(transaction, statistics, costs, choose)
+    def __init__(self, executor: Executor) -> None:
+        self.transaction = executor.transaction
+        self._executor = executor
 
     def table(self, name: str) -> Table:
         """The table of that name."""

@@ -27,7 +27,7 @@ async def write_ahead(pool: BufferPool, interval: Any, pages: int) -> None:
 
 
 async def keep_clean(store: Store, interval: Any) -> None:
-    """Remove, so often, what no one can see any more."""
+    """Remove, so often, versions that are past for all transactions."""
     while True:
         await detrun.sleep(interval)
         await vacuum(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgpack
@@ -57,3 +58,14 @@ class Connection:
         found = bytes(received[:size])
         del received[:size]
         return found
+
+
+async def answer_requests(stream: trio.abc.Stream, carry_out: Callable[[str, list[Any]], Awaitable[Any]]) -> None:
+    """A session: answer one request after the other, until the other side is gone."""
+    connection = Connection(stream)
+    try:
+        while True:
+            name, arguments = await connection.receive()
+            await connection.send(await carry_out(name, arguments))
+    except ConnectionLostError:
+        return

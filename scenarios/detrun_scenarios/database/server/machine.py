@@ -15,6 +15,9 @@ from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.model import PersistenceModel
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.nodes.node import Node
+from detrun_scenarios.database.storage.volume import Volume, open_volume
+
+PAGES = "/pages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +79,10 @@ class ServerDisk(Disk):
         """See `Disk`."""
         super().report_faults_to(counts)
         self.pages.report_faults_to(counts)
+
+
+async def open_pages(disk: ServerDisk, page_bytes: int) -> Volume:
+    """The file of pages on a server's disks, made if it is missing; a power loss leaves its name there."""
+    volume = await open_volume(disk.pages, PAGES, page_bytes)
+    await disk.pages.fsync_directory("/")
+    return volume

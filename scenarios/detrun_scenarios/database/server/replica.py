@@ -33,13 +33,13 @@ from detrun_scenarios.database.replication.restart_point import RestartPoint, lo
 from detrun_scenarios.database.replication.standby import Standby
 from detrun_scenarios.database.server.application import Application, RefusedError, Work
 from detrun_scenarios.database.server.background import write_ahead
-from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
-from detrun_scenarios.database.server.server import DONE, PAGES, PORT, REFUSED
+from detrun_scenarios.database.server.connection import answer_requests
+from detrun_scenarios.database.server.machine import open_pages
+from detrun_scenarios.database.server.server import DONE, PORT, REFUSED
 from detrun_scenarios.database.settings import Settings
-from detrun_scenarios.database.sql.cost import Costs
+from detrun_scenarios.database.sql.execute import Executor
 from detrun_scenarios.database.sql.statistics import Statistics, analyzed
 from detrun_scenarios.database.storage.buffer import BufferPool
-from detrun_scenarios.database.storage.volume import Volume, open_volume
 
 
 class Replica:
@@ -66,7 +66,7 @@ class Replica:
         self.parts = parts
         self.lags: list[Any] = []
         self.copies = 0
-        self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
+        self.costs = settings.costs
         self._statistics: dict[str, Statistics] = {}
         self._words = 0
         self._has_checkpoint = trio.Event()
@@ -90,7 +90,7 @@ class Replica:
         """Redo what is on the disks."""
         settings, disk, begin = self.settings, self.node.disk, self.restart_point.redo_from
         self.log = await open_log(disk, settings.segment_bytes)
-        volume = await self._volume()
+        volume = await open_pages(disk, settings.page_bytes)
         await volume.sync()  # for what is read may be in the cache only, after a mere crash of the process
         placed = await self.log.read_from(begin)
         await self.log.cut(placed[-1].end if placed else begin)
@@ -103,11 +103,6 @@ class Replica:
         self.standby.check_whole()
         self.batches = self.parts.batches()
         self._statistics = {}
-
-    async def _volume(self) -> Volume:
-        volume = await open_volume(self.node.disk.pages, PAGES, self.settings.page_bytes)
-        await self.node.disk.pages.fsync_directory("/")
-        return volume
 
     async def _follow(self) -> None:
         """Follow the log, until the primary says that it is gone."""
@@ -197,7 +192,8 @@ class Replica:
 
     async def _receive_copy(self) -> None:
         """Receive all pages, from the first on; whatever log there was is forgotten."""
-        volume, copy, following = await self._volume(), self.restart_point.copy, 0
+        volume = await open_pages(self.node.disk, self.settings.page_bytes)
+        copy, following = self.restart_point.copy, 0
         while True:
             message: Pages | None = None
             with trio.move_on_after(self.settings.resend_seconds):
@@ -231,13 +227,7 @@ class Replica:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection."""
-        connection = Connection(stream)
-        try:
-            while True:
-                name, arguments = await connection.receive()
-                await connection.send(await self.carry_out(name, arguments))
-        except ConnectionLostError:
-            return
+        await answer_requests(stream, self.carry_out)
 
     async def reader(self) -> Reader:
         """A transaction that sees what is applied now; it waits until that is consistent."""
@@ -247,12 +237,12 @@ class Replica:
         return Reader(self.store)
 
     async def carry_out(self, name: str, arguments: list[Any]) -> tuple[str, Any]:
-        """Call a procedure that only reads; what becomes of it, and its answer."""
+        """Call a procedure that only reads; how the request ends, and the answer."""
         for table in [one for name, one in self.store.tables.items() if name not in self._statistics]:
             self._statistics[table.name] = await analyzed(self.store, table, await self.reader())
         reader = await self.reader()
         try:
-            work = Work(reader, self._statistics, self.costs)
+            work = Work(Executor(reader, self._statistics, self.costs))
             return DONE, await self.application.procedures[name](work, arguments)
         except (RefusedError, ReadOnlyError) as error:
             return REFUSED, str(error)

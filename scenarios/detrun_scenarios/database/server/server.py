@@ -14,6 +14,7 @@ that ends takes all of them with it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -28,20 +29,19 @@ from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.replication.shipper import Shipper
 from detrun_scenarios.database.server.application import Application, RefusedError, Work, statements
 from detrun_scenarios.database.server.background import keep_clean, take_checkpoints, write_ahead
-from detrun_scenarios.database.server.connection import Connection, ConnectionLostError
+from detrun_scenarios.database.server.connection import answer_requests
+from detrun_scenarios.database.server.machine import open_pages
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.sql.choice import Choose, Drawn, cheapest
-from detrun_scenarios.database.sql.cost import Costs
+from detrun_scenarios.database.sql.execute import Executor
 from detrun_scenarios.database.sql.statistics import Statistics, analyzed
 from detrun_scenarios.database.storage.buffer import BufferPool
-from detrun_scenarios.database.storage.volume import open_volume
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.transaction import ABORTED
 
 PORT = 5432
-PAGES = "/pages"
 SQL = "sql"  # the procedure of which clients send the text
-DONE, REFUSED, FAILED = "done", "refused", "failed"  # what becomes of a request
+DONE, REFUSED, FAILED = "done", "refused", "failed"  # how a request ends
 
 
 def _nothing() -> None:
@@ -54,7 +54,6 @@ class Server:
     Attributes:
         is_ready: whether it serves.
         recovered: what its recovery has done.
-        retries, commits: of transactions so far.
     """
 
     log: LogWriter
@@ -79,8 +78,7 @@ class Server:
         self.is_ready = False
         self._on_ready = on_ready
         self.statistics: dict[str, Statistics] = {}
-        self.retries = self.commits = 0
-        self.costs = Costs(settings.seq_page_cost, settings.random_page_cost, settings.cpu_tuple_cost)
+        self.costs = settings.costs
 
     async def run(self) -> None:
         """Recover and serve until the process ends."""
@@ -109,8 +107,7 @@ class Server:
         """Recover what is on the disks, and see to it that the tables are there."""
         settings, disk = self.settings, self.node.disk
         self.log = await open_log(disk, settings.segment_bytes)
-        volume = await open_volume(disk.pages, PAGES, settings.page_bytes)
-        await disk.pages.fsync_directory("/")
+        volume = await open_pages(disk, settings.page_bytes)
         self.pool = self.parts.pool(volume, self.log, settings.capacity, settings.policy)
         changes = Changes(self.pool, self.log)
         self.store = Store(
@@ -138,26 +135,20 @@ class Server:
     async def _fill(self) -> None:
         transaction = self.parts.transaction(self.store, "snapshot")
         if not await transaction.scan(self.store.tables[self.application.tables[0].name]):
-            await self.application.fill(Work(transaction, {}, self.costs))
+            await self.application.fill(Work(Executor(transaction, {}, self.costs)))
         await transaction.commit()
 
     # Sessions.
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection."""
-        connection = Connection(stream)
         client, _ = stream.socket.getpeername()
         temperature = self.settings.plan_temperature
         choose = Drawn(temperature, client) if temperature else cheapest
-        try:
-            while True:
-                name, arguments = await connection.receive()
-                await connection.send(await self.carry_out(name, arguments, choose))
-        except ConnectionLostError:
-            return
+        await answer_requests(stream, partial(self.carry_out, choose=choose))
 
     async def carry_out(self, name: str, arguments: list[Any], choose: Choose = cheapest) -> tuple[str, Any]:
-        """Call a procedure in a transaction, as often as it takes; what becomes of it, and its answer.
+        """Call a procedure in a transaction, as often as it takes; how the request ends, and the answer.
 
         Args:
             choose: the plans of its statements.
@@ -166,16 +157,15 @@ class Server:
         for _ in range(self.settings.attempts_max):
             transaction = self.parts.transaction(self.store, self.settings.level)
             try:
-                answer = await procedure(Work(transaction, self.statistics, self.costs, choose), arguments)
+                work = Work(Executor(transaction, self.statistics, self.costs, choose))
+                answer = await procedure(work, arguments)
                 await transaction.commit()
             except RefusedError as error:
                 await transaction.roll_back()
                 return REFUSED, str(error)
             except ABORTED:
                 await transaction.roll_back()
-                self.retries += 1
                 await trio.sleep(detrun.exponential(self.settings.retry_seconds))
             else:
-                self.commits += 1
                 return DONE, answer
         return FAILED, None
