@@ -74,7 +74,7 @@ SCENARIO = Scenario(
                 Meaning(
                     "finite",
                     ("group_commit_delay",),
-                    "it costs whoever waits, and lets more of them share a sync, which no single schedule shows",
+                    "it costs those who wait, and lets more of them share a sync, which no single schedule shows",
                     {"samples": 16},
                     share=0.5,
                 ),

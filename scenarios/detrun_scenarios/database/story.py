@@ -68,7 +68,7 @@ class Story:
         async with database(Hardware(), settings, tpcc(WORKLOAD.scale)) as found, trio.open_nursery() as watching:
             found.start_replica()
             watching.start_soon(self._look, found)
-            found.start_clients(CLIENTS, tpcc_mix(WORKLOAD.scale, dict(SHARES), WORKLOAD.lines_max), WORKLOAD.habits)
+            found.start_clients(CLIENTS, tpcc_mix(WORKLOAD.scale, SHARES, WORKLOAD.lines_max), WORKLOAD.habits)
             for at in LOSSES_AT:
                 await trio.sleep_until(at)
                 found.node.power_loss()

@@ -24,7 +24,7 @@ async def check_recovered(store: Store, history: History) -> None:
     The store has just been recovered, and nothing else works on it.
 
     Raises:
-        AssertionViolatedError: a commitment is lost, or a half of it, or there is what no one committed.
+        AssertionViolatedError: a commitment is lost, or a half of it, or there is a row without one.
     """
     numbers = set[int]()
     found: dict[str, Made] = {}

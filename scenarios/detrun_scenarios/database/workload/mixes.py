@@ -6,6 +6,7 @@ synthetic databases", SIGMOD 1994 (keys by Zipf's law).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import detrun
@@ -17,7 +18,7 @@ EVEN_SHARES = {"new_order": 0.35, "payment": 0.25, "order_status": 0.1, "deliver
 REFUSED_SHARE = 0.01  # of the new orders, that ask for an item that there is not
 
 
-def tpcc_mix(scale: Scale, shares: dict[str, float], lines_max: int) -> Ask:
+def tpcc_mix(scale: Scale, shares: Mapping[str, float], lines_max: int) -> Ask:
     """Transactions of the supplier.
 
     Args:

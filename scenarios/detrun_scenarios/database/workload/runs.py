@@ -78,7 +78,7 @@ class Workload:
         """What clients ask for."""
         if self.bank is not None:
             return self.bank.ask()
-        return tpcc_mix(self.scale, dict(self.shares), self.lines_max)
+        return tpcc_mix(self.scale, self.shares, self.lines_max)
 
 
 WORKLOADS: Mapping[Size, Workload] = {
@@ -141,8 +141,8 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
         drawn = {
             "level": detrun.choice(["serializable", "2pl"], key="level"),
             "policy": detrun.choice(sorted(POLICIES), key="policy"),
+            "vacuum_interval": 0.02,
         }
-        drawn["vacuum_interval"] = 0.02
         params = {**params, "checkpoint_interval": params["checkpoint_interval"] * 0.5}
     return Settings(**{**workload.fixed, **drawn, **params})
 
@@ -220,7 +220,7 @@ async def _read(workload: Workload, settings: Settings, parts: Parts) -> Any:
     settings = replace(
         settings,
         page_bytes=512,
-        frames=workload.skew.frames,
+        frames=skew.frames,
         sessions_max=workload.readers,
         plan_temperature=PLAN_TEMPERATURE,
     )

@@ -1,7 +1,7 @@
-"""`Terminal`: a client that asks for one transaction after the other, and notes what came of it.
+"""`Terminal`: a client that asks for one transaction after the other, and notes how each ended.
 
-Who loses the connection, or waits too long, does not know whether the transaction has happened; it connects anew and
-goes on with the next one.
+A client that loses the connection, or waits too long, cannot tell whether its transaction has happened. It connects
+anew and goes on with the next one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: who sent it, from when to when it was waited for, and what came of it; None for no answer."""
+    """A request: who sent it, from when to when it was waited for, and how it ended; None for no answer."""
 
     client: str
     name: str
@@ -99,12 +99,13 @@ class Terminal:
             with trio.move_on_after(self.habits.patience_seconds):
                 answer = await self._call(connection, name, arguments)
             outcome = None if answer is None else answer[0]
-            self.observed.asked.append(Asked(self.name, name, began, trio.current_time(), outcome))
+            ended = trio.current_time()
+            self.observed.asked.append(Asked(self.name, name, began, ended, outcome))
             if answer is None:
                 self.observed.unknown.append((name, arguments))
                 await self._hang_up()
-            elif answer[0] == DONE:
-                self.observed.latencies.append(trio.current_time() - began)
+            elif outcome == DONE:
+                self.observed.latencies.append(ended - began)
                 self.observed.done.append(Done(name, arguments, answer[1]))
             else:
                 self.observed.failed += 1
