@@ -1,7 +1,8 @@
 """`FreePages`: pages that belong to nothing any more, until they are used again.
 
-A task that has seen a way to a page before it was freed may still follow it, and finds it as it was. So it is used again
-only when all transactions that went on then have ended. It stays in its area, since a frame of it may be in the pool.
+A task that has seen a way to a page before it was freed may still follow it, and finds it as it was. So a page is used
+again only when all transactions that went on then have ended. It stays in its area, since a frame of it may be in the
+pool.
 
 A page says itself that it is free (its kind), so that freeing and using one again are records of the log like others;
 this list is in memory. A checkpoint has it, and recovery brings it up to date from the records that follow.
