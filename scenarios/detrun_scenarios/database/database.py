@@ -15,6 +15,7 @@ from detrun.world.nodes.node import Node
 from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.faults import PRIMARY, REPLICA
 from detrun_scenarios.database.invariants import check_replica, committed_rows
+from detrun_scenarios.database.news import News
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
@@ -45,7 +46,7 @@ class Database:
     servers: list[Server] = field(default_factory=list)
     replicas: list[Replica] = field(default_factory=list)
     observed: Observed = field(default_factory=Observed)
-    became_ready: trio.Event = field(default_factory=trio.Event)
+    became_ready: News = field(default_factory=News)
 
     @property
     def node(self) -> Node:
@@ -95,8 +96,7 @@ class Database:
             await trio.sleep(LOOK_SECONDS)
 
     def _serves(self) -> None:
-        self.became_ready.set()
-        self.became_ready = trio.Event()
+        self.became_ready.tell()
 
     async def ready(self) -> None:
         """Return when the database serves."""

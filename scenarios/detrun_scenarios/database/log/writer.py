@@ -25,6 +25,7 @@ from detrun.world.disk.disk import Disk
 from detrun_scenarios.database.log.records import Placed, Record, encoded, records_in
 from detrun_scenarios.database.log.segments import SEGMENT_BYTES, Segments, open_segments
 from detrun_scenarios.database.log.state_file import load, save
+from detrun_scenarios.database.news import News
 
 DIRECTORY = "/database"
 LOG, MASTER = f"{DIRECTORY}/log", f"{DIRECTORY}/master"
@@ -42,7 +43,7 @@ class LogWriter:
     Attributes:
         end: where the next record will lie.
         flushed: everything before it is durable.
-        has_more: set when more is durable than before, and then replaced by a new event; for those who ship the log.
+        has_more: told when more is durable than before, or the disk has failed; also for those who ship the log.
         bytes_written, syncs: so far, for losses.
         failure: of the disk; the log takes no more from then on, and recovery has to begin anew.
     """
@@ -51,7 +52,7 @@ class LogWriter:
         self.disk = disk
         self.file = file
         self.end = self.flushed = self._written = end
-        self.has_more = trio.Event()
+        self.has_more = News()
         self.bytes_written = self.syncs = 0
         self.failure: OSError | None = None
         self._pending: list[bytes] = []
@@ -112,8 +113,7 @@ class LogWriter:
             raise
         finally:
             self._is_syncing = False
-            self.has_more.set()
-            self.has_more = trio.Event()
+            self.has_more.tell()
 
     async def _write(self, data: bytes, begin: int) -> None:
         written = await self.file.pwrite(data, begin)

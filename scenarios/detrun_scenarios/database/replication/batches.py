@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import trio
-
+from detrun_scenarios.database.news import News
 from detrun_scenarios.database.replication.messages import Batch
 
 
@@ -12,24 +11,19 @@ class Batches:
 
     Attributes:
         to_write, to_apply: what has not been written to the log, and what has not been applied; as it has come.
-        has_more: set when one has arrived or is in the log, and then replaced.
+        has_more: told when one has arrived or is in the log.
     """
 
     def __init__(self) -> None:
         self.to_write: list[Batch] = []
         self.to_apply: list[Batch] = []
-        self.has_more = trio.Event()
+        self.has_more = News()
 
     def arrived(self, batch: Batch) -> None:
         """One has come."""
         self.to_write.append(batch)
         self.to_apply.append(batch)
-        self.wake()
-
-    def wake(self) -> None:
-        """There may be something to do."""
-        self.has_more.set()
-        self.has_more = trio.Event()
+        self.has_more.tell()
 
     def next_to_write(self, end: int) -> Batch | None:
         """The one that goes on where the log ends; None if it is not there."""

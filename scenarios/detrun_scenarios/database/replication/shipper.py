@@ -24,6 +24,7 @@ from detrun.world.nodes.node import Node
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.records import Checkpoint, Placed, encoded
 from detrun_scenarios.database.log.recovery import checkpoint
+from detrun_scenarios.database.news import News
 from detrun_scenarios.database.replication.messages import MESSAGE_BYTES, Acknowledged, Batch, Copied, Pages
 from detrun_scenarios.database.settings import Settings
 
@@ -43,7 +44,7 @@ class Follower:
         ahead: records that were read and not sent.
         sent_at: when something was sent last.
         copied: what it says of a copy.
-        has_news: set when there may be something to do, and then replaced.
+        has_news: told when there may be something to do.
     """
 
     name: str
@@ -54,12 +55,7 @@ class Follower:
     ahead: list[Placed] = field(default_factory=list)
     sent_at: Any = 0.0
     copied: Copied | None = None
-    has_news: trio.Event = field(default_factory=trio.Event)
-
-    def wake(self) -> None:
-        """There may be something to do."""
-        self.has_news.set()
-        self.has_news = trio.Event()
+    has_news: News = field(default_factory=News)
 
 
 class Shipper:
@@ -76,7 +72,7 @@ class Shipper:
         self.settings = settings
         self.followers: dict[str, Follower] = {}
         self._copies = 0
-        self._has_acknowledged = trio.Event()
+        self._has_acknowledged = News()
 
     async def run(self) -> None:
         """Serve replicas until the process ends."""
@@ -99,15 +95,14 @@ class Shipper:
             follower.moment, follower.acknowledged = message.moment, message.end
             if message.end > follower.sent or (is_late and not has_progress):
                 follower.sent = message.end
-            self._has_acknowledged.set()
-            self._has_acknowledged = trio.Event()
-        follower.wake()
+            self._has_acknowledged.tell()
+        follower.has_news.tell()
 
     async def _watch_log(self) -> None:
         while True:
             await self.log.has_more.wait()
             for follower in self.followers.values():
-                follower.wake()
+                follower.has_news.tell()
 
     async def replicated(self, lsn: int) -> None:
         """Return when a replica has the record at ``lsn`` on its disk."""

@@ -14,8 +14,6 @@ pages to which it may be on its way. The primary knows nothing of readers here.
 
 from __future__ import annotations
 
-import trio
-
 from detrun_scenarios.database.log.records import (
     Checkpoint,
     Commit,
@@ -29,6 +27,7 @@ from detrun_scenarios.database.log.records import (
 )
 from detrun_scenarios.database.log.recovery import Recovered, Redo
 from detrun_scenarios.database.log.writer import LogError
+from detrun_scenarios.database.news import News
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.page import FREE, kind_of
 from detrun_scenarios.database.transactions.versions import Snapshot
@@ -44,21 +43,21 @@ class Standby:
     Attributes:
         applied: where the next record begins.
         checkpoint: the newest one that was applied; None if there is none.
-        has_more: set when more is applied than before, and then replaced.
+        has_more: told when more is applied than before.
     """
 
     def __init__(self, pool: BufferPool, begin: int, consistent_from: int) -> None:
         self.pool = pool
         self._begin = self.applied = begin
         self.consistent_from = consistent_from
-        self.has_more = trio.Event()
+        self.has_more = News()
         self.checkpoint: int | None = None
         self._redo = Redo(pool, Recovered(), None)
         self._active: dict[int, None] = {}
         self._readers: dict[int, Snapshot] = {}
         self._reader = 0
         self._gone: dict[int, int] = {}  # page that is free -> readers before this one may be on their way to it
-        self._has_left = trio.Event()
+        self._has_left = News()
         self._next_number = 1
 
     @property
@@ -79,8 +78,7 @@ class Standby:
     def leave(self, reader: int) -> None:
         """It does so no more. No matter if it has left before."""
         self._readers.pop(reader, None)
-        self._has_left.set()
-        self._has_left = trio.Event()
+        self._has_left.tell()
 
     async def apply(self, placed: Placed) -> None:
         """Redo one record, once the readers of what it takes away have left."""
@@ -88,8 +86,7 @@ class Standby:
         self._note(placed)
         await self._redo.record(placed)
         self.applied = placed.end
-        self.has_more.set()
-        self.has_more = trio.Event()
+        self.has_more.tell()
 
     async def _wait_for_readers(self, record: Record) -> None:
         match record:

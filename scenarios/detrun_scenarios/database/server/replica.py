@@ -148,7 +148,7 @@ class Replica:
                 log.append_bytes(batch.data)
                 await log.flush(batch.begin)
                 self._acknowledge(log.flushed)
-                batches.wake()
+                batches.has_more.tell()
             await batches.has_more.wait()
 
     async def _apply(self) -> None:
