@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from detrun_recorder.token import to_token
 from detrun_scheduler.choices import FIRST_ACTION
 from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.strategies.planned_actions import PlannedActions
+from detrun_scheduler.strategies.portfolio import Portfolio
 from tests.explore.racy_programs import lost_update_beside_a_timer
 
 
@@ -120,6 +123,13 @@ async def called_back() -> int:
         del entry
         await trio.lowlevel.checkpoint()
     return len(called)
+
+
+async def takes_turns() -> None:
+    """There is nothing that could happen by itself."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(trio.lowlevel.checkpoint)
 
 
 async def blocked_by_thread() -> int:
@@ -353,31 +363,37 @@ def test_following_the_turns_of_a_schedule_makes_the_schedule(program: Any, opti
             assert unpacked(by_choices.schedule) == numbers
 
 
+class Watched(Portfolio):
+    """Notes how many early timers and collections each run has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.planned: list[tuple[int, int]] = []
+
+    def new_run(self, run: Any) -> None:
+        super().new_run(run)
+        self.planned.append(self.plan.counts)
+
+
+def planned(program: Any) -> list[tuple[int, int]]:
+    strategy = Watched()
+    detrun.explore(program, strategy=strategy, schedules=100, directory=None)
+    return strategy.planned
+
+
+@pytest.mark.one_python
 def test_a_campaign_acts_only_where_it_can_matter() -> None:
-    async def plain() -> None:
-        async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(trio.lowlevel.checkpoint)
-
-    from detrun_scheduler.strategies.portfolio import Portfolio
-
-    planned = []
-
-    class Watched(Portfolio):
-        def new_run(self, run: Any) -> None:
-            super().new_run(run)
-            planned.append(self.plan.counts)
-
-    detrun.explore(plain, strategy=Watched(), schedules=100, directory=None)
-    assert set(planned) == {(0, 0)}
-    planned.clear()
-    detrun.explore(cut_short, strategy=Watched(), schedules=100, directory=None)
-    assert 5 < sum(count > 0 for count, _ in planned) < 60
-    assert not any(count for _, count in planned)
-    planned.clear()
-    detrun.explore(called_back, strategy=Watched(), schedules=100, directory=None)
-    assert 5 < sum(count > 0 for _, count in planned) < 60
-    assert not any(count for count, _ in planned)
+    # In a process of its own: finalizers of anything else that this one does meanwhile would count as the program's.
+    script = "from tests.scheduler import test_acting as its\nfor each in its.{}: print(its.planned(each))"
+    command = [sys.executable, "-c", script.format("takes_turns, its.cut_short, its.called_back")]
+    root = Path(__file__).parents[2]
+    shown = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=100).stdout
+    turns, timers, collections = map(ast.literal_eval, shown.splitlines())
+    assert set(turns) == {(0, 0)}
+    assert 5 < sum(count > 0 for count, _ in timers) < 60
+    assert not any(count for _, count in timers)
+    assert 5 < sum(count > 0 for _, count in collections) < 60
+    assert not any(count for count, _ in collections)
 
 
 def test_a_campaign_that_acts_is_the_same_for_any_number_of_workers() -> None:
