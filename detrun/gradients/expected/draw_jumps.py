@@ -18,7 +18,7 @@ with the run as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -30,7 +30,9 @@ from detrun_scheduler.errors import NotDifferentiableError, UsageError
 
 # What a draw without another run contributes: nothing, on purpose.
 HELD = ("pathwise", "stop")
+NEVER = 2.0**-50  # a probability
 Weights = dict[int, float]  # by id of a parameter of the draw
+Moves = Callable[[Mapping[int, float]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,42 @@ def alternatives(draw: Draw, random: Random) -> list[Alternative]:
     return found
 
 
-def size(draw: Draw) -> float:
-    """By about how much the probabilities of a draw move with its parameter."""
-    match draw.law:
+def movement(draw: Draw, moves: Moves) -> list[float]:
+    """By about how much the probabilities of a draw move, in each direction in which the parameters do.
+
+    Args:
+        moves: how a weighted sum of entries of the tape moves in each of these directions.
+    """
+    law, ids = draw.law, draw.parameter_ids
+    if isinstance(law, discrete_laws.Choice) and law.weights is not None:
+        return _choice_rates(draw, law, law.weights, moves)
+    rate = 1.0
+    match law:
         case discrete_laws.Binomial(trials, _):
-            return float(trials)
+            rate = float(trials)
         case discrete_laws.Geometric(probability):
-            return 1.0 / primal_of(probability)
-        case discrete_laws.Choice(_, weights) if weights is not None:
-            return 1.0 / sum(map(primal_of, weights))
-    return 1.0
+            rate = 1.0 / primal_of(probability)
+    return [abs(rate * one) for one in moves(dict.fromkeys(ids.values(), 1.0))]
+
+
+def _choice_rates(draw: Draw, law: discrete_laws.Choice, weights: Sequence[Any], moves: Moves) -> list[float]:
+    """A weight may move fast where no probability does: that of an option which is next to certain, or next to none."""
+    total = sum(map(primal_of, weights))
+    moving = {place: moves({one.id: 1.0}) for place, one in enumerate(weights) if isinstance(one, Value)}
+    if draw.derivative == "measure-valued":
+        return [sum(map(abs, of_weights)) / total for of_weights in zip(*moving.values(), strict=True)]
+    shares = [primal_of(one) / total for one in weights]
+    return [
+        sum(
+            abs(by_weight.get(place, 0.0) - share * sum(by_weight.values()))
+            for place, share in enumerate(shares)
+            if place != draw.outcome
+        )
+        / total
+        for by_weight in (
+            dict(zip(moving, of_weights, strict=True)) for of_weights in zip(*moving.values(), strict=True)
+        )
+    ]
 
 
 def score(draw: Draw) -> Weights:
@@ -162,7 +190,7 @@ def _enumerated(draw: Draw, random: Random) -> list[Alternative]:
             for count in range(trials + 1):
                 low, high = law.interval(count)
                 # Those that no draw gives have a derivative below 1e-13, too.
-                if count != draw.outcome and high - low > 2.0**-50:
+                if count != draw.outcome and high - low > NEVER:
                     slope = (high - low) * (count / p - (trials - count) / (1.0 - p))
                     found.append(Alternative(count, {parameter: slope}))
             return found
@@ -193,8 +221,10 @@ def _choice_slopes(law: discrete_laws.Choice, ids: dict[str, int], option: int) 
 
 
 def _can_move(law: discrete_laws.Choice, option: int) -> bool:
+    """An option that no draw gives has a derivative below 1e-13, too; but one of weight 0 may come up."""
     assert law.weights is not None
-    return isinstance(law.weights[option], Value) or primal_of(law.weights[option]) > 0.0
+    weight = law.weights[option]
+    return isinstance(weight, Value) if primal_of(weight) == 0.0 else _share(law, option) > NEVER
 
 
 _BY_STRATEGY: dict[str, Callable[[Draw, Random], list[Alternative]]] = {

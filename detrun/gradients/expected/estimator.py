@@ -15,6 +15,7 @@ Part of that is taken off by `controls`.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from detrun.ad.reverse import add_seeds
 from detrun.gradients.expected.choosing import chosen, probabilities
 from detrun.gradients.expected.controls import controlled, controls
 from detrun.gradients.expected.dependence import Dependence, parameter_draws
-from detrun.gradients.expected.draw_jumps import HELD, alternatives, score, size
+from detrun.gradients.expected.draw_jumps import HELD, alternatives, movement, score
 from detrun.gradients.expected.lines import Lines, Threshold, listed
 from detrun.gradients.expected.taped_run import TapedRun, ValuesOnly
 from detrun.gradients.expected.thresholds import Jumps
@@ -198,7 +199,7 @@ class _OneSample:
                 if shifts is not None:
                     shifts.append(Shift(None, value, base.gradient(score(draw))))
         places: list[tuple[Draw | Threshold, float, float]] = [
-            (draw, size(draw) * lines.speed(dict.fromkeys(draw.parameter_ids.values(), 1.0)), 1.0)
+            (draw, math.hypot(*movement(draw, lines.moves)), 1.0)
             for draw in draws
             if draw.address not in scored and draw.derivative not in HELD
         ]
@@ -257,8 +258,7 @@ class _OneSample:
         looks = Looks()
         for (one, _, share_of_line), share in zip(places, shares, strict=True):
             if isinstance(one, Draw):
-                speeds = lines.speeds(dict.fromkeys(one.parameter_ids.values(), 1.0))
-                worths: Mapping[str, float] = {name: size(one) * speed for name, speed in speeds.items()}
+                worths = lines.by_parameter(movement(one, lines.moves))
             else:
                 worths = one.worths
             looks.has(Place(_site(one, lines.run), worths, share * share_of_line), share_of_line)

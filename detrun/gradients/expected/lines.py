@@ -152,8 +152,9 @@ class Lines:
                     rate = self._rate(draw, moves, cut)
                     if rate is not None:
                         seeds = cut.seeds(self.run)
-                        worths = {name: rate * one for name, one in self.speeds(seeds).items()}
-                        found.append(Threshold(draw, cut, rate * self.speed(seeds), worths, share, later))
+                        speeds = self.moves(seeds)
+                        worths = {name: rate * one for name, one in self.by_parameter(speeds).items()}
+                        found.append(Threshold(draw, cut, rate * math.hypot(*speeds), worths, share, later))
         return found
 
     def _candidates(self) -> list[int]:
@@ -233,21 +234,18 @@ class Lines:
             return None
         return density / mass / abs(moves.slope(cut.seeds(self.run)) * moves.scale)
 
-    def speed(self, seeds: Mapping[int, float]) -> float:
-        """How fast a weighted sum of entries moves with all parameters, each in units of itself."""
-        return math.hypot(*self._moves(seeds))
-
-    def speeds(self, seeds: Mapping[int, float]) -> Mapping[str, float]:
-        """The same by parameter; with all together, where there are more than are followed one by one."""
-        names, moves = self.run.values, self._moves(seeds)
-        if len(moves) == len(names) <= DIRECTIONS:
-            return {name: abs(move) for name, move in zip(names, moves, strict=True)}
-        return dict.fromkeys(names, math.hypot(*moves))
-
-    def _moves(self, seeds: Mapping[int, float]) -> list[float]:
+    def moves(self, seeds: Mapping[int, float]) -> list[float]:
+        """How fast a weighted sum of entries moves with the parameters, each in units of itself, in some directions."""
         if self._speeds is None:
             self._speeds = list(self._directions())
         return [sum(speed.get(one, 0.0) * weight for one, weight in seeds.items()) for speed in self._speeds]
+
+    def by_parameter(self, moves: Sequence[float]) -> Mapping[str, float]:
+        """Sizes of `moves` by parameter; of all together, where there are more than are followed one by one."""
+        names = self.run.values
+        if len(moves) == len(names) <= DIRECTIONS:
+            return {name: abs(move) for name, move in zip(names, moves, strict=True)}
+        return dict.fromkeys(names, math.hypot(*moves))
 
     def _directions(self) -> Sequence[Mapping[int, float]]:
         units = {value.id: abs(value.primal) or 1.0 for value in self.run.values.values()}
