@@ -158,7 +158,8 @@ def program(setting: Setting) -> Program:
         if setting.loss != "read_latency":
             losses = await _supply(setting, workload, settings_of(params, workload), parts, faults)
         if setting.loss == "read_latency" or (setting.loss is None and workload.readers):
-            losses["read_latency"] = await _read(workload, settings_of(params, workload), parts)
+            is_alone = setting.loss is not None
+            losses["read_latency"] = await _read(workload, settings_of(params, workload), parts, is_alone)
         return {"read_latency": 0.0, **losses}
 
     return run
@@ -214,8 +215,13 @@ async def _crash(found: Database, crashes: int, recoveries: list[Any]) -> Any:
     return detrun.mean(recoveries)
 
 
-async def _read(workload: Workload, settings: Settings, parts: Parts) -> Any:
-    """The skewed mix; the mean of its latencies."""
+async def _read(workload: Workload, settings: Settings, parts: Parts, is_alone: bool) -> Any:
+    """The skewed mix; the mean of its latencies.
+
+    Args:
+        is_alone: it is the loss of the run. Each read is a cost then, so that the draw of a plan does not answer for
+            the reads before it, and 0 remains.
+    """
     skew = workload.skew
     settings = replace(
         settings,
@@ -226,6 +232,8 @@ async def _read(workload: Workload, settings: Settings, parts: Parts) -> Any:
     )
     async with database(Hardware(), settings, skew.application(), parts) as found:
         await found.ready()
+        if is_alone:
+            found.observed.cost_share = 1.0 / (workload.readers * workload.reads.transactions)
         for client in found.start_clients(workload.readers, skew.ask(), workload.reads):
             await client.ended()
-        return detrun.mean(found.observed.latencies)
+        return 0.0 if is_alone else detrun.mean(found.observed.latencies)

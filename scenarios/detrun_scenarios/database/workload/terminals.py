@@ -47,6 +47,7 @@ class Observed:
         unknown: requests that were not answered.
         failed: requests that were refused, or given up by the server.
         asked: all requests, as they end.
+        cost_share: with it each latency is declared as a cost when it is seen, as this part of it; None: it is not.
     """
 
     done: list[Done] = field(default_factory=list)
@@ -54,6 +55,13 @@ class Observed:
     unknown: list[tuple[str, list[Any]]] = field(default_factory=list)
     failed: int = 0
     asked: list[Asked] = field(default_factory=list)
+    cost_share: float | None = None
+
+    def took(self, name: str, latency: Any) -> None:
+        """A request was acknowledged after so many seconds."""
+        self.latencies.append(latency)
+        if self.cost_share is not None:
+            detrun.cost(latency * self.cost_share, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,7 @@ class Terminal:
                 self.observed.unknown.append((name, arguments))
                 await self._hang_up()
             elif outcome == DONE:
-                self.observed.latencies.append(ended - began)
+                self.observed.took(name, ended - began)
                 self.observed.done.append(Done(name, arguments, answer[1]))
             else:
                 self.observed.failed += 1
