@@ -78,7 +78,7 @@ from detrun.primitives.sleep import sleep as sleep
 from detrun.runs import Run as Run
 from detrun.runs import record as record
 from detrun.runs import replay as replay
-from detrun_scheduler.asyncio_host import localhost as _localhost
+from detrun_scheduler.threads import localhost as _localhost
 
 if TYPE_CHECKING:
     from detrun.ad.torch_bridge import from_tensor as from_tensor

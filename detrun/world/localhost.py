@@ -1,4 +1,4 @@
-"""A network of one machine, for programs of asyncio's that use sockets and open no world.
+"""A network of one machine, for programs that use sockets and open no world.
 
 It is that of a world in which nothing runs but its driver: what a socket sends arrives at once, and every name but
 ``localhost`` and every address but 127.0.0.0/8 and the machine's own is unknown.
@@ -6,6 +6,7 @@ It is that of a world in which nothing runs but its driver: what a socket sends 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,9 @@ from detrun.world.sockets import patched_sockets
 from detrun.world.world import World
 
 
-def open_localhost(run: Any) -> None:
-    """Let the names of ``socket`` lead there until the run ends."""
+def open_localhost(run: Any) -> Callable[[], None]:
+    """Let the names of ``socket`` lead there until what is returned is called; its sockets live as long as the run."""
     world = World()
     patched_sockets.install(world.owner_of_sockets)
-    run.threads.at_end.append(partial(_close, world))
-
-
-def _close(world: World) -> None:
-    patched_sockets.restore(world.owner_of_sockets)
-    world.discard()
+    run.threads.at_end.append(world.discard)
+    return partial(patched_sockets.restore, world.owner_of_sockets)

@@ -33,9 +33,9 @@ from detrun.world.services import OwnedCode, Services, process_here
 from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host import localhost
 from detrun_scheduler.asyncio_host.either import open_nursery
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.threads import localhost
 
 Named: TypeAlias = Node | str
 Group: TypeAlias = Node | str | Iterable[Node | str]

@@ -8,7 +8,6 @@ IPV6 = "IPv6, which the simulated network has not"
 PIPES = "pipes and terminals of the operating system, refused by name"
 PROCESS = "starts a process, refused by name"
 SIGNALS = "signals, of which none arrives in a run"
-TLS = "TLS on a blocking socket, which the simulated ones have not"
 STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
 KEPT = "a task that nothing refers to is collected in life; the run keeps it"
 CLOCK = "counts on the clock of the test's own loop, which moves once more when the loop stops"
@@ -30,11 +29,6 @@ EXCLUSIONS: dict[str, str] = {
     "test_tasks.*issue46672": STOCK,
     "test_runners.*interrupt*": SIGNALS,
     "test_runners.*without_uncancel*": SIGNALS,
-    "test_events.*_ssl_connection": TLS,
-    "test_events.*test_ssl_connect_accepted_socket": TLS,
-    "test_streams.*no_loop_ssl": TLS,
-    "test_ssl.*": TLS,
-    "test_sslproto.SelectorStartTLSTests.*": TLS,
     "test_events.*internal_fds": STOCK,
     "test_events.PolicyTests.test_get_event_loop*": STOCK,
     "test_runners.*custom_factory": STOCK,

@@ -23,13 +23,13 @@ from suite_outcomes import exclusion, outcome_of
 import detrun  # noqa: F401 (says what opens localhost)
 from detrun.execution.execute import execute  # noqa: F401 (locks of the tests' modules must be detrun's)
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host import localhost
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import RunHooks
 from detrun_scheduler.strategies import make
+from detrun_scheduler.threads import localhost
 
 MODULES = (
     *("locks", "queues", "taskgroups", "timeouts", "runners", "waitfor", "pep492", "threads", "context", "futures2"),

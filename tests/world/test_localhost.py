@@ -13,6 +13,8 @@ import pytest
 import detrun
 from detrun.errors import UsageError
 
+taken_before = socket.socket
+
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while line := await reader.readline():
@@ -133,3 +135,36 @@ def test_a_world_is_opened_before_the_first_socket_and_a_failed_run_leaves_nothi
         detrun.record(main)
     gc.collect()
     assert socket.socket is before
+
+
+def test_threads_that_use_sockets_need_no_world_by_whatever_name_they_call_them() -> None:
+    def main() -> Any:
+        with taken_before() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            one = socket.create_connection(listening.getsockname())
+            other, _ = listening.accept()
+            one.sendall(b"hello")
+            kept = isinstance(other, taken_before), isinstance(other, socket.socket)
+            again = socket.socket(fileno=other.detach())
+            one.close()
+            return again.recv(10), again.recv(10), other.fileno(), kept
+
+    run = detrun.record(main)
+    assert run.result == (b"hello", b"", -1, (True, True))
+    assert detrun.replay(main, recording=run.recording).digest == run.digest
+
+
+def test_a_task_may_connect_where_no_time_passes() -> None:
+    async def main() -> bytes:
+        async with await asyncio.start_server(echo, "127.0.0.1") as server:
+            sock = socket.create_connection(server.sockets[0].getsockname())
+            reader, writer = await asyncio.open_connection(sock=sock)
+            writer.write(b"a\n")
+            answer = await reader.readline()
+            writer.close()
+            return answer
+
+    run = detrun.record(main)
+    assert run.result == b"a\n"
+    assert detrun.replay(main, recording=run.recording).digest == run.digest

@@ -1,12 +1,13 @@
 """Blocking calls on simulated sockets: a simulated thread sleeps until the socket is ready, or its time-out is over.
 
-A task may not: while it blocks its event loop, nothing of its process could go on to send what it waits for.
+A task may not: while it blocks its event loop, nothing of its process could go on to send what it waits for. It may
+connect where no time passes before the answer comes, as to a port of its own machine.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from greenlet import getcurrent
 
@@ -24,37 +25,42 @@ class BlockingCall:
         timeout: virtual seconds on the clock of the caller's machine; None for no limit.
 
     Raises:
-        HiddenStateError: the caller is a task.
+        HiddenStateError: the caller is a task that would have to wait.
     """
 
-    __slots__ = ("_awaited", "_ends_at", "_socket", "_thread", "name", "readable")
+    __slots__ = ("_awaited", "_ends_at", "_run", "_socket", "_thread", "name", "readable")
 
     def __init__(self, socket: Any, name: str, readable: bool, timeout: Any) -> None:
         thread = getcurrent()
-        if type(thread) is not SimulatedThread:
-            raise HiddenStateError(
-                f"socket.{name} would block a task inside a run, and nothing else of its event loop could happen "
-                "meanwhile; use streams of trio or asyncio, setblocking(False) and wait, or call it in a thread"
-            )
+        self._thread = thread if type(thread) is SimulatedThread else None
+        if self._thread is None and name != "connect":
+            self._refuse(name)
         self.name, self.readable = name, readable
-        self._socket, self._thread = socket, thread
+        self._socket, self._run = socket, socket.services.run
         self._awaited = ""
         self._ends_at: Any = None
         if timeout is not None:
-            run = thread.threads.run
-            local_time = run.host.local_time
+            local_time = self._run.host.local_time
             seconds = timeout if local_time is None else local_time.true_seconds(timeout)
-            self._ends_at = run.virtual_clock.now + seconds
+            self._ends_at = self._run.virtual_clock.now + seconds
 
     def wait(self) -> None:
         """Return when it is worth trying again.
 
         Raises:
             TimeoutError: the time is over.
+            HiddenStateError: a task would wait for longer than no time.
         """
         socket, thread = self._socket, self._thread
         waiters = socket.readers if self.readable else socket.writers
         is_ready = socket.is_readable if self.readable else socket.is_writable
+        if thread is None:
+            timers, now = self._run.timers, self._run.time
+            if self._run.standing is None:
+                self._run.stand_still(lambda: is_ready() or timers.next_time() > now, self)
+            if not is_ready():
+                self._refuse(self.name)
+            return
         waiters.watch(thread.wake)
         try:
             while not socket.is_closed and not is_ready():
@@ -63,6 +69,12 @@ class BlockingCall:
                     raise TimeoutError("timed out")
         finally:
             waiters.unwatch(thread.wake)
+
+    def _refuse(self, name: str) -> NoReturn:
+        raise HiddenStateError(
+            f"socket.{name} would block a task inside a run, and nothing else of its event loop could happen "
+            "meanwhile; use streams of trio or asyncio, setblocking(False) and wait, or call it in a thread"
+        )
 
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of the thread that waits."""

@@ -23,6 +23,7 @@ from detrun.world.sockets import stdlib_sockets
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stdlib_sockets import CLOEXEC, NONBLOCK, SimulatedSocket
 from detrun.world.sockets.stream_sockets import connected_pair
+from detrun.world.sockets.tls_sockets import TlsNames
 from detrun.world.sockets.trio_sockets import TrioSocket
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 
@@ -129,7 +130,7 @@ _TRIO = ReplacedNames(
 )
 _OS = ReplacedNames(os, {"uname": _uname})
 _PLATFORM = ReplacedNames(platform, {"node": _gethostname})
-_GROUPS = (_SOCKET, _TRIO, _OS, _PLATFORM)
+_GROUPS = (_SOCKET, _TRIO, _OS, _PLATFORM, TlsNames())
 
 
 def is_installed() -> bool:

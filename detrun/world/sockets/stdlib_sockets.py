@@ -28,8 +28,12 @@ owner_here: Callable[[], SocketOwner] | None = None
 _REAL: Any = socket.socket  # of which type stubs leave private methods out
 
 
-class SimulatedSocket:
-    """``socket.socket`` as far as programs and libraries use it on TCP and UDP over IPv4."""
+class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
+    """``socket.socket`` as far as programs and libraries use it on TCP and UDP over IPv4.
+
+    It is a subclass, so that what asks ``isinstance`` by a name of its own agrees, and so that files and TLS are the
+    standard library's code over it. The real socket in it is never opened.
+    """
 
     def __init__(
         self,
@@ -40,20 +44,17 @@ class SimulatedSocket:
         *,
         simulated: TcpSocket | UdpSocket | None = None,
     ) -> None:
-        if fileno is not None:
-            raise HiddenStateError(
-                f"socket.socket(fileno={fileno}) inside a world: a file descriptor from outside is a real socket; "
-                "make the socket inside the world"
-            )
         self._timeout: float | None = _default_timeout()
         self._io_refs = 0  # files made of it that are open, which keep it open, too
         self._closed = False
         self._inheritable = False
-        self._detached = False
         if simulated is not None:
             self.simulated = simulated
             return
         assert owner_here is not None
+        if fileno is not None:
+            self.simulated = _of_number(fileno, owner_here())
+            return
         if family not in (-1, socket.AF_INET):
             raise OSError(
                 errno.EAFNOSUPPORT,
@@ -94,11 +95,15 @@ class SimulatedSocket:
 
     def fileno(self) -> int:
         """A number that no real file has; -1 once closed."""
-        return -1 if self.simulated.is_closed or self._detached else self.simulated.descriptor
+        return -1 if self.simulated.is_closed else self.simulated.descriptor
 
     def detach(self) -> int:
-        """Refused: a bare number cannot stand for a simulated socket."""
-        raise HiddenStateError("socket.detach() inside a world: pass the socket object on instead of its number")
+        """The number, of which ``socket.socket(fileno=...)`` makes another object; this one counts as closed."""
+        number = self.fileno()
+        self._closed = True
+        if number >= 0:
+            self._let_go()
+        return number
 
     def dup(self) -> SimulatedSocket:
         """Another object for the same socket, which stays open until the last of them is closed."""
@@ -299,12 +304,6 @@ class SimulatedSocket:
         """Close one direction or both."""
         self.simulated.shutdown(how)
 
-    # Files of it, and of a file through it: the standard library's code, over the methods above.
-    makefile = _REAL.makefile
-    _decref_socketios = _REAL._decref_socketios
-    _sendfile_use_send = _REAL._sendfile_use_send
-    _check_sendfile_params = _REAL._check_sendfile_params
-
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send what a file holds, from ``offset`` on."""
         return int(self._sendfile_use_send(file, offset, count))
@@ -321,11 +320,14 @@ class SimulatedSocket:
             simulated.close()
             return
         simulated.faces -= 1
-        # A descriptor of its own that is closed, while the socket lives on behind the others.
-        self.simulated = type(simulated)(simulated.process)
-        self.simulated.close()
+        self._let_go()
         simulated.readers.wake()  # the task that waits tries again, and finds out if it was through this one
         simulated.writers.wake()
+
+    def _let_go(self) -> None:
+        """Have a descriptor of its own that is closed, while the socket lives on behind other objects."""
+        self.simulated = type(self.simulated)(self.simulated.process)
+        self.simulated.close()
 
     def __del__(self) -> None:
         """As in life, a socket that nothing refers to any more is closed."""
@@ -342,6 +344,21 @@ class SimulatedSocket:
         state = "closed" if self.simulated.is_closed else f"on {self.simulated.node.name}, laddr={self.simulated.local}"
         remote = f", raddr={self.simulated.remote}" if self.simulated.remote else ""
         return f"<simulated socket.socket {self.simulated.kind.name} {state}{remote}>"
+
+
+def _of_number(number: int, process: SocketOwner) -> Any:
+    """The socket of that number.
+
+    Raises:
+        HiddenStateError: no simulated socket has it.
+    """
+    found = process.services.host.sockets.get(number)
+    if found is None:
+        raise HiddenStateError(
+            f"socket.socket(fileno={number}) inside a world: a file descriptor from outside is a real socket; "
+            "make the socket inside the world"
+        )
+    return found
 
 
 def _family_name(family: int) -> str:

@@ -12,9 +12,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from detrun_scheduler.asyncio_host.localhost import open_for
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.errors import HiddenStateError
+from detrun_scheduler.threads.localhost import open_for
 
 _NETWORK = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "

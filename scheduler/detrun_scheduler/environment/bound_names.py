@@ -34,6 +34,7 @@ EXEMPT = frozenset(
         *("trio", "outcome", "greenlet", "sniffio"),
         # Their names are replaced one by one, or stay as they are for a reason given where that is done.
         *("threading", "_thread", "time", "os", "posix", "nt", "random", "uuid", "queue", "_queue", "logging"),
+        "socket",
         *("signal", "_signal", "_posixsubprocess", "importlib", "_frozen_importlib", "_frozen_importlib_external"),
         *("sys", "builtins", "gc", "faulthandler"),
         # They test, trace and debug what runs.

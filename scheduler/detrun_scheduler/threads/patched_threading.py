@@ -19,6 +19,7 @@ import os
 import queue
 import random
 import select
+import socket
 import sys
 import threading
 import time
@@ -38,6 +39,7 @@ from detrun_scheduler.threads import (
     escaped_locks,
     interpreter_exit,
     library_locks,
+    localhost,
     pools,
     reentrant_locks,
     simple_queue,
@@ -91,6 +93,7 @@ _ALL = ReplacedTogether(
     escaped_locks.GROUP,
     sqlite_waits.GROUP,
     waits_for_files.NAMES,
+    localhost.FirstNames(),
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.
@@ -109,6 +112,7 @@ _BOUND = BoundNames(
         (random, ["seed"]),
         (uuid, ["getnode"]),
         (select, waits_for_files.NAMES.originals),
+        (socket, localhost.NAMES.originals),
         *((module, names) for module, names in REFUSED_NAMES.items()),
         (_thread, LOW_LEVEL.originals),
         (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),

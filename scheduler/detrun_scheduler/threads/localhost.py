@@ -1,0 +1,101 @@
+"""The network that a program finds where no world is open: one machine, itself, called localhost.
+
+What simulates it stands in a room above and says so here. It is opened by the first thing that needs a network, a call
+of an event loop of asyncio's or one of the names below, and closed with the run. A task of trio's opens none.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads.calling import threads_of_call
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+
+# Opens it for a run, sees to its end, and returns what gives the names of sockets back.
+opener: Callable[[Any], Callable[[], None]] | None = None
+_restore: Callable[[], None] | None = None  # of the one that is open
+_opened_for = -1  # serial of the run in which it was opened last
+
+_REAL: Any = socket.socket
+
+
+def is_open(run: Any) -> bool:
+    """Whether it has been opened in ``run``."""
+    return bool(run.serial == _opened_for)
+
+
+def open_for(run: Any) -> bool:
+    """Open it in ``run`` unless a network is there; whether there is one now."""
+    global _opened_for, _restore
+    if run.host.local_time is not None or run.serial == _opened_for:  # the first is set while a world is open
+        return True
+    if opener is None:
+        return False
+    _restore = opener(run)
+    _opened_for = run.serial
+    return True
+
+
+def _is_open_now() -> bool:
+    """Whether the caller has a network now, of which the names of ``socket`` then are."""
+    threads = threads_of_call()
+    if threads is None:
+        return False
+    run = threads.run
+    if type(getcurrent()) is SimulatedThread or run.asyncio is not None:
+        return open_for(run)
+    return run.host.local_time is not None or is_open(run)
+
+
+class _Opening(type):
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        if cls is not FirstSocket:
+            return super().__call__(*arguments, **options)
+        return (socket.socket if _is_open_now() else _REAL)(*arguments, **options)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _REAL)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return issubclass(kind, _REAL)
+
+
+class FirstSocket(_REAL, metaclass=_Opening):  # type: ignore[misc]  # Any
+    """``socket.socket`` in a run, until something makes one."""
+
+    __slots__ = ()
+
+
+def _opening(name: str) -> Callable[..., Any]:
+    def opens(*arguments: Any, **options: Any) -> Any:
+        return (getattr(socket, name) if _is_open_now() else NAMES.originals[name])(*arguments, **options)
+
+    opens.__name__ = opens.__qualname__ = name
+    return opens
+
+
+_FUNCTIONS = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "socketpair")
+
+# They may not stay between runs: trio asks whether the class of a socket is that of the name.
+NAMES = ReplacedNames(socket, {"socket": FirstSocket, **{name: _opening(name) for name in _FUNCTIONS}})
+
+
+class FirstNames:
+    """Those names, on top of which stand the ones that an open network has given them."""
+
+    def install(self) -> None:
+        """Replace them."""
+        NAMES.install()
+
+    def restore(self) -> None:
+        """Put them back, those on top first."""
+        global _restore
+        if _restore is not None:
+            _restore()
+            _restore = None
+        NAMES.restore()

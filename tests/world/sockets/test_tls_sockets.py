@@ -1,0 +1,162 @@
+"""TLS on blocking sockets: ``ssl.SSLContext.wrap_socket`` in simulated threads, unmodified."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import detrun
+
+trustme = pytest.importorskip("trustme")
+pytestmark = pytest.mark.one_python
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server called localhost, and of a client that trusts it. RSA: lengths of ECDSA signatures vary."""
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
+    serving, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost", key_type=trustme.KeyType.RSA).configure_cert(serving)
+    authority.configure_trust(asking)
+    return serving, asking
+
+
+def with_server(context: ssl.SSLContext, serve: Callable[[Any], object], ask: Callable[[Any], Any]) -> Any:
+    """What ``ask`` returns of an unencrypted connection, whose other end ``serve`` has in a thread, encrypted."""
+
+    def main() -> Any:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def accept() -> None:
+                with listening.accept()[0] as raw, context.wrap_socket(raw, server_side=True) as encrypted:
+                    serve(encrypted)
+
+            thread = threading.Thread(target=accept)
+            thread.start()
+            with socket.create_connection(listening.getsockname()) as raw:
+                found = ask(raw)
+            thread.join()
+            return found
+
+    run = detrun.record(main)
+    assert detrun.replay(main, recording=run.recording).digest == run.digest
+    return run.result
+
+
+def test_a_handshake_lines_a_large_message_a_time_out_and_a_goodbye(contexts: Any) -> None:
+    serving, asking = contexts
+    size = 700_000  # more than two buffers hold
+
+    def serve(sock: Any) -> None:
+        file = sock.makefile("rwb")
+        file.write(file.readline().upper())
+        file.flush()
+        time.sleep(1)
+        file.write(b"%d\n" % len(file.read(size)))
+        file.flush()
+        sock.unwrap()
+
+    def ask(raw: Any) -> Any:
+        with asking.wrap_socket(raw, server_hostname="localhost") as sock:
+            kinds = isinstance(sock, ssl.SSLSocket), isinstance(sock, socket.socket), raw.fileno()
+            sock.sendall(b"hello\n")
+            found = [kinds, sock.version(), sock.getpeercert()["subjectAltName"], sock.recv(100)]
+            sock.settimeout(0.5)
+            with pytest.raises(TimeoutError, match="The read operation timed out"):
+                sock.recv(1)
+            found.append(round(time.monotonic(), 2))
+            sock.settimeout(None)
+            sock.sendall(b"a" * size)
+            return [*found, sock.recv(100), sock.recv(100), sock.unwrap() is sock]
+
+    assert with_server(serving, serve, ask) == [
+        *((True, True, -1), "TLSv1.3", (("DNS", "localhost"),), b"HELLO\n"),
+        *(0.5, b"700000\n", b"", True),
+    ]
+
+
+def test_a_certificate_that_is_not_trusted_ends_both_sides(contexts: Any) -> None:
+    serving, _ = contexts
+    seen: list[str] = []
+
+    def main() -> str:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def serve() -> None:
+                with listening.accept()[0] as raw, pytest.raises(ssl.SSLError) as raised:
+                    serving.wrap_socket(raw, server_side=True)
+                seen.append(raised.value.reason)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            with socket.create_connection(listening.getsockname()) as raw, pytest.raises(ssl.SSLError) as raised:
+                ssl.create_default_context().wrap_socket(raw, server_hostname="localhost")
+            thread.join()
+        return str(raised.value.reason)
+
+    assert detrun.record(main).result == "CERTIFICATE_VERIFY_FAILED"
+    assert seen == ["TLSV1_ALERT_UNKNOWN_CA"]
+
+
+def test_a_non_blocking_one_says_what_it_waits_for_and_is_told_by_select(contexts: Any) -> None:
+    serving, asking = contexts
+    size = 3_000_000
+
+    def serve(sock: Any) -> None:
+        time.sleep(1)
+        rest = size
+        while rest:
+            rest -= len(sock.recv(100_000))
+        for _ in range(3):
+            sock.sendall(b"abc")
+
+    def ask(raw: Any) -> Any:
+        raw.setblocking(False)
+        sock = asking.wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False)
+        waits: dict[str, None] = {}
+
+        def when_ready(call: Callable[..., Any], *arguments: Any) -> Any:
+            while True:
+                try:
+                    return call(*arguments)
+                except ssl.SSLWantReadError:
+                    waits["read"] = None
+                    select.select([sock], [], [])
+                except ssl.SSLWantWriteError:
+                    waits["write"] = None
+                    select.select([], [sock], [])
+
+        when_ready(sock.do_handshake)
+        view = memoryview(b"a" * size)
+        while view:
+            view = view[when_ready(sock.send, view) :]
+        # One byte at a time: of a record that is unread in part, `pending` tells, and of the next ones `select`.
+        return list(waits), b"".join(when_ready(sock.recv, 1) for _ in range(9))
+
+    assert with_server(serving, serve, ask) == (["read", "write"], b"abcabcabc")
+
+
+def test_a_connection_that_is_reset_or_cut_short_says_so(contexts: Any) -> None:
+    serving, asking = contexts
+
+    def ask(raw: Any) -> Any:
+        with asking.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False) as sock:
+            with pytest.raises(ssl.SSLEOFError):
+                sock.recv(1)
+            return sock.pending()
+
+    assert with_server(serving, lambda sock: sock.shutdown(socket.SHUT_WR), ask) == 0
+
+
+def test_the_names_of_ssl_come_back(contexts: Any) -> None:
+    before = ssl.SSLContext.sslsocket_class
+    detrun.record(lambda: socket.socket().close())
+    assert ssl.SSLContext.sslsocket_class is before
+    assert "_wrap_socket" not in vars(ssl.SSLContext)
