@@ -33,7 +33,9 @@ def of_kinds(function: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = gathered
     for option in reversed(
         (
-            click.option("--baseline", metavar="KIND", help="Of kind policy: leave-one-out, fitted, linear or none."),
+            click.option(
+                "--baseline", metavar="KIND", help="Of kind policy: leave-one-out, fitted, linear, twin, none."
+            ),
             click.option(
                 "--continuous", metavar="KIND", help="Of kind policy: score, or pathwise for continuous draws."
             ),

@@ -130,7 +130,8 @@ def gradient(
             there for ``"expected"``, ``"policy"`` and what moves all parameters at once.
         baseline: ``kind="policy"``: what is taken off the loss: ``"leave-one-out"`` (the default), the mean of the
             other samples; ``"fitted"``, the best one for each parameter, learned from them; ``"linear"``, what they
-            predict from what is known before each decision (see `detrun.baseline`); or ``"none"``.
+            predict from what is known before each decision (see `detrun.baseline`); ``"twin"``, the loss of a second
+            run with the same seed, in which these draws come out anew; or ``"none"``.
         continuous: ``kind="policy"``: ``"score"`` (the default) treats continuous draws as decisions, too;
             ``"pathwise"`` lets them move with their parameters, with less variance, and misses what flips by it.
         reuse: ``kind="policy"``: recordings of the program, made with ``params=`` near these, which are weighted by how

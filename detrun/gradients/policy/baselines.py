@@ -22,14 +22,15 @@ from collections.abc import Sequence
 LEAVE_ONE_OUT = "leave-one-out"
 FITTED = "fitted"
 LINEAR = "linear"
+TWIN = "twin"
 NONE = "none"
-BASELINES = (LEAVE_ONE_OUT, FITTED, LINEAR, NONE)
+BASELINES = (LEAVE_ONE_OUT, FITTED, LINEAR, TWIN, NONE)
 
 
 def baselines_of(kind: str, losses: Sequence[float], scores: Sequence[float]) -> list[float]:
     """The baseline of each sample, for one parameter, from the other samples' losses and scores.
 
-    ``"linear"`` is one of each decision: `returns_to_go` finds it.
+    ``"linear"`` is one of each decision: `returns_to_go` finds it. ``"twin"`` is of each sample alone: `twins`.
     """
     count = len(losses)
     if kind == NONE or count < 2:

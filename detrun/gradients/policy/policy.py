@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, LINEAR, terms
+from detrun.gradients.policy.baselines import BASELINES, FITTED, LEAVE_ONE_OUT, LINEAR, TWIN, terms
 from detrun.gradients.policy.returns_to_go import rewarded, scored, whole
 from detrun.gradients.policy.scored_run import ScoredRun
 from detrun.gradients.policy.scores import ScoredChoices, Scores
+from detrun.gradients.policy.twins import TwinRun, terms_of
 from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import Sampling
@@ -47,8 +49,9 @@ class PolicyOptions:
 
     Attributes:
         baseline: ``"leave-one-out"``, the mean loss of the other samples; ``"fitted"``, for each parameter the one of
-            least variance, learned from them; ``"linear"``, a regression on what is known before each decision; or
-            ``"none"``. Where costs are declared, it is of what each decision answers for.
+            least variance, learned from them; ``"linear"``, a regression on what is known before each decision;
+            ``"twin"``, the loss of a second run with the same seed and other decisions; or ``"none"``. Where costs are
+            declared, it is of what each decision answers for.
         continuous: ``"score"``, continuous draws are decisions like others; or ``"pathwise"``, their outcomes move with
             the parameters, which has less variance and misses what flips by it.
     """
@@ -174,13 +177,19 @@ class Policy:
             "costs": len(scope.costs),
             "restricted": scope.costs.is_restricted,
         }
+        if self.options.baseline == TWIN:
+            other, twin = self._scored(seed, is_twin=True)
+            terms = terms_of([scope, twin], [run.value, other.value], list(grads))
+            mean = (run.value + other.value) / 2.0
+            return Sample(run.value, terms, 2, run.steps + other.steps, {**notes, "mean": mean})
         if scope.apart is not None:
             notes["apart"] = scope.apart
         return Sample(run.value, grads, 1, run.steps, notes)
 
-    def _scored(self, seed: int) -> tuple[OneRun, ScoredRun]:
+    def _scored(self, seed: int, is_twin: bool = False) -> tuple[OneRun, ScoredRun]:
         scores = Scores()
-        scope = ScoredRun(
+        made = partial(TwinRun, seed) if is_twin else ScoredRun
+        scope = made(
             self.program.numbers,
             scores,
             self.options.continuous == SCORE,
@@ -199,6 +208,9 @@ class Policy:
                 Moving([one.value], one.notes["path"], [Shift(None, one.value, one.notes["score"])]) for one in samples
             ]
             return Estimates(*estimated(self.of, moving, list(samples[0].grads)))
+        if self.options.baseline == TWIN:
+            both = {name: estimate([one.grads[name] for one in samples]) for name in samples[0].grads}
+            return Estimates(estimate([one.notes["mean"] for one in samples]), both)
         losses = [one.value for one in samples]
         grads = {}
         are_apart = any("apart" in one.notes for one in samples)

@@ -85,11 +85,15 @@ class ScoredRun(RunScope):
 
     def contribute(self, hooks: RunHooks) -> None:
         """Watch draws, and where timing decides."""
-        hooks.draws = self._draws = ScoredDraws(self.scores, self.continuous, self.force)
+        hooks.draws = self._draws = self.draws_for(self.scores)
         hooks.time_observer = TimingSites()
         hooks.costs = self.costs
         if self._watching is not None:
             hooks.watchers.append(self._watching)
+
+    def draws_for(self, scores: Scores) -> ScoredDraws:
+        """What scores the draws."""
+        return ScoredDraws(scores, self.continuous, self.force)
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Start the tape; the parameters are its first entries."""

@@ -127,8 +127,7 @@ class ScoredDraws(WatchedDraws):
         if law is not None and _moves(law):
             if derivative in LEFT_ALONE or is_constant or not law.has_density:
                 self.scores.unscored += 1
-            else:
-                is_wanted = derivative is not None or self.continuous
+            is_wanted = not is_constant and is_scored(law, derivative, self.continuous)
         self.scores.is_wanted = is_wanted
         if is_wanted and derivative is not None and _is_at_edge(law):
             self.scores.edges += 1
@@ -144,6 +143,16 @@ def _is_at_edge(law: Any) -> bool:
         if 0.0 in numbers or (1.0 in numbers and law.kind in PROBABILITIES):
             return True
     return False
+
+
+def is_scored(law: Law, derivative: str | None, continuous: bool) -> bool:
+    """Whether a draw that the program has not fixed is a decision.
+
+    Args:
+        derivative: as the draw declares it.
+        continuous: continuous draws are decisions, too.
+    """
+    return _moves(law) and derivative not in LEFT_ALONE and law.has_density and (derivative is not None or continuous)
 
 
 def _moves(law: Law) -> bool:

@@ -159,7 +159,7 @@ SCENARIO = Scenario(
                     "policy",
                     ("random_page_cost",),
                     "plans are drawn by their costs, and only the probability of each moves",
-                    {"samples": 80},
+                    {"samples": 40, "baseline": "twin"},
                     share=0.3,
                 ),
             ),

@@ -50,15 +50,15 @@ def test_what_has_no_finite_worth_keeps_its_chance() -> None:
 
 
 def test_a_choice_that_is_certain_is_not_tried_in_place_of_one_that_is_open() -> None:
-    """Forty choices by cost, of which one is open: its derivative is 2.5. Weights of the others move, too."""
+    """Twelve choices by cost, of which one is open: its derivative is 2.5. Weights of the others move, too."""
 
     async def main(params: Any) -> float:
         found = 0.0
-        for place in range(40):
+        for place in range(12):
             costs = [params["cost"], 1.0 if place == 7 else 100.0]
             found += float(detrun.choice(2, [cost**-10.0 for cost in costs]))
         return found
 
-    found = detrun.gradient(main, {"cost": 1.0}, kind="expected", samples=60, pairs=1)
+    found = detrun.gradient(main, {"cost": 1.0}, kind="expected", samples=25, pairs=1)
     assert abs(found.grads["cost"] - 2.5) < 4 * found.std_error["cost"]
-    assert found.std_error["cost"] < 0.3  # 2, if all places are worth the same
+    assert found.std_error["cost"] < 0.6  # 1.7, if all places are worth the same
