@@ -33,6 +33,7 @@ HELD = ("pathwise", "stop")
 NEVER = 2.0**-50  # a probability
 Weights = dict[int, float]  # by id of a parameter of the draw
 Moves = Callable[[Mapping[int, float]], Sequence[float]]
+Steepness = Callable[[Mapping[int, float]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,17 @@ class Alternative:
     weights: Weights
 
 
-def alternatives(draw: Draw, random: Random) -> list[Alternative]:
+def alternatives(draw: Draw, random: Random, steepness: Steepness) -> list[Alternative]:
     """What to try.
+
+    Args:
+        steepness: at most how large the derivatives of a weighted sum of entries of the tape are.
 
     Raises:
         NotDifferentiableError: the draw cannot be treated as its ``derivative=`` says, or a parameter is at the end of
             its range.
     """
-    found = _BY_STRATEGY[draw.derivative or "counterfactual"](draw, random)
+    found = _BY_STRATEGY[draw.derivative or "counterfactual"](draw, random, steepness)
     for one in found:
         assert draw.law is not None
         try:
@@ -131,10 +135,10 @@ def _log_slope(law: Any, outcome: Any) -> float:
     raise AssertionError(law)
 
 
-def _counterfactual(draw: Draw, random: Random) -> list[Alternative]:
+def _counterfactual(draw: Draw, random: Random, steepness: Steepness) -> list[Alternative]:
     law, outcome, ids = draw.law, draw.outcome, draw.parameter_ids
     if isinstance(law, discrete_laws.Choice):
-        others = [one for one in range(law.options) if one != outcome and _can_move(law, one)]
+        others = [one for one in range(law.options) if one != outcome and _can_move(law, one, steepness)]
         if not others:
             return []
         other = others[random.randrange(len(others))]
@@ -160,11 +164,11 @@ def _other_count(law: Any, outcome: Any, one: int, random: Random) -> Alternativ
     raise AssertionError(law)
 
 
-def _measure_valued(draw: Draw, random: Random) -> list[Alternative]:
+def _measure_valued(draw: Draw, random: Random, steepness: Steepness) -> list[Alternative]:
     law = draw.law
     if not isinstance(law, discrete_laws.Choice) or law.weights is None:
         # One side of the weak derivative of these is the distribution itself: the run as it is.
-        return _counterfactual(draw, random)
+        return _counterfactual(draw, random, steepness)
     # d p_j / d w_l is (1 at j = l, less p_j) / W: option l against the distribution itself, of which the run is one.
     total = sum(map(primal_of, law.weights))
     moving = [place for place, weight in enumerate(law.weights) if isinstance(weight, Value)]
@@ -174,14 +178,16 @@ def _measure_valued(draw: Draw, random: Random) -> list[Alternative]:
     return [Alternative(chosen, {law.weights[chosen].id: len(moving) / total})]
 
 
-def _enumerated(draw: Draw, random: Random) -> list[Alternative]:
+def _enumerated(draw: Draw, random: Random, steepness: Steepness) -> list[Alternative]:
     law, ids = draw.law, draw.parameter_ids
     match law:
         case discrete_laws.Bernoulli():
-            return _counterfactual(draw, random)
+            return _counterfactual(draw, random, steepness)
         case discrete_laws.Choice():
             return [
-                _option(law, ids, one, 1.0) for one in range(law.options) if one != draw.outcome and _can_move(law, one)
+                _option(law, ids, one, 1.0)
+                for one in range(law.options)
+                if one != draw.outcome and _can_move(law, one, steepness)
             ]
         case discrete_laws.Binomial(trials, probability):
             p = primal_of(probability)
@@ -220,14 +226,16 @@ def _choice_slopes(law: discrete_laws.Choice, ids: dict[str, int], option: int) 
     return slopes
 
 
-def _can_move(law: discrete_laws.Choice, option: int) -> bool:
-    """An option that no draw gives has a derivative below 1e-13, too; but one of weight 0 may come up."""
+def _can_move(law: discrete_laws.Choice, option: int, steepness: Steepness) -> bool:
+    """Whether an option may come up, or its probability moves: what is next to none often moves as little."""
     assert law.weights is not None
     weight = law.weights[option]
-    return isinstance(weight, Value) if primal_of(weight) == 0.0 else _share(law, option) > NEVER
+    if _share(law, option) > NEVER:
+        return True
+    return isinstance(weight, Value) and steepness({weight.id: 1.0}) > NEVER * sum(map(primal_of, law.weights))
 
 
-_BY_STRATEGY: dict[str, Callable[[Draw, Random], list[Alternative]]] = {
+_BY_STRATEGY: dict[str, Callable[[Draw, Random, Steepness], list[Alternative]]] = {
     "counterfactual": _counterfactual,
     "measure-valued": _measure_valued,
     "enumerate": _enumerated,

@@ -212,7 +212,7 @@ class _OneSample:
         ]
         for one, weight in tried:
             if isinstance(one, Draw):
-                for other in alternatives(one, self.random):
+                for other in alternatives(one, self.random, lines.steepness):
                     loss = self._forced(one.address, other.outcome)
                     looks.tried(_site(one, base), value, loss)
                     add_seeds(seeds, other.weights.items(), weight * (loss - value))

@@ -240,6 +240,11 @@ class Lines:
             self._speeds = list(self._directions())
         return [sum(speed.get(one, 0.0) * weight for one, weight in seeds.items()) for speed in self._speeds]
 
+    def steepness(self, seeds: Mapping[int, float]) -> float:
+        """About how large the derivatives of a weighted sum of entries are at most; infinite where that is unknown."""
+        moves = self.moves(seeds)
+        return math.hypot(*moves) / min(self._units().values()) if moves else math.inf
+
     def by_parameter(self, moves: Sequence[float]) -> Mapping[str, float]:
         """Sizes of `moves` by parameter; of all together, where there are more than are followed one by one."""
         names = self.run.values
@@ -247,8 +252,11 @@ class Lines:
             return {name: abs(move) for name, move in zip(names, moves, strict=True)}
         return dict.fromkeys(names, math.hypot(*moves))
 
+    def _units(self) -> dict[int, float]:
+        return {value.id: abs(value.primal) or 1.0 for value in self.run.values.values()}
+
     def _directions(self) -> Sequence[Mapping[int, float]]:
-        units = {value.id: abs(value.primal) or 1.0 for value in self.run.values.values()}
+        units = self._units()
         if len(units) <= DIRECTIONS:
             ways: list[dict[int, float]] = [{one: unit} for one, unit in units.items()]
         else:

@@ -62,3 +62,17 @@ def test_a_choice_that_is_certain_is_not_tried_in_place_of_one_that_is_open() ->
     found = detrun.gradient(main, {"cost": 1.0}, kind="expected", samples=25, pairs=1)
     assert abs(found.grads["cost"] - 2.5) < 4 * found.std_error["cost"]
     assert found.std_error["cost"] < 0.6  # 1.7, if all places are worth the same
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-17])
+def test_an_option_that_no_draw_gives_is_passed_over_only_where_its_probability_stands_still(tiny: float) -> None:
+    def main(weight: Any) -> Any:
+        async def run(params: Any) -> float:
+            return float(detrun.choice(2, [1.0, weight(params["p"])]))
+
+        return run
+
+    flat = detrun.gradient(main(lambda p: p**10), {"p": 0.01}, kind="expected", samples=3)
+    assert flat.grads["p"] == 0.0  # it is 1e-19
+    with pytest.raises(detrun.NotDifferentiableError, match="cannot force choice"):
+        detrun.gradient(main(lambda p: p), {"p": tiny}, kind="expected", samples=3)
