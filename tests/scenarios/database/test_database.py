@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.story import Story
 from detrun_scenarios.database.transactions.transaction import Transaction
 from detrun_scenarios.database.workload.mixes import EVEN_SHARES, tpcc_mix
+from detrun_scenarios.database.workload.runs import WORKLOADS
 from detrun_scenarios.database.workload.terminals import Done, Habits, Observed
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
 from detrun_scenarios.frame.declaration import Size
@@ -40,13 +42,16 @@ def survives(seeds: range) -> None:
 
 
 @pytest.mark.one_python
-def test_the_right_system_survives_faults() -> None:
-    survives(range(8))
+def test_the_right_system_survives_fifty_seeds_with_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client asks twice: a third of the steps of a small run, with the same faults and as much recovery."""
+    small = WORKLOADS["small"]
+    monkeypatch.setitem(WORKLOADS, "small", replace(small, habits=replace(small.habits, transactions=2)))
+    survives(range(50))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("first", range(8, 2_008, 500))
+@pytest.mark.parametrize("first", range(0, 2_000, 500))
 def test_the_right_system_survives_two_thousand_seeds_with_faults(first: int) -> None:
     survives(range(first, first + 500))
 

@@ -81,7 +81,7 @@ class Workload:
         return tpcc_mix(self.scale, self.shares, self.lines_max)
 
 
-WORKLOADS: Mapping[Size, Workload] = {
+WORKLOADS: dict[Size, Workload] = {
     "small": Workload(
         scale=Scale(),
         clients=3,
