@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -99,6 +100,32 @@ def realtime_dependencies(committed: Sequence[Transaction]) -> list[Dependency]:
                 latest.pop(other, None)
             latest[one] = None
     return found
+
+
+def serial_order(transactions: Sequence[Transaction], dependencies: Iterable[Dependency]) -> list[Transaction] | None:
+    """An order in which each comes after what it depends on, the first of ``transactions`` first where there is a
+    choice; None if there is no such order.
+
+    Most histories have one, and it is found for a fraction of what a search for cycles costs. Source: Kahn,
+    "Topological sorting of large networks", CACM 5 (1962).
+    """
+    number = {one: place for place, one in enumerate(transactions)}
+    following: list[list[int]] = [[] for _ in transactions]
+    missing = [0] * len(transactions)  # of each, how many that it depends on are not in the order yet
+    for one in dependencies:
+        after = number[one.after]
+        following[number[one.before]].append(after)
+        missing[after] += 1
+    ready = [place for place, count in enumerate(missing) if not count]  # sorted, and so a heap
+    found = []
+    while ready:
+        place = heappop(ready)
+        found.append(transactions[place])
+        for after in following[place]:
+            missing[after] -= 1
+            if not missing[after]:
+                heappush(ready, after)
+    return found if len(found) == len(transactions) else None
 
 
 def _graph(networkx: Any, dependencies: Iterable[Dependency]) -> Any:

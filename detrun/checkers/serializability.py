@@ -25,6 +25,7 @@ from detrun.checkers.dependencies import (
     Dependency,
     dependencies_of,
     realtime_dependencies,
+    serial_order,
     shortest_cycle,
     shortest_cycle_through_one,
 )
@@ -114,6 +115,10 @@ def serializable(
         return result
     dependencies = dependencies_of(committed, writers, version_order or {})
     realtime = realtime_dependencies(committed) if strict else []
+    order = serial_order(committed, [*dependencies, *realtime])
+    if order is not None:
+        result.order = tuple(order)
+        return result
     for name, kinds, anti_dependencies in _CYCLES:
         for timed in (False, True) if strict else (False,):
             usable = [one for one in dependencies if one.kind in kinds] + (realtime if timed else [])
@@ -127,12 +132,7 @@ def serializable(
                 result.cycle = tuple(cycle)
                 result.reason = f"{len(cycle)} dependencies contradict each other"
                 return result
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(range(len(committed)))
-    number = {one: index for index, one in enumerate(committed)}
-    graph.add_edges_from((number[one.before], number[one.after]) for one in [*dependencies, *realtime])
-    result.order = tuple(committed[index] for index in networkx.lexicographical_topological_sort(graph))
-    return result
+    raise AssertionError("dependencies that have no order have a cycle")
 
 
 def _networkx() -> Any:

@@ -73,17 +73,30 @@ class Look:
             return False
         if self.index is None:
             return (change.before is None) != (change.after is None)
-        keys = [None if row is None else self.index.key(row) for row in (change.before, change.after)]
-        return keys[0] != keys[1] and any(key is not None and self.low <= key < self.high for key in keys)
+        before, after = change.keys_in(self.index)
+        return before != after and any(key is not None and self.low <= key < self.high for key in (before, after))
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A row before and after what a transaction did to it; None if there was or is none."""
+    """A row before and after what a transaction did to it; None if there was or is none.
+
+    Attributes:
+        known: its keys in indexes, by the name of the index: each look at that index asks for them.
+    """
 
     table: str
     before: Row | None
     after: Row | None
+    known: dict[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+
+    def keys_in(self, index: Index) -> tuple[bytes | None, bytes | None]:
+        """The keys of both in an index of the table."""
+        found = self.known.get(index.name)
+        if found is None:
+            before, after = (None if row is None else index.key(row) for row in (self.before, self.after))
+            found = self.known[index.name] = before, after
+        return found
 
 
 @dataclass(slots=True, eq=False)
