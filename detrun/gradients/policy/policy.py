@@ -178,7 +178,7 @@ class Policy:
             "restricted": scope.costs.is_restricted,
         }
         if self.options.baseline == TWIN:
-            other, twin = self._scored(seed, is_twin=True)
+            other, twin = self._scored(seed, twin_of=scores)
             terms = terms_of([scope, twin], [run.value, other.value], list(grads))
             mean = (run.value + other.value) / 2.0
             return Sample(run.value, terms, 2, run.steps + other.steps, {**notes, "mean": mean})
@@ -186,9 +186,9 @@ class Policy:
             notes["apart"] = scope.apart
         return Sample(run.value, grads, 1, run.steps, notes)
 
-    def _scored(self, seed: int, is_twin: bool = False) -> tuple[OneRun, ScoredRun]:
-        scores = Scores()
-        made = partial(TwinRun, seed) if is_twin else ScoredRun
+    def _scored(self, seed: int, twin_of: Scores | None = None) -> tuple[OneRun, ScoredRun]:
+        scores = Scores(keeps_outcomes=self.options.baseline == TWIN)
+        made = ScoredRun if twin_of is None else partial(TwinRun, seed, twin_of.outcomes)
         scope = made(
             self.program.numbers,
             scores,

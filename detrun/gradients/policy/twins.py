@@ -4,6 +4,9 @@ All that no parameter moves is the same in both: what is asked for, how long mes
 long as they do the same. So the loss of one is a good baseline for the other, whose decisions it does not depend on:
 what remains is what the decisions have done, and not what both were given to do. It costs two runs a sample.
 
+Where a decision of one run has drawn, the other draws anew, too, whatever for: the number of a draw in its stream moves
+with the decisions before it, and what is a request in one may be a decision in the other.
+
 Only draws can be made anew. A program whose scored decisions include choices of the scheduler, or effects, is refused.
 
 Source: Mao et al., "Variance reduction for reinforcement learning in input-driven environments", ICLR 2019, whose
@@ -12,7 +15,7 @@ baseline is learned for each input; two runs of one input are the least that thi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from detrun.gradients.policy.baselines import LEAVE_ONE_OUT, TWIN
@@ -34,32 +37,36 @@ class TwinRun(ScoredRun):
 
     Args:
         seed: of both runs.
+        decided: addresses of the draws that the first run has scored.
     """
 
-    def __init__(self, seed: int, *args: Any, **options: Any) -> None:
+    def __init__(self, seed: int, decided: Collection[Address], *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.seed = seed
+        self.decided = decided
 
     def draws_for(self, scores: Scores) -> ScoredDraws:
         """See `ScoredRun`."""
-        return AnewDraws(scores, self.continuous, self.seed)
+        return AnewDraws(scores, self.continuous, Anew(self.continuous, self.seed, self.decided))
 
 
 class Anew(Forces):
-    """Other bits for the draws that are scored, from the seed and the address."""
+    """Other bits for the draws that are scored here or there, from the seed and the address."""
 
-    def __init__(self, continuous: bool, seed: int) -> None:
+    def __init__(self, continuous: bool, seed: int, decided: Collection[Address]) -> None:
         super().__init__({})
         self.continuous = continuous
         self.seed = seed
+        self.decided = decided
         self.derivative: str | None = None  # of the draw that is about to be made
-        self.made: set[Address] = set()
+        self.made: set[Address] = set()  # of those that are scored here
 
     def bits(self, run: ActiveRun, address: Address, law: Law | None, bits: int) -> int:
         """See `Forces`."""
-        if law is None or not is_scored(law, self.derivative, self.continuous):
+        if law is not None and is_scored(law, self.derivative, self.continuous):
+            self.made.add(address)
+        elif address not in self.decided:
             return bits
-        self.made.add(address)
         stream, index = address
         return draw_bits(stream_key(self.seed, f"twin of {stream}"), index)
 
@@ -69,9 +76,9 @@ class AnewDraws(ScoredDraws):
 
     __slots__ = ("_anew",)
 
-    def __init__(self, scores: Scores, continuous: bool, seed: int) -> None:
+    def __init__(self, scores: Scores, continuous: bool, anew: Anew) -> None:
         super().__init__(scores, continuous)
-        self.forces = self._anew = Anew(continuous, seed)
+        self.forces = self._anew = anew
 
     def drawn(self, run: ActiveRun, stream: str, index: int, bits: int) -> int:
         """See `DrawWatcher`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -57,6 +58,28 @@ def test_continuous_draws_may_move_along_the_path_in_both() -> None:
     found = detrun.gradient(main, {"mean": 2.0, "p": 0.5}, samples=80, **options)
     for name, exact in (("mean", 2.0), ("p", 4.0)):
         assert abs(found.grads[name] - exact) < 4 * found.std_error[name]
+
+
+def test_a_number_is_not_a_decision_in_one_run_and_given_to_the_other() -> None:
+    runs: list[tuple[bool, Any]] = []
+
+    async def main(params: Any) -> float:
+        is_first = detrun.bernoulli(params["p"])
+        second = detrun.uniform() if is_first else detrun.bernoulli(params["p"])
+        runs.append((is_first, second))
+        return float(second)
+
+    found = detrun.gradient(main, {"p": 0.5}, kind="policy", samples=60, baseline="twin")
+    assert abs(found.grads["p"] - 0.5) < 4 * found.std_error["p"]  # of p / 2 + (1 - p) p
+    pairs = list(zip(runs[-120::2], runs[-119::2], strict=True))
+    agree = [(given < 0.5) == decided for (is_given, given), (_, decided) in _unequal(pairs) if is_given]
+    assert len(agree) > 10
+    assert not all(agree)  # as they do where both are made of the same bits
+
+
+def _unequal(pairs: Sequence[tuple[tuple[bool, Any], tuple[bool, Any]]]) -> list[Any]:
+    """Those of which one was given what the other decided, that one first."""
+    return [sorted(pair, reverse=True, key=lambda one: one[0]) for pair in pairs if pair[0][0] != pair[1][0]]
 
 
 def test_choices_of_the_scheduler_have_no_twin() -> None:
