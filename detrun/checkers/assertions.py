@@ -25,13 +25,18 @@ ALWAYS, SOMETIMES, REACHABLE, UNREACHABLE = "always", "sometimes", "reachable", 
 
 
 class AssertionViolatedError(DetrunError, AssertionError):
-    """An `always` was false or an `unreachable` was reached; ``name`` and ``kind`` say which."""
+    """An `always` was false or an `unreachable` was reached; ``name`` and ``kind`` say which.
 
-    def __init__(self, kind: str, name: str, details: str = "") -> None:
+    Attributes:
+        condition: what was false, by which a failure is explained if it is what a check of a history has found.
+    """
+
+    def __init__(self, kind: str, name: str, details: str = "", condition: object = False) -> None:
         violation = "was reached" if kind == UNREACHABLE else "was false"
         super().__init__(f"{kind} {name!r} {violation}" + (f": {details}" if details else ""))
         self.kind = kind
         self.name = name
+        self.condition = condition
 
 
 class UnmetAssertionError(DetrunError, AssertionError):
@@ -195,6 +200,7 @@ def always(condition: object, name: str, details: str | Callable[[], str] = "") 
     """``condition`` is true whenever this is evaluated; otherwise the schedule fails.
 
     Args:
+        condition: anything; what `serializable` or `linearizable` found is explained by the operations of its history.
         details: what was found instead, for the message; a function is called only then.
 
     Raises:
@@ -203,7 +209,8 @@ def always(condition: object, name: str, details: str | Callable[[], str] = "") 
     held = bool(condition)
     _count(ALWAYS, name, held)
     if not held:
-        _violated(AssertionViolatedError(ALWAYS, name, details if isinstance(details, str) else details()))
+        said = details if isinstance(details, str) else details()
+        _violated(AssertionViolatedError(ALWAYS, name, said, condition))
 
 
 def unreachable(name: str) -> None:

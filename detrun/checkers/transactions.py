@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import NamedTuple
 
 from detrun_scheduler import current
+from detrun_scheduler.user_code import is_user_file
 
 COMMITTED, ABORTED, UNDECIDED = "committed", "aborted", "undecided"
+
+
+class Place(NamedTuple):
+    """Where an operation was noted: the step of the run, and the line of the program.
+
+    Of functions of one file that call each other and the last of which notes it, the line of the first one: the others
+    are taken to be what notes.
+    """
+
+    step: int
+    file: str
+    line: int
+
+
+def _running_step() -> int | None:
+    return None if current.run is None else current.run.step_index
+
+
+def _place(caller: FrameType) -> Place | None:
+    """The place of an operation that this frame has noted; None outside a run."""
+    step = _running_step()
+    if step is None:
+        return None
+    file, first = caller.f_code.co_filename, caller
+    while (around := first.f_back) is not None and around.f_code.co_filename == file:
+        first = around
+    # A program in one file has no part that only notes.
+    noting = first if around is not None and is_user_file(around.f_code.co_filename) else caller
+    return Place(step, file, noting.f_lineno)
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +52,8 @@ class Transaction:
         operations: ``("read" or "write", key, version)`` in order. Version None of a read: never written before.
         began, ended: positions in the history; ``ended`` is None while it is going on.
         outcome: ``"committed"``, ``"aborted"`` or ``"undecided"``.
+        step_began: of the run, for reports; None outside of one.
+        places: where each operation was noted, for reports.
     """
 
     name: str
@@ -27,15 +61,24 @@ class Transaction:
     operations: list[tuple[str, Hashable, Hashable]] = field(default_factory=list)
     ended: int | None = None
     outcome: str = UNDECIDED
+    step_began: int | None = field(default_factory=_running_step)
+    places: list[Place | None] = field(default_factory=list)
     _history: Transactions | None = field(default=None, repr=False)
 
     def read(self, key: Hashable, version: Hashable) -> None:
         """The transaction has read ``version`` of ``key``."""
         self.operations.append(("read", key, version))
+        self.places.append(_place(sys._getframe(1)))
 
     def write(self, key: Hashable, version: Hashable) -> None:
         """The transaction has made ``version`` of ``key``; no other write makes the same one."""
         self.operations.append(("write", key, version))
+        self.places.append(_place(sys._getframe(1)))
+
+    def place_of(self, kind: str, key: Hashable, version: Hashable) -> Place | None:
+        """Where this operation was noted, the first time; None where that is not known."""
+        noted = zip(self.operations, self.places, strict=False)
+        return next((place for operation, place in noted if operation == (kind, key, version)), None)
 
     def abort(self) -> None:
         """The transaction is known to have been rolled back."""

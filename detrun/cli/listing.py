@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from detrun.cli.page import Page
     from detrun.execution.options import Options
     from detrun.explore.failures.listing import Listing
-    from detrun.explore.failures.narration import NarratedStep, Narration
+    from detrun.explore.failures.narrated_steps import NarratedStep
+    from detrun.explore.failures.narration import Narration
     from detrun_recorder.recording import Recording
 
 STEPS_LISTED = 4_000  # of a long recording: half of them from its beginning
@@ -129,7 +130,7 @@ def _recorded_steps(recording: Recording, wanted: range) -> Iterator[NarratedSte
     from detrun.cli.summary import event_described
     from detrun.cli.waits import wait_shown
     from detrun.explore.failures.acted import Acted
-    from detrun.explore.failures.narration import NarratedStep
+    from detrun.explore.failures.narrated_steps import NarratedStep
     from detrun_scheduler.choices import ACTION_NAMES, COLLECT, FIRE
 
     half = STEPS_LISTED // 2

@@ -13,7 +13,7 @@ from detrun_recorder.recording import Recording
 from detrun_recorder.what_if import WhatIfReport
 
 if TYPE_CHECKING:
-    from detrun.explore.failures.narration import Line
+    from detrun.explore.failures.narrated_steps import Line
 
 
 def decided_at(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, Mark, Narration
+from detrun.explore.failures.narrated_steps import Line, Mark
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import PRIMITIVE, Operation, Pair
 from detrun_scheduler.errors import DeadlockError
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from detrun.explore.failures.acted import FiredTimer
 from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, NarratedStep, Narration
+from detrun.explore.failures.narrated_steps import Line, NarratedStep
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.trials import KIND_OF_TURN, Trial, Turn
 from detrun_scheduler.choices import COLLECT, FIRE

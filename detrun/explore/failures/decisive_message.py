@@ -28,7 +28,8 @@ from functools import cached_property
 from detrun.explore.failures.decisive_order import place_of, shown_about
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.named_steps import caller_of, innermost
-from detrun.explore.failures.narration import Line, Narration
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import Retimed, Retimings

@@ -12,7 +12,8 @@ from traceback import walk_tb
 
 from detrun.explore.failures.cycles import Cycle, cycle_of
 from detrun.explore.failures.explanation import Explanation, common, summary
-from detrun.explore.failures.narration import Line, Narration
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import LINES, pairs, pairs_of_lines
 from detrun.explore.failures.reversal import Reversals, Reversed, held_back
 from detrun.explore.failures.trials import Trial

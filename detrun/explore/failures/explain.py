@@ -1,11 +1,11 @@
 """Explanation of a failure: what decides that it fails, verified by running it the other way.
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
-decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`); the
-moment of a planned fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What
-is named has happened and was *verified*: with it the other way round, or left out, and everything else as near as
-possible, the run passes. The strategies have their turn in the order of the table below, and the first that succeeds
-explains the failure.
+decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`);
+transactions that overlap (`decisive_transactions.py`); the moment of a planned fault (`decisive_faults.py`); an early
+timer or a garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the other
+way round, or left out, and everything else as near as possible, the run passes. The strategies have their turn in the
+order of the table below, and the first that succeeds explains the failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -25,6 +25,7 @@ from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
+from detrun.explore.failures.decisive_transactions import decisive_transactions
 from detrun.explore.failures.explanation import Explanation, common
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.nearest_passing import unverified
@@ -38,6 +39,7 @@ SECONDS = 20.0
 # and faults decide there are thousands, and reversing them says nothing.
 STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], float], ...] = (
     (decisive_cycle, 1.0),
+    (decisive_transactions, 0.3),
     (only_actions, 1.0),
     (decisive_request, 0.3),
     (only_faults, 0.7),

@@ -16,14 +16,20 @@ def function_at(file: str, line: int) -> str:
     return found
 
 
+def tree_of(file: str) -> ast.Module | None:
+    """What a file says; None if it cannot be read as Python."""
+    try:
+        return ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
 @lru_cache(maxsize=64)
 def _functions(file: str) -> list[tuple[str, int, int]]:
-    try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return []
+    tree = tree_of(file)
     found: list[tuple[str, int, int]] = []
-    _collect(tree, "", found)
+    if tree is not None:
+        _collect(tree, "", found)
     return found
 
 

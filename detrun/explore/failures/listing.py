@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detrun.explore.failures.narration import Line, NarratedStep, Narration
+from detrun.explore.failures.narrated_steps import Line, NarratedStep
+from detrun.explore.failures.narration import Narration
 from detrun_scheduler.visible import visible_line
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from detrun.explore.failures.named_steps import Instant, caller_of, named
-from detrun.explore.failures.narration import Line, Mark, Narration
+from detrun.explore.failures.narrated_steps import Line, Mark
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, TIMEOUT, Occurrence, Timeline
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.what_steps_knew import Knowledge

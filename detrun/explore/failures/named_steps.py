@@ -23,8 +23,10 @@ from dataclasses import dataclass
 
 from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narration import Line, Mark, NarratedStep, Narration
+from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
+from detrun_scheduler.footprints.footprints import COMMUTE
 
 _NUMBER = re.compile(r"\[\d+\]")
 GOING_ON_MAX = 8  # steps of one task that belong together at most
@@ -149,7 +151,8 @@ def _counted(instant: Instant) -> set[str]:
         for changes in (False, True)
     ]
     pairs = zip(found[::2], found[1::2], strict=True)
-    return {label for reads, changes in pairs for label, _ in reads & changes}
+    summed = {_label(instant.narration, mark) for step in instant.steps for mark in step.marks if mark.mode == COMMUTE}
+    return summed | {label for reads, changes in pairs for label, _ in reads & changes}
 
 
 def _label(narration: Narration, mark: Mark) -> str:

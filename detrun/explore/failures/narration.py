@@ -27,7 +27,9 @@ from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
+from detrun.explore.failures.counts import pass_over_unread, with_counts
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
+from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep
 from detrun.world.services import process_here
 from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
@@ -64,57 +66,6 @@ VERBS = {
 }
 # The order of these matters to trio and is rarely what a failure is about.
 _PLUMBING = ("Nursery", "OrderedCancelStatus", "ParkingLot")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the program."""
-
-    file: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A step touched an object.
-
-    Attributes:
-        verb: ``"reads"`` or ``"changes"``, or what the step does to a primitive of `threading`.
-    """
-
-    key: Key
-    mode: int
-    line: Line | None
-    verb: str
-
-    @property
-    def is_data(self) -> bool:
-        """Whether it is an attribute, an element, a variable or a container."""
-        return isinstance(self.key, tuple) and self.key[0] == "place"
-
-
-@dataclass(slots=True)
-class NarratedStep:
-    """One step.
-
-    Attributes:
-        faults: those of a plan that began before it ended.
-        did: what is known of it in words, where its lines are not.
-    """
-
-    index: int
-    task: str
-    lines: list[Line] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    before: tuple[Acted, ...] = ()  # what the run did by itself before this step
-    ended: str = ""  # "", a word of `detrun_recorder.steps.ENDED`, or what the task waits for
-    faults: list[str] = field(default_factory=list)
-    did: tuple[str, ...] = ()
-    time: float = 0.0  # virtual seconds
-    node: str = ""  # of a world, whose code it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +331,12 @@ def _is_preempted(task: trio.lowlevel.Task | None) -> bool:
 
 
 def _marks(heard: Sequence[Heard]) -> list[Mark]:
-    return [
-        Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
-        for key, mode, place, verb in heard
-    ]
+    return with_counts(
+        [
+            Mark(key, mode, _line(place), verb or ("reads" if mode == READ else "changes"))
+            for key, mode, place, verb in heard
+        ]
+    )
 
 
 def _line(place: str) -> Line | None:
@@ -450,4 +403,6 @@ def narrate(
                 preemption.install_again()
         error = exception_leaves(ended.error)[0] if isinstance(ended, outcome.Error) else None
         names = narrator.names_of_objects(run)
-        return Narration(narrator.steps, names, narrator.spawned, narrator.open_step(error), narrator.begun)
+        open_step = narrator.open_step(error)
+        pass_over_unread(narrator.steps if open_step is None else [*narrator.steps, open_step])
+        return Narration(narrator.steps, names, narrator.spawned, open_step, narrator.begun)

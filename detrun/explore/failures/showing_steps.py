@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from traceback import walk_tb
 
+from detrun.checkers.assertions import AssertionViolatedError
 from detrun.checkers.histories import Operation as Call
 from detrun.checkers.linearizability import Linearizability, NotLinearizableError
 from detrun.explore.failures.decisive_pairs import failing_line
-from detrun.explore.failures.narration import Line, Narration
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun_scheduler.endings import exception_leaves
 
@@ -60,4 +62,7 @@ def misfits(error: BaseException | None) -> list[Call]:
 def _linearizability(error: BaseException | None) -> Linearizability | None:
     """Of a history that has no legal order; None if that is not what failed."""
     leaf = None if error is None else exception_leaves(error)[0]
-    return leaf.linearizability if isinstance(leaf, NotLinearizableError) else None
+    if isinstance(leaf, NotLinearizableError):
+        return leaf.linearizability
+    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
+    return found if isinstance(found, Linearizability) else None

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Occurrence, Timeline
-from detrun_scheduler.footprints.footprints import WRITE, Key
+from detrun_scheduler.footprints.footprints import COMMUTE, READ, WRITE, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class Knowledge:
         A look at the contents is not seen where a function in C has it, or a method is called that was fetched before:
         so pytest rewrites ``assert``.
         """
-        names = {self.narration.name_of(mark.key) for mark in self.narration.steps[step].marks if mark.is_data}
+        marks = self.narration.steps[step].marks
+        names = {self.narration.name_of(mark.key) for mark in marks if mark.is_data and mark.mode != COMMUTE}
         return {key for name in names for key in self._by_name.get(name, ())}
 
     def led_to(self, step: int, then: Occurrence) -> bool:
@@ -85,9 +86,7 @@ class Knowledge:
 
     def _measure(self, seen: Sequence[int]) -> None:
         narration, timeline, touching = self.narration, self.timeline, self.touching
-        writers = {
-            key: sorted(step for step, mode in modes.items() if mode == WRITE) for key, modes in touching.items()
-        }
+        writers = {key: sorted(step for step, mode in modes.items() if mode != READ) for key, modes in touching.items()}
         keys = list(touching)
         numbers = {key: number for number, key in enumerate(keys)}
         # With the step that knows, and the number of the object, so that of ways of one length always the same is kept.
@@ -127,5 +126,5 @@ def _touching(narration: Narration) -> dict[Key, dict[int, int]]:
         for mark in step.marks:
             if mark.is_data:
                 modes = found[mark.key]
-                modes[at] = max(modes.get(at, mark.mode), mark.mode)
+                modes[at] = mark.mode if modes.get(at, mark.mode) == mark.mode else WRITE
     return found

@@ -149,12 +149,12 @@ def test_a_step_in_which_a_check_fails_is_narrated() -> None:
 
 
 def test_pairs_at_two_times_are_none_for_the_scheduler() -> None:
-    shared = {"value": 0}
+    shared = {"value": 0.0}
 
     async def program() -> None:
         async def write(after: float) -> None:
             await trio.sleep(after)
-            shared["value"] += 1
+            shared["value"] = after
 
         async with trio.open_nursery() as nursery:
             for after in (0.1, 0.1, 0.2):

@@ -18,7 +18,8 @@ from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.explain import explain
 from detrun.explore.failures.explanation import Explanation
-from detrun.explore.failures.narration import Line, NarratedStep, Narration
+from detrun.explore.failures.narrated_steps import Line, NarratedStep
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import pairs_of_lines
 from detrun.explore.failures.trials import TrialRunner
 from tests.explore.failures import decisive_programs

@@ -17,7 +17,7 @@ Source: Adya, "Weak consistency", PhD thesis, MIT 1999, sections 3.1 (versions),
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
 
 import detrun
@@ -108,15 +108,23 @@ class Noted:
     began: int
     outcome: str = UNDECIDED
     ended: int | None = None
-    operations: list[tuple[str, str, int]] = field(default_factory=list)
+    noted: InHistory = field(init=False)  # what is known of it by itself
     made: list[Made] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     changes: list[Membership] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.noted = InHistory(self.name, self.began)
 
     @property
     def name(self) -> str:
         """For reports."""
         return f"T{self.number}" + (f" of start {self.epoch + 1}" if self.epoch else "")
+
+    def in_history(self) -> InHistory:
+        """It and how it ended, to be completed by what follows from others."""
+        one = self.noted
+        return replace(one, operations=[*one.operations], places=[*one.places], ended=self.ended, outcome=self.outcome)
 
     def is_known_to(self, other: Noted, snapshot: Snapshot) -> bool:
         """Whether a snapshot that another one took has what this one did."""
@@ -168,7 +176,7 @@ class History:
         self._versions += 1
         made = Made(key, self._versions, exists)
         one.made.append(made)
-        one.operations.append(("write", key, made.version))
+        one.noted.write(key, made.version)
         return made
 
     def _next(self) -> int:
@@ -179,7 +187,7 @@ class History:
 
     def dependencies(self) -> Serializability:
         """Whether an order explains it all, and if not, which dependencies contradict each other."""
-        transactions = {one: _in_history(one) for one in self.transactions}
+        transactions = {one: one.in_history() for one in self.transactions}
         changes = [(one, change) for one in self.transactions for change in one.changes if one.outcome != ABORTED]
         for reader, noted in transactions.items():
             for look in reader.looks:
@@ -187,7 +195,8 @@ class History:
                     if writer is not reader and look.would_show(change):
                         key = f"{look.table}, rows that {writer.name} {_verb(change)}"
                         _write_once(transactions[writer], key, writer)
-                        noted.read(key, writer.began if writer.is_known_to(reader, look.snapshot) else None)
+                        version = writer.began if writer.is_known_to(reader, look.snapshot) else None
+                        noted.operations.append(("read", key, version))
         return serializable(transactions.values())
 
     def check(self, level: Level) -> None:
@@ -197,11 +206,7 @@ class History:
             AssertionViolatedError: the anomaly and its transactions are in the message.
         """
         found = self.dependencies()
-        detrun.always(found.anomaly in TOLERATED[level], SERIALIZABLE, lambda: str(found))
-
-
-def _in_history(one: Noted) -> InHistory:
-    return InHistory(one.name, one.began, list(one.operations), one.ended, one.outcome)
+        detrun.always(found.anomaly in TOLERATED[level] or found, SERIALIZABLE, lambda: str(found))
 
 
 def _verb(change: Membership) -> str:
@@ -210,7 +215,7 @@ def _verb(change: Membership) -> str:
 
 def _write_once(one: InHistory, key: str, writer: Noted) -> None:
     if ("write", key, writer.began) not in one.operations:
-        one.write(key, writer.began)
+        one.operations.append(("write", key, writer.began))
 
 
 class NotedTransaction(Transaction):
@@ -244,7 +249,7 @@ class NotedTransaction(Transaction):
         made = self.history.at(version.made_by, address)
         if found is not None and made is not None:
             self._shown[address] = made
-            self.noted.operations.append(("read", made.key, made.version))
+            self.noted.noted.read(made.key, made.version)
         return found
 
     async def insert(self, table: Table, row: Row) -> Address:

@@ -68,9 +68,6 @@ class BufferPool:
 
     Args:
         capacity: frames of each area; it must be more than all tasks together pin at once.
-
-    Attributes:
-        hits, misses: of pages that were wanted.
     """
 
     def __init__(
@@ -87,7 +84,6 @@ class BufferPool:
         self._being_written: dict[int, tuple[int, trio.Event]] = {}
         self._syncing = trio.Lock()
         self._unpinned = trio.Event()
-        self.hits = self.misses = 0
 
     # Pages for work.
 
@@ -125,7 +121,6 @@ class BufferPool:
             if frame is None:
                 await self.load((page_id,), area)
                 continue
-            self.hits += 1
             self._pin(frame)
             if frame.loaded is not None:
                 await frame.loaded.wait()
@@ -228,7 +223,6 @@ class BufferPool:
         await self.room(area)
         if first in self.frames:
             return  # another task was faster
-        self.misses += 1
         frames = [self._add(first, area)]
         for page_id in others:
             if page_id != frames[-1].page_id + 1 or page_id in self.frames or not self._has_place(area):

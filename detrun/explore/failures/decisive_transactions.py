@@ -1,0 +1,114 @@
+"""Transactions that contradict each other as the explanation of a failure, verified by running one of them afterwards.
+
+A history that is not serializable has a cycle of dependencies (`checkers/serializability.py`). Each is two operations
+of two transactions on one key, which the history has noted in their steps. The explanation names them in the order in
+which they happened (`noted_operations.py`): of a write skew two reads and two writes. One transaction of the cycle is
+then put off, the last to begin first: its task is held back where it began, or what had woken it, a message say, comes
+when the others have ended. If the run passes so, it is the overlap that decides.
+
+Source: the cycle is Adya's (PhD thesis, MIT 1999); that anomalies are told by the operations behind its edges is from
+Elle (Kingsbury and Alvaro, VLDB 2020). Departure: that they decide is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun.checkers.dependencies import RT, RW, WR, Dependency
+from detrun.checkers.serializability import NotSerializableError, Serializability
+from detrun.checkers.transactions import Transaction
+from detrun.explore.failures.decisive_order import INSTANT, place_of
+from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.noted_operations import noted_line
+from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.retiming import Retimings
+from detrun.explore.failures.reversal import Reversals, held_back
+from detrun.explore.failures.trials import Trial
+from detrun_scheduler.endings import exception_leaves
+
+
+def decisive_transactions(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The operations by which transactions contradict each other."""
+    found = _contradiction(reversals.failing.error)
+    cycle = () if found is None else found.cycle
+    told = [one for dependency in cycle if (one := _Edge.of(dependency, narration)) is not None]
+    if not told:
+        return None
+    transactions = sorted({one.before for one in cycle}, key=lambda one: -one.began)
+    for late in transactions:
+        trial = next((trial for trial in _put_off(reversals, narration, late) if trial.error is None), None)
+        if trial is not None:
+            return _explained(reversals.failing, narration, told, late, trial)
+    return None
+
+
+def _contradiction(error: BaseException | None) -> Serializability | None:
+    leaf = None if error is None else exception_leaves(error)[0]
+    if isinstance(leaf, NotSerializableError):
+        return leaf.serializability
+    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
+    return found if isinstance(found, Serializability) else None
+
+
+class _Edge:
+    """A dependency as two operations, in the order in which they happened."""
+
+    def __init__(self, dependency: Dependency, first: Operation, then: Operation) -> None:
+        self.dependency = dependency
+        self.first, self.then = sorted((first, then), key=lambda one: one.step)
+
+    @classmethod
+    def of(cls, dependency: Dependency, narration: Narration) -> _Edge | None:
+        """None if it is of real time, or where its operations happened is not known."""
+        kind, key, versions = dependency.kind, dependency.key, dependency.versions
+        if kind == RT:
+            return None
+        first = _operation(narration, dependency.before, "read" if kind == RW else "write", key, versions[0])
+        then = _operation(narration, dependency.after, "read" if kind == WR else "write", key, versions[-1])
+        return None if first is None or then is None else cls(dependency, first, then)
+
+
+def _operation(
+    narration: Narration, transaction: Transaction, kind: str, key: object, version: object
+) -> Operation | None:
+    place = transaction.place_of(kind, key, version)
+    if place is None or place.step >= len(narration.steps):
+        return None
+    return Operation(narration.steps[place.step].task, noted_line(narration, place), f"{kind}s {key!r}", place.step)
+
+
+def _put_off(reversals: Reversals, narration: Narration, late: Transaction) -> Iterator[Trial]:
+    """What comes of it if a transaction begins when the others have ended."""
+    began = late.step_began
+    if began is None or began >= len(narration.steps):
+        return
+    order, task = reversals.failing.order, narration.steps[began].task
+    trial = reversals.try_order(held_back(order, task, began, len(order)))
+    if trial is not None:
+        yield trial
+    retimings = Retimings.of(reversals, narration)
+    if retimings is None:
+        return
+    handled = [one for one in retimings.base.timeline.fired if 0 <= one.handled_in <= began]
+    handled = [one for one in handled if narration.steps[one.handled_in].task == task]
+    if handled:
+        last = max(handled, key=lambda one: one.handled_in)
+        found = retimings.at({last.number: narration.steps[-1].time + INSTANT})
+        if found is not None:
+            yield found.trial
+
+
+def _explained(failing: Trial, narration: Narration, told: list[_Edge], late: Transaction, trial: Trial) -> Explanation:
+    lines = [summary(failing), "What matters is that transactions overlap which cannot come one after the other:"]
+    places: list[Operation] = []
+    for edge in told:
+        lines.append(f"{edge.dependency.before} before {edge.dependency.after}, for {edge.dependency}:")
+        for label, one in (("first", edge.first), ("then", edge.then)):
+            places.append(one)
+            lines.append(f"  {label:5}  {one}  ({place_of(narration, one)})")
+    lines.append(f"Verified: with {late} put off until the others have ended, the run passes.")
+    difference = common(failing.order, trial.order)
+    ends = (places[0], places[1])
+    return Explanation("\n".join(lines), ends, "", difference, narration, None, True, places=tuple(places))

@@ -1,0 +1,59 @@
+"""`NarratedStep`: what is known of one step of a schedule, the lines that it ran and the objects that it touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from detrun.explore.failures.acted import Acted
+from detrun_scheduler.footprints.footprints import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the program."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step touched an object.
+
+    Attributes:
+        verb: ``"reads"`` or ``"changes"``, or what the step does to a primitive of `threading`.
+    """
+
+    key: Key
+    mode: int
+    line: Line | None
+    verb: str
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is an attribute, an element, a variable or a container."""
+        return isinstance(self.key, tuple) and self.key[0] == "place"
+
+
+@dataclass(slots=True)
+class NarratedStep:
+    """One step.
+
+    Attributes:
+        faults: those of a plan that began before it ended.
+        did: what is known of it in words, where its lines are not.
+    """
+
+    index: int
+    task: str
+    lines: list[Line] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    before: tuple[Acted, ...] = ()  # what the run did by itself before this step
+    ended: str = ""  # "", a word of `detrun_recorder.steps.ENDED`, or what the task waits for
+    faults: list[str] = field(default_factory=list)
+    did: tuple[str, ...] = ()
+    time: float = 0.0  # virtual seconds
+    node: str = ""  # of a world, whose code it is

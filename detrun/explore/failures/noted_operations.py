@@ -1,0 +1,50 @@
+"""The line that stands for an operation of which a history says where it was noted.
+
+What notes comes after what it notes: ``row = store.get(key)``, then ``transaction.read(key, row.version)``. So the
+operation is what the noting function had called last, from there on until it is noted. Of the functions that this runs
+one is named that few other such operations run, if there is one, for this one did something there which others did not;
+else the one that was called; else the line that notes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from detrun.checkers.transactions import Place
+from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
+
+FEW = 4  # of so many operations at most one does it
+STEPS_MAX = 60  # of the task, that are looked at
+
+
+def noted_line(narration: Narration, place: Place) -> Line:
+    """See the module."""
+    noting = Line(place.file, place.line)
+    did = _done(narration, place, noting)
+    if not did:
+        return noting
+    ran = Counter(function for step in narration.steps for function in set(map(_function, step.lines)))
+    rarest = min(did, key=lambda line: ran[_function(line)])
+    return rarest if ran[_function(rarest)] * FEW <= narration.line_counts()[did[0]] else did[0]
+
+
+def _done(narration: Narration, place: Place, noting: Line) -> Sequence[Line]:
+    """The lines that its task ran of the operation, in their order; none if the noting function called nothing."""
+    task = narration.steps[place.step].task
+    steps = [step for step in narration.steps[: place.step + 1] if step.task == task][-STEPS_MAX:]
+    lines = [line for step in steps for line in step.lines]
+    while lines and lines[-1] != noting:
+        lines.pop()
+    inside = [at for at, line in enumerate(lines) if _function(line) == _function(noting)]
+    for before, after in zip(inside[-2::-1], inside[:0:-1], strict=True):
+        between = [line for line in lines[before + 1 : after] if line.file != noting.file]
+        if between:
+            return between
+    return []
+
+
+def _function(line: Line) -> tuple[str, str]:
+    return line.file, function_at(line.file, line.number)
