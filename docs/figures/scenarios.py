@@ -77,9 +77,10 @@ def _draw_ways(panel: Any, one: Mapping[str, Any], factor: float) -> None:
     for who, verdict in verdicts.items():
         name, colour, dash, mark = STYLES[who]
         way = one["ways"][who]
-        way = [*way, (one["events_used"][who], way[-1][1])]
-        seen = ([at[0] / 1_000 for at in way], [factor * at[1] for at in way])
-        panel.plot(*seen, linestyle=dash, color=colour, alpha=0.6, drawstyle="steps-post")
+        if way:  # else not even one generation fitted into the budget
+            way = [*way, (one["events_used"][who], way[-1][1])]
+            seen = ([at[0] / 1_000 for at in way], [factor * at[1] for at in way])
+            panel.plot(*seen, linestyle=dash, color=colour, alpha=0.6, drawstyle="steps-post")
         panel.errorbar(
             [one["events_used"][who] / 1_000],
             [factor * verdict],

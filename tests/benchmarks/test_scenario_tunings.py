@@ -14,25 +14,28 @@ from detrun_scenarios.frame.catalogue import find_scenario
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_readme_shows_the_tunings_that_are_kept() -> None:
+@pytest.mark.parametrize("scenario", scenario_tunings.COMMANDS)
+def test_the_readme_shows_the_tunings_that_are_kept(scenario: str) -> None:
     kept = json.loads(scenario_tunings.KEPT.read_text())
-    assert tuple(kept["scenarios"]["consensus"]) == scenario_tunings.COMMANDS["consensus"]
-    page = (ROOT / "scenarios/detrun_scenarios/consensus/README.md").read_text()
+    assert tuple(kept["scenarios"][scenario]) == scenario_tunings.COMMANDS[scenario]
+    page = (ROOT / "scenarios" / "detrun_scenarios" / scenario / "README.md").read_text()
     shown = page.partition("<!-- tuning -->\n")[2].partition("<!-- end of tuning -->")[0]
-    assert shown == scenario_tunings.markdown("consensus", kept)
+    assert shown == scenario_tunings.markdown(scenario, kept)
 
 
-def test_no_contender_spends_more_than_its_budget() -> None:
-    for arguments, found in json.loads(scenario_tunings.KEPT.read_text())["scenarios"]["consensus"].items():
+@pytest.mark.parametrize("scenario", scenario_tunings.COMMANDS)
+def test_no_contender_spends_more_than_its_budget(scenario: str) -> None:
+    for arguments, found in json.loads(scenario_tunings.KEPT.read_text())["scenarios"][scenario].items():
         budget = int(arguments.partition("--budget ")[2].split()[0])
         assert all(0 <= spent <= budget for spent in found["events_used"].values())
 
 
-def test_each_tuning_that_is_kept_has_its_curves() -> None:
+@pytest.mark.parametrize("name", scenario_tunings.COMMANDS)
+def test_each_tuning_that_is_kept_has_its_curves(name: str) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("PIL")
     figures = runpy.run_path(str(ROOT / "docs" / "figures" / "scenarios.py"))
-    scenario = find_scenario("consensus")
+    scenario = find_scenario(name)
     found = figures["kept_tunings"](scenario)
     panels = figures["curves"](found, scenario).axes
     assert [panel.get_title().split("\n")[0] for panel in panels] == [one["loss"] for one in found.values()]
