@@ -80,6 +80,7 @@ ORDER = (
     "detrun.world.sockets",
     "detrun.world.nodes",
     "detrun.world.disk",
+    "detrun.world.files",
     "detrun.world.time",
     "detrun.world.world",
     "detrun.world.localhost",

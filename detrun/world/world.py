@@ -11,6 +11,7 @@ asks the machine that simulates.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Token
@@ -21,6 +22,8 @@ import trio
 
 from detrun.world.disk import patched_files
 from detrun.world.fault_counts import FaultCounts
+from detrun.world.files import files_of_code
+from detrun.world.files.host_files import HostFiles
 from detrun.world.network.latency import Latency
 from detrun.world.network.link import Link
 from detrun.world.network.network import Network
@@ -68,6 +71,8 @@ class World:
         bandwidth: bytes per second of every link; None for unlimited.
         retransmission_seconds: how long TCP waits for an acknowledgement at first; then twice as long, and so on.
         disk, clock: make the disk and the clock of a node, when they are first used.
+        host_files: real files and directories that ``open`` and ``os`` can read in the code of nodes, where their own
+            disk has nothing.
         link: further settings of every link; see `Link`.
     """
 
@@ -84,6 +89,7 @@ class World:
         retransmission_seconds: float = 0.2,
         disk: Callable[[Node], Any] = make_disk,
         clock: Callable[[Node], Any] = make_clock,
+        host_files: Iterable[str | os.PathLike[str]] = (),
         **link: Any,
     ) -> None:
         self.run = current.require("detrun.World")
@@ -106,6 +112,7 @@ class World:
         self.network = Network(self.services, settings)  # refuses what no link could have
         self._make_disk = disk
         self._make_clock = clock
+        self._host_files = HostFiles(host_files)
         self._nodes: dict[str, Node] = {}
         self.roles = Roles()
         self._manager: Any = None
@@ -127,6 +134,7 @@ class World:
         self._was_opened = True
         patched_sockets.install(self._driver_process.running_here)
         patched_files.install(self.services)
+        files_of_code.install(self.services, self._host_files)
         node_threads.install(self.services)
         self.run.host.localize(LocalTimes(self.run))
         try:
@@ -176,6 +184,7 @@ class World:
         self.services.nursery = self._manager = None
         self._let_go()
         node_threads.restore(self.services)
+        files_of_code.restore(self.services)
         patched_files.restore(self.services)
         self.run.host.localize(None)
         patched_sockets.restore(self._driver_process.running_here)

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import trio
+from greenlet import getcurrent
 
 from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
@@ -35,6 +36,10 @@ from detrun_scheduler.asyncio_host.either import for_asyncio_too, running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key
+from detrun_scheduler.threads.calling import threads_of_call, wait_in_task
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+
+_DISK = WaitKind("disk")
 
 
 @dataclass(slots=True)
@@ -189,6 +194,45 @@ class Disk:
 
     @for_asyncio_too
     async def _take(self, owed: list[tuple[str, int]], path: str) -> None:
+        seconds = self._seconds(owed, path)
+        if not primal_of(seconds) > 0.0:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        run = current.run
+        now: Any = run.virtual_clock.now if run is not None else trio.current_time()
+        until = self._busy(now, seconds)
+        with trio.CancelScope(shield=True):
+            await (sleep_true if run is not None else trio.sleep)(until - now)
+
+    def call_blocking(self, function: Callable[..., Any], *args: Any, path: str) -> Any:
+        """As `call`, for code that blocks: a thread of a run waits in virtual time, others run in between.
+
+        A task that blocks stands still with its event loop, and threads run. Outside a run no time is taken.
+        """
+        try:
+            return function(*args)
+        finally:
+            if self._owed:
+                owed, self._owed = self._owed, []
+                self._block(owed, path)
+
+    def _block(self, owed: list[tuple[str, int]], path: str) -> None:
+        threads, caller = threads_of_call(), getcurrent()
+        if threads is None:
+            return
+        run, seconds = threads.run, self._seconds(owed, path)
+        takes_time = primal_of(seconds) > 0.0
+        until = self._busy(run.virtual_clock.now, seconds) if takes_time else None
+        if type(caller) is not SimulatedThread:
+            if takes_time:
+                wait_in_task(run, lambda: False, None, until)
+        elif takes_time:
+            caller.wait(_DISK, None, until)
+        else:
+            caller.schedule_point()
+
+    def _seconds(self, owed: list[tuple[str, int]], path: str) -> Any:
+        """How long the device works for a call."""
         latency = self.latency
         seconds: Any = 0.0
         for kind, count in owed:
@@ -204,17 +248,15 @@ class Disk:
                 seconds = seconds + count / latency.bytes_per_second
             if self.strikes("slow", path):
                 seconds = seconds + self.faults.slow_seconds
-        if not primal_of(seconds) > 0.0:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return
-        run = current.run
-        now: Any = run.virtual_clock.now if run is not None else trio.current_time()
+        return seconds
+
+    def _busy(self, now: Any, seconds: Any) -> Any:
+        """When work of so many seconds, which comes now, is done: the device serves one call after another."""
         begin = now if primal_of(self._busy_until) <= primal_of(now) else self._busy_until
         if isinstance(now, Value) or isinstance(self._busy_until, Value):
             site("disk queue", self.name, self._busy_until, now)
         self._busy_until = begin + seconds
-        with trio.CancelScope(shield=True):
-            await (sleep_true if run is not None else trio.sleep)(self._busy_until - now)
+        return self._busy_until
 
     def draw(self, purpose: str) -> int:
         """64 random bits that depend on the disk, the purpose, and how many were drawn for it."""
@@ -234,13 +276,27 @@ class Disk:
         Raises:
             OSError: EIO, by a fault.
         """
+        numbers = self._begin_sync(inode)
+        await self.call(lambda: None, path=path)
+        self._end_sync(numbers, path)
+
+    def sync_inode_blocking(self, inode: int, path: str) -> None:
+        """As `sync_inode`, for code that blocks."""
+        numbers = self._begin_sync(inode)
+        self.call_blocking(lambda: None, path=path)
+        self._end_sync(numbers, path)
+
+    def _begin_sync(self, inode: int) -> list[int]:
         state = self.file_system.state
         numbers = state.pending_of(inode)
         dirty = sum(isinstance(state.pending[number].change, WriteSector) for number in numbers)
         self.owe("fsync", dirty * state.model.sector_bytes)
-        await self.call(lambda: None, path=path)
+        return numbers
+
+    def _end_sync(self, numbers: list[int], path: str) -> None:
         if self.strikes("fsync_loss", path):
             return
+        state = self.file_system.state
         if self.strikes("fsync_failure", path):
             pending = state.pending
             state.drop([one for one in numbers if one in pending and isinstance(pending[one].change, WriteSector)])

@@ -2,8 +2,9 @@
 
 Every call either has its whole effect on the cache or raises `OSError` with the number that POSIX gives for the case.
 Paths are absolute or relative to the root, which is also every program's working directory; ``.`` and ``..`` are
-understood. A file that is unlinked or replaced lives on for those that have it open. There are no links, permissions,
-owners, time stamps or special files.
+understood. A file that is unlinked or replaced lives on for those that have it open. There are no links, owners or
+special files; permission bits are kept and hold nothing back. They and the times of the last changes, by the clock of
+the code that changed something, are no part of what a power loss decides about: they stay.
 
 Source: POSIX.1-2017, System Interfaces: open, read, write, ftruncate, rename, unlink, mkdir, rmdir, fsync.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,12 +35,18 @@ def _dots(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What ``stat`` tells. Sizes are in bytes."""
+    """What ``stat`` tells. Sizes are in bytes, times in seconds or nanoseconds since 1970."""
 
     st_ino: int
     st_mode: int
     st_size: int
     st_nlink: int
+    st_mtime_ns: int = 0
+
+    @property
+    def st_mtime(self) -> float:
+        """When the content changed."""
+        return self.st_mtime_ns / 1e9
 
     @property
     def is_directory(self) -> bool:
@@ -68,6 +76,9 @@ class FileSystem:
         self.capacity_bytes = capacity_bytes
         self.next_inode = 1 + max([*self.state.cached.contents, *self.state.cached.directories])
         self.handles: dict[int, int] = {}  # inode -> open handles
+        self.modified: dict[int, int] = {}  # inode -> nanoseconds since 1970 of its last change; absent: as it was made
+        self.permissions: dict[int, int] = {}  # inode -> bits, where they are not the usual ones
+        self.made_at = time.time_ns()
         self.used_sectors = self._count_sectors()
 
     # Paths.
@@ -140,6 +151,7 @@ class FileSystem:
         target = Target(self._new_inode(), True)
         self.state.cached.directory(target.inode)
         self.state.make(SetEntries(((place.directory, place.name, target),)))
+        self._changed(target.inode, place.directory)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory.
@@ -156,6 +168,7 @@ class FileSystem:
         if self.state.cached.directory(inode) or _dots(path):
             raise failure(errno.ENOTEMPTY, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
+        self._changed(place.directory)
         del self.state.cached.directories[inode]
 
     def listdir(self, path: str = "/") -> list[str]:
@@ -177,6 +190,7 @@ class FileSystem:
         if target.is_directory:
             raise failure(errno.EISDIR, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
+        self._changed(place.directory)
         self._free_if_unused(target.inode, linked=False)
 
     def rename(self, source: str, destination: str) -> None:
@@ -211,6 +225,7 @@ class FileSystem:
         after = self.state.pending_of(moved.inode) if self.state.model.rename_after_data else ()
         entries = ((origin.directory, origin.name, None), (goal.directory, goal.name, moved))
         self.state.make(SetEntries(entries, moves_directory=moved.is_directory), after)
+        self._changed(origin.directory, goal.directory)
         if replaced is not None:
             if replaced.is_directory:
                 del self.state.cached.directories[replaced.inode]
@@ -223,10 +238,22 @@ class FileSystem:
         Raises:
             OSError: ENOENT, ENOTDIR.
         """
-        target = self.existing(path)
-        if target.is_directory:
-            return Status(target.inode, stat.S_IFDIR | 0o755, 0, 2)
-        return Status(target.inode, stat.S_IFREG | 0o644, self.size(target.inode), 1)
+        return self.status_of(self.existing(path))
+
+    def status_of(self, target: Target) -> Status:
+        """``fstat``."""
+        inode, is_directory = target
+        kind, usual = (stat.S_IFDIR, 0o755) if is_directory else (stat.S_IFREG, 0o644)
+        return Status(
+            inode,
+            kind | self.permissions.get(inode, usual),
+            0 if is_directory else self.size(inode),
+            2 if is_directory else 1,
+            self.modified.get(inode, self.made_at),
+        )
+
+    def _changed(self, *inodes: int) -> None:
+        self.modified.update(dict.fromkeys(inodes, time.time_ns()))
 
     # Open files.
 
@@ -246,6 +273,7 @@ class FileSystem:
             inode = self._new_inode()
             self.state.cached.content(inode)
             self.state.make(SetEntries(((place.directory, place.name, Target(inode, False)),)))
+            self._changed(inode, place.directory)
         else:
             if exclusive:
                 raise failure(errno.EEXIST, path)
@@ -293,6 +321,7 @@ class FileSystem:
             written.append(state.make(WriteSector(inode, sector, old[:head] + piece + old[tail:])))
         if stop > self.size(inode):
             state.make(Resize(inode, stop), written if state.model.size_after_data else ())
+        self.modified[inode] = time.time_ns()
         return len(data)
 
     def truncate(self, inode: int, size: int) -> None:
@@ -301,6 +330,7 @@ class FileSystem:
             return
         cut = cut_sectors(self.state.cached, inode, size)
         self.state.make(Resize(inode, size, cut))
+        self.modified[inode] = time.time_ns()
         self.used_sectors -= sum(kept is None for _, kept in cut)
 
     def forget_handles(self) -> None:
@@ -341,6 +371,8 @@ class FileSystem:
     def _free_if_unused(self, inode: int, *, linked: bool) -> None:
         if not linked and inode not in self.handles:
             content = self.state.cached.contents.pop(inode, None)
+            self.modified.pop(inode, None)
+            self.permissions.pop(inode, None)
             if content is not None:
                 self.used_sectors -= len(content.sectors)
 

@@ -5,8 +5,7 @@ While a world is open, ``trio.open_file`` called by a node's code opens a file o
 the disk is the working directory, and ``trio.Path.home()`` too. `open_file` and `path` here always mean the disk of the
 node whose code calls.
 
-Escapes: ``from trio import open_file`` before the world opened, ``open``, ``os``, ``pathlib`` and ``anyio.Path``, which
-mean the real file system.
+``from trio import open_file`` before the world opened leads to the disk, too, by ``open`` in a thread.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ class Process:
         self.is_paused = False
         self.ended = trio.Event()
         self.thread_limiter: trio.CapacityLimiter | None = None
+        self.files: Any = None  # open descriptors and the working directory, from the first call of `open` or `os` on
 
     async def run(self) -> None:
         """The process's root task."""

@@ -4,7 +4,8 @@ In the thread of a run, and there only, starting a real thread or a process, tou
 terminal and arming a signal timer raise `HiddenStateError` (threads by the usual ways, and locks, are simulated: see
 `threads`). The rule is to watch the primitive and not the library on top: what leaves the run is the socket, and the
 same library may one day stand on a simulated one. Files and databases are let through: with the same content they give
-the same answers; and an error that a program catches is still an error every time, so the run stays deterministic.
+the same answers; and an error that a program catches is still an error every time, so the run stays deterministic. Code
+of a node has a disk of its own (`file_names`): what goes past it is refused, unless nodes can read it.
 
 Most calls announce themselves as audit events (PEP 578), which reach us whatever name the program imported. An audit
 hook can never be removed, so there is one per process, added by the first run, that returns at once outside runs.
@@ -21,11 +22,13 @@ import threading
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from os import getcwd  # the real one, also in the code of a node
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
 import outcome
 
+from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
@@ -51,6 +54,14 @@ _ASYNCIO = (
     "this event loop is none of the run's; import asyncio before the run, make loops in it by asyncio.run or "
     "asyncio.new_event_loop, and streams and sockets on the nodes of a detrun.World"
 )
+_FILE = (
+    "code of a node reaches its simulated disk by open, os and pathlib; this call goes past them, by io.FileIO, "
+    "a function that was kept before the run, or C code"
+)
+_LOCKED = (
+    "a simulated disk has no locks and no mapped memory; lock by os.open(path, os.O_CREAT | os.O_EXCL), read the file"
+)
+DEVICE = "it gives other bytes every time; os.urandom reads a stream of the run"
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 
 # Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
@@ -79,6 +90,20 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "builtins.input": ("input", 0, _PROMPT),
     "time.sleep": ("time.sleep of", 0, _SLEEP),
 }
+# Events of real files, which code of a node has no business with, and what to call them.
+_FILE_EVENTS = {
+    "open": "opening",
+    "sqlite3.connect": "sqlite3.connect to",
+    **{
+        f"os.{name}": f"os.{name} of"
+        for name in ("chmod", "chown", "link", "listdir", "mkdir", "remove", "rename", "rmdir", "scandir", "symlink")
+    },
+    **{f"os.{name}": f"os.{name} of" for name in ("truncate", "utime", "setxattr", "removexattr")},
+}
+# Events of calls in C that take a descriptor, which files of a simulated disk only seem to have.
+_DESCRIPTOR_EVENTS = frozenset(("fcntl.flock", "fcntl.lockf", "fcntl.fcntl", "fcntl.ioctl", "mmap.__new__"))
+_EVENTS = frozenset((*_WATCHED, *_FILE_EVENTS, *_DESCRIPTOR_EVENTS))
+RANDOM_DEVICES = ("/dev/urandom", "/dev/random", "/dev/hwrng")
 _SHOWN_CHARACTERS_MAX = 80
 
 # Frames of these are never the user's; nor are those of the standard library.
@@ -128,13 +153,16 @@ def _nearest_user_frame(frame: FrameType | None) -> tuple[str, str]:
 
 
 def _shown_path(path: str) -> str:
-    here = os.getcwd() + os.sep
+    here = getcwd() + os.sep
     return path[len(here) :] if path.startswith(here) else path
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every audit event of the process from the first run on, so the common case is one comparison.
-    if _run_thread and event in _WATCHED and get_ident() == _run_thread:
+    if _run_thread and event in _EVENTS and get_ident() == _run_thread:
+        if event not in _WATCHED:
+            (_look_at_file if event in _FILE_EVENTS else _look_at_descriptor)(event, *arguments)
+            return
         call, shown, way_out = _WATCHED[event]
         if 0 <= shown < len(arguments):
             text = repr(arguments[shown])
@@ -142,6 +170,21 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
                 text = text[: _SHOWN_CHARACTERS_MAX - 3] + "..."
             call = f"{call} {text}"
         refuse(call, way_out, _ASYNCIO)
+
+
+def _look_at_file(event: str, path: Any, *rest: Any) -> None:
+    """Refuse real files to the code of nodes, but for what nodes can read; and to all code what is entropy."""
+    if path in RANDOM_DEVICES:
+        refuse(f"{_FILE_EVENTS[event]} {path!r}", DEVICE)
+    files = None if file_names.files_here is None else file_names.files_here()
+    if files is not None and not isinstance(path, int) and not files.may_be_real(event, path, *rest):
+        refuse(f"{_FILE_EVENTS[event]} {path!r}", _FILE)
+
+
+def _look_at_descriptor(event: str, number: Any, *rest: Any) -> None:
+    files = None if file_names.files_here is None else file_names.files_here()
+    if files is not None and files.descriptors.has_given(number):
+        refuse(f"{event.removesuffix('.__new__')} of a file of a node", _LOCKED)
 
 
 # Functions that no audit event announces.

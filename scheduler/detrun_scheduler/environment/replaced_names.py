@@ -72,19 +72,19 @@ class ReplacedNames:
         may_stay: whether they can be left replaced between the runs of a campaign.
     """
 
-    __slots__ = ("_find", "_found", "_may_stay", "_namespace", "_replaced", "_replacements", "_stays", "originals")
+    __slots__ = ("_find", "_found", "_may_stay", "_namespace", "_replaced", "_stays", "originals", "replacements")
 
     def __init__(self, module: ModuleType, replacements: Mapping[str, object], *, may_stay: bool = False) -> None:
         # A name that this platform or Python lacks stays absent: a program must not find time.clock_gettime on Windows.
         self._namespace = vars(module)
-        self._replacements = {name: value for name, value in replacements.items() if name in self._namespace}
-        self.originals: dict[str, Any] = {name: self._namespace[name] for name in self._replacements}
+        self.replacements = {name: value for name, value in replacements.items() if name in self._namespace}
+        self.originals: dict[str, Any] = {name: self._namespace[name] for name in self.replacements}
         # All values at once, to be compared as tuples, which look at identity first. The first name twice, since for a
         # single one itemgetter would give no tuple.
-        names = list(self._replacements)
+        names = list(self.replacements)
         self._find = itemgetter(*names[:1], *names) if names else tuple
         self._found = self._find(self._namespace)
-        self._replaced = self._find(self._replacements)
+        self._replaced = self._find(self.replacements)
         self._may_stay = may_stay
         self._stays = False
 
@@ -100,8 +100,8 @@ class ReplacedNames:
         namespace = self._namespace
         found = self._find(namespace)
         if found != self._found:
-            self.originals, self._found = {name: namespace[name] for name in self._replacements}, found
-        namespace.update(self._replacements)
+            self.originals, self._found = {name: namespace[name] for name in self.replacements}, found
+        namespace.update(self.replacements)
         if fresh is not None:
             namespace.update(fresh)
 
@@ -112,7 +112,7 @@ class ReplacedNames:
                 self._stays = True
                 _stayed.append(self)
             if self._find(self._namespace) != self._replaced:
-                self._namespace.update(self._replacements)  # the program has assigned one
+                self._namespace.update(self.replacements)  # the program has assigned one
         else:
             self._namespace.update(self.originals)
 

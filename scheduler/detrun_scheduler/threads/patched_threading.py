@@ -31,7 +31,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment import virtual_time
+from detrun_scheduler.environment import file_names, virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import REFUSED_NAMES
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
@@ -94,6 +94,7 @@ _ALL = ReplacedTogether(
     sqlite_waits.GROUP,
     waits_for_files.NAMES,
     localhost.FirstNames(),
+    file_names.GROUP,
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.
@@ -113,6 +114,7 @@ _BOUND = BoundNames(
         (uuid, ["getnode"]),
         (select, waits_for_files.NAMES.originals),
         (socket, localhost.NAMES.originals),
+        *file_names.SOURCES,
         *((module, names) for module, names in REFUSED_NAMES.items()),
         (_thread, LOW_LEVEL.originals),
         (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),

@@ -1,0 +1,119 @@
+"""Descriptors of a process: small objects behind the numbers that ``os.open`` gives, and the numbers themselves.
+
+The numbers begin where no real descriptor is, so that a library which hands one to the operating system is told EBADF.
+`os.dup` gives a second number of the same open file, with one position for both, as POSIX has it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from detrun.world.disk.file_system import failure
+from detrun.world.disk.files import RawFile
+from detrun.world.disk.image import Target
+from detrun.world.services import FIRST_DESCRIPTOR
+
+_MODES = {os.O_RDONLY: "rb", os.O_WRONLY: "wb", os.O_RDWR: "rb+"}
+
+
+class OpenFile(RawFile):
+    """A file that was opened by flags, in place of a mode."""
+
+    def __init__(self, disk: Any, path: str, flags: int) -> None:
+        mode = _MODES.get(flags & os.O_ACCMODE)
+        if mode is None:
+            raise failure(errno.EINVAL, path)
+        self._disk = disk
+        self._generation = disk.generation
+        self._readable, self._writable = mode != "wb", mode != "rb"
+        self._appending = bool(flags & os.O_APPEND)
+        self._offset = 0
+        self.name, self.mode = path, mode
+        self.inode = disk.file_system.open(
+            path,
+            create=bool(flags & os.O_CREAT),
+            exclusive=bool(flags & os.O_EXCL and flags & os.O_CREAT),
+            truncate=bool(flags & os.O_TRUNC) and self._writable,
+        )
+        self._open = True
+
+    @property
+    def target(self) -> Target:
+        """What it is, for the file system."""
+        return Target(self.inode, False)
+
+
+class OpenDirectory:
+    """A directory that was opened, for `os.fsync`, `os.scandir` and paths that begin there.
+
+    It is known by the path at which it was opened.
+    """
+
+    def __init__(self, disk: Any, path: str) -> None:
+        self.name = path
+        self.inode: int = disk.file_system.directory_at(path)
+
+    @property
+    def target(self) -> Target:
+        """What it is, for the file system."""
+        return Target(self.inode, True)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Descriptors:
+    """The open files of a process by number; several numbers may mean one open file."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, OpenFile | OpenDirectory] = {}
+        self._next = FIRST_DESCRIPTOR << 1  # sockets have those from FIRST_DESCRIPTOR on
+
+    def add(self, opened: OpenFile | OpenDirectory, number: int | None = None) -> int:
+        """Give an open file a number, the next or the one that is asked for."""
+        if number is None:
+            number, self._next = self._next, self._next + 1
+        self._open[number] = opened
+        return number
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number in self._open
+
+    def has_given(self, number: object) -> bool:
+        """Whether a number is, or was, one of these."""
+        return isinstance(number, int) and FIRST_DESCRIPTOR << 1 <= number < self._next
+
+    def opened(self, number: int) -> OpenFile | OpenDirectory:
+        """What a number means.
+
+        Raises:
+            OSError: EBADF.
+        """
+        found = self._open.get(number)
+        if found is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return found
+
+    def file(self, number: int) -> OpenFile:
+        """The file that a number means.
+
+        Raises:
+            OSError: EBADF; EISDIR for a directory.
+        """
+        found = self.opened(number)
+        if isinstance(found, OpenDirectory):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return found
+
+    def close(self, number: int) -> None:
+        """Take a number back; the file is closed with its last one.
+
+        Raises:
+            OSError: EBADF.
+        """
+        found = self.opened(number)
+        del self._open[number]
+        if not any(one is found for one in self._open.values()):
+            found.close()

@@ -1,0 +1,130 @@
+"""Which files the code that calls means: those of its node's process, while a world is open.
+
+`install` leads ``open`` and ``os`` there (`detrun_scheduler.environment.file_names`), and what stands on them but keeps
+state of its own: ``tempfile``, whose directory and names are those of the node and of the run, and ``torch.save``,
+which would open a path in C++. Code of the driver means real files.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from detrun.world.files.host_files import HostFiles
+from detrun.world.nodes.node import Node, this_node
+from detrun.world.nodes.process import Process
+from detrun.world.services import Services, process_here
+from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from detrun.world.disk.disk import Disk
+    from detrun.world.files.node_files import NodeFiles
+
+_TEMPORARY = "/tmp"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"  # as `tempfile` has them
+_NAME_LENGTH = 8
+
+_open: Services | None = None  # those of the open world
+_host = HostFiles()
+
+
+def files_here() -> NodeFiles | None:
+    """The files of the process whose code runs; None for the driver's, and outside a world."""
+    process = process_here.get(None)
+    if process is None or _open is None or not isinstance(process, Process) or process.is_driver:
+        return None
+    if process.files is None:
+        process.files = _files_of(this_node())
+    found: NodeFiles = process.files
+    return found
+
+
+def _files_of(node: Node) -> NodeFiles:
+    global _open
+    services, _open = _open, None  # these imports read real files, by `open` where a tool has its own way to import
+    try:
+        from detrun.world.disk.disk import Disk
+        from detrun.world.files.node_files import NodeFiles
+    finally:
+        _open = services
+    if not isinstance(node.disk, Disk):
+        raise UsageError(
+            f"node {node.name!r} has a disk of another kind, {node.disk!r}; open and os need a detrun.world.Disk"
+        )
+    return NodeFiles(node.disk, node.name, _host)
+
+
+def _temporary_directory() -> str:
+    files = files_here()
+    if files is None:
+        found: str = _TEMPFILE.originals["_gettempdir"]()
+        return found
+    with suppress(FileExistsError):
+        files.disk.file_system.mkdir(_TEMPORARY)
+    return _TEMPORARY
+
+
+def _candidate_names() -> Iterator[str]:
+    files = files_here()
+    if files is None:
+        found: Iterator[str] = _TEMPFILE.originals["_get_candidate_names"]()
+        return found
+    return _names_of(files.disk)
+
+
+def _names_of(disk: Disk) -> Iterator[str]:
+    while True:
+        bits, name = disk.draw("temporary names"), ""
+        for _ in range(_NAME_LENGTH):
+            bits, letter = divmod(bits, len(_LETTERS))
+            name += _LETTERS[letter]
+        yield name
+
+
+def _writer_of_torch(name_or_buffer: Any) -> Any:
+    module: Any = sys.modules[_TORCH]
+    files = files_here()
+    if files is None or not isinstance(name_or_buffer, str):
+        return _torch[0].originals["_open_zipfile_writer"](name_or_buffer)
+    buffered: Any = module._open_zipfile_writer_buffer
+
+    class Writer(buffered):  # type: ignore[misc]
+        def __exit__(self, *error: Any) -> None:
+            super().__exit__(*error)
+            self.buffer.close()
+
+    return Writer(files.builtin_open(name_or_buffer, "wb"))
+
+
+_TORCH = "torch.serialization"
+_TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
+_torch: list[ReplacedNames] = []
+
+
+def install(services: Services, host: HostFiles) -> None:
+    """Lead code of nodes to their disks until `restore`."""
+    global _open, _host
+    _open, _host = services, host
+    _TEMPFILE.install()
+    if not _torch and isinstance(sys.modules.get(_TORCH), ModuleType):
+        _torch.append(ReplacedNames(sys.modules[_TORCH], {"_open_zipfile_writer": _writer_of_torch}))
+    for group in _torch:
+        group.install()
+    file_names.lead_to(files_here)
+
+
+def restore(services: Services) -> None:
+    """Put everything back, if it was replaced for ``services``."""
+    global _open
+    if _open is services:
+        _open = None
+        file_names.lead_to(None)
+        for group in _torch:
+            group.restore()
+        _TEMPFILE.restore()

@@ -1,0 +1,165 @@
+"""File objects on a node's disk: those of ``io``, which wait in virtual time.
+
+`FileOfNode` stands where ``io.FileIO`` stands in life, and the buffers and the text layer above it are Python's own.
+Only the outermost object takes the disk's time, after each of its calls: within a call of a buffer no other thread may
+run, since Python's buffers know threads by the operating system's, and would take another simulated thread for a call
+that comes back to itself.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from detrun.world.disk.files import BUFFER_BYTES
+from detrun.world.files.descriptors import Descriptors, OpenFile
+
+_CALLS = (
+    *("close", "flush", "peek", "read", "read1", "readall", "readinto", "readinto1", "readline", "readlines"),
+    *("seek", "tell", "truncate", "write", "writelines"),
+)
+
+
+class FileOfNode(io.RawIOBase):
+    """An unbuffered file, as ``io.FileIO`` is one.
+
+    Args:
+        descriptors: of the process.
+        number: the descriptor.
+        name: the path that it was opened with, or the descriptor.
+        mode: as ``io.FileIO`` writes it.
+        closefd: whether closing the object closes the descriptor.
+    """
+
+    def __init__(self, descriptors: Descriptors, number: int, name: Any, mode: str, closefd: bool) -> None:
+        self._descriptors = descriptors
+        self._number = number
+        self.name = name
+        self.mode = mode
+        self.closefd = closefd
+
+    @property
+    def _file(self) -> OpenFile:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        return self._descriptors.file(self._number)
+
+    def fileno(self) -> int:
+        """The descriptor, for the functions of ``os``.
+
+        numpy asks for it to read and write past the object in C, and takes the object's own methods if there is none.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        if sys._getframe(1).f_code.co_name == "isfileobj":
+            raise io.UnsupportedOperation("fileno")
+        return self._number
+
+    def isatty(self) -> bool:
+        """Never."""
+        return False
+
+    def readable(self) -> bool:
+        """Whether it was opened for reading."""
+        return self._file.readable()
+
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._file.writable()
+
+    def seekable(self) -> bool:
+        """Always."""
+        return not self._file.closed
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; 0 at the end of the file."""
+        return self._file.readinto(buffer)
+
+    def write(self, data: Any, /) -> int:
+        """Write to the page cache."""
+        return self._file.write(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move the position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut the file, or extend it with zeros."""
+        return self._file.truncate(size)
+
+    def close(self) -> None:
+        """Close it; nothing becomes durable by that."""
+        if not self.closed:
+            super().close()
+            # A file whose process has crashed is closed when it is collected: its descriptors are gone.
+            if self.closefd and self._number in self._descriptors:
+                self._descriptors.close(self._number)
+
+
+@cache
+def _outermost(kind: Any) -> Any:
+    """``kind`` with methods that take the disk's time when they are done."""
+
+    def taking_time(name: str) -> Callable[..., Any]:
+        original = getattr(kind, name)
+
+        def method(self: Any, *arguments: Any, **named: Any) -> Any:
+            disk = self.detrun_disk
+            if disk is None or (name == "close" and getattr(self, "_finalizing", False)):
+                return original(self, *arguments, **named)  # as an object is collected no thread can wait
+            return disk.call_blocking(lambda: original(self, *arguments, **named), path=self.detrun_path)
+
+        method.__name__ = name
+        method.__doc__ = original.__doc__
+        return method
+
+    members: dict[str, Any] = {name: taking_time(name) for name in _CALLS if hasattr(kind, name)}
+    members |= {"detrun_disk": None, "detrun_path": "", "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind,), members)
+
+
+def layered(
+    raw: FileOfNode,
+    disk: Any,
+    path: str,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+) -> Any:
+    """The layers that ``open`` puts on a raw file. The default encoding is UTF-8 whatever the machine's is.
+
+    Args:
+        raw: made by `raw_file`.
+        disk: the one that takes the time.
+        path: where the file is on it.
+        mode, buffering, encoding, errors, newline: as of ``open``, which has checked them.
+    """
+    binary = "b" in mode
+    found: Any = raw
+    if buffering:
+        size = BUFFER_BYTES if buffering < 2 else buffering
+        kind: Any = io.BufferedRandom if "+" in mode else io.BufferedReader if "r" in mode else io.BufferedWriter
+        found = (_outermost(kind) if binary else kind)(raw, size)
+    if not binary:
+        found = _outermost(io.TextIOWrapper)(found, encoding or "utf-8", errors, newline, line_buffering=buffering == 1)
+        found.mode = mode
+    if raw.mode.startswith("a"):
+        found.seek(0, io.SEEK_END)
+    found.detrun_disk, found.detrun_path = disk, path
+    return found
+
+
+def raw_file(descriptors: Descriptors, number: int, name: Any, mode: str, closefd: bool, *, is_outermost: bool) -> Any:
+    """The raw file of a descriptor; the one that the program gets if it asked for no buffer."""
+    kind = "x" if "x" in mode else "a" if "a" in mode else "w" if "w" in mode else "r"
+    written = {"r": "rb", "w": "wb", "a": "ab", "x": "xb"}[kind] + ("+" if "+" in mode else "")
+    return (_outermost(FileOfNode) if is_outermost else FileOfNode)(descriptors, number, name, written, closefd)

@@ -1,0 +1,415 @@
+"""`NodeFiles`: what ``open`` and ``os`` mean in the code of one process of a node.
+
+A path leads to the node's disk, whose root is the working directory at first. Where nothing is on the disk and the path
+is one that code of nodes may read (`HostFiles`), the real function answers; to change what is there is refused by name.
+The methods have the names and the arguments of ``os``; `FileCalls` has those that take descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as kinds
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from detrun.world.disk.file_system import failure
+from detrun.world.files.descriptors import OpenDirectory, OpenFile
+from detrun.world.files.entries import Entries, Entry
+from detrun.world.files.file_calls import FileCalls, real, stat_result
+from detrun.world.files.host_files import HostFiles
+from detrun.world.files.layers import layered, raw_file
+from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment.hidden_state import DEVICE, RANDOM_DEVICES, allowed, refuse
+
+_NO_LINKS = "a simulated disk has no links, owners, special files or extended attributes"
+_READ_ONLY = (
+    "it is a real file, which code of a node can only read; write below a directory of the node's disk, or outside the "
+    "World"
+)
+_DISK_IS_EMPTY = (
+    "this is the disk of node {!r}, which begins empty: make the directory first, or let nodes read real files by "
+    "World(host_files=[...])"
+)
+
+
+class NodeFiles(FileCalls):
+    """The files of one process.
+
+    Args:
+        disk: of the node.
+        node: its name.
+        host: the real files that it can read.
+    """
+
+    def __init__(self, disk: Any, node: str, host: HostFiles) -> None:
+        super().__init__(disk)
+        self.node = node
+        self.host = host
+        self.working_directory = "/"
+
+    # Paths.
+
+    def absolute(self, path: Any, dir_fd: int | None = None) -> str:
+        """``path`` as text, from the root of the disk; a final slash stays."""
+        text = os.fsdecode(path)
+        if text.startswith("/") or not text:
+            return text
+        base = self.working_directory
+        if dir_fd is not None:
+            opened = self.descriptors.opened(dir_fd)
+            if not isinstance(opened, OpenDirectory):
+                raise failure(errno.ENOTDIR, text)
+            base = opened.name
+        return f"{base.rstrip('/')}/{text}"
+
+    def is_real(self, path: str) -> bool:
+        """Whether an absolute path is one of the real files that can be read."""
+        plain = os.path.normpath(path)
+        if not path or not self.host.covers(plain):
+            return False
+        try:
+            return self.disk.file_system.place(path).target is None
+        except OSError:
+            return True
+
+    def may_be_real(self, event: str, path: Any, mode: Any = None, flags: int = 0, *rest: Any) -> bool:
+        """Whether the real call that an audit event announces may go on: it reads what nodes can read.
+
+        The import system writes its caches, past the names that are replaced.
+        """
+        where = os.path.normpath(self.absolute(path))
+        if "__pycache__" in where:
+            return True
+        if not self.host.covers(where):
+            return False
+        return event in ("os.listdir", "os.scandir") or (event == "open" and not flags & os.O_ACCMODE)
+
+    def _ask(self, name: str, function: Callable[[str], Any], path: Any, dir_fd: int | None, **named: Any) -> Any:
+        """Ask the disk, or the real function of that name."""
+        where = self.absolute(path, dir_fd)
+        if self.is_real(where):
+            with allowed():
+                return real(name)(where, **named)
+        return self._metadata(function, where, path=where)
+
+    def _change(self, name: str, function: Callable[..., Any], *paths: str) -> Any:
+        for path in paths:
+            if self.is_real(path):
+                refuse(f"os.{name} of {path!r} on node {self.node!r}", _READ_ONLY)
+        return self._metadata(function, *paths, path=paths[0])
+
+    # Opening.
+
+    def open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        """As `os.open`."""
+        where = self.absolute(path, dir_fd)
+        if where in RANDOM_DEVICES:
+            refuse(f"opening {where!r}", DEVICE)
+        if self.is_real(where):
+            if flags & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC) and not self.host.is_device(where):
+                refuse(f"opening {where!r} for writing on node {self.node!r}", _READ_ONLY)
+            with allowed():
+                return int(real("open")(where, flags, mode))
+        if flags & getattr(os, "O_TMPFILE", 0) == getattr(os, "O_TMPFILE", -1):
+            raise failure(errno.EOPNOTSUPP, where)
+        opened = self._metadata(self._opened, where, flags, mode, path=where)
+        return self.descriptors.add(opened)
+
+    def _opened(self, where: str, flags: int, mode: int) -> OpenFile | OpenDirectory:
+        system = self.disk.file_system
+        if not flags & os.O_ACCMODE and not flags & os.O_CREAT:
+            target = system.place(where).target
+            if target is not None and target.is_directory:
+                return OpenDirectory(self.disk, where)
+        elif flags & os.O_DIRECTORY:
+            system.directory_at(where)
+        is_new = flags & os.O_CREAT and system.place(where).target is None
+        opened = OpenFile(self.disk, where, flags)
+        if is_new and mode & 0o777 != 0o666:
+            system.permissions[opened.inode] = mode & 0o7777 & ~_UMASK
+        return opened
+
+    def builtin_open(
+        self,
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Callable[[Any, int], int] | None = None,
+    ) -> Any:
+        """As the function ``open``."""
+        flags = _flags_of(mode)
+        _check(mode, buffering, encoding, errors, newline)
+        open_real = partial(file_names.original_open(), mode=mode, buffering=buffering, encoding=encoding)
+        if isinstance(file, int):
+            number = file
+        else:
+            if not closefd:
+                raise ValueError("Cannot use closefd=False with file name")
+            path = os.fspath(file)
+            if opener is None:
+                where = self.absolute(path)
+                if self.is_real(where) and not flags & os.O_ACCMODE:
+                    with allowed():
+                        return open_real(where, errors=errors, newline=newline)
+                number = self._open_by_name(path, flags)
+            else:
+                number = opener(path, flags)
+        if not self.descriptors.has_given(number):  # a real one: a pipe, the standard output, a device
+            return open_real(number, errors=errors, newline=newline, closefd=closefd)
+        try:
+            opened = self.descriptors.file(number)  # which refuses a directory
+        except IsADirectoryError:
+            if not isinstance(file, int):
+                self.descriptors.close(number)
+            raise failure(errno.EISDIR, str(file)) from None
+        raw = raw_file(self.descriptors, number, file, mode, closefd, is_outermost=not buffering)
+        try:
+            return layered(raw, self.disk, opened.name, mode, buffering, encoding, errors, newline)
+        except BaseException:
+            raw.close()
+            raise
+
+    def _open_by_name(self, path: Any, flags: int) -> int:
+        try:
+            return self.open(path, flags, 0o666)
+        except FileNotFoundError as error:
+            error.filename = path
+            error.add_note(_DISK_IS_EMPTY.format(self.node))
+            raise
+
+    # Asking.
+
+    def stat(self, path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+        """As `os.stat`."""
+        if isinstance(path, int):
+            return self.fstat(path) if path in self.descriptors else real("stat")(path)
+        found = self._ask("stat", self.disk.file_system.status, path, dir_fd)
+        return found if isinstance(found, os.stat_result) else stat_result(found)
+
+    def lstat(self, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
+        """As `os.lstat`: there are no links."""
+        found = self._ask("lstat", self.disk.file_system.status, path, dir_fd)
+        return found if isinstance(found, os.stat_result) else stat_result(found)
+
+    def access(
+        self,
+        path: Any,
+        mode: int,
+        *,
+        dir_fd: int | None = None,
+        effective_ids: bool = False,
+        follow_symlinks: bool = True,
+    ) -> bool:
+        """As `os.access`: what is on the disk may be read and written."""
+        try:
+            where = self.absolute(path, dir_fd)
+            if self.is_real(where) and mode & os.W_OK:
+                return False
+            found = self.stat(path, dir_fd=dir_fd)
+        except OSError:
+            return False
+        return not mode & os.X_OK or kinds.S_ISDIR(found.st_mode) or bool(found.st_mode & 0o111)
+
+    def listdir(self, path: Any = ".") -> list[Any]:
+        """As `os.listdir`; sorted."""
+        if isinstance(path, int):
+            path = self.descriptors.opened(path).name
+        names = sorted(self._ask("listdir", self.disk.file_system.listdir, path, None))
+        return [os.fsencode(name) for name in names] if isinstance(os.fspath(path), bytes) else list(names)
+
+    def scandir(self, path: Any = ".") -> Any:
+        """As `os.scandir`; sorted."""
+        at: Any = self.descriptors.opened(path).name if isinstance(path, int) else os.fspath(path)
+        where = self.absolute(at)
+        if self.is_real(where):
+            with allowed():
+                return real("scandir")(where)
+        entries = []
+        for name in self.listdir(where):
+            target = self.disk.file_system.existing(f"{where.rstrip('/')}/{name}")
+            shown = os.fsencode(name) if isinstance(at, bytes) else name
+            place = shown if isinstance(path, int) else os.path.join(at, shown)
+            status = self.stat if not isinstance(path, int) else partial(self.stat, dir_fd=path)
+            entries.append(Entry(shown, place, target.is_directory, status))
+        return Entries(entries)
+
+    def readlink(self, path: Any, *, dir_fd: int | None = None) -> Any:
+        """As `os.readlink`: nothing on the disk is a link."""
+
+        def refused(where: str) -> None:
+            self.disk.file_system.existing(where)
+            raise failure(errno.EINVAL, where)
+
+        return self._ask("readlink", refused, path, dir_fd)
+
+    def statvfs(self, path: Any) -> os.statvfs_result:
+        """As `os.statvfs`."""
+        if isinstance(path, int):
+            return self.fstatvfs(path)
+        self.stat(path)
+        return self.statvfs_result()
+
+    def listxattr(self, path: Any = None, *, follow_symlinks: bool = True) -> list[str]:
+        """As `os.listxattr`: there are none."""
+        if not isinstance(path, int):
+            self.stat("." if path is None else path)
+        return []
+
+    def getcwd(self) -> str:
+        """As `os.getcwd`."""
+        return self.working_directory
+
+    def getcwdb(self) -> bytes:
+        """As `os.getcwdb`."""
+        return os.fsencode(self.working_directory)
+
+    def chdir(self, path: Any) -> None:
+        """As `os.chdir`."""
+        where = self.descriptors.opened(path).name if isinstance(path, int) else self.absolute(path)
+        self._metadata(self.disk.file_system.directory_at, where, path=where)
+        self.working_directory = os.path.normpath(where)
+
+    fchdir = chdir
+
+    # Changing.
+
+    def mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        """As `os.mkdir`."""
+        where = self.absolute(path, dir_fd)
+        if self.is_real(where) and os.path.isdir(where):
+            raise failure(errno.EEXIST, where)  # so that ``exist_ok`` is no error
+        self._change("mkdir", self.disk.file_system.mkdir, where)
+        permissions = mode & 0o7777 & ~_UMASK
+        if permissions != 0o755:
+            self.disk.file_system.permissions[self.disk.file_system.existing(where).inode] = permissions
+
+    def rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
+        """As `os.rmdir`."""
+        self._change("rmdir", self.disk.file_system.rmdir, self.absolute(path, dir_fd))
+
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        """As `os.unlink`."""
+        self._change("unlink", self.disk.file_system.unlink, self.absolute(path, dir_fd))
+
+    remove = unlink
+
+    def rename(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        """As `os.rename`."""
+        source, destination = self.absolute(src, src_dir_fd), self.absolute(dst, dst_dir_fd)
+        self._change("rename", self.disk.file_system.rename, source, destination)
+
+    replace = rename
+
+    def truncate(self, path: Any, length: int) -> None:
+        """As `os.truncate`."""
+        if isinstance(path, int):
+            self.ftruncate(path, length)
+            return
+        number = self.open(path, os.O_WRONLY)
+        try:
+            self.ftruncate(number, length)
+        finally:
+            self.close(number)
+
+    def chmod(self, path: Any, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        """As `os.chmod`: the bits are kept, and hold nothing back."""
+        if isinstance(path, int):
+            self.fchmod(path, mode)
+            return
+
+        def change(where: str) -> None:
+            self.disk.file_system.permissions[self.disk.file_system.existing(where).inode] = mode & 0o7777
+
+        self._change("chmod", change, self.absolute(path, dir_fd))
+
+    def utime(
+        self,
+        path: Any,
+        times: tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        """As `os.utime`; the time of the last use is not kept."""
+        if times is not None and ns is not None:
+            raise ValueError("utime: you may specify either 'times' or 'ns' but not both")
+        moment = ns[1] if ns is not None else time.time_ns() if times is None else int(times[1] * 1e9)
+
+        def change(where: str) -> None:
+            self.disk.file_system.modified[self.disk.file_system.existing(where).inode] = moment
+
+        where = self.descriptors.opened(path).name if isinstance(path, int) else self.absolute(path, dir_fd)
+        self._change("utime", change, where)
+
+    def link(self, src: Any, dst: Any, **named: Any) -> None:
+        """As `os.link` where a file system has no links: EPERM."""
+        raise _without_links(errno.EPERM, os.fsdecode(src), os.fsdecode(dst))
+
+    def symlink(self, src: Any, dst: Any, target_is_directory: bool = False, *, dir_fd: int | None = None) -> None:
+        """As `os.symlink` where a file system has no links: EPERM."""
+        raise _without_links(errno.EPERM, os.fsdecode(src), os.fsdecode(dst))
+
+    def chown(self, path: Any, uid: int, gid: int, **named: Any) -> None:
+        """As `os.chown`: to the user that everything belongs to; EPERM for another."""
+        if uid not in (-1, os.getuid()) or gid not in (-1, os.getgid()):
+            raise _without_links(errno.EPERM, str(path))
+        self.stat(path)
+
+    lchown = chown
+
+    def getxattr(self, path: Any, attribute: Any, *, follow_symlinks: bool = True) -> bytes:
+        """As `os.getxattr`: there is none of that name."""
+        raise _without_links(errno.ENOTSUP, str(path))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in file_names.FILE_CALLS:
+            return lambda *_, **__: refuse(f"os.{name} on node {self.node!r}", _NO_LINKS)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+_UMASK = 0o022
+
+
+def _without_links(number: int, path: str, path2: str | None = None) -> OSError:
+    error = failure(number, path, path2)
+    error.add_note(_NO_LINKS)
+    return error
+
+
+def _flags_of(mode: Any) -> int:
+    """The flags that ``open`` gives to ``os.open`` for a mode.
+
+    Raises:
+        ValueError: it is no mode.
+    """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    letters = [letter for letter in "rwax" if letter in mode]
+    if len(letters) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
+        raise ValueError(f"invalid mode: {mode!r}")
+    access = os.O_RDWR if "+" in mode else os.O_RDONLY if letters == ["r"] else os.O_WRONLY
+    more = {"r": 0, "w": os.O_CREAT | os.O_TRUNC, "a": os.O_CREAT | os.O_APPEND, "x": os.O_CREAT | os.O_EXCL}
+    return access | more[letters[0]] | getattr(os, "O_CLOEXEC", 0)
+
+
+def _check(mode: str, buffering: int, encoding: Any, errors: Any, newline: Any) -> None:
+    """What ``open`` refuses before it touches a file.
+
+    Raises:
+        ValueError: as ``open``.
+    """
+    if "b" in mode:
+        for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+            if value is not None:
+                article = "an" if name != "newline" else "a"
+                raise ValueError(f"binary mode doesn't take {article} {name} argument")
+    elif buffering == 0:
+        raise ValueError("can't have unbuffered text I/O")

@@ -1,0 +1,83 @@
+"""`open`, `os` and `io` inside a run: who calls decides which file system they mean.
+
+Code of a node of an open world means the node's disk; the world says which code that is, by `lead_to`, and answers its
+calls. All other code means the real file system, by the original functions. The names are replaced from the start of a
+run, so that functions that a module took by name before it (``from os import stat``) are found with the others.
+
+The functions below ``os.path``, ``pathlib``, ``shutil``, ``glob`` and ``tempfile`` are these, and they stay as they
+are. The import system takes its own, from ``posix``, and always reads real files.
+
+Cost: a call outside nodes takes one Python call more, 0.1 µs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
+
+# Of `os`, what touches a file system or takes a descriptor.
+FILE_CALLS = (
+    *("access", "chdir", "chmod", "chown", "close", "closerange", "copy_file_range", "dup", "dup2", "fchdir", "fchmod"),
+    *("fchown", "fdatasync", "fpathconf", "fstat", "fstatvfs", "fsync", "ftruncate", "get_blocking", "get_inheritable"),
+    *("getcwd", "getcwdb", "getxattr", "isatty", "lchown", "link", "listdir", "listxattr", "lockf", "lseek", "lstat"),
+    *("mkdir", "mkfifo", "mknod", "open", "pathconf", "posix_fadvise", "posix_fallocate", "pread", "preadv", "pwrite"),
+    *("pwritev", "read", "readlink", "readv", "remove", "removexattr", "rename", "replace", "rmdir", "scandir"),
+    *("sendfile", "set_blocking", "set_inheritable", "setxattr", "stat", "statvfs", "symlink", "sync", "truncate"),
+    *("unlink", "utime", "write", "writev"),
+)
+
+files_here: Callable[[], Any] | None = None  # the files of the node whose code runs, None where there is no node
+
+
+def lead_to(here: Callable[[], Any] | None) -> None:
+    """Let what ``here()`` gives answer the calls of code for which it is not None, by its methods."""
+    global files_here
+    files_here = here
+
+
+def _open(*arguments: Any, **named: Any) -> Any:
+    if files_here is not None:
+        files = files_here()
+        if files is not None:
+            return files.builtin_open(*arguments, **named)
+    return _BUILTINS.originals["open"](*arguments, **named)
+
+
+def _by_caller(name: str) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if files_here is not None:
+            files = files_here()
+            if files is not None:
+                return files.answer(name, arguments, named)
+        return _OS.originals[name](*arguments, **named)
+
+    return update_wrapper(call, vars(os)[name])
+
+
+_BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
+_IO = ReplacedNames(io, {"open": _open}, may_stay=True)
+_OS = ReplacedNames(os, {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}, may_stay=True)
+GROUP = ReplacedTogether(_BUILTINS, _IO, _OS)
+SOURCES = ((builtins, ("open",)), (os, tuple(_OS.originals)))
+"""The modules and the names in them, for code that took a function before the run."""
+
+_able: Any
+# Modules that are imported inside a run ask, once, what the functions can do that stand there then.
+for _able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+    _able.update(_OS.replacements[name] for name, original in _OS.originals.items() if original in _able)
+
+
+def original(name: str) -> Any:
+    """The real function of ``os``."""
+    return _OS.originals[name]
+
+
+def original_open() -> Any:
+    """The real ``open``."""
+    return _BUILTINS.originals["open"]
