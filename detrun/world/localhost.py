@@ -14,9 +14,9 @@ from detrun.world.sockets import patched_sockets
 from detrun.world.world import World
 
 
-def open_localhost(run: Any) -> Callable[[], None]:
+def open_localhost(run: Any, ipv6: bool = False) -> Callable[[], None]:
     """Let the names of ``socket`` lead there until what is returned is called; its sockets live as long as the run."""
-    world = World()
+    world = World(ipv6=ipv6)
     patched_sockets.install(world.owner_of_sockets)
     run.threads.at_end.append(world.discard)
     return partial(patched_sockets.restore, world.owner_of_sockets)

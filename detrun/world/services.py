@@ -25,6 +25,7 @@ class Machine(Protocol):
 
     name: str
     address: str
+    address6: str
     hostname: str
     is_powered: bool
 
@@ -63,12 +64,13 @@ class Services:
         nursery: parent of the processes' root tasks; None unless the world is open.
         world: the `World` itself, for programs that ask ``node.world``; deleted when the world closes.
 
-    Invariant: ``machines``, ``by_address`` and ``by_hostname`` hold the same nodes until `close`.
+    Invariant: ``machines``, ``by_address``, ``by_address6`` and ``by_hostname`` hold the same nodes until `close`.
     """
 
     __slots__ = (
         "_descriptors",
         "by_address",
+        "by_address6",
         "by_hostname",
         "faults",
         "host",
@@ -86,6 +88,7 @@ class Services:
         self.retransmission_seconds = retransmission_seconds
         self.machines: dict[str, Any] = {}
         self.by_address: dict[str, Any] = {}
+        self.by_address6: dict[str, Any] = {}
         self.by_hostname: dict[str, Any] = {}
         self.nursery: trio.Nursery | None = None
         self.world = world
@@ -95,6 +98,7 @@ class Services:
         """Enter ``machine`` under its name, its address and its host name."""
         self.machines[machine.name] = machine
         self.by_address[machine.address] = machine
+        self.by_address6[machine.address6] = machine
         self.by_hostname[machine.hostname] = machine
 
     def machine(self, named: Machine | str, like: M) -> M:
@@ -111,8 +115,10 @@ class Services:
         return cast("M", found)
 
     def machine_at(self, host: str, asker: M) -> M | None:
-        """The machine that ``host``, an IPv4 address, reaches from ``asker``; None if it reaches none."""
-        return asker if host.startswith("127.") else self.by_address.get(host)
+        """The machine that ``host``, an address, reaches from ``asker``; None if it reaches none."""
+        if host.startswith("127.") or host == "::1":
+            return asker
+        return self.by_address.get(host) or self.by_address6.get(host)
 
     def open_nursery(self) -> trio.Nursery:
         """The nursery of the open world.
@@ -138,5 +144,6 @@ class Services:
         """Let go of addresses and of the world: what holds a part of it later must not hold all of it."""
         self.host.sockets.clear()
         self.by_address.clear()
+        self.by_address6.clear()
         self.by_hostname.clear()
         del self.world

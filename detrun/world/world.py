@@ -70,6 +70,7 @@ class World:
         loss, duplication, reordering, slow_tail, reset: probability for each message, of every link.
         bandwidth: bytes per second of every link; None for unlimited.
         retransmission_seconds: how long TCP waits for an acknowledgement at first; then twice as long, and so on.
+        ipv6: have names lead to the nodes' IPv6 addresses, too, where a program asks for no family.
         disk, clock: make the disk and the clock of a node, when they are first used.
         host_files: real files and directories that ``open`` and ``os`` can read in the code of nodes, where their own
             disk has nothing.
@@ -87,6 +88,7 @@ class World:
         reset: Any = 0.0,
         bandwidth: Any = None,
         retransmission_seconds: float = 0.2,
+        ipv6: bool = False,
         disk: Callable[[Node], Any] = make_disk,
         clock: Callable[[Node], Any] = make_clock,
         host_files: Iterable[str | os.PathLike[str]] = (),
@@ -110,6 +112,7 @@ class World:
             **link,
         )
         self.network = Network(self.services, settings)  # refuses what no link could have
+        self.network.resolver.has_ipv6 = ipv6
         self._make_disk = disk
         self._make_clock = clock
         self._host_files = HostFiles(host_files)
@@ -249,6 +252,7 @@ class World:
             self.network,
             name,
             f"10.0.{number >> 8}.{number & 0xFF}",
+            f"fd00::{number:x}",
             make_disk=self._make_disk,
             make_clock=self._make_clock,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 SAME = "the same test with another selector, which no simulated loop has"
-UNIX = "Unix sockets, which the simulated network has not"
-IPV6 = "IPv6, which the simulated network has not"
 PIPES = "pipes and terminals of the operating system, refused by name"
 PROCESS = "starts a process, refused by name"
 SIGNALS = "signals, of which none arrives in a run"
@@ -16,9 +14,6 @@ BLOCKS = "a blocking call in a task, refused by name"
 EXCLUSIONS: dict[str, str] = {
     "*.SelectEventLoopTests.*": SAME,
     "*.PollEventLoopTests.*": SAME,
-    "*unix*": UNIX,
-    "test_events.*ipv6*": IPV6,
-    "test_events.*dual_stack*": IPV6,
     "*_pipe*": PIPES,
     "*_pty*": PIPES,
     "test_events.*subprocess*": PROCESS,

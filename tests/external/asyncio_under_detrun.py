@@ -20,8 +20,8 @@ from typing import Any
 from asyncio_exclusions import EXCLUSIONS, SAME
 from suite_outcomes import exclusion, outcome_of
 
-import detrun  # noqa: F401 (says what opens localhost)
 from detrun.execution.execute import execute  # noqa: F401 (locks of the tests' modules must be detrun's)
+from detrun.world.localhost import open_localhost
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.environment.environment import ControlledEnvironment
@@ -36,6 +36,7 @@ MODULES = (
     *("futures", "tasks", "streams", "server", "sock_lowlevel", "buffered_proto", "events", "protocols"),
     *("transports", "selector_events", "sslproto", "ssl", "eager_task_factory", "staggered"),
 )
+localhost.opener = partial(open_localhost, ipv6=True)  # the tests look for both kinds of addresses
 MAX_STEPS = 60_000
 STEP_TIMEOUT = 20.0
 

@@ -1,22 +1,27 @@
 """Names and addresses of the world: a node's name, and its host name, resolve to its address, at once and always.
 
 Every node sees the same names; ``localhost`` is the node that asks. A host that no node has raises ``socket.gaierror``
-(EAI_NONAME), and so does anything that is not IPv4. Looking a name up takes no time and no message: name servers are
-not simulated.
+(EAI_NONAME). Who asks for IPv6 gets it; who asks for no family gets IPv4 alone, unless the world is made with
+``ipv6=True``, as on a machine without a route for the other. Looking a name up takes no time and no message: name
+servers are not simulated.
 """
 
 from __future__ import annotations
 
 import socket
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 import trio
 
-from detrun.world.network.posix import ANY, LOOPBACK
+from detrun.world.network.posix import ANY, ANY6, LOOPBACK, LOOPBACK6
 from detrun.world.services import Services
 
 PORTS_BY_SERVICE = {"http": 80, "https": 443, "domain": 53, "ssh": 22, "smtp": 25}
+
+
+_EAI_ADDRFAMILY = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)
+_NO_SCOPE: dict[int, tuple[int, ...]] = {socket.AF_INET: (), socket.AF_INET6: (0, 0)}
 
 
 class Resolver(trio.abc.HostnameResolver):
@@ -24,6 +29,7 @@ class Resolver(trio.abc.HostnameResolver):
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.has_ipv6 = False
 
     # What trio asks.
 
@@ -41,42 +47,43 @@ class Resolver(trio.abc.HostnameResolver):
 
     # Looking up.
 
-    def resolve(self, host: str) -> str:
+    def resolve(self, host: str, family: int = socket.AF_INET) -> str:
         """The address of ``host``, which may be one already.
 
         Raises:
-            socket.gaierror: there is no such host.
+            socket.gaierror: there is no such host, or it is an address of the other family.
         """
-        if is_numeric(host):
-            return host
+        numeric = numeric_form(host)
+        if numeric is not None:
+            if (":" in host) == (family == socket.AF_INET6):
+                return numeric
+            other = "AF_INET6" if ":" in host else "AF_INET"
+            raise socket.gaierror(
+                _EAI_ADDRFAMILY,
+                f"Address family for hostname not supported: {host!r} needs a socket of family socket.{other}",
+            )
         name = host.lower().removesuffix(".")
         if name == "localhost":
-            return LOOPBACK
+            return LOOPBACK6 if family == socket.AF_INET6 else LOOPBACK
         node = self._services.by_hostname.get(name)
-        if node is None and ":" in name:
-            raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host!r}, and the world is IPv4 only")
         if node is None:
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: no node is called {host!r}")
-        return str(node.address)
+        return str(node.address6 if family == socket.AF_INET6 else node.address)
 
-    def numeric_host(self, host: Any) -> str:
+    def numeric_host(self, host: Any, family: int) -> str:
         """``host`` as an address; names are resolved, as the standard library does in ``bind`` and ``connect``."""
         if not isinstance(host, str):
             raise TypeError(f"str expected, not {type(host).__name__}")
-        return self.resolve(host)
+        return self.resolve(host, family)
 
     def lookup(self, host: Any, port: Any, family: int, kind: int, proto: int, flags: int) -> list[Any]:
         """What ``socket.getaddrinfo`` answers."""
         if isinstance(host, bytes):
             host = host.decode("ascii", "replace")
-        if family not in (0, socket.AF_INET):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known: the world is IPv4 only")
-        if not host:
-            address = ANY if flags & socket.AI_PASSIVE else LOOPBACK
-        elif flags & socket.AI_NUMERICHOST and not is_numeric(host):
+        if family not in (0, socket.AF_INET, socket.AF_INET6):
+            raise socket.gaierror(socket.EAI_FAMILY, f"ai_family not supported: {family}")
+        if host and flags & socket.AI_NUMERICHOST and numeric_form(host) is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        else:
-            address = self.resolve(host)
         number = _port(port)
         canonical = host if flags & socket.AI_CANONNAME and host else ""
         kinds = [
@@ -84,27 +91,47 @@ class Resolver(trio.abc.HostnameResolver):
             (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
         ]
         return [
-            (socket.AF_INET, one, protocol, canonical, (address, number))
+            (one_family, one, protocol, canonical, (address, number, *_NO_SCOPE[one_family]))
+            for one_family, address in self._addresses(host, family, flags)
             for one, protocol in kinds
             if kind in (0, one) and proto in (0, protocol)
         ]
 
+    def _addresses(self, host: Any, family: int, flags: int) -> list[tuple[socket.AddressFamily, str]]:
+        """By family, the best first (RFC 6724): one's own by IPv6 before IPv4, and others' private ones behind it."""
+        if family:
+            families = [socket.AddressFamily(family)]
+        elif host and numeric_form(host) is not None:
+            families = [socket.AF_INET6 if ":" in host else socket.AF_INET]
+        elif not self.has_ipv6:
+            families = [socket.AF_INET]
+        else:
+            families = [socket.AF_INET, socket.AF_INET6]
+            if host == "localhost" or (not host and not flags & socket.AI_PASSIVE):
+                families.reverse()
+        if host:
+            return [(one, self.resolve(host, one)) for one in families]
+        hosts = (ANY, ANY6) if flags & socket.AI_PASSIVE else (LOOPBACK, LOOPBACK6)
+        return [(one, hosts[one == socket.AF_INET6]) for one in families]
+
     def reverse(self, address: Any, flags: int) -> tuple[str, str]:
         """What ``socket.getnameinfo`` answers."""
         host, port = address[0], str(address[1])
-        node = self._services.by_address.get(host)
+        node = self._services.by_address.get(host) or self._services.by_address6.get(host)
         if node is None or flags & socket.NI_NUMERICHOST:
             return host, port
         return str(node.hostname), port
 
 
-def is_numeric(host: str) -> bool:
-    """Whether ``host`` is an IPv4 address."""
+def numeric_form(host: str) -> str | None:
+    """``host`` as an address in its canonical form, an IPv4 one in an IPv6 one as the former; None if it is a name."""
     try:
-        IPv4Address(host)
+        if ":" not in host:
+            return str(IPv4Address(host))
+        address = IPv6Address(host.partition("%")[0])
     except AddressValueError:
-        return False
-    return True
+        return None
+    return str(address.ipv4_mapped or address)
 
 
 def _port(port: Any) -> int:

@@ -59,6 +59,7 @@ class Node:
         versions: what an upgrade can put in place, in the order of offering.
         version: of these, the one that an upgrade put in place.
         was_killed: the last process ended by a crash or a power loss, and none has begun since.
+        unix_names: of its Unix sockets; see `unix_sockets`.
         connections: the TCP connections with an end here.
 
     Invariant: a machine without power has no process and no connections.
@@ -70,6 +71,7 @@ class Node:
         network: Network,
         name: str,
         address: str,
+        address6: str,
         *,
         make_disk: Callable[[Node], Any],
         make_clock: Callable[[Node], Any],
@@ -78,6 +80,7 @@ class Node:
         self.network = network
         self.name = name
         self.address = address
+        self.address6 = address6
         self.hostname = name.lower()
         self.process: Process | None = None
         self.is_powered = True
@@ -87,6 +90,7 @@ class Node:
         self.starts = 0
         self.was_killed = False
         self.ports: dict[int, Ports[Any]] = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
+        self.unix_names: dict[str | bytes, Any] = {}
         self.connections: dict[Connection, None] = {}
         self.disk_if_used: Any = None
         self.clock_if_used: Any = None
@@ -188,6 +192,7 @@ class Node:
             self.services.faults.count("power loss")
             self.is_powered = False
             self._kill(lose_power=True)
+            self.unix_names.clear()
             self._tell_parts("power_loss")
 
     def _kill(self, lose_power: bool) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from detrun.world.network.packet import Packet, Way
-from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.network.posix import TO_ITSELF, Address, os_error
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
 
 DATAGRAM_BYTES_MAX = 65_507
@@ -23,8 +23,8 @@ class UdpSocket(Socket):
     protocol = constants.IPPROTO_UDP
     send_buffer_bytes = receive_buffer_bytes = DATAGRAM_BUFFER_BYTES
 
-    def __init__(self, process: SocketOwner) -> None:
-        super().__init__(process)
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
+        super().__init__(process, family)
         self.inbox: deque[tuple[bytes, Address]] = deque()
         self.inbox_bytes = 0
         self.error = 0
@@ -59,16 +59,13 @@ class UdpSocket(Socket):
         if self.write_shut:
             raise os_error(errno.EPIPE)
         host, port = self._numeric(address)
-        if host == ANY:
-            host = LOOPBACK
+        host = TO_ITSELF.get(host, host)
         peer = self.services.machine_at(host, self.node)
         if peer is None:
             raise os_error(errno.EHOSTUNREACH)
         if not self.is_bound:
-            self.bind((ANY, 0))
-        source = self.local
-        if source[0] == ANY:
-            source = (LOOPBACK if host.startswith("127.") else self.node.address, source[1])
+            self.bind((self.wildcard, 0))
+        source = self._source(host)
         link = self.network.link(self.node, peer)
         link.send(Datagram(link, self, peer, payload, source, (host, port)))
         return len(payload)

@@ -5,8 +5,8 @@ succeeds, raises the ``OSError`` of that case, or raises ``BlockingIOError``, af
 `wait_writable` tells when it is worth trying again. Two faces stand on them: `stdlib_sockets` for ``socket``, and on
 top of it `trio_sockets` for ``trio.socket``.
 
-Addresses are IPv4 only. Options are remembered and given back; ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded in
-`bind`, all others change nothing.
+Addresses are IPv4 or IPv6; a socket of the latter kind takes both unless ``IPV6_V6ONLY`` is set. Options are remembered
+and given back; that one, ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded, all others change nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,22 @@ import trio
 from trio.lowlevel import Abort
 
 from detrun.world.network.network import Network
-from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.network.posix import (
+    ANY,
+    ANY6,
+    LOOPBACK,
+    LOOPBACK6,
+    TO_ITSELF,
+    Address,
+    is_loopback,
+    os_error,
+)
 from detrun.world.network.tcp_handshake import ListeningMachine
 from detrun.world.network.waiters import Waiters
 from detrun.world.services import Services
 from detrun.world.sockets.ports import Ports
+
+_IPV6_ONLY = (constants.IPPROTO_IPV6, constants.IPV6_V6ONLY)
 
 
 class SocketMachine(ListeningMachine, Protocol):
@@ -34,11 +45,16 @@ class SocketMachine(ListeningMachine, Protocol):
     def ports(self) -> Mapping[int, Ports[Any]]:
         """Kind of socket -> the ports of its protocol."""
 
+    @property
+    def unix_names(self) -> dict[str | bytes, Any]:
+        """Absolute path or abstract name -> the Unix socket that took it."""
+
 
 class SocketOwner(Protocol):
     """A process as its sockets see it."""
 
     sockets: dict[Any, None]
+    is_driver: bool
 
     @property
     def node(self) -> SocketMachine:
@@ -57,19 +73,20 @@ class Socket:
     """What TCP and UDP sockets have in common: an owner, an address, options, a life."""
 
     kind = constants.SOCK_STREAM
-    protocol = constants.IPPROTO_TCP
+    protocol: int = constants.IPPROTO_TCP
     send_buffer_bytes = 0
     receive_buffer_bytes = 0
 
     is_listening = False  # overridden by the sockets that can
 
-    def __init__(self, process: SocketOwner) -> None:
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         self.process = process
+        self.family = family
         self.node = process.node
         self.services = process.services
         self.network = process.network
         self.descriptor = self.services.new_descriptor(self)
-        self.local: Address = (ANY, 0)
+        self.local: Address = (self.wildcard, 0)
         self.remote: Address | None = None
         self.options: dict[tuple[int, int], Any] = {}
         self.is_bound = False
@@ -138,6 +155,27 @@ class Socket:
 
     # Addresses and options.
 
+    def shown(self, address: Address) -> Any:
+        """An address as the standard library's socket gives it to the program."""
+        if self.family != constants.AF_INET6:
+            return address
+        host, port = address
+        return (host if ":" in host else f"::ffff:{host}", port, 0, 0)
+
+    def source_shown(self, source: Address) -> Any:
+        """As `shown`, of the sender of a datagram."""
+        return self.shown(source)
+
+    @property
+    def wildcard(self) -> str:
+        """Every address of its family."""
+        return ANY6 if self.family == constants.AF_INET6 else ANY
+
+    @property
+    def is_ipv6_only(self) -> bool:
+        """Whether its IPv6 wildcard leaves IPv4 addresses out."""
+        return bool(self.options.get(_IPV6_ONLY, 0))
+
     def bind(self, address: Address) -> None:
         """Take a local address; port 0 means any free one.
 
@@ -148,7 +186,7 @@ class Socket:
         if self.is_bound:
             raise os_error(errno.EINVAL)
         host, port = self._numeric(address)
-        if host not in (ANY, self.node.address) and not host.startswith("127."):
+        if host not in (ANY, ANY6, self.node.address, self.node.address6) and not is_loopback(host):
             raise os_error(errno.EADDRNOTAVAIL)
         ports = self.node.ports[self.kind]
         if not port:
@@ -162,9 +200,17 @@ class Socket:
     def _bind_for(self, remote: str) -> None:
         """Take the local address from which ``remote`` is reached, unless one was taken before."""
         if not self.is_bound:
-            self.bind((ANY, 0))
-        if self.local[0] == ANY:
-            self.local = (LOOPBACK if remote.startswith("127.") else self.node.address, self.local[1])
+            self.bind((self.wildcard, 0))
+        self.local = self._source(remote)
+
+    def _source(self, remote: str) -> Address:
+        """The local address from which ``remote`` is reached."""
+        host, port = self.local
+        if host not in TO_ITSELF:
+            return self.local
+        if ":" in remote:
+            return (LOOPBACK6 if remote == LOOPBACK6 else self.node.address6), port
+        return (LOOPBACK if remote.startswith("127.") else self.node.address), port
 
     def _numeric(self, address: Any) -> Address:
         """``address`` with its host as a number; names are resolved, as the standard library does.
@@ -174,14 +220,15 @@ class Socket:
             OverflowError: the port is out of range.
             OSError: the host is neither numeric nor known.
         """
-        if not isinstance(address, tuple) or len(address) != 2:
-            raise TypeError(f"AF_INET address must be a pair (host, port), not {address!r}")
-        host, port = address
+        if not isinstance(address, tuple) or not 2 <= len(address) <= (4 if self.family == constants.AF_INET6 else 2):
+            words = "(host, port)" if self.family == constants.AF_INET else "(host, port[, flowinfo[, scope]])"
+            raise TypeError(f"{self.family.name} address must be a tuple {words}, not {address!r}")
+        host, port = address[:2]
         if not isinstance(port, int):
             raise TypeError(f"port must be an int, not {port!r}")
         if not 0 <= port <= 0xFFFF:
             raise OverflowError("bind(): port must be 0-65535.")
-        return self.network.resolver.numeric_host(ANY if host == "" else host), port
+        return self.network.resolver.numeric_host(self.wildcard if host == "" else host, self.family), port
 
     def resolve(self, host: str) -> str:
         """The address of ``host``, which may be one already.
@@ -189,7 +236,7 @@ class Socket:
         Raises:
             socket.gaierror: there is no such host.
         """
-        return self.network.resolver.resolve(host)
+        return self.network.resolver.resolve(host, self.family)
 
     def option(self, level: int, name: int) -> Any:
         """The value of a socket option; 0 if it was never set."""
@@ -200,7 +247,7 @@ class Socket:
             if name == constants.SO_PROTOCOL:
                 return int(self.protocol)
             if name == constants.SO_DOMAIN:
-                return int(constants.AF_INET)
+                return int(self.family)
             if name in (constants.SO_SNDBUF, constants.SO_RCVBUF):
                 return self.send_buffer_bytes if name == constants.SO_SNDBUF else self.receive_buffer_bytes
             if name == constants.SO_ERROR:
@@ -239,8 +286,11 @@ class Socket:
             self.process.sockets.pop(self, None)
             self.services.release_descriptor(self.descriptor)
             if self.is_bound:
-                self.node.ports[self.kind].give_back(self, self.local[1])
+                self._give_name_back()
             self._released()
+
+    def _give_name_back(self) -> None:
+        self.node.ports[self.kind].give_back(self, self.local[1])
 
     def _released(self) -> None:
         raise NotImplementedError

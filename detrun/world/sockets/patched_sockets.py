@@ -22,9 +22,9 @@ from detrun.world.network.resolver import Resolver
 from detrun.world.sockets import stdlib_sockets
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stdlib_sockets import CLOEXEC, NONBLOCK, SimulatedSocket
-from detrun.world.sockets.stream_sockets import connected_pair
 from detrun.world.sockets.tls_sockets import TlsNames
 from detrun.world.sockets.trio_sockets import TrioSocket
+from detrun.world.sockets.unix_sockets import AF_UNIX, status, unix_pair, unlink
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 
 
@@ -74,7 +74,7 @@ def _gethostbyname_ex(name: str) -> tuple[str, list[str], list[str]]:
 
 
 def _gethostbyaddr(address: str) -> tuple[str, list[str], list[str]]:
-    number = _gethostbyname(address)
+    number = _resolver().resolve(address, socket.AF_INET6 if ":" in address else socket.AF_INET)
     owner = _owner()
     node = owner.services.machine_at(number, owner.node)
     if node is None:
@@ -86,15 +86,41 @@ def _getfqdn(name: str = "") -> str:
     return name if name and name != ANY else _gethostname()
 
 
-def _has_dualstack_ipv6() -> bool:
-    return False
-
-
 def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
-    if family not in (None, socket.AF_UNIX, socket.AF_INET) or type & ~(NONBLOCK | CLOEXEC) != socket.SOCK_STREAM:
+    kind = type & ~(NONBLOCK | CLOEXEC)
+    if family not in (None, AF_UNIX) or kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         raise os_error(errno.EOPNOTSUPP)
-    pair = connected_pair(_owner())
-    return tuple(SimulatedSocket(simulated=one) for one in pair)
+    pair = tuple(SimulatedSocket(simulated=one) for one in unix_pair(_owner(), kind))
+    if type & NONBLOCK:
+        for one in pair:
+            one.setblocking(False)
+    return pair
+
+
+# Paths of Unix sockets, of which the functions of ``os`` know.
+
+
+def _known(name: str, answer: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """``os``'s function ``name``, which asks ``answer`` first, with the machine and the path; None if it knows none."""
+
+    def known(path: Any, *arguments: Any, **options: Any) -> Any:
+        machine = _owner().node
+        if machine.unix_names and not options.get("dir_fd"):
+            found = answer(machine, path)
+            if found is not None:
+                return found if isinstance(found, os.stat_result) else None
+        return _OS.originals[name](path, *arguments, **options)
+
+    known.__name__ = known.__qualname__ = name
+    return known
+
+
+def _unlinked(machine: Any, path: Any) -> bool | None:
+    return unlink(machine, path) or None
+
+
+def _changed(machine: Any, path: Any) -> bool | None:
+    return status(machine, path) is not None or None
 
 
 def _trio_socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
@@ -119,8 +145,6 @@ _SOCKET = ReplacedNames(
         "gethostbyname_ex": _gethostbyname_ex,
         "gethostbyaddr": _gethostbyaddr,
         "getfqdn": _getfqdn,
-        "has_dualstack_ipv6": _has_dualstack_ipv6,
-        "has_ipv6": False,
         "socketpair": _socketpair,
     },
 )
@@ -128,7 +152,15 @@ _TRIO = ReplacedNames(
     trio.socket,
     {"from_stdlib_socket": _from_stdlib_socket, "gethostname": _gethostname, "socketpair": _trio_socketpair},
 )
-_OS = ReplacedNames(os, {"uname": _uname})
+_OS = ReplacedNames(
+    os,
+    {
+        "uname": _uname,
+        **{name: _known(name, status) for name in ("stat", "lstat")},
+        **{name: _known(name, _unlinked) for name in ("unlink", "remove")},
+        **{name: _known(name, _changed) for name in ("chmod", "chown")},
+    },
+)
 _PLATFORM = ReplacedNames(platform, {"node": _gethostname})
 _GROUPS = (_SOCKET, _TRIO, _OS, _PLATFORM, TlsNames())
 

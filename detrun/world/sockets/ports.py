@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import socket as constants
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from detrun.world.network.posix import ANY, Address, os_error
+from detrun.world.network.posix import ANY, ANY6, Address, os_error
 
 EPHEMERAL_FIRST, EPHEMERAL_LAST = 32_768, 60_999
 
@@ -21,6 +22,10 @@ class Bound(Protocol):
 
     local: Address
     is_listening: bool
+
+    @property
+    def is_ipv6_only(self) -> bool:
+        """Whether its IPv6 wildcard leaves IPv4 addresses out."""
 
     def has_option(self, name: int) -> bool:
         """Whether a flag of the socket level is set."""
@@ -57,7 +62,7 @@ class Ports(Generic[S]):
     def may_take(self, socket: S, host: str, port: int) -> bool:
         """Whether ``socket`` may bind to this address."""
         for other in self.owners.get(port, ()):
-            if ANY not in (host, other.local[0]) and host != other.local[0]:
+            if not _overlap(socket, host, other):
                 continue
             both_address = socket.has_option(constants.SO_REUSEADDR) and other.has_option(constants.SO_REUSEADDR)
             both_port = socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT)
@@ -70,7 +75,7 @@ class Ports(Generic[S]):
         host, port = socket.local
         return not any(
             other.is_listening
-            and (ANY in (host, other.local[0]) or host == other.local[0])
+            and _overlap(socket, host, other)
             and not (socket.has_option(constants.SO_REUSEPORT) and other.has_option(constants.SO_REUSEPORT))
             for other in self.owners.get(port, ())
             if other is not socket
@@ -90,18 +95,30 @@ class Ports(Generic[S]):
 
     def find(self, address: Address) -> S | None:
         """The socket that ``address`` reaches: an exact match before a wildcard, the oldest first."""
-        owners = self.owners.get(address[1], ())
-        for host in (address[0], ANY):
-            for socket in owners:
-                if socket.local[0] == host:
-                    return socket
-        return None
+        return next(self._reached(address), None)
+
+    def _reached(self, address: Address) -> Iterator[S]:
+        host, port = address
+        owners = self.owners.get(port, ())
+        for socket in owners:
+            if socket.local[0] == host:
+                yield socket
+        for socket in owners:
+            if covers(socket, socket.local[0], host):
+                yield socket
 
     def listener(self, address: Address) -> S | None:
         """As `find`, among the sockets that listen."""
-        owners = self.owners.get(address[1], ())
-        for host in (address[0], ANY):
-            for socket in owners:
-                if socket.local[0] == host and socket.is_listening:
-                    return socket
-        return None
+        return next((socket for socket in self._reached(address) if socket.is_listening), None)
+
+
+def covers(socket: Bound, bound: str, host: str) -> bool:
+    """Whether ``bound``, an address that ``socket`` has or wants, is a wildcard that includes ``host``."""
+    if bound == ANY:
+        return ":" not in host
+    return bound == ANY6 and (":" in host or not socket.is_ipv6_only)
+
+
+def _overlap(socket: Bound, host: str, other: Bound) -> bool:
+    there = other.local[0]
+    return host == there or covers(socket, host, there) or covers(other, there, host)

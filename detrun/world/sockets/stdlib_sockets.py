@@ -18,6 +18,7 @@ from detrun.world.sockets.blocking_calls import BlockingCall
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stream_sockets import TcpSocket
+from detrun.world.sockets.unix_sockets import AF_UNIX, UnixDatagramSocket, UnixStreamSocket
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.threads.calling import schedule_point
@@ -29,7 +30,7 @@ _REAL: Any = socket.socket  # of which type stubs leave private methods out
 
 
 class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
-    """``socket.socket`` as far as programs and libraries use it on TCP and UDP over IPv4.
+    """``socket.socket`` as far as programs and libraries use it on TCP, UDP and Unix sockets.
 
     It is a subclass, so that what asks ``isinstance`` by a name of its own agrees, and so that files and TLS are the
     standard library's code over it. The real socket in it is never opened.
@@ -55,20 +56,19 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         if fileno is not None:
             self.simulated = _of_number(fileno, owner_here())
             return
-        if family not in (-1, socket.AF_INET):
+        kinds = _KINDS.get(family)
+        if kinds is None:
             raise OSError(
                 errno.EAFNOSUPPORT,
-                f"{os.strerror(errno.EAFNOSUPPORT)}: sockets of a world are AF_INET, TCP and UDP, and not "
-                f"{_family_name(family)}; use a host name, an IPv4 address, or a port of 127.0.0.1",
+                f"{os.strerror(errno.EAFNOSUPPORT)}: sockets of a world are AF_INET, AF_INET6 and AF_UNIX, and not "
+                f"{_family_name(family)}; use a host name, an address, or a port of 127.0.0.1",
             )
         kind = socket.SOCK_STREAM if type == -1 else type & ~(NONBLOCK | CLOEXEC)
         if type != -1 and type & NONBLOCK:
             self._timeout = 0.0
-        process = owner_here()
-        if kind == socket.SOCK_STREAM and proto in (-1, 0, socket.IPPROTO_TCP):
-            self.simulated = TcpSocket(process)
-        elif kind == socket.SOCK_DGRAM and proto in (-1, 0, socket.IPPROTO_UDP):
-            self.simulated = UdpSocket(process)
+        made = kinds.get(kind)
+        if made is not None and proto in (-1, 0, made.protocol):
+            self.simulated = made(owner_here(), socket.AF_INET if family == -1 else socket.AddressFamily(family))
         else:
             raise OSError(
                 errno.EPROTONOSUPPORT,
@@ -80,8 +80,8 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     @property
     def family(self) -> socket.AddressFamily:
-        """Always IPv4."""
-        return socket.AF_INET
+        """IPv4, IPv6, or Unix."""
+        return self.simulated.family
 
     @property
     def type(self) -> socket.SocketKind:
@@ -90,7 +90,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     @property
     def proto(self) -> int:
-        """TCP or UDP."""
+        """TCP, UDP, or 0."""
         return int(self.simulated.protocol)
 
     def fileno(self) -> int:
@@ -159,11 +159,11 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
     def getsockname(self) -> Any:
         """The local address."""
         self.simulated._check_open()
-        return self.simulated.local
+        return self.simulated.shown(self.simulated.local)
 
     def getpeername(self) -> Any:
         """The remote address."""
-        return self.simulated.peer_address()
+        return self.simulated.shown(self.simulated.peer_address())
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
         """As set; see `machine_sockets`."""
@@ -180,8 +180,6 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def bind(self, address: Any) -> None:
         """Take a local address; a host name may be given."""
-        if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            address = (self.simulated.resolve(address[0]), address[1])
         self.simulated.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
@@ -195,12 +193,10 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
         simulated, address = self._attempt("accept", True, self.simulated.accept)
-        return SimulatedSocket(simulated=simulated), address
+        return SimulatedSocket(simulated=simulated), simulated.shown(address)
 
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
-        if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str):
-            address = (self.simulated.resolve(address[0]), address[1])
         if self._timeout == 0:
             self.simulated.connect(address)
             return
@@ -259,10 +255,8 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
-            found: tuple[bytes, Any] = self._attempt(
-                "recvfrom", True, self.simulated.receive_from, bufsize, bool(flags & _PEEK)
-            )
-            return found
+            data, source = self._attempt("recvfrom", True, self.simulated.receive_from, bufsize, bool(flags & _PEEK))
+            return data, self.simulated.source_shown(source)
         return self.recv(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
@@ -326,7 +320,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def _let_go(self) -> None:
         """Have a descriptor of its own that is closed, while the socket lives on behind other objects."""
-        self.simulated = type(self.simulated)(self.simulated.process)
+        self.simulated = type(self.simulated)(self.simulated.process, self.simulated.family)
         self.simulated.close()
 
     def __del__(self) -> None:
@@ -341,8 +335,10 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.simulated.is_closed else f"on {self.simulated.node.name}, laddr={self.simulated.local}"
-        remote = f", raddr={self.simulated.remote}" if self.simulated.remote else ""
+        simulated = self.simulated
+        local = simulated.shown(simulated.local)
+        state = "closed" if simulated.is_closed else f"on {simulated.node.name}, laddr={local}"
+        remote = f", raddr={simulated.shown(simulated.remote)}" if simulated.remote else ""
         return f"<simulated socket.socket {self.simulated.kind.name} {state}{remote}>"
 
 
@@ -368,6 +364,15 @@ def _family_name(family: int) -> str:
         return str(family)
 
 
+# Family -> kind -> what is simulated; -1 for none given.
+_INTERNET: dict[int, Any] = {socket.SOCK_STREAM: TcpSocket, socket.SOCK_DGRAM: UdpSocket}
+_UNIX: dict[int, Any] = {socket.SOCK_STREAM: UnixStreamSocket, socket.SOCK_DGRAM: UnixDatagramSocket}
+_KINDS: dict[int, dict[int, Any]] = {
+    -1: _INTERNET,
+    socket.AF_INET: _INTERNET,
+    socket.AF_INET6: _INTERNET,
+    AF_UNIX: _UNIX,
+}
 _default_timeout = socket.getdefaulttimeout  # of the process, as in life
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
 NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from detrun.world.network.link import Link
 from detrun.world.network.listener import Listener
-from detrun.world.network.posix import ANY, LOOPBACK, Address, os_error
+from detrun.world.network.posix import TO_ITSELF, Address, os_error
 from detrun.world.network.tcp import Connection
 from detrun.world.network.tcp_handshake import Handshake
 from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
@@ -26,8 +26,8 @@ class TcpSocket(Socket):
     send_buffer_bytes = SEND_BUFFER_BYTES
     receive_buffer_bytes = RECEIVE_BUFFER_BYTES
 
-    def __init__(self, process: SocketOwner) -> None:
-        super().__init__(process)
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
+        super().__init__(process, family)
         self.connection: Connection | None = None
         self.listener: Listener[Connection] | None = None
 
@@ -38,15 +38,18 @@ class TcpSocket(Socket):
         self._check_open()
         if self.connection is not None:
             raise os_error(errno.EINVAL)
-        if not self.is_bound:
-            self.bind((ANY, 0))
-        if not self.is_listening and not self.node.ports[self.kind].may_listen(self):
-            raise os_error(errno.EADDRINUSE)
+        self._prepare_to_listen()
         backlog = max(1, min(backlog, BACKLOG_MAX))
         if self.listener is None:
             self.listener = Listener(self.readers, backlog)
             self.is_listening = True
         self.listener.backlog = backlog
+
+    def _prepare_to_listen(self) -> None:
+        if not self.is_bound:
+            self.bind((self.wildcard, 0))
+        if not self.is_listening and not self.node.ports[self.kind].may_listen(self):
+            raise os_error(errno.EADDRINUSE)
 
     def accept(self) -> tuple[TcpSocket, Address]:
         """The oldest connection that was not accepted yet."""
@@ -56,11 +59,15 @@ class TcpSocket(Socket):
         if not self.listener.accepted:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         connection = self.listener.accepted.popleft()
-        accepted = TcpSocket(self.process)
-        accepted.connection = connection
-        accepted.local, accepted.remote = connection.local, connection.remote
-        connection.attach(accepted.readers, accepted.writers)
+        accepted = type(self)(self.process, self.family)
+        accepted.take(connection)
         return accepted, connection.remote
+
+    def take(self, connection: Connection) -> None:
+        """Be the socket of an established connection."""
+        self.connection = connection
+        self.local, self.remote = connection.local, connection.remote
+        connection.attach(self.readers, self.writers)
 
     # Connecting.
 
@@ -99,8 +106,7 @@ class TcpSocket(Socket):
         if self.connection is not None or self.is_listening:
             raise os_error(errno.EISCONN)
         host, port = self._numeric(address)
-        if host == ANY:
-            host = LOOPBACK
+        host = TO_ITSELF.get(host, host)
         peer = self.services.machine_at(host, self.node)
         if peer is None:
             raise os_error(errno.EHOSTUNREACH)
@@ -236,17 +242,3 @@ class TcpSocket(Socket):
             if self.connection.connecting:
                 self.connection.forget()
             self.connection.close()
-
-
-def connected_pair(process: SocketOwner) -> tuple[TcpSocket, TcpSocket]:
-    """Two sockets of one process that are connected to each other, for what stands for a pair of Unix sockets."""
-    one, other = TcpSocket(process), TcpSocket(process)
-    for end in (one, other):
-        end.bind((LOOPBACK, 0))
-    loopback = process.network.link(process.node, process.node)
-    connections = []
-    for end, peer in ((one, other), (other, one)):
-        end.remote = peer.local
-        connections.append(end._connect_over(loopback, loopback))
-    connections[0].peer, connections[1].peer = connections[1], connections[0]
-    return one, other

@@ -62,7 +62,7 @@ class TrioSocket(trio.socket.SocketType):
 
     @property
     def family(self) -> constants.AddressFamily:
-        return constants.AF_INET
+        return self._sock.family
 
     @property
     def type(self) -> constants.SocketKind:
@@ -118,8 +118,8 @@ class TrioSocket(trio.socket.SocketType):
         self._sock.set_inheritable(inheritable)
 
     async def _resolved(self, address: Any) -> Any:
-        if isinstance(address, tuple) and len(address) == 2 and isinstance(address[0], str) and address[0]:
-            return self.simulated.resolve(address[0]), address[1]
+        if isinstance(address, tuple) and address and isinstance(address[0], str) and address[0]:
+            return self.simulated.resolve(address[0]), *address[1:]
         return address
 
     async def bind(self, address: Any) -> None:

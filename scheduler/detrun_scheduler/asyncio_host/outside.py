@@ -1,8 +1,8 @@
 """What an event loop of asyncio does to the world outside it: sockets of a simulated network, and nothing else.
 
 Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
-of an open world or else of a machine by itself (`localhost`). Pipes, Unix sockets, processes and signal handlers are
-refused by name, with the way out.
+of an open world or else of a machine by itself (`localhost`). Pipes, processes and signal handlers are refused by
+name, with the way out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ _NETWORK = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
     "tasks by asyncio.Queue, or do the I/O outside the run"
 )
-_UNIX = "the sockets of a world are TCP and UDP over IPv4; use a port of 127.0.0.1"
 _PIPE = "pipes of the operating system are not deterministic; connect tasks by asyncio.Queue or a port of 127.0.0.1"
 _PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
 _SIGNAL = "no signal arrives in a run; call the handler from a task"
@@ -108,11 +107,11 @@ for _name, _called in {
     "create_connection": "asyncio.open_connection",
     "create_server": "asyncio.start_server",
     "create_datagram_endpoint": "loop.create_datagram_endpoint",
+    "create_unix_connection": "asyncio.open_unix_connection",
+    "create_unix_server": "asyncio.start_unix_server",
 }.items():
     setattr(Outside, _name, _networked(_name, _called))
 for _name, _called, _way_out in (
-    ("create_unix_connection", "asyncio.open_unix_connection", _UNIX),
-    ("create_unix_server", "asyncio.start_unix_server", _UNIX),
     ("connect_read_pipe", "loop.connect_read_pipe", _PIPE),
     ("connect_write_pipe", "loop.connect_write_pipe", _PIPE),
     ("subprocess_shell", "asyncio.create_subprocess_shell", _PROCESS),

@@ -93,8 +93,8 @@ _ALL = ReplacedTogether(
     escaped_locks.GROUP,
     sqlite_waits.GROUP,
     waits_for_files.NAMES,
-    localhost.FirstNames(),
     file_names.GROUP,
+    localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.

@@ -1,0 +1,245 @@
+"""Unix sockets of a machine: streams and datagrams between its own programs, by path or abstract name.
+
+A name belongs to the machine whose code takes it. As in life a path stays when its socket is closed or its process
+dies, until it is unlinked: who connects to it then is refused, and who binds to it again finds it in use. It is gone
+after a power loss, as what is in ``/run``. ``os.stat``, ``os.unlink`` and ``os.chmod`` know such paths
+(`patched_sockets`); a listing of a directory does not.
+
+Nothing is lost on the way. A stream is a TCP connection over the loopback, made at once; its backlog has no end. A
+datagram is there when it has been sent, and no buffer is ever full. Files and credentials are not passed.
+
+Source: unix(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket as constants
+from typing import Any
+
+from detrun.world.network.posix import Address, os_error
+from detrun.world.network.tcp import Connection
+from detrun.world.sockets.datagram_sockets import UdpSocket
+from detrun.world.sockets.machine_sockets import Socket, SocketOwner
+from detrun.world.sockets.stream_sockets import TcpSocket
+
+AF_UNIX = getattr(constants, "AF_UNIX", constants.AddressFamily(1))
+PATH_BYTES_MAX = 108
+UNNAMED: Address = ("", "")
+
+Name = str | bytes  # bytes if abstract
+
+
+def key_of(name: Any) -> Name:
+    """What stands for ``name`` in the table of its machine: the absolute path, or the abstract name."""
+    return name if isinstance(name, bytes) else os.path.abspath(name)
+
+
+def name_of(address: Any) -> Name:
+    """An address as ``bind`` and ``connect`` take it, as ``getsockname`` gives it back.
+
+    Raises:
+        TypeError: it is neither a text nor bytes.
+        OSError: it is too long.
+    """
+    if isinstance(address, str):
+        address = os.fsencode(address)
+    if not isinstance(address, bytes | bytearray | memoryview):
+        raise TypeError(f"a bytes-like object is required, not '{type(address).__name__}'")
+    name = bytes(address)
+    is_abstract = name.startswith(b"\0")
+    if len(name) + (not is_abstract) > PATH_BYTES_MAX:
+        raise OSError("AF_UNIX path too long")
+    return name if is_abstract else os.fsdecode(name.partition(b"\0")[0])
+
+
+class _Named(Socket):
+    """What both kinds have in common: a name instead of host and port."""
+
+    protocol = 0
+    local: Address
+
+    def shown(self, address: Address) -> Any:
+        """The name."""
+        return address[1]
+
+    def bind(self, address: Any) -> None:
+        """Take a name.
+
+        Raises:
+            OSError: EINVAL (bound already, or the empty name), EADDRINUSE (of a socket, or a file of the node).
+        """
+        self._check_open()
+        name = name_of(address)
+        if self.is_bound or not name:
+            raise os_error(errno.EINVAL)
+        is_file = isinstance(name, str) and not self.process.is_driver and os.path.lexists(name)
+        if is_file or key_of(name) in self.node.unix_names:
+            raise os_error(errno.EADDRINUSE)
+        self.node.unix_names[key_of(name)] = self
+        self.local, self.is_bound = ("", name), True
+
+    def _give_name_back(self) -> None:
+        name = self.local[1]
+        if isinstance(name, bytes):  # a path stays
+            self.node.unix_names.pop(name, None)
+
+    def _found(self, address: Any) -> Any:
+        """The open socket of a name.
+
+        Raises:
+            OSError: ENOENT, ECONNREFUSED, EPROTOTYPE.
+        """
+        name = name_of(address)
+        found = self.node.unix_names.get(key_of(name))
+        if found is None:
+            raise os_error(errno.ECONNREFUSED if isinstance(name, bytes) or not name else errno.ENOENT)
+        if found.is_closed:
+            raise os_error(errno.ECONNREFUSED)
+        if found.kind != self.kind:
+            raise os_error(errno.EPROTOTYPE)
+        return found
+
+
+class UnixStreamSocket(_Named, TcpSocket):
+    """A stream socket with a name."""
+
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = AF_UNIX) -> None:
+        super().__init__(process, family)
+        self.local = UNNAMED
+
+    def bind(self, address: Any) -> None:
+        """As `_Named.bind`."""
+        if self.connection is not None:
+            self._check_open()
+            raise os_error(errno.EINVAL)
+        _Named.bind(self, address)
+
+    def _prepare_to_listen(self) -> None:
+        if not self.is_bound:
+            raise os_error(errno.EINVAL)
+
+    def connect(self, address: Any) -> None:
+        """Connect, at once.
+
+        Raises:
+            OSError: ENOENT, ECONNREFUSED, EPROTOTYPE, EISCONN.
+        """
+        self._check_open()
+        found = self._found(address)
+        if self.connection is not None:
+            raise os_error(errno.EISCONN)
+        if self.is_listening:
+            raise os_error(errno.EINVAL)
+        listener = found.listener
+        if listener is None:
+            raise os_error(errno.ECONNREFUSED)
+        listener.accepted.append(_connect(self, found.local))
+        listener.readers.wake()
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable, or writable."""
+        if self.is_listening:
+            return f"no connection comes to {self.local[1]!r}"
+        assert self.remote is not None
+        remote = f"the other end of {self.remote[1] or self.local[1] or 'a pair of sockets'!r}"
+        return f"no bytes come from {remote}" if readable else f"{remote} reads nothing"
+
+
+def _connect(socket: TcpSocket, remote: Address) -> Connection:
+    """Connect ``socket`` to what is returned, a connection that has no socket yet."""
+    socket.remote = remote
+    loopback = socket.network.link(socket.node, socket.node)
+    near = socket._connect_over(loopback, loopback)
+    far = Connection(socket.node, socket.services, loopback, loopback, remote, socket.local)
+    socket.node.connections[far] = None
+    near.peer, far.peer = far, near
+    return far
+
+
+class UnixDatagramSocket(_Named, UdpSocket):
+    """A datagram socket with a name."""
+
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = AF_UNIX) -> None:
+        super().__init__(process, family)
+        self.local = UNNAMED
+        self._peer: UnixDatagramSocket | None = None
+
+    def connect(self, address: Any) -> None:
+        """Send to the socket of this name from now on, and receive from there only."""
+        self._check_open()
+        self._pair_with(self._found(address))
+
+    def _pair_with(self, peer: UnixDatagramSocket) -> None:
+        self._peer, self.remote = peer, peer.local
+
+    def send(self, data: Any) -> int:
+        """Send one datagram to the connected socket."""
+        self._check_open()
+        if self._peer is None:
+            raise os_error(errno.ENOTCONN)
+        return self._deliver(data, self._peer)
+
+    def send_to(self, data: Any, address: Any) -> int:
+        """Send one datagram.
+
+        Raises:
+            OSError: ENOENT, ECONNREFUSED, EPROTOTYPE, EPERM (it is connected to another), EPIPE.
+        """
+        self._check_open()
+        return self._deliver(data, self._found(address))
+
+    def _deliver(self, data: Any, target: UnixDatagramSocket) -> int:
+        if self.write_shut:
+            raise os_error(errno.EPIPE)
+        if target.is_closed:
+            raise os_error(errno.ECONNREFUSED)
+        if target._peer not in (None, self):
+            raise os_error(errno.EPERM)
+        payload = bytes(data)
+        target.inbox.append((payload, self.local))
+        target.inbox_bytes += len(payload)
+        target.readers.wake()
+        return len(payload)
+
+    def source_shown(self, source: Address) -> Any:
+        """The name of a sender; None if it has none, as on Linux."""
+        return source[1] or None
+
+    def awaited(self, readable: bool) -> str:
+        """What makes the socket readable."""
+        return f"no datagram comes to {self.local[1]!r}"
+
+    def _released(self) -> None:
+        super()._released()
+        self._peer = None
+
+
+def unix_pair(process: SocketOwner, kind: int) -> tuple[TcpSocket, TcpSocket] | tuple[UdpSocket, UdpSocket]:
+    """Two sockets of one process that are connected to each other and have no names."""
+    if kind == constants.SOCK_DGRAM:
+        one, other = UnixDatagramSocket(process), UnixDatagramSocket(process)
+        one._pair_with(other)
+        other._pair_with(one)
+        return one, other
+    near, far = UnixStreamSocket(process), UnixStreamSocket(process)
+    far.take(_connect(near, UNNAMED))
+    return near, far
+
+
+def unlink(machine: Any, path: Any) -> bool:
+    """Take the name ``path`` away; False if no socket has it."""
+    return machine.unix_names.pop(_key_of_path(path), None) is not None
+
+
+def status(machine: Any, path: Any) -> os.stat_result | None:
+    """What ``os.stat`` says of the socket at ``path``; None if there is none."""
+    found = machine.unix_names.get(_key_of_path(path))
+    if found is None:
+        return None
+    return os.stat_result((0o140_755, found.descriptor, 0, 1, 0, 0, 0, 0, 0, 0))
+
+
+def _key_of_path(path: Any) -> Name | None:
+    return None if isinstance(path, int) else key_of(os.fsdecode(path))
