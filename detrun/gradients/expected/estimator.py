@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +45,7 @@ from detrun_scheduler.strategies import make
 
 ON_UNKNOWN = ("refuse", "report")
 SITES_SHOWN = 8
+NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
 @dataclass(slots=True)
@@ -159,7 +161,10 @@ class JumpDetails:
 
 
 def _site(place: Draw | Threshold, run: TapedRun) -> str:
-    return f"{place.kind} of {place.stream}" if isinstance(place, Draw) else place.cut.where(run)
+    """Draws that only a number tells apart, in their key or the path of their task, are of one site."""
+    if isinstance(place, Draw):
+        return f"{place.kind} of {NUMBER.sub('…', place.stream)}"
+    return place.cut.where(run)
 
 
 class _OneSample:

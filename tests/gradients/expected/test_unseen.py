@@ -66,3 +66,14 @@ def test_what_may_be_missed_is_a_share_of_what_was_not_tried_times_a_jump() -> N
 
 def test_nothing_is_unseen_where_the_loss_was_seen_to_jump() -> None:
     assert Unseen.of([look(0.0, 0.5)] * 10, [1.0, 3.0], {"x": 2.0}).bounds == {"x": 0.0}
+
+
+def test_draws_that_a_number_tells_apart_are_one_site() -> None:
+    """Each has a key of its own, and is seldom tried; that all of them jump is soon seen."""
+
+    def keyed(params: Mapping[str, Any]) -> float:
+        return float(sum(detrun.bernoulli(params["p"], key=("coin", "10.0.0.4", number)) for number in range(20)))
+
+    found = detrun.gradient(keyed, {"p": 0.5}, kind="expected", samples=8)
+    assert found.warnings == []
+    assert found.grads["p"] == pytest.approx(20.0)
