@@ -132,6 +132,7 @@ class DiskState:
         self.pending: dict[int, Pending] = {}  # by number, ascending
         self.next_number = 1
         self.log: DiskLog | None = None
+        self.barrier: tuple[int, ...] = ()  # what every change that is made now needs besides
         self._last_of_atom: dict[Atom, int] = {}
         self._last_metadata = self._last_directory_move = 0
         self._of_inode: dict[int, dict[int, None]] = {}  # inode -> numbers of its pending changes
@@ -151,7 +152,7 @@ class DiskState:
         """
         number = self.next_number
         self.next_number += 1
-        needs = self._needs(change, after)
+        needs = self._needs(change, (*after, *self.barrier) if self.barrier else after)
         change.apply(self.cached)
         self.pending[number] = Pending(change, needs)
         for atom in change.atoms():

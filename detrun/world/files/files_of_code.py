@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from detrun.world.services import Services, process_here
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.threads import sqlite_waits
 
 if TYPE_CHECKING:
     from detrun.world.disk.disk import Disk
@@ -102,6 +103,32 @@ def _writer_of_torch(name_or_buffer: Any) -> Any:
     return Writer(files.builtin_open(name_or_buffer, "wb"))
 
 
+def _sqlite_location(database: Any, is_uri: bool) -> str | None:
+    files = files_here()
+    return None if files is None else _sqlite().location(files, database, is_uri)
+
+
+def _call_sqlite(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    files = files_here()
+    return call(*arguments) if files is None else _sqlite().call(files, call, arguments)
+
+
+def _sqlite() -> Any:
+    global _open
+    services, _open = _open, None  # as above
+    try:
+        from detrun.world.files import sqlite_binding, sqlite_calls
+    finally:
+        _open = services
+    sqlite_binding.files_of_call = _sqlite_files
+    return sqlite_calls
+
+
+def _sqlite_files() -> Any:
+    files = files_here()
+    return None if files is None else files.sqlite
+
+
 _TORCH = "torch.serialization"
 _TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
 _torch: list[ReplacedNames] = []
@@ -116,6 +143,7 @@ def install(services: Services, host: HostFiles) -> None:
         _torch.append(ReplacedNames(sys.modules[_TORCH], {"_open_zipfile_writer": _writer_of_torch}))
     for group in _torch:
         group.install()
+    sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
     file_names.lead_to(files_here)
 
 
@@ -125,6 +153,7 @@ def restore(services: Services) -> None:
     if _open is services:
         _open = None
         file_names.lead_to(None)
+        sqlite_waits.lead_to(None)
         for group in _torch:
             group.restore()
         _TEMPFILE.restore()

@@ -49,6 +49,7 @@ class NodeFiles(FileCalls):
         self.node = node
         self.host = host
         self.working_directory = "/"
+        self.sqlite: Any = None  # the files of its databases, from the first connection on
 
     # Paths.
 

@@ -19,12 +19,28 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import chain, repeat
 from typing import Any, Literal
 
+from detrun_scheduler.environment.hidden_state import allowed
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads.calling import threads_of_call
+
+# Of an open world: makes a call of ``sqlite3`` on the disk of the node whose code runs; where a database is there, as
+# a URI, None where the code is on no node.
+on_disk: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
+location: Callable[[Any, bool], str | None] = lambda database, is_uri: None  # noqa: E731
+
+
+def lead_to(
+    calls: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None,
+    locations: Callable[[Any, bool], str | None] = location,
+) -> None:
+    """Let calls of nodes' code be made by ``calls``, and connections lead where ``locations`` says."""
+    global on_disk, location
+    on_disk, location = calls, locations
+
 
 _BUSY = 5  # SQLITE_BUSY; extended codes have more bits above these
 _PAUSES = tuple(milliseconds / 1000 for milliseconds in (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50))
@@ -40,7 +56,7 @@ def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
     while True:
         changes = connection.total_changes
         try:
-            return call(*arguments)
+            return call(*arguments) if on_disk is None else on_disk(call, arguments)
         except sys.modules["sqlite3"].OperationalError as error:
             is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == _BUSY
             if not is_busy or threads_of_call() is None or connection.total_changes != changes:
@@ -72,6 +88,24 @@ def _cursor_class(kind: Any) -> Any:
         def executescript(self, script: str, /) -> Any:
             """As the original; waits in virtual time."""
             return _waiting(self.connection, super().executescript, script)
+
+        # What fetches the last row ends the statement, which may commit.
+
+        def fetchone(self) -> Any:
+            """As the original."""
+            return super().fetchone() if on_disk is None else on_disk(super().fetchone, ())
+
+        def fetchmany(self, *size: Any, **named: Any) -> Any:
+            """As the original."""
+            call = partial(super().fetchmany, *size, **named)
+            return call() if on_disk is None else on_disk(call, ())
+
+        def fetchall(self) -> Any:
+            """As the original."""
+            return super().fetchall() if on_disk is None else on_disk(super().fetchall, ())
+
+        def __next__(self) -> Any:
+            return super().__next__() if on_disk is None else on_disk(super().__next__, ())
 
     return _named_as(Cursor, kind)
 
@@ -106,6 +140,10 @@ def _connection_class(kind: Any, plain_cursor: Any) -> Any:
         def rollback(self) -> None:
             """As the original; waits in virtual time."""
             _waiting(self, super().rollback)
+
+        def close(self) -> None:
+            """As the original."""
+            _waiting(self, super().close)
 
         def __exit__(self, kind: Any, error: Any, trace: Any) -> Literal[False]:
             if kind is not None:
@@ -142,7 +180,19 @@ def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
         options["timeout"] = 0.0
     if len(arguments) <= 4:
         options["factory"] = factory
-    connection = connect(database, *arguments, **options)
+    if on_disk is None:
+        connection = connect(database, *arguments, **options)
+    else:
+        is_uri = arguments[6] if len(arguments) > 6 else options.get("uri", False)
+        place = location(database, is_uri)
+        if place is not None:
+            database = place
+            if len(arguments) > 6:
+                arguments = (*arguments[:6], True)
+            else:
+                options["uri"] = True
+        with allowed():
+            connection = on_disk(partial(connect, database, **options), arguments)
     connection.detrun_timeout = float(timeout)
     return connection
 

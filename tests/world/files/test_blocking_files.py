@@ -177,7 +177,7 @@ class Caller:
         )
 
 
-def on_a_node(function, **world):
+def on_a_node(function, seed=0, **world):
     async def main():
         found = []
 
@@ -186,10 +186,10 @@ def on_a_node(function, **world):
 
         async with detrun.World(**world) as opened:
             opened.node("a").start(body)
-            await trio.sleep(1)
+            await trio.sleep(60)
         return found[0]
 
-    return detrun.record(main).result
+    return detrun.record(main, seed=seed).result
 
 
 @settings(max_examples=60)

@@ -1,0 +1,43 @@
+"""Calls of ``sqlite3`` in the code of a node: where a database is, and what surrounds each call.
+
+The rule: whatever makes SQLite touch a file is a call here, so that `SqliteFiles` knows whose it is and takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from detrun.world.files import sqlite_binding
+from detrun.world.files.node_files import NodeFiles
+from detrun.world.files.sqlite_files import SqliteFiles
+
+
+def location(files: NodeFiles, database: Any, is_uri: bool) -> str:
+    """The URI of a database on the node's disk, or of a real one that nodes can read."""
+    sqlite_binding.register()
+    path = os.fsdecode(database)
+    if is_uri and path.startswith("file:"):
+        return f"{path}{'&' if '?' in path else '?'}vfs={sqlite_binding.NAME}"
+    if path and path != ":memory:" and files.is_real(files.absolute(path)):
+        return f"file:{quote(files.absolute(path))}?mode=ro&immutable=1"
+    return f"file:{quote(path)}?vfs={sqlite_binding.NAME}"
+
+
+def call(files: NodeFiles, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Make a call of ``sqlite3``, and take the time of what it has done on the disk."""
+    sqlite = files.sqlite
+    if sqlite is None:
+        sqlite = files.sqlite = SqliteFiles(files)
+    sqlite.calls += 1
+    try:
+        return function(*arguments)
+    finally:
+        sqlite.calls -= 1
+        failure, sqlite.failure = sqlite.failure, None
+        if not sqlite.calls:
+            sqlite.settle()
+        if failure is not None:
+            raise failure
