@@ -186,7 +186,7 @@ def _minimize_options(
         )
     looked_at = min(max(math.ceil(affordable / HELD_OUT_SHARE), HELD_OUT_MIN), HELD_OUT_MAX)
     differs = {"difference": "simultaneous"} if kind == "finite" and len(problem.start) > 1 else {}
-    taken = 2 if kind == "finite" else 1  # runs of a sample, about
+    taken = 2 if kind == "finite" or of_kind.get("baseline") == "twin" else 1  # runs of a sample, about
     samples = min(max(affordable // (GRADIENTS * taken), SAMPLES_MIN), SAMPLES)
     return {"samples": samples, "rate": RATE, "held_out": looked_at, **differs, **of_kind, **declared}
 
