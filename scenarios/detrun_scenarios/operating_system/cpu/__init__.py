@@ -1,0 +1,1 @@
+"""Threads share cores: queues, cores, balancing, mutexes."""

@@ -1,0 +1,1 @@
+"""Pages of processes share the frames of a machine."""

@@ -1,0 +1,1 @@
+"""Files on a disk with one head, and the cache before it."""
