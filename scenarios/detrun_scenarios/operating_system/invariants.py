@@ -8,8 +8,8 @@ import detrun
 from detrun.checkers.assertions import AssertionViolatedError
 
 WORK_CONSERVED: Final = "no core sleeps while a thread waits for it"
-NO_STARVATION: Final = "every thread that can run runs soon"
-BOUNDED_INVERSION: Final = "a lock is held no longer than those who want it would let it be"
+NO_STARVATION: Final = "no thread that can run is passed over for long"
+NO_INVERSION: Final = "no thread keeps off a more urgent one by way of a lock"
 LAST_WRITE: Final = "a page reads as it was last written"
 FRAMES_CONSERVED: Final = "every frame has one use"
 
