@@ -82,6 +82,10 @@ class Files(Protocol):
     hits: int
     misses: int
 
+    def create(self, name: str, pages: int) -> None:
+        """A file that has been on the disk for long, of so many pages."""
+        ...
+
     async def read(self, caller: Caller, name: str, page: int) -> int:
         """The version of a page, 0 if it was never written."""
         ...

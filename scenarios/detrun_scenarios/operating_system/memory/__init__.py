@@ -1,1 +1,1 @@
-"""Pages of processes share the frames of a machine."""
+"""Virtual memory: frames, page tables, what happens at a fault, and which page leaves when frames are short."""

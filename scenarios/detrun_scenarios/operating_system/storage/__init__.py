@@ -1,1 +1,1 @@
-"""Files on a disk with one head, and the cache before it."""
+"""The disk: how long it takes, and in which order requests get to it."""

@@ -1,0 +1,1 @@
+"""Files: where they lie on the disk, which of their pages are in memory, and when those are written."""

@@ -1,0 +1,293 @@
+"""`CachedFiles`: pages of files in memory, read ahead and written back.
+
+The cache has no room of its own: it shares the frames of the machine with the processes, and gives them up as they do.
+A page that is written is changed in memory. A kernel thread writes it to the disk when it is old, or when many are
+dirty; one who writes while too many are waits until there are fewer.
+
+Rules.
+- The dirty mark of a page is taken away before it is written to the disk: a change from then on sets it again, and is
+  not in what is being written.
+- A page is on its way to the disk once at a time (`_writing`): two writes of it could land in any order.
+
+Source: Linux 6.1, `mm/filemap.c`, `mm/page-writeback.c` (`balance_dirty_pages`), `fs/fs-writeback.c`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import trio
+
+from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.operating_system.calls import Caller
+from detrun_scenarios.operating_system.files.extents import Extents
+from detrun_scenarios.operating_system.files.read_ahead import Window
+from detrun_scenarios.operating_system.invariants import LAST_WRITE, SYNCED, require
+from detrun_scenarios.operating_system.memory.frames import Frame
+from detrun_scenarios.operating_system.memory.paging import Paging
+from detrun_scenarios.operating_system.storage.device import BlockDevice
+from detrun_scenarios.operating_system.storage.settings import StorageSettings
+
+FLUSHER = "flusher"  # owner of what is written, in the eyes of the elevator
+
+Key: TypeAlias = tuple[str, int]  # of a page: file, number
+
+
+class CachedFiles:
+    """See the module; `calls.Files` is what a process sees of it.
+
+    Attributes:
+        hits, misses: of reads, by pages.
+        ahead: pages that were read before they were wanted.
+        throttled: how often one who writes had to wait.
+    """
+
+    def __init__(self, settings: StorageSettings, memory: Paging, device: BlockDevice) -> None:
+        self.settings = settings
+        self.memory = memory
+        self.device = device
+        self.extents = Extents(memory.settings.swap_pages, device.geometry.pages)
+        self.hits = self.misses = self.ahead = self.throttled = 0
+        self.cleaned = trio.lowlevel.ParkingLot()
+        self._frames: dict[Key, Frame] = {}
+        self._arriving: dict[Key, trio.Event] = {}
+        self._dirty: dict[Key, float] = {}  # since when, the oldest first
+        self._writing: dict[Key, trio.Event] = {}
+        self._sizes: dict[str, int] = {}
+        self._windows: dict[tuple[str, str], Window] = {}  # reader, file
+        self._written: dict[Key, int] = {}  # what a page must read as
+        self._woken = trio.lowlevel.ParkingLot()
+        self._nursery: trio.Nursery | None = None
+
+    # For processes.
+
+    def create(self, name: str, pages: int) -> None:
+        """See `calls.Files`."""
+        self._sizes[name] = pages
+
+    async def read(self, caller: Caller, name: str, page: int) -> int:
+        """See `calls.Files`."""
+        key = (name, page)
+        wanted = self._window(caller.owner, name).pages(page, key in self._frames)
+        wanted = range(wanted.start, min(wanted.stop, max(self._sizes.get(name, 0), page + 1)))
+        if key in self._frames:
+            self.hits += 1
+            if wanted and self._nursery is not None:
+                self._nursery.start_soon(self._load_ahead, caller.owner, name, wanted)
+        else:
+            self.misses += 1
+        while (frame := self._frames.get(key)) is None or key in self._arriving:
+            async with caller.waits(f"page {page} of {name}"):
+                if frame is None:
+                    await self._load(caller.owner, name, wanted if page in wanted else range(page, page + 1))
+                else:
+                    await self._arriving[key].wait()
+        frame.is_referenced = True
+        caller.spend(self.settings.copy_seconds)
+        self._check(key, frame.content, LAST_WRITE)
+        return frame.content
+
+    async def write(self, caller: Caller, name: str, page: int) -> int:
+        """See `calls.Files`."""
+        key = (name, page)
+        if self._crowded(self.settings.dirty_limit):
+            self.throttled += 1
+            async with caller.waits("dirty pages"):
+                while self._crowded(self.settings.dirty_limit):
+                    self._woken.unpark_all()
+                    await self.cleaned.park()
+        while (frame := self._frames.get(key)) is None or key in self._arriving:
+            await self._make_room(caller, key)
+        caller.spend(self.settings.copy_seconds)
+        self._sizes[name] = max(self._sizes.get(name, 0), page + 1)
+        self._written[key] = frame.content = self._written.get(key, 0) + 1
+        frame.is_dirty = frame.is_referenced = True
+        self._dirty.setdefault(key, plain(trio.current_time()))
+        if self._crowded(self.settings.dirty_background):
+            self._woken.unpark_all()
+        return frame.content
+
+    async def fsync(self, caller: Caller, name: str) -> None:
+        """See `calls.Files`."""
+        before = {key: version for key, version in self._written.items() if key[0] == name}
+        async with caller.waits(f"fsync of {name}"):
+            await self._landed(before)  # what is on its way may be older than what was written since
+            await self._write_back([key for key in self._dirty if key[0] == name])
+            await self._landed(before)
+        for key, version in before.items():
+            on_disk = self.device.on_disk(self.extents.block(*key))
+            require(on_disk >= version, SYNCED, f"page {key[1]} of {name} is {on_disk}, and {version} was synced")
+
+    def check(self) -> None:
+        """See `calls.Files`."""
+        for key in self._written:
+            frame = self._frames.get(key)
+            if frame is not None and key not in self._arriving:
+                self._check(key, frame.content, LAST_WRITE)
+            if (frame is None or not frame.is_dirty) and key not in self._writing:
+                self._check(key, self.device.on_disk(self.extents.block(*key)), LAST_WRITE)
+
+    # The kernel thread.
+
+    async def run(self) -> None:
+        """See `calls.Files`."""
+        async with trio.open_nursery() as self._nursery:
+            while True:
+                if not (due := self._due()):
+                    with trio.move_on_after(self.settings.flush_interval):
+                        await self._woken.park()
+                    due = self._due()
+                await self._write_back(due)
+
+    def _due(self) -> list[Key]:
+        """Pages that are old, and the oldest of those that are too many."""
+        now = trio.current_time()
+        too_many = len(self._dirty) - min(map(self._pages, (self.settings.dirty_background, self.settings.dirty_limit)))
+        return [
+            key
+            for place, (key, since) in enumerate(self._dirty.items())
+            if key not in self._writing and (place < too_many or now - since > self.settings.dirty_age)
+        ]
+
+    # Reading.
+
+    def _window(self, owner: str, name: str) -> Window:
+        window = self._windows.get((owner, name))
+        if window is None:
+            window = self._windows[owner, name] = Window(int(plain(self.settings.read_ahead)))
+        return window
+
+    async def _load(self, owner: str, name: str, pages: range) -> None:
+        """Read a page, and those after it as far as they are not there, lie together and find room at once."""
+        first = (name, pages[0])
+        frame = await self.memory.reclaim.frame(self, first)
+        if first in self._frames:
+            self.memory.frames.put(frame)  # another one was faster
+            return
+        await self._fill(owner, [frame, *self._neighbours(name, pages)])
+
+    async def _load_ahead(self, owner: str, name: str, pages: range) -> None:
+        """The same, for pages of which none is wanted yet."""
+        while pages and (name, pages[0]) in self._frames:
+            pages = pages[1:]
+        if pages and (frame := self.memory.reclaim.spare(self, (name, pages[0]))) is not None:
+            frames = [frame, *self._neighbours(name, pages)]
+            self.ahead += len(frames)
+            await self._fill(owner, frames)
+
+    def _neighbours(self, name: str, pages: range) -> Iterable[Frame]:
+        for page in pages[1:]:
+            lies_beside = self.extents.block(name, page) == self.extents.block(name, page - 1) + 1
+            if not lies_beside or (name, page) in self._frames:
+                return
+            if (frame := self.memory.reclaim.spare(self, (name, page))) is None:
+                return
+            yield frame
+
+    async def _fill(self, owner: str, frames: list[Frame]) -> None:
+        arrived = trio.Event()
+        keys: list[Key] = [frame.page for frame in frames]
+        for key, frame in zip(keys, frames, strict=True):
+            self._frames[key] = frame
+            self._arriving[key] = arrived
+        contents = await self.device.read(self.extents.block(*keys[0]), len(frames), owner)
+        for key, frame, content in zip(keys, frames, contents, strict=True):
+            frame.content = content
+            frame.is_busy = False
+            del self._arriving[key]
+        arrived.set()
+
+    async def _make_room(self, caller: Caller, key: Key) -> None:
+        """See to it that a page that is written as a whole has a frame."""
+        if (arrived := self._arriving.get(key)) is not None:
+            async with caller.waits(f"page {key[1]} of {key[0]}"):
+                await arrived.wait()
+            return
+        frame = self.memory.reclaim.at_once(self, key)
+        if frame is None:
+            async with caller.waits("a frame"):
+                frame = await self.memory.reclaim.frame(self, key)
+                self._place(key, frame)
+        else:
+            self._place(key, frame)
+
+    def _place(self, key: Key, frame: Frame) -> None:
+        if key in self._frames:
+            self.memory.frames.put(frame)  # another one was faster
+        else:
+            frame.content = self._written.get(key, 0)
+            frame.is_busy = False
+            self._frames[key] = frame
+
+    # Writing.
+
+    def _pages(self, share: object) -> int:
+        return max(1, int(plain(share) * self.memory.settings.frames))
+
+    def _crowded(self, share: object) -> bool:
+        return len(self._dirty) + len(self._writing) > self._pages(share)
+
+    async def _landed(self, keys: Iterable[Key]) -> None:
+        for written in [self._writing[key] for key in keys if key in self._writing]:
+            await written.wait()
+
+    async def _write_back(self, keys: Iterable[Key]) -> None:
+        """Write pages to the disk, those that lie together at once; of one that is on its way, do nothing."""
+        runs: list[list[Key]] = []
+        blocks = {self.extents.block(*key): key for key in keys if key not in self._writing}
+        for block in sorted(blocks):
+            if block - 1 in blocks and runs:
+                runs[-1].append(blocks[block])
+            else:
+                runs.append([blocks[block]])
+        async with trio.open_nursery() as nursery:
+            for run in runs:
+                written = trio.Event()
+                self._writing.update(dict.fromkeys(run, written))
+                nursery.start_soon(self.write_run, run, written)
+
+    async def write_run(self, run: list[Key], written: trio.Event) -> None:
+        """Write pages that lie together, and tell those who wait."""
+        self.clean(run)
+        await self.put_on_disk(run)
+        self.finish(run, written)
+
+    async def put_on_disk(self, run: list[Key]) -> None:
+        """Return when pages are on the disk as they are now."""
+        contents = [self._frames[key].content for key in run]
+        await self.device.write(self.extents.block(*run[0]), contents, FLUSHER)
+
+    def clean(self, run: list[Key]) -> None:
+        """What changes from now on is dirty again."""
+        for key in run:
+            self._frames[key].is_dirty = False
+            self._dirty.pop(key, None)
+
+    def finish(self, run: list[Key], written: trio.Event) -> None:
+        """Pages have been written."""
+        for key in run:
+            del self._writing[key]
+        written.set()
+        self.cleaned.unpark_all()
+
+    # Leaving, as `frames.Tenant`.
+
+    def holds(self, page: Any) -> Frame | None:
+        """See `Tenant`."""
+        return self._frames.get(page)
+
+    async def evict(self, frame: Frame) -> bool:
+        """See `Tenant`."""
+        key: Key = frame.page
+        if frame.is_dirty:
+            await self._write_back([key])
+        await self._landed([key])
+        if frame.is_dirty or frame.is_referenced:
+            return False
+        del self._frames[key]
+        return True
+
+    def _check(self, key: Key, content: int, name: str) -> None:
+        wanted = self._written.get(key, 0)
+        require(content == wanted, name, f"page {key[1]} of {key[0]} is {content}, and {wanted} was written")

@@ -1,0 +1,40 @@
+"""`PagedMemory`: the frames of a machine, and the address spaces that share them."""
+
+from __future__ import annotations
+
+from detrun_scenarios.operating_system.memory.address_space import PagedSpace
+from detrun_scenarios.operating_system.memory.paging import Paging
+from detrun_scenarios.operating_system.memory.settings import MemorySettings
+from detrun_scenarios.operating_system.storage.device import BlockDevice
+
+
+class PagedMemory(Paging):
+    """See the module; `calls.Memory` is what the machine sees of it.
+
+    Args:
+        space_type: of address spaces; a planted bug is a subclass.
+    """
+
+    def __init__(
+        self,
+        settings: MemorySettings,
+        device: BlockDevice,
+        cores: int,
+        space_type: type[PagedSpace] = PagedSpace,
+    ) -> None:
+        super().__init__(settings, device, cores)
+        self._space_type = space_type
+        self._spaces = 0
+
+    def space(self, owner: str, pages: int) -> PagedSpace:
+        """See `calls.Memory`."""
+        self._spaces += 1
+        return self._space_type(self, owner, self._spaces, pages)
+
+    async def run(self) -> None:
+        """See `calls.Memory`."""
+        await self.reclaim.run()
+
+    def check(self) -> None:
+        """See `calls.Memory`."""
+        self.frames.check()
