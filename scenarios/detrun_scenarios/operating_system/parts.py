@@ -1,0 +1,27 @@
+"""`Parts`: what a machine is made of. A planted bug is a subclass of one of them that differs in one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detrun_scenarios.operating_system.cpu.fair import FairQueue
+from detrun_scenarios.operating_system.cpu.idle import Idle
+from detrun_scenarios.operating_system.cpu.mutex import Mutex
+from detrun_scenarios.operating_system.files.cached_files import CachedFiles
+from detrun_scenarios.operating_system.memory.address_space import PagedSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The classes. Methods that bugs replace: `FairQueue.advance`, `Idle.prepare`, `Mutex.donate`,
+    `PagedSpace.on_its_way_out`, `CachedFiles.clean` and `finish`.
+    """
+
+    fair: type[FairQueue] = FairQueue
+    idle: type[Idle] = Idle
+    mutex: type[Mutex] = Mutex
+    space: type[PagedSpace] = PagedSpace
+    files: type[CachedFiles] = CachedFiles
+
+
+RIGHT = Parts()
