@@ -1,5 +1,105 @@
 """One simulated machine: cores that threads share, memory that is too small, a disk with one head.
 
-Read from below: `calls` says what the parts want of each other; then `cpu`, `memory`, `storage`, `ipc`; `process` is
-what a program may call, `machine` puts all together, and `workload` gives it something to do.
+Read from below: `calls` says what the parts want of each other; then `cpu`, `memory`, `storage`, `files`, `ipc`;
+`process` is what a program may call, `machine` puts all together, and `workload` gives it something to do.
 """
+
+from __future__ import annotations
+
+from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
+from detrun_scenarios.operating_system.workload.runs import program
+
+_LINUX = "Linux 6.1"
+_OSTEP = "Arpaci-Dusseau, Operating Systems: Three Easy Pieces, chapter 8"
+
+SCENARIO = Scenario(
+    name="operating_system",
+    about="A kernel: fair and feedback scheduling, paging, a page cache, a disk, and processes that compete.",
+    parameters=(
+        Parameter("user_nice", 0.0, (-20.0, 19.0), "", "niceness of those who wait for answers", "nice(1)"),
+        Parameter("batch_nice", 0.0, (-20.0, 19.0), "", "niceness of those who compute for long", "nice(1)"),
+        Parameter(
+            "latency",
+            0.006,
+            (0.001, 0.1),
+            "s",
+            "in which each thread of a core runs once",
+            f"{_LINUX}, sched_latency_ns",
+            log_scale=True,
+        ),
+        Parameter(
+            "wakeup_granularity",
+            0.001,
+            (0.0001, 0.05),
+            "s",
+            "by which one who wakes must lag, to take the core",
+            f"{_LINUX}, sched_wakeup_granularity_ns",
+            log_scale=True,
+        ),
+        Parameter(
+            "quantum", 0.01, (0.001, 0.2), "s", "of the highest level of a feedback queue", _OSTEP, log_scale=True
+        ),
+        Parameter("boost_period", 1.0, (0.02, 5.0), "s", "between boosts of feedback queues", _OSTEP, log_scale=True),
+        Parameter("low_free", 0.04, (0.01, 0.3), "", "share of free frames at which reclaim begins", _LINUX),
+        Parameter("high_free", 0.08, (0.02, 0.4), "", "share of free frames at which it ends", _LINUX),
+        Parameter(
+            "read_ahead", 32.0, (1.0, 128.0), "pages", "before a reader", f"{_LINUX}, read_ahead_kb", log_scale=True
+        ),
+        Parameter(
+            "dirty_background",
+            0.10,
+            (0.01, 0.5),
+            "",
+            "share of dirty frames at which they are written",
+            f"{_LINUX}, vm.dirty_background_ratio",
+            log_scale=True,
+        ),
+    ),
+    losses=(
+        Loss(
+            "mean_response",
+            "mean time of a user's request",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("user_nice", "batch_nice", "latency", "wakeup_granularity"),
+                    "they decide who runs first, and only the mean of that is smooth",
+                    {"samples": 16},
+                    share=0.5,
+                ),
+            ),
+        ),
+    ),
+    invariants=(
+        Invariant("no core sleeps while a thread waits for it", "a core that has halted is kicked for each wake-up"),
+        Invariant("no thread that can run is passed over for long", "in seconds of its core"),
+        Invariant("no thread keeps off a more urgent one by way of a lock", "fixed priorities; a holder inherits"),
+        Invariant("a pipe gives what was put into it, in order", "each byte once"),
+        Invariant("a page reads as it was last written", "memory and files, at each use"),
+        Invariant("what is synced is on the disk", "after each fsync"),
+        Invariant("every frame has one use", "free, or of one page"),
+    ),
+    bugs=(
+        Bug(
+            "priority_inversion",
+            "a holder of a mutex inherits nothing",
+            ("PriorityInversion.donate", "Mutex.lock"),
+            variant="fixed priorities",
+        ),
+        Bug(
+            "lost_wakeup",
+            "a core looks at its queue before it says that it sleeps",
+            ("LostWakeup.prepare", "Scheduler.wake"),
+            variant="ping-pong",
+        ),
+        Bug(
+            "starvation",
+            "the least virtual runtime stands still",
+            ("Starvation.advance", "FairQueue.add"),
+            variant="long sleep",
+        ),
+    ),
+    program=program,
+    explore_options={"max_steps": 20_000},
+)

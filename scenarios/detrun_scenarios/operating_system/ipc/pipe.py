@@ -1,4 +1,4 @@
-"""`Pipe`: bytes go in at one end and come out at the other, in order; a full pipe holds up writers, an empty one readers.
+"""`Pipe`: bytes go in at one end and come out at the other. A full pipe holds up writers, an empty one readers.
 
 Source: POSIX `pipe` and `write`: a write of at most `ATOMIC_BYTES` goes in whole; larger ones go in as there is room.
 """

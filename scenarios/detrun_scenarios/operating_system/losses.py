@@ -1,0 +1,80 @@
+"""What a run costs: each loss a number of a machine whose processes have ended.
+
+- ``mean_response``: mean seconds from a user's request to its answer.
+- ``p95_response``: the 95th percentile of the same in a run.
+- ``feedback_response``: the mean again, with feedback queues in place of fair ones.
+- ``unfairness``: 1 less Jain's index of how much slower than alone each process was (Jain, Chiu and Hawe 1984).
+- ``faults``: page faults that had to read, for each second of computing. A count.
+- ``read_time``: mean seconds until a page of a file that is read in order is there.
+- ``energy``: joules of the cores for each second of computing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+import detrun
+from detrun.ad.value import primal_of
+from detrun_scenarios.operating_system.machine import Machine
+from detrun_scenarios.operating_system.workload.programs import Observed
+
+
+def losses_of(machine: Machine, observed: Observed) -> dict[str, Any]:
+    """All losses of a run; 0 for one that nothing was measured for."""
+    asked: Any = 0.0
+    for process in machine.processes:
+        asked = asked + process.asked
+    mean = _mean(observed.responses)
+    return {
+        "mean_response": mean,
+        "p95_response": quantile(observed.responses, 0.95) if observed.responses else 0.0,
+        "feedback_response": mean,
+        "unfairness": unfairness(machine, observed),
+        "faults": machine.memory.major_faults / asked,
+        "read_time": _mean(observed.reads),
+        "energy": joules(machine) / asked,
+    }
+
+
+def joules(machine: Machine) -> Any:
+    """Of all cores until now: idle power all the time, and what is more while they run."""
+    settings = machine.settings.cpu
+    found = settings.idle_power * trio.current_time() * settings.cores
+    for core in machine.scheduler.cores:
+        found = found + (settings.active_power - settings.idle_power) * core.busy
+    return found
+
+
+def unfairness(machine: Machine, observed: Observed) -> Any:
+    """Of the slowdowns of batches, and that of the users' requests together."""
+    slowdowns = [
+        (process.ended - process.began) / process.asked
+        for process in machine.processes
+        if process.owner.startswith("batch")
+    ]
+    if observed.responses:
+        slowdowns.append(_sum(observed.responses) / _sum(observed.services))
+    if not slowdowns:
+        return 0.0
+    return 1.0 - _sum(slowdowns) ** 2 / (len(slowdowns) * _sum([one * one for one in slowdowns]))
+
+
+def quantile(values: Sequence[Any], share: float) -> Any:
+    """The smallest value such that this share of all is no greater; its derivative is that of the one it is."""
+    ordered = sorted(values, key=primal_of)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return detrun.mean(values) if values else 0.0
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    total: Any = 0.0
+    for value in values:
+        total = total + value
+    return total
