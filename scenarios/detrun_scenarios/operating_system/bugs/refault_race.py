@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from detrun_scenarios.operating_system.memory.address_space import PagedSpace
-from detrun_scenarios.operating_system.memory.frames import Frame
 
 
 class RefaultRace(PagedSpace):
-    """Does not look among the pages that are on their way out."""
+    """A page is not to be found in memory from the moment at which it goes to the disk."""
 
-    def on_its_way_out(self, page: int) -> Frame | None:
-        """See `PagedSpace.on_its_way_out`."""
-        return None  # right: self.leaving.get(page)
+    async def swap_out(self, page: int, slot: int, content: int) -> None:
+        """See `PagedSpace.swap_out`."""
+        del self.leaving[page]  # right: when it has been written
+        await self.memory.swap.write(slot, content)

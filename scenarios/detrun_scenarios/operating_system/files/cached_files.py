@@ -91,22 +91,17 @@ class CachedFiles:
     async def write(self, caller: Caller, name: str, page: int) -> int:
         """See `calls.Files`."""
         key = (name, page)
-        if self._crowded(self.settings.dirty_limit):
-            self.throttled += 1
-            async with caller.waits("dirty pages"):
-                while self._crowded(self.settings.dirty_limit):
-                    self._woken.unpark_all()
-                    await self.cleaned.park()
         while (frame := self._frames.get(key)) is None or key in self._arriving:
             await self._make_room(caller, key)
         caller.spend(self.settings.copy_seconds)
         self._sizes[name] = max(self._sizes.get(name, 0), page + 1)
-        self._written[key] = frame.content = self._written.get(key, 0) + 1
+        self._written[key] = frame.content = version = self._written.get(key, 0) + 1
         frame.is_dirty = frame.is_referenced = True
         self._dirty.setdefault(key, plain(trio.current_time()))
-        if self._crowded(self.settings.dirty_background):
+        if len(self._dirty) > self._background:
             self._woken.unpark_all()
-        return frame.content
+            await self._throttle(caller)
+        return version
 
     async def fsync(self, caller: Caller, name: str) -> None:
         """See `calls.Files`."""
@@ -143,7 +138,7 @@ class CachedFiles:
     def _due(self) -> list[Key]:
         """Pages that are old, and the oldest of those that are too many."""
         now = trio.current_time()
-        too_many = len(self._dirty) - min(map(self._pages, (self.settings.dirty_background, self.settings.dirty_limit)))
+        too_many = len(self._dirty) - self._background
         return [
             key
             for place, (key, since) in enumerate(self._dirty.items())
@@ -222,11 +217,22 @@ class CachedFiles:
 
     # Writing.
 
-    def _pages(self, share: object) -> int:
-        return max(1, int(plain(share) * self.memory.settings.frames))
+    @property
+    def _limit(self) -> int:
+        return max(1, int(plain(self.settings.dirty_limit) * self.memory.settings.frames))
 
-    def _crowded(self, share: object) -> bool:
-        return len(self._dirty) + len(self._writing) > self._pages(share)
+    @property
+    def _background(self) -> int:
+        return min(self._limit, max(1, int(plain(self.settings.dirty_background) * self.memory.settings.frames)))
+
+    async def _throttle(self, caller: Caller) -> None:
+        """Return when few enough pages are dirty or on their way to the disk."""
+        if len(self._dirty) + len(self._writing) > self._limit:
+            self.throttled += 1
+            async with caller.waits("dirty pages"):
+                while len(self._dirty) + len(self._writing) > self._limit:
+                    await self.cleaned.park()
+                    self._woken.unpark_all()
 
     async def _landed(self, keys: Iterable[Key]) -> None:
         for written in [self._writing[key] for key in keys if key in self._writing]:
@@ -241,17 +247,19 @@ class CachedFiles:
                 runs[-1].append(blocks[block])
             else:
                 runs.append([blocks[block]])
+        for run in runs:
+            self._writing.update(dict.fromkeys(run, trio.Event()))
         async with trio.open_nursery() as nursery:
-            for run in runs:
-                written = trio.Event()
-                self._writing.update(dict.fromkeys(run, written))
-                nursery.start_soon(self.write_run, run, written)
+            for run in runs[1:]:
+                nursery.start_soon(self.write_run, run)
+            if runs:
+                await self.write_run(runs[0])
 
-    async def write_run(self, run: list[Key], written: trio.Event) -> None:
+    async def write_run(self, run: list[Key]) -> None:
         """Write pages that lie together, and tell those who wait."""
         self.clean(run)
         await self.put_on_disk(run)
-        self.finish(run, written)
+        self.finish(run)
 
     async def put_on_disk(self, run: list[Key]) -> None:
         """Return when pages are on the disk as they are now."""
@@ -264,11 +272,10 @@ class CachedFiles:
             self._frames[key].is_dirty = False
             self._dirty.pop(key, None)
 
-    def finish(self, run: list[Key], written: trio.Event) -> None:
+    def finish(self, run: list[Key]) -> None:
         """Pages have been written."""
         for key in run:
-            del self._writing[key]
-        written.set()
+            self._writing.pop(key).set()
         self.cleaned.unpark_all()
 
     # Leaving, as `frames.Tenant`.

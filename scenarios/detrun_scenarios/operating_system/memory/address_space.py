@@ -97,7 +97,7 @@ class PagedSpace:
             self.memory.minor_faults += 1
             async with caller.waits(f"page {page}"):
                 await arrived.wait()
-        elif (frame := self.on_its_way_out(page)) is not None:
+        elif (frame := self.leaving.get(page)) is not None:
             self.memory.minor_faults += 1
             entry.frame = frame
         elif entry.slot is None and (frame := self.memory.reclaim.at_once(self, page)) is not None:
@@ -106,10 +106,6 @@ class PagedSpace:
         else:
             async with caller.waits(f"page {page}"):
                 await self._bring(entry, page)
-
-    def on_its_way_out(self, page: int) -> Frame | None:
-        """The frame of a page that has not landed yet."""
-        return self.leaving.get(page)
 
     async def _bring(self, entry: Entry, page: int) -> None:
         arrived = self.arriving[page] = trio.Event()
@@ -148,12 +144,17 @@ class PagedSpace:
             frame.is_dirty = False
             if entry.slot is None:
                 entry.slot = self.memory.swap.take()
-            await self.memory.swap.write(entry.slot, frame.content)
-        if self.leaving.get(page) is frame:
+            await self.swap_out(page, entry.slot, frame.content)
+        else:
             del self.leaving[page]
         if self.is_over:
             self._free_slot(entry)
         return self.is_over or entry.frame is not frame
+
+    async def swap_out(self, page: int, slot: int, content: int) -> None:
+        """Return when a page is in its slot, and no longer to be found in memory."""
+        await self.memory.swap.write(slot, content)
+        del self.leaving[page]
 
     def _free_slot(self, entry: Entry) -> None:
         if entry.slot is not None:
