@@ -99,6 +99,18 @@ SCENARIO = Scenario(
             ("Starvation.advance", "FairQueue.add"),
             variant="long sleep",
         ),
+        Bug(
+            "refault_race",
+            "a page that is being swapped out is read from its slot, where it has not landed",
+            ("RefaultRace.swap_out", "PagedSpace._fault"),
+            variant="crowded memory",
+        ),
+        Bug(
+            "lost_dirty_bit",
+            "a page that changes while it is written counts as clean afterwards",
+            ("CachedFiles.write", "CachedFiles.clean"),
+            variant="one log",
+        ),
     ),
     program=program,
     explore_options={"max_steps": 20_000},

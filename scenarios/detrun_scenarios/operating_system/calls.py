@@ -50,14 +50,17 @@ class AddressSpace(Protocol):
 
 
 class Memory(Protocol):
-    """The frames of a machine.
+    """The frames of a machine."""
 
-    Attributes:
-        major_faults, minor_faults: that had to read from the disk, and that had not.
-    """
+    @property
+    def major_faults(self) -> int:
+        """Page faults that had to read from the disk, of all processes."""
+        ...
 
-    major_faults: int
-    minor_faults: int
+    @property
+    def minor_faults(self) -> int:
+        """Those that had not."""
+        ...
 
     def space(self, owner: str, pages: int) -> AddressSpace:
         """A new address space, of which no page is there yet."""

@@ -34,9 +34,9 @@ def losses_of(machine: Machine, observed: Observed) -> dict[str, Any]:
         "p95_response": quantile(observed.responses, 0.95) if observed.responses else 0.0,
         "feedback_response": mean,
         "unfairness": unfairness(machine, observed),
-        "faults": machine.memory.major_faults / asked,
+        "faults": machine.memory.major_faults / asked if asked else 0.0,
         "read_time": _mean(observed.reads),
-        "energy": joules(machine) / asked,
+        "energy": joules(machine) / asked if asked else 0.0,
     }
 
 

@@ -14,7 +14,7 @@ from detrun_scenarios.operating_system.memory.address_space import PagedSpace
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The classes. Methods that bugs replace: `FairQueue.advance`, `Idle.prepare`, `Mutex.donate`,
-    `PagedSpace.on_its_way_out`, `CachedFiles.clean` and `finish`.
+    `PagedSpace.swap_out`, `CachedFiles.write_run`.
     """
 
     fair: type[FairQueue] = FairQueue

@@ -105,7 +105,7 @@ class CachedFiles:
 
     async def fsync(self, caller: Caller, name: str) -> None:
         """See `calls.Files`."""
-        before = {key: version for key, version in self._written.items() if key[0] == name}
+        before = {key: frame.content for key, frame in self._frames.items() if key[0] == name}
         async with caller.waits(f"fsync of {name}"):
             await self._landed(before)  # what is on its way may be older than what was written since
             await self._write_back([key for key in self._dirty if key[0] == name])

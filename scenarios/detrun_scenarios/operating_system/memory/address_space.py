@@ -26,7 +26,11 @@ from detrun_scenarios.operating_system.memory.paging import Paging
 
 
 class PagedSpace:
-    """See the module; `calls.AddressSpace` is what a process sees of it."""
+    """See the module; `calls.AddressSpace` is what a process sees of it.
+
+    Attributes:
+        major_faults, minor_faults: that had to read from the disk, and that had not.
+    """
 
     def __init__(self, memory: Paging, owner: str, number: int, pages: int) -> None:
         self.memory = memory
@@ -37,6 +41,7 @@ class PagedSpace:
         self.leaving: dict[int, Frame] = {}
         self.arriving: dict[int, trio.Event] = {}
         self.is_over = False
+        self.major_faults = self.minor_faults = 0
         self._written: dict[int, int] = {}  # what a page must read as
 
     # Access.
@@ -94,14 +99,14 @@ class PagedSpace:
         caller.spend(self.memory.settings.fault_seconds)
         entry = self.table.entry(page)
         if (arrived := self.arriving.get(page)) is not None:
-            self.memory.minor_faults += 1
+            self.minor_faults += 1
             async with caller.waits(f"page {page}"):
                 await arrived.wait()
         elif (frame := self.leaving.get(page)) is not None:
-            self.memory.minor_faults += 1
+            self.minor_faults += 1
             entry.frame = frame
         elif entry.slot is None and (frame := self.memory.reclaim.at_once(self, page)) is not None:
-            self.memory.minor_faults += 1
+            self.minor_faults += 1
             self._map(entry, frame, 0)
         else:
             async with caller.waits(f"page {page}"):
@@ -112,10 +117,10 @@ class PagedSpace:
         try:
             frame = await self.memory.reclaim.frame(self, page)
             if entry.slot is None:
-                self.memory.minor_faults += 1
+                self.minor_faults += 1
                 self._map(entry, frame, 0)
             else:
-                self.memory.major_faults += 1
+                self.major_faults += 1
                 self._map(entry, frame, await self.memory.swap.read(entry.slot, self.owner))
         finally:
             del self.arriving[page]
@@ -137,14 +142,13 @@ class PagedSpace:
         """See `Tenant`."""
         page: int = frame.page
         entry = self.table.entry(page)
+        slot = self._slot(entry) if frame.is_dirty else None
         entry.frame = None
         self.leaving[page] = frame
         await self.memory.translations.shoot_down((self.number, page))
         if entry.frame is None and frame.is_dirty and not self.is_over:
             frame.is_dirty = False
-            if entry.slot is None:
-                entry.slot = self.memory.swap.take()
-            await self.swap_out(page, entry.slot, frame.content)
+            await self.swap_out(page, self._slot(entry) if slot is None else slot, frame.content)
         else:
             del self.leaving[page]
         if self.is_over:
@@ -155,6 +159,11 @@ class PagedSpace:
         """Return when a page is in its slot, and no longer to be found in memory."""
         await self.memory.swap.write(slot, content)
         del self.leaving[page]
+
+    def _slot(self, entry: Entry) -> int:
+        if entry.slot is None:
+            entry.slot = self.memory.swap.take()
+        return entry.slot
 
     def _free_slot(self, entry: Entry) -> None:
         if entry.slot is not None:

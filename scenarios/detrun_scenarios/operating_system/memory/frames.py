@@ -80,7 +80,7 @@ class Frames:
             return None
         frame = self._free.popleft()
         frame.tenant, frame.page = tenant, page
-        frame.content = frame.age = 0
+        frame.age = 0
         frame.is_busy, frame.is_referenced, frame.is_dirty = True, True, False
         return frame
 

@@ -24,12 +24,22 @@ class PagedMemory(Paging):
     ) -> None:
         super().__init__(settings, device, cores)
         self._space_type = space_type
-        self._spaces = 0
+        self._spaces: list[PagedSpace] = []
 
     def space(self, owner: str, pages: int) -> PagedSpace:
         """See `calls.Memory`."""
-        self._spaces += 1
-        return self._space_type(self, owner, self._spaces, pages)
+        self._spaces.append(self._space_type(self, owner, len(self._spaces), pages))
+        return self._spaces[-1]
+
+    @property
+    def major_faults(self) -> int:
+        """See `calls.Memory`."""
+        return sum(space.major_faults for space in self._spaces)
+
+    @property
+    def minor_faults(self) -> int:
+        """See `calls.Memory`."""
+        return sum(space.minor_faults for space in self._spaces)
 
     async def run(self) -> None:
         """See `calls.Memory`."""

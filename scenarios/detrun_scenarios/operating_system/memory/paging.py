@@ -11,11 +11,7 @@ from detrun_scenarios.operating_system.storage.device import BlockDevice
 
 
 class Paging:
-    """See the module.
-
-    Attributes:
-        major_faults, minor_faults: that had to read from the disk, and that had not.
-    """
+    """See the module."""
 
     def __init__(self, settings: MemorySettings, device: BlockDevice, cores: int) -> None:
         self.settings = settings
@@ -23,4 +19,3 @@ class Paging:
         self.reclaim = Reclaim(settings, self.frames)
         self.swap = SwapArea(device, settings.swap_pages)
         self.translations = Translations(cores, settings.translations, settings.interrupt_seconds)
-        self.major_faults = self.minor_faults = 0

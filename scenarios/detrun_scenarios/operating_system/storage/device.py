@@ -6,6 +6,7 @@ keeps no order between two requests: who needs one waits for the first before it
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,7 @@ class BlockDevice:
         self.busy_seconds: Any = 0.0
         self._contents: dict[int, int] = {}
         self._arrived = trio.lowlevel.ParkingLot()
-        self._number = 0
+        self._numbers = itertools.count()
         self._head = 0
 
     async def read(self, block: int, count: int, owner: str) -> list[int]:
@@ -73,8 +74,7 @@ class BlockDevice:
             self._finish(request)
 
     async def _ask(self, direction: Direction, block: int, count: int, owner: str, contents: list[int]) -> Request:
-        self._number += 1
-        request = Request(self._number, direction, block, count, owner, plain(trio.current_time()), contents)
+        request = Request(next(self._numbers), direction, block, count, owner, plain(trio.current_time()), contents)
         self.elevator.add(request)
         self._arrived.unpark_all()
         await request.done.wait()

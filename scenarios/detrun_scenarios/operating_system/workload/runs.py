@@ -89,9 +89,8 @@ def start(found: Machine, work: Workload, params: Mapping[str, Any], observed: O
         found.files.create(name, work.scanned)
         found.start(f"reader{number}", programs.reader(observed, name, work.scanned, work.rounds, 0.0002), 0.0, 2)
     for number in range(work.loggers):
-        found.start(
-            f"logger{number}", programs.logger(observed, f"log{number}", work.records, work.think, LOG_PAGES), 0.0, 2
-        )
+        name = f"log{number % work.logs if work.logs else number}"
+        found.start(f"logger{number}", programs.logger(observed, name, work.records, work.think, LOG_PAGES), 0.0, 2)
     for number in range(work.pipelines):
         pipe = Pipe(4 * programs.CHUNK_BYTES)
         found.start(f"producer{number}", programs.producer(pipe, work.chunks_piped, work.piped_work), 0.0, 2)

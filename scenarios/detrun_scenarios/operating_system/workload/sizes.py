@@ -18,7 +18,7 @@ class Workload:
         batches, chunks, chunk: who compute in stretches, and mean time of one.
         pages: of memory of each user and each batch.
         scanners, scanned, rounds: who read a file of so many pages, so often.
-        loggers, records: who sync what they write.
+        loggers, records: who sync what they write; `logs`: files that they share, 0 for one each.
         pipelines, chunks_piped: pairs of processes with a pipe between them.
         sharers: how many share a mutex, each more urgent than the one before; `hogs` compute at a middling priority.
         sleepers, nap: who compute as batches do, once, after a sleep.
@@ -39,6 +39,7 @@ class Workload:
     rounds: int = 1
     loggers: int = 1
     records: int = 4
+    logs: int = 0
     pipelines: int = 1
     chunks_piped: int = 12
     piped_work: float = 0.001
@@ -97,6 +98,8 @@ ALONE = replace(WORKLOADS["small"], users=0, batches=0, scanners=0, loggers=0, p
 VARIANTS: Mapping[str, Workload] = {
     "fixed priorities": replace(ALONE, sharers=2, hogs=2, chunks=4, cpu={"cores": 1, "policy": "fixed"}),
     "ping-pong": replace(ALONE, pipelines=3, chunks_piped=20, piped_work=4e-6),
+    "crowded memory": replace(ALONE, batches=2, chunks=20, chunk=0.002, pages=8, memory={"frames": 10}),
+    "one log": replace(ALONE, loggers=2, records=2, logs=1, think=0.04),
     "long sleep": replace(ALONE, batches=2, chunks=20, sleepers=1, nap=0.2, cpu={"cores": 1}),
 }
 
