@@ -28,7 +28,7 @@ def windows(most: int, pages: list[int]) -> list[tuple[int, int]]:
 
 def test_windows_grow_as_linuxs_do_and_each_is_asked_for_when_the_last_one_is_come_to() -> None:
     assert windows(32, list(range(60))) == [(0, 4), (4, 8), (12, 16), (28, 32), (60, 32)]
-    assert windows(8, list(range(12))) == [(0, 2), (2, 4), (6, 8)]
+    assert windows(8, list(range(6))) == [(0, 2), (2, 4), (6, 8)]
     assert windows(1, [0, 1, 2]) == [(0, 1), (1, 1), (2, 1)]
 
 
