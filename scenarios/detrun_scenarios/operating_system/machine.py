@@ -12,6 +12,7 @@ from detrun_scenarios.operating_system.cpu.balancing import Balancing
 from detrun_scenarios.operating_system.cpu.feedback import boost
 from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import QUEUES, Scheduler
+from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0
 from detrun_scenarios.operating_system.cpu.watchdog import Watchdog
 from detrun_scenarios.operating_system.ipc.signals import KilledError
 from detrun_scenarios.operating_system.memory.memory import PagedMemory
@@ -41,9 +42,16 @@ class Machine:
         self.processes: list[Process] = []
         self._users = users
 
-    def start(self, name: str, program: Simulated, nice: Any = 0.0, priority: int = 0, pages: int = 1) -> Process:
+    def start(
+        self,
+        name: str,
+        program: Simulated,
+        weight: Any = WEIGHT_OF_NICE_0,
+        priority: int = 0,
+        pages: int = 1,
+    ) -> Process:
         """A new process, which runs until its program returns or a signal ends it."""
-        process = Process(self, self.scheduler.new_thread(name, nice, priority), pages)
+        process = Process(self, self.scheduler.new_thread(name, weight, priority), pages)
         self.processes.append(process)
         self._users.start_soon(self._live, process, program, name=name)
         return process

@@ -23,4 +23,4 @@ class Settings:
     memory: MemorySettings = field(default_factory=MemorySettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     call_seconds: Any = 5e-7
-    watch_interval: float = 0.02
+    watch_interval: float = 0.004

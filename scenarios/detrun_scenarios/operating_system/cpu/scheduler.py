@@ -19,7 +19,7 @@ from detrun_scenarios.operating_system.cpu.feedback import FeedbackQueue
 from detrun_scenarios.operating_system.cpu.fixed import FixedQueue
 from detrun_scenarios.operating_system.cpu.queues import RunQueue
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings, PolicyName
-from detrun_scenarios.operating_system.cpu.threads import State, Thread
+from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0, State, Thread
 
 QUEUES: Mapping[PolicyName, Callable[[CpuSettings], RunQueue]] = {
     "fair": FairQueue,
@@ -56,9 +56,9 @@ class Scheduler:
         self.contended: dict[Contended, None] = {}
         self._made = 0
 
-    def new_thread(self, owner: str, nice: Any = 0.0, priority: int = 0) -> Thread:
+    def new_thread(self, owner: str, weight: Any = WEIGHT_OF_NICE_0, priority: int = 0) -> Thread:
         """A thread that has no core yet."""
-        thread = Thread(self._made, owner, nice, priority)
+        thread = Thread(self._made, owner, weight, priority)
         self._made += 1
         self.threads.append(thread)
         return thread

@@ -72,14 +72,14 @@ class Thread:
         "why",
     )
 
-    def __init__(self, number: int, owner: str, nice: Any = 0.0, priority: int = 0) -> None:
+    def __init__(self, number: int, owner: str, weight: Any = WEIGHT_OF_NICE_0, priority: int = 0) -> None:
         self.number = number
         self.owner = owner
         self.core = -1
         self.state = State.WAITING
         self.left: Any = 0.0
         self.ran: Any = 0.0
-        self.own_weight: Any = weight_of(nice)
+        self.own_weight: Any = weight
         self.own_priority = priority
         self.donors: list[Thread] = []
         self.vruntime: Any = 0.0

@@ -51,11 +51,11 @@ class Watchdog:
         if self.scheduler.settings.policy != "fixed":
             return
         for lock in self.scheduler.contended:
-            holder = lock.holder
-            if holder is None or holder.state is not State.QUEUED:
-                continue
+            holder, kept_off = lock.holder, max(lock.waiting, key=lambda one: one.priority)
+            assert holder is not None
             core = self.scheduler.cores[holder.core]
-            running, kept_off = core.current, max(lock.waiting, key=lambda one: one.priority)
-            is_fine = running is None or core.must_switch or running.priority >= kept_off.priority
+            running = core.current
+            is_kept_off = holder.state is State.QUEUED and not core.must_switch and running is not None
+            is_fine = not is_kept_off or running is None or running.priority >= kept_off.priority
             detail = f"{running} runs, {kept_off} is more urgent and waits for a lock of {holder}, who is queued"
             require(is_fine, NO_INVERSION, detail)

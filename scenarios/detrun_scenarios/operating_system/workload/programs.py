@@ -98,6 +98,17 @@ def logger(observed: Observed, name: str, records: int, pause: float, pages: int
     return run
 
 
+def writer(name: str, pages: int, work: float) -> Simulated:
+    """Writes a file from its beginning to its end, and leaves it to the kernel when that comes to the disk."""
+
+    async def run(process: Process) -> None:
+        for page in range(pages):
+            await process.compute(detrun.exponential(work))
+            await process.write(name, page)
+
+    return run
+
+
 def producer(pipe: Pipe, chunks: int, work: float) -> Simulated:
     """The first of a pipeline."""
 

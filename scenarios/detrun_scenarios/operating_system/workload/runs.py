@@ -14,6 +14,7 @@ import detrun
 from detrun_scenarios.frame.declaration import Losses, Program, Setting
 from detrun_scenarios.operating_system.bugs.table import BUGS
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
+from detrun_scenarios.operating_system.cpu.threads import weight_of
 from detrun_scenarios.operating_system.ipc.pipe import Pipe
 from detrun_scenarios.operating_system.losses import losses_of
 from detrun_scenarios.operating_system.machine import Machine, machine
@@ -79,22 +80,25 @@ def start(found: Machine, work: Workload, params: Mapping[str, Any], observed: O
     """All processes of a workload."""
     for number in range(work.users):
         run = programs.user(observed, work.requests, work.think, work.service, work.pages)
-        found.start(f"user{number}", run, params["user_nice"], 3, work.pages)
+        found.start(f"user{number}", run, params["user_weight"], 3, work.pages)
     for number in range(work.batches):
-        found.start(
-            f"batch{number}", programs.batch(work.chunks, work.chunk, work.pages), params["batch_nice"], 1, work.pages
-        )
+        run = programs.batch(work.chunks, work.chunk, work.pages)
+        found.start(f"batch{number}", run, params["batch_weight"], 1, work.pages)
     for number in range(work.scanners):
-        name = f"data{number}"
-        found.files.create(name, work.scanned)
-        found.start(f"reader{number}", programs.reader(observed, name, work.scanned, work.rounds, 0.0002), 0.0, 2)
+        found.files.create(f"data{number}", work.scanned)
+        run = programs.reader(observed, f"data{number}", work.scanned, work.rounds, 0.0002)
+        found.start(f"reader{number}", run, priority=2)
     for number in range(work.loggers):
         name = f"log{number % work.logs if work.logs else number}"
-        found.start(f"logger{number}", programs.logger(observed, name, work.records, work.think, LOG_PAGES), 0.0, 2)
+        run = programs.logger(observed, name, work.records, work.think, LOG_PAGES)
+        found.start(f"logger{number}", run, priority=2)
+    for number in range(work.writers):
+        run = programs.writer(f"written{number}", work.written, work.service)
+        found.start(f"writer{number}", run, params["batch_weight"], 1)
     for number in range(work.pipelines):
         pipe = Pipe(4 * programs.CHUNK_BYTES)
-        found.start(f"producer{number}", programs.producer(pipe, work.chunks_piped, work.piped_work), 0.0, 2)
-        found.start(f"consumer{number}", programs.consumer(pipe, work.piped_work), 0.0, 2)
+        found.start(f"producer{number}", programs.producer(pipe, work.chunks_piped, work.piped_work), priority=2)
+        found.start(f"consumer{number}", programs.consumer(pipe, work.piped_work), priority=2)
     start_sharers(found, work)
     for number in range(work.sleepers):
         run = programs.sleeper(work.nap, work.nap)
@@ -106,6 +110,6 @@ def start_sharers(found: Machine, work: Workload) -> None:
     mutex = found.mutex("shared")
     for number in range(work.sharers):
         run = programs.sharer(mutex, work.rounds_shared, work.think, work.service)
-        found.start(f"sharer{number}", run, 5.0 * (1 - number), 1 + 3 * number)
+        found.start(f"sharer{number}", run, weight_of(5.0 * (1 - number)), 1 + 3 * number)
     for number in range(work.hogs):
-        found.start(f"hog{number}", programs.hog(work.chunks, work.think, work.chunk), 0.0, 2)
+        found.start(f"hog{number}", programs.hog(work.chunks, work.think, work.chunk), priority=2)

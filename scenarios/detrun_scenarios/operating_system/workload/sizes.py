@@ -19,7 +19,8 @@ class Workload:
         pages: of memory of each user and each batch.
         scanners, scanned, rounds: who read a file of so many pages, so often.
         loggers, records: who sync what they write; `logs`: files that they share, 0 for one each.
-        pipelines, chunks_piped: pairs of processes with a pipe between them.
+        writers, written: who write so many pages, and sync none.
+        pipelines, chunks_piped, piped_work: pairs of processes with a pipe between them.
         sharers: how many share a mutex, each more urgent than the one before; `hogs` compute at a middling priority.
         sleepers, nap: who compute as batches do, once, after a sleep.
         cpu, memory, storage: settings that are no parameters.
@@ -40,6 +41,8 @@ class Workload:
     loggers: int = 1
     records: int = 4
     logs: int = 0
+    writers: int = 1
+    written: int = 12
     pipelines: int = 1
     chunks_piped: int = 12
     piped_work: float = 0.001
@@ -66,6 +69,7 @@ WORKLOADS: Mapping[Size, Workload] = {
         pages=32,
         scanned=128,
         records=20,
+        written=200,
         pipelines=1,
         chunks_piped=100,
         sharers=3,
@@ -85,16 +89,20 @@ WORKLOADS: Mapping[Size, Workload] = {
         rounds=2,
         loggers=2,
         records=150,
+        writers=2,
+        written=1500,
         pipelines=2,
         chunks_piped=1500,
         sharers=5,
         rounds_shared=60,
         cpu={"cores": 4},
-        memory={"frames": 320},
+        memory={"frames": 448},
     ),
 }
 
-ALONE = replace(WORKLOADS["small"], users=0, batches=0, scanners=0, loggers=0, pipelines=0, sharers=0, is_harsh=False)
+ALONE = replace(
+    WORKLOADS["small"], users=0, batches=0, scanners=0, loggers=0, writers=0, pipelines=0, sharers=0, is_harsh=False
+)
 VARIANTS: Mapping[str, Workload] = {
     "fixed priorities": replace(ALONE, sharers=2, hogs=2, chunks=4, cpu={"cores": 1, "policy": "fixed"}),
     "ping-pong": replace(ALONE, pipelines=3, chunks_piped=20, piped_work=4e-6),
