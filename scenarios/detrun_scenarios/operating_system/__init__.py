@@ -10,14 +10,27 @@ from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Pa
 from detrun_scenarios.operating_system.workload.runs import program
 
 _LINUX = "Linux 6.1"
+_NICE = f"{_LINUX}, sched_prio_to_weight, of nice 0"
 _OSTEP = "Arpaci-Dusseau, Operating Systems: Three Easy Pieces, chapter 8"
+
+_DECIDE = "they decide who runs first and which page is there, and only the mean of that is smooth"
+_TIMES = "it scales what is computed beside slices, sleeps and a disk that it does not, and so moves who is first"
+_PAGES = ("low_free", "high_free", "read_ahead", "dirty_background")
+_RESPONSE = (
+    Meaning("finite", ("user_weight", "batch_weight", "latency", *_PAGES), _DECIDE, {"samples": 16}, share=0.5),
+    Meaning("finite", ("frequency",), _TIMES, {"samples": 16}, share=0.2),
+)
 
 SCENARIO = Scenario(
     name="operating_system",
     about="A kernel: fair and feedback scheduling, paging, a page cache, a disk, and processes that compete.",
     parameters=(
-        Parameter("user_nice", 0.0, (-20.0, 19.0), "", "niceness of those who wait for answers", "nice(1)"),
-        Parameter("batch_nice", 0.0, (-20.0, 19.0), "", "niceness of those who compute for long", "nice(1)"),
+        Parameter(
+            "user_weight", 1024.0, (15.0, 88_761.0), "", "claim of those who wait for answers", _NICE, log_scale=True
+        ),
+        Parameter(
+            "batch_weight", 1024.0, (15.0, 88_761.0), "", "claim of those who compute for long", _NICE, log_scale=True
+        ),
         Parameter(
             "latency",
             0.006,
@@ -40,6 +53,9 @@ SCENARIO = Scenario(
             "quantum", 0.01, (0.001, 0.2), "s", "of the highest level of a feedback queue", _OSTEP, log_scale=True
         ),
         Parameter("boost_period", 1.0, (0.02, 5.0), "s", "between boosts of feedback queues", _OSTEP, log_scale=True),
+        Parameter(
+            "frequency", 1.0, (0.3, 2.0), "", "of the cores, in parts of the nominal one", "cpufreq", log_scale=True
+        ),
         Parameter("low_free", 0.04, (0.01, 0.3), "", "share of free frames at which reclaim begins", _LINUX),
         Parameter("high_free", 0.08, (0.02, 0.4), "", "share of free frames at which it ends", _LINUX),
         Parameter(
@@ -56,19 +72,66 @@ SCENARIO = Scenario(
         ),
     ),
     losses=(
+        Loss("mean_response", "mean time of a user's request", "s", _RESPONSE),
+        Loss("p95_response", "95th percentile of the same in a run", "s", _RESPONSE),
         Loss(
-            "mean_response",
-            "mean time of a user's request",
+            "feedback_response",
+            "mean time of a user's request, with feedback queues",
             "s",
             (
                 Meaning(
                     "finite",
-                    ("user_nice", "batch_nice", "latency", "wakeup_granularity"),
-                    "they decide who runs first, and only the mean of that is smooth",
+                    ("quantum", "boost_period"),
+                    "at which level a request is, and beside whom, differs between runs",
+                    {"samples": 16},
+                    share=0.5,
+                ),
+                Meaning("finite", ("frequency",), _TIMES, {"samples": 16}, share=0.2),
+            ),
+        ),
+        Loss(
+            "unfairness",
+            "1 less Jain's index of slowdowns",
+            "",
+            (
+                Meaning(
+                    "finite", ("latency", "user_weight", "batch_weight", *_PAGES), _DECIDE, {"samples": 16}, share=0.5
+                ),
+            ),
+        ),
+        Loss(
+            "faults",
+            "page faults that read, for each second of computing",
+            "1/s",
+            (
+                Meaning(
+                    "finite",
+                    ("low_free", "high_free", "dirty_background"),
+                    "a count, whose local derivative is 0",
                     {"samples": 16},
                     share=0.5,
                 ),
             ),
+        ),
+        Loss(
+            "read_time",
+            "mean time of a page of a file that is read in order",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    (*_PAGES, "batch_weight"),
+                    "a page is there or is not, and behind whom the reader waits differs between runs",
+                    {"samples": 16},
+                    share=0.5,
+                ),
+            ),
+        ),
+        Loss(
+            "energy",
+            "of the cores, for each second of computing at the nominal frequency",
+            "J/s",
+            (Meaning("finite", ("frequency",), _TIMES, {"samples": 8}),),
         ),
     ),
     invariants=(

@@ -45,7 +45,7 @@ def joules(machine: Machine) -> Any:
     settings = machine.settings.cpu
     found = settings.idle_power * trio.current_time() * settings.cores
     for core in machine.scheduler.cores:
-        found = found + (settings.active_power - settings.idle_power) * core.busy
+        found = found + settings.power * core.busy
     return found
 
 

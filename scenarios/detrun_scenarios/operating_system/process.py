@@ -24,7 +24,7 @@ class Process:
     """See the module.
 
     Attributes:
-        asked: seconds of a core that its program has asked for; a Value.
+        asked: seconds of a core at frequency 1 that its program has asked for; a Value.
         began, ended: when it was started, and when it was over; None before.
     """
 
@@ -60,14 +60,14 @@ class Process:
     # As its program sees it.
 
     async def compute(self, seconds: Any) -> None:
-        """Use a core for so long; a signal meanwhile is seen to at once.
+        """Use a core for so long, at frequency 1; a signal meanwhile is seen to at once.
 
         Raises:
             KilledError: it had no handler.
         """
         self.asked = self.asked + seconds
         thread = self.thread
-        await self.machine.scheduler.compute(thread, seconds)
+        await self.machine.scheduler.compute(thread, seconds / self.machine.settings.cpu.frequency)
         while thread.has_signal:
             rest, thread.left, thread.has_signal = thread.left, 0.0, False
             await self.signals.see_to()

@@ -30,7 +30,8 @@ class CpuSettings:
         migration_seconds: of a core, for a thread that ran on another one before and finds a cold cache.
         balance_interval: between two looks of a busy core at the queues of others.
         idle_seconds: a core takes so long to fall asleep, and to wake (`cpuidle`, exit latency of C1).
-        active_power, idle_power: watts of one core.
+        frequency: of all cores, in parts of that at which a second of computing takes a second (cpufreq).
+        active_power, idle_power: watts of a core that runs at frequency 1, and of one that does not.
     """
 
     cores: int = 2
@@ -45,5 +46,11 @@ class CpuSettings:
     migration_seconds: Any = 3e-5
     balance_interval: Any = 0.004
     idle_seconds: Any = 2e-6
+    frequency: Any = 1.0
     active_power: float = 10.0
     idle_power: float = 1.0
+
+    @property
+    def power(self) -> Any:
+        """Watts that a core takes more while it runs: the voltage goes with the frequency, so that it is its cube."""
+        return (self.active_power - self.idle_power) * self.frequency**3

@@ -60,6 +60,7 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
             latency=params["latency"],
             wakeup_granularity=params["wakeup_granularity"],
             quantum=params["quantum"],
+            frequency=params["frequency"],
             boost_period=params["boost_period"],
             **{**drawn["cpu"], **workload.cpu},
         ),
