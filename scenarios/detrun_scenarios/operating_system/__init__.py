@@ -128,6 +128,20 @@ SCENARIO = Scenario(
             ),
         ),
         Loss(
+            "sync_time",
+            "mean time until what was written to a log is on the disk",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    _PAGES,
+                    "what a sync waits behind is what the kernel happens to write or to read then",
+                    {"samples": 16},
+                    share=0.5,
+                ),
+            ),
+        ),
+        Loss(
             "energy",
             "of the cores, for each second of computing at the nominal frequency",
             "J/s",

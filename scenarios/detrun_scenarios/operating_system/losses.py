@@ -6,6 +6,7 @@
 - ``unfairness``: 1 less Jain's index of how much slower than alone each process was (Jain, Chiu and Hawe 1984).
 - ``faults``: page faults that had to read, for each second of computing. A count.
 - ``read_time``: mean seconds until a page of a file that is read in order is there.
+- ``sync_time``: mean seconds until what was written to a log is on the disk.
 - ``energy``: joules of the cores for each second of computing.
 """
 
@@ -36,6 +37,7 @@ def losses_of(machine: Machine, observed: Observed) -> dict[str, Any]:
         "unfairness": unfairness(machine, observed),
         "faults": machine.memory.major_faults / asked if asked else 0.0,
         "read_time": _mean(observed.reads),
+        "sync_time": _mean(observed.syncs),
         "energy": joules(machine) / asked if asked else 0.0,
     }
 

@@ -98,13 +98,13 @@ def logger(observed: Observed, name: str, records: int, pause: float, pages: int
     return run
 
 
-def writer(name: str, pages: int, work: float) -> Simulated:
-    """Writes a file from its beginning to its end, and leaves it to the kernel when that comes to the disk."""
+def writer(name: str, writes: int, pages: int, work: float) -> Simulated:
+    """Changes pages of a file, some again and again, and leaves it to the kernel when they come to the disk."""
 
     async def run(process: Process) -> None:
-        for page in range(pages):
+        for _ in range(writes):
             await process.compute(detrun.exponential(work))
-            await process.write(name, page)
+            await process.write(name, skewed(pages))
 
     return run
 

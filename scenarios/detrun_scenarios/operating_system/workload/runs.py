@@ -94,7 +94,7 @@ def start(found: Machine, work: Workload, params: Mapping[str, Any], observed: O
         run = programs.logger(observed, name, work.records, work.think, LOG_PAGES)
         found.start(f"logger{number}", run, priority=2)
     for number in range(work.writers):
-        run = programs.writer(f"written{number}", work.written, work.service)
+        run = programs.writer(f"written{number}", work.writes, work.written, work.service)
         found.start(f"writer{number}", run, params["batch_weight"], 1)
     for number in range(work.pipelines):
         pipe = Pipe(4 * programs.CHUNK_BYTES)

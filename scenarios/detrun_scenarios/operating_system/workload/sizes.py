@@ -19,7 +19,7 @@ class Workload:
         pages: of memory of each user and each batch.
         scanners, scanned, rounds: who read a file of so many pages, so often.
         loggers, records: who sync what they write; `logs`: files that they share, 0 for one each.
-        writers, written: who write so many pages, and sync none.
+        writers, writes, written: who write so often to a file of so many pages, and do not sync.
         pipelines, chunks_piped, piped_work: pairs of processes with a pipe between them.
         sharers: how many share a mutex, each more urgent than the one before; `hogs` compute at a middling priority.
         sleepers, nap: who compute as batches do, once, after a sleep.
@@ -42,6 +42,7 @@ class Workload:
     records: int = 4
     logs: int = 0
     writers: int = 1
+    writes: int = 12
     written: int = 12
     pipelines: int = 1
     chunks_piped: int = 12
@@ -69,7 +70,8 @@ WORKLOADS: Mapping[Size, Workload] = {
         pages=32,
         scanned=128,
         records=20,
-        written=200,
+        writes=200,
+        written=64,
         pipelines=1,
         chunks_piped=100,
         sharers=3,
@@ -90,7 +92,8 @@ WORKLOADS: Mapping[Size, Workload] = {
         loggers=2,
         records=150,
         writers=2,
-        written=1500,
+        writes=1500,
+        written=128,
         pipelines=2,
         chunks_piped=1500,
         sharers=5,
