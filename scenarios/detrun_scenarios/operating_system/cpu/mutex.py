@@ -65,7 +65,7 @@ class Mutex:
             self.waiting.pop(self.holder).set()
             for waiter in self.waiting:
                 self.donate(waiter, self.holder)
-        else:
+        if not self.waiting:
             self.scheduler.contended.pop(self, None)
         self.scheduler.settle(thread)
 

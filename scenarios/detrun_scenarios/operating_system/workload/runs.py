@@ -53,7 +53,10 @@ def settings_of(params: Mapping[str, Any], workload: Workload) -> Settings:
             "cores": detrun.choice([1, 2, 3], key="cores"),
             "policy": detrun.choice(["fair", "feedback", "fixed"], key="cpu policy"),
         }
-        drawn["memory"] = {"policy": detrun.choice(["clock", "aging", "working_set"], key="memory policy")}
+        drawn["memory"] = {
+            "policy": detrun.choice(["clock", "aging", "working_set"], key="memory policy"),
+            "frames": detrun.choice([12, 16, 24, 48], key="frames"),
+        }
         drawn["storage"] = {"elevator": detrun.choice(["deadline", "fair"], key="elevator")}
     return Settings(
         cpu=CpuSettings(

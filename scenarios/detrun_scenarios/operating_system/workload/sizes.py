@@ -59,7 +59,7 @@ class Workload:
 
 
 WORKLOADS: Mapping[Size, Workload] = {
-    "small": Workload(memory={"frames": 48}, is_harsh=True),
+    "small": Workload(is_harsh=True),
     "medium": Workload(
         users=4,
         requests=30,
