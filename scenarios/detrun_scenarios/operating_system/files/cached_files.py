@@ -35,7 +35,7 @@ Key: TypeAlias = tuple[str, int]  # of a page: file, number
 
 
 class CachedFiles:
-    """See the module; `calls.Files` is what a process sees of it.
+    """See the module. Files have names, and pages of them versions: 0 for one that was never written.
 
     Attributes:
         hits, misses: of reads, by pages.
@@ -63,11 +63,11 @@ class CachedFiles:
     # For processes.
 
     def create(self, name: str, pages: int) -> None:
-        """See `calls.Files`."""
+        """A file that has been on the disk for long, of so many pages."""
         self._sizes[name] = pages
 
     async def read(self, caller: Caller, name: str, page: int) -> int:
-        """See `calls.Files`."""
+        """The version of a page."""
         key = (name, page)
         wanted = self._window(caller.owner, name).pages(page, key in self._frames)
         wanted = range(wanted.start, min(wanted.stop, max(self._sizes.get(name, 0), page + 1)))
@@ -89,7 +89,7 @@ class CachedFiles:
         return frame.content
 
     async def write(self, caller: Caller, name: str, page: int) -> int:
-        """See `calls.Files`."""
+        """Change a page in memory; its new version. Waits where too many pages are dirty."""
         key = (name, page)
         while (frame := self._frames.get(key)) is None or key in self._arriving:
             await self._make_room(caller, key)
@@ -104,7 +104,7 @@ class CachedFiles:
         return version
 
     async def fsync(self, caller: Caller, name: str) -> None:
-        """See `calls.Files`."""
+        """Return when all that was written to the file before is on the disk."""
         before = {key: frame.content for key, frame in self._frames.items() if key[0] == name}
         async with caller.waits(f"fsync of {name}"):
             await self._landed(before)  # what is on its way may be older than what was written since
@@ -115,7 +115,7 @@ class CachedFiles:
             require(on_disk >= version, SYNCED, f"page {key[1]} of {name} is {on_disk}, and {version} was synced")
 
     def check(self) -> None:
-        """See `calls.Files`."""
+        """Fail the run if a page of the cache or of the disk is older than it may be."""
         for key in self._written:
             frame = self._frames.get(key)
             if frame is not None and key not in self._arriving:
@@ -126,7 +126,7 @@ class CachedFiles:
     # The kernel thread.
 
     async def run(self) -> None:
-        """See `calls.Files`."""
+        """The kernel thread that writes dirty pages, until cancelled."""
         async with trio.open_nursery() as self._nursery:
             while True:
                 if not (due := self._due()):

@@ -26,7 +26,7 @@ from detrun_scenarios.operating_system.memory.paging import Paging
 
 
 class PagedSpace:
-    """See the module; `calls.AddressSpace` is what a process sees of it.
+    """See the module. Pages are numbered from 0 on.
 
     Attributes:
         major_faults, minor_faults: that had to read from the disk, and that had not.
@@ -47,7 +47,7 @@ class PagedSpace:
     # Access.
 
     async def touch(self, caller: Caller, page: int, write: bool) -> int:
-        """See `calls.AddressSpace`.
+        """Read or write one page; its version, which every write increases by one. A fault waits.
 
         Raises:
             IndexError: there is no such page.
@@ -69,7 +69,7 @@ class PagedSpace:
         return frame.content
 
     def end(self) -> None:
-        """See `calls.AddressSpace`. None of its threads is in a fault."""
+        """The process is over: its frames and slots are free. None of its threads is in a fault."""
         self.is_over = True
         self.memory.translations.forget(self.number)
         for page, entry in self.table:

@@ -9,7 +9,7 @@ from detrun_scenarios.operating_system.storage.device import BlockDevice
 
 
 class PagedMemory(Paging):
-    """See the module; `calls.Memory` is what the machine sees of it.
+    """See the module.
 
     Args:
         space_type: of address spaces; a planted bug is a subclass.
@@ -27,24 +27,24 @@ class PagedMemory(Paging):
         self._spaces: list[PagedSpace] = []
 
     def space(self, owner: str, pages: int) -> PagedSpace:
-        """See `calls.Memory`."""
+        """A new address space, of which no page is there yet."""
         self._spaces.append(self._space_type(self, owner, len(self._spaces), pages))
         return self._spaces[-1]
 
     @property
     def major_faults(self) -> int:
-        """See `calls.Memory`."""
+        """Page faults that had to read from the disk, of all processes."""
         return sum(space.major_faults for space in self._spaces)
 
     @property
     def minor_faults(self) -> int:
-        """See `calls.Memory`."""
+        """Those that had not."""
         return sum(space.minor_faults for space in self._spaces)
 
     async def run(self) -> None:
-        """See `calls.Memory`."""
+        """The kernel thread that keeps frames free, until cancelled."""
         await self.reclaim.run()
 
     def check(self) -> None:
-        """See `calls.Memory`."""
+        """Fail the run if frames are lost or held twice."""
         self.frames.check()

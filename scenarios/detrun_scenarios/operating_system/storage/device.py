@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import trio
 
@@ -34,7 +33,6 @@ class BlockDevice:
     Attributes:
         pages: that were read and written.
         requests: of each direction that are over.
-        busy_seconds: in which the arm moved or the head transferred.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -42,7 +40,6 @@ class BlockDevice:
         self.elevator = elevator_of(settings)
         self.pages: Counter[Direction] = Counter()
         self.requests: Counter[Direction] = Counter()
-        self.busy_seconds: Any = 0.0
         self._contents: dict[int, int] = {}
         self._arrived = trio.lowlevel.ParkingLot()
         self._numbers = itertools.count()
@@ -69,7 +66,6 @@ class BlockDevice:
                 await self._rest(plain(now))
                 continue
             end = self.geometry.end(now, self.geometry.track(self._head), request.block, request.count)
-            self.busy_seconds = self.busy_seconds + (end - now)
             await detrun.sleep(end - now)
             self._finish(request)
 
