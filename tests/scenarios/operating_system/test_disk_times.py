@@ -6,11 +6,15 @@ import itertools
 import math
 import random
 import statistics
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import trio
 
+import detrun
 from detrun_scenarios.operating_system.storage.deadline import DeadlineElevator, Deadlines
+from detrun_scenarios.operating_system.storage.device import BlockDevice
 from detrun_scenarios.operating_system.storage.fairness import Budgets, FairElevator
 from detrun_scenarios.operating_system.storage.geometry import Geometry
 from detrun_scenarios.operating_system.storage.requests import Direction, Elevator, Request
@@ -71,6 +75,29 @@ def test_a_small_delay_is_lost_in_the_turn_and_a_larger_one_costs_a_whole_turn()
     block = DISK.track_pages // 2
     assert DISK.end(0.0, 0, block, 1) == DISK.end(0.004, 0, block, 1) == DISK.rotation * (0.5 + 1 / DISK.track_pages)
     assert DISK.end(0.0042, 0, block, 1) == pytest.approx(DISK.end(0.0, 0, block, 1) + DISK.rotation)
+
+
+def test_a_local_derivative_sees_no_delay_before_a_disk_and_a_flip_says_what_a_lost_turn_costs() -> None:
+    block = DISK.track_pages // 2
+
+    async def main(params: Mapping[str, Any]) -> Any:
+        device = BlockDevice(StorageSettings())
+        async with trio.open_nursery() as kernel:
+            kernel.start_soon(device.run)
+            await detrun.sleep(params["think"])
+            await device.read(block, 1, "a")
+            kernel.cancel_scope.cancel()
+        return trio.current_time()
+
+    found = detrun.gradient(main, {"think": 0.003})
+    lost = found.flips(0.002)["think"].nearest[0]
+    assert found.grads["think"] == 0.0
+    assert lost.move == pytest.approx(DISK.rotation / 2 - 0.003, abs=1e-8)
+    assert lost.jump == pytest.approx(DISK.rotation)
+    # Over all moments of a turn the mean moves as the delay does.
+    moments = [DISK.rotation * place / 1_000 for place in range(1_000)]
+    later = [DISK.end(one + 0.001, 0, block, 1) - DISK.end(one, 0, block, 1) for one in moments]
+    assert statistics.mean(later) == pytest.approx(0.001)
 
 
 # Orders.

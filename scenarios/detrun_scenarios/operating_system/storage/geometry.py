@@ -80,6 +80,6 @@ class Geometry:
         there = now + self.seek(abs(self.track(block) - arm))
         turns = math.floor(plain(there) / self.rotation - self.angle(block) + _ROUNDING)
         passes = (turns + self.angle(block)) * self.rotation
-        if passes < there - _ROUNDING * self.rotation:
+        while passes < there - _ROUNDING * self.rotation:  # once: one comparison for the turn before, one for the next
             passes += self.rotation
         return passes + self.transfer(block, count)
