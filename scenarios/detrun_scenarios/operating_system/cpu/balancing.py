@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import trio
 
+from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.operating_system.cpu.core import Core
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.threads import Thread
+
+LESS = 1.0 - 1e-9  # a thread that is the whole difference stays, however the loads were rounded
+
+DIGITS = 6  # of weights that count: where two threads would do equally well, the one that came first moves
 
 
 class Balancing:
@@ -33,8 +38,8 @@ class Balancing:
         """Take the thread that makes the two loads the most alike, if one does."""
         busiest = max(self.scheduler.cores, key=lambda other: other.load)
         excess = busiest.load - core.load
-        movable: list[Thread] = [one for one in busiest.queue.threads if one.weight < excess]
+        movable: list[Thread] = [one for one in busiest.queue.threads if one.weight < excess * LESS]
         if busiest is not core and movable:
-            chosen = min(movable, key=lambda one: abs(one.weight - 0.5 * excess))
+            chosen = min(movable, key=lambda one: round(abs(plain(one.weight - 0.5 * excess)), DIGITS))
             self.scheduler.pull(chosen, core)
             self.scheduler.urge(chosen)

@@ -14,6 +14,8 @@ from detrun_scenarios.operating_system.cpu.queues import RunQueue
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0, Thread
 
+NANOSECOND = 1e-9
+
 
 class FairQueue(RunQueue):
     """See the module.
@@ -34,10 +36,10 @@ class FairQueue(RunQueue):
         super().add(thread, woken)
 
     def next(self) -> Thread | None:
-        """See `RunQueue`."""
+        """See `RunQueue`. Of those that are equal to a nanosecond, the unit of Linux, the first that came."""
         best: Thread | None = None
         for thread in self.threads:
-            if best is None or thread.vruntime < best.vruntime:
+            if best is None or thread.vruntime < best.vruntime - NANOSECOND:
                 best = thread
         return best
 
@@ -55,11 +57,11 @@ class FairQueue(RunQueue):
         return bool(running.vruntime - new.vruntime > granularity)
 
     def patience(self, thread: Thread) -> float:
-        """Ten of the rounds in which its share of the core comes to one least slice."""
+        """Five rounds of the queue for each of its shares of the load."""
         load = sum(primal_of(one.weight) for one in self.threads)
         settings = self.settings
         round_seconds = primal_of(settings.latency) + len(self.threads) * primal_of(settings.min_granularity)
-        return 10.0 * round_seconds * max(load / primal_of(thread.weight), 1.0)
+        return 5.0 * round_seconds * max(load / primal_of(thread.weight), 1.0)
 
     def charge(self, thread: Thread, seconds: Any) -> None:
         """Move its virtual runtime, and the least one of all."""

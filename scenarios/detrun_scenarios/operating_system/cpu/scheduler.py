@@ -124,6 +124,8 @@ class Scheduler:
         """It wants a core from now on."""
         assert thread.state is State.WAITING, f"{thread} is {thread.state.value}"
         core = self._place(thread)
+        if core.current is not None:
+            core.account()  # so that it is placed beside what the others have had by now
         self._move(thread, core)
         thread.state, thread.passed_since = State.QUEUED, core.busy
         core.queue.add(thread, woken=True)

@@ -111,7 +111,7 @@ VARIANTS: Mapping[str, Workload] = {
     "ping-pong": replace(ALONE, pipelines=3, chunks_piped=20, piped_work=4e-6),
     "crowded memory": replace(ALONE, batches=2, chunks=20, chunk=0.002, pages=8, memory={"frames": 10}),
     "one log": replace(ALONE, loggers=2, records=2, logs=1, think=0.04),
-    "long sleep": replace(ALONE, batches=2, chunks=20, sleepers=1, nap=0.2, cpu={"cores": 1}),
+    "long sleep": replace(ALONE, batches=2, chunks=40, sleepers=1, nap=0.3, cpu={"cores": 1}),
 }
 
 

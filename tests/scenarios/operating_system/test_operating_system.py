@@ -1,0 +1,96 @@
+"""The machine as a whole: the right one survives, replays, is differentiated, and its invariants can fail."""
+
+from __future__ import annotations
+
+import pytest
+
+import detrun
+from detrun.checkers.assertions import tallying
+from detrun_scenarios.frame.scenario_program import ScenarioProgram
+from detrun_scenarios.operating_system import SCENARIO
+
+BUGS = [one.name for one in SCENARIO.bugs]
+
+
+def of(size: str, loss: str | None = None, bug: str | None = None, spared: str | None = None) -> ScenarioProgram:
+    return ScenarioProgram(SCENARIO, SCENARIO.setting(size, loss, bug, spared))  # type: ignore[arg-type]
+
+
+def survives(seeds: range, spared: str | None = None) -> set[str]:
+    """Every run of the right machine fails by itself if anything is wrong; what was looked at."""
+    small = of("small", spared=spared)
+    with tallying() as tally:
+        for seed in seeds:
+            detrun.record(small, {}, seed=seed, max_steps=20_000)
+    return {one.name for one in tally if one.looked_at}
+
+
+def test_the_right_machine_survives_fifty_seeds() -> None:
+    """Twenty of the small workload, whose policies are drawn, and six of each variant in which a bug is looked for."""
+    looked_at = survives(range(20))
+    for bug in BUGS:
+        looked_at |= survives(range(6), bug)
+    assert looked_at == {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("spared", [None, *BUGS])
+def test_the_right_machine_survives_two_thousand_seeds(spared: str | None) -> None:
+    survives(range(50, 250) if spared else range(50, 1_050), spared)
+
+
+def test_a_run_is_replayed_to_the_same_digest() -> None:
+    run = detrun.record(of("small"), {}, seed=3)
+    assert detrun.replay(of("small"), {}, recording=run.recording).digest == run.digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
+    run = detrun.record(of("large"), {}, seed=0)
+    assert run.steps >= 100_000
+    assert all(run.result[one.name] > 0.0 for one in SCENARIO.losses)
+
+
+@pytest.mark.parametrize(
+    ("bug", "says"),
+    [
+        ("priority_inversion", "no thread keeps off a more urgent one by way of a lock"),
+        ("lost_wakeup", "no core sleeps while a thread waits for it"),
+        ("starvation", "no thread that can run is passed over for long"),
+        ("refault_race", "a page reads as it was last written"),
+        ("lost_dirty_bit", ""),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, says: str) -> None:
+    """The first seed that shows it, so that each invariant is seen to fail."""
+    seeds = {"lost_dirty_bit": 0}
+    with pytest.raises(Exception, match=says):
+        detrun.record(of("small", bug=bug), {}, seed=seeds.get(bug, 0), max_steps=20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    options = {**SCENARIO.explore_options, **SCENARIO.bug(bug).options}
+    found = detrun.explore(of("small", bug=bug), {}, directory=None, shrink=False, explain=False, **options)
+    assert found.failure is not None
+    with pytest.raises(type(found.failure.exception)):
+        detrun.replay(of("small", bug=bug), {}, recording=found.failure.recording)
+
+
+@pytest.mark.one_python
+def test_local_gradients_are_those_of_frozen_differences() -> None:
+    """A step of 1e-9 changes no order in this run of seven thousand steps, so that the same seed takes the same way."""
+    main, step, names = of("medium", "mean_response"), 1e-9, ("frequency", "latency", "user_weight")
+    params = {name: SCENARIO.parameter(name).default for name in names}
+    found = detrun.gradient(main, params, seed=1, verify=False).grads
+    for name in names:
+        by = step * params[name]
+        above, below = (
+            float(detrun.record(main, {**params, name: params[name] + sign * by}, seed=1).result) for sign in (1, -1)
+        )
+        assert float(found[name]) == pytest.approx((above - below) / (2 * by), rel=1e-5, abs=1e-6)
+        assert found[name] != 0.0
