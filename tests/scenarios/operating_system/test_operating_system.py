@@ -25,11 +25,12 @@ def survives(seeds: range, spared: str | None = None) -> set[str]:
     return {one.name for one in tally if one.looked_at}
 
 
+@pytest.mark.one_python
 def test_the_right_machine_survives_fifty_seeds() -> None:
-    """Twenty of the small workload, whose policies are drawn, and six of each variant in which a bug is looked for."""
-    looked_at = survives(range(20))
+    """Thirty of the small workload, whose policies are drawn, and four of each variant in which a bug is looked for."""
+    looked_at = survives(range(30))
     for bug in BUGS:
-        looked_at |= survives(range(6), bug)
+        looked_at |= survives(range(4), bug)
     assert looked_at == {one.name for one in SCENARIO.invariants}
 
 
@@ -54,20 +55,19 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_lo
 
 
 @pytest.mark.parametrize(
-    ("bug", "says"),
+    ("bug", "seed", "says"),
     [
-        ("priority_inversion", "no thread keeps off a more urgent one by way of a lock"),
-        ("lost_wakeup", "no core sleeps while a thread waits for it"),
-        ("starvation", "no thread that can run is passed over for long"),
-        ("refault_race", "a page reads as it was last written"),
-        ("lost_dirty_bit", ""),
+        ("priority_inversion", 0, "no thread keeps off a more urgent one by way of a lock"),
+        ("lost_wakeup", 7, "no core sleeps while a thread waits for it"),
+        ("starvation", 0, "no thread that can run is passed over for long"),
+        ("refault_race", 4, "a page reads as it was last written"),
+        ("lost_dirty_bit", 6, "what is synced is on the disk"),
     ],
 )
-def test_a_planted_bug_breaks_what_it_should(bug: str, says: str) -> None:
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
     """The first seed that shows it, so that each invariant is seen to fail."""
-    seeds = {"lost_dirty_bit": 0}
     with pytest.raises(Exception, match=says):
-        detrun.record(of("small", bug=bug), {}, seed=seeds.get(bug, 0), max_steps=20_000)
+        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=20_000)
 
 
 @pytest.mark.slow
@@ -82,15 +82,25 @@ def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
 
 
 @pytest.mark.one_python
-def test_local_gradients_are_those_of_frozen_differences() -> None:
-    """A step of 1e-9 changes no order in this run of seven thousand steps, so that the same seed takes the same way."""
-    main, step, names = of("medium", "mean_response"), 1e-9, ("frequency", "latency", "user_weight")
-    params = {name: SCENARIO.parameter(name).default for name in names}
+@pytest.mark.parametrize(
+    ("size", "names"),
+    [
+        ("small", ("frequency",)),
+        pytest.param("medium", ("frequency", "latency", "user_weight"), marks=pytest.mark.slow),
+    ],
+)
+def test_local_gradients_are_those_of_frozen_differences(size: str, names: tuple[str, ...]) -> None:
+    """A step of 1e-8 changes no order in these runs, so that the same seed takes the same way.
+
+    No parameter is at its default: equal weights make ties, which any step decides.
+    """
+    main, step = of(size, "mean_response"), 1e-8
+    params = {"frequency": 1.01, "latency": 0.00613, "user_weight": 1111.0, "batch_weight": 873.0}
     found = detrun.gradient(main, params, seed=1, verify=False).grads
     for name in names:
         by = step * params[name]
         above, below = (
             float(detrun.record(main, {**params, name: params[name] + sign * by}, seed=1).result) for sign in (1, -1)
         )
-        assert float(found[name]) == pytest.approx((above - below) / (2 * by), rel=1e-5, abs=1e-6)
+        assert float(found[name]) == pytest.approx((above - below) / (2 * by), rel=1e-4, abs=1e-12)
         assert found[name] != 0.0

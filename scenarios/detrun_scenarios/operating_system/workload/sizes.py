@@ -107,7 +107,9 @@ ALONE = replace(
     WORKLOADS["small"], users=0, batches=0, scanners=0, loggers=0, writers=0, pipelines=0, sharers=0, is_harsh=False
 )
 VARIANTS: Mapping[str, Workload] = {
-    "fixed priorities": replace(ALONE, sharers=2, hogs=2, chunks=4, cpu={"cores": 1, "policy": "fixed"}),
+    "fixed priorities": replace(
+        ALONE, sharers=2, rounds_shared=8, service=0.01, hogs=2, chunks=8, cpu={"cores": 1, "policy": "fixed"}
+    ),
     "ping-pong": replace(ALONE, pipelines=3, chunks_piped=20, piped_work=4e-6),
     "crowded memory": replace(ALONE, batches=2, chunks=20, chunk=0.002, pages=8, memory={"frames": 10}),
     "one log": replace(ALONE, loggers=2, records=2, logs=1, think=0.04),
