@@ -7,17 +7,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import trio
 
 from detrun_scenarios.operating_system.cpu.mutex import Mutex
+from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.threads import Thread
+from detrun_scenarios.operating_system.files.cached_files import CachedFiles
 from detrun_scenarios.operating_system.ipc.pipe import Pipe
 from detrun_scenarios.operating_system.ipc.signals import SignalName, Signals
+from detrun_scenarios.operating_system.memory.memory import PagedMemory
+from detrun_scenarios.operating_system.settings import Settings
 
-if TYPE_CHECKING:
-    from detrun_scenarios.operating_system.machine import Machine
+
+class Kernel(Protocol):
+    """What a process needs of the machine that it runs on."""
+
+    settings: Settings
+    scheduler: Scheduler
+    memory: PagedMemory
+    files: CachedFiles
+    processes: list[Process]
 
 
 class Process:
@@ -28,7 +39,7 @@ class Process:
         began, ended: when it was started, and when it was over; None before.
     """
 
-    def __init__(self, machine: Machine, thread: Thread, pages: int) -> None:
+    def __init__(self, machine: Kernel, thread: Thread, pages: int) -> None:
         self.machine = machine
         self.thread = thread
         self.space = machine.memory.space(thread.owner, pages)
