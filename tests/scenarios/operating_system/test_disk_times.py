@@ -21,6 +21,8 @@ from detrun_scenarios.operating_system.storage.requests import Direction, Elevat
 from detrun_scenarios.operating_system.storage.settings import ElevatorName, StorageSettings
 from tests.scenarios.operating_system.alone import Parts, on_parts
 
+pytestmark = pytest.mark.one_python
+
 DISK = Geometry()
 
 

@@ -13,6 +13,8 @@ import pytest
 from detrun_scenarios.operating_system.memory.frames import Frame, Frames
 from detrun_scenarios.operating_system.memory.replacement import Aging, Clock, Replacement, WorkingSet
 
+pytestmark = pytest.mark.one_python
+
 
 class Nobody:
     """A tenant that is not asked."""
@@ -157,7 +159,6 @@ class FirstInFirstOut(Aging):
     looks = False
 
 
-@pytest.mark.one_python
 def test_aging_and_clock_have_the_hit_ratio_of_lru_by_ches_approximation_and_first_in_first_out_has_not() -> None:
     expected = che(ZIPF, FRAMES)
     bound = 6 * math.sqrt(expected * (1 - expected) / USES)
