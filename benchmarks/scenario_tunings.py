@@ -24,7 +24,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_latency --by election_timeout --by heartbeat_interval --param lease_margin=0.12 --budget 150000",
         "--loss read_latency --by lease_share --kind policy --budget 150000",
     ),
-    "database": ("--loss read_latency --budget 250000",),
+    "database": (
+        "--loss read_latency --budget 250000",
+        "--loss replica_lag --by replication_batch --budget 600000 --held-out 16",
+    ),
 }
 """By scenario: what follows its name."""
 
