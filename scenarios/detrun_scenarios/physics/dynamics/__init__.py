@@ -1,0 +1,1 @@
+"""Bodies, the forces between them, and the engine that steps them."""

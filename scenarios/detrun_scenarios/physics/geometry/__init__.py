@@ -1,0 +1,1 @@
+"""Vectors, shapes, and where shapes meet."""
