@@ -1,0 +1,147 @@
+"""What is always true of a step, checked at each.
+
+- *every overlapping pair is found*: the broad phase gives the pairs that a comparison of all with all gives;
+- *a body is in one island*: both bodies of each constraint that move have one root;
+- *momentum is conserved*: what the bodies gain in a step is what forces and bodies that do not move have given;
+- *contacts only push*: a normal impulse is not negative;
+- *friction is within its cone*: a tangential impulse is at most the coefficient times the normal one;
+- *contacts give no energy*: what the bodies gain in kinetic energy is at most the work of forces, unless a joint
+  drives.
+
+All of it is computed of plain numbers, so that no gradient sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.physics.dynamics.body import Body
+from detrun_scenarios.physics.dynamics.constraints import Constraint
+from detrun_scenarios.physics.dynamics.contacts import Contact
+from detrun_scenarios.physics.dynamics.links import Links
+from detrun_scenarios.physics.geometry.broad_phase import Pair
+from detrun_scenarios.physics.geometry.placed import Placed
+
+PAIRS_ARE_FOUND: Final = "every overlapping pair is found"
+ONE_ISLAND: Final = "a body is in one island"
+MOMENTUM: Final = "momentum is conserved"
+ONLY_PUSH: Final = "contacts only push"
+IN_CONE: Final = "friction is within its cone"
+NO_ENERGY: Final = "contacts give no energy"
+
+ROUNDING: Final = 1e-9  # of a momentum, relative to the momenta that were added up
+ENERGY_SHARE: Final = 0.01  # of the kinetic energy, for the rows that the solver has not finished with
+
+
+def require(condition: bool, name: str, detail: str) -> None:
+    """Fail the run, with the detail as a note, unless the condition of that name holds."""
+    try:
+        detrun.always(condition, name)
+    except AssertionViolatedError as error:
+        error.add_note(detail)
+        raise
+
+
+def check_pairs(pairs: Sequence[Pair], placed: Sequence[Placed], is_fixed: Sequence[bool]) -> None:
+    """Compare the pairs of the broad phase with all pairs."""
+    bounds = [one.bounds() for one in placed]
+    found = set(pairs)
+    detail = ""
+    for first, (left, right, bottom, top) in enumerate(bounds):
+        for second in range(first + 1, len(bounds)):
+            if is_fixed[first] and is_fixed[second]:
+                continue
+            its_left, its_right, its_bottom, its_top = bounds[second]
+            overlap = its_left <= right and its_right >= left and its_bottom <= top and its_top >= bottom
+            if overlap != ((first, second) in found):
+                detail = f"bodies {first} and {second} {'overlap and are no pair' if overlap else 'are a pair'}"
+    require(not detail, PAIRS_ARE_FOUND, detail)
+
+
+def check_islands(constraints: Sequence[Constraint], links: Links, is_fixed: Sequence[bool]) -> None:
+    """Look whether constraints join bodies of different islands."""
+    detail = ""
+    for first, second in (constraint.pair for constraint in constraints):
+        if not is_fixed[first] and not is_fixed[second] and links.root(first) != links.root(second):
+            detail = (
+                f"bodies {first} and {second} hang together, and are in {links.root(first)} and {links.root(second)}"
+            )
+    require(not detail, ONE_ISLAND, detail)
+
+
+def check_contacts(constraints: Sequence[Constraint]) -> None:
+    """Look at the impulses of contacts."""
+    pulling = sticking = ""
+    for constraint in constraints:
+        if isinstance(constraint, Contact):
+            for pushing, sliding in constraint.points():
+                normal = plain(pushing.impulse)
+                if normal < 0.0:
+                    pulling = f"the contact of {constraint.pair} has the normal impulse {normal:g}"
+                if sliding is not None:
+                    along, most = abs(plain(sliding.impulse)), plain(sliding.coefficient) * normal
+                    if along > most * (1.0 + ROUNDING):
+                        sticking = f"the contact of {constraint.pair} rubs with {along:g} of at most {most:g}"
+    require(not pulling, ONLY_PUSH, pulling)
+    require(not sticking, IN_CONE, sticking)
+
+
+class Balance:
+    """Of one step: how the bodies moved at its beginning, and what forces give them.
+
+    Args:
+        gravity: in m/s², along x and y.
+    """
+
+    def __init__(self, bodies: Sequence[Body], gravity: tuple[float, float], seconds: float) -> None:
+        self._bodies = [body for body in bodies if not body.is_fixed]
+        self._before = [_motion(body) for body in self._bodies]
+        self._given = [plain(body.mass) * seconds for body in self._bodies]
+        self._gravity = gravity
+        self._energy = sum(plain(body.kinetic_energy()) for body in self._bodies)
+
+    def check_momentum(self, bodies: Sequence[Body], constraints: Sequence[Constraint]) -> None:
+        """Compare what the bodies have gained with what they were given."""
+        gained, given, size = [0.0, 0.0], [0.0, 0.0], 0.0
+        for body, (x, y, _), weight in zip(self._bodies, self._before, self._given, strict=True):
+            mass = plain(body.mass)
+            now_x, now_y, _ = _motion(body)
+            gained[0] += mass * (now_x - x)
+            gained[1] += mass * (now_y - y)
+            given[0] += weight * self._gravity[0]
+            given[1] += weight * self._gravity[1]
+            size += mass * (abs(now_x) + abs(now_y) + abs(x) + abs(y))
+        for constraint in constraints:
+            first, second = (bodies[number].is_fixed for number in constraint.pair)
+            if first or second:
+                for row in constraint.rows:
+                    impulse = plain(row.impulse) * (1.0 if first else -1.0)
+                    given[0] += impulse * plain(row.direction.x)
+                    given[1] += impulse * plain(row.direction.y)
+                    size += abs(impulse)
+        lost = max(abs(gained[axis] - given[axis]) for axis in range(2))
+        require(
+            lost <= ROUNDING * (1.0 + size), MOMENTUM, f"bodies were given {given}, and have gained {gained} (in N s)"
+        )
+
+    def check_energy(self) -> None:
+        """Compare kinetic energy with what it was and the work of forces, by the mean of the velocities."""
+        work = 0.0
+        for body, (x, y, _), weight in zip(self._bodies, self._before, self._given, strict=True):
+            now_x, now_y, _ = _motion(body)
+            work += 0.5 * weight * (self._gravity[0] * (x + now_x) + self._gravity[1] * (y + now_y))
+        now = sum(plain(body.kinetic_energy()) for body in self._bodies)
+        most = self._energy + work
+        require(
+            now <= most + ENERGY_SHARE * self._energy + ROUNDING,
+            NO_ENERGY,
+            f"bodies have {now:g} J, and can have {most:g}",
+        )
+
+
+def _motion(body: Body) -> tuple[float, float, float]:
+    return plain(body.velocity.x), plain(body.velocity.y), plain(body.spin)
