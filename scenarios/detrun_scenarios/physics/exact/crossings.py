@@ -29,9 +29,8 @@ class Cubic:
         """The value ``at`` seconds after the start."""
         share = at / self.width
         rest = 1.0 - share
-        return (
-            rest * rest * ((1.0 + 2.0 * share) * self.start + at * self.start_rate)
-            + share * share * ((3.0 - 2.0 * share) * self.end - (self.width - at) * self.end_rate)
+        return rest * rest * ((1.0 + 2.0 * share) * self.start + at * self.start_rate) + share * share * (
+            (3.0 - 2.0 * share) * self.end - (self.width - at) * self.end_rate
         )
 
     def turns(self) -> list[float]:

@@ -23,7 +23,7 @@ import detrun
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.physics.exact.crossings import Cubic, locate
 from detrun_scenarios.physics.exact.flow import Flow, Guard, has_values, plain_numbers
-from detrun_scenarios.physics.exact.runge_kutta import ORDER, Numbers, advance, error_of, remade
+from detrun_scenarios.physics.exact.runge_kutta import ORDER, Numbers, advance, error_of, on_floats, on_values, remade
 from detrun_scheduler.errors import UsageError
 
 TOLERANCE = 1e-10
@@ -111,7 +111,7 @@ def _plan(flow: Flow, state: Any, guards: Sequence[Guard], duration: float, tole
             raise UsageError(f"no event within {gone:g} s and {STEPS_MAX} steps; give the leg a duration")
         is_last = wanted >= duration - gone
         step = duration - gone if is_last else wanted
-        reached, slopes = advance(flow.slope, plan.state, step, plan.slope)
+        reached, slopes = advance(flow.slope, plan.state, step, plan.slope, on_floats)
         error = error_of(plan.state, reached, slopes, step, tolerance)
         factor = WIDER if error == 0.0 else SAFETY * error ** (-1.0 / ORDER)
         wanted = step * min(max(factor, NARROWER), WIDER)
@@ -154,12 +154,12 @@ def _fall_within(plan: _Plan, flow: Flow, guards: Sequence[Guard], step: float, 
     guard = plan.fell = guards[number]
 
     def margin_and_rate(at: float) -> tuple[float, float]:
-        there, slopes = advance(flow.slope, plan.state, at, plan.slope)
+        there, slopes = advance(flow.slope, plan.state, at, plan.slope, on_floats)
         return guard.margin(there, constants), guard.rate(there, slopes[-1], constants)
 
     last = locate(*stretch, margin_and_rate)
     plan.dips += [one for one in dips if one[1] < last]
-    plan.state, slopes = advance(flow.slope, plan.state, last, plan.slope)
+    plan.state, slopes = advance(flow.slope, plan.state, last, plan.slope, on_floats)
     plan.slope = slopes[-1]
     plan.rate = guard.rate(plan.state, plan.slope, constants)
     plan.steps.append(last)
@@ -173,9 +173,9 @@ def _carry_out(flow: Flow, state: Any, plan: _Plan) -> Any:
     for number, step in enumerate(plan.steps):
         while dips and dips[0][0] == number:
             _, seconds, guard = dips.pop(0)
-            there, _ = advance(flow.slope, state, seconds, slope)
+            there, _ = advance(flow.slope, state, seconds, slope, on_values)
             _note(guard, there, flow)
-        state, slopes = advance(flow.slope, state, step, slope)
+        state, slopes = advance(flow.slope, state, step, slope, on_values)
         slope = slopes[-1]
     return state
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import detrun
-from detrun_scenarios.frame.plain import plain
 
 Numbers = tuple[Any, ...]  # floats or Values
 Slope = Callable[[Any], Numbers]  # of a state: its derivative by time
+Fold = Callable[[Numbers, Sequence[float], Sequence[Numbers]], list[Any]]
 
 STAGES: tuple[tuple[float, ...], ...] = (
     (1 / 5,),
@@ -32,43 +32,47 @@ ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 ORDER = 5
 
 
-def advance(slope: Slope, state: Any, seconds: float, first: Numbers) -> tuple[Any, list[Numbers]]:
+def advance(slope: Slope, state: Any, seconds: float, first: Numbers, fold: Fold) -> tuple[Any, list[Numbers]]:
     """The state after a step, and the slopes of its stages.
 
     Args:
         state: a named tuple of numbers; the result is one, too.
         seconds: of the step, a plain number: how a step is chosen has no derivative.
         first: the slope at ``state``.
+        fold: how numbers are added: `on_floats`, or `on_values`, which gives the same bits.
     """
     slopes = [first]
     reached = state
     for weights in STAGES:
         scaled = [seconds * weight for weight in weights]
-        reached = remade(
-            state, [_sum(one, scaled, [stage[at] for stage in slopes]) for at, one in enumerate(state)]
-        )
+        reached = remade(state, fold(state, scaled, slopes))
         slopes.append(slope(reached))
     return reached, slopes
 
 
+def on_floats(state: Numbers, weights: Sequence[float], slopes: Sequence[Numbers]) -> list[float]:
+    """``state + sum(weight * slope)``, each component added up from the left."""
+    sums = [1.0 * one for one in state]
+    for weight, slope in zip(weights, slopes, strict=True):
+        sums = [one + weight * rise for one, rise in zip(sums, slope, strict=True)]
+    return sums
+
+
+def on_values(state: Numbers, weights: Sequence[float], slopes: Sequence[Numbers]) -> list[Any]:
+    """The same, an entry on the tape for each component."""
+    return [detrun.dot((1.0, *weights), (one, *rises)) for one, *rises in zip(state, *slopes, strict=True)]
+
+
 def error_of(before: Any, after: Any, slopes: Sequence[Numbers], seconds: float, tolerance: float) -> float:
-    """The estimated error of a step in units of what is allowed: relative to numbers above one, absolute below."""
-    worst = 0.0
-    for at, (one, other) in enumerate(zip(before, after, strict=True)):
-        found = seconds * sum(weight * plain(stage[at]) for weight, stage in zip(ERRORS, slopes, strict=True))
-        worst = max(worst, abs(found) / (tolerance * max(1.0, abs(plain(one)), abs(plain(other)))))
-    return worst
+    """The estimated error of a step in units of what is allowed: relative to numbers above one, absolute below.
+
+    Of plain numbers.
+    """
+    found = on_floats((0.0,) * len(before), ERRORS, slopes)
+    allowed = (max(1.0, abs(one), abs(other)) for one, other in zip(before, after, strict=True))
+    return max(abs(one) / most for one, most in zip(found, allowed, strict=True)) * seconds / tolerance
 
 
 def remade(state: Any, numbers: Sequence[Any]) -> Any:
     """A named tuple of the kind of ``state`` with these numbers."""
     return state._make(numbers)
-
-
-def _sum(start: Any, weights: Sequence[float], slopes: Sequence[Any]) -> Any:
-    if any(isinstance(one, detrun.Value) for one in (start, *slopes)):
-        return detrun.dot((1.0, *weights), (start, *slopes))
-    total = 1.0 * start
-    for weight, one in zip(weights, slopes, strict=True):
-        total += weight * one
-    return total
