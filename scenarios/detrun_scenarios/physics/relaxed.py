@@ -1,9 +1,10 @@
 """The relaxed contact: a wall that gives way like a damped spring, so that nothing jumps and every derivative exists.
 
-The wall pushes by ``k d (1 + c d')``, d being the depth (Hunt and Crossley, "Coefficient of restitution interpreted as
-damping in vibroimpact", Journal of Applied Mechanics 42, 1975): without adhesion, and without a jump at first touch. The
-stiffer it is, the closer the motion is to that with impacts, and the more steps it takes. Where depth begins is a soft
-choice (`detrun.relaxed.maximum`): at a temperature T, in metres, the wall is felt at about T above it, too.
+The wall pushes by ``k d (1 + c d')``, d being the depth (Hunt and Crossley, "Coefficient of restitution interpreted
+as damping in vibroimpact", Journal of Applied Mechanics 42, 1975): without adhesion, and without a jump at first
+touch. The stiffer it is, the closer the motion is to that with impacts, and the more steps it takes. Where depth
+begins is a soft choice (`detrun.relaxed.maximum`): at a temperature T, in metres, the wall is felt at about T above
+it, too.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def push(gap: Number, speed: Number, damping: Number, stiffness: float = STIFFNE
 def damping_for(restitution: Number, speed: Number) -> Number:
     """The damping c with which a wall gives back the share e of an impact at a speed v.
 
-    Between impact and release the energy is what is given back: with ``a = c v``, ``a (1 + e) = ln((1 + a) / (1 - a e))``,
-    whose root beside 0 is found by Newton's method. Its last step is taken on Values, which is the implicit derivative.
+    Between impact and release the energy is what is given back: with ``a = c v``, ``a (1 + e) = ln((1 + a) / (1 - a
+    e))``, whose root beside 0 is found by Newton's method. Its last step is taken on Values, which is the implicit
+    derivative.
 
     Raises:
         UsageError: the restitution is not between 0 and 1.

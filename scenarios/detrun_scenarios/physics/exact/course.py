@@ -1,8 +1,8 @@
 """`travel`: a motion in virtual time, beside other tasks that may change what moves it.
 
 The event lies ahead, at a time that is known; a task sleeps until then. If news comes earlier, such as a gust or the
-decision of a controller, the motion is followed up to that moment only, and the caller goes on from there. Which of both
-comes first is decided by the clock, and its margin is a site of the gradient.
+decision of a controller, the motion is followed up to that moment only, and the caller goes on from there. Which of
+both comes first is decided by the clock, and its margin is a site of the gradient.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 ITERATIONS_MAX = 100
 LAST_DIGITS = 4e-16
@@ -43,10 +44,14 @@ class Cubic:
     def first_fall(self) -> tuple[float, float] | None:
         """A stretch in which it comes down from above zero to zero or below, the first one."""
         points = [0.0, *self.turns(), self.width]
-        for low, high in zip(points, points[1:], strict=False):
+        for low, high in pairwise(points):
             if self(low) > 0.0 >= self(high):
                 return low, high
         return None
+
+    def zero(self, low: float, high: float) -> float:
+        """Where in such a stretch it is zero."""
+        return locate(low, high, lambda at: (self(at), 0.0))
 
     def dips(self) -> list[float]:
         """Where it turns upward again above zero."""

@@ -1,15 +1,16 @@
 """`follow`: the motion from a state to the next event, in adaptive steps, with the derivative of the event's time.
 
-A leg is planned on plain numbers: how long each step is, and when the first guard falls to zero. It is then carried out
-on the numbers that were given. Its steps have no derivatives, as they only approximate what does not depend on them
-(Eberhard and Bischof, "Automatic differentiation of numerical integration algorithms", Mathematics of Computation 68,
-1999). The time of the event has: at the planned time the margin is zero, and moves with a parameter, so the event moves by
-that over the rate at which the margin falls, as the implicit function theorem says. The state there moves along. What a
-jump of the velocity then makes of this is known as the saltation matrix (Leine and Nijmeijer, "Dynamics and Bifurcations
-of Non-Smooth Mechanical Systems", 2004; Kong et al., "Saltation matrices", Proceedings of the IEEE 112, 2024).
+A leg is planned on plain numbers: how long each step is, and when the first guard falls to zero. It is then carried
+out on the numbers that were given. Its steps have no derivatives, as they only approximate what does not depend on
+them (Eberhard and Bischof, "Automatic differentiation of numerical integration algorithms", Mathematics of
+Computation 68, 1999). The time of the event has: at the planned time the margin is zero, and moves with a parameter,
+so the event moves by that over the rate at which the margin falls, as the implicit function theorem says. The state
+there moves along. What a jump of the velocity then makes of this is known as the saltation matrix (Leine and
+Nijmeijer, "Dynamics and Bifurcations of Non-Smooth Mechanical Systems", 2004; Kong et al., "Saltation matrices",
+Proceedings of the IEEE 112, 2024).
 
-What decided a leg are sites of the gradient: which guard fell first, and each that came near to zero and turned. Their
-margins say how far a parameter may move until another thing happens.
+What decided a leg are sites of the gradient: which guard fell first, and each that came near to zero and turned.
+Their margins say how far a parameter may move until another thing happens.
 """
 
 from __future__ import annotations
@@ -128,8 +129,9 @@ def _plan(flow: Flow, state: Any, guards: Sequence[Guard], duration: float, tole
 
 def _first_step(state: Any, slope: Numbers) -> float:
     """Seconds in which the state changes by a hundredth of its size, or of one."""
-    size = max([1.0, *map(abs, state)])
-    return 0.01 * size / max([1e-3, *map(abs, slope)])
+    size: float = max([1.0, *map(abs, state)])
+    speed: float = max([1e-3, *map(abs, slope)])
+    return 0.01 * size / speed
 
 
 def _fall_within(plan: _Plan, flow: Flow, guards: Sequence[Guard], step: float, reached: Any, end: Numbers) -> bool:
@@ -145,7 +147,7 @@ def _fall_within(plan: _Plan, flow: Flow, guards: Sequence[Guard], step: float, 
         )
         stretch = over.first_fall()
         if stretch is not None:
-            falls.append((locate(*stretch, lambda at, over=over: (over(at), 0.0)), number, stretch))
+            falls.append((over.zero(*stretch), number, stretch))
         dips += [(len(plan.steps), at, guard) for at in over.dips()]
     if not falls:
         plan.dips += dips

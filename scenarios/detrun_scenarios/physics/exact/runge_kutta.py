@@ -70,7 +70,8 @@ def error_of(before: Any, after: Any, slopes: Sequence[Numbers], seconds: float,
     """
     found = on_floats((0.0,) * len(before), ERRORS, slopes)
     allowed = (max(1.0, abs(one), abs(other)) for one, other in zip(before, after, strict=True))
-    return max(abs(one) / most for one, most in zip(found, allowed, strict=True)) * seconds / tolerance
+    worst: float = max(abs(one) / most for one, most in zip(found, allowed, strict=True))
+    return worst * seconds / tolerance
 
 
 def remade(state: Any, numbers: Sequence[Any]) -> Any:

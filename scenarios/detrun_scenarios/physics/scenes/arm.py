@@ -1,10 +1,10 @@
 """An arm of three links on a table that reaches for a place, each joint driven by a controller of its own.
 
-The controllers are tasks that wake at their own drawn times, read their joint, think, and set a torque that is held until
-the next one: what one joint does is a disturbance to the others, and it matters who is late. The arm itself is moved on
-when it is read or pushed. Angles are those of the links to the table, so that the equations are short: link i has the
-moment ``sum_j a_ij cos(θi - θj) θj'' + a_ij sin(θi - θj) θj'²`` with ``a_ij`` the lengths times the mass beyond both joints
-(Spong, Hutchinson and Vidyasagar, "Robot Modeling and Control", 2006, chapter 7).
+The controllers are tasks that wake at their own drawn times, read their joint, think, and set a torque that is held
+until the next one: what one joint does is a disturbance to the others, and it matters who is late. The arm itself is
+moved on when it is read or pushed. Angles are those of the links to the table, so that the equations are short: link
+i has the moment ``sum_j a_ij cos(θi - θj) θj'' + a_ij sin(θi - θj) θj'²`` with ``a_ij`` the lengths times the mass
+beyond both joints (Spong, Hutchinson and Vidyasagar, "Robot Modeling and Control", 2006, chapter 7).
 """
 
 from __future__ import annotations

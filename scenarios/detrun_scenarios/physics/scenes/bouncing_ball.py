@@ -1,16 +1,16 @@
 """A ball that is dropped and bounces: from impact to impact, on a spring, and in time steps as game engines do.
 
-**Exactly**, each impact is at its time. Bounces grow shorter by the restitution e, and infinitely many of them end at a
-time that is known: after an impact with speed v up, the rest takes ``2 v / (g (1 - e))`` seconds. From a small speed on
-that sum is taken, so the ball is at rest where it would be after all of them.
+**Exactly**, each impact is at its time. Bounces grow shorter by the restitution e, and infinitely many of them end at
+a time that is known: after an impact with speed v up, the rest takes ``2 v / (g (1 - e))`` seconds. From a small
+speed on that sum is taken, so the ball is at rest where it would be after all of them.
 
 **On a spring** the ground gives way (`relaxed`), nothing jumps, and the derivative is that of a smooth motion.
 
-**In time steps** the ball is found below the ground after some step, and its velocity is turned round there. Each run is
-as close to the exact one as steps are short. Its derivative is not: the number of the step in which it bounces is kept,
-so a ball dropped from one centimetre higher is one centimetre higher after the bounce, too. In truth it bounces later and
-is lower. Source: Hu et al., "DiffTaichi", ICLR 2020, section 4.3; Suh et al., "Do differentiable simulators give better
-policy gradients?", ICML 2022.
+**In time steps** the ball is found below the ground after some step, and its velocity is turned round there. Each run
+is as close to the exact one as steps are short. Its derivative is not: the number of the step in which it bounces is
+kept, so a ball dropped from one centimetre higher is one centimetre higher after the bounce, too. In truth it bounces
+later and is lower. Source: Hu et al., "DiffTaichi", ICLR 2020, section 4.3; Suh et al., "Do differentiable simulators
+give better policy gradients?", ICML 2022.
 """
 
 from __future__ import annotations

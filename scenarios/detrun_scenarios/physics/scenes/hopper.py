@@ -1,10 +1,10 @@
 """A hopper: a mass on a springy leg that runs over bumps, held up and held to a speed by Raibert's two rules.
 
-In flight the leg is swung forward, so that the foot comes down ahead of the middle of its path by what the speed is off;
-a controller in a task of its own computes that from the apex on, and the leg takes the last angle that it was told of. In
-stance, at the deepest compression, the spring is lengthened by the thrust, which makes up for what the leg loses.
-Source: Raibert, "Legged Robots That Balance", 1986, chapter 2; Blickhan, "The spring-mass model for running and hopping",
-Journal of Biomechanics 22, 1989.
+In flight the leg is swung forward, so that the foot comes down ahead of the middle of its path by what the speed is
+off; a controller in a task of its own computes that from the apex on, and the leg takes the last angle that it was
+told of. In stance, at the deepest compression, the spring is lengthened by the thrust, which makes up for what the
+leg loses. Source: Raibert, "Legged Robots That Balance", 1986, chapter 2; Blickhan, "The spring-mass model for
+running and hopping", Journal of Biomechanics 22, 1989.
 """
 
 from __future__ import annotations

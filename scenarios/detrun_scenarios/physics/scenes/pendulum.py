@@ -1,9 +1,9 @@
 """A pendulum with a large swing, and one that a motor brings to rest.
 
-The free one has a period that is known: by the arithmetic-geometric mean (Gauss; Abramowitz and Stegun, 17.6). The other
-is held by a spring and a damper of the motor, and its *settling time* is the last time at which it comes within
-`BAND` of its goal. With more damping it overshoots less. Where the top of an overshoot just stays within the band, the
-last time is another one at once: the settling time jumps, and no single run shows it.
+The free one has a period that is known: by the arithmetic-geometric mean (Gauss; Abramowitz and Stegun, 17.6). The
+other is held by a spring and a damper of the motor, and its *settling time* is the last time at which it comes within
+`BAND` of its goal. With more damping it overshoots less. Where the top of an overshoot just stays within the band,
+the last time is another one at once: the settling time jumps, and no single run shows it.
 """
 
 from __future__ import annotations

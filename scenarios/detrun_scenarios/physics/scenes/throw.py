@@ -1,7 +1,7 @@
 """A ball that is thrown through gusts, bounces once, and should come down on a cart that drives to meet it.
 
-Three tasks in virtual time: the ball, from event to event; the wind, which changes at drawn times and tells the ball; and
-the cart, whose driver starts some time after the throw. How long the ball flies decides where the cart is.
+Three tasks in virtual time: the ball, from event to event; the wind, which changes at drawn times and tells the ball;
+and the cart, whose driver starts some time after the throw. How long the ball flies decides where the cart is.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class Throw:
     async def fly(self, params: Mapping[str, Any], news: trio.MemoryReceiveChannel[Any]) -> Ball:
         """The ball when it comes down for the last time."""
         speed, angle = params["launch_speed"], params["launch_angle"]
-        ball, spin = Ball(0.0, HAND, speed * detrun.cos(angle), speed * detrun.sin(angle)), 0.0
+        ball: Ball = Ball(0.0, HAND, speed * detrun.cos(angle), speed * detrun.sin(angle))
+        spin: Any = 0.0
         surface = Surface(params["restitution"], params["friction"])
         slope = _slope if self.drag else _slope_in_vacuum
         wind, left = 0.0, self.bounces
