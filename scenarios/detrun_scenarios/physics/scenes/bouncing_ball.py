@@ -25,6 +25,7 @@ from detrun_scenarios.physics.exact.runge_kutta import Numbers
 from detrun_scenarios.physics.relaxed import damping_for, push
 
 GRAVITY = 9.81  # m/s²
+STEP_SECONDS = 0.005  # of the method that has no events
 RESTS_BELOW = 0.05  # m/s, of a rebound: the rest of the bounces is summed up
 
 

@@ -1,0 +1,85 @@
+"""What each scene comes to: a loss of its own, from the scenario's parameters.
+
+- ``miss_distance``: metres between a ball that is thrown, bounces once, and the cart that drives to meet it.
+- ``settling_time``: seconds until a pendulum that a motor holds stays near its goal, let go at a drawn angle.
+- ``reach_cost``: square metre seconds by which a hand is off its goal, and the effort of the motors.
+- ``hopping_cost``: joules for each kilogram and metre of a hopper, and what its speed is off.
+- ``height``, ``height_on_spring``, ``height_by_steps``: metres above the ground of a ball that was dropped a while ago
+  and has bounced once; from event to event, on ground that gives way, and in time steps.
+- ``pile_height``: metres, the mean height of bodies that have fallen into a box, by the engine and its workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import detrun
+from detrun_scenarios.physics.scenes import arm, bouncing_ball, hopper, pendulum
+from detrun_scenarios.physics.scenes.box import Box
+from detrun_scenarios.physics.scenes.throw import Throw
+
+DROP_SECONDS = 0.55  # after which a ball dropped from one metre is on its way up
+HAND_SHAKE = 0.05  # m, by which the height differs from what was meant, at most
+AMPLITUDE = (0.6, 1.0)  # rad, of a pendulum
+POURED = Box(columns=3, rows=2, steps=20)
+
+Params = Mapping[str, Any]
+
+
+async def miss_distance(params: Params) -> Any:
+    """See the module."""
+    return await Throw().miss(params)
+
+
+async def settling_time(params: Params) -> Any:
+    """See the module."""
+    return pendulum.settling_time(detrun.uniform(*AMPLITUDE), params["damping"])
+
+
+async def reach_cost(params: Params) -> Any:
+    """See the module."""
+    return await arm.reach(params)
+
+
+async def hopping_cost(params: Params) -> Any:
+    """See the module."""
+    return (await hopper.hop(params)).cost
+
+
+async def height(params: Params) -> Any:
+    """See the module."""
+    return bouncing_ball.height_after(DROP_SECONDS, _dropped_from(params), params["restitution"])
+
+
+async def height_on_spring(params: Params) -> Any:
+    """See the module."""
+    return bouncing_ball.height_on_spring(DROP_SECONDS, _dropped_from(params), params["restitution"])
+
+
+async def height_by_steps(params: Params) -> Any:
+    """See the module."""
+    return bouncing_ball.height_by_steps(
+        DROP_SECONDS, _dropped_from(params), params["restitution"], bouncing_ball.STEP_SECONDS
+    )
+
+
+def _dropped_from(params: Params) -> Any:
+    return params["drop_height"] + detrun.uniform(-HAND_SHAKE, HAND_SHAKE)
+
+
+async def pile_height(params: Params) -> Any:
+    """See the module."""
+    return await POURED.fill(params)
+
+
+SCENES: Mapping[str, Callable[[Params], Awaitable[Any]]] = {
+    "miss_distance": miss_distance,
+    "settling_time": settling_time,
+    "reach_cost": reach_cost,
+    "hopping_cost": hopping_cost,
+    "height": height,
+    "height_on_spring": height_on_spring,
+    "height_by_steps": height_by_steps,
+    "pile_height": pile_height,
+}
