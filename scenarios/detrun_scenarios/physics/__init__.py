@@ -6,9 +6,9 @@ mechanics. `dynamics` and `geometry` are the engine, for many bodies in time ste
 
 from __future__ import annotations
 
-from detrun_scenarios.frame.declaration import Invariant, Loss, Meaning, Parameter, Scenario
+from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.physics.dynamics import invariants
-from detrun_scenarios.physics.workload import program
+from detrun_scenarios.physics.workload import SQUEEZE, program
 
 _JOINTS = ("shoulder", "elbow", "wrist")
 _MOTORS = tuple(f"{joint}_{what}" for joint in _JOINTS for what in ("gain", "damping"))
@@ -143,6 +143,26 @@ SCENARIO = Scenario(
         Invariant(invariants.ONLY_PUSH, "a normal impulse is not negative"),
         Invariant(invariants.IN_CONE, "a tangential impulse is at most the coefficient times the normal one"),
         Invariant(invariants.NO_ENERGY, "kinetic energy grows by at most the work of forces"),
+    ),
+    bugs=(
+        Bug(
+            "unsynchronized_broad_phase",
+            "boxes are compared while a worker still moves a body",
+            ("SweepAndPrune._sort", "Bounds.store"),
+            variant=SQUEEZE,
+        ),
+        Bug(
+            "contact_order",
+            "two contacts of one body are solved at once",
+            ("Velocities.load", "Velocities.store"),
+            variant=SQUEEZE,
+        ),
+        Bug(
+            "shared_body",
+            "a link is lost, and a body is in two islands",
+            ("Links.root", "SharedBody.attach"),
+            variant=SQUEEZE,
+        ),
     ),
     program=program,
     explore_options={"max_steps": 20_000},

@@ -89,35 +89,38 @@ class Simulation:
         gravity = (plain(self._gravity.x), plain(self._gravity.y))
         balance = invariants.Balance(self.bodies, gravity, plain(seconds))
         pairs = await self._pairs(seconds)
-        if self.steps % self._settings.looks == 0:
-            invariants.check_pairs(pairs, self._placed, self._is_fixed)
-        constraints = await self._constraints(pairs, seconds)
+        constraints = await self._constraints([pair for pair in pairs if pair not in self._jointed], seconds)
         invariants.check_islands(constraints, self._links, self._is_fixed)
         self.islands = islands(constraints, self._links, self._is_fixed)
+        self._apply_forces(seconds)
         await self.solver.solve(self.islands)
         await self._finish(seconds)
+        if self.steps % self._settings.looks == 0:
+            invariants.check_pairs(pairs, self._placed, self._is_fixed)
         balance.check_momentum(self.bodies, constraints)
         invariants.check_contacts(constraints)
         if not any(joint.drives for joint in self.joints):
             balance.check_energy()
         self.steps += 1
 
+    def _apply_forces(self, seconds: float) -> None:
+        gain = self._gravity * seconds
+        for number, body in enumerate(self.bodies):
+            velocity = body.velocity if body.is_fixed else body.velocity + gain
+            self._velocities.store(number, [velocity.x, velocity.y, body.spin])
+            self._shifts.store(number, [0.0, 0.0, 0.0])
+
     async def _pairs(self, seconds: float) -> list[Pair]:
-        half, gravity = seconds * 0.5, self._gravity * seconds
+        half = seconds * 0.5
 
         async def move(number: int) -> None:
             body = self.bodies[number]
-            velocity = body.velocity
             if not body.is_fixed:
-                position, angle = body.position + velocity * half, body.angle + body.spin * half
+                position, angle = body.position + body.velocity * half, body.angle + body.spin * half
                 self._placed[number] = Placed(body.shape, position, angle)
                 self._broad_phase.bounds[number].store(self._placed[number])
-                velocity = velocity + gravity
-                self._shifts.store(number, [0.0, 0.0, 0.0])
-            self._velocities.store(number, [velocity.x, velocity.y, body.spin])
 
-        found = await self._broad_phase.pairs(self._workers, move)
-        return [pair for pair in found if pair not in self._jointed]
+        return await self._broad_phase.pairs(self._workers, move)
 
     async def _constraints(self, pairs: Sequence[Pair], seconds: float) -> list[Constraint]:
         kept = {contact.pair: contact.impulses() for contact in self.contacts}

@@ -14,7 +14,7 @@ from detrun_scenarios.physics.dynamics.joints import Rod
 from detrun_scenarios.physics.dynamics.parts import Parts
 from detrun_scenarios.physics.dynamics.settings import Settings
 from detrun_scenarios.physics.dynamics.simulation import RIGHT, USUAL, Simulation, simulating
-from detrun_scenarios.physics.geometry.shapes import Circle, Polygon, Shape
+from detrun_scenarios.physics.geometry.shapes import Circle, Shape, box, regular
 from detrun_scenarios.physics.geometry.vectors import Vector
 
 SIZE = 0.2  # m, half the width of a body at most
@@ -42,8 +42,7 @@ class Box:
         """Four walls, and bodies that are let go in a grid; how fast and at what angle is drawn."""
         restitution, friction = params["restitution"], params["friction"]
         width, height = SPACING * (self.columns + 1), SPACING * (self.rows + 3)
-        thick = Polygon([Vector(-width, -WALL), Vector(width, -WALL), Vector(width, WALL), Vector(-width, WALL)])
-        tall = Polygon([Vector(-WALL, -height), Vector(WALL, -height), Vector(WALL, height), Vector(-WALL, height)])
+        thick, tall = box(2.0 * width, 2.0 * WALL), box(2.0 * WALL, 2.0 * height)
         surface: dict[str, Any] = {"restitution": restitution, "friction": friction}
         found = [
             Body(thick, Vector(0.5 * width, -WALL), mass=math.inf, inertia=math.inf, **surface),
@@ -79,7 +78,4 @@ class Box:
 
 def _shape(number: int) -> Shape:
     corners = number % 4 + 2
-    if corners == 2:
-        return Circle(0.8 * SIZE)
-    turns = [2.0 * math.pi * at / corners for at in range(corners)]
-    return Polygon([Vector(SIZE * math.cos(turn), SIZE * math.sin(turn)) for turn in turns])
+    return Circle(0.8 * SIZE) if corners == 2 else regular(corners, SIZE)
