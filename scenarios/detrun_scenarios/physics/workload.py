@@ -20,7 +20,7 @@ from detrun_scenarios.physics.scenes.squeeze import squeeze
 
 SQUEEZE = "squeeze"  # in which a bug is looked for
 FEW = Box(columns=3, rows=2, steps=12)
-MANY = Box(columns=10, rows=8, steps=150)
+MANY = Box(columns=10, rows=8, steps=60)
 FEW_WORKERS = Settings(workers=2, split_at=4)  # so that few constraints are shared out as many are
 MANY_WORKERS = Settings(workers=4, looks=10)
 
