@@ -5,8 +5,9 @@
 - *momentum is conserved*: what the bodies gain in a step is what forces and bodies that do not move have given;
 - *contacts only push*: a normal impulse is not negative;
 - *friction is within its cone*: a tangential impulse is at most the coefficient times the normal one;
-- *contacts give no energy*: what the bodies gain in kinetic energy is at most the work of forces, unless a joint
-  drives.
+- *contacts give no energy*: the bodies have at most the kinetic energy that forces alone would have given them, unless
+  a joint drives. Newton's law of impact with friction may break this a little where an impact turns round the direction
+  of sliding (Kane and Levinson, "Dynamics", 1985): up to 3 % of the energy was seen, at a restitution of 0.9.
 
 All of it is computed of plain numbers, so that no gradient sees it.
 """
@@ -25,6 +26,7 @@ from detrun_scenarios.physics.dynamics.contacts import Contact
 from detrun_scenarios.physics.dynamics.links import Links
 from detrun_scenarios.physics.geometry.broad_phase import Pair
 from detrun_scenarios.physics.geometry.placed import Placed
+from detrun_scenarios.physics.geometry.vectors import Vector
 
 PAIRS_ARE_FOUND: Final = "every overlapping pair is found"
 ONE_ISLAND: Final = "a body is in one island"
@@ -91,29 +93,25 @@ def check_contacts(constraints: Sequence[Constraint]) -> None:
 
 
 class Balance:
-    """Of one step: how the bodies moved at its beginning, and what forces give them.
+    """Of one step: what forces alone make of the bodies' motion.
 
     Args:
-        gravity: in m/s², along x and y.
+        gravity: in m/s².
     """
 
-    def __init__(self, bodies: Sequence[Body], gravity: tuple[float, float], seconds: float) -> None:
+    def __init__(self, bodies: Sequence[Body], gravity: Vector, seconds: float) -> None:
         self._bodies = [body for body in bodies if not body.is_fixed]
-        self._before = [_motion(body) for body in self._bodies]
-        self._given = [plain(body.mass) * seconds for body in self._bodies]
-        self._gravity = gravity
-        self._energy = sum(plain(body.kinetic_energy()) for body in self._bodies)
+        gain_x, gain_y = plain(gravity.x) * seconds, plain(gravity.y) * seconds
+        self._free = [(x + gain_x, y + gain_y, spin) for x, y, spin in map(_motion, self._bodies)]
 
     def check_momentum(self, bodies: Sequence[Body], constraints: Sequence[Constraint]) -> None:
-        """Compare what the bodies have gained with what they were given."""
+        """Compare what the bodies have gained beside that with what fixed bodies have given."""
         gained, given, size = [0.0, 0.0], [0.0, 0.0], 0.0
-        for body, (x, y, _), weight in zip(self._bodies, self._before, self._given, strict=True):
+        for body, (x, y, _) in zip(self._bodies, self._free, strict=True):
             mass = plain(body.mass)
             now_x, now_y, _ = _motion(body)
             gained[0] += mass * (now_x - x)
             gained[1] += mass * (now_y - y)
-            given[0] += weight * self._gravity[0]
-            given[1] += weight * self._gravity[1]
             size += mass * (abs(now_x) + abs(now_y) + abs(x) + abs(y))
         for constraint in constraints:
             first, second = (bodies[number].is_fixed for number in constraint.pair)
@@ -124,28 +122,21 @@ class Balance:
                     given[1] += impulse * plain(row.direction.y)
                     size += abs(impulse)
         lost = max(abs(gained[axis] - given[axis]) for axis in range(2))
-        require(
-            lost <= ROUNDING * (1.0 + size), MOMENTUM, f"bodies were given {given}, and have gained {gained} (in N s)"
-        )
+        detail = f"fixed bodies have given {given}, and the others have gained {gained} (in N s)"
+        require(lost <= ROUNDING * (1.0 + size), MOMENTUM, detail)
 
     def check_energy(self) -> None:
-        """Compare kinetic energy with what it was and the work of forces, by the mean of the velocities.
+        """Compare kinetic energy with what it would be."""
+        now = sum(_energy(body, _motion(body)) for body in self._bodies)
+        most = sum(_energy(body, motion) for body, motion in zip(self._bodies, self._free, strict=True))
+        detail = f"bodies have {now:g} J, and would have {most:g} without contacts"
+        require(now <= most * (1.0 + ENERGY_SHARE) + ROUNDING, NO_ENERGY, detail)
 
-        Where several contacts of a pile impact at once, the solver ends before all have their speed, and Newton's law
-        of impact gives some more than there was (Stronge, "Impact Mechanics", 2000, section 3.6).
-        """
-        work = fallen = 0.0
-        for body, (x, y, _), weight in zip(self._bodies, self._before, self._given, strict=True):
-            now_x, now_y, _ = _motion(body)
-            work += 0.5 * weight * (self._gravity[0] * (x + now_x) + self._gravity[1] * (y + now_y))
-            fallen += 0.5 * weight * weight / plain(body.mass) * (self._gravity[0] ** 2 + self._gravity[1] ** 2)
-        now = sum(plain(body.kinetic_energy()) for body in self._bodies)
-        most = self._energy + work
-        require(
-            now <= most + ENERGY_SHARE * (self._energy + fallen) + ROUNDING,
-            NO_ENERGY,
-            f"bodies have {now:g} J, and can have {most:g}",
-        )
+
+def _energy(body: Body, motion: tuple[float, float, float]) -> float:
+    x, y, spin = motion
+    turning = 0.0 if plain(body.inverse_inertia) == 0.0 else plain(body.inertia) * spin * spin
+    return 0.5 * (plain(body.mass) * (x * x + y * y) + turning)
 
 
 def _motion(body: Body) -> tuple[float, float, float]:

@@ -86,8 +86,7 @@ class Simulation:
         Raises:
             AssertionViolatedError: an invariant does not hold.
         """
-        gravity = (plain(self._gravity.x), plain(self._gravity.y))
-        balance = invariants.Balance(self.bodies, gravity, plain(seconds))
+        balance = invariants.Balance(self.bodies, self._gravity, plain(seconds))
         pairs = await self._pairs(seconds)
         constraints = await self._constraints([pair for pair in pairs if pair not in self._jointed], seconds)
         invariants.check_islands(constraints, self._links, self._is_fixed)
