@@ -15,7 +15,7 @@ from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.physics.geometry.vectors import Number
 
 STIFFNESS = 1e5  # N/m for each kilogram: at 4 m/s a depth of 13 mm
-NEWTON_STEPS = 8
+BEGIN, NEWTON_STEPS = 1e-12, 40
 
 
 def push(gap: Number, speed: Number, damping: Number, stiffness: float = STIFFNESS) -> Number:
@@ -43,9 +43,9 @@ def damping_for(restitution: Number, speed: Number) -> Number:
     e = plain(restitution)
     if not 0.0 < e < 1.0:
         raise detrun.UsageError(f"restitution={e:g}: a damped wall gives back more than 0 and less than 1")
-    a = 1.5 * (1.0 - e * e) / (1.0 + e**3)
+    a = (1.0 - BEGIN) / e  # right of the root, where the function falls and bends down: it comes from that side
     for _ in range(NEWTON_STEPS):
-        a = _improved(min(a, 0.999 / e), e)
+        a = _improved(a, e)
     return _improved(a, restitution) / speed
 
 

@@ -28,7 +28,7 @@ from detrun_scenarios.physics.exact.runge_kutta import ORDER, Numbers, advance, 
 from detrun_scheduler.errors import UsageError
 
 TOLERANCE = 1e-10
-STEPS_MAX = 20_000
+STEPS_MAX = 5_000
 SAFETY, NARROWER, WIDER = 0.9, 0.2, 5.0
 
 

@@ -70,7 +70,7 @@ def hand_of(a: Any, b: Any, c: Any) -> Vector:
 PLACE = hand_of(*GOAL)
 
 
-def _slope(at: Posture, torques: Torques) -> Numbers:
+def slope(at: Posture, torques: Torques) -> Numbers:
     ab, ac, bc = at.a - at.b, at.a - at.c, at.b - at.c
     m_ab, m_ac, m_bc = _AB * detrun.cos(ab), _AC * detrun.cos(ac), _BC * detrun.cos(bc)
     s_ab, s_ac, s_bc = _AB * detrun.sin(ab), _AC * detrun.sin(ac), _BC * detrun.sin(bc)
@@ -115,7 +115,7 @@ class Arm:
         gone = trio.current_time() - self.moved_at
         self.moved_at = self.moved_at + gone
         self.effort = self.effort + gone * sum(one * one for one in self.torques)
-        self.posture = follow(Flow(_slope, self.torques), self.posture, duration=gone, tolerance=TOLERANCE).state
+        self.posture = follow(Flow(slope, self.torques), self.posture, duration=gone, tolerance=TOLERANCE).state
         return self.posture
 
     def drive(self, joint: int, torque: Any) -> None:

@@ -49,7 +49,7 @@ class Sprung(NamedTuple):
     damping: Any
 
 
-def _sprung_slope(ball: Ball, fall: Sprung) -> Numbers:
+def sprung_slope(ball: Ball, fall: Sprung) -> Numbers:
     return (ball.speed, push(ball.height, ball.speed, fall.damping) - fall.gravity)
 
 
@@ -91,7 +91,7 @@ def height_after(seconds: float, height: Any, restitution: Any, gravity: Any = G
 def height_on_spring(seconds: float, height: Any, restitution: Any, gravity: Any = GRAVITY) -> Any:
     """The same on ground that gives way."""
     impact = detrun.sqrt(2.0 * gravity * height)  # the first one: later ones, which are slower, lose less
-    flow = Flow(_sprung_slope, Sprung(gravity, damping_for(restitution, impact)))
+    flow = Flow(sprung_slope, Sprung(gravity, damping_for(restitution, impact)))
     return follow(flow, Ball(height, 0.0), duration=seconds).state.height
 
 
