@@ -164,23 +164,6 @@ SCENARIO = Scenario(
             variant=SQUEEZE,
         ),
     ),
-    bugs=(
-        Bug(
-            "unsynchronized_broad_phase",
-            "boxes are compared while a worker still moves a body",
-            ("UnsynchronizedBroadPhase.moved", "Simulation._pairs"),
-        ),
-        Bug(
-            "contact_order",
-            "two contacts of one body are solved at once, and one impulse is lost",
-            ("ContactOrder.shared", "Solver.solve"),
-        ),
-        Bug(
-            "shared_body",
-            "a link between islands is lost, and a body is in two of them",
-            ("SharedBody.attach", "Links.link"),
-        ),
-    ),
     program=program,
     explore_options={"max_steps": 20_000},
 )
