@@ -22,12 +22,12 @@ Work: TypeAlias = Callable[[int], Awaitable[None]]
 class Phase:
     """Parts 0 to ``count - 1`` of some work."""
 
-    __slots__ = ("_done", "_left", "_parts", "_work")
+    __slots__ = ("_done", "_ends", "_parts", "_work")
 
     def __init__(self, work: Work, count: int) -> None:
         self._work = work
         self._parts = iter(range(count))  # all who help take from it
-        self._left = count
+        self._ends = iter(range(count - 1))  # and from this at the end of a part, until the last finds it empty
         self._done = trio.Event()
         if not count:
             self._done.set()
@@ -37,8 +37,7 @@ class Phase:
         for part in self._parts:
             await trio.lowlevel.checkpoint()
             await self._work(part)
-            self._left -= 1
-            if not self._left:
+            if next(self._ends, None) is None:
                 self._done.set()
 
     async def finished(self) -> None:

@@ -36,7 +36,7 @@ IN_CONE: Final = "friction is within its cone"
 NO_ENERGY: Final = "contacts give no energy"
 
 ROUNDING: Final = 1e-9  # of a momentum, relative to the momenta that were added up
-ENERGY_SHARE: Final = 0.15  # of the energy at the start and of a step of free fall: what an unfinished solver may give
+ENERGY_SHARE: Final = 0.05  # of the kinetic energy, see above
 
 
 def require(condition: bool, name: str, detail: str) -> None:

@@ -46,6 +46,7 @@ class SweepAndPrune:
         self.bounds = [Bounds(body) for body in range(len(is_fixed))]
         self._is_fixed = is_fixed
         self._order = list(range(len(is_fixed)))
+        self._lefts = [0.0] * len(is_fixed)  # as they were sorted
         self._found: list[list[Pair]] = [[] for _ in is_fixed]  # by place in the order
 
     async def pairs(self, workers: Workers, move: Work) -> list[Pair]:
@@ -61,7 +62,8 @@ class SweepAndPrune:
         await phase.finished()
 
     def _sort(self) -> None:
-        order, left = self._order, [bounds.left.value for bounds in self.bounds]
+        self._lefts = left = [bounds.left.value for bounds in self.bounds]
+        order = self._order
         for place in range(1, len(order)):
             body = order[place]
             while place and left[order[place - 1]] > left[body]:
@@ -75,7 +77,7 @@ class SweepAndPrune:
         right, bottom, top = bounds[one].right.value, bounds[one].bottom.value, bounds[one].top.value
         found = self._found[place] = []
         for other in order[place + 1 :]:
-            if bounds[other].left.value > right:
+            if self._lefts[other] > right:
                 break
             if self._is_fixed[one] and self._is_fixed[other]:
                 continue
