@@ -61,4 +61,4 @@ def on_parts(
             kernel.cancel_scope.cancel()
         return result
 
-    return detrun.record(main, seed=seed).result
+    return detrun.record(main, seed=seed, max_steps=50_000).result

@@ -177,6 +177,18 @@ def test_the_kernel_thread_frees_in_time_for_the_slow_and_the_fast_have_to_help(
     assert evicted >= 32
 
 
+@pytest.mark.parametrize("policy", ["clock", "aging", "working_set"])
+def test_pages_leave_although_all_were_used_since_the_policy_looked(policy: Policy) -> None:
+    async def main(parts: Parts) -> int:
+        for page in range(0, 60, 3):
+            await parts.files.read(Alone("a"), "data", page)
+        await trio.sleep(ONE_SECOND)
+        return parts.memory.frames.free
+
+    settings = MemorySettings(frames=12, policy=policy, look_seconds=100.0, window_seconds=100.0)
+    assert on_parts(main, settings) >= settings.low_frames
+
+
 def test_a_page_that_is_not_written_leaves_without_a_write() -> None:
     async def main(parts: Parts) -> tuple[int, int]:
         space = parts.memory.space("a", 64)

@@ -95,6 +95,7 @@ class Reclaim:
         victim = self.replacement.victim(plain(trio.current_time()))
         if victim is not None:
             victim.is_busy = True
+            victim.is_referenced = False  # and if it is so when it is to leave, it was used meanwhile
         return victim
 
     async def _empty(self, frame: Frame) -> None:
