@@ -5,9 +5,8 @@ Between impacts each ball is a pendulum. Balls that touch when one is hit pass t
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import detrun
 from detrun_scenarios.frame.plain import plain
@@ -21,11 +20,29 @@ BALLS = 5
 TOUCHING = 1e-9  # rad between neighbours
 TOGETHER = 1e-9  # rad/s between neighbours that touch and stay so
 
-Balls: Any = namedtuple("Balls", [*(f"angle{at}" for at in range(BALLS)), *(f"spin{at}" for at in range(BALLS))])
-String: Any = namedtuple("String", ["pull"])  # gravity over the length of the strings
+
+class Balls(NamedTuple):
+    """Angles from hanging straight down, to the right, and their velocities."""
+
+    angle0: Any
+    angle1: Any
+    angle2: Any
+    angle3: Any
+    angle4: Any
+    spin0: Any
+    spin1: Any
+    spin2: Any
+    spin3: Any
+    spin4: Any
 
 
-def _slope(balls: Any, string: Any) -> Numbers:
+class String(NamedTuple):
+    """Gravity over the length of the strings."""
+
+    pull: Any
+
+
+def _slope(balls: Balls, string: String) -> Numbers:
     return (*balls[BALLS:], *(-string.pull * detrun.sin(angle) for angle in balls[:BALLS]))
 
 
@@ -40,14 +57,15 @@ def _meets(at: int) -> Guard:
 GUARDS = [_meets(at) for at in range(BALLS - 1)]
 
 
-def swing(lifted: Any, restitution: Any, length: Any, seconds: Any, masses: Sequence[Any] = (1.0,) * BALLS) -> Any:
+def swing(lifted: Any, restitution: Any, length: Any, seconds: Any, masses: Sequence[Any] = (1.0,) * BALLS) -> Balls:
     """Angles and spins of the balls after a while.
 
     Args:
         lifted: angle of the first ball at the start, in radians, to the left.
     """
     flow = Flow(_slope, String(GRAVITY / length))
-    balls, left = Balls(-lifted, *[0.0] * (2 * BALLS - 1)), seconds
+    balls: Balls = Balls(-lifted, *[0.0] * (2 * BALLS - 1))
+    left = seconds
     while True:
         apart = [guard for at, guard in enumerate(GUARDS) if not _rest_together(balls, at)]
         arrival = follow(flow, balls, apart, left)
@@ -58,16 +76,16 @@ def swing(lifted: Any, restitution: Any, length: Any, seconds: Any, masses: Sequ
         balls = Balls(*balls[:BALLS], *_struck(balls, restitution, masses))
 
 
-def _touch(balls: Any, at: int) -> bool:
+def _touch(balls: Balls, at: int) -> bool:
     return plain(balls[at + 1]) - plain(balls[at]) <= TOUCHING
 
 
-def _rest_together(balls: Any, at: int) -> bool:
+def _rest_together(balls: Balls, at: int) -> bool:
     approach = plain(balls[BALLS + at]) - plain(balls[BALLS + at + 1])
     return _touch(balls, at) and abs(approach) <= TOGETHER
 
 
-def _struck(balls: Any, restitution: Any, masses: Sequence[Any]) -> list[Any]:
+def _struck(balls: Balls, restitution: Any, masses: Sequence[Any]) -> list[Any]:
     """Spins after the impacts in each row of balls that touch."""
     found: list[Any] = []
     row = [0]
