@@ -7,6 +7,7 @@ Read from below: `calls` says what the kernel wants of a thread; then `cpu`, `me
 from __future__ import annotations
 
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
+from detrun_scenarios.operating_system.pictures import draw
 from detrun_scenarios.operating_system.workload.runs import program
 
 _LINUX = "Linux 6.1"
@@ -191,4 +192,5 @@ SCENARIO = Scenario(
     ),
     program=program,
     explore_options={"max_steps": 20_000},
+    draw=draw,
 )

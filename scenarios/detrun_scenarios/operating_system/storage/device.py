@@ -33,6 +33,7 @@ class BlockDevice:
     Attributes:
         pages: that were read and written.
         requests: of each direction that are over.
+        head: the page that the arm is at.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -43,7 +44,7 @@ class BlockDevice:
         self._contents: dict[int, int] = {}
         self._arrived = trio.lowlevel.ParkingLot()
         self._numbers = itertools.count()
-        self._head = 0
+        self.head = 0
 
     async def read(self, block: int, count: int, owner: str) -> list[int]:
         """What is on so many pages; 0 where none was written."""
@@ -61,11 +62,11 @@ class BlockDevice:
         """Serve requests, until cancelled."""
         while True:
             now = trio.current_time()
-            request = self.elevator.next(self._head, plain(now))
+            request = self.elevator.next(self.head, plain(now))
             if request is None:
                 await self._rest(plain(now))
                 continue
-            end = self.geometry.end(now, self.geometry.track(self._head), request.block, request.count)
+            end = self.geometry.end(now, self.geometry.track(self.head), request.block, request.count)
             await detrun.sleep(end - now)
             self._finish(request)
 
@@ -90,7 +91,7 @@ class BlockDevice:
             request.contents = [self._contents.get(block, 0) for block in blocks]
         else:
             self._contents.update(zip(blocks, request.contents, strict=True))
-        self._head = request.end
+        self.head = request.end
         self.pages[request.direction] += request.count
         self.requests[request.direction] += 1
         self.elevator.served(request, plain(trio.current_time()))
