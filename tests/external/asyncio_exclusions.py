@@ -9,7 +9,6 @@ SIGNALS = "signals, of which none arrives in a run"
 STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
 KEPT = "a task that nothing refers to is collected in life; the run keeps it"
 CLOCK = "counts on the clock of the test's own loop, which moves once more when the loop stops"
-BLOCKS = "a blocking call in a task, refused by name"
 
 EXCLUSIONS: dict[str, str] = {
     "*.SelectEventLoopTests.*": SAME,
@@ -19,18 +18,16 @@ EXCLUSIONS: dict[str, str] = {
     "test_events.*subprocess*": PROCESS,
     "test_events.*new_process*": PROCESS,
     "test_events.*signal*": SIGNALS,
-    "test_events.*GetEventLoop.test_get_event_loop_returns_running_loop*": SIGNALS,
     "test_tasks.*env_var_debug": PROCESS,
     "test_tasks.*issue46672": STOCK,
     "test_runners.*interrupt*": SIGNALS,
     "test_runners.*without_uncancel*": SIGNALS,
     "test_events.*internal_fds": STOCK,
-    "test_events.PolicyTests.test_get_event_loop*": STOCK,
+    "test_events.PolicyTests.test_get_event_loop": STOCK,
+    "test_events.TestPyGetEventLoop.test_get_event_loop_returns_running_loop*": STOCK,
     "test_runners.*custom_factory": STOCK,
     "test_selector_events.*accept_connection_multiple": STOCK,
     "test_selector_events.*resolve_using_socket_params": STOCK,
     "test_tasks.*log_destroyed_pending_task": KEPT,
     "test_tasks.*stop_while_run_in_complete": CLOCK,
-    "test_sock_lowlevel.*sock_client_racing": BLOCKS,
-    "test_streams.*unclosed_server_resource_warnings": BLOCKS,
 }

@@ -84,6 +84,9 @@ def stand_on_the_simulated_loop() -> None:
     # What is queued, which some tests look at.
     ready = property(lambda self: [lane for lane in self.lanes if lane.handles], lambda self, _: None)
     own = {"__init__": begin, "advance_time": advance_time, "_ready": ready}
+    if hasattr(asyncio, "SafeChildWatcher"):  # one of which tests attach to every loop
+        asyncio.SafeChildWatcher.attach_loop = lambda self, loop: None  # type: ignore[method-assign]
+        asyncio.set_child_watcher = lambda watcher: None
     utils.TestLoop = type("TestLoop", (SimulatedEventLoop,), {**methods, **own})
 
 
@@ -113,9 +116,6 @@ def main(order: str, seed: int, only: str) -> None:
         except (ImportError, unittest.SkipTest) as error:
             print(json.dumps([name, "absent", str(error)]), flush=True)
             continue
-        if order != "stock" and hasattr(module, "UnixEventLoopTestsMixin"):
-            for method in ("setUp", "tearDown"):  # which attach a watcher of child processes to every loop
-                delattr(module.UnixEventLoopTestsMixin, method)
         with frozen_heap():  # some tests collect garbage a hundred times, of which the modules have none
             for case in cases_of(module):
                 known = f"test_{short}.{type(case).__qualname__}.{case._testMethodName}"

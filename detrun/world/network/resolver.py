@@ -116,7 +116,11 @@ class Resolver(trio.abc.HostnameResolver):
 
     def reverse(self, address: Any, flags: int) -> tuple[str, str]:
         """What ``socket.getnameinfo`` answers."""
+        if not isinstance(address, tuple):
+            raise TypeError("getnameinfo() argument 1 must be a tuple")
         host, port = address[0], str(address[1])
+        if numeric_form(host) is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         node = self._services.by_address.get(host) or self._services.by_address6.get(host)
         if node is None or flags & socket.NI_NUMERICHOST:
             return host, port
@@ -142,6 +146,9 @@ def _port(port: Any) -> int:
     if isinstance(port, str):
         if port in PORTS_BY_SERVICE:
             return PORTS_BY_SERVICE[port]
-        if not port.isdigit():
-            raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
+        if not port.lstrip("-").isdigit():
+            try:
+                return socket.getservbyname(port)
+            except OSError:
+                raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype") from None
     return int(port)

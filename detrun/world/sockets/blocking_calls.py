@@ -1,13 +1,13 @@
 """Blocking calls on simulated sockets: a simulated thread sleeps until the socket is ready, or its time-out is over.
 
 A task may not: while it blocks its event loop, nothing of its process could go on to send what it waits for. It may
-connect where no time passes before the answer comes, as to a port of its own machine.
+wait for what comes within no time, as when it connects to a port of its own machine.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 from greenlet import getcurrent
 
@@ -24,8 +24,6 @@ class BlockingCall:
         readable: whether it waits to read; to write otherwise.
         timeout: virtual seconds on the clock of the caller's machine; None for no limit.
 
-    Raises:
-        HiddenStateError: the caller is a task that would have to wait.
     """
 
     __slots__ = ("_awaited", "_ends_at", "_run", "_socket", "_thread", "name", "readable")
@@ -33,8 +31,6 @@ class BlockingCall:
     def __init__(self, socket: Any, name: str, readable: bool, timeout: Any) -> None:
         thread = getcurrent()
         self._thread = thread if type(thread) is SimulatedThread else None
-        if self._thread is None and name != "connect":
-            self._refuse(name)
         self.name, self.readable = name, readable
         self._socket, self._run = socket, socket.services.run
         self._awaited = ""
@@ -59,7 +55,11 @@ class BlockingCall:
             if self._run.standing is None:
                 self._run.stand_still(lambda: is_ready() or timers.next_time() > now, self)
             if not is_ready():
-                self._refuse(self.name)
+                raise HiddenStateError(
+                    f"socket.{self.name} would block a task inside a run, and nothing else of its event loop could "
+                    "happen meanwhile; use streams of trio or asyncio, setblocking(False) and wait, or call it in a "
+                    "thread"
+                )
             return
         waiters.watch(thread.wake)
         try:
@@ -69,12 +69,6 @@ class BlockingCall:
                     raise TimeoutError("timed out")
         finally:
             waiters.unwatch(thread.wake)
-
-    def _refuse(self, name: str) -> NoReturn:
-        raise HiddenStateError(
-            f"socket.{name} would block a task inside a run, and nothing else of its event loop could happen "
-            "meanwhile; use streams of trio or asyncio, setblocking(False) and wait, or call it in a thread"
-        )
 
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of the thread that waits."""

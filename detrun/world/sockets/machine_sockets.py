@@ -212,6 +212,10 @@ class Socket:
             return (LOOPBACK6 if remote == LOOPBACK6 else self.node.address6), port
         return (LOOPBACK if remote.startswith("127.") else self.node.address), port
 
+    def parsed(self, address: Any) -> Any:
+        """``address`` as the machine's tables have it; errors as `_numeric`'s."""
+        return self._numeric(address)
+
     def _numeric(self, address: Any) -> Address:
         """``address`` with its host as a number; names are resolved, as the standard library does.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import trio
 
-from detrun.world.network.posix import ANY, os_error
+from detrun.world.network.posix import os_error
 from detrun.world.network.resolver import Resolver
 from detrun.world.sockets import stdlib_sockets
 from detrun.world.sockets.machine_sockets import SocketOwner
@@ -82,8 +82,25 @@ def _gethostbyaddr(address: str) -> tuple[str, list[str], list[str]]:
     return node.hostname, [], [number]
 
 
-def _getfqdn(name: str = "") -> str:
-    return name if name and name != ANY else _gethostname()
+def _dup(number: int) -> int:
+    found = _simulated(number)
+    if found is None:
+        copy: int = _SOCKET.originals["dup"](number)
+        return copy
+    found.faces += 1  # under the same number
+    return number
+
+
+def _close(number: int) -> None:
+    found = _simulated(number)
+    if found is None:
+        _SOCKET.originals["close"](number)
+    else:
+        SimulatedSocket(simulated=found).close()
+
+
+def _simulated(number: Any) -> Any:
+    return _owner().services.host.sockets.get(number)
 
 
 def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
@@ -144,7 +161,8 @@ _SOCKET = ReplacedNames(
         "gethostbyname": _gethostbyname,
         "gethostbyname_ex": _gethostbyname_ex,
         "gethostbyaddr": _gethostbyaddr,
-        "getfqdn": _getfqdn,
+        "dup": _dup,
+        "close": _close,
         "socketpair": _socketpair,
     },
 )

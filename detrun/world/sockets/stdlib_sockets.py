@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from operator import index
 from types import TracebackType
 from typing import Any
 
@@ -131,7 +132,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Virtual seconds that an operation may take; zero means non-blocking, None for ever."""
         if value is not None and primal_of(value) < 0:
             raise ValueError("Timeout value out of range")
-        self._timeout = value
+        self._timeout = float(value) if type(value) is int else value
 
     def gettimeout(self) -> float | None:
         """None if blocking, 0.0 if not."""
@@ -142,8 +143,8 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """As `gettimeout`."""
         return self.gettimeout()
 
-    def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
-        if self._timeout == 0:
+    def _attempt(self, name: str, readable: bool, flags: int, operation: Any, *arguments: Any) -> Any:
+        if self._timeout == 0 or (flags and flags & _DONTWAIT):
             return operation(*arguments)
         schedule_point()
         call: BlockingCall | None = None
@@ -192,7 +193,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """The oldest connection that was not accepted yet."""
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
-        simulated, address = self._attempt("accept", True, self.simulated.accept)
+        simulated, address = self._attempt("accept", True, 0, self.simulated.accept)
         return SimulatedSocket(simulated=simulated), simulated.shown(address)
 
     def connect(self, address: Any) -> None:
@@ -221,7 +222,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a part, or one datagram."""
-        return int(self._attempt("send", False, self.simulated.send, data))
+        return int(self._attempt("send", False, flags, self.simulated.send, data))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything, in the time that one operation may take."""
@@ -232,22 +233,30 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
             while rest:
                 rest = rest[self.simulated.send(rest) :]
 
-        self._attempt("sendall", False, send_the_rest)
+        self._attempt("sendall", False, flags, send_the_rest)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send one datagram to the address that comes last."""
+        if not 1 <= len(rest) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
+        memoryview(data)
+        if len(rest) == 2:
+            index(rest[0])
         if not isinstance(self.simulated, UdpSocket):
+            self.simulated.parsed(rest[-1])
             return self.send(data)
         return self.simulated.send_to(data, rest[-1])
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Some bytes, or one datagram."""
-        data: bytes = self._attempt("recv", True, self.simulated.receive, bufsize, bool(flags & _PEEK))
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        data: bytes = self._attempt("recv", True, flags, self.simulated.receive, bufsize, bool(flags & _PEEK))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into ``buffer``."""
-        view = memoryview(buffer).cast("B")
+        view = _writable(buffer)
         data = self.recv(nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data)
@@ -255,19 +264,27 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the address that it came from."""
         if isinstance(self.simulated, UdpSocket):
-            data, source = self._attempt("recvfrom", True, self.simulated.receive_from, bufsize, bool(flags & _PEEK))
+            if bufsize < 0:
+                raise ValueError("negative buffersize in recvfrom")
+            data, source = self._attempt(
+                "recvfrom", True, flags, self.simulated.receive_from, bufsize, bool(flags & _PEEK)
+            )
             return data, self.simulated.source_shown(source)
         return self.recv(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into ``buffer``."""
-        view = memoryview(buffer).cast("B")
+        view = _writable(buffer)
         data, address = self.recvfrom(nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As `recvfrom`, with ancillary data, of which there is none, and flags: whether a datagram was cut."""
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        if ancbufsize < 0:
+            raise ValueError("invalid ancillary data buffer length")
         if isinstance(self.simulated, UdpSocket):
             whole, address = self.recvfrom(DATAGRAM_BYTES_MAX, flags)
             return whole[:bufsize], [], socket.MSG_TRUNC if len(whole) > bufsize else 0, address
@@ -275,7 +292,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
         """As `recvmsg`, into several buffers, one filled after the other."""
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        views = [_writable(buffer) for buffer in buffers]
         data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
         rest = memoryview(data)
         for view in views:
@@ -289,9 +306,14 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         Raises:
             OSError: EINVAL for ancillary data, which a Unix socket would take: file descriptors, credentials.
         """
-        if list(ancdata):
+        data = b"".join(memoryview(buffer) for buffer in buffers)
+        items = list(ancdata)
+        for item in items:
+            if not isinstance(item, tuple) or len(item) != 3:
+                raise TypeError("[sendmsg() argument 2] items must be 3-tuples")
+            index(item[0]), index(item[1]), memoryview(item[2])
+        if items:
             raise os_error(errno.EINVAL)
-        data = b"".join(bytes(buffer) for buffer in buffers)
         return self.send(data, flags) if address is None else self.sendto(data, flags, address)
 
     def shutdown(self, how: int) -> None:
@@ -337,9 +359,19 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
     def __repr__(self) -> str:
         simulated = self.simulated
         local = simulated.shown(simulated.local)
-        state = "closed" if simulated.is_closed else f"on {simulated.node.name}, laddr={local}"
-        remote = f", raddr={simulated.shown(simulated.remote)}" if simulated.remote else ""
-        return f"<simulated socket.socket {self.simulated.kind.name} {state}{remote}>"
+        state = "[closed] " if simulated.is_closed else f"on {simulated.node.name} "
+        remote = "" if simulated.is_closed else f", laddr={local}"
+        if simulated.remote and not simulated.is_closed:
+            remote += f", raddr={simulated.shown(simulated.remote)}"
+        kind = f"family={simulated.family}, type={simulated.kind}, proto={simulated.protocol}"
+        return f"<simulated socket.socket {state}fd={self.fileno()}, {kind}{remote}>"
+
+
+def _writable(buffer: Any) -> memoryview:
+    view = memoryview(buffer)
+    if view.readonly:
+        raise TypeError(f"a read-write bytes-like object is required, not '{type(buffer).__name__}'")
+    return view.cast("B")
 
 
 def _of_number(number: int, process: SocketOwner) -> Any:
@@ -348,6 +380,9 @@ def _of_number(number: int, process: SocketOwner) -> Any:
     Raises:
         HiddenStateError: no simulated socket has it.
     """
+    number = index(number)
+    if number < 0:
+        raise ValueError("negative file descriptor")
     found = process.services.host.sockets.get(number)
     if found is None:
         raise HiddenStateError(
@@ -374,6 +409,7 @@ _KINDS: dict[int, dict[int, Any]] = {
     AF_UNIX: _UNIX,
 }
 _default_timeout = socket.getdefaulttimeout  # of the process, as in life
+_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
 NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)

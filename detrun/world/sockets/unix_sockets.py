@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as constants
+from itertools import count
 from typing import Any
 
 from detrun.world.network.posix import Address, os_error
@@ -64,16 +65,22 @@ class _Named(Socket):
         """The name."""
         return address[1]
 
+    def parsed(self, address: Any) -> Any:
+        """See `name_of`."""
+        return name_of(address)
+
     def bind(self, address: Any) -> None:
-        """Take a name.
+        """Take a name; the empty one means a free abstract one.
 
         Raises:
-            OSError: EINVAL (bound already, or the empty name), EADDRINUSE (of a socket, or a file of the node).
+            OSError: EINVAL (bound already), EADDRINUSE (of a socket, or a file of the node).
         """
         self._check_open()
         name = name_of(address)
-        if self.is_bound or not name:
+        if self.is_bound:
             raise os_error(errno.EINVAL)
+        if not name:
+            name = next(free for number in count() if (free := b"\0%05x" % number) not in self.node.unix_names)
         is_file = isinstance(name, str) and not self.process.is_driver and os.path.lexists(name)
         if is_file or key_of(name) in self.node.unix_names:
             raise os_error(errno.EADDRINUSE)

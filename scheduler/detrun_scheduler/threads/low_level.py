@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import traceback
 from _thread import get_ident as _real_ident
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -128,6 +129,10 @@ def _low_level_body(
             if not threads.uncaught(error, sys.unraisablehook is not threads.hooks[1]):
                 return
             message = "Exception ignored in thread started by"
+            if sys.unraisablehook is sys.__unraisablehook__:  # which takes an object of C only
+                sys.stderr.write(f"{message}: {function!r}\n")
+                traceback.print_exception(error, file=sys.stderr)
+                return
             sys.unraisablehook(
                 SimpleNamespace(
                     exc_type=type(error),

@@ -827,3 +827,19 @@ def test_anyios_portal_tells_the_event_loops_thread_from_workers() -> None:
         return seen
 
     assert detrun.record(program).result == [42]
+
+
+def test_an_exception_in_a_low_level_thread_is_shown_by_the_interpreters_own_hook(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise ValueError("told")
+
+    def program() -> str:
+        _thread.start_new_thread(fails, ())
+        time.sleep(1)
+        return "went on"
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # pytest has one of its own
+    assert detrun.record(program).result == "went on"
+    assert "ValueError: told" in capsys.readouterr().err

@@ -188,3 +188,24 @@ def test_a_thread_that_waits_for_ever_is_reported_with_its_socket() -> None:
 
     with pytest.raises(detrun.DeadlockError, match=r"socket\.accept: no connection comes to 0\.0\.0\.0:80"):
         detrun.record(main)
+
+
+def test_what_flags_and_wrong_arguments_mean() -> None:
+    def program() -> list[Any]:
+        one, other = socket.socketpair()
+        with pytest.raises(BlockingIOError):
+            other.recv(1, socket.MSG_DONTWAIT)
+        for wrong in (lambda: other.recv(-1), lambda: other.recvmsg(-1), lambda: socket.socket(fileno=-1)):
+            with pytest.raises(ValueError, match="negative"):
+                wrong()
+        for wrong in (lambda: other.recv_into(b"abc"), lambda: one.sendmsg([10]), lambda: one.sendmsg([b""], [1])):
+            with pytest.raises(TypeError):
+                wrong()
+        again = socket.fromfd(other.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        other.close()
+        one.settimeout(2)
+        one.send(b"a")
+        socket.close(one.fileno())
+        return [again.recv(9), again.recv(9), type(one.gettimeout())]
+
+    assert detrun.record(program).result == [b"a", b"", float]

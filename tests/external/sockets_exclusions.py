@@ -1,0 +1,52 @@
+"""CPython's own tests of sockets that are left out under detrun, each with its reason."""
+
+from __future__ import annotations
+
+OTHERS = "other protocols: UDP-Lite, VSOCK, SCTP"
+RIGHTS = "passes file descriptors over a Unix socket"
+ANCILLARY = "ancillary data of IPv6 datagrams"
+SIGNALS = "signals, of which none arrives in a run"
+PROCESS = "forks"
+CLOCK = "expects microseconds in a time of day, which stands still"
+DESCRIPTOR = "the operating system's file descriptor of a socket"
+STOCK = "looks at `_socket`, or at a class that was made of the real one before the run"
+MACHINE = "looks at the real machine: its interfaces, its name, what it knows of hosts"
+EXACT = "the error of an argument that is out of range, or the warning of a socket that was not closed"
+
+EXCLUSIONS: dict[str, str] = {
+    "test_socket.*UDPLITE*": OTHERS,
+    "test_socket.*VSOCK*": OTHERS,
+    "test_socket.*SCMRights*": RIGHTS,
+    "test_socket.SendRecvFdsTests.*": RIGHTS,
+    "test_socket.*RFC3542*": ANCILLARY,
+    "test_socket.*Interrupted*": SIGNALS,
+    "test_selectors.*test_select_interrupt_*": SIGNALS,
+    "test_socketserver.SocketWriterTest.test_write": SIGNALS,
+    "test_socketserver.*orking*": PROCESS,
+    "test_smtplib.*test_debuglevel_2": CLOCK,
+    "test_selectors.*_close_and_reuse": DESCRIPTOR,
+    "test_socket.*_interrupted*": SIGNALS,
+    "test_socket.InheritanceTest.*_cloexec": DESCRIPTOR,
+    "test_socket.NonBlockingTCPTests.testInitNonBlocking": DESCRIPTOR,
+    "test_socket.NonBlockingTCPTests.testSetBlocking*": DESCRIPTOR,
+    "test_socket.NonblockConstantTest.*": DESCRIPTOR,
+    "test_socket.*test_socket_fileno_re*": DESCRIPTOR,
+    "test_socket.*testCloseException": DESCRIPTOR,
+    "test_socket.*test_socket_close": DESCRIPTOR,
+    "test_socket.SendfileUsingSendfileTest.*": DESCRIPTOR,
+    "test_socket.*test__sendfile_use_sendfile": DESCRIPTOR,
+    "test_socket.*test_setblocking_invalidfd": DESCRIPTOR,
+    "test_socket.*test_csocket_repr": STOCK,
+    "test_socket.*test_unknown_socket_family_repr": STOCK,
+    "test_socket.*testNewAttributes": STOCK,
+    "test_socket.NetworkConnectionNoServer.test_create_connection_timeout": STOCK,
+    "test_socket.*symbolic": MACHINE,
+    "test_socket.*test_sethostname": MACHINE,
+    "test_socket.*testHostnameRes": MACHINE,
+    "test_socket.*_overflow": EXACT,
+    "test_socket.*test_flowinfo": EXACT,
+    "test_socket.*test_dealloc_warn": EXACT,
+    "test_socket.*testSendtoErrors": EXACT,
+    "test_socket.*test_repr": EXACT,
+    "test_socket.*testRefCountGetNameInfo": STOCK,
+}
