@@ -7,6 +7,7 @@ which would open a path in C++. Code of the driver means real files.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -129,6 +130,7 @@ def _sqlite_files() -> Any:
     return None if files is None else files.sqlite
 
 
+_NUMPY = "numpy.lib._datasource"
 _TORCH = "torch.serialization"
 _TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
 _torch: list[ReplacedNames] = []
@@ -144,6 +146,10 @@ def install(services: Services, host: HostFiles) -> None:
     for group in _torch:
         group.install()
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
+    # numpy's readers of text keep `open` in a dictionary; the run's is the real one outside nodes.
+    openers = getattr(getattr(sys.modules.get(_NUMPY), "_file_openers", None), "_file_openers", None)
+    if isinstance(openers, dict) and None in openers:
+        openers[None] = io.open
     file_names.lead_to(files_here)
 
 

@@ -46,6 +46,7 @@ _THREAD = (
 )
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
 _SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
+_SIGNAL_FROM_OUTSIDE = "signals come from outside the run, in real time; let tasks and threads wait for an event"
 _IDENT = (
     "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
     "time.thread_time, or end a thread by telling it to"
@@ -193,6 +194,10 @@ _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
     _thread: dict.fromkeys(("start_new_thread", "start_joinable_thread"), ("starting a thread", _THREAD)),
     signal: {
         **{name: (f"signal.{name}", _SIGNAL) for name in ("alarm", "setitimer")},
+        **{
+            name: (f"signal.{name}", _SIGNAL_FROM_OUTSIDE)
+            for name in ("pause", "sigwait", "sigwaitinfo", "sigtimedwait")
+        },
         "pthread_kill": ("signal.pthread_kill", _IDENT),
     },
     time: {"pthread_getcpuclockid": ("time.pthread_getcpuclockid", _IDENT)},

@@ -17,6 +17,7 @@ import ctypes
 import os
 import random
 import sys
+import tempfile
 import uuid
 from _thread import get_ident
 from collections.abc import Callable
@@ -93,6 +94,16 @@ def _generate_time_safe() -> tuple[bytes, int | None]:
     return real()  # type: ignore[no-any-return]
 
 
+def _generator_of_names() -> random.Random:
+    """For the names of temporary files and semaphores; one serves the process, so that no run may give it its seed.
+
+    The first run of a process would otherwise make a generator that later runs find made.
+    """
+    made = random.Random.__new__(random.Random)  # seeded by C code, past `_seed`
+    made.gauss_next = None  # type: ignore[attr-defined]
+    return made
+
+
 _OS = ReplacedNames(os, {"urandom": _urandom, "getrandom": _getrandom}, may_stay=True)
 # SystemRandom, and so secrets and numpy's SeedSequence, read the name that random imported.
 _RANDOM = ReplacedNames(
@@ -102,6 +113,7 @@ _RANDOM = ReplacedNames(
 )
 # Also of those that programs make: making one seeds it.
 _GENERATOR = ReplacedMethods(random.Random, {"seed": _seed})
+_TEMPFILE = ReplacedNames(tempfile, {"_Random": _generator_of_names}, may_stay=True)
 _UUID = ReplacedNames(
     uuid,
     {
@@ -111,7 +123,7 @@ _UUID = ReplacedNames(
         **{name: None for name in vars(uuid) if name.startswith("_last_")},
     },
 )
-_NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _UUID)
+_NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _TEMPFILE, _UUID)
 
 
 def generator_states() -> dict[str, Any]:

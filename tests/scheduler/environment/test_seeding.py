@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable
@@ -132,6 +133,19 @@ def test_reading_more_bytes_does_not_shift_the_next_read() -> None:
         assert os.urandom(0) == b""
         with pytest.raises(ValueError, match="negative"):
             os.urandom(-1)
+
+
+def test_a_temporary_file_takes_no_number_from_the_run_and_its_name_none_for_later(monkeypatch: Any) -> None:
+    monkeypatch.setattr(tempfile, "_name_sequence", None)  # as in a fresh process
+
+    def draws() -> tuple[float, float]:
+        with tempfile.TemporaryDirectory():
+            return random.random(), random.Random().random()
+
+    with RunSeeding(3):
+        first = draws()
+    with RunSeeding(3):
+        assert draws() == first
 
 
 def test_numpy_is_seeded_and_its_exact_state_comes_back() -> None:
