@@ -153,10 +153,10 @@ class Simulation:
                 return
             x, y, spin = self._velocities.load(number)
             shift_x, shift_y, turn = self._shifts.load(number)
-            placed = self._placed[number]
-            body.position = placed.position + Vector(x, y) * half + Vector(shift_x, shift_y) * seconds
+            velocity = Vector(x, y)
+            body.position = body.position + (body.velocity + velocity) * half + Vector(shift_x, shift_y) * seconds
             body.angle = body.angle + (body.spin + spin) * half + turn * seconds
-            body.velocity, body.spin = Vector(x, y), spin
+            body.velocity, body.spin = velocity, spin
 
         await self._workers.each(finish, len(self.bodies))
 

@@ -18,7 +18,7 @@ SPEED = 2.0  # m/s
 GAP = 0.03  # metres between surfaces at the beginning: they meet in the second step
 SECONDS = 0.01
 STEPS = 3
-TWO_WORKERS = Settings(workers=2, split_at=2)
+TWO_TASKS = Settings(workers=1, split_at=2)
 
 
 def discs(params: Mapping[str, Any]) -> list[Body]:
@@ -32,7 +32,7 @@ def discs(params: Mapping[str, Any]) -> list[Body]:
 
 async def squeeze(params: Mapping[str, Any], parts: Parts) -> Any:
     """Let them meet; their mean height, which stays 0."""
-    async with simulating(discs(params), gravity=ORIGIN, settings=TWO_WORKERS, parts=parts) as simulation:
+    async with simulating(discs(params), gravity=ORIGIN, settings=TWO_TASKS, parts=parts) as simulation:
         for _ in range(STEPS):
             await simulation.step(SECONDS)
         return detrun.mean(body.position.y for body in simulation.bodies)
