@@ -24,8 +24,7 @@ from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.dynamics.constraints import Constraint
 from detrun_scenarios.physics.dynamics.contacts import Contact
 from detrun_scenarios.physics.dynamics.links import Links
-from detrun_scenarios.physics.geometry.broad_phase import Pair
-from detrun_scenarios.physics.geometry.placed import Placed
+from detrun_scenarios.physics.geometry.broad_phase import Pair, Sides
 from detrun_scenarios.physics.geometry.vectors import Vector
 
 PAIRS_ARE_FOUND: Final = "every overlapping pair is found"
@@ -48,9 +47,8 @@ def require(condition: bool, name: str, detail: str) -> None:
         raise
 
 
-def check_pairs(pairs: Sequence[Pair], placed: Sequence[Placed], is_fixed: Sequence[bool]) -> None:
-    """Compare the pairs of the broad phase with all pairs."""
-    bounds = [one.bounds() for one in placed]
+def check_pairs(pairs: Sequence[Pair], bounds: Sequence[Sides], is_fixed: Sequence[bool]) -> None:
+    """Compare the pairs of the broad phase with all pairs of the boxes as they are now."""
     found = set(pairs)
     detail = ""
     for first, (left, right, bottom, top) in enumerate(bounds):

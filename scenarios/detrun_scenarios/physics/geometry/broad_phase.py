@@ -1,15 +1,16 @@
 """`SweepAndPrune`: the pairs of bodies whose bounding boxes overlap.
 
-Bodies are kept in the order of their left sides. From one step to the next that order hardly changes, so insertion sort
-takes linear time. Each body is then compared with those that begin, to the right of it, before it ends. Both bounds and
-comparisons are the work of several tasks; the bounds are cells that all of them see.
+Bodies are kept in the order of their left sides. From one step to the next that order hardly changes, so that sorting
+takes linear time (the paper has insertion sort; so does `list.sort` within its runs). Each body is then compared with
+those that begin, to the right of it, before it ends. Moving and comparing is the work of several tasks; the bounds are
+cells that all of them see.
 
 Source: Cohen, Lin, Manocha and Ponamgi, "I-COLLIDE", I3D 1995, along one axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import detrun
@@ -17,6 +18,7 @@ from detrun_scenarios.physics.geometry.placed import Placed
 from detrun_scenarios.physics.workers import Phase, Work, Workers
 
 Pair: TypeAlias = tuple[int, int]  # of body numbers, the lower one first
+Sides: TypeAlias = tuple[float, float, float, float]
 
 
 class Bounds:
@@ -34,6 +36,10 @@ class Bounds:
         """The body has moved."""
         self.left.value, self.right.value, self.bottom.value, self.top.value = placed.bounds()
 
+    def load(self) -> Sides:
+        """Left, right, bottom and top."""
+        return self.left.value, self.right.value, self.bottom.value, self.top.value
+
 
 class SweepAndPrune:
     """See the module.
@@ -46,40 +52,38 @@ class SweepAndPrune:
         self.bounds = [Bounds(body) for body in range(len(is_fixed))]
         self._is_fixed = is_fixed
         self._order = list(range(len(is_fixed)))
-        self._lefts = [0.0] * len(is_fixed)  # as they were sorted
-        self._found: list[list[Pair]] = [[] for _ in is_fixed]  # by place in the order
 
     async def pairs(self, workers: Workers, move: Work) -> list[Pair]:
         """Every pair whose boxes overlap, in order; ``move`` moves one body and stores its bounds."""
         await self.moved(workers.begin(move, len(self.bounds)))
-        self._sort()
-        await workers.each(self._sweep, len(self._order))
-        return sorted(pair for found in self._found for pair in found)
+        lefts = self._sort()
+        order, found = tuple(self._order), list[Pair]()
+
+        async def sweep(place: int) -> None:
+            found.extend(self._right_of(order[place], order[place + 1 :], lefts))
+
+        await workers.each(sweep, len(order))
+        return sorted(found)
 
     async def moved(self, phase: Phase) -> None:
         """Help to move the bodies, and wait until all have moved."""
         await phase.help()
         await phase.finished()
 
-    def _sort(self) -> None:
-        self._lefts = left = [bounds.left.value for bounds in self.bounds]
-        order = self._order
-        for place in range(1, len(order)):
-            body = order[place]
-            while place and left[order[place - 1]] > left[body]:
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = body
+    def _sort(self) -> list[float]:
+        """Put bodies in order; the left sides by which that was done."""
+        lefts = [bounds.left.value for bounds in self.bounds]
+        self._order.sort(key=lefts.__getitem__)
+        return lefts
 
-    async def _sweep(self, place: int) -> None:
-        order, bounds = self._order, self.bounds
-        one = order[place]
-        right, bottom, top = bounds[one].right.value, bounds[one].bottom.value, bounds[one].top.value
-        found = self._found[place] = []
-        for other in order[place + 1 :]:
-            if self._lefts[other] > right:
+    def _right_of(self, one: int, others: Sequence[int], lefts: Sequence[float]) -> Iterator[Pair]:
+        box = self.bounds[one]
+        right, bottom, top = box.right.value, box.bottom.value, box.top.value
+        for other in others:
+            if lefts[other] > right:
                 break
             if self._is_fixed[one] and self._is_fixed[other]:
                 continue
-            if bounds[other].bottom.value <= top and bounds[other].top.value >= bottom:
-                found.append((min(one, other), max(one, other)))
+            box = self.bounds[other]
+            if box.bottom.value <= top and box.top.value >= bottom:
+                yield min(one, other), max(one, other)
