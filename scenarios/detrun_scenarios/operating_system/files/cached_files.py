@@ -24,6 +24,7 @@ from detrun_scenarios.operating_system.calls import Caller
 from detrun_scenarios.operating_system.files.extents import Extents
 from detrun_scenarios.operating_system.files.read_ahead import Window
 from detrun_scenarios.operating_system.invariants import LAST_WRITE, SYNCED, require
+from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
 from detrun_scenarios.operating_system.memory.paging import Paging
 from detrun_scenarios.operating_system.storage.device import BlockDevice
@@ -38,8 +39,7 @@ class CachedFiles:
     """See the module. Files have names, and pages of them versions: 0 for one that was never written.
 
     Attributes:
-        hits, misses: of reads, by pages.
-        ahead: pages that were read before they were wanted.
+        misses: pages that were not there when they were wanted.
         throttled: how often one who writes had to wait.
     """
 
@@ -48,7 +48,7 @@ class CachedFiles:
         self.memory = memory
         self.device = device
         self.extents = Extents(memory.settings.swap_pages, device.geometry.pages)
-        self.hits = self.misses = self.ahead = self.throttled = 0
+        self.misses = self.throttled = 0
         self.cleaned = trio.lowlevel.ParkingLot()
         self._frames: dict[Key, Frame] = {}
         self._arriving: dict[Key, trio.Event] = {}
@@ -72,7 +72,6 @@ class CachedFiles:
         wanted = self._window(caller.owner, name).pages(page, key in self._frames)
         wanted = range(wanted.start, min(wanted.stop, max(self._sizes.get(name, 0), page + 1)))
         if key in self._frames:
-            self.hits += 1
             if wanted and self._nursery is not None:
                 self._nursery.start_soon(self._load_ahead, caller.owner, name, wanted)
         else:
@@ -82,6 +81,7 @@ class CachedFiles:
                 if frame is None:
                     await self._load(caller.owner, name, wanted if page in wanted else range(page, page + 1))
                 else:
+                    used("page wanted that is being read ahead")
                     await self._arriving[key].wait()
         frame.is_referenced = True
         caller.spend(self.settings.copy_seconds)
@@ -110,6 +110,7 @@ class CachedFiles:
             await self._landed(before)  # what is on its way may be older than what was written since
             await self._write_back([key for key in self._dirty if key[0] == name])
             await self._landed(before)
+        used("page synced")
         for key, version in before.items():
             on_disk = self.device.on_disk(self.extents.block(*key))
             require(on_disk >= version, SYNCED, f"page {key[1]} of {name} is {on_disk}, and {version} was synced")
@@ -133,6 +134,8 @@ class CachedFiles:
                     with trio.move_on_after(self.settings.flush_interval):
                         await self._woken.park()
                     due = self._due()
+                if due:
+                    used("page written in the background")
                 await self._write_back(due)
 
     def _due(self) -> list[Key]:
@@ -168,7 +171,7 @@ class CachedFiles:
             pages = pages[1:]
         if pages and (frame := self.memory.reclaim.spare(self, (name, pages[0]))) is not None:
             frames = [frame, *self._neighbours(name, pages)]
-            self.ahead += len(frames)
+            used("page read ahead")
             await self._fill(owner, frames)
 
     def _neighbours(self, name: str, pages: range) -> Iterable[Frame]:
@@ -229,6 +232,7 @@ class CachedFiles:
         """Return when few enough pages are dirty or on their way to the disk."""
         if len(self._dirty) + len(self._writing) > self._limit:
             self.throttled += 1
+            used("writer held back")
             async with caller.waits("dirty pages"):
                 while len(self._dirty) + len(self._writing) > self._limit:
                     await self.cleaned.park()

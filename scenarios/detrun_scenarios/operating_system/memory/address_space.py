@@ -20,6 +20,7 @@ import trio
 
 from detrun_scenarios.operating_system.calls import Caller
 from detrun_scenarios.operating_system.invariants import LAST_WRITE, require
+from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
 from detrun_scenarios.operating_system.memory.page_table import Entry, PageTable
 from detrun_scenarios.operating_system.memory.paging import Paging
@@ -104,9 +105,11 @@ class PagedSpace:
                 await arrived.wait()
         elif (frame := self.leaving.get(page)) is not None:
             self.minor_faults += 1
+            used("page came back on its way out")
             entry.frame = frame
         elif entry.slot is None and (frame := self.memory.reclaim.at_once(self, page)) is not None:
             self.minor_faults += 1
+            used("page of zeros")
             self._map(entry, frame, 0)
         else:
             async with caller.waits(f"page {page}"):
@@ -118,9 +121,11 @@ class PagedSpace:
             frame = await self.memory.reclaim.frame(self, page)
             if entry.slot is None:
                 self.minor_faults += 1
+                used("page of zeros")
                 self._map(entry, frame, 0)
             else:
                 self.major_faults += 1
+                used("page read from the swap area")
                 self._map(entry, frame, await self.memory.swap.read(entry.slot, self.owner))
         finally:
             del self.arriving[page]
@@ -148,8 +153,10 @@ class PagedSpace:
         await self.memory.translations.shoot_down((self.number, page))
         if entry.frame is None and frame.is_dirty and not self.is_over:
             frame.is_dirty = False
+            used("page swapped out")
             await self.swap_out(page, self._slot(entry) if slot is None else slot, frame.content)
         else:
+            used("page dropped without a write")
             del self.leaving[page]
         if self.is_over:
             self._free_slot(entry)

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame, Frames, Tenant
 from detrun_scenarios.operating_system.memory.replacement import Aging, Clock, Replacement, WorkingSet
 from detrun_scenarios.operating_system.memory.settings import MemorySettings
@@ -32,7 +33,6 @@ class Reclaim:
 
     Attributes:
         evicted: pages that have left.
-        returned: pages that were chosen, and stayed because they were wanted meanwhile.
         direct: how often one who wanted a frame had to empty one.
     """
 
@@ -40,7 +40,7 @@ class Reclaim:
         self.settings = settings
         self.frames = frames
         self.replacement = replacement_of(settings, frames)
-        self.evicted = self.returned = self.direct = 0
+        self.evicted = self.direct = 0
         self._low = trio.lowlevel.ParkingLot()
 
     def at_once(self, tenant: Tenant, page: Any) -> Frame | None:
@@ -56,6 +56,7 @@ class Reclaim:
         while True:
             if self._take_notice() <= self.settings.min_frames:
                 self.direct += 1
+                used("direct reclaim")
                 if (victim := self._choose()) is not None:
                     await self._empty(victim)
             frame = self.frames.take(tenant, page)
@@ -87,6 +88,7 @@ class Reclaim:
             if not chosen:  # all that could go are on their way
                 await self.frames.freed.park()
                 continue
+            used("kernel thread freed frames")
             async with trio.open_nursery() as nursery:
                 for victim in chosen:
                     nursery.start_soon(self._empty, victim)
@@ -104,7 +106,7 @@ class Reclaim:
             self.evicted += 1
             self.frames.put(frame)
         else:
-            self.returned += 1
+            used("page used since it was chosen to leave")
             frame.is_busy = False
             self.frames.freed.unpark_all()  # there may be a victim again
 

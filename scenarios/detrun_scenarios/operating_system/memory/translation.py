@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import Any, TypeAlias
 
 import detrun
+from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
 
 Key: TypeAlias = tuple[int, int]  # number of the address space, page
@@ -54,6 +55,7 @@ class Translations:
         """Return when no core remembers a page, which its table no longer has."""
         if any(key in known for known in self._cores):
             self.shootdowns += 1
+            used("core interrupted to forget a page")
             await detrun.sleep(self.interrupt_seconds)
             for known in self._cores:
                 known.pop(key, None)
