@@ -16,6 +16,8 @@ from benchmarks.kept_results import RESULTS, kept_results, options, said
 KEPT = RESULTS / "scenario-gradients.json"
 BATCHED = "--param batch_delay=0.01 --param batch_size=2"
 LAPSED = "--param lease_margin=0.12"
+LAST_SWING = "--param damping=3.5"
+BOUNCED = "--param restitution=0.8"
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
@@ -47,6 +49,19 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_latency --by random_page_cost --kind expected --samples 12 --differences 8",
         "--loss read_latency --by random_page_cost --kind local --samples 4 --differences 10",
         "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
+    ),
+    "physics": (
+        "--loss miss_distance --differences 24",
+        f"--loss settling_time {LAST_SWING}",
+        f"--loss settling_time --kind local --samples 20 --differences 60 {LAST_SWING}",
+        f"--loss height --differences 40 {BOUNCED}",
+        f"--loss height_on_spring {BOUNCED}",
+        f"--loss height_by_steps {BOUNCED}",
+        f"--loss height_by_steps --kind local --samples 8 --differences 60 {BOUNCED}",
+        "--loss reach_cost --differences 8",
+        "--loss hopping_cost --samples 8 --differences 12",
+        "--loss pile_height --by restitution",
+        "--loss pile_height --by restitution --kind local --samples 8 --differences 60",
     ),
 }
 """By scenario: what follows its name."""

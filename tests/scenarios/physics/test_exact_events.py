@@ -13,13 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
-from detrun_scenarios.physics.exact.crossings import Cubic, locate
+from detrun_scenarios.physics.exact.crossings import Cubic, locate, pieces
 from detrun_scenarios.physics.exact.flow import Flow, Guard
 from detrun_scenarios.physics.exact.impacts import DISC, Surface, cascade, exchange, rebound
 from detrun_scenarios.physics.exact.legs import follow
 from detrun_scenarios.physics.geometry.vectors import Vector
 from detrun_scenarios.physics.relaxed import damping_for
-from detrun_scenarios.physics.scenes import arm, bouncing_ball, cradle, hopper, pendulum, sliding_block, throw
+from detrun_scenarios.physics.scenes import (
+    arm,
+    billiards,
+    bouncing_ball,
+    cradle,
+    hopper,
+    pendulum,
+    sliding_block,
+    throw,
+)
 
 G = 9.81
 Closed = Callable[..., float]
@@ -194,6 +203,25 @@ def test_a_cubic_falls_where_a_fine_grid_sees_it_fall(ends: tuple[float, float, 
         assert locate(*stretch, lambda at: (cubic(at), 0.0)) <= seen[0] + 1e-9
 
 
+@given(st.tuples(numbers, numbers, numbers, numbers, numbers))
+@settings(max_examples=50, deadline=None)
+def test_a_guard_with_more_turns_than_a_cubic_is_taken_in_pieces(factors: tuple[float, ...]) -> None:
+    """A polynomial of order four, as the distance of two bodies with constant forces is."""
+
+    def quartic(at: float) -> tuple[float, float]:
+        powers = range(len(factors))
+        return (
+            math.fsum(factors[n] * at**n for n in powers),
+            math.fsum(n * factors[n] * at ** (n - 1) for n in powers if n),
+        )
+
+    found = pieces(2.0, quartic)
+    size = max(map(abs, factors)) * 16
+    for begins, cubic in found:
+        for at in (0.25, 0.5, 0.75):
+            assert cubic(at * cubic.width) == pytest.approx(quartic(begins + at * cubic.width)[0], abs=0.01 * size)
+
+
 def test_a_guard_that_nearly_fell_says_how_far_a_parameter_may_move() -> None:
     """A ball that flies over an edge: it would touch it if the throw were 1.2 m/s slower, and that is known."""
     over = Guard("edge", lambda ball, fall: 1.0 - ball.height, lambda ball, slope, fall: -slope[0])
@@ -248,6 +276,33 @@ def test_the_derivative_on_soft_ground_comes_close_to_the_exact_one_and_that_in_
     assert soft.grads == pytest.approx(exact.grads, rel=0.12)
     assert stepped.value == pytest.approx(exact.value, abs=2e-3)
     assert stepped.grads["height"] == 1.0
+
+
+# Billiards.
+
+
+def test_a_break_is_differentiated_through_its_impacts_and_holds_for_a_hairs_breadth() -> None:
+    def first(params: Mapping[str, Any]) -> Any:
+        return billiards.Break().shoot(params["speed"], params["aim"], seconds=2.0).place(1).x
+
+    at = {"speed": 3.0, "aim": 0.01}
+    found = detrun.gradient(first, at, verify=False)
+    for name, one in at.items():
+        up, down = (first({**at, name: one + step}) for step in (1e-8, -1e-8))
+        assert found.grads[name] == pytest.approx((up - down) / 2e-8, rel=1e-4)
+    assert abs(found.grads["aim"]) > 10.0  # m/rad, on a table of 2.5 m
+    assert found.validity["aim"].radius < 0.01
+
+
+def test_a_break_keeps_its_momentum_and_gains_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(billiards, "ROLLING", 1e-12)
+    shot = billiards.Break(rows=3)
+    end = shot.shoot(3.0, 0.01, seconds=0.6)
+    velocities = [end.velocity(ball) for ball in range(7)]
+    assert shot.impacts >= 4
+    assert sum(one.x for one in velocities) == pytest.approx(3.0 * math.cos(0.01), rel=1e-9)
+    assert sum(one.y for one in velocities) == pytest.approx(3.0 * math.sin(0.01), abs=1e-9)
+    assert 4.0 < sum(one.dot(one) for one in velocities) < 9.0
 
 
 # What has no closed form, held against differences of frozen runs.

@@ -1,8 +1,8 @@
 """Where in a step a guard falls to zero, and where it nearly does, on plain numbers.
 
-Over a step a guard is taken for the cubic with its margins and rates at both ends. Steps are short enough for the
-tolerance of a method of order five, so that this cubic has the guard's shape: where it turns and which sign it has. The
-crossing itself is then found by steps of the method, to the last digit.
+Between its ends a step is taken for the cubic with the states and slopes there, which is exact for constant forces. A
+guard over that is taken for cubics, too, on so many parts of the step that each has the guard's value in its middle.
+The crossing itself is then found by steps of the method, to the last digit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,27 @@ from itertools import pairwise
 
 ITERATIONS_MAX = 100
 LAST_DIGITS = 4e-16
+SHAPE = 1e-3  # of a guard's size: by how much a cubic may be off in its middle
+SPLITS_MAX = 6
+
+
+def pieces(width: float, margin_and_rate: Callable[[float], tuple[float, float]]) -> list[tuple[float, Cubic]]:
+    """A guard over a step, as cubics one after the other, each with the time at which it begins."""
+
+    def split(begin: tuple[float, float, float], end: tuple[float, float, float], depth: int) -> None:
+        middle = 0.5 * (begin[0] + end[0])
+        there = (middle, *margin_and_rate(middle))
+        cubic = Cubic(end[0] - begin[0], begin[1], begin[2], end[1], end[2])
+        size = max(abs(begin[1]), abs(end[1]), cubic.width * max(abs(begin[2]), abs(end[2])))
+        if depth and abs(cubic(middle - begin[0]) - there[1]) > SHAPE * size:
+            split(begin, there, depth - 1)
+            split(there, end, depth - 1)
+        else:
+            found.append((begin[0], cubic))
+
+    found: list[tuple[float, Cubic]] = []
+    split((0.0, *margin_and_rate(0.0)), (width, *margin_and_rate(width)), SPLITS_MAX)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

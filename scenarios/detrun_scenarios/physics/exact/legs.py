@@ -16,13 +16,14 @@ Their margins say how far a parameter may move until another thing happens.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import detrun
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.physics.exact.crossings import Cubic, locate
+from detrun_scenarios.physics.exact.crossings import locate, pieces
 from detrun_scenarios.physics.exact.flow import Flow, Guard, has_values, plain_numbers
 from detrun_scenarios.physics.exact.runge_kutta import ORDER, Numbers, advance, error_of, on_floats, on_values, remade
 from detrun_scheduler.errors import UsageError
@@ -134,21 +135,47 @@ def _first_step(state: Any, slope: Numbers) -> float:
     return 0.01 * size / speed
 
 
+def _between(
+    start: Any, start_slope: Numbers, end: Any, end_slope: Numbers, width: float
+) -> Callable[[float], tuple[Any, Numbers]]:
+    """States and slopes within a step, by cubics."""
+
+    @cache
+    def at(seconds: float) -> tuple[Any, Numbers]:
+        if seconds == 0.0 or seconds == width:
+            return (start, start_slope) if seconds == 0.0 else (end, end_slope)
+        share = seconds / width
+        rest = 1.0 - share
+        ends = list(zip(start, start_slope, end, end_slope, strict=True))
+        state = [
+            rest * rest * ((1.0 + 2.0 * share) * a + seconds * da)
+            + share * share * ((3.0 - 2.0 * share) * b - (width - seconds) * db)
+            for a, da, b, db in ends
+        ]
+        slope = [
+            6.0 * share * rest * (b - a) / width + rest * (1.0 - 3.0 * share) * da + share * (3.0 * share - 2.0) * db
+            for a, da, b, db in ends
+        ]
+        return remade(start, state), tuple(slope)
+
+    return at
+
+
 def _fall_within(plan: _Plan, flow: Flow, guards: Sequence[Guard], step: float, reached: Any, end: Numbers) -> bool:
     """Whether a guard falls to zero within a step; then the plan ends there."""
     constants, falls, dips = flow.constants, [], []
+    between = _between(plan.state, plan.slope, reached, end, step)
     for number, guard in enumerate(guards):
-        over = Cubic(
-            step,
-            guard.margin(plan.state, constants),
-            guard.rate(plan.state, plan.slope, constants),
-            guard.margin(reached, constants),
-            guard.rate(reached, end, constants),
-        )
-        stretch = over.first_fall()
-        if stretch is not None:
-            falls.append((over.zero(*stretch), number, stretch))
-        dips += [(len(plan.steps), at, guard) for at in over.dips()]
+
+        def on_the_way(at: float, guard: Guard = guard) -> tuple[float, float]:
+            there, slope = between(at)
+            return guard.margin(there, constants), guard.rate(there, slope, constants)
+
+        for begins, cubic in pieces(step, on_the_way):
+            dips += [(len(plan.steps), begins + at, guard) for at in cubic.dips()]
+            if (stretch := cubic.first_fall()) is not None:
+                falls.append((begins + cubic.zero(*stretch), number, (begins + stretch[0], begins + stretch[1])))
+                break
     if not falls:
         plan.dips += dips
         return False
