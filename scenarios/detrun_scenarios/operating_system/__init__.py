@@ -186,7 +186,7 @@ SCENARIO = Scenario(
         Bug(
             "lost_dirty_bit",
             "a page that changes while it is written counts as clean afterwards",
-            ("CachedFiles.write", "CachedFiles.clean"),
+            ("WriteBack.mark", "WriteBack.clean"),
             variant="one log",
         ),
     ),

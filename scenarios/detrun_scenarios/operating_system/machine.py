@@ -14,6 +14,7 @@ from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import QUEUES, Scheduler
 from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0
 from detrun_scenarios.operating_system.cpu.watchdog import Watchdog
+from detrun_scenarios.operating_system.files.cached_files import CachedFiles
 from detrun_scenarios.operating_system.ipc.signals import KilledError
 from detrun_scenarios.operating_system.memory.memory import PagedMemory
 from detrun_scenarios.operating_system.parts import RIGHT, Parts
@@ -38,7 +39,7 @@ class Machine:
         self.scheduler = Scheduler(settings.cpu, queue)
         self.device = BlockDevice(settings.storage)
         self.memory = PagedMemory(settings.memory, self.device, settings.cpu.cores, parts.space)
-        self.files = parts.files(settings.storage, self.memory, self.device)
+        self.files = CachedFiles(settings.storage, self.memory, self.device, parts.write_back)
         self.processes: list[Process] = []
         self._users = users
 

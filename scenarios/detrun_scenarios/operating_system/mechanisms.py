@@ -25,7 +25,7 @@ Mechanism: TypeAlias = Literal[
     "page written in the background",
     "page synced",
 ]
-"""See `memory.address_space`, `memory.reclaim` and `files.cached_files`."""
+"""See `memory.address_space`, `memory.translation`, `memory.reclaim`, `files.cached_files`, `files.write_back`."""
 
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 

@@ -94,8 +94,8 @@ def test_one_who_writes_faster_than_the_disk_is_held_back_at_the_limit() -> None
         most = 0
         for page in range(60):
             await parts.files.write(Alone("a"), "log", 7 * page)
-            most = max(most, len(parts.files._dirty) + len(parts.files._writing))
-        return most, parts.files.throttled
+            most = max(most, len(parts.files.write_back.dirty) + len(parts.files.write_back.writing))
+        return most, parts.files.write_back.held_back
 
     most, throttled = on_parts(main, ROOMY, StorageSettings(dirty_background=0.05, dirty_limit=0.1))
     assert most == 25  # a tenth of 256

@@ -6,14 +6,14 @@ commit 7658cc2, December 2006.
 
 from __future__ import annotations
 
-from detrun_scenarios.operating_system.files.cached_files import CachedFiles, Key
+from detrun_scenarios.operating_system.files.write_back import Key, WriteBack
 
 
-class LostDirtyBit(CachedFiles):
+class LostDirtyBit(WriteBack):
     """Takes the dirty mark away when the page is on the disk."""
 
     async def write_run(self, run: list[Key]) -> None:
-        """See `CachedFiles.write_run`."""
+        """See `WriteBack.write_run`."""
         await self.put_on_disk(run)
         self.clean(run)  # right: before it is put on the disk
         self.finish(run)

@@ -16,5 +16,5 @@ BUGS: Mapping[str, Parts] = {
     "lost_wakeup": Parts(idle=LostWakeup),
     "starvation": Parts(fair=Starvation),
     "refault_race": Parts(space=RefaultRace),
-    "lost_dirty_bit": Parts(files=LostDirtyBit),
+    "lost_dirty_bit": Parts(write_back=LostDirtyBit),
 }

@@ -1,21 +1,15 @@
 """`CachedFiles`: pages of files in memory, read ahead and written back.
 
 The cache has no room of its own: it shares the frames of the machine with the processes, and gives them up as they do.
-A page that is written is changed in memory. A kernel thread writes it to the disk when it is old, or when many are
-dirty; one who writes while too many are waits until there are fewer.
+A page is changed in memory, and `WriteBack` brings it to the disk. What one reads ahead takes frames that are to spare.
 
-Rules.
-- The dirty mark of a page is taken away before it is written to the disk: a change from then on sets it again, and is
-  not in what is being written.
-- A page is on its way to the disk once at a time (`_writing`): two writes of it could land in any order.
-
-Source: Linux 6.1, `mm/filemap.c`, `mm/page-writeback.c` (`balance_dirty_pages`), `fs/fs-writeback.c`.
+Source: Linux 6.1, `mm/filemap.c`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 
@@ -23,6 +17,7 @@ from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.operating_system.calls import Caller
 from detrun_scenarios.operating_system.files.extents import Extents
 from detrun_scenarios.operating_system.files.read_ahead import Window
+from detrun_scenarios.operating_system.files.write_back import Key, WriteBack
 from detrun_scenarios.operating_system.invariants import LAST_WRITE, SYNCED, require
 from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
@@ -30,34 +25,32 @@ from detrun_scenarios.operating_system.memory.paging import Paging
 from detrun_scenarios.operating_system.storage.device import BlockDevice
 from detrun_scenarios.operating_system.storage.settings import StorageSettings
 
-FLUSHER = "flusher"  # owner of what is written, in the eyes of the elevator
-
-Key: TypeAlias = tuple[str, int]  # of a page: file, number
-
 
 class CachedFiles:
     """See the module. Files have names, and pages of them versions: 0 for one that was never written.
 
     Attributes:
         misses: pages that were not there when they were wanted.
-        throttled: how often one who writes had to wait.
     """
 
-    def __init__(self, settings: StorageSettings, memory: Paging, device: BlockDevice) -> None:
+    def __init__(
+        self,
+        settings: StorageSettings,
+        memory: Paging,
+        device: BlockDevice,
+        write_back: type[WriteBack] = WriteBack,
+    ) -> None:
         self.settings = settings
         self.memory = memory
         self.device = device
         self.extents = Extents(memory.settings.swap_pages, device.geometry.pages)
-        self.misses = self.throttled = 0
-        self.cleaned = trio.lowlevel.ParkingLot()
+        self.misses = 0
         self._frames: dict[Key, Frame] = {}
+        self.write_back = write_back(settings, memory.settings.frames, self._frames, self.extents, device)
         self._arriving: dict[Key, trio.Event] = {}
-        self._dirty: dict[Key, float] = {}  # since when, the oldest first
-        self._writing: dict[Key, trio.Event] = {}
         self._sizes: dict[str, int] = {}
         self._windows: dict[tuple[str, str], Window] = {}  # reader, file
         self._written: dict[Key, int] = {}  # what a page must read as
-        self._woken = trio.lowlevel.ParkingLot()
         self._nursery: trio.Nursery | None = None
 
     # For processes.
@@ -92,24 +85,26 @@ class CachedFiles:
         """Change a page in memory; its new version. Waits where too many pages are dirty."""
         key = (name, page)
         while (frame := self._frames.get(key)) is None or key in self._arriving:
-            await self._make_room(caller, key)
+            if frame is None:
+                await self._make_room(caller, key)
+            else:
+                async with caller.waits(f"page {page} of {name}"):
+                    await self._arriving[key].wait()
         caller.spend(self.settings.copy_seconds)
         self._sizes[name] = max(self._sizes.get(name, 0), page + 1)
         self._written[key] = frame.content = version = self._written.get(key, 0) + 1
-        frame.is_dirty = frame.is_referenced = True
-        self._dirty.setdefault(key, plain(trio.current_time()))
-        if len(self._dirty) > self._background:
-            self._woken.unpark_all()
-            await self._throttle(caller)
+        frame.is_referenced = True
+        self.write_back.mark(key)
+        await self.write_back.hold_back(caller)
         return version
 
     async def fsync(self, caller: Caller, name: str) -> None:
         """Return when all that was written to the file before is on the disk."""
         before = {key: frame.content for key, frame in self._frames.items() if key[0] == name}
         async with caller.waits(f"fsync of {name}"):
-            await self._landed(before)  # what is on its way may be older than what was written since
-            await self._write_back([key for key in self._dirty if key[0] == name])
-            await self._landed(before)
+            await self.write_back.landed(before)  # what is on its way may be older than what was written since
+            await self.write_back.write([key for key in self.write_back.dirty if key[0] == name])
+            await self.write_back.landed(before)
         used("page synced")
         for key, version in before.items():
             on_disk = self.device.on_disk(self.extents.block(*key))
@@ -121,34 +116,15 @@ class CachedFiles:
             frame = self._frames.get(key)
             if frame is not None and key not in self._arriving:
                 self._check(key, frame.content, LAST_WRITE)
-            if (frame is None or not frame.is_dirty) and key not in self._writing:
+            if (frame is None or not frame.is_dirty) and key not in self.write_back.writing:
                 self._check(key, self.device.on_disk(self.extents.block(*key)), LAST_WRITE)
-
-    # The kernel thread.
 
     async def run(self) -> None:
         """The kernel thread that writes dirty pages, until cancelled."""
         async with trio.open_nursery() as self._nursery:
-            while True:
-                if not (due := self._due()):
-                    with trio.move_on_after(self.settings.flush_interval):
-                        await self._woken.park()
-                    due = self._due()
-                if due:
-                    used("page written in the background")
-                await self._write_back(due)
+            await self.write_back.run()
 
-    def _due(self) -> list[Key]:
-        """Pages that are old, and the oldest of those that are too many."""
-        now = trio.current_time()
-        too_many = len(self._dirty) - self._background
-        return [
-            key
-            for place, (key, since) in enumerate(self._dirty.items())
-            if key not in self._writing and (place < too_many or now - since > self.settings.dirty_age)
-        ]
-
-    # Reading.
+    # Frames.
 
     def _window(self, owner: str, name: str) -> Window:
         window = self._windows.get((owner, name))
@@ -197,90 +173,16 @@ class CachedFiles:
         arrived.set()
 
     async def _make_room(self, caller: Caller, key: Key) -> None:
-        """See to it that a page that is written as a whole has a frame."""
-        if (arrived := self._arriving.get(key)) is not None:
-            async with caller.waits(f"page {key[1]} of {key[0]}"):
-                await arrived.wait()
-            return
+        """A frame for a page that is about to be written as a whole, so that nothing has to be read."""
         frame = self.memory.reclaim.at_once(self, key)
         if frame is None:
             async with caller.waits("a frame"):
                 frame = await self.memory.reclaim.frame(self, key)
-                self._place(key, frame)
-        else:
-            self._place(key, frame)
-
-    def _place(self, key: Key, frame: Frame) -> None:
         if key in self._frames:
             self.memory.frames.put(frame)  # another one was faster
         else:
-            frame.content = self._written.get(key, 0)
             frame.is_busy = False
             self._frames[key] = frame
-
-    # Writing.
-
-    @property
-    def _limit(self) -> int:
-        return max(1, int(plain(self.settings.dirty_limit) * self.memory.settings.frames))
-
-    @property
-    def _background(self) -> int:
-        return min(self._limit, max(1, int(plain(self.settings.dirty_background) * self.memory.settings.frames)))
-
-    async def _throttle(self, caller: Caller) -> None:
-        """Return when few enough pages are dirty or on their way to the disk."""
-        if len(self._dirty) + len(self._writing) > self._limit:
-            self.throttled += 1
-            used("writer held back")
-            async with caller.waits("dirty pages"):
-                while len(self._dirty) + len(self._writing) > self._limit:
-                    await self.cleaned.park()
-                    self._woken.unpark_all()
-
-    async def _landed(self, keys: Iterable[Key]) -> None:
-        for written in [self._writing[key] for key in keys if key in self._writing]:
-            await written.wait()
-
-    async def _write_back(self, keys: Iterable[Key]) -> None:
-        """Write pages to the disk, those that lie together at once; of one that is on its way, do nothing."""
-        runs: list[list[Key]] = []
-        blocks = {self.extents.block(*key): key for key in keys if key not in self._writing}
-        for block in sorted(blocks):
-            if block - 1 in blocks and runs:
-                runs[-1].append(blocks[block])
-            else:
-                runs.append([blocks[block]])
-        for run in runs:
-            self._writing.update(dict.fromkeys(run, trio.Event()))
-        async with trio.open_nursery() as nursery:
-            for run in runs[1:]:
-                nursery.start_soon(self.write_run, run)
-            if runs:
-                await self.write_run(runs[0])
-
-    async def write_run(self, run: list[Key]) -> None:
-        """Write pages that lie together, and tell those who wait."""
-        self.clean(run)
-        await self.put_on_disk(run)
-        self.finish(run)
-
-    async def put_on_disk(self, run: list[Key]) -> None:
-        """Return when pages are on the disk as they are now."""
-        contents = [self._frames[key].content for key in run]
-        await self.device.write(self.extents.block(*run[0]), contents, FLUSHER)
-
-    def clean(self, run: list[Key]) -> None:
-        """What changes from now on is dirty again."""
-        for key in run:
-            self._frames[key].is_dirty = False
-            self._dirty.pop(key, None)
-
-    def finish(self, run: list[Key]) -> None:
-        """Pages have been written."""
-        for key in run:
-            self._writing.pop(key).set()
-        self.cleaned.unpark_all()
 
     # Leaving, as `frames.Tenant`.
 
@@ -292,8 +194,8 @@ class CachedFiles:
         """See `Tenant`."""
         key: Key = frame.page
         if frame.is_dirty:
-            await self._write_back([key])
-        await self._landed([key])
+            await self.write_back.write([key])
+        await self.write_back.landed([key])
         if frame.is_dirty or frame.is_referenced:
             return False
         del self._frames[key]
