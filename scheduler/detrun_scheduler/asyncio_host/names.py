@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
-from detrun_scheduler.asyncio_host import tasks, waits
+from detrun_scheduler.asyncio_host import never_awaited, tasks, waits
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.asyncio_host.outside import refuse_child_watcher
 from detrun_scheduler.asyncio_host.private import (
@@ -216,7 +216,7 @@ _REPLACED: dict[str, object] = {
 }
 _NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
 _UVLOOP = _RunOfUvloop()
-_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP)
+_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
 waits.install()
 tasks.install()
 

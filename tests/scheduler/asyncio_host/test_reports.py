@@ -121,3 +121,29 @@ def test_an_exception_that_nothing_retrieves_fails_a_schedule(is_kept: bool) -> 
     with pytest.raises(ValueError, match="lost") as caught:
         detrun.record(main, thread_errors=True)
     assert caught.value.__notes__ == ["came out of asyncio task main/main/fail, where it was not caught"]
+
+
+async def forgets_to_await() -> str:
+    async def save() -> None:
+        pass
+
+    async def work() -> None:
+        save()
+        await asyncio.sleep(0)
+
+    await asyncio.create_task(work())
+    return "done"
+
+
+def test_a_coroutine_that_nothing_awaits_is_a_finding_of_explore_and_a_warning_elsewhere() -> None:
+    with pytest.warns(RuntimeWarning, match="coroutine 'forgets_to_await.<locals>.save' was never awaited"):
+        run = detrun.record(forgets_to_await)
+    assert run.result == "done"
+    with pytest.warns(RuntimeWarning):
+        assert detrun.replay(forgets_to_await, recording=run.recording).digest == run.digest
+    with pytest.raises(RuntimeWarning, match=r"save' was never awaited \(.*test_reports.py:\d+\)") as raised:
+        detrun.record(forgets_to_await, thread_errors=True)
+    assert "a call in main/forgets_to_await/work" in "".join(raised.value.__notes__)
+    failure = detrun.explore(forgets_to_await, schedules=5, directory=None, confirm=False).failure
+    assert failure is not None
+    assert isinstance(failure.exception, RuntimeWarning)
