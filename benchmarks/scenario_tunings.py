@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "database": (
         "--loss read_latency --budget 250000",
         "--loss replica_lag --by replication_batch --budget 600000 --held-out 16",
+        "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
+        "--held-out 12",
     ),
 }
 """By scenario: what follows its name."""
