@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.physics.dynamics import invariants
+from detrun_scenarios.physics.pictures import draw
 from detrun_scenarios.physics.workload import SQUEEZE, program
 
 _JOINTS = ("shoulder", "elbow", "wrist")
@@ -166,4 +167,5 @@ SCENARIO = Scenario(
     ),
     program=program,
     explore_options={"max_steps": 20_000},
+    draw=draw,
 )
