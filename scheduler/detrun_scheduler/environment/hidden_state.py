@@ -103,7 +103,8 @@ _FILE_EVENTS = {
 }
 # Events of calls in C that take a descriptor, which files of a simulated disk only seem to have.
 _DESCRIPTOR_EVENTS = frozenset(("fcntl.flock", "fcntl.lockf", "fcntl.fcntl", "fcntl.ioctl", "mmap.__new__"))
-_EVENTS = frozenset((*_WATCHED, *_FILE_EVENTS, *_DESCRIPTOR_EVENTS))
+_EVENTS = frozenset((*_WATCHED, *_FILE_EVENTS, *_DESCRIPTOR_EVENTS, "import"))
+at_import: dict[str, Callable[[], None]] = {}  # what to do when a module is about to be imported in the run
 RANDOM_DEVICES = ("/dev/urandom", "/dev/random", "/dev/hwrng")
 _SHOWN_CHARACTERS_MAX = 80
 
@@ -161,6 +162,10 @@ def _shown_path(path: str) -> str:
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every audit event of the process from the first run on, so the common case is one comparison.
     if _run_thread and event in _EVENTS and get_ident() == _run_thread:
+        if event == "import":
+            if arguments[0] in at_import:
+                at_import[arguments[0]]()
+            return
         if event not in _WATCHED:
             (_look_at_file if event in _FILE_EVENTS else _look_at_descriptor)(event, *arguments)
             return

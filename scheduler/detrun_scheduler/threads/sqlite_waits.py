@@ -20,10 +20,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from importlib import import_module
 from itertools import chain, repeat
 from typing import Any, Literal
 
-from detrun_scheduler.environment.hidden_state import allowed
+from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads.calling import threads_of_call
 
@@ -166,8 +167,9 @@ def _named_as(replacement: Any, original: Any) -> Any:
 
 
 def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
-    connect = _NAMES.of("connect")
     module: Any = sys.modules["sqlite3"]
+    # A program that kept this function from a run in which it imported `sqlite3` may call it outside of one.
+    connect = _NAMES.of("connect") if _NAMES.groups else module.connect
     # By position, which Python 3.15 ends: timeout, detect_types, isolation_level, check_same_thread, factory.
     factory = arguments[4] if len(arguments) > 4 else options.get("factory", module.Connection)
     if threads_of_call() is None or not isinstance(factory, type):
@@ -191,30 +193,46 @@ def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
                 arguments = (*arguments[:6], True)
             else:
                 options["uri"] = True
-        with allowed():
+        with hidden_state.allowed():
             connection = on_disk(partial(connect, database, **options), arguments)
     connection.detrun_timeout = float(timeout)
     return connection
 
 
 class _Names:
-    """The names of `sqlite3`, if the program has imported it: detrun itself does not."""
+    """The names of `sqlite3`, from its import on, which detrun does not cause: SQLAlchemy imports it as it connects."""
 
     def __init__(self) -> None:
         self.groups: list[ReplacedNames] = []
+        self._is_late = False  # whether it was imported within this run
 
     def install(self) -> None:
-        """Replace them."""
-        if not self.groups and "sqlite3" in sys.modules:
+        """Replace them, now or at the import."""
+        if not self.groups:
+            if "sqlite3" not in sys.modules:
+                hidden_state.at_import["_sqlite3"] = self._install_late
+                return
             modules = (sys.modules["sqlite3"], sys.modules["sqlite3.dbapi2"])
             self.groups = [ReplacedNames(module, {"connect": _connect}) for module in modules]
         for group in self.groups:
             group.install()
 
+    def _install_late(self) -> None:
+        del hidden_state.at_import["_sqlite3"]
+        self._is_late = True
+        self.groups = [ReplacedNames(import_module("_sqlite3"), {"connect": _connect})]  # which `sqlite3` takes it from
+        self.groups[0].install()
+
     def restore(self) -> None:
         """Put them back."""
+        hidden_state.at_import.pop("_sqlite3", None)
         for group in reversed(self.groups):
             group.restore()
+        if self._is_late:
+            for name in ("sqlite3", "sqlite3.dbapi2"):
+                if name in sys.modules:
+                    vars(sys.modules[name])["connect"] = self.of("connect")
+            self.groups, self._is_late = [], False
 
     def of(self, name: str) -> Any:
         """The original."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 import trio
 
 import detrun
+from detrun_scheduler.threads import sqlite_waits
 
 
 @pytest.fixture
@@ -194,3 +198,40 @@ def test_classes_of_the_program_are_kept_and_outside_of_runs_nothing_changes(dat
     connection = sqlite3.connect(database)
     assert type(connection) is sqlite3.Connection
     connection.close()
+
+
+def test_a_program_that_imports_sqlite3_inside_the_run_waits_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("sqlite3", "sqlite3.dbapi2", "_sqlite3"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sqlite_waits.GROUP, "groups", [])
+
+    def main() -> tuple[Any, Any]:
+        fresh: Any = import_module("sqlite3")
+        path = tmp_path / "late.db"
+        path.unlink(missing_ok=True)
+        with closing(fresh.connect(path)) as connection:
+            connection.executescript("CREATE TABLE t(n); INSERT INTO t VALUES (0)")
+
+        def add() -> None:
+            with closing(fresh.connect(path, isolation_level=None)) as mine:
+                mine.execute("BEGIN IMMEDIATE")
+                (number,) = mine.execute("SELECT n FROM t").fetchone()
+                mine.execute("UPDATE t SET n = ?", (number + 1,))
+                mine.execute("COMMIT")
+
+        threads = [threading.Thread(target=add) for _ in range(2)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        with closing(fresh.connect(path)) as connection:
+            return connection.execute("SELECT n FROM t").fetchone(), fresh.connect
+
+    (first, kept), (second, _) = detrun.record(main, seed=1).result, detrun.record(main, seed=1).result
+    assert first == second == (2,)
+    with closing(kept(":memory:")) as outside:
+        assert outside.execute("SELECT 1").fetchone() == (1,)
+    fresh: Any = sys.modules["sqlite3"]
+    assert fresh.connect is not kept
