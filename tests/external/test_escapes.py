@@ -218,6 +218,7 @@ CONTROLLED: Probes = {
     "numpy.random.SeedSequence": lambda: numpy.random.SeedSequence().entropy,
     "numpy.random.RandomState": lambda: numpy.random.RandomState().rand(),
     "numpy.random.PCG64": lambda: numpy.random.Generator(numpy.random.PCG64()).random(),
+    "SQL's random()": lambda: sqlite3.connect(":memory:").execute("SELECT random()").fetchone(),
     # Identity.
     "threading.get_ident": lambda: threading.get_ident(),
     "_thread.get_ident": lambda: _thread.get_ident(),
@@ -294,7 +295,6 @@ ESCAPES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sqlite3.connect(":memory:").execute("SELECT CURRENT_TIMESTAMP").fetchone(),
         "CURRENT_TIMESTAMP",
     ),
-    "SQL's random()": (lambda: sqlite3.connect(":memory:").execute("SELECT random()").fetchone(), "`random()`"),
     "time stamps of real files": (lambda: os.stat(__file__).st_mtime, "file time stamps"),
     "clocks by ctypes": (lambda: ctypes.CDLL(None).time(None), "clocks of C extensions"),
     "a clock in a dictionary": (lambda: KEPT["time"](), "a list or dictionary"),

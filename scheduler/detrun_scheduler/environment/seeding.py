@@ -64,6 +64,11 @@ def _next_bytes(size: int) -> bytes:
     return shake_128(_entropy + _entropy_draws.to_bytes(8, "little")).digest(size)
 
 
+def seed_for_c(purpose: bytes) -> int:
+    """31 bits of the run's entropy, not all 0, for C code that has a generator of its own; nothing else is shifted."""
+    return int.from_bytes(shake_128(_entropy + b"C" + purpose).digest(4), "little") >> 1 or 1
+
+
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     """`random.Random.seed`, which C code would seed from the system if it is not told with what."""
     global _seeds

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.threads import sqlite_random
 from detrun_scheduler.threads.calling import threads_of_call
 
 # Of an open world: makes a call of ``sqlite3`` on the disk of the node whose code runs; where a database is there, as
@@ -172,7 +173,10 @@ def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
     connect = _NAMES.of("connect") if _NAMES.groups else module.connect
     # By position, which Python 3.15 ends: timeout, detect_types, isolation_level, check_same_thread, factory.
     factory = arguments[4] if len(arguments) > 4 else options.get("factory", module.Connection)
-    if threads_of_call() is None or not isinstance(factory, type):
+    threads = threads_of_call()
+    if threads is not None:
+        sqlite_random.begin(threads)
+    if threads is None or not isinstance(factory, type):
         return connect(database, *arguments, **options)
     timeout = arguments[0] if arguments else options.get("timeout", _DEFAULT_TIMEOUT)
     factory = _connection_class(factory, module.Cursor)

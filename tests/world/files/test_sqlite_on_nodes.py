@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import trio
@@ -198,6 +199,18 @@ def test_every_run_begins_without_the_database_of_the_last(tmp_path):
     assert on_a_node(body, host_files=[tmp_path]) == ((1,), ["x.db", "y.db"])
     assert on_a_node(body, host_files=[tmp_path]) == ((1,), ["x.db", "y.db"])
     assert not os.path.exists("/x.db")
+
+
+def test_journals_hold_no_number_of_the_process():
+    def body():
+        connection = sqlite3.connect("/x.db", isolation_level=None)
+        connection.execute("PRAGMA journal_mode=persist").fetchall()
+        connection.execute("CREATE TABLE t(n)")
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO t VALUES (random())")
+        return Path("/x.db-journal").read_bytes()[:512], connection.execute("SELECT n FROM t").fetchone()
+
+    assert on_a_node(body, seed=1) == on_a_node(body, seed=1) != on_a_node(body, seed=2)
 
 
 def test_locks_keep_readers_from_a_writer_and_a_second_writer_out():

@@ -1,0 +1,41 @@
+"""SQLite's own generator, for ``random()`` in SQL and for the numbers in journals: seeded by the run.
+
+It is one for all connections of the process, and would take its seed from the system. From the first connection of a
+run to the run's end it has one of the run's, by ``SQLITE_TESTCTRL_PRNG_SEED``, if ctypes reaches the library that
+``sqlite3`` uses; otherwise it stays as it is.
+
+Source: sqlite3.h and random.c of SQLite.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from detrun_scheduler.environment.seeding import seed_for_c
+from detrun_scheduler.threads.threads import Threads
+
+_PRNG_SEED = 28  # SQLITE_TESTCTRL_PRNG_SEED
+_seeded_run = -1  # serial of the last run that has seeded it
+
+
+def begin(threads: Threads) -> None:
+    """Seed it for the run, unless that was done."""
+    global _seeded_run
+    if _seeded_run != threads.run.serial:
+        _seeded_run = threads.run.serial
+        _seed(seed_for_c(b"sqlite"))
+        threads.at_end.append(_forget)
+
+
+def _forget() -> None:
+    _seed(0)  # from the system, at the next use
+
+
+def _seed(number: int) -> None:
+    import ctypes  # not before a run uses SQLite: it takes 3 ms
+
+    library: Any = ctypes.CDLL(getattr(sys.modules["_sqlite3"], "__file__", None))
+    control = getattr(library, "sqlite3_test_control", None)
+    if control is not None:
+        control(_PRNG_SEED, ctypes.c_int(number), ctypes.c_void_p(None))
