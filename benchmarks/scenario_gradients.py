@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_latency --by random_page_cost --kind expected --samples 12 --differences 8",
         "--loss read_latency --by random_page_cost --kind local --samples 4 --differences 10",
         "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
+        "--loss read_latency --by buffer_split --by read_ahead --samples 8",
     ),
     "physics": (
         "--loss miss_distance --differences 24",
