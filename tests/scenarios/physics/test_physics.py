@@ -69,6 +69,17 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_and_gives_every_loss(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("loss", ["hopping_cost", "pile_height"])
+def test_windows_give_the_bits_of_one_tape(loss: str) -> None:
+    at = {name: SCENARIO.defaults[name] for name in ("hop_thrust", "speed_gain", "restitution")}
+    whole = detrun.gradient(of("medium", loss), at, verify=False)
+    cut = detrun.gradient(of("medium", loss), at, verify=False, snapshots=3, window=60)
+    assert cut.grads == whole.grads
+    assert cut.diagnostics.windows > 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
     assert SCENARIO.draw is not None
     SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
