@@ -68,6 +68,12 @@ def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
     }
 
 
+def _hunted_by(scenario: Scenario, bug: Bug) -> str:
+    if bug.faults is not None:
+        return "its plan"
+    return "schedules alone" if scenario.faults is None else "the swarm"
+
+
 def _first_words(error: BaseException) -> str:
     """What differs from seed to seed left out."""
     if isinstance(error, AssertionViolatedError):
@@ -102,7 +108,7 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
         hits = [one for one in schedules if one is not None]
         row = (
             f"`{name}`",
-            "its plan" if scenario.bug(name).faults is not None else "the swarm",
+            _hunted_by(scenario, scenario.bug(name)),
             ", ".join("none" if one is None else str(one) for one in schedules),
             f"{statistics.median(hits):g}" if hits else "–",
             "; ".join(found["seen_as"]),

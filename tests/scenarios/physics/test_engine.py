@@ -133,6 +133,29 @@ def test_a_crate_slides_as_far_as_coulomb_says_and_so_do_its_derivatives() -> No
         assert found.grads[name] == pytest.approx((up - down) / 2e-6, rel=1e-5)
 
 
+@pytest.mark.parametrize("sideways", [-1.5, 1.5])
+def test_an_impact_with_friction_gives_no_energy(sideways: float) -> None:
+    """A bar that falls on its corner is turned round by friction, and by Newton's law alone may gain energy."""
+
+    def bar() -> Body:
+        surface: dict[str, Any] = {"restitution": 0.95, "friction": 1.0}
+        return Body(box(0.8, 0.05), Vector(0.0, 0.29), 0.8, Vector(sideways, -2.0), **surface)
+
+    def energy(body: Body) -> Any:
+        return body.energy_of(body.velocity.x, body.velocity.y, body.spin)
+
+    touched = []
+    _, hit = after(
+        [floor(restitution=0.95, friction=1.0), bar()],
+        1,
+        0.01,
+        gravity=ORIGIN,
+        watch=lambda simulation: touched.extend(simulation.contacts),
+    )
+    assert touched
+    assert energy(hit) <= energy(bar()) * 1.001
+
+
 async def carom(params: Mapping[str, Any]) -> Any:
     """Where the third of three spinning discs is, after the first has been thrown at the second and that met a wall."""
     surface: dict[str, Any] = {"restitution": params["restitution"], "friction": params["friction"]}

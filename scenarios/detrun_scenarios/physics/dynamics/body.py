@@ -55,15 +55,10 @@ class Body:
         """Of the point of the body that is at an offset from its centre of mass, in the directions of the plane."""
         return self.velocity + offset.turned_left(self.spin)
 
-    def push(self, impulse: Vector, offset: Vector) -> None:
-        """Change the velocity by an impulse, in N s, at an offset from the centre of mass."""
-        self.velocity = self.velocity + impulse * self.inverse_mass
-        self.spin = self.spin + offset.cross(impulse) * self.inverse_inertia
-
-    def kinetic_energy(self) -> Number:
-        """In joules; 0.0 of a body that nothing moves."""
-        moving = 0.0 if self.is_fixed else self.mass * self.velocity.dot(self.velocity)
-        turning = 0.0 if _is_infinite(self.inertia) else self.inertia * self.spin * self.spin
+    def energy_of(self, x: Number, y: Number, spin: Number) -> Number:
+        """Kinetic, in joules, at some velocity; 0.0 of a body that nothing moves."""
+        moving = 0.0 if self.is_fixed else self.mass * (x * x + y * y)
+        turning = 0.0 if _is_infinite(self.inertia) else self.inertia * spin * spin
         return 0.5 * (moving + turning)
 
 

@@ -36,6 +36,14 @@ class Constraint:
         """Make the rows for a step of so many seconds, from where the bodies are and how they moved before it."""
         raise NotImplementedError
 
+    @property
+    def bounces(self) -> bool:
+        """Whether a row asks for a speed by restitution."""
+        return False
+
+    def soften(self) -> None:
+        """Halve the restitution."""
+
     def begin(self, first: Motion, second: Motion) -> float:
         """Give the first guess of all rows."""
         for row in self.rows:

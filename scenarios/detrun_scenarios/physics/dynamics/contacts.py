@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.dynamics.constraints import Constraint
 from detrun_scenarios.physics.dynamics.rows import Row
@@ -71,6 +72,16 @@ class Contact(Constraint):
             *(pushing for _, pushing, _ in self._points),
             *(sliding for _, _, sliding in self._points if sliding is not None),
         ]
+
+    @property
+    def bounces(self) -> bool:
+        """See `Constraint`."""
+        return any(plain(pushing.speed) > 0.0 for _, pushing, _ in self._points)
+
+    def soften(self) -> None:
+        """See `Constraint`."""
+        for _, pushing, _ in self._points:
+            pushing.speed = pushing.speed * 0.5
 
     def impulses(self) -> dict[Feature, tuple[Number, Number]]:
         """What the points have given, for the next step."""

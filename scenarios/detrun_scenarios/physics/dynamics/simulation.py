@@ -76,9 +76,8 @@ class Simulation:
         self._links = parts.links(len(bodies))
         self._velocities = Velocities("velocity", len(bodies))
         self._shifts = Velocities("shift", len(bodies))
-        self.solver = Solver(
-            workers, self._velocities, self._shifts, parts.colours(self._is_fixed), self._is_fixed, settings
-        )
+        colours = parts.colours(self._is_fixed)
+        self.solver = Solver(workers, bodies, self._velocities, self._shifts, colours, settings)
 
     async def step(self, seconds: float) -> None:
         """Let time go on.

@@ -5,24 +5,34 @@ and stores them: no other island has these bodies. A large island would keep the
 it together, one colour after the other (`colours`); each constraint loads and stores the velocities of its own two
 bodies. Either way the order of constraints that share a body is fixed, so that every schedule gives the same bits.
 
-A worker can be pre-empted after each sweep over a small island, and between load and store in a large one.
+Newton's law of impact together with friction can give energy, where an impact turns round the direction of sliding
+(Kane and Levinson, "Dynamics", 1985). If an island has more energy after its impulses than forces alone would have
+given it, its restitution is halved and its sweeps go on, until it has not.
+
+A worker can be pre-empted before each sweep over a small island, and between load and store in a large one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import trio
 
+from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.dynamics.colours import Colours
 from detrun_scenarios.physics.dynamics.constraints import Constraint
 from detrun_scenarios.physics.dynamics.islands import Island
 from detrun_scenarios.physics.dynamics.settings import Settings
 from detrun_scenarios.physics.dynamics.velocities import Motion, Velocities
+from detrun_scenarios.physics.geometry.vectors import Number
 from detrun_scenarios.physics.workers import Workers
 
 Act: TypeAlias = Callable[[Constraint, Motion, Motion], float]
+Sweep: TypeAlias = Callable[[Act], Awaitable[float]]
+
+GAIN_MAX = 0.001  # of an island's energy, for rounding and for rows that have not settled
+SOFTENINGS_MAX = 5  # after which a thirty-second of the restitution is left
 
 
 class Solver:
@@ -40,17 +50,18 @@ class Solver:
     def __init__(
         self,
         workers: Workers,
+        bodies: Sequence[Body],
         velocities: Velocities,
         shifts: Velocities,
         colours: Colours,
-        is_fixed: Sequence[bool],
         settings: Settings,
     ) -> None:
         self._workers = workers
+        self._bodies = bodies
         self._velocities = velocities
         self._shifts = shifts
         self._colours = colours
-        self._is_fixed = is_fixed
+        self._is_fixed = [body.is_fixed for body in bodies]
         self._settings = settings
         self.residual = 0.0
 
@@ -68,45 +79,64 @@ class Solver:
             await self._together(island)
 
     async def _alone(self, island: Island) -> None:
-        settings = self._settings
-        change = await self._sweeps(island, self._velocities, settings.iterations, _solve, _begin)
+        motions = self._loaded(island, self._velocities)
+        change = await self._settle(island, _over(island, motions), motions.__getitem__)
         self.residual = max(self.residual, change)
+        self._store(motions, self._velocities)
         if any(constraint.pushes for constraint in island.constraints):
-            await self._sweeps(island, self._shifts, settings.pushes, _push)
+            shifts = self._loaded(island, self._shifts)
+            await self._repeat(_over(island, shifts), _push, self._settings.pushes)
+            self._store(shifts, self._shifts)
 
-    async def _sweeps(
-        self, island: Island, shared: Velocities, sweeps: int, act: Act, first: Act | None = None
-    ) -> float:
+    def _loaded(self, island: Island, shared: Velocities) -> dict[int, Motion]:
         numbers = sorted({body for constraint in island.constraints for body in constraint.pair})
-        motions = {body: shared.load(body) for body in numbers}
-        rows = [(one, motions[one.pair[0]], motions[one.pair[1]]) for one in island.constraints]
-        if first is not None:
-            for constraint, here, there in rows:
-                first(constraint, here, there)
-        change = 0.0
-        for _ in range(sweeps):
-            await trio.lowlevel.checkpoint()
-            change = max([act(constraint, here, there) for constraint, here, there in rows])
-            if change <= self._settings.precision:
-                break
-        for body in numbers:
+        return {body: shared.load(body) for body in numbers}
+
+    def _store(self, motions: dict[int, Motion], shared: Velocities) -> None:
+        for body, motion in motions.items():
             if not self._is_fixed[body]:
-                shared.store(body, motions[body])
-        return change
+                shared.store(body, motion)
 
     async def _together(self, island: Island) -> None:
-        settings = self._settings
         groups = self._colours.groups(island.constraints)
-        await self._sweep(groups, self._velocities, _begin)
-        for _ in range(settings.iterations):
-            change = await self._sweep(groups, self._velocities, _solve)
-            if change <= settings.precision:
-                break
+
+        async def sweep(act: Act) -> float:
+            return await self._sweep(groups, self._velocities, act)
+
+        change = await self._settle(island, sweep, self._velocities.load)
         self.residual = max(self.residual, change)
         pushing = [[one for one in group if one.pushes] for group in groups]
-        for _ in range(settings.pushes if any(pushing) else 0):
-            if await self._sweep(pushing, self._shifts, _push) <= settings.precision:
+        if any(pushing):
+
+            async def shift(act: Act) -> float:
+                return await self._sweep(pushing, self._shifts, act)
+
+            await self._repeat(shift, _push, self._settings.pushes)
+
+    async def _settle(self, island: Island, sweep: Sweep, motion_of: Callable[[int], Motion]) -> float:
+        """Sweep until impulses settle and give no energy; the largest change of the last sweep."""
+        bounces = [constraint for constraint in island.constraints if constraint.bounces]
+        most = self._energy(island, motion_of) * (1.0 + GAIN_MAX) if bounces else 0.0
+        await sweep(_begin)
+        change = await self._repeat(sweep, _solve, self._settings.iterations)
+        for _ in range(SOFTENINGS_MAX if bounces else 0):
+            if self._energy(island, motion_of) <= most:
                 break
+            for constraint in bounces:
+                constraint.soften()
+            change = await self._repeat(sweep, _solve, self._settings.iterations)
+        return change
+
+    def _energy(self, island: Island, motion_of: Callable[[int], Motion]) -> Number:
+        return sum((self._bodies[body].energy_of(*motion_of(body)) for body in sorted(island.bodies)), start=0.0)
+
+    async def _repeat(self, sweep: Sweep, act: Act, times: int) -> float:
+        change = 0.0
+        for _ in range(times):
+            change = await sweep(act)
+            if change <= self._settings.precision:
+                break
+        return change
 
     async def _sweep(self, groups: Sequence[Sequence[Constraint]], shared: Velocities, act: Act) -> float:
         change = 0.0
@@ -131,6 +161,16 @@ class Solver:
         if not self._is_fixed[second]:
             shared.store(second, there)
         return change
+
+
+def _over(island: Island, motions: dict[int, Motion]) -> Sweep:
+    rows = [(one, motions[one.pair[0]], motions[one.pair[1]]) for one in island.constraints]
+
+    async def sweep(act: Act) -> float:
+        await trio.lowlevel.checkpoint()
+        return max([act(constraint, here, there) for constraint, here, there in rows])
+
+    return sweep
 
 
 def _begin(constraint: Constraint, first: Motion, second: Motion) -> float:
