@@ -124,6 +124,12 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", kept["about"], ""])
 
 
+def _hunted_by(scenario: Scenario, bug: Bug) -> str:
+    if bug.faults is not None:
+        return "its plan"
+    return "schedules alone" if scenario.faults is None else "the swarm"
+
+
 @click.command(help="Planted bugs of scenarios: schedules until the default exploration finds them.")
 @click.option("--scenario", "name", default="consensus", show_default=True)
 @click.option("--seeds", default=SEEDS, show_default=True, help="Campaigns of each bug.")
