@@ -180,6 +180,22 @@ def test_derivatives_pass_through_impacts_with_friction() -> None:
         assert abs(found.grads[name]) > 1e-3
 
 
+async def pour(params: Mapping[str, Any]) -> Any:
+    """The mean height of bodies that have fallen into a box."""
+    return await Box(3, 2, 120).fill({"time_step": 1.0 / 120.0, **params}, settings=Settings(workers=2, looks=1_000))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_windows_give_the_bits_of_a_whole_tape_in_a_part_of_its_memory() -> None:
+    params = {"restitution": 0.5, "friction": 0.3}
+    whole = detrun.gradient(pour, params, seed=1, validity=False, verify=False)
+    cut = detrun.gradient(pour, params, seed=1, validity=False, verify=False, snapshots=4, window=500)
+    assert cut.grads == whole.grads
+    assert cut.diagnostics.windows > 5
+    assert 5 * cut.diagnostics.entries_in_a_window_max < whole.diagnostics.entries_in_a_window_max
+
+
 @pytest.mark.parametrize("held_by", ["rod", "pin"])
 def test_a_pendulum_swings_in_its_period_and_stays_as_long_as_it_is(held_by: str) -> None:
     """Of a point at a rod 2 π √(l / g) (1 + θ² / 16), and of a pinned disc as if it were longer by r² / 2 l."""
