@@ -30,6 +30,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",
     ),
+    "physics": (
+        "--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",
+        "--loss settling_time --budget 400 --held-out 100",
+        "--loss reach_cost --budget 12000 --held-out 16",
+    ),
 }
 """By scenario: what follows its name."""
 

@@ -117,7 +117,7 @@ SCENARIO = Scenario(
                     "expected",
                     ("drop_height", "restitution"),
                     "in which step it bounces differs between runs, and a frozen run keeps it",
-                    {"samples": 60},
+                    {"samples": 300},
                     share=0.05,
                 ),
             ),
