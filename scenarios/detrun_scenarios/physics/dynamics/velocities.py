@@ -1,7 +1,7 @@
 """`Velocities`: of all bodies, in cells that tasks share.
 
-A task that works on a body loads its velocity, works on its own copy, and stores that: no other may do so meanwhile,
-and nothing but the order of work sees to that.
+A task that works on a body loads its velocity, works on its own copy, and stores that. The order of phases and colours
+keeps all other tasks away from that body meanwhile.
 """
 
 from __future__ import annotations
