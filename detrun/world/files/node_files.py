@@ -29,7 +29,7 @@ _READ_ONLY = (
     "it is a real file, which code of a node can only read; write below a directory of the node's disk, or outside the "
     "World"
 )
-_DISK_IS_EMPTY = (
+DISK_IS_EMPTY = (
     "this is the disk of node {!r}, which begins empty: make the directory first, or let nodes read real files by "
     "World(host_files=[...])"
 )
@@ -182,7 +182,7 @@ class NodeFiles(FileCalls):
             return self.open(path, flags, 0o666)
         except FileNotFoundError as error:
             error.filename = path
-            error.add_note(_DISK_IS_EMPTY.format(self.node))
+            error.add_note(DISK_IS_EMPTY.format(self.node))
             raise
 
     # Asking.

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from detrun.world.files import sqlite_binding
-from detrun.world.files.node_files import NodeFiles
+from detrun.world.files.node_files import DISK_IS_EMPTY, NodeFiles
 from detrun.world.files.sqlite_files import SqliteFiles
 
 
@@ -34,6 +34,10 @@ def call(files: NodeFiles, function: Callable[..., Any], arguments: tuple[Any, .
     sqlite.calls += 1
     try:
         return function(*arguments)
+    except Exception as error:
+        if str(error) == "unable to open database file":
+            error.add_note(DISK_IS_EMPTY.format(files.node))
+        raise
     finally:
         sqlite.calls -= 1
         failure, sqlite.failure = sqlite.failure, None

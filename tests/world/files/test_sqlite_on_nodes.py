@@ -184,8 +184,9 @@ def test_every_run_begins_without_the_database_of_the_last(tmp_path):
             sqlite3.connect(tmp_path / "real.db").execute("INSERT INTO t VALUES (1)")
         with pytest.raises(detrun.HiddenStateError):
             sqlite3.Connection("/x.db")
-        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        with pytest.raises(sqlite3.OperationalError, match="unable to open") as missing:
             sqlite3.connect("/nowhere/x.db").execute("CREATE TABLE t(n)")
+        assert "make the directory first" in missing.value.__notes__[0]
         connection = sqlite3.connect("file:/x.db", uri=True)
         connection.execute("CREATE TABLE IF NOT EXISTS t(n)")
         with connection:
