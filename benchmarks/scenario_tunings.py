@@ -35,6 +35,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss settling_time --budget 400 --held-out 100",
         "--loss reach_cost --budget 12000 --held-out 16",
     ),
+    "operating_system": (
+        "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
+    ),
 }
 """By scenario: what follows its name."""
 
