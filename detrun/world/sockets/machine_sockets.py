@@ -89,6 +89,7 @@ class Socket:
         self.local: Address = (self.wildcard, 0)
         self.remote: Address | None = None
         self.options: dict[tuple[int, int], Any] = {}
+        self.flags: dict[int, int] = {}  # of its descriptor, by the command of ``fcntl`` that asks for them
         self.is_bound = False
         self.is_closed = False
         self.faces = 1  # objects that stand for it: descriptors of one socket, made by ``dup``

@@ -70,8 +70,7 @@ class Database:
 
     async def follow(self) -> None:
         """The program of the replica's node."""
-        parts = self.parts if self.watch is None else self.watch.over_replica(self.parts)
-        replica = Replica(PRIMARY, self.settings, self.application, parts)
+        replica = Replica(PRIMARY, self.settings, self.application, self.parts)
         self.replicas.append(replica)
         async with trio.open_nursery() as tasks:
             tasks.start_soon(replica.run)

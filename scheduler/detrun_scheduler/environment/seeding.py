@@ -13,6 +13,7 @@ process; importing them at the top of the program costs nothing.
 
 from __future__ import annotations
 
+import _random
 import ctypes
 import os
 import random
@@ -104,7 +105,8 @@ def _generator_of_names() -> random.Random:
 
     The first run of a process would otherwise make a generator that later runs find made.
     """
-    made = random.Random.__new__(random.Random)  # seeded by C code, past `_seed`
+    made = random.Random.__new__(random.Random)
+    _random.Random.seed(made)  # by C code, past `_seed`; made alone it gives zeros from Python 3.11 on
     made.gauss_next = None  # type: ignore[attr-defined]
     return made
 

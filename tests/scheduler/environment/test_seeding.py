@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import detrun
 from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.environment.seeding import PreservedGenerators, RunSeeding
 from detrun_scheduler.environment.virtual_time import installed
@@ -220,3 +221,8 @@ def test_runs_neither_nest_nor_overlap() -> None:
 def test_a_seed_that_is_not_an_integer_is_refused() -> None:
     with pytest.raises(UsageError, match=r"seed=1\.5"):
         RunSeeding(1.5)  # type: ignore[arg-type]
+
+
+def test_names_of_temporary_files_differ_in_a_run() -> None:
+    names = detrun.record(lambda: [tempfile.mktemp() for _ in range(3)]).result
+    assert len(set(names)) == 3

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import trio
+
 import detrun
-from detrun.checkers.waiting import Holders
 from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame, LogOfPages
 from detrun_scenarios.database.storage.latch import Mode
 from detrun_scenarios.database.storage.page import Page, TornPageError
@@ -28,7 +29,8 @@ class CheckedPool(BufferPool):
         self, volume: Volume, log: LogOfPages, capacity: Mapping[Area, int], policy: PolicyName = "lru"
     ) -> None:
         super().__init__(volume, log, capacity, policy)
-        self._holders = Holders()
+        self._holders: dict[Frame, list[trio.lowlevel.Task]] = {}
+        self._wanted: dict[trio.lowlevel.Task, Frame] = {}
 
     def opened(self, data: bytes, where: str) -> Page:
         """See `BufferPool.opened`."""
@@ -49,20 +51,44 @@ class CheckedPool(BufferPool):
 
     async def latch(self, frame: Frame, mode: Mode) -> None:
         """See `BufferPool.latch`."""
-        asked = self._holders.asks(f"page {frame.page_id}")
+        task = trio.lowlevel.current_task()
+        self._wanted[task] = frame
         try:
-            detrun.always(asked, NO_CIRCLE, lambda: str(asked))
+            if not frame.latch.is_free:
+                circle = [str(self._wanted[one].page_id) for one in self._circle(task)]
+                wanted = f"each of {len(circle)} tasks waits for the next; they want the pages {', '.join(circle)}"
+                detrun.always(not circle, NO_CIRCLE, wanted)
             await super().latch(frame, mode)
-        except BaseException:
-            self._holders.gives_up()
-            raise
-        self._holders.takes(f"page {frame.page_id}")
+        finally:
+            del self._wanted[task]
+        self._holders.setdefault(frame, []).append(task)
 
     def release(self, frame: Frame, mode: Mode) -> None:
         """See `BufferPool.release`."""
         detrun.always(self.frames.get(frame.page_id) is frame, STAYING, f"page {frame.page_id} was used, and is gone")
-        self._holders.releases(f"page {frame.page_id}")
+        holders = self._holders[frame]
+        task = trio.lowlevel.current_task()
+        holders.remove(task if task in holders else holders[0])
+        if not holders:
+            del self._holders[frame]
         super().release(frame, mode)
+
+    def _circle(self, first: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
+        """Tasks of which each waits for the next, and the last for the first; empty if there is none."""
+        paths = [[first]]
+        reached = {first}
+        while paths:
+            path = paths.pop()
+            frame = self._wanted.get(path[-1])
+            if frame is None:
+                continue
+            for holder in self._holders.get(frame, ()):
+                if holder is first:
+                    return path
+                if holder not in reached:
+                    reached.add(holder)
+                    paths.append([*path, holder])
+        return []
 
 
 def checked(pool: type[BufferPool]) -> type[CheckedPool]:
