@@ -62,7 +62,6 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss reach_cost --differences 8",
         "--loss hopping_cost --samples 8 --differences 12",
         "--loss pile_height --by restitution",
-        "--loss pile_height --by restitution --kind local --samples 8 --differences 60",
     ),
     "operating_system": (
         "--loss mean_response --by batch_weight --by latency --samples 10",
