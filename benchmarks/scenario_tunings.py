@@ -32,8 +32,6 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "physics": (
         "--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",
-        "--loss settling_time --budget 400 --held-out 100",
-        "--loss reach_cost --budget 12000 --held-out 16",
     ),
     "operating_system": (
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
