@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,9 @@ def files_here() -> NodeFiles | None:
 
 
 def _files_of(node: Node) -> NodeFiles:
-    global _open
-    services, _open = _open, None  # these imports read real files, by `open` where a tool has its own way to import
-    try:
-        from detrun.world.disk.disk import Disk
-        from detrun.world.files.node_files import NodeFiles
-    finally:
-        _open = services
+    from detrun.world.disk.disk import Disk
+    from detrun.world.files.node_files import NodeFiles
+
     if not isinstance(node.disk, Disk):
         raise UsageError(
             f"node {node.name!r} has a disk of another kind, {node.disk!r}; open and os need a detrun.world.Disk"
@@ -119,7 +116,7 @@ def _call_sqlite(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 def _sqlite() -> Any:
     global _open
-    services, _open = _open, None  # as above
+    services, _open = _open, None  # the import opens real files
     try:
         from detrun.world.files import sqlite_binding, sqlite_calls
     finally:
@@ -142,6 +139,9 @@ _torch: list[ReplacedNames] = []
 def install(services: Services, host: HostFiles) -> None:
     """Lead code of nodes to their disks until `restore`."""
     global _open, _host
+    # Not as a node first needs them: where a tool has its own way to import, that would open files as the node.
+    import_module("detrun.world.disk.disk")
+    import_module("detrun.world.files.node_files")
     _open, _host = services, host
     _TEMPFILE.install()
     if not _torch and isinstance(sys.modules.get(_TORCH), ModuleType):
