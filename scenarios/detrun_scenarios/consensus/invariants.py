@@ -20,25 +20,16 @@ from typing import Final
 import trio
 
 import detrun
-from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.consensus.core.entries import Content, Entry
 from detrun_scenarios.consensus.core.mechanisms import Mechanism
 from detrun_scenarios.consensus.core.server import Role, Server
+from detrun_scenarios.frame.requirement import require
 
 ELECTION_SAFETY: Final = "election safety"
 APPEND_ONLY: Final = "leader append-only"
 LOG_MATCHING: Final = "log matching"
 COMPLETENESS: Final = "leader completeness"
 STATE_MACHINE_SAFETY: Final = "state-machine safety"
-
-
-def require(condition: bool, name: str, detail: str) -> None:
-    """Fail the run, with the detail as a note, unless the condition of that name holds."""
-    try:
-        detrun.always(condition, name)
-    except AssertionViolatedError as error:
-        error.add_note(detail)
-        raise
 
 
 class Invariants:

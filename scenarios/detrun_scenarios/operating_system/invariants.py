@@ -1,11 +1,8 @@
-"""What is always true of the machine: names, and `require`, by which its parts check them."""
+"""What is always true of the machine: the names by which its parts check it."""
 
 from __future__ import annotations
 
 from typing import Final
-
-import detrun
-from detrun.checkers.assertions import AssertionViolatedError
 
 WORK_CONSERVED: Final = "no core sleeps while a thread waits for it"
 NO_STARVATION: Final = "no thread that can run is passed over for long"
@@ -14,12 +11,3 @@ PIPE_ORDER: Final = "a pipe gives what was put into it, in order"
 LAST_WRITE: Final = "a page reads as it was last written"
 SYNCED: Final = "what is synced is on the disk"
 FRAMES_CONSERVED: Final = "every frame has one use"
-
-
-def require(condition: bool, name: str, detail: str) -> None:
-    """Fail the run, with the detail as a note, unless the condition of that name holds."""
-    try:
-        detrun.always(condition, name)
-    except AssertionViolatedError as error:
-        error.add_note(detail)
-        raise

@@ -10,10 +10,11 @@ from __future__ import annotations
 import trio
 
 from detrun.ad.value import primal_of
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.operating_system.cpu.core import Core
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.threads import State
-from detrun_scenarios.operating_system.invariants import NO_INVERSION, NO_STARVATION, WORK_CONSERVED, require
+from detrun_scenarios.operating_system.invariants import NO_INVERSION, NO_STARVATION, WORK_CONSERVED
 
 
 class Watchdog:

@@ -14,11 +14,12 @@ from typing import Any
 import trio
 
 from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.operating_system.calls import Caller
 from detrun_scenarios.operating_system.files.extents import Extents
 from detrun_scenarios.operating_system.files.read_ahead import Window
 from detrun_scenarios.operating_system.files.write_back import Key, WriteBack
-from detrun_scenarios.operating_system.invariants import LAST_WRITE, SYNCED, require
+from detrun_scenarios.operating_system.invariants import LAST_WRITE, SYNCED
 from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
 from detrun_scenarios.operating_system.memory.paging import Paging

@@ -18,8 +18,9 @@ from typing import Any
 
 import trio
 
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.operating_system.calls import Caller
-from detrun_scenarios.operating_system.invariants import LAST_WRITE, require
+from detrun_scenarios.operating_system.invariants import LAST_WRITE
 from detrun_scenarios.operating_system.mechanisms import used
 from detrun_scenarios.operating_system.memory.frames import Frame
 from detrun_scenarios.operating_system.memory.page_table import Entry, PageTable

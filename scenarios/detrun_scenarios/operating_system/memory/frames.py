@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import trio
 
-from detrun_scenarios.operating_system.invariants import FRAMES_CONSERVED, require
+from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.operating_system.invariants import FRAMES_CONSERVED
 
 
 class Tenant(Protocol):

@@ -12,8 +12,9 @@ from typing import Any
 import trio
 
 import detrun
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.operating_system.cpu.mutex import Mutex
-from detrun_scenarios.operating_system.invariants import PIPE_ORDER, require
+from detrun_scenarios.operating_system.invariants import PIPE_ORDER
 from detrun_scenarios.operating_system.ipc.pipe import Pipe
 from detrun_scenarios.operating_system.machine import Simulated
 from detrun_scenarios.operating_system.process import Process

@@ -16,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import detrun
-from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.dynamics.constraints import Constraint
 from detrun_scenarios.physics.dynamics.contacts import Contact
@@ -35,15 +34,6 @@ NO_ENERGY: Final = "contacts give no energy"
 
 ROUNDING: Final = 1e-9  # of a momentum, relative to the momenta that were added up
 ENERGY_SHARE: Final = 0.02  # of the kinetic energy, for rows that have not settled
-
-
-def require(condition: bool, name: str, detail: str) -> None:
-    """Fail the run, with the detail as a note, unless the condition of that name holds."""
-    try:
-        detrun.always(condition, name)
-    except AssertionViolatedError as error:
-        error.add_note(detail)
-        raise
 
 
 def check_pairs(pairs: Sequence[Pair], bounds: Sequence[Sides], is_fixed: Sequence[bool]) -> None:

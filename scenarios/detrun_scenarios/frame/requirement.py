@@ -1,0 +1,23 @@
+"""`require`: a condition of an invariant, with what was found instead as a note of the failure.
+
+The message of the failure is that of the invariant alone, so that two schedules which break it with other numbers fail
+alike, and one may be shrunk to the other.
+"""
+
+from __future__ import annotations
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError
+
+
+def require(condition: bool, name: str, detail: str) -> None:
+    """Fail the run unless a condition of the invariant of this name holds.
+
+    Raises:
+        AssertionViolatedError: it does not hold.
+    """
+    try:
+        detrun.always(condition, name)
+    except AssertionViolatedError as error:
+        error.add_note(detail)
+        raise
