@@ -64,14 +64,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss pile_height --by restitution",
     ),
     "operating_system": (
-        "--loss mean_response --by batch_weight --by latency --samples 10",
         "--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 --differences 10",
-        "--loss feedback_response --by quantum --samples 10",
-        "--loss feedback_response --by quantum --kind local --samples 6 --differences 10",
-        "--loss faults --by high_free --samples 8",
-        "--loss read_time --by read_ahead --samples 8",
-        "--loss energy --samples 6",
-        "--loss energy --kind local --samples 4 --differences 6",
+        "--loss mean_response --by latency --samples 8",
+        "--loss faults --by high_free --samples 6",
+        "--loss energy --kind local --samples 3 --differences 5",
     ),
 }
 """By scenario: what follows its name."""
