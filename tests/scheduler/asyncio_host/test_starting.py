@@ -172,14 +172,6 @@ def test_an_interrupt_in_a_task_leaves_the_loop_as_in_life() -> None:
             lambda: asyncio.create_subprocess_shell("true"),
             "asyncio.create_subprocess_shell inside a run: other processes",
         ),
-        (
-            lambda: asyncio.open_unix_connection("a"),
-            "asyncio.open_unix_connection inside a run: the sockets",
-        ),
-        (
-            lambda: asyncio.start_unix_server(print, "a"),
-            "asyncio.start_unix_server inside a run: the sockets",
-        ),
         (lambda: loop().connect_read_pipe(print, None), "loop.connect_read_pipe inside a run: pipes"),
     ],
 )

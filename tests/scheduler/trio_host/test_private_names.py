@@ -37,7 +37,8 @@ PUBLIC_CLASSES: list[Any] = [
 PRIVATE_OWNERS: list[Any] = [owner for name in NAMES if (owner := owner_of(name)) not in (*PUBLIC_CLASSES, None)]
 
 # `threading` and `ThreadPoolExecutor` number their threads by a `_counter`, as tasks have one; `threads/` sets it back.
-NOT_OF_TRIO = {"_counter"}
+# `ssl` makes its sockets by a `_create`, as trio does its tasks; `world/sockets` has a subclass of them.
+NOT_OF_TRIO = {"_counter", "_create"}
 
 
 def is_private(name: str) -> bool:
