@@ -2,10 +2,11 @@
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
 decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`);
-transactions that overlap (`decisive_transactions.py`); the moment of a planned fault (`decisive_faults.py`); an early
-timer or a garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the other
-way round, or left out, and everything else as near as possible, the run passes. The strategies have their turn in the
-order of the table below, and the first that succeeds explains the failure.
+transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle (`decisive_circle.py`); the moment
+of a planned fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named
+has happened and was *verified*: with it the other way round, or left out, and everything else as near as possible, the
+run passes. The strategies have their turn in the order of the table below, and the first that succeeds explains the
+failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -21,6 +22,7 @@ from collections.abc import Callable
 
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.decisive_actions import decisive_action, only_actions
+from detrun.explore.failures.decisive_circle import decisive_circle
 from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
@@ -39,6 +41,7 @@ SECONDS = 20.0
 # and faults decide there are thousands, and reversing them says nothing.
 STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], float], ...] = (
     (decisive_cycle, 1.0),
+    (decisive_circle, 0.3),
     (decisive_transactions, 0.3),
     (only_actions, 1.0),
     (decisive_request, 0.3),

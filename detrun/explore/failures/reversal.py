@@ -199,7 +199,7 @@ def reversed_orders(order: Sequence[str], pair: Pair) -> Iterator[list[str]]:
     yield held_back(far, first, at, len(far))
     beginning = at
     for _ in range(TURNS_BACK):
-        beginning = _turn_before(order, first, beginning)
+        beginning = turn_before(order, first, beginning)
         if beginning < 0:
             return
         yield held_back(order, first, beginning, later + 1)
@@ -213,7 +213,7 @@ def held_back(order: Sequence[str], task: str, at: int, until: int) -> list[str]
     return [*order[:at], *others, *[task] * (len(between) - len(others)), *order[until:]]
 
 
-def _turn_before(order: Sequence[str], task: str, at: int) -> int:
+def turn_before(order: Sequence[str], task: str, at: int) -> int:
     """Where the turn of the task begins that has the step before ``at``, -1 if it has none."""
     at -= 1
     while at >= 0 and order[at] != task:

@@ -70,7 +70,8 @@ class Database:
 
     async def follow(self) -> None:
         """The program of the replica's node."""
-        replica = Replica(PRIMARY, self.settings, self.application, self.parts)
+        parts = self.parts if self.watch is None else self.watch.over_replica(self.parts)
+        replica = Replica(PRIMARY, self.settings, self.application, parts)
         self.replicas.append(replica)
         async with trio.open_nursery() as tasks:
             tasks.start_soon(replica.run)

@@ -8,10 +8,10 @@ import trio
 
 import detrun
 from detrun_scenarios.database.database import PRIMARY, database
-from detrun_scenarios.database.server.application import Application, Shape, Work
+from detrun_scenarios.database.server.application import SQL, Application, Shape, Work
 from detrun_scenarios.database.server.connection import Connection
 from detrun_scenarios.database.server.machine import Hardware
-from detrun_scenarios.database.server.server import DONE, PORT, REFUSED, SQL
+from detrun_scenarios.database.server.server import DONE, PORT, REFUSED
 from detrun_scenarios.database.settings import Settings
 
 
@@ -53,3 +53,19 @@ def test_statements_of_one_request_are_one_transaction() -> None:
     assert "index id" in duplicate[1]
     assert "not supported" in unsupported[1]
     assert counted == [DONE, [[], [["aggregate"], ["  scan item (cost=0.00..1.02 rows=2)"]], [[2, "second"]]]]
+
+
+def test_a_replica_answers_queries_and_refuses_changes() -> None:
+    application = Application((Shape("item", ("id", "name"), {"id": ("id",)}),), fill, {})
+
+    async def main() -> list[Any]:
+        async with database(Hardware(), Settings(sessions_max=1), application) as found:
+            await found.ready()
+            found.start_replica()
+            await found.caught_up()
+            texts = ("SELECT name FROM item WHERE id = 1", "INSERT INTO item VALUES (2, 'second')")
+            return [await found.replicas[-1].carry_out(SQL, [[text, []]]) for text in texts]
+
+    selected, inserted = detrun.record(main).result
+    assert selected == (DONE, [[("first",)]])
+    assert inserted == (REFUSED, "table item: a replica takes no changes; make them at the primary")

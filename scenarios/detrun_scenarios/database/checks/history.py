@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import ClassVar, Final, NamedTuple
 
 import detrun
@@ -137,22 +138,22 @@ class History:
     def __init__(self) -> None:
         self.transactions: list[Noted] = []
         self.epoch = 0
-        self._versions = 0
+        self._versions = count(1)
         self._made: dict[Place, Made] = {}
-        self._moment = 0
+        self._moments = count(1)
 
     def __iter__(self) -> Iterator[Noted]:
         return iter(self.transactions)
 
     def begin(self, number: int) -> Noted:
         """A transaction begins."""
-        one = Noted(number, self.epoch, self._next())
+        one = Noted(number, self.epoch, next(self._moments))
         self.transactions.append(one)
         return one
 
     def end(self, one: Noted, outcome: str) -> None:
         """It has ended."""
-        one.outcome, one.ended = outcome, self._next()
+        one.outcome, one.ended = outcome, next(self._moments)
 
     def at(self, made_by: int, address: Address) -> Made | None:
         """The newest version that a transaction of that number has put there; None if none was noted."""
@@ -173,15 +174,10 @@ class History:
             one.changes.append(Membership(table.name, before, after))
 
     def _write(self, one: Noted, key: str, *, exists: bool) -> Made:
-        self._versions += 1
-        made = Made(key, self._versions, exists)
+        made = Made(key, next(self._versions), exists)
         one.made.append(made)
         one.noted.write(key, made.version)
         return made
-
-    def _next(self) -> int:
-        self._moment += 1
-        return self._moment
 
     # Checking.
 

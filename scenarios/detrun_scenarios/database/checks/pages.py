@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import trio
-
 import detrun
+from detrun.checkers.waiting import Holders
 from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame, LogOfPages
 from detrun_scenarios.database.storage.latch import Mode
 from detrun_scenarios.database.storage.page import Page, TornPageError
@@ -29,8 +28,7 @@ class CheckedPool(BufferPool):
         self, volume: Volume, log: LogOfPages, capacity: Mapping[Area, int], policy: PolicyName = "lru"
     ) -> None:
         super().__init__(volume, log, capacity, policy)
-        self._holders: dict[Frame, list[trio.lowlevel.Task]] = {}
-        self._wanted: dict[trio.lowlevel.Task, Frame] = {}
+        self._holders = Holders()
 
     def opened(self, data: bytes, where: str) -> Page:
         """See `BufferPool.opened`."""
@@ -51,44 +49,20 @@ class CheckedPool(BufferPool):
 
     async def latch(self, frame: Frame, mode: Mode) -> None:
         """See `BufferPool.latch`."""
-        task = trio.lowlevel.current_task()
-        self._wanted[task] = frame
+        asked = self._holders.asks(f"page {frame.page_id}")
         try:
-            if not frame.latch.is_free:
-                circle = [str(self._wanted[one].page_id) for one in self._circle(task)]
-                wanted = f"each of {len(circle)} tasks waits for the next; they want the pages {', '.join(circle)}"
-                detrun.always(not circle, NO_CIRCLE, wanted)
+            detrun.always(asked, NO_CIRCLE, lambda: str(asked))
             await super().latch(frame, mode)
-        finally:
-            del self._wanted[task]
-        self._holders.setdefault(frame, []).append(task)
+        except BaseException:
+            self._holders.gives_up()
+            raise
+        self._holders.takes(f"page {frame.page_id}")
 
     def release(self, frame: Frame, mode: Mode) -> None:
         """See `BufferPool.release`."""
         detrun.always(self.frames.get(frame.page_id) is frame, STAYING, f"page {frame.page_id} was used, and is gone")
-        holders = self._holders[frame]
-        task = trio.lowlevel.current_task()
-        holders.remove(task if task in holders else holders[0])
-        if not holders:
-            del self._holders[frame]
+        self._holders.releases(f"page {frame.page_id}")
         super().release(frame, mode)
-
-    def _circle(self, first: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
-        """Tasks of which each waits for the next, and the last for the first; empty if there is none."""
-        paths = [[first]]
-        reached = {first}
-        while paths:
-            path = paths.pop()
-            frame = self._wanted.get(path[-1])
-            if frame is None:
-                continue
-            for holder in self._holders.get(frame, ()):
-                if holder is first:
-                    return path
-                if holder not in reached:
-                    reached.add(holder)
-                    paths.append([*path, holder])
-        return []
 
 
 def checked(pool: type[BufferPool]) -> type[CheckedPool]:

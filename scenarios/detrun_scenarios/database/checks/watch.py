@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from detrun_scenarios.database.checks.durability import check_recovered
 from detrun_scenarios.database.checks.history import History, noted
+from detrun_scenarios.database.checks.order import in_order
 from detrun_scenarios.database.checks.pages import checked
 from detrun_scenarios.database.parts import Parts
 from detrun_scenarios.database.transactions.store import Store
@@ -20,6 +21,10 @@ class Watch:
     def over(self, parts: Parts) -> Parts:
         """The same parts, watched."""
         return replace(parts, transaction=noted(parts.transaction, self.history), pool=checked(parts.pool))
+
+    def over_replica(self, parts: Parts) -> Parts:
+        """The same for a replica."""
+        return replace(parts, batches=in_order(parts.batches))
 
     async def recovered(self, store: Store) -> None:
         """A server has recovered, and works not yet. See `check_recovered`."""

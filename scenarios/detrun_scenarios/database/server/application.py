@@ -17,6 +17,8 @@ from detrun_scenarios.database.transactions.transaction import DuplicateKeyError
 from detrun_scenarios.database.transactions.versions import Row
 from detrun_scenarios.database.tree.keys import SqlValue
 
+SQL = "sql"  # the procedure of which clients send the text
+
 
 class RefusedError(Exception):
     """What a client asks for cannot be done; its transaction is rolled back."""
@@ -110,3 +112,7 @@ class Application:
     tables: tuple[Shape, ...]
     fill: Callable[[Work], Awaitable[None]]
     procedures: Mapping[str, Procedure]
+
+    def procedure(self, name: str) -> Procedure:
+        """What a client calls by a name, which may be `SQL`."""
+        return statements if name == SQL else self.procedures[name]

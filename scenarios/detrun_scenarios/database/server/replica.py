@@ -243,7 +243,7 @@ class Replica:
         reader = await self.reader()
         try:
             work = Work(Executor(reader, self._statistics, self.costs))
-            return DONE, await self.application.procedures[name](work, arguments)
+            return DONE, await self.application.procedure(name)(work, arguments)
         except (RefusedError, ReadOnlyError) as error:
             return REFUSED, str(error)
         finally:

@@ -27,7 +27,7 @@ from detrun_scenarios.database.log.recovery import Recovered, recover
 from detrun_scenarios.database.log.writer import LogWriter, open_log
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.replication.shipper import Shipper
-from detrun_scenarios.database.server.application import Application, RefusedError, Work, statements
+from detrun_scenarios.database.server.application import Application, RefusedError, Work
 from detrun_scenarios.database.server.background import keep_clean, take_checkpoints, write_ahead
 from detrun_scenarios.database.server.connection import answer_requests
 from detrun_scenarios.database.server.machine import open_pages
@@ -40,7 +40,6 @@ from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.transaction import ABORTED
 
 PORT = 5432
-SQL = "sql"  # the procedure of which clients send the text
 DONE, REFUSED, FAILED = "done", "refused", "failed"  # how a request ends
 
 
@@ -153,7 +152,7 @@ class Server:
         Args:
             choose: the plans of its statements.
         """
-        procedure = statements if name == SQL else self.application.procedures[name]
+        procedure = self.application.procedure(name)
         for _ in range(self.settings.attempts_max):
             transaction = self.parts.transaction(self.store, self.settings.level)
             try:

@@ -52,6 +52,7 @@ class Workload:
         is_harsh: whether some settings are drawn.
         has_replica: whether a replica follows, and all is compared with it in the end; a harsh run may have one, too.
         is_watched: whether all is checked (`checks`), which takes room and time.
+        ends_without_power: whether the power goes once more before all is looked at.
     """
 
     scale: Scale
@@ -69,6 +70,7 @@ class Workload:
     is_harsh: bool = False
     has_replica: bool = False
     is_watched: bool = False
+    ends_without_power: bool = True
 
     def application(self) -> Application:
         """What the server is set up with."""
@@ -191,7 +193,9 @@ async def _supply(
             written, lag = found.bytes_written - before, found.replica_lag
             operator.cancel_scope.cancel()
         if setting.loss is None:
-            recoveries.append(await found.restart())
+            if workload.ends_without_power or not found.node.is_running:
+                recoveries.append(await found.restart())
+            await found.ready()
             await check(found.server.store, found.observed)
             if has_replica:
                 await found.caught_up()

@@ -34,6 +34,12 @@ BUSY: Mapping[str, Any] = {"think_seconds": 0.0}
 BESIDE = Hardware(link_seconds=0.0)
 
 VARIANTS: Mapping[str, Variant] = {
+    # No loss of power but those of the faults, so that it is their moment which matters.
+    "power stays": Variant(
+        workload={"ends_without_power": False, "clients": 1},
+        habits={"transactions": 4},
+        settings={"level": "serializable", "policy": "clock"},
+    ),
     # Few customers, at whom all clients look at the same time.
     "bank": Variant(
         workload={"bank": Bank(customers=2)},
@@ -48,9 +54,9 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     # More pages than there are places for, and clients that read all of them.
     "crowded bank": Variant(
-        workload={"bank": Bank(customers=40, shares={"deposit": 0.6, "audit": 0.4}), "hardware": BESIDE},
+        workload={"bank": Bank(customers=30, shares={"deposit": 0.6, "audit": 0.4}), "hardware": BESIDE, "clients": 2},
         habits={"transactions": 3, **BUSY},
-        settings={"level": "snapshot", "policy": "lru2", "sessions_max": 3, "page_bytes": 256},
+        settings={"level": "snapshot", "policy": "lru2", "sessions_max": 2, "page_bytes": 256},
     ),
     # A replica, at which one looks all the time.
     "replicated": Variant(
@@ -66,8 +72,8 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     # Small pages, so that leaves split.
     "growing bank": Variant(
-        workload={"bank": Bank(customers=24, shares={"deposit": 1.0}), "hardware": BESIDE, "clients": 5},
-        habits={"transactions": 8, **BUSY},
+        workload={"bank": Bank(customers=24, shares={"deposit": 1.0}), "hardware": BESIDE, "clients": 4},
+        habits={"transactions": 2, **BUSY},
         settings={"level": "snapshot", "policy": "clock", "page_bytes": 256},
     ),
 }

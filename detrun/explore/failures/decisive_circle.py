@@ -1,0 +1,71 @@
+"""A circle of tasks that wait for each other's own locks as the explanation of a failure (`checkers/waiting.py`).
+
+Of each link of the circle two operations are named, where one task took what another one asked for. Locks are taken
+through functions that all have in common. So a place is the innermost line of the stack that not all of them share.
+The last of those that were taken is then put off until the other tasks are through: if the run passes, the order in
+which they were taken decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun.checkers.waiting import Asked, Noted
+from detrun.explore.failures.decisive_order import place_of
+from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.reversal import TURNS_BACK, Reversals, held_back, turn_before
+from detrun.explore.failures.trials import Trial
+from detrun_scheduler.endings import exception_leaves
+
+
+def decisive_circle(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """What each task of a circle has taken, and asks for."""
+    error = reversals.failing.error
+    leaf = None if error is None else exception_leaves(error)[0]
+    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
+    if not isinstance(found, Asked) or any(link.taken.step >= len(narration.steps) for link in found.circle):
+        return None
+    for link in sorted(found.circle, key=lambda link: -link.taken.step):
+        trial = next((trial for trial in _put_off(reversals, narration, link.taken) if trial.error is None), None)
+        if trial is not None:
+            return _explained(reversals.failing, narration, found, link.taken, trial)
+    return None
+
+
+def _put_off(reversals: Reversals, narration: Narration, taken: Noted) -> Iterator[Trial]:
+    """What comes of it if a task is held back where it takes something, or a turn before that; it may hold others."""
+    order, at = reversals.failing.order, taken.step
+    task = narration.steps[at].task
+    for _ in range(1 + TURNS_BACK):
+        trial = reversals.try_order(held_back(order, task, at, len(order)))
+        if trial is None:
+            return
+        yield trial
+        at = turn_before(order, task, at)
+        if at < 0:
+            return
+
+
+def _explained(failing: Trial, narration: Narration, found: Asked, late: Noted, trial: Trial) -> Explanation:
+    links = sorted(found.circle, key=lambda link: link.taken.step)
+    done = [("takes", link.resource, link.taken) for link in links]
+    done += [("asks for", link.resource, link.asked) for link in sorted(links, key=lambda link: link.asked.step)]
+    shared = set.intersection(*(set(noted.stack) for *_, noted in done))
+    places: list[Operation] = []
+    lines = [summary(failing), "What matters is what each has taken while it asks for what another one has:"]
+    for verb, resource, noted in done:
+        place = next((one for one in noted.stack if one not in shared), noted.stack[0] if noted.stack else None)
+        task = narration.steps[noted.step].task if noted.step < len(narration.steps) else noted.task
+        operation = Operation(task, None if place is None else Line(*place), f"{verb} {resource}", noted.step)
+        places.append(operation)
+        when = f"  ({place_of(narration, operation)})" if noted.step < len(narration.steps) else ""
+        lines.append(f"  {verb:8}  {operation}{when}")
+    what = f"with {narration.steps[late.step].task} put off there until the others are through"
+    lines.append(f"Verified: {what}, the run passes.")
+    difference = common(failing.order, trial.order)
+    pair = places[0], places[1]
+    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=tuple(places))
