@@ -36,8 +36,7 @@ BESIDE = Hardware(link_seconds=0.0)
 VARIANTS: Mapping[str, Variant] = {
     # No loss of power but those of the faults, so that it is their moment which matters.
     "power stays": Variant(
-        workload={"ends_without_power": False, "clients": 1},
-        habits={"transactions": 4},
+        workload={"ends_without_power": False},
         settings={"level": "serializable", "policy": "clock"},
     ),
     # Few customers, at whom all clients look at the same time.
