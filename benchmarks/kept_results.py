@@ -47,18 +47,25 @@ def kept_results(
         only: measure those with one of these texts in their names; empty: all.
         show: measure nothing.
     """
-    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
-    if show:
-        return kept
     wanted = tuple(only)
-    known = kept["scenarios"].get(scenario, {})
-    kept["about"] = f"{machine()}."
-    for name in names:
+    for name in () if show else names:
         if not wanted or any(words in name for words in wanted):
             click.echo(f"{scenario}: {name}", err=True)
-            known[name] = measure(name)
-        kept["scenarios"][scenario] = {one: known[one] for one in names if one in known}
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+            _keep(file, scenario, names, name, measure(name))
+    return _read(file)
+
+
+def _keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
+    """Put one result beside what the file has by now: another process may have kept something meanwhile."""
+    kept = _read(file)
+    known = {**kept["scenarios"].get(scenario, {}), name: found}
+    kept["scenarios"][scenario] = {one: known[one] for one in names if one in known}
+    kept["about"] = f"{machine()}."
+    file.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
     return kept
 
 
