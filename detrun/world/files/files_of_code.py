@@ -96,7 +96,7 @@ def _writer_of_torch(name_or_buffer: Any) -> Any:
         return _torch[0].originals["_open_zipfile_writer"](name_or_buffer)
     buffered: Any = module._open_zipfile_writer_buffer
 
-    class Writer(buffered):  # type: ignore[misc]
+    class Writer(buffered):  # type: ignore[misc]  # Any, since torch is not imported here
         def __exit__(self, *error: Any) -> None:
             super().__exit__(*error)
             self.buffer.close()

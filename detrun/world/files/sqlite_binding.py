@@ -32,7 +32,12 @@ _SHM_UNLOCK, _SHM_EXCLUSIVE = 1, 8
 _UNIX_EPOCH = 210_866_760_000_000  # in milliseconds of Julian days
 _PATH_BYTES = 1024
 
-files_of_call: Callable[[], SqliteFiles | None] = lambda: None  # of the process whose code runs  # noqa: E731
+
+def _no_files() -> SqliteFiles | None:
+    return None
+
+
+files_of_call = _no_files  # of the process whose code runs; an open world has another one
 _opened: dict[int, Any] = {}  # by the number in a `_File`
 _kept: list[Any] = []  # what C points to
 

@@ -52,7 +52,7 @@ class TemporaryFile:
     def close(self) -> None:
         """Nothing is held."""
 
-    locks = FileLocks()  # nobody else can name it
+    locks = FileLocks()  # never contended: the file has no name
 
 
 class DiskFile:
@@ -150,7 +150,8 @@ class SqliteFiles:
         """
         if syncs_directory:
             self._written.add(path)
-        return self.changing(DiskFile, self, path, flags, syncs_directory, deletes)  # type: ignore[no-any-return]
+        opened: DiskFile = self.changing(DiskFile, self, path, flags, syncs_directory, deletes)
+        return opened
 
     def delete(self, path: str, *, syncs: bool) -> None:
         """Remove a file, durably if ``syncs``.

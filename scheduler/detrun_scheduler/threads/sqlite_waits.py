@@ -32,12 +32,18 @@ from detrun_scheduler.threads.calling import threads_of_call
 # Of an open world: makes a call of ``sqlite3`` on the disk of the node whose code runs; where a database is there, as
 # a URI, None where the code is on no node.
 on_disk: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
-location: Callable[[Any, bool], str | None] = lambda database, is_uri: None  # noqa: E731
+
+
+def _nowhere(database: Any, is_uri: bool) -> str | None:
+    return None
+
+
+location: Callable[[Any, bool], str | None] = _nowhere
 
 
 def lead_to(
     calls: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None,
-    locations: Callable[[Any, bool], str | None] = location,
+    locations: Callable[[Any, bool], str | None] = _nowhere,
 ) -> None:
     """Let calls of nodes' code be made by ``calls``, and connections lead where ``locations`` says."""
     global on_disk, location

@@ -16,7 +16,7 @@ from detrun_scenarios.operating_system.memory.replacement import Aging, Clock, R
 pytestmark = pytest.mark.one_python
 
 
-class Nobody:
+class IdleTenant:
     """A tenant that is not asked."""
 
     async def evict(self, frame: Frame) -> bool:
@@ -39,13 +39,13 @@ class Pages:
         if hit := frame is not None:
             frame.is_referenced = True
             return hit
-        taken = self.frames.take(Nobody(), page)
+        taken = self.frames.take(IdleTenant(), page)
         if taken is None:
             victim = policy.victim(now)
             assert victim is not None
             del self.here[victim.page]
             self.frames.put(victim)
-            taken = self.frames.take(Nobody(), page)
+            taken = self.frames.take(IdleTenant(), page)
         assert taken is not None
         taken.is_busy, taken.used_at = False, now
         self.here[page] = taken

@@ -1,7 +1,7 @@
 """`Idle`: the idle thread of a core, which halts it while there is nothing to run.
 
-To halt and to wake take time. A thread may be woken for this core meanwhile, and whoever wakes it kicks only a core
-that is asleep. So the core says that it is asleep before it looks at its queue for the last time (`prepare`): a wake-up
+To halt and to wake take time. A thread may be woken for this core meanwhile, and the wake-up kicks only a core that
+is asleep. So the core says that it is asleep before it looks at its queue for the last time (`prepare`): a wake-up
 before the look is seen, and one after it kicks.
 
 Source: Linux, `kernel/sched/idle.c`, `do_idle`, and the ordering of `TIF_POLLING_NRFLAG` and `need_resched`.

@@ -1,7 +1,7 @@
 """`RunQueue`: the threads that wait for one core, and the rule by which the next one is taken.
 
-A queue is one list. Machines have few threads a core, and a list that is searched stays right whatever becomes of the
-claims of those in it: donations change them while they wait.
+A queue is one list, which is searched. Machines have few threads a core, and the claims of those in a queue change:
+by donations, while they wait.
 """
 
 from __future__ import annotations
