@@ -19,6 +19,9 @@ LAPSED = "--param lease_margin=0.12"
 LAST_SWING = "--param damping=3.5"
 BOUNCED = "--param restitution=0.8"
 
+OFF_THE_TIES = (
+    "--differences 10 --param frequency=1.01 --param latency=0.00613 --param user_weight=1111 --param batch_weight=873"
+)
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --differences 40",
@@ -64,10 +67,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss pile_height --by restitution",
     ),
     "operating_system": (
-        "--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 --differences 10",
+        f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
         "--loss mean_response --by latency --samples 8",
         "--loss faults --by high_free --samples 6",
-        "--loss energy --kind local --samples 3 --differences 5",
+        f"--loss energy --kind local --samples 3 {OFF_THE_TIES}",
     ),
 }
 """By scenario: what follows its name."""

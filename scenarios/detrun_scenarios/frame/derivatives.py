@@ -2,7 +2,8 @@
 
 A ``local`` gradient is the derivative on frozen schedules. It is held against central differences of the same runs that
 keep their schedules (`kind="finite", schedule="frozen"`), with a step so small that almost none changes it: they agree
-to rounding. Whether it is the derivative of the mean is another question, which a second difference answers.
+to rounding. Where one does, a smaller step is tried. Whether it is the derivative of the mean is another question,
+which a second difference answers.
 
 The other kinds are derivatives of the mean. They are held against differences of other, plain runs under common random
 numbers (`differences`), and agree within the noise of both. Those of kind ``relaxed`` are runs at the same temperature.
@@ -25,6 +26,8 @@ from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scheduler.errors import UsageError
 
 FROZEN_STEP = (1e-6, 1e-5)  # of a parameter, at least and at most: a wider one takes other steps
+FROZEN_TRIES = 3  # where thousands of steps lie within a second, two may be closer than the first step
+FROZEN_FINER = 0.01  # is each step than the one before
 FROZEN_CHANGE = 1e-7  # of the loss, if the step allows: truncation goes with its square, rounding with 1e-16 over it
 FROZEN_ERROR_MAX = 1e-6  # relative
 FROZEN_SAMPLES = 4
@@ -238,16 +241,20 @@ class _Work:
             return min(max(wanted, least), most)
 
         steps = {name: step(name) for name in moved}
-        found = self._gradient(moved, "finite", count, schedule="frozen", step=steps)
-        changed = getattr(found.details, "changed", {})
-        differences = {
-            name: Difference(float(found.grads[name]), found.std_error[name], changed.get(name, changed.get("", 0.0)))
-            for name in moved
-        }
-        return {
-            name: Frozen(float(gradient.grads[name]), one, ROUNDING / steps[name], count)
-            for name, one in differences.items()
-        }
+        best: dict[str, Frozen] = {}
+        for _ in range(FROZEN_TRIES):
+            wanted = {name: moved[name] for name in steps}
+            found = self._gradient(wanted, "finite", count, schedule="frozen", step=steps)
+            changed = getattr(found.details, "changed", {})
+            for name, step_taken in steps.items():
+                share = changed.get(name, changed.get("", 0.0))
+                if name not in best or share < best[name].difference.changed:
+                    difference = Difference(float(found.grads[name]), found.std_error[name], share)
+                    best[name] = Frozen(float(gradient.grads[name]), difference, ROUNDING / step_taken, count)
+            steps = {name: FROZEN_FINER * one for name, one in steps.items() if best[name].difference.changed}
+            if not steps:
+                break
+        return best
 
     def _of_mean(self, name: str, meaning: Meaning, seeds: int) -> Difference:
         # Of falling temperatures the last one counts.
