@@ -347,3 +347,8 @@ def test_a_hopper_on_the_way_gains_what_the_thrust_gives_and_falls_if_it_is_too_
     fallen = detrun.record(run, {**usual, "hop_thrust": 0.08}).result
     assert fallen.has_fallen
     assert fallen.cost == hopper.FALLEN
+    # It lifts off while it sinks, or has no room to swing the leg: an error, once.
+    for seed in (0, 2):
+        assert detrun.record(
+            run, {"hop_thrust": 0.017, "speed_gain": 0.15, "foot_offset": 0.03}, seed=seed
+        ).result.has_fallen

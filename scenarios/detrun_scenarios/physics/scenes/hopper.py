@@ -159,18 +159,23 @@ class _Run:
             await self.ask.send(hopper.vx)
             ground = detrun.normal(0.0, BUMP)
             down = await self._down(hopper._replace(x=0.0, y=hopper.y - ground))
-            stood = await self._stand(Hopper(-self.ahead, down.y, down.vx, down.vy))
-            if stood is None:
+            stood = None if down is None else await self._stand(Hopper(-self.ahead, down.y, down.vx, down.vy))
+            if down is None or stood is None:
                 return Way(self.energy, distance, trio.current_time() - began, True)
             risen = (await travel(Flow(_flight_slope, Flight(0.0)), stood, [APEX], self.deaf))[0].state
             distance = distance + down.x + self.ahead + risen.x
             hopper = risen._replace(y=risen.y + ground)
         return Way(self.energy, distance, trio.current_time() - began, False)
 
-    async def _down(self, hopper: Hopper) -> Hopper:
-        """Fall from the apex until the foot touches the ground; the leg goes where the controller says, meanwhile."""
+    async def _down(self, hopper: Hopper) -> Hopper | None:
+        """Sink from the apex until the foot touches the ground; the leg goes where the controller says, meanwhile.
+
+        None for a fall: there is not enough room for the leg.
+        """
         while True:
             height = detrun.sqrt(LEG * LEG - self.ahead * self.ahead)
+            if hopper.y <= height:
+                return None
             flow = Flow(_flight_slope, Flight(height))
             arrival, ahead = await travel(flow, hopper, [TOUCHDOWN], self.told)
             hopper = arrival.state
@@ -179,7 +184,7 @@ class _Run:
             self.ahead = detrun.clip(ahead, -0.6 * LEG, 0.6 * LEG)
 
     async def _stand(self, hopper: Hopper) -> Hopper | None:
-        """From touchdown to liftoff; None for a fall."""
+        """From touchdown to liftoff; None for a fall, which it is already where the mass sinks as it lifts off."""
         arrival = await self._stance(hopper, LEG, DEEPEST)
         if arrival.event == FALL.name:
             return None
@@ -187,7 +192,7 @@ class _Run:
         longer = LEG + self.thrust - length
         self.energy = self.energy + 0.5 * STIFFNESS * (longer * longer - (LEG - length) * (LEG - length))
         arrival = await self._stance(arrival.state, LEG + self.thrust, LIFTOFF)
-        return None if arrival.event == FALL.name else arrival.state
+        return None if arrival.event == FALL.name or arrival.state.vy <= 0.0 else arrival.state
 
     async def _stance(self, hopper: Hopper, rest: Any, until: Guard) -> Arrival:
         arrival, _ = await travel(Flow(_stance_slope, Stance(rest)), hopper, [until, FALL], self.deaf)
