@@ -213,7 +213,7 @@ SCENARIO = Scenario(
         Bug(
             "latch_order",
             "a split latches from below",
-            ("LatchOrder._parent", "Tree._leaf"),
+            ("LatchOrder._node_above", "Tree._leaf"),
             NO_FAULTS,
             "growing bank",
         ),

@@ -14,10 +14,10 @@ class LatchOrder(Tree):
         """See `Tree._split_leaf`."""
         path = [leaf]  # right: release the leaf, and take the path from above
         while path[0].page_id != self.root and not has_room(path[0].page, entry):
-            path.insert(0, await self._parent(path[0], entry))
+            path.insert(0, await self._node_above(path[0], entry))
         return await self._split(path, entry)
 
-    async def _parent(self, child: Frame, entry: bytes) -> Frame:
+    async def _node_above(self, child: Frame, entry: bytes) -> Frame:
         pool = self.pool
         node = await pool.acquire(self.root, "index", "exclusive")
         while child_for(node.page, entry) != child.page_id:
