@@ -30,7 +30,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",
     ),
-    "physics": ("--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",),
+    "physics": (
+        "--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",
+        "--loss hopping_cost --budget 8000 --held-out 24",
+        "--loss reach_cost --budget 40000 --held-out 16",
+    ),
     "operating_system": (
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
     ),
