@@ -21,8 +21,9 @@ import trio
 from detrun.world.network.posix import os_error
 from detrun.world.network.resolver import Resolver
 from detrun.world.sockets import stdlib_sockets
+from detrun.world.sockets.kinds_of_sockets import CLOEXEC, NONBLOCK
 from detrun.world.sockets.machine_sockets import SocketOwner
-from detrun.world.sockets.stdlib_sockets import CLOEXEC, NONBLOCK, SimulatedSocket
+from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun.world.sockets.tls_sockets import TlsNames
 from detrun.world.sockets.trio_sockets import TrioSocket
 from detrun.world.sockets.unix_sockets import AF_UNIX, status, unix_pair, unlink

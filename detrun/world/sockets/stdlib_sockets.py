@@ -7,7 +7,6 @@ It belongs to the node whose code makes it. Where an operation would block, a no
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable
 from operator import index
@@ -17,11 +16,10 @@ from typing import Any
 from detrun.world.network.posix import os_error
 from detrun.world.sockets.blocking_calls import BlockingCall
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
+from detrun.world.sockets.kinds_of_sockets import NONBLOCK, kind_of, socket_of
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stream_sockets import TcpSocket
-from detrun.world.sockets.unix_sockets import AF_UNIX, UnixDatagramSocket, UnixStreamSocket
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.threads.calling import schedule_point
 
 # Gives the process whose code is running, while a world is open, of which there is at most one.
@@ -55,27 +53,12 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
             return
         assert owner_here is not None
         if fileno is not None:
-            self.simulated = _of_number(fileno, owner_here())
+            self.simulated = socket_of(fileno, owner_here())
             return
-        kinds = _KINDS.get(family)
-        if kinds is None:
-            raise OSError(
-                errno.EAFNOSUPPORT,
-                f"{os.strerror(errno.EAFNOSUPPORT)}: sockets of a world are AF_INET, AF_INET6 and AF_UNIX, and not "
-                f"{_family_name(family)}; use a host name, an address, or a port of 127.0.0.1",
-            )
-        kind = socket.SOCK_STREAM if type == -1 else type & ~(NONBLOCK | CLOEXEC)
+        made = kind_of(family, type, proto)
         if type != -1 and type & NONBLOCK:
             self._timeout = 0.0
-        made = kinds.get(kind)
-        if made is not None and proto in (-1, 0, made.protocol):
-            self.simulated = made(owner_here(), socket.AF_INET if family == -1 else socket.AddressFamily(family))
-        else:
-            raise OSError(
-                errno.EPROTONOSUPPORT,
-                f"{os.strerror(errno.EPROTONOSUPPORT)}: sockets of a world are TCP (SOCK_STREAM) and UDP (SOCK_DGRAM), "
-                f"and not type {kind!r}, protocol {proto}",
-            )
+        self.simulated = made(owner_here(), socket.AF_INET if family == -1 else socket.AddressFamily(family))
 
     # Identity.
 
@@ -374,42 +357,6 @@ def _writable(buffer: Any) -> memoryview:
     return view.cast("B")
 
 
-def _of_number(number: int, process: SocketOwner) -> Any:
-    """The socket of that number.
-
-    Raises:
-        HiddenStateError: no simulated socket has it.
-    """
-    number = index(number)
-    if number < 0:
-        raise ValueError("negative file descriptor")
-    found = process.services.host.sockets.get(number)
-    if found is None:
-        raise HiddenStateError(
-            f"socket.socket(fileno={number}) inside a world: a file descriptor from outside is a real socket; "
-            "make the socket inside the world"
-        )
-    return found
-
-
-def _family_name(family: int) -> str:
-    try:
-        return socket.AddressFamily(family).name
-    except ValueError:
-        return str(family)
-
-
-# Family -> kind -> what is simulated; -1 for none given.
-_INTERNET: dict[int, Any] = {socket.SOCK_STREAM: TcpSocket, socket.SOCK_DGRAM: UdpSocket}
-_UNIX: dict[int, Any] = {socket.SOCK_STREAM: UnixStreamSocket, socket.SOCK_DGRAM: UnixDatagramSocket}
-_KINDS: dict[int, dict[int, Any]] = {
-    -1: _INTERNET,
-    socket.AF_INET: _INTERNET,
-    socket.AF_INET6: _INTERNET,
-    AF_UNIX: _UNIX,
-}
 _default_timeout = socket.getdefaulttimeout  # of the process, as in life
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
-NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
