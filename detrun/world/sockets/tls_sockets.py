@@ -18,6 +18,7 @@ from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.threads.calling import schedule_point
 
 _HEADER_BYTES = 5  # kind, version, and two of length
+_SET_BY_SSL = ("context", "session")  # what ``ssl.SSLSocket`` sets of OpenSSL's object
 
 _REAL_SOCKET: Any = ssl.SSLSocket  # of both, type stubs leave private methods out
 _CONTEXT: Any = ssl.SSLContext
@@ -36,19 +37,13 @@ class TlsEngine:
         self, socket: Any, context: Any, server_side: bool, server_hostname: Any, owner: Any, session: Any
     ) -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        values = {
-            "_incoming": incoming,
-            "_outgoing": outgoing,
-            "_object": context._wrap_bio(
-                incoming, outgoing, server_side, server_hostname, owner=owner, session=session
-            ),
-            "_socket": ref(socket),
-            "_unsent": memoryview(b""),
-            "_header": bytearray(),  # of the record that is coming
-            "_body_bytes": 0,  # of it that are still to come
-            "_taken": None,  # how many bytes are encrypted of which the writer does not know yet
-        }
-        vars(self).update(values)
+        self._incoming, self._outgoing = incoming, outgoing
+        self._object = context._wrap_bio(incoming, outgoing, server_side, server_hostname, owner=owner, session=session)
+        self._socket: Callable[[], Any] = ref(socket)
+        self._unsent = memoryview(b"")
+        self._header = bytearray()  # of the record that is coming
+        self._body_bytes = 0  # of it that are still to come
+        self._taken: int | None = None  # how many bytes are encrypted of which the writer does not know yet
 
     def do_handshake(self) -> None:
         """Shake hands; further calls do nothing."""
@@ -67,11 +62,11 @@ class TlsEngine:
 
         def encrypt() -> int:
             if self._taken is None:
-                vars(self)["_taken"] = self._object.write(data)
-            return int(self._taken)
+                self._taken = int(self._object.write(data))
+            return self._taken
 
         taken: int = self._drive("write", encrypt)
-        vars(self)["_taken"] = None
+        self._taken = None
         return taken
 
     def shutdown(self) -> Any:
@@ -115,15 +110,14 @@ class TlsEngine:
 
     def _flush(self, simulated: Any) -> bool:
         """Send what is encrypted; whether all of it is gone."""
-        mine = vars(self)
         while True:
             unsent = self._unsent or memoryview(self._outgoing.read())
             if not unsent:
                 return True
             try:
-                mine["_unsent"] = unsent[simulated.send(unsent) :]
+                self._unsent = unsent[simulated.send(unsent) :]
             except BlockingIOError:
-                mine["_unsent"] = unsent
+                self._unsent = unsent
                 return False
 
     def _feed(self, simulated: Any) -> bool:
@@ -138,12 +132,11 @@ class TlsEngine:
             self._incoming.write_eof()
             return True
         self._incoming.write(data)
-        mine = vars(self)
         if is_header:
             header += data
-            mine["_body_bytes"] = int.from_bytes(header[3:], "big")
+            self._body_bytes = int.from_bytes(header[3:], "big")
         else:
-            mine["_body_bytes"] -= len(data)
+            self._body_bytes -= len(data)
         if len(header) == _HEADER_BYTES and not self._body_bytes:
             header.clear()
         return True
@@ -152,7 +145,10 @@ class TlsEngine:
         return getattr(self._object, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._object, name, value)  # the context, the session
+        if name in _SET_BY_SSL:
+            setattr(self._object, name, value)
+        else:
+            super().__setattr__(name, value)
 
 
 class TlsSocket(_REAL_SOCKET, SimulatedSocket):  # type: ignore[misc]  # Any
