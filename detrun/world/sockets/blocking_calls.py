@@ -23,7 +23,6 @@ class BlockingCall:
         name: of the method, for reports.
         readable: whether it waits to read; to write otherwise.
         timeout: virtual seconds on the clock of the caller's machine; None for no limit.
-
     """
 
     __slots__ = ("_awaited", "_ends_at", "_run", "_socket", "_thread", "name", "readable")

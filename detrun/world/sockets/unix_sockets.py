@@ -59,7 +59,10 @@ class _Named(Socket):
     """What both kinds have in common: a name instead of host and port."""
 
     protocol = 0
-    local: Address
+
+    def __init__(self, process: SocketOwner, family: constants.AddressFamily = AF_UNIX) -> None:
+        super().__init__(process, family)
+        self.local = UNNAMED
 
     def shown(self, address: Address) -> Any:
         """The name."""
@@ -112,16 +115,12 @@ class _Named(Socket):
 class UnixStreamSocket(_Named, TcpSocket):
     """A stream socket with a name."""
 
-    def __init__(self, process: SocketOwner, family: constants.AddressFamily = AF_UNIX) -> None:
-        super().__init__(process, family)
-        self.local = UNNAMED
-
     def bind(self, address: Any) -> None:
         """As `_Named.bind`."""
         if self.connection is not None:
             self._check_open()
             raise os_error(errno.EINVAL)
-        _Named.bind(self, address)
+        super().bind(address)
 
     def _prepare_to_listen(self) -> None:
         if not self.is_bound:
@@ -170,7 +169,6 @@ class UnixDatagramSocket(_Named, UdpSocket):
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = AF_UNIX) -> None:
         super().__init__(process, family)
-        self.local = UNNAMED
         self._peer: UnixDatagramSocket | None = None
 
     def connect(self, address: Any) -> None:
