@@ -29,10 +29,15 @@ def is_open(run: Any) -> bool:
     return bool(run.serial == _opened_for)
 
 
+def _has_network(run: Any) -> bool:
+    """Whether it has been opened in ``run``, or a world is open."""
+    return run.host.local_time is not None or is_open(run)  # the first is set while a world is open
+
+
 def open_for(run: Any) -> bool:
     """Open it in ``run`` unless a network is there; whether there is one now."""
     global _opened_for, _restore
-    if run.host.local_time is not None or run.serial == _opened_for:  # the first is set while a world is open
+    if _has_network(run):
         return True
     if opener is None:
         return False
@@ -49,7 +54,7 @@ def _is_open_now() -> bool:
     run = threads.run
     if type(getcurrent()) is SimulatedThread or run.asyncio is not None:
         return open_for(run)
-    return run.host.local_time is not None or is_open(run)
+    return _has_network(run)
 
 
 class _Opening(type):
