@@ -85,7 +85,7 @@ def stand_on_the_simulated_loop() -> None:
     ready = property(lambda self: [lane for lane in self.lanes if lane.handles], lambda self, _: None)
     own = {"__init__": begin, "advance_time": advance_time, "_ready": ready}
     if hasattr(asyncio, "SafeChildWatcher"):  # one of which tests attach to every loop
-        asyncio.SafeChildWatcher.attach_loop = lambda self, loop: None  # type: ignore[method-assign]
+        asyncio.SafeChildWatcher.attach_loop = lambda self, loop: None  # type: ignore[method-assign]  # of others' code
         asyncio.set_child_watcher = lambda watcher: None
     utils.TestLoop = type("TestLoop", (SimulatedEventLoop,), {**methods, **own})
 

@@ -91,7 +91,7 @@ def cheroot_and_requests(wsgi: Any, requests: Any) -> Pair:
 
 
 def socketserver_and_files(socketserver: Any) -> Pair:
-    class Handler(socketserver.StreamRequestHandler):  # type: ignore[misc, name-defined]
+    class Handler(socketserver.StreamRequestHandler):  # type: ignore[misc, name-defined]  # Any, imported in the test
         def handle(self) -> None:
             for line in self.rfile:
                 self.wfile.write(line.upper())
@@ -126,7 +126,7 @@ def xmlrpc_both(server_module: Any, client_module: Any) -> Pair:
 
 
 def rpyc_both(rpyc: Any, servers: Any) -> Pair:
-    class Service(rpyc.Service):  # type: ignore[misc, name-defined]
+    class Service(rpyc.Service):  # type: ignore[misc, name-defined]  # Any, imported in the test
         def exposed_double(self, number: int) -> int:
             return 2 * number
 
@@ -270,7 +270,7 @@ def test_a_server_and_its_client_through_a_partition(name: str) -> None:
 def test_three_nodes_of_pysyncobj_elect_a_leader_and_survive_a_partition() -> None:
     pysyncobj = pytest.importorskip("pysyncobj")
 
-    class Counter(pysyncobj.SyncObj):  # type: ignore[misc, name-defined]
+    class Counter(pysyncobj.SyncObj):  # type: ignore[misc, name-defined]  # Any, imported in the test
         def __init__(self, name: str, others: list[str]) -> None:
             super().__init__(f"{name}:4000", [f"{one}:4000" for one in others])
             self.value = 0

@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _run._r.seed(config.getoption("--trio-seed"))
         replacement = run_under(strategy)
         for module in (trio, trio._core, _run):
-            module.run = replacement  # type: ignore[attr-defined]
+            module.run = replacement  # type: ignore[attr-defined]  # each has the name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 
 
 def _name(item: pytest.Item) -> str:
-    module = item.module.__name__.removeprefix("trio.")  # type: ignore[attr-defined]
+    module = item.module.__name__.removeprefix("trio.")  # type: ignore[attr-defined]  # of a test function
     return f"{module}::{getattr(item, 'originalname', item.name)}"
 
 

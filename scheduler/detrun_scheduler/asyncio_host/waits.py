@@ -36,8 +36,8 @@ def _is_waited_for(condition: Any) -> bool:
 def install() -> None:
     """Replace the methods; further calls do nothing."""
     if asyncio.Lock.acquire is not _owned:
-        asyncio.Lock.acquire = _owned  # type: ignore[method-assign]
-        asyncio.Condition.notify = missed_wakeups.noting(asyncio.Condition.notify, _is_waited_for)  # type: ignore[method-assign]
+        asyncio.Lock.acquire = _owned  # type: ignore[method-assign]  # replaced on purpose
+        asyncio.Condition.notify = missed_wakeups.noting(asyncio.Condition.notify, _is_waited_for)  # type: ignore[method-assign]  # replaced on purpose
 
 
 def report_of(task: Any, lane: Any) -> tuple[str, tuple[int, ...]]:

@@ -26,11 +26,11 @@ def threads_of_call() -> Threads | None:
     # Whatever names the threads of a run by a protocol means `Threads`, of which there is one for each run.
     found = getcurrent()
     if type(found) is SimulatedThread:
-        return found.threads  # type: ignore[return-value]
+        return found.threads  # type: ignore[return-value]  # see above
     run = current.run
     if run is None or run.threads is None or run.threads.os_thread != get_ident():
         return None
-    return run.threads  # type: ignore[return-value]
+    return run.threads  # type: ignore[return-value]  # see above
 
 
 def is_of_the_run() -> bool:

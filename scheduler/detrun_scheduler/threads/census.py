@@ -59,27 +59,27 @@ class _NoThreads:
 def _current_thread() -> threading.Thread:
     found = getcurrent()
     if type(found) is SimulatedThread:
-        known: threading.Thread | None = threading._active.get(found.ident)  # type: ignore[attr-defined]
+        known: threading.Thread | None = threading._active.get(found.ident)  # type: ignore[attr-defined]  # private
         if known is not None:
             return known
     elif threads_of_call() is None:
-        return THREADING.originals["current_thread"]()  # type: ignore[no-any-return]
+        return THREADING.originals["current_thread"]()  # type: ignore[no-any-return]  # Any
     try:
-        return threading._active[get_ident()]  # type: ignore[attr-defined, no-any-return]
+        return threading._active[get_ident()]  # type: ignore[attr-defined, no-any-return]  # private
     except KeyError:
         return threading._DummyThread()
 
 
 def _find_main_thread() -> threading.Thread:
     if threads_of_call() is None:
-        return THREADING.originals["main_thread"]()  # type: ignore[no-any-return]
-    return threading._active[MAIN_IDENT]  # type: ignore[attr-defined, no-any-return]
+        return THREADING.originals["main_thread"]()  # type: ignore[no-any-return]  # Any
+    return threading._active[MAIN_IDENT]  # type: ignore[attr-defined, no-any-return]  # private
 
 
 def _enumerate() -> list[threading.Thread]:
     if threads_of_call() is None:
-        return THREADING.originals["enumerate"]()  # type: ignore[no-any-return]
-    return list(threading._active.values())  # type: ignore[attr-defined]
+        return THREADING.originals["enumerate"]()  # type: ignore[no-any-return]  # Any
+    return list(threading._active.values())  # type: ignore[attr-defined]  # private
 
 
 def _active_count() -> int:

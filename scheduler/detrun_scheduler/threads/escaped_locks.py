@@ -292,7 +292,7 @@ def _renew_conditions() -> None:
         if frozen:
             gc.freeze()
     for condition in found:
-        lock = condition._lock  # type: ignore[attr-defined]
+        lock = condition._lock  # type: ignore[attr-defined]  # private
         if type(lock) is _RealLock or type(lock) is _RealRLock:
             for name, method in list(vars(condition).items()):
                 if type(method) is BuiltinMethodType and method.__self__ is lock:

@@ -215,7 +215,7 @@ class Lock:
     locked_lock = locked
 
     def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # type: ignore[attr-defined]
+        self._real._at_fork_reinit()  # type: ignore[attr-defined]  # private
         self._owner = -1
         self._waiters = []
 

@@ -77,8 +77,8 @@ def start_new_thread(
     threads = threads_of_call()
     if threads is None:
         if keywords is None:
-            return LOW_LEVEL.originals["start_new_thread"](function, arguments)  # type: ignore[no-any-return]
-        return LOW_LEVEL.originals["start_new_thread"](function, arguments, keywords)  # type: ignore[no-any-return]
+            return LOW_LEVEL.originals["start_new_thread"](function, arguments)  # type: ignore[no-any-return]  # Any
+        return LOW_LEVEL.originals["start_new_thread"](function, arguments, keywords)  # type: ignore[no-any-return]  # Any
     if not callable(function):
         raise TypeError("first arg must be callable")
     if not isinstance(arguments, tuple):
@@ -150,7 +150,7 @@ def _count() -> int:
     """`_thread._count`: how many threads live, the main one apart."""
     threads = threads_of_call()
     if threads is None:
-        return LOW_LEVEL.originals["_count"]()  # type: ignore[no-any-return]
+        return LOW_LEVEL.originals["_count"]()  # type: ignore[no-any-return]  # Any
     return sum(one.ident != MAIN_IDENT for one in threads.living)
 
 

@@ -38,7 +38,7 @@ class Monitoring:
         Raises:
             UsageError: all are taken.
         """
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         events = monitoring.events
         free = [tool for tool in (4, 3, 2, 1, 0) if monitoring.get_tool(tool) is None]
         if not free:
@@ -54,7 +54,7 @@ class Monitoring:
 
     def remove(self) -> None:
         """Give the tool number back."""
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         events = monitoring.events
         monitoring.set_events(self.tool, 0)
         for code in self.switched_on:
@@ -72,7 +72,7 @@ class Monitoring:
         """Nothing."""
 
     def _on_start(self, event: int) -> Callable[[CodeType, int], Any]:
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         points_of = self.preemption.points_of
         disable = monitoring.DISABLE if self.preemption.looks_once else None
 
@@ -86,14 +86,14 @@ class Monitoring:
         return on_start
 
     def _callback(self) -> Callable[[CodeType, int], Any]:
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         preemption, known, disable = self.preemption, self.preemption.points, monitoring.DISABLE
         by_opcode, standard = self.preemption.by_opcode, self.preemption.standard
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
             if by_opcode:
-                here: int = known[address_of(code)][place]  # type: ignore[index]
+                here: int = known[address_of(code)][place]  # type: ignore[index]  # watched, so it has points
             else:
                 here = preemption.is_point(code, place)
             if not here:

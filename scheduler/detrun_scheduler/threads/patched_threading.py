@@ -63,10 +63,10 @@ def _is_set(self: threading.Event) -> bool:
     caller = getcurrent()
     if type(caller) is SimulatedThread:
         caller.schedule_point()
-        lock = self._cond._lock  # type: ignore[attr-defined]
+        lock = self._cond._lock  # type: ignore[attr-defined]  # private
         if isinstance(lock, Lock):
             lock.note_read(caller.threads.run)  # setting the event writes to this lock
-    return self._flag  # type: ignore[attr-defined, no-any-return]
+    return self._flag  # type: ignore[attr-defined, no-any-return]  # private
 
 
 def _sleep(seconds: Any, /) -> None:
@@ -132,7 +132,7 @@ def install(threads: Threads, main: Callable[..., Any] | None = None) -> None:
                 "_counter": itertools.count(1).__next__,
                 # As they are, so that what the program makes of them goes with the run.
                 "excepthook": threading.excepthook,
-                "_trace_hook": threading._trace_hook,  # type: ignore[attr-defined]
+                "_trace_hook": threading._trace_hook,  # type: ignore[attr-defined]  # private
                 "_profile_hook": threading._profile_hook,
             },
             trio_workers.TRIO: {THREAD_COUNTER: itertools.count()},

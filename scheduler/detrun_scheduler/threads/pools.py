@@ -45,7 +45,7 @@ def _future_hash(self: Any) -> int:
     return object.__hash__(self) if number is None else number
 
 
-class _LockedFutures(_futures._AcquireFutures):  # type: ignore[misc]
+class _LockedFutures(_futures._AcquireFutures):  # type: ignore[misc]  # Any
     """The locks of several futures, taken in an order that all who do so agree on: the one in which they were made."""
 
     def __init__(self, futures: Iterable[Any]) -> None:

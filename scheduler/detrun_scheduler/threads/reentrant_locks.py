@@ -117,7 +117,7 @@ class RLock:
         if not self._inside():
             if self._real.acquire(False):
                 self._real.release()
-                return bool(self._real._is_owned())  # type: ignore[attr-defined]
+                return bool(self._real._is_owned())  # type: ignore[attr-defined]  # private
             return True
         return self._count > 0
 
@@ -125,18 +125,18 @@ class RLock:
 
     def _is_owned(self) -> bool:
         me = self._inside()
-        return self._owner == me if me else bool(self._real._is_owned())  # type: ignore[attr-defined]
+        return self._owner == me if me else bool(self._real._is_owned())  # type: ignore[attr-defined]  # private
 
     def _recursion_count(self) -> int:
         me = self._inside()
         if me:
             return self._count if self._owner == me else 0
-        return self._real._recursion_count()  # type: ignore[attr-defined, no-any-return]
+        return self._real._recursion_count()  # type: ignore[attr-defined, no-any-return]  # private
 
     def _release_save(self) -> Any:
         me = self._inside()
         if not me:
-            return self._real._release_save()  # type: ignore[attr-defined]
+            return self._real._release_save()  # type: ignore[attr-defined]  # private
         if self._owner != me:
             raise RuntimeError("cannot release un-acquired lock")
         saved = self._count
@@ -148,7 +148,7 @@ class RLock:
             self.acquire()
             self._count = saved
         else:
-            self._real._acquire_restore(saved)  # type: ignore[attr-defined]
+            self._real._acquire_restore(saved)  # type: ignore[attr-defined]  # private
 
     def end_of_run(self) -> None:
         """Called when the run is over."""
@@ -157,7 +157,7 @@ class RLock:
         self._owner = self._count = 0
 
     def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # type: ignore[attr-defined]
+        self._real._at_fork_reinit()  # type: ignore[attr-defined]  # private
         self._serial = -1
 
     def __repr__(self) -> str:

@@ -149,4 +149,4 @@ class SimpleQueue:
 
 def install() -> None:
     """Take the place of the real one in `queue`, for the rest of the process."""
-    queue.SimpleQueue = SimpleQueue  # type: ignore[misc, assignment]
+    queue.SimpleQueue = SimpleQueue  # type: ignore[misc, assignment]  # the real one is a class

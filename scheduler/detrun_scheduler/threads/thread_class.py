@@ -41,9 +41,9 @@ def main_thread() -> threading.Thread:
     # A copy of one prepared object: making a Thread costs 8 µs, and each run needs a fresh one.
     if MainThread._template is None:
         prepared = MainThread(name="MainThread", daemon=False)
-        prepared._started._flag = True  # type: ignore[attr-defined]
-        prepared._ident = MAIN_IDENT  # type: ignore[attr-defined]
-        prepared._native_id = MAIN_IDENT  # type: ignore[attr-defined]
+        prepared._started._flag = True  # type: ignore[attr-defined]  # private
+        prepared._ident = MAIN_IDENT  # type: ignore[attr-defined]  # private
+        prepared._native_id = MAIN_IDENT  # type: ignore[attr-defined]  # private
         MainThread._template = vars(prepared)
     thread = MainThread.__new__(MainThread)
     vars(thread).update(MainThread._template)
@@ -64,7 +64,7 @@ def _start(self: threading.Thread) -> None:
     """`Thread.start`: the thread counts as started at once and runs when the scheduler chooses it."""
     caller, threads = getcurrent(), threads_of_call()
     if threads is None:
-        return METHODS.originals["start"](self)  # type: ignore[no-any-return]
+        return METHODS.originals["start"](self)  # type: ignore[no-any-return]  # Any
     state: Any = self
     if not state._initialized:
         raise RuntimeError("thread.__init__() not called")
@@ -94,7 +94,7 @@ def _begin(threads: Threads, thread: Any) -> None:
         if type(thread._handle) is not ThreadHandle:
             thread._handle = ThreadHandle()  # the thread was made before the run
         thread._handle.simulated = simulated
-    threading._active[simulated.ident] = thread  # type: ignore[attr-defined]
+    threading._active[simulated.ident] = thread  # type: ignore[attr-defined]  # private
 
 
 def _path_name(thread: Any) -> str:
@@ -129,7 +129,7 @@ def _bootstrap(thread: Any) -> None:
 def _mark_ended(thread: Any, ident: int) -> None:
     if not HAS_HANDLES:
         thread._is_stopped = True
-    threading._active.pop(ident, None)  # type: ignore[attr-defined]
+    threading._active.pop(ident, None)  # type: ignore[attr-defined]  # private
 
 
 def _join(self: threading.Thread, timeout: float | None = None) -> None:
@@ -138,7 +138,7 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
     simulated: SimulatedThread | None = vars(self).get("_simulated")
     caller, threads = getcurrent(), threads_of_call()
     if threads is None or (simulated is None and state._initialized and state._started._flag):
-        return METHODS.originals["join"](self, timeout)  # type: ignore[no-any-return]
+        return METHODS.originals["join"](self, timeout)  # type: ignore[no-any-return]  # Any
     if not state._initialized:
         raise RuntimeError("Thread.__init__() not called")
     if simulated is None:
@@ -159,7 +159,7 @@ def _is_alive(self: threading.Thread) -> bool:
             return True
         state: Any = self
         if threads_of_call() is None or not state._initialized or state._started._flag:
-            return METHODS.originals["is_alive"](self)  # type: ignore[no-any-return]
+            return METHODS.originals["is_alive"](self)  # type: ignore[no-any-return]  # Any
         # Asking is a schedule point: another thread may start it meanwhile.
         if not state._started.is_set():
             return False

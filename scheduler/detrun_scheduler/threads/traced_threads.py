@@ -83,7 +83,7 @@ class Tracing:
             points = points_of(frame)
 
             def on_opcode(frame: FrameType, event: str, _: Any) -> Any:
-                here = points[frame.f_lasti]  # type: ignore[index]
+                here = points[frame.f_lasti]  # type: ignore[index]  # watched, so it has points
                 if here and event == "opcode":
                     if here == POINT and preemption.interrupts():
                         set_trace(self.before)

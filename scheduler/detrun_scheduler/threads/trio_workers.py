@@ -51,7 +51,7 @@ def _start_thread_soon(
     thread.start()
 
 
-class _Run(TRIO_THREADS.Run):  # type: ignore[misc]
+class _Run(TRIO_THREADS.Run):  # type: ignore[misc]  # Any
     """trio's message with a queue that a simulated thread can wait on."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -59,7 +59,7 @@ class _Run(TRIO_THREADS.Run):  # type: ignore[misc]
         object.__setattr__(self, "queue", SimpleQueue())  # the class is frozen
 
 
-class _RunSync(TRIO_THREADS.RunSync):  # type: ignore[misc]
+class _RunSync(TRIO_THREADS.RunSync):  # type: ignore[misc]  # Any
     """As `_Run`."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:

@@ -144,16 +144,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # private
+            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]  # private
+        super()._run_once()  # type: ignore[misc]  # private
 
 
 @given(SCRIPTS)
 @settings(max_examples=40)
 def test_fifo_is_the_order_of_asyncios_own_loop(script: list[list[str]]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        in_life = runner.run(queueing(script)())  # type: ignore[arg-type]
+        in_life = runner.run(queueing(script)())  # type: ignore[arg-type]  # a coroutine
     assert detrun.record(queueing(script), asyncio_order="fifo").result == in_life
 
 

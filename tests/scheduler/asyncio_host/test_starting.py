@@ -188,7 +188,7 @@ def test_uvloops_run_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
         """Never begun."""
 
     uvloop = ModuleType("uvloop")
-    original = uvloop.run = lambda main: main.close()  # type: ignore[attr-defined]
+    original = uvloop.run = lambda main: main.close()  # type: ignore[attr-defined]  # of an empty module
     monkeypatch.setitem(sys.modules, "uvloop", uvloop)
     with pytest.raises(UsageError, match=r"uvloop\.run inside a run.*call asyncio\.run, or use asyncio\.Runner"):
         detrun.record(lambda: uvloop.run(program()))
@@ -247,7 +247,7 @@ def test_a_wrong_backend_names_the_option() -> None:
 
 def test_a_task_of_trio_cannot_run_a_loop() -> None:
     async def main() -> None:
-        asyncio.run(three())  # type: ignore[arg-type]
+        asyncio.run(three())  # type: ignore[arg-type]  # a coroutine
 
     with pytest.raises(UsageError, match="inside an async function of trio"):
         detrun.record(main, backend="trio")

@@ -626,7 +626,7 @@ def test_waiting_for_a_simulated_socket_through_trio_lowlevel():
     async def main() -> list[Any]:
         async with detrun.World():
             client, server = await connected_pair()
-            raw = client._sock  # type: ignore[attr-defined]
+            raw = client._sock  # type: ignore[attr-defined]  # private
             seen = []
             for one in (raw, client, client.fileno()):  # all of what trio takes
                 await trio.lowlevel.wait_writable(one)
