@@ -53,10 +53,7 @@ class RawFile(io.RawIOBase):
     _open = False  # also where the constructor refuses, since io closes whatever it throws away
 
     def __init__(self, disk: DiskOfFiles, path: str, mode: str) -> None:
-        kinds = [letter for letter in "rwax" if letter in mode]
-        if len(kinds) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
-            raise ValueError(f"invalid mode: {mode!r}")
-        kind = kinds[0]
+        kind = kind_of_mode(mode)
         self._disk = disk
         self._generation = disk.generation
         self._readable = kind == "r" or "+" in mode
@@ -184,6 +181,18 @@ class RawFile(io.RawIOBase):
             if self._open and not self.is_orphaned:
                 self._disk.file_system.close(self.inode)
             self._open = False
+
+
+def kind_of_mode(mode: str) -> str:
+    """Which of the letters ``rwax`` a mode of ``open`` has.
+
+    Raises:
+        ValueError: the mode is invalid.
+    """
+    kinds = [letter for letter in "rwax" if letter in mode]
+    if len(kinds) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
+        raise ValueError(f"invalid mode: {mode!r}")
+    return kinds[0]
 
 
 def flipped(data: bytes, bits: int) -> bytes:

@@ -9,18 +9,49 @@ that comes back to itself.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from detrun.world.disk.files import BUFFER_BYTES
+from detrun.world.disk.files import BUFFER_BYTES, kind_of_mode
 from detrun.world.files.descriptors import Descriptors, OpenFile
 
 _CALLS = (
     *("close", "flush", "peek", "read", "read1", "readall", "readinto", "readinto1", "readline", "readlines"),
     *("seek", "tell", "truncate", "write", "writelines"),
 )
+
+
+def flags_of(mode: Any) -> int:
+    """The flags that ``open`` gives to ``os.open`` for a mode.
+
+    Raises:
+        TypeError: the mode is not text.
+        ValueError: the mode is invalid.
+    """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    kind = kind_of_mode(mode)
+    access = os.O_RDWR if "+" in mode else os.O_RDONLY if kind == "r" else os.O_WRONLY
+    more = {"r": 0, "w": os.O_CREAT | os.O_TRUNC, "a": os.O_CREAT | os.O_APPEND, "x": os.O_CREAT | os.O_EXCL}
+    return access | more[kind] | getattr(os, "O_CLOEXEC", 0)
+
+
+def check_arguments(mode: str, buffering: int, encoding: Any, errors: Any, newline: Any) -> None:
+    """What ``open`` refuses before it touches a file.
+
+    Raises:
+        ValueError: as ``open``.
+    """
+    if "b" in mode:
+        for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+            if value is not None:
+                article = "an" if name != "newline" else "a"
+                raise ValueError(f"binary mode doesn't take {article} {name} argument")
+    elif buffering == 0:
+        raise ValueError("can't have unbuffered text I/O")
 
 
 class FileOfNode(io.RawIOBase):
@@ -160,6 +191,5 @@ def layered(
 
 def raw_file(descriptors: Descriptors, number: int, name: Any, mode: str, closefd: bool, *, is_outermost: bool) -> Any:
     """The raw file of a descriptor; the one that the program gets if it asked for no buffer."""
-    kind = "x" if "x" in mode else "a" if "a" in mode else "w" if "w" in mode else "r"
-    written = {"r": "rb", "w": "wb", "a": "ab", "x": "xb"}[kind] + ("+" if "+" in mode else "")
+    written = kind_of_mode(mode) + ("b+" if "+" in mode else "b")
     return (_outermost(FileOfNode) if is_outermost else FileOfNode)(descriptors, number, name, written, closefd)

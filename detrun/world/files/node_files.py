@@ -20,7 +20,7 @@ from detrun.world.files.descriptors import OpenDirectory, OpenFile
 from detrun.world.files.entries import Entries, Entry
 from detrun.world.files.file_calls import FileCalls, real, stat_result
 from detrun.world.files.host_files import HostFiles
-from detrun.world.files.layers import layered, raw_file
+from detrun.world.files.layers import check_arguments, flags_of, layered, raw_file
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.hidden_state import DEVICE, RANDOM_DEVICES, allowed, refuse
 
@@ -145,8 +145,8 @@ class NodeFiles(FileCalls):
         opener: Callable[[Any, int], int] | None = None,
     ) -> Any:
         """As the function ``open``."""
-        flags = _flags_of(mode)
-        _check(mode, buffering, encoding, errors, newline)
+        flags = flags_of(mode)
+        check_arguments(mode, buffering, encoding, errors, newline)
         open_real = partial(file_names.original_open(), mode=mode, buffering=buffering, encoding=encoding)
         if isinstance(file, int):
             number = file
@@ -383,34 +383,3 @@ def _without_links(number: int, path: str, path2: str | None = None) -> OSError:
     error = failure(number, path, path2)
     error.add_note(_NO_LINKS)
     return error
-
-
-def _flags_of(mode: Any) -> int:
-    """The flags that ``open`` gives to ``os.open`` for a mode.
-
-    Raises:
-        ValueError: it is no mode.
-    """
-    if not isinstance(mode, str):
-        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
-    letters = [letter for letter in "rwax" if letter in mode]
-    if len(letters) != 1 or set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
-        raise ValueError(f"invalid mode: {mode!r}")
-    access = os.O_RDWR if "+" in mode else os.O_RDONLY if letters == ["r"] else os.O_WRONLY
-    more = {"r": 0, "w": os.O_CREAT | os.O_TRUNC, "a": os.O_CREAT | os.O_APPEND, "x": os.O_CREAT | os.O_EXCL}
-    return access | more[letters[0]] | getattr(os, "O_CLOEXEC", 0)
-
-
-def _check(mode: str, buffering: int, encoding: Any, errors: Any, newline: Any) -> None:
-    """What ``open`` refuses before it touches a file.
-
-    Raises:
-        ValueError: as ``open``.
-    """
-    if "b" in mode:
-        for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
-            if value is not None:
-                article = "an" if name != "newline" else "a"
-                raise ValueError(f"binary mode doesn't take {article} {name} argument")
-    elif buffering == 0:
-        raise ValueError("can't have unbuffered text I/O")
