@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -287,21 +287,36 @@ class Disk:
         self._end_sync(numbers, path)
 
     def _begin_sync(self, inode: int) -> list[int]:
-        state = self.file_system.state
-        numbers = state.pending_of(inode)
-        dirty = sum(isinstance(state.pending[number].change, WriteSector) for number in numbers)
-        self.owe("fsync", dirty * state.model.sector_bytes)
+        numbers = self.file_system.state.pending_of(inode)
+        self.owe_sync(numbers)
         return numbers
 
     def _end_sync(self, numbers: list[int], path: str) -> None:
-        if self.strikes("fsync_loss", path):
-            return
+        if self.syncs_truly(numbers, path):
+            self.make_durable(numbers, path)
+
+    def owe_sync(self, numbers: Iterable[int]) -> None:
+        """The call in progress is an fsync of these changes, and has to wait for what they write."""
         state = self.file_system.state
+        self.owe("fsync", len(state.data_among(numbers)) * state.model.sector_bytes)
+
+    def syncs_truly(self, numbers: Iterable[int], path: str) -> bool:
+        """Whether an fsync makes these changes durable; False if a fault lets it do nothing.
+
+        Raises:
+            OSError: EIO, by a fault, which loses what was written.
+        """
+        if self.strikes("fsync_loss", path):
+            return False
         if self.strikes("fsync_failure", path):
-            pending = state.pending
-            state.drop([one for one in numbers if one in pending and isinstance(pending[one].change, WriteSector)])
+            state = self.file_system.state
+            state.drop(state.data_among(numbers))
             raise failure(errno.EIO, path)
-        state.sync(numbers, partial(self._landed, path))
+        return True
+
+    def make_durable(self, numbers: Iterable[int], path: str) -> None:
+        """Let these changes land on the disk, as faults leave them."""
+        self.file_system.state.sync(numbers, partial(self._landed, path))
 
     def _landed(self, path: str, change: Change) -> Change:
         """What a change becomes when it is written to the disk."""

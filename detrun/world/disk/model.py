@@ -185,6 +185,10 @@ class DiskState:
     def _is_data(self, number: int) -> bool:
         return isinstance(self.pending[number].change, WriteSector)
 
+    def data_among(self, numbers: Iterable[int]) -> list[int]:
+        """Those of ``numbers`` that are pending and change the content of a file."""
+        return [number for number in numbers if number in self.pending and self._is_data(number)]
+
     def pending_of(self, inode: int) -> list[int]:
         """The numbers of the pending changes that an fsync of this file or directory has to wait for."""
         numbers = list(self._of_inode.get(inode, ()))

@@ -12,11 +12,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from detrun.world.disk.file_system import failure
-from detrun.world.disk.image import WriteSector
 from detrun.world.files.descriptors import OpenFile
 from detrun.world.files.node_files import NodeFiles
 from detrun.world.files.sqlite_locks import FileLocks
@@ -196,15 +194,12 @@ class SqliteFiles:
             OSError: EIO, by a fault.
         """
         disk = self.files.disk
-        state = disk.file_system.state
-        numbers = tuple(number for inode in inodes for number in state.pending_of(inode))
-        if disk.strikes("fsync_loss", path):
+        pending_of = disk.file_system.state.pending_of
+        numbers = tuple(number for inode in inodes for number in pending_of(inode))
+        if not disk.syncs_truly(numbers, path):
             return
-        if disk.strikes("fsync_failure", path):
-            state.drop([one for one in numbers if isinstance(state.pending[one].change, WriteSector)])
-            raise failure(errno.EIO, path)
         if not self.calls:
-            state.sync(numbers, partial(disk._landed, path))
+            disk.make_durable(numbers, path)
             return
         self._put_off.append((numbers, path))
         self._unsettled.update(dict.fromkeys(numbers))
@@ -212,13 +207,11 @@ class SqliteFiles:
     def settle(self) -> None:
         """The call is over: it takes the time of its reads, writes and syncs, which make durable in their order."""
         disk = self.files.disk
-        state = disk.file_system.state
         put_off, self._put_off = self._put_off, []
         disk.call_blocking(lambda: None, path="/")
         for numbers, path in put_off:
-            dirty = sum(isinstance(state.pending[one].change, WriteSector) for one in numbers if one in state.pending)
-            disk.owe("fsync", dirty * state.model.sector_bytes)
+            disk.owe_sync(numbers)
             disk.call_blocking(lambda: None, path=path)
-            state.sync(numbers, partial(disk._landed, path))
+            disk.make_durable(numbers, path)
             for one in numbers:
                 self._unsettled.pop(one, None)
