@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ def _call_sqlite(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return call(*arguments) if files is None else _sqlite().call(files, call, arguments)
 
 
+@cache
 def _sqlite() -> Any:
     global _open
     services, _open = _open, None  # the import opens real files

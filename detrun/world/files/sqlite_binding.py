@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_int64, c_void_p
@@ -21,6 +20,7 @@ from typing import Any
 from detrun.world.files.sqlite_files import SqliteFiles, TemporaryFile
 from detrun.world.files.sqlite_locks import SHARED
 from detrun_scheduler.environment.hidden_state import refuse
+from detrun_scheduler.threads.sqlite_random import library
 
 NAME = "detrun"
 OK, BUSY, READONLY, IOERR, NOTFOUND, FULL, CANTOPEN = 0, 5, 8, 10, 12, 13, 14
@@ -324,10 +324,8 @@ def register() -> None:
     global _methods
     if _methods is not None:
         return
-    module: Any = sys.modules["_sqlite3"]
-    library = ctypes.CDLL(getattr(module, "__file__", None))
     try:
-        register_vfs = library.sqlite3_vfs_register
+        register_vfs = library().sqlite3_vfs_register
     except AttributeError:
         refuse(
             "sqlite3.connect on a node",

@@ -131,14 +131,8 @@ class SqliteFiles:
         self.calls = 0
         self.failure: BaseException | None = None
         self._written: set[str] = set()  # journals and logs
-        self._generation = files.disk.generation
         self._put_off: list[tuple[tuple[int, ...], str]] = []  # changes to be made durable, and of which file
         self._unsettled: dict[int, None] = {}  # those of all calls that are not over, in order
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the process has crashed."""
-        return bool(self._generation != self.files.disk.generation)
 
     def open(self, path: str, flags: int, *, syncs_directory: bool, deletes: bool) -> DiskFile:
         """Open a file.

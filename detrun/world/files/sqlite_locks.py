@@ -30,9 +30,9 @@ class FileLocks:
 
     def lock(self, holder: Any, level: int) -> bool:
         """Raise to ``level``; whether it was got. On the way to `EXCLUSIVE`, `PENDING` stays where others read."""
-        others = [one for holding, one in self.levels.items() if holding is not holder]
         if self.level(holder) >= level:
             return True
+        others = [one for holding, one in self.levels.items() if holding is not holder]
         if level == SHARED:
             if any(one >= PENDING for one in others):
                 return False

@@ -19,6 +19,13 @@ _PRNG_SEED = 28  # SQLITE_TESTCTRL_PRNG_SEED
 _seeded_run = -1  # serial of the last run that has seeded it
 
 
+def library() -> Any:
+    """The SQLite library that ``sqlite3`` uses, by ctypes; where it cannot be reached its functions are missing."""
+    import ctypes
+
+    return ctypes.CDLL(getattr(sys.modules["_sqlite3"], "__file__", None))
+
+
 def begin(threads: Threads) -> None:
     """Seed it for the run, unless that was done."""
     global _seeded_run
@@ -35,7 +42,6 @@ def _forget() -> None:
 def _seed(number: int) -> None:
     import ctypes  # not before a run uses SQLite: it takes 3 ms
 
-    library: Any = ctypes.CDLL(getattr(sys.modules["_sqlite3"], "__file__", None))
-    control = getattr(library, "sqlite3_test_control", None)
+    control = getattr(library(), "sqlite3_test_control", None)
     if control is not None:
         control(_PRNG_SEED, ctypes.c_int(number), ctypes.c_void_p(None))

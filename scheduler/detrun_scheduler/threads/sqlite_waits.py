@@ -57,6 +57,11 @@ _DEFAULT_TIMEOUT = 5.0
 _PRAGMA = r"(\s*pragma\s+(?:\w+\s*\.\s*)?busy_timeout\s*[=(]\s*)(\d+)"
 
 
+def _made(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a call of ``sqlite3``."""
+    return call(*arguments) if on_disk is None else on_disk(call, arguments)
+
+
 def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
     """Make a call of ``sqlite3``, again and again while the database is locked by another connection."""
     pauses: Iterator[float] | None = None
@@ -64,7 +69,7 @@ def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
     while True:
         changes = connection.total_changes
         try:
-            return call(*arguments) if on_disk is None else on_disk(call, arguments)
+            return _made(call, *arguments)
         except sys.modules["sqlite3"].OperationalError as error:
             is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == _BUSY
             if not is_busy or threads_of_call() is None or connection.total_changes != changes:
@@ -101,19 +106,18 @@ def _cursor_class(kind: Any) -> Any:
 
         def fetchone(self) -> Any:
             """As the original."""
-            return super().fetchone() if on_disk is None else on_disk(super().fetchone, ())
+            return _made(super().fetchone)
 
         def fetchmany(self, *size: Any, **named: Any) -> Any:
             """As the original."""
-            call = partial(super().fetchmany, *size, **named)
-            return call() if on_disk is None else on_disk(call, ())
+            return _made(partial(super().fetchmany, *size, **named))
 
         def fetchall(self) -> Any:
             """As the original."""
-            return super().fetchall() if on_disk is None else on_disk(super().fetchall, ())
+            return _made(super().fetchall)
 
         def __next__(self) -> Any:
-            return super().__next__() if on_disk is None else on_disk(super().__next__, ())
+            return _made(super().__next__)
 
     return _named_as(Cursor, kind)
 
