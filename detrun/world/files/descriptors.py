@@ -15,6 +15,7 @@ from detrun.world.disk.files import RawFile
 from detrun.world.disk.image import Target
 from detrun.world.services import FIRST_DESCRIPTOR
 
+_FIRST = FIRST_DESCRIPTOR << 1  # sockets have those from FIRST_DESCRIPTOR on
 _MODES = {os.O_RDONLY: "rb", os.O_WRONLY: "wb", os.O_RDWR: "rb+"}
 
 
@@ -69,7 +70,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._open: dict[int, OpenFile | OpenDirectory] = {}
-        self._next = FIRST_DESCRIPTOR << 1  # sockets have those from FIRST_DESCRIPTOR on
+        self._next = _FIRST
 
     def add(self, opened: OpenFile | OpenDirectory, number: int | None = None) -> int:
         """Give an open file a number, the next or the one that is asked for."""
@@ -83,7 +84,7 @@ class Descriptors:
 
     def has_given(self, number: object) -> bool:
         """Whether a number is, or was, one of these."""
-        return isinstance(number, int) and FIRST_DESCRIPTOR << 1 <= number < self._next
+        return isinstance(number, int) and _FIRST <= number < self._next
 
     def opened(self, number: int) -> OpenFile | OpenDirectory:
         """What a number means.

@@ -156,7 +156,7 @@ class NodeFiles(FileCalls):
             path = os.fspath(file)
             if opener is None:
                 where = self.absolute(path)
-                if self.is_real(where) and not flags & os.O_ACCMODE:
+                if not flags & os.O_ACCMODE and self.is_real(where):
                     with allowed():
                         return open_real(where, errors=errors, newline=newline)
                 number = self._open_by_name(path, flags)
@@ -191,12 +191,14 @@ class NodeFiles(FileCalls):
         """As `os.stat`."""
         if isinstance(path, int):
             return self.fstat(path) if path in self.descriptors else real("stat")(path)
-        found = self._ask("stat", self.disk.file_system.status, path, dir_fd)
-        return found if isinstance(found, os.stat_result) else stat_result(found)
+        return self._status("stat", path, dir_fd)
 
     def lstat(self, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
         """As `os.lstat`: there are no links."""
-        found = self._ask("lstat", self.disk.file_system.status, path, dir_fd)
+        return self._status("lstat", path, dir_fd)
+
+    def _status(self, name: str, path: Any, dir_fd: int | None) -> os.stat_result:
+        found = self._ask(name, self.disk.file_system.status, path, dir_fd)
         return found if isinstance(found, os.stat_result) else stat_result(found)
 
     def access(
@@ -211,7 +213,7 @@ class NodeFiles(FileCalls):
         """As `os.access`: what is on the disk may be read and written."""
         try:
             where = self.absolute(path, dir_fd)
-            if self.is_real(where) and mode & os.W_OK:
+            if mode & os.W_OK and self.is_real(where):
                 return False
             found = self.stat(path, dir_fd=dir_fd)
         except OSError:
@@ -233,7 +235,7 @@ class NodeFiles(FileCalls):
             with allowed():
                 return real("scandir")(where)
         entries = []
-        for name in self.listdir(where):
+        for name in self._metadata(self.disk.file_system.listdir, where, path=where):
             target = self.disk.file_system.existing(f"{where.rstrip('/')}/{name}")
             shown = os.fsencode(name) if isinstance(at, bytes) else name
             place = shown if isinstance(path, int) else os.path.join(at, shown)

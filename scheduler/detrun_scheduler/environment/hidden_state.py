@@ -178,17 +178,21 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         refuse(call, way_out, _ASYNCIO)
 
 
+def _files_here() -> Any:
+    return None if file_names.files_here is None else file_names.files_here()
+
+
 def _look_at_file(event: str, path: Any, *rest: Any) -> None:
     """Refuse real files to the code of nodes, but for what nodes can read; and to all code what is entropy."""
     if path in RANDOM_DEVICES:
         refuse(f"{_FILE_EVENTS[event]} {path!r}", DEVICE)
-    files = None if file_names.files_here is None else file_names.files_here()
+    files = _files_here()
     if files is not None and not isinstance(path, int) and not files.may_be_real(event, path, *rest):
         refuse(f"{_FILE_EVENTS[event]} {path!r}", _FILE)
 
 
 def _look_at_descriptor(event: str, number: Any, *rest: Any) -> None:
-    files = None if file_names.files_here is None else file_names.files_here()
+    files = _files_here()
     if files is not None and files.descriptors.has_given(number):
         refuse(f"{event.removesuffix('.__new__')} of a file of a node", _LOCKED)
 
