@@ -114,6 +114,9 @@ class Planner:
         parameters: values of the question marks, for estimates; `Value`s, too.
         order: in which rows are wanted.
         limit: how many are; None for all.
+
+    Attributes:
+        rows: by aliases: how many rows of a table its own conditions leave.
     """
 
     def __init__(
@@ -137,6 +140,10 @@ class Planner:
         self.limit = limit
         self.selectivity = {
             alias: Selectivity(self.statistics[table.name], self.value_of) for alias, (_, table) in self.sources.items()
+        }
+        self.rows = {
+            alias: self.statistics[table.name].rows * self.selectivity[alias].of_all(self.own_conditions(alias))
+            for alias, (_, table) in self.sources.items()
         }
 
     # Names and values.
@@ -183,34 +190,36 @@ class Planner:
         aliases = list(self.sources)
         found: list[Plan] = []
         for outer_alias, inner_alias in (aliases, aliases[::-1]) if len(aliases) == 2 else ((aliases[0], None),):
-            for outer, is_ordered in self.outer_ways(outer_alias):
-                if inner_alias is None:
-                    plan = Plan(outer, None, None, not is_ordered, outer.first, outer.cost, outer.cost, outer.rows)
-                    found.append(self._finished(plan))
-                else:
-                    found += map(self._finished, self._joins(outer, inner_alias, not is_ordered))
-        return found
+            ways = self.outer_ways(outer_alias)
+            found += self._of_one(ways) if inner_alias is None else self._joins(ways, outer_alias, inner_alias)
+        return [self._finished(one) for one in found]
 
-    def _joins(self, outer: Access, inner_alias: str, is_sorted: bool) -> Iterator[Plan]:
-        """The joins of an outer table with the other one."""
-        tuple_cost, outer_alias = self.costs.cpu_tuple_cost, outer.source.alias
+    def _of_one(self, ways: Ways) -> Iterator[Plan]:
+        """The plans of the only table."""
+        for one, is_ordered in ways:
+            yield Plan(one, None, None, not is_ordered, one.first, one.cost, one.cost, one.rows)
+
+    def _joins(self, ways: Ways, outer_alias: str, inner_alias: str) -> Iterator[Plan]:
+        """The joins of an outer table, read in these ways, with the other one."""
+        tuple_cost, outer_rows = self.costs.cpu_tuple_cost, self.rows[outer_alias]
+        times = outer_rows if primal_of(outer_rows) > 1.0 else 1.0
+        by_outer = [one for one in self.accesses(inner_alias, outer_alias, times=times) if one.bounds.needs_outer]
         once = self.accesses(inner_alias, None)
-        rows = outer.rows * once[0].rows * self._share_joined()
-        times = outer.rows if primal_of(outer.rows) > 1.0 else 1.0
-        for inner in self.accesses(inner_alias, outer_alias, times=times):
-            if inner.bounds.needs_outer:
-                cost = outer.cost + outer.rows * inner.cost + tuple_cost * rows
-                yield Plan(outer, inner, None, is_sorted, outer.first, cost, cost, rows)
         equal = self.equal_columns(outer_alias, inner_alias)
-        for inner in once:
-            first = outer.first + inner.cost
-            cost = outer.cost + inner.cost + tuple_cost * (outer.rows * inner.rows)
-            yield Plan(outer, inner, None, is_sorted, first, cost, cost, rows)
-            for columns in equal[:1]:
-                first = outer.first + inner.cost + tuple_cost * inner.rows
-                # A row that is put into the table is worth two that are looked up: the smaller table goes in.
-                cost = outer.cost + inner.cost + tuple_cost * (2.0 * inner.rows + outer.rows + rows)
-                yield Plan(outer, inner, columns, is_sorted, first, cost, cost, rows)
+        rows = outer_rows * self.rows[inner_alias] * self._share_joined()
+        for outer, is_ordered in ways:
+            for inner in by_outer:
+                cost = outer.cost + outer.rows * inner.cost + tuple_cost * rows
+                yield Plan(outer, inner, None, not is_ordered, outer.first, cost, cost, rows)
+            for inner in once:
+                first = outer.first + inner.cost
+                cost = outer.cost + inner.cost + tuple_cost * (outer.rows * inner.rows)
+                yield Plan(outer, inner, None, not is_ordered, first, cost, cost, rows)
+                for columns in equal[:1]:
+                    first = outer.first + inner.cost + tuple_cost * inner.rows
+                    # A row that is put into the table is worth two that are looked up: the smaller table goes in.
+                    cost = outer.cost + inner.cost + tuple_cost * (2.0 * inner.rows + outer.rows + rows)
+                    yield Plan(outer, inner, columns, not is_ordered, first, cost, cost, rows)
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with the cost of sorting, if it has to, and of as many rows as are wanted."""
@@ -287,18 +296,12 @@ class Planner:
         source, table = self.sources[alias]
         known = self.statistics[table.name]
         scan = self.costs.scan(known.pages, known.rows)
-        found = [Access(source, table, None, Bounds(), False, 0.0, scan, self.rows_of(alias))]
+        found = [Access(source, table, None, Bounds(), False, 0.0, scan, self.rows[alias])]
         for index in table.indexes.values():
             access = self.access(alias, index, outer, times=times)
             if access.bounds.all:
                 found.append(access)
         return found
-
-    def rows_of(self, alias: str) -> Any:
-        """How many rows of a table its own conditions leave."""
-        return self.statistics[self.sources[alias][1].name].rows * self.selectivity[alias].of_all(
-            self.own_conditions(alias)
-        )
 
     def access(
         self, alias: str, index: Index, outer: str | None, *, is_backward: bool = False, times: Any = 1.0
@@ -309,7 +312,7 @@ class Planner:
         of_index = known.index(table, index)
         bounds = bounds_of([table.columns[place] for place in index.places], self.bounds_on(alias, outer))
         share = self._share_of(alias, bounds, of_index.distinct)
-        entries, rows = known.rows * share, self.rows_of(alias)
+        entries, rows = known.rows * share, self.rows[alias]
         if outer is not None and primal_of(rows) > primal_of(entries):
             rows = entries
         leaves = 1.0 + share * (of_index.leaves - 1.0)
