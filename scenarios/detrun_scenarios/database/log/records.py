@@ -186,8 +186,26 @@ class Placed(NamedTuple):
     end: int
 
 
+class Piece(NamedTuple):
+    """A record as it lies in the log, and where it begins."""
+
+    lsn: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.lsn + len(self.data)
+
+
 def records_in(data: bytes, base: int) -> Iterator[Placed]:
-    """The records of a piece of the log that begins at ``base``, up to the first that is not whole."""
+    """The records of a part of the log that begins at ``base``, up to the first that is not whole."""
+    for piece in pieces_in(data, base):
+        yield Placed(piece.lsn, _decoded(piece.data[_HEADER.size :]), piece.end)
+
+
+def pieces_in(data: bytes, base: int) -> Iterator[Piece]:
+    """The same records, as they lie there."""
     position = 0
     while position + _HEADER.size <= len(data):
         checksum, length = _HEADER.unpack_from(data, position)
@@ -195,5 +213,5 @@ def records_in(data: bytes, base: int) -> Iterator[Placed]:
         payload = data[begin : begin + length]
         if not length or len(payload) < length or zlib.crc32(payload) != checksum:
             return
-        yield Placed(base + position, _decoded(payload), base + begin + length)
+        yield Piece(base + position, data[position : begin + length])
         position = begin + length

@@ -22,7 +22,7 @@ import trio
 
 import detrun
 from detrun.world.disk.disk import Disk
-from detrun_scenarios.database.log.records import Placed, Record, encoded, records_in
+from detrun_scenarios.database.log.records import Piece, Placed, Record, encoded, pieces_in, records_in
 from detrun_scenarios.database.log.segments import SEGMENT_BYTES, Segments, open_segments
 from detrun_scenarios.database.log.state_file import load, save
 from detrun_scenarios.database.news import News
@@ -138,6 +138,13 @@ class LogWriter:
 
     async def read_from(self, lsn: int, end: int | None = None) -> list[Placed]:
         """All whole records from ``lsn`` on, up to ``end`` if it is given."""
+        return list(records_in(await self._read_bytes(lsn, end), lsn))
+
+    async def pieces_between(self, lsn: int, end: int) -> list[Piece]:
+        """The same records, as they lie there."""
+        return list(pieces_in(await self._read_bytes(lsn, end), lsn))
+
+    async def _read_bytes(self, lsn: int, end: int | None) -> bytes:
         pieces: list[bytes] = []
         position = lsn
         while end is None or position < end:
@@ -147,7 +154,7 @@ class LogWriter:
             position += len(piece)
             if len(piece) < size:
                 break
-        return list(records_in(b"".join(pieces), lsn))
+        return b"".join(pieces)
 
     async def cut(self, end: int) -> None:
         """Make the log end there, durably: what lies behind was never promised, and must not follow what will come."""

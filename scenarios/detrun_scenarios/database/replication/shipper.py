@@ -22,7 +22,7 @@ from detrun import relaxed
 from detrun.ad.value import primal_of
 from detrun.world.nodes.node import Node
 from detrun_scenarios.database.log.changes import Changes
-from detrun_scenarios.database.log.records import Checkpoint, Placed, encoded
+from detrun_scenarios.database.log.records import Checkpoint, Piece
 from detrun_scenarios.database.log.recovery import checkpoint
 from detrun_scenarios.database.news import News
 from detrun_scenarios.database.replication.messages import MESSAGE_BYTES, Acknowledged, Batch, Copied, Pages
@@ -52,7 +52,7 @@ class Follower:
     sent: int = 0
     held: int | None = None
     moment: tuple[int, int] = (-1, 0)
-    ahead: list[Placed] = field(default_factory=list)
+    ahead: list[Piece] = field(default_factory=list)
     sent_at: Any = 0.0
     copied: Copied | None = None
     has_news: News = field(default_factory=News)
@@ -136,12 +136,12 @@ class Shipper:
         if not records or follower.sent != begin:
             return  # that part was freed meanwhile, or the replica wants another one
         count = max(1, int(primal_of(self.settings.replication_batch)))
-        data = b"".join(encoded(placed.record) for placed in records[:count])
+        data = b"".join(one.data for one in records[:count])
         follower.ahead = records[count:]
         follower.sent, follower.sent_at = begin + len(data), trio.current_time()
         self.node.send(follower.name, Batch(begin, data, since), size=MESSAGE_BYTES + len(data))
 
-    async def _full_batch(self, found: list[Placed], opened: Any) -> list[Placed]:
+    async def _full_batch(self, found: list[Piece], opened: Any) -> list[Piece]:
         """These records and durable ones that follow, when they are enough, or time is over."""
         log, settings = self.log, self.settings
         while found:
@@ -157,12 +157,12 @@ class Shipper:
             found = [*found, *await self._durable(found[-1].end)]
         return found
 
-    async def _durable(self, begin: int) -> list[Placed]:
+    async def _durable(self, begin: int) -> list[Piece]:
         log = self.log
         if log.flushed <= begin:
             return []
-        found = await log.read_from(begin, min(log.flushed, begin + READ_BYTES))
-        return found or await log.read_from(begin, log.flushed)  # a record that is larger than that
+        found = await log.pieces_between(begin, min(log.flushed, begin + READ_BYTES))
+        return found or await log.pieces_between(begin, log.flushed)  # a record that is larger than that
 
     # All pages.
 
