@@ -50,7 +50,7 @@ class Workload:
         hardware: of the server, and the network.
         bank: of a variant: another application, in place of the mix like TPC-C's.
         is_harsh: whether some settings are drawn.
-        has_replica: whether a replica follows, and all is compared with it in the end; a harsh run may have one, too.
+        has_replica: whether a replica follows, and all is compared with it in the end; a harsh run draws it.
         is_watched: whether all is checked (`checks`), which takes room and time.
         ends_without_power: whether the power goes once more before all is looked at.
     """
