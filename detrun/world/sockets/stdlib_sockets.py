@@ -341,13 +341,13 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def __repr__(self) -> str:
         simulated = self.simulated
-        local = simulated.shown(simulated.local)
-        state = "[closed] " if simulated.is_closed else f"on {simulated.node.name} "
-        remote = "" if simulated.is_closed else f", laddr={local}"
-        if simulated.remote and not simulated.is_closed:
-            remote += f", raddr={simulated.shown(simulated.remote)}"
+        state, addresses = "[closed] ", ""
+        if not simulated.is_closed:
+            state, addresses = f"on {simulated.node.name} ", f", laddr={simulated.shown(simulated.local)}"
+            if simulated.remote:
+                addresses += f", raddr={simulated.shown(simulated.remote)}"
         kind = f"family={simulated.family}, type={simulated.kind}, proto={simulated.protocol}"
-        return f"<simulated socket.socket {state}fd={self.fileno()}, {kind}{remote}>"
+        return f"<simulated socket.socket {state}fd={self.fileno()}, {kind}{addresses}>"
 
 
 def _writable(buffer: Any) -> memoryview:
