@@ -15,34 +15,11 @@ from typing import Any
 
 import pytest
 
-import detrun
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from digest_app import app as digest_app
+from partitions import through_a_partition
 
 pytestmark = [pytest.mark.external, pytest.mark.one_python]
-
-
-def through_a_partition(server: Callable[..., Any], client: Callable[..., Any]) -> list[Any]:
-    """What the client notes of three requests, a second apart, the second of which meets a partition."""
-
-    async def main() -> list[Any]:
-        got: list[Any] = []
-        async with detrun.World(latency=0.01, loss=0.01) as world:
-            world.node("server").start(server)
-            await asyncio.sleep(0.5)
-            world.node("client").start(client, got)
-            await asyncio.sleep(0.8)
-            world.partition("server", "client")
-            await asyncio.sleep(1.5)
-            world.heal()
-            await world.node("client").ended()
-        return got
-
-    run = detrun.record(main)
-    assert detrun.replay(main, recording=run.recording).digest == run.digest
-    result: list[Any] = run.result
-    return result
 
 
 async def noted(got: list[Any], request: Callable[[int], Any]) -> None:
@@ -77,7 +54,7 @@ def test_aiohttp() -> None:
 
             await noted(got, request)
 
-    assert through_a_partition(server, client) == [0, True, 18_000]
+    assert through_a_partition(asyncio, server, client) == [0, True, 18_000]
 
 
 def test_uvicorn_with_fastapi_and_httpx() -> None:
@@ -100,7 +77,7 @@ def test_uvicorn_with_fastapi_and_httpx() -> None:
 
             await noted(got, request)
 
-    assert through_a_partition(server, client) == [0, True, 2]
+    assert through_a_partition(asyncio, server, client) == [0, True, 2]
 
 
 def test_hypercorn_and_httpx_with_two_requests_at_once() -> None:
@@ -127,7 +104,7 @@ def test_hypercorn_and_httpx_with_two_requests_at_once() -> None:
             await noted(got, request)
 
     digests = [hashlib.sha256(b"a" * 1000 * number).hexdigest() for number in range(6)]
-    assert through_a_partition(server, client) == [digests[:2], ["ReadTimeout", "ReadTimeout"], digests[4:]]
+    assert through_a_partition(asyncio, server, client) == [digests[:2], ["ReadTimeout", "ReadTimeout"], digests[4:]]
 
 
 def test_websockets() -> None:
@@ -153,7 +130,7 @@ def test_websockets() -> None:
 
             await noted(got, request)
 
-    assert through_a_partition(server, client) == ["0!", "1!", "2!"]
+    assert through_a_partition(asyncio, server, client) == ["0!", "1!", "2!"]
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -194,5 +171,5 @@ def test_redis() -> None:
         await noted(got, request)
         await connection.aclose()
 
-    found = through_a_partition(server, client)
+    found = through_a_partition(asyncio, server, client)
     assert (found[0], found[2]) == (b"0", b"2")

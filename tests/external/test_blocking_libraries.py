@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,35 +22,12 @@ import trio
 import detrun
 from detrun_scheduler import current
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from partitions import replayed, through_a_partition
+
 pytestmark = [pytest.mark.external, pytest.mark.one_python]
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
-
-
-def through_a_partition(server: Callable[..., Any], client: Callable[..., Any]) -> list[Any]:
-    """What the client notes of three requests, a second apart, the second of which meets a partition."""
-
-    async def main() -> list[Any]:
-        got: list[Any] = []
-        async with detrun.World(latency=0.01, loss=0.01) as world:
-            world.node("server").start(server)
-            await trio.sleep(0.5)
-            world.node("client").start(client, got)
-            await trio.sleep(0.8)
-            world.partition("server", "client")
-            await trio.sleep(1.5)
-            world.heal()
-            await world.node("client").ended()
-        return got
-
-    found: list[Any] = replayed(main)
-    return found
-
-
-def replayed(main: Callable[..., Any]) -> Any:
-    run = detrun.record(main)
-    assert detrun.replay(main, recording=run.recording).digest == run.digest
-    return run.result
 
 
 def noted(got: list[Any], request: Callable[[int], Any]) -> None:
@@ -264,7 +243,7 @@ PAIRS: dict[str, tuple[Callable[..., Pair], tuple[str, ...], list[Any]]] = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_server_and_its_client_through_a_partition(name: str) -> None:
     make, modules, expected = PAIRS[name]
-    assert through_a_partition(*make(*(pytest.importorskip(module) for module in modules))) == expected
+    assert through_a_partition(trio, *make(*(pytest.importorskip(module) for module in modules))) == expected
 
 
 def test_three_nodes_of_pysyncobj_elect_a_leader_and_survive_a_partition() -> None:
