@@ -12,7 +12,7 @@ from typing import Any
 
 from detrun.world.disk.file_system import Status
 from detrun.world.files.descriptors import Descriptors, OpenDirectory, OpenFile
-from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import refuse
 
 
@@ -209,12 +209,6 @@ class FileCalls:
         if not data:
             return 0
         return self.write(dst, data) if offset_dst is None else self.pwrite(dst, data, offset_dst)
-
-
-def real(name: str) -> Callable[..., Any]:
-    """The real function of ``os``."""
-    found: Callable[..., Any] = file_names.original(name)
-    return found
 
 
 def number_of(fd: Any) -> int:

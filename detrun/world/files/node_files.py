@@ -18,10 +18,11 @@ from typing import Any
 from detrun.world.disk.file_system import failure
 from detrun.world.files.descriptors import OpenDirectory, OpenFile
 from detrun.world.files.entries import Entries, Entry
-from detrun.world.files.file_calls import FileCalls, real, stat_result
+from detrun.world.files.file_calls import FileCalls, stat_result
 from detrun.world.files.host_files import HostFiles
 from detrun.world.files.layers import check_arguments, flags_of, layered, raw_file
 from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import DEVICE, RANDOM_DEVICES, allowed, refuse
 
 _NO_LINKS = "a simulated disk has no links, owners, special files or extended attributes"

@@ -73,9 +73,10 @@ for _able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, o
     _able.update(_OS.replacements[name] for name, original in _OS.originals.items() if original in _able)
 
 
-def original(name: str) -> Any:
+def original(name: str) -> Callable[..., Any]:
     """The real function of ``os``."""
-    return _OS.originals[name]
+    found: Callable[..., Any] = _OS.originals[name]
+    return found
 
 
 def original_open() -> Any:
