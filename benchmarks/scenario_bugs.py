@@ -68,12 +68,6 @@ def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
     }
 
 
-def _hunted_by(scenario: Scenario, bug: Bug) -> str:
-    if bug.faults is not None:
-        return "its plan"
-    return "schedules alone" if scenario.faults is None else "the swarm"
-
-
 def _first_words(error: BaseException) -> str:
     """What differs from seed to seed left out."""
     if isinstance(error, AssertionViolatedError):
