@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detrun.checkers.assertions import AssertionViolatedError
 from detrun.checkers.waiting import Asked, Noted
 from detrun.explore.failures.decisive_order import place_of
 from detrun.explore.failures.explanation import Explanation, common, summary
@@ -18,15 +17,13 @@ from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.reversal import TURNS_BACK, Reversals, held_back, turn_before
+from detrun.explore.failures.showing_steps import false_check
 from detrun.explore.failures.trials import Trial
-from detrun_scheduler.endings import exception_leaves
 
 
 def decisive_circle(reversals: Reversals, narration: Narration) -> Explanation | None:
     """What each task of a circle has taken, and asks for."""
-    error = reversals.failing.error
-    leaf = None if error is None else exception_leaves(error)[0]
-    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
+    found = false_check(reversals.failing.error)
     if not isinstance(found, Asked) or any(link.taken.step >= len(narration.steps) for link in found.circle):
         return None
     for link in sorted(found.circle, key=lambda link: -link.taken.step):

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detrun.checkers.assertions import AssertionViolatedError
 from detrun.checkers.dependencies import RT, RW, WR, Dependency
-from detrun.checkers.serializability import NotSerializableError, Serializability
+from detrun.checkers.serializability import Serializability
 from detrun.checkers.transactions import Transaction
 from detrun.explore.failures.decisive_order import INSTANT, place_of
 from detrun.explore.failures.explanation import Explanation, common, summary
@@ -25,14 +24,14 @@ from detrun.explore.failures.noted_operations import noted_line
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import Retimings
 from detrun.explore.failures.reversal import Reversals, held_back
+from detrun.explore.failures.showing_steps import false_check
 from detrun.explore.failures.trials import Trial
-from detrun_scheduler.endings import exception_leaves
 
 
 def decisive_transactions(reversals: Reversals, narration: Narration) -> Explanation | None:
     """The operations by which transactions contradict each other."""
-    found = _contradiction(reversals.failing.error)
-    cycle = () if found is None else found.cycle
+    found = false_check(reversals.failing.error)
+    cycle = found.cycle if isinstance(found, Serializability) else ()
     told = [one for dependency in cycle if (one := _Edge.of(dependency, narration)) is not None]
     if not told:
         return None
@@ -42,14 +41,6 @@ def decisive_transactions(reversals: Reversals, narration: Narration) -> Explana
         if trial is not None:
             return _explained(reversals.failing, narration, told, late, trial)
     return None
-
-
-def _contradiction(error: BaseException | None) -> Serializability | None:
-    leaf = None if error is None else exception_leaves(error)[0]
-    if isinstance(leaf, NotSerializableError):
-        return leaf.serializability
-    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
-    return found if isinstance(found, Serializability) else None
 
 
 class _Edge:

@@ -87,13 +87,13 @@ def _pair(run: Narration, first: Instant, second: Instant) -> tuple[NamedStep, N
 
 
 def _alone(run: Narration, instant: Instant) -> NamedStep | None:
-    lines, functions = run.line_counts(), _function_counts(run)
+    lines, functions = run.line_counts(), function_counts(run)
     best: tuple[tuple[int, int, int, int, bool, int], NamedStep] | None = None
     for step in instant.steps:
         changing = {mark.line for mark in step.marks if mark.is_data and mark.verb == "changes"}
         entered = _entered(step)
         for at, line in enumerate(step.lines):
-            function = _function(line)
+            function = function_of(line)
             does = line in changing or _calls(line)
             rank = (functions[function], step.index, entered[function], lines[line], not does, -at)
             if best is None or rank < best[0]:
@@ -103,24 +103,24 @@ def _alone(run: Narration, instant: Instant) -> NamedStep | None:
 
 def innermost(run: Narration, step: NarratedStep) -> Line | None:
     """Of a step's functions that fewest steps run, the one that was entered last: its line that fewest run."""
-    lines, functions, entered = run.line_counts(), _function_counts(run), _entered(step)
+    lines, functions, entered = run.line_counts(), function_counts(run), _entered(step)
     return min(
         step.lines,
-        key=lambda line: (functions[_function(line)], -entered[_function(line)], lines[line], not _calls(line)),
+        key=lambda line: (functions[function_of(line)], -entered[function_of(line)], lines[line], not _calls(line)),
         default=None,
     )
 
 
-def _function_counts(run: Narration) -> Counter[tuple[str, str]]:
+def function_counts(run: Narration) -> Counter[tuple[str, str]]:
     """How many steps run each function."""
-    return Counter(function for step in run.steps for function in set(map(_function, step.lines)))
+    return Counter(function for step in run.steps for function in set(map(function_of, step.lines)))
 
 
 def _entered(step: NarratedStep) -> dict[tuple[str, str], int]:
     """By function, the index of the first line of it that a step runs."""
     found: dict[tuple[str, str], int] = {}
     for at, line in enumerate(step.lines):
-        found.setdefault(_function(line), at)
+        found.setdefault(function_of(line), at)
     return found
 
 
@@ -182,7 +182,7 @@ def _at(run: Narration, step: NarratedStep, line: Line, *, last: bool) -> NamedS
 
 def caller_of(steps: Iterable[NarratedStep], step: NarratedStep, line: Line, *, last: bool) -> Line:
     """Where its function was called from, if several functions of the run call it; else the line."""
-    callers = {_function(one) for other in steps for one in _called_from(other, line)}
+    callers = {function_of(one) for other in steps for one in _called_from(other, line)}
     here = _called_from(step, line)
     return line if not here or len(callers) < 2 else here[-1 if last else 0]
 
@@ -202,7 +202,8 @@ def _called_from(step: NarratedStep, line: Line) -> list[Line]:
     return found
 
 
-def _function(line: Line) -> tuple[str, str]:
+def function_of(line: Line) -> tuple[str, str]:
+    """The file and the name of the function around a line."""
     return line.file, function_at(line.file, line.number)
 
 

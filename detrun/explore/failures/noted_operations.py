@@ -8,11 +8,10 @@ else the one that was called; else the line that notes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from detrun.checkers.transactions import Place
-from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.named_steps import function_counts, function_of
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 
@@ -26,9 +25,9 @@ def noted_line(narration: Narration, place: Place) -> Line:
     did = _done(narration, place, noting)
     if not did:
         return noting
-    ran = Counter(function for step in narration.steps for function in set(map(_function, step.lines)))
-    rarest = min(did, key=lambda line: ran[_function(line)])
-    return rarest if ran[_function(rarest)] * FEW <= narration.line_counts()[did[0]] else did[0]
+    ran = function_counts(narration)
+    rarest = min(did, key=lambda line: ran[function_of(line)])
+    return rarest if ran[function_of(rarest)] * FEW <= narration.line_counts()[did[0]] else did[0]
 
 
 def _done(narration: Narration, place: Place, noting: Line) -> Sequence[Line]:
@@ -38,13 +37,9 @@ def _done(narration: Narration, place: Place, noting: Line) -> Sequence[Line]:
     lines = [line for step in steps for line in step.lines]
     while lines and lines[-1] != noting:
         lines.pop()
-    inside = [at for at, line in enumerate(lines) if _function(line) == _function(noting)]
+    inside = [at for at, line in enumerate(lines) if function_of(line) == function_of(noting)]
     for before, after in zip(inside[-2::-1], inside[:0:-1], strict=True):
         between = [line for line in lines[before + 1 : after] if line.file != noting.file]
         if between:
             return between
     return []
-
-
-def _function(line: Line) -> tuple[str, str]:
-    return line.file, function_at(line.file, line.number)

@@ -8,6 +8,7 @@ from traceback import walk_tb
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun.checkers.histories import Operation as Call
 from detrun.checkers.linearizability import Linearizability, NotLinearizableError
+from detrun.checkers.serializability import NotSerializableError
 from detrun.explore.failures.decisive_pairs import failing_line
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
@@ -45,6 +46,18 @@ def failing_operation(narration: Narration, error: BaseException | None) -> Oper
     return None if line is None else Operation(step.task, line, "runs", at)
 
 
+def false_check(error: BaseException | None) -> object:
+    """What a check has found, of a history say, that the run failed by; None if it failed by something else."""
+    match None if error is None else exception_leaves(error)[0]:
+        case NotLinearizableError() as leaf:
+            return leaf.linearizability
+        case NotSerializableError() as leaf:
+            return leaf.serializability
+        case AssertionViolatedError() as leaf:
+            return leaf.condition
+    return None
+
+
 def illegal_operations(error: BaseException | None) -> Sequence[Call]:
     """The least part of a history that has no legal order; empty if that is not what failed."""
     found = _linearizability(error)
@@ -61,8 +74,5 @@ def misfits(error: BaseException | None) -> list[Call]:
 
 def _linearizability(error: BaseException | None) -> Linearizability | None:
     """Of a history that has no legal order; None if that is not what failed."""
-    leaf = None if error is None else exception_leaves(error)[0]
-    if isinstance(leaf, NotLinearizableError):
-        return leaf.linearizability
-    found = leaf.condition if isinstance(leaf, AssertionViolatedError) else None
+    found = false_check(error)
     return found if isinstance(found, Linearizability) else None
