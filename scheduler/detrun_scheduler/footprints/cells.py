@@ -57,7 +57,10 @@ def is_unshared(code: CodeType, name: str, offset: int) -> bool:
     """Whether an instruction of the function that owns a variable comes before any function that could share it."""
     if name not in code.co_cellvars:
         return False
-    return offset < _first_made.setdefault(code, {}).setdefault(name, _making(code, name))
+    made = _first_made.setdefault(code, {})
+    if name not in made:
+        made[name] = _making(code, name)
+    return offset < made[name]
 
 
 def _making(code: CodeType, name: str) -> int:
