@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from detrun.checkers.waiting import Asked, Noted
-from detrun.explore.failures.decisive_order import place_of
+from detrun.explore.failures.decisive_order import told
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
@@ -52,17 +52,20 @@ def _explained(failing: Trial, narration: Narration, found: Asked, late: Noted, 
     done = [("takes", link.resource, link.taken) for link in links]
     done += [("asks for", link.resource, link.asked) for link in sorted(links, key=lambda link: link.asked.step)]
     shared = set.intersection(*(set(noted.stack) for *_, noted in done))
-    places: list[Operation] = []
-    lines = [summary(failing), "What matters is what each has taken while it asks for what another one has:"]
+    labelled: list[tuple[str, Operation]] = []
     for verb, resource, noted in done:
         place = next((one for one in noted.stack if one not in shared), noted.stack[0] if noted.stack else None)
         task = narration.steps[noted.step].task if noted.step < len(narration.steps) else noted.task
-        operation = Operation(task, None if place is None else Line(*place), f"{verb} {resource}", noted.step)
-        places.append(operation)
-        when = f"  ({place_of(narration, operation)})" if noted.step < len(narration.steps) else ""
-        lines.append(f"  {verb:8}  {operation}{when}")
+        line = None if place is None else Line(*place)
+        labelled.append((verb, Operation(task, line, f"{verb} {resource}", noted.step)))
     what = f"with {narration.steps[late.step].task} put off there until the others are through"
-    lines.append(f"Verified: {what}, the run passes.")
+    lines = [
+        summary(failing),
+        "What matters is what each has taken while it asks for what another one has:",
+        *told(narration, labelled),
+        f"Verified: {what}, the run passes.",
+    ]
+    places = tuple(operation for _, operation in labelled)
     difference = common(failing.order, trial.order)
     pair = places[0], places[1]
-    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=tuple(places))
+    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=places)

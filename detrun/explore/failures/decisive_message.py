@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detrun.explore.failures.decisive_order import place_of, shown_about
+from detrun.explore.failures.decisive_order import shown_about, told
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.named_steps import caller_of, innermost
 from detrun.explore.failures.narrated_steps import Line
@@ -160,7 +160,7 @@ class _Search:
         text = [
             summary(self.reversals.failing),
             f"What matters is that a message came, {message.label.whose} ({shown_about(message)}):",
-            *(f"  {what:7}  {one}  ({place_of(narration, one)})" for what, one in places),
+            *told(narration, places),
             f"Verified both ways: as it was, the run fails again; {self._without(without)}",
         ]
         operations = tuple(one for _, one in places)

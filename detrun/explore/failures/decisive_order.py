@@ -191,8 +191,7 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
     text = [
         summary(reversals.failing),
         f"{about}{f' on {meeting.resource}' if meeting.resource else ''}:",
-        f"  first  {meeting.first}  ({place_of(narration, meeting.first)})",
-        f"  then   {meeting.then}  ({place_of(narration, meeting.then)})",
+        *told(narration, [("first", meeting.first), ("then", meeting.then)]),
         *_of_moved(narration, known[swap.moved.label], swap.moment),
         "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
     ]
@@ -201,7 +200,15 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
     return Explanation("\n".join(text), pair, meeting.resource, difference, narration, None, True)
 
 
-def place_of(narration: Narration, operation: Operation) -> str:
+def told(narration: Narration, labelled: Sequence[tuple[str, Operation]]) -> Iterator[str]:
+    """A line for each operation, with its label, and with its place if its step was narrated."""
+    width = max(len(label) for label, _ in labelled)
+    for label, operation in labelled:
+        place = f"  ({_place_of(narration, operation)})" if operation.step < len(narration.steps) else ""
+        yield f"  {label:{width}}  {operation}{place}"
+
+
+def _place_of(narration: Narration, operation: Operation) -> str:
     """The function and the node in which something happened, and the virtual time."""
     step, line = narration.steps[operation.step], operation.line
     function = "" if line is None else function_at(line.file, line.number)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from detrun.checkers.dependencies import RT, RW, WR, Dependency
 from detrun.checkers.serializability import Serializability
 from detrun.checkers.transactions import Transaction
-from detrun.explore.failures.decisive_order import INSTANT, place_of
+from detrun.explore.failures.decisive_order import INSTANT, told
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line
@@ -32,14 +32,14 @@ def decisive_transactions(reversals: Reversals, narration: Narration) -> Explana
     """The operations by which transactions contradict each other."""
     found = false_check(reversals.failing.error)
     cycle = found.cycle if isinstance(found, Serializability) else ()
-    told = [one for dependency in cycle if (one := _Edge.of(dependency, narration)) is not None]
-    if not told:
+    edges = [one for dependency in cycle if (one := _Edge.of(dependency, narration)) is not None]
+    if not edges:
         return None
     transactions = sorted({one.before for one in cycle}, key=lambda one: -one.began)
     for late in transactions:
         trial = next((trial for trial in _put_off(reversals, narration, late) if trial.error is None), None)
         if trial is not None:
-            return _explained(reversals.failing, narration, told, late, trial)
+            return _explained(reversals.failing, narration, edges, late, trial)
     return None
 
 
@@ -91,14 +91,15 @@ def _put_off(reversals: Reversals, narration: Narration, late: Transaction) -> I
             yield found.trial
 
 
-def _explained(failing: Trial, narration: Narration, told: list[_Edge], late: Transaction, trial: Trial) -> Explanation:
+def _explained(
+    failing: Trial, narration: Narration, edges: list[_Edge], late: Transaction, trial: Trial
+) -> Explanation:
     lines = [summary(failing), "What matters is that transactions overlap which cannot come one after the other:"]
     places: list[Operation] = []
-    for edge in told:
+    for edge in edges:
         lines.append(f"{edge.dependency.before} before {edge.dependency.after}, for {edge.dependency}:")
-        for label, one in (("first", edge.first), ("then", edge.then)):
-            places.append(one)
-            lines.append(f"  {label:5}  {one}  ({place_of(narration, one)})")
+        lines += told(narration, [("first", edge.first), ("then", edge.then)])
+        places += edge.first, edge.then
     lines.append(f"Verified: with {late} put off until the others have ended, the run passes.")
     difference = common(failing.order, trial.order)
     ends = (places[0], places[1])
