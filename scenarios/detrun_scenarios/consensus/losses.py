@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import detrun
 from detrun_scenarios.consensus.cluster import Cluster
+from detrun_scenarios.frame.measured import mean
 
 
 def losses_of(cluster: Cluster, outages: list[Any]) -> dict[str, Any]:
     """All losses of a run; 0 for one that nothing was measured for."""
     return {
-        "commit_latency": detrun.mean(cluster.observed.latencies) if cluster.observed.latencies else 0.0,
-        "read_latency": detrun.mean(cluster.observed.read_latencies) if cluster.observed.read_latencies else 0.0,
-        "unavailability": detrun.mean(outages) if outages else 0.0,
+        "commit_latency": mean(cluster.observed.latencies),
+        "read_latency": mean(cluster.observed.read_latencies),
+        "unavailability": mean(outages),
         "messages_per_commit": cluster.messages / max(cluster.invariants.commits, 1),
     }

@@ -23,6 +23,7 @@ from detrun_scenarios.database.server.replica import Replica
 from detrun_scenarios.database.server.server import Server
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.workload.terminals import Ask, Habits, Observed, Terminal
+from detrun_scenarios.frame.measured import mean
 
 LOOK_SECONDS = 0.01
 
@@ -83,8 +84,7 @@ class Database:
     @property
     def replica_lag(self) -> Any:
         """Mean over the batches that were applied; 0 if there were none."""
-        lags = [lag for replica in self.replicas for lag in replica.lags]
-        return detrun.mean(lags) if lags else 0.0
+        return mean([lag for replica in self.replicas for lag in replica.lags])
 
     async def caught_up(self) -> None:
         """Return when the replica has applied all that the server has in its log now; it is started if it has ended."""

@@ -5,22 +5,24 @@
 - ``bytes_written``: to the log and to the pages, for each transaction. A count: it moves only where something is
   written or is not.
 - ``recovery_time``: mean seconds from the moment when the power is back until the server serves.
+- ``replica_lag``: mean seconds from when a batch is ready until the replica has applied it.
 - ``read_latency``: mean seconds of a read, where few rows get most of the reads.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from detrun.ad.value import primal_of
+from detrun_scenarios.frame.measured import mean, quantile
 
 
-def quantile(values: Sequence[Any], share: float) -> Any:
-    """The smallest value such that this share of all is no greater; its derivative is that of the one it is.
-
-    Where two change places it has a kink and no jump.
-    """
-    ordered = sorted(values, key=primal_of)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+def losses_of(latencies: Sequence[Any], recoveries: Sequence[Any], written: int, lag: Any) -> dict[str, Any]:
+    """All but ``read_latency``, which has a run of its own."""
+    return {
+        "mean_latency": mean(latencies),
+        "p99_latency": quantile(latencies, 0.99),
+        "bytes_written": written / max(len(latencies), 1),
+        "recovery_time": mean(recoveries),
+        "replica_lag": lag,
+    }

@@ -12,32 +12,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import trio
 
 import detrun
-from detrun.ad.value import primal_of
+from detrun_scenarios.frame.measured import mean, quantile
 from detrun_scenarios.operating_system.machine import Machine
 from detrun_scenarios.operating_system.workload.programs import Observed
 
 
 def losses_of(machine: Machine, observed: Observed) -> dict[str, Any]:
     """All losses of a run; 0 for one that nothing was measured for."""
-    asked: Any = 0.0
-    for process in machine.processes:
-        asked = asked + process.asked
-    mean = _mean(observed.responses)
+    asked = detrun.sum(process.asked for process in machine.processes)
+    response = mean(observed.responses)
     return {
-        "mean_response": mean,
-        "p95_response": quantile(observed.responses, 0.95) if observed.responses else 0.0,
-        "feedback_response": mean,
+        "mean_response": response,
+        "p95_response": quantile(observed.responses, 0.95),
+        "feedback_response": response,
         "unfairness": unfairness(machine, observed),
         "faults": machine.memory.major_faults / asked if asked else 0.0,
-        "read_time": _mean(observed.reads),
-        "sync_time": _mean(observed.syncs),
+        "read_time": mean(observed.reads),
+        "sync_time": mean(observed.syncs),
         "energy": joules(machine) / asked if asked else 0.0,
     }
 
@@ -59,24 +55,7 @@ def unfairness(machine: Machine, observed: Observed) -> Any:
         if process.owner.startswith("batch")
     ]
     if observed.responses:
-        slowdowns.append(_sum(observed.responses) / _sum(observed.services))
+        slowdowns.append(detrun.sum(observed.responses) / detrun.sum(observed.services))
     if not slowdowns:
         return 0.0
-    return 1.0 - _sum(slowdowns) ** 2 / (len(slowdowns) * _sum([one * one for one in slowdowns]))
-
-
-def quantile(values: Sequence[Any], share: float) -> Any:
-    """The smallest value such that this share of all is no greater; its derivative is that of the one it is."""
-    ordered = sorted(values, key=primal_of)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
-
-
-def _mean(values: Sequence[Any]) -> Any:
-    return detrun.mean(values) if values else 0.0
-
-
-def _sum(values: Sequence[Any]) -> Any:
-    total: Any = 0.0
-    for value in values:
-        total = total + value
-    return total
+    return 1.0 - detrun.sum(slowdowns) ** 2 / (len(slowdowns) * detrun.sum(one * one for one in slowdowns))

@@ -14,7 +14,6 @@ from detrun.checkers.assertions import tallying
 from detrun_scenarios.database import SCENARIO, pictures
 from detrun_scenarios.database.database import database
 from detrun_scenarios.database.invariants import REPLICATED, astray, committed_rows, missing, unfitting
-from detrun_scenarios.database.losses import quantile
 from detrun_scenarios.database.server.machine import Hardware
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.story import Story
@@ -24,6 +23,7 @@ from detrun_scenarios.database.workload.runs import WORKLOADS
 from detrun_scenarios.database.workload.terminals import Done, Habits, Observed
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
 from detrun_scenarios.frame.declaration import Size
+from detrun_scenarios.frame.measured import quantile
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 

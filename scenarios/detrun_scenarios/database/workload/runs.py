@@ -19,7 +19,7 @@ from detrun_scenarios.database.bugs.table import BUGS
 from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.database import Database, database
 from detrun_scenarios.database.invariants import check, check_replica, committed_rows
-from detrun_scenarios.database.losses import quantile
+from detrun_scenarios.database.losses import losses_of
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
@@ -201,14 +201,7 @@ async def _supply(
                 await found.caught_up()
                 primary = await committed_rows(Transaction(found.server.store, "snapshot"))
                 check_replica(await committed_rows(await found.replicas[-1].reader()), primary)
-        latencies = found.observed.latencies
-        return {
-            "mean_latency": detrun.mean(latencies) if latencies else 0.0,
-            "p99_latency": quantile(latencies, 0.99) if latencies else 0.0,
-            "bytes_written": written / max(len(latencies), 1),
-            "recovery_time": detrun.mean(recoveries) if recoveries else 0.0,
-            "replica_lag": lag,
-        }
+        return losses_of(found.observed.latencies, recoveries, written, lag)
 
 
 async def _crash(found: Database, crashes: int, recoveries: list[Any]) -> Any:
