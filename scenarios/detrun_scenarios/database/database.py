@@ -15,7 +15,6 @@ from detrun.world.nodes.node import Node
 from detrun_scenarios.database.checks.watch import Watch
 from detrun_scenarios.database.faults import PRIMARY, REPLICA
 from detrun_scenarios.database.invariants import check_replica, committed_rows
-from detrun_scenarios.database.news import News
 from detrun_scenarios.database.parts import RIGHT, Parts
 from detrun_scenarios.database.server.application import Application
 from detrun_scenarios.database.server.machine import Hardware
@@ -24,6 +23,7 @@ from detrun_scenarios.database.server.server import Server
 from detrun_scenarios.database.settings import Settings
 from detrun_scenarios.database.workload.terminals import Ask, Habits, Observed, Terminal
 from detrun_scenarios.frame.measured import mean
+from detrun_scenarios.frame.news import News
 
 LOOK_SECONDS = 0.01
 

@@ -25,7 +25,7 @@ from detrun.world.disk.disk import Disk
 from detrun_scenarios.database.log.records import Piece, Placed, Record, encoded, pieces_in, records_in
 from detrun_scenarios.database.log.segments import SEGMENT_BYTES, Segments, open_segments
 from detrun_scenarios.database.log.state_file import load, save
-from detrun_scenarios.database.news import News
+from detrun_scenarios.frame.news import News
 
 DIRECTORY = "/database"
 LOG, MASTER = f"{DIRECTORY}/log", f"{DIRECTORY}/master"

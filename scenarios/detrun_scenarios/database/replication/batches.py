@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from detrun_scenarios.database.news import News
 from detrun_scenarios.database.replication.messages import Batch
+from detrun_scenarios.frame.news import News
 
 
 class Batches:

@@ -24,9 +24,9 @@ from detrun.world.nodes.node import Node
 from detrun_scenarios.database.log.changes import Changes
 from detrun_scenarios.database.log.records import Checkpoint, Piece
 from detrun_scenarios.database.log.recovery import checkpoint
-from detrun_scenarios.database.news import News
 from detrun_scenarios.database.replication.messages import MESSAGE_BYTES, Acknowledged, Batch, Copied, Pages
 from detrun_scenarios.database.settings import Settings
+from detrun_scenarios.frame.news import News
 
 READ_BYTES = 1 << 16  # of the log at once
 SENT_AGAIN_MAX = 20  # a piece of a copy; then the replica is taken to be gone

@@ -27,10 +27,10 @@ from detrun_scenarios.database.log.records import (
 )
 from detrun_scenarios.database.log.recovery import Recovered, Redo
 from detrun_scenarios.database.log.writer import LogError
-from detrun_scenarios.database.news import News
 from detrun_scenarios.database.storage.buffer import BufferPool
 from detrun_scenarios.database.storage.page import FREE, kind_of
 from detrun_scenarios.database.transactions.versions import Snapshot
+from detrun_scenarios.frame.news import News
 
 
 class Standby:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-import trio
-
+from detrun_scenarios.frame.news import News
 from detrun_scenarios.operating_system.calls import Caller
 
 CAPACITY_BYTES = 65_536
@@ -24,7 +23,7 @@ class Pipe:
         self._content = bytearray()
         self._writers_are_gone = False
         self._readers_are_gone = False
-        self._changes = trio.Event()
+        self._changes = News()
 
     async def write(self, caller: Caller, data: bytes) -> None:
         """Return when all of it is in the pipe.
@@ -39,25 +38,25 @@ class Pipe:
                 raise OSError(errno.EPIPE, f"{caller.owner} writes to a pipe that has no reader")
             part, rest = rest[: self._room], rest[self._room :]
             self._content += part
-            self._tell()
+            self._changes.tell()
 
     async def read(self, caller: Caller, most: int) -> bytes:
         """So many bytes at most, and at least one; none if all has been read and no writer is left."""
         await self._until(caller, lambda: bool(self._content) or self._writers_are_gone)
         found = bytes(self._content[:most])
         del self._content[:most]
-        self._tell()
+        self._changes.tell()
         return found
 
     def close_writing(self) -> None:
         """The last writer is gone."""
         self._writers_are_gone = True
-        self._tell()
+        self._changes.tell()
 
     def close_reading(self) -> None:
         """The last reader is gone."""
         self._readers_are_gone = True
-        self._tell()
+        self._changes.tell()
 
     @property
     def _room(self) -> int:
@@ -67,7 +66,3 @@ class Pipe:
         while not condition():
             async with caller.waits("a pipe"):
                 await self._changes.wait()
-
-    def _tell(self) -> None:
-        self._changes.set()
-        self._changes = trio.Event()
