@@ -6,7 +6,7 @@ Needs matplotlib, which is imported when a picture is drawn.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import detrun
 from detrun_scenarios.consensus.core.server import Role
 from detrun_scenarios.consensus.story import Happening, Sample, Story
-from detrun_scenarios.frame.pictures import new_figure, save
+from detrun_scenarios.frame.pictures import new_figure, save, spans
 
 FOLLOWS, STANDS, DOWN = "#dfe4ea", "#f2b134", "#ffffff"
 COMMITTED, KEPT, DOUBTFUL = "#9aa7b4", "#cfe3f2", "#d1495b"
@@ -65,7 +65,7 @@ def _draw_lanes(panel: Any, story: Story, names: Sequence[str]) -> None:
     for row, name in enumerate(names):
         samples = story.samples[name]
         base = -row
-        for began, ended, sample in _spans(times, samples):
+        for sample, began, ended in spans(times, samples, _looks):
             _draw_role(panel, base, began, ended, sample, colours)
         bins, rates = _rates(times, samples)
         heights = [base + 0.30 + 0.5 * min(rate / RATE_MAX, 1.0) for rate in rates]
@@ -125,17 +125,8 @@ def _colours_of_terms(story: Story) -> dict[int, str]:
     return {term: TERMS[number % len(TERMS)] for number, term in enumerate(terms)}
 
 
-def _spans(times: Sequence[float], samples: Sequence[Sample]) -> Iterator[tuple[float, float, Sample]]:
-    """Stretches in which a server has one role in one term."""
-    began, of = times[0], samples[0]
-    for time, sample in zip(times, samples, strict=True):
-        if _looks(sample) != _looks(of):
-            yield began, time, of
-            began, of = time, sample
-    yield began, times[-1], of
-
-
 def _looks(sample: Sample) -> tuple[Role | None, int] | None:
+    """A server's role, and its term if it leads."""
     return (sample.role, sample.term if sample.role is Role.LEADER else 0) if sample.is_member else None
 
 

@@ -6,13 +6,12 @@ Needs matplotlib, which is imported when a picture is drawn.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 
 import detrun
-from detrun_scenarios.database.story import CLIENTS, Sample, State, Story
-from detrun_scenarios.frame.pictures import new_figure, save
+from detrun_scenarios.database.story import CLIENTS, State, Story
+from detrun_scenarios.frame.pictures import new_figure, save, spans
 
 INK, GREY = "#333333", "#9aa7b4"
 COLOURS = {
@@ -38,16 +37,16 @@ def draw(path: str | os.PathLike[str], params: Mapping[str, float], seed: int) -
 
 def draw_story(figure: Any, story: Story) -> None:
     """Requests above, the log and the pages below, over the same seconds."""
+    times = [one.time for one in story.samples]
     requests, log, pages = figure.subplots(3, 1, sharex=True, height_ratios=[3.0, 2.0, 1.5])
     for panel in (requests, log, pages):
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize="small")
-        for began, ended, state in spans(story.samples):
+        for state, began, ended in spans(times, [one.state for one in story.samples]):
             if state in STATES:
                 panel.axvspan(began, ended, color=STATES[state], linewidth=0, zorder=0)
     requests.set_xlim(0.0, story.samples[-1].time)
     _draw_requests(requests, story)
-    times = [one.time for one in story.samples]
     gap = float("nan")
 
     def line(panel: Any, values: list[float], colour: str, label: str, dash: str = "-") -> None:
@@ -77,11 +76,3 @@ def _draw_requests(panel: Any, story: Story) -> None:
         panel.barh(0, 0.0, color=colour, label=name.replace("_", " "))
     panel.legend(fontsize="small", frameon=False, ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     panel.set_yticks(range(CLIENTS), [f"client {CLIENTS - lane}" for lane in range(CLIENTS)], fontsize="small")
-
-
-def spans(samples: list[Sample]) -> Iterator[tuple[float, float, State]]:
-    """From when to when the server was in one state."""
-    groups = [(state, [one.time for one in group]) for state, group in groupby(samples, lambda one: one.state)]
-    for place, (state, times) in enumerate(groups):
-        ended = groups[place + 1][1][0] if place + 1 < len(groups) else times[-1]
-        yield times[0], ended, state

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeVar
 
 from detrun.minimizing.picture import check_picture
 from detrun_scenarios.frame.comparison import Tuning
@@ -17,6 +18,8 @@ from detrun_scenarios.frame.declaration import Loss
 from detrun_scenarios.frame.sweeps import Sweep
 from detrun_scenarios.frame.timeline import Timeline
 from detrun_scheduler.errors import UsageError
+
+Sample = TypeVar("Sample")
 
 
 def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any:
@@ -39,6 +42,17 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
         figure.savefig(path, dpi=130)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; name another file") from error
+
+
+def spans(
+    times: Sequence[float], samples: Sequence[Sample], look: Callable[[Sample], object] | None = None
+) -> Iterator[tuple[Sample, float, float]]:
+    """The stretches in which samples of these times look the same: the first of each, and from when to when."""
+    at = 0
+    for _, (first, *others) in groupby(samples, look):
+        until = at + 1 + len(others)
+        yield first, times[at], times[min(until, len(times) - 1)]
+        at = until
 
 
 def draw_tuning(found: Tuning, loss: Loss, path: str | os.PathLike[str]) -> None:

@@ -6,12 +6,11 @@ Needs matplotlib, which is imported when a picture is drawn.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 
 import detrun
-from detrun_scenarios.frame.pictures import new_figure, save
+from detrun_scenarios.frame.pictures import new_figure, save, spans
 from detrun_scenarios.operating_system.story import Does, Story
 
 INK, GREY, RED = "#333333", "#9aa7b4", "#d1495b"
@@ -63,12 +62,3 @@ def _draw_lanes(panel: Any, story: Story) -> None:
     panel.legend(fontsize="small", frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     panel.set_yticks(range(len(names)), list(reversed(names)), fontsize="small")
     panel.tick_params(axis="y", length=0)
-
-
-def spans(times: Sequence[float], does: Sequence[Does]) -> Iterator[tuple[Does, float, float]]:
-    """What a process does, and from when to when."""
-    at = 0
-    for one, group in groupby(does):
-        count = sum(1 for _ in group)
-        yield one, times[at], times[min(at + count, len(times) - 1)]
-        at += count

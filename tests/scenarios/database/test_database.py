@@ -24,6 +24,7 @@ from detrun_scenarios.database.workload.terminals import Done, Habits, Observed
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
 from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.frame.measured import quantile
+from detrun_scenarios.frame.pictures import spans
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 
@@ -93,7 +94,9 @@ def test_in_the_story_the_power_goes_twice_and_a_replica_follows() -> None:
     figure_module = pytest.importorskip("matplotlib.figure")
     story = Story()
     detrun.record(story.tell, SCENARIO.defaults, seed=0)
-    states = [state for _, _, state in pictures.spans(story.samples)]
+    states = [
+        one.state for one, _, _ in spans([one.time for one in story.samples], story.samples, lambda one: one.state)
+    ]
     assert states == ["recovers", "serves", *2 * ["off", "recovers", "serves"]]
     assert all(one.durable <= one.log_end for one in story.samples if one.state == "serves")
     assert max(one.applied for one in story.samples) > 0.8 * max(one.durable for one in story.samples)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import detrun
+from detrun_scenarios.frame.pictures import spans
 from detrun_scenarios.operating_system import SCENARIO
-from detrun_scenarios.operating_system.pictures import spans
 from detrun_scenarios.operating_system.story import BEGIN, END, Story
 
 
