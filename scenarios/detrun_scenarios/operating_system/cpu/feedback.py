@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from detrun.ad.value import primal_of
+from detrun_scenarios.operating_system.cpu.core import ROUNDING
 from detrun_scenarios.operating_system.cpu.queues import RunQueue
 from detrun_scenarios.operating_system.cpu.threads import Thread
 
@@ -35,7 +36,7 @@ class FeedbackQueue(RunQueue):
     def charge(self, thread: Thread, seconds: Any) -> None:
         """Rule 4: an allotment that is used up costs a level."""
         left = self.slice_of(thread) - seconds
-        if left <= 1e-12:
+        if left <= ROUNDING:
             thread.own_level = min(thread.own_level + 1, self.settings.levels - 1)
             left = self.quantum(thread.own_level)
         thread.allotment = left

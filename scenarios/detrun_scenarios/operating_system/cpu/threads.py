@@ -101,12 +101,12 @@ class Thread:
     @property
     def priority(self) -> int:
         """With what is donated."""
-        return max(self.own_priority, *(donor.priority for donor in self.donors), self.own_priority)
+        return max([self.own_priority, *(donor.priority for donor in self.donors)])
 
     @property
     def level(self) -> int:
         """With what is donated."""
-        return min(self.own_level, *(donor.level for donor in self.donors), self.own_level)
+        return min([self.own_level, *(donor.level for donor in self.donors)])
 
     def __repr__(self) -> str:
         return f"{self.owner}[{self.number}]"
