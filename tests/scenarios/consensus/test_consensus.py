@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,16 @@ from detrun_scenarios.consensus import SCENARIO
 from detrun_scenarios.consensus.core.entries import Command
 from detrun_scenarios.consensus.core.mechanisms import MECHANISMS
 from detrun_scenarios.consensus.state_machine import EXPIRED, SESSIONS_MAX, StateMachine
-from detrun_scenarios.frame.scenario_program import ScenarioProgram
+from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
 
 HUNTS = [None, *(one.name for one in SCENARIO.bugs if one.faults is not None)]
 
-
-def of(size: str, loss: str | None = None, bug: str | None = None, spared: str | None = None) -> ScenarioProgram:
-    return ScenarioProgram(SCENARIO, SCENARIO.setting(size, loss, bug, spared))  # type: ignore[arg-type]
+of = partial(program_of, SCENARIO)
 
 
 def survives(seeds: range, spared: str | None = None) -> None:
     """Every run of the right system fails by itself if anything is wrong; under the swarm, all has been looked at."""
-    small = of("small", spared=spared)
-    with tallying() as tally:
-        for seed in seeds:
-            detrun.record(small, {}, seed=seed, max_steps=20_000)
-    looked_at = {one.name: one.looked_at for one in tally}
+    looked_at = {one.name: one.looked_at for one in survived(of("small", spared=spared), seeds)}
     rare = {"leader append-only"}  # only where entries are dropped
     if spared is None:
         assert all(looked_at[one.name] for one in SCENARIO.invariants if one.name not in rare), looked_at
@@ -140,11 +135,7 @@ def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> 
 @pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs])
 def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
     """The rarest shows in one schedule of fifty, so that a thousand of them miss it once in 10^9 campaigns."""
-    options = {**SCENARIO.explore_options, **SCENARIO.bug(bug).options}
-    found = detrun.explore(of("small", bug=bug), {}, directory=None, shrink=False, explain=False, **options)
-    assert found.failure is not None
-    with pytest.raises(type(found.failure.exception)):
-        detrun.replay(of("small", bug=bug), {}, recording=found.failure.recording)
+    check_found_and_replayed(SCENARIO, bug)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +155,8 @@ def test_local_gradients_are_those_of_frozen_differences(loss: str, parameters: 
     params = {name: unequal.get(name, SCENARIO.parameter(name).default) for name in parameters}
     found = detrun.gradient(main, params, seed=1, verify=False).grads
     for name in parameters:
-        above, below = (
-            float(detrun.record(main, {**params, name: params[name] + sign * step}, seed=1).result) for sign in (1, -1)
-        )
-        assert float(found[name]) == pytest.approx((above - below) / (2 * step), rel=1e-6, abs=1e-8)
+        difference = frozen_difference(main, params, name, step)
+        assert float(found[name]) == pytest.approx(difference, rel=1e-6, abs=1e-8)
         assert found[name] != 0.0
 
 

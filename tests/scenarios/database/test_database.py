@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
 import detrun
-from detrun.checkers.assertions import tallying
 from detrun_scenarios.database import SCENARIO, pictures
 from detrun_scenarios.database.database import database
 from detrun_scenarios.database.invariants import REPLICATED, astray, committed_rows, missing, unfitting
@@ -22,22 +22,16 @@ from detrun_scenarios.database.workload.mixes import EVEN_SHARES, tpcc_mix
 from detrun_scenarios.database.workload.runs import WORKLOADS
 from detrun_scenarios.database.workload.terminals import Done, Habits, Observed
 from detrun_scenarios.database.workload.tpcc import Scale, tpcc
-from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.frame.measured import quantile
 from detrun_scenarios.frame.pictures import spans
-from detrun_scenarios.frame.scenario_program import ScenarioProgram
+from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
 
-
-def of(size: Size, loss: str | None = None) -> ScenarioProgram:
-    return ScenarioProgram(SCENARIO, SCENARIO.setting(size, loss))
+of = partial(program_of, SCENARIO)
 
 
 def survives(seeds: range) -> None:
     """Every run fails by itself if anything is wrong; and all that is declared has been looked at in each."""
-    with tallying() as tally:
-        for seed in seeds:
-            detrun.record(of("small"), {}, seed=seed, max_steps=20_000)
-    looked_at = {one.name: one.looked_at for one in tally}
+    looked_at = {one.name: one.looked_at for one in survived(of("small"), seeds)}
     # Only some runs have a replica.
     assert all(looked_at[one.name] >= (1 if one.name == REPLICATED else len(seeds)) for one in SCENARIO.invariants)
 
@@ -82,11 +76,8 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_and_has_every_loss() 
 def test_latencies_move_on_a_frozen_schedule_as_their_local_derivative_says(loss: str) -> None:
     run = detrun.gradient(of("medium", loss), SCENARIO.defaults, seed=1, validity=False)
     assert run.grads["group_commit_delay"] > 0.1
-    again = [
-        detrun.record(of("medium", loss), {"group_commit_delay": 0.0005 + step}, seed=1).result
-        for step in (-1e-9, 1e-9)
-    ]
-    assert (again[1] - again[0]) / 2e-9 == pytest.approx(run.grads["group_commit_delay"], rel=1e-4)
+    difference = frozen_difference(of("medium", loss), {"group_commit_delay": 0.0005}, "group_commit_delay", 1e-9)
+    assert difference == pytest.approx(run.grads["group_commit_delay"], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -192,16 +183,11 @@ def test_a_client_connects_anew_after_the_server_was_away() -> None:
 @pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs])
 def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
     """The rarest shows in one schedule of twenty or so, so that a thousand of them miss it once in 10^9 campaigns."""
-    program = ScenarioProgram(SCENARIO, SCENARIO.setting("small", bug=bug))
-    found = detrun.explore(program, {}, directory=None, shrink=False, explain=False, **SCENARIO.explore_options)
-    assert found.failure is not None
-    with pytest.raises(type(found.failure.exception)):
-        detrun.replay(program, {}, recording=found.failure.recording)
+    check_found_and_replayed(SCENARIO, bug)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", [one.name for one in SCENARIO.bugs])
 def test_the_right_system_survives_where_a_bug_is_looked_for(bug: str) -> None:
-    program = ScenarioProgram(SCENARIO, SCENARIO.setting("small", spared=bug))
     options = {**SCENARIO.explore_options, "schedules": 30}
-    assert detrun.explore(program, {}, directory=None, **options).verdict == "passed"
+    assert detrun.explore(of("small", spared=bug), {}, directory=None, **options).verdict == "passed"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import trio
 
@@ -13,8 +11,7 @@ from detrun_scenarios.operating_system.ipc.pipe import Pipe
 from detrun_scenarios.operating_system.machine import Machine, Simulated, machine
 from detrun_scenarios.operating_system.process import Process
 from detrun_scenarios.operating_system.settings import Settings
-
-FREE: dict[str, Any] = {"switch_seconds": 0.0, "migration_seconds": 0.0, "idle_seconds": 0.0}
+from tests.scenarios.operating_system.cores import FREE
 
 
 def on_machine(**programs: Simulated) -> Machine:

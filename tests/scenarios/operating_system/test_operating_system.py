@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import detrun
 from detrun.checkers.assertions import tallying
+from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.frame.invariants import reached
-from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.operating_system import SCENARIO
 from detrun_scenarios.operating_system.mechanisms import MECHANISMS
+from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
 
 BUGS = [one.name for one in SCENARIO.bugs]
 
-
-def of(size: str, loss: str | None = None, bug: str | None = None, spared: str | None = None) -> ScenarioProgram:
-    return ScenarioProgram(SCENARIO, SCENARIO.setting(size, loss, bug, spared))  # type: ignore[arg-type]
+of = partial(program_of, SCENARIO)
 
 
 def survives(seeds: range, spared: str | None = None) -> set[str]:
     """Every run of the right machine fails by itself if anything is wrong; what was looked at."""
-    small = of("small", spared=spared)
-    with tallying() as tally:
-        for seed in seeds:
-            detrun.record(small, {}, seed=seed, max_steps=20_000)
+    tally = survived(of("small", spared=spared), seeds)
     return {one.name for one in tally if one.kind == "always" and one.looked_at}
 
 
@@ -78,11 +76,7 @@ def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", BUGS)
 def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
-    options = {**SCENARIO.explore_options, **SCENARIO.bug(bug).options}
-    found = detrun.explore(of("small", bug=bug), {}, directory=None, shrink=False, explain=False, **options)
-    assert found.failure is not None
-    with pytest.raises(type(found.failure.exception)):
-        detrun.replay(of("small", bug=bug), {}, recording=found.failure.recording)
+    check_found_and_replayed(SCENARIO, bug)
 
 
 @pytest.mark.one_python
@@ -93,7 +87,7 @@ def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
         pytest.param("medium", ("frequency", "latency", "user_weight"), marks=pytest.mark.slow),
     ],
 )
-def test_local_gradients_are_those_of_frozen_differences(size: str, names: tuple[str, ...]) -> None:
+def test_local_gradients_are_those_of_frozen_differences(size: Size, names: tuple[str, ...]) -> None:
     """A step of 1e-8 changes no order in these runs, so that the same seed takes the same way.
 
     No parameter is at its default: equal weights make ties, which any step decides.
@@ -102,9 +96,6 @@ def test_local_gradients_are_those_of_frozen_differences(size: str, names: tuple
     params = {"frequency": 1.01, "latency": 0.00613, "user_weight": 1111.0, "batch_weight": 873.0}
     found = detrun.gradient(main, params, seed=1, verify=False).grads
     for name in names:
-        by = step * params[name]
-        above, below = (
-            float(detrun.record(main, {**params, name: params[name] + sign * by}, seed=1).result) for sign in (1, -1)
-        )
-        assert float(found[name]) == pytest.approx((above - below) / (2 * by), rel=1e-4, abs=1e-12)
+        difference = frozen_difference(main, params, name, step * params[name])
+        assert float(found[name]) == pytest.approx(difference, rel=1e-4, abs=1e-12)
         assert found[name] != 0.0

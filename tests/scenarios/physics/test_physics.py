@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import detrun
 from detrun_scenarios.frame.derivatives import Effort, differentiate
-from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.physics import SCENARIO
+from tests.scenarios.whole import program_of
 
 BUGS = [one.name for one in SCENARIO.bugs]
 
-
-def of(size: str, loss: str | None = None, bug: str | None = None, spared: str | None = None) -> ScenarioProgram:
-    return ScenarioProgram(SCENARIO, SCENARIO.setting(size, loss, bug, spared))  # type: ignore[arg-type]
+of = partial(program_of, SCENARIO)
 
 
 @pytest.mark.parametrize("spared", [None, *BUGS[:1]])

@@ -1,0 +1,44 @@
+"""What is asked of a scenario as a whole: that many seeds survive, that bugs are found, that derivatives are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+
+import detrun
+from detrun.checkers.assertions import Tally, tallying
+from detrun_scenarios.frame.declaration import Scenario, Size
+from detrun_scenarios.frame.scenario_program import ScenarioProgram
+
+
+def program_of(
+    scenario: Scenario, size: Size, loss: str | None = None, bug: str | None = None, spared: str | None = None
+) -> ScenarioProgram:
+    return ScenarioProgram(scenario, scenario.setting(size, loss, bug, spared))
+
+
+def survived(program: ScenarioProgram, seeds: Iterable[int]) -> Tally:
+    """What was looked at in a run of each seed, which fails by itself if anything is wrong."""
+    with tallying() as tally:
+        for seed in seeds:
+            detrun.record(program, {}, seed=seed, max_steps=20_000)
+    return tally
+
+
+def check_found_and_replayed(scenario: Scenario, bug: str) -> None:
+    """A planted bug shows under the options that the scenario gives for it, and its recording shows it again."""
+    program = program_of(scenario, "small", bug=bug)
+    options = {**scenario.explore_options, **scenario.bug(bug).options}
+    found = detrun.explore(program, {}, directory=None, shrink=False, explain=False, **options)
+    assert found.failure is not None
+    with pytest.raises(type(found.failure.exception)):
+        detrun.replay(program, {}, recording=found.failure.recording)
+
+
+def frozen_difference(program: ScenarioProgram, params: Mapping[str, float], name: str, step: float) -> float:
+    """Of a loss by one parameter, in runs of seed 1, whose schedule stays where the step is small enough."""
+    above, below = (
+        float(detrun.record(program, {**params, name: params[name] + sign * step}, seed=1).result) for sign in (1, -1)
+    )
+    return (above - below) / (2 * step)
