@@ -10,6 +10,7 @@ import trio
 import detrun
 from detrun_scenarios.operating_system.invariants import FRAMES_CONSERVED
 from detrun_scenarios.operating_system.memory.address_space import PagedSpace
+from detrun_scenarios.operating_system.memory.frames import Frame
 from detrun_scenarios.operating_system.memory.page_table import TABLE_ENTRIES, PageTable
 from detrun_scenarios.operating_system.memory.settings import MemorySettings, Policy
 from detrun_scenarios.operating_system.storage.settings import ElevatorName, StorageSettings
@@ -83,13 +84,19 @@ def test_frames_that_are_lost_or_held_twice_are_found() -> None:
             on_parts(partial(main, spoil=spoil))
 
 
+def chosen(space: PagedSpace, page: int) -> Frame:
+    """The frame of a page, which is to leave."""
+    frame = space.holds(page)
+    assert frame is not None
+    frame.is_busy = True
+    return frame
+
+
 def test_two_threads_that_want_one_page_read_it_once() -> None:
     async def main(parts: Parts) -> tuple[int, int, list[int]]:
         space, found = parts.memory.space("a", 8), list[int]()
         await space.touch(Alone("a"), 3, True)
-        frame = space.table.entry(3).frame
-        assert frame is not None
-        frame.is_busy = True
+        frame = chosen(space, 3)
         assert await space.evict(frame)
         parts.memory.frames.put(frame)
 
@@ -108,9 +115,7 @@ def test_a_page_on_its_way_out_is_wanted_again_and_comes_back_without_a_read() -
     async def main(parts: Parts) -> tuple[int, int, int]:
         space = parts.memory.space("a", 8)
         await space.touch(Alone("a"), 3, True)
-        frame = space.table.entry(3).frame
-        assert frame is not None
-        frame.is_busy = True
+        frame = chosen(space, 3)
         stays: list[bool] = []
 
         async def leave() -> None:
@@ -134,9 +139,7 @@ def test_what_a_core_writes_before_it_forgets_a_page_is_not_lost() -> None:
         space, other = parts.memory.space("a", 8), Alone("a", 1)
         await space.touch(Alone("a", 0), 3, True)
         await space.touch(other, 3, False)
-        frame = space.table.entry(3).frame
-        assert frame is not None
-        frame.is_busy = True
+        frame = chosen(space, 3)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(space.evict, frame)
             await trio.sleep(1e-6)  # out of the table, and remembered by both cores
