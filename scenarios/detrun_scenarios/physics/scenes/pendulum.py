@@ -8,7 +8,6 @@ the last time is another one at once: the settling time jumps, and no single run
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import detrun
@@ -84,8 +83,3 @@ def settling_time(amplitude: Any, damping: Any) -> Any:
         time, swing, is_inside = time + arrival.elapsed, arrival.state, not is_inside
         if is_inside:
             settled = time
-
-
-def critical_damping() -> float:
-    """With which small swings come back fastest without overshooting, in N m s/rad."""
-    return 2.0 * math.sqrt((STIFFNESS + MASS * GRAVITY * LENGTH) * MASS * LENGTH * LENGTH)
