@@ -55,6 +55,16 @@ class Cubic:
             (3.0 - 2.0 * share) * self.end - (self.width - at) * self.end_rate
         )
 
+    def rate(self, at: float) -> float:
+        """The slope there."""
+        share = at / self.width
+        rest = 1.0 - share
+        return (
+            6.0 * share * rest * (self.end - self.start) / self.width
+            + rest * (1.0 - 3.0 * share) * self.start_rate
+            + share * (3.0 * share - 2.0) * self.end_rate
+        )
+
     def turns(self) -> list[float]:
         """Where it is level, inside the step, in order."""
         height = (self.end - self.start) / self.width

@@ -23,7 +23,7 @@ from typing import Any
 
 import detrun
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.physics.exact.crossings import locate, pieces
+from detrun_scenarios.physics.exact.crossings import Cubic, locate, pieces
 from detrun_scenarios.physics.exact.flow import Flow, Guard, has_values, plain_numbers
 from detrun_scenarios.physics.exact.runge_kutta import ORDER, Numbers, advance, error_of, on_floats, on_values, remade
 from detrun_scheduler.errors import UsageError
@@ -139,24 +139,15 @@ def _between(
     start: Any, start_slope: Numbers, end: Any, end_slope: Numbers, width: float
 ) -> Callable[[float], tuple[Any, Numbers]]:
     """States and slopes within a step, by cubics."""
+    cubics = [Cubic(width, *ends) for ends in zip(start, start_slope, end, end_slope, strict=True)]
 
     @cache
     def at(seconds: float) -> tuple[Any, Numbers]:
-        if seconds == 0.0 or seconds == width:
-            return (start, start_slope) if seconds == 0.0 else (end, end_slope)
-        share = seconds / width
-        rest = 1.0 - share
-        ends = list(zip(start, start_slope, end, end_slope, strict=True))
-        state = [
-            rest * rest * ((1.0 + 2.0 * share) * a + seconds * da)
-            + share * share * ((3.0 - 2.0 * share) * b - (width - seconds) * db)
-            for a, da, b, db in ends
-        ]
-        slope = [
-            6.0 * share * rest * (b - a) / width + rest * (1.0 - 3.0 * share) * da + share * (3.0 * share - 2.0) * db
-            for a, da, b, db in ends
-        ]
-        return remade(start, state), tuple(slope)
+        if seconds == 0.0:
+            return start, start_slope
+        if seconds == width:
+            return end, end_slope
+        return remade(start, [one(seconds) for one in cubics]), tuple(one.rate(seconds) for one in cubics)
 
     return at
 
