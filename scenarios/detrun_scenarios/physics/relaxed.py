@@ -18,7 +18,7 @@ STIFFNESS = 1e5  # N/m for each kilogram: at 4 m/s a depth of 13 mm
 BEGIN, NEWTON_STEPS = 1e-12, 40
 
 
-def push(gap: Number, speed: Number, damping: Number, stiffness: float = STIFFNESS) -> Number:
+def push(gap: Number, speed: Number, damping: Number) -> Number:
     """The acceleration away from the wall, in m/s².
 
     Args:
@@ -27,7 +27,7 @@ def push(gap: Number, speed: Number, damping: Number, stiffness: float = STIFFNE
         damping: c, in s/m, see `damping_for`.
     """
     depth = relaxed.maximum(-gap, 0.0)
-    return stiffness * depth * detrun.maximum(1.0 - damping * speed, 0.0)
+    return STIFFNESS * depth * detrun.maximum(1.0 - damping * speed, 0.0)
 
 
 def damping_for(restitution: Number, speed: Number) -> Number:

@@ -46,7 +46,6 @@ class Simulation:
         joints: which may be changed between steps.
         contacts: of the last step, in the order of pairs.
         islands: of the last step, the largest first.
-        solver: with the residual of the last step.
         steps: how many have been made.
     """
 
@@ -77,7 +76,7 @@ class Simulation:
         self._velocities = Velocities("velocity", len(bodies))
         self._shifts = Velocities("shift", len(bodies))
         colours = parts.colours(self._is_fixed)
-        self.solver = Solver(workers, bodies, self._velocities, self._shifts, colours, settings)
+        self._solver = Solver(workers, bodies, self._velocities, self._shifts, colours, settings)
 
     async def step(self, seconds: float) -> None:
         """Let time go on.
@@ -91,7 +90,7 @@ class Simulation:
         invariants.check_islands(constraints, self._links, self._is_fixed)
         self.islands = islands(constraints, self._links, self._is_fixed)
         self._apply_forces(seconds)
-        await self.solver.solve(self.islands)
+        await self._solver.solve(self.islands)
         if self.steps % self._settings.looks == 0:
             boxes = [box.load() for box in self._broad_phase.bounds]
             invariants.check_pairs(pairs, boxes, self._is_fixed)

@@ -41,10 +41,6 @@ class Solver:
     Args:
         velocities: of bodies, which include forces and no impulses yet.
         shifts: the velocities that change places alone, at first 0.
-
-    Attributes:
-        residual: the largest change of an impulse in the last sweep over any island, in N s, as a plain number: how far
-            the solver is from the solution.
     """
 
     def __init__(
@@ -63,11 +59,9 @@ class Solver:
         self._colours = colours
         self._is_fixed = [body.is_fixed for body in bodies]
         self._settings = settings
-        self.residual = 0.0
 
     async def solve(self, islands: Sequence[Island]) -> None:
         """Give every constraint its impulses."""
-        self.residual = 0.0
         large = [island for island in islands if len(island.constraints) >= self._settings.split_at]
         small = islands[len(large) :]  # the largest come first
 
@@ -80,8 +74,7 @@ class Solver:
 
     async def _alone(self, island: Island) -> None:
         motions = self._loaded(island, self._velocities)
-        change = await self._settle(island, _over(island, motions), motions.__getitem__)
-        self.residual = max(self.residual, change)
+        await self._settle(island, _over(island, motions), motions.__getitem__)
         self._store(motions, self._velocities)
         if any(constraint.pushes for constraint in island.constraints):
             shifts = self._loaded(island, self._shifts)
@@ -103,8 +96,7 @@ class Solver:
         async def sweep(act: Act) -> float:
             return await self._sweep(groups, self._velocities, act)
 
-        change = await self._settle(island, sweep, self._velocities.load)
-        self.residual = max(self.residual, change)
+        await self._settle(island, sweep, self._velocities.load)
         pushing = [[one for one in group if one.pushes] for group in groups]
         if any(pushing):
 
@@ -113,30 +105,26 @@ class Solver:
 
             await self._repeat(shift, _push, self._settings.pushes)
 
-    async def _settle(self, island: Island, sweep: Sweep, motion_of: Callable[[int], Motion]) -> float:
-        """Sweep until impulses settle and give no energy; the largest change of the last sweep."""
+    async def _settle(self, island: Island, sweep: Sweep, motion_of: Callable[[int], Motion]) -> None:
+        """Sweep until impulses settle and give no energy."""
         bounces = [constraint for constraint in island.constraints if constraint.bounces]
         most = self._energy(island, motion_of) * (1.0 + GAIN_MAX) if bounces else 0.0
         await sweep(_begin)
-        change = await self._repeat(sweep, _solve, self._settings.iterations)
+        await self._repeat(sweep, _solve, self._settings.iterations)
         for _ in range(SOFTENINGS_MAX if bounces else 0):
             if self._energy(island, motion_of) <= most:
                 break
             for constraint in bounces:
                 constraint.soften()
-            change = await self._repeat(sweep, _solve, self._settings.iterations)
-        return change
+            await self._repeat(sweep, _solve, self._settings.iterations)
 
     def _energy(self, island: Island, motion_of: Callable[[int], Motion]) -> Number:
         return sum((self._bodies[body].energy_of(*motion_of(body)) for body in sorted(island.bodies)), start=0.0)
 
-    async def _repeat(self, sweep: Sweep, act: Act, times: int) -> float:
-        change = 0.0
+    async def _repeat(self, sweep: Sweep, act: Act, times: int) -> None:
         for _ in range(times):
-            change = await sweep(act)
-            if change <= self._settings.precision:
+            if await sweep(act) <= self._settings.precision:
                 break
-        return change
 
     async def _sweep(self, groups: Sequence[Sequence[Constraint]], shared: Velocities, act: Act) -> float:
         change = 0.0

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from detrun_scenarios.physics.geometry.vectors import Number, Vector
 
-DISC, HOOP = 0.5, 1.0  # moment of inertia over mass and squared radius
+DISC = 0.5  # moment of inertia over mass and squared radius
+NEGLIGIBLE = 1e-12  # m/s of approach
 
 
 class Surface(NamedTuple):
@@ -22,21 +23,18 @@ class Surface(NamedTuple):
     friction: Number
 
 
-def rebound(
-    velocity: Vector, rim_speed: Number, normal: Vector, surface: Surface, roundness: float = DISC
-) -> tuple[Vector, Number]:
-    """A round body against a wall: its velocity and rim speed afterwards.
+def rebound(velocity: Vector, rim_speed: Number, normal: Vector, surface: Surface) -> tuple[Vector, Number]:
+    """A disc against a wall: its velocity and rim speed afterwards.
 
     Args:
         velocity: of its centre, in m/s, towards the wall.
         rim_speed: spin times radius, to the left.
         normal: of the wall, of unit length, towards the body.
-        roundness: moment of inertia over mass and squared radius.
     """
     along = -normal.turned_left()
     pressed = -(1.0 + surface.restitution) * velocity.dot(normal)  # impulses are for each kilogram
     slip = velocity.dot(along) + rim_speed
-    stopping = slip * (-roundness / (1.0 + roundness))
+    stopping = slip * (-DISC / (1.0 + DISC))
     most = surface.friction * pressed
     if stopping > most:
         rubbed = most
@@ -44,7 +42,7 @@ def rebound(
         rubbed = -most
     else:
         rubbed = stopping
-    return velocity + normal * pressed + along * rubbed, rim_speed + rubbed / roundness
+    return velocity + normal * pressed + along * rubbed, rim_speed + rubbed / DISC
 
 
 def exchange(
@@ -69,6 +67,3 @@ def cascade(masses: Sequence[Number], velocities: Sequence[Number], restitution:
             return found
         for at in meeting:
             found[at : at + 2] = exchange((masses[at], masses[at + 1]), (found[at], found[at + 1]), restitution)
-
-
-NEGLIGIBLE = 1e-12  # m/s of approach

@@ -41,29 +41,28 @@ class Arrival:
         state: there.
         elapsed: seconds since its start.
         event: the guard that fell to zero; None where the time was over.
-        rate: at which its margin fell, for each second. The slower, the more a parameter moves the time.
-        steps, refused: how many were taken, and how many were too wide.
     """
 
     state: Any
     elapsed: Any
     event: str | None
-    rate: float
-    steps: int
-    refused: int
 
 
 @dataclass(slots=True)
 class _Plan:
-    """Steps, on plain numbers; the state before the last correction."""
+    """Steps, on plain numbers; the state before the last correction.
+
+    Attributes:
+        dips: where a guard came near to zero and turned: the step, the seconds into it, and the guard.
+        fell, rate: the guard that fell to zero, and how fast its margin fell, for each second.
+    """
 
     state: Any
     slope: Numbers
     steps: list[float] = field(default_factory=list)
-    dips: list[tuple[int, float, Guard]] = field(default_factory=list)  # step, seconds into it
+    dips: list[tuple[int, float, Guard]] = field(default_factory=list)
     fell: Guard | None = None
     rate: float = 0.0
-    refused: int = 0
 
 
 def follow(
@@ -96,8 +95,7 @@ def follow(
         for guard in guards:
             if guard is not plan.fell:
                 _note(guard, reached, flow)
-    name = None if plan.fell is None else plan.fell.name
-    return Arrival(reached, elapsed, name, plan.rate, len(plan.steps), plan.refused)
+    return Arrival(reached, elapsed, None if plan.fell is None else plan.fell.name)
 
 
 def _plan(flow: Flow, state: Any, guards: Sequence[Guard], duration: float, tolerance: float) -> _Plan:
@@ -107,9 +105,9 @@ def _plan(flow: Flow, state: Any, guards: Sequence[Guard], duration: float, tole
         if guard.margin(state, flow.constants) <= 0.0 and rate < 0.0:
             plan.fell, plan.rate = guard, rate
             return plan
-    gone, wanted = 0.0, _first_step(state, plan.slope)
+    gone, refused, wanted = 0.0, 0, _first_step(state, plan.slope)
     while gone < duration:
-        if len(plan.steps) + plan.refused >= STEPS_MAX:
+        if len(plan.steps) + refused >= STEPS_MAX:
             raise UsageError(f"no event within {gone:g} s and {STEPS_MAX} steps; give the leg a duration")
         is_last = wanted >= duration - gone
         step = duration - gone if is_last else wanted
@@ -118,7 +116,7 @@ def _plan(flow: Flow, state: Any, guards: Sequence[Guard], duration: float, tole
         factor = WIDER if error == 0.0 else SAFETY * error ** (-1.0 / ORDER)
         wanted = step * min(max(factor, NARROWER), WIDER)
         if not error <= 1.0:
-            plan.refused += 1
+            refused += 1
             continue
         if _fall_within(plan, flow, guards, step, reached, slopes[-1]):
             return plan

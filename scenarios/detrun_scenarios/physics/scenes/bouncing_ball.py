@@ -60,22 +60,22 @@ def _slope(ball: Ball, fall: Fall) -> Numbers:
 GROUND = Guard("ground", lambda ball, fall: ball.height, lambda ball, slope, fall: slope[0])
 
 
-def settling_time(height: Any, restitution: Any, gravity: Any = GRAVITY) -> Any:
+def settling_time(height: Any, restitution: Any) -> Any:
     """When a ball that is dropped rests, in seconds."""
-    flow = Flow(_slope, Fall(gravity))
+    flow = Flow(_slope, Fall(GRAVITY))
     ball, time = Ball(height, 0.0), 0.0
     while True:
         arrival = follow(flow, ball, [GROUND])
         time = time + arrival.elapsed
         up = -restitution * arrival.state.speed
         if plain(up) < RESTS_BELOW:  # either way the result is the same to rounding
-            return time + 2.0 * up / (gravity * (1.0 - restitution))
+            return time + 2.0 * up / (GRAVITY * (1.0 - restitution))
         ball = Ball(arrival.state.height, up)
 
 
-def height_after(seconds: float, height: Any, restitution: Any, gravity: Any = GRAVITY) -> Any:
+def height_after(seconds: float, height: Any, restitution: Any) -> Any:
     """Where a ball that is dropped is after a while, in metres."""
-    flow = Flow(_slope, Fall(gravity))
+    flow = Flow(_slope, Fall(GRAVITY))
     ball, left = Ball(height, 0.0), seconds
     while True:
         arrival = follow(flow, ball, [GROUND], left)
@@ -88,18 +88,18 @@ def height_after(seconds: float, height: Any, restitution: Any, gravity: Any = G
         ball = Ball(arrival.state.height, up)
 
 
-def height_on_spring(seconds: float, height: Any, restitution: Any, gravity: Any = GRAVITY) -> Any:
+def height_on_spring(seconds: float, height: Any, restitution: Any) -> Any:
     """The same on ground that gives way."""
-    impact = detrun.sqrt(2.0 * gravity * height)  # the first one: later ones, which are slower, lose less
-    flow = Flow(sprung_slope, Sprung(gravity, damping_for(restitution, impact)))
+    impact = detrun.sqrt(2.0 * GRAVITY * height)  # the first one: later ones, which are slower, lose less
+    flow = Flow(sprung_slope, Sprung(GRAVITY, damping_for(restitution, impact)))
     return follow(flow, Ball(height, 0.0), duration=seconds).state.height
 
 
-def height_by_steps(seconds: float, height: Any, restitution: Any, step: float, gravity: Any = GRAVITY) -> Any:
+def height_by_steps(seconds: float, height: Any, restitution: Any, step: float) -> Any:
     """The same in steps of the semi-implicit Euler method, with the velocity turned round below the ground."""
     speed: Any = 0.0
     for _ in range(round(seconds / step)):
-        speed = speed - gravity * step
+        speed = speed - GRAVITY * step
         if height < 0.0 and speed < 0.0:
             speed = -restitution * speed
         height = height + speed * step

@@ -29,14 +29,12 @@ class Box:
 
     Attributes:
         columns, rows: of bodies: circles, triangles, squares and pentagons in turn.
-        rods: how many neighbours of the lowest row are held together by a rod.
         steps: of the engine.
     """
 
     columns: int
     rows: int
     steps: int
-    rods: int = 1
 
     def bodies(self, params: Mapping[str, Any]) -> list[Body]:
         """Four walls, and bodies that are let go in a grid; how fast and at what angle is drawn."""
@@ -61,10 +59,10 @@ class Box:
     async def filled(
         self, params: Mapping[str, Any], parts: Parts = RIGHT, settings: Settings = USUAL
     ) -> AsyncIterator[Simulation]:
-        """A simulation of it, before the first step."""
-        bodies = self.bodies(params)
-        rods = [Rod((3 + at, 4 + at), SPACING) for at in range(0, 2 * self.rods, 2)]
-        async with simulating(bodies, rods, parts=parts, settings=settings) as simulation:
+        """A simulation of it, before the first step; a rod holds the first two bodies of the lowest row together."""
+        async with simulating(
+            self.bodies(params), [Rod((3, 4), SPACING)], parts=parts, settings=settings
+        ) as simulation:
             yield simulation
 
     async def fill(self, params: Mapping[str, Any], parts: Parts = RIGHT, settings: Settings = USUAL) -> Any:

@@ -5,7 +5,6 @@ Between impacts each ball is a pendulum. Balls that touch when one is hit pass t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import detrun
@@ -57,7 +56,7 @@ def _meets(at: int) -> Guard:
 GUARDS = [_meets(at) for at in range(BALLS - 1)]
 
 
-def swing(lifted: Any, restitution: Any, length: Any, seconds: Any, masses: Sequence[Any] = (1.0,) * BALLS) -> Balls:
+def swing(lifted: Any, restitution: Any, length: Any, seconds: Any) -> Balls:
     """Angles and spins of the balls after a while.
 
     Args:
@@ -73,7 +72,7 @@ def swing(lifted: Any, restitution: Any, length: Any, seconds: Any, masses: Sequ
         if arrival.event is None:
             return balls
         left = left - arrival.elapsed
-        balls = Balls(*balls[:BALLS], *_struck(balls, restitution, masses))
+        balls = Balls(*balls[:BALLS], *_struck(balls, restitution))
 
 
 def _touch(balls: Balls, at: int) -> bool:
@@ -85,7 +84,7 @@ def _rest_together(balls: Balls, at: int) -> bool:
     return _touch(balls, at) and abs(approach) <= TOGETHER
 
 
-def _struck(balls: Balls, restitution: Any, masses: Sequence[Any]) -> list[Any]:
+def _struck(balls: Balls, restitution: Any) -> list[Any]:
     """Spins after the impacts in each row of balls that touch."""
     found: list[Any] = []
     row = [0]
@@ -93,6 +92,6 @@ def _struck(balls: Balls, restitution: Any, masses: Sequence[Any]) -> list[Any]:
         if at < BALLS and _touch(balls, at - 1):
             row.append(at)
             continue
-        found += cascade([masses[one] for one in row], [balls[BALLS + one] for one in row], restitution)
+        found += cascade([1.0] * len(row), [balls[BALLS + one] for one in row], restitution)
         row = [at]
     return found
