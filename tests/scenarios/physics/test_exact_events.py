@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +94,7 @@ def test_the_range_of_a_throw_in_vacuum() -> None:
         return ahead * (up + math.sqrt(up * up + 2 * G * throw.HAND)) / G
 
     async def range_of(params: Mapping[str, Any]) -> Any:
-        _, deaf = detrun_channel()
+        _, deaf = trio.open_memory_channel[Any](0)
         still = {"restitution": 0.5, "friction": 0.1}
         return (await throw.Throw(drag=0.0, bounces=0).fly({**params, **still}, deaf)).x
 
@@ -101,12 +102,6 @@ def test_the_range_of_a_throw_in_vacuum() -> None:
     found = detrun.gradient(range_of, at)
     assert found.value == pytest.approx(closed(**at), rel=1e-12)
     assert found.grads == pytest.approx(slopes_of(closed, at), rel=1e-8)
-
-
-def detrun_channel() -> Any:
-    import trio
-
-    return trio.open_memory_channel[Any](0)
 
 
 def test_a_block_stops_where_its_energy_is_used_up() -> None:
