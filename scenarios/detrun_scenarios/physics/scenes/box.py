@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +55,11 @@ class Box:
                 found.append(Body(shape, place, detrun.uniform(0.0, 1.0), sideways, **surface))
         return found
 
-    @asynccontextmanager
-    async def filled(
+    def filled(
         self, params: Mapping[str, Any], parts: Parts = RIGHT, settings: Settings = USUAL
-    ) -> AsyncIterator[Simulation]:
+    ) -> AbstractAsyncContextManager[Simulation]:
         """A simulation of it, before the first step; a rod holds the first two bodies of the lowest row together."""
-        async with simulating(
-            self.bodies(params), [Rod((3, 4), SPACING)], parts=parts, settings=settings
-        ) as simulation:
-            yield simulation
+        return simulating(self.bodies(params), [Rod((3, 4), SPACING)], parts=parts, settings=settings)
 
     async def fill(self, params: Mapping[str, Any], parts: Parts = RIGHT, settings: Settings = USUAL) -> Any:
         """Let the bodies fall; their mean height at the end, in metres."""
