@@ -120,7 +120,7 @@ class Rod(Joint):
         first, second = self._ends(placed)
         apart = placed[1].position + second - placed[0].position - first
         distance = apart.length()
-        along = Vector(apart.x / distance, apart.y / distance)
+        along = apart / distance
         arms = (first.cross(along), second.cross(along))
         self.pushes.append(Row(*bodies, along, arms, (self.length - distance) * rate))
         return [Row(*bodies, along, arms, 0.0)]

@@ -57,21 +57,25 @@ class Meeting:
 
 def meeting(first: Placed, second: Placed) -> Meeting | None:
     """Where two shapes overlap; None if they do not."""
-    if isinstance(first.shape, Circle):
-        return _circles(first, second) if isinstance(second.shape, Circle) else _reversed(_at_polygon(second, first))
-    return _at_polygon(first, second) if isinstance(second.shape, Circle) else _polygons(first, second)
+    one, other = first.shape, second.shape
+    if isinstance(one, Circle):
+        if isinstance(other, Circle):
+            return _circles(first.position, one.radius, second.position, other.radius)
+        return _reversed(_at_polygon(second, first.position, one.radius))
+    if isinstance(other, Circle):
+        return _at_polygon(first, second.position, other.radius)
+    return _polygons(first, second)
 
 
 def _reversed(found: Meeting | None) -> Meeting | None:
     return None if found is None else Meeting(-found.normal, found.points)
 
 
-def _circles(first: Placed, second: Placed) -> Meeting | None:
-    offset = second.position - first.position
-    radii = first.shape.reach + second.shape.reach
+def _circles(here: Vector, radius: Number, there: Vector, its_radius: Number) -> Meeting | None:
+    offset, radii = there - here, radius + its_radius
     if offset.dot(offset) >= radii * radii:
         return None
-    return _round(first.position, first.shape.reach, offset, radii, ("circles", 0, 0))
+    return _round(here, radius, offset, radii, ("circles", 0, 0))
 
 
 def _round(centre: Vector, radius: Number, offset: Vector, radii: Number, feature: Feature) -> Meeting:
@@ -80,13 +84,12 @@ def _round(centre: Vector, radius: Number, offset: Vector, radii: Number, featur
         distance, normal = 0.0, Vector(0.0, 1.0)  # concentric: any direction leads out
     else:
         distance = offset.length()
-        normal = Vector(offset.x / distance, offset.y / distance)
+        normal = offset / distance
     separation = distance - radii
     return Meeting(normal, (Point(centre + normal * (radius + separation * 0.5), separation, feature),))
 
 
-def _at_polygon(polygon: Placed, circle: Placed) -> Meeting | None:
-    centre, radius = circle.position, circle.shape.reach
+def _at_polygon(polygon: Placed, centre: Vector, radius: Number) -> Meeting | None:
     edge, _ = _farthest(polygon, ((plain(centre.x), plain(centre.y)),))
     start, end = polygon.vertices[edge], polygon.vertices[(edge + 1) % len(polygon.vertices)]
     normal = polygon.normals[edge]

@@ -31,14 +31,10 @@ class Placed:
         self.vertices: tuple[Vector, ...] = ()
         self.normals: tuple[Vector, ...] = ()
         if not isinstance(shape, Circle):
-            self.vertices = tuple(self.point(vertex) for vertex in shape.vertices)
+            self.vertices = tuple(position + vertex.rotated(*self.turn) for vertex in shape.vertices)
             self.normals = tuple(normal.rotated(*self.turn) for normal in shape.normals)
         self.corners = _outline(self.vertices)
         self.faces = _outline(self.normals)
-
-    def point(self, local: Vector) -> Vector:
-        """Where a point of the shape is."""
-        return self.position + local.rotated(*self.turn)
 
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, right, bottom and top of the box around it with sides along the axes, as plain numbers."""

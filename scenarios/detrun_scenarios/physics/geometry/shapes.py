@@ -7,6 +7,7 @@ origin and each edge.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -22,16 +23,15 @@ class Circle:
         radius: in metres.
         area: in square metres.
         moment: of inertia, for each kilogram of mass.
-        reach: how far its farthest point is from its centre.
     """
 
-    __slots__ = ("area", "moment", "radius", "reach")
+    __slots__ = ("area", "moment", "radius")
 
     def __init__(self, radius: Number) -> None:
         if not plain(radius) > 0.0:
             raise detrun.UsageError(f"a circle of radius {radius!r}: give a positive one")
-        self.radius = self.reach = radius
-        self.area = 3.141592653589793 * radius * radius
+        self.radius = radius
+        self.area = math.pi * radius * radius
         self.moment = radius * radius / 2.0
 
 
@@ -44,10 +44,10 @@ class Polygon:
     Attributes:
         vertices: around the centroid.
         normals: outward, of unit length; the one at ``i`` is that of the edge from vertex ``i`` to the next.
-        area, moment, reach: as of a circle.
+        area, moment: as of a circle.
     """
 
-    __slots__ = ("area", "moment", "normals", "reach", "vertices")
+    __slots__ = ("area", "moment", "normals", "vertices")
 
     def __init__(self, vertices: Sequence[Vector]) -> None:
         _require_convex(vertices)
@@ -67,7 +67,6 @@ class Polygon:
             (a.cross(b) * (a.dot(a) + a.dot(b) + b.dot(b)) for a, b in _edges(self.vertices)), start=0.0
         )
         self.moment = about_centroid / (6.0 * doubled)
-        self.reach = max((vertex.length() for vertex in self.vertices), key=plain)
 
 
 Shape: TypeAlias = Circle | Polygon
@@ -81,7 +80,7 @@ def box(width: Number, height: Number) -> Polygon:
 
 def regular(corners: int, radius: Number) -> Polygon:
     """A regular polygon, by the radius of the circle around it."""
-    angles = (6.283185307179586 * corner / corners for corner in range(corners))
+    angles = (math.tau * corner / corners for corner in range(corners))
     return Polygon(tuple(Vector(radius * detrun.cos(angle), radius * detrun.sin(angle)) for angle in angles))
 
 
