@@ -15,14 +15,14 @@ from detrun_scenarios.frame.pictures import new_figure, save
 from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.geometry.placed import Placed
 from detrun_scenarios.physics.geometry.shapes import Circle
+from detrun_scenarios.physics.losses import DROP_SECONDS
 from detrun_scenarios.physics.scenes import billiards, bouncing_ball, cradle, pendulum
 from detrun_scenarios.physics.scenes.box import Box
 
-INK, BLUE, RED, GREY, SAND = "#333333", "#2a6f97", "#d1495b", "#9aa7b4", "#efe6d8"
+INK, BLUE, RED, GREY = "#333333", "#2a6f97", "#d1495b", "#9aa7b4"
 COLOURS = ("#2a6f97", "#d1495b", "#3a8f5c", "#f2b134", "#7a4fa3", "#c8553d", "#1b998b")
 PILED = Box(columns=6, rows=4, steps=60)
 FALLING = (0, 15, 60)  # steps at which the box is shown
-DROP_SECONDS = 0.55
 SLOPE_SPAN = 0.12  # m, over which slopes are drawn
 
 
@@ -40,27 +40,26 @@ def draw(path: str | os.PathLike[str], params: Mapping[str, float], seed: int) -
 
 
 def _draw_box(panels: list[Any], params: Mapping[str, float], seed: int) -> None:
-    async def fill(numbers: Mapping[str, Any]) -> list[list[tuple[Any, Placed]]]:
+    async def fill(numbers: Mapping[str, Any]) -> list[list[Placed]]:
         shown = []
         async with PILED.filled(numbers) as simulation:
             for step in range(PILED.steps + 1):
                 if step in FALLING:
-                    shown.append([(body.shape, _placed(body)) for body in simulation.bodies if not body.is_fixed])
+                    shown.append([_placed(body) for body in simulation.bodies if not body.is_fixed])
                 await simulation.step(numbers["time_step"])
         return shown
 
     moments = detrun.record(fill, dict(params), seed=seed).result
     for panel, step, bodies in zip(panels, FALLING, moments, strict=True):
-        for number, (shape, placed) in enumerate(bodies):
+        for number, placed in enumerate(bodies):
             colour = COLOURS[number % len(COLOURS)]
-            if isinstance(shape, Circle):
+            if isinstance(placed.shape, Circle):
                 turns = [2 * math.pi * at / 24 for at in range(25)]
-                xs = [placed.position.x + shape.radius * math.cos(turn) for turn in turns]
-                ys = [placed.position.y + shape.radius * math.sin(turn) for turn in turns]
+                centre, radius = placed.position, placed.shape.radius
+                outline = [(centre.x + radius * math.cos(turn), centre.y + radius * math.sin(turn)) for turn in turns]
             else:
-                corners = [placed.position + one.rotated(*placed.turn) for one in shape.vertices]
-                xs, ys = [one.x for one in corners], [one.y for one in corners]
-            panel.fill(xs, ys, facecolor=colour, edgecolor=INK, linewidth=0.6, alpha=0.85)
+                outline = list(placed.corners)
+            panel.fill(*zip(*outline, strict=True), facecolor=colour, edgecolor=INK, linewidth=0.6, alpha=0.85)
         panel.plot([0.0, 0.0, 3.15, 3.15], [2.3, 0.0, 0.0, 2.3], color=INK, linewidth=1.5)
         panel.set_title(f"engine, after {step * params['time_step']:.2f} s", fontsize="small", color=INK)
         panel.set_aspect("equal")
