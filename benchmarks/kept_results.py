@@ -52,19 +52,20 @@ def kept_results(
         if not wanted or any(words in name for words in wanted):
             click.echo(f"{scenario}: {name}", err=True)
             _keep(file, scenario, names, name, measure(name))
-    return _read(file)
+    return read_results(file)
 
 
 def _keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
     """Put one result beside what the file has by now: another process may have kept something meanwhile."""
-    kept = _read(file)
+    kept = read_results(file)
     known = {**kept["scenarios"].get(scenario, {}), name: found}
     kept["scenarios"][scenario] = {one: known[one] for one in names if one in known}
     kept["about"] = f"{machine()}."
     file.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_results(file: Path) -> dict[str, Any]:
+    """What a file has; no scenario if there is none yet."""
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
     return kept
 

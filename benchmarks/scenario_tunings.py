@@ -1,16 +1,19 @@
 """The tables of tunings in the READMEs of scenarios: every table is what a `detrun scenario tune` command says.
 
-The way of each contender is kept, too, which ``docs/figures/scenarios.py`` draws.
+A repetition is the same command with another ``--seed``, from 0 on: all that a contender draws is new, and the held-out
+seeds are the same. A table of several shows means over them, with the standard errors of these means. The way of each
+contender under seed 0 is kept, too, which ``docs/figures/scenarios.py`` draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from benchmarks.kept_results import RESULTS, kept_results, options, said
+from benchmarks.kept_results import RESULTS, kept_results, options, read_results, said
+from detrun_scenarios.frame.tuning import mean_of
 
 KEPT = RESULTS / "scenario-tunings.json"
 
@@ -65,28 +68,54 @@ def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
     return "\n".join([*tables, kept["about"] + "\n"])
 
 
+def repetitions_of(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What one command said, under each seed from 0 on."""
+    return [found, *found.get("repetitions", ())]
+
+
 def table(scenario: str, arguments: str, found: Mapping[str, Any]) -> str:
     """Of one command: a line for the default and for each contender."""
-    errors, start = found["standard_errors"], found["default_params"]
+    errors, start, repetitions = found["standard_errors"], found["default_params"], repetitions_of(found)
     header = ["contender", found["loss"], "less by", "events", *(f"`{name}`" for name in start)]
     rows = [header, ["---"] * len(header)]
     rows.append(["the default", with_error(found["default"], errors["default"]), "", "", *map(short, start.values())])
-    losses = {"tuned": found["tuned"], **found["black_box"]}
-    params = {"tuned": found["params"], **found["black_box_params"]}
-    for who, loss in losses.items():
-        gain = found["gains"][who]
+    for who in ("tuned", *found["black_box"]):
+        name = NAMES[who]
+        params = [one["params"] if who == "tuned" else one["black_box_params"][who] for one in repetitions]
+        events = sum(one["events_used"][who] for one in repetitions) / len(repetitions)
         rows.append(
             [
-                f"{NAMES[who]}, `{found['kind']}`" if who == "tuned" else NAMES[who],
-                with_error(loss, errors[who]),
-                with_error(gain["mean"], gain["std_error"]),
-                f"{found['events_used'][who]:,}",
-                *(short(params[who][name]) for name in start),
+                f"{name}, `{found['kind']}`" if who == "tuned" else name,
+                over(
+                    [one["tuned"] if who == "tuned" else one["black_box"][who] for one in repetitions],
+                    errors[who],
+                ),
+                over([one["gains"][who]["mean"] for one in repetitions], found["gains"][who]["std_error"]),
+                f"{events:,.0f}",
+                *(from_to(one[parameter] for one in params) for parameter in start),
             ]
         )
-    about = f"`detrun scenario tune {scenario} {arguments}`: {found['cpu_seconds']:.0f} s of CPU"
+    about = f"`detrun scenario tune {scenario} {arguments}`"
+    if len(repetitions) > 1:
+        about += f", `--seed` 0 to {len(repetitions) - 1}, means over these ± their standard errors"
+    about += f": {sum(one['cpu_seconds'] for one in repetitions):.0f} s of CPU"
     about += "".join(f"; {NAMES[name]} is left out: {why}" for name, why in found["left_out"].items())
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\n{about}\n"
+
+
+def over(numbers: Sequence[float], error: float) -> str:
+    """The mean over repetitions with its standard error; a single number keeps its own, over held-out seeds."""
+    if len(numbers) == 1:
+        return with_error(numbers[0], error)
+    mean = mean_of(numbers)
+    return with_error(mean.value, mean.std_error)
+
+
+def from_to(numbers: Iterable[float]) -> str:
+    """The least and the largest."""
+    ordered = sorted(numbers)
+    low, high = short(ordered[0]), short(ordered[-1])
+    return low if low == high else f"{low} to {high}"
 
 
 def with_error(value: float, error: float) -> str:
@@ -100,14 +129,47 @@ def short(number: float) -> str:
     return f"{number:.2g}"
 
 
+def repeated(
+    scenario: str,
+    arguments: str,
+    repetitions: int,
+    kept: Mapping[str, Any] | None,
+    tune: Callable[..., dict[str, Any]] = said,
+) -> dict[str, Any]:
+    """What a command said under seeds from 0 on: those that are kept, and those that are missing.
+
+    Args:
+        kept: what it said before; None to measure all.
+    """
+    known = [] if kept is None else [dict(one) for one in repetitions_of(kept)][:repetitions]
+    for one in known:
+        one.pop("repetitions", None)
+    for seed in range(len(known), repetitions):
+        click.echo(f"  seed {seed}", err=True)
+        known.append(tune("tune", scenario, f"{arguments} --seed {seed}", FIELDS))
+    first, *others = known
+    for one in others:
+        one.pop("ways", None)
+    return {**first, "repetitions": others}
+
+
 @click.command(help="Scenarios tuned by gradients, by Optuna and by CMA-ES, at equal simulated events.")
 @click.option("--scenario", type=click.Choice(sorted(COMMANDS)), default="consensus", show_default=True)
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Tune so often, with seeds from 0 on, which decide all that contenders draw.",
+)
+@click.option("--more", is_flag=True, help="Keep the repetitions that are kept, and measure those that are missing.")
 @options
-def main(scenario: str, only: tuple[str, ...], show: bool) -> None:
+def main(scenario: str, repetitions: int, more: bool, only: tuple[str, ...], show: bool) -> None:
     """Tune, keep, and print the tables of the README."""
 
     def measure(arguments: str) -> dict[str, Any]:
-        return said("tune", scenario, arguments, FIELDS)
+        before = read_results(KEPT)["scenarios"].get(scenario, {}).get(arguments) if more else None
+        return repeated(scenario, arguments, repetitions, before)
 
     kept = kept_results(KEPT, scenario, COMMANDS[scenario], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)

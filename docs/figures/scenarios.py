@@ -1,7 +1,7 @@
 """The pictures in the READMEs of scenarios: ``python docs/figures/scenarios.py NAME`` draws them again.
 
-``run.png`` is what ``detrun scenario plot NAME`` draws. ``tuning.png`` shows the ways of the tunings that
-``python -m benchmarks.scenario_tunings`` keeps.
+``run.png`` is what ``detrun scenario plot NAME`` draws. ``tuning.png`` shows the tunings that
+``python -m benchmarks.scenario_tunings`` keeps: the ways of the first repetition, and the verdicts of all.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def curves(found: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> Figure
         frameon=False,
         ncols=len(labels),
         loc="outside lower center",
-        title="lines: the loss as each contender saw it; marks: its proposal on held-out seeds, ± two standard errors",
+        title="lines: the loss as each contender saw it; marks: its proposals on held-out seeds, ± two standard errors",
         title_fontsize="small",
     )
     return figure
@@ -73,18 +73,19 @@ def _draw_ways(panel: Any, one: Mapping[str, Any], factor: float) -> None:
     panel.grid(alpha=0.25)
     panel.tick_params(labelsize="small")
     panel.axhline(factor * one["default"], color=GREY, linewidth=1.0, linestyle=(0, (4, 3)), label="the default")
-    verdicts = {"tuned": one["tuned"], **one["black_box"]}
-    for who, verdict in verdicts.items():
+    for who in ("tuned", *one["black_box"]):
         name, colour, dash, mark = STYLES[who]
         way = one["ways"][who]
         if way:  # else not even one generation fitted into the budget
             way = [*way, (one["events_used"][who], way[-1][1])]
             seen = ([at[0] / 1_000 for at in way], [factor * at[1] for at in way])
             panel.plot(*seen, linestyle=dash, color=colour, alpha=0.6, drawstyle="steps-post")
+        repetitions = [one, *one.get("repetitions", ())]
+        losses = [again["tuned"] if who == "tuned" else again["black_box"][who] for again in repetitions]
         panel.errorbar(
-            [one["events_used"][who] / 1_000],
-            [factor * verdict],
-            yerr=[2.0 * factor * one["standard_errors"][who]],
+            [again["events_used"][who] / 1_000 for again in repetitions],
+            [factor * loss for loss in losses],
+            yerr=[2.0 * factor * again["standard_errors"][who] for again in repetitions],
             fmt=mark,
             color=colour,
             capsize=3,
