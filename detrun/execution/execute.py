@@ -25,9 +25,11 @@ from detrun.execution.program import Main, is_synchronous
 from detrun.execution.scope import RunScope
 from detrun.execution.thread_errors import with_thread_errors
 from detrun_recorder.canonical import canonical
+from detrun_scheduler.asyncio_host.imported import is_imported
 from detrun_scheduler.choices import Oracle
 from detrun_scheduler.environment.environment import ControlledEnvironment
 from detrun_scheduler.errors import DeadlockError, DetrunError, StepLimitError, UsageError
+from detrun_scheduler.frozen_heap import frozen_heap, is_frozen
 from detrun_scheduler.journal import Journal
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.run import ActiveRun, DrawWatcher, RunHooks, Verifier
@@ -84,9 +86,11 @@ def execute(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        # Programs get Values from the scope of their runs, and from nowhere else.
+        # Programs get Values from the scope of their runs, and from nowhere else. Where tasks of asyncio's are looked
+        # for that nothing refers to, what is older than the run is left out, or each look would go through all of it.
         with (
             environment,
+            frozen_heap() if options.thread_errors and is_imported() and not is_frozen() else nullcontext(),
             SumsOfValues() if scope is not None else nullcontext(),
             nullcontext() if hooks.draws is None else _watched_generators(loop, hooks.draws, main),
         ):

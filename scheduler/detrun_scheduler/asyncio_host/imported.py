@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 _TRAPS = (WAIT_TRAP.__name__, CHECKPOINT_TRAP.__name__)
 
 
+def is_imported() -> bool:
+    """Whether this process has imported asyncio."""
+    return "asyncio.runners" in sys.modules
+
+
 def names_of_asyncio() -> Any:
     """The module that replaces asyncio's names in runs; None in a process that has not imported asyncio."""
-    if "asyncio.runners" not in sys.modules:
+    if not is_imported():
         return None
     from detrun_scheduler.asyncio_host import names  # on the first run after that import, not with detrun
 

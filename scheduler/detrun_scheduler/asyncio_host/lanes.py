@@ -5,6 +5,9 @@ every other callback to one lane that they share. A lane is a task of the run, w
 it is runnable while something is queued in it, and each step runs one handle. So strategies, recordings, reports and
 shrinking treat asyncio's tasks as they treat trio's.
 
+A lane refers to its task weakly, as asyncio's own loop does: what is queued keeps a task alive, and what it waits for
+does. A task that nothing of this kind refers to is lost (`unreferenced.py`), and a collection may take it.
+
 The order that is promised, with ``asyncio_order="any"``: callbacks run first come, first served; a step of a task does
 not overtake a callback that was queued before it (asyncio's own ``sock_connect`` needs that); otherwise any task may be
 late. With ``"fifo"`` one lane at a time can run, in the order of the stock loop, which runs what is queued in rounds:
@@ -21,6 +24,7 @@ from collections.abc import Callable
 from contextvars import Context
 from types import FrameType
 from typing import Any, Protocol
+from weakref import ref
 
 import outcome
 import sniffio
@@ -85,6 +89,12 @@ class LoopOfLanes(Protocol):
 
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """What the task of ``lane`` waits for, and the tasks that could let it go on."""
+
+    def is_main(self, task: Any) -> bool:
+        """Whether `run_until_complete` waits for ``task``, others live, and findings are asked for."""
+
+    def main_ended(self, frames: list[FrameType]) -> None:
+        """The main task has ended; ``frames`` are those of its last step, whose variables still live."""
 
 
 class Line:
@@ -154,8 +164,8 @@ class Lane:
     """
 
     __slots__ = (
-        *("__name__", "__qualname__", "asyncio_task", "context", "creator", "handles", "has_begun", "has_ended"),
-        *("is_stepping", "loop", "owner", "task"),
+        *("__name__", "__qualname__", "_reference", "context", "creator", "handles", "has_begun", "has_ended"),
+        *("is_of_task", "is_stepping", "loop", "owner", "task"),
     )
 
     # What trio and reports expect of a coroutine.
@@ -164,7 +174,8 @@ class Lane:
 
     def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:
         self.loop = loop
-        self.asyncio_task = asyncio_task
+        self.is_of_task = asyncio_task is not None
+        self._reference: Any = None if asyncio_task is None else ref(asyncio_task, self._collected)
         self.handles: deque[Any] = deque()
         self.is_stepping = self.has_begun = self.has_ended = False
         self.__name__ = self.__qualname__ = name
@@ -179,6 +190,16 @@ class Lane:
             loop.run.host.park(task, _WAIT)  # until it is its turn
         loop.lanes[self] = None
 
+    @property
+    def asyncio_task(self) -> Any:
+        """Its task while that lives; None for callbacks, too."""
+        return None if self._reference is None else self._reference()
+
+    def _collected(self, _: object) -> None:
+        if not self.has_ended:
+            self._reference = None
+            self.wake()  # it ends when it is stepped
+
     def push(self, handle: Any) -> None:
         """Queue a handle."""
         self.handles.append(handle)
@@ -187,7 +208,7 @@ class Lane:
         if line is not None:
             line.put(self)
             return
-        if self.asyncio_task is not None:
+        if self.is_of_task:
             callbacks = loop.callbacks
             if callbacks is not None and callbacks.handles:
                 callbacks.handles.append(self)  # wakes this lane when its turn comes
@@ -204,7 +225,7 @@ class Lane:
         loop = self.loop
         line = loop.line
         touched[EVERYTHING] = WRITE  # plain variables are what asyncio's tasks share, and nothing marks these
-        if type(message) is outcome.Error or loop.is_over:
+        if type(message) is outcome.Error or loop.is_over or (self.is_of_task and self._reference is None):
             return self.end()
         if not loop.is_stepping or (line is not None and not line.is_next(self)):
             return _WAIT  # what is queued stays so until the loop runs again, or until it is this lane's turn
@@ -212,6 +233,8 @@ class Lane:
         if not handles:
             return _WAIT
         self.is_stepping = self.has_begun = True
+        task = self.asyncio_task
+        frames = self.frames() if task is not None and loop.is_main(task) else None
         if line is not None:
             line.is_open = False
         handle = handles.popleft()
@@ -231,19 +254,21 @@ class Lane:
             elif loop.last_round is not None:
                 loop.stepped(self)
             self.is_stepping = False
+        if frames is not None and task.done():
+            loop.main_ended(frames)
         if line is not None:
             if line.is_next(self):
                 return CHECKPOINT_TRAP
             if line.lanes:
                 line.lanes[0].wake()
-        elif self.asyncio_task is None:
+        elif not self.is_of_task:
             while handles and type(handles[0]) is Lane:
                 handles.popleft().wake()
             return CHECKPOINT_TRAP if handles else _WAIT
         elif handles:
             callbacks = loop.callbacks
             return CHECKPOINT_TRAP if callbacks is None or self not in callbacks.handles else _WAIT
-        if self.asyncio_task is not None and not handles and self.asyncio_task.done():
+        if task is not None and not handles and task.done():
             return self.end()
         return _WAIT
 
@@ -269,7 +294,7 @@ class Lane:
 
     def _finish(self) -> Any:
         """Take no step any more; the task whose lane it was."""
-        task, self.asyncio_task, self.has_ended = self.asyncio_task, None, True
+        task, self._reference, self.is_of_task, self.has_ended = self.asyncio_task, None, False, True
         self.handles.clear()
         self.loop.lanes.pop(self, None)
         return task
@@ -307,12 +332,13 @@ class Lane:
     @property
     def is_idle(self) -> bool:
         """Whether no report needs to list it: a lane of callbacks, none of which is due."""
-        return self.asyncio_task is None
+        return not self.is_of_task
 
     def frames(self) -> list[FrameType]:
         """The frames of its task's coroutine while it is suspended, outermost first."""
         found: list[FrameType] = []
-        awaited = None if self.asyncio_task is None else self.asyncio_task.get_coro()
+        task = self.asyncio_task
+        awaited = None if task is None else task.get_coro()
         while awaited is not None:
             for frame_of, next_of in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
                 frame = getattr(awaited, frame_of, None)

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from detrun_scheduler.asyncio_host.private import TASKS, ends_a_sleep, get_running
+from detrun_scheduler.asyncio_host.unreferenced import making
 from detrun_scheduler.clock import primal_of
 
 
@@ -50,15 +51,17 @@ class Future(asyncio.Future[Any]):
 
 LANE = "_lane"  # of a task that has been stepped, if it lives
 PATH = "_path"  # in the run
+MADE = "_made"  # where
 
 
 class Task(asyncio.Task[Any]):
     """A task that the simulated loop makes."""
 
-    __slots__ = (LANE, PATH, "_number")
+    __slots__ = (LANE, MADE, PATH, "_number")
 
     def __init__(self, coro: Any, *, loop: Any, **options: Any) -> None:
         self._lane = None
+        self._made = making()
         self._number: int = loop.next_number()  # asyncio registers the task, by its hash, while it makes it
         super().__init__(coro, loop=loop, **options)
 
