@@ -48,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--detrun-replay", metavar="FILE|TOKEN", help="run the one schedule of a failure again, of the test it is of"
     )
+    group.addoption(
+        "--detrun-html", metavar="DIRECTORY", help="write why each test failed as an HTML file into a directory"
+    )
     parser.addini("detrun_schedules", "schedules to run for each test marked detrun")
     parser.addini("detrun_seed", "seed of the schedules and of every random draw")
     parser.addini("detrun_strategy", "who chooses among runnable tasks")

@@ -95,6 +95,7 @@ ORDER = (
     "detrun.machines",
     "detrun.explore.campaign",
     "detrun.explore.failures",
+    "detrun.reports",
     "detrun.explore",
     "detrun",
     "detrun.testing",

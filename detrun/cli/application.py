@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli import check, explore, gradient, minimize, record, replay, show
+from detrun.cli import check, explore, gradient, minimize, record, replay, report, show
 from detrun.cli.options import Settings, speaking
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ for command in (
     check.check,
     explore.explore,
     show.show,
+    report.report,
     gradient.gradient,
     minimize.minimize,
 ):

@@ -102,6 +102,9 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Continue this exploration from where it last stopped.")
 @click.option("--gradient", is_flag=True, help="Show every schedule with its value and its gradient.")
+@click.option(
+    "--html", metavar="FILE", type=click.Path(), help="Write why it failed as an HTML file that needs no network."
+)
 @click.option("--token", metavar="TOKEN", help="Run only the schedule that a token spells, and list it.")
 @parameter_option
 @speaking
@@ -131,6 +134,7 @@ def explore(
     directory: str,
     resume: bool,
     gradient: bool,
+    html: str | None,
     token: str | None,
     params: tuple[str, ...],
 ) -> None:
@@ -141,6 +145,7 @@ def explore(
     """
     import detrun
     from detrun.cli import parameters, runs
+    from detrun.cli.report import check_page
     from detrun.execution.options import Options
     from detrun.execution.targets import load_target
     from detrun.explore.campaign.progress import campaign_progress
@@ -164,6 +169,8 @@ def explore(
         )
         _one(program, arguments, token, options)
         return
+    if html is not None:
+        check_page(html, "--html")
     if gradient and not numbers:
         raise UsageError(f"{target} takes no parameters, so there is nothing to differentiate with respect to")
     if not_kept := KeptFailures(Path(directory)).unwritable:
@@ -200,7 +207,7 @@ def explore(
             target=target,
             progress=progress,
         )
-    _conclude(found, target)
+    _conclude(found, target, html)
 
 
 def _one(program: Target, arguments: tuple[object, ...], token: str, options: Options) -> None:
@@ -244,7 +251,7 @@ def _one(program: Target, arguments: tuple[object, ...], token: str, options: Op
     runs.conclude("explore", run, document, runs.run_facts(run), f"ran one schedule of {program.text}", [])
 
 
-def _conclude(found: Exploration, target: str) -> None:
+def _conclude(found: Exploration, target: str, html: str | None) -> None:
     """Print the result and end the command with its exit code."""
     from detrun.cli import failures
     from detrun.cli.listing import print_listing
@@ -258,8 +265,9 @@ def _conclude(found: Exploration, target: str) -> None:
         code = failures.exit_code(failure.exception)
     elif found.verdict == INCONCLUSIVE:
         code = failures.INTERRUPTED if found.interrupted else failures.UNDECIDED
+    report = _reported(found, html)
     if settings().json:
-        print_document(_document(found, target, code))
+        print_document({**_document(found, target, code), "report": report})
         click.get_current_context().exit(code)
     page = open_page()
     if failure is not None and failure.explanation is not None:
@@ -275,7 +283,22 @@ def _conclude(found: Exploration, target: str) -> None:
         page.table(*found.table.cells())
     for remark in _remarks(found):
         page.note(remark)
+    if report is not None:
+        page.note(f"wrote {report}; open it in a browser")
     click.get_current_context().exit(code)
+
+
+def _reported(found: Exploration, html: str | None) -> str | None:
+    """Where the report is, if one was asked for and there is a failure."""
+    from detrun.cli import runs
+
+    if html is None or found.failure is None:
+        return None
+    try:
+        with runs.program_output():
+            return str(found.report(html))
+    except OSError as error:
+        raise runs.unwritable(html, error) from error
 
 
 def _kinds(found: Exploration) -> tuple[list[str], list[list[str]], str]:

@@ -8,14 +8,13 @@ what the recording says of each step, and a note says why.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
-    from detrun.execution.options import Options
     from detrun.explore.failures.listing import Listing
     from detrun.explore.failures.narrated_steps import NarratedStep
     from detrun.explore.failures.narration import Narration
@@ -48,20 +47,6 @@ def print_lanes(page: Page, listing: Listing) -> None:
         console.print(listing.rich_table(console.width))
     else:
         page.text(listing.plain())
-
-
-def narrated(recording: Recording, main: Any, arguments: Sequence[object], options: Options) -> Narration:
-    """A recorded run step by step: its program is run once more, with external effects as in a replay."""
-    from detrun.explore.campaign.program import Program
-    from detrun.explore.failures.narration import narrate
-    from detrun_recorder.format import unpack_varints
-    from detrun_scheduler.run import RunHooks
-
-    choices = unpack_varints(b"".join(chunk.choices for chunk in recording.chunks()))
-    options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
-    results = chain.from_iterable(chunk.payloads for chunk in recording.chunks())
-    effects = RunHooks(replayed_effect=lambda name: next(results, None))
-    return narrate(Program(main, arguments, options), recording.seed or 0, choices, effects)
 
 
 def listed(
@@ -110,6 +95,7 @@ def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narr
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
     from detrun.execution.program import source_fingerprint
+    from detrun.explore.failures.narrated_recording import narrated
     from detrun.explore.failures.narration import STEPS_MAX
 
     program, arguments = program_of(recording, file, target, {})
@@ -127,10 +113,9 @@ def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narr
 
 def _recorded_steps(recording: Recording, wanted: range) -> Iterator[NarratedStep]:
     """What the recording says of the wanted steps, those in the middle of very many left out."""
-    from detrun.cli.summary import event_described
-    from detrun.cli.waits import wait_shown
     from detrun.explore.failures.acted import Acted
     from detrun.explore.failures.narrated_steps import NarratedStep
+    from detrun_recorder.described import event_described, wait_shown
     from detrun_scheduler.choices import ACTION_NAMES, COLLECT, FIRE
 
     half = STEPS_LISTED // 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from detrun.cli.listing import print_lanes
 from detrun.cli.page import counted
 from detrun.cli.summary import describe_events, ending_shown
-from detrun.cli.waits import wait_shown
+from detrun_recorder.described import wait_shown
 from detrun_scheduler.visible import visible_line
 
 if TYPE_CHECKING:

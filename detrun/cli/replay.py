@@ -47,7 +47,7 @@ def replay(
     """
     import detrun
     from detrun.cli import parameters, runs
-    from detrun.cli.listing import narrated, print_lanes
+    from detrun.cli.listing import print_lanes
     from detrun.cli.options import settings
     from detrun.cli.page import open_page
     from detrun.cli.programs import program_of
@@ -55,6 +55,7 @@ def replay(
     from detrun.cli.what_if import decided_at, document_of, notes_of
     from detrun.execution.options import Options
     from detrun.explore.failures.listing import Listing
+    from detrun.explore.failures.narrated_recording import narrated
     from detrun_recorder.recording import open_recording
     from detrun_recorder.token import is_token
     from detrun_scheduler.errors import UsageError

@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from detrun.cli.waits import CLOCK, is_wait, wait_shown
+from detrun_recorder.described import CLOCK, event_described, is_wait, wait_shown
 from detrun_recorder.recording import Recording
-from detrun_recorder.steps import Event, Step
+from detrun_recorder.steps import Step
 
 REPORT_EVERY = 10_000
 _OBJECT_EVENTS = ("operation", "send", "receive")
@@ -122,24 +122,3 @@ def ending_shown(task: TaskSummary, recording: Recording) -> str:
 def describe_events(step: Step) -> str:
     """What a step did, in words."""
     return ", ".join(map(event_described, step.events))
-
-
-def event_described(event: Event) -> str:
-    """One thing that a step did, in words."""
-    match event.kind:
-        case "spawn":
-            return f"spawned {event.label}"
-        case "wake":
-            return f"woke {event.label}"
-        case "operation":
-            return f"{event.operation} on {event.label}"
-        case "send":
-            return f"sent to {event.label}"
-        case "receive":
-            return f"received from {event.label}"
-        case "time":
-            return f"time moved to {event.time:.9g} s"
-        case "draw":
-            return "drew a random number"
-        case _:
-            return f"{event.kind} {event.label}"

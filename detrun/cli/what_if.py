@@ -27,7 +27,7 @@ def decided_at(
     Args:
         before: the arguments of the recorded run; ``arguments`` are those of ``run``.
     """
-    from detrun.cli.listing import narrated
+    from detrun.explore.failures.narrated_recording import narrated
     from detrun.explore.failures.narration import STEPS_MAX
 
     first = run.what_if.first_difference if run.what_if is not None else None

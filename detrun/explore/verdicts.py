@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from detrun.checkers.assertions import Tally
 from detrun.checkers.inconclusive import InconclusiveError
@@ -20,6 +22,7 @@ from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.interruptibility import Interruptibility
 from detrun.explore.failures.failure import Failure
 from detrun.explore.tables import ScheduleTable
+from detrun_scheduler.errors import UsageError
 
 HOLDS, PASSED, FAILED, INCONCLUSIVE = "holds", "passed", "failed", "inconclusive"
 
@@ -96,6 +99,21 @@ class Exploration:
         if self.verdict == INCONCLUSIVE:
             raise InconclusiveError(self.reason)
         return self
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write why it failed as one HTML file that needs no network; where it is.
+
+        The failing program is run once more for it.
+
+        Raises:
+            UsageError: no schedule failed.
+            OSError: the file cannot be written.
+        """
+        from detrun.reports.report import run_page, told_of_failure, write_page
+
+        if self.failure is None:
+            raise UsageError(f"the exploration {self.verdict}: there is no failure to report; Run.report shows a run")
+        return write_page(path, run_page(self.failure.recording, told_of_failure(self.failure)))
 
     def notes(self) -> list[str]:
         """What a report of the failure should end with."""

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 import detrun
+from detrun.testing.failure_page import page_written
 from detrun.testing.failure_text import essence, failure_text, without_plumbing
 from detrun.testing.fresh_fixtures import FreshFixture, bound_to_test, is_made_by_runs
 from detrun.testing.marked_test import AnyTest, TestEnded, marked_test
@@ -132,6 +133,9 @@ def _explore(item: pytest.Function, test: AnyTest) -> BaseException | None:
         )
     if exploration.failure is not None:
         item.stash[_TEXT] = failure_text(item, exploration)
+        directory_of_pages = item.config.getoption("detrun_html")
+        if directory_of_pages is not None:
+            item.stash[_TEXT] += f"\n{page_written(item, exploration, Path(directory_of_pages))}"
         return exploration.failure.exception
     if exploration.interrupted:
         raise KeyboardInterrupt

@@ -12,10 +12,11 @@ import trio
 
 import detrun
 from detrun.cli import listing as module
-from detrun.cli.listing import _recorded_steps, narrated, print_lanes, print_listing
+from detrun.cli.listing import _recorded_steps, print_lanes, print_listing
 from detrun.execution.options import Options
 from detrun.execution.targets import load_target
-from detrun.explore.failures import listing, narration
+from detrun.explore.failures import listing, narrated_recording, narration
+from detrun.explore.failures.narrated_recording import narrated
 from detrun_recorder.recording import Recording
 
 
@@ -103,7 +104,9 @@ def test_the_lines_are_those_of_a_run_with_the_recorded_seed(
     seeds: list[int] = []
     recording = detrun.record(main).recording
     monkeypatch.setattr(Recording, "seed", seed)
-    monkeypatch.setattr(narration, "narrate", lambda program, seed, choices, effects: seeds.append(seed) or "narration")
+    monkeypatch.setattr(
+        narrated_recording, "narrate", lambda program, seed, choices, hooks: seeds.append(seed) or "narration"
+    )
     assert narrated(recording, main, (), Options()) == "narration"
     assert seeds == [used]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tests.reports.pages import data_of
+
 
 def test_a_failure_shows_the_introspected_assert_and_ends_with_the_command_to_repeat_it(racing_project, first_failure):
     finished = first_failure
@@ -144,3 +146,34 @@ def test_skip_xfail_and_usage_errors_are_about_the_test_and_not_about_a_schedule
         assert message in finished.output
     kept = list((project.directory / ".detrun").rglob("*.detrun"))
     assert [path.name.split("-")[1] for path in kept] == ["test_is_expected_to_fail"]
+
+
+def test_a_failing_test_has_a_page_where_one_is_asked_for(project):
+    project.write(
+        "test_pages.py",
+        """
+        import pytest, trio, detrun
+
+        @pytest.mark.detrun
+        async def test_loses():
+            counter = detrun.Atomic(0)
+
+            async def add():
+                seen = counter.load()
+                await trio.lowlevel.checkpoint()
+                counter.store(seen + 1)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(add)
+                nursery.start_soon(add)
+            assert counter.load() == 2
+        """,
+    )
+    finished = project.pytest("--detrun-html", "pages")
+    (page,) = (project.directory / "pages").iterdir()
+    assert f"as a page: pages/{page.name}" in finished.output
+    found = data_of(page.read_text())
+    assert found["failure"]["verified"]
+    (project.directory / "taken").write_text("a file")
+    finished = project.pytest("--detrun-html", "taken")
+    assert "there is no HTML report: " in finished.output

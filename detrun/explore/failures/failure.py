@@ -62,6 +62,7 @@ class Failure:
         signature: its kind, as ``ignore`` takes it.
         count: how many schedules of the campaign failed so.
         remarks: what did not work around it: that it could not be kept, for one.
+        program: what was run, so that a report can run it again.
     """
 
     exception: BaseException
@@ -78,6 +79,7 @@ class Failure:
     count: int = 1
     remarks: list[str] = field(default_factory=list)
     in_stock_order: str = ""
+    program: Program | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         what = f"{type(self.exception).__name__}: {self.exception}"
@@ -137,6 +139,7 @@ def report_failure(program: Program, found: FailedSchedule, options: ReportOptio
         count,
         remarks,
         stock_order,
+        program,
     )
 
 

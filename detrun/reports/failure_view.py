@@ -1,0 +1,119 @@
+"""Why a run failed, for a report: the failing schedule beside one that passes, turn by turn, and what decides.
+
+The turns of the two are aligned by what they run, with the longest common subsequences of `difflib`; a turn that has
+no partner stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+from detrun.explore.failures.listing import Row, code_of, rows_of, shown_place
+from detrun.explore.failures.narration import Narration
+from detrun.reports.source_lines import narrated_steps
+from detrun_scheduler.endings import exception_leaves
+from detrun_scheduler.visible import visible, visible_line
+
+if TYPE_CHECKING:
+    from detrun.explore.failures.explanation import Explanation
+    from detrun.explore.failures.operations import Operation
+
+ROWS_MAX = 2_000  # of either schedule
+
+
+@dataclass(slots=True)
+class FailureView:
+    """What there is to say of a failure.
+
+    Attributes:
+        error: its type and message.
+        why: the explanation in words; empty if there is none.
+        verified: whether the other order was seen to pass.
+        failing, passing: the turns of both schedules.
+        aligned: pairs of their indices, None where a turn stands alone.
+        deciding: the operations that decide: index of the failing row, task, place, what it does, the line.
+        cycle: tasks that wait for each other, the first again at the end.
+        blocked: of a deadlock, each task with what it waits for.
+        again: the command that runs it again.
+        facts: what else is known of it, by name.
+    """
+
+    error: str
+    why: str = ""
+    verified: bool = False
+    failing: list[Row] = field(default_factory=list)
+    passing: list[Row] = field(default_factory=list)
+    aligned: list[tuple[int | None, int | None]] = field(default_factory=list)
+    deciding: list[tuple[int | None, str, str, str, str]] = field(default_factory=list)
+    cycle: list[str] = field(default_factory=list)
+    blocked: list[tuple[str, str]] = field(default_factory=list)
+    again: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "error": self.error,
+            "why": self.why,
+            "verified": self.verified,
+            "failing": [[row.first, row.task, row.lines] for row in self.failing],
+            "passing": [[row.first, row.task, row.lines] for row in self.passing],
+            "aligned": self.aligned,
+            "deciding": self.deciding,
+            "cycle": self.cycle,
+            "blocked": self.blocked,
+            "again": self.again,
+            "facts": self.facts,
+        }
+
+
+def failure_view(
+    error: BaseException, explanation: Explanation | None = None, failing: Narration | None = None, again: str = ""
+) -> FailureView:
+    """Of a run that raised ``error``.
+
+    Args:
+        failing: the failing schedule, where no explanation has it.
+        again: the command that runs it again.
+    """
+    first = exception_leaves(error)[0]
+    view = FailureView(visible(f"{type(first).__name__}: {first}").removesuffix(": "), again=again)
+    view.cycle = list(getattr(first, "cycle", ()))
+    view.blocked = [(one.path, one.waits_for) for one in getattr(first, "blocked", ())]
+    if explanation is not None:
+        failing = explanation.failing
+        view.why, view.verified = str(explanation), explanation.verified
+    if failing is not None:
+        view.failing = list(rows_of(narrated_steps(failing)))[:ROWS_MAX]
+    if explanation is not None and explanation.passing is not None:
+        view.passing = list(rows_of(narrated_steps(explanation.passing)))[:ROWS_MAX]
+    view.aligned = aligned(view.failing, view.passing)
+    if explanation is not None:
+        view.deciding = [_deciding(view.failing, one) for one in explanation.places]
+    return view
+
+
+def aligned(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[int | None, int | None]]:
+    """Which turns of two schedules are the same, in an order that respects both."""
+    ones, others = ([(row.task, tuple(row.lines)) for row in rows] for rows in (first, second))
+    found: list[tuple[int | None, int | None]] = []
+    for kind, a, b, c, d in SequenceMatcher(None, ones, others, autojunk=False).get_opcodes():
+        if kind == "equal":
+            found += zip(range(a, b), range(c, d), strict=True)
+        else:
+            found += [(at, None) for at in range(a, b)]
+            found += [(None, at) for at in range(c, d)]
+    return found
+
+
+def _deciding(rows: Sequence[Row], operation: Operation) -> tuple[int | None, str, str, str, str]:
+    at = None
+    for index, row in enumerate(rows):
+        if 0 <= row.first <= operation.step and row.task == operation.task:
+            at = index
+    place = "" if operation.line is None else shown_place(operation.line)
+    code = "" if operation.line is None else code_of(operation.line)
+    return at, visible_line(operation.task), operation.verb, visible_line(place), visible_line(code)

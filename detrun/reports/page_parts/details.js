@@ -1,0 +1,63 @@
+"use strict";
+// One step in full, and in short beside the mouse.
+
+detrun.AROUND = 4; // lines of code before and after the running one
+
+detrun.detailsOf = function (run, step, choose) {
+  const facts = detrun.element("dl");
+  const fact = (name, text) => facts.append(detrun.element("dt", name), detrun.element("dd", text));
+  fact("step", `${step.toLocaleString("en")} at ${detrun.seconds(run.time(step))} of virtual time`);
+  fact("task", run.path(step) + (run.lanes[run.lane(step)].group ? ` on ${run.lanes[run.lane(step)].group}` : ""));
+  fact("ended in", run.ending(step));
+  fact("could have run", `${run.couldRun(step)} task${run.couldRun(step) === 1 ? "" : "s"}`);
+  if (run.actionsOf.has(step)) fact("before it", run.actionsOf.get(step).join("; "));
+  if (run.did(step).length) fact("did", run.did(step).join("; "));
+  if (run.touchedOf.has(step)) fact("touched", run.touchedOf.get(step).join("; "));
+  const links = detrun.element("p");
+  const link = (text, target) => {
+    if (!run.has(target)) return;
+    const button = detrun.element("button", text, { type: "button" });
+    button.addEventListener("click", () => choose(target));
+    links.append(button, " ");
+  };
+  const { origin, target, kind, kinds, label, labels } = run.arrows;
+  for (const at of run.arrowsInto.get(step) || []) link(`${kinds[kind[at]]} ${labels[label[at]]} from step ${origin[at]}`, origin[at]);
+  for (const at of (run.arrowsFrom.get(step) || []).slice(0, 12)) link(`${kinds[kind[at]]} ${labels[label[at]]} to step ${target[at]}`, target[at]);
+  return [facts, links, ...detrun.sourceOf(run, step)];
+};
+
+// The files around the lines that a step ran.
+detrun.sourceOf = function (run, step) {
+  const places = new Map();
+  for (const line of run.lines(step)) {
+    if (!places.has(line.file)) places.set(line.file, new Set());
+    places.get(line.file).add(line.number);
+  }
+  return [...places].map(([file, numbers]) => {
+    const [name, texts] = run.files[file];
+    const block = detrun.element("div", null, { className: "source" });
+    block.append(detrun.element("strong", name), "\n");
+    let before = 0;
+    const shown = new Set();
+    for (const number of numbers) {
+      for (let at = Math.max(1, number - detrun.AROUND); at <= Math.min(texts.length, number + detrun.AROUND); at++) shown.add(at);
+    }
+    for (const at of [...shown].sort((one, other) => one - other)) {
+      if (before && at !== before + 1) block.append("   ⋮\n");
+      before = at;
+      block.append(detrun.element("span", `${String(at).padStart(4)}  ${texts[at - 1]}\n`, { className: numbers.has(at) ? "running" : "" }));
+    }
+    return block;
+  });
+};
+
+detrun.hoverOf = function (run, step) {
+  const lines = run.lines(step);
+  const last = lines[lines.length - 1];
+  return [
+    detrun.element("strong", `step ${step.toLocaleString("en")}, ${run.path(step)}`),
+    detrun.element("div", `${detrun.seconds(run.time(step))}, ends in ${run.ending(step)}`),
+    detrun.element("div", run.did(step).slice(0, 6).join("; ")),
+    ...(last ? [detrun.element("code", `${last.name}:${last.number}  ${last.text}`)] : []),
+  ];
+};

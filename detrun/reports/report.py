@@ -1,0 +1,159 @@
+"""A recorded run as one HTML file: how it was made, its space-time diagram, its steps, and why it failed.
+
+What the recording alone says is always there. Lines of code, values of variables and the cause of a failure need the
+program, which is run once more; without it the page says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import outcome
+
+from detrun.execution.replayed_run import ReplayedRun
+from detrun.reports.failure_view import FailureView, failure_view
+from detrun.reports.page import page_of
+from detrun.reports.source_lines import groups_of, source_lines
+from detrun.reports.timeline import timeline_of
+from detrun.reports.values import STEPS_MAX as VALUES_STEPS_MAX
+from detrun.reports.values import Values
+from detrun_recorder.recording import Recording
+from detrun_scheduler.visible import visible
+
+if TYPE_CHECKING:
+    from detrun.execution.options import Options
+    from detrun.execution.program import Main
+    from detrun.explore.failures.failure import Failure
+    from detrun.explore.failures.narration import Narration
+
+STEPS_MAX = 200_000  # of one page; a browser holds twice as many
+
+
+@dataclass(slots=True)
+class Told:
+    """What is known of a run beside its recording.
+
+    Attributes:
+        narration: the lines that its steps ran.
+        values: what was held between its first steps.
+        failure: why it failed.
+        notes: what a reader should know before.
+        facts: by name, shown after those of the recording.
+    """
+
+    narration: Narration | None = None
+    values: Values | None = None
+    failure: FailureView | None = None
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def told_by_program(
+    recording: Recording, main: Main, args: Sequence[object], options: Options, again: str = ""
+) -> Told:
+    """What the program says when it makes the recorded run again.
+
+    Args:
+        again: the command by which a reader runs it again.
+
+    Raises:
+        DetrunError: it does not.
+    """
+    from detrun.explore.failures.narrated_recording import narrated
+    from detrun.explore.failures.narration import STEPS_MAX as NARRATED_MAX
+
+    failed = recording.end is not None and recording.end.outcome != "ok"
+    values = Values(max(recording.steps - VALUES_STEPS_MAX, 1)) if failed else None
+    finished = ReplayedRun(recording, watch=values).execute(main, args, options)
+    told = Told(narrated(recording, main, args, options), values)
+    if isinstance(finished.outcome, outcome.Error):
+        told.failure = failure_view(finished.outcome.error, failing=told.narration, again=again)
+    if recording.steps > NARRATED_MAX:
+        told.notes.append(f"lines of code are shown for the first {NARRATED_MAX:,} of {recording.steps:,} steps")
+    return told
+
+
+def told_of_failure(failure: Failure) -> Told:
+    """What an exploration found out about a failure.
+
+    Raises:
+        DetrunError: its program does not make the recorded run again.
+    """
+    told = Told()
+    if failure.program is not None:
+        program = failure.program
+        told = told_by_program(failure.recording, program.main, program.args, program.options)
+    told.failure = failure_view(failure.exception, failure.explanation, told.narration, failure.command)
+    if failure.in_stock_order:
+        told.facts["in the order of asyncio"] = failure.in_stock_order
+    if failure.shrunk is not None:
+        told.facts["shrunk"] = str(failure.shrunk).removeprefix("shrunk ")
+    told.facts["signature"] = failure.signature
+    told.facts["again"] = failure.command
+    if failure.token is not None:
+        told.facts["token"] = failure.token
+    told.notes += failure.remarks
+    return told
+
+
+def run_page(recording: Recording, told: Told, steps: range | None = None) -> str:
+    """The text of the file.
+
+    Args:
+        steps: consecutive ones to show; None for all, or the last `STEPS_MAX` of more.
+    """
+    notes = list(told.notes)
+    if steps is None:
+        steps = range(max(recording.steps - STEPS_MAX, 0), recording.steps)
+        if steps.start:
+            notes.append(f"the last {len(steps):,} of {recording.steps:,} steps; others with --steps FIRST:LAST")
+    groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
+    title = recording.target or "a run"
+    end = recording.end
+    if end is None:
+        ended, good = "was cut before its end", None
+    elif end.outcome == "ok":
+        ended, good = "returned", True
+    else:
+        ended, good = f"failed: {end.error_type}: {end.error_text}".removesuffix(": "), False
+    document: dict[str, Any] = {
+        "outcome": visible(ended),
+        "good": good,
+        "facts": {**_facts(recording), **told.facts},
+        "notes": notes,
+        "timeline": timeline_of(recording, steps, groups).document(),
+        "source": None if told.narration is None else source_lines(told.narration, steps).document(),
+        "values": None if told.values is None else told.values.document(),
+        "failure": None if told.failure is None else told.failure.document(),
+    }
+    return page_of(f"detrun: {title}", document)
+
+
+def write_page(path: str | os.PathLike[str], text: str) -> Path:
+    """Write the file; where it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    place = Path(path)
+    place.write_text(text, encoding="utf-8")
+    return place
+
+
+def _facts(recording: Recording) -> dict[str, str]:
+    header = recording.header
+    parameters = header.get("parameters")
+    facts = {
+        "steps": f"{recording.steps:,}",
+        "virtual time": f"{recording.virtual_time:.9g} s",
+        "seed": str(recording.seed),
+        "strategy": str(recording.strategy),
+        "digest": recording.digest.hex(),
+    }
+    if isinstance(parameters, dict) and parameters:
+        facts["parameters"] = ", ".join(f"{name}={value}" for name, value in parameters.items())
+    return {name: visible(text) for name, text in facts.items()}

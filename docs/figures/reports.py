@@ -1,0 +1,74 @@
+"""Draws the pictures of docs/reports.md in a headless Chromium: `python docs/figures/reports.py`.
+
+On Debian: ``apt-get install chromium chromium-driver``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
+
+import detrun
+from detrun.reports.report import run_page, told_by_program
+from detrun_scenarios.frame.catalogue import all_scenarios
+from detrun_scenarios.frame.scenario_program import ScenarioProgram
+
+HERE = Path(__file__).parent
+COUNTER = "\n".join((HERE.parent / "reports.md").read_text().split("```python\n", 1)[1].split("```", 1)[0].splitlines())
+
+
+def main() -> None:
+    """Draw both."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "counter.py").write_text(COUNTER)
+        sys.path.insert(0, folder)
+        import counter  # type: ignore[import-not-found]
+
+        detrun.explore(counter.main, directory=None).report(place / "why.html")
+        scenario = all_scenarios()["consensus"]
+        program = ScenarioProgram(scenario, scenario.setting("small"))
+        run = detrun.record(program, {}, seed=1)
+        assert run.program is not None
+        (place / "cluster.html").write_text(run_page(run.recording, told_by_program(run.recording, *run.program)))
+        _draw(place / "why.html", HERE / "report-why.png", "", (1100, 900))
+        _draw(place / "cluster.html", HERE / "report-cluster.png", CLUSTER, (1300, 1250))
+
+
+CLUSTER = """
+const axis = document.getElementById('axis');
+axis.value = 'time';
+axis.dispatchEvent(new Event('change'));
+detrun.diagram.show((path) => /server\\d\\/serve|client/.test(path));
+detrun.diagram.choose(420);
+detrun.diagram.zoomBy(14);
+document.getElementById('run').scrollIntoView();
+"""
+
+
+def _draw(page: Path, picture: Path, script: str, size: tuple[int, int]) -> None:
+    options = ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.add_argument(f"--window-size={size[0]},{size[1]}")
+    options.binary_location = shutil.which("chromium") or ""
+    browser = Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        browser.get(page.as_uri())
+        ready = "return document.documentElement.dataset.ready === 'yes'"
+        WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(ready))
+        browser.execute_script(script)
+        browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        browser.save_screenshot(str(picture))
+    finally:
+        browser.quit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Pages in a real browser: Chromium and its driver, where this machine has them.
+
+On Debian: ``apt-get install chromium chromium-driver``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from selenium.webdriver import Chrome, ChromeOptions, Keys
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+import detrun
+from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
+from detrun.reports.timeline import timeline_of
+from detrun_recorder.recording import Recording
+from tests.reports.test_failure_view import loses_an_update, waits_in_a_circle
+from tests.reports.test_page import HOSTILE, NAME, hostile
+
+DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.one_python,
+    pytest.mark.skipif(
+        DRIVER is None or BROWSER is None,
+        reason="no Chromium with its driver here: apt-get install chromium chromium-driver",
+    ),
+]
+
+Opened = Callable[[str], Chrome]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    options = ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1400,1000")
+    options.binary_location = BROWSER or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = Chrome(options=options, service=Service(DRIVER))
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def opened(browser: Chrome, tmp_path: Path) -> Opened:
+    """Open a page from a file, and check that nothing went wrong in it."""
+
+    def opened(page: str) -> Chrome:
+        place = tmp_path / "page.html"
+        place.write_text(page, encoding="utf-8")
+        browser.get(place.as_uri())
+        ready = "return document.documentElement.dataset.ready === 'yes'"
+        WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(ready))
+        assert browser.get_log("browser") == []
+        return browser
+
+    return opened
+
+
+def said(browser: Chrome, place: str) -> str:
+    return str(browser.find_element(By.ID, place).text)
+
+
+def drawn(browser: Chrome) -> dict[str, Any]:
+    """What the diagram has drawn."""
+    found: dict[str, Any] = browser.execute_script(
+        "detrun.diagram.drawNow(); return {arrows: detrun.diagram.arrowsDrawn, lanes: detrun.diagram.rowOfLane.size}"
+    )
+    return found
+
+
+def crossing(recording: Recording) -> int:
+    """Arrows between two lanes."""
+    timeline = timeline_of(recording, range(recording.steps), {})
+    return sum(timeline.lane_of[arrow.origin] != timeline.lane_of[arrow.target] for arrow in timeline.arrows)
+
+
+def test_lanes_arrows_and_steps_are_those_of_the_recording(opened: Opened) -> None:
+    run = detrun.record(waits_in_a_circle, raise_errors=False)
+    page = opened(run_page(run.recording, Told()))
+    assert drawn(page) == {"arrows": crossing(run.recording), "lanes": len(run.recording.tasks)}
+    assert said(page, "steps-said") == f"{run.steps} steps"
+    assert said(page, "outcome").startswith("failed: DeadlockError")
+
+
+def test_keys_walk_through_the_steps_and_tell_a_screen_reader_which_one_is_chosen(opened: Opened) -> None:
+    run = detrun.record(loses_an_update, raise_errors=False)
+    assert run.program is not None
+    page = opened(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    canvas = page.find_element(By.ID, "canvas")
+    steps = list(run.recording.iter_steps())
+    main = [step.index for step in steps if step.path == "main"]
+    for keys, step in (
+        ((Keys.HOME,), 0),
+        ((Keys.ARROW_RIGHT, Keys.ARROW_RIGHT), 2),
+        ((Keys.HOME, Keys.ARROW_DOWN), main[0]),
+        (("n",), main[1]),
+        ((Keys.END,), run.steps - 1),
+    ):
+        canvas.send_keys(*keys)
+        assert steps[step].path in said(page, "details")
+        assert page.find_element(By.CSS_SELECTOR, '[aria-selected="true"]').get_attribute("id") == f"row-{step}"
+    canvas.send_keys(Keys.HOME, Keys.ARROW_DOWN)
+    assert "counter = detrun.Atomic(0)" in said(page, "details")
+
+
+def test_why_it_failed_has_both_schedules_and_a_slider_with_values(opened: Opened) -> None:
+    failure = detrun.explore(loses_an_update, directory=None).failure
+    assert failure is not None
+    page = opened(run_page(failure.recording, told_of_failure(failure)))
+    assert len(page.find_elements(By.CSS_SELECTOR, "#why-rows td.decides")) == 2
+    assert len(page.find_elements(By.CSS_SELECTOR, "#why-arrow path")) == 2
+    assert "Verified" in said(page, "why-text")
+    slider = page.find_element(By.ID, "why-place")
+    slider.send_keys(Keys.END)
+    last = int(slider.get_attribute("max") or 0)
+    assert said(page, "why-said") == f"turn {last + 1} of {last + 1}: main, in the passing schedule alone"
+    while said(page, "why-said").endswith("passing schedule alone"):
+        page.find_element(By.ID, "why-back").click()
+    assert said(page, "why-said").endswith(": main, in the failing schedule alone")
+    assert "Atomic[0]\n1" in said(page, "values")
+
+
+def test_a_deadlock_is_drawn_as_a_circle(opened: Opened) -> None:
+    run = detrun.record(waits_in_a_circle, raise_errors=False)
+    assert run.program is not None
+    told = told_by_program(run.recording, *run.program)
+    page = opened(run_page(run.recording, told))
+    assert {one.text for one in page.find_elements(By.CSS_SELECTOR, "#why-cycle text")} == {"main/left", "main/right"}
+
+
+def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
+    run = detrun.record(hostile)
+    page = opened(run_page(run.recording, Told(notes=[HOSTILE], facts={HOSTILE: HOSTILE})))
+    assert page.title == "detrun: tests/reports/test_page.py:hostile"
+    assert said(page, "notes") == HOSTILE
+    assert NAME in said(page, "rows")
+    assert page.find_elements(By.TAG_NAME, "img") == []
+
+
+def test_lanes_are_chosen_by_name_and_the_axis_is_time_or_steps(opened: Opened) -> None:
+    run = detrun.record(waits_in_a_circle, raise_errors=False)
+    page = opened(run_page(run.recording, Told()))
+    page.find_element(By.ID, "lane-filter").send_keys("left")
+    assert drawn(page)["lanes"] == 1
+    page.find_element(By.CSS_SELECTOR, "#axis option[value=time]").click()
+    drawn(page)
+    assert "1 s" in page.find_element(By.ID, "diagram-axis").text
+    page.find_element(By.ID, "theme").click()
+    assert page.get_log("browser") == []
+
+
+async def many_steps() -> None:
+    async def walk() -> None:
+        for _ in range(20_000):
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(walk)
+
+
+def test_a_hundred_thousand_steps_are_opened_and_only_the_rows_that_are_seen_exist(opened: Opened) -> None:
+    run = detrun.record(many_steps)
+    page = opened(run_page(run.recording, Told()))
+    assert said(page, "steps-said") == f"{run.steps:,} steps"
+    assert len(page.find_elements(By.CSS_SELECTOR, "#rows .row")) < 100
+    page.find_element(By.ID, "canvas").send_keys(Keys.END)
+    assert page.find_element(By.CSS_SELECTOR, '[aria-selected="true"]').get_attribute("id") == f"row-{run.steps - 1}"
