@@ -1,7 +1,8 @@
 """Results about scenarios that are measured one by one and kept, for the tables of their READMEs.
 
 A file has for each scenario what each measurement came to, by its name, in the order of the table. It is written after
-each measurement, so that a run that is cut loses one, and ``--only`` takes some again and leaves the others.
+each measurement, so that a run that is cut loses one, and ``--only`` takes some again and leaves the others. Each
+says on which machine it was taken; those that do not were on that of ``about``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,9 +59,8 @@ def kept_results(
 def _keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
     """Put one result beside what the file has by now: another process may have kept something meanwhile."""
     kept = read_results(file)
-    known = {**kept["scenarios"].get(scenario, {}), name: found}
+    known = {**kept["scenarios"].get(scenario, {}), name: {**found, "machine": f"{machine()}."}}
     kept["scenarios"][scenario] = {one: known[one] for one in names if one in known}
-    kept["about"] = f"{machine()}."
     file.write_text(json.dumps(kept, indent=1) + "\n")
 
 
@@ -68,6 +68,12 @@ def read_results(file: Path) -> dict[str, Any]:
     """What a file has; no scenario if there is none yet."""
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
     return kept
+
+
+def machines(kept: Mapping[str, Any], scenario: str) -> str:
+    """Where the results of a scenario were taken: a line for each machine."""
+    found = (one.get("machine") or kept["about"] for one in kept["scenarios"][scenario].values())
+    return "\n".join(dict.fromkeys(found))
 
 
 def said(command: str, scenario: str, arguments: str, fields: Iterable[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import detrun
-from benchmarks.kept_results import RESULTS, kept_results, options
+from benchmarks.kept_results import RESULTS, kept_results, machines, options
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.functions import function_at
@@ -115,7 +115,7 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
         explained = found["explained"] or {"matters": "not explained", "where": ["–"]}
         row = (f"`{name}`", explained["matters"], "; ".join(explained["where"]), " and ".join(found["planted_in"]))
         lines.append(f"| {' | '.join(row)} |")
-    return "\n".join([*lines, "", kept["about"], ""])
+    return "\n".join([*lines, "", machines(kept, scenario.name), ""])
 
 
 def _hunted_by(scenario: Scenario, bug: Bug) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from benchmarks.kept_results import RESULTS, kept_results, options, said
+from benchmarks.kept_results import RESULTS, kept_results, machines, options, said
 
 KEPT = RESULTS / "scenario-gradients.json"
 BATCHED = "--param batch_delay=0.01 --param batch_size=2"
@@ -90,7 +90,7 @@ def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
             f"{found['std_error']:.2g}, {found['steps']:,} steps, {found['cpu_seconds']:.0f} s of CPU"
         )
         lines += [f"| {' | '.join(row)} |" for row in rows(number, found)]
-    return "\n".join([*lines, "", *about, "", kept["about"], ""])
+    return "\n".join([*lines, "", *about, "", machines(kept, scenario), ""])
 
 
 def rows(number: int, found: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks.kept_results import RESULTS, kept_results, options, read_results, said
+from benchmarks.kept_results import RESULTS, kept_results, machines, options, read_results, said
 from detrun_scenarios.frame.tuning import mean_of
 
 KEPT = RESULTS / "scenario-tunings.json"
@@ -65,7 +65,7 @@ NAMES = {"tuned": "detrun.minimize", "optuna": "Optuna, TPE", "cma": "CMA-ES"}
 def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
     """The tables of a scenario's README."""
     tables = [table(scenario, arguments, found) for arguments, found in kept["scenarios"][scenario].items()]
-    return "\n".join([*tables, kept["about"] + "\n"])
+    return "\n".join([*tables, machines(kept, scenario) + "\n"])
 
 
 def repetitions_of(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:

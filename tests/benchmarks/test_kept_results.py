@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kept_results import kept_results
+from benchmarks.kept_results import kept_results, machines
+from benchmarks.measuring import machine
+
+ON = {"machine": f"{machine()}."}
 
 
 def test_results_that_another_process_keeps_meanwhile_stay(tmp_path: Path) -> None:
@@ -19,8 +22,8 @@ def test_results_that_another_process_keeps_meanwhile_stay(tmp_path: Path) -> No
 
     kept = kept_results(file, "one", ["first", "second"], measure, (), show=False)
     assert kept["scenarios"] == {
-        "other": {"its own": {"is": 2}},
-        "one": {"first": {"is": 1}, "second": {"is": 1}},
+        "other": {"its own": {"is": 2, **ON}},
+        "one": {"first": {"is": 1, **ON}, "second": {"is": 1, **ON}},
     }
     assert kept == json.loads(file.read_text())
 
@@ -29,4 +32,9 @@ def test_only_some_are_measured_again_and_what_is_measured_no_more_goes(tmp_path
     file = tmp_path / "kept.json"
     kept_results(file, "one", ["first", "second"], lambda _: {"is": 1}, (), show=False)
     kept = kept_results(file, "one", ["second", "third"], lambda _: {"is": 3}, ("third",), show=False)
-    assert kept["scenarios"]["one"] == {"second": {"is": 1}, "third": {"is": 3}}
+    assert kept["scenarios"]["one"] == {"second": {"is": 1, **ON}, "third": {"is": 3, **ON}}
+
+
+def test_results_of_two_machines_name_both_each_once() -> None:
+    found = {"first": {"is": 1}, "second": {"is": 1, "machine": "another."}, "third": {"is": 1, "machine": "another."}}
+    assert machines({"scenarios": {"one": found}, "about": "an old one."}, "one") == "an old one.\nanother."
