@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli import check, explore, gradient, minimize, record, replay, report, show
+from detrun.cli import check, diff, explore, gradient, minimize, record, replay, report, show
 from detrun.cli.options import Settings, speaking
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ for command in (
     explore.explore,
     show.show,
     report.report,
+    diff.diff,
     gradient.gradient,
     minimize.minimize,
 ):

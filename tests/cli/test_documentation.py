@@ -55,6 +55,7 @@ def test_every_command_and_every_option_is_documented_and_none_besides():
         ("check", ["programs.py:rounds"]),
         ("show", ["a.detrun"]),
         ("report", ["a.detrun"]),
+        ("diff", ["a.detrun", "a.detrun"]),
         ("explore", ["programs.py:rounds", "-n", "5", "--directory", "kept"]),
         ("gradient", ["programs.py:queue", "--param", "between=1", "--param", "service=0.8"]),
         ("minimize", ["programs.py:race", *RACE, "--iterations", "1", "--held-out", "2", "--samples", "2"]),
