@@ -81,6 +81,7 @@ ORDER = (
     "detrun.world.nodes",
     "detrun.world.disk",
     "detrun.world.files",
+    "detrun.world.processes",
     "detrun.world.time",
     "detrun.world.world",
     "detrun.world.localhost",

@@ -34,6 +34,7 @@ class OwnedCode(Protocol):
     """A process as the parts below it see it: what owns the code that is running."""
 
     is_running: bool
+    main_thread: Any  # in which its signal handlers are called
 
     @property
     def node(self) -> Any:

@@ -12,7 +12,7 @@ asks the machine that simulates.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
@@ -32,6 +32,7 @@ from detrun.world.nodes import node_threads
 from detrun.world.nodes.node import Node
 from detrun.world.nodes.process import Process
 from detrun.world.nodes.roles import Roles
+from detrun.world.processes import patched_processes
 from detrun.world.services import OwnedCode, Services, process_here
 from detrun.world.sockets import patched_sockets
 from detrun.world.time.local_times import LocalTimes
@@ -74,6 +75,8 @@ class World:
         disk, clock: make the disk and the clock of a node, when they are first used.
         host_files: real files and directories that ``open`` and ``os`` can read in the code of nodes, where their own
             disk has nothing.
+        programs: stand-ins for programs that code starts by ``subprocess``, by name: a function of the words after the
+            name, which runs as a process of its own; see `detrun.world.processes`.
         link: further settings of every link; see `Link`.
     """
 
@@ -92,6 +95,7 @@ class World:
         disk: Callable[[Node], Any] = make_disk,
         clock: Callable[[Node], Any] = make_clock,
         host_files: Iterable[str | os.PathLike[str]] = (),
+        programs: Mapping[str, Callable[[list[str]], object]] | None = None,
         **link: Any,
     ) -> None:
         self.run = current.require("detrun.World")
@@ -116,6 +120,7 @@ class World:
         self._make_disk = disk
         self._make_clock = clock
         self._host_files = HostFiles(host_files)
+        self.programs = dict(programs or {})
         self._nodes: dict[str, Node] = {}
         self.roles = Roles()
         self._manager: Any = None
@@ -136,6 +141,7 @@ class World:
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         self._was_opened = True
         patched_sockets.install(self._driver_process.running_here)
+        patched_processes.install(self._driver_process.running_here)
         patched_files.install(self.services)
         files_of_code.install(self.services, self._host_files)
         node_threads.install(self.services)
@@ -190,6 +196,7 @@ class World:
         files_of_code.restore(self.services)
         patched_files.restore(self.services)
         self.run.host.localize(None)
+        patched_processes.restore(self._driver_process.running_here)
         patched_sockets.restore(self._driver_process.running_here)
         if self._token is not None:
             with suppress(ValueError):  # torn down in another context than it was opened in

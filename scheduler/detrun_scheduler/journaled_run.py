@@ -336,6 +336,11 @@ class JournaledRun(ABC):
         """
         self.saves = self.counts_anew = self.timers.due = True
 
+    def surround_steps(self, within: Callable[[trio.lowlevel.Task, Callable[[trio.lowlevel.Task], int]], int]) -> None:
+        """Take each step from the next one on by ``within(task, step)``."""
+        self.host.surround_steps(within)
+        self.counts_anew = self.timers.due = True
+
     def _not_returned(self, task: int, error: BaseException | None) -> None:
         self.journal.ended(task, error)
 

@@ -299,6 +299,9 @@ class ActiveRun(RunView, Protocol):
     def fail(self, error: BaseException) -> None:
         """End the run with ``error`` when this step ends, whatever the program does; the first call counts."""
 
+    def surround_steps(self, within: Callable[[Task, Callable[[Task], int]], int]) -> None:
+        """Take each step from the next one on by ``within(task, step)``."""
+
     def stop_comparing(self) -> None:
         """Show no further step to the verifier."""
 

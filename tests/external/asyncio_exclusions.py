@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SAME = "the same test with another selector, which no simulated loop has"
-PIPES = "pipes and terminals of the operating system, refused by name"
+PTY = "terminals of the operating system, refused by name"
 PROCESS = "starts a process, refused by name"
 SIGNALS = "signals, of which none arrives in a run"
 STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
@@ -13,10 +13,7 @@ CLOCK = "counts on the clock of the test's own loop, which moves once more when 
 EXCLUSIONS: dict[str, str] = {
     "*.SelectEventLoopTests.*": SAME,
     "*.PollEventLoopTests.*": SAME,
-    "*_pipe*": PIPES,
-    "*_pty*": PIPES,
-    "test_events.*subprocess*": PROCESS,
-    "test_events.*new_process*": PROCESS,
+    "*_pty*": PTY,
     "test_events.*signal*": SIGNALS,
     "test_tasks.*env_var_debug": PROCESS,
     "test_tasks.*issue46672": STOCK,

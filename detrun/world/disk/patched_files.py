@@ -47,7 +47,7 @@ async def _open_file(*args: Any, **keywords: Any) -> Any:
 def _node_here() -> Node | None:
     """The node whose code calls, unless it is the driver, which may want to read what is real."""
     process = process_here.get(None)
-    if _open is None or not isinstance(process, Process) or process.is_driver:
+    if _open is None or not isinstance(process, Process) or process.has_real_files:
         return None
     return this_node()
 

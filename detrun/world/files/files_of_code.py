@@ -41,7 +41,7 @@ _host = HostFiles()
 def files_here() -> NodeFiles | None:
     """The files of the process whose code runs; None for the driver's, and outside a world."""
     process = process_here.get(None)
-    if process is None or _open is None or not isinstance(process, Process) or process.is_driver:
+    if process is None or _open is None or not isinstance(process, Process) or process.has_real_files:
         return None
     if process.files is None:
         disk = sys.modules.get("detrun.world.disk.disk")

@@ -25,6 +25,9 @@ class HostFiles:
     Args:
         paths: files and directories, with all that is below.
 
+    Attributes:
+        started_in: the real working directory.
+
     Raises:
         UsageError: there is no such file.
     """
@@ -40,7 +43,7 @@ class HostFiles:
         installed = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__)}
         self._prefixes = tuple(f"{one.rstrip(os.sep)}{os.sep}" for one in (*self.named, *installed))
         self._whole = (*self.named, *installed, *_DEVICES)
-        self._imported_from = here
+        self.started_in = here
 
     def covers(self, path: str) -> bool:
         """Whether ``path``, absolute and without ``..``, can be read."""
@@ -57,7 +60,7 @@ class HostFiles:
 
     def _is_of_a_module(self, path: str) -> bool:
         for entry in sys.path:
-            folder = f"{(entry or self._imported_from).rstrip(os.sep)}{os.sep}"
+            folder = f"{(entry or self.started_in).rstrip(os.sep)}{os.sep}"
             if path == folder[:-1]:
                 return True
             if path.startswith(folder):

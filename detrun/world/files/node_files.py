@@ -77,6 +77,13 @@ class NodeFiles(FileCalls):
         except OSError:
             return True
 
+    def on_disk(self, path: Any) -> bool:
+        """Whether something is there on the disk."""
+        try:
+            return self.disk.file_system.place(self.absolute(path)).target is not None
+        except OSError:
+            return False
+
     def may_be_real(self, event: str, path: Any, mode: Any = None, flags: int = 0, *rest: Any) -> bool:
         """Whether the real call that an audit event announces may go on: it reads what nodes can read.
 

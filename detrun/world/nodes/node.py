@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
@@ -61,6 +62,7 @@ class Node:
         was_killed: the last process ended by a crash or a power loss, and none has begun since.
         unix_names: of its Unix sockets; see `unix_sockets`.
         connections: the TCP connections with an end here.
+        processes: those that programs have started here, by number, until their status is collected.
 
     Invariant: a machine without power has no process and no connections.
     """
@@ -92,6 +94,8 @@ class Node:
         self.ports: dict[int, Ports[Any]] = {socket.SOCK_STREAM: Ports(), socket.SOCK_DGRAM: Ports()}
         self.unix_names: dict[str | bytes, Any] = {}
         self.connections: dict[Connection, None] = {}
+        self.processes: dict[int, Any] = {}
+        self._pids = count(1)
         self.disk_if_used: Any = None
         self.clock_if_used: Any = None
         self._make_disk = make_disk
@@ -148,6 +152,15 @@ class Node:
         """Whether a process is here and stands still."""
         return self.process is not None and self.process.is_paused
 
+    def new_pid(self) -> int:
+        """The number of a new process: 1, 2, … in the order of starting."""
+        return next(self._pids)
+
+    def all_processes(self) -> list[Any]:
+        """The process that runs here, and the living ones that programs have started."""
+        first = [] if self.process is None else [self.process]
+        return [*first, *(one for one in self.processes.values() if one.is_running)]
+
     def start(self, function: Callable[..., object], *arguments: Any) -> None:
         """Run ``function(*arguments)`` in this node's process, which begins with the first such call.
 
@@ -183,8 +196,12 @@ class Node:
         """
         if self.process is not None:
             self.services.faults.count("crash")
-            self._kill(lose_power=False)
-            self._tell_parts("crash")
+            self.killed()
+
+    def killed(self) -> None:
+        """The process is ended by a signal, and none of its code runs again."""
+        self._kill(lose_power=False)
+        self._tell_parts("crash")
 
     def power_loss(self) -> None:
         """Turn the machine off: the process is gone, nothing is sent any more, and only what the disk holds stays."""
@@ -264,8 +281,7 @@ class Node:
             raise UsageError(f"node {self.name!r} was offered no version after {self.version or 'what runs now'!r}")
         self.services.faults.count("upgrade")
         if self.process is not None:
-            self._kill(lose_power=False)
-            self._tell_parts("crash")
+            self.killed()
         function, arguments = self.versions[found]
         self.restart(function, *arguments)
         self.version = found
@@ -274,12 +290,14 @@ class Node:
         """Let no task of the process run until `resume`. No effect if none runs or it is paused."""
         if self.process is not None and not self.process.is_paused:
             self.services.faults.count("pause")
-            self.process.pause()
+            for process in self.all_processes():
+                process.pause()
 
     def resume(self) -> None:
         """Let a paused process go on; what it missed, deadlines included, happens to it now."""
         if self.process is not None and self.process.is_paused:
-            self.process.resume()
+            for process in self.all_processes():
+                process.resume()
 
     @for_asyncio_too
     async def stop(self) -> None:

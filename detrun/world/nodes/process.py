@@ -16,6 +16,7 @@ import trio
 from detrun.execution.program import function_of
 from detrun.world.network.mailbox import Mailbox
 from detrun.world.network.network import Network
+from detrun.world.network.waiters import Waiters
 from detrun.world.nodes.program_threads import for_trio
 from detrun.world.services import Services, process_here
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine
@@ -28,6 +29,13 @@ class ProcessMachine(SocketMachine, Protocol):
     """A machine as its process sees it."""
 
     process: Process | None
+    processes: dict[int, Any]
+
+    def new_pid(self) -> int:
+        """The number of a new process."""
+
+    def killed(self) -> None:
+        """A signal ends the process, and with it what it has started."""
 
 
 class Process:
@@ -35,7 +43,16 @@ class Process:
 
     Attributes:
         is_driver: it is the code that opened the world; it cannot be killed or paused.
+        has_real_files: its files are those of the real machine: it is the driver, or the driver has started it.
         context: what its tasks inherit, this process among it; deleted at the end.
+        pid: its number on its machine; 0 for the driver, which has that of the real process.
+        children: processes that it has started, by number, until their status is collected (`detrun.world.processes`).
+        child_ended: woken when one of them has.
+        ends: its ends of pipes, from the first one on.
+        standard: what stands for a real number below 3; of children only.
+        signals: its handlers and timers, from the first use on.
+        main_thread: the thread in which its signal handlers are called; None while its programs are tasks.
+        globals: what it has for itself in the interpreter; None: what all but children share.
         pending: programs that wait for the root task to begin.
 
     Invariant: while it is running, ``node.process`` is this process; once it has ended it owns no socket.
@@ -45,7 +62,7 @@ class Process:
         self.node = node
         self.services = services
         self.network = network
-        self.is_driver = is_driver
+        self.is_driver = self.has_real_files = is_driver
         self.context = copy_context()
         self.context.run(process_here.set, self)
         self.sockets: dict[Socket, None] = {}
@@ -57,6 +74,14 @@ class Process:
         self.is_paused = False
         self.ended = trio.Event()
         self.thread_limiter: trio.CapacityLimiter | None = None
+        self.pid = 0 if is_driver else node.new_pid()
+        self.children: dict[int, Any] = {}
+        self.child_ended = Waiters()
+        self.ends: Any = None
+        self.standard: dict[int, Any] = {}
+        self.signals: Any = None
+        self.main_thread: Any = None
+        self.globals: Any = None
         self.files: Any = None  # open descriptors and the working directory, from the first call of `open` or `os` on
 
     async def run(self) -> None:
@@ -121,6 +146,10 @@ class Process:
             raise UsageError("the driver cannot crash: it is the code that runs the world")
         self.services.host.abandon(self._tasks())
 
+    def die(self, number: int) -> None:
+        """A signal ends it, which it does not handle."""
+        self.node.killed()
+
     def pause(self) -> None:
         """Let no task run until `resume`.
 
@@ -135,7 +164,9 @@ class Process:
     def resume(self) -> None:
         """Let the tasks run again."""
         self.is_paused = False
-        others = any(machine.is_paused for machine in self.services.machines.values())
+        others = any(
+            process.is_paused for machine in self.services.machines.values() for process in machine.all_processes()
+        )
         self.services.host.release(self._tasks(), others)
 
     def running_here(self) -> Process:
@@ -148,10 +179,18 @@ class Process:
     def end(self) -> None:
         """The process is over: its operating system takes its sockets back."""
         self.is_running = False
+        for child in list(self.children.values()):
+            child.kill()
+        self.children.clear()
+        if self.ends is not None:
+            self.ends.close_all()
+        if self.signals is not None:
+            self.signals.end()
         for one in list(self.sockets):
             one.vanish()
         if self.node.process is self:
             self.node.process = None
+            self.node.processes.clear()
         self.ended.set()
         # The context holds this process, and the nursery the tasks that hold the context: cycles of garbage, while
         # exploration keeps the garbage collector off.

@@ -46,6 +46,8 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any) -> None:
 
     assert run.threads is not None
     thread = run.threads.start(body, (), waiting.name.rpartition(".")[2])
+    if process.main_thread is None:
+        process.main_thread = thread
 
     def stop(_: object) -> Abort:
         loop = thread.event_loop

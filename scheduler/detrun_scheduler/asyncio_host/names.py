@@ -14,11 +14,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any, NoReturn
+from typing import Any
 
 from detrun_scheduler.asyncio_host import never_awaited, tasks, waits
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
-from detrun_scheduler.asyncio_host.outside import refuse_child_watcher
 from detrun_scheduler.asyncio_host.private import (
     ABSTRACT_POLICY,
     BASE_LOOP,
@@ -28,6 +27,7 @@ from detrun_scheduler.asyncio_host.private import (
     LAZY_INIT,
     LOOP_FACTORY,
     RUNNER,
+    THREADED_WATCHER,
 )
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
@@ -46,6 +46,7 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any
 
     def __init__(self) -> None:
         self._loops = self._Loops()
+        self._watcher: Any = None
 
     def get_event_loop(self) -> Any:
         """The loop of the calling thread; as asyncio's own policy, only the main thread gets one unasked."""
@@ -66,13 +67,15 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any
         """A simulated loop, unless another OS thread asks."""
         return SimulatedEventLoop() if is_of_the_run() else _ORIGINAL_LOOP()
 
-    def get_child_watcher(self) -> NoReturn:
-        """Refused."""
-        refuse_child_watcher("asyncio.get_child_watcher")
+    def get_child_watcher(self) -> Any:
+        """One that waits for each child in a thread."""
+        if self._watcher is None:
+            self._watcher = THREADED_WATCHER()
+        return self._watcher
 
-    def set_child_watcher(self, watcher: Any) -> NoReturn:
-        """Refused."""
-        refuse_child_watcher("asyncio.set_child_watcher")
+    def set_child_watcher(self, watcher: Any) -> None:
+        """Use another; asyncio's own stand on what a run simulates, or are refused by it."""
+        self._watcher = watcher
 
 
 class _PolicyOfRun:

@@ -1,8 +1,9 @@
 """What an event loop of asyncio does to the world outside it: sockets of a simulated network, and nothing else.
 
 Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
-of an open world or else of a machine by itself (`localhost`). Pipes, processes and signal handlers are refused by
-name, with the way out.
+of an open world or else of a machine by itself (`localhost`), pipes and subprocesses over simulated ones. The end of a
+subprocess is awaited by a thread, as asyncio does it where there is nothing better. Signal handlers are those of the
+simulated process that the loop runs in; elsewhere they are refused by name, with the way out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.threads.localhost import open_for
@@ -20,22 +22,13 @@ _NETWORK = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
     "tasks by asyncio.Queue, or do the I/O outside the run"
 )
-_PIPE = "pipes of the operating system are not deterministic; connect tasks by asyncio.Queue or a port of 127.0.0.1"
-_PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
-_SIGNAL = "no signal arrives in a run; call the handler from a task"
+_SIGNAL = (
+    "signals reach the processes of nodes only; run it on a node of a detrun.World, or call the handler from a task"
+)
 
 
 class SignalsRefusedError(HiddenStateError, NotImplementedError):
     """A signal handler, refused; programs that go on without on Windows go on without here."""
-
-
-class ChildWatchersRefusedError(HiddenStateError, NotImplementedError):
-    """A watcher of child processes, refused; policies of platforms without one raise `NotImplementedError`, too."""
-
-
-def refuse_child_watcher(called: str) -> NoReturn:
-    """Say that ``called``, a function of asyncio, is refused."""
-    raise ChildWatchersRefusedError(f"{called} inside a run: {_PROCESS}")
 
 
 class Outside:
@@ -43,6 +36,11 @@ class Outside:
 
     run: Any
     _internal_fds: int
+    _closed: bool
+    _signal_handlers: dict[int, Any]
+    _check_signal: Any
+    _check_closed: Any
+    call_soon_threadsafe: Any
 
     def _make_self_pipe(self) -> None:
         self._internal_fds += 1
@@ -53,13 +51,32 @@ class Outside:
     def _write_to_self(self) -> None:
         """No selector waits."""
 
-    def add_signal_handler(self, sig: Any, callback: Callable[..., Any], *args: Any) -> NoReturn:
-        """Refused."""
-        raise SignalsRefusedError(f"loop.add_signal_handler inside a run: {_SIGNAL}")
+    def add_signal_handler(self, sig: Any, callback: Callable[..., Any], *args: Any) -> None:
+        """Queue ``callback(*args)`` when the signal has come to the loop's process.
+
+        Raises:
+            NotImplementedError: the loop runs in no simulated process.
+            TypeError, ValueError: as asyncio's.
+        """
+        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        self._check_signal(sig)
+        self._check_closed()
+        add = process_names.simulated("add_queued_handler")
+        if add is None:
+            raise SignalsRefusedError(f"loop.add_signal_handler inside a run: {_SIGNAL}")
+        add(sig, lambda: None if self._closed else self.call_soon_threadsafe(callback, *args))
+        self._signal_handlers[sig] = callback
 
     def remove_signal_handler(self, sig: Any) -> bool:
-        """There are none."""
-        return False
+        """Whether there was one."""
+        self._check_signal(sig)
+        if self._signal_handlers.pop(sig, None) is None:
+            return False
+        remove = process_names.simulated("remove_queued_handler")
+        if remove is not None:
+            remove(sig)
+        return True
 
     # Names are looked up at once: asyncio asks the operating system in a thread, since its answer may take long.
 
@@ -95,26 +112,15 @@ def _networked(name: str, called: str) -> Any:
     return networked
 
 
-def _refused(name: str, called: str, way_out: str) -> Any:
-    async def refused(self: Any, *args: Any, **options: Any) -> None:
-        refuse(called, way_out)
-
-    refused.__name__ = refused.__qualname__ = name
-    return refused
-
-
 for _name, _called in {
     "create_connection": "asyncio.open_connection",
     "create_server": "asyncio.start_server",
     "create_datagram_endpoint": "loop.create_datagram_endpoint",
     "create_unix_connection": "asyncio.open_unix_connection",
     "create_unix_server": "asyncio.start_unix_server",
+    "connect_read_pipe": "loop.connect_read_pipe",
+    "connect_write_pipe": "loop.connect_write_pipe",
+    "subprocess_shell": "asyncio.create_subprocess_shell",
+    "subprocess_exec": "asyncio.create_subprocess_exec",
 }.items():
     setattr(Outside, _name, _networked(_name, _called))
-for _name, _called, _way_out in (
-    ("connect_read_pipe", "loop.connect_read_pipe", _PIPE),
-    ("connect_write_pipe", "loop.connect_write_pipe", _PIPE),
-    ("subprocess_shell", "asyncio.create_subprocess_shell", _PROCESS),
-    ("subprocess_exec", "asyncio.create_subprocess_exec", _PROCESS),
-):
-    setattr(Outside, _name, _refused(_name, _called, _way_out))

@@ -37,6 +37,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.selector_events.BaseSelectorEventLoop": (
         *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds"),
     ),
+    **(
+        {"asyncio.unix_events._UnixSelectorEventLoop": ("_check_signal()", "_signal_handlers")}
+        if hasattr(asyncio, "unix_events")
+        else {}
+    ),
 }
 
 get_running = events._get_running_loop
@@ -51,6 +56,10 @@ SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__code__
 SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__code__
 EVENTS: Any = events
 RUNNER: Any = runners.Runner
+# Waits for each child process in a thread; underscored from Python 3.14, and absent on Windows.
+THREADED_WATCHER: Any = getattr(asyncio, "ThreadedChildWatcher", None) or getattr(
+    getattr(asyncio, "unix_events", None), "_ThreadedChildWatcher", None
+)
 # Python 3.14 has underscored the policies, and warns where the old names are used.
 ABSTRACT_POLICY: Any = getattr(events, "_AbstractEventLoopPolicy", None) or events.AbstractEventLoopPolicy
 DEFAULT_POLICY: Any = getattr(events, "_BaseDefaultEventLoopPolicy", None) or events.BaseDefaultEventLoopPolicy

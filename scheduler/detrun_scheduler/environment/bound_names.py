@@ -82,15 +82,16 @@ class BoundNames:
         Args:
             main: the program, which may be defined in no module.
         """
-        if self._stays and len(sys.modules) == len(self._modules):
-            return
+        if self._stays:
+            if len(sys.modules) == len(self._modules):
+                return
+            self.leave()  # a module that is looked through anew has to show its originals
         if not self._has_same_modules() or list(map(len, self._namespaces)) != self._sizes:
             self._scan_modules()
         self._scan_main()
         for found in self._found.values():
             self._put_all(found)
-        if not self._stays:
-            self._put_all(self._scan_program(main))
+        self._put_all(self._scan_program(main))
 
     def restore(self) -> None:
         """Put back what was there, or leave it to the end of the campaign."""

@@ -1,8 +1,10 @@
 """`open`, `os` and `io` inside a run: who calls decides which file system they mean.
 
 Code of a node of an open world means the node's disk; the world says which code that is, by `lead_to`, and answers its
-calls. All other code means the real file system, by the original functions. The names are replaced from the start of a
-run, so that functions that a module took by name before it (``from os import stat``) are found with the others.
+calls. All other code means the real file system, by the original functions. Before both come the descriptors of
+simulated pipes and sockets, of any code of the run, while a network is open (`lead_numbers_to`). The names are replaced
+from the start of a run, so that functions that a module took by name before it (``from os import stat``) are found with
+the others.
 
 The functions below ``os.path``, ``pathlib``, ``shutil``, ``glob`` and ``tempfile`` are these, and they stay as they
 are. The import system takes its own, from ``posix``, and always reads real files.
@@ -35,6 +37,23 @@ FILE_CALLS = (
 files_here: Callable[[], Any] | None = None  # the files of the node whose code runs, None where there is no node
 
 
+# What a number means to the code that calls, where it is a simulated pipe or socket; it has `answer` and `opened`.
+end_of: Callable[[int], Any] | None = None
+
+
+def lead_numbers_to(found: Callable[[int], Any] | None) -> None:
+    """Let what ``found(number)`` gives answer calls about a descriptor for which it is not None."""
+    global end_of
+    end_of = found
+
+
+def _end_of_call(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The simulated end that a call is about; None for everything else."""
+    assert end_of is not None
+    first = arguments[0] if arguments else next(iter(named.values()), None)
+    return end_of(first) if type(first) is int else None
+
+
 def lead_to(here: Callable[[], Any] | None) -> None:
     """Let what ``here()`` gives answer the calls of code for which it is not None, by its methods."""
     global files_here
@@ -42,6 +61,10 @@ def lead_to(here: Callable[[], Any] | None) -> None:
 
 
 def _open(*arguments: Any, **named: Any) -> Any:
+    if end_of is not None:
+        end = _end_of_call(arguments, named)
+        if end is not None:
+            return end.opened(*arguments, **named)
     if files_here is not None:
         files = files_here()
         if files is not None:
@@ -51,6 +74,10 @@ def _open(*arguments: Any, **named: Any) -> Any:
 
 def _by_caller(name: str) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
+        if end_of is not None:
+            end = _end_of_call(arguments, named)
+            if end is not None:
+                return end.answer(name, *arguments[1:], **named)
         if files_here is not None:
             files = files_here()
             if files is not None:

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 import outcome
 
-from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment import file_names, process_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
@@ -39,14 +39,14 @@ _SOCKET = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
     "tasks by memory channels, or do the I/O outside the run"
 )
-_PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
+PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
 _THREAD = (
     "this is the real function, imported by name before the run, and real threads are not deterministic; "
     "use threading.Thread, or call _thread.start_new_thread by its full name"
 )
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
-_SIGNAL = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
-_SIGNAL_FROM_OUTSIDE = "signals come from outside the run, in real time; let tasks and threads wait for an event"
+SIGNAL_TIMER = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
+SIGNAL_FROM_OUTSIDE = "signals come from outside the run, in real time; let tasks and threads wait for an event"
 _IDENT = (
     "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
     "time.thread_time, or end a thread by telling it to"
@@ -76,21 +76,23 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "socket.getnameinfo": ("socket.getnameinfo of", 0, _SOCKET),
     "socket.gethostbyname": ("socket.gethostbyname of", 0, _SOCKET),
     "socket.gethostbyaddr": ("socket.gethostbyaddr of", 0, _SOCKET),
-    "subprocess.Popen": ("subprocess.Popen of", 1, _PROCESS),
-    "os.system": ("os.system of", 0, _PROCESS),
-    "os.exec": ("os.exec of", 0, _PROCESS),
-    "os.posix_spawn": ("os.posix_spawn of", 0, _PROCESS),
-    "os.spawn": ("os.spawn of", 1, _PROCESS),
-    "os.startfile": ("os.startfile of", 0, _PROCESS),
-    "os.fork": ("os.fork", -1, _PROCESS),
-    "os.forkpty": ("os.forkpty", -1, _PROCESS),
-    "pty.spawn": ("pty.spawn of", 0, _PROCESS),
-    "webbrowser.open": ("webbrowser.open of", 0, _PROCESS),
+    "subprocess.Popen": ("subprocess.Popen of", 1, PROCESS),
+    "os.system": ("os.system of", 0, PROCESS),
+    "os.exec": ("os.exec of", 0, PROCESS),
+    "os.posix_spawn": ("os.posix_spawn of", 0, PROCESS),
+    "os.spawn": ("os.spawn of", 1, PROCESS),
+    "os.startfile": ("os.startfile of", 0, PROCESS),
+    "os.fork": ("os.fork", -1, PROCESS),
+    "os.forkpty": ("os.forkpty", -1, PROCESS),
+    "pty.spawn": ("pty.spawn of", 0, PROCESS),
+    "webbrowser.open": ("webbrowser.open of", 0, PROCESS),
     "_thread.start_new_thread": ("starting a thread", -1, _THREAD),
     "_thread.start_joinable_thread": ("starting a thread", -1, _THREAD),
     "builtins.input": ("input", 0, _PROMPT),
     "time.sleep": ("time.sleep of", 0, _SLEEP),
 }
+# Event -> the simulated call that sees to it where there is one.
+_NEEDED = {"subprocess.Popen": "fork_exec", "builtins.input": "input"}
 # Events of real files, which code of a node has no business with, and what to call them.
 _FILE_EVENTS = {
     "open": "opening",
@@ -170,6 +172,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             (_look_at_file if event in _FILE_EVENTS else _look_at_descriptor)(event, *arguments)
             return
         call, shown, way_out = _WATCHED[event]
+        needed = _NEEDED.get(event)
+        if needed is not None and process_names.simulated(needed) is not None:
+            return
         if 0 <= shown < len(arguments):
             text = repr(arguments[shown])
             if len(text) > _SHOWN_CHARACTERS_MAX:
@@ -202,9 +207,9 @@ _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
     threading: dict.fromkeys(("_start_new_thread", "_start_joinable_thread"), ("starting a thread", _THREAD)),
     _thread: dict.fromkeys(("start_new_thread", "start_joinable_thread"), ("starting a thread", _THREAD)),
     signal: {
-        **{name: (f"signal.{name}", _SIGNAL) for name in ("alarm", "setitimer")},
+        **{name: (f"signal.{name}", SIGNAL_TIMER) for name in ("alarm", "setitimer")},
         **{
-            name: (f"signal.{name}", _SIGNAL_FROM_OUTSIDE)
+            name: (f"signal.{name}", SIGNAL_FROM_OUTSIDE)
             for name in ("pause", "sigwait", "sigwaitinfo", "sigtimedwait")
         },
         "pthread_kill": ("signal.pthread_kill", _IDENT),
@@ -217,7 +222,7 @@ except ImportError:  # Windows
     pass
 else:
     # multiprocessing's spawn and forkserver methods call it without any audit event.
-    _REFUSED[_posixsubprocess] = {"fork_exec": ("starting a process", _PROCESS)}
+    _REFUSED[_posixsubprocess] = {"fork_exec": ("starting a process", PROCESS)}
 
 REFUSED_NAMES = {module: tuple(names) for module, names in _REFUSED.items()}
 
@@ -226,6 +231,9 @@ def _replaced(module: ModuleType) -> ReplacedNames:
     def refusing(name: str, call: str, way_out: str) -> Callable[..., Any]:
         def refused(*arguments: Any, **named: Any) -> Any:
             if get_ident() == _run_thread:
+                simulated = process_names.simulated(name)
+                if simulated is not None:
+                    return simulated(*arguments, **named)
                 refuse(call, way_out)
             return group.originals[name](*arguments, **named)
 

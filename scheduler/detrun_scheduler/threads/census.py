@@ -73,6 +73,11 @@ def _current_thread() -> threading.Thread:
 def _find_main_thread() -> threading.Thread:
     if threads_of_call() is None:
         return THREADING.originals["main_thread"]()  # type: ignore[no-any-return]  # Any
+    process: Any = getattr(getcurrent(), "owner", None)
+    if process is not None and process.main_thread is not None:
+        found: threading.Thread | None = threading._active.get(process.main_thread.ident)  # type: ignore[attr-defined]  # private
+        if found is not None:
+            return found
     return threading._active[MAIN_IDENT]  # type: ignore[attr-defined, no-any-return]  # private
 
 

@@ -1,7 +1,8 @@
 """The network that a program finds where no world is open: one machine, itself, called localhost.
 
 What simulates it stands in a room above and says so here. It is opened by the first thing that needs a network, a call
-of an event loop of asyncio's or one of the names below, and closed with the run. A task of trio's opens none.
+of an event loop of asyncio's, one of the names below, a pipe or a process, and closed with the run. A task of trio's
+opens none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
@@ -20,6 +22,9 @@ from detrun_scheduler.threads.simulated_thread import SimulatedThread
 opener: Callable[[Any], Callable[[], None]] | None = None
 _restore: Callable[[], None] | None = None  # of the one that is open
 _opened_for = -1  # serial of the run in which it was opened last
+
+# Gives what simulates processes for the code that calls, while a network is open; its methods have the names of `os`.
+processes_here: Callable[[], Any] | None = None
 
 _REAL: Any = socket.socket
 
@@ -46,7 +51,7 @@ def open_for(run: Any) -> bool:
     return True
 
 
-def _is_open_now() -> bool:
+def is_open_now() -> bool:
     """Whether the caller has a network now, of which the names of ``socket`` then are."""
     threads = threads_of_call()
     if threads is None:
@@ -61,7 +66,7 @@ class _Opening(type):
     def __call__(cls, *arguments: Any, **options: Any) -> Any:
         if cls is not FirstSocket:
             return super().__call__(*arguments, **options)
-        return (socket.socket if _is_open_now() else _REAL)(*arguments, **options)
+        return (socket.socket if is_open_now() else _REAL)(*arguments, **options)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, _REAL)
@@ -78,7 +83,7 @@ class FirstSocket(_REAL, metaclass=_Opening):  # type: ignore[misc]  # Any
 
 def _opening(name: str) -> Callable[..., Any]:
     def opens(*arguments: Any, **options: Any) -> Any:
-        return (getattr(socket, name) if _is_open_now() else NAMES.originals[name])(*arguments, **options)
+        return (getattr(socket, name) if is_open_now() else NAMES.originals[name])(*arguments, **options)
 
     opens.__name__ = opens.__qualname__ = name
     return opens
@@ -90,16 +95,28 @@ _FUNCTIONS = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex",
 NAMES = ReplacedNames(socket, {"socket": FirstSocket, **{name: _opening(name) for name in _FUNCTIONS}})
 
 
+_OPENING_CALLS = frozenset(("fork_exec", "pipe", "pipe2"))  # other calls mean something only where there is a network
+
+
+def _process_call(name: str) -> Any:
+    """What simulates the function ``name`` of `process_names` for the code that calls; None where nothing does."""
+    if (name in _OPENING_CALLS and not is_open_now()) or processes_here is None or threads_of_call() is None:
+        return None
+    return getattr(processes_here(), name, None)
+
+
 class FirstNames:
     """Those names, on top of which stand the ones that an open network has given them."""
 
     def install(self) -> None:
         """Replace them."""
         NAMES.install()
+        process_names.lead_to(_process_call)
 
     def restore(self) -> None:
         """Put them back, those on top first."""
         global _restore
+        process_names.lead_to(None)
         if _restore is not None:
             _restore()
             _restore = None

@@ -31,7 +31,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment import file_names, virtual_time
+from detrun_scheduler.environment import file_names, process_names, virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import REFUSED_NAMES
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
@@ -94,6 +94,7 @@ _ALL = ReplacedTogether(
     sqlite_waits.GROUP,
     waits_for_files.NAMES,
     file_names.GROUP,
+    process_names.GROUP,
     localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
 )
 
@@ -115,6 +116,7 @@ _BOUND = BoundNames(
         (select, waits_for_files.NAMES.originals),
         (socket, localhost.NAMES.originals),
         *file_names.SOURCES,
+        *process_names.SOURCES,
         *((module, names) for module, names in REFUSED_NAMES.items()),
         (_thread, LOW_LEVEL.originals),
         (threading, ["current_thread", "main_thread", "enumerate", "active_count"]),

@@ -106,6 +106,7 @@ class SimulatedThread(greenlet):
         self.at_end: Callable[[], object] = _nothing
         self.number = -1  # as an object of the run
         self.owner: Any = None  # what it has inherited from the code that started it
+        self.interruption: Any = None  # takes wake-ups that come while the thread handles a signal
 
     def run(self, _: object = None) -> Any:
         """The greenlet's whole life, from its first switch; returns the trap that tells trio of the thread's end.
@@ -262,6 +263,8 @@ class SimulatedThread(greenlet):
     def wake(self) -> None:
         """Make the thread runnable if it is blocked."""
         task = self.task
+        if self.interruption is not None and self.interruption.takes_wake():
+            return
         if task is not None and is_blocked(task):
             self._disarm()
             self.threads.run.host.reschedule(task)

@@ -7,6 +7,7 @@ call has a thread of its own: trio reuses idle ones, which no program can rely o
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -17,12 +18,13 @@ import sniffio
 import trio
 from greenlet import getcurrent
 
+from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.simple_queue import SimpleQueue
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.thread_locals import local
-from detrun_scheduler.trio_host.private import THREAD_COUNTER, TRIO_THREADS
+from detrun_scheduler.trio_host.private import THREAD_COUNTER, TRIO_SUBPROCESS, TRIO_THREADS
 
 
 def _start_thread_soon(
@@ -96,4 +98,17 @@ TRIO = ReplacedNames(
     },
 )
 _LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon})
-GROUPS = (TRIO, _LOW_LEVEL, _SNIFFIO)
+
+
+async def _wait_child_exiting(process: Any) -> None:
+    """Return when a child has ended. trio would ask in a system task, which belongs to no process of a world."""
+    wait = process_names.simulated("wait_for_end")
+    await (_PROCESSES.originals["wait_child_exiting"](process) if wait is None else wait(process.pid))
+
+
+# trio's modules are none in which names from before a run are replaced.
+_PROCESSES = ReplacedNames(
+    TRIO_SUBPROCESS,
+    {"pidfd_open": process_names.replacement(os, "pidfd_open"), "wait_child_exiting": _wait_child_exiting},
+)
+GROUPS = (TRIO, _LOW_LEVEL, _SNIFFIO, _PROCESSES)

@@ -2,6 +2,7 @@
 
 A simulated thread sleeps until a socket that it watches, or the time-out, lets it go on. A task may ask which sockets
 are ready; if none is, waiting would stop its event loop and with it whatever could make one ready, so that is refused.
+Pipes lead to threads and processes, which go on meanwhile: for these it blocks its event loop, as in life.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from greenlet import getcurrent
 
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.threads.calling import wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
 IN, OUT = select.POLLIN, select.POLLOUT  # epoll has the same numbers
@@ -25,6 +27,7 @@ class WatchedSockets:
     """Simulated sockets by their numbers, with the events that are waited for."""
 
     def __init__(self, run: ActiveRun) -> None:
+        self._run = run
         self._sockets = run.host.sockets
         self.events: dict[int, int] = {}
 
@@ -48,11 +51,20 @@ class WatchedSockets:
                 if events & OUT:
                     yield socket.writers
 
+    def _are_pipes(self) -> bool:
+        return all(getattr(self._sockets.get(number), "is_pipe", False) for number in self.events)
+
     def wait(self, call: str, ask: Callable[[], Any], deadline: Any, is_something: Callable[[Any], bool]) -> Any:
         """What ``ask()`` gives once there is something, or at the virtual time ``deadline``."""
         thread = getcurrent()
         if type(thread) is not SimulatedThread:
-            refuse(f"{call} of a simulated socket", _IN_A_TASK)
+            found = ask()
+            if is_something(found):
+                return found
+            if not self._are_pipes():
+                refuse(f"{call} of a simulated socket", _IN_A_TASK)
+            wait_in_task(self._run, lambda: is_something(ask()), self, deadline)
+            return ask()
         watched = list(self._waiters())
         for waiters in watched:
             waiters.watch(thread.wake)

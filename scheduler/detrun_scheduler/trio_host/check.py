@@ -65,6 +65,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._core._traps.WaitTaskRescheduled": ("abort_func",),
     "trio._core._traps.PermanentlyDetachCoroutineObject": ("final_outcome",),
     "trio._sync": ("_LockImpl",),
+    "trio._subprocess": ("wait_child_exiting()",),
     "trio._threads": ("PARENT_TASK_DATA", "Run", "RunSync", "_thread_counter", "start_thread_soon()"),
     "trio._util": ("name_asyncgen()",),
     "trio._core._mock_clock.MockClock": ("_autojump()",),

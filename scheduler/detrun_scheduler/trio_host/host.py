@@ -16,6 +16,7 @@ from __future__ import annotations
 from _thread import RLock
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -189,6 +190,7 @@ class Host(Runner):
         self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
         del self.timers.clock
         self.failure_seen = self.not_returned = None
+        vars(self).pop("step", None)
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
             # A task holds its coroutine, whose frame holds nurseries, which hold the task.
@@ -369,6 +371,10 @@ class Host(Runner):
             assert self.init_task is not None
             self.awaits_abandoned = False
             self.reschedule(self.init_task)
+
+    def surround_steps(self, within: Callable[..., int]) -> None:
+        """From the loop's next look at `step` on, take each step by ``within(task, step)``."""
+        self.step = partial(within, step=partial(Host.step, self))  # type: ignore[method-assign]  # for this run
 
     def wait_kind(self, abort: Callable[..., object]) -> int:
         """Number a wait that this run has not met before."""

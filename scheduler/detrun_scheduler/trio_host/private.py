@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import trio
-from trio import _channel, _threads
+from trio import _channel, _subprocess, _threads
 from trio._core import _asyncgens, _entry_queue, _instrumentation, _ki, _parking_lot, _run, _traps
 from trio._util import name_asyncgen as name_asyncgen
 
@@ -18,6 +18,7 @@ from trio._util import name_asyncgen as name_asyncgen
 RUN_MODULE: Any = _run
 CHANNEL_MODULE: Any = _channel
 TRIO_THREADS: Any = _threads  # `trio_workers` gives it simulated threads to work with
+TRIO_SUBPROCESS: Any = _subprocess  # child processes, of which a run's are awaited otherwise
 THREAD_COUNTER = "_thread_counter"  # numbers trio's worker threads, in `TRIO_THREADS`
 
 # What a thread's runner and current task are kept in.

@@ -381,6 +381,23 @@ def test_in_a_campaign_what_is_put_stays_and_one_end_is_asked_for(
     assert one.held == (one.real, one.fixed)
 
 
+def test_a_module_that_changes_in_a_campaign_while_names_are_put_keeps_its_places(
+    one: OneModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `subprocess`, which gets one name more with its first warning."""
+    monkeypatch.setattr(bound_names.replaced_names, "is_staying", lambda: True)
+    monkeypatch.setattr(bound_names.replaced_names, "leave_at_end", lambda group: None)
+    one.install()
+    one.names.restore()
+    one.user.__dict__["more"] = 1
+    one.modules["bound_names_other"] = ModuleType("bound_names_other")
+    one.install()
+    one.names.leave()
+    assert one.held == (one.real, one.fixed)
+    one.install()
+    assert one.held == (one.simulated, one.simulated)
+
+
 def test_a_program_that_is_no_function_is_run_with_names_too() -> None:
     class Program:
         def __call__(self) -> float:

@@ -1,0 +1,1 @@
+"""Pipes, processes of programs beside a node's own, and signals between them."""

@@ -1,0 +1,352 @@
+"""What ``os``, ``signal`` and ``atexit`` say of processes, in the code of one process; methods have the names there.
+
+`DriverCalls` are those of the code around the nodes, and of a run without a world: pipes, and processes that it has
+started; its own number and signals are real. `NodeCalls` are those of a node's first process, `ChildCalls` those of a
+process that another has started.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from greenlet import getcurrent
+
+from detrun.world.network.posix import os_error
+from detrun.world.processes.child import ChildProcess
+from detrun.world.processes.connections import spare_connections
+from detrun.world.processes.ends import ends_of
+from detrun.world.processes.signals import QueuedHandler, SignalsOfProcess
+from detrun.world.processes.starting import start_child
+from detrun.world.processes.waiting import WaitingCall
+from detrun_scheduler.environment.hidden_state import refuse
+from detrun_scheduler.environment.process_names import original
+from detrun_scheduler.threads.calling import schedule_point
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+
+_NO_FILE = "processes of a run have no descriptors; wait by os.waitpid, or in a thread"
+_FOREIGN = "it is a process outside the run; send signals to processes that the run has started"
+_NO_WAKEUP = (
+    "signals of a simulated process wake its threads by themselves; use signal.signal or loop.add_signal_handler"
+)
+
+
+class DriverCalls:
+    """Calls of one process.
+
+    Args:
+        process: the one that calls.
+    """
+
+    def __init__(self, process: Any) -> None:
+        self.process = process
+
+    # Pipes.
+
+    def pipe(self) -> tuple[int, int]:
+        """As `os.pipe`."""
+        spare_connections()
+        return ends_of(self.process).new_pipe()
+
+    def pipe2(self, flags: int, /) -> tuple[int, int]:
+        """As `os.pipe2`."""
+        ends = ends_of(self.process)
+        numbers = ends.new_pipe()
+        for number in numbers if flags & os.O_NONBLOCK else ():
+            end = ends.get(number)
+            assert end is not None
+            end.is_blocking = False
+        return numbers
+
+    # Children.
+
+    def fork_exec(self, *arguments: Any) -> int:
+        """As ``_posixsubprocess.fork_exec``."""
+        schedule_point()
+        return start_child(self.process, *arguments)
+
+    def waitpid(self, pid: int, options: int, /) -> tuple[int, int]:
+        """As `os.waitpid`."""
+        child = self._awaited(pid, options, "os.waitpid")
+        if child is None:
+            return 0, 0
+        child.reaped()
+        return child.pid, child.status or 0
+
+    def wait(self) -> tuple[int, int]:
+        """As `os.wait`."""
+        return self.waitpid(-1, 0)
+
+    def waitid(self, idtype: int, ident: int, options: int, /) -> Any:
+        """As `os.waitid`, of one process or of any."""
+        if idtype not in (os.P_PID, os.P_ALL):
+            raise os_error(errno.EINVAL)
+        child = self._awaited(ident if idtype == os.P_PID else -1, options, "os.waitid")
+        if child is None:
+            return None
+        status = child.status or 0
+        if not options & os.WNOWAIT:
+            child.reaped()
+        code, value = (os.CLD_KILLED, status) if status & 0x7F else (os.CLD_EXITED, status >> 8)
+        return os.waitid_result((child.pid, os.getuid(), signal.SIGCHLD, value, code))
+
+    def _awaited(self, pid: int, options: int, name: str) -> Any:
+        """The child that has ended; None where the call is not to wait and none has.
+
+        Raises:
+            ChildProcessError: there is none to wait for.
+        """
+        process = self.process
+        schedule_point()
+
+        def ended() -> Any:
+            found = [child for child in process.children.values() if pid in (-1, 0, child.pid)]
+            if not found:
+                raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+            return next((child for child in found if child.status is not None), None)
+
+        child = ended()
+        if child is None and not options & os.WNOHANG:
+            what = "a child" if pid in (-1, 0) else f"process {pid}"
+            call = WaitingCall(
+                process.services.run, name, process.child_ended, lambda: bool(ended()), lambda: f"{what} goes on"
+            )
+            call.wait()
+            child = ended()
+        return child
+
+    async def wait_for_end(self, pid: int) -> None:
+        """Return when a child has ended; at once if there is none of that number."""
+        child = self.process.children.get(pid)
+        if child is not None:
+            await child.ended.wait()
+
+    def pidfd_open(self, pid: int, flags: int = 0) -> NoReturn:
+        """ENOSYS, as where the kernel has none: libraries wait in another way then."""
+        raise os_error(errno.ENOSYS)
+
+    # Signals.
+
+    def kill(self, pid: int, number: int, /) -> None:
+        """As `os.kill`."""
+        schedule_point()
+        target = self._process(pid)
+        if number not in (0, *signal.valid_signals(), signal.SIGKILL, signal.SIGSTOP):
+            raise os_error(errno.EINVAL)
+        if target is None:
+            self._kill_other(pid, number)
+            return
+        if number and target.is_running:
+            signals_of(target).deliver(number)
+            self._vanish_if_dead()
+
+    def _process(self, pid: int) -> Any:
+        return self.process.node.processes.get(pid)
+
+    def _kill_other(self, pid: int, number: int) -> None:
+        if pid not in (0, original(os, "getpid")()):
+            refuse(f"os.kill of {pid}", _FOREIGN)
+        original(os, "kill")(pid, number)
+
+    def _vanish_if_dead(self) -> None:
+        """None of the code that calls goes on, if its process has just ended."""
+        thread: Any = getcurrent()
+        if self.process.is_running or type(thread) is not SimulatedThread:
+            return  # a task goes on to where it awaits something
+        if thread.task is not None:
+            self.process.services.host.abandon([thread.task])
+        while True:
+            thread.schedule_point()
+
+    def killpg(self, group: int, number: int, /) -> None:
+        """As `os.killpg`, of a process that was started in a session of its own and of its children."""
+        leader = self._process(group)
+        if leader is None or not leader.has_session:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        for one in (leader, *leader.children.values()):
+            self.kill(one.pid, number)
+
+    def getpgid(self, pid: int, /) -> int:
+        """As `os.getpgid`: that of the nearest process with a session of its own."""
+        process = self._process(pid)
+        if process is None:
+            found: int = original(os, "getpgid")(pid)
+            return found
+        while not getattr(process, "has_session", True):
+            process = process.parent
+        return int(process.pid)
+
+
+class NodeCalls(DriverCalls):
+    """Calls of the first process of a node."""
+
+    @property
+    def _signals(self) -> SignalsOfProcess:
+        return signals_of(self.process)
+
+    def getpid(self) -> int:
+        """As `os.getpid`."""
+        return int(self.process.pid)
+
+    def getppid(self) -> int:
+        """As `os.getppid`: nothing is above the first process."""
+        return 0
+
+    def _process(self, pid: int) -> Any:
+        first = self.process.node.process
+        if first is not None and pid == first.pid:
+            return first
+        return super()._process(pid)
+
+    def _kill_other(self, pid: int, number: int) -> None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+
+    def signal(self, signalnum: int, handler: Any) -> Any:
+        """As `signal.signal`.
+
+        Raises:
+            ValueError: in another thread than the main one, or the signal is not valid.
+            OSError: EINVAL, SIGKILL and SIGSTOP cannot be handled.
+            TypeError: the handler is none.
+        """
+        process, signals = self.process, self._signals
+        if process.main_thread not in (None, getcurrent()) and type(getcurrent()) is SimulatedThread:
+            raise ValueError("signal only works in main thread of the main interpreter")
+        if signalnum not in signal.valid_signals():
+            raise ValueError("signal number out of range")
+        if signalnum in (signal.SIGKILL, signal.SIGSTOP):
+            raise os_error(errno.EINVAL)
+        if not callable(handler) and handler not in (signal.SIG_DFL, signal.SIG_IGN):
+            raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
+        before = self.getsignal(signalnum)
+        signals.handlers[signalnum] = signal.Handlers(handler) if isinstance(handler, int) else handler
+        return before
+
+    def add_queued_handler(self, number: int, push: Callable[[], object]) -> None:
+        """Have ``push()`` called when a signal comes: it queues the handler in an event loop."""
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            raise RuntimeError(f"sig {number} cannot be caught")
+        self._signals.handlers[number] = QueuedHandler(push)
+
+    def remove_queued_handler(self, number: int) -> None:
+        """Do by default again what the signal does."""
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        self._signals.handlers[number] = default
+
+    def getsignal(self, signalnum: int) -> Any:
+        """As `signal.getsignal`."""
+        found = self._signals.handlers.get(signalnum, signal.SIG_DFL)
+        return None if isinstance(found, QueuedHandler) else found
+
+    def raise_signal(self, signalnum: int, /) -> None:
+        """As `signal.raise_signal`."""
+        self.kill(self.process.pid, signalnum)
+        schedule_point()  # at which a handler is called
+
+    def alarm(self, seconds: int, /) -> int:
+        """As `signal.alarm`, in virtual time."""
+        left, _ = self._signals.set_alarm(int(seconds))
+        return -int(-left // 1)
+
+    def setitimer(self, which: int, seconds: Any, interval: Any = 0.0, /) -> tuple[float, float]:
+        """As `signal.setitimer` of real time, in virtual time.
+
+        Raises:
+            HiddenStateError: the timer counts the time of processors, which a run does not have.
+        """
+        if which != signal.ITIMER_REAL:
+            refuse("signal.setitimer of a processor's time", "computing takes no time in a run; use ITIMER_REAL")
+        return self._signals.set_alarm(seconds, interval)
+
+    def getitimer(self, which: int, /) -> tuple[float, float]:
+        """As `signal.getitimer`."""
+        return self._signals.alarm_left() if which == signal.ITIMER_REAL else (0.0, 0.0)
+
+    def pause(self) -> None:
+        """As `signal.pause`, in the main thread."""
+        thread: Any = getcurrent()
+        if thread is not self.process.main_thread:
+            refuse("signal.pause", "only the main thread of a simulated process is interrupted; wait for an event")
+        thread.interruption.pause()
+
+    def pthread_sigmask(self, how: int, mask: Iterable[int]) -> set[Any]:
+        """As `signal.pthread_sigmask`, of the whole process."""
+        signals, chosen = self._signals, set(mask)
+        before = {signal.Signals(number) for number in signals.blocked}
+        if how == signal.SIG_BLOCK:
+            signals.blocked |= chosen
+        elif how == signal.SIG_UNBLOCK:
+            signals.blocked -= chosen
+        else:
+            signals.blocked = chosen
+        signals.unblocked()
+        return before
+
+    def siginterrupt(self, signalnum: int, flag: bool, /) -> None:
+        """As `signal.siginterrupt`: Python's functions go on after a handler either way."""
+
+    def set_wakeup_fd(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
+        """Only -1, which takes it away.
+
+        Raises:
+            HiddenStateError: signals would be written to a descriptor.
+        """
+        if fd != -1:
+            refuse("signal.set_wakeup_fd", _NO_WAKEUP)
+        return -1
+
+
+class ChildCalls(NodeCalls):
+    """Calls of a process that another has started."""
+
+    process: ChildProcess
+
+    def getppid(self) -> int:
+        """As `os.getppid`."""
+        return self.process.parent.pid or int(original(os, "getpid")())
+
+    @property
+    def input(self) -> object:
+        """Not None where ``input`` reads a simulated standard input."""
+        return self.process.standard.get(0)
+
+    def putenv(self, name: Any, value: Any, /) -> None:
+        """Nothing: variables are kept in ``os.environ``."""
+
+    def unsetenv(self, name: Any, /) -> None:
+        """Nothing: variables are kept in ``os.environ``."""
+
+    def _exit(self, status: int) -> NoReturn:
+        """As `os._exit`."""
+        self.process.exit((status & 0xFF) << 8)
+        self._vanish_if_dead()
+        raise SystemExit(status)
+
+    def register(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As `atexit.register`."""
+        self.process.at_exit.append((func, args, kwargs))
+        return func
+
+    def unregister(self, func: Callable[..., Any]) -> None:
+        """As `atexit.unregister`."""
+        self.process.at_exit[:] = [one for one in self.process.at_exit if one[0] != func]
+
+
+def signals_of(process: Any) -> SignalsOfProcess:
+    """The signals of a process, from the first use on."""
+    if process.signals is None:
+        process.signals = SignalsOfProcess(process)
+        if process.main_thread is not None:
+            process.signals.interrupt_in(process.main_thread)
+    found: SignalsOfProcess = process.signals
+    return found
+
+
+def calls_here(process: Any) -> DriverCalls:
+    """What answers calls of the code of ``process``."""
+    if process.is_driver:
+        return DriverCalls(process)
+    return ChildCalls(process) if isinstance(process, ChildProcess) else NodeCalls(process)

@@ -1,0 +1,199 @@
+"""`ChildProcess`: a process that another process of its machine has started, as ``subprocess`` does.
+
+It runs Python code in a simulated thread of its own, with its own globals of the interpreter (`globals`), descriptors,
+sockets, working directory, signal handlers and threads. It ends with its main module and the threads that are not
+daemons, by ``os._exit``, or by a signal; what it has open is closed then, and its parent may collect its status by
+``waitpid``. A process that ends leaves its living children to the machine's first process; with that, and with a crash
+of the machine, all of them are killed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent
+
+from detrun.world.network.waiters import Waiters
+from detrun.world.nodes.process import Process
+from detrun.world.processes.globals import ProcessGlobals
+from detrun.world.processes.programs import StartedProgram
+from detrun.world.processes.signals import SignalsOfProcess
+from detrun_scheduler.threads.calling import JOIN
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.threads.thread_class import main_thread
+
+
+class ChildProcess(Process):
+    """One process beside the first of its machine.
+
+    Args:
+        parent: the process that starts it.
+        program: what it runs.
+
+    Attributes:
+        status: as ``os.waitpid`` gives it, once it has ended; None before.
+        changes: woken when it has ended.
+        at_exit: what its ``atexit`` has registered.
+        has_session: it was started in a session of its own.
+    """
+
+    def __init__(self, parent: Any, program: StartedProgram) -> None:
+        super().__init__(parent.node, parent.services, parent.network)
+        self.parent = parent
+        self.has_real_files = parent.has_real_files
+        self.program = program
+        self.status: int | None = None
+        self.changes = Waiters()
+        self.at_exit: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self.has_session = False
+        self.signals = SignalsOfProcess(self)
+        self._thread: Any = None
+        parent.children[self.pid] = self
+        parent.node.processes[self.pid] = self
+
+    def launch(self, of_sys: dict[str, Any], environment: dict[bytes, bytes]) -> None:
+        """Begin; its first step comes when it is chosen."""
+        main = ModuleType("__main__")
+        main.__builtins__ = __builtins__  # type: ignore[attr-defined]  # as every module has them
+        self.globals = ProcessGlobals(of_sys, environment, main)
+        threads = self.services.run.threads
+        assert threads is not None
+        self._thread = self.context.copy().run(threads.start, self._run, (main,), self.program.name)
+        self.signals.interrupt_in(self._thread)
+        thread_object = main_thread(self._thread.ident)
+        threading._active[self._thread.ident] = thread_object  # type: ignore[attr-defined]  # private
+        self._thread.at_end = partial(threading._active.pop, self._thread.ident, None)  # type: ignore[attr-defined]  # private
+
+    # Its life, in its own thread.
+
+    def _run(self, main: ModuleType) -> None:
+        try:
+            status = self._status_of(self.program.run, main)
+            self._wait_for_threads()
+            while self.at_exit:
+                self._status_of(self._call_at_exit, main)
+            self._flush()
+        except GreenletExit:
+            self.is_running = False  # the run is over
+            self.end()
+            raise
+        self.exit(status)
+
+    def _status_of(self, call: Callable[[ModuleType], object], main: ModuleType) -> int:
+        """The status with which ``call(main)`` would end the process."""
+        try:
+            return _encoded(call(main))
+        except GreenletExit:
+            raise
+        except SystemExit as error:
+            return _encoded(error.code)
+        except KeyboardInterrupt as error:
+            self._print_exception(error)
+            return int(signal.SIGINT)
+        except BaseException as error:
+            self._print_exception(error)
+            return _encoded(1)
+
+    def _call_at_exit(self, _: ModuleType) -> None:
+        function, arguments, named = self.at_exit.pop()
+        function(*arguments, **named)
+
+    def _print_exception(self, error: BaseException) -> None:
+        trace = error.__traceback__
+        for _ in range(2):  # frames of ours
+            trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+        if sys.excepthook is not sys.__excepthook__:
+            sys.excepthook(type(error), error, trace)
+            return
+        with suppress(OSError, ValueError):
+            sys.stderr.write("".join(traceback.format_exception(type(error), error, trace)))
+
+    def _wait_for_threads(self) -> None:
+        caller: Any = getcurrent()
+        while (other := next(self._other_threads(), None)) is not None:
+            other.joiners.append(caller)
+            caller.wait(JOIN, other)
+
+    def _other_threads(self) -> Iterator[SimulatedThread]:
+        threads: Any = self.services.run.threads
+        for one in threads.living:
+            if one.owner is self and one is not self._thread and not one.daemon and not one.is_worker:
+                yield one
+
+    def _flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+
+    # Its end.
+
+    def exit(self, status: int) -> None:
+        """End it with a status as ``os.waitpid`` gives it; none of its code runs any more, but for the calling step."""
+        if self.status is not None:
+            return
+        self.status = int(status)
+        host = self.services.host
+        self.is_running = False
+        current: Any = getcurrent()
+        host.abandon([task for task in self._tasks() if task.coro is not current or current is not self._thread])
+        parent = self.parent
+        self._leave_children()
+        self.end()
+        if parent.is_running:
+            self.changes.wake()
+            parent.child_ended.wake()
+            if parent.signals is not None:
+                parent.signals.deliver(signal.SIGCHLD)
+
+    def _leave_children(self) -> None:
+        first: Any = self.node.process
+        for pid, child in self.children.items():
+            if child.status is not None:
+                self.node.processes.pop(pid, None)
+            elif first is not None:
+                child.parent, first.children[pid] = first, child
+        if first is not None:
+            self.children.clear()
+
+    def end(self) -> None:
+        """The process is over: its operating system takes back what it has."""
+        super().end()
+        for calls in self.standard.values():
+            calls.release()
+        self.standard.clear()
+
+    def kill(self) -> None:
+        """As ``kill -9``: none of its code runs again."""
+        self.exit(int(signal.SIGKILL))
+
+    def die(self, number: int) -> None:
+        """A signal ends it."""
+        self.exit(number)
+
+    def reaped(self) -> None:
+        """Its status has been collected."""
+        self.parent.children.pop(self.pid, None)
+        self.node.processes.pop(self.pid, None)
+
+    def abandon(self) -> None:
+        """Drop every task where it stands."""
+        self.services.host.abandon(self._tasks())
+
+
+def _encoded(code: object) -> int:
+    """The status of a process that ends with ``code``, as `SystemExit` has it."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return (code & 0xFF) << 8
+    with suppress(OSError, ValueError):
+        print(code, file=sys.stderr)
+    return 1 << 8

@@ -1,0 +1,238 @@
+"""What ``os`` and ``open`` do with descriptors of simulated pipes and sockets; methods have the names of ``os``.
+
+A call that would wait does so by `waiting`, unless the end is set not to block. A process's numbers are its own: what
+another process has under a number is EBADF here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from typing import Any
+
+from detrun.world.network.posix import os_error
+from detrun.world.processes.pipe_files import file_of_end
+from detrun.world.processes.pipes import PipeEnd
+from detrun.world.processes.waiting import WaitingCall
+from detrun.world.sockets.stdlib_sockets import SimulatedSocket
+from detrun_scheduler.threads.calling import schedule_point
+
+
+class EndCalls:
+    """Calls about one descriptor of one process.
+
+    Args:
+        process: whose it is.
+        number: the descriptor.
+    """
+
+    mode = 0
+
+    def __init__(self, process: Any, number: int) -> None:
+        self._process = process
+        self.number = number
+
+    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """What ``os.name(number, ...)`` gives.
+
+        Raises:
+            OSError: EINVAL, it is about files only.
+        """
+        method = getattr(self, name, None)
+        if method is None:
+            raise os_error(errno.EINVAL)
+        return method(*arguments, **named)
+
+    def opened(
+        self,
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> Any:
+        """As the function ``open``."""
+        return file_of_end(self, mode, buffering, encoding, errors, newline, closefd)
+
+    # Of every kind.
+
+    def release(self) -> None:
+        """The process is over, which has this as a standard stream."""
+
+    def is_open(self) -> bool:
+        """Whether the process still has the descriptor."""
+        raise NotImplementedError
+
+    def stat(self, **_: Any) -> os.stat_result:
+        """As `os.fstat`."""
+        return os.stat_result((self.mode, self.number, 0, 1, 0, 0, 0, 0, 0, 0))
+
+    fstat = stat
+
+    def isatty(self) -> bool:
+        """Never."""
+        return False
+
+    def lseek(self, *_: Any) -> int:
+        """ESPIPE, as for every stream."""
+        raise os_error(errno.ESPIPE)
+
+    pread = pwrite = preadv = pwritev = lseek
+
+    def get_inheritable(self) -> bool:
+        """Not by itself: a child gets its standard streams and what ``pass_fds`` names."""
+        return False
+
+    def set_inheritable(self, inheritable: int, /) -> None:
+        """Remembered nowhere."""
+
+    def read(self, length: int, /) -> bytes:
+        """As `os.read`."""
+        raise NotImplementedError
+
+    def write(self, data: Any, /) -> int:
+        """As `os.write`."""
+        raise NotImplementedError
+
+    def readv(self, buffers: Iterable[Any], /) -> int:
+        """As `os.readv`."""
+        views = [memoryview(one).cast("B") for one in buffers]
+        data = self.read(sum(map(len, views)))
+        rest = memoryview(data)
+        for view in views:
+            view[: len(rest)] = rest[: len(view)]
+            rest = rest[len(view) :]
+        return len(data)
+
+    def writev(self, buffers: Iterable[Any], /) -> int:
+        """As `os.writev`."""
+        return self.write(b"".join(bytes(one) for one in buffers))
+
+
+class PipeCalls(EndCalls):
+    """Calls about one end of a pipe."""
+
+    mode = stat.S_IFIFO | 0o600
+
+    def __init__(self, process: Any, number: int, end: PipeEnd) -> None:
+        super().__init__(process, number)
+        self.end = end
+
+    def read(self, length: int, /) -> bytes:
+        """As `os.read`."""
+        schedule_point()
+        while True:
+            try:
+                return self.end.read(length)
+            except BlockingIOError:
+                if not self.end.is_blocking:
+                    raise
+            self._wait("os.read", readable=True)
+
+    def write(self, data: Any, /) -> int:
+        """As `os.write`: a blocking end takes everything, however long that takes."""
+        schedule_point()
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while True:
+            try:
+                taken = self.end.write(rest)
+            except BlockingIOError:
+                if not self.end.is_blocking:
+                    if len(rest) == size:
+                        raise
+                    return size - len(rest)
+            else:
+                rest = rest[taken:]
+                if not rest:
+                    return size
+                continue
+            self._wait("os.write", readable=False)
+
+    def is_open(self) -> bool:
+        """Whether the process still has the descriptor."""
+        return self.number in self._process.ends
+
+    def _wait(self, name: str, *, readable: bool) -> None:
+        end = self.end
+        waiters = end.readers if readable else end.writers
+
+        def is_ready() -> bool:
+            return end.is_closed or (end.is_readable() if readable else end.is_writable())
+
+        WaitingCall(end.services.run, name, waiters, is_ready, lambda: end.awaited(readable)).wait()
+
+    def close(self) -> None:
+        """As `os.close`."""
+        self._process.ends.drop(self.number)
+
+    def dup(self) -> int:
+        """As `os.dup`."""
+        return int(self._process.ends.add(self.end))
+
+    def get_blocking(self) -> bool:
+        """As `os.get_blocking`."""
+        return self.end.is_blocking
+
+    def set_blocking(self, blocking: bool, /) -> None:
+        """As `os.set_blocking`."""
+        self.end.is_blocking = bool(blocking)
+
+
+class SocketCalls(EndCalls):
+    """Calls about a simulated socket by its number."""
+
+    mode = stat.S_IFSOCK | 0o777
+
+    def __init__(self, process: Any, number: int, simulated: Any) -> None:
+        super().__init__(process, number)
+        self._simulated = simulated
+
+    def is_open(self) -> bool:
+        """Whether the socket is open."""
+        return not self._simulated.is_closed
+
+    def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
+        schedule_point()
+        socket = self._simulated
+        while True:
+            try:
+                return operation(*arguments)
+            except BlockingIOError:
+                if not self.get_blocking():
+                    raise
+            waiters = socket.readers if readable else socket.writers
+
+            def is_ready() -> bool:
+                return socket.is_closed or bool(socket.is_readable() if readable else socket.is_writable())
+
+            WaitingCall(socket.services.run, name, waiters, is_ready, lambda: socket.awaited(readable)).wait()
+
+    def read(self, length: int, /) -> bytes:
+        """As `os.read`."""
+        return bytes(self._attempt("os.read", True, self._simulated.receive, length))
+
+    def write(self, data: Any, /) -> int:
+        """As `os.write`."""
+        return int(self._attempt("os.write", False, self._simulated.send, data))
+
+    def close(self) -> None:
+        """As `os.close`."""
+        SimulatedSocket(simulated=self._simulated).close()
+
+    def get_blocking(self) -> bool:
+        """As `os.get_blocking`; an object of `socket` keeps a flag of its own."""
+        return not self._simulated.flags.get(_STATUS, 0) & os.O_NONBLOCK
+
+    def set_blocking(self, blocking: bool, /) -> None:
+        """As `os.set_blocking`."""
+        kept = self._simulated.flags.get(_STATUS, os.O_RDWR)
+        self._simulated.flags[_STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
+
+
+_STATUS = 3  # the command of ``fcntl`` that asks for flags, F_GETFL

@@ -1,0 +1,127 @@
+"""Descriptors of a process that mean ends of pipes, and what any number means to it.
+
+Numbers are those of the machine's sockets, so selectors and event loops find an end by its number. A child has its
+standard streams under 0, 1 and 2, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun.world.processes.end_calls import EndCalls, PipeCalls, SocketCalls
+from detrun.world.processes.pipes import Pipe, PipeEnd
+from detrun.world.sockets.machine_sockets import Socket
+from detrun_scheduler.environment import file_names
+
+
+class Ends:
+    """The ends that one process has, by number."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self._ends: dict[int, PipeEnd] = {}
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._ends
+
+    def get(self, number: int) -> PipeEnd | None:
+        """The end of that number; None if the process has none there."""
+        return self._ends.get(number)
+
+    def new_pipe(self) -> tuple[int, int]:
+        """Numbers of the read end and the write end of a new pipe."""
+        pipe = Pipe(self._process.services)
+        return self.add(pipe.reading), self.add(pipe.writing)
+
+    def add(self, end: PipeEnd) -> int:
+        """Another number for an end."""
+        number = end.new_number()
+        self._ends[number] = end
+        return number
+
+    def inherit(self, number: int, end: PipeEnd) -> None:
+        """Have an end under the number that it has in another process."""
+        end.hold(number)
+        self._ends[number] = end
+
+    def drop(self, number: int) -> None:
+        """Have it no more."""
+        self._ends.pop(number).let_go(number)
+
+    def close_all(self) -> None:
+        """The process is over."""
+        while self._ends:
+            number, end = self._ends.popitem()
+            end.let_go(number)
+
+
+def ends_of(process: Any) -> Ends:
+    """The ends of a process; from the first one on ``os`` asks for them."""
+    if process.ends is None:
+        process.ends = Ends(process)
+    found: Ends = process.ends
+    return found
+
+
+def calls_of(process: Any, number: int) -> Any:
+    """Calls about a number that means a pipe, a simulated socket or a standard stream to ``process``; None if not."""
+    if process.standard:
+        found = process.standard.get(number)
+        if found is not None:
+            if not isinstance(found, int):
+                return found
+            number = found
+    if process.ends is not None:
+        end = process.ends.get(number)
+        if end is not None:
+            return PipeCalls(process, number, end)
+    simulated = process.services.host.sockets.get(number)
+    if isinstance(simulated, Socket):
+        return SocketCalls(process, number, simulated) if simulated in process.sockets else None
+    return None
+
+
+class FileCallsOfStream(EndCalls):
+    """A standard stream that is a file of the node."""
+
+    def __init__(self, process: Any, number: int) -> None:
+        super().__init__(process, number)
+
+    def is_open(self) -> bool:
+        """Whether the process still has the descriptor."""
+        return self.number in self._process.files.descriptors
+
+    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """What ``os.name(number, ...)`` gives."""
+        return getattr(self._process.files, name)(self.number, *arguments, **named)
+
+    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
+        """As the function ``open``."""
+        return self._process.files.builtin_open(self.number, *arguments, **named)
+
+
+class RealCallsOfStream(EndCalls):
+    """A standard stream that is a real file."""
+
+    def __init__(self, process: Any, number: int) -> None:
+        super().__init__(process, number)
+        self._is_open = True
+
+    def is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return self._is_open
+
+    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """What ``os.name(number, ...)`` gives."""
+        if name == "close":
+            self._is_open = False
+        return file_names.original(name)(self.number, *arguments, **named)
+
+    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
+        """As the function ``open``."""
+        return file_names.original_open()(self.number, *arguments, **{**named, "closefd": False})
+
+    def release(self) -> None:
+        """Close it."""
+        if self._is_open:
+            self.answer("close")

@@ -1,0 +1,3 @@
+"""State of a module."""
+
+count = 0

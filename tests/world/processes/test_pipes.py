@@ -1,0 +1,171 @@
+"""Pipes: what os, open, selectors, asyncio and trio do with them, as Linux has it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import selectors
+import stat
+import threading
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from tests.world.processes.on_a_node import on_a_node
+
+
+def told(call: Any, *arguments: Any) -> Any:
+    """What a call gives, or the number of its error."""
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return error.errno
+
+
+def what_a_pipe_does() -> list[Any]:
+    """Calls and what they give; nothing that depends on the numbers of descriptors."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    found = [told(os.read, reading, 1), told(os.write, reading, b"x"), told(os.read, writing, 1)]
+    found += [os.write(writing, b"abc"), os.read(reading, 2), os.read(reading, 9)]
+    found += [stat.S_ISFIFO(os.fstat(reading).st_mode), told(os.lseek, reading, 0, 0), os.isatty(writing)]
+    sizes = []
+    while not isinstance(one := told(os.write, writing, b"x" * 8_192), int) or one > 11:
+        sizes.append(one)
+    found += [sizes, one, told(os.write, writing, b"y" * 4_096)]
+    found += [[bool(part) for part in select.select([reading], [writing], [], 0)], len(os.read(reading, 1 << 20))]
+    copy = os.dup(writing)
+    os.close(writing)
+    found += [told(os.write, writing, b"x"), os.write(copy, b"last")]
+    with open(copy, "wb") as file:
+        file.write(b" line\nnext")
+    with open(reading, encoding="utf-8") as text:
+        found += [text.readline(), text.read(), text.read()]
+    reading, writing = os.pipe()
+    os.close(reading)
+    return [*found, told(os.write, writing, b"x"), told(os.close, writing), told(os.close, writing)]
+
+
+def test_descriptors_of_pipes_do_what_linux_does() -> None:
+    expected = what_a_pipe_does()  # outside a run: the real ones
+    assert on_a_node(what_a_pipe_does) == expected
+    assert detrun.record(what_a_pipe_does).result == expected
+
+
+def test_a_thread_waits_for_the_other_end() -> None:
+    def program() -> list[Any]:
+        reading, writing = os.pipe()
+        found: list[Any] = []
+
+        def write() -> None:
+            found.append(os.write(writing, b"x" * 100_000))
+            os.close(writing)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        total = 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(reading, selectors.EVENT_READ)
+            while selector.select() and (data := os.read(reading, 30_000)):
+                total += len(data)
+        thread.join()
+        return [*found, total]
+
+    for seed in range(5):
+        assert on_a_node(program, seed) == [100_000, 100_000]
+
+
+def test_threads_that_print_to_one_stream_come_one_after_the_other() -> None:
+    def program() -> list[str]:
+        reading, writing = os.pipe()
+        with open(writing, "w") as shared, open(reading) as answers:
+
+            def write(letter: str) -> None:
+                for _ in range(3):
+                    shared.write(letter * 40_000 + "\n")
+                    shared.flush()
+
+            threads = [threading.Thread(target=write, args=letter) for letter in "ab"]
+            for thread in threads:
+                thread.start()
+            lines = [answers.readline() for _ in range(6)]
+            for thread in threads:
+                thread.join()
+            return lines
+
+    assert set(on_a_node(program)) <= {"a" * 40_000 + "\n", "b" * 40_000 + "\n"}
+
+
+def test_a_read_that_nothing_can_end_is_a_deadlock_that_says_so() -> None:
+    def program() -> None:
+        os.read(os.pipe()[0], 1)
+
+    with pytest.raises(detrun.DeadlockError, match=r"os\.read: nothing comes through the pipe"):
+        detrun.record(program)
+
+
+def test_asyncio_and_trio_wait_for_pipes() -> None:
+    async def in_asyncio() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        reading, writing = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader),
+            open(reading, "rb", 0),  # noqa: SIM115
+        )
+        out, _ = await loop.connect_write_pipe(asyncio.Protocol, open(writing, "wb", 0))  # noqa: SIM115
+        out.write(b"x" * 70_000)
+        found = [len(await reader.readexactly(70_000))]
+        out.close()
+        found.append(await reader.read())
+        transport.close()
+        other, end = os.pipe()
+        came = asyncio.Event()
+        loop.add_reader(other, came.set)
+        os.write(end, b"y")
+        await came.wait()
+        return [*found, loop.remove_reader(other), os.read(other, 1)]
+
+    expected = [70_000, b"", True, b"y"]
+    assert detrun.record(in_asyncio).result == expected
+    assert on_a_node(lambda: asyncio.run(in_asyncio())) == expected
+
+    async def main() -> list[Any]:
+        found: list[Any] = []
+
+        async def in_trio() -> None:
+            reading, writing = os.pipe()
+            async with trio.open_nursery() as nursery, trio.lowlevel.FdStream(reading) as source:
+                sink = trio.lowlevel.FdStream(writing)
+                nursery.start_soon(sink.send_all, b"z" * 70_000)
+                total = 0
+                while total < 70_000:
+                    total += len(await source.receive_some())
+                await sink.aclose()
+                found.extend([total, await source.receive_some()])
+
+        async with detrun.World() as world:
+            world.node("a").start(in_trio)
+            await world.node("a").ended()
+        return found
+
+    assert detrun.record(main).result == [70_000, b""]
+
+
+def test_a_crash_closes_the_ends_of_a_process() -> None:
+    async def main() -> None:
+        def program() -> None:
+            os.read(os.pipe()[0], 1)
+
+        async with detrun.World() as world:
+            world.node("a").start(program)
+            await trio.sleep(1)
+            assert len(world.run.host.sockets) == 2
+            world.node("a").crash()
+            assert not world.run.host.sockets
+
+    detrun.record(main)

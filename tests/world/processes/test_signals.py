@@ -1,0 +1,184 @@
+"""Signals of simulated processes: handlers, defaults, timers in virtual time, and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+import time
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from tests.world.processes.on_a_node import PYTHON, on_a_node
+
+
+def test_a_handler_interrupts_what_the_main_thread_waits_in_and_the_wait_goes_on() -> None:
+    def program() -> list[Any]:
+        found: list[Any] = []
+        signal.signal(signal.SIGALRM, lambda number, frame: found.append((number, time.monotonic())))
+        signal.alarm(2)
+        time.sleep(5)
+        found.append(time.monotonic())
+        event = threading.Event()
+        threading.Timer(1, event.set).start()
+        signal.alarm(1)  # at the same moment
+        found.append(event.wait(3))
+        return [*found, time.monotonic()]
+
+    alarm = int(signal.SIGALRM)
+    for seed in range(10):
+        assert on_a_node(program, seed) == [(alarm, 2.0), 5.0, (alarm, 6.0), True, 6.0]
+
+
+def test_timers_repeat_and_pause_waits_for_the_next_signal() -> None:
+    def program() -> list[Any]:
+        found: list[float] = []
+        signal.signal(signal.SIGALRM, lambda number, frame: found.append(time.monotonic()))
+        signal.setitimer(signal.ITIMER_REAL, 0.5, 0.25)
+        for _ in range(3):
+            signal.pause()
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.25, 0.25)
+        assert signal.setitimer(signal.ITIMER_REAL, 0) == (0.25, 0.25)
+        time.sleep(2)
+        return found
+
+    assert on_a_node(program) == [0.5, 0.75, 1.0]
+
+
+def test_a_handler_that_raises_ends_the_wait_and_what_it_raises_is_the_status() -> None:
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "try: print('ready', flush=True); time.sleep(100)\nfinally: print('cleaned')"
+    )
+
+    def program() -> list[Any]:
+        child = subprocess.Popen([PYTHON, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        found: list[Any] = [child.stdout.readline()]
+        child.terminate()
+        return [*found, child.communicate()[0], child.returncode]
+
+    expected = ["ready\n", "cleaned\n", 7]
+    assert on_a_node(program) == expected
+    assert program() == expected  # outside a run: the real ones
+
+
+def test_a_signal_that_comes_before_the_handler_is_set_kills_and_a_search_finds_that() -> None:
+    code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\ntime.sleep(100)"
+
+    def program() -> None:
+        child = subprocess.Popen([PYTHON, "-c", code])
+        child.terminate()
+        assert child.wait() == 7, f"ended by {-child.returncode}"
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("a").start(program)
+            await world.node("a").ended()
+
+    found = detrun.explore(main, schedules=50, shrink=False, explain=False, directory=None)
+    assert "ended by 15" in str(found.failures[0])
+
+
+def test_stopping_and_continuing_a_child() -> None:
+    def program() -> list[Any]:
+        child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(2)"])
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        found = [child.poll()]
+        child.send_signal(signal.SIGCONT)
+        return [*found, child.wait(), time.monotonic()]
+
+    assert on_a_node(program) == [None, 0, 5.0]
+
+
+def test_the_end_of_a_child_is_told_by_a_signal() -> None:
+    def program() -> list[str]:
+        found: list[str] = []
+        signal.signal(signal.SIGCHLD, lambda *_: found.append("ended"))
+        subprocess.run([PYTHON, "-c", ""], check=True)
+        return found
+
+    assert on_a_node(program) == ["ended"]
+
+
+def test_a_signal_without_a_handler_ends_the_first_process_of_a_node() -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+
+        def program() -> None:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                found.append("goes on")
+            finally:
+                found.append("cleans up")
+
+        async with detrun.World() as world:
+            world.node("a").start(program)
+            await world.node("a").ended()
+            return [*found, world.node("a").was_killed]
+
+    assert detrun.record(main).result == [True]
+
+
+def test_blocked_signals_wait() -> None:
+    def program() -> list[str]:
+        found: list[str] = []
+        signal.signal(signal.SIGUSR1, lambda *_: found.append("handled"))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(1)
+        found.append("blocked")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        time.sleep(0)
+        return found
+
+    assert on_a_node(program) == ["blocked", "handled"]
+
+
+def test_event_loops_and_trio_receive_signals_of_their_process() -> None:
+    async def in_asyncio() -> int:
+        came = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, came.set)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await came.wait()
+        return int(loop.remove_signal_handler(signal.SIGTERM)) + int(loop.remove_signal_handler(signal.SIGTERM))
+
+    assert on_a_node(lambda: asyncio.run(in_asyncio())) == 1
+
+    async def main() -> list[int]:
+        found: list[int] = []
+
+        async def in_trio() -> None:
+            with trio.open_signal_receiver(signal.SIGUSR1) as signals:
+                os.kill(os.getpid(), signal.SIGUSR1)
+                async for number in signals:
+                    found.append(int(number))
+                    return
+
+        async with detrun.World() as world:
+            world.node("a").start(in_trio)
+            await world.node("a").ended()
+        return found
+
+    assert detrun.record(main).result == [int(signal.SIGUSR1)]
+
+
+def test_outside_nodes_signals_are_refused_by_name() -> None:
+    def program() -> None:
+        with pytest.raises(detrun.HiddenStateError, match=r"signal\.alarm inside a run"):
+            signal.alarm(1)
+
+    async def in_asyncio() -> None:
+        with pytest.raises(NotImplementedError, match=r"a node of a detrun\.World"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+
+    detrun.record(program)
+    detrun.record(in_asyncio)

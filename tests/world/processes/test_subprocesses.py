@@ -1,0 +1,286 @@
+"""`subprocess` on nodes: Python code runs as simulated processes, other programs by stand-ins or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import detrun
+from detrun_scheduler import current
+from tests.world.processes.on_a_node import PYTHON, on_a_node
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def shown(*words: str, **options: Any) -> str:
+    """What a command prints."""
+    return subprocess.run([PYTHON, *words], check=True, capture_output=True, text=True, **options).stdout
+
+
+def test_a_child_has_its_own_arguments_environment_directory_and_standard_streams() -> None:
+    def program() -> list[Any]:
+        os.mkdir("/d")
+        code = "import os, sys; print(sys.argv, os.environ['WHO'], os.getcwd(), input()); os.environ['WHO'] = 'me'"
+        env = {**os.environ, "WHO": "child"}
+        return [shown("-c", code, "x", input="typed", env=env, cwd="/d"), os.environ.get("WHO"), sys.argv == before]
+
+    before = list(sys.argv)
+    assert on_a_node(program) == ["['-c', 'x'] child /d typed\n", None, True]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("", 0),
+        ("raise SystemExit(3)", 3),
+        ("raise SystemExit('why')", 1),
+        ("1 / 0", 1),
+        ("raise KeyboardInterrupt", -2),
+        ("import os; os._exit(4)", 4),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
+        ("import sys; sys.stdout.close(); sys.exit(5)", 5),
+    ],
+)
+def test_exit_codes_and_errors_are_those_of_the_real_interpreter(code: str, status: int) -> None:
+    def run() -> tuple[int, str]:
+        done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, text=True)
+        return done.returncode, done.stderr.splitlines()[-1] if done.stderr else ""
+
+    found = on_a_node(run)
+    assert found[0] == status
+    assert found == run()  # outside a run: the real one
+
+
+def test_the_error_of_a_child_is_shown_with_its_own_frames_only() -> None:
+    code = "def f():\n    return 1 / 0\nf()"
+
+    def run() -> list[str]:
+        shown = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, text=True).stderr
+        return [line for line in shown.splitlines() if not line.startswith("    ")]  # newer Pythons show the source
+
+    assert on_a_node(run) == run()
+
+
+def test_time_of_a_child_is_virtual_and_waiting_for_it_too() -> None:
+    def program() -> list[Any]:
+        with subprocess.Popen([PYTHON, "-c", "import time; time.sleep(100)"]) as child:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(2)
+            found = [child.poll(), time.monotonic()]
+            child.terminate()
+            return [*found, child.wait(), time.monotonic()]
+
+    assert on_a_node(program) == [None, 2.0, -15, 2.0]
+
+
+def test_a_pipeline_passes_more_than_a_pipe_holds() -> None:
+    def program() -> list[Any]:
+        upper = "import sys\nfor line in sys.stdin: print(line.upper(), end='')"
+        first = subprocess.Popen([PYTHON, "-c", upper], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        count = "import sys; data = sys.stdin.read(); print(len(data), data.count('X'))"
+        second = subprocess.Popen([PYTHON, "-c", count], stdin=first.stdout, stdout=subprocess.PIPE)
+        assert first.stdout is not None
+        assert first.stdin is not None
+        first.stdout.close()
+        first.stdin.write(b"x" * 200_000)
+        first.stdin.close()
+        return [second.communicate()[0], first.wait(), second.returncode]
+
+    assert on_a_node(program) == [b"200000 200000\n", 0, 0]
+
+
+def test_scripts_and_modules_run_as_main_and_share_no_module_of_the_program() -> None:
+    def program() -> list[str]:
+        script = str(SCRIPTS / "counter.py")
+        Path("/on_disk.py").write_text("import sys; print(__name__, __file__, sys.argv)")
+        return [
+            *(shown(script, number) for number in ("1", "2")),
+            shown("/on_disk.py", "y"),
+            shown("-m", "json.tool", "--compact", input='{"a": 1}'),
+        ]
+
+    found = on_a_node(program, host_files=[SCRIPTS])
+    assert found == ["1\n", "2\n", "__main__ /on_disk.py ['/on_disk.py', 'y']\n", '{"a":1}\n']
+    assert "tally" not in sys.modules
+
+
+def test_threads_and_exit_handlers_of_a_child_run_to_their_ends() -> None:
+    code = (
+        "import atexit, threading, time\natexit.register(print, 'exit')\n"
+        "threading.Thread(target=lambda: (time.sleep(1), print('thread'))).start()\nprint('main')"
+    )
+    assert on_a_node(lambda: shown("-c", code)) == "main\nthread\nexit\n"
+
+
+def test_other_programs_have_stand_ins_or_are_refused_by_name() -> None:
+    def git(words: list[str]) -> int:
+        print("stand-in for", *words)
+        return 7
+
+    def program() -> list[Any]:
+        done = subprocess.run(["git", "log"], check=False, capture_output=True, text=True)
+        with pytest.raises(detrun.HiddenStateError, match=r"starting 'make'.*World\(programs="):
+            subprocess.run(["make"], check=False)
+        return [done.returncode, done.stdout]
+
+    assert on_a_node(program, programs={"git": git}) == [7, "stand-in for log\n"]
+
+
+def test_files_of_the_node_can_be_standard_streams() -> None:
+    def program() -> str:
+        with open("/out", "w") as file:
+            code = "import sys; print('one', flush=True); print('two', file=sys.stderr)"
+            subprocess.run([PYTHON, "-c", code], check=True, stdout=file, stderr=subprocess.STDOUT)
+        return Path("/out").read_text()
+
+    assert on_a_node(program) == "one\ntwo\n"
+
+
+def test_a_crash_takes_children_along_and_a_pause_stops_them() -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+        code = "import time\nwhile True:\n    open('/log', 'a').write(f'{time.monotonic()} ')\n    time.sleep(1)"
+
+        def program() -> None:
+            subprocess.Popen([PYTHON, "-c", code])
+            time.sleep(100)
+
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(program)
+            await trio.sleep(2.5)
+            node.pause()
+            await trio.sleep(5)
+            node.resume()
+            await trio.sleep(1)
+            found.append(len(node.all_processes()))
+            node.crash()
+            await trio.sleep(5)
+            found.append(len(node.all_processes()))
+            node.start(lambda: found.append(Path("/log").read_text()) or trio.sleep(0))
+            await node.ended()
+        return found
+
+    assert detrun.record(main).result == [2, 0, "0.0 1.0 2.0 7.5 "]
+
+
+def test_asyncio_subprocesses_are_asyncios_code_over_simulated_ones() -> None:
+    async def program() -> list[Any]:
+        code = "import sys; print(sys.stdin.read().upper(), end=''); sys.exit(3)"
+        pipe = asyncio.subprocess.PIPE
+        one = await asyncio.create_subprocess_exec(PYTHON, "-c", code, stdin=pipe, stdout=pipe)
+        found: list[Any] = [await one.communicate(b"abc"), one.returncode]
+        waits = (
+            "import asyncio\nasync def main():\n try: await asyncio.sleep(9)\n finally: print('bye')\n"
+            "asyncio.run(main())"
+        )
+        other = await asyncio.create_subprocess_exec(
+            PYTHON, "-c", waits, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+        )
+        await asyncio.sleep(1)
+        other.send_signal(signal.SIGINT)
+        return [*found, await other.communicate(), other.returncode]
+
+    expected = [(b"ABC", None), 3, (b"bye\n", None), -2]
+    assert detrun.record(program).result == expected  # without a world
+    assert on_a_node(lambda: asyncio.run(program())) == expected
+
+
+def test_trio_processes_are_trios_code_over_simulated_ones() -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+
+        async def program() -> None:
+            done = await trio.run_process([PYTHON, "-c", "print(input() * 2)"], stdin=b"xy\n", capture_stdout=True)
+            found.append(done.stdout)
+            with trio.move_on_after(1):
+                await trio.run_process([PYTHON, "-c", "import time; time.sleep(9)"])
+            found.append(trio.current_time())
+
+        async with detrun.World() as world:
+            world.node("a").start(program)
+            await world.node("a").ended()
+        return found
+
+    assert detrun.record(main).result == [b"xyxy\n", 1.0]
+
+
+def test_without_a_world_children_are_processes_of_the_machine_by_itself() -> None:
+    def program() -> tuple[str, float]:
+        return shown("-c", "import time; time.sleep(5); print('late')"), time.monotonic()
+
+    assert detrun.record(program).result == ("late\n", 5.0)
+
+
+def a_race() -> None:
+    """A child adds to a file what it finds there, and so does its parent."""
+    add = (
+        "with open('/sum') as file: before = int(file.read())\n"
+        "with open('/sum', 'w') as file: file.write(str(before + 1))"
+    )
+    Path("/sum").write_text("0")
+    child = subprocess.Popen([PYTHON, "-c", add])
+    exec(add)
+    assert child.wait() == 0
+    total = int(Path("/sum").read_text())
+    assert total == 2, f"lost update: {total}"
+
+
+async def races() -> None:
+    async with detrun.World() as world:
+        world.node("a").start(a_race)
+        await world.node("a").ended()
+
+
+def test_a_search_finds_what_parent_and_child_do_to_one_file() -> None:
+    found = detrun.explore(races, schedules=200, shrink=False, explain=False, directory=None)
+    assert found.failures
+    assert "lost update" in str(found.failures[0]) or "invalid literal for int" in str(found.failures[0])
+
+
+def test_a_fresh_process_replays_children_to_the_same_digest(tmp_path: Path) -> None:
+    run = detrun.record(races, seed=_passing())
+    path = tmp_path / "run.detrun"
+    run.recording.save(path)
+    code = (
+        "import detrun; from tests.world.processes.test_subprocesses import races; "
+        f"print(detrun.replay(races, recording={str(path)!r}).digest)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [PYTHON, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONHASHSEED": "9"},
+    )
+    assert done.stdout.strip() == str(run.digest)
+
+
+def _fails(seed: int) -> bool:
+    try:
+        detrun.record(races, seed=seed)
+    except (AssertionError, ValueError):
+        return True
+    return False
+
+
+def _passing() -> int:
+    return next(seed for seed in range(100) if not _fails(seed))
+
+
+def test_nothing_stays_replaced_after_a_run() -> None:
+    before = (sys.argv, sys.stdout, dict(os.environ), sys.modules["__main__"], sys.path[:])
+    on_a_node(lambda: shown("-c", "import sys, os; sys.path.append('x'); os.environ['A'] = 'b'; print(1)"))
+    assert current.run is None
+    assert before == (sys.argv, sys.stdout, dict(os.environ), sys.modules["__main__"], sys.path)
