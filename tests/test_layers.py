@@ -87,6 +87,7 @@ ORDER = (
     "detrun.world.localhost",
     "detrun.world.faults",
     "detrun.world",
+    "detrun.pages",
     "detrun.inspection",
     "detrun.runs",
     "detrun.determinism",

@@ -12,6 +12,8 @@ import click
 from detrun.cli.kind_options import OF_KINDS, of_kinds
 from detrun.cli.options import deciding, parameter_option, speaking, surrounding, target_argument
 
+CREDIT_OF_PAGES = 2_000  # steps and flows
+
 if TYPE_CHECKING:
     from detrun.cli.page import Page
     from detrun.gradients.result import Gradient
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--snapshots", type=int, metavar="N", help="Bounded memory: at most N forked snapshots of the run.")
 @click.option("--window", type=int, metavar="STEPS", help="Steps taped at a time.")
 @click.option("--memory", type=int, metavar="BYTES", help="Maximum size of the tape of one window.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write it as an HTML page that needs no network.")
 @click.option("--credit", type=int, default=0, metavar="N", help="Show the N steps that carried most of each gradient.")
 @click.option("--validity/--no-validity", default=True, help="Measure how far each parameter may move.")
 @click.option("--compare", is_flag=True, help="Take every kind on the same seeds, and say where and why they part.")
@@ -66,6 +69,7 @@ def gradient(
     snapshots: int | None,
     window: int | None,
     memory: int | None,
+    html: str | None,
     credit: int,
     validity: bool,
     compare: bool,
@@ -97,10 +101,18 @@ def gradient(
     from detrun.cli.options import settings
     from detrun.cli.page import counted, open_page, print_document
     from detrun.cli.progress import run_progress, sampling_progress
+    from detrun.cli.report import check_page
     from detrun.execution.targets import load_target
     from detrun_recorder.recording import open_recording
     from detrun_scheduler.errors import UsageError
 
+    kept = credit
+    if html is not None:
+        if compare:
+            raise UsageError("--compare is a table; leave --html out")
+        check_page(html, "--html")
+        if kind == "local" and mode == "reverse" and samples is None and target_error is None:
+            kept = max(credit, CREDIT_OF_PAGES)
     given = parameters.parse(params)
     recording = open_recording(file) if file is not None else None
     program = load_target(target)
@@ -145,7 +157,7 @@ def gradient(
             snapshots=snapshots,
             window=window,
             memory=memory,
-            credit=credit,
+            credit=kept,
             validity=validity,
             **surroundings,
             samples=int(samples) if samples is not None and samples.isdecimal() else samples,
@@ -161,6 +173,12 @@ def gradient(
         if within is not None and found.flips is None:
             raise UsageError("--flips is about one run; leave out the samples, or choose --kind local")
         flips = found.flips(within) if within is not None else {}
+    if html is not None:
+        try:
+            found.report(html)
+        except OSError as error:
+            raise runs.unwritable(html, error) from error
+        found.credit = {name: steps[:credit] for name, steps in found.credit.items() if credit}
     if settings().json:
         document = {**_fields(found, target, numbers, file), "flips": flips_as_data(flips)}
         print_document({"command": "gradient", "ok": True, "exit_code": 0, "error": None, **document})

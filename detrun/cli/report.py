@@ -36,7 +36,8 @@ def report(file: str, output: str | None, steps: str | None, target: str | None,
     """
     from detrun.cli import runs
     from detrun.cli.page import open_page, print_document
-    from detrun.reports.report import run_page, write_page
+    from detrun.pages.page import write_page
+    from detrun.reports.report import run_page
     from detrun_recorder.recording import open_recording
 
     recording = open_recording(file)

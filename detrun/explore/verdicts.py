@@ -109,7 +109,8 @@ class Exploration:
             UsageError: no schedule failed.
             OSError: the file cannot be written.
         """
-        from detrun.reports.report import run_page, told_of_failure, write_page
+        from detrun.pages.page import write_page
+        from detrun.reports.report import run_page, told_of_failure
 
         if self.failure is None:
             raise UsageError(f"the exploration {self.verdict}: there is no failure to report; Run.report shows a run")

@@ -134,6 +134,7 @@ def _on_one_tape(
         digest=finished.digest,
         validity=scope.validity,
         credits=scope.credits,
+        flows=scope.flows if isinstance(scope, WholeTape) else {},
         one_sided=sides,
         flips=finder,
     )

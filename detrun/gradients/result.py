@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +15,7 @@ from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
 from detrun.ad.value import Value, primal_of
 from detrun.gradients.credit import Credit, CreditTotals, credit_report
+from detrun.gradients.flow import Flow
 from detrun.gradients.sampling.sample import Details
 from detrun.gradients.sides import OneSided
 from detrun_recorder.recording import Recording
@@ -71,6 +74,8 @@ class Gradient:
         digest: of that run.
         warnings: what a reader should know before using the numbers.
         credit: by parameter, the steps that carried most of its gradient; empty unless asked for.
+        flow: by parameter, between which steps most of its derivative flowed; empty unless credit was asked for, and
+            where windows bounded the memory.
         value_std_error: standard error of ``value``; 0.0 where nothing was sampled.
         interval: by parameter, where the mean of the estimate lies with probability ``confidence``: what ``bias`` says
             comes on top. Empty where nothing was sampled.
@@ -97,6 +102,7 @@ class Gradient:
     digest: str
     warnings: list[str] = field(default_factory=list)
     credit: dict[str, list[Credit]] = field(default_factory=dict)
+    flow: dict[str, list[Flow]] = field(default_factory=dict, repr=False)
     value_std_error: float = 0.0
     interval: dict[str, Any] = field(default_factory=dict)
     confidence: float = 0.0
@@ -130,6 +136,20 @@ class Gradient:
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one HTML file that needs no network; where it is.
+
+        Of one run it has the space-time diagram, with the steps and the ways that carried the derivative if ``credit``
+        was asked for.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from detrun.gradients.page import gradient_page
+        from detrun.pages.page import write_page
+
+        return write_page(path, gradient_page(self))
+
     def _sampled(self) -> str:
         if not self.interval:
             return ""
@@ -149,6 +169,7 @@ def build(
     digest: str,
     validity: Mapping[str, Validity] = MappingProxyType({}),
     credits: Mapping[str, CreditTotals] = MappingProxyType({}),
+    flows: Mapping[str, list[Flow]] = MappingProxyType({}),
     one_sided: Mapping[str, OneSided] = MappingProxyType({}),
     flips: Any = None,
 ) -> Gradient:
@@ -162,6 +183,7 @@ def build(
         recording: the run that was differentiated, with its ``digest``.
         validity: by parameter; empty if it was not measured.
         credits: by parameter, if they were asked for.
+        flows: likewise.
     """
     warnings = [*diagnostics.warnings]
     if not depends:
@@ -194,6 +216,7 @@ def build(
         digest=digest,
         warnings=warnings + diagnostics.detachment_warnings(),
         credit={name: credit_report(totals, recording) for name, totals in credits.items()},
+        flow=dict(flows),
         one_sided=dict(one_sided),
         flips=flips,
     )

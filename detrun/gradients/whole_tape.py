@@ -19,6 +19,7 @@ from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
+from detrun.gradients.flow import Flow, flows
 from detrun.gradients.result import RunDiagnostics
 from detrun.gradients.timing import TimingSites
 from detrun_scheduler.run import ActiveRun, RunHooks
@@ -32,9 +33,10 @@ class WholeTape(RunScope):
     ) -> None:
         self.numbers = numbers
         self.tensors = tensors
-        self.credit = credit  # steps to keep in the credit report; 0 for none
+        self.credit = credit  # steps and flows to keep in the credit report; 0 for none
         self.measures_validity = measures_validity
         self.credits: dict[str, CreditTotals] = {}
+        self.flows: dict[str, list[Flow]] = {}
         self.values: dict[str, Value] = {}
         self.grads: dict[str, Any] = {}
         self.validity: dict[str, Validity] = {}
@@ -69,7 +71,9 @@ class WholeTape(RunScope):
         growth = AdjointGrowth(origin=state.first_id)
         if isinstance(loss, Value):
             uses = ParameterUses.of(tape, ids) if self.credit else None
-            wanted = [*ids.values(), *self.tensors.ids, *(uses.wanted if uses is not None else ())]
+            # Flows need the adjoint of every entry.
+            every = range(tape.first_id, tape.end_id) if self.credit else ()
+            wanted = [*ids.values(), *self.tensors.ids, *every]
             with LeafGradients(keep=True):
                 adjoints = backward(tape, {loss.id: 1.0}, wanted=wanted, growth=growth)
             refuse_foreign(adjoints, tape.first_id)
@@ -78,6 +82,7 @@ class WholeTape(RunScope):
                 for name, contributions in uses.contributions(adjoints).items():
                     self.credits[name] = CreditTotals()
                     self.credits[name].add(contributions, self.credit)
+                    self.flows[name] = flows(tape, ids[name], adjoints, self.credit)
         else:
             self.grads = {**dict.fromkeys(ids, 0.0), **self.tensors.gradients({})}
         self.has_pullbacks = any(callable(partials) for _, partials in tape.wide)

@@ -6,23 +6,21 @@ program, which is run once more; without it the page says what is missing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import outcome
 
 from detrun.execution.replayed_run import ReplayedRun
+from detrun.pages.page import page_of
+from detrun.pages.run_facts import ending_of, facts_of, title_of
+from detrun.pages.timeline import timeline_of
 from detrun.reports.failure_view import FailureView, failure_view
-from detrun.reports.page import page_of
 from detrun.reports.source_lines import groups_of, source_lines
-from detrun.reports.timeline import timeline_of
 from detrun.reports.values import STEPS_MAX as VALUES_STEPS_MAX
 from detrun.reports.values import Values
 from detrun_recorder.recording import Recording
-from detrun_scheduler.visible import visible
 
 if TYPE_CHECKING:
     from detrun.execution.options import Options
@@ -112,48 +110,15 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
         if steps.start:
             notes.append(f"the last {len(steps):,} of {recording.steps:,} steps; others with --steps FIRST:LAST")
     groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
-    title = recording.target or "a run"
-    end = recording.end
-    if end is None:
-        ended, good = "was cut before its end", None
-    elif end.outcome == "ok":
-        ended, good = "returned", True
-    else:
-        ended, good = f"failed: {end.error_type}: {end.error_text}".removesuffix(": "), False
+    outcome_said, good = ending_of(recording)
     document: dict[str, Any] = {
-        "outcome": visible(ended),
+        "outcome": outcome_said,
         "good": good,
-        "facts": {**_facts(recording), **told.facts},
+        "facts": {**facts_of(recording), **told.facts},
         "notes": notes,
         "timeline": timeline_of(recording, steps, groups).document(),
         "source": None if told.narration is None else source_lines(told.narration, steps).document(),
         "values": None if told.values is None else told.values.document(),
         "failure": None if told.failure is None else told.failure.document(),
     }
-    return page_of(f"detrun: {title}", document)
-
-
-def write_page(path: str | os.PathLike[str], text: str) -> Path:
-    """Write the file; where it is.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    place = Path(path)
-    place.write_text(text, encoding="utf-8")
-    return place
-
-
-def _facts(recording: Recording) -> dict[str, str]:
-    header = recording.header
-    parameters = header.get("parameters")
-    facts = {
-        "steps": f"{recording.steps:,}",
-        "virtual time": f"{recording.virtual_time:.9g} s",
-        "seed": str(recording.seed),
-        "strategy": str(recording.strategy),
-        "digest": recording.digest.hex(),
-    }
-    if isinstance(parameters, dict) and parameters:
-        facts["parameters"] = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    return {name: visible(text) for name, text in facts.items()}
+    return page_of(title_of(recording), document)

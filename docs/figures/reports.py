@@ -24,7 +24,7 @@ COUNTER = "\n".join((HERE.parent / "reports.md").read_text().split("```python\n"
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw them."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "counter.py").write_text(COUNTER)
@@ -39,6 +39,9 @@ def main() -> None:
         (place / "cluster.html").write_text(run_page(run.recording, told_by_program(run.recording, *run.program)))
         _draw(place / "why.html", HERE / "report-why.png", "", (1100, 900))
         _draw(place / "cluster.html", HERE / "report-cluster.png", CLUSTER, (1300, 1250))
+        latency = ScenarioProgram(scenario, scenario.setting("small", loss="commit_latency"))
+        detrun.gradient(latency, {"batch_delay": 0.001}, seed=1, credit=2_000).report(place / "gradient.html")
+        _draw(place / "gradient.html", HERE / "report-gradient.png", GRADIENT, (1300, 820))
 
 
 CLUSTER = """
@@ -48,6 +51,14 @@ axis.dispatchEvent(new Event('change'));
 detrun.diagram.show((path) => /server\\d\\/serve|client/.test(path));
 detrun.diagram.choose(420);
 detrun.diagram.zoomBy(14);
+document.getElementById('run').scrollIntoView();
+"""
+
+
+GRADIENT = """
+detrun.diagram.show((path) => /server1\\/serve|client\\d\\/use/.test(path));
+detrun.diagram.choose(520);
+detrun.diagram.zoomBy(9);
 document.getElementById('run').scrollIntoView();
 """
 

@@ -66,3 +66,16 @@ def test_an_exploration_writes_why_it_failed(call: Any, call_json: Any) -> None:
     )
     assert call_json("explore", "programs.py:rounds", "-n", "2", "--html", "no.html")["report"] is None
     assert not Path("no.html").exists()
+
+
+def test_a_gradient_is_a_page_with_what_carried_it(call: Any) -> None:
+    race = ("programs.py:race", "--param", "x=3", "--param", "step=1")
+    said = call("gradient", *race, "--html", "g.html").stdout
+    assert "steps that carried most" not in said
+    view = page("g.html")["gradient"]
+    assert [row["name"] for row in view["rows"]] == ["x", "step"]
+    assert view["credit"]["x"]
+    assert view["flow"]["x"]
+    call("gradient", *race, "--kind", "local", "--samples", "4", "--html", "mean.html")
+    assert page("mean.html")["gradient"]["flow"] == {}
+    assert "is a table" in call("gradient", *race, "--compare", "--html", "no.html", code=2).stderr

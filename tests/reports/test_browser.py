@@ -18,8 +18,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 import detrun
+from detrun.pages.timeline import timeline_of
 from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
-from detrun.reports.timeline import timeline_of
 from detrun_recorder.recording import Recording
 from tests.reports.test_failure_view import loses_an_update, waits_in_a_circle
 from tests.reports.test_page import HOSTILE, NAME, hostile
@@ -69,6 +69,11 @@ def said(browser: Chrome, place: str) -> str:
     return str(browser.find_element(By.ID, place).text)
 
 
+def chosen_row(browser: Chrome) -> str:
+    """Its name; asked for at once, since rows are made anew while the list scrolls."""
+    return str(browser.execute_script("return document.querySelector('[aria-selected=true]').id"))
+
+
 def drawn(browser: Chrome) -> dict[str, Any]:
     """What the diagram has drawn."""
     found: dict[str, Any] = browser.execute_script(
@@ -107,7 +112,7 @@ def test_keys_walk_through_the_steps_and_tell_a_screen_reader_which_one_is_chose
     ):
         canvas.send_keys(*keys)
         assert steps[step].path in said(page, "details")
-        assert page.find_element(By.CSS_SELECTOR, '[aria-selected="true"]').get_attribute("id") == f"row-{step}"
+        assert chosen_row(page) == f"row-{step}"
     canvas.send_keys(Keys.HOME, Keys.ARROW_DOWN)
     assert "counter = detrun.Atomic(0)" in said(page, "details")
 
@@ -158,6 +163,32 @@ def test_lanes_are_chosen_by_name_and_the_axis_is_time_or_steps(opened: Opened) 
     assert page.get_log("browser") == []
 
 
+async def hands_on(params: dict[str, Any]) -> Any:
+    """The derivative flows from one task to the next by messages."""
+    sender, receiver = trio.open_memory_channel[Any](1)
+    results = []
+
+    async def square() -> None:
+        received = await receiver.receive()
+        results.append(received * received)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(square)
+        await trio.sleep(1)
+        await sender.send(params["p"] * 0.5)
+    return results[0] + params["p"]
+
+
+def test_a_gradient_has_its_numbers_and_bows_between_the_steps_that_carried_it(opened: Opened, tmp_path: Path) -> None:
+    found = detrun.gradient(hands_on, {"p": 6.0}, credit=100)
+    page = opened(found.report(tmp_path / "gradient.html").read_text())
+    assert "p 4.00000" in said(page, "gradient-rows")
+    assert len(page.find_elements(By.CSS_SELECTOR, "#gradient-credit li")) == len(found.credit["p"])
+    drawn(page)
+    between = [one for one in found.flow["p"] if one.origin >= 0]
+    assert page.execute_script("return detrun.diagram.waysDrawn") == len(between) > 0
+
+
 async def many_steps() -> None:
     async def walk() -> None:
         for _ in range(20_000):
@@ -174,4 +205,4 @@ def test_a_hundred_thousand_steps_are_opened_and_only_the_rows_that_are_seen_exi
     assert said(page, "steps-said") == f"{run.steps:,} steps"
     assert len(page.find_elements(By.CSS_SELECTOR, "#rows .row")) < 100
     page.find_element(By.ID, "canvas").send_keys(Keys.END)
-    assert page.find_element(By.CSS_SELECTOR, '[aria-selected="true"]').get_attribute("id") == f"row-{run.steps - 1}"
+    assert chosen_row(page) == f"row-{run.steps - 1}"

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import detrun
-from detrun.reports.page import page_of
+from detrun.pages.page import page_of
 from detrun.reports.report import Told, run_page
 from tests.reports.pages import data_of
 

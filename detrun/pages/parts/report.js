@@ -98,6 +98,7 @@
     item.append(swatch, text);
     place("legend").append(item);
   }
+  if (found.gradient) detrun.gradient = new detrun.Gradient(found.gradient, diagram, choose);
   if (found.failure) {
     detrun.why = new detrun.Why(found.failure, found.values, choose);
     const decisive = found.failure.aligned.findIndex(([one]) => one !== null && found.failure.deciding.some(([row]) => row === one));

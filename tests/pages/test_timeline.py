@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
-from detrun.reports.timeline import Arrow, Timeline, timeline_of
+from detrun.pages.timeline import Arrow, Timeline, timeline_of
 from detrun.world import World
 from detrun_recorder.recording import Recording
 from tests.examples import examples

@@ -13,6 +13,8 @@ detrun.Diagram = class {
     this.axis = "step";
     this.chosen = null;
     this.showsArrows = true;
+    this.ways = []; // of a derivative: {origin, target, contribution, share}
+    this.credits = []; // {step, contribution, share}
     this.canvas = document.getElementById("canvas");
     this.scroll = document.getElementById("diagram-scroll");
     this.space = document.getElementById("diagram-space");
@@ -158,6 +160,7 @@ detrun.Diagram = class {
     }
     if (this.showsArrows) this.drawArrows(pen, scale, firstRow, last);
     else document.getElementById("arrows-said").textContent = "";
+    this.drawWays(pen, scale);
     this.drawChosen(pen, scale);
     pen.restore();
     this.drawLabels(pen, firstRow, last);
@@ -311,6 +314,37 @@ detrun.Diagram = class {
       pen.lineTo(x1 - 6 * Math.cos(angle - 0.4), y1 - 6 * Math.sin(angle - 0.4));
       pen.lineTo(x1 - 6 * Math.cos(angle + 0.4), y1 - 6 * Math.sin(angle + 0.4));
       pen.fill();
+    }
+  }
+
+  // Bows between the steps between which a derivative flowed, and bars on those that used the parameter.
+  drawWays(pen, scale) {
+    const half = this.axis === "step" ? Math.max(scale(1) - scale(0), 1.2) / 2 : 1.5;
+    const middle = (step) => {
+      const row = this.run.has(step) ? this.rowOfLane.get(this.run.lane(step)) : undefined;
+      return row === undefined ? null : [scale(this.value(step)) + half, this.top(row) + detrun.Diagram.LANE / 2];
+    };
+    this.waysDrawn = 0;
+    for (const { origin, target, contribution, share } of this.ways) {
+      const [begin, end] = [middle(origin), middle(target)];
+      if (!begin || !end || end[0] < detrun.Diagram.LABELS || begin[0] > this.width) continue;
+      this.waysDrawn += 1;
+      pen.strokeStyle = this.colour(contribution > 0 ? "chosen" : "message");
+      pen.globalAlpha = 0.35 + 0.5 * Math.min(share, 1);
+      pen.lineWidth = Math.max(0.8, 9 * Math.min(share, 1));
+      const lift = Math.min(40, 6 + (end[0] - begin[0]) / 6);
+      pen.beginPath();
+      pen.moveTo(...begin);
+      pen.bezierCurveTo(begin[0] + lift, begin[1] - lift, end[0] - lift, end[1] - lift, ...end);
+      pen.stroke();
+    }
+    pen.globalAlpha = 1;
+    for (const { step, contribution, share } of this.credits) {
+      const place = middle(step);
+      if (!place || place[0] < detrun.Diagram.LABELS || place[0] > this.width) continue;
+      pen.fillStyle = this.colour(contribution > 0 ? "chosen" : "message");
+      const height = Math.max(2, (detrun.Diagram.LANE - 4) * Math.min(share, 1));
+      pen.fillRect(place[0] - 2, place[1] + detrun.Diagram.LANE / 2 - 3 - height, 4, height);
     }
   }
 

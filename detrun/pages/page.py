@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("d3.min.js", "data.js", "diagram.js", "steps.js", "details.js", "why.js", "report.js")
-_PARTS = Path(__file__).parent / "page_parts"
+SCRIPTS = ("d3.min.js", "data.js", "diagram.js", "steps.js", "details.js", "why.js", "gradient.js", "report.js")
+_PARTS = Path(__file__).parent / "parts"
 
 
 def page_of(title: str, document: Mapping[str, Any]) -> str:
@@ -36,6 +37,17 @@ def page_of(title: str, document: Mapping[str, Any]) -> str:
         style=_part("report.css"),
         scripts=[_part(name) for name in SCRIPTS],
     )
+
+
+def write_page(path: str | os.PathLike[str], text: str) -> Path:
+    """Write the file; where it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    place = Path(path)
+    place.write_text(text, encoding="utf-8")
+    return place
 
 
 def _part(name: str) -> str:

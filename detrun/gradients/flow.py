@@ -1,0 +1,102 @@
+"""How a derivative flowed through the interleaving: from step to step, along what the program computed.
+
+An operation ``u`` of a step that uses a value ``v`` of an earlier one carries ``dL/du * du/dv * dv/dp`` of ``dL/dp``.
+Summed over all uses between two steps this is the *flow* between them. It is conserved: what flows into the values of
+a step, from the parameter or from other steps, flows out of them again, up to the loss. So across any cut between
+parameter and loss the flows add up to ``dL/dp``, and a share of it says how much of the derivative took that way. Signs
+differ where paths cancel; shares are of absolute flows out of the parameter.
+
+The tangents ``dv/dp`` come from one pass up the tape for each parameter, the adjoints from the sweep down. Uses inside
+a block with its own pullback have no partials on the tape; what flows through them is left out.
+
+Source: edge weights of linearized computational graphs, Griewank and Walther, *Evaluating Derivatives*, 2nd edition,
+2008, section 2.2; summed over the vertices of a partition into steps.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from detrun.ad.tape import CELLS, NO_PARENT, WIDE, Tape
+
+PARAMETER = -1  # the origin of what flows out of the parameter itself
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What flowed of ``dL/dp`` from one step to a later one.
+
+    Attributes:
+        origin: the step; `PARAMETER` for the parameter.
+        contribution: with its sign.
+        share: of the absolute flows out of the parameter.
+    """
+
+    origin: int
+    target: int
+    contribution: float
+    share: float
+
+
+def flows(tape: Tape, parameter: int, adjoints: Mapping[int, Any], keep: int) -> list[Flow]:
+    """The largest flows of one parameter's derivative, the largest first.
+
+    Args:
+        tape: of a whole run, with marks of its steps.
+        parameter: its id, which is on the tape.
+        adjoints: of all ids of the tape.
+        keep: how many flows.
+    """
+    between = _between(tape, parameter, adjoints)
+    out = sum(abs(flow) for (origin, _), flow in between.items() if origin == PARAMETER)
+    largest = heapq.nlargest(keep, between.items(), key=lambda item: (abs(item[1]), item[0]))
+    return [Flow(origin, target, flow, abs(flow) / out if out else 0.0) for (origin, target), flow in largest if flow]
+
+
+def _between(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> dict[tuple[int, int], float]:
+    """By pair of different steps: what flows from one to the other."""
+    first_id, entries = tape.first_id, tape.entries
+    tangents: dict[int, float] = {parameter: 1.0}
+    found: dict[tuple[int, int], float] = {}
+    steps: dict[int, int] = {}
+
+    def step_of(entry_id: int) -> int:
+        known = steps.get(entry_id)
+        if known is None:
+            known = steps[entry_id] = tape.step_of(entry_id) or 0  # the first step has no mark
+        return known
+
+    for place in range(len(tape)):
+        cell = place * CELLS
+        left, right = entries[cell], entries[cell + 1]
+        if left == NO_PARENT:
+            continue
+        if left == WIDE:
+            parents, partials = tape.wide[right]
+            if callable(partials):
+                continue
+            pairs = list(zip(parents, partials, strict=True))
+        else:
+            pairs = [(left, entries[cell + 2])]
+            if right != NO_PARENT:
+                pairs.append((right, entries[cell + 3]))
+        entry_id = first_id + place
+        tangent = 0.0
+        adjoint = adjoints.get(entry_id, 0.0)
+        for parent, partial in pairs:
+            moved = tangents.get(parent)
+            if moved is None or not partial:
+                continue
+            tangent += partial * moved
+            if type(adjoint) is float and adjoint:
+                target = step_of(entry_id)
+                origin = PARAMETER if parent == parameter else step_of(parent)
+                if origin != target:
+                    key = origin, target
+                    found[key] = found.get(key, 0.0) + adjoint * partial * moved
+        if tangent:
+            tangents[entry_id] = tangent
+    return found

@@ -1,0 +1,1 @@
+"""HTML pages that need no network, and a recording as the columns that they draw."""
