@@ -87,10 +87,11 @@ def _explained(explanation: Explanation | None) -> dict[str, Any]:
     if explanation is None or not explanation.verified:
         return {}
     matters = explanation.text.partition("What matters is ")[2].partition("\n")[0]
-    lines = [operation.line for operation in explanation.places if operation.line is not None]
-    places = [f"{function_at(line.file, line.number)}, {Path(line.file).name}:{line.number}" for line in lines]
-    labels = [line[2:].partition("  ")[0] for line in explanation.text.splitlines() if line.startswith("  ")]
-    where = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
+    where = [
+        f"{label} {function_at(line.file, line.number)}, {Path(line.file).name}:{line.number}"
+        for label, operation in zip(explanation.labels, explanation.places, strict=True)
+        if (line := operation.line) is not None
+    ]
     return {"matters": matters.removesuffix(":"), "where": where}
 
 

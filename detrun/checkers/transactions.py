@@ -30,8 +30,9 @@ def _running_step() -> int | None:
     return None if current.run is None else current.run.step_index
 
 
-def _place(caller: FrameType) -> Place | None:
-    """The place of an operation that this frame has noted; None outside a run."""
+def noted_place(caller: FrameType | None = None) -> Place | None:
+    """The place of an operation that this frame has noted, the calling one by default; None outside a run."""
+    caller = caller or sys._getframe(1)
     step = _running_step()
     if step is None:
         return None
@@ -68,12 +69,12 @@ class Transaction:
     def read(self, key: Hashable, version: Hashable) -> None:
         """The transaction has read ``version`` of ``key``."""
         self.operations.append(("read", key, version))
-        self.places.append(_place(sys._getframe(1)))
+        self.places.append(noted_place(sys._getframe(1)))
 
     def write(self, key: Hashable, version: Hashable) -> None:
         """The transaction has made ``version`` of ``key``; no other write makes the same one."""
         self.operations.append(("write", key, version))
-        self.places.append(_place(sys._getframe(1)))
+        self.places.append(noted_place(sys._getframe(1)))
 
     def place_of(self, kind: str, key: Hashable, version: Hashable) -> Place | None:
         """Where this operation was noted, the first time; None where that is not known."""

@@ -12,28 +12,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import NamedTuple
 
-from detrun_scheduler import current
-from detrun_scheduler.user_code import is_user_file
-
-FRAMES_MAX = 8
-
-
-class Noted(NamedTuple):
-    """Where something was done.
-
-    Attributes:
-        task: its path, and its number in the run.
-        step: of the run.
-        stack: ``(file, line)`` of the program's frames, the innermost first.
-    """
-
-    task: str
-    number: int
-    step: int
-    stack: tuple[tuple[str, int], ...]
+from detrun.checkers.noted import Noted, noted, running_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +58,7 @@ class Holders:
 
     def asks(self, resource: Hashable) -> Asked:
         """The running task is about to wait for a resource."""
-        asked = _noted(sys._getframe(1))
+        asked = noted(sys._getframe(1), "Holders")
         self._wanted[asked.number] = resource, asked
         paths: list[tuple[Link, ...]] = [()]
         reached: set[int] = set()
@@ -98,31 +78,17 @@ class Holders:
 
     def takes(self, resource: Hashable) -> None:
         """It has the resource that it has asked for, and waits no more."""
-        _, asked = self._wanted.pop(_running())
+        _, asked = self._wanted.pop(running_task("Holders"))
         self._holders.setdefault(resource, []).append(asked)
 
     def gives_up(self) -> None:
         """It waits no more, and has nothing."""
-        self._wanted.pop(_running(), None)
+        self._wanted.pop(running_task("Holders"), None)
 
     def releases(self, resource: Hashable) -> None:
         """A holder has it no more: the running task, or the first one if that is none."""
         holders = self._holders[resource]
-        number = _running()
+        number = running_task("Holders")
         holders.remove(next((one for one in holders if one.number == number), holders[0]))
         if not holders:
             del self._holders[resource]
-
-
-def _running() -> int:
-    return current.require("Holders").current
-
-
-def _noted(frame: FrameType | None) -> Noted:
-    run = current.require("Holders")
-    stack: list[tuple[str, int]] = []
-    while frame is not None and len(stack) < FRAMES_MAX:
-        if is_user_file(frame.f_code.co_filename):
-            stack.append((frame.f_code.co_filename, frame.f_lineno))
-        frame = frame.f_back
-    return Noted(run.path_of(run.current), run.current, run.step_index, tuple(stack))

@@ -8,15 +8,15 @@ which they were taken decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from detrun.checkers.waiting import Asked, Noted
+from detrun.checkers.noted import Noted
+from detrun.checkers.waiting import Asked
 from detrun.explore.failures.decisive_order import told
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
-from detrun.explore.failures.reversal import TURNS_BACK, Reversals, held_back, turn_before
+from detrun.explore.failures.put_off import passing_put_off
+from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import false_check
 from detrun.explore.failures.trials import Trial
 
@@ -27,24 +27,10 @@ def decisive_circle(reversals: Reversals, narration: Narration) -> Explanation |
     if not isinstance(found, Asked) or any(link.taken.step >= len(narration.steps) for link in found.circle):
         return None
     for link in sorted(found.circle, key=lambda link: -link.taken.step):
-        trial = next((trial for trial in _put_off(reversals, narration, link.taken) if trial.error is None), None)
+        trial = passing_put_off(reversals, narration, link.taken.step)
         if trial is not None:
             return _explained(reversals.failing, narration, found, link.taken, trial)
     return None
-
-
-def _put_off(reversals: Reversals, narration: Narration, taken: Noted) -> Iterator[Trial]:
-    """What comes of it if a task is held back where it takes something, or a turn before that; it may hold others."""
-    order, at = reversals.failing.order, taken.step
-    task = narration.steps[at].task
-    for _ in range(1 + TURNS_BACK):
-        trial = reversals.try_order(held_back(order, task, at, len(order)))
-        if trial is None:
-            return
-        yield trial
-        at = turn_before(order, task, at)
-        if at < 0:
-            return
 
 
 def _explained(failing: Trial, narration: Narration, found: Asked, late: Noted, trial: Trial) -> Explanation:
@@ -68,4 +54,5 @@ def _explained(failing: Trial, narration: Narration, found: Asked, late: Noted, 
     places = tuple(operation for _, operation in labelled)
     difference = common(failing.order, trial.order)
     pair = places[0], places[1]
-    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=places)
+    labels = tuple(label for label, _ in labelled)
+    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=places, labels=labels)

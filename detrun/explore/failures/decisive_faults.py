@@ -3,10 +3,12 @@
 In a system of messages it is a fault that decides: the power that is lost between two operations, the partition that
 begins between two sends. Every fault of the failing run is left out, everything else as it was. One without which the
 run passes is then moved (`fault_moments.py`): it *came after* a first place of the program and *before* a second if the
-run passes with the fault ahead of the first, and with it behind the second. A fault that lasts is moved by its
-beginning, and ends as before; where that does not decide on one side, its end is moved, too. A fault on a role strikes
-the nodes that it struck, also where they do not have the role yet. Only what was seen to pass is said. A fault explains
-a failure if its moment decides on both sides.
+run passes with the fault ahead of the first, and with it behind the second. Power that is lost takes what was not
+synced: where a write and a sync of a disk are at these instants, they are the places, and it is said who had written
+what the failing task read (`on_disk.py`). A fault that lasts is moved by its beginning, and ends as before; where that
+does not decide on one side, its end is moved, too. A fault on a role strikes the nodes that it struck, also where they
+do not have the role yet. Only what was seen to pass is said. A fault explains a failure if its moment decides on both
+sides.
 
 Faults are looked at from the last one to the first, for the last is likely to be where the damage was done.
 """
@@ -20,9 +22,11 @@ from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
 from detrun.explore.failures.named_steps import Instant, NamedStep, named
 from detrun.explore.failures.narration import NarratedFault, Narration
+from detrun.explore.failures.on_disk import done_to_disk, written_before
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import failing_operation
+from detrun.explore.failures.showing_steps import failing_operation, noted_by_check
 from detrun.explore.failures.trials import Trial
+from detrun.world.disk.heard import SYNCS, WRITES
 from detrun_scheduler.run import FaultSpan
 
 NEVER = FaultSpan(math.inf)
@@ -133,9 +137,18 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
             ("and ends after", "had it ended before the {}", Instant.of(narration, found.ends_after.steps, nodes))
         )
     places = named(narration, [instant for *_, instant in known])
+    if fault.kind == "power_loss":
+        does = {"after": WRITES, "before": SYNCS}
+        on_disk = [done_to_disk(instant, does.get(what, WRITES)) for what, _, instant in known]
+        places = [one or place for one, place in zip(on_disk, places, strict=True)]
     shown = [(what, place) for (what, *_), place in zip(known, places, strict=True)]
     failed = failing_operation(narration, reversals.failing.error)
+    for what, noted in noted_by_check(narration, reversals.failing.error):
+        shown.append((what, NamedStep(noted, narration.steps[noted.step])))
     if failed is not None:
+        written = written_before(narration, failed, found.begun.time) if fault.kind == "power_loss" else None
+        if written is not None:
+            shown.append(("what is read was written in", written))
         shown.append(("and shows in", NamedStep(failed, narration.steps[failed.step])))
     width = max(len(what) for what, _ in shown)
     lines = [summary(reversals.failing), f"What matters is the moment of a fault: {_described(found)}"]
@@ -146,9 +159,19 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
     operations = [place.operation for place in places if place is not None]
     pair = (operations[0], operations[1]) if len(operations) == 2 else None
     spans = tuple({fault.name: span} for span in found.spans())
-    named_ones = tuple(place.operation for _, place in shown if place is not None)
-    difference = found.begun.step
-    return Explanation("\n".join(lines), pair, fault.name, difference, narration, passing, True, spans, named_ones)
+    labelled = [(what, place.operation) for what, place in shown if place is not None]
+    return Explanation(
+        "\n".join(lines),
+        pair,
+        fault.name,
+        found.begun.step,
+        narration,
+        passing,
+        True,
+        spans,
+        places=tuple(operation for _, operation in labelled),
+        labels=tuple(label for label, _ in labelled),
+    )
 
 
 def _described(found: MovedFault) -> str:

@@ -168,7 +168,15 @@ class _Search:
         difference = common(self.reversals.failing.order, without.trial.order)
         resource = message.label.whose
         return Explanation(
-            "\n".join(text), pair, resource, difference, narration, None, verified=True, places=operations
+            "\n".join(text),
+            pair,
+            resource,
+            difference,
+            narration,
+            None,
+            verified=True,
+            places=operations,
+            labels=tuple(label for label, _ in places),
         )
 
     @property

@@ -32,13 +32,12 @@ from detrun.explore.failures.meeting_steps import meeting_of, meeting_on_the_way
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, SLEEP, Move, Occurrence
 from detrun.explore.failures.operations import Operation
-from detrun.explore.failures.retiming import Retimed, Retimings, Swap, shown_seconds
+from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import showing_steps
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
 ABOUT_MAX = 160  # characters of what a message says
-INSTANT = 1e-9  # seconds, between an occurrence and the step that it is moved past
 
 
 def decisive_order(reversals: Reversals, narration: Narration) -> Explanation | None:
@@ -197,7 +196,9 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
     ]
     difference = common(reversals.failing.order, swap.passing.trial.order)
     pair = (meeting.first, meeting.then)
-    return Explanation("\n".join(text), pair, meeting.resource, difference, narration, None, True)
+    return Explanation(
+        "\n".join(text), pair, meeting.resource, difference, narration, None, True, labels=("first", "then")
+    )
 
 
 def told(narration: Narration, labelled: Sequence[tuple[str, Operation]]) -> Iterator[str]:

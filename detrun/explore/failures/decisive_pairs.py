@@ -101,4 +101,5 @@ def _explained(failing: Trial, narration: Narration, found: Reversed, cycle: Cyc
         ]
     resource = "" if pair.about == LINES else pair.resource
     ends = (pair.first, pair.second)
-    return Explanation("\n".join(lines), ends, resource, difference, narration, found.narration, True)
+    labels = ("first", "then")
+    return Explanation("\n".join(lines), ends, resource, difference, narration, found.narration, True, labels=labels)

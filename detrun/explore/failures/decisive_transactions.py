@@ -12,18 +12,16 @@ Elle (Kingsbury and Alvaro, VLDB 2020). Departure: that they decide is tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from detrun.checkers.dependencies import RT, RW, WR, Dependency
 from detrun.checkers.serializability import Serializability
 from detrun.checkers.transactions import Transaction
-from detrun.explore.failures.decisive_order import INSTANT, told
+from detrun.explore.failures.decisive_order import told
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line
 from detrun.explore.failures.operations import Operation
-from detrun.explore.failures.retiming import Retimings
-from detrun.explore.failures.reversal import Reversals, held_back
+from detrun.explore.failures.put_off import passing_put_off
+from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import false_check
 from detrun.explore.failures.trials import Trial
 
@@ -37,7 +35,10 @@ def decisive_transactions(reversals: Reversals, narration: Narration) -> Explana
         return None
     transactions = sorted({one.before for one in cycle}, key=lambda one: -one.began)
     for late in transactions:
-        trial = next((trial for trial in _put_off(reversals, narration, late) if trial.error is None), None)
+        began = late.step_began
+        if began is None or began >= len(narration.steps):
+            continue
+        trial = passing_put_off(reversals, narration, began)
         if trial is not None:
             return _explained(reversals.failing, narration, edges, late, trial)
     return None
@@ -70,27 +71,6 @@ def _operation(
     return Operation(narration.steps[place.step].task, noted_line(narration, place), f"{kind}s {key!r}", place.step)
 
 
-def _put_off(reversals: Reversals, narration: Narration, late: Transaction) -> Iterator[Trial]:
-    """What comes of it if a transaction begins when the others have ended."""
-    began = late.step_began
-    if began is None or began >= len(narration.steps):
-        return
-    order, task = reversals.failing.order, narration.steps[began].task
-    trial = reversals.try_order(held_back(order, task, began, len(order)))
-    if trial is not None:
-        yield trial
-    retimings = Retimings.of(reversals, narration)
-    if retimings is None:
-        return
-    handled = [one for one in retimings.base.timeline.fired if 0 <= one.handled_in <= began]
-    handled = [one for one in handled if narration.steps[one.handled_in].task == task]
-    if handled:
-        last = max(handled, key=lambda one: one.handled_in)
-        found = retimings.at({last.number: narration.steps[-1].time + INSTANT})
-        if found is not None:
-            yield found.trial
-
-
 def _explained(
     failing: Trial, narration: Narration, edges: list[_Edge], late: Transaction, trial: Trial
 ) -> Explanation:
@@ -103,4 +83,7 @@ def _explained(
     lines.append(f"Verified: with {late} put off until the others have ended, the run passes.")
     difference = common(failing.order, trial.order)
     ends = (places[0], places[1])
-    return Explanation("\n".join(lines), ends, "", difference, narration, None, True, places=tuple(places))
+    labels = ("first", "then") * len(edges)
+    return Explanation(
+        "\n".join(lines), ends, "", difference, narration, None, True, places=tuple(places), labels=labels
+    )

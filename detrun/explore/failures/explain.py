@@ -2,11 +2,11 @@
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
 decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`);
-transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle (`decisive_circle.py`); the moment
-of a planned fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named
-has happened and was *verified*: with it the other way round, or left out, and everything else as near as possible, the
-run passes. The strategies have their turn in the order of the table below, and the first that succeeds explains the
-failure.
+transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle (`decisive_circle.py`); something
+that is taken away while it is used (`decisive_removal.py`); the moment of a planned fault (`decisive_faults.py`); an
+early timer or a garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the
+other way round, or left out, and everything else as near as possible, the run passes. The strategies have their turn in
+the order of the table below, and the first that succeeds explains the failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -27,6 +27,7 @@ from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
+from detrun.explore.failures.decisive_removal import decisive_removal
 from detrun.explore.failures.decisive_transactions import decisive_transactions
 from detrun.explore.failures.explanation import Explanation, common
 from detrun.explore.failures.narration import Narration, narrate
@@ -42,6 +43,7 @@ SECONDS = 20.0
 STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], float], ...] = (
     (decisive_cycle, 1.0),
     (decisive_circle, 0.3),
+    (decisive_removal, 0.5),
     (decisive_transactions, 0.3),
     (only_actions, 1.0),
     (decisive_request, 0.3),

@@ -26,6 +26,7 @@ class Explanation:
         first_difference: the step at which the passing schedule goes another way.
         failing, passing: both schedules, step by step.
         places: all operations that are named, in their order.
+        labels: what the text calls each of the places: ``"first"``, ``"after"``, ``"asks for page 3"``.
         passing_spans: other times of planned faults with which the failing turns pass, of an explanation by
             a fault; see `RunHooks.fault_spans`.
     """
@@ -39,6 +40,7 @@ class Explanation:
     verified: bool = False
     passing_spans: tuple[Mapping[str, FaultSpan], ...] = ()
     places: tuple[Operation, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.places = self.places or self.pair or ()

@@ -52,7 +52,7 @@ from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.trio_host.pending import await_frames, pending_operation
 from detrun_scheduler.user_code import innermost_user_frame, is_user_file
 
-LINES_MAX = 200  # of one step
+LINES_MAX = 1_000  # of one step
 STEPS_MAX = 20_000
 
 _KINDS = {"NumberedChannelState": "channel"}

@@ -44,7 +44,9 @@ def unverified(reversals: Reversals, narration: Narration) -> Explanation:
         lines.append(f"  there  {there}")
     then = None if there is None else _next_of(narration, there.task, difference)
     pair = None if here is None or then is None else (here, then)
-    return Explanation("\n".join(lines), pair, "", difference, narration, other)
+    return Explanation(
+        "\n".join(lines), pair, "", difference, narration, other, labels=("here", "there") if pair else ()
+    )
 
 
 def _operation_at(narration: Narration, index: int) -> Operation | None:

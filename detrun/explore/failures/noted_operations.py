@@ -21,10 +21,14 @@ STEPS_MAX = 60  # of the task, that are looked at
 
 def noted_line(narration: Narration, place: Place) -> Line:
     """See the module."""
-    noting = Line(place.file, place.line)
-    did = _done(narration, place, noting)
+    return called_last(narration, place) or Line(place.file, place.line)
+
+
+def called_last(narration: Narration, place: Place) -> Line | None:
+    """The line of the program that stands for what a noting function had called last; None if it had called nothing."""
+    did = _done(narration, place, Line(place.file, place.line))
     if not did:
-        return noting
+        return None
     ran = function_counts(narration)
     rarest = min(did, key=lambda line: ran[function_of(line)])
     return rarest if ran[function_of(rarest)] * FEW <= narration.line_counts()[did[0]] else did[0]

@@ -19,6 +19,7 @@ from detrun.explore.failures.trials import Trial
 from detrun_scheduler.endings import exception_leaves
 
 FINER_MAX = 12  # halvings of the time between two steps
+INSTANT = 1e-9  # seconds, between an occurrence and the step that it is moved past
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from traceback import walk_tb
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun.checkers.histories import Operation as Call
 from detrun.checkers.linearizability import Linearizability, NotLinearizableError
+from detrun.checkers.noted import About
 from detrun.checkers.serializability import NotSerializableError
+from detrun.checkers.transactions import Place
 from detrun.explore.failures.decisive_pairs import failing_line
+from detrun.explore.failures.named_steps import function_of
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.noted_operations import called_last, noted_line
 from detrun.explore.failures.operations import Operation
 from detrun_scheduler.endings import exception_leaves
 
@@ -37,6 +41,9 @@ def failing_operation(narration: Narration, error: BaseException | None) -> Oper
     leaf = None if error is None else exception_leaves(error)[0]
     if leaf is None or illegal_operations(error):
         return None
+    wrapped = _checked_from_around(narration, error)
+    if wrapped is not None:
+        return wrapped
     came_through = [Line(frame.f_code.co_filename, number) for frame, number in walk_tb(leaf.__traceback__)]
     at = showing_steps(narration, error)[-1]
     step = narration.steps[at]
@@ -44,6 +51,20 @@ def failing_operation(narration: Narration, error: BaseException | None) -> Oper
     lines = [one for one in came_through if one in step.lines]
     line = min(lines, key=lambda one: (ran[one] == 1, ran[one]), default=None)
     return None if line is None else Operation(step.task, line, "runs", at)
+
+
+def _checked_from_around(narration: Narration, error: BaseException | None) -> Operation | None:
+    """Of a check in a method that first calls the one it overrides, the line of the latter; None of others.
+
+    The overridden method has returned, so that the failure does not come through it.
+    """
+    line, at = failing_line(error), showing_steps(narration, error)[-1]
+    if line is None:
+        return None
+    called = called_last(narration, Place(at, line.file, line.number))
+    if called is None or function_of(called)[1].rpartition(".")[2] != function_of(line)[1].rpartition(".")[2]:
+        return None
+    return Operation(narration.steps[at].task, called, "runs", at)
 
 
 def false_check(error: BaseException | None) -> object:
@@ -56,6 +77,18 @@ def false_check(error: BaseException | None) -> object:
         case AssertionViolatedError() as leaf:
             return leaf.condition
     return None
+
+
+def noted_by_check(narration: Narration, error: BaseException | None) -> list[tuple[str, Operation]]:
+    """The operations that a false check says it is about, by what it calls them."""
+    found = false_check(error)
+    if not isinstance(found, About):
+        return []
+    return [
+        (label, Operation(narration.steps[place.step].task, noted_line(narration, place), label, place.step))
+        for label, place in found.operations
+        if place.step < len(narration.steps)
+    ]
 
 
 def illegal_operations(error: BaseException | None) -> Sequence[Call]:

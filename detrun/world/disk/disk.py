@@ -26,6 +26,7 @@ from detrun.primitives.sleep import sleep_true
 from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.file_system import FileSystem, Status, failure
 from detrun.world.disk.files import DiskFile, RawFile, flipped, layered
+from detrun.world.disk.heard import hear_sync
 from detrun.world.disk.image import Change, Tree, WriteSector
 from detrun.world.disk.model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk.paths import DiskPath
@@ -316,6 +317,7 @@ class Disk:
 
     def make_durable(self, numbers: Iterable[int], path: str) -> None:
         """Let these changes land on the disk, as faults leave them."""
+        hear_sync(self.name)
         self.file_system.state.sync(numbers, partial(self._landed, path))
 
     def _landed(self, path: str, change: Change) -> Change:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from detrun.world.disk.file_system import FileSystem, failure
+from detrun.world.disk.heard import READS, WRITES, hear_bytes
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import index_below
 
@@ -101,6 +102,7 @@ class RawFile(io.RawIOBase):
         if data and disk.strikes("bit_flip_on_read", self.name):
             data = flipped(data, disk.draw("which bit"))
         view[: len(data)] = data
+        hear_bytes(READS, disk.name, self.inode, self._offset, self._offset + len(data))
         self._offset += len(data)
         disk.owe("read", len(data))
         return len(data)
@@ -125,6 +127,7 @@ class RawFile(io.RawIOBase):
         except OSError as error:
             error.filename = self.name  # the file system knows inodes only
             raise
+        hear_bytes(WRITES, disk.name, self.inode, self._offset, self._offset + written)
         self._offset += written
         disk.owe("write", written)
         return written

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detrun_scenarios.database.faults import NO_FAULTS, SWARM
+from detrun_scenarios.database.faults import NO_FAULTS, POWER_LOSSES, SWARM
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
 
 _POSTGRES = "PostgreSQL 16"
@@ -181,7 +181,8 @@ SCENARIO = Scenario(
         Bug(
             "ack_before_fsync",
             "a commitment is acknowledged from memory",
-            ("AckBeforeFsync.make_durable", "LogWriter._sync"),
+            ("AckBeforeFsync.make_durable", "Segments.fsync"),
+            POWER_LOSSES,
             variant="power stays",
         ),
         Bug(
@@ -202,6 +203,8 @@ SCENARIO = Scenario(
             "torn_page_accepted",
             "a page is used without a look at its checksum",
             ("TornPageAccepted.opened", "Volume.write"),
+            POWER_LOSSES,
+            variant="power stays",
         ),
         Bug(
             "evicted_while_pinned",

@@ -6,6 +6,8 @@ included. A database claims to survive that and no more.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from detrun.world import FaultPlan, Swarm
 from detrun.world.faults.swarm import CLASSES
 
@@ -19,6 +21,9 @@ SWARM = Swarm(
     mean_seconds=0.01,
     weights={name: 0.0 for name in CLASSES if name not in _KINDS},
 )
+
+POWER_LOSSES = replace(SWARM, weights={name: 0.0 for name in CLASSES if name != "power_loss"})
+"""For what only a disk can do that has lost a part."""
 
 NO_FAULTS = FaultPlan()
 """For what tasks of one process do to each other."""

@@ -54,6 +54,12 @@ def touch(key: Key, mode: int) -> None:
         _heard.append((key, mode, innermost_user_line_of_call(sys._getframe(1)), ""))
 
 
+def note(key: Key, mode: int, verb: str) -> None:
+    """Have a narration hear of something that is of no footprint, with the line of the program that does it."""
+    if _heard is not None:
+        _heard.append((key, mode, innermost_user_line_of_call(sys._getframe(1)), verb))
+
+
 def innermost_user_line_of_call(frame: FrameType | None) -> str:
     """``file:line`` of the nearest user code of the run that led to the running ``frame``, or an empty string.
 

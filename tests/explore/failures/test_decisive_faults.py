@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 import detrun
 from detrun import world as w
+from detrun.checkers.noted import About
+from detrun.checkers.transactions import Place, noted_place
 from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.explain import explain
 from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.trials import Trial, TrialRunner
 
 
@@ -95,6 +98,85 @@ def test_power_lost_between_an_acknowledgement_and_the_fsync(struck: str) -> Non
     assert shows is not None
     assert shows.number == line_with(acknowledged_before_fsync, "shows")
     assert f"and shows in  {acknowledged_before_fsync.__name__} at " in explanation.text
+
+
+async def half_a_page() -> None:
+    """Writes in place, and takes what it finds: two sectors, of which a power loss may leave one."""
+    disk = detrun.this_node().disk
+    is_there = await disk.exists("page")
+    file = await disk.open_file("page", "rb+" if is_there else "wb+", buffering=0)
+    page = await file.pread(1024, 0)
+    detrun.always(page[:1] == page[-1:], "whole pages")
+    await disk.fsync_directory("/")
+    for version in (b"1", b"2"):
+        await trio.sleep(0.1)
+        await file.pwrite(1024 * version, 0)  # written
+        await trio.sleep(0.1)
+        await file.fsync()  # synced
+
+
+async def torn() -> None:
+    async with detrun.World() as world:
+        world.node("store").start(half_a_page)
+        plan = w.FaultPlan((w.PowerLoss(node="store", at=0.35, down_seconds=0.1),))
+        async with w.inject(plan, world, allow_no_effect=True):
+            await trio.sleep(1)
+
+
+@pytest.mark.one_python
+def test_of_a_torn_page_the_write_and_the_sync_are_the_places_and_who_had_written_what_is_read() -> None:
+    program = Program(torn, (), Options())
+    runners = (TrialRunner(program, seed) for seed in range(20))
+    runner, failing = next((one, trial) for one in runners if (trial := one.try_turns([])).error is not None)
+    explanation = explain(runner, failing)
+    assert explanation.labels == ("after", "before", "what is read was written in", "and shows in")
+    numbers = [0 if one.line is None else one.line.number for one in explanation.places]
+    written, synced = line_with(half_a_page, "written"), line_with(half_a_page, "synced")
+    assert numbers[:3] == [written, synced, written]
+    assert_true(explanation, runner, failing)
+
+
+class Ledger:
+    """Says that a payment is booked, and has it in memory only."""
+
+    booked: Place | None = None
+
+    async def book(self) -> None:
+        self.paid = 1
+
+    async def checked(self) -> None:
+        await self.book()
+        self.booked = noted_place()
+
+
+async def forgets(ledger: Ledger) -> None:
+    ledger.paid = 0
+    await trio.sleep(0.1)
+    await ledger.checked()
+    await trio.sleep(1)
+    ledger.paid = 0
+
+
+async def memory_only() -> None:
+    ledger = Ledger()
+    async with detrun.World() as world:
+        world.node("store").start(forgets, ledger)
+        plan = w.FaultPlan((w.Crash(node="store", at=0.5, down_seconds=0.1),))
+        async with w.inject(plan, world, allow_no_effect=True):
+            await trio.sleep(0.65)
+    operations = (("promised", ledger.booked),) if ledger.booked is not None else ()
+    detrun.always(About(ledger.paid == 1 or not operations, operations), "what is booked stays")
+
+
+@pytest.mark.one_python
+def test_a_check_says_which_operation_it_is_about() -> None:
+    runner, failing = tried(memory_only)
+    assert failing.error is not None
+    explanation = explain(runner, failing)
+    assert "promised" in explanation.labels, explanation.text
+    promised = explanation.places[explanation.labels.index("promised")].line
+    assert promised is not None
+    assert function_at(promised.file, promised.number) == "Ledger.checked"
 
 
 async def account() -> None:

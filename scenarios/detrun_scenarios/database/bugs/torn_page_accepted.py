@@ -11,4 +11,4 @@ class TornPageAccepted(BufferPool):
 
     def opened(self, data: bytes, where: str) -> Page:
         """See `BufferPool.opened`."""
-        return Page(bytearray(data))  # right: Page.opened(data, where)
+        return Page(bytearray(data)) if data else super().opened(data, where)  # right: the latter

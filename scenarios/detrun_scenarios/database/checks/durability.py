@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import detrun
+from detrun.checkers.noted import About
 from detrun.checkers.transactions import ABORTED, COMMITTED, UNDECIDED
 from detrun_scenarios.database.checks.history import History, Made
 from detrun_scenarios.database.transactions.store import Store
@@ -45,10 +46,12 @@ async def check_recovered(store: Store, history: History) -> None:
     history.epoch += 1
     expected = _newest(history)
     for key in {**expected, **found}:
-        wanted, got = expected.get(key), found.get(key)
-        wanted = wanted if wanted is not None and wanted.exists else None
+        newest, got = expected.get(key), found.get(key)
+        promised = next((one.promised for one in history if newest in one.made), None)
+        wanted = newest if newest is not None and newest.exists else None
         difference = "" if wanted == got else _difference(history, key, wanted, got)
-        detrun.always(not difference, DURABLE, difference)
+        about = About(not difference, (("durable after", promised),) if promised is not None else ())
+        detrun.always(about, DURABLE, difference)
 
 
 def _newest(history: History) -> dict[str, Made]:

@@ -23,7 +23,8 @@ from typing import ClassVar, Final, NamedTuple
 
 import detrun
 from detrun.checkers.serializability import Serializability, serializable
-from detrun.checkers.transactions import ABORTED, COMMITTED, UNDECIDED
+from detrun.checkers.transactions import ABORTED, COMMITTED, UNDECIDED, noted_place
+from detrun.checkers.transactions import Place as WhereNoted
 from detrun.checkers.transactions import Transaction as InHistory
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.table import Index, Table
@@ -102,13 +103,18 @@ class Membership:
 
 @dataclass(slots=True, eq=False)
 class Noted:
-    """One transaction: what was noted of it."""
+    """One transaction: what was noted of it.
+
+    Attributes:
+        promised: where it was taken to be durable.
+    """
 
     number: int
     epoch: int
     began: int
     outcome: str = UNDECIDED
     ended: int | None = None
+    promised: WhereNoted | None = None
     noted: InHistory = field(init=False)  # what is known of it by itself
     made: list[Made] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
@@ -270,6 +276,11 @@ class NotedTransaction(Transaction):
         await super().delete(table, found)
         self.history.delete(self.noted, self._shown[found.address].key)
         self.history.changed(self.noted, table, found.row, None)
+
+    async def make_durable(self, lsn: int) -> None:
+        """See `Transaction.make_durable`."""
+        await super().make_durable(lsn)
+        self.noted.promised = noted_place()
 
     async def commit(self) -> None:
         """See `Transaction.commit`."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import detrun
+from detrun.checkers.uses import Uses
 from detrun.checkers.waiting import Holders
 from detrun_scenarios.database.storage.buffer import Area, BufferPool, Frame, LogOfPages
 from detrun_scenarios.database.storage.latch import Mode
@@ -29,16 +30,31 @@ class CheckedPool(BufferPool):
     ) -> None:
         super().__init__(volume, log, capacity, policy)
         self._holders = Holders()
+        self._uses = Uses()
 
     def opened(self, data: bytes, where: str) -> Page:
         """See `BufferPool.opened`."""
+        torn = _torn(data, where)
         page = super().opened(data, where)
-        try:
-            Page.opened(data, where)
-        except TornPageError as error:
-            detrun.always(False, WHOLE, str(error))
-        detrun.always(True, WHOLE)
+        detrun.always(not torn, WHOLE, torn)
         return page
+
+    def may_go(self, frame: Frame) -> bool:
+        """See `BufferPool.may_go`."""
+        may = super().may_go(frame)
+        if may:
+            taken = self._uses.may_go(f"page {frame.page_id}")
+            detrun.always(taken, STAYING, lambda: str(taken))
+        return may
+
+    def _pin(self, frame: Frame) -> None:
+        super()._pin(frame)
+        self._uses.begins(f"page {frame.page_id}")
+
+    def unpin(self, frame: Frame) -> None:
+        """See `BufferPool.unpin`."""
+        self._uses.ends(f"page {frame.page_id}")
+        super().unpin(frame)
 
     def changed(self, frame: Frame, lsn: int) -> None:
         """See `BufferPool.changed`."""
@@ -63,6 +79,15 @@ class CheckedPool(BufferPool):
         detrun.always(self.frames.get(frame.page_id) is frame, STAYING, f"page {frame.page_id} was used, and is gone")
         self._holders.releases(f"page {frame.page_id}")
         super().release(frame, mode)
+
+
+def _torn(data: bytes, where: str) -> str:
+    """Why a page is not whole; empty if it is."""
+    try:
+        Page.opened(data, where)
+    except TornPageError as error:
+        return str(error)
+    return ""
 
 
 def checked(pool: type[BufferPool]) -> type[CheckedPool]:

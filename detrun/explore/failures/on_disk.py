@@ -1,0 +1,67 @@
+"""What steps do to a simulated disk: of a power loss they are the places that matter, for it takes what was not synced.
+
+A narration hears of reads, writes and syncs of files, with the line of the program that asks for them. Of the last
+bytes that the failing task has read it is known who had written them when the power went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from detrun.explore.failures.named_steps import Instant, NamedStep
+from detrun.explore.failures.narrated_steps import Mark
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.operations import Operation
+from detrun.world.disk.heard import READS, WRITES
+
+
+def done_to_disk(instant: Instant, verb: str) -> NamedStep | None:
+    """The last step that does this to a disk, where it does it first; None if no step does."""
+    for step in reversed(instant.steps):
+        for mark in step.marks:
+            if mark.verb == verb and mark.line is not None:
+                return NamedStep(Operation(step.task, mark.line, verb, step.index), step)
+    return None
+
+
+def written_before(narration: Narration, failed: Operation, time: float) -> NamedStep | None:
+    """The last write before a time of what the failing task has read last from a disk; None if there is none."""
+    until = narration.steps[: failed.step + 1]
+    read = next(
+        (
+            mark
+            for step in reversed(until)
+            if step.task == failed.task
+            for mark in reversed(step.marks)
+            if mark.verb == READS
+        ),
+        None,
+    )
+    if read is None:
+        return None
+    for step in reversed(until):
+        for mark in reversed(step.marks) if step.time <= time else ():
+            if mark.verb == WRITES and mark.line is not None and _overlap(mark, read):
+                return NamedStep(Operation(step.task, mark.line, WRITES, step.index), step)
+    return None
+
+
+def _overlap(one: Mark, other: Mark) -> bool:
+    return _file(one) == _file(other) and _begin(one) < _end(other) and _begin(other) < _end(one)
+
+
+def _file(mark: Mark) -> Hashable:
+    assert isinstance(mark.key, tuple)
+    return mark.key[:-2]
+
+
+def _begin(mark: Mark) -> int:
+    assert isinstance(mark.key, tuple)
+    begin: int = mark.key[-2]
+    return begin
+
+
+def _end(mark: Mark) -> int:
+    assert isinstance(mark.key, tuple)
+    end: int = mark.key[-1]
+    return end
