@@ -34,6 +34,7 @@ from detrun_scheduler.clock import primal_of
 from detrun_scheduler.environment import file_names, process_names, virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import REFUSED_NAMES
+from detrun_scheduler.environment.process_registries import ProcessRegistries
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.threads import (
     escaped_locks,
@@ -95,6 +96,7 @@ _ALL = ReplacedTogether(
     waits_for_files.NAMES,
     file_names.GROUP,
     process_names.GROUP,
+    ProcessRegistries(),
     localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
 )
 

@@ -1,0 +1,89 @@
+"""What the standard library keeps of a run beyond its end: handlers of `logging`, and finalizers of `multiprocessing`.
+
+A handler that is made in a run has a simulated lock. If a program calls ``logging.config.dictConfig``, its next run in
+the same process would close the handlers of the one before, and take their locks; so the two runs would differ. When a
+run ends in which handlers came or went, loggers have the handlers and levels that they had before it. Handlers without
+a lock stay: ``NullHandler``, which libraries add when they are imported first. A pool of `multiprocessing` that
+a run leaves behind would be ended when the process exits, long after its threads; that is forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from detrun_scheduler.environment.replaced_names import is_staying, leave_at_end
+
+_LOGGING: Any = logging  # type stubs leave private names out
+
+
+class ProcessRegistries:
+    """`install` notes what there is before a run, `restore` takes out what the run has added. One per process."""
+
+    def __init__(self) -> None:
+        self._stays = False  # what was noted before the first run of a campaign is still so
+        self._handlers: list[Any] = []  # weak references, as `logging` keeps them
+        self._names: dict[str, Any] = {}
+        self._loggers: dict[Any, tuple[list[Any], int, bool, bool]] = {}
+        self._finalizers: frozenset[Any] = frozenset()
+
+    def install(self) -> None:
+        """A run begins."""
+        if self._stays:
+            return
+        self._handlers, self._names = list(_LOGGING._handlerList), dict(_LOGGING._handlers)
+        self._loggers = {
+            logger: (list(logger.handlers), logger.level, logger.propagate, logger.disabled) for logger in _loggers()
+        }
+        self._finalizers = frozenset(_finalizers())
+
+    def restore(self) -> None:
+        """The run has ended."""
+        if is_staying() and not self._stays:
+            self._stays = True
+            leave_at_end(self)
+        if [id(one) for one in _LOGGING._handlerList] != [id(one) for one in self._handlers]:
+            self._restore_logging()
+        registry = _finalizers()
+        if len(registry) > len(self._finalizers):
+            for key in [key for key in registry if key not in self._finalizers]:
+                del registry[key]
+        if not self._stays:
+            self._forget()
+
+    def leave(self) -> None:
+        """The campaign is over."""
+        self._stays = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._handlers, self._names, self._loggers = [], {}, {}
+
+    def _restore_logging(self) -> None:
+        for logger in _loggers():
+            is_new = logger not in self._loggers
+            if is_new and all(map(_is_without_lock, logger.handlers)):
+                continue  # a library's, which stays imported
+            known, level, propagate, disabled = self._loggers.get(logger, ([], logging.NOTSET, True, False))
+            logger.handlers[:] = [*known, *(one for one in logger.handlers if one.lock is None and one not in known)]
+            logger.level, logger.propagate, logger.disabled = level, propagate, disabled
+        added = [ref for ref in _LOGGING._handlerList if ref not in self._handlers and _is_without_lock(ref())]
+        _LOGGING._handlerList[:] = [*(ref for ref in self._handlers if ref() is not None), *added]
+        _LOGGING._handlers.clear()
+        _LOGGING._handlers.update(self._names)
+        _LOGGING.root.manager._clear_cache()  # of which levels are on
+
+
+def _loggers() -> list[Any]:
+    named = list(_LOGGING.root.manager.loggerDict.values())
+    return [_LOGGING.root, *(one for one in named if isinstance(one, logging.Logger))]
+
+
+def _is_without_lock(handler: Any) -> bool:
+    return handler is not None and handler.lock is None
+
+
+def _finalizers() -> dict[Any, Any]:
+    module: Any = sys.modules.get("multiprocessing.util")
+    return {} if module is None else module._finalizer_registry
