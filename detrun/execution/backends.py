@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from types import CodeType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -33,14 +34,19 @@ def check_backend(backend: str, asyncio_order: str) -> None:
 
 
 def runs_in_asyncio(main: Callable[..., Any], backend: str) -> bool:
-    """Whether ``main``, an async function, is run by asyncio."""
+    """Whether ``main``, an async function, is run by asyncio, which then has been imported when this returns.
+
+    A run replaces asyncio's names when it begins, so a program that imports it inside its functions is none too late.
+    """
     if backend != "auto":
-        return backend == "asyncio"
-    if "asyncio" not in sys.modules:
-        return False
-    found = _guesses.get(main)
-    if found is None:
-        found = _guesses[main] = _names_asyncio(main)
+        found = backend == "asyncio"
+    else:
+        known = _guesses.get(main)
+        found = _names_asyncio(main) if known is None else known
+        if known is None:
+            _guesses[main] = found
+    if found and "asyncio" not in sys.modules:
+        import_module("asyncio")
     return found
 
 

@@ -79,6 +79,8 @@ def execute(
         preemption=preemption_of(main, options),
         hooks=hooks,
     )
+    as_thread = is_synchronous(main)
+    in_asyncio = not as_thread and runs_in_asyncio(main, options.backend)
     environment = ControlledEnvironment(seed, loop.virtual_clock)
     state.begin_run()
     if options.terms is not None:
@@ -98,8 +100,6 @@ def execute(
                 args = scope.begin(loop, args)
             if watch is not None:
                 args = watch.begin(loop, args)
-            as_thread = is_synchronous(main)
-            in_asyncio = not as_thread and runs_in_asyncio(main, options.backend)
             ended = _outcome_of(partial(loop.run, main, *args, as_thread=as_thread, in_asyncio=in_asyncio))
             if loop.costs:
                 from detrun.primitives.costs import with_costs  # few programs declare any
