@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun_scheduler import current
 from detrun_scheduler.errors import DeadlockError, HiddenStateError, StepLimitError, UsageError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
@@ -843,3 +844,19 @@ def test_an_exception_in_a_low_level_thread_is_shown_by_the_interpreters_own_hoo
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # pytest has one of its own
     assert detrun.record(program).result == "went on"
     assert "ValueError: told" in capsys.readouterr().err
+
+
+def test_a_thread_whose_name_has_an_address_in_it_has_a_path_without_it() -> None:
+    def program() -> list[str]:
+        found: list[str] = []
+
+        def tell() -> None:
+            run: Any = current.run
+            found.append(run.path_of(run.current))
+
+        thread = threading.Thread(target=tell, name="of <object at 0x7f3a5c0d1e20> 140737488355328 at 1767225600000")
+        thread.start()
+        thread.join()
+        return found
+
+    assert detrun.record(program).result == ["main/of <object at ...> ... at 1767225600000"]

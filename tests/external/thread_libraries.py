@@ -1,31 +1,15 @@
-"""Servers and clients that block in threads, unmodified, on nodes of a world, and pools of threads.
+"""Servers and clients that block in threads, unmodified: of Python, and of seven libraries.
 
-None of the libraries is needed to develop detrun, so each test is skipped where its library is not installed. Run this
-file as a script to print the rows of ``docs/compatibility.md`` for what is installed.
+Each function takes the modules of a library and makes a server and a client of it, for nodes of a world.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import pytest
-import trio
-
-import detrun
-from detrun_scheduler import current
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from partitions import replayed, through_a_partition
-
-pytestmark = [pytest.mark.external, pytest.mark.one_python]
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -45,6 +29,36 @@ def app(environ: Any, start: Any) -> list[bytes]:
     size = len(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
     start("200 OK", [("Content-Type", "text/plain")])
     return [b"%d" % size]
+
+
+def http_server_and_urllib(server_module: Any, request_module: Any) -> Pair:
+    class Handler(server_module.BaseHTTPRequestHandler):  # type: ignore[misc, name-defined]  # Any
+        def do_POST(self) -> None:
+            answer = b"%d" % len(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: object) -> None:
+            """It would print."""
+
+    def server() -> None:
+        with server_module.ThreadingHTTPServer(("0.0.0.0", 80), Handler) as serving:
+            serving.serve_forever()
+
+    def client(got: list[Any]) -> None:
+        def ask(number: int) -> str:
+            with request_module.urlopen("http://server/", data=b"a" * 9000 * number, timeout=1) as response:
+                return str(response.read().decode())
+
+        noted(got, ask)
+
+    return server, client
+
+
+def http_server_and_requests(server_module: Any, request_module: Any, requests: Any) -> Pair:
+    return http_server_and_urllib(server_module, request_module)[0], posting(requests)
 
 
 def posting(requests: Any) -> Callable[[list[Any]], None]:
@@ -70,7 +84,7 @@ def cheroot_and_requests(wsgi: Any, requests: Any) -> Pair:
 
 
 def socketserver_and_files(socketserver: Any) -> Pair:
-    class Handler(socketserver.StreamRequestHandler):  # type: ignore[misc, name-defined]  # Any, imported in the test
+    class Handler(socketserver.StreamRequestHandler):  # type: ignore[misc, name-defined]  # Any, imported where it is installed
         def handle(self) -> None:
             for line in self.rfile:
                 self.wfile.write(line.upper())
@@ -105,7 +119,7 @@ def xmlrpc_both(server_module: Any, client_module: Any) -> Pair:
 
 
 def rpyc_both(rpyc: Any, servers: Any) -> Pair:
-    class Service(rpyc.Service):  # type: ignore[misc, name-defined]  # Any, imported in the test
+    class Service(rpyc.Service):  # type: ignore[misc, name-defined]  # Any, imported where it is installed
         def exposed_double(self, number: int) -> int:
             return 2 * number
 
@@ -209,8 +223,8 @@ def paho_and_a_small_broker(mqtt: Any) -> Pair:
     def client(got: list[Any]) -> None:
         one = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="one")
         one.on_message = lambda client, data, message: got.append(message.payload.decode())
+        one.on_connect = lambda client, *_: client.subscribe("topic")  # again after each reconnection
         one.connect("server")
-        one.subscribe("topic")
         one.loop_start()
         time.sleep(0.5)
         for number in range(3):
@@ -221,115 +235,3 @@ def paho_and_a_small_broker(mqtt: Any) -> Pair:
         one.loop_stop()
 
     return accepting(1883, answer), client
-
-
-# What makes server and client, the modules that it is given, and what the client gets.
-PAIRS: dict[str, tuple[Callable[..., Pair], tuple[str, ...], list[Any]]] = {
-    "waitress": (waitress_and_requests, ("waitress", "requests"), ["0", "ReadTimeout", "18000"]),
-    "cheroot": (cheroot_and_requests, ("cheroot.wsgi", "requests"), ["0", "ReadTimeout", "18000"]),
-    "socketserver": (socketserver_and_files, ("socketserver",), ["A0\n", "A1\n", "A2\n"]),
-    "xmlrpc": (xmlrpc_both, ("xmlrpc.server", "xmlrpc.client"), [0, 2, 4]),
-    "rpyc": (rpyc_both, ("rpyc", "rpyc.utils.server"), [0, 2, 4]),
-    "dnspython": (
-        dnspython_both,
-        ("dns.message", "dns.rrset", "dns.resolver"),
-        ["192.0.2.1", "LifetimeTimeout", "192.0.2.1"],
-    ),
-    "redis": (redis_and_a_small_server, ("redis",), ["0", "TimeoutError", "2"]),
-    "paho-mqtt": (paho_and_a_small_broker, ("paho.mqtt.client",), ["message 0", "message 1", "message 2"]),
-}
-
-
-@pytest.mark.parametrize("name", PAIRS)
-def test_a_server_and_its_client_through_a_partition(name: str) -> None:
-    make, modules, expected = PAIRS[name]
-    assert through_a_partition(trio, *make(*(pytest.importorskip(module) for module in modules))) == expected
-
-
-def test_three_nodes_of_pysyncobj_elect_a_leader_and_survive_a_partition() -> None:
-    pysyncobj = pytest.importorskip("pysyncobj")
-
-    class Counter(pysyncobj.SyncObj):  # type: ignore[misc, name-defined]  # Any, imported in the test
-        def __init__(self, name: str, others: list[str]) -> None:
-            super().__init__(f"{name}:4000", [f"{one}:4000" for one in others])
-            self.value = 0
-
-        @pysyncobj.replicated
-        def add(self) -> int:
-            self.value += 1
-            return self.value
-
-    def member(name: str, others: list[str], got: dict[str, Any]) -> None:
-        counter = Counter(name, others)
-        time.sleep(5)  # there is a leader
-        if name == "a":
-            got["first"] = counter.add(sync=True, timeout=4)
-        time.sleep(2)  # the partition is over
-        if name == "a":
-            got["second"] = counter.add(sync=True, timeout=9)
-        time.sleep(12)
-        got[name] = counter.value
-
-    async def main() -> dict[str, Any]:
-        got: dict[str, Any] = {}
-        names = ["a", "b", "c"]
-        async with detrun.World(latency=0.002) as world:
-            for name in names:
-                world.node(name).start(member, name, [one for one in names if one != name], got)
-            await trio.sleep(6)
-            world.partition("a", ["b"])
-            await trio.sleep(0.8)
-            world.heal()
-            for name in names:
-                await world.node(name).ended()
-        return got
-
-    assert replayed(main) == {"first": 1, "second": 2, "a": 2, "b": 2, "c": 2}
-
-
-def test_pools_of_threads() -> None:
-    def pool() -> list[int]:
-        from multiprocessing.pool import ThreadPool
-
-        with ThreadPool(3) as threads:
-            return threads.map(lambda number: number**2, range(6))
-
-    assert replayed(pool) == [0, 1, 4, 9, 16, 25]
-    joblib = pytest.importorskip("joblib")
-
-    def parallel() -> Any:
-        calls = (joblib.delayed(pow)(number, 2) for number in range(6))
-        return joblib.Parallel(n_jobs=3, backend="threading")(calls)
-
-    assert replayed(parallel) == [0, 1, 4, 9, 16, 25]
-
-
-def test_a_thread_whose_name_has_an_address_in_it_has_a_path_without_it() -> None:
-    def program() -> list[str]:
-        found: list[str] = []
-
-        def tell() -> None:
-            run: Any = current.run
-            found.append(run.path_of(run.current))
-
-        thread = threading.Thread(target=tell, name="of <object at 0x7f3a5c0d1e20> 140737488355328 at 1767225600000")
-        thread.start()
-        thread.join()
-        return found
-
-    assert detrun.record(program).result == ["main/of <object at ...> ... at 1767225600000"]
-
-
-def table() -> str:
-    """Rows of ``docs/compatibility.md``."""
-    lines = ["| library | version |", "|---|---|"]
-    for name in (*PAIRS, "requests", "pysyncobj", "joblib"):
-        try:
-            lines.append(f"| {name} | {importlib.metadata.version(name)} |")
-        except importlib.metadata.PackageNotFoundError:
-            lines.append(f"| {name} | of Python, or not installed |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table())
