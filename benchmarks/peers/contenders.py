@@ -215,6 +215,13 @@ def interleave_test_threads(count: int, seed: int) -> int:
     return int(interleave_test.explore(model, iterations=count, seed=seed, include=[counter.__file__]).schedules_run)
 
 
+def detrun_asyncio(count: int, seed: int) -> int:
+    """`detrun.explore` of the program that the peers explore, random walk."""
+    import detrun
+
+    return _explored(detrun.explore(_asyncio_main, strategy="random", schedules=count, seed=seed, directory=None))
+
+
 def detangle_tasks(count: int, seed: int) -> int:
     """`detangle.explore`, random walk."""
     import detangle
@@ -241,6 +248,7 @@ CONTENDERS = (
     Contender("interleave-test", "interleave-test", THREADS, "explore, random", interleave_test_threads),
     Contender("detrun-tasks", "detrun", TASKS, "explore, random", detrun_tasks, 5_000),
     Contender("detrun-tasks-loop", "detrun", TASKS, "the loop alone", detrun_tasks_loop),
+    Contender("detrun-asyncio", "detrun", TASKS, "explore, random, asyncio", detrun_asyncio),
     Contender("detangle", "detangle", TASKS, "explore, random", detangle_tasks),
     Contender("simloom", "simloom", TASKS, "explore, random", simloom_tasks),
     Contender("frontrun-tasks", "frontrun", TASKS, "explore, random", frontrun_tasks),
