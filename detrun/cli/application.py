@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detrun.cli import check, diff, explore, gradient, minimize, record, replay, report, show
+from detrun.cli import check, debug, diff, explore, gradient, minimize, record, replay, report, show
 from detrun.cli.options import Settings, speaking
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ for command in (
     show.show,
     report.report,
     diff.diff,
+    debug.debug,
     gradient.gradient,
     minimize.minimize,
 ):

@@ -155,7 +155,7 @@ class Moment:
         task = self.live.tasks.get(path)
         if task is None:
             raise UsageError(f"no task {path!r} lives at step {self.step:,}; there are {self._paths()}")
-        frames = _user_frames(task)
+        frames = user_frames(task)
         for frame in reversed(frames):
             if function is None or function in (frame.f_code.co_name, frame.f_code.co_qualname):
                 return dict(frame.f_locals)
@@ -256,12 +256,13 @@ def _task_state(loop: ActiveRun, task: trio.lowlevel.Task, number: int, runnable
             frame.f_code.co_qualname,
             {name: shown(value) for name, value in frame.f_locals.items()},
         )
-        for frame in _user_frames(task)
+        for frame in user_frames(task)
     )
     return TaskState(number, loop.path_of(number), runnable, waits_for, holders, stack)
 
 
-def _user_frames(task: trio.lowlevel.Task) -> list[FrameType]:
+def user_frames(task: trio.lowlevel.Task) -> list[FrameType]:
+    """The frames of user code in which a suspended task stands, outermost first."""
     return [frame for frame in await_frames(task) if is_user_file(frame.f_code.co_filename)]
 
 

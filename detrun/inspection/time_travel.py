@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import outcome
@@ -30,7 +30,7 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
 from detrun.execution.replayed_run import recorded_strategy, replay_hooks
 from detrun.execution.scope import RunScope
-from detrun.inspection.moments import Moment, capture
+from detrun.inspection.moments import Moment, capture, user_frames
 from detrun_recorder.recording import Recording
 from detrun_recorder.strict_replay import StrictReplay
 from detrun_scheduler import current
@@ -84,6 +84,105 @@ def at(
         replay.abandon()
 
 
+class Traveller:
+    """A recorded run that is held between two steps, and taken to any other.
+
+    Going forward the held run goes on; going back it is replayed from its beginning, which takes some microseconds a
+    step. Between two moves the run stands still, as in `at`, and `moment` and `evaluate` look at it.
+
+    Args:
+        options: as they were when the run was recorded.
+    """
+
+    def __init__(
+        self, main: Main, args: Sequence[object], recording: Recording, options: Options | None = None
+    ) -> None:
+        check_main(main)
+        self.main = main
+        self.args = args
+        self.recording = recording
+        self.options = options
+        self._replay: _HeldReplay | None = None
+        self._moment: Moment | None = None
+        self._looking = ExitStack()
+
+    @property
+    def step(self) -> int:
+        """How many steps were taken; 0 before the first move."""
+        return 0 if self._replay is None else self._replay.steps_taken
+
+    def go(self, step: int) -> None:
+        """Hold the run after so many steps; negative numbers count from the end.
+
+        Raises:
+            UsageError: the run has no such step.
+            DivergenceError: the program does not follow its recording up to there. The next move begins anew.
+        """
+        step = _stop_step(self.recording, step, None)
+        replay = self._replay
+        if replay is not None and step == replay.steps_taken:
+            return
+        self._look_away()
+        try:
+            if replay is not None and step > replay.steps_taken:
+                replay.go_on(step)
+                return
+            if replay is not None:
+                replay.abandon()
+            self._replay = _HeldReplay(self.main, self.args, self.recording, step, None, self.options)
+            self._replay.start()
+        except BaseException:
+            self._replay = None
+            raise
+
+    @property
+    def moment(self) -> Moment:
+        """The run where it is held; valid until the next move."""
+        if self._replay is None:
+            self.go(0)
+        assert self._replay is not None
+        if self._moment is None:
+            run = self._replay.run
+            assert run is not None
+            self._looking.enter_context(allowed())
+            self._moment = capture(run, self._replay.steps_taken)
+            current.run = None
+        return self._moment
+
+    def evaluate(self, expression: str, task: str | None = None) -> Any:
+        """The value of a Python expression, in the innermost frame of user code of a living task.
+
+        Args:
+            task: its path; None for names of the program's module alone.
+
+        Raises:
+            Exception: whatever the expression raises.
+            UsageError: no living task of that path.
+        """
+        moment = self.moment
+        code = compile(expression, "<expression>", "eval")
+        if task is None:
+            return eval(code, getattr(self.main, "__globals__", {}))
+        moment.task(task)  # names those that live
+        frames = user_frames(moment.live.tasks[task])
+        if not frames:
+            return eval(code, getattr(self.main, "__globals__", {}))
+        return eval(code, frames[-1].f_globals, dict(frames[-1].f_locals))
+
+    def close(self) -> None:
+        """Let the run go."""
+        self._look_away()
+        if self._replay is not None:
+            self._replay.abandon()
+            self._replay = None
+
+    def _look_away(self) -> None:
+        if self._moment is not None:
+            self._moment.close()
+            self._moment = None
+        self._looking.close()
+
+
 def _stop_step(recording: Recording, step: int | None, virtual_time: float | None) -> int:
     steps = recording.steps
     if (step is None) == (virtual_time is None):
@@ -129,10 +228,7 @@ class _HeldReplay(RunScope):
         self._greenlet = greenlet(self._replay)
         self._greenlet.gr_context = contextvars.copy_context()
         if self._greenlet.switch() is not _HELD:
-            assert self._ended is not None
-            if isinstance(self._ended, outcome.Error):
-                raise self._ended.error
-            raise UsageError(f"the replay ended before step {self.stop_step:,}, where it should have been held")
+            self._refuse()
         assert self.run is not None
         return self.run
 
@@ -152,6 +248,23 @@ class _HeldReplay(RunScope):
             scope=self,
             hooks=replay_hooks(self.replayer),
         )
+
+    def go_on(self, step: int) -> None:
+        """Take the held run further, to a later step."""
+        assert self.run is not None
+        assert self._greenlet is not None
+        self.stop_step = step
+        self._viewer = getcurrent()
+        current.run = self.run
+        if self._greenlet.switch() is not _HELD:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """Raise why the replay ended before it was held."""
+        assert self._ended is not None
+        if isinstance(self._ended, outcome.Error):
+            raise self._ended.error
+        raise UsageError(f"the replay ended before step {self.stop_step:,}, where it should have been held")
 
     def abandon(self) -> None:
         """End the run that is held: cancel its tasks, let them clean up, and forget it."""
@@ -185,7 +298,7 @@ class _HeldReplay(RunScope):
 
     def _at_pause(self, run: ActiveRun) -> float:
         self._hold(run.step_index)
-        return math.inf
+        return self.stop_step if self.stop_step > run.step_index else math.inf
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
         """Compare the step; hold the run after its last one, since pauses come between two steps only."""

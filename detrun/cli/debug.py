@@ -1,0 +1,58 @@
+"""``detrun debug``: a recorded run, held between two steps and taken forth and back."""
+
+from __future__ import annotations
+
+import click
+
+from detrun.cli.options import settings, speaking
+
+
+@click.command(short_help="Go through a recorded run step by step, forth and back.")
+@click.argument("file", metavar="FILE", type=click.Path())
+@click.option("--at", "place", metavar="TIME|#STEP", help="Begin at this virtual time, or after so many steps.")
+@click.option("--target", metavar="TARGET", help="The program; the recording names it by default.")
+@click.option(
+    "-c",
+    "--command",
+    "commands",
+    multiple=True,
+    metavar="COMMAND",
+    help="Run this at the prompt, and leave at the end.",
+)
+@speaking
+def debug(file: str, place: str | None, target: str | None, commands: tuple[str, ...]) -> None:
+    """Hold the run of recording FILE between two steps, and take it to any other.
+
+    The program is run again up to there, as `detrun replay` does: do so only with recordings, and in directories, that
+    you trust. A run that failed is held at its end. `help` lists the commands of the prompt.
+    """
+    from detrun.cli.debugger import Debugger
+    from detrun.cli.moment import place_of
+    from detrun.cli.programs import program_of
+    from detrun.inspection.time_travel import Traveller
+    from detrun_recorder.recording import open_recording
+    from detrun_scheduler.errors import UsageError
+
+    if settings().json:
+        raise UsageError("debug is a conversation; detrun show --at gives a moment as JSON")
+    recording = open_recording(file)
+    step, time = (None, None) if place is None else place_of(place)
+    program, arguments = program_of(recording, file, target, {})
+    traveller = Traveller(program.function, arguments, recording)
+    debugger = Debugger(traveller)
+    try:
+        if time is not None:
+            debugger.onecmd(f"goto {time!r}s")
+        elif step is not None:
+            debugger.onecmd(f"goto {step}")
+        else:
+            failed = recording.end is not None and recording.end.outcome != "ok"
+            debugger.onecmd("failure" if failed else "goto 0")
+        for command in commands:
+            click.echo(f"{debugger.prompt}{command}")
+            if debugger.onecmd(command):
+                return
+        if not commands:
+            debugger.cmdloop()
+    finally:
+        traveller.close()

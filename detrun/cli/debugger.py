@@ -1,0 +1,331 @@
+"""The prompt of ``detrun debug``: a recorded run that is taken forth and back, and looked at between two steps.
+
+Where the run stands is said after each move: the steps taken, the virtual time, the task that steps next with its line,
+and the watched expressions, with a mark where they have changed. A command that fails says why and changes nothing.
+"""
+
+from __future__ import annotations
+
+import cmd
+import linecache
+import pdb
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from detrun.cli.moment import render
+from detrun.cli.page import open_page
+from detrun.cli.summary import describe_events
+from detrun.inspection.moments import user_frames
+from detrun.inspection.text import shown
+from detrun.inspection.time_travel import Traveller
+from detrun_recorder.described import wait_shown
+from detrun_recorder.steps import Step
+from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
+from detrun_scheduler.visible import visible, visible_line
+
+AROUND = 5  # lines of code before and after the one where a task stands
+SOURCE_SHOWN = 1  # of it after each move
+
+
+class Debugger(cmd.Cmd):
+    """Commands by their names and first letters; an empty line repeats the last one."""
+
+    prompt = "(detrun) "
+
+    def __init__(self, traveller: Traveller) -> None:
+        super().__init__()
+        self.traveller = traveller
+        self.recording = traveller.recording
+        self.chosen = ""  # the task that was chosen; empty for the one that steps next
+        self.watched: dict[str, tuple[str, str]] = {}  # by expression: the task where it was asked for, what it was
+        self.diverges_after: int | None = None  # steps, once it is known
+
+    # What every command needs.
+
+    @property
+    def next_step(self) -> Step | None:
+        """The step that comes next in the recording; None at its end."""
+        at = self.traveller.step
+        return self.recording.step(at) if at < self.recording.steps else None
+
+    @property
+    def task(self) -> str:
+        """The path of the chosen task, or of the one that steps next."""
+        following = self.next_step
+        return self.chosen or ("" if following is None else following.path)
+
+    def onecmd(self, line: str) -> bool:
+        """Run a command; say what is wrong with it."""
+        try:
+            return bool(super().onecmd(line))
+        except DivergenceError as error:
+            step = getattr(error.divergence, "step", 0)
+            self.diverges_after = step
+            click.echo(visible(str(error)))
+            self.go(step)
+        except DetrunError as error:
+            click.echo(visible(str(error)))
+        return False
+
+    def default(self, line: str) -> None:
+        """A name or an expression of the chosen task is shown; anything else is refused by name."""
+        word = line.split()[0] if line.split() else ""
+        if word in _LETTERS:
+            self.onecmd(_LETTERS[word] + line[len(word) :])
+        elif line == "EOF":
+            click.echo()
+            self.cmdqueue.append("quit")
+        else:
+            click.echo(f"there is no command {visible_line(word)!r}; 'help' lists them, 'print {line}' evaluates it")
+
+    def go(self, step: int) -> None:
+        """Move, and say where the run stands."""
+        self.traveller.go(min(max(step, 0), self.recording.steps))
+        self.say_where()
+
+    def say_where(self) -> None:
+        """Steps, time, who steps next, and what is watched."""
+        following = self.next_step
+        at, steps = self.traveller.step, self.recording.steps
+        time = f"{self.traveller.moment.virtual_time:.9g} s"
+        if following is None:
+            click.echo(f"after all {steps:,} steps, at {time}: {self._ended()}")
+        else:
+            click.echo(f"after {at:,} of {steps:,} steps, at {time}: {visible_line(following.path)} steps next")
+            click.echo(f"  it {_will(following)}")
+        for place in self._place(SOURCE_SHOWN):
+            click.echo(f"  {place}")
+        for expression, (task, before) in self.watched.items():
+            now = self._evaluated(expression, task)
+            click.echo(f"  {'*' if now != before else ' '} {visible_line(expression)} = {visible_line(now)}")
+            self.watched[expression] = task, now
+
+    def _ended(self) -> str:
+        end = self.recording.end
+        if end is None:
+            return "the recording ends here"
+        return "the run returned" if end.outcome == "ok" else visible_line(f"{end.error_type}: {end.error_text}")
+
+    def _place(self, around: int) -> Iterator[str]:
+        """The line where the task stands, with those around it."""
+        for state in self.traveller.moment.tasks:
+            if state.path == self.task and state.stack:
+                frame = state.stack[-1]
+                for number in range(max(frame.line - around, 1), frame.line + around + 1):
+                    text = linecache.getline(frame.file, number).rstrip()
+                    if text or number == frame.line:
+                        yield f"{'->' if number == frame.line else '  '} {number:>4}  {visible_line(text)}"
+
+    def _evaluated(self, expression: str, task: str) -> str:
+        if task and not any(one.path == task for one in self.traveller.moment.tasks):
+            return f"unknown: {task} does not live here"
+        try:
+            return shown(self.traveller.evaluate(expression, task or None))
+        except Exception as error:  # of the expression
+            return f"{type(error).__name__}: {error}"
+
+    # Moving.
+
+    def do_step(self, text: str) -> None:
+        """step [N]: take N steps of the run, one by default."""
+        self.go(self.traveller.step + _count(text))
+
+    def do_back(self, text: str) -> None:
+        """back [N]: undo N steps, one by default."""
+        self.go(self.traveller.step - _count(text))
+
+    def do_goto(self, text: str) -> None:
+        """goto STEP | goto TIMEs: hold the run after so many steps (negative: from the end), or at a virtual time."""
+        if text.endswith("s"):
+            try:
+                time = float(text[:-1])
+            except ValueError:
+                raise UsageError(f"goto {text}: give a number of steps, or seconds as in 2.5s") from None
+            found = self.recording.at_time(time)
+            self.go(found.index if found.time >= time else self.recording.steps)
+            return
+        try:
+            step = int(text)
+        except ValueError:
+            raise UsageError(f"goto {text}: give a number of steps, or seconds as in 2.5s") from None
+        self.go(step if step >= 0 else self.recording.steps + step)
+
+    def do_next(self, text: str) -> None:
+        """next: go to before the next step of the chosen task, or of the one that has just been shown."""
+        self._search(
+            range(self.traveller.step + 1, self.recording.steps), self._is_of_task(), f"no further step of {self.task}"
+        )
+
+    def do_previous(self, text: str) -> None:
+        """previous: go to before the last earlier step of the task."""
+        self._search(range(self.traveller.step - 1, -1, -1), self._is_of_task(), f"no earlier step of {self.task}")
+
+    def do_until(self, text: str) -> None:
+        """until OBJECT: go to before the next step that touches an object (a part of its name is enough)."""
+        later = range(self.traveller.step + 1, self.recording.steps)
+        self._search(later, _touches(text), f"no further use of {text} by any task")
+
+    def do_since(self, text: str) -> None:
+        """since OBJECT: go to before the last earlier step that touches an object."""
+        self._search(range(self.traveller.step - 1, -1, -1), _touches(text), f"no earlier use of {text} by any task")
+
+    def do_failure(self, text: str) -> None:
+        """failure: go to the end of the run, where it failed."""
+        self.go(self.recording.steps)
+
+    def do_divergence(self, text: str) -> None:
+        """divergence: go to where the program, as it is now, does otherwise than the recording."""
+        if self.diverges_after is None:
+            at = self.traveller.step
+            self.traveller.go(self.recording.steps)
+            self.go(at)
+            click.echo("the program makes the recorded run to its end")
+            return
+        self.go(self.diverges_after)
+
+    def _is_of_task(self) -> Callable[[Step], bool]:
+        task = self.task
+        return lambda step: step.path == task
+
+    def _search(self, places: range, fits: Callable[[Step], bool], missing: str) -> None:
+        """Go to the first of the places whose step fits."""
+        if places.step > 0:
+            steps: Iterator[Step] = self.recording.iter_steps(places.start, places.stop) if places else iter(())
+        else:
+            steps = (self.recording.step(at) for at in places)
+        for step in steps:
+            if fits(step):
+                self.go(step.index)
+                return
+        raise UsageError(f"{missing}; the run stays where it is")
+
+    # Looking.
+
+    def do_where(self, text: str) -> None:
+        """where: where the run stands, and the stack of the task."""
+        self.say_where()
+        for state in self.traveller.moment.tasks:
+            if state.path == self.task:
+                doing = "can run, from" if state.runnable else "waits for"
+                click.echo(f"  {visible_line(state.path)} {doing} {visible_line(state.waits_for)}")
+                for frame in state.stack:
+                    click.echo(f"    {visible_line(str(frame))}")
+
+    def do_list(self, text: str) -> None:
+        """list: the code around the line where the task stands."""
+        lines = list(self._place(AROUND))
+        if not lines:
+            raise UsageError(f"{self.task or 'no task'} stands in no line of your code here")
+        click.echo("\n".join(lines))
+
+    def do_locals(self, text: str) -> None:
+        """locals: local variables of the task, frame by frame."""
+        state = self.traveller.moment.task(self.task)
+        for frame in state.stack:
+            click.echo(f"{visible_line(str(frame))}")
+            for name, value in frame.locals.items():
+                click.echo(f"  {visible_line(name)} = {visible_line(value)}")
+
+    def do_tasks(self, text: str) -> None:
+        """tasks: living tasks, and what each waits for."""
+        for state in self.traveller.moment.tasks:
+            mark = ">" if state.path == self.task else " "
+            doing = "can run" if state.runnable else f"waits for {state.waits_for}"
+            click.echo(f"{mark} {visible_line(state.path)}: {visible_line(doing)}")
+
+    def do_task(self, text: str) -> None:
+        """task [NAME]: choose the task that is looked at; without a name, again the one that steps next."""
+        if text:
+            fitting = [one.path for one in self.traveller.moment.tasks if text == one.path]
+            fitting = fitting or [one.path for one in self.traveller.moment.tasks if text in one.path]
+            if len(fitting) != 1:
+                known = ", ".join(fitting or [one.path for one in self.traveller.moment.tasks]) or "none"
+                raise UsageError(
+                    f"task {text}: {len(fitting)} living tasks have that in their names; there are {known}"
+                )
+            text = fitting[0]
+        self.chosen = text
+        self.say_where()
+
+    def do_print(self, text: str) -> None:
+        """print EXPRESSION: its value where the task stands."""
+        click.echo(visible(self._evaluated(text, self.task)))
+
+    def do_watch(self, text: str) -> None:
+        """watch EXPRESSION: show its value in this task after each move, with a star where it has changed."""
+        if not text:
+            raise UsageError("watch: give an expression")
+        value = self._evaluated(text, self.task)
+        self.watched[text] = self.task, value
+        click.echo(f"  {visible_line(text)} = {visible_line(value)}")
+
+    def do_unwatch(self, text: str) -> None:
+        """unwatch [EXPRESSION]: watch it no more; without one, nothing any more."""
+        if text and text not in self.watched:
+            raise UsageError(f"unwatch {text}: it is not watched; these are: {', '.join(self.watched) or 'none'}")
+        self.watched = {one: value for one, value in self.watched.items() if text and one != text}
+
+    def do_objects(self, text: str) -> None:
+        """objects: those that the run has numbered, for 'until' and 'since'."""
+        for label in self.recording.objects:
+            click.echo(visible_line(label))
+
+    def do_all(self, text: str) -> None:
+        """all: tasks, channels, cells, nodes, disks and messages on their way."""
+        render(open_page(), self.traveller.moment, self.recording)
+
+    def do_pdb(self, text: str) -> None:
+        """pdb: Python's debugger in the frames of the task, to look around in them; 'q' comes back."""
+        frames = user_frames(self.traveller.moment.live.tasks[self.traveller.moment.task(self.task).path])
+        if not frames:
+            raise UsageError(f"{self.task} stands in no line of your code here")
+        debugger: Any = pdb.Pdb(stdin=self.stdin, stdout=self.stdout)
+        debugger.use_rawinput = self.use_rawinput
+        debugger.reset()
+        debugger.interaction(frames[-1], None)
+
+    def do_quit(self, text: str) -> bool:
+        """quit: let the run go."""
+        return True
+
+    def emptyline(self) -> bool:
+        """Repeat the last command."""
+        return self.onecmd(self.lastcmd) if self.lastcmd else False
+
+
+_LETTERS = {
+    "s": "step",
+    "b": "back",
+    "g": "goto",
+    "n": "next",
+    "p": "print",
+    "u": "until",
+    "w": "where",
+    "l": "list",
+    "t": "task",
+    "q": "quit",
+    "exit": "quit",
+}
+
+
+def _count(text: str) -> int:
+    if not text:
+        return 1
+    if not text.isdecimal():
+        raise UsageError(f"{text}: give a number of steps")
+    return int(text)
+
+
+def _touches(text: str) -> Callable[[Step], bool]:
+    if not text:
+        raise UsageError("until and since take an object's name; 'objects' lists them")
+    kinds = ("operation", "send", "receive")
+    return lambda step: any(event.kind in kinds and text in str(event.label) for event in step.events)
+
+
+def _will(step: Step) -> str:
+    did = describe_events(step)
+    how = "goes on later" if step.outcome == "checkpoint" else wait_shown(step.outcome)
+    return visible_line(f"does: {did}; then: {how}" if did else f"runs until: {how}")
