@@ -1,0 +1,1 @@
+"""The cache of items: time to live, bound, coalescing of fetches."""
