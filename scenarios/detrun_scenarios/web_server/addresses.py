@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
-WEB, DATABASE, UPSTREAM = "web", "database", "upstream"  # names of nodes; those of clients are client0, client1, ...
-WEB_PORT, DATABASE_PORT, UPSTREAM_PORT = 8000, 5432, 9000
+WEB, DATABASE, UPSTREAM, MONITOR = "web", "database", "upstream", "monitor"  # names of nodes
+CLIENTS = "clients"  # the node whose browsers send the requests
+WEB_PORT, DATABASE_PORT, UPSTREAM_PORT, MONITOR_PORT = 8000, 5432, 9000, 8125

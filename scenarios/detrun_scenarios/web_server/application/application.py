@@ -1,0 +1,106 @@
+"""`Application`: the ASGI callable that hypercorn serves.
+
+A request that comes in while the server drains is refused at once. Any other is accepted: it counts as in flight, waits
+for admission, and is worked on until its client hangs up. Errors of the parts are answers. An accepted request that
+gets no answer although its client waits was dropped; a server that stops in time drops none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from detrun_scenarios.web_server.application.answers import Answer, answer_of, respond
+from detrun_scenarios.web_server.application.hanging_up import unless_hung_up
+from detrun_scenarios.web_server.application.in_flight import InFlight
+from detrun_scenarios.web_server.application.routes import Routes
+from detrun_scenarios.web_server.contracts import Admission
+from detrun_scenarios.web_server.errors import OverloadedError, ServiceError
+
+DRAINING = Answer(503, {"error": "Draining"}, ((b"connection", b"close"), (b"retry-after", b"1")))
+
+
+class Application:
+    """See the module.
+
+    Attributes:
+        is_draining: whether new requests are refused, because the server is about to stop.
+        dropped: accepted requests that got no answer.
+        seconds: of each answered request, from its acceptance on.
+    """
+
+    def __init__(self, routes: Routes, admission: Admission, in_flight: InFlight) -> None:
+        self.routes = routes
+        self.admission = admission
+        self.in_flight = in_flight
+        self.is_draining = False
+        self.dropped = 0
+        self.seconds: list[Any] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, or the lifespan of the server (ASGI specification 3.0)."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif self.is_draining:
+            await respond(send, DRAINING)
+        else:
+            await self.accept(scope, receive, send)
+
+    async def accept(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, and count it meanwhile."""
+        wants_answer = True
+        number = await self.in_flight.enter()
+        try:
+            began = trio.current_time()
+            body = await _body(receive)
+            answer = None
+
+            async def work() -> Answer:
+                return await self.admitted(scope["method"], scope["path"], body)
+
+            if body is not None:
+                answer = await unless_hung_up(receive, work)
+            if answer is not None:
+                await respond(send, answer)
+                self.seconds.append(trio.current_time() - began)
+            wants_answer = False
+        finally:
+            self.dropped += wants_answer
+            await self.in_flight.leave(number)
+
+    async def admitted(self, method: str, path: str, body: bytes) -> Answer:
+        """The answer to a request, or to why it is not served."""
+        try:
+            await self.admission.enter()
+        except OverloadedError as error:
+            return answer_of(error)
+        began = trio.current_time()
+        succeeded = False
+        try:
+            answer = await self.routes.answer(method, path, body)
+            succeeded = True
+            return answer
+        except ServiceError as error:
+            return answer_of(error)
+        finally:
+            self.admission.leave(trio.current_time() - began, succeeded)
+
+
+async def _body(receive: Any) -> bytes | None:
+    """The whole body; None if the client hung up before its end."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body, more = body + message["body"], message["more_body"]
+    return body
+
+
+async def _live(receive: Any, send: Any) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

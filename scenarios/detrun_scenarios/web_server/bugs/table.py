@@ -1,0 +1,15 @@
+"""The planted bugs by name, each as the parts of a system that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from detrun_scenarios.web_server.bugs.dropped_at_shutdown import DroppedAtShutdown
+from detrun_scenarios.web_server.bugs.inflight_drift import InflightDrift
+from detrun_scenarios.web_server.parts import RIGHT, Parts
+
+BUGS: Mapping[str, Parts] = {
+    "dropped_at_shutdown": replace(RIGHT, drain=DroppedAtShutdown),
+    "inflight_drift": replace(RIGHT, in_flight=InflightDrift),
+}

@@ -1,0 +1,28 @@
+"""What a run costs: each loss a number of what browsers found, and of what the upstream service was asked.
+
+- ``mean_latency``: mean seconds until a good answer; a request that gets none counts as long as its browser's patience.
+- ``p99_latency``: the 99th percentile of the same in a run.
+- ``lost_goodput``: the share of requests without a good answer, refusals included.
+- ``upstream_load``: requests that the upstream service has begun, for each quote that was asked for. A count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun_scenarios.frame.measured import mean, quantile
+from detrun_scenarios.web_server.site import Site
+from detrun_scenarios.web_server.workload.browsers import Browsers
+
+
+def losses_of(site: Site, browsers: Browsers) -> dict[str, Any]:
+    """All losses of a run; 0 for one that nothing was measured for."""
+    outcomes = browsers.outcomes
+    seconds = [one.seconds if one.status == 200 else browsers.patience for one in outcomes]
+    quotes = sum(one.kind == "quote" for one in outcomes)
+    return {
+        "mean_latency": mean(seconds),
+        "p99_latency": quantile(seconds, 0.99),
+        "lost_goodput": mean([float(one.status != 200) for one in outcomes]),
+        "upstream_load": site.upstream.served / quotes if quotes else 0.0,
+    }

@@ -1,0 +1,38 @@
+"""`Stack`: what one start of the web server is made of, from the connections to the ASGI callable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun_scenarios.web_server.application.application import Application
+from detrun_scenarios.web_server.application.routes import Routes
+from detrun_scenarios.web_server.parts import Parts
+from detrun_scenarios.web_server.settings import Settings
+
+
+class Stack:
+    """Made within the node of the server, anew for each start: a process that begins has an empty cache.
+
+    Args:
+        background: a nursery for what outlives a request, such as the refresh of a stale entry.
+    """
+
+    def __init__(self, settings: Settings, parts: Parts, background: Any) -> None:
+        self.pool = parts.pool(settings)
+        self.database = parts.database_client(settings, self.pool)
+        self.cache = parts.cache(settings, background)
+        self.breaker = parts.breaker(settings)
+        self.budget = parts.budget(settings)
+        self.upstream = parts.upstream_client(
+            settings, self.breaker, parts.retries(settings, self.budget), parts.hedges(settings)
+        )
+        self.admission = parts.admission(settings)
+        self.in_flight = parts.in_flight()
+        self.application = Application(Routes(self.database, self.cache, self.upstream), self.admission, self.in_flight)
+        self.drain = parts.drain(settings, self.application)
+
+    async def close(self) -> None:
+        """Close what holds connections."""
+        await self.pool.close()
+        await self.upstream.close()
+        self.in_flight.gauge.close()

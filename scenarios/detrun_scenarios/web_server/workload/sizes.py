@@ -1,0 +1,104 @@
+"""How much is asked of the system, and what happens to it meanwhile.
+
+A *small* run is for campaigns: some eighty requests in a second and a half, with faults, a deploy, and settings that
+are drawn. A *medium* one is a sample of a loss: a flash crowd that is more than the database can serve, and an outage
+of the upstream service. A *large* one is the same for longer, with a deploy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from detrun_scenarios.frame.declaration import Size
+from detrun_scenarios.web_server.workload.arrivals import Crowd
+
+MIX = {"item": 0.7, "quote": 0.15, "order": 0.15}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The upstream service is slow and failing for a while.
+
+    Attributes:
+        at, seconds: when it begins, from the beginning of the run, and how long it takes.
+        slowness: factor of its service times.
+        failure_share: of its answers.
+    """
+
+    at: float
+    seconds: float
+    slowness: float = 1.0
+    failure_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One size or variant.
+
+    Attributes:
+        crowd: the open stream; None for none.
+        users, requests, think: users of the closed stream, requests of each, and mean seconds between two.
+        mix: shares of the kinds of requests.
+        items: that there are.
+        patience: seconds for which a browser waits.
+        outages: of the upstream service.
+        deploys: when the web server is terminated and started again, in seconds from the beginning.
+        is_harsh: whether settings are drawn.
+        latency: mean seconds of a message between two nodes.
+        settings: that are fixed, by name.
+        factors: of parameters, by name.
+    """
+
+    crowd: Crowd | None = None
+    users: int = 0
+    requests: int = 0
+    think: float = 0.1
+    mix: Mapping[str, float] = field(default_factory=lambda: MIX)
+    items: int = 200
+    patience: float = 2.0
+    outages: tuple[Outage, ...] = ()
+    deploys: tuple[float, ...] = ()
+    is_harsh: bool = False
+    latency: float = 0.001
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+WORKLOADS: Mapping[Size, Workload] = {
+    "small": Workload(
+        crowd=Crowd(rate=30.0, seconds=1.0, flash=(0.3, 0.5), factor=5.0),
+        users=3,
+        requests=5,
+        items=8,
+        outages=(Outage(at=0.6, seconds=0.3, slowness=10.0, failure_share=0.5),),
+        deploys=(0.8,),
+        is_harsh=True,
+    ),
+    "medium": Workload(
+        crowd=Crowd(rate=60.0, seconds=5.0, flash=(2.0, 3.0), factor=4.0),
+        users=4,
+        requests=10,
+        outages=(Outage(at=3.5, seconds=0.5, slowness=10.0, failure_share=0.5),),
+    ),
+    "large": Workload(
+        crowd=Crowd(rate=60.0, seconds=24.0, flash=(8.0, 11.0), factor=6.0),
+        users=20,
+        requests=20,
+        think=0.5,
+        outages=(Outage(at=15.0, seconds=3.0, slowness=20.0, failure_share=0.5),),
+        deploys=(20.0,),
+    ),
+}
+
+VARIANTS: Mapping[str, Workload] = {
+    "a deploy": Workload(users=3, requests=8, think=0.02, items=4, deploys=(0.1,), mix={"item": 1.0}),
+    "a few users": Workload(users=3, requests=4, think=0.01, items=4, mix={"item": 0.5, "order": 0.5}),
+}
+"""In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
+
+
+def workload_of(size: Size, variant: str) -> Workload:
+    """The workload of a size; of a variant, where bugs are looked for."""
+    return VARIANTS[variant] if variant and size == "small" else WORKLOADS[size]
