@@ -25,12 +25,14 @@ class Settings:
         cache_size: entries.
         admission_rate, admission_burst: of the token bucket, requests a second and requests.
         queue_length: requests that wait for admission at most.
+        slow_seconds: from which on an answer counts as too slow, and the limit of admission shrinks.
         breaker_threshold: failures in a row that open the breaker.
         breaker_seconds: for which it stays open.
         keep_alive: for which the server keeps an idle connection.
         drain_seconds: for which a server that shuts down waits for those inside.
         database_seconds, upstream_seconds: mean service times of the backends.
         database_workers: questions that the database serves at once.
+        upstream_workers: requests that the upstream service serves at once.
     """
 
     pool_size: Any = 10
@@ -44,10 +46,11 @@ class Settings:
     hedge_delay: Any = 0.1
     ttl: Any = 1.0
     stale_seconds: Any = 0.0
-    cache_size: int = 128
+    cache_size: Any = 128
     admission_rate: Any = 500.0
     admission_burst: Any = 50.0
     queue_length: int = 64
+    slow_seconds: Any = 0.5
     breaker_threshold: Any = 5
     breaker_seconds: Any = 1.0
     keep_alive: Any = 5.0
@@ -55,3 +58,4 @@ class Settings:
     database_seconds: Any = 0.004
     upstream_seconds: Any = 0.02
     database_workers: int = 8
+    upstream_workers: int = 8

@@ -15,8 +15,8 @@ from detrun_scenarios.web_server.application.answers import Answer, answer_of, r
 from detrun_scenarios.web_server.application.hanging_up import unless_hung_up
 from detrun_scenarios.web_server.application.in_flight import InFlight
 from detrun_scenarios.web_server.application.routes import Routes
-from detrun_scenarios.web_server.contracts import Admission
-from detrun_scenarios.web_server.errors import OverloadedError, ServiceError
+from detrun_scenarios.web_server.errors import BackendTimeoutError, OverloadedError, PoolTimeoutError, ServiceError
+from detrun_scenarios.web_server.resilience.admission import Admission
 
 DRAINING = Answer(503, {"error": "Draining"}, ((b"connection", b"close"), (b"retry-after", b"1")))
 
@@ -76,12 +76,14 @@ class Application:
         except OverloadedError as error:
             return answer_of(error)
         began = trio.current_time()
-        succeeded = False
+        succeeded: bool | None = None
         try:
             answer = await self.routes.answer(method, path, body)
             succeeded = True
             return answer
         except ServiceError as error:
+            if isinstance(error, (PoolTimeoutError, BackendTimeoutError)):
+                succeeded = False  # of the others, none says that there are too many inside
             return answer_of(error)
         finally:
             self.admission.leave(trio.current_time() - began, succeeded)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from detrun_scenarios.web_server.application.answers import Answer
-from detrun_scenarios.web_server.contracts import Cache, Database, Upstream
+from detrun_scenarios.web_server.backend.database_client import DatabaseClient
+from detrun_scenarios.web_server.backend.upstream_client import UpstreamClient
+from detrun_scenarios.web_server.caching.cache import Cache
 
 NOT_FOUND = Answer(404, {"error": "NotFound"})
 
@@ -18,7 +20,7 @@ class Routes:
     - ``POST /order`` with ``{"order", "item", "count"}``: books an order. The same order may come again.
     """
 
-    def __init__(self, database: Database, cache: Cache, upstream: Upstream) -> None:
+    def __init__(self, database: DatabaseClient, cache: Cache, upstream: UpstreamClient) -> None:
         self.database = database
         self.cache = cache
         self.upstream = upstream

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import trio
 
 from detrun_scenarios.web_server.application.application import Application
 from detrun_scenarios.web_server.application.routes import Routes
@@ -17,15 +17,15 @@ class Stack:
         background: a nursery for what outlives a request, such as the refresh of a stale entry.
     """
 
-    def __init__(self, settings: Settings, parts: Parts, background: Any) -> None:
-        self.pool = parts.pool(settings)
+    def __init__(self, settings: Settings, parts: Parts, background: trio.Nursery) -> None:
+        self.pool = parts.pool(settings, parts.seats)
         self.database = parts.database_client(settings, self.pool)
-        self.cache = parts.cache(settings, background)
+        self.cache = parts.cache(settings, background, parts.flights)
         self.breaker = parts.breaker(settings)
         self.budget = parts.budget(settings)
-        self.upstream = parts.upstream_client(
-            settings, self.breaker, parts.retries(settings, self.budget), parts.hedges(settings)
-        )
+        self.retries = parts.retries(settings, self.budget)
+        self.hedges = parts.hedges(settings, self.budget)
+        self.upstream = parts.upstream_client(settings, self.breaker, self.retries, self.hedges)
         self.admission = parts.admission(settings)
         self.in_flight = parts.in_flight()
         self.application = Application(Routes(self.database, self.cache, self.upstream), self.admission, self.in_flight)
@@ -33,6 +33,6 @@ class Stack:
 
     async def close(self) -> None:
         """Close what holds connections."""
-        await self.pool.close()
+        self.pool.close()
         await self.upstream.close()
         self.in_flight.gauge.close()
