@@ -34,8 +34,8 @@ class Site:
         self.monitor = Monitor()
         self.database: Any = parts.database_server(settings)
         self.upstream: Any = parts.upstream_service(settings)
-        self.web = WebServer(settings, parts)
         self.web_node = world.node(WEB)
+        self.web = WebServer(settings, parts, self.web_node)
         self.client_node = world.node(CLIENTS)
 
     def start(self) -> None:

@@ -6,10 +6,13 @@ cancels what is still there. A crash of the node runs none of this, and clients 
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
+from detrun.world.nodes.node import Node
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.web_server.addresses import WEB_PORT
@@ -24,16 +27,21 @@ LAST_WORDS_SECONDS = 0.01  # for refusals that are on their way when the drain i
 class WebServer:
     """See the module.
 
+    Args:
+        node: on which it runs.
+
     Attributes:
         stack: of the present start, or of the last; None before the first.
         stacks: of all starts.
     """
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, parts: Parts, node: Node) -> None:
         self.settings = settings
         self.parts = parts
+        self.node = node
         self.stacks: list[Stack] = []
-        self._terminated = trio.Event()
+        # By the number of a start: a signal is for the process that runs, also where that has not taken a step yet.
+        self._terminated: defaultdict[int, trio.Event] = defaultdict(trio.Event)
 
     @property
     def stack(self) -> Stack | None:
@@ -42,24 +50,24 @@ class WebServer:
 
     def terminate(self) -> None:
         """What SIGTERM does: the server drains and stops."""
-        self._terminated.set()
+        self._terminated[self.node.starts].set()
 
     async def run(self) -> None:
         """The program of the node: serve until terminated."""
-        self._terminated = trio.Event()
+        terminated = self._terminated[self.node.starts]
         async with trio.open_nursery() as background:
             stack = Stack(self.settings, self.parts, background)
             self.stacks.append(stack)
-            await serve(stack.application, self._config(), shutdown_trigger=self._drained, mode="asgi")
+
+            async def drained() -> None:
+                await terminated.wait()
+                await stack.drain.wait()
+
+            await serve(stack.application, self._config(), shutdown_trigger=drained, mode="asgi")
             dropped = stack.application.dropped
             require(stack.drain.was_late or not dropped, ACCEPTED, f"{dropped} accepted requests got no answer")
             background.cancel_scope.cancel()
             await stack.close()
-
-    async def _drained(self) -> None:
-        await self._terminated.wait()
-        assert self.stack is not None
-        await self.stack.drain.wait()
 
     def _config(self) -> Config:
         config = Config()
