@@ -7,6 +7,7 @@ gets no answer although its client waits was dropped; a server that stops in tim
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import trio
@@ -55,11 +56,8 @@ class Application:
             began = trio.current_time()
             body = await _body(receive)
             answer = None
-
-            async def work() -> Answer:
-                return await self.admitted(scope["method"], scope["path"], body)
-
             if body is not None:
+                work = partial(self.admitted, scope["method"], scope["path"], body)
                 answer = await unless_hung_up(receive, work)
             if answer is not None:
                 await respond(send, answer)

@@ -15,18 +15,22 @@ from detrun_scenarios.web_server.errors import BackendError
 
 
 class DatabaseConnection:
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        is_open: until it is closed or found broken.
+    """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._lines = Lines(stream)
         self._is_due = False  # an answer
-        self._is_open = True
+        self.is_open = True
 
     @property
     def is_usable(self) -> bool:
         """Whether the next question would get its own answer."""
-        return self._is_open and not self._is_due
+        return self.is_open and not self._is_due
 
     async def ask(self, line: str) -> str:
         """Send a line without its newline, and return the line that answers.
@@ -49,7 +53,7 @@ class DatabaseConnection:
 
     def close(self) -> None:
         """Close it at once, without waiting for the peer."""
-        self._is_open = False
+        self.is_open = False
         self._stream.socket.close()
 
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from detrun_scenarios.web_server.bugs.dropped_at_shutdown import DroppedAtShutdown
 from detrun_scenarios.web_server.bugs.inflight_drift import InflightDrift
+from detrun_scenarios.web_server.bugs.mixed_responses import MixedResponses
 from detrun_scenarios.web_server.parts import RIGHT, Parts
 
 BUGS: Mapping[str, Parts] = {
+    "mixed_responses": replace(RIGHT, pool=MixedResponses),
     "dropped_at_shutdown": replace(RIGHT, drain=DroppedAtShutdown),
     "inflight_drift": replace(RIGHT, in_flight=InflightDrift),
 }

@@ -94,7 +94,7 @@ class ConnectionPool:
     def _newest_idle(self) -> DatabaseConnection | None:
         while self.idle:
             connection = self.idle.pop()
-            if connection.is_usable:
+            if self.may_lend_again(connection):
                 return connection
             connection.close()
         return None

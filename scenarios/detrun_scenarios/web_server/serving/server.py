@@ -12,7 +12,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
-from detrun.world.nodes.node import Node
+from detrun.world import Node
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.web_server.addresses import WEB_PORT

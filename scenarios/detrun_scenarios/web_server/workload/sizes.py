@@ -95,6 +95,14 @@ WORKLOADS: Mapping[Size, Workload] = {
 VARIANTS: Mapping[str, Workload] = {
     "a deploy": Workload(users=3, requests=8, think=0.02, items=4, deploys=(0.1,), mix={"item": 1.0}),
     "a few users": Workload(users=3, requests=4, think=0.01, items=4, mix={"item": 0.5, "order": 0.5}),
+    "slow database": Workload(
+        users=3,
+        requests=6,
+        think=0.01,
+        items=4,
+        mix={"item": 1.0},
+        settings={"database_timeout": 0.02, "pool_size": 2, "ttl": 0.001},
+    ),
 }
 """In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
 
