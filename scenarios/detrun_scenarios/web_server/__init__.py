@@ -168,7 +168,7 @@ SCENARIO = Scenario(
             "mixed_responses",
             "a connection is lent again on which an answer is due",
             ("MixedResponses.may_lend_again", "DatabaseConnection.ask"),
-            variant="slow database",
+            variant="users who leave",
         ),
         Bug(
             "dropped_at_shutdown",

@@ -55,7 +55,7 @@ class Site:
 @asynccontextmanager
 async def site(settings: Settings, parts: Parts = RIGHT, latency: float = 0.001) -> AsyncIterator[Site]:
     """A site that listens."""
-    async with detrun.World(latency=Exponential(latency, minimum=latency / 4)) as world:
+    async with detrun.World(latency=Exponential(latency, minimum=latency / 4) if latency else 0.0) as world:
         found = Site(world, settings, parts)
         found.start()
         await trio.sleep(START_SECONDS)

@@ -20,6 +20,7 @@ import trio
 import detrun
 from detrun_scenarios.web_server.addresses import DATABASE_PORT
 from detrun_scenarios.web_server.backend.lines import Lines
+from detrun_scenarios.web_server.backend.service_time import service_time
 from detrun_scenarios.web_server.resilience.seats import Seats
 from detrun_scenarios.web_server.settings import Settings
 
@@ -68,8 +69,7 @@ class DatabaseServer:
         verb, item, *rest = question.split(" ")
         await self.workers.take()
         try:
-            seconds = detrun.exponential(self.settings.database_seconds, key=("database", verb, item))
-            await detrun.sleep(seconds * self.slowness)
+            await detrun.sleep(self.slowness * service_time(self.settings.database_seconds, ("database", verb, item)))
         finally:
             self.workers.give_back()
         self.served += 1

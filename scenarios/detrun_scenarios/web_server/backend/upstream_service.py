@@ -15,6 +15,7 @@ import trio
 
 import detrun
 from detrun_scenarios.web_server.addresses import UPSTREAM_PORT
+from detrun_scenarios.web_server.backend.service_time import service_time
 from detrun_scenarios.web_server.resilience.seats import Seats
 from detrun_scenarios.web_server.settings import Settings
 
@@ -60,9 +61,7 @@ class UpstreamService:
         await self.workers.take()
         try:
             self.served += 1
-            await detrun.sleep(
-                self.slowness * detrun.exponential(self.settings.upstream_seconds, key=("quote", symbol))
-            )
+            await detrun.sleep(self.slowness * service_time(self.settings.upstream_seconds, ("quote", symbol)))
         finally:
             self.workers.give_back()
         if detrun.bernoulli(self.failure_share, key=("quote fails", symbol)):

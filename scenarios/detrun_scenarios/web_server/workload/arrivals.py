@@ -56,11 +56,3 @@ async def arrive(browsers: Browsers, crowd: Crowd, mix: Mapping[str, float]) -> 
             await trio.sleep_until(began + at)
             nursery.start_soon(browsers.ask, client, number, mix)
             number += 1
-
-
-async def think_and_ask(browsers: Browsers, user: int, requests: int, think: float, mix: Mapping[str, float]) -> None:
-    """One user: thinks, asks, waits for the answer, and so on."""
-    async with browsers.client() as client:
-        for turn in range(requests):
-            await trio.sleep(float(detrun.exponential(think, key=f"thinks {user}")))
-            await browsers.ask(client, (user + 1) * 1_000_000 + turn, mix)

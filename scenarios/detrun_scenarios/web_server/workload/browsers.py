@@ -65,18 +65,23 @@ class Browsers:
         return httpx.AsyncClient(base_url=URL, timeout=self.patience, limits=limits, trust_env=False, verify=False)
 
     async def ask(self, client: httpx.AsyncClient, number: int, mix: Mapping[str, float]) -> Outcome:
-        """Make request number ``number``, of a kind drawn from the mix, and note what becomes of it."""
+        """Make request number ``number``, of a kind drawn from the mix, and note what becomes of it.
+
+        Nothing is noted of a request whose user leaves.
+        """
         kind = detrun.choice(list(mix), list(mix.values()), key=f"kind {number}")
         item = str(min(int(self.items * float(detrun.uniform(0.0, 1.0, key=f"item {number}")) ** 3), self.items - 1))
         began = trio.current_time()
         self.open += 1
         status, error = 0, ""
-        with trio.move_on_after(self.patience) as scope:
-            if kind == "order":
-                status, error = await self._order(client, f"order{number}", item, 1 + number % 3)
-            else:
-                status, error = await self._get(client, kind, item)
-        self.open -= 1
+        try:
+            with trio.move_on_after(self.patience) as scope:
+                if kind == "order":
+                    status, error = await self._order(client, f"order{number}", item, 1 + number % 3)
+                else:
+                    status, error = await self._get(client, kind, item)
+        finally:
+            self.open -= 1
         if scope.cancelled_caught:
             error = "Impatience"
         found = Outcome(kind, began, trio.current_time() - began, status, error)

@@ -17,10 +17,11 @@ from detrun_scenarios.web_server.losses import losses_of
 from detrun_scenarios.web_server.parts import RIGHT
 from detrun_scenarios.web_server.settings import Settings
 from detrun_scenarios.web_server.site import Site, site
-from detrun_scenarios.web_server.workload.arrivals import arrive, think_and_ask
+from detrun_scenarios.web_server.workload.arrivals import arrive
 from detrun_scenarios.web_server.workload.browsers import Browsers
 from detrun_scenarios.web_server.workload.operator import deploy, suffer
 from detrun_scenarios.web_server.workload.sizes import Workload, workload_of
+from detrun_scenarios.web_server.workload.users import browse
 
 
 def program(setting: Setting) -> Program:
@@ -73,7 +74,7 @@ async def ask(browsers: Browsers, workload: Workload) -> None:
         if workload.crowd is not None:
             nursery.start_soon(arrive, browsers, workload.crowd, workload.mix)
         for user in range(workload.users):
-            nursery.start_soon(think_and_ask, browsers, user, workload.requests, workload.think, workload.mix)
+            nursery.start_soon(browse, browsers, user, workload.habits, workload.mix)
 
 
 def check_orders(found: Site, browsers: Browsers) -> None:

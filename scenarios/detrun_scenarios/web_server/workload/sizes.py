@@ -13,6 +13,7 @@ from typing import Any
 
 from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.web_server.workload.arrivals import Crowd
+from detrun_scenarios.web_server.workload.users import Habits
 
 MIX = {"item": 0.7, "quote": 0.15, "order": 0.15}
 
@@ -39,7 +40,7 @@ class Workload:
 
     Attributes:
         crowd: the open stream; None for none.
-        users, requests, think: users of the closed stream, requests of each, and mean seconds between two.
+        users, habits: of the closed workload.
         mix: shares of the kinds of requests.
         items: that there are.
         patience: seconds for which a browser waits.
@@ -53,8 +54,7 @@ class Workload:
 
     crowd: Crowd | None = None
     users: int = 0
-    requests: int = 0
-    think: float = 0.1
+    habits: Habits = field(default_factory=lambda: Habits(pages=0))
     mix: Mapping[str, float] = field(default_factory=lambda: MIX)
     items: int = 200
     patience: float = 2.0
@@ -70,7 +70,7 @@ WORKLOADS: Mapping[Size, Workload] = {
     "small": Workload(
         crowd=Crowd(rate=30.0, seconds=1.0, flash=(0.3, 0.5), factor=5.0),
         users=3,
-        requests=5,
+        habits=Habits(pages=4, page=2),
         items=8,
         outages=(Outage(at=0.6, seconds=0.3, slowness=10.0, failure_share=0.5),),
         deploys=(0.8,),
@@ -79,29 +79,35 @@ WORKLOADS: Mapping[Size, Workload] = {
     "medium": Workload(
         crowd=Crowd(rate=60.0, seconds=5.0, flash=(2.0, 3.0), factor=4.0),
         users=4,
-        requests=10,
+        habits=Habits(pages=10),
         outages=(Outage(at=3.5, seconds=0.5, slowness=10.0, failure_share=0.5),),
     ),
     "large": Workload(
         crowd=Crowd(rate=60.0, seconds=24.0, flash=(8.0, 11.0), factor=6.0),
         users=20,
-        requests=20,
-        think=0.5,
+        habits=Habits(pages=20, page=2, think=0.5),
         outages=(Outage(at=15.0, seconds=3.0, slowness=20.0, failure_share=0.5),),
         deploys=(20.0,),
     ),
 }
 
+AT_ONCE: Mapping[str, Any] = {"database_seconds": 0.0, "database_timeout": 0.05}
+"""Services that take no time, on links that take none: the schedule alone decides what comes first."""
+
 VARIANTS: Mapping[str, Workload] = {
-    "a deploy": Workload(users=3, requests=8, think=0.02, items=4, deploys=(0.1,), mix={"item": 1.0}),
-    "a few users": Workload(users=3, requests=4, think=0.01, items=4, mix={"item": 0.5, "order": 0.5}),
-    "slow database": Workload(
-        users=3,
-        requests=6,
-        think=0.01,
+    "a deploy": Workload(
+        users=2, habits=Habits(pages=2, think=0.0), items=4, deploys=(0.0,), mix={"item": 1.0}, latency=0.0
+    ),
+    "a few users": Workload(
+        users=3, habits=Habits(pages=1, think=0.0), items=4, mix={"item": 0.5, "order": 0.5}, latency=0.0
+    ),
+    "users who leave": Workload(
+        users=1,
+        habits=Habits(pages=2, page=2, think=0.0),
         items=4,
         mix={"item": 1.0},
-        settings={"database_timeout": 0.02, "pool_size": 2, "ttl": 0.001},
+        latency=0.0,
+        settings=AT_ONCE,
     ),
 }
 """In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
