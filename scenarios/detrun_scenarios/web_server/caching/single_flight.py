@@ -16,6 +16,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.web_server.invariants import ONE_FETCH
+
 Fetch = Callable[[], Awaitable[str | None]]
 
 
@@ -60,7 +63,9 @@ class SingleFlight:
     def start(self, key: str, fetch: Fetch) -> Flight:
         """Begin a flight."""
         flight = Flight()
-        self.flights.setdefault(key, []).append(flight)
+        flights = self.flights.setdefault(key, [])
+        flights.append(flight)
+        require(len(flights) == 1, ONE_FETCH, f"{len(flights)} of {key}")
         self.taken[key] = self.taken.get(key, 0) + 1
         self.tasks.start_soon(self._fly, key, fetch, flight)
         return flight

@@ -19,8 +19,10 @@ from typing import Any
 
 import trio
 
+from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.web_server.backend.connection import DatabaseConnection, connect
 from detrun_scenarios.web_server.errors import BackendError, PoolTimeoutError
+from detrun_scenarios.web_server.invariants import LENT
 from detrun_scenarios.web_server.resilience.seats import Seats
 from detrun_scenarios.web_server.settings import Settings
 
@@ -35,6 +37,7 @@ class ConnectionPool:
     Attributes:
         idle: connections that are not lent; the last is lent next.
         opened: how many were ever opened.
+        borrowers: those who have a connection, open one or wait.
     """
 
     def __init__(self, settings: Settings, seats: type[Seats] = Seats) -> None:
@@ -42,6 +45,7 @@ class ConnectionPool:
         self.seats = seats(settings.pool_size)
         self.idle: list[DatabaseConnection] = []
         self.opened = 0
+        self.borrowers = 0
 
     @property
     def lent(self) -> int:
@@ -66,15 +70,20 @@ class ConnectionPool:
             PoolTimeoutError: none came free within `pool_seconds`.
             BackendError: a new one could not be opened.
         """
-        await self._sit_down()
-        connection: DatabaseConnection | None = None
+        self.borrowers += 1
         try:
-            connection = self._newest_idle() or await self._open()
-            yield connection
+            await self._sit_down()
+            connection: DatabaseConnection | None = None
+            try:
+                connection = self._newest_idle() or await self._open()
+                yield connection
+            finally:
+                if connection is not None:
+                    self._take_back(connection)
+                self.seats.give_back()
         finally:
-            if connection is not None:
-                self._take_back(connection)
-            self.seats.give_back()
+            self.borrowers -= 1
+            require(self.lent <= self.borrowers, LENT, f"{self.lent} are taken, {self.borrowers} are there")
 
     def may_lend_again(self, connection: DatabaseConnection) -> bool:
         """Whether a connection that comes back goes to another borrower."""

@@ -12,7 +12,7 @@ from detrun.world import FaultPlan, inject
 from detrun_scenarios.frame.declaration import Losses, Program, Setting
 from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.web_server.bugs.table import BUGS
-from detrun_scenarios.web_server.invariants import BOOKED
+from detrun_scenarios.web_server.invariants import BOOKED, RECOVERED
 from detrun_scenarios.web_server.losses import losses_of
 from detrun_scenarios.web_server.parts import RIGHT
 from detrun_scenarios.web_server.settings import Settings
@@ -43,6 +43,7 @@ def program(setting: Setting) -> Program:
                 await found.client_node.ended()
             await found.stop()
             check_orders(found, browsers)
+            check_recovery(browsers, workload)
             return losses_of(found, browsers)
 
     return run
@@ -87,3 +88,10 @@ def check_orders(found: Site, browsers: Browsers) -> None:
         require(browsers.sent[order] == (item, count), BOOKED, f"{order} was sent as {browsers.sent[order]}")
         sold[item] = sold.get(item, 0) + count
     require(sold == found.database.sold, BOOKED, f"orders make {sold}, the database says {found.database.sold}")
+
+
+def check_recovery(browsers: Browsers, workload: Workload) -> None:
+    """The invariant of outages: late enough after the last one, most quotes are answered."""
+    late = [one for one in browsers.outcomes if one.kind == "quote" and one.began >= workload.recovered_at]
+    good = sum(one.status == 200 for one in late)
+    require(2 * good >= len(late), RECOVERED, f"{good} of {len(late)} are answered")

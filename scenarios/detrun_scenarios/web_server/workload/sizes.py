@@ -50,6 +50,7 @@ class Workload:
         latency: mean seconds of a message between two nodes.
         settings: that are fixed, by name.
         factors: of parameters, by name.
+        recovered_at: seconds from the beginning from which on quotes come again, whatever happened before.
     """
 
     crowd: Crowd | None = None
@@ -64,6 +65,7 @@ class Workload:
     latency: float = 0.001
     settings: Mapping[str, Any] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
+    recovered_at: float = float("inf")
 
 
 WORKLOADS: Mapping[Size, Workload] = {
@@ -108,6 +110,30 @@ VARIANTS: Mapping[str, Workload] = {
         mix={"item": 1.0},
         latency=0.0,
         settings=AT_ONCE,
+    ),
+    "one connection": Workload(
+        users=1,
+        habits=Habits(pages=2, page=3, think=0.0),
+        items=4,
+        mix={"order": 1.0},
+        latency=0.0,
+        settings={**AT_ONCE, "pool_size": 1},
+    ),
+    "one hot item": Workload(
+        users=1, habits=Habits(pages=1, page=3, think=0.0), items=1, mix={"item": 1.0}, latency=0.0, settings=AT_ONCE
+    ),
+    "an outage under load": Workload(
+        crowd=Crowd(rate=25.0, seconds=4.0),
+        mix={"quote": 1.0},
+        outages=(Outage(at=0.5, seconds=0.5, slowness=20.0),),
+        settings={
+            "upstream_workers": 1,
+            "upstream_seconds": 0.02,
+            "upstream_timeout": 0.1,
+            "hedge_delay": 1.0,
+            "breaker_threshold": 1_000_000,
+        },
+        recovered_at=3.0,
     ),
 }
 """In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
