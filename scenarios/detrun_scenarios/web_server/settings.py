@@ -25,6 +25,7 @@ class Settings:
         cache_size: entries.
         admission_rate, admission_burst: of the token bucket, requests a second and requests.
         queue_length: requests that wait for admission at most.
+        limit_initial, limit_least: requests that are inside at once, to begin with, and however they fare.
         slow_seconds: from which on an answer counts as too slow, and the limit of admission shrinks.
         breaker_threshold: failures in a row that open the breaker.
         breaker_seconds: for which it stays open.
@@ -50,6 +51,8 @@ class Settings:
     admission_rate: Any = 500.0
     admission_burst: Any = 50.0
     queue_length: int = 64
+    limit_initial: float = 20.0
+    limit_least: float = 1.0
     slow_seconds: Any = 0.5
     breaker_threshold: Any = 5
     breaker_seconds: Any = 1.0

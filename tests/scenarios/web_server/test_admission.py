@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import detrun
 from detrun_scenarios.web_server.errors import OverloadedError
 from detrun_scenarios.web_server.resilience.admission import Admission
-from detrun_scenarios.web_server.resilience.concurrency_limit import LEAST, RATIO, ConcurrencyLimit
+from detrun_scenarios.web_server.resilience.concurrency_limit import RATIO, ConcurrencyLimit
 from detrun_scenarios.web_server.resilience.seats import Seats
 from detrun_scenarios.web_server.resilience.token_bucket import TokenBucket
 from detrun_scenarios.web_server.settings import Settings
@@ -176,7 +176,7 @@ def test_the_limit_grows_by_one_while_it_is_used_and_shrinks_by_its_ratio() -> N
     assert limit.limit == pytest.approx(11.0 * RATIO**2)
     for _ in range(100):
         limit.learn(0.1, False, 1)
-    assert limit.limit == LEAST
+    assert limit.limit == 1.0
 
 
 def test_a_smaller_limit_lets_those_inside_stay_and_a_larger_one_lets_more_in() -> None:

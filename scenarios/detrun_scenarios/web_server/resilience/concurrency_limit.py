@@ -15,8 +15,7 @@ from typing import Any
 
 from detrun_scenarios.web_server.settings import Settings
 
-INITIAL = 20.0
-LEAST, MOST = 1.0, 200.0
+MOST = 200.0
 RATIO = 0.9
 
 
@@ -24,7 +23,7 @@ class ConcurrencyLimit:
     """See the module.
 
     Args:
-        settings: `slow_seconds`.
+        settings: `limit_initial`, `limit_least` and `slow_seconds`.
 
     Attributes:
         limit: now.
@@ -32,11 +31,11 @@ class ConcurrencyLimit:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.limit = INITIAL
+        self.limit = settings.limit_initial
 
     def learn(self, seconds: Any, succeeded: bool, inside: int) -> None:
         """A request has ended after so many seconds, with so many inside, itself included."""
         if not succeeded or seconds > self.settings.slow_seconds:
-            self.limit = max(self.limit * RATIO, LEAST)
+            self.limit = max(self.limit * RATIO, self.settings.limit_least)
         elif 2 * inside >= self.limit:
             self.limit = min(self.limit + 1.0, MOST)

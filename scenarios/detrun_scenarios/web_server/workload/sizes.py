@@ -123,17 +123,20 @@ VARIANTS: Mapping[str, Workload] = {
         users=1, habits=Habits(pages=1, page=3, think=0.0), items=1, mix={"item": 1.0}, latency=0.0, settings=AT_ONCE
     ),
     "an outage under load": Workload(
-        crowd=Crowd(rate=25.0, seconds=4.0),
+        crowd=Crowd(rate=32.0, seconds=4.0),
         mix={"quote": 1.0},
-        outages=(Outage(at=0.5, seconds=0.5, slowness=20.0),),
+        outages=(Outage(at=0.3, seconds=0.8, slowness=10.0),),
         settings={
-            "upstream_workers": 1,
-            "upstream_seconds": 0.02,
-            "upstream_timeout": 0.1,
+            "upstream_workers": 4,
+            "upstream_seconds": 0.04,
+            "upstream_timeout": 0.2,
+            "attempts_max": 4,
             "hedge_delay": 1.0,
             "breaker_threshold": 1_000_000,
+            "limit_initial": 200.0,
+            "limit_least": 200.0,
         },
-        recovered_at=3.0,
+        recovered_at=3.2,
     ),
 }
 """In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
