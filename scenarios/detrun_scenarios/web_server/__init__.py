@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from detrun.world import FaultPlan
 from detrun_scenarios.frame.declaration import Bug, Loss, Meaning, Parameter, Program, Scenario, Setting
 from detrun_scenarios.web_server.faults import SWARM
 from detrun_scenarios.web_server.invariants import INVARIANTS
@@ -181,6 +182,26 @@ SCENARIO = Scenario(
             "the count of requests in flight is read, shown, and then written",
             ("InflightDrift.add", "InflightDrift.add"),
             variant="a few users",
+        ),
+        Bug(
+            "leaked_connection",
+            "one who is cancelled while waiting keeps the seat that was handed over meanwhile",
+            ("LeakedConnection.give_up", "Seats.fill"),
+            variant="one connection",
+        ),
+        Bug(
+            "cache_stampede",
+            "between the look for a fetch and its start others have a turn",
+            ("CacheStampede.join", "SingleFlight.start"),
+            variant="one hot item",
+        ),
+        Bug(
+            "retry_storm",
+            "retries without a budget, where neither breaker nor limit would end them",
+            ("RetryStorm.may_retry", "UpstreamService._quote"),
+            faults=FaultPlan(),
+            variant="an outage under load",
+            options={"max_steps": 40_000},
         ),
     ),
     program=program,

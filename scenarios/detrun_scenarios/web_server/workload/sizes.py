@@ -117,7 +117,7 @@ VARIANTS: Mapping[str, Workload] = {
         items=4,
         mix={"order": 1.0},
         latency=0.0,
-        settings={**AT_ONCE, "pool_size": 1},
+        settings={"pool_size": 1},
     ),
     "one hot item": Workload(
         users=1, habits=Habits(pages=1, page=3, think=0.0), items=1, mix={"item": 1.0}, latency=0.0, settings=AT_ONCE
