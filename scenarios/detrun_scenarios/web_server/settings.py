@@ -60,5 +60,5 @@ class Settings:
     drain_seconds: Any = 3.0
     database_seconds: Any = 0.004
     upstream_seconds: Any = 0.02
-    database_workers: int = 8
+    database_workers: int = 2
     upstream_workers: int = 8

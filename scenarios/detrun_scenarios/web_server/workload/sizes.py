@@ -15,7 +15,7 @@ from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.web_server.workload.arrivals import Crowd
 from detrun_scenarios.web_server.workload.users import Habits
 
-MIX = {"item": 0.7, "quote": 0.15, "order": 0.15}
+MIX = {"item": 0.6, "quote": 0.2, "order": 0.2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Workload:
     users: int = 0
     habits: Habits = field(default_factory=lambda: Habits(pages=0))
     mix: Mapping[str, float] = field(default_factory=lambda: MIX)
-    items: int = 200
+    items: int = 500
     patience: float = 2.0
     outages: tuple[Outage, ...] = ()
     deploys: tuple[float, ...] = ()
@@ -79,13 +79,13 @@ WORKLOADS: Mapping[Size, Workload] = {
         is_harsh=True,
     ),
     "medium": Workload(
-        crowd=Crowd(rate=60.0, seconds=5.0, flash=(2.0, 3.0), factor=4.0),
+        crowd=Crowd(rate=50.0, seconds=3.0, flash=(0.8, 1.5), factor=8.0),
         users=4,
         habits=Habits(pages=10),
-        outages=(Outage(at=3.5, seconds=0.5, slowness=10.0, failure_share=0.5),),
+        outages=(Outage(at=2.0, seconds=0.4, slowness=10.0, failure_share=0.5),),
     ),
     "large": Workload(
-        crowd=Crowd(rate=60.0, seconds=24.0, flash=(8.0, 11.0), factor=6.0),
+        crowd=Crowd(rate=60.0, seconds=24.0, flash=(8.0, 11.0), factor=8.0),
         users=20,
         habits=Habits(pages=20, page=2, think=0.5),
         outages=(Outage(at=15.0, seconds=3.0, slowness=20.0, failure_share=0.5),),
@@ -100,9 +100,7 @@ VARIANTS: Mapping[str, Workload] = {
     "a deploy": Workload(
         users=2, habits=Habits(pages=2, think=0.0), items=4, deploys=(0.0,), mix={"item": 1.0}, latency=0.0
     ),
-    "a few users": Workload(
-        users=3, habits=Habits(pages=1, think=0.0), items=4, mix={"item": 0.5, "order": 0.5}, latency=0.0
-    ),
+    "a few users": Workload(users=3, habits=Habits(pages=4, think=0.01), items=4, mix={"item": 0.5, "order": 0.5}),
     "users who leave": Workload(
         users=1,
         habits=Habits(pages=2, page=2, think=0.0),
