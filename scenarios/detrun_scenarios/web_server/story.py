@@ -1,6 +1,6 @@
 """A flash crowd at a site: what the picture of the scenario shows.
 
-Requests come at a steady rate, then seven times as many for a second and a half; afterwards the upstream service is slow
+Requests come at a steady rate, then seven times as many for a second and a half; later the upstream service is slow
 and fails for a second. What waits where is looked at again and again.
 """
 
@@ -22,7 +22,7 @@ from detrun_scenarios.web_server.workload.runs import ask, fill, settings_of
 from detrun_scenarios.web_server.workload.sizes import Outage, Workload
 
 FLASH = (1.5, 3.0)  # seconds, from the beginning
-OUTAGE = Outage(at=4.5, seconds=1.0, slowness=15.0, failure_share=0.8)
+OUTAGE = Outage(at=4.5, seconds=1.0, slowness=5.0, failure_share=1.0)
 WORKLOAD = Workload(
     crowd=Crowd(rate=70.0, seconds=6.5, flash=FLASH, factor=7.0),
     outages=(OUTAGE,),

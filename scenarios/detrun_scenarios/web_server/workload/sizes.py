@@ -1,6 +1,6 @@
 """How much is asked of the system, and what happens to it meanwhile.
 
-A *small* run is for campaigns: some eighty requests in a second and a half, with faults, a deploy, and settings that
+A *small* run is for campaigns: some fifty requests in a second or two, with faults, a deploy, and settings that
 are drawn. A *medium* one is a sample of a loss: a flash crowd that is more than the database can serve, and an outage
 of the upstream service. A *large* one is the same for longer, with a deploy.
 """
@@ -70,7 +70,7 @@ class Workload:
 
 WORKLOADS: Mapping[Size, Workload] = {
     "small": Workload(
-        crowd=Crowd(rate=30.0, seconds=1.0, flash=(0.3, 0.5), factor=5.0),
+        crowd=Crowd(rate=15.0, seconds=1.0, flash=(0.3, 0.5), factor=5.0),
         users=3,
         habits=Habits(pages=4, page=2),
         items=8,
@@ -85,11 +85,11 @@ WORKLOADS: Mapping[Size, Workload] = {
         outages=(Outage(at=2.0, seconds=0.4, slowness=10.0, failure_share=0.5),),
     ),
     "large": Workload(
-        crowd=Crowd(rate=60.0, seconds=24.0, flash=(8.0, 11.0), factor=8.0),
+        crowd=Crowd(rate=60.0, seconds=18.0, flash=(5.0, 7.0), factor=8.0),
         users=20,
         habits=Habits(pages=20, page=2, think=0.5),
-        outages=(Outage(at=15.0, seconds=3.0, slowness=20.0, failure_share=0.5),),
-        deploys=(20.0,),
+        outages=(Outage(at=10.0, seconds=2.0, slowness=5.0, failure_share=1.0),),
+        deploys=(15.0,),
     ),
 }
 

@@ -1,0 +1,76 @@
+"""The site as a whole: the right one survives, replays, is measured, and its invariants can fail."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+import detrun
+
+pytest.importorskip("hypercorn")
+pytest.importorskip("httpx")
+
+from detrun_scenarios.web_server import SCENARIO
+from tests.scenarios.whole import check_found_and_replayed, program_of, survived
+
+pytestmark = pytest.mark.one_python
+
+BUGS = [one.name for one in SCENARIO.bugs]
+
+of = partial(program_of, SCENARIO)
+
+
+def survives(seeds: range, spared: str | None = None) -> set[str]:
+    """Every run of the right site fails by itself if anything is wrong; what was looked at."""
+    tally = survived(of("small", spared=spared), seeds)
+    return {one.name for one in tally if one.kind == "always" and one.looked_at}
+
+
+def test_the_right_site_survives_many_seeds() -> None:
+    """Twelve of the small workload under faults, and two of each variant in which a bug is looked for."""
+    looked_at = survives(range(12))
+    for bug in BUGS:
+        looked_at |= survives(range(2), bug)
+    assert looked_at == {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("spared", [None, *BUGS])
+def test_the_right_site_survives_two_thousand_seeds(spared: str | None) -> None:
+    survives(range(50, 250) if spared else range(50, 1_050), spared)
+
+
+def test_a_run_is_replayed_to_the_same_digest() -> None:
+    run = detrun.record(of("small"), {}, seed=3)
+    assert detrun.replay(of("small"), {}, recording=run.recording).digest == run.digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
+    run = detrun.record(of("large"), {}, seed=0)
+    assert run.steps >= 100_000
+    assert all(run.result[one.name] > 0.0 for one in SCENARIO.losses)
+
+
+@pytest.mark.parametrize(
+    ("bug", "schedules", "says"),
+    [
+        ("inflight_drift", 20, "the count of requests in flight is that of requests in flight"),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, schedules: int, says: str) -> None:
+    found = detrun.explore(
+        of("small", bug=bug), {}, directory=None, shrink=False, explain=False, schedules=schedules, max_steps=20_000
+    )
+    assert found.failure is not None
+    assert says in str(found.failure.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    check_found_and_replayed(SCENARIO, bug)
