@@ -1,0 +1,43 @@
+"""`Watchdog`: stops the actuators if no command has been carried out for a while.
+
+It looks every 20 ms, as the most urgent job of the processor, so that it is late by no more than one job of another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detrun.world.nodes.node import Node
+from detrun_scenarios.robot.body.actuators import Actuators
+from detrun_scenarios.robot.body.processor import Processor, Urgency
+
+PERIOD_SECONDS = 0.02
+LOOK_SECONDS = 0.0001
+
+
+class Watchdog:
+    """Of one set of actuators.
+
+    Attributes:
+        timeout: seconds by the clock of the base.
+        stops: how often it has stopped them.
+    """
+
+    def __init__(self, node: Node, cpu: Processor, actuators: Actuators, timeout: Any) -> None:
+        self.timeout = timeout
+        self.stops = 0
+        self._node, self._cpu, self._actuators = node, cpu, actuators
+
+    def urgency(self) -> Urgency:
+        """Of its looks."""
+        return Urgency.WATCHDOG
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        while True:
+            await self._node.clock.sleep(PERIOD_SECONDS)
+            await self._cpu.run(self.urgency(), LOOK_SECONDS)
+            waited = self._node.clock.wall_since_start() - self._actuators.fed_at
+            if not self._actuators.is_stopped and waited > self.timeout:
+                self._actuators.stop()
+                self.stops += 1

@@ -1,0 +1,1 @@
+"""Angles, the map with its obstacles, and courses along a path."""

@@ -1,0 +1,134 @@
+"""What is always true, checked by a `Monitor` that sees both nodes, the body and the time, which no part of it can.
+
+- *measurements count for when they were taken*: the filter's stamp is within `CLOCK_BOUND` of the moment;
+- *an angle is within half a turn*: no innovation of an angle says that the robot has turned round and round;
+- *the filter is consistent*: its error, weighed by its own covariance (NEES), stays below `NEES_MAX`;
+- *a pose is read whole*: what a reader sees has been published as it is;
+- *no command beyond the limits* is carried out;
+- *commands belong to the present goal*: the actuators do nothing for a goal that the base knows to be over;
+- *the watchdog stops the robot*: without commands it is commanded to stand within the time-out and `STOP_BOUND`;
+- *planned paths are free*: every point of a path is farther from obstacles than the hull.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from detrun.world.time.clocks import NodeClock
+from detrun_scenarios.frame.plain import plain
+from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.robot.body.vehicle import SPEED_MAX, TURN_MAX, Truth, Vehicle
+from detrun_scenarios.robot.geometry.angles import wrapped
+from detrun_scenarios.robot.linear.matrices import solved
+from detrun_scenarios.robot.messages import Command, Measurement
+
+if TYPE_CHECKING:
+    from detrun_scenarios.robot.estimation.belief import Belief
+
+STAMPS: Final = "measurements count for when they were taken"
+ANGLES: Final = "an angle is within half a turn"
+CONSISTENT: Final = "the filter is consistent"
+WHOLE: Final = "a pose is read whole"
+LIMITS: Final = "no command beyond the limits"
+PRESENT_GOAL: Final = "commands belong to the present goal"
+WATCHED: Final = "the watchdog stops the robot"
+FREE_PATHS: Final = "planned paths are free"
+
+CLOCK_BOUND = 0.010  # s, between a stamp of the filter and the truth
+KEPT = 64  # poses that a reader may still be reading
+NEES_MAX = 40.0  # of three numbers, whose mean is 3
+STOP_BOUND = 0.040  # s: a period of the watchdog, a job of the processor, and its clock
+
+
+class Monitor:
+    """Of one robot.
+
+    Attributes:
+        vehicle: whose commands are looked at.
+        brain_clock: in which the filter counts.
+        goal: the latest that the base has heard of.
+        fed_at: when a command was last carried out, in true time.
+    """
+
+    def __init__(self, vehicle: Vehicle, watchdog_timeout: Any) -> None:
+        self.vehicle = vehicle
+        self.brain_clock: NodeClock | None = None
+        self.goal = 0
+        self._timeout = plain(watchdog_timeout)
+        self._taken: dict[int, tuple[float, Truth]] = {}
+        self._published: dict[int, tuple[float, ...]] = {}
+        self.fed_at = plain(trio.current_time())
+
+    # The filter.
+
+    def taken(self, measurement: Measurement, truth: Truth) -> None:
+        """A sensor has taken a measurement, now."""
+        assert self.brain_clock is not None
+        self._taken[measurement.number] = (plain(self.brain_clock.wall_since_start()), truth)
+
+    def fused(self, measurement: Measurement, stamp: Any) -> None:
+        """The filter takes it to have been taken at ``stamp``, by the clock of the brain."""
+        moment, _ = self._taken[measurement.number]
+        off = abs(plain(stamp) - moment)
+        require(
+            off < CLOCK_BOUND, STAMPS, f"{measurement.kind} {measurement.number} is fused {off:.4f} s beside its time"
+        )
+
+    def angle_is_off(self, angle: Any) -> None:
+        """An innovation of the filter."""
+        require(abs(plain(angle)) <= math.pi + 1e-9, ANGLES, f"an innovation of {plain(angle):.3f} rad")
+
+    def believes(self, measurement: Measurement, belief: Belief) -> None:
+        """The filter's belief with this measurement, at its time."""
+        if measurement.kind != "camera":
+            return
+        truth = self._taken[measurement.number][1]
+        off = [plain(one) - plain(other) for one, other in zip(belief.mean[:3], truth[:3], strict=True)]
+        off[2] = wrapped(off[2])
+        covariance = [[plain(entry) for entry in row[:3]] for row in belief.covariance[:3]]
+        weighed = solved(covariance, [[one] for one in off])
+        nees = sum(one * row[0] for one, row in zip(off, weighed, strict=True))
+        require(nees < NEES_MAX, CONSISTENT, f"an error of {off} has a NEES of {nees:.1f}")
+
+    def published(self, pose: Any) -> None:
+        """A pose is about to be written."""
+        self._published[pose.number] = tuple(plain(one) for one in pose)
+        self._published.pop(pose.number - KEPT, None)
+
+    def read(self, pose: Any) -> None:
+        """A pose has been read."""
+        seen = tuple(plain(one) for one in pose)
+        require(self._published.get(pose.number) == seen, WHOLE, f"{pose} was never published")
+
+    # The actuators.
+
+    def goal_is_known(self, goal: int) -> None:
+        """The base has heard of a goal."""
+        self.goal = max(self.goal, goal)
+
+    def carried_out(self, command: Command) -> None:
+        """The actuators do what a command says, now."""
+        self.fed_at = plain(trio.current_time())
+        self.goal_is_known(command.goal)
+        require(command.goal == self.goal, PRESENT_GOAL, f"{command} is carried out for goal {self.goal}")
+        within = abs(plain(command.speed)) <= SPEED_MAX + 1e-9 and abs(plain(command.turn)) <= TURN_MAX + 1e-9
+        require(within, LIMITS, f"{command} is beyond {SPEED_MAX} m/s or {TURN_MAX} rad/s")
+
+    def look(self) -> None:
+        """At the commands that are in force, now."""
+        waited = plain(trio.current_time()) - self.fed_at
+        stands = all(plain(one) == 0.0 for one in self.vehicle.commanded)
+        require(
+            stands or waited < self._timeout * 1.01 + STOP_BOUND,
+            WATCHED,
+            f"{waited:.3f} s after the last command the robot still moves",
+        )
+
+    # The plan.
+
+    def path_is_planned(self, clearance: float, hull: float) -> None:
+        """The least clearance of a path."""
+        require(clearance > hull, FREE_PATHS, f"a path comes within {clearance:.3f} m of an obstacle")

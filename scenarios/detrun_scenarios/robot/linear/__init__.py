@@ -1,0 +1,1 @@
+"""Matrices over Values, the Riccati equation and iterative LQR."""

@@ -1,0 +1,1 @@
+"""What to do, and along which path: symbols first, then a grid, then a smooth course."""

@@ -1,0 +1,129 @@
+"""From a place to another: A* on a grid, shortcuts where nothing is in the way, and corners that are cut round.
+
+Cells are free where the robot's middle may be. A shortcut joins two points of the way between which a straight line
+keeps the margin; each goes to the farthest point that can be joined. Corners are cut by Chaikin's rule, each if the cut
+keeps a smaller margin; one that cannot be cut stays.
+
+Source: Chaikin, "An algorithm for high-speed curve generation", 1974.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+
+from detrun_scenarios.robot.geometry.course import Course
+from detrun_scenarios.robot.geometry.place import Place, Point
+from detrun_scenarios.robot.planning.a_star import Cell, shortest
+from detrun_scheduler.errors import UsageError
+
+CELL = 0.1  # m
+HULL = 0.22  # m, radius of the robot
+MARGIN = HULL + 0.12  # m, of the robot's middle from what is in the way, for the search and for shortcuts
+ROUND_MARGIN = HULL + 0.06  # m, for corners that are cut, which come nearer
+ROUNDS = 4  # of cutting corners
+SPACING = 0.06  # m, between points of a course
+
+
+class Grid:
+    """The cells of a place that are free for the robot's middle."""
+
+    def __init__(self, place: Place, margin: float = MARGIN) -> None:
+        self.place = place
+        self.margin = margin
+        self._free: dict[Cell, bool] = {}
+
+    def is_free(self, cell: Cell) -> bool:
+        """Whether the middle of the cell has the margin."""
+        if cell not in self._free:
+            self._free[cell] = self.place.clearance(*self.middle(cell)) >= self.margin
+        return self._free[cell]
+
+    @staticmethod
+    def middle(cell: Cell) -> Point:
+        """Of a cell."""
+        return ((cell[0] + 0.5) * CELL, (cell[1] + 0.5) * CELL)
+
+    def nearest_free(self, point: Point) -> Cell:
+        """The free cell whose middle is nearest to a point.
+
+        Raises:
+            UsageError: no cell is free.
+        """
+        cells = [
+            (across, up)
+            for across in range(round(self.place.width / CELL))
+            for up in range(round(self.place.height / CELL))
+        ]
+        free = [cell for cell in cells if self.is_free(cell)]
+        if not free:
+            raise UsageError(f"no cell has a margin of {self.margin} m; take a smaller one")
+        return min(free, key=lambda cell: (math.dist(self.middle(cell), point), cell))
+
+
+@cache
+def grid_of(place: Place) -> Grid:
+    """The grid of a place, which is made once."""
+    return Grid(place)
+
+
+def routed(place: Place, start: Point, goal: Point) -> tuple[Course, int]:
+    """A course that keeps the margin as far as its ends do, and how many cells the search has expanded.
+
+    Raises:
+        UsageError: there is no way.
+    """
+    grid = grid_of(place)
+    found = shortest(grid.nearest_free(start), grid.nearest_free(goal), grid.is_free)
+    if found is None:
+        raise UsageError(f"there is no way from {start} to {goal} with a margin of {grid.margin} m")
+    cells, expanded = found
+    corners = shortcut(place, [start, *(grid.middle(cell) for cell in cells), goal])
+    return Course(spaced(rounded(place, corners))), expanded
+
+
+def shortcut(place: Place, points: Sequence[Point], margin: float = MARGIN) -> list[Point]:
+    """The way with every detour left out that a straight line can replace."""
+    kept, at = [points[0]], 0
+    while at < len(points) - 1:
+        last = len(points) - 1
+        while last > at + 1 and not place.is_clear(points[at], points[last], margin):
+            last -= 1
+        kept.append(points[last])
+        at = last
+    return kept
+
+
+def rounded(place: Place, corners: Sequence[Point], margin: float = ROUND_MARGIN) -> list[Point]:
+    """The way with its corners cut, as round as the margin allows."""
+    found = list(corners)
+    for _ in range(ROUNDS):
+        cut = [found[0]]
+        for before, corner, after in zip(found, found[1:], found[2:], strict=False):
+            first, last = _between(corner, before, 0.25), _between(corner, after, 0.25)
+            cut += [first, last] if place.is_clear(first, last, margin) else [corner]
+        found = [*cut, found[-1]]
+    return found
+
+
+def _between(one: Point, other: Point, share: float) -> Point:
+    return (one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1]))
+
+
+def spaced(points: Sequence[Point], spacing: float = SPACING) -> list[Point]:
+    """Points of the same way at nearly equal distances."""
+    lengths = [0.0]
+    for one, other in pairwise(points):
+        lengths.append(lengths[-1] + math.dist(one, other))
+    count = max(math.ceil(lengths[-1] / spacing), 2)
+    found, piece = [points[0]], 0
+    for number in range(1, count):
+        wanted = lengths[-1] * number / count
+        while lengths[piece + 1] < wanted:
+            piece += 1
+        share = (wanted - lengths[piece]) / (lengths[piece + 1] - lengths[piece])
+        (x, y), (next_x, next_y) = points[piece], points[piece + 1]
+        found.append((x + share * (next_x - x), y + share * (next_y - y)))
+    return [*found, points[-1]]

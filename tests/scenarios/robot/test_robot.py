@@ -1,0 +1,198 @@
+"""The robot as a whole: the right one survives, replays, is differentiated, and its invariants can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import permutations
+
+import pytest
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError, Tally
+from detrun.world.time.clocks import NodeClock
+from detrun_scenarios.robot import SCENARIO
+from detrun_scenarios.robot.body.vehicle import Vehicle
+from detrun_scenarios.robot.estimation.belief import Belief
+from detrun_scenarios.robot.estimation.fusion import Fusion
+from detrun_scenarios.robot.geometry.place import WORKSHOP
+from detrun_scenarios.robot.invariants import Monitor
+from detrun_scenarios.robot.linear.matrices import diagonal
+from detrun_scenarios.robot.messages import Command, Measurement
+from detrun_scenarios.robot.settings import settings_of
+from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
+
+pytestmark = pytest.mark.one_python
+BUGS = [one.name for one in SCENARIO.bugs]
+
+of = partial(program_of, SCENARIO)
+
+
+def looked_at(tally: Tally) -> set[str]:
+    return {one.name for one in tally if one.kind == "always" and one.looked_at}
+
+
+def test_the_right_robot_survives_fifty_seeds_of_trouble() -> None:
+    """Thirty-five under all faults, and five of each hunt that has its own."""
+    seen = looked_at(survived(of("small"), range(35)))
+    for bug in ("starved_watchdog", "angle_not_wrapped", "previous_goal"):
+        survived(of("small", spared=bug), range(5))
+    assert seen == {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("spared", [None, *BUGS])
+def test_the_right_robot_survives_two_thousand_seeds(spared: str | None) -> None:
+    survived(of("small", spared=spared), range(50, 450) if spared else range(50, 1_050))
+
+
+def test_a_run_is_replayed_to_the_same_digest() -> None:
+    run = detrun.record(of("small"), {}, seed=3)
+    assert detrun.replay(of("small"), {}, recording=run.recording).digest == run.digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
+    run = detrun.record(of("large"), {}, seed=0)
+    assert run.steps >= 100_000
+    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed", "says"),
+    [
+        ("stale_as_new", 9, "measurements count for when they were taken"),
+        ("half_written_pose", 0, "a pose is read whole"),
+        ("starved_watchdog", 7, "the watchdog stops the robot"),
+        ("angle_not_wrapped", 13, "an angle is within half a turn"),
+        ("previous_goal", 4, "commands belong to the present goal"),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
+    """The first seed that shows it, so that each invariant is seen to fail."""
+    with pytest.raises(Exception, match=says):
+        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    check_found_and_replayed(SCENARIO, bug)
+
+
+MEASUREMENTS = [
+    Measurement("gyro", 1, 0.02, (0.3,)),
+    Measurement("camera", 2, 0.03, ((0, 1.1, -2.4), (3, 3.8, -0.5))),
+    Measurement("odometry", 3, 0.05, (0.4, 0.2)),
+    Measurement("gyro", 4, 0.06, (0.25,)),
+]
+
+
+class Unwatched(Monitor):
+    """Knows nothing of when measurements were taken."""
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+
+    def fused(self, measurement: Measurement, stamp: float) -> None:
+        """See `Monitor.fused`."""
+
+    def believes(self, measurement: Measurement, belief: Belief) -> None:
+        """See `Monitor.believes`."""
+
+
+def fused(order: list[int], timeout: float = 0.15) -> Fusion:
+    settings = settings_of({**SCENARIO.defaults, "fusion_timeout": timeout})
+    first = Belief([0.7, 0.8, 1.5, 0.0, 0.0, 0.0], diagonal([0.01] * 6))
+    found = Fusion(first, 0.0, WORKSHOP, settings, Unwatched())
+    for at in order:
+        found.fuse(MEASUREMENTS[at], 0.0)
+    return found
+
+
+def in_a_run(program: Callable[[], object]) -> object:
+    async def main() -> object:
+        return program()
+
+    return detrun.record(main).result
+
+
+def test_measurements_in_any_order_make_the_belief_of_their_stamps() -> None:
+    """To the last bit, since they are applied anew."""
+
+    def compared() -> int:
+        expected = fused([0, 1, 2, 3]).newest.belief
+        orders = list(permutations(range(4)))
+        assert all(fused(list(order)).newest.belief == expected for order in orders)
+        return len(orders)
+
+    assert in_a_run(compared) == 24
+
+
+def test_a_measurement_older_than_the_time_out_changes_nothing() -> None:
+    def compared() -> bool:
+        late = fused([0, 2, 3, 1], timeout=0.02)
+        assert late.dropped == 1
+        return late.newest.belief == fused([0, 2, 3], timeout=0.02).newest.belief
+
+    assert in_a_run(compared) is True
+
+
+def too_fast(monitor: Monitor) -> None:
+    monitor.carried_out(Command(1, 1, 0.0, 3.0, 0.0, (0.0, 0.0)))
+
+
+def too_close(monitor: Monitor) -> None:
+    monitor.path_is_planned(0.1, 0.22)
+
+
+def sure_and_wrong(monitor: Monitor) -> None:
+    monitor.brain_clock = NodeClock("brain")
+    measurement = Measurement("camera", 1, 0.0, ())
+    monitor.taken(measurement, monitor.vehicle.now())
+    monitor.believes(measurement, Belief([1.7, 0.8, 1.5, 0.0, 0.0, 0.0], diagonal([0.01] * 6)))
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        (too_fast, "no command beyond the limits"),
+        (too_close, "planned paths are free"),
+        (sure_and_wrong, "the filter is consistent"),
+    ],
+)
+def test_invariants_that_no_planted_bug_breaks_can_fail(happens: Callable[[Monitor], None], says: str) -> None:
+    async def main() -> None:
+        happens(Monitor(Vehicle(0.7, 0.8, 1.5), 0.2))
+
+    with pytest.raises(AssertionViolatedError, match=says):
+        detrun.record(main)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "step"),
+    [
+        ("reach_error", "shoulder_damping", 1e-5),
+        ("reach_error", "elbow_stiffness", 1e-5),
+    ],
+)
+def test_local_gradients_are_differences_of_the_same_run(loss: str, name: str, step: float) -> None:
+    found = detrun.gradient(of("medium", loss), {name: SCENARIO.defaults[name]}, seed=1, validity=False)
+    expected = frozen_difference(of("medium", loss), SCENARIO.defaults, name, step)
+    assert found.grads[name] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("loss", ["tracking_error", "estimation_error", "energy"])
+def test_every_local_gradient_is_a_difference_of_the_same_run(loss: str) -> None:
+    """Steps of a millionth of each parameter; the slopes are 1e-9 of the loss and more."""
+    names = next(one.parameters for one in SCENARIO.loss(loss).meanings if one.kind == "local")
+    at = {name: SCENARIO.defaults[name] for name in names}
+    found = detrun.gradient(of("medium", loss), at, seed=1, validity=False)
+    for name in names:
+        expected = frozen_difference(of("medium", loss), SCENARIO.defaults, name, 1e-6 * at[name])
+        assert found.grads[name] == pytest.approx(expected, rel=1e-4, abs=1e-7 * abs(found.value) / at[name])
