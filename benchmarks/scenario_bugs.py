@@ -2,7 +2,8 @@
 
 A campaign for each bug and each of some seeds, by the default strategy under the bug's own faults and variant, until
 the first schedule that fails; the first seed's is shrunk, replayed and explained. The right system goes through as many
-schedules of the same hunt, with the same seeds.
+schedules of the same hunt, with the same seeds. ``--first-seed`` takes other seeds than those by which a variant was
+chosen.
 """
 
 from __future__ import annotations
@@ -27,11 +28,19 @@ from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 KEPT = RESULTS / "scenario-bugs.json"
 SEEDS = 8
-HEADER = ("bug", "hunted by", "schedules until found, by seed", "median", "seen as", "shrunk, seed 0", "right system")
+HEADER = (
+    "bug",
+    "hunted by",
+    "schedules until found, by seed",
+    "median",
+    "seen as",
+    "shrunk, seed {first}",
+    "right system",
+)
 EXPLAINED = ("bug", "what matters", "where", "planted in")
 
 
-def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
+def measured(scenario: Scenario, bug: Bug, seeds: range) -> dict[str, Any]:
     """What so many campaigns of one bug came to."""
     began = time.process_time()
     exploring: dict[str, Any] = {**scenario.explore_options, **bug.options, "directory": None}
@@ -41,8 +50,8 @@ def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
     said: set[str] = set()
     shrunk, replays, survived = "", False, 0
     explained: dict[str, Any] = {}
-    for seed in range(seeds):
-        is_first = seed == 0
+    for seed in seeds:
+        is_first = seed == seeds.start
         found = detrun.explore(planted, {}, seed=seed, shrink=is_first, explain=is_first, **exploring)
         schedules.append(None if found.failure is None else found.schedules)
         survival = detrun.explore(right, {}, seed=seed, **{**exploring, "schedules": found.schedules})
@@ -57,6 +66,7 @@ def measured(scenario: Scenario, bug: Bug, seeds: int) -> dict[str, Any]:
             replays = _fails_again(planted, found.failure)
             explained = _explained(found.failure.explanation)
     return {
+        "first_seed": seeds.start,
         "schedules": schedules,
         "seen_as": sorted(said),
         "shrunk": shrunk,
@@ -97,7 +107,9 @@ def _explained(explanation: Explanation | None) -> dict[str, Any]:
 
 def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
     """The table of a scenario's README."""
-    lines = ["".join(f"| {one} " for one in HEADER) + "|", "| --- " * len(HEADER) + "|"]
+    firsts = dict.fromkeys(found.get("first_seed", 0) for found in kept["scenarios"][scenario.name].values())
+    header = [one.format(first=" or ".join(map(str, firsts))) for one in HEADER]
+    lines = ["".join(f"| {one} " for one in header) + "|", "| --- " * len(header) + "|"]
     for name, found in kept["scenarios"][scenario.name].items():
         schedules = found["schedules"]
         hits = [one for one in schedules if one is not None]
@@ -128,13 +140,14 @@ def _hunted_by(scenario: Scenario, bug: Bug) -> str:
 @click.command(help="Planted bugs of scenarios: schedules until the default exploration finds them.")
 @click.option("--scenario", "name", default="consensus", show_default=True)
 @click.option("--seeds", default=SEEDS, show_default=True, help="Campaigns of each bug.")
+@click.option("--first-seed", default=0, show_default=True, help="Of the campaigns.")
 @options
-def main(name: str, seeds: int, only: tuple[str, ...], show: bool) -> None:
+def main(name: str, seeds: int, first_seed: int, only: tuple[str, ...], show: bool) -> None:
     """Measure, keep, and print the table of the README."""
     scenario = find_scenario(name)
 
     def measure(bug: str) -> dict[str, Any]:
-        return measured(scenario, scenario.bug(bug), seeds)
+        return measured(scenario, scenario.bug(bug), range(first_seed, first_seed + seeds))
 
     kept = kept_results(KEPT, name, [bug.name for bug in scenario.bugs], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)

@@ -69,7 +69,7 @@ def _only_adds(line: Line | None, modes: set[int]) -> bool:
     return modes == {WRITE}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _additions(file: str) -> Mapping[int, bool]:
     """Lines that are an addition or a subtraction in place; true for those of a number that stands there."""
     tree = tree_of(file)

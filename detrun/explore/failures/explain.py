@@ -1,12 +1,13 @@
 """Explanation of a failure: what decides that it fails, verified by running it the other way.
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
-decides (`decisive_pairs.py`), or virtual time by when a message, a sleep or a time-out comes (`decisive_order.py`);
-transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle (`decisive_circle.py`); something
-that is taken away while it is used (`decisive_removal.py`); the moment of a planned fault (`decisive_faults.py`); an
-early timer or a garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the
-other way round, or left out, and everything else as near as possible, the run passes. The strategies have their turn in
-the order of the table below, and the first that succeeds explains the failure.
+decides (`decisive_pairs.py`), or two such pairs at once (`decisive_two_pairs.py`), or virtual time by when a message, a
+sleep or a time-out comes (`decisive_order.py`); transactions that overlap (`decisive_transactions.py`); tasks that wait
+in a circle (`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); the moment of
+a planned fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named
+has happened and was *verified*: with it the other way round, or left out, and everything else as near as possible, the
+run passes. The strategies have their turn in the order of the table below, and the first that succeeds explains the
+failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -29,6 +30,7 @@ from detrun.explore.failures.decisive_order import decisive_observation, decisiv
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
 from detrun.explore.failures.decisive_removal import decisive_removal
 from detrun.explore.failures.decisive_transactions import decisive_transactions
+from detrun.explore.failures.decisive_two_pairs import decisive_two_pairs
 from detrun.explore.failures.explanation import Explanation, common
 from detrun.explore.failures.narration import Narration, narrate
 from detrun.explore.failures.nearest_passing import unverified
@@ -55,7 +57,8 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (decisive_action, 1.0),
     (decisive_pair, 0.6),
     (decisive_observation, 0.6),
-    (decisive_lines, 1.0),
+    (decisive_lines, 0.6),
+    (decisive_two_pairs, 1.0),
 )
 
 

@@ -24,7 +24,7 @@ def tree_of(file: str) -> ast.Module | None:
         return None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _functions(file: str) -> list[tuple[str, int, int]]:
     tree = tree_of(file)
     found: list[tuple[str, int, int]] = []

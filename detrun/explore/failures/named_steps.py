@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.listing import code_of, shown_place
-from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep
+from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep, function_of
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun_scheduler.footprints.footprints import COMMUTE
@@ -87,7 +87,7 @@ def _pair(run: Narration, first: Instant, second: Instant) -> tuple[NamedStep, N
 
 
 def _alone(run: Narration, instant: Instant) -> NamedStep | None:
-    lines, functions = run.line_counts(), function_counts(run)
+    lines, functions = run.line_counts(), run.function_counts()
     best: tuple[tuple[int, int, int, int, bool, int], NamedStep] | None = None
     for step in instant.steps:
         changing = {mark.line for mark in step.marks if mark.is_data and mark.verb == "changes"}
@@ -103,17 +103,12 @@ def _alone(run: Narration, instant: Instant) -> NamedStep | None:
 
 def innermost(run: Narration, step: NarratedStep) -> Line | None:
     """Of a step's functions that fewest steps run, the one that was entered last: its line that fewest run."""
-    lines, functions, entered = run.line_counts(), function_counts(run), _entered(step)
+    lines, functions, entered = run.line_counts(), run.function_counts(), _entered(step)
     return min(
         step.lines,
         key=lambda line: (functions[function_of(line)], -entered[function_of(line)], lines[line], not _calls(line)),
         default=None,
     )
-
-
-def function_counts(run: Narration) -> Counter[tuple[str, str]]:
-    """How many steps run each function."""
-    return Counter(function for step in run.steps for function in set(map(function_of, step.lines)))
 
 
 def _entered(step: NarratedStep) -> dict[tuple[str, str], int]:
@@ -200,11 +195,6 @@ def _called_from(step: NarratedStep, line: Line) -> list[Line]:
         elif f"{name}(" in code_of(at) and not code_of(at).startswith(("def ", "async def ")):
             calling = at
     return found
-
-
-def function_of(line: Line) -> tuple[str, str]:
-    """The file and the name of the function around a line."""
-    return line.file, function_at(line.file, line.number)
 
 
 def _calls(line: Line) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from detrun.explore.failures.acted import Acted
+from detrun.explore.failures.functions import function_at
 from detrun_scheduler.footprints.footprints import Key
 
 
@@ -17,6 +18,11 @@ class Line:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.number}"
+
+
+def function_of(line: Line) -> tuple[str, str]:
+    """The file and the name of the function around a line."""
+    return line.file, function_at(line.file, line.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.counts import pass_over_unread, with_counts
 from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
-from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep
+from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep, function_of
 from detrun.world.services import process_here
 from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
@@ -93,10 +93,26 @@ class Narration:
     spawned: dict[str, int] = field(default_factory=dict)
     open_step: NarratedStep | None = None
     faults: list[NarratedFault] = field(default_factory=list)
+    _counted: dict[int, tuple[Counter[Line], Counter[tuple[str, str]]]] = field(default_factory=dict, repr=False)
 
     def line_counts(self) -> Counter[Line]:
         """How many steps run each line."""
-        return Counter(line for step in self.steps for line in set(step.lines))
+        return self._counts()[0]
+
+    def function_counts(self) -> Counter[tuple[str, str]]:
+        """How many steps run each function, by file and name."""
+        return self._counts()[1]
+
+    def _counts(self) -> tuple[Counter[Line], Counter[tuple[str, str]]]:
+        """Kept for as many steps as there are: an explanation takes away those that its failing schedule has not."""
+        found = self._counted.get(len(self.steps))
+        if found is None:
+            lines = Counter(line for step in self.steps for line in set(step.lines))
+            functions = Counter(
+                function for step in self.steps for function in {function_of(line) for line in step.lines}
+            )
+            found = self._counted[len(self.steps)] = lines, functions
+        return found
 
     def name_of(self, key: Key) -> str:
         """The object's name in reports, empty for what is not an object of the user's."""

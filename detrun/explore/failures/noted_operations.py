@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detrun.checkers.transactions import Place
-from detrun.explore.failures.named_steps import function_counts, function_of
-from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narrated_steps import Line, function_of
 from detrun.explore.failures.narration import Narration
 
 FEW = 4  # of so many operations at most one does it
@@ -29,7 +28,7 @@ def called_last(narration: Narration, place: Place) -> Line | None:
     did = _done(narration, place, Line(place.file, place.line))
     if not did:
         return None
-    ran = function_counts(narration)
+    ran = narration.function_counts()
     rarest = min(did, key=lambda line: ran[function_of(line)])
     return rarest if ran[function_of(rarest)] * FEW <= narration.line_counts()[did[0]] else did[0]
 

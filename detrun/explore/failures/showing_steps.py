@@ -12,8 +12,7 @@ from detrun.checkers.noted import About
 from detrun.checkers.serializability import NotSerializableError
 from detrun.checkers.transactions import Place
 from detrun.explore.failures.decisive_pairs import failing_line
-from detrun.explore.failures.named_steps import function_of
-from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narrated_steps import Line, function_of
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import called_last, noted_line
 from detrun.explore.failures.operations import Operation

@@ -1,0 +1,51 @@
+"""The place in which a failure shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import detrun
+from detrun.execution.options import Options
+from detrun.execution.schedules import unpacked
+from detrun.explore.campaign.program import Program
+from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.narration import narrate
+from detrun.explore.failures.showing_steps import failing_operation
+from detrun.explore.failures.trials import TrialRunner
+from tests.explore.failures.decisive_programs import Logged
+
+
+class CheckedLogged(Logged):
+    """Looks at what the overridden method did, which has returned by then."""
+
+    def note(self) -> None:
+        super().note()
+        detrun.always(self.calls < 2, "noted once")
+
+
+async def notes_twice() -> None:
+    log = CheckedLogged()
+    log.note()
+    log.note()
+
+
+async def checks_itself() -> None:
+    log = Logged()
+    log.note()
+    detrun.always(log.calls > 1, "noted twice")
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(("program", "shows_in"), [(notes_twice, "Logged.note"), (checks_itself, "checks_itself")])
+def test_a_check_around_a_method_is_told_by_the_method(program: Any, shows_in: str) -> None:
+    runner = TrialRunner(Program(program, (), Options()), 0)
+    failing = runner.try_turns([])
+    narration = narrate(runner.program, 0, unpacked(failing.schedule))
+    assert narration.open_step is not None
+    narration.steps.append(narration.open_step)
+    told = failing_operation(narration, failing.error)
+    assert told is not None
+    assert told.line is not None
+    assert function_at(told.line.file, told.line.number) == shows_in
