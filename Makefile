@@ -1,7 +1,7 @@
 # Every target sets up what it needs: on a fresh clone `make demo` and `make test` are enough, and the second call is
 # instant. An environment is brought up to date when pyproject.toml or constraints.txt change.
 
-.PHONY: setup demo test test-long lint bench docs coverage mutants wheel-check release-check
+.PHONY: setup demo test test-long lint bench docs site coverage mutants wheel-check release-check
 
 PYTHON := .venv/bin/python
 READY := .venv/ready
@@ -38,6 +38,10 @@ bench: $(READY)
 
 docs: $(READY)
 	$(PYTHON) -m pytest docs
+
+# The documentation site, into build/site; a warning, such as a dangling link, is an error.
+site: $(READY)
+	$(PYTHON) docs/site/build.py
 
 # Under coverage three tests fail: two say that sys.gettrace() is None outside a run, where it is coverage's tracer; one
 # says that nothing has imported greenlet, which coverage imports.
