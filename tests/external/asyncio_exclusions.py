@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SAME = "the same test with another selector, which no simulated loop has"
+SAME_WATCHER = "the same test with another watcher of children, which needs signals of the real process"
 PTY = "terminals of the operating system, refused by name"
 PROCESS = "starts a process, refused by name"
 SIGNALS = "signals, of which none arrives in a run"
@@ -13,6 +14,10 @@ CLOCK = "counts on the clock of the test's own loop, which moves once more when 
 EXCLUSIONS: dict[str, str] = {
     "*.SelectEventLoopTests.*": SAME,
     "*.PollEventLoopTests.*": SAME,
+    "test_subprocess.SubprocessSafeWatcherTests.*": SAME_WATCHER,
+    "test_subprocess.SubprocessFastWatcherTests.*": SAME_WATCHER,
+    "test_subprocess.SubprocessPidfdWatcherTests.*": SAME_WATCHER,
+    "test_subprocess.SubprocessMultiLoopWatcherTests.*": SAME_WATCHER,
     "*_pty*": PTY,
     "test_events.*signal*": SIGNALS,
     "test_tasks.*env_var_debug": PROCESS,

@@ -17,7 +17,7 @@ from functools import partial
 from operator import call
 from typing import Any
 
-from asyncio_exclusions import EXCLUSIONS, SAME
+from asyncio_exclusions import EXCLUSIONS, SAME, SAME_WATCHER
 from suite_outcomes import exclusion, outcome_of
 
 from detrun.execution.execute import execute  # noqa: F401 (locks of the tests' modules must be detrun's)
@@ -34,7 +34,7 @@ from detrun_scheduler.threads import localhost
 MODULES = (
     *("locks", "queues", "taskgroups", "timeouts", "runners", "waitfor", "pep492", "threads", "context", "futures2"),
     *("futures", "tasks", "streams", "server", "sock_lowlevel", "buffered_proto", "events", "protocols"),
-    *("transports", "selector_events", "sslproto", "ssl", "eager_task_factory", "staggered"),
+    *("transports", "selector_events", "sslproto", "ssl", "eager_task_factory", "staggered", "subprocess"),
 )
 localhost.opener = partial(open_localhost, ipv6=True)  # the tests look for both kinds of addresses
 MAX_STEPS = 60_000
@@ -120,7 +120,7 @@ def main(order: str, seed: int, only: str) -> None:
             for case in cases_of(module):
                 known = f"test_{short}.{type(case).__qualname__}.{case._testMethodName}"
                 reason = exclusion(known, EXCLUSIONS)
-                if only not in known or reason == SAME:
+                if only not in known or reason in (SAME, SAME_WATCHER):
                     continue
                 if reason is not None and order != "stock":
                     print(json.dumps([known, "left out", reason]), flush=True)

@@ -24,6 +24,7 @@ from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun.primitives.sleep import sleep_true
 from detrun.world.disk.faults import DiskFaults
+from detrun.world.disk.file_locks import FileLocks
 from detrun.world.disk.file_system import FileSystem, Status, failure
 from detrun.world.disk.files import DiskFile, RawFile, flipped, layered
 from detrun.world.disk.heard import hear_sync
@@ -89,6 +90,7 @@ class Disk:
         self.latency = latency if latency is not None else DiskLatency()
         self.faults = faults if faults is not None else DiskFaults()
         self.generation = 0  # crashes so far: files opened in an earlier one are orphans
+        self.locks = FileLocks()
         self._seed = seed
         self._draws: dict[str, int] = {}  # purpose -> draws so far, while no run is active
         self._owed: list[tuple[str, int]] = []  # (kind of work, bytes) that the call in progress has to wait for
@@ -355,6 +357,7 @@ class Disk:
     def crash(self) -> None:
         """The processes are gone, with what they had not flushed. The page cache is still there."""
         self.generation += 1
+        self.locks.clear()
         self._owed = []
         self.file_system.forget_handles()
 
@@ -362,6 +365,7 @@ class Disk:
         """The power is gone: of what was not synced, a drawn part survives, or just the given changes."""
         state = self.file_system.state
         self.generation += 1
+        self.locks.clear()
         self._owed, self._busy_until = [], 0.0
         state.power_loss(state.random_survivors(self.draw("survivors")) if survivors is None else survivors, self._torn)
         self.file_system.reload()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Any
 
 from detrun.world.disk.file_system import failure
@@ -20,7 +21,11 @@ _MODES = {os.O_RDONLY: "rb", os.O_WRONLY: "wb", os.O_RDWR: "rb+"}
 
 
 class OpenFile(RawFile):
-    """A file that was opened by flags, in place of a mode."""
+    """A file that was opened by flags, in place of a mode.
+
+    Attributes:
+        tables: how many processes have a descriptor of it.
+    """
 
     def __init__(self, disk: Any, path: str, flags: int) -> None:
         mode = _MODES.get(flags & os.O_ACCMODE)
@@ -39,6 +44,7 @@ class OpenFile(RawFile):
             truncate=bool(flags & os.O_TRUNC) and self._writable,
         )
         self._open = True
+        self.tables = 0
 
     @property
     def target(self) -> Target:
@@ -54,6 +60,7 @@ class OpenDirectory:
 
     def __init__(self, disk: Any, path: str) -> None:
         self.name = path
+        self.tables = 0
         self.inode: int = disk.file_system.directory_at(path)
 
     @property
@@ -66,9 +73,14 @@ class OpenDirectory:
 
 
 class Descriptors:
-    """The open files of a process by number; several numbers may mean one open file."""
+    """The open files of a process by number; several numbers may mean one open file.
 
-    def __init__(self) -> None:
+    Args:
+        let_go: told of an open file when a number of it has been taken back, and whether it was the process's last.
+    """
+
+    def __init__(self, let_go: Callable[[OpenFile | OpenDirectory, bool], object] | None = None) -> None:
+        self._let_go = let_go
         self._open: dict[int, OpenFile | OpenDirectory] = {}
         self._next = _FIRST
 
@@ -76,6 +88,8 @@ class Descriptors:
         """Give an open file a number, the next or the one that is asked for."""
         if number is None:
             number, self._next = self._next, self._next + 1
+        if not self._has(opened):
+            opened.tables += 1
         self._open[number] = opened
         return number
 
@@ -116,5 +130,22 @@ class Descriptors:
         """
         found = self.opened(number)
         del self._open[number]
-        if not any(one is found for one in self._open.values()):
+        is_last = not self._has(found)
+        if is_last:
+            found.tables -= 1
+        if self._let_go is not None:
+            self._let_go(found, is_last)
+        if is_last and not found.tables:
             found.close()
+
+    def _has(self, opened: OpenFile | OpenDirectory) -> bool:
+        return any(one is opened for one in self._open.values())
+
+    def all_opened(self) -> list[OpenFile | OpenDirectory]:
+        """Each open file once."""
+        return list({id(one): one for one in self._open.values()}.values())
+
+    def close_all(self) -> None:
+        """The process is over."""
+        for number in list(self._open):
+            self.close(number)

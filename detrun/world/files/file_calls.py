@@ -12,11 +12,12 @@ from typing import Any
 
 from detrun.world.disk.file_system import Status
 from detrun.world.files.descriptors import Descriptors, OpenDirectory, OpenFile
+from detrun.world.files.lock_calls import LockCalls
 from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import refuse
 
 
-class FileCalls:
+class FileCalls(LockCalls):
     """Descriptors of one process on the disk of its node.
 
     Args:
@@ -25,7 +26,7 @@ class FileCalls:
 
     def __init__(self, disk: Any) -> None:
         self.disk = disk
-        self.descriptors = Descriptors()
+        self.descriptors = Descriptors(self._let_go)
 
     def answer(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """What ``os.name(*arguments, **named)`` gives to code of the node."""
@@ -56,6 +57,12 @@ class FileCalls:
         return opened
 
     # Of one descriptor.
+
+    def _let_go(self, opened: OpenFile | OpenDirectory, is_last: bool) -> None:
+        """A descriptor has been closed: locks of the process on the file go, and of the open file with its last."""
+        self.disk.locks.unlock_record(opened.inode, self)
+        if is_last and not opened.tables:
+            self.disk.locks.unlock_file(opened)
 
     def close(self, fd: int) -> None:
         """As `os.close`."""

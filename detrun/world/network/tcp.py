@@ -82,6 +82,7 @@ class Connection:
         self._services = services
         self._run = run
         self.peer: Connection | None = None
+        self.passed: Any = None  # of a Unix socket: descriptors on their way to here
         self.readers: Waiters | None = None
         self.writers: Waiters | None = None
         self.listener: Listener[Connection] | None = None

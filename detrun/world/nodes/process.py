@@ -186,8 +186,10 @@ class Process:
             self.ends.close_all()
         if self.signals is not None:
             self.signals.end()
+        if self.files is not None:
+            self.files.end()
         for one in list(self.sockets):
-            one.vanish()
+            one.vanish(self)
         if self.node.process is self:
             self.node.process = None
             self.node.processes.clear()

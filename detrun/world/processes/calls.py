@@ -16,12 +16,12 @@ from typing import Any, NoReturn
 from greenlet import getcurrent
 
 from detrun.world.network.posix import os_error
+from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.connections import spare_connections
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.signals import QueuedHandler, SignalsOfProcess
 from detrun.world.processes.starting import start_child
-from detrun.world.processes.waiting import WaitingCall
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.environment.process_names import original
 from detrun_scheduler.threads.calling import schedule_point

@@ -82,7 +82,7 @@ class ChildProcess(Process):
                 self._status_of(self._call_at_exit, main)
             self._flush()
         except GreenletExit:
-            self.is_running = False  # the run is over
+            self.is_running, self.status = False, int(signal.SIGKILL)  # the run is over
             self.end()
             raise
         self.exit(status)
@@ -166,6 +166,8 @@ class ChildProcess(Process):
     def end(self) -> None:
         """The process is over: its operating system takes back what it has."""
         super().end()
+        if self.files is not None:
+            self.files.descriptors.close_all()
         for calls in self.standard.values():
             calls.release()
         self.standard.clear()

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from detrun.world.network.posix import os_error
+from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.pipe_files import file_of_end
 from detrun.world.processes.pipes import PipeEnd
-from detrun.world.processes.waiting import WaitingCall
 from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -191,15 +191,15 @@ class SocketCalls(EndCalls):
 
     def __init__(self, process: Any, number: int, simulated: Any) -> None:
         super().__init__(process, number)
-        self._simulated = simulated
+        self.simulated = simulated
 
     def is_open(self) -> bool:
         """Whether the socket is open."""
-        return not self._simulated.is_closed
+        return not self.simulated.is_closed
 
     def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
         schedule_point()
-        socket = self._simulated
+        socket = self.simulated
         while True:
             try:
                 return operation(*arguments)
@@ -215,24 +215,24 @@ class SocketCalls(EndCalls):
 
     def read(self, length: int, /) -> bytes:
         """As `os.read`."""
-        return bytes(self._attempt("os.read", True, self._simulated.receive, length))
+        return bytes(self._attempt("os.read", True, self.simulated.receive, length))
 
     def write(self, data: Any, /) -> int:
         """As `os.write`."""
-        return int(self._attempt("os.write", False, self._simulated.send, data))
+        return int(self._attempt("os.write", False, self.simulated.send, data))
 
     def close(self) -> None:
         """As `os.close`."""
-        SimulatedSocket(simulated=self._simulated).close()
+        SimulatedSocket(simulated=self.simulated).close()
 
     def get_blocking(self) -> bool:
         """As `os.get_blocking`; an object of `socket` keeps a flag of its own."""
-        return not self._simulated.flags.get(_STATUS, 0) & os.O_NONBLOCK
+        return not self.simulated.flags.get(_STATUS, 0) & os.O_NONBLOCK
 
     def set_blocking(self, blocking: bool, /) -> None:
         """As `os.set_blocking`."""
-        kept = self._simulated.flags.get(_STATUS, os.O_RDWR)
-        self._simulated.flags[_STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
+        kept = self.simulated.flags.get(_STATUS, os.O_RDWR)
+        self.simulated.flags[_STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
 
 
 _STATUS = 3  # the command of ``fcntl`` that asks for flags, F_GETFL

@@ -44,6 +44,10 @@ class Ends:
         end.hold(number)
         self._ends[number] = end
 
+    def receive(self, number: int, end: PipeEnd) -> None:
+        """Have an end under a number that has been held for it."""
+        self._ends[number] = end
+
     def drop(self, number: int) -> None:
         """Have it no more."""
         self._ends.pop(number).let_go(number)

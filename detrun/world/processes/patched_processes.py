@@ -8,6 +8,8 @@ from typing import Any
 
 from detrun.world.processes.calls import DriverCalls, calls_here
 from detrun.world.processes.ends import calls_of
+from detrun.world.processes.passing import hand_out
+from detrun.world.sockets import passed_descriptors
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.threads import localhost
 
@@ -20,6 +22,7 @@ def install(owner_here: Callable[[], Any]) -> None:
     _installed = owner_here
     localhost.processes_here = partial(_calls, owner_here)
     file_names.lead_numbers_to(partial(_end, owner_here))
+    passed_descriptors.hand_out = hand_out
 
 
 def _calls(owner_here: Callable[[], Any]) -> DriverCalls:
@@ -35,4 +38,5 @@ def restore(owner_here: Callable[[], Any]) -> None:
     global _installed
     if _installed == owner_here:
         _installed = localhost.processes_here = None
+        passed_descriptors.hand_out = None
         file_names.lead_numbers_to(None)

@@ -92,7 +92,8 @@ class Socket:
         self.flags: dict[int, int] = {}  # of its descriptor, by the command of ``fcntl`` that asks for them
         self.is_bound = False
         self.is_closed = False
-        self.faces = 1  # objects that stand for it: descriptors of one socket, made by ``dup``
+        # How many objects stand for it, descriptors of one socket: by the process that has them, or what passes one on.
+        self.holders: dict[Any, int] = {process: 1}
         self.readers = Waiters()
         self.writers = Waiters()
         process.sockets[self] = None
@@ -288,7 +289,8 @@ class Socket:
         if not self.is_closed:
             self.is_closed = True
             self.notify_closing()
-            self.process.sockets.pop(self, None)
+            for one in (self.process, *self.holders):
+                getattr(one, "sockets", {}).pop(self, None)
             self.services.release_descriptor(self.descriptor)
             if self.is_bound:
                 self._give_name_back()
@@ -300,8 +302,30 @@ class Socket:
     def _released(self) -> None:
         raise NotImplementedError
 
-    def vanish(self) -> None:
-        """The process has been killed: as `close`, but no task is left to be told."""
+    def hold(self, holder: Any) -> None:
+        """One more object stands for it."""
+        self.holders[holder] = self.holders.get(holder, 0) + 1
+
+    def let_go(self, holder: Any) -> None:
+        """An object stands for it no more; the last one closes it."""
+        if self.is_closed:
+            return
+        if holder not in self.holders:
+            holder = next(iter(self.holders))  # it was accepted by another process than has the listening socket
+        self.holders[holder] -= 1
+        if not self.holders[holder]:
+            del self.holders[holder]
+        if not self.holders:
+            self.close()
+
+    def vanish(self, process: Any) -> None:
+        """A process has been killed: as `close` unless others have the socket, too, but no task is left to be told."""
+        self.holders.pop(process, None)
+        if self.holders and not self.is_closed:
+            process.sockets.pop(self, None)
+            if self.process is process:
+                self.process = next((one for one in self.holders if hasattr(one, "sockets")), process)
+            return
         self.readers.vanish()
         self.writers.vanish()
         self.close()

@@ -89,7 +89,7 @@ def _dup(number: int) -> int:
     if found is None:
         copy: int = _SOCKET.originals["dup"](number)
         return copy
-    found.faces += 1  # under the same number
+    found.hold(_owner())  # under the same number
     return number
 
 

@@ -18,7 +18,9 @@ from detrun.world.sockets.blocking_calls import BlockingCall
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
 from detrun.world.sockets.kinds_of_sockets import NONBLOCK, kind_of, socket_of
 from detrun.world.sockets.machine_sockets import SocketOwner
+from detrun.world.sockets.passed_descriptors import drop, handed_out, taken
 from detrun.world.sockets.stream_sockets import TcpSocket
+from detrun.world.sockets.unix_sockets import AF_UNIX
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -48,6 +50,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         self._io_refs = 0  # files made of it that are open, which keep it open, too
         self._closed = False
         self._inheritable = False
+        self._process: Any = None if owner_here is None else owner_here()
         if simulated is not None:
             self.simulated = simulated
             return
@@ -92,7 +95,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
     def dup(self) -> SimulatedSocket:
         """Another object for the same socket, which stays open until the last of them is closed."""
         self.simulated._check_open()
-        self.simulated.faces += 1
+        self.simulated.hold(self._process)
         return SimulatedSocket(simulated=self.simulated)
 
     def get_inheritable(self) -> bool:
@@ -263,12 +266,19 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         return len(data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
-        """As `recvfrom`, with ancillary data, of which there is none, and flags: whether a datagram was cut."""
+        """As `recvfrom`, with ancillary data, the descriptors that a Unix socket passes, and flags: what was cut."""
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         if ancbufsize < 0:
             raise ValueError("invalid ancillary data buffer length")
-        if isinstance(self.simulated, UdpSocket):
+        simulated: Any = self.simulated
+        if simulated.family == AF_UNIX and not flags & _PEEK:
+            length = DATAGRAM_BYTES_MAX if isinstance(simulated, UdpSocket) else bufsize
+            whole, source, passed = self._attempt("recvmsg", True, flags, simulated.receive_passed, length)
+            ancillary, found = taken(self._process, passed, ancbufsize)
+            cut = int(socket.MSG_TRUNC) if len(whole) > bufsize else 0
+            return whole[:bufsize], ancillary, found | cut, source
+        if isinstance(simulated, UdpSocket):
             whole, address = self.recvfrom(DATAGRAM_BYTES_MAX, flags)
             return whole[:bufsize], [], socket.MSG_TRUNC if len(whole) > bufsize else 0, address
         return self.recv(bufsize, flags), [], 0, None
@@ -287,7 +297,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Send several buffers as one.
 
         Raises:
-            OSError: EINVAL for ancillary data, which a Unix socket would take: file descriptors, credentials.
+            OSError: EINVAL for other ancillary data than the descriptors that a Unix socket passes; EBADF.
         """
         data = b"".join(memoryview(buffer) for buffer in buffers)
         items = list(ancdata)
@@ -296,8 +306,19 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
                 raise TypeError("[sendmsg() argument 2] items must be 3-tuples")
             index(item[0]), index(item[1]), memoryview(item[2])
         if items:
-            raise os_error(errno.EINVAL)
+            return self._send_passing(data, items, flags, address)
         return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+
+    def _send_passing(self, data: bytes, items: list[Any], flags: int, address: Any) -> int:
+        simulated: Any = self.simulated
+        if simulated.family != AF_UNIX:
+            raise os_error(errno.EINVAL)
+        passed = handed_out(self._process, items)
+        try:
+            return int(self._attempt("sendmsg", False, flags, simulated.send_passing, data, passed, address))
+        except BaseException:
+            drop(passed)
+            raise
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
@@ -315,10 +336,9 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def _real_close(self) -> None:
         simulated = self.simulated
-        if simulated.is_closed or simulated.faces == 1:
-            simulated.close()
+        simulated.let_go(self._process)
+        if simulated.is_closed:
             return
-        simulated.faces -= 1
         self._let_go()
         simulated.readers.wake()  # the task that waits tries again, and finds out if it was through this one
         simulated.writers.wake()

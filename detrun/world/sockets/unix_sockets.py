@@ -6,7 +6,8 @@ after a power loss, as what is in ``/run``. ``os.stat``, ``os.unlink`` and ``os.
 (`patched_sockets`); a listing of a directory does not.
 
 Nothing is lost on the way. A stream is a TCP connection over the loopback, made at once; its backlog has no end. A
-datagram is there when it has been sent, and no buffer is ever full. Files and credentials are not passed.
+datagram is there when it has been sent, and no buffer is ever full. Descriptors are passed (`passed_descriptors`), and
+credentials are not.
 
 Source: unix(7).
 """
@@ -23,6 +24,7 @@ from detrun.world.network.posix import Address, os_error
 from detrun.world.network.tcp import Connection
 from detrun.world.sockets.datagram_sockets import UdpSocket
 from detrun.world.sockets.machine_sockets import Socket, SocketOwner
+from detrun.world.sockets.passed_descriptors import Carrying, Passed, PassedInStream, drop
 from detrun.world.sockets.stream_sockets import TcpSocket
 
 AF_UNIX = getattr(constants, "AF_UNIX", constants.AddressFamily(1))
@@ -144,6 +146,54 @@ class UnixStreamSocket(_Named, TcpSocket):
         listener.accepted.append(_connect(self, found.local))
         listener.readers.wake()
 
+    def send(self, data: Any) -> int:
+        """As `TcpSocket.send`."""
+        sent = super().send(data)
+        peer = self._peer_connection()
+        if peer is not None:
+            peer.passed.sent += sent
+        return sent
+
+    def _peer_connection(self) -> Any:
+        return None if self.connection is None else self.connection.peer
+
+    def send_passing(self, data: Any, passed: list[Passed], address: Any = None) -> int:
+        """As `send`, and pass descriptors along with the first byte.
+
+        Raises:
+            OSError: EINVAL, there is no byte.
+        """
+        if not data:
+            raise os_error(errno.EINVAL)
+        peer = self._peer_connection()
+        offset = peer.passed.sent if peer is not None else 0
+        sent = self.send(data)
+        if peer is None or peer.gone:
+            drop(passed)
+        else:
+            peer.passed.messages.append((offset, offset + sent, passed))
+        return sent
+
+    def receive(self, size: int, peek: bool = False) -> bytes:
+        """As `TcpSocket.receive`; descriptors that come along are closed."""
+        if peek:
+            return super().receive(size, peek)
+        data, _, passed = self.receive_passed(size)
+        drop(passed)
+        return data
+
+    def receive_passed(self, size: int) -> tuple[bytes, Any, list[Passed]]:
+        """As `receive`, with what comes along."""
+        connection: Any = self.connection
+        on_the_way = None if connection is None else connection.passed
+        data = super().receive(size if on_the_way is None else on_the_way.limit(size))
+        return data, None, [] if on_the_way is None else on_the_way.read(len(data))
+
+    def _released(self) -> None:
+        if self.connection is not None and self.connection.passed is not None:
+            self.connection.passed.close()
+        super()._released()
+
     def awaited(self, readable: bool) -> str:
         """What makes the socket readable, or writable."""
         if self.is_listening:
@@ -161,6 +211,7 @@ def _connect(socket: TcpSocket, remote: Address) -> Connection:
     far = Connection(socket.node, socket.services, loopback, loopback, remote, socket.local)
     socket.node.connections[far] = None
     near.peer, far.peer = far, near
+    near.passed, far.passed = PassedInStream(), PassedInStream()
     return far
 
 
@@ -195,6 +246,29 @@ class UnixDatagramSocket(_Named, UdpSocket):
         self._check_open()
         return self._deliver(data, self._found(address))
 
+    def send_passing(self, data: Any, passed: list[Passed], address: Any = None) -> int:
+        """Send one datagram that passes descriptors."""
+        datagram = Carrying(data)
+        datagram.passed = passed
+        return self.send(datagram) if address is None else self.send_to(datagram, address)
+
+    def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
+        """As `UdpSocket.receive_from`; descriptors that come along are closed."""
+        passed = [] if peek else self._passed_next()
+        found = super().receive_from(size, peek)
+        drop(passed)
+        return found
+
+    def receive_passed(self, size: int) -> tuple[bytes, Any, list[Passed]]:
+        """As `receive_from`, with what comes along."""
+        passed = self._passed_next()
+        data, source = super().receive_from(size)
+        return data, self.source_shown(source), passed
+
+    def _passed_next(self) -> list[Passed]:
+        datagram = self.inbox[0][0] if self.inbox else b""
+        return datagram.passed if isinstance(datagram, Carrying) else []
+
     def _deliver(self, data: Any, target: UnixDatagramSocket) -> int:
         if self.write_shut:
             raise os_error(errno.EPIPE)
@@ -202,7 +276,7 @@ class UnixDatagramSocket(_Named, UdpSocket):
             raise os_error(errno.ECONNREFUSED)
         if target._peer not in (None, self):
             raise os_error(errno.EPERM)
-        payload = bytes(data)
+        payload = data if isinstance(data, Carrying) else bytes(data)
         target.inbox.append((payload, self.local))
         target.inbox_bytes += len(payload)
         target.readers.wake()
@@ -217,6 +291,9 @@ class UnixDatagramSocket(_Named, UdpSocket):
         return f"no datagram comes to {self.local[1]!r}"
 
     def _released(self) -> None:
+        for datagram, _ in self.inbox:
+            if isinstance(datagram, Carrying):
+                drop(datagram.passed)
         super()._released()
         self._peer = None
 

@@ -23,6 +23,11 @@ from typing import Any
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedTogether
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # so that it can be asked for
+
 # Of `os`, what touches a file system or takes a descriptor.
 FILE_CALLS = (
     *("access", "chdir", "chmod", "chown", "close", "closerange", "copy_file_range", "dup", "dup2", "fchdir", "fchmod"),
@@ -37,6 +42,7 @@ FILE_CALLS = (
 files_here: Callable[[], Any] | None = None  # the files of the node whose code runs, None where there is no node
 
 
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 # What a number means to the code that calls, where it is a simulated pipe or socket; it has `answer` and `opened`.
 end_of: Callable[[int], Any] | None = None
 
@@ -51,6 +57,8 @@ def _end_of_call(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """The simulated end that a call is about; None for everything else."""
     assert end_of is not None
     first = arguments[0] if arguments else next(iter(named.values()), None)
+    if type(first) is str:
+        first = _STANDARD.get(first)
     return end_of(first) if type(first) is int else None
 
 
@@ -90,8 +98,29 @@ def _by_caller(name: str) -> Callable[..., Any]:
 _BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
 _IO = ReplacedNames(io, {"open": _open}, may_stay=True)
 _OS = ReplacedNames(os, {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}, may_stay=True)
-GROUP = ReplacedTogether(_BUILTINS, _IO, _OS)
-SOURCES = ((builtins, ("open",)), (os, tuple(_OS.originals)))
+_LOCKS = {"flock": "flock", "lockf": "record_lock"}  # of `fcntl`, whose second is another than that of `os`
+
+
+def _locking(name: str) -> Callable[..., Any]:
+    def call(file: Any, *arguments: Any) -> Any:
+        if files_here is not None:
+            files = files_here()
+            number = file if isinstance(file, int) else file.fileno()
+            if files is not None and files.descriptors.has_given(number):
+                return getattr(files, _LOCKS[name])(number, *arguments)
+        assert _FCNTL is not None
+        return _FCNTL.originals[name](file, *arguments)
+
+    return call
+
+
+_FCNTL = None if fcntl is None else ReplacedNames(fcntl, {name: _locking(name) for name in _LOCKS}, may_stay=True)
+GROUP = ReplacedTogether(_BUILTINS, _IO, _OS, *filter(None, (_FCNTL,)))
+SOURCES: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (builtins, ("open",)),
+    (os, tuple(_OS.originals)),
+    *([] if fcntl is None else [(fcntl, tuple(_LOCKS))]),
+)
 """The modules and the names in them, for code that took a function before the run."""
 
 _able: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import mmap
 import os
@@ -318,7 +317,6 @@ def test_threads_of_a_node_race_for_a_file():
         (lambda: KEPT["open"]("/x", "w"), "goes past them"),
         (lambda: Path("/dev/urandom").read_bytes(), "a stream of the run"),
         (lambda: os.mkfifo("/x"), "no links, owners, special files"),
-        (lambda: fcntl.flock(os.open("/x", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX), "no locks"),
         (lambda: mmap.mmap(os.open("/x", os.O_RDWR | os.O_CREAT), 1), "no mapped memory"),
     ],
 )

@@ -1,0 +1,93 @@
+"""What a process can pass to another over a Unix socket: ends of pipes, simulated sockets and files of the node."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from detrun.world.files.files_of_code import files_here
+from detrun.world.network.posix import os_error
+from detrun.world.processes.end_calls import PipeCalls, SocketCalls
+from detrun.world.processes.ends import calls_of, ends_of
+from detrun.world.processes.pipes import PipeEnd
+from detrun_scheduler.environment.hidden_state import refuse
+
+_REAL = "it is a real descriptor; pass pipes, sockets and files of the node"
+
+
+class PassedEnd:
+    """An end of a pipe."""
+
+    def __init__(self, end: PipeEnd) -> None:
+        self._end = end
+        self._number = end.new_number()
+
+    def take(self, process: Any) -> int:
+        """Give it to a process."""
+        ends_of(process).receive(self._number, self._end)
+        return self._number
+
+    def drop(self) -> None:
+        """Close it."""
+        self._end.let_go(self._number)
+
+
+class PassedSocket:
+    """A simulated socket, which has one number for all."""
+
+    def __init__(self, simulated: Any) -> None:
+        self._simulated = simulated
+        simulated.hold(self)
+
+    def take(self, process: Any) -> int:
+        """Give it to a process."""
+        self._simulated.hold(process)
+        process.sockets[self._simulated] = None
+        self.drop()
+        return int(self._simulated.descriptor)
+
+    def drop(self) -> None:
+        """Close it."""
+        self._simulated.let_go(self)
+
+
+class PassedFile:
+    """A file of the node."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+        opened.tables += 1
+
+    def take(self, process: Any) -> int:
+        """Give it to the process whose code calls."""
+        files = files_here()
+        assert files is not None
+        number = files.descriptors.add(self._opened)
+        self._opened.tables -= 1
+        return number
+
+    def drop(self) -> None:
+        """Close it."""
+        self._opened.tables -= 1
+        if not self._opened.tables:
+            self._opened.close()
+
+
+def hand_out(process: Any, number: int) -> Any:
+    """What a number of a process means, held open on its way.
+
+    Raises:
+        HiddenStateError: it is a real descriptor.
+        OSError: EBADF.
+    """
+    calls = calls_of(process, number)
+    if isinstance(calls, PipeCalls):
+        return PassedEnd(calls.end)
+    if isinstance(calls, SocketCalls):
+        return PassedSocket(calls.simulated)
+    files = process.files
+    if files is not None and files.descriptors.has_given(number):
+        return PassedFile(files.descriptors.opened(number))
+    if number < 0 or number in process.services.host.sockets:
+        raise os_error(errno.EBADF)
+    refuse(f"passing descriptor {number} over a Unix socket", _REAL)
