@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 OTHERS = "other protocols: UDP-Lite, VSOCK, SCTP"
-RIGHTS = "passes file descriptors over a Unix socket"
 ANCILLARY = "ancillary data of IPv6 datagrams"
 SIGNALS = "signals, of which none arrives in a run"
 PROCESS = "forks"
@@ -16,8 +15,6 @@ EXACT = "the error of an argument that is out of range, or the warning of a sock
 EXCLUSIONS: dict[str, str] = {
     "test_socket.*UDPLITE*": OTHERS,
     "test_socket.*VSOCK*": OTHERS,
-    "test_socket.*SCMRights*": RIGHTS,
-    "test_socket.SendRecvFdsTests.*": RIGHTS,
     "test_socket.*RFC3542*": ANCILLARY,
     "test_socket.*Interrupted*": SIGNALS,
     "test_selectors.*test_select_interrupt_*": SIGNALS,

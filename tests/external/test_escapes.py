@@ -127,6 +127,15 @@ def waits_on_a_pipe() -> list[Any]:
         os.close(writing)
 
 
+def child_says(code: str) -> str:
+    words = [sys.executable, "-c", f"import os, random, sys, time\n{code}"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def child_waits(timeout: float) -> None:
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(9)"], check=True, timeout=timeout)
+
+
 def pooled() -> list[float]:
     with multiprocessing.pool.ThreadPool(2) as pool:
         return pool.map(lambda _: time.monotonic(), range(3))
@@ -192,6 +201,7 @@ CONTROLLED: Probes = {
     "select.select of nothing": lambda: slept(lambda: select.select([], [], [], 0.3)),
     "select.poll of nothing": lambda: slept(lambda: select.poll().poll(300)),
     "selectors on a pipe": lambda: slept(waits_on_a_pipe),
+    "subprocess of Python without a world": lambda: child_says("print(time.time(), os.urandom(4))"),
     "ThreadPoolExecutor": executed,
     "multiprocessing.pool.ThreadPool": pooled,
     # Entropy.
@@ -250,6 +260,7 @@ REFUSED: Probes = {
     "os.spawnv": lambda: os.spawnv(os.P_WAIT, "/bin/true", ["true"]),
     "os.posix_spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     "subprocess.run": lambda: subprocess.run(["true"], check=True),
+    "os.kill of a process outside": lambda: os.kill(1, 0),
     "subprocess.Popen": lambda: subprocess.Popen(["true"]),
     "subprocess.getoutput": lambda: subprocess.getoutput("true"),
     "multiprocessing.Process": lambda: multiprocessing.get_context("spawn").Process(target=print).start(),
@@ -354,6 +365,25 @@ ON_NODES_CONTROLLED: Probes = {
     "io.open_code": lambda: error_of(lambda: io.open_code("/etc/passwd"), FileNotFoundError),  # noqa: SIM115
     "os.link": lambda: error_of(lambda: os.link("/log", "/hard"), PermissionError),
     "os.symlink": lambda: error_of(lambda: os.symlink("/log", "/soft"), PermissionError),
+    # Processes, pipes, signals, locks of files.
+    "subprocess of Python": lambda: child_says("print(1, time.time())"),
+    "entropy of a child": lambda: child_says("print(os.urandom(4), random.random())"),
+    "files of a child": lambda: child_says("print(os.listdir('/'), os.getcwd(), os.path.exists('/etc/passwd'))"),
+    "number of a process": lambda: (os.getpid(), os.getppid(), child_says("print(os.getpid(), os.getppid())")),
+    "environment of a child": lambda: child_says("os.environ['A'] = 'b'; print(len(sys.argv))") and "A" in os.environ,
+    "time-out of a child": lambda: slept(lambda: error_of(lambda: child_waits(0.5), subprocess.TimeoutExpired)),
+    "os.pipe": lambda: os.pipe(),
+    "select.poll of a pipe": lambda: slept(waits_on_a_pipe),
+    "os.kill of a process that there is not": lambda: error_of(lambda: os.kill(99_999, 0), ProcessLookupError),
+    "os.waitpid without children": lambda: error_of(lambda: os.waitpid(-1, 0), ChildProcessError),
+    "os.pidfd_open": lambda: error_of(lambda: os.pidfd_open(1), OSError),
+    "signal.signal": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN) and os.kill(os.getpid(), signal.SIGUSR1),
+    "signal.alarm on a node": lambda: signal.alarm(5) or signal.alarm(0),
+    "signal.getitimer": lambda: signal.getitimer(signal.ITIMER_REAL),
+    "fcntl.flock": lambda: fcntl.flock(os.open("/lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX),
+    "fcntl.lockf": lambda: fcntl.lockf(os.open("/lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX),
+    "os.lockf": lambda: os.lockf(os.open("/lock", os.O_RDWR | os.O_CREAT), os.F_LOCK, 1),
+    "socket.send_fds": lambda: socket.send_fds(socket.socketpair()[0], [b"x"], [os.pipe()[0]]),
     "numpy.fromfile": lambda: error_of(lambda: numpy.fromfile("/log"), OSError),
     "ndarray.tofile": lambda: error_of(lambda: numpy.arange(3).tofile("/array"), OSError),
 }
@@ -361,8 +391,18 @@ ON_NODES_REFUSED: Probes = {
     "io.FileIO": lambda: io.FileIO("/x", "w"),
     "a kept open": lambda: KEPT["open"]("/etc/passwd"),
     "sqlite3.Connection": lambda: sqlite3.Connection("/x"),
-    "fcntl.flock": lambda: fcntl.flock(os.open("/lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX),
-    "fcntl.lockf": lambda: fcntl.lockf(os.open("/lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX),
+    "a lock by fcntl.fcntl": lambda: fcntl.fcntl(os.open("/lock", os.O_RDWR | os.O_CREAT), fcntl.F_SETLK, b"x" * 24),
+    "another program": lambda: subprocess.run(["true"], check=True),
+    "a shell": lambda: subprocess.run("true", shell=True, check=True),
+    "os.system on a node": lambda: os.system("true"),
+    "os.fork on a node": lambda: os.fork(),
+    "os.posix_spawn on a node": lambda: os.posix_spawn(sys.executable, ["python", "-c", ""], {}),
+    "multiprocessing.Process on a node": lambda: multiprocessing.get_context("spawn").Process(target=print).start(),
+    "Popen with preexec_fn": lambda: subprocess.Popen([sys.executable, "-c", ""], preexec_fn=print),
+    "a timer of a processor's time": lambda: signal.setitimer(signal.ITIMER_PROF, 1),
+    "signal.set_wakeup_fd": lambda: signal.set_wakeup_fd(0),
+    "signal.sigwait on a node": lambda: signal.sigwait([signal.SIGUSR1]),
+    "a real descriptor over a socket": lambda: socket.send_fds(socket.socketpair()[0], [b"x"], [0]),
     "mmap.mmap": lambda: mmap.mmap(os.open("/lock", os.O_RDWR | os.O_CREAT), 1),
     "numpy.memmap": lambda: numpy.memmap("/log", mode="w+", shape=1),
     "os.mkfifo": lambda: os.mkfifo("/fifo"),

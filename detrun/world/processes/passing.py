@@ -1,4 +1,7 @@
-"""What a process can pass to another over a Unix socket: ends of pipes, simulated sockets and files of the node."""
+"""What a process can pass to another over a Unix socket: ends of pipes, simulated sockets and files.
+
+These are files of the node, or real ones for code outside nodes, which has no others.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from detrun.world.network.posix import os_error
 from detrun.world.processes.end_calls import PipeCalls, SocketCalls
 from detrun.world.processes.ends import calls_of, ends_of
 from detrun.world.processes.pipes import PipeEnd
+from detrun_scheduler.environment.file_names import original
 from detrun_scheduler.environment.hidden_state import refuse
 
 _REAL = "it is a real descriptor; pass pipes, sockets and files of the node"
@@ -73,11 +77,26 @@ class PassedFile:
             self._opened.close()
 
 
+class PassedRealFile:
+    """A real file, of code whose files are real."""
+
+    def __init__(self, number: int) -> None:
+        self._number: int = original("dup")(number)
+
+    def take(self, process: Any) -> int:
+        """Give it to the process whose code calls."""
+        return self._number
+
+    def drop(self) -> None:
+        """Close it."""
+        original("close")(self._number)
+
+
 def hand_out(process: Any, number: int) -> Any:
     """What a number of a process means, held open on its way.
 
     Raises:
-        HiddenStateError: it is a real descriptor.
+        HiddenStateError: it is a real descriptor, of a node.
         OSError: EBADF.
     """
     calls = calls_of(process, number)
@@ -90,4 +109,6 @@ def hand_out(process: Any, number: int) -> Any:
         return PassedFile(files.descriptors.opened(number))
     if number < 0 or number in process.services.host.sockets:
         raise os_error(errno.EBADF)
+    if process.has_real_files:
+        return PassedRealFile(number)
     refuse(f"passing descriptor {number} over a Unix socket", _REAL)

@@ -85,7 +85,8 @@ def handed_out(process: Any, ancillary: Iterable[Any]) -> list[Passed]:
             if (level, kind) != (socket.SOL_SOCKET, socket.SCM_RIGHTS) or hand_out is None:
                 raise os_error(errno.EINVAL)
             numbers = array("i")
-            numbers.frombytes(bytes(memoryview(data)))
+            content = bytes(memoryview(data))
+            numbers.frombytes(content[: len(content) // numbers.itemsize * numbers.itemsize])
             for number in numbers:
                 found.append(hand_out(process, number))
     except BaseException:

@@ -22,7 +22,7 @@ import threading
 import time
 from _thread import get_ident
 from collections.abc import Callable
-from os import getcwd  # the real one, also in the code of a node
+from os import getcwd, getpid  # the real ones, also in the code of a node
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
@@ -47,6 +47,7 @@ _THREAD = (
 _PROMPT = "what a person types is not deterministic; ask outside the run and pass the answer in"
 SIGNAL_TIMER = "signal timers follow real time; use trio.move_on_after or trio.fail_after, which follow virtual time"
 SIGNAL_FROM_OUTSIDE = "signals come from outside the run, in real time; let tasks and threads wait for an event"
+_FOREIGN = "it is a process outside the run; send signals to processes that the run has started"
 _IDENT = (
     "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
     "time.thread_time, or end a thread by telling it to"
@@ -83,6 +84,8 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "os.fork": ("os.fork", -1, PROCESS),
     "os.forkpty": ("os.forkpty", -1, PROCESS),
     "pty.spawn": ("pty.spawn of", 0, PROCESS),
+    "os.kill": ("os.kill of", 0, _FOREIGN),
+    "os.killpg": ("os.killpg of", 0, _FOREIGN),
     "webbrowser.open": ("webbrowser.open of", 0, PROCESS),
     "_thread.start_new_thread": ("starting a thread", -1, _THREAD),
     "_thread.start_joinable_thread": ("starting a thread", -1, _THREAD),
@@ -170,6 +173,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             (_look_at_file if event in _FILE_EVENTS else _look_at_descriptor)(event, *arguments)
             return
         call, shown, way_out = _WATCHED[event]
+        if event == "os.kill" and arguments[0] in (0, getpid()):
+            return  # the process of the run itself
         needed = _NEEDED.get(event)
         if needed is not None and process_names.simulated(needed) is not None:
             return
