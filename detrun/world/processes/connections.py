@@ -1,8 +1,8 @@
-"""Connections of ``multiprocessing`` over simulated pipes, which close a number when they are collected.
+"""Connections of ``multiprocessing`` over simulated pipes, which are used once more when they are collected.
 
 A thread pool is collected after its run, where the number means nothing any more, or a pipe of another run. So a
-connection that was made in a run closes its number in that run only. The class is changed for good, by the first pipe
-of a process that has imported it.
+connection that was made in a run sends and closes in that run only. The class is changed for good, by the first pipe of
+a process that has imported it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def spare_connections() -> None:
     if kind is None or hasattr(kind, _SERIAL):
         return
     setattr(kind, _SERIAL, None)
-    made, collected = kind.__init__, kind.__del__
+    made, collected, sends = kind.__init__, kind.__del__, kind.send_bytes
 
     def __init__(self: Any, *arguments: Any, **named: Any) -> None:
         made(self, *arguments, **named)
@@ -31,8 +31,16 @@ def spare_connections() -> None:
             setattr(self, _SERIAL, current.run.serial)
 
     def __del__(self: Any) -> None:
-        serial = getattr(self, _SERIAL)
-        if serial is None or (current.run is not None and current.run.serial == serial):
+        if _is_usable(self):
             collected(self)
 
-    kind.__init__, kind.__del__ = __init__, __del__
+    def send_bytes(self: Any, *arguments: Any, **named: Any) -> None:
+        if _is_usable(self):
+            sends(self, *arguments, **named)
+
+    kind.__init__, kind.__del__, kind.send_bytes = __init__, __del__, send_bytes
+
+
+def _is_usable(connection: Any) -> bool:
+    serial = getattr(connection, _SERIAL)
+    return serial is None or (current.run is not None and current.run.serial == serial)
