@@ -1,5 +1,7 @@
 """Builds the documentation site into build/site: `python docs/site/build.py`, or `make site`.
 
+Its search needs a server: `python -m http.server -d build/site`.
+
 The site is the tree's own Markdown, laid out as it lies here, so that relative links hold on the site, on a code host
 and on the disk alike. Added are a page for each group of public names, whose text is their docstrings, and one with the
 help of every command. Warnings are errors: a dangling link, a page that stands in no menu, a name that cannot be found.
