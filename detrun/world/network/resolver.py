@@ -16,9 +16,7 @@ import trio
 
 from detrun.world.network.posix import ANY, ANY6, LOOPBACK, LOOPBACK6
 from detrun.world.services import Services
-
-PORTS_BY_SERVICE = {"http": 80, "https": 443, "domain": 53, "ssh": 22, "smtp": 25}
-
+from detrun_scheduler.threads.service_names import port_of
 
 _EAI_ADDRFAMILY = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)
 _NO_SCOPE: dict[int, tuple[int, ...]] = {socket.AF_INET: (), socket.AF_INET6: (0, 0)}
@@ -143,12 +141,9 @@ def _port(port: Any) -> int:
         return 0
     if isinstance(port, bytes):
         port = port.decode("ascii", "replace")
-    if isinstance(port, str):
-        if port in PORTS_BY_SERVICE:
-            return PORTS_BY_SERVICE[port]
-        if not port.lstrip("-").isdigit():
-            try:
-                return socket.getservbyname(port)
-            except OSError:
-                raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype") from None
+    if isinstance(port, str) and not port.lstrip("-").isdigit():
+        try:
+            return port_of(port)
+        except OSError:
+            raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype") from None
     return int(port)

@@ -95,8 +95,8 @@ class _PolicyOfRun:
         self._before = None
 
 
-class _RunOfUvloop:
-    """``uvloop.run``, which insists on a loop of its own: where uvloop has been imported, it says what to call."""
+class _Uvloop:
+    """uvloop, where it has been imported: ``run``, which insists on its own loop, says what to call instead."""
 
     def __init__(self) -> None:
         self._module: Any = None
@@ -107,7 +107,8 @@ class _RunOfUvloop:
         module = sys.modules.get("uvloop")
         if module is not self._module:
             self._module = module
-            self._names = None if module is None else ReplacedNames(module, {"run": _uvloop_run})
+            replaced = {"run": _uvloop_run, "new_event_loop": _uvloop_new_event_loop}
+            self._names = None if module is None else ReplacedNames(module, replaced)
         if self._names is not None:
             self._names.install()
 
@@ -116,10 +117,10 @@ class _RunOfUvloop:
         if self._names is not None:
             self._names.restore()
 
-    def original(self, *arguments: Any, **options: Any) -> Any:
+    def original(self, name: str) -> Any:
         """What another OS thread calls meanwhile."""
         assert self._names is not None
-        return self._names.originals["run"](*arguments, **options)
+        return self._names.originals[name]
 
 
 def _uvloop_run(*arguments: Any, **options: Any) -> Any:
@@ -130,7 +131,11 @@ def _uvloop_run(*arguments: Any, **options: Any) -> Any:
             "uvloop.run inside a run, which cannot control uvloop's event loop; call asyncio.run, or use "
             "asyncio.Runner(loop_factory=uvloop.new_event_loop): their loop is simulated in runs, and uvloop's outside"
         )
-    return _UVLOOP.original(*arguments, **options)
+    return _UVLOOP.original("run")(*arguments, **options)
+
+
+def _uvloop_new_event_loop() -> Any:
+    return SimulatedEventLoop() if is_of_the_run() else _UVLOOP.original("new_event_loop")()
 
 
 class _LoopClass(type):
@@ -218,7 +223,7 @@ _REPLACED: dict[str, object] = {
     "set_event_loop_policy": _set_event_loop_policy,
 }
 _NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
-_UVLOOP = _RunOfUvloop()
+_UVLOOP = _Uvloop()
 _ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
 waits.install()
 tasks.install()

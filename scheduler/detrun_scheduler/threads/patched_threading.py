@@ -43,6 +43,7 @@ from detrun_scheduler.threads import (
     localhost,
     pools,
     reentrant_locks,
+    service_names,
     simple_queue,
     sqlite_waits,
     thread_locals,
@@ -97,6 +98,7 @@ _ALL = ReplacedTogether(
     file_names.GROUP,
     process_names.GROUP,
     ProcessRegistries(),
+    service_names.NAMES,
     localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
 )
 
@@ -117,6 +119,7 @@ _BOUND = BoundNames(
         (uuid, ["getnode"]),
         (select, waits_for_files.NAMES.originals),
         (socket, localhost.NAMES.originals),
+        (socket, service_names.NAMES.originals),
         *file_names.SOURCES,
         *process_names.SOURCES,
         *((module, names) for module, names in REFUSED_NAMES.items()),

@@ -184,6 +184,48 @@ def test_uvloops_run_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
     uvloop.run(program())
 
 
+def test_uvloops_new_event_loop_makes_simulated_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    uvloop = ModuleType("uvloop")
+    uvloop.new_event_loop = lambda: "uvloop's"  # type: ignore[attr-defined]  # of an empty module
+    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
+
+    def main() -> int:
+        return int(uvloop.new_event_loop().run_until_complete(asyncio.sleep(1, 3)))
+
+    assert detrun.record(main).result == 3
+    assert uvloop.new_event_loop() == "uvloop's"
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 has eager tasks")
+def test_eager_tasks_run_up_to_their_first_wait_as_in_life() -> None:
+    order: list[Any] = []
+
+    async def work(number: int, seconds: float) -> int:
+        order.append(("begins", number))
+        if seconds:
+            await asyncio.sleep(seconds)
+        order.append(("ends", number))
+        return number
+
+    async def main() -> tuple[list[Any], int]:
+        order.clear()
+        loop: Any = asyncio.get_running_loop()
+        loop.set_task_factory(vars(asyncio)["eager_task_factory"])
+        tasks = [loop.create_task(work(1, 0.1)), loop.create_task(work(2, 0.0))]
+        order.append("main")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work(3, 0.05))
+        return list(order), sum(await asyncio.gather(*tasks))
+
+    life = asyncio.run(main())
+    begun = [("begins", 1), ("begins", 2), ("ends", 2), "main", ("begins", 3), ("ends", 3)]
+    assert life == (begun, 3)
+    for seed in range(5):
+        run = detrun.record(main, seed=seed)
+        assert run.result == life
+        assert detrun.replay(main, recording=run.recording).digest == run.digest
+
+
 def loop() -> Any:
     return asyncio.get_running_loop()
 
