@@ -18,7 +18,8 @@ BATCHED = "--param batch_delay=0.01 --param batch_size=2"
 LAPSED = "--param lease_margin=0.12"
 LAST_SWING = "--param damping=3.5"
 BOUNCED = "--param restitution=0.8"
-
+STRAIGHT = "--param cue_angle=0"
+HARD = "--param cue_speed=3 --param cue_angle=0"
 OFF_THE_TIES = (
     "--differences 10 --param frequency=1.01 --param latency=0.00613 --param user_weight=1111 --param batch_weight=873"
 )
@@ -56,6 +57,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "physics": (
         "--loss miss_distance --differences 24",
+        "--loss squared_miss --differences 24",
         f"--loss settling_time {LAST_SWING}",
         f"--loss settling_time --kind local --samples 20 --differences 60 {LAST_SWING}",
         f"--loss height --differences 40 {BOUNCED}",
@@ -64,7 +66,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         f"--loss height_by_steps --kind local --samples 8 --differences 60 {BOUNCED}",
         "--loss reach_cost --differences 8",
         "--loss hopping_cost --samples 8 --differences 12",
+        "--loss pot_miss --differences 40",
+        "--loss break_miss",
+        f"--loss break_miss {STRAIGHT}",
+        f"--loss break_miss --kind local --samples 40 --differences 60 {STRAIGHT}",
+        f"--loss break_miss {HARD}",
+        f"--loss break_miss --kind local --samples 40 --differences 60 {HARD}",
         "--loss pile_height --by restitution",
+        "--loss pile_height --by friction",
     ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "physics": (
         "--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",
+        "--loss squared_miss --by launch_speed --by launch_angle --budget 3000 --held-out 40",
+        "--loss pot_miss --budget 1500 --held-out 60",
         "--loss hopping_cost --budget 8000 --held-out 24",
         "--loss reach_cost --budget 40000 --held-out 16",
     ),

@@ -10,7 +10,9 @@ does not decide on one side, its end is moved, too. A fault on a role strikes th
 do not have the role yet. Only what was seen to pass is said. A fault explains a failure if its moment decides on both
 sides.
 
-Faults are looked at from the last one to the first, for the last is likely to be where the damage was done.
+Faults are looked at from the last one to the first, for the last is likely to be where the damage was done. Those
+that only change when messages come (`DELAYS`) have a turn of their own behind the order of arrivals: the message that
+came too late says more than the moment at which its link was slow.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from detrun_scheduler.run import FaultSpan
 NEVER = FaultSpan(math.inf)
 AT_AN_INSTANT = ("crash", "power_loss", "restart", "upgrade", "pause", "resume", "clock_step", "clock_skew")
 """Kinds that strike when they begin, and are moved as a whole; the others are in force until they end."""
+DELAYS = ("clog", "latency", "reordering", "slow_tail", "bandwidth")
+"""Kinds that move messages and take none."""
 
 _WHAT = {
     "crash": "{victim} crashes",
@@ -88,10 +92,19 @@ def only_faults(reversals: Reversals, narration: Narration) -> Explanation | Non
 
 
 def decisive_faults(reversals: Reversals, narration: Narration) -> Explanation | None:
-    """The fault whose moment decides, with the two places between which it came."""
+    """The fault whose moment decides, with the two places between which it came; none of `DELAYS`."""
+    return _decisive(reversals, narration, [one for one in narration.faults if one.fault.kind not in DELAYS])
+
+
+def decisive_delays(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The same of `DELAYS`."""
+    return _decisive(reversals, narration, [one for one in narration.faults if one.fault.kind in DELAYS])
+
+
+def _decisive(reversals: Reversals, narration: Narration, faults: list[NarratedFault]) -> Explanation | None:
     used = reversals.used
     best: MovedFault | None = None
-    for begun in reversed([one for one in narration.faults if one.fault.kind != "buggify"]):
+    for begun in reversed([one for one in faults if one.fault.kind != "buggify"]):
         found = _moved(reversals, narration, begun)
         if found is not None and (best is None or found.rank > best.rank):
             best = found

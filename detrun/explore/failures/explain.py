@@ -24,7 +24,7 @@ from collections.abc import Callable
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.decisive_actions import decisive_action, only_actions
 from detrun.explore.failures.decisive_circle import decisive_circle
-from detrun.explore.failures.decisive_faults import decisive_faults, only_faults
+from detrun.explore.failures.decisive_faults import decisive_delays, decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
@@ -53,6 +53,7 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (decisive_pair, 0.3),
     (decisive_faults, 0.8),
     (decisive_order, 0.6),
+    (decisive_delays, 0.6),
     (decisive_message, 0.6),
     (decisive_action, 1.0),
     (decisive_pair, 0.6),

@@ -56,10 +56,27 @@ class Uniform:
 
 @dataclass(slots=True)
 class Exponential:
-    """``minimum`` seconds and on top of it an exponential of mean ``mean`` seconds."""
+    """``minimum`` seconds and on top of it an exponential of mean ``mean`` seconds.
+
+    Raises:
+        UsageError: the mean is not above 0, or the minimum is below 0.
+    """
 
     mean: Any
     minimum: Any = 0.0
+
+    def __post_init__(self) -> None:
+        # When made, and not at the first message, which may come late or in few runs.
+        if not primal_of(self.mean) > 0:
+            raise UsageError(
+                f"Exponential(mean={primal_of(self.mean)!r}) is not valid; give a mean above 0 seconds, or a plain "
+                "number as latency for one that does not vary"
+            )
+        if not primal_of(self.minimum) >= 0:
+            raise UsageError(
+                f"Exponential(minimum={primal_of(self.minimum)!r}) is not valid; give seconds of at least 0: a message "
+                "cannot arrive before it was sent"
+            )
 
     def sample(self, key: str) -> Any:
         """One number; differentiable in both parameters."""

@@ -34,6 +34,8 @@ SCENARIO = Scenario(
         Parameter("hop_thrust", 0.015, (0.004, 0.03), "m", "by which a leg pushes", "a guess", log_scale=True),
         Parameter("speed_gain", 0.05, (0.0, 0.15), "s", "foot ahead, for the speed that is off", "Raibert, 1986"),
         Parameter("foot_offset", 0.0, (-0.03, 0.03), "m", "foot ahead of the middle of its path", "Raibert, 1986"),
+        Parameter("cue_speed", 1.0, (0.5, 6.0), "m/s", "of the cue ball", "a soft shot", log_scale=True),
+        Parameter("cue_angle", -0.02, (-0.04, 0.04), "rad", "of the cue ball, from straight ahead", "a half ball"),
         Parameter("time_step", 1 / 60, (1 / 240, 1 / 30), "s", "of the engine", "Box2D", log_scale=True),
     ),
     losses=(
@@ -50,7 +52,22 @@ SCENARIO = Scenario(
                     share=0.05,
                 ),
             ),
-            tune_options={"samples": 8},
+            tune_options={"samples": 2, "rate": 0.1},
+        ),
+        Loss(
+            "squared_miss",
+            "the square of that",
+            "m²",
+            (
+                Meaning(
+                    "local",
+                    ("launch_speed", "launch_angle", "restitution", "friction"),
+                    "as of the distance, and it goes to zero at the goal",
+                    {"samples": 24},
+                    share=0.05,
+                ),
+            ),
+            tune_options={"samples": 2, "rate": 0.05},
         ),
         Loss(
             "settling_time",
@@ -119,6 +136,34 @@ SCENARIO = Scenario(
                     "in which step it bounces differs between runs, and a frozen run keeps it",
                     {"samples": 300},
                     share=0.05,
+                ),
+            ),
+        ),
+        Loss(
+            "pot_miss",
+            "how far from a corner a billiard ball comes to rest, squared",
+            "m²",
+            (
+                Meaning(
+                    "local",
+                    ("cue_speed", "cue_angle"),
+                    "one impact of balls: where it rests moves smoothly, and the mean with it",
+                    {"samples": 40},
+                    share=0.02,
+                ),
+            ),
+            tune_options={"samples": 8},
+        ),
+        Loss(
+            "break_miss",
+            "the same, of the first ball of a triangle",
+            "m²",
+            (
+                Meaning(
+                    "finite",
+                    ("cue_speed", "cue_angle"),
+                    "each impact multiplies what the hand is off, and who meets whom differs between runs",
+                    {"samples": 60},
                 ),
             ),
         ),

@@ -1,4 +1,4 @@
-"""The picture of the scenario: six scenes as they move, and what each derivative says of a bounce.
+"""The picture of the scenario: six scenes as they move, and what derivatives say of a bounce and of a break.
 
 Needs matplotlib, which is imported when a picture is drawn.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import os
+import random
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from detrun_scenarios.frame.pictures import new_figure, save
 from detrun_scenarios.physics.dynamics.body import Body
 from detrun_scenarios.physics.geometry.placed import Placed
 from detrun_scenarios.physics.geometry.shapes import Circle
-from detrun_scenarios.physics.losses import DROP_SECONDS
+from detrun_scenarios.physics.losses import AIM_ERROR, DROP_SECONDS
 from detrun_scenarios.physics.scenes import billiards, bouncing_ball, cradle, pendulum
 from detrun_scenarios.physics.scenes.box import Box
 
@@ -24,18 +26,24 @@ COLOURS = ("#2a6f97", "#d1495b", "#3a8f5c", "#f2b134", "#7a4fa3", "#c8553d", "#1
 PILED = Box(columns=6, rows=4, steps=60)
 FALLING = (0, 15, 60)  # steps at which the box is shown
 SLOPE_SPAN = 0.12  # m, over which slopes are drawn
+SHOTS = 80
+SHOT_SPEEDS = (0.5, 4.5)  # m/s
+SHOT_ANGLE_MAX = 0.03  # rad
+ANGLE_SPAN, ANGLES = 0.015, 101  # rad to either side of straight ahead, and how many are tried
 
 
 def draw(path: str | os.PathLike[str], params: Mapping[str, float], seed: int) -> None:
     """Run the scenes and draw them."""
-    figure = new_figure(path, 10.5, 9.0)
-    grid = figure.add_gridspec(3, 3)
+    figure = new_figure(path, 10.5, 11.5)
+    grid = figure.add_gridspec(4, 3)
     _draw_box([figure.add_subplot(grid[0, at]) for at in range(3)], params, seed)
     _draw_break(figure.add_subplot(grid[1, :2]))
     _draw_cradle(figure.add_subplot(grid[1, 2]))
     _draw_bounces(figure.add_subplot(grid[2, 0]), params)
     _draw_slopes(figure.add_subplot(grid[2, 1]), params)
     _draw_settling(figure.add_subplot(grid[2, 2]))
+    _draw_growth(figure.add_subplot(grid[3, :2]), seed)
+    _draw_hand(figure.add_subplot(grid[3, 2]))
     save(figure, path)
 
 
@@ -136,6 +144,52 @@ def _draw_settling(panel: Any) -> None:
     panel.legend(fontsize="x-small", frameon=False)
     panel.set_title("settling time, by the damping", fontsize="small", color=INK)
     _label(panel, "N m s/rad", "s")
+
+
+def sensitivities(seed: int) -> list[tuple[int, float]]:
+    """Of breaks at drawn speeds and angles: impacts of balls, and the size of a derivative, in m/rad.
+
+    It is that of where the foremost ball comes to rest along the table, by the angle of the cue ball.
+    """
+    drawn, found = random.Random(seed), []
+    for number in range(SHOTS):
+        shot = billiards.Break()
+        speed = SHOT_SPEEDS[0] + (SHOT_SPEEDS[1] - SHOT_SPEEDS[0]) * number / SHOTS
+
+        def place(at: Mapping[str, Any], shot: billiards.Break = shot, speed: float = speed) -> Any:
+            shot.impacts = 0
+            return shot.shoot(speed, at["angle"]).place(1).x
+
+        angle = drawn.uniform(-SHOT_ANGLE_MAX, SHOT_ANGLE_MAX)
+        slope = detrun.gradient(place, {"angle": angle}, verify=False).grads["angle"]
+        found.append((shot.impacts, abs(slope)))
+    return found
+
+
+def _draw_growth(panel: Any, seed: int) -> None:
+    found = [(impacts, slope) for impacts, slope in sensitivities(seed) if slope > 0.0]
+    panel.semilogy(*zip(*found, strict=True), ".", color=BLUE, alpha=0.6, label="a break")
+    counts = sorted({impacts for impacts, _ in found})
+    medians = [statistics.median(slope for impacts, slope in found if impacts == one) for one in counts]
+    panel.semilogy(counts, medians, color=RED, linewidth=1.5, label="median")
+    panel.legend(fontsize="x-small", frameon=False)
+    panel.set_title("where a ball rests, by the angle: the derivative grows with each impact", fontsize="small")
+    _label(panel, "impacts of balls", "m/rad")
+
+
+def _draw_hand(panel: Any) -> None:
+    """The loss of one break by the angle, and its mean over what the hand is off."""
+    angles = [ANGLE_SPAN * (2.0 * at / (ANGLES - 1) - 1.0) for at in range(ANGLES)]
+    losses = [billiards.squared_miss(1.0, angle, rows=2) for angle in angles]
+    panel.plot([1_000.0 * angle for angle in angles], losses, color=GREY, linewidth=1.0, label="one break")
+    means, inner = [], [angle for angle in angles if abs(angle) <= ANGLE_SPAN - 3.0 * AIM_ERROR]
+    for angle in inner:
+        weights = [math.exp(-0.5 * ((one - angle) / AIM_ERROR) ** 2) for one in angles]
+        means.append(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights))
+    panel.plot([1_000.0 * angle for angle in inner], means, color=RED, linewidth=1.8, label="mean over the hand")
+    panel.legend(fontsize="x-small", frameon=False)
+    panel.set_title("a break's loss jumps in the middle", fontsize="small", color=INK)
+    _label(panel, "mrad", "m²")
 
 
 def _label(panel: Any, across: str, up: str) -> None:

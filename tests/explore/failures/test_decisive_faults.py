@@ -275,3 +275,34 @@ def test_a_fault_without_a_decisive_moment_explains_nothing() -> None:
     runner, failing = tried(any_moment, 0.5)
     assert failing.error is not None
     assert "the moment of a fault" not in explain(runner, failing).text
+
+
+async def last_write_wins() -> None:
+    """A register that takes what comes last for what was written last."""
+    node, value = detrun.this_node(), 0
+    for _ in range(2):
+        value = await node.receive()
+    detrun.always(value == 2, "the last write stays")
+
+
+async def a_link_is_slow_for_a_while() -> None:
+    async with detrun.World(latency=0.01) as world:
+        world.node("register").start(last_write_wins)
+        writer = world.node("writer")
+        writer.start(trio.sleep_forever)
+        slow = w.LinkLatency(source="writer", at=0.05, lasts_seconds=0.1, seconds=0.5)
+        async with w.inject(w.FaultPlan((slow,)), world):
+            await trio.sleep(0.1)
+            writer.send("register", 1)
+            await trio.sleep(0.2)
+            writer.send("register", 2)
+            await world.node("register").ended()
+
+
+def test_a_slow_link_is_told_by_the_messages_that_it_delayed() -> None:
+    """The moment of the fault decides as well, and says nothing of where the program relies on an order."""
+    runner, failing = tried(a_link_is_slow_for_a_while)
+    explanation = explain(runner, failing)
+    assert explanation.verified, explanation.text
+    assert "What matters is the order of" in explanation.text
+    assert "took 0.5 s" in explanation.text, explanation.text

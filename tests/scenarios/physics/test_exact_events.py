@@ -289,6 +289,22 @@ def test_a_break_is_differentiated_through_its_impacts_and_holds_for_a_hairs_bre
     assert found.validity["aim"].radius < 0.01
 
 
+def test_a_ball_that_is_shot_alone_rests_where_the_line_of_centres_leads() -> None:
+    """One impact: the angle of the line of centres by the sine, the speed there by rolling, the way by its square."""
+    speed, aim = 0.62, -0.02
+    cue, ball = billiards.CUE, billiards.SPOT
+    between = (ball.x - cue.x) * math.sin(-aim) / (2.0 * billiards.RADIUS)  # sine of the way to the line of centres
+    turned = aim + math.asin(between)
+    way = (ball.x - cue.x) * math.cos(aim) - 2.0 * billiards.RADIUS * math.cos(math.asin(between))
+    struck = math.sqrt(speed**2 - 2.0 * billiards.ROLLING * way) * math.cos(math.asin(between)) * (1.0 + 0.95) / 2.0
+    rolled = struck**2 / (2.0 * billiards.ROLLING)
+    place = (ball.x + rolled * math.cos(turned), ball.y + rolled * math.sin(turned))
+    assert place[0] < billiards.POCKET.x, "no cushion on the way"
+    assert place[1] < billiards.POCKET.y
+    expected = (place[0] - billiards.POCKET.x) ** 2 + (place[1] - billiards.POCKET.y) ** 2
+    assert billiards.squared_miss(speed, aim, rows=1) == pytest.approx(expected, rel=1e-8)
+
+
 def test_a_break_keeps_its_momentum_and_gains_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(billiards, "ROLLING", 1e-12)
     shot = billiards.Break(rows=3)

@@ -87,7 +87,9 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("loss", ["miss_distance", "reach_cost", "hopping_cost", "height", "height_by_steps"])
+@pytest.mark.parametrize(
+    "loss", ["miss_distance", "pot_miss", "reach_cost", "hopping_cost", "height", "height_by_steps"]
+)
 def test_declared_derivatives_agree_with_differences(loss: str) -> None:
     found = differentiate(of("medium", loss), SCENARIO.defaults)
     assert all(one.agrees for one in found.derivatives), found.derivatives
@@ -105,3 +107,19 @@ def test_a_frozen_run_has_the_wrong_sign_where_another_swing_may_be_the_last() -
     assert local.derivative > 0.0
     assert local.std_error is not None
     assert mean.derivative < -4.0 * mean.std_error
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_frozen_break_has_the_wrong_sign_and_a_harder_one_says_nothing() -> None:
+    """Aimed at the middle, another ball is met first on either side; at 3 m/s each impact multiplies the derivative."""
+    straight = {**SCENARIO.defaults, "cue_angle": 0.0}
+    local, mean = (
+        differentiate(of("medium", "break_miss"), straight, kind, Effort(samples=40, by=("cue_angle",))).derivatives[0]
+        for kind in ("local", "finite")
+    )
+    assert local.derivative > 4.0 * local.std_error
+    assert mean.derivative < -4.0 * mean.std_error
+    hard = {**straight, "cue_speed": 3.0}
+    harder = differentiate(of("medium", "break_miss"), hard, "local", Effort(samples=40, by=("cue_angle",)))
+    assert harder.derivatives[0].std_error > 1_000.0 * abs(mean.derivative)

@@ -502,3 +502,14 @@ def test_settings_refuse_what_no_link_can_have():
         LinkSettings(bandwidth=0)
     with pytest.raises(UsageError, match="a link has no setting 'lattency'; it has latency, bandwidth, "):
         LinkSettings().changed({"lattency": 1.0})
+
+
+@pytest.mark.parametrize("mean", [0.0, -0.01, math.nan])
+def test_an_exponential_without_a_mean_is_refused_when_it_is_made(mean: float) -> None:
+    with pytest.raises(UsageError, match="give a mean above 0 seconds"):
+        Exponential(mean)
+
+
+def test_an_exponential_that_may_be_negative_is_refused_when_it_is_made() -> None:
+    with pytest.raises(UsageError, match=r"minimum=-0\.1"):
+        Exponential(0.01, minimum=-0.1)

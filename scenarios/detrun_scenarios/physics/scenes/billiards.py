@@ -31,6 +31,7 @@ CUSHION = Surface(0.85, 0.0)
 SPOT = Vector(1.9, 0.635)  # of the first ball of the triangle
 CUE = Vector(0.6, 0.635)
 GAP = 1e-3  # m between the balls of the triangle
+POCKET = Vector(TABLE[0] - RADIUS, TABLE[1] - RADIUS)  # where a ball lies in the corner
 
 
 class Balls(tuple[Any, ...]):
@@ -97,7 +98,7 @@ class Break:
     """One shot.
 
     Attributes:
-        rows: of the triangle.
+        rows: of the triangle: with one, a single ball to be shot.
         impacts: between balls so far.
         path: seconds and states at events, on plain numbers.
     """
@@ -146,6 +147,12 @@ class Break:
         for one, now, then in zip((ball, other), after, before, strict=True):
             balls = balls.moving(one, balls.velocity(one) + normal * (now - then))
         return balls
+
+
+def squared_miss(speed: Any, aim: Any, rows: int) -> Any:
+    """How far from the corner the foremost ball of the triangle comes to rest, in square metres."""
+    off = Break(rows).shoot(speed, aim).place(1) - POCKET
+    return off.dot(off)
 
 
 def _speed(balls: Balls, ball: int) -> float:

@@ -75,7 +75,7 @@ class Throw:
     bounces: int = 1
 
     async def miss(self, params: Mapping[str, Any]) -> Any:
-        """How far from the cart's middle the ball comes down, in metres."""
+        """How far behind the cart's middle the ball comes down, in metres."""
         cart = _Cart()
         async with trio.open_nursery() as others:
             tell, news = trio.open_memory_channel[Any](0)
@@ -85,7 +85,7 @@ class Throw:
             landed = await self.fly(params, news)
             found = landed.x - cart.place()
             others.cancel_scope.cancel()
-        return abs(found)
+        return found
 
     async def fly(self, params: Mapping[str, Any], news: trio.MemoryReceiveChannel[Any]) -> Ball:
         """The ball when it comes down for the last time."""
