@@ -32,5 +32,5 @@ def page_written(item: pytest.Item, exploration: Exploration, directory: Path) -
 
 def page_name(test: str) -> str:
     """A file name for a test, which no other test has."""
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", test).strip("-")[:NAME_MAX]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", test).strip("-")[:NAME_MAX]
     return f"{plain}-{hashlib.sha256(test.encode()).hexdigest()[:8]}.html"

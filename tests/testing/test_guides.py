@@ -32,8 +32,9 @@ def follow(markdown: str, project) -> int:
         if program == "pytest":
             finished = project.pytest(*arguments)  # test_neighbours.py has the crowd of plugins
         else:
-            assert program == "python"
-            finished = project.run(sys.executable, *arguments)
+            assert program in ("python", "detrun")
+            module = ["-m", "detrun"] if program == "detrun" else []
+            finished = project.run(sys.executable, *module, *arguments)
         assert finished.exit_code == int(expected or 0), f"{command}\n{finished.output}"
         position = 0
         for text in shown:
