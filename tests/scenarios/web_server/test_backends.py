@@ -81,7 +81,7 @@ def test_an_order_that_comes_twice_is_booked_once() -> None:
             return found, server.orders
 
     found, orders = detrun.record(main).result
-    assert found == [2, 2, 5, "a pen", None]
+    assert found == [("o1", 2), ("o1", 2), ("o2", 5), "a pen", None]
     assert orders == {"o1": ("pen", 2), "o2": ("pen", 3)}
 
 

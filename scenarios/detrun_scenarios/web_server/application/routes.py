@@ -51,5 +51,5 @@ class Routes:
 
     async def order(self, order: str, item: str, count: int) -> Answer:
         """Book an order."""
-        sold = await self.database.order(order, item, count)
-        return Answer(200, {"order": order, "sold": sold})
+        booked, sold = await self.database.order(order, item, count)
+        return Answer(200, {"order": booked, "sold": sold})

@@ -31,14 +31,15 @@ class DatabaseClient:
             return None
         return self._of_kind("VALUE", kind, text)
 
-    async def order(self, order: str, item: str, count: int) -> int:
-        """Book an order and return how many of the item are sold then. The same order again changes nothing.
+    async def order(self, order: str, item: str, count: int) -> tuple[str, int]:
+        """Book an order; its number, and how many of the item are sold then. The same order again changes nothing.
 
         Raises:
             PoolTimeoutError, BackendTimeoutError, BackendError: see each. The order may have been booked then.
         """
-        kind, _, number = (await self._ask(f"ORDER {order} {item} {count}")).partition(" ")
-        return int(self._of_kind("SOLD", kind, number))
+        kind, _, rest = (await self._ask(f"ORDER {order} {item} {count}")).partition(" ")
+        booked, _, number = self._of_kind("SOLD", kind, rest).partition(" ")
+        return booked, int(number)
 
     async def _ask(self, line: str) -> str:
         async with self.pool.borrow() as connection:

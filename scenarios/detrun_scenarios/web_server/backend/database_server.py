@@ -3,7 +3,7 @@
 | question | answer |
 |---|---|
 | ``READ item`` | ``VALUE text``, or ``NONE`` |
-| ``ORDER order item count`` | ``SOLD number``: how many of the item are sold with it |
+| ``ORDER order item count`` | ``SOLD order number``: how many of the item are sold with it |
 
 An order has a number of its own, and the same order again changes nothing, so that a client may repeat one of which it
 does not know whether it was booked. A question is served when a worker is free, in the order of coming, and takes an
@@ -87,4 +87,4 @@ class DatabaseServer:
         if order not in self.orders:
             self.orders[order] = (item, count)
             self.sold[item] = self.sold.get(item, 0) + count
-        return f"SOLD {self.sold[item]}"
+        return f"SOLD {order} {self.sold[item]}"

@@ -105,7 +105,7 @@ VARIANTS: Mapping[str, Workload] = {
         users=1,
         habits=Habits(pages=2, page=2, think=0.0),
         items=4,
-        mix={"item": 1.0},
+        mix={"order": 1.0},
         latency=0.0,
         settings=AT_ONCE,
     ),
