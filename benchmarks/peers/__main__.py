@@ -159,12 +159,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="PACKAGE", help="measure this package only")
+    parser.add_argument("--side", choices=(THREADS, TASKS), help="measure this half of the table only")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU seconds of one measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     peers = Peers() if options.only == ["detrun"] else prepare()
-    measured = rows(options.only, peers)
+    measured = [row for row in rows(options.only, peers) if options.side in (None, row.contender.side)]
     for repetition in range(options.repetitions):
         for row in measured:
             if not row.problem:

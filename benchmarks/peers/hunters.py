@@ -50,15 +50,18 @@ def _line(said: object) -> str:
     return lines[0][:100]
 
 
-def detrun(strategy: str) -> Hunter:
-    """`detrun.explore`."""
+def detrun(strategy: str, in_asyncio: bool = False) -> Hunter:
+    """`detrun.explore`, of tasks in trio or in asyncio."""
 
     def hunt(bug: Bug, schedules: int, seed: int, seconds: float) -> Hunt:
         import detrun
 
         threads = bug.kind != "tasks"
+        if in_asyncio and threads:
+            raise CannotExpress("the column is of tasks in asyncio")
         exploration = detrun.explore(
-            bug.main,
+            PROGRAMS[bug.name] if in_asyncio else bug.main,
+            backend="asyncio" if in_asyncio else "auto",
             strategy=strategy,
             schedules=schedules,
             seed=seed,
@@ -205,6 +208,8 @@ class Tool:
 TOOLS = (
     Tool("detrun random", "detrun", detrun("random")),
     Tool("detrun portfolio", "detrun", detrun("portfolio")),
+    Tool("detrun asyncio, random", "detrun", detrun("random", in_asyncio=True)),
+    Tool("detrun asyncio, portfolio", "detrun", detrun("portfolio", in_asyncio=True)),
     Tool("frontrun random", "frontrun", frontrun("random")),
     Tool("frontrun dpor", "frontrun", frontrun("dpor"), has_seed=False),
     Tool("interleave-test random", "interleave-test", interleave_test("random")),

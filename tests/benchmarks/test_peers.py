@@ -59,7 +59,8 @@ def test_a_hunt_counts_schedules_up_to_the_bug(tmp_path: Path) -> None:
     cases = json.loads(figures.read_text())["cases"]
     # The bug shows in at least a tenth of the schedules: 50 miss it with a probability below 1 %, and the
     # seeds are fixed.
-    assert [case["found"] for case in cases] == [bugs.SEEDS] * 2
+    assert [case["found"] for case in cases if not case["cannot"]] == [bugs.SEEDS] * 2
+    assert {case["cannot"] for case in cases} == {"", "the column is of tasks in asyncio"}
     assert all(1 <= hunt["schedules"] <= 50 for case in cases for hunt in case["hunts"])
     assert tables.read_text().count("| lock_order |") == 1
 
