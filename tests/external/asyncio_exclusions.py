@@ -5,7 +5,9 @@ from __future__ import annotations
 SAME = "the same test with another selector, which no simulated loop has"
 SAME_WATCHER = "the same test with another watcher of children, which needs signals of the real process"
 PTY = "terminals of the operating system, refused by name"
-PROCESS = "starts a process, refused by name"
+PROCESS = "starts a process of multiprocessing, refused by name"
+FLAG = "starts Python with -E, a flag that a child shares with its parent; refused by name"
+SHELL = "starts a shell or another program, for which there is no stand-in"
 SIGNALS = "signals, of which none arrives in a run"
 STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
 CLOCK = "counts on the clock of the test's own loop, which moves once more when the loop stops"
@@ -18,8 +20,19 @@ EXCLUSIONS: dict[str, str] = {
     "test_subprocess.SubprocessPidfdWatcherTests.*": SAME_WATCHER,
     "test_subprocess.SubprocessMultiLoopWatcherTests.*": SAME_WATCHER,
     "*_pty*": PTY,
+    "test_events.*new_process*": PROCESS,
+    "test_tasks.*env_var_debug": FLAG,
+    "test_events.*subprocess_close_after_finish": SHELL,
+    "test_events.*subprocess_exitcode": SHELL,
+    "test_events.*subprocess_shell": SHELL,
+    "test_events.*subprocess_wait_no_same_group": SHELL,
+    "test_subprocess.*test_shell": SHELL,
+    "test_subprocess.*env_shell": SHELL,
+    "test_subprocess.*send_signal_race": SHELL,
+    "test_subprocess.*test_kill_issue43884": SHELL,
+    "test_subprocess.*test_start_new_session": SHELL,
+    "test_subprocess.GenericWatcherTests.*": STOCK,
     "test_events.*signal*": SIGNALS,
-    "test_tasks.*env_var_debug": PROCESS,
     "test_tasks.*issue46672": STOCK,
     "test_runners.*interrupt*": SIGNALS,
     "test_runners.*without_uncancel*": SIGNALS,

@@ -33,7 +33,8 @@ REST = {
     "waitfor": 14,
     **{"locks": 65, "queues": 40, "timeouts": 20, "runners": 18, "pep492": 10, "threads": 5, "context": 1},
     **{"futures2": 3, "futures": 140, "tasks": 280, "streams": 55, "server": 1, "sock_lowlevel": 9},
-    **{"buffered_proto": 1, "events": 60, "protocols": 5, "transports": 7, "selector_events": 95, "sslproto": 13},
+    **{"buffered_proto": 1, "events": 80, "protocols": 5, "transports": 7, "selector_events": 95, "sslproto": 13},
+    "subprocess": 25,
 }
 
 

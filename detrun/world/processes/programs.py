@@ -25,7 +25,7 @@ from detrun_scheduler.environment.file_names import original_open
 from detrun_scheduler.environment.hidden_state import allowed, refuse
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
-_FLAGS_WITHOUT_MEANING = frozenset("BEIPRSbdiqsuv")
+_FLAGS_WITHOUT_MEANING = frozenset("BPRSbdiqsuv")
 _REFUSED = (
     "a run simulates Python code of the program itself: start it by [sys.executable, 'script.py', ...], with -c or -m; "
     "give other programs a stand-in, by World(programs={{{name!r}: function}}), or run it outside and pass in what it "
