@@ -18,8 +18,8 @@ from greenlet import getcurrent
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.child import ChildProcess
-from detrun.world.processes.connections import spare_connections
 from detrun.world.processes.ends import ends_of
+from detrun.world.processes.left_over import spare_connections
 from detrun.world.processes.signals import QueuedHandler, SignalsOfProcess
 from detrun.world.processes.starting import start_child
 from detrun_scheduler.environment.hidden_state import refuse
@@ -194,7 +194,7 @@ class NodeCalls(DriverCalls):
 
     def _process(self, pid: int) -> Any:
         first = self.process.node.process
-        if first is not None and pid == first.pid:
+        if first is not None and not first.is_driver and pid == first.pid:
             return first
         return super()._process(pid)
 

@@ -284,3 +284,18 @@ def test_nothing_stays_replaced_after_a_run() -> None:
     on_a_node(lambda: shown("-c", "import sys, os; sys.path.append('x'); os.environ['A'] = 'b'; print(1)"))
     assert current.run is None
     assert before == (sys.argv, sys.stdout, dict(os.environ), sys.modules["__main__"], sys.path)
+
+
+def test_a_child_that_is_left_over_from_one_run_takes_no_status_in_another() -> None:
+    kept: list[Any] = []
+
+    def leaves() -> None:
+        kept.append(subprocess.Popen([PYTHON, "-c", "import time; time.sleep(1)"]))
+
+    def program() -> list[Any]:
+        child = subprocess.Popen([PYTHON, "-c", "raise SystemExit(3)"])
+        time.sleep(1)
+        return [kept[-1].pid == child.pid, kept[-1].poll() == sys.maxsize, child.wait()]
+
+    on_a_node(leaves)
+    assert on_a_node(program) == [True, True, 3]
