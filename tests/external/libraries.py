@@ -228,12 +228,16 @@ def tried(library: Library, kind: str, python: str) -> dict[str, Any]:
             if done.returncode:
                 return {"problem": f"{action}: {(done.stderr.strip().splitlines() or ['?'])[-1]}"}
             ends.append(json.loads(done.stdout.strip().splitlines()[-1]))
-        recorded, replayed = ends
+    return judged(*ends, library.expected[kind])
+
+
+def judged(recorded: dict[str, Any], replayed: dict[str, Any], expected: Any) -> dict[str, Any]:
+    """What came out of both processes, or what is wrong with it."""
     if recorded != replayed:
         return {"problem": "the replay differs"}
-    if recorded["result"] != json.loads(json.dumps(library.expected[kind])):
-        return {"problem": f"unexpected result {recorded['result']}", **recorded}
-    return dict(recorded)
+    if recorded["result"] != json.loads(json.dumps(expected)):
+        return {"problem": f"unexpected result {recorded['result']}"}
+    return recorded
 
 
 def one(action: str, name: str, kind: str, file: str) -> None:

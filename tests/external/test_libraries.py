@@ -15,7 +15,7 @@ import pytest
 import detrun
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from libraries import BEGIN, END, KEPT, LIBRARIES, PAGE, Library, programs, table, tried
+from libraries import BEGIN, END, KEPT, LIBRARIES, PAGE, Library, judged, programs, table, tried
 
 pytestmark = [pytest.mark.external, pytest.mark.one_python]
 RUNS = [(library, kind) for library in LIBRARIES for kind in library.expected]
@@ -41,9 +41,11 @@ def test_a_program_is_replayed_in_a_fresh_process_under_another_hash_seed() -> N
     assert found["steps"] > 50
 
 
-def test_a_result_that_is_not_the_expected_one_is_a_problem() -> None:
-    wrong = of("socketserver")._replace(expected={"calm": ["something else"]})
-    assert "unexpected result" in tried(wrong, "calm", sys.executable)["problem"]
+def test_another_digest_and_an_unexpected_result_are_problems() -> None:
+    run = {"digest": "a", "steps": 3, "result": [1]}
+    assert judged(run, dict(run), [1]) == run
+    assert judged(run, {**run, "digest": "b"}, [1]) == {"problem": "the replay differs"}
+    assert judged(run, dict(run), [2]) == {"problem": "unexpected result [1]"}
 
 
 def test_the_table_of_the_page_is_what_the_script_has_kept() -> None:
