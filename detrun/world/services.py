@@ -35,6 +35,7 @@ class OwnedCode(Protocol):
 
     is_running: bool
     main_thread: Any  # in which its signal handlers are called
+    has_real_files: bool
 
     @property
     def node(self) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from detrun.world.processes import trio_programs
 from detrun.world.processes.calls import DriverCalls, calls_here
 from detrun.world.processes.ends import calls_of
 from detrun.world.processes.passing import hand_out
@@ -23,6 +24,7 @@ def install(owner_here: Callable[[], Any]) -> None:
     localhost.processes_here = partial(_calls, owner_here)
     file_names.lead_numbers_to(partial(_end, owner_here))
     passed_descriptors.hand_out = hand_out
+    trio_programs.NAMES.install()
 
 
 def _calls(owner_here: Callable[[], Any]) -> DriverCalls:
@@ -38,5 +40,6 @@ def restore(owner_here: Callable[[], Any]) -> None:
     global _installed
     if _installed == owner_here:
         _installed = localhost.processes_here = None
+        trio_programs.NAMES.restore()
         passed_descriptors.hand_out = None
         file_names.lead_numbers_to(None)

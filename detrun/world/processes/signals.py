@@ -223,8 +223,10 @@ class Interruption:
             if thread.dying:
                 raise GreenletExit
             was_interrupted = self._is_interrupted
-            self._call(thread)
-            self._is_interrupted = False
+            try:
+                self._call(thread)
+            finally:
+                self._is_interrupted = False  # also where the handler raises
             if not was_interrupted or trap is CHECKPOINT_TRAP:
                 return message
             if self._was_woken or self._ends_wait:

@@ -182,3 +182,23 @@ def test_outside_nodes_signals_are_refused_by_name() -> None:
 
     detrun.record(program)
     detrun.record(in_asyncio)
+
+
+def test_after_a_handler_has_raised_the_thread_waits_and_is_woken_as_ever() -> None:
+    def program() -> list[Any]:
+        class Alarm(Exception):
+            """Raised by the handler."""
+
+        def ring(number: int, frame: Any) -> None:
+            raise Alarm
+
+        signal.signal(signal.SIGALRM, ring)
+        event = threading.Event()
+        signal.alarm(1)
+        with pytest.raises(Alarm):
+            event.wait()
+        threading.Timer(1, event.set).start()
+        return [event.wait(5), time.monotonic()]
+
+    for seed in range(5):
+        assert on_a_node(program, seed) == [True, 2.0]

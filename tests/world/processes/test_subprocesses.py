@@ -299,3 +299,19 @@ def test_a_child_that_is_left_over_from_one_run_takes_no_status_in_another() -> 
 
     on_a_node(leaves)
     assert on_a_node(program) == [True, True, 3]
+
+
+def test_a_script_may_run_trio_and_ctrl_c_cancels_it() -> None:
+    code = (
+        "import trio\nasync def main():\n    try:\n        await trio.sleep(1)\n        print('slept', flush=True)\n"
+        "        await trio.sleep(100)\n    finally:\n        print('cleaned', flush=True)\ntrio.run(main)"
+    )
+
+    def program() -> list[Any]:
+        child = subprocess.Popen([PYTHON, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert child.stdout is not None
+        found: list[Any] = [child.stdout.readline(), time.monotonic()]
+        child.send_signal(signal.SIGINT)
+        return [*found, child.communicate()[0], child.returncode]
+
+    assert on_a_node(program) == ["slept\n", 1.0, "cleaned\n", -2]
