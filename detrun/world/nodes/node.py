@@ -26,6 +26,7 @@ from detrun.world.network.network import Network
 from detrun.world.network.posix import Address
 from detrun.world.network.tcp import Connection
 from detrun.world.nodes.process import Process, Program
+from detrun.world.nodes.signals import signals_of
 from detrun.world.services import Machine, Services, process_here
 from detrun.world.sockets.ports import Ports
 from detrun_scheduler.asyncio_host.either import for_asyncio_too
@@ -222,6 +223,14 @@ class Node:
             self.forget_connections()
         if process is not None:
             process.end()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process, as ``kill`` does from a terminal; without a handler SIGTERM ends it.
+
+        No effect if none runs.
+        """
+        if self.process is not None:
+            signals_of(self.process).deliver(number)
 
     def forget_connections(self) -> None:
         """End every TCP connection on this side alone: nothing is sent."""

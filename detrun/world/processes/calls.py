@@ -17,10 +17,10 @@ from greenlet import getcurrent
 
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
+from detrun.world.nodes.signals import QueuedHandler, SignalsOfProcess, signals_of
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
-from detrun.world.processes.signals import QueuedHandler, SignalsOfProcess
 from detrun.world.processes.starting import start_child
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.environment.process_names import original
@@ -330,16 +330,6 @@ class ChildCalls(NodeCalls):
     def unregister(self, func: Callable[..., Any]) -> None:
         """As `atexit.unregister`."""
         self.process.at_exit[:] = [one for one in self.process.at_exit if one[0] != func]
-
-
-def signals_of(process: Any) -> SignalsOfProcess:
-    """The signals of a process, from the first use on."""
-    if process.signals is None:
-        process.signals = SignalsOfProcess(process)
-        if process.main_thread is not None:
-            process.signals.interrupt_in(process.main_thread)
-    found: SignalsOfProcess = process.signals
-    return found
 
 
 def calls_here(process: Any) -> DriverCalls:

@@ -23,9 +23,9 @@ from greenlet import GreenletExit, getcurrent
 
 from detrun.world.network.waiters import Waiters
 from detrun.world.nodes.process import Process
+from detrun.world.nodes.signals import SignalsOfProcess
 from detrun.world.processes.globals import ProcessGlobals
 from detrun.world.processes.programs import StartedProgram
-from detrun.world.processes.signals import SignalsOfProcess
 from detrun_scheduler.threads.calling import JOIN
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.thread_class import main_thread

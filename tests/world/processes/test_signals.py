@@ -202,3 +202,31 @@ def test_after_a_handler_has_raised_the_thread_waits_and_is_woken_as_ever() -> N
 
     for seed in range(5):
         assert on_a_node(program, seed) == [True, 2.0]
+
+
+def test_the_driver_sends_signals_to_nodes() -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+
+        async def serve() -> None:
+            asked = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+            await asked.wait()
+            await asyncio.sleep(1)
+            found.append("shut down")
+
+        def waits() -> None:
+            time.sleep(100)
+
+        async with detrun.World() as world:
+            world.node("a").start(serve)
+            world.node("b").start(waits)
+            await trio.sleep(1)
+            for node in world.nodes:
+                node.send_signal(signal.SIGTERM)
+                await node.ended()
+                found += [trio.current_time(), node.was_killed]
+                node.send_signal(signal.SIGTERM)
+        return found
+
+    assert detrun.record(main).result == ["shut down", 2.0, False, 2.0, True]

@@ -247,6 +247,7 @@ def test_a_search_finds_what_parent_and_child_do_to_one_file() -> None:
     assert "lost update" in str(found.failures[0]) or "invalid literal for int" in str(found.failures[0])
 
 
+@pytest.mark.one_python
 def test_a_fresh_process_replays_children_to_the_same_digest(tmp_path: Path) -> None:
     run = detrun.record(races, seed=_passing())
     path = tmp_path / "run.detrun"

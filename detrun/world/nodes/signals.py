@@ -146,6 +146,16 @@ class SignalsOfProcess:
             self._alarm = None
 
 
+def signals_of(process: Any) -> SignalsOfProcess:
+    """The signals of a process, from the first use on."""
+    if process.signals is None:
+        process.signals = SignalsOfProcess(process)
+        if process.main_thread is not None:
+            process.signals.interrupt_in(process.main_thread)
+    found: SignalsOfProcess = process.signals
+    return found
+
+
 class Alarm:
     """A timer of the run that sends SIGALRM."""
 
