@@ -61,6 +61,7 @@ def gradient_page(found: ShownGradient) -> str:
             "source": None,
             "values": None,
             "failure": None,
+            "world": None,
             "gradient": _document(found),
         },
     )

@@ -15,7 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("d3.min.js", "data.js", "diagram.js", "steps.js", "details.js", "why.js", "gradient.js", "report.js")
+SCRIPTS = (
+    "d3.min.js",
+    "data.js",
+    "diagram.js",
+    "steps.js",
+    "details.js",
+    "why.js",
+    "gradient.js",
+    "world.js",
+    "report.js",
+)
 _PARTS = Path(__file__).parent / "parts"
 
 

@@ -17,9 +17,11 @@ from detrun.pages.page import page_of
 from detrun.pages.run_facts import ending_of, facts_of, title_of
 from detrun.pages.timeline import timeline_of
 from detrun.reports.failure_view import FailureView, failure_view
+from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
 from detrun.reports.values import STEPS_MAX as VALUES_STEPS_MAX
 from detrun.reports.values import Values
+from detrun.reports.world_view import WorldView, moments_of
 from detrun_recorder.recording import Recording
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class Told:
 
     Attributes:
         narration: the lines that its steps ran.
-        values: what was held between its first steps.
+        values: what was held between its last steps.
+        world: its nodes, disks and messages, at some moments.
         failure: why it failed.
         notes: what a reader should know before.
         facts: by name, shown after those of the recording.
@@ -45,6 +48,7 @@ class Told:
 
     narration: Narration | None = None
     values: Values | None = None
+    world: WorldView | None = None
     failure: FailureView | None = None
     notes: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -66,8 +70,10 @@ def told_by_program(
 
     failed = recording.end is not None and recording.end.outcome != "ok"
     values = Values(max(recording.steps - VALUES_STEPS_MAX, 1)) if failed else None
-    finished = ReplayedRun(recording, watch=values).execute(main, args, options)
-    told = Told(narrated(recording, main, args, options), values)
+    world = WorldView(moments_of(recording))
+    lookers: list[Looker] = [world] if values is None else [world, values]
+    finished = ReplayedRun(recording, watch=Pauses(lookers)).execute(main, args, options)
+    told = Told(narrated(recording, main, args, options), values, world)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, failing=told.narration, again=again)
     if recording.steps > NARRATED_MAX:
@@ -119,6 +125,7 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
         "timeline": timeline_of(recording, steps, groups).document(),
         "source": None if told.narration is None else source_lines(told.narration, steps).document(),
         "values": None if told.values is None else told.values.document(),
+        "world": None if told.world is None else told.world.document(),
         "failure": None if told.failure is None else told.failure.document(),
     }
     return page_of(title_of(recording), document)

@@ -9,35 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.execution.scope import RunScope
 from detrun.explore.failures.listing import shown_place
 from detrun.explore.failures.narrated_steps import Line
 from detrun.inspection.moments import capture
-from detrun_scheduler.environment.hidden_state import allowed
-from detrun_scheduler.run import ActiveRun, RunHooks
+from detrun_scheduler.run import ActiveRun
 
 STEPS_MAX = 250
 
 
 @dataclass(slots=True)
-class Values(RunScope):
+class Values:
     """By how many steps were taken: what each task and each shared object held then, as texts.
 
     Args:
-        since: the number of steps after which it looks first.
+        next: the number of steps after which it looks first.
     """
 
-    since: int = 1
+    next: float = 1
     tasks: dict[int, dict[str, list[str]]] = field(default_factory=dict)
     objects: dict[int, dict[str, str]] = field(default_factory=dict)
 
-    def contribute(self, hooks: RunHooks) -> None:
-        """Arrange to look at the run."""
-        hooks.first_pause, hooks.at_pause = self.since, self._look
-
-    def _look(self, run: ActiveRun) -> float:
-        with allowed():
-            moment = capture(run, run.step_index)
+    def look(self, run: ActiveRun) -> None:
+        """See `detrun.reports.pauses.Looker`."""
+        moment = capture(run, run.step_index)
         self.tasks[moment.step] = {
             task.path: [
                 text
@@ -53,7 +47,7 @@ class Values(RunScope):
         channels = {one.label: ", ".join(one.messages) or "empty" for one in moment.channels}
         self.objects[moment.step] = {**channels, **{one.label: one.content for one in moment.cells}}
         moment.close()
-        return moment.step + 1
+        self.next = moment.step + 1
 
     def document(self) -> dict[str, Any]:
         """As plain JSON values: what changed at each step, from which the rest follows."""

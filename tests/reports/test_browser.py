@@ -23,6 +23,7 @@ from detrun.reports.report import Told, run_page, told_by_program, told_of_failu
 from detrun_recorder.recording import Recording
 from tests.reports.test_failure_view import loses_an_update, waits_in_a_circle
 from tests.reports.test_page import HOSTILE, NAME, hostile
+from tests.reports.test_world_view import writes_and_crashes
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -187,6 +188,17 @@ def test_a_gradient_has_its_numbers_and_bows_between_the_steps_that_carried_it(o
     drawn(page)
     between = [one for one in found.flow["p"] if one.origin >= 0]
     assert page.execute_script("return detrun.diagram.waysDrawn") == len(between) > 0
+
+
+def test_a_world_has_a_map_of_its_nodes_and_a_slider_through_its_moments(opened: Opened) -> None:
+    run = detrun.record(writes_and_crashes)
+    assert run.program is not None
+    page = opened(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    nodes = page.find_elements(By.CSS_SELECTOR, "#world-map circle")
+    assert len(nodes) == len(page.find_elements(By.CSS_SELECTOR, "#world-nodes tr")) >= 2
+    page.find_element(By.ID, "world-place").send_keys(Keys.END)
+    assert said(page, "world-said").startswith("after step ")
+    assert "server down 2" in said(page, "world-nodes")  # it started twice
 
 
 async def many_steps() -> None:

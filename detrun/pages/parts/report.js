@@ -99,6 +99,7 @@
     place("legend").append(item);
   }
   if (found.gradient) detrun.gradient = new detrun.Gradient(found.gradient, diagram, choose);
+  if (found.world) detrun.world = new detrun.World(found.world, choose);
   if (found.failure) {
     detrun.why = new detrun.Why(found.failure, found.values, choose);
     const decisive = found.failure.aligned.findIndex(([one]) => one !== null && found.failure.deciding.some(([row]) => row === one));

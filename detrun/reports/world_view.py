@@ -1,0 +1,126 @@
+"""`WorldView`: a world at chosen moments of its run: which nodes are up, what is on its way, what their disks hold.
+
+The moments are spread over the steps and over the virtual time of the run, and there is one after each step in which a
+fault took effect, so that no crash falls between two of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from detrun.inspection.world_moments import DiskState, MessageState, NodeState, world_of
+from detrun_recorder.recording import Recording
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.visible import visible_line
+
+SPREAD = 40  # moments over its steps, and as many over its time
+OF_FAULTS_MAX = 60
+SEARCHES_MAX = 20  # for a world that is not there
+FILES_MAX = 12  # of a node, in one moment
+MESSAGES_MAX = 20
+
+
+def moments_of(recording: Recording) -> list[int]:
+    """After how many steps to look at the world, ascending."""
+    faults: list[int] = []
+    spread: list[int] = []
+    end = recording.virtual_time
+    for step in recording.iter_steps():
+        if any(event.kind == "fault" for event in step.events):
+            faults.append(step.index + 1)
+        if step.time >= len(spread) * end / SPREAD:
+            spread.append(step.index + 1)
+    every = max(-(-len(faults) // OF_FAULTS_MAX), 1)
+    by_steps = range(1, recording.steps + 1, -(-max(recording.steps, 1) // SPREAD))
+    return sorted({*spread, *by_steps, *faults[::every]})
+
+
+@dataclass(slots=True)
+class WorldView:
+    """What was seen of a world; of a run without one, nothing.
+
+    Args:
+        moments: after how many steps to look, ascending.
+    """
+
+    moments: list[int]
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    next: float = field(init=False)
+    _worlds: list[Any] = field(default_factory=list)
+    _searches: int = 0
+
+    def __post_init__(self) -> None:
+        self.next = self.moments[0] if self.moments else math.inf
+
+    def look(self, run: ActiveRun) -> None:
+        """See `Looker`."""
+        later = [one for one in self.moments if one > run.step_index]
+        self.next = later[0] if later else math.inf
+        kind = getattr(sys.modules.get("detrun.world.world"), "World", None)
+        if kind is None:
+            return
+        if not any(one.run is run for one in self._worlds):
+            self._worlds = [one for one in gc.get_objects() if type(one) is kind]
+            self._searches += 1
+            if self._searches == SEARCHES_MAX:
+                self.next = math.inf
+        found = world_of(run, self._worlds)
+        if found is not None:
+            _, nodes, messages = found
+            self.seen.append(
+                {
+                    "step": run.step_index,
+                    "time": float(primal_of(run.virtual_clock.now)),
+                    "nodes": [_node(node) for node in nodes],
+                    "links": _links(messages),
+                    "messages": [_message(one) for one in messages[:MESSAGES_MAX]],
+                    "under_way": len(messages),
+                }
+            )
+
+    def document(self) -> dict[str, Any] | None:
+        """As plain JSON values; None if there was no world."""
+        self._worlds = []
+        return {"moments": self.seen} if self.seen else None
+
+
+def _node(node: NodeState) -> dict[str, Any]:
+    return {
+        "name": visible_line(node.name),
+        "state": node.state,
+        "starts": node.starts,
+        "tasks": len(node.tasks),
+        "mailbox": len(node.mailbox),
+        "clock": node.clock_error,
+        "disk": [] if node.disk is None else _files(node.disk),
+    }
+
+
+def _files(disk: DiskState) -> list[list[Any]]:
+    """Path, bytes as programs see them, and bytes that a loss of power leaves; None where it is not there."""
+    paths = sorted(path for path in {*disk.files, *disk.durable} if disk.files.get(path, b"") is not None)
+    return [
+        [visible_line(path), _size(disk.files.get(path)), _size(disk.durable.get(path))] for path in paths[:FILES_MAX]
+    ]
+
+
+def _size(content: bytes | None) -> int | None:
+    return None if content is None else len(content)
+
+
+def _links(messages: tuple[MessageState, ...]) -> list[list[Any]]:
+    """Source, destination, how many are on their way, how many are held back."""
+    under_way = Counter((one.source, one.destination) for one in messages)
+    held = Counter((one.source, one.destination) for one in messages if one.arrives_at is None)
+    return [[*route, count, held[route]] for route, count in under_way.items()]
+
+
+def _message(one: MessageState) -> list[Any]:
+    route = f"{one.source} -> {one.destination}"
+    return [visible_line(route), one.protocol, one.size, one.arrives_at, visible_line(one.description)[:120]]
