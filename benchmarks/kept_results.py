@@ -59,7 +59,7 @@ def kept_results(
 def _keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
     """Put one result beside what the file has by now: another process may have kept something meanwhile."""
     kept = read_results(file)
-    known = {**kept["scenarios"].get(scenario, {}), name: {**found, "machine": f"{machine()}."}}
+    known = {**kept["scenarios"].get(scenario, {}), name: {"machine": f"{machine()}.", **found}}
     kept["scenarios"][scenario] = {one: known[one] for one in names if one in known}
     file.write_text(json.dumps(kept, indent=1) + "\n")
 
@@ -71,8 +71,9 @@ def read_results(file: Path) -> dict[str, Any]:
 
 
 def machines(kept: Mapping[str, Any], scenario: str) -> str:
-    """Where the results of a scenario were taken: a line for each machine."""
-    found = (one.get("machine") or kept["about"] for one in kept["scenarios"][scenario].values())
+    """Where the results of a scenario were taken, their repetitions included: a line for each machine."""
+    results = kept["scenarios"][scenario].values()
+    found = (again.get("machine") or kept["about"] for one in results for again in (one, *one.get("repetitions", ())))
     return "\n".join(dict.fromkeys(found))
 
 

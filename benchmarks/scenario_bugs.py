@@ -22,6 +22,7 @@ from detrun.checkers.assertions import AssertionViolatedError
 from detrun.explore.failures.explanation import Explanation
 from detrun.explore.failures.functions import function_at
 from detrun.explore.verdicts import PASSED
+from detrun.world import Swarm
 from detrun_scenarios.frame.catalogue import find_scenario
 from detrun_scenarios.frame.declaration import Bug, Scenario
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
@@ -134,7 +135,9 @@ def markdown(scenario: Scenario, kept: Mapping[str, Any]) -> str:
 def _hunted_by(scenario: Scenario, bug: Bug) -> str:
     if bug.faults is not None:
         return "its plan"
-    return "schedules alone" if scenario.faults is None else "the swarm"
+    if scenario.faults is None:
+        return "schedules alone"
+    return "the swarm" if isinstance(scenario.faults, Swarm) else "the plan"
 
 
 @click.command(help="Planted bugs of scenarios: schedules until the default exploration finds them.")

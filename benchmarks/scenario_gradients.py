@@ -81,6 +81,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss faults --by high_free --samples 6",
         f"--loss energy --kind local --samples 3 {OFF_THE_TIES}",
     ),
+    "key_value": (
+        "--loss write_latency --differences 16",
+        "--loss write_latency --by retry_timeout --by patience --kind local --samples 16 --differences 16",
+    ),
 }
 """By scenario: what follows its name."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.kept_results import RESULTS, kept_results, machines, options, read_results, said
+from benchmarks.measuring import machine
 from detrun_scenarios.frame.tuning import mean_of
 
 KEPT = RESULTS / "scenario-tunings.json"
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "operating_system": (
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
     ),
+    "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
 }
 """By scenario: what follows its name."""
 
@@ -148,7 +150,8 @@ def repeated(
         one.pop("repetitions", None)
     for seed in range(len(known), repetitions):
         click.echo(f"  seed {seed}", err=True)
-        known.append(tune("tune", scenario, f"{arguments} --seed {seed}", FIELDS))
+        found = tune("tune", scenario, f"{arguments} --seed {seed}", FIELDS)
+        known.append({**found, "machine": f"{machine()}."})
     first, *others = known
     for one in others:
         one.pop("ways", None)
@@ -170,7 +173,10 @@ def main(scenario: str, repetitions: int, more: bool, only: tuple[str, ...], sho
     """Tune, keep, and print the tables of the README."""
 
     def measure(arguments: str) -> dict[str, Any]:
-        before = read_results(KEPT)["scenarios"].get(scenario, {}).get(arguments) if more else None
+        known = read_results(KEPT)
+        before = known["scenarios"].get(scenario, {}).get(arguments) if more else None
+        if before is not None:
+            before = {"machine": known["about"], **before}
         return repeated(scenario, arguments, repetitions, before)
 
     kept = kept_results(KEPT, scenario, COMMANDS[scenario], measure, only, show)

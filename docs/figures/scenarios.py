@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -102,11 +103,9 @@ def save_small(drawing: BytesIO | Path, file: Path) -> None:
 
 def draw(scenario: Scenario, folder: Path) -> list[Path]:
     """Draw what the README of a scenario shows; the files."""
-    files = []
-    if scenario.draw is not None:
-        files.append(folder / "run.png")
-        scenario.draw(str(files[-1]), scenario.defaults, 0)
-        save_small(files[-1], files[-1])
+    files = [folder / "run.png"]
+    subprocess.run([sys.executable, "-m", "detrun", "scenario", "plot", scenario.name, "-o", str(files[0])], check=True)
+    save_small(files[0], files[0])
     if found := kept_tunings(scenario):
         files.append(folder / "tuning.png")
         drawing = BytesIO()

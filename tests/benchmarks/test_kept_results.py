@@ -36,5 +36,12 @@ def test_only_some_are_measured_again_and_what_is_measured_no_more_goes(tmp_path
 
 
 def test_results_of_two_machines_name_both_each_once() -> None:
-    found = {"first": {"is": 1}, "second": {"is": 1, "machine": "another."}, "third": {"is": 1, "machine": "another."}}
-    assert machines({"scenarios": {"one": found}, "about": "an old one."}, "one") == "an old one.\nanother."
+    found: dict[str, dict[str, Any]] = {
+        "first": {"is": 1},
+        "second": {"is": 1, "machine": "another."},
+        "third": {"is": 1, "machine": "another."},
+    }
+    found["third"]["repetitions"] = [{"is": 2, "machine": "a last one."}]
+    assert (
+        machines({"scenarios": {"one": found}, "about": "an old one."}, "one") == "an old one.\nanother.\na last one."
+    )

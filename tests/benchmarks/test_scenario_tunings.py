@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import scenario_tunings
+from benchmarks.measuring import machine
 from detrun_scenarios.frame.catalogue import find_scenario
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def test_repetitions_are_other_seeds_and_those_that_are_kept_are_not_measured_ag
         return said(int(arguments.split()[-1]))
 
     once = scenario_tunings.repeated("shop", "--loss wait", 1, None, tune)
-    assert once == {**said(0), "repetitions": []}
+    assert once == {**said(0), "machine": f"{machine()}.", "repetitions": []}
     thrice = scenario_tunings.repeated("shop", "--loss wait", 3, once, tune)
     assert asked == [f"tune shop --loss wait --seed {seed}" for seed in range(3)]
     assert [one["tuned"] for one in scenario_tunings.repetitions_of(thrice)] == [4.0, 3.0, 2.0]
