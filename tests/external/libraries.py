@@ -118,7 +118,7 @@ LIBRARIES = (
     Library(
         *("waitress and requests", ("waitress", "requests"), ("waitress", "requests")),
         *(on_threads.waitress_and_requests, trio),
-        _expected(["0", "9000", "18000"], ["0", "ReadTimeout", "18000"], ["0", "9000", "18000"]),
+        _expected(["0", "9000", "18000"], ["0", "ReadTimeout", "18000"], ["0", "ConnectionError", "18000"]),
     ),
     Library(
         *("cheroot and requests", ("cheroot", "requests"), ("cheroot.wsgi", "requests")),
