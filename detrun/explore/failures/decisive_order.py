@@ -23,18 +23,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from detrun.explore.failures.explanation import Explanation, common, summary
 from detrun.explore.failures.functions import function_at
-from detrun.explore.failures.meeting_steps import meeting_of, meeting_on_the_way, meetings_across_time
+from detrun.explore.failures.meeting_steps import AcrossTime, meeting_of, meeting_on_the_way, meetings_across_time
 from detrun.explore.failures.narration import Narration
-from detrun.explore.failures.occurrences import MESSAGE, SLEEP, Move, Occurrence
+from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import showing_steps
+from detrun.explore.failures.what_steps_knew import Knowledge
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
 ABOUT_MAX = 160  # characters of what a message says
@@ -42,29 +43,38 @@ ABOUT_MAX = 160  # characters of what a message says
 
 def decisive_order(reversals: Reversals, narration: Narration) -> Explanation | None:
     """Two operations whose order was decided by when a message, a sleep or a time-out came."""
-    found = _Search.of(reversals, narration)
-    return None if found is None else found.first_of(found.reversed_pairs(is_observed=False), found.sooner())
+    found = OrderSearch.of(reversals, narration)
+    return None if found is None else found.first_of(found.reversed_pairs(observed=0), found.sooner())
 
 
 def decisive_observation(reversals: Reversals, narration: Narration) -> Explanation | None:
-    """The same of operations of the task that failed, or on what it looked at, which may say little."""
-    found = _Search.of(reversals, narration)
-    return None if found is None else found.first_of(found.reversed_pairs(is_observed=True))
+    """The same of operations on what the failing step looked at, or else of its task, which may say little."""
+    found = OrderSearch.of(reversals, narration)
+    return None if found is None else found.first_of(found.reversed_pairs(observed=1), found.reversed_pairs(observed=2))
 
 
 @dataclass(slots=True)
-class _Search:
-    """Ways to have occurrences come in another order, so that the run passes."""
+class OrderSearch:
+    """Ways to have occurrences come in another order, so that the run passes.
+
+    Attributes:
+        seen: the steps that showed the failure.
+    """
 
     reversals: Reversals
     narration: Narration
     retimings: Retimings
+    seen: list[int]
+    knowledge: Knowledge
 
     @classmethod
-    def of(cls, reversals: Reversals, narration: Narration) -> _Search | None:
+    def of(cls, reversals: Reversals, narration: Narration) -> OrderSearch | None:
         """None where `Retimings.of` is."""
         retimings = Retimings.of(reversals, narration)
-        return None if retimings is None else cls(reversals, narration, retimings)
+        if retimings is None:
+            return None
+        seen = showing_steps(narration, reversals.failing.error)
+        return cls(reversals, narration, retimings, seen, Knowledge.of(narration, retimings.base.timeline, seen))
 
     @property
     def base(self) -> Retimed:
@@ -79,27 +89,48 @@ class _Search:
                 return found
         return None
 
-    def reversed_pairs(self, is_observed: bool) -> Iterator[Swap]:
+    def reversed_pairs(self, observed: int) -> Iterator[Swap]:
         """Of pairs that meet, the one comes after the other instead, or the other before the one."""
-        seen = showing_steps(self.narration, self.reversals.failing.error)
-        pairs = [
-            pair
-            for pair in meetings_across_time(self.narration, self.base.timeline, seen)
-            if pair.is_observed == is_observed
-        ]
+        pairs = [pair for pair in meetings_across_time(self.knowledge, self.seen) if pair.observed == observed]
+        observers = {self.narration.steps[step].task for step in self.seen}
+        of_observers: list[Swap] = []
         for pair in pairs[:PAIRS_MAX]:
-            before, after = (self.base.timeline.times[step] for step in pair.steps)
-            ways = [(pair.first, after + INSTANT)]
-            if pair.then.is_sent and pair.then.set_at < before - INSTANT:
-                ways.append((pair.then, before - INSTANT))
-            for moved, at in ways:
-                found = self.retimings.at({moved.number: at})
-                if found is None:
-                    return
-                if found.passes:
-                    swap = self.retimings.threshold(moved, at, found)
-                    if swap is not None:
-                        yield swap
+            swap = self._swap(pair)
+            if swap is not None and not observed and not observers.isdisjoint((swap.first.whose, swap.then.whose)):
+                of_observers.append(swap)
+            elif swap is not None:
+                yield swap
+        yield from of_observers
+
+    def _swap(self, pair: AcrossTime) -> Swap | None:
+        """What decides if the one comes after the other, or the other before the one: the pair itself, if it does."""
+        before, after = (self.base.timeline.times[step] for step in pair.steps)
+        first, then = (self._led_to(one, after - before) for one in (pair.first, pair.then))
+        ways = [(first[-1], after + INSTANT)]
+        if then[-1].set_at < before - INSTANT and (then[-1].is_sent or then[-1].label.kind in (SLEEP, TIMEOUT)):
+            ways.append((then[-1], before - INSTANT))
+        best: Swap | None = None
+        for moved, at in ways:
+            found = self.retimings.at({moved.number: at})
+            swap = self.retimings.threshold(moved, at, found) if found is not None and found.passes else None
+            if swap is None:
+                continue
+            if swap.first in [one.label for one in first] and swap.then in [one.label for one in then]:
+                return replace(swap, first=pair.first.label, then=pair.then.label)
+            best = swap if best is None else best
+        return best
+
+    def _led_to(self, one: Occurrence, seconds: float) -> list[Occurrence]:
+        """An occurrence, and what led to it up to one that can be moved so far, or else to the longest."""
+        found: list[Occurrence] = []
+        cause: Occurrence | None = one
+        while cause is not None:
+            found.append(cause)
+            if _can_move(cause, seconds):
+                return found
+            cause = self.knowledge.cause_of(cause)
+        longest = max(found, key=lambda each: each.seconds)
+        return found[: found.index(longest) + 1]
 
     def sooner(self) -> Iterator[Swap]:
         """The last message that averts the failure if it comes sooner, those that had not arrived by then too."""
@@ -155,6 +186,11 @@ class _Search:
         return index
 
 
+def _can_move(one: Occurrence, seconds: float) -> bool:
+    """A message takes any time; a sleep or time-out no more than twice its own, or it would be another one."""
+    return one.label.kind not in (SLEEP, TIMEOUT) or one.seconds >= seconds
+
+
 def _soonest(one: Occurrence, fastest: Mapping[str, float]) -> float:
     return one.set_at + fastest.get(one.label.whose, one.seconds)
 
@@ -191,7 +227,7 @@ def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: 
         summary(reversals.failing),
         f"{about}{f' on {meeting.resource}' if meeting.resource else ''}:",
         *told(narration, [("first", meeting.first), ("then", meeting.then)]),
-        *_of_moved(narration, known[swap.moved.label], swap.moment),
+        *of_moved(narration, known[swap.moved.label], swap.moment),
         "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
     ]
     difference = common(reversals.failing.order, swap.passing.trial.order)
@@ -222,7 +258,7 @@ def shown_about(message: Occurrence) -> str:
     return message.about if len(message.about) <= ABOUT_MAX else f"{message.about[:ABOUT_MAX]}…"
 
 
-def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
+def of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
     """What was moved: when it began, how long it took, and how long it might have taken."""
     sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
     took, instead = moved.due - moved.set_at, moment - moved.set_at

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 from detrun.explore.failures.named_steps import Instant, caller_of, named
@@ -42,7 +43,7 @@ def meeting_of(narration: Narration, timeline: Timeline, first: int, then: int) 
     touching = [
         [
             (step, mark)
-            for step in _group(timeline, one)
+            for step in group_of(timeline, one)
             if step < len(narration.steps)
             for mark in narration.steps[step].marks
             if mark.is_data and mark.line is not None and narration.name_of(mark.key)
@@ -105,18 +106,19 @@ class AcrossTime:
     Attributes:
         steps: that meet, the first of the one and a later one of the other.
         distance: to the failure, see `Knowledge`.
-        is_observed: what they meet on is what the failing step looked at, or one of them is of its task. To reverse
-            those may change what is asked, and not what the program does.
+        observed: 2 if one of them is of the task that failed, 1 if what they meet on is what its failing step looked
+            at, else 0. To reverse those may change what is asked, and not what the program does. A watcher asks for
+            nothing, so that of one the latter are 0.
     """
 
     first: Occurrence
     then: Occurrence
     steps: tuple[int, int]
     distance: float
-    is_observed: bool = False
+    observed: int = 0
 
 
-def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequence[int]) -> list[AcrossTime]:
+def meetings_across_time(knowledge: Knowledge, seen: Sequence[int]) -> list[AcrossTime]:
     """Pairs of occurrences that meet, those that have most to do with the failure first.
 
     Among them those come first that are near each other, by the logarithm of the time between them: a message that
@@ -125,21 +127,26 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
     Args:
         seen: the steps that showed it.
     """
-    knowledge = Knowledge.of(narration, timeline, seen)
-    distance = knowledge.distance
-    checked = {key for step in seen for key in knowledge.looked_at(step)}
+    narration, timeline, distance = knowledge.narration, knowledge.timeline, knowledge.distance
     observers = {narration.steps[step].task for step in seen}
+    checked = {key for step in seen for key in knowledge.looked_at(step)}
+    watchers = observers if knowledge.only_watch(seen) else set()
+    if watchers:
+        checked = set()
     usual = median([one.seconds for one in timeline.fired if one.is_sent] or [1.0]) or 1.0  # of a message
     owner: dict[int, Occurrence] = {}
     for one in timeline.fired:
         if one.handled_in >= 0:
-            owner.update(dict.fromkeys(_group(timeline, one.handled_in), one))
+            owner.update(dict.fromkeys(group_of(timeline, one.handled_in), one))
     found: dict[tuple[int, int], AcrossTime] = {}
     for key, modes in knowledge.touching.items():
         if len(modes) < 2 or not narration.name_of(key):
             continue
         rarity = math.log2(len(modes))
-        for earlier, later in _neighbours(modes, distance):
+        # The looks of a watcher would come between any two others.
+        unwatched = {step: mode for step, mode in modes.items() if narration.steps[step].task not in watchers}
+        views = [modes] if len(unwatched) == len(modes) else [unwatched, modes]
+        for earlier, later in chain.from_iterable(_neighbours(view, distance) for view in views):
             if earlier not in owner or later not in owner or owner[earlier] is owner[later]:
                 continue
             one, other = owner[earlier], owner[later]
@@ -149,10 +156,9 @@ def meetings_across_time(narration: Narration, timeline: Timeline, seen: Sequenc
             far += math.log2(1.0 + (timeline.times[later] - timeline.times[earlier]) / usual)
             known = found.get((one.number, other.number))
             if far < math.inf and (known is None or far < known.distance):
-                is_observed = key in checked or not observers.isdisjoint(
-                    (narration.steps[earlier].task, narration.steps[later].task)
-                )
-                found[one.number, other.number] = AcrossTime(one, other, (earlier, later), far, is_observed)
+                is_own = not observers.isdisjoint((narration.steps[earlier].task, narration.steps[later].task))
+                observed = 2 if is_own else int(key in checked)
+                found[one.number, other.number] = AcrossTime(one, other, (earlier, later), far, observed)
     for pair in _waits_in_vain(narration, timeline, distance):
         found.setdefault((pair.first.number, pair.then.number), pair)
     return sorted(found.values(), key=lambda one: (one.distance, -one.steps[1]))
@@ -189,7 +195,7 @@ def _neighbours(modes: Mapping[int, int], distance: Mapping[int, float]) -> Iter
         yield before, after
 
 
-def _group(timeline: Timeline, step: int) -> list[int]:
+def group_of(timeline: Timeline, step: int) -> list[int]:
     """A step and those that it led to in the same instant."""
     group, time = {step}, timeline.times[step]
     for later in range(step + 1, len(timeline.times)):

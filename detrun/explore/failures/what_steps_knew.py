@@ -59,12 +59,35 @@ class Knowledge:
         names = {self.narration.name_of(mark.key) for mark in marks if mark.is_data and mark.mode != COMMUTE}
         return {key for name in names for key in self._by_name.get(name, ())}
 
+    def only_watch(self, seen: Sequence[int]) -> bool:
+        """Whether a task does nothing but look, again and again: nothing that it changes is touched by another one."""
+        steps = self.narration.steps
+        tasks = {steps[step].task for step in seen}
+        look = steps[seen[-1]].lines[-1:]
+        return (
+            bool(look)
+            and any(step.task in tasks and set(look) <= set(step.lines) for step in steps[: seen[0]])
+            and all(
+                mode == READ or all(steps[other].task in tasks for other in modes)
+                for modes in self.touching.values()
+                for step, mode in modes.items()
+                if steps[step].task in tasks
+            )
+        )
+
     def led_to(self, step: int, then: Occurrence) -> bool:
         """Whether an occurrence would not have been but for a step: then it cannot come before."""
         at = then.set_in
         while at > step:
             at = self._cause(at)
         return at == step
+
+    def cause_of(self, one: Occurrence) -> Occurrence | None:
+        """The occurrence that led to one, by the step that set it; None if that went on by itself."""
+        at = one.set_in
+        while at >= 0 and at not in self.handled:
+            at = self._cause(at)
+        return self.handled.get(at)
 
     def followed_from(self, step: int) -> set[int]:
         """A step, and those that would not have been but for it."""

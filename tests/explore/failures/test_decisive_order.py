@@ -61,6 +61,20 @@ def test_what_is_said_of_a_message_holds_when_its_draw_is_forced() -> None:
     detrun.record(timed_programs.overtaken, seed=failure.seed, force={drawn: instead - 0.001})
 
 
+@pytest.mark.parametrize(("program", "nap"), [(timed_programs.watched, 0.02), (timed_programs.added_up, 0.305)])
+def test_what_is_said_of_a_sleep_holds_when_the_program_sleeps_so(program: Callable[..., Any], nap: float) -> None:
+    """An oracle of its own. The sleep that is moved is the long one, and not the relay's that follows from it."""
+    said = re.search(r"took ([\d.]+) s\.\sHad it taken ([\d.]+) s", str(explained(program)))
+    assert said is not None
+    took, instead = map(float, said.groups())
+    assert took == nap
+    assert abs(instead - took) < nap  # another moment of the same sleep
+    detrun.record(program, instead)
+    between = took + 0.9 * (instead - took)  # no more than it takes
+    with pytest.raises(AssertionError):
+        detrun.record(program, between)
+
+
 def test_where_no_order_decides_nothing_is_named() -> None:
     async def fails() -> None:
         async with World(latency=0.01) as world:

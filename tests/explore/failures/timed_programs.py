@@ -183,4 +183,65 @@ async def send_name() -> None:
     node.send("store", node.name)
 
 
-OF_TIME = (overtaken, retried, timer_against_message, leased, looked_at_unseen)
+async def watched(nap: float = 0.02) -> None:
+    """A watcher looks at both doors again and again. One is opened by a relay that takes no time to speak of."""
+
+    class Doors:
+        def __init__(self) -> None:
+            self.inner_is_open = self.outer_is_open = False
+
+    doors = Doors()
+    relay = trio.Event()
+
+    async def close_relay() -> None:
+        await trio.sleep(nap)
+        relay.set()
+
+    async def open_inner() -> None:
+        await relay.wait()
+        await trio.sleep(1e-6)
+        doors.inner_is_open = True  # A1
+
+    async def open_outer() -> None:
+        await trio.sleep(0.035)
+        if doors.inner_is_open:  # B1
+            doors.outer_is_open = True
+
+    async def watch() -> None:
+        for _ in range(15):
+            await trio.sleep(0.004)
+            detrun.always(not (doors.inner_is_open and doors.outer_is_open), "one door is closed")
+
+    async with trio.open_nursery() as nursery:
+        for task in (close_relay, open_inner, open_outer, watch):
+            nursery.start_soon(task)
+
+
+async def added_up(nap: float = 0.305) -> None:
+    """What comes while one sleeps: each time a little, and no two operations decide."""
+
+    class Tank:
+        def __init__(self) -> None:
+            self.level = 0
+            self.has_run_over = False
+
+    tank = Tank()
+
+    async def fill() -> None:
+        for _ in range(40):
+            await trio.sleep(0.01)
+            tank.level += 1  # A1
+
+    async def drain() -> None:
+        await trio.sleep(nap)
+        if tank.level > 12:  # B1
+            tank.has_run_over = True
+        tank.level = 0
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fill)
+        nursery.start_soon(drain)
+    assert not tank.has_run_over
+
+
+OF_TIME = (overtaken, retried, timer_against_message, leased, looked_at_unseen, watched, added_up)

@@ -59,7 +59,7 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_measures_every_loss_a
 @pytest.mark.parametrize(
     ("bug", "seed", "says"),
     [
-        ("priority_inversion", 0, "no thread keeps off a more urgent one by way of a lock"),
+        ("priority_inversion", 1, "no thread keeps off a more urgent one by way of a lock"),
         ("lost_wakeup", 7, "no core sleeps while a thread waits for it"),
         ("starvation", 0, "no thread that can run is passed over for long"),
         ("refault_race", 4, "a page reads as it was last written"),

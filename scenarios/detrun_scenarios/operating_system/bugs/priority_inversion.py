@@ -7,8 +7,10 @@ from detrun_scenarios.operating_system.cpu.threads import Thread
 
 
 class PriorityInversion(Mutex):
-    """Donates nothing."""
+    """Wants the holder to be quick, and gives it nothing for that."""
 
-    def donate(self, waiter: Thread, holder: Thread) -> None:
+    def donate(self, waiter: Thread) -> None:
         """See `Mutex.donate`."""
-        # right: the holder gets the waiter's claim
+        holder = self.holder
+        assert holder is not None
+        self.scheduler.urge(holder)  # right: with the waiter among its donors

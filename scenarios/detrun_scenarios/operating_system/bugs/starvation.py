@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import detrun
 from detrun_scenarios.operating_system.cpu.fair import FairQueue
 from detrun_scenarios.operating_system.cpu.threads import Thread
 
@@ -11,4 +12,4 @@ class Starvation(FairQueue):
 
     def advance(self, running: Thread) -> None:
         """See `FairQueue.advance`."""
-        # right: the least virtual runtime follows those who want the core
+        self.min_vruntime = detrun.minimum(self.min_vruntime, running.vruntime)  # right: it rises to the least of all

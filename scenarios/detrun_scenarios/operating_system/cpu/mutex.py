@@ -37,15 +37,16 @@ class Mutex:
         Raises:
             OSError: EDEADLK, the holder waits for the thread, at once or by way of others.
         """
-        if self.holder is None:
+        holder = self.holder
+        if holder is None:
             self.holder = thread
             await trio.lowlevel.checkpoint()
             return
-        if _depends_on(thread, self.holder):
+        if _depends_on(thread, holder):
             raise OSError(errno.EDEADLK, f"{thread} waits for {self.name}, whose holder waits for it")
         has_it = self.waiting[thread] = trio.Event()
         self.scheduler.contended[self] = None
-        self.donate(thread, self.holder)
+        self.donate(thread)
         async with self.scheduler.off_core(thread, f"the mutex {self.name}"):
             await has_it.wait()
 
@@ -64,13 +65,15 @@ class Mutex:
             self.holder = max(self.waiting, key=lambda one: (one.priority, -one.level))
             self.waiting.pop(self.holder).set()
             for waiter in self.waiting:
-                self.donate(waiter, self.holder)
+                self.donate(waiter)
         if not self.waiting:
             self.scheduler.contended.pop(self, None)
         self.scheduler.settle(thread)
 
-    def donate(self, waiter: Thread, holder: Thread) -> None:
+    def donate(self, waiter: Thread) -> None:
         """The claim of one who waits is the holder's, too; it may be enough for a core at once."""
+        holder = self.holder
+        assert holder is not None
         holder.donors.append(waiter)
         self.scheduler.urge(holder)
 

@@ -108,7 +108,7 @@ ALONE = replace(
 )
 VARIANTS: Mapping[str, Workload] = {
     "fixed priorities": replace(
-        ALONE, sharers=2, rounds_shared=8, service=0.01, hogs=2, chunks=8, cpu={"cores": 1, "policy": "fixed"}
+        ALONE, sharers=2, rounds_shared=1, service=0.02, hogs=2, chunks=4, cpu={"cores": 1, "policy": "fixed"}
     ),
     "ping-pong": replace(ALONE, pipelines=3, chunks_piped=20, piped_work=4e-6),
     "crowded memory": replace(ALONE, batches=2, chunks=20, chunk=0.002, pages=8, memory={"frames": 10}),
