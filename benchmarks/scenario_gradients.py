@@ -84,6 +84,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "key_value": (
         "--loss write_latency --differences 16",
         "--loss write_latency --by retry_timeout --by patience --kind local --samples 16 --differences 16",
+        "--loss retries",
+    ),
+    "write_ahead_log": (
+        "--loss write_latency --by group_delay --by fsync_seconds --samples 12 --differences 12 "
+        "--param group_delay=0.005",
     ),
 }
 """By scenario: what follows its name."""

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
     ),
     "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
+    "write_ahead_log": ("--loss write_latency --by group_delay --by compact_after --budget 100000 --held-out 16",),
 }
 """By scenario: what follows its name."""
 
