@@ -77,7 +77,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
-        "--loss mean_response --by latency --samples 8",
+        "--loss mean_response --samples 10",
+        "--loss p95_response --samples 10",
+        "--loss feedback_response --samples 6",
         "--loss faults --by high_free --samples 6",
         f"--loss energy --kind local --samples 3 {OFF_THE_TIES}",
     ),

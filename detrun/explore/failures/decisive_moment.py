@@ -101,4 +101,6 @@ def _explained(search: OrderSearch, swap: Swap, meeting: Meeting) -> Explanation
     ]
     difference = common(failing.order, swap.passing.trial.order)
     pair = (meeting.first, meeting.then)
-    return Explanation("\n".join(text), pair, meeting.resource, difference, narration, None, True)
+    return Explanation(
+        "\n".join(text), pair, meeting.resource, difference, narration, None, True, labels=("first", "then")
+    )

@@ -4,7 +4,9 @@ Where machines send each other messages, the order of what they do follows from 
 and time-outs last. No choice of the scheduler reverses two steps at different times. So one occurrence is moved:
 
 - Of two occurrences whose handling touches the same, the one comes after the other, or the other before the one. Those
-  are tried first that have most to do with what the failing step knew (`meeting_steps.py`).
+  are tried first that have most to do with what the failing step knew (`meeting_steps.py`). If a task that only
+  watches finds the failure, no task of the program has tripped, and sleeps may come sooner, too; of one that is much
+  shorter than it would have to be moved by, the one is moved that led to it.
 - A message comes *sooner*. The latest that decides is looked for by halving: from some moment on all messages take no
   longer than the fastest of their link. The last moment from which on the run passes is that of a message which
   decides, and it is tried alone.
@@ -59,6 +61,7 @@ class OrderSearch:
 
     Attributes:
         seen: the steps that showed the failure.
+        is_watched: to a task that only watches.
     """
 
     reversals: Reversals
@@ -66,6 +69,7 @@ class OrderSearch:
     retimings: Retimings
     seen: list[int]
     knowledge: Knowledge
+    is_watched: bool
 
     @classmethod
     def of(cls, reversals: Reversals, narration: Narration) -> OrderSearch | None:
@@ -74,7 +78,8 @@ class OrderSearch:
         if retimings is None:
             return None
         seen = showing_steps(narration, reversals.failing.error)
-        return cls(reversals, narration, retimings, seen, Knowledge.of(narration, retimings.base.timeline, seen))
+        knowledge = Knowledge.of(narration, retimings.base.timeline, seen)
+        return cls(reversals, narration, retimings, seen, knowledge, knowledge.only_watch(seen))
 
     @property
     def base(self) -> Retimed:
@@ -92,22 +97,22 @@ class OrderSearch:
     def reversed_pairs(self, observed: int) -> Iterator[Swap]:
         """Of pairs that meet, the one comes after the other instead, or the other before the one."""
         pairs = [pair for pair in meetings_across_time(self.knowledge, self.seen) if pair.observed == observed]
-        observers = {self.narration.steps[step].task for step in self.seen}
-        of_observers: list[Swap] = []
+        watchers = {self.narration.steps[step].task for step in self.seen} if self.is_watched else set()
+        of_watchers: list[Swap] = []
         for pair in pairs[:PAIRS_MAX]:
             swap = self._swap(pair)
-            if swap is not None and not observed and not observers.isdisjoint((swap.first.whose, swap.then.whose)):
-                of_observers.append(swap)
+            if swap is not None and not observed and not watchers.isdisjoint((swap.first.whose, swap.then.whose)):
+                of_watchers.append(swap)
             elif swap is not None:
                 yield swap
-        yield from of_observers
+        yield from of_watchers
 
     def _swap(self, pair: AcrossTime) -> Swap | None:
         """What decides if the one comes after the other, or the other before the one: the pair itself, if it does."""
         before, after = (self.base.timeline.times[step] for step in pair.steps)
         first, then = (self._led_to(one, after - before) for one in (pair.first, pair.then))
         ways = [(first[-1], after + INSTANT)]
-        if then[-1].set_at < before - INSTANT and (then[-1].is_sent or then[-1].label.kind in (SLEEP, TIMEOUT)):
+        if then[-1].set_at < before - INSTANT and (then[-1].is_sent or self._sleeps(then[-1])):
             ways.append((then[-1], before - INSTANT))
         best: Swap | None = None
         for moved, at in ways:
@@ -122,6 +127,8 @@ class OrderSearch:
 
     def _led_to(self, one: Occurrence, seconds: float) -> list[Occurrence]:
         """An occurrence, and what led to it up to one that can be moved so far, or else to the longest."""
+        if not self._sleeps(one):
+            return [one]
         found: list[Occurrence] = []
         cause: Occurrence | None = one
         while cause is not None:
@@ -131,6 +138,10 @@ class OrderSearch:
             cause = self.knowledge.cause_of(cause)
         longest = max(found, key=lambda each: each.seconds)
         return found[: found.index(longest) + 1]
+
+    def _sleeps(self, one: Occurrence) -> bool:
+        """Whether it is a sleep or time-out, and the failure a watcher's, in which no task of the program tripped."""
+        return one.label.kind in (SLEEP, TIMEOUT) and self.is_watched
 
     def sooner(self) -> Iterator[Swap]:
         """The last message that averts the failure if it comes sooner, those that had not arrived by then too."""

@@ -84,7 +84,7 @@ def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
 
 @cache
 def _cursor_class(kind: Any) -> Any:
-    class Cursor(kind):  # type: ignore[misc]
+    class Cursor(kind):  # type: ignore[misc]  # the base is the caller's, which no checker of types knows
         def execute(self, sql: str, *parameters: Any) -> Any:
             """As the original; waits in virtual time."""
             connection = self.connection
@@ -124,7 +124,7 @@ def _cursor_class(kind: Any) -> Any:
 
 @cache
 def _connection_class(kind: Any, plain_cursor: Any) -> Any:
-    class Connection(kind):  # type: ignore[misc]
+    class Connection(kind):  # type: ignore[misc]  # as above
         detrun_timeout = _DEFAULT_TIMEOUT
 
         def cursor(self, factory: Any = plain_cursor) -> Any:

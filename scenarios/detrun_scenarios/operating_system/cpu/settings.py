@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from detrun.ad.value import primal_of
+
 PolicyName = Literal["fair", "feedback", "fixed"]
 
 
@@ -32,6 +34,9 @@ class CpuSettings:
         idle_seconds: a core takes so long to fall asleep, and to wake (`cpuidle`, exit latency of C1).
         frequency: of all cores, in parts of that at which a second of computing takes a second (cpufreq).
         active_power, idle_power: watts of a core that runs at frequency 1, and of one that does not.
+
+    Raises:
+        ValueError: a quantum or a boost period is not above 0, so that no time would ever pass.
     """
 
     cores: int = 2
@@ -49,6 +54,12 @@ class CpuSettings:
     frequency: Any = 1.0
     active_power: float = 10.0
     idle_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("quantum", "boost_period"):
+            seconds = primal_of(getattr(self, name))
+            if not seconds > 0.0:
+                raise ValueError(f"{name} is {seconds:g} s; it has to be above 0")
 
     @property
     def power(self) -> Any:
