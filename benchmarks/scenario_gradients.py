@@ -75,6 +75,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss pile_height --by restitution",
         "--loss pile_height --by friction",
     ),
+    "robot": (
+        "--loss blind_distance --samples 16",
+        "--loss blind_distance --kind local --samples 2 --differences 6",
+    ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
         "--loss mean_response --samples 10",

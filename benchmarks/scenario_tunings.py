@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss hopping_cost --budget 8000 --held-out 24",
         "--loss reach_cost --budget 40000 --held-out 16",
     ),
+    "robot": ("--loss reach_error --budget 120000 --held-out 24",),
     "operating_system": (
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
     ),

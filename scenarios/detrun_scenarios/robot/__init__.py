@@ -9,6 +9,7 @@ from __future__ import annotations
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.robot import invariants
 from detrun_scenarios.robot.faults import CUT_OFF, OUTAGE, OVERTAKING, TROUBLE
+from detrun_scenarios.robot.pictures import draw
 from detrun_scenarios.robot.workload import program
 
 _NOISES = ("speed_noise", "turn_noise", "gyro_noise", "range_noise", "bearing_noise", "speed_wander", "turn_wander")
@@ -97,8 +98,8 @@ SCENARIO = Scenario(
         ),
         Loss(
             "reach_error",
-            "mean square of how far the hand is from its goal",
-            "m²",
+            "square of how far the hand is from its goal, over the time of a reach",
+            "m² s",
             (Meaning("local", _ARM, "the arm and its servo are smooth", {"samples": 8}, share=0.02),),
             tune_options={"samples": 2},
         ),
@@ -196,4 +197,5 @@ SCENARIO = Scenario(
     program=program,
     faults=TROUBLE,
     explore_options={"max_steps": 20_000, "preemption": "sync"},
+    draw=draw,
 )

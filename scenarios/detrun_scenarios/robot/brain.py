@@ -152,6 +152,12 @@ class Brain:
 
     # The filter.
 
+    def believed(self) -> Belief:
+        """Where the robot is now, if it goes on as it was when the youngest measurement was taken."""
+        newest, settings = self.fusion.newest, self._settings
+        gone = self._node.clock.wall_since_start() - newest.stamp
+        return newest.belief.moved(gone, settings.speed_wander, settings.turn_wander)
+
     async def _run_filter(self) -> None:
         await trio.to_thread.run_sync(self._filter, abandon_on_cancel=True)
 
@@ -256,6 +262,6 @@ class Brain:
 
 
 def _least_clearance(place: Place, course: Course) -> float:
-    count = math.ceil(course.length / SPACING * 3)
+    count = math.ceil(course.length / SPACING)
     spots = [course.at(course.length * number / count) for number in range(count + 1)]
     return min(plain(place.clearance(spot.x, spot.y)) for spot in spots)

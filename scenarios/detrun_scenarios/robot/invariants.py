@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
@@ -43,6 +43,14 @@ NEES_MAX = 40.0  # of three numbers, whose mean is 3
 STOP_BOUND = 0.040  # s: a period of the watchdog, a job of the processor, and its clock
 
 
+class Taken(NamedTuple):
+    """When a measurement was taken, by the clock of the brain and in true time, and the truth then."""
+
+    moment: float
+    truth: Truth
+    at: float
+
+
 class Monitor:
     """Of one robot.
 
@@ -51,6 +59,7 @@ class Monitor:
         brain_clock: in which the filter counts.
         goal: the latest that the base has heard of.
         fed_at: when a command was last carried out, in true time.
+        pictured_at: when the youngest picture was taken that the filter has fused, in true time.
     """
 
     def __init__(self, vehicle: Vehicle, watchdog_timeout: Any) -> None:
@@ -58,21 +67,21 @@ class Monitor:
         self.brain_clock: NodeClock | None = None
         self.goal = 0
         self._timeout = plain(watchdog_timeout)
-        self._taken: dict[int, tuple[float, Truth]] = {}
+        self._taken: dict[int, Taken] = {}
         self._published: dict[int, tuple[float, ...]] = {}
-        self.fed_at = plain(trio.current_time())
+        self.fed_at = self.pictured_at = plain(trio.current_time())
 
     # The filter.
 
     def taken(self, measurement: Measurement, truth: Truth) -> None:
         """A sensor has taken a measurement, now."""
         assert self.brain_clock is not None
-        self._taken[measurement.number] = (plain(self.brain_clock.wall_since_start()), truth)
+        moment, now = plain(self.brain_clock.wall_since_start()), plain(trio.current_time())
+        self._taken[measurement.number] = Taken(moment, truth, now)
 
     def fused(self, measurement: Measurement, stamp: Any) -> None:
         """The filter takes it to have been taken at ``stamp``, by the clock of the brain."""
-        moment, _ = self._taken[measurement.number]
-        off = abs(plain(stamp) - moment)
+        off = abs(plain(stamp) - self._taken[measurement.number].moment)
         require(
             off < CLOCK_BOUND, STAMPS, f"{measurement.kind} {measurement.number} is fused {off:.4f} s beside its time"
         )
@@ -85,7 +94,8 @@ class Monitor:
         """The filter's belief with this measurement, at its time."""
         if measurement.kind != "camera":
             return
-        truth = self._taken[measurement.number][1]
+        _, truth, taken_at = self._taken[measurement.number]
+        self.pictured_at = max(self.pictured_at, taken_at)
         off = [plain(one) - plain(other) for one, other in zip(belief.mean[:3], truth[:3], strict=True)]
         off[2] = wrapped(off[2])
         covariance = [[plain(entry) for entry in row[:3]] for row in belief.covariance[:3]]

@@ -1,8 +1,9 @@
 """What a run costs, measured from outside while it goes.
 
 - ``tracking_error``: mean squared distance, in square metres, of the base from where its timetable has it on a drive.
-- ``estimation_error``: mean squared distance, in square metres, of the pose on the board from the truth.
-- ``reach_error``: mean squared distance of the hand from its goal, in square metres, while the arm reaches.
+- ``estimation_error``: mean squared distance, in square metres, of what the filter says of now from the truth.
+- ``reach_error``: squared distance of the hand from its goal, added up over the time in which the arm reaches, in m² s.
+  A mean would have more of the good end the longer a reach takes.
 - ``energy``: joules that the motors of base and arm have lost.
 - ``deadline_misses``: share of the commands that were carried out later than their deadline.
 - ``blind_distance``: metres that the base has driven after it had no command for `BLIND_SECONDS`.
@@ -38,7 +39,7 @@ class Meter:
         self._vehicle, self._arm, self._place = vehicle, arm, place
         self._tracking: list[Any] = []
         self._estimation: list[Any] = []
-        self._reaching: list[Any] = []
+        self._reaching: Any = 0.0
         self._closeness: list[Any] = []
         self._blind: Any = 0.0
         self._looked_at = 0.0
@@ -46,17 +47,17 @@ class Meter:
     def look(self, brain: Brain, monitor: Monitor) -> None:
         """Take one sample of everything."""
         truth, now = self._vehicle.now(), plain(trio.current_time())
+        gone, self._looked_at = now - self._looked_at, now
         if now - monitor.fed_at > BLIND_SECONDS:
-            self._blind = self._blind + truth.speed * (now - self._looked_at)
-        self._looked_at = now
+            self._blind = self._blind + truth.speed * gone
         goal = brain.goal
         if goal.course is not None and goal.is_aligned:
             spot = goal.course.at(goal.timetable(now - goal.began_at))
             self._tracking.append(_square(truth.x - spot.x, truth.y - spot.y))
         elif goal.number and goal.course is None:
             hand, wanted = hand_of(*self._arm.now()), hand_of(*goal.arm)
-            self._reaching.append(_square(hand[0] - wanted[0], hand[1] - wanted[1]))
-        belief = brain.fusion.newest.belief.mean
+            self._reaching = self._reaching + gone * _square(hand[0] - wanted[0], hand[1] - wanted[1])
+        belief = brain.believed().mean
         self._estimation.append(_square(truth.x - belief[0], truth.y - belief[1]))
         self._closeness.append(HULL + KEPT_AWAY - self._place.clearance(truth.x, truth.y))
 
@@ -66,7 +67,7 @@ class Meter:
         return {
             "tracking_error": mean(self._tracking),
             "estimation_error": mean(self._estimation),
-            "reach_error": mean(self._reaching),
+            "reach_error": self._reaching,
             "energy": self._vehicle.energy + self._arm.energy,
             "deadline_misses": mean(late),
             "blind_distance": self._blind,

@@ -7,7 +7,7 @@ is a sample of a loss: a drive through the room, or a reach. A *large* one carri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import detrun
 from detrun.world import Exponential, FaultPlan, inject
 from detrun.world.nodes.node import Node
 from detrun.world.time.clocks import NodeClock
-from detrun_scenarios.frame.declaration import Losses, Program, Setting, Size
+from detrun_scenarios.frame.declaration import Faults, Losses, Program, Setting, Size
 from detrun_scenarios.robot.body.arm import Arm
 from detrun_scenarios.robot.body.base import Base
 from detrun_scenarios.robot.body.sensors import BRAIN
@@ -109,30 +109,65 @@ def clock_of(node: Node) -> NodeClock:
     return NodeClock(node.name, skew=skew, drift=drift)
 
 
-async def at_work(
-    robot: Robot, start: tuple[float, float, float], workload: Workload, settings: Settings, parts: Parts
+def unseen(robot: Robot) -> None:
+    """What `work` calls if no one is to watch."""
+
+
+async def work(
+    workload: Workload,
+    settings: Settings,
+    faults: Faults,
+    parts: Parts = RIGHT,
+    watch: Callable[[Robot], None] = unseen,
+) -> Losses:
+    """A robot at work in a world of its own.
+
+    Args:
+        watch: called at every look from outside.
+    """
+    latency = Exponential(LATENCY_SECONDS, minimum=0.0005)
+    async with detrun.World(
+        latency=latency, loss=LOSS, slow_tail=SLOW_TAIL, slow_tail_delay=SLOW_SECONDS, clock=clock_of
+    ) as world:
+        x, y, heading = workload.place.sites[workload.start]
+        if workload.is_drawn:
+            heading = detrun.uniform(-math.pi, math.pi, key="heading")
+        near = [detrun.normal(0.0, 0.03) for _ in range(3)]
+        vehicle, arm = Vehicle(x + near[0], y + near[1], heading + near[2]), Arm()
+        monitor = Monitor(vehicle, settings.watchdog_timeout)
+        robot = Robot(world, vehicle, arm, monitor, Meter(vehicle, arm, workload.place))
+        async with inject(faults, world, allow_no_effect=True):
+            _start(robot, (x, y, heading), workload, settings, parts)
+            for _ in range(round(workload.seconds * LOOKS_HZ)):
+                await trio.sleep(1.0 / LOOKS_HZ)
+                vehicle.slide(detrun.normal(0.0, SPEED_SLIP), detrun.normal(0.0, TURN_SLIP))
+                monitor.look()
+                if robot.brain is not None:
+                    robot.meter.look(robot.brain, monitor)
+                watch(robot)
+    assert robot.base is not None
+    return robot.meter.losses(robot.base)
+
+
+def _start(
+    robot: Robot, first: tuple[float, float, float], workload: Workload, settings: Settings, parts: Parts
 ) -> None:
-    """Run the nodes for as long as the workload says, and look at them from outside."""
-    place = workload.place
+    """Start both nodes."""
     begins_later = workload.is_drawn and bool(detrun.bernoulli(0.5, key="begins later"))
     mission = mission_of(workload.trips, max(workload.skips, int(begins_later)))
 
     async def base() -> None:
-        robot.base = Base(robot.vehicle, robot.arm, place, settings, robot.monitor, parts, workload.vision_seconds)
+        robot.base = Base(
+            robot.vehicle, robot.arm, workload.place, settings, robot.monitor, parts, workload.vision_seconds
+        )
         await robot.base.run()
 
     async def brain() -> None:
-        robot.brain = Brain(start, mission, place, settings, robot.monitor, parts)
+        robot.brain = Brain(first, mission, workload.place, settings, robot.monitor, parts)
         await robot.brain.run()
 
     robot.world.node(BRAIN).start(brain)
     robot.world.node(BASE).start(base)
-    for _ in range(round(workload.seconds * LOOKS_HZ)):
-        await trio.sleep(1.0 / LOOKS_HZ)
-        robot.vehicle.slide(detrun.normal(0.0, SPEED_SLIP), detrun.normal(0.0, TURN_SLIP))
-        robot.monitor.look()
-        if robot.brain is not None:
-            robot.meter.look(robot.brain, robot.monitor)
 
 
 def program(setting: Setting) -> Program:
@@ -144,21 +179,6 @@ def program(setting: Setting) -> Program:
         workload = replace(workload, **VARIANTS[setting.variant])
 
     async def main(params: Mapping[str, Any]) -> Losses:
-        settings = settings_of(params)
-        latency = Exponential(LATENCY_SECONDS, minimum=0.0005)
-        async with detrun.World(
-            latency=latency, loss=LOSS, slow_tail=SLOW_TAIL, slow_tail_delay=SLOW_SECONDS, clock=clock_of
-        ) as world:
-            x, y, heading = workload.place.sites[workload.start]
-            if workload.is_drawn:
-                heading = detrun.uniform(-math.pi, math.pi, key="heading")
-            near = [detrun.normal(0.0, 0.03) for _ in range(3)]
-            vehicle, arm = Vehicle(x + near[0], y + near[1], heading + near[2]), Arm()
-            monitor = Monitor(vehicle, settings.watchdog_timeout)
-            robot = Robot(world, vehicle, arm, monitor, Meter(vehicle, arm, workload.place))
-            async with inject(faults, world, allow_no_effect=True):
-                await at_work(robot, (x, y, heading), workload, settings, parts)
-        assert robot.base is not None
-        return robot.meter.losses(robot.base)
+        return await work(workload, settings_of(params), faults, parts)
 
     return main

@@ -15,6 +15,8 @@ from detrun_scenarios.frame.plain import plain
 
 Point: TypeAlias = tuple[float, float]
 
+STRIDE = 0.01  # m, between two looks along a line, at least
+
 
 @dataclass(frozen=True, slots=True)
 class Disc:
@@ -70,16 +72,25 @@ class Place:
         walls = (x, self.width - x, y, self.height - y)
         return min((*walls, *(one.distance(x, y) for one in self.obstacles)), key=plain)
 
-    def is_clear(self, start: Point, end: Point, margin: float, spacing: float = 0.02) -> bool:
-        """Whether every point of a straight line has that clearance; looked at every ``spacing`` metres."""
-        count = max(math.ceil(math.dist(start, end) / spacing), 1)
-        for number in range(count + 1):
-            share = number / count
-            x = start[0] + share * (end[0] - start[0])
-            y = start[1] + share * (end[1] - start[1])
-            if self.clearance(x, y) < margin:
+    def is_clear(self, start: Point, end: Point, margin: float) -> bool:
+        """Whether every point of a straight line has that clearance.
+
+        A point with more has it all around, so that the next look is that much farther on, and `STRIDE` at least.
+        """
+        length, gone = math.dist(start, end), 0.0
+        while True:
+            share = gone / length if length else 1.0
+            spare = self.clearance(*between(start, end, share)) - margin
+            if spare < 0.0:
                 return False
-        return True
+            if gone >= length:
+                return True
+            gone = min(gone + max(spare, STRIDE), length)
+
+
+def between(one: Point, other: Point, share: float) -> Point:
+    """That share of the way from one point to another."""
+    return (one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1]))
 
 
 WORKSHOP = Place(

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 from detrun_scenarios.robot.geometry.course import Course
-from detrun_scenarios.robot.geometry.place import Place, Point
+from detrun_scenarios.robot.geometry.place import Place, Point, between
 from detrun_scenarios.robot.planning.a_star import Cell, shortest
 from detrun_scheduler.errors import UsageError
 
@@ -34,6 +34,7 @@ class Grid:
         self.place = place
         self.margin = margin
         self._free: dict[Cell, bool] = {}
+        self._all: list[Cell] | None = None  # that are free, once they were asked for
 
     def is_free(self, cell: Cell) -> bool:
         """Whether the middle of the cell has the margin."""
@@ -52,15 +53,12 @@ class Grid:
         Raises:
             UsageError: no cell is free.
         """
-        cells = [
-            (across, up)
-            for across in range(round(self.place.width / CELL))
-            for up in range(round(self.place.height / CELL))
-        ]
-        free = [cell for cell in cells if self.is_free(cell)]
-        if not free:
+        if self._all is None:
+            across, up = round(self.place.width / CELL), round(self.place.height / CELL)
+            self._all = [cell for cell in product(range(across), range(up)) if self.is_free(cell)]
+        if not self._all:
             raise UsageError(f"no cell has a margin of {self.margin} m; take a smaller one")
-        return min(free, key=lambda cell: (math.dist(self.middle(cell), point), cell))
+        return min(self._all, key=lambda cell: (math.dist(self.middle(cell), point), cell))
 
 
 @cache
@@ -102,14 +100,10 @@ def rounded(place: Place, corners: Sequence[Point], margin: float = ROUND_MARGIN
     for _ in range(ROUNDS):
         cut = [found[0]]
         for before, corner, after in zip(found, found[1:], found[2:], strict=False):
-            first, last = _between(corner, before, 0.25), _between(corner, after, 0.25)
+            first, last = between(corner, before, 0.25), between(corner, after, 0.25)
             cut += [first, last] if place.is_clear(first, last, margin) else [corner]
         found = [*cut, found[-1]]
     return found
-
-
-def _between(one: Point, other: Point, share: float) -> Point:
-    return (one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1]))
 
 
 def spaced(points: Sequence[Point], spacing: float = SPACING) -> list[Point]:
@@ -124,6 +118,5 @@ def spaced(points: Sequence[Point], spacing: float = SPACING) -> list[Point]:
         while lengths[piece + 1] < wanted:
             piece += 1
         share = (wanted - lengths[piece]) / (lengths[piece + 1] - lengths[piece])
-        (x, y), (next_x, next_y) = points[piece], points[piece + 1]
-        found.append((x + share * (next_x - x), y + share * (next_y - y)))
+        found.append(between(points[piece], points[piece + 1], share))
     return [*found, points[-1]]
