@@ -96,6 +96,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss write_latency --by group_delay --by fsync_seconds --samples 12 --differences 12 "
         "--param group_delay=0.005",
     ),
+    "web_server": (
+        "--loss mean_latency --by pool_size --kind local --samples 4 --differences 12 --share 0.5 --param pool_size=2",
+        "--loss mean_latency --by pool_size --kind relaxed --samples 4 --differences 12 --share 0.5 "
+        "--param pool_size=2",
+    ),
 }
 """By scenario: what follows its name."""
 

@@ -12,7 +12,7 @@ pytest.importorskip("hypercorn")
 pytest.importorskip("httpx")
 
 from detrun_scenarios.web_server import SCENARIO
-from tests.scenarios.whole import check_found_and_replayed, program_of, survived
+from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
 
 pytestmark = pytest.mark.one_python
 
@@ -67,6 +67,28 @@ def test_a_planted_bug_breaks_what_it_should(bug: str, schedules: int, says: str
     )
     assert found.failure is not None
     assert says in str(found.failure.exception)
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed", "says"),
+    [
+        ("leaked_connection", 0, "a seat of the pool is taken by one who is there"),
+        ("cache_stampede", 10, "of each key one fetch is on its way at most"),
+        ("retry_storm", 0, "quotes come again when the outage is over"),
+    ],
+)
+def test_a_planted_bug_shows_under_a_seed_that_is_known(bug: str, seed: int, says: str) -> None:
+    with pytest.raises(Exception, match=says):
+        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=40_000)
+
+
+def test_local_gradients_are_those_of_frozen_differences() -> None:
+    """Through httpx, hypercorn and the pool. A step of 1e-8 of the parameter changes no order in this run."""
+    main, params = of("small", "mean_latency"), {"upstream_seconds": 0.02, "database_seconds": 0.012}
+    found = detrun.gradient(main, params, seed=1, verify=False).grads
+    for name, number in params.items():
+        assert found[name] > 0.0
+        assert float(found[name]) == pytest.approx(frozen_difference(main, params, name, 1e-8 * number), rel=1e-4)
 
 
 @pytest.mark.slow

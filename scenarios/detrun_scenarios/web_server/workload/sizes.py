@@ -79,10 +79,12 @@ WORKLOADS: Mapping[Size, Workload] = {
         is_harsh=True,
     ),
     "medium": Workload(
-        crowd=Crowd(rate=50.0, seconds=3.0, flash=(0.8, 1.5), factor=8.0),
-        users=4,
-        habits=Habits(pages=10),
-        outages=(Outage(at=2.0, seconds=0.4, slowness=10.0, failure_share=0.5),),
+        crowd=Crowd(rate=40.0, seconds=1.4, flash=(0.3, 0.6), factor=6.0),
+        users=2,
+        habits=Habits(pages=4),
+        mix={"item": 0.5, "quote": 0.35, "order": 0.15},
+        patience=1.0,
+        outages=(Outage(at=0.8, seconds=0.4, slowness=10.0, failure_share=0.5),),
     ),
     "large": Workload(
         crowd=Crowd(rate=60.0, seconds=18.0, flash=(5.0, 7.0), factor=8.0),
