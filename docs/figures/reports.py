@@ -22,7 +22,7 @@ from detrun_scenarios.frame.catalogue import all_scenarios
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 HERE = Path(__file__).parent
-COLOURS = 32  # of a picture: a third of its bytes
+COLOURS = 16  # of a picture: a third of its bytes
 COUNTER = "\n".join((HERE.parent / "reports.md").read_text().split("```python\n", 1)[1].split("```", 1)[0].splitlines())
 
 

@@ -1,4 +1,4 @@
-"""The figures of docs/gradients.md and docs/reports.md: kept small, all of them shown, the former drawn by their script."""
+"""The figures of docs/gradients.md and docs/reports.md: kept small, all of them shown, the former drawn again alike."""
 
 from __future__ import annotations
 
