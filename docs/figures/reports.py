@@ -22,7 +22,7 @@ from detrun_scenarios.frame.catalogue import all_scenarios
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 HERE = Path(__file__).parent
-COLOURS = 16  # of a picture: a third of its bytes
+COLOURS = 48  # of a picture: a third of its bytes
 COUNTER = "\n".join((HERE.parent / "reports.md").read_text().split("```python\n", 1)[1].split("```", 1)[0].splitlines())
 
 
@@ -41,10 +41,10 @@ def main() -> None:
         assert run.program is not None
         (place / "cluster.html").write_text(run_page(run.recording, told_by_program(run.recording, *run.program)))
         _draw(place / "why.html", HERE / "report-why.png", "", (1100, 900))
-        _draw(place / "cluster.html", HERE / "report-cluster.png", CLUSTER, (1300, 1250))
+        _draw(place / "cluster.html", HERE / "report-cluster.png", CLUSTER, (1300, 960))
         latency = ScenarioProgram(scenario, scenario.setting("small", loss="commit_latency"))
         detrun.gradient(latency, {"batch_delay": 0.001}, seed=1, credit=2_000).report(place / "gradient.html")
-        _draw(place / "gradient.html", HERE / "report-gradient.png", GRADIENT, (1300, 820))
+        _draw(place / "gradient.html", HERE / "report-gradient.png", GRADIENT, (1300, 700))
 
 
 CLUSTER = """
@@ -80,7 +80,7 @@ def _draw(page: Path, picture: Path, script: str, size: tuple[int, int]) -> None
         browser.execute_script(script)
         browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         with Image.open(io.BytesIO(browser.get_screenshot_as_png())) as shot:
-            shot.quantize(COLOURS).save(picture, optimize=True)
+            shot.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
     finally:
         browser.quit()
 
