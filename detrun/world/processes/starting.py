@@ -59,6 +59,8 @@ def start_child(
     try:
         _take_directory(child, parent, cwd)
         for number in fds_to_keep:
+            if isinstance(calls_of(parent, number), SocketCalls):
+                refuse("subprocess.Popen with a socket in pass_fds", _NO_SOCKET)
             end = None if parent.ends is None else parent.ends.get(number)
             if end is not None and number != errpipe:
                 ends_of(child).inherit(number, end)

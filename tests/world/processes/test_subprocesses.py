@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -143,6 +144,16 @@ def test_files_of_the_node_can_be_standard_streams() -> None:
         return Path("/out").read_text()
 
     assert on_a_node(program) == "one\ntwo\n"
+
+
+def test_a_socket_cannot_be_handed_to_a_child_and_the_refusal_says_what_can() -> None:
+    def program() -> str:
+        one, other = socket.socketpair()
+        with one, other, pytest.raises(detrun.HiddenStateError, match="give the child a pipe") as refused:
+            subprocess.run([PYTHON, "-c", ""], check=False, pass_fds=(one.fileno(),))
+        return str(refused.value).partition("\n")[0]
+
+    assert "a socket in pass_fds" in on_a_node(program)
 
 
 def test_a_crash_takes_children_along_and_a_pause_stops_them() -> None:
