@@ -4,13 +4,16 @@ A handler that is made in a run has a simulated lock. If a program calls ``loggi
 the same process would close the handlers of the one before, and take their locks; so the two runs would differ. When a
 run ends in which handlers came or went, loggers have the handlers and levels that they had before it. Handlers without
 a lock stay: ``NullHandler``, which libraries add when they are imported first. A pool of `multiprocessing` that
-a run leaves behind would be ended when the process exits, long after its threads; that is forgotten.
+a run leaves behind would be ended when the process exits, long after its threads; that is forgotten. Finalizers of
+real threads are left alone: those of an executor of processes, by which its queues end, may be made while a run runs.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from detrun_scheduler.environment.replaced_names import is_staying, leave_at_end
@@ -19,14 +22,18 @@ _LOGGING: Any = logging  # type stubs leave private names out
 
 
 class ProcessRegistries:
-    """`install` notes what there is before a run, `restore` takes out what the run has added. One per process."""
+    """`install` notes what there is before a run, `restore` takes out what the run has added. One per process.
 
-    def __init__(self) -> None:
+    Args:
+        is_simulated: whether a thread is one of a run.
+    """
+
+    def __init__(self, is_simulated: Callable[[threading.Thread], bool]) -> None:
+        self._is_simulated = is_simulated
         self._stays = False  # what was noted before the first run of a campaign is still so
         self._handlers: list[Any] = []  # weak references, as `logging` keeps them
         self._names: dict[str, Any] = {}
         self._loggers: dict[Any, tuple[list[Any], int, bool, bool]] = {}
-        self._finalizers: frozenset[Any] = frozenset()
 
     def install(self) -> None:
         """A run begins."""
@@ -36,7 +43,6 @@ class ProcessRegistries:
         self._loggers = {
             logger: (list(logger.handlers), logger.level, logger.propagate, logger.disabled) for logger in _loggers()
         }
-        self._finalizers = frozenset(_finalizers())
 
     def restore(self) -> None:
         """The run has ended."""
@@ -46,9 +52,9 @@ class ProcessRegistries:
         if [id(one) for one in _LOGGING._handlerList] != [id(one) for one in self._handlers]:
             self._restore_logging()
         registry = _finalizers()
-        if len(registry) > len(self._finalizers):
-            for key in [key for key in registry if key not in self._finalizers]:
-                del registry[key]
+        for key, finalizer in list(registry.items()):
+            if any(isinstance(one, threading.Thread) and self._is_simulated(one) for one in finalizer._args or ()):
+                registry.pop(key, None)
         if not self._stays:
             self._forget()
 

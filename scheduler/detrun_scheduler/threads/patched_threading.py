@@ -55,7 +55,7 @@ from detrun_scheduler.threads.census import THREADING, Alive, monotonic
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.low_level import LOW_LEVEL
 from detrun_scheduler.threads.reentrant_locks import RLock
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, is_simulated
 from detrun_scheduler.threads.thread_class import METHODS, main_thread
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.private import THREAD_COUNTER
@@ -97,7 +97,7 @@ _ALL = ReplacedTogether(
     waits_for_files.NAMES,
     file_names.GROUP,
     process_names.GROUP,
-    ProcessRegistries(),
+    ProcessRegistries(is_simulated),
     service_names.NAMES,
     localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
 )

@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import signal
+import threading
 import time
 from _thread import allocate_lock
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -136,6 +137,8 @@ def test_any_executor_of_processes_will_do() -> None:
     assert found.failure is not None
     assert alone.failure is not None
     assert found.failure.index == alone.failure.index
+    # The feeder of its queue ends by a finalizer that was made while runs were under way in this process.
+    assert "QueueFeederThread" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_worker_that_runs_two_pieces_at_once_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
