@@ -17,7 +17,7 @@ from tests.execution.random_programs import STEPS_MAX, Body, interpret, programs
 
 
 @examples(20)
-@given(programs(), st.integers(0, 2**32), st.lists(st.floats(0.0, 1.0), min_size=1, max_size=5))
+@given(programs(), st.integers(0, 2**32), st.lists(st.floats(0.0, 1.0), min_size=1, max_size=2))
 def test_a_walk_through_a_random_run_shows_at_each_place_what_a_replay_up_to_there_shows(
     program: Body, seed: int, walk: list[float]
 ) -> None:
