@@ -2,10 +2,11 @@
 
 A *pair* is two operations of two tasks on one object that do not commute, in the order in which they happened. Pairs on
 data come before pairs on locks, events and channels, which are named only where no data will do. Among equals those
-come first in which the function that raised an exception touched something, the last that it touched before the others:
-there the failing task tripped (an `AssertionError` is a check that finds the damage later). Then come those in which a
-task read something, another changed it, and the first went on with it; those that touch what the failure touched; and
-those that are near each other.
+come first of which one stands in the code that fails and not in a library that it uses; then those in which the
+function that raised an exception touched something, the last that it touched before the others: there the failing task
+tripped (an `AssertionError` is a check that finds the damage later). Then come those in which a task read something,
+another changed it, and the first went on with it; those that touch what the failure touched; and those that are near
+each other.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def pairs(narration: Narration, failing_line: Line | None, raised_in: Collection
             bound = _had_ended(narration, ended, first.operation, second.operation)
             tripped = _before_tripping(fell, (first.operation, second.operation), raised_in)
             order = (not (is_stale and is_split), blame, not is_stale, distance, first.operation.step)
-            rank = (about, bound, tripped, *order)
+            foreign = all(_is_foreign(one.operation, failing_line) for one in (first, second))
+            rank = (about, bound, foreign, tripped, *order)
             pair = Pair(first.operation, second.operation, about, resource, (first.nth, second.nth), rank)
             place = (first.operation, first.nth, second.operation, second.nth)
             if place not in found or rank < found[place].rank:
@@ -146,7 +148,7 @@ def _cancellations(narration: Narration, done: list[_Done]) -> Iterator[Pair]:
                 seen.add(other.operation.task)
                 first, second = sorted((one, other), key=lambda each: each.operation.step)
                 distance = second.operation.step - first.operation.step
-                rank = (PRIMITIVE, False, NOT_TRIPPED, False, 0, False, distance, first.operation.step)
+                rank = (PRIMITIVE, False, False, NOT_TRIPPED, False, 0, False, distance, first.operation.step)
                 named = f"CancelScope and {resource}"
                 yield Pair(first.operation, second.operation, PRIMITIVE, named, (first.nth, second.nth), rank)
 
@@ -204,6 +206,12 @@ def _before_tripping(fell: NarratedStep | None, pair: Sequence[Operation], raise
         if one.task == fell.task and one.step <= fell.index and one.line in raised_in
     ]
     return min(near, default=NOT_TRIPPED)
+
+
+def _is_foreign(operation: Operation, failing_line: Line | None) -> bool:
+    """Whether it stands in a library that others have written than the code that fails."""
+    package = "" if operation.line is None else installed_package(operation.line.file)
+    return bool(package) and (failing_line is None or package != installed_package(failing_line.file))
 
 
 def _same_object(one: Key, other: Key) -> bool:
