@@ -84,7 +84,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_response --samples 10",
         "--loss p95_response --samples 10",
         "--loss feedback_response --samples 6",
-        "--loss faults --by high_free --samples 6",
+        "--loss unfairness --samples 10",
+        "--loss faults --samples 10",
+        "--loss read_time --samples 10",
+        "--loss sync_time --samples 10",
         f"--loss energy --kind local --samples 3 {OFF_THE_TIES}",
     ),
     "key_value": (

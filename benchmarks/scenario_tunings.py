@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "robot": ("--loss reach_error --budget 120000 --held-out 24",),
     "operating_system": (
+        "--loss feedback_response --by quantum --by boost_period --budget 150000 --held-out 20",
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
     ),
     "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
