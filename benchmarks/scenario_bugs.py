@@ -53,7 +53,7 @@ def measured(scenario: Scenario, bug: Bug, seeds: range) -> dict[str, Any]:
     explained: dict[str, Any] = {}
     for seed in seeds:
         is_first = seed == seeds.start
-        found = detrun.explore(planted, {}, seed=seed, shrink=is_first, explain=is_first, **exploring)
+        found = detrun.explore(planted, {}, seed=seed, **{"shrink": is_first, "explain": is_first, **exploring})
         schedules.append(None if found.failure is None else found.schedules)
         survival = detrun.explore(right, {}, seed=seed, **{**exploring, "schedules": found.schedules})
         if survival.verdict != PASSED:
@@ -62,8 +62,9 @@ def measured(scenario: Scenario, bug: Bug, seeds: range) -> dict[str, Any]:
         if found.failure is None:
             continue
         said.add(_first_words(found.failure.exception))
-        if found.failure.shrunk is not None:
-            shrunk = str(found.failure.shrunk).removeprefix("shrunk ")
+        if is_first:
+            whole = f"not tried, {found.failure.recording.steps:,} steps"
+            shrunk = whole if found.failure.shrunk is None else str(found.failure.shrunk).removeprefix("shrunk ")
             replays = _fails_again(planted, found.failure)
             explained = _explained(found.failure.explanation)
     return {

@@ -100,6 +100,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--param group_delay=0.005",
     ),
     "web_server": (
+        "--loss mean_latency --by upstream_seconds --by hedge_delay --by backoff --samples 4 --differences 12",
         "--loss mean_latency --by pool_size --kind local --samples 4 --differences 12 --share 0.5 --param pool_size=2",
         "--loss mean_latency --by pool_size --kind relaxed --samples 4 --differences 12 --share 0.5 "
         "--param pool_size=2",
