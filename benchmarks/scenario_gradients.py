@@ -76,6 +76,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss pile_height --by friction",
     ),
     "robot": (
+        "--loss tracking_error --by along_weight --by cross_weight --by path_weight --by effort_weight --by pace "
+        "--by slow_for_doubt --differences 16",
+        "--loss estimation_error --by range_noise --by bearing_noise --by turn_wander --differences 16",
+        "--loss energy --by path_weight --by effort_weight --by pace --differences 16",
         "--loss blind_distance --samples 16",
         "--loss blind_distance --kind local --samples 2 --differences 6",
     ),
