@@ -91,10 +91,9 @@ def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narr
     """
     import detrun
     from detrun.cli import runs
-    from detrun.cli.programs import program_of
+    from detrun.cli.programs import change_noted, program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
-    from detrun.execution.program import source_fingerprint
     from detrun.explore.failures.narrated_recording import narrated
     from detrun.explore.failures.narration import STEPS_MAX
 
@@ -103,9 +102,7 @@ def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narr
         with run_progress("replaying", None):
             detrun.replay(program.function, *arguments, recording=recording, raise_errors=False)
         narration = narrated(recording, program.function, arguments, Options())
-    notes = []
-    if recording.header.get("source") not in (None, source_fingerprint(program.function)):
-        notes.append(f"{program.text} has changed since it was recorded: its lines are shown as they stand now")
+    notes = change_noted(recording, program)
     if recording.steps > STEPS_MAX:
         notes.append(f"the first {STEPS_MAX:,} of {recording.steps:,} steps; others with --no-replay")
     return narration, notes

@@ -7,6 +7,7 @@ from typing import Any
 
 from detrun.cli import parameters
 from detrun.execution.known_differences import is_of_pytest
+from detrun.execution.program import source_fingerprint
 from detrun.execution.targets import Target, load_target
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
@@ -46,3 +47,10 @@ def refuse_test(target: str, file: str) -> None:
             f"{file} is of a test of pytest; to run it again: "
             f"pytest {shlex.quote(target)} --detrun-replay {shlex.quote(file)}"
         )
+
+
+def change_noted(recording: Recording, program: Target) -> list[str]:
+    """A note where the program's source is another than when it was recorded."""
+    if recording.header.get("source") in (None, source_fingerprint(program.function)):
+        return []
+    return [f"{program.text} has changed since it was recorded: its lines are shown as they stand now"]

@@ -94,10 +94,9 @@ def _range(text: str, steps: int) -> range:
 def _told(recording: Recording, file: str, target: str | None, replays: bool) -> Told:
     """What the program says, or why it says nothing."""
     from detrun.cli import runs
-    from detrun.cli.programs import program_of
+    from detrun.cli.programs import change_noted, program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
-    from detrun.execution.program import source_fingerprint
     from detrun.reports.report import Told, told_by_program
     from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
 
@@ -111,7 +110,6 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool) ->
     except (UsageError, DivergenceError, HiddenStateError) as error:
         reason = str(error).partition("\n")[0]
         return Told(notes=[f"without lines of code: the program cannot be run again ({reason})"])
-    if recording.header.get("source") not in (None, source_fingerprint(program.function)):
-        told.notes.append(f"{program.text} has changed since it was recorded: its lines are shown as they stand now")
+    told.notes += change_noted(recording, program)
     told.facts["again"] = again
     return told

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detrun.ad.tape import CELLS, NO_PARENT, WIDE, Tape
+from detrun.ad.tape import Tape
 
 PARAMETER = -1  # the origin of what flows out of the parameter itself
 
@@ -58,7 +58,6 @@ def flows(tape: Tape, parameter: int, adjoints: Mapping[int, Any], keep: int) ->
 
 def _between(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> dict[tuple[int, int], float]:
     """By pair of different steps: what flows from one to the other."""
-    first_id, entries = tape.first_id, tape.entries
     tangents: dict[int, float] = {parameter: 1.0}
     found: dict[tuple[int, int], float] = {}
     steps: dict[int, int] = {}
@@ -69,24 +68,13 @@ def _between(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> dict[tu
             known = steps[entry_id] = tape.step_of(entry_id) or 0  # the first step has no mark
         return known
 
-    for place in range(len(tape)):
-        cell = place * CELLS
-        left, right = entries[cell], entries[cell + 1]
-        if left == NO_PARENT:
+    for entry_id in range(tape.first_id, tape.end_id):
+        parents, partials = tape.parents_of(entry_id)
+        if callable(partials):
             continue
-        if left == WIDE:
-            parents, partials = tape.wide[right]
-            if callable(partials):
-                continue
-            pairs = list(zip(parents, partials, strict=True))
-        else:
-            pairs = [(left, entries[cell + 2])]
-            if right != NO_PARENT:
-                pairs.append((right, entries[cell + 3]))
-        entry_id = first_id + place
         tangent = 0.0
         adjoint = adjoints.get(entry_id, 0.0)
-        for parent, partial in pairs:
+        for parent, partial in zip(parents, partials, strict=True):
             moved = tangents.get(parent)
             if moved is None or not partial:
                 continue

@@ -6,8 +6,7 @@ from math import inf, isfinite, log10
 from typing import TYPE_CHECKING, Any, Protocol
 
 from detrun.pages.page import page_of
-from detrun.pages.run_facts import ending_of, facts_of, title_of
-from detrun.pages.timeline import timeline_of
+from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun_scheduler.visible import visible, visible_line
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from detrun.gradients.flow import Flow
     from detrun_recorder.recording import Recording
 
-STEPS_MAX = 200_000
 PASSED_OVER = 1e-4  # shares of flows that no line would show
 
 
@@ -45,26 +43,9 @@ class ShownGradient(Protocol):
 def gradient_page(found: ShownGradient) -> str:
     """The text of the file."""
     recording = found.recording
-    steps = range(max(recording.steps - STEPS_MAX, 0), recording.steps)
-    notes = [visible(one) for one in found.warnings]
-    if steps.start:
-        notes.append(f"the last {len(steps):,} of {recording.steps:,} steps")
-    ended, good = ending_of(recording)
-    return page_of(
-        title_of(recording),
-        {
-            "outcome": ended,
-            "good": good,
-            "facts": facts_of(recording),
-            "notes": notes,
-            "timeline": timeline_of(recording, steps, {}).document(),
-            "source": None,
-            "values": None,
-            "failure": None,
-            "world": None,
-            "gradient": _document(found),
-        },
-    )
+    steps, notes = shown_steps(recording)
+    document = run_document(recording, steps, groups={}, facts={}, notes=[*map(visible, found.warnings), *notes])
+    return page_of(title_of(recording), {**document, "gradient": _document(found)})
 
 
 def _document(found: ShownGradient) -> dict[str, Any]:

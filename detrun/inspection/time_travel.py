@@ -73,15 +73,22 @@ def at(
     replay = _HeldReplay(main, args, recording, _stop_step(recording, step, virtual_time), virtual_time, options)
     run = replay.start()
     try:
-        with allowed():
-            moment = capture(run, replay.steps_taken)  # with the run still active: clocks and locks ask it
-            current.run = None
-            try:
-                yield moment
-            finally:
-                moment.close()
+        with _looked_at(run, replay.steps_taken) as moment:
+            yield moment
     finally:
         replay.abandon()
+
+
+@contextmanager
+def _looked_at(run: ActiveRun, steps_taken: int) -> Iterator[Moment]:
+    """The moment in which a held run is; meanwhile no run is active, and nothing is refused."""
+    with allowed():
+        moment = capture(run, steps_taken)  # with the run still active: clocks and locks ask it
+        current.run = None
+        try:
+            yield moment
+        finally:
+            moment.close()
 
 
 class Traveller:
@@ -144,9 +151,7 @@ class Traveller:
         if self._moment is None:
             run = self._replay.run
             assert run is not None
-            self._looking.enter_context(allowed())
-            self._moment = capture(run, self._replay.steps_taken)
-            current.run = None
+            self._moment = self._looking.enter_context(_looked_at(run, self._replay.steps_taken))
         return self._moment
 
     def evaluate(self, expression: str, task: str | None = None) -> Any:
@@ -177,9 +182,7 @@ class Traveller:
             self._replay = None
 
     def _look_away(self) -> None:
-        if self._moment is not None:
-            self._moment.close()
-            self._moment = None
+        self._moment = None
         self._looking.close()
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import outcome
 
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.pages.page import page_of
-from detrun.pages.run_facts import ending_of, facts_of, title_of
-from detrun.pages.timeline import timeline_of
+from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun.reports.failure_view import FailureView, failure_view
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
@@ -27,10 +26,9 @@ from detrun_recorder.recording import Recording
 if TYPE_CHECKING:
     from detrun.execution.options import Options
     from detrun.execution.program import Main
+    from detrun.explore.failures.explanation import Explanation
     from detrun.explore.failures.failure import Failure
     from detrun.explore.failures.narration import Narration
-
-STEPS_MAX = 200_000  # of one page; a browser holds twice as many
 
 
 @dataclass(slots=True)
@@ -55,12 +53,18 @@ class Told:
 
 
 def told_by_program(
-    recording: Recording, main: Main, args: Sequence[object], options: Options, again: str = ""
+    recording: Recording,
+    main: Main,
+    args: Sequence[object],
+    options: Options,
+    again: str = "",
+    explanation: Explanation | None = None,
 ) -> Told:
     """What the program says when it makes the recorded run again.
 
     Args:
         again: the command by which a reader runs it again.
+        explanation: of its failure.
 
     Raises:
         DetrunError: it does not.
@@ -75,7 +79,7 @@ def told_by_program(
     finished = ReplayedRun(recording, watch=Pauses(lookers)).execute(main, args, options)
     told = Told(narrated(recording, main, args, options), values, world)
     if isinstance(finished.outcome, outcome.Error):
-        told.failure = failure_view(finished.outcome.error, failing=told.narration, again=again)
+        told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)
     if recording.steps > NARRATED_MAX:
         told.notes.append(f"lines of code are shown for the first {NARRATED_MAX:,} of {recording.steps:,} steps")
     return told
@@ -87,11 +91,13 @@ def told_of_failure(failure: Failure) -> Told:
     Raises:
         DetrunError: its program does not make the recorded run again.
     """
-    told = Told()
-    if failure.program is not None:
-        program = failure.program
-        told = told_by_program(failure.recording, program.main, program.args, program.options)
-    told.failure = failure_view(failure.exception, failure.explanation, told.narration, failure.command)
+    program, explanation = failure.program, failure.explanation
+    if program is None:
+        told = Told(failure=failure_view(failure.exception, explanation, again=failure.command))
+    else:
+        told = told_by_program(
+            failure.recording, program.main, program.args, program.options, failure.command, explanation
+        )
     if failure.in_stock_order:
         told.facts["in the order of asyncio"] = failure.in_stock_order
     if failure.shrunk is not None:
@@ -112,20 +118,12 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
     """
     notes = list(told.notes)
     if steps is None:
-        steps = range(max(recording.steps - STEPS_MAX, 0), recording.steps)
-        if steps.start:
-            notes.append(f"the last {len(steps):,} of {recording.steps:,} steps; others with --steps FIRST:LAST")
+        steps, cut = shown_steps(recording)
+        notes += [f"{one}; others with --steps FIRST:LAST" for one in cut]
     groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
-    outcome_said, good = ending_of(recording)
-    document: dict[str, Any] = {
-        "outcome": outcome_said,
-        "good": good,
-        "facts": {**facts_of(recording), **told.facts},
-        "notes": notes,
-        "timeline": timeline_of(recording, steps, groups).document(),
-        "source": None if told.narration is None else source_lines(told.narration, steps).document(),
-        "values": None if told.values is None else told.values.document(),
-        "world": None if told.world is None else told.world.document(),
-        "failure": None if told.failure is None else told.failure.document(),
-    }
+    document = run_document(recording, steps, groups=groups, facts=told.facts, notes=notes)
+    if told.narration is not None:
+        document["source"] = source_lines(told.narration, steps).document()
+    for section, shown in (("values", told.values), ("world", told.world), ("failure", told.failure)):
+        document[section] = None if shown is None else shown.document()
     return page_of(title_of(recording), document)

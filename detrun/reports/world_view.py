@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,8 +61,8 @@ class WorldView:
 
     def look(self, run: ActiveRun) -> None:
         """See `Looker`."""
-        later = [one for one in self.moments if one > run.step_index]
-        self.next = later[0] if later else math.inf
+        later = bisect_right(self.moments, run.step_index)
+        self.next = self.moments[later] if later < len(self.moments) else math.inf
         kind = getattr(sys.modules.get("detrun.world.world"), "World", None)
         if kind is None:
             return

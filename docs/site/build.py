@@ -132,7 +132,7 @@ def lay_out() -> None:
     systems = sorted(file.relative_to(ROOT).as_posix() for file in ROOT.glob("scenarios/detrun_scenarios/*/README.md"))
     settings = settings.replace(" SYSTEMS", "".join(f"\n      - {path.split('/')[2]}: {path}" for path in systems))
     settings = settings.replace("      - REFERENCE\n", "".join(f"      - reference/{name}\n" for name in pages))
-    (HERE.parents[1] / "build" / "mkdocs.yml").write_text(settings.replace("../../build/", "").replace("../..", ".."))
+    (ROOT / "build" / "mkdocs.yml").write_text(settings.replace("../../build/", "").replace("../..", ".."))
 
 
 def main() -> int:

@@ -10,13 +10,13 @@ detrun.document = async function () {
   return JSON.parse(await new Response(stream).text());
 };
 
-// The first index at which `column` is at least `value`; the column ascends.
-detrun.firstAtLeast = function (column, value) {
+// The first index at which `column` is at least `value`; the column ascends, by what `key` makes of its entries.
+detrun.firstAtLeast = function (column, value, key = (entry) => entry) {
   let low = 0;
   let high = column.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (column[middle] < value) low = middle + 1;
+    if (key(column[middle]) < value) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -42,6 +42,8 @@ detrun.Run = class {
     this.files = source ? source.files : [];
     this.linesOf = new Map(source ? source.steps[0].map((step, at) => [step, source.steps[1][at]]) : []);
     this.touchedOf = new Map(source ? source.touched[0].map((step, at) => [step, source.touched[1][at]]) : []);
+    this.heldOfLane = this.lanes.map(() => []);
+    this.held.forEach((bar) => this.heldOfLane[bar.lane].push(bar));
     this.stepsOfLane = this.lanes.map(() => []);
     this.laneOf.forEach((lane, at) => this.stepsOfLane[lane].push(this.first + at));
     this.arrowsInto = new Map();

@@ -99,14 +99,7 @@ detrun.Diagram = class {
     if (!row || row.lane === undefined || x < detrun.Diagram.LABELS) return null;
     const steps = this.run.stepsOfLane[row.lane];
     const value = this.scale.invert(x);
-    const column = { length: steps.length };
-    let low = 0;
-    let high = column.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.value(steps[middle]) < value - (this.axis === "step" ? 1 : 0)) low = middle + 1;
-      else high = middle;
-    }
+    const low = this.firstAt(steps, value - (this.axis === "step" ? 1 : 0));
     const near = [steps[low - 1], steps[low]].filter((step) => step !== undefined);
     near.sort((one, other) => Math.abs(this.x(one) - x) - Math.abs(this.x(other) - x));
     return near.length && Math.abs(this.x(near[0]) - x) < 40 ? near[0] : null;
@@ -144,7 +137,7 @@ detrun.Diagram = class {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     const scale = this.scale;
-    const [from, to] = scale.domain().map((value) => value);
+    const [from] = scale.domain();
     const last = Math.min(this.rows.length, Math.ceil((this.height - this.top(0)) / detrun.Diagram.LANE));
     const firstRow = Math.max(0, Math.floor(-this.top(0) / detrun.Diagram.LANE));
     pen.save();
@@ -156,7 +149,7 @@ detrun.Diagram = class {
     pen.rect(detrun.Diagram.LABELS, this.faultsHeight, this.width, this.height);
     pen.clip();
     for (let row = firstRow; row < last; row++) {
-      if (this.rows[row].lane !== undefined) this.drawLane(pen, scale, row, from, to);
+      if (this.rows[row].lane !== undefined) this.drawLane(pen, scale, row, from);
     }
     if (this.showsArrows) this.drawArrows(pen, scale, firstRow, last);
     else document.getElementById("arrows-said").textContent = "";
@@ -191,7 +184,7 @@ detrun.Diagram = class {
     pen.restore();
   }
 
-  drawLane(pen, scale, row, from, to) {
+  drawLane(pen, scale, row, from) {
     const { run } = this;
     const steps = run.stepsOfLane[this.rows[row].lane];
     const top = this.top(row);
@@ -199,8 +192,7 @@ detrun.Diagram = class {
     pen.fillStyle = this.colour("line");
     pen.fillRect(detrun.Diagram.LABELS, top + detrun.Diagram.LANE - 1, this.width, 0.5);
     const wide = this.axis === "step" ? Math.max(scale(1) - scale(0), 1.2) : 3;
-    for (const bar of run.held) {
-      if (bar.lane !== this.rows[row].lane) continue;
+    for (const bar of run.heldOfLane[this.rows[row].lane]) {
       const end = scale(this.value(bar.last === null ? run.end : bar.last)) + wide;
       const begin = scale(this.value(bar.first));
       if (end < 0 || begin > this.width) continue;
@@ -211,8 +203,7 @@ detrun.Diagram = class {
         pen.fillText(bar.label, Math.max(begin, detrun.Diagram.LABELS) + 2, top + detrun.Diagram.LANE - 10);
       }
     }
-    let at = this.axis === "step" ? detrun.firstAtLeast(steps, Math.floor(from) - 1) : this.firstAtTime(steps, from);
-    at = Math.max(at - 1, 0);
+    let at = Math.max(this.firstAt(steps, this.axis === "step" ? Math.floor(from) - 1 : from) - 1, 0);
     let drawn = -10;
     for (; at < steps.length; at++) {
       const step = steps[at];
@@ -223,9 +214,7 @@ detrun.Diagram = class {
       if (next !== undefined) this.drawPause(pen, scale, x + wide, next, ending, middle);
       if (x - drawn < 0.7 && next !== undefined) {
         // One step a pixel: skip those that fall on this one.
-        const beyond = scale.invert(x + 0.7);
-        const jump = this.axis === "step" ? detrun.firstAtLeast(steps, beyond) : this.firstAtTime(steps, beyond);
-        at = Math.max(jump - 1, at);
+        at = Math.max(this.firstAt(steps, scale.invert(x + 0.7)) - 1, at);
         continue;
       }
       drawn = x;
@@ -240,16 +229,8 @@ detrun.Diagram = class {
     }
   }
 
-  firstAtTime(steps, time) {
-    let low = 0;
-    let high = steps.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.run.time(steps[middle]) < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+  // The first of a lane's steps that stands at `value` or beyond on the axis.
+  firstAt(steps, value) { return detrun.firstAtLeast(steps, value, (step) => this.value(step)); }
 
   // Between two steps of a task: it waits until it is woken, and can run from then on.
   drawPause(pen, scale, begin, next, ending, middle) {
