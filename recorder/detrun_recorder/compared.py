@@ -11,8 +11,10 @@ step did only where ``times`` is asked for: a run with another delay differs in 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
@@ -64,25 +66,16 @@ def compare(first: Recording, second: Recording, *, times: bool = False) -> Comp
         times: whether a task that does the same at another virtual time counts as affected. The first difference is
             found with times in any case, since a time is part of a step's record.
     """
-    steps, others = first.iter_steps(), second.iter_steps()
+    pairs = zip_longest(first.iter_steps(), second.iter_steps())
     common = 0
-    for one, other in zip_longest_steps(steps, others):
+    for one, other in pairs:
         if one is not None and other is not None and _whole(one) == _whole(other):
             common += 1
             continue
         found = Comparison(common, _kind(one, other), one, other)
-        _follow(found, one, other, steps, others, times)
+        _follow(found, chain([(one, other)], pairs), times)
         return found
     return Comparison(common)
-
-
-def zip_longest_steps(first: Iterator[Step], second: Iterator[Step]) -> Iterator[tuple[Step | None, Step | None]]:
-    """Pairs of steps until both runs have ended."""
-    while True:
-        one, other = next(first, None), next(second, None)
-        if one is None and other is None:
-            return
-        yield one, other
 
 
 def _kind(one: Step | None, other: Step | None) -> str:
@@ -91,54 +84,35 @@ def _kind(one: Step | None, other: Step | None) -> str:
     return "choice" if one.path != other.path else "step"
 
 
-def _follow(
-    found: Comparison,
-    one: Step | None,
-    other: Step | None,
-    firsts: Iterator[Step],
-    seconds: Iterator[Step],
-    times: bool,
-) -> None:
+def _follow(found: Comparison, pairs: Iterator[tuple[Step | None, Step | None]], times: bool) -> None:
     """Compare the rest by tasks: each step waits for the one of the same place in the other run."""
-    waiting: dict[str, tuple[bool, list[Step]]] = {}  # by task: of which run steps wait, and these
-    positions: dict[str, int] = {}  # of the first that waits
+    waiting: dict[str, deque[tuple[bool, Step]]] = {}  # by task: its steps that wait, and whether of the first run
     affected: dict[str, Affected] = {}
-    paths: dict[str, None] = {}
 
     def take(step: Step, is_first: bool) -> None:
         path = step.path
-        paths.setdefault(path)
+        queue = waiting.setdefault(path, deque())
         if path in affected:
             return
-        side, queue = waiting.setdefault(path, (is_first, []))
-        at = positions.setdefault(path, 0)
-        if side is is_first or at == len(queue):
-            if at == len(queue) and side is not is_first:
-                waiting[path], positions[path] = (is_first, [step]), 0
-            else:
-                queue.append(step)
+        if not queue or queue[0][0] is is_first:
+            queue.append((is_first, step))
             return
-        partner = queue[at]
-        positions[path] = at + 1
+        _, partner = queue.popleft()
         if _did(step, times) != _did(partner, times):
             affected[path] = Affected(path, *((step, partner) if is_first else (partner, step)))
-            del waiting[path]
+            queue.clear()
 
-    if one is not None:
-        take(one, True)
-    if other is not None:
-        take(other, False)
-    for step, another in zip_longest_steps(firsts, seconds):
-        if step is not None:
-            take(step, True)
-        if another is not None:
-            take(another, False)
-    for path, (is_first, queue) in waiting.items():
-        if positions[path] < len(queue):
-            left = queue[positions[path]]
+    for one, other in pairs:
+        if one is not None:
+            take(one, True)
+        if other is not None:
+            take(other, False)
+    for path, queue in waiting.items():
+        if queue:
+            is_first, left = queue[0]
             affected[path] = Affected(path, *((left, None) if is_first else (None, left)))
     found.affected = sorted(affected.values(), key=lambda one: (one.time, one.path))
-    found.unaffected = len(paths) - len(affected)
+    found.unaffected = len(waiting) - len(affected)
 
 
 def _whole(step: Step) -> tuple[object, ...]:
