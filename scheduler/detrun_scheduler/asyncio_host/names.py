@@ -37,7 +37,7 @@ _FOREIGN_LOOPS = ("uvloop", "winloop", "rloop")
 _ORIGINAL_LOOP: Any = asyncio.SelectorEventLoop
 
 
-class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any
+class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends on the version of Python
     """The event loops of one run, by thread."""
 
     class _Loops(threading.local):

@@ -1,4 +1,4 @@
-"""What an event loop of asyncio does to the world outside it: sockets of a simulated network, and nothing else.
+"""What an event loop of asyncio reaches outside itself: simulated sockets, pipes, subprocesses and signals.
 
 Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
 of an open world or else of a machine by itself (`localhost`), pipes and subprocesses over simulated ones. The end of a
