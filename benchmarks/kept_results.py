@@ -70,10 +70,15 @@ def read_results(file: Path) -> dict[str, Any]:
     return kept
 
 
+def repetitions_of(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A result and its repetitions, if it has any: what one command said, under each seed from 0 on."""
+    return [found, *found.get("repetitions", ())]
+
+
 def machines(kept: Mapping[str, Any], scenario: str) -> str:
     """Where the results of a scenario were taken, their repetitions included: a line for each machine."""
     results = kept["scenarios"][scenario].values()
-    found = (again.get("machine") or kept["about"] for one in results for again in (one, *one.get("repetitions", ())))
+    found = (again.get("machine") or kept["about"] for one in results for again in repetitions_of(one))
     return "\n".join(dict.fromkeys(found))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks.kept_results import RESULTS, kept_results, machines, options, read_results, said
+from benchmarks.kept_results import RESULTS, kept_results, machines, options, read_results, repetitions_of, said
 from benchmarks.measuring import machine
 from detrun_scenarios.frame.tuning import mean_of
 
@@ -74,11 +74,6 @@ def markdown(scenario: str, kept: Mapping[str, Any]) -> str:
     """The tables of a scenario's README."""
     tables = [table(scenario, arguments, found) for arguments, found in kept["scenarios"][scenario].items()]
     return "\n".join([*tables, machines(kept, scenario) + "\n"])
-
-
-def repetitions_of(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What one command said, under each seed from 0 on."""
-    return [found, *found.get("repetitions", ())]
 
 
 def table(scenario: str, arguments: str, found: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import scenario_tunings
+from benchmarks.kept_results import repetitions_of
 from benchmarks.measuring import machine
 from detrun_scenarios.frame.catalogue import find_scenario
 
@@ -30,7 +31,7 @@ def test_the_readme_shows_the_tunings_that_are_kept(scenario: str) -> None:
 def test_no_contender_spends_more_than_its_budget(scenario: str) -> None:
     for arguments, found in json.loads(scenario_tunings.KEPT.read_text())["scenarios"][scenario].items():
         budget = int(arguments.partition("--budget ")[2].split()[0])
-        for one in scenario_tunings.repetitions_of(found):
+        for one in repetitions_of(found):
             assert all(0 <= spent <= budget for spent in one["events_used"].values())
 
 
@@ -81,7 +82,7 @@ def test_repetitions_are_other_seeds_and_those_that_are_kept_are_not_measured_ag
     assert once == {**said(0), "machine": f"{machine()}.", "repetitions": []}
     thrice = scenario_tunings.repeated("shop", "--loss wait", 3, once, tune)
     assert asked == [f"tune shop --loss wait --seed {seed}" for seed in range(3)]
-    assert [one["tuned"] for one in scenario_tunings.repetitions_of(thrice)] == [4.0, 3.0, 2.0]
+    assert [one["tuned"] for one in repetitions_of(thrice)] == [4.0, 3.0, 2.0]
     assert scenario_tunings.repeated("shop", "--loss wait", 3, thrice, tune) == thrice
     assert len(asked) == 3
     lines = scenario_tunings.table("shop", "--loss wait", thrice).splitlines()
