@@ -142,9 +142,10 @@ def repeated(
     """What a command said under seeds from 0 on: those that are kept, and those that are missing.
 
     Args:
+        repetitions: how many there are to be at least.
         kept: what it said before; None to measure all.
     """
-    known = [] if kept is None else [dict(one) for one in repetitions_of(kept)][:repetitions]
+    known = [] if kept is None else [dict(one) for one in repetitions_of(kept)]
     for one in known:
         one.pop("repetitions", None)
     for seed in range(len(known), repetitions):

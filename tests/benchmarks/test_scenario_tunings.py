@@ -84,6 +84,7 @@ def test_repetitions_are_other_seeds_and_those_that_are_kept_are_not_measured_ag
     assert asked == [f"tune shop --loss wait --seed {seed}" for seed in range(3)]
     assert [one["tuned"] for one in repetitions_of(thrice)] == [4.0, 3.0, 2.0]
     assert scenario_tunings.repeated("shop", "--loss wait", 3, thrice, tune) == thrice
+    assert scenario_tunings.repeated("shop", "--loss wait", 1, thrice, tune) == thrice
     assert len(asked) == 3
     lines = scenario_tunings.table("shop", "--loss wait", thrice).splitlines()
     assert lines[2] == "| the default | 5.00 ± 0.10 |  |  | 2 |"
