@@ -11,7 +11,7 @@ from typing import Final
 
 import detrun
 from detrun.checkers.noted import About
-from detrun.checkers.transactions import ABORTED, COMMITTED, UNDECIDED
+from detrun.checkers.transactions import ABORTED, COMMITTED, UNDECIDED, Place
 from detrun_scenarios.database.checks.history import History, Made
 from detrun_scenarios.database.transactions.store import Store
 from detrun_scenarios.database.transactions.versions import version_of
@@ -47,11 +47,15 @@ async def check_recovered(store: Store, history: History) -> None:
     expected = _newest(history)
     for key in {**expected, **found}:
         newest, got = expected.get(key), found.get(key)
-        promised = next((one.promised for one in history if newest in one.made), None)
         wanted = newest if newest is not None and newest.exists else None
         difference = "" if wanted == got else _difference(history, key, wanted, got)
-        about = About(not difference, (("durable after", promised),) if promised is not None else ())
-        detrun.always(about, DURABLE, difference)
+        detrun.always(About(not difference, _promised(history, newest) if difference else ()), DURABLE, difference)
+
+
+def _promised(history: History, version: Made | None) -> tuple[tuple[str, Place], ...]:
+    """Where the transaction that made a version was taken to be durable, for an explanation; empty if it never was."""
+    promised = next((one.promised for one in history if version in one.made), None)
+    return () if promised is None else (("durable after", promised),)
 
 
 def _newest(history: History) -> dict[str, Made]:
