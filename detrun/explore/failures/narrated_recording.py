@@ -15,17 +15,10 @@ from detrun_recorder.recording import Recording
 from detrun_scheduler.run import RunHooks
 
 
-def narrated(
-    recording: Recording, main: Any, arguments: Sequence[object], options: Options, hooks: RunHooks | None = None
-) -> Narration:
-    """The narration of a recorded run, with external effects as in a replay.
-
-    Args:
-        hooks: what else the run is given; completed here.
-    """
-    hooks = hooks or RunHooks()
+def narrated(recording: Recording, main: Any, arguments: Sequence[object], options: Options) -> Narration:
+    """The narration of a recorded run, with external effects as in a replay."""
     choices = unpack_varints(b"".join(chunk.choices for chunk in recording.chunks()))
     options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
     results = chain.from_iterable(chunk.payloads for chunk in recording.chunks())
-    hooks.replayed_effect = lambda name: next(results, None)
+    hooks = RunHooks(replayed_effect=lambda name: next(results, None))
     return narrate(Program(main, arguments, options), recording.seed or 0, choices, hooks)

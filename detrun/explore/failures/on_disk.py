@@ -6,8 +6,6 @@ bytes that the failing task has read it is known who had written them when the p
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from detrun.explore.failures.named_steps import Instant, NamedStep
 from detrun.explore.failures.narrated_steps import Mark
 from detrun.explore.failures.narration import Narration
@@ -47,21 +45,8 @@ def written_before(narration: Narration, failed: Operation, time: float) -> Name
 
 
 def _overlap(one: Mark, other: Mark) -> bool:
-    return _file(one) == _file(other) and _begin(one) < _end(other) and _begin(other) < _end(one)
-
-
-def _file(mark: Mark) -> Hashable:
-    assert isinstance(mark.key, tuple)
-    return mark.key[:-2]
-
-
-def _begin(mark: Mark) -> int:
-    assert isinstance(mark.key, tuple)
-    begin: int = mark.key[-2]
-    return begin
-
-
-def _end(mark: Mark) -> int:
-    assert isinstance(mark.key, tuple)
-    end: int = mark.key[-1]
-    return end
+    assert isinstance(one.key, tuple)  # see `hear_bytes`
+    assert isinstance(other.key, tuple)
+    *file, begin, end = one.key
+    *other_file, other_begin, other_end = other.key
+    return file == other_file and bool(begin < other_end and other_begin < end)
