@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detrun.explore.failures.decisive_order import shown_about, told
-from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.decisive_order import shown_about
+from detrun.explore.failures.explanation import Explanation, common, summary, told
 from detrun.explore.failures.named_steps import caller_of, innermost
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration

@@ -12,9 +12,9 @@ by it.
 
 from __future__ import annotations
 
-from detrun.explore.failures.decisive_order import OrderSearch, of_moved, told
-from detrun.explore.failures.explanation import Explanation, common, summary
-from detrun.explore.failures.meeting_steps import Meeting, group_of, meetings_across_time
+from detrun.explore.failures.decisive_order import OrderSearch, explained_by_moving
+from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.meeting_steps import Meeting, group_of
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import SLEEP, TIMEOUT, Occurrence
@@ -37,14 +37,14 @@ def decisive_moment(reversals: Reversals, narration: Narration) -> Explanation |
         swap = _shorter(search, moved)
         meeting = None if swap is None else _added_to(search, moved, swap.moment)
         if swap is not None and meeting is not None:
-            return _explained(search, swap, meeting)
+            matters = f"how often {meeting.resource} is changed between two operations"
+            return explained_by_moving(search, swap, meeting, matters)
     return None
 
 
 def _sleeps(search: OrderSearch) -> list[Occurrence]:
     """Those that have most to do with the failure."""
-    pairs = meetings_across_time(search.knowledge, search.seen)
-    found = {pair.then.number: pair.then for pair in pairs if not pair.observed}
+    found = {pair.then.number: pair.then for pair in search.pairs if not pair.observed}
     return [one for one in found.values() if one.label.kind in (SLEEP, TIMEOUT)][:SLEEPS_MAX]
 
 
@@ -88,19 +88,3 @@ def _added_to(search: OrderSearch, moved: Occurrence, moment: float) -> Meeting 
             if resource and mark.key in added:
                 return Meeting(added[mark.key], Operation(step.task, mark.line, mark.verb, at), resource)
     return None
-
-
-def _explained(search: OrderSearch, swap: Swap, meeting: Meeting) -> Explanation:
-    failing, narration = search.reversals.failing, search.narration
-    text = [
-        summary(failing),
-        f"What matters is how often {meeting.resource} is changed between two operations:",
-        *told(narration, [("first", meeting.first), ("then", meeting.then)]),
-        *of_moved(narration, swap.moved, swap.moment),
-        "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
-    ]
-    difference = common(failing.order, swap.passing.trial.order)
-    pair = (meeting.first, meeting.then)
-    return Explanation(
-        "\n".join(text), pair, meeting.resource, difference, narration, None, True, labels=("first", "then")
-    )

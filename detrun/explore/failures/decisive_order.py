@@ -28,12 +28,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from detrun.explore.failures.explanation import Explanation, common, summary
-from detrun.explore.failures.functions import function_at
-from detrun.explore.failures.meeting_steps import AcrossTime, meeting_of, meeting_on_the_way, meetings_across_time
+from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.meeting_steps import (
+    AcrossTime,
+    Meeting,
+    meeting_of,
+    meeting_on_the_way,
+    meetings_across_time,
+)
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence
-from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import showing_steps
@@ -61,6 +65,7 @@ class OrderSearch:
 
     Attributes:
         seen: the steps that showed the failure.
+        pairs: that meet, those that have most to do with the failure first.
         is_watched: to a task that only watches.
     """
 
@@ -69,6 +74,7 @@ class OrderSearch:
     retimings: Retimings
     seen: list[int]
     knowledge: Knowledge
+    pairs: list[AcrossTime]
     is_watched: bool
 
     @classmethod
@@ -79,7 +85,8 @@ class OrderSearch:
             return None
         seen = showing_steps(narration, reversals.failing.error)
         knowledge = Knowledge.of(narration, retimings.base.timeline, seen)
-        return cls(reversals, narration, retimings, seen, knowledge, knowledge.only_watch(seen))
+        pairs = meetings_across_time(knowledge, seen)
+        return cls(reversals, narration, retimings, seen, knowledge, pairs, knowledge.only_watch(seen))
 
     @property
     def base(self) -> Retimed:
@@ -89,14 +96,14 @@ class OrderSearch:
     def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
         """What the first swap says that has a name for both operations."""
         for swap in chain(*searches):
-            found = _explained(self.reversals, self.narration, self.base, swap)
+            found = _explained(self, swap)
             if found is not None:
                 return found
         return None
 
     def reversed_pairs(self, observed: int) -> Iterator[Swap]:
         """Of pairs that meet, the one comes after the other instead, or the other before the one."""
-        pairs = [pair for pair in meetings_across_time(self.knowledge, self.seen) if pair.observed == observed]
+        pairs = [pair for pair in self.pairs if pair.observed == observed]
         watchers = {self.narration.steps[step].task for step in self.seen} if self.is_watched else set()
         of_watchers: list[Swap] = []
         for pair in pairs[:PAIRS_MAX]:
@@ -221,47 +228,42 @@ def _from(number: int, fastest: Mapping[str, float]) -> Move:
 # In words.
 
 
-def _explained(reversals: Reversals, narration: Narration, base: Retimed, swap: Swap) -> Explanation | None:
-    known = base.timeline.labelled()
+def _explained(search: OrderSearch, swap: Swap) -> Explanation | None:
+    narration, timeline = search.narration, search.base.timeline
+    known = timeline.labelled()
     first, then = known.get(swap.first), known.get(swap.then)
     if first is None or then is None or not 0 <= first.handled_in < len(narration.steps):
         return None
     if first.handled_in < then.handled_in < len(narration.steps):
-        meeting = meeting_of(narration, base.timeline, first.handled_in, then.handled_in)
-        about = "What matters is the order of two operations"
+        meeting = meeting_of(narration, timeline, first.handled_in, then.handled_in)
+        about = "the order of two operations"
     else:
         meeting = None if then.handled_in >= 0 else meeting_on_the_way(narration, then.set_in, first.handled_in)
-        about = "What matters is that what was sent by then had not come"
+        about = "that what was sent by then had not come"
     if meeting is None:
         return None
+    return explained_by_moving(search, swap, meeting, f"{about}{f' on {meeting.resource}' if meeting.resource else ''}")
+
+
+def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matters: str) -> Explanation:
+    """The two operations that matter, and what was moved so that the run passes.
+
+    Args:
+        matters: of the two, in words.
+    """
+    failing, narration = search.reversals.failing, search.narration
     text = [
-        summary(reversals.failing),
-        f"{about}{f' on {meeting.resource}' if meeting.resource else ''}:",
+        summary(failing),
+        f"What matters is {matters}:",
         *told(narration, [("first", meeting.first), ("then", meeting.then)]),
-        *of_moved(narration, known[swap.moved.label], swap.moment),
+        *_of_moved(narration, swap.moved, swap.moment),
         "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
     ]
-    difference = common(reversals.failing.order, swap.passing.trial.order)
+    difference = common(failing.order, swap.passing.trial.order)
     pair = (meeting.first, meeting.then)
     return Explanation(
         "\n".join(text), pair, meeting.resource, difference, narration, None, True, labels=("first", "then")
     )
-
-
-def told(narration: Narration, labelled: Sequence[tuple[str, Operation]]) -> Iterator[str]:
-    """A line for each operation, with its label, and with its place if its step was narrated."""
-    width = max(len(label) for label, _ in labelled)
-    for label, operation in labelled:
-        place = f"  ({_place_of(narration, operation)})" if operation.step < len(narration.steps) else ""
-        yield f"  {label:{width}}  {operation}{place}"
-
-
-def _place_of(narration: Narration, operation: Operation) -> str:
-    """The function and the node in which something happened, and the virtual time."""
-    step, line = narration.steps[operation.step], operation.line
-    function = "" if line is None else function_at(line.file, line.number)
-    places = [function, f"on {step.node}" if step.node else "", f"at {step.time:.9g} s"]
-    return " ".join(filter(None, places))
 
 
 def shown_about(message: Occurrence) -> str:
@@ -269,7 +271,7 @@ def shown_about(message: Occurrence) -> str:
     return message.about if len(message.about) <= ABOUT_MAX else f"{message.about[:ABOUT_MAX]}…"
 
 
-def of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
+def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
     """What was moved: when it began, how long it took, and how long it might have taken."""
     sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
     took, instead = moved.due - moved.set_at, moment - moved.set_at

@@ -11,8 +11,7 @@ from __future__ import annotations
 from detrun.checkers.noted import Noted
 from detrun.checkers.transactions import Place
 from detrun.checkers.uses import Taken
-from detrun.explore.failures.decisive_order import told
-from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.explanation import Explanation, common, summary, told
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line

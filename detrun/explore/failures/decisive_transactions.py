@@ -15,8 +15,7 @@ from __future__ import annotations
 from detrun.checkers.dependencies import RT, RW, WR, Dependency
 from detrun.checkers.serializability import Serializability
 from detrun.checkers.transactions import Transaction
-from detrun.explore.failures.decisive_order import told
-from detrun.explore.failures.explanation import Explanation, common, summary
+from detrun.explore.failures.explanation import Explanation, common, summary, told
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line
 from detrun.explore.failures.operations import Operation

@@ -2,12 +2,12 @@
 
 Each *strategy* looks for one kind of reason and tests it by further runs: two operations whose order the scheduler
 decides (`decisive_pairs.py`), or two such pairs at once (`decisive_two_pairs.py`), or virtual time by when a message, a
-sleep or a time-out comes (`decisive_order.py`); what adds up while a task sleeps (`decisive_moment.py`); transactions
-that overlap (`decisive_transactions.py`); tasks that wait in a circle (`decisive_circle.py`); something that is taken
-away while it is used (`decisive_removal.py`); the moment of a planned fault (`decisive_faults.py`); an early timer or a
-garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the other way round,
-or left out, and everything else as near as possible, the run passes. The strategies have their turn in the order of the
-table below, and the first that succeeds explains the failure.
+sleep or a time-out comes (`decisive_order.py`); one message (`decisive_message.py`); what adds up while a task sleeps
+(`decisive_moment.py`); transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle
+(`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); the moment of a planned
+fault (`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named has happened
+and was *verified*: with it the other way round, or left out, and everything else as near as possible, the run passes.
+The strategies have their turn in the order of the table below, and the first that succeeds explains the failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).

@@ -1,10 +1,11 @@
-"""`Explanation`: what it takes for a run to fail, in words and as data; and what all explanations begin with."""
+"""`Explanation`: what it takes for a run to fail, in words and as data; and the words that many explanations share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.trials import Trial
@@ -64,6 +65,22 @@ def summary(failing: Trial) -> str:
     if not taken:
         return "It takes no preemption, only an order in which tasks follow those that block or end."
     return f"It takes {' and '.join(taken)}."
+
+
+def told(narration: Narration, labelled: Sequence[tuple[str, Operation]]) -> Iterator[str]:
+    """A line for each operation, with its label, and with its place if its step was narrated."""
+    width = max(len(label) for label, _ in labelled)
+    for label, operation in labelled:
+        place = f"  ({_place_of(narration, operation)})" if operation.step < len(narration.steps) else ""
+        yield f"  {label:{width}}  {operation}{place}"
+
+
+def _place_of(narration: Narration, operation: Operation) -> str:
+    """The function and the node in which something happened, and the virtual time."""
+    step, line = narration.steps[operation.step], operation.line
+    function = "" if line is None else function_at(line.file, line.number)
+    places = [function, f"on {step.node}" if step.node else "", f"at {step.time:.9g} s"]
+    return " ".join(filter(None, places))
 
 
 def common(first: list[str], second: list[str]) -> int:
