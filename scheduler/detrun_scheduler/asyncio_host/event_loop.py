@@ -23,6 +23,7 @@ from greenlet import getcurrent
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, Line
+from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
     SHUTDOWN_EXECUTOR,
@@ -36,9 +37,8 @@ from detrun_scheduler.asyncio_host.private import (
     task_of_step,
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
-from detrun_scheduler.asyncio_host.tasks import LANE, MADE, PATH, AsyncioOfRun, Future, Task, Timer
+from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Task, Timer
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
-from detrun_scheduler.asyncio_host.unreferenced import DESTROYED, lost, unreferenced
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ThreadFailure
@@ -83,7 +83,7 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         self._creator = max(self.run.current, 0)
         self._left_by: BaseException | None = None
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
-        self._lost: set[str] = set()  # paths of tasks that are reported as lost
+        self._lost = LostTasks(run)
         self._main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
         inherited = run.threads.inherited
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
@@ -177,26 +177,8 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         return task is self._main and self.run.reports_thread_errors and len(self.lanes) > 1
 
     def main_ended(self, frames: list[FrameType]) -> None:
-        """Note pending tasks that nothing but themselves refers to, ``frames`` of the main task's last step aside."""
-        for task in unreferenced(self._waiting_tasks(), frames):
-            self._destroyed(task)
-
-    def _waiting_tasks(self) -> list[Any]:
-        found = []
-        for lane in self.lanes:
-            task = lane.asyncio_task
-            if task is not None and not lane.handles and not task.done():
-                found.append(task)
-        return found
-
-    def _destroyed(self, task: Any) -> None:
-        """In life the collector may take, or here it takes, a task that waits."""
-        path = getattr(task, PATH, "")
-        if path not in self._lost:
-            self._lost.add(path)
-            self.run.thread_failures.append(
-                ThreadFailure(path, lost(task, getattr(task, MADE, None)), False, "asyncio task")
-            )
+        """Report lost tasks; ``frames`` are those of the main task's last step."""
+        self._lost.look(self.lanes, frames)
 
     def forget(self, task: Any, lane: Lane) -> None:
         """The lane of ``task`` is over: write down how the task ended, or close it where it has not."""
@@ -456,7 +438,7 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         if not self._is_in_its_run:
             return  # garbage of a run that is over, of which `close` has told
         if context.get("message") == DESTROYED and not self._closed:
-            self._destroyed(context["task"])
+            self._lost.report(context["task"])
             if run.reports_thread_errors:
                 return
         # A cancellation counts as handled: asyncio's streams of Python 3.11 report it of handlers that were cancelled.

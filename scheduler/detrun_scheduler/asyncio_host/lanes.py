@@ -6,7 +6,7 @@ it is runnable while something is queued in it, and each step runs one handle. S
 shrinking treat asyncio's tasks as they treat trio's.
 
 A lane refers to its task weakly, as asyncio's own loop does: what is queued keeps a task alive, and what it waits for
-does. A task that nothing of this kind refers to is lost (`unreferenced.py`), and a collection may take it.
+does. A task that nothing of this kind refers to is lost (`lost_tasks.py`), and a collection may take it.
 
 The order that is promised, with ``asyncio_order="any"``: callbacks run first come, first served; a step of a task does
 not overtake a callback that was queued before it (asyncio's own ``sock_connect`` needs that); otherwise any task may be

@@ -1,4 +1,4 @@
-"""asyncio's own tasks, futures and timers, with the two things that a run needs: an order, and a place in its timers.
+"""asyncio's own tasks, futures and timers, with an order, a place in the run's timers, and where a task was made.
 
 asyncio keeps tasks in sets (`asyncio.wait`, `all_tasks`, task groups), which are ordered by address. Those that are
 made in a run hash by the order in which they were made, so that such a set is ordered alike in every process. The
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from asyncio import events
 from collections.abc import Iterable
 from itertools import count
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 from detrun_scheduler.asyncio_host.private import TASKS, ends_a_sleep, get_running
-from detrun_scheduler.asyncio_host.unreferenced import making
 from detrun_scheduler.clock import primal_of
 
 
@@ -52,6 +52,18 @@ class Future(asyncio.Future[Any]):
 LANE = "_lane"  # of a task that has been stepped, if it lives
 PATH = "_path"  # in the run
 MADE = "_made"  # where
+
+_BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
+
+Making = tuple[CodeType, int]  # the code that made a task, and the instruction
+
+
+def making() -> Making:
+    """Where the task is being made whose constructor calls this."""
+    frame: Any = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
 
 
 class Task(asyncio.Task[Any]):

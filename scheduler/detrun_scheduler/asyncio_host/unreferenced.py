@@ -18,47 +18,14 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from os.path import basename
-from types import CodeType, FrameType, ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
-DESTROYED = "Task was destroyed but it is pending!"  # what asyncio says of a task that is collected while it waits
 MOST = 300  # objects one reference further from the tasks: the collector compares each reference with each of them
-_BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
 _LIVING = (ModuleType, FrameType, SimulatedThread, type)  # what counts as living if it refers to something
-
-
-class LostTaskWarning(RuntimeWarning):
-    """A task waits, and nothing that lives refers to it or to what it waits for."""
-
-
-Making = tuple[CodeType, int]  # the code that made a task, and the instruction
-
-
-def making() -> Making:
-    """Where the task is being made whose constructor calls this."""
-    frame: Any = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
-        frame = frame.f_back
-    return frame.f_code, frame.f_lasti
-
-
-def lost(task: Any, made: Making | None) -> LostTaskWarning:
-    """What is reported of ``task``."""
-    name = getattr(task.get_coro(), "__qualname__", type(task).__qualname__)
-    place = "" if made is None else f", made at {basename(made[0].co_filename)}:{_line(*made)},"
-    return LostTaskWarning(
-        f"a task of {name!r}{place} waits, and nothing refers to it, so that it may be collected before its end; keep "
-        "it in a variable, a set or an asyncio.TaskGroup"
-    )
-
-
-def _line(code: CodeType, instruction: int) -> int:
-    lines = (line for begin, end, line in code.co_lines() if begin <= instruction < end and line is not None)
-    return next(lines, code.co_firstlineno)
 
 
 def unreferenced(tasks: list[Any], frames: Iterable[FrameType]) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import detrun
-from detrun_scheduler.asyncio_host.unreferenced import LostTaskWarning
+from detrun_scheduler.asyncio_host.lost_tasks import LostTaskWarning
 
 KEPT: set[Any] = set()
 
