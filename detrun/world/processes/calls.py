@@ -104,7 +104,7 @@ class DriverCalls:
         def ended() -> Any:
             found = [child for child in process.children.values() if pid in (-1, 0, child.pid)]
             if not found:
-                raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+                raise os_error(errno.ECHILD)
             return next((child for child in found if child.status is not None), None)
 
         child = ended()
@@ -133,14 +133,17 @@ class DriverCalls:
         """As `os.kill`."""
         schedule_point()
         target = self._process(pid)
-        if number not in (0, *signal.valid_signals(), signal.SIGKILL, signal.SIGSTOP):
-            raise os_error(errno.EINVAL)
+        _check_signal(number)
         if target is None:
             self._kill_other(pid, number)
             return
-        if number and target.is_running:
-            signals_of(target).deliver(number)
-            self._vanish_if_dead()
+        self._send(number, [target])
+
+    def _send(self, number: int, targets: Iterable[Any]) -> None:
+        for target in targets:
+            if number and target.is_running:
+                signals_of(target).deliver(number)
+        self._vanish_if_dead()
 
     def _process(self, pid: int) -> Any:
         return self.process.node.processes.get(pid)
@@ -159,22 +162,24 @@ class DriverCalls:
             thread.schedule_point()
 
     def killpg(self, group: int, number: int, /) -> None:
-        """As `os.killpg`, of a process that was started in a session of its own and of its children."""
+        """As `os.killpg`, of a process with a session of its own and of all below it that have none."""
+        schedule_point()
+        _check_signal(number)
         leader = self._process(group)
         if leader is None or not leader.has_session:
-            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-        for one in (leader, *leader.children.values()):
-            self.kill(one.pid, number)
+            raise os_error(errno.ESRCH)
+        others = (one for one in leader.node.processes.values() if one is not leader)
+        self._send(number, [leader, *(one for one in others if _leader_of(one) is leader)])
 
     def getpgid(self, pid: int, /) -> int:
         """As `os.getpgid`: that of the nearest process with a session of its own."""
         process = self._process(pid)
         if process is None:
-            found: int = original(os, "getpgid")(pid)
-            return found
-        while not getattr(process, "has_session", True):
-            process = process.parent
-        return int(process.pid)
+            return self._group_of_other(pid)
+        return int(_leader_of(process).pid)
+
+    def _group_of_other(self, pid: int) -> int:
+        return int(original(os, "getpgid")(pid))
 
 
 class NodeCalls(DriverCalls):
@@ -199,7 +204,12 @@ class NodeCalls(DriverCalls):
         return super()._process(pid)
 
     def _kill_other(self, pid: int, number: int) -> None:
-        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        raise os_error(errno.ESRCH)
+
+    def _group_of_other(self, pid: int) -> int:
+        if pid:
+            raise os_error(errno.ESRCH)
+        return self.getpgid(self.process.pid)
 
     def signal(self, signalnum: int, handler: Any) -> Any:
         """As `signal.signal`.
@@ -207,7 +217,7 @@ class NodeCalls(DriverCalls):
         Raises:
             ValueError: in another thread than the main one, or the signal is not valid.
             OSError: EINVAL, SIGKILL and SIGSTOP cannot be handled.
-            TypeError: the handler is none.
+            TypeError: the handler cannot be called, and is neither SIG_DFL nor SIG_IGN.
         """
         process, signals = self.process, self._signals
         if process.main_thread not in (None, getcurrent()) and type(getcurrent()) is SimulatedThread:
@@ -330,6 +340,18 @@ class ChildCalls(NodeCalls):
     def unregister(self, func: Callable[..., Any]) -> None:
         """As `atexit.unregister`."""
         self.process.at_exit[:] = [one for one in self.process.at_exit if one[0] != func]
+
+
+def _check_signal(number: int) -> None:
+    if number not in (0, *signal.valid_signals()):
+        raise os_error(errno.EINVAL)
+
+
+def _leader_of(process: Any) -> Any:
+    """The nearest process with a session of its own, from this one upwards."""
+    while not process.has_session:
+        process = process.parent
+    return process
 
 
 def calls_here(process: Any) -> DriverCalls:

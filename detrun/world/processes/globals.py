@@ -34,10 +34,10 @@ def _has_own(name: str, module: Any) -> bool:
 
 
 class _OwnModules:
-    """The modules in ``sys.modules`` that whoever's steps run now has for itself.
+    """The modules that one side of an exchange, a child or all that is outside children, has for itself.
 
     A look through all modules takes 0.3 ms, so there is one only where their number is another than at the end of the
-    last exchange.
+    last exchange, or one of those that were its own has gone.
     """
 
     def __init__(self) -> None:
@@ -46,9 +46,10 @@ class _OwnModules:
 
     def take_out(self) -> dict[str, Any]:
         """Take them out of ``sys.modules``."""
-        if len(sys.modules) != self._count:
-            self._names = [name for name, module in sys.modules.items() if _has_own(name, module)]
-        return {name: sys.modules.pop(name) for name in self._names if name in sys.modules}
+        modules = sys.modules
+        if len(modules) != self._count or not all(map(modules.__contains__, self._names)):
+            self._names = [name for name, module in modules.items() if _has_own(name, module)]
+        return {name: modules.pop(name) for name in self._names}
 
     def put_in(self, modules: dict[str, Any]) -> None:
         """Put them in."""

@@ -230,3 +230,28 @@ def test_the_driver_sends_signals_to_nodes() -> None:
         return found
 
     assert detrun.record(main).result == ["shut down", 2.0, False, 2.0, True]
+
+
+def test_a_signal_to_a_group_comes_to_all_in_it_and_the_group_ends_at_a_new_session() -> None:
+    waits = [PYTHON, "-c", "import time; time.sleep(100)"]
+    leader = (
+        "import os, signal, subprocess, sys, time\n"
+        f"below = subprocess.Popen({waits!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "assert os.getpgid(0) == os.getpgid(below.pid) == os.getpid()\n"
+        "sys.exit(-below.wait())"
+    )
+
+    def program() -> list[Any]:
+        came: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+        own, apart = subprocess.Popen(waits), subprocess.Popen([PYTHON, "-c", leader], start_new_session=True)
+        time.sleep(1)
+        os.killpg(os.getpid(), signal.SIGTERM)
+        found: list[Any] = [own.wait(), list(came), apart.poll()]
+        os.killpg(apart.pid, signal.SIGTERM)
+        with pytest.raises(ProcessLookupError):
+            os.getpgid(99)
+        return [*found, apart.wait(), list(came), os.getpgid(0) == os.getpid()]
+
+    assert on_a_node(program) == [-15, [15], None, 15, [15], True]

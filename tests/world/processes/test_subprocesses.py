@@ -114,6 +114,15 @@ def test_scripts_and_modules_run_as_main_and_share_no_module_of_the_program() ->
     assert "tally" not in sys.modules
 
 
+def test_a_module_of_the_program_that_takes_the_place_of_another_stays_in_its_child() -> None:
+    code = (
+        f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r})\nimport tally; time.sleep(1)\n"
+        "del sys.modules['tally']; import spare_tally\ntime.sleep(1); print('spare_tally' in sys.modules)"
+    )
+    assert on_a_node(lambda: shown("-c", code), host_files=[SCRIPTS]) == "True\n"
+    assert "spare_tally" not in sys.modules
+
+
 def test_threads_and_exit_handlers_of_a_child_run_to_their_ends() -> None:
     code = (
         "import atexit, threading, time\natexit.register(print, 'exit')\n"

@@ -1,0 +1,3 @@
+"""State of another module."""
+
+count = 0
