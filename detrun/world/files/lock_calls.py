@@ -11,6 +11,7 @@ from typing import Any
 
 from detrun.world.disk.file_locks import RecordLock
 from detrun.world.files.descriptors import Descriptors
+from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
 from detrun_scheduler import current
 from detrun_scheduler.threads.calling import schedule_point
@@ -38,7 +39,7 @@ class LockCalls:
         elif how in (fcntl.LOCK_SH, fcntl.LOCK_EX):
             self._take("fcntl.flock", opened.name, operation, lambda: locks.lock_file(opened, how == fcntl.LOCK_EX))
         else:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            raise os_error(errno.EINVAL)
 
     def record_lock(self, fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
         """As `fcntl.lockf`.
@@ -46,6 +47,7 @@ class LockCalls:
         Raises:
             BlockingIOError: another process has a lock there, and ``LOCK_NB`` was given.
             OSError: EINVAL; EBADF, the file was not opened for that.
+            ValueError: the command is unknown.
         """
         how = cmd & ~fcntl.LOCK_NB
         file = self.descriptors.file(fd)
@@ -58,7 +60,7 @@ class LockCalls:
         if how not in (fcntl.LOCK_SH, fcntl.LOCK_EX):
             raise ValueError("unrecognized lockf argument")
         if not (file.writable() if how == fcntl.LOCK_EX else file.readable()):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise os_error(errno.EBADF)
         lock = RecordLock(self, begin, end, how == fcntl.LOCK_EX)
         self._take("fcntl.lockf", file.name, cmd, lambda: locks.lock_record(file.inode, lock))
 
@@ -74,7 +76,7 @@ class LockCalls:
             file = self.descriptors.file(fd)
             wanted = RecordLock(self, *self._range(fd, length, 0, os.SEEK_CUR), True)
             if self.disk.locks.conflicting(file.inode, wanted) is not None:
-                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+                raise os_error(errno.EACCES)
             return
         how = {
             os.F_LOCK: fcntl.LOCK_EX,
@@ -82,7 +84,7 @@ class LockCalls:
             os.F_ULOCK: fcntl.LOCK_UN,
         }.get(command)
         if how is None:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            raise os_error(errno.EINVAL)
         self.record_lock(fd, how, length, 0, os.SEEK_CUR)
 
     def _range(self, fd: int, length: int, start: int, whence: int) -> tuple[int, float]:
@@ -90,7 +92,7 @@ class LockCalls:
         size = self.disk.file_system.size(file.inode)
         base = {os.SEEK_SET: 0, os.SEEK_CUR: file.tell(), os.SEEK_END: size}.get(whence)
         if base is None or base + start < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            raise os_error(errno.EINVAL)
         begin = base + start
         return begin, (begin + length if length else math.inf)
 
@@ -99,7 +101,7 @@ class LockCalls:
         if take():
             return
         if operation & fcntl.LOCK_NB:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            raise os_error(errno.EAGAIN)
         run = current.require(name)
         WaitingCall(run, name, self.disk.locks.changes, take, lambda: f"another has locked {path!r}").wait()
 

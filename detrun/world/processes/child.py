@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +26,7 @@ from detrun.world.processes.globals import ProcessGlobals
 from detrun.world.processes.programs import StartedProgram
 from detrun_scheduler.threads.calling import JOIN
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
-from detrun_scheduler.threads.thread_class import main_thread
+from detrun_scheduler.threads.thread_class import make_main
 
 
 class ChildProcess(Process):
@@ -42,7 +40,6 @@ class ChildProcess(Process):
         status: as ``os.waitpid`` gives it, once it has ended; None before.
         changes: woken when it has ended.
         at_exit: what its ``atexit`` has registered.
-        has_session: it was started in a session of its own.
     """
 
     def __init__(self, parent: Any, program: StartedProgram) -> None:
@@ -68,9 +65,7 @@ class ChildProcess(Process):
         assert threads is not None
         self._thread = self.context.copy().run(threads.start, self._run, (main,), self.program.name)
         self.signals.interrupt_in(self._thread)
-        thread_object = main_thread(self._thread.ident)
-        threading._active[self._thread.ident] = thread_object  # type: ignore[attr-defined]  # private
-        self._thread.at_end = partial(threading._active.pop, self._thread.ident, None)  # type: ignore[attr-defined]  # private
+        make_main(self._thread)
 
     # Its life, in its own thread.
 
@@ -184,10 +179,6 @@ class ChildProcess(Process):
         """Its status has been collected."""
         self.parent.children.pop(self.pid, None)
         self.node.processes.pop(self.pid, None)
-
-    def abandon(self) -> None:
-        """Drop every task where it stands."""
-        self.services.host.abandon(self._tasks())
 
 
 def _encoded(code: object) -> int:

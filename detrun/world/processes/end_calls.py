@@ -15,7 +15,7 @@ from typing import Any
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.pipe_files import file_of_end
-from detrun.world.processes.pipes import PipeEnd
+from detrun.world.processes.pipes import STATUS, PipeEnd
 from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -45,19 +45,9 @@ class EndCalls:
             raise os_error(errno.EINVAL)
         return method(*arguments, **named)
 
-    def opened(
-        self,
-        file: Any,
-        mode: str = "r",
-        buffering: int = -1,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-        closefd: bool = True,
-        opener: Any = None,
-    ) -> Any:
+    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
         """As the function ``open``."""
-        return file_of_end(self, mode, buffering, encoding, errors, newline, closefd)
+        return file_of_end(self, *arguments, **named)
 
     # Of every kind.
 
@@ -65,7 +55,7 @@ class EndCalls:
         """The process is over, which has this as a standard stream."""
 
     def is_open(self) -> bool:
-        """Whether the process still has the descriptor."""
+        """Whether the process still has the descriptor; each kind says it."""
         raise NotImplementedError
 
     def stat(self, **_: Any) -> os.stat_result:
@@ -92,11 +82,11 @@ class EndCalls:
         """Remembered nowhere."""
 
     def read(self, length: int, /) -> bytes:
-        """As `os.read`."""
+        """As `os.read`; pipes and sockets have it."""
         raise NotImplementedError
 
     def write(self, data: Any, /) -> int:
-        """As `os.write`."""
+        """As `os.write`; pipes and sockets have it."""
         raise NotImplementedError
 
     def readv(self, buffers: Iterable[Any], /) -> int:
@@ -132,7 +122,7 @@ class PipeCalls(EndCalls):
             except BlockingIOError:
                 if not self.end.is_blocking:
                     raise
-            self._wait("os.read", readable=True)
+            _wait(self.end, "os.read", readable=True)
 
     def write(self, data: Any, /) -> int:
         """As `os.write`: a blocking end takes everything, however long that takes."""
@@ -152,20 +142,11 @@ class PipeCalls(EndCalls):
                 if not rest:
                     return size
                 continue
-            self._wait("os.write", readable=False)
+            _wait(self.end, "os.write", readable=False)
 
     def is_open(self) -> bool:
         """Whether the process still has the descriptor."""
         return self.number in self._process.ends
-
-    def _wait(self, name: str, *, readable: bool) -> None:
-        end = self.end
-        waiters = end.readers if readable else end.writers
-
-        def is_ready() -> bool:
-            return end.is_closed or (end.is_readable() if readable else end.is_writable())
-
-        WaitingCall(end.services.run, name, waiters, is_ready, lambda: end.awaited(readable)).wait()
 
     def close(self) -> None:
         """As `os.close`."""
@@ -199,19 +180,13 @@ class SocketCalls(EndCalls):
 
     def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
         schedule_point()
-        socket = self.simulated
         while True:
             try:
                 return operation(*arguments)
             except BlockingIOError:
                 if not self.get_blocking():
                     raise
-            waiters = socket.readers if readable else socket.writers
-
-            def is_ready() -> bool:
-                return socket.is_closed or bool(socket.is_readable() if readable else socket.is_writable())
-
-            WaitingCall(socket.services.run, name, waiters, is_ready, lambda: socket.awaited(readable)).wait()
+            _wait(self.simulated, name, readable=readable)
 
     def read(self, length: int, /) -> bytes:
         """As `os.read`."""
@@ -227,12 +202,19 @@ class SocketCalls(EndCalls):
 
     def get_blocking(self) -> bool:
         """As `os.get_blocking`; an object of `socket` keeps a flag of its own."""
-        return not self.simulated.flags.get(_STATUS, 0) & os.O_NONBLOCK
+        return not self.simulated.flags.get(STATUS, 0) & os.O_NONBLOCK
 
     def set_blocking(self, blocking: bool, /) -> None:
         """As `os.set_blocking`."""
-        kept = self.simulated.flags.get(_STATUS, os.O_RDWR)
-        self.simulated.flags[_STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
+        kept = self.simulated.flags.get(STATUS, os.O_RDWR)
+        self.simulated.flags[STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
 
 
-_STATUS = 3  # the command of ``fcntl`` that asks for flags, F_GETFL
+def _wait(end: Any, name: str, *, readable: bool) -> None:
+    """Return when an end of a pipe or a socket can be read from, or written to, or has been closed."""
+
+    def is_ready() -> bool:
+        return end.is_closed or bool(end.is_readable() if readable else end.is_writable())
+
+    waiters = end.readers if readable else end.writers
+    WaitingCall(end.services.run, name, waiters, is_ready, lambda: end.awaited(readable)).wait()

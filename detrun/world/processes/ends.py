@@ -88,9 +88,6 @@ def calls_of(process: Any, number: int) -> Any:
 class FileCallsOfStream(EndCalls):
     """A standard stream that is a file of the node."""
 
-    def __init__(self, process: Any, number: int) -> None:
-        super().__init__(process, number)
-
     def is_open(self) -> bool:
         """Whether the process still has the descriptor."""
         return self.number in self._process.files.descriptors

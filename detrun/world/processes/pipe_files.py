@@ -62,7 +62,7 @@ class PipeFile(io.RawIOBase):
         return not self.mode.startswith("r") or "+" in self.mode
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read into a buffer; 0 at the end of the stream, None if it does not block and nothing is there."""
+        """Read into a buffer; 0 at the end of the stream, None if the end is set not to block and the pipe is empty."""
         if not self.readable():
             raise io.UnsupportedOperation("File not open for reading")
         view = memoryview(buffer).cast("B")
@@ -74,7 +74,7 @@ class PipeFile(io.RawIOBase):
         return len(data)
 
     def write(self, data: Any, /) -> int | None:
-        """Write; None if it does not block and there is no room."""
+        """Write, and return how many bytes were taken; None if the end is set not to block and the pipe is full."""
         if not self.writable():
             raise io.UnsupportedOperation("File not open for writing")
         try:
@@ -118,14 +118,18 @@ def _one_at_a_time(kind: Any) -> Any:
 
 def file_of_end(
     calls: Any,
-    mode: str,
-    buffering: int,
-    encoding: str | None,
-    errors: str | None,
-    newline: str | None,
-    closefd: bool,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
 ) -> Any:
-    """What ``open`` gives for a descriptor of a pipe. The default encoding is UTF-8 whatever the machine's is."""
+    """What ``open`` gives for a descriptor of a pipe or a socket, after its first argument.
+
+    The default encoding is UTF-8 whatever the machine's is. ``opener`` is not called, as for any descriptor.
+    """
     flags_of(mode)
     check_arguments(mode, buffering, encoding, errors, newline)
     kind = "r" if "r" in mode else mode.strip("bt+U")[:1] or "w"

@@ -5,7 +5,7 @@ write end any more, and a write fails with EPIPE once nothing holds the read end
 
 A pipe takes 65,536 bytes. A write of at most 4,096 is taken whole or not at all; a larger one may be taken in part. An
 end is open for as long as a number means it in some process: `hold` and `let_go` count these. The methods do not wait:
-they raise `BlockingIOError`, and `pipe_calls` lets the caller wait.
+they raise `BlockingIOError`, and `end_calls` lets the caller wait.
 
 Source: pipe(7).
 """
@@ -27,7 +27,7 @@ from detrun_scheduler.journal import OPERATIONS
 CAPACITY_BYTES = 65_536
 ATOMIC_BYTES = 4_096  # PIPE_BUF
 _READ, _WRITE, _CLOSE = map(OPERATIONS.index, ("get", "put", "release"))
-_STATUS = 3  # the command of ``fcntl`` that asks for the flags of an end, F_GETFL
+STATUS = 3  # the command of ``fcntl`` that asks for the flags of an end, F_GETFL
 
 
 class Pipe:
@@ -113,12 +113,12 @@ class PipeEnd:
     @property
     def is_blocking(self) -> bool:
         """Whether calls wait."""
-        return not self.flags.get(_STATUS, 0) & os.O_NONBLOCK
+        return not self.flags.get(STATUS, 0) & os.O_NONBLOCK
 
     @is_blocking.setter
     def is_blocking(self, blocking: bool) -> None:
-        kept = self.flags.get(_STATUS, os.O_RDONLY if self.is_reading else os.O_WRONLY)
-        self.flags[_STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
+        kept = self.flags.get(STATUS, os.O_RDONLY if self.is_reading else os.O_WRONLY)
+        self.flags[STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
 
     def read(self, length: int) -> bytes:
         """At most ``length`` bytes; none at the end of the stream.
@@ -131,7 +131,7 @@ class PipeEnd:
             raise os_error(errno.EBADF)
         content = self.pipe.content
         if not content and not self.other.is_closed:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            raise os_error(errno.EAGAIN)
         data = bytes(content[:length])
         del content[:length]
         self._note(_READ, data)
@@ -151,12 +151,12 @@ class PipeEnd:
             raise os_error(errno.EBADF)
         view = memoryview(data).cast("B")
         if self.other.is_closed:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise os_error(errno.EPIPE)
         room = self.pipe.room
         if not view:
             return 0
         if not room or (len(view) <= ATOMIC_BYTES and room < len(view)):
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            raise os_error(errno.EAGAIN)
         taken = bytes(view[:room])
         self.pipe.content += taken
         self._note(_WRITE, taken)

@@ -69,7 +69,7 @@ SOURCES = tuple((module, tuple(group.originals)) for module, group in _GROUPS.it
 def replacement(module: ModuleType, name: str) -> Callable[..., Any] | None:
     """What stands for the function in runs; None where this platform has none."""
     found: Any = _GROUPS[module].replacements.get(name)
-    return found  # type: ignore[no-any-return]  # Any
+    return found  # type: ignore[no-any-return]  # names may be replaced by anything, these by functions
 
 
 def original(module: ModuleType, name: str) -> Callable[..., Any]:

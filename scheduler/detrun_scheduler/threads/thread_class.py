@@ -53,6 +53,13 @@ def main_thread(ident: int = MAIN_IDENT) -> threading.Thread:
     return thread
 
 
+def make_main(simulated: SimulatedThread) -> None:
+    """Let `threading` know a simulated thread as the main thread of a process in the run, until it ends."""
+    active: Any = threading._active  # type: ignore[attr-defined]  # private
+    active[simulated.ident] = main_thread(simulated.ident)
+    simulated.at_end = partial(active.pop, simulated.ident, None)
+
+
 @wraps(threading.Thread.__init__)
 def _init(self: threading.Thread, *arguments: Any, **keywords: Any) -> None:
     """`Thread.__init__`, where preemption would trace each of the twenty calls that it makes."""
