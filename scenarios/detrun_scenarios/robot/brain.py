@@ -42,7 +42,7 @@ APPLY_SECONDS = 0.0004  # of the filter's thread, for each measurement that is a
 MEASUREMENT_SECONDS = 0.01  # that control waits for one, since the pose is about to be as young as can be then
 CONTROL_SECONDS, HORIZON_SECONDS = 0.001, 0.012
 PLANNING_SECONDS, CELL_SECONDS = 0.01, 0.00002  # of a path, and more for each cell that is looked at
-HORIZON_HZ = 4.0
+LOOK_SECONDS, HORIZON_PERIOD = 0.05, 0.3  # s: a look for a drive that goes on, and from one trajectory to the next
 LOOKED_AHEAD = 0.5  # m, over which a course's curvature matters for the speed
 FIRST_QUESTIONS, QUESTION_SECONDS = 3, 0.5
 TIMETABLE_SPEED = 0.5  # m/s
@@ -236,7 +236,7 @@ class Brain:
 
     async def _look_ahead(self) -> None:
         while True:
-            await self._node.clock.sleep(1.0 / HORIZON_HZ / 5)
+            await self._node.clock.sleep(LOOK_SECONDS)
             goal = self.goal
             if goal.course is None or not goal.is_aligned:
                 continue
@@ -250,7 +250,7 @@ class Brain:
             trajectory = looked_ahead(goal.course, goal.progress, speed, at, self._settings)
             await self._node.clock.sleep(HORIZON_SECONDS)
             goal.horizon = Horizon(now, trajectory)
-            await self._node.clock.sleep(1.0 / HORIZON_HZ - HORIZON_SECONDS)
+            await self._node.clock.sleep(HORIZON_PERIOD - LOOK_SECONDS - HORIZON_SECONDS)
 
     def _expected(self, pose: Pose, now: Any) -> list[Any]:
         """Where the robot is now, if it goes on as it was: x, y, heading, speed, turn."""
