@@ -18,6 +18,12 @@ SPEED_MAX, TURN_MAX = 0.8, 2.0  # m/s and rad/s, of commands
 SPEED_LOSS, TURN_LOSS = 4.0, 0.5  # W for each (m/s²)² and (rad/s²)²: the copper losses of the motors
 
 
+def lag_after(seconds: Any) -> tuple[Any, Any]:
+    """The share of an offset that the wheels' lag leaves after so long, and its integral until then, in seconds."""
+    left = detrun.exp(-seconds / LAG_SECONDS)
+    return left, LAG_SECONDS * (1.0 - left)
+
+
 class Truth(NamedTuple):
     """Where the base is and how it moves: metres, radians without wrapping, m/s and rad/s."""
 
@@ -53,9 +59,8 @@ class Vehicle:
         x, y, heading, speed, turn = self._at
         wanted_speed, wanted_turn = self.commanded
         slipped, skidded = self.slip
-        left = detrun.exp(-gone / LAG_SECONDS)
+        left, reach = lag_after(gone)
         off_speed, off_turn = speed - wanted_speed, turn - wanted_turn
-        reach = LAG_SECONDS * (1.0 - left)
         way = (wanted_speed + slipped) * gone + off_speed * reach
         turned = (wanted_turn + skidded) * gone + off_turn * reach
         middle = heading + turned * 0.5

@@ -1,4 +1,4 @@
-"""Model-predictive control: every quarter of a second a trajectory over the next second, by iterative LQR.
+"""Model-predictive control: every 0.3 s a trajectory over the next second, by iterative LQR.
 
 The model is that of the vehicle without slip. What is wanted are places along the course at the wanted speed; the
 weights say what it costs to be off. The trajectory is followed until the next one is there (`tracking`).
@@ -12,7 +12,7 @@ from typing import Any
 
 import detrun
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.robot.body.vehicle import LAG_SECONDS
+from detrun_scenarios.robot.body.vehicle import lag_after
 from detrun_scenarios.robot.geometry.angles import near
 from detrun_scenarios.robot.geometry.course import Course
 from detrun_scenarios.robot.linear import ilqr
@@ -27,17 +27,16 @@ TURN_EFFORT = 0.2  # of that of the speed
 class Wheels:
     """The motion of the base in steps, as `ilqr.Motion`: x, y, heading, speed, turn by the commanded speed and turn."""
 
-    def __init__(self, seconds: float = STEP_SECONDS) -> None:
-        self.seconds = seconds
-        self._left = plain(detrun.exp(-seconds / LAG_SECONDS))
-        self._reach = LAG_SECONDS * (1.0 - self._left)
+    def __init__(self) -> None:
+        self._left, self._reach = lag_after(STEP_SECONDS)
+        self._rest = STEP_SECONDS - self._reach
 
     def step(self, state: Sequence[Any], control: Sequence[Any]) -> Vector:
         """See `ilqr.Motion`."""
         x, y, heading, speed, turn = state
-        kept, reach = self._left, self._reach
-        way = control[0] * (self.seconds - reach) + speed * reach
-        turned = control[1] * (self.seconds - reach) + turn * reach
+        kept, reach, rest = self._left, self._reach, self._rest
+        way = control[0] * rest + speed * reach
+        turned = control[1] * rest + turn * reach
         middle = heading + 0.5 * turned
         return [
             x + way * detrun.cos(middle),
@@ -50,7 +49,7 @@ class Wheels:
     def slopes(self, state: Sequence[Any], control: Sequence[Any]) -> tuple[Matrix, Matrix]:
         """See `ilqr.Motion`."""
         _, _, heading, speed, turn = state
-        kept, reach, rest = self._left, self._reach, self.seconds - self._reach
+        kept, reach, rest = self._left, self._reach, self._rest
         way = control[0] * rest + speed * reach
         middle = heading + 0.5 * (control[1] * rest + turn * reach)
         cosine, sine = detrun.cos(middle), detrun.sin(middle)

@@ -7,11 +7,10 @@ equation. Commands reach the wheels as a first-order lag, which is part of the m
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import detrun
-from detrun_scenarios.robot.body.vehicle import LAG_SECONDS, SPEED_MAX, TURN_MAX
+from detrun_scenarios.robot.body.vehicle import SPEED_MAX, TURN_MAX, lag_after
 from detrun_scenarios.robot.geometry.angles import wrapped
 from detrun_scenarios.robot.linear.matrices import Matrix, diagonal, inner
 from detrun_scenarios.robot.linear.riccati import regulator
@@ -23,19 +22,17 @@ NOMINAL_SPEED = 0.5  # m/s, at which the gains are made
 
 def along_model(seconds: float) -> tuple[Matrix, Matrix]:
     """Distance and speed ahead of the trajectory, by the speed that is commanded beyond it."""
-    left = math.exp(-seconds / LAG_SECONDS)
-    reach = LAG_SECONDS * (1.0 - left)
+    left, reach = lag_after(seconds)
     return [[1.0, reach], [0.0, left]], [[seconds - reach], [1.0 - left]]
 
 
-def across_model(seconds: float, speed: float = NOMINAL_SPEED) -> tuple[Matrix, Matrix]:
+def across_model(seconds: float) -> tuple[Matrix, Matrix]:
     """Distance to the left, heading and turn beyond the trajectory, by the turn that is commanded beyond it.
 
-    The distance is that of a steady speed along the middle heading, as everywhere in the model.
+    The distance is that of `NOMINAL_SPEED` along the middle heading, as everywhere in the model.
     """
-    left = math.exp(-seconds / LAG_SECONDS)
-    reach = LAG_SECONDS * (1.0 - left)
-    way = speed * seconds
+    left, reach = lag_after(seconds)
+    way = NOMINAL_SPEED * seconds
     a = [[1.0, way, 0.5 * way * reach], [0.0, 1.0, reach], [0.0, 0.0, left]]
     return a, [[0.5 * way * (seconds - reach)], [seconds - reach], [1.0 - left]]
 
