@@ -15,7 +15,7 @@ import detrun
 from detrun_scenarios.robot.body.arm import UPPER, angles_of, hand_of
 from detrun_scenarios.robot.geometry.angles import near, wrapped
 from detrun_scenarios.robot.geometry.course import Course
-from detrun_scenarios.robot.geometry.place import WORKSHOP
+from detrun_scenarios.robot.geometry.place import WORKSHOP, Box, Place
 from detrun_scenarios.robot.planning.a_star import Cell, neighbours, octile, shortest
 from detrun_scenarios.robot.planning.route import HULL, routed
 from detrun_scenarios.robot.planning.symbolic import planned, transport
@@ -74,6 +74,15 @@ def test_courses_between_all_sites_keep_the_hull_clear_and_meet_their_ends() -> 
             assert min(WORKSHOP.clearance(spot.x, spot.y) for spot in spots) > HULL
             assert (spots[0].x, spots[0].y) == pytest.approx((x, y))
             assert (spots[-1].x, spots[-1].y) == pytest.approx((to_x, to_y))
+
+
+@pytest.mark.parametrize(
+    ("width", "obstacles", "says"),
+    [(4.0, (Box(1.9, 0.0, 2.1, 2.0),), "is cut off from"), (0.5, (), "no cell is 0.34 m from walls")],
+)
+def test_a_place_without_a_way_is_an_error_that_says_why(width: float, obstacles: tuple[Box, ...], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        routed(Place(width, 2.0, obstacles, (), {}), (0.5, 1.0), (3.5, 1.0))
 
 
 def test_progress_is_that_of_the_nearest_point() -> None:

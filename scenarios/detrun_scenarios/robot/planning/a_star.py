@@ -40,7 +40,7 @@ def neighbours(cell: Cell, is_free: Callable[[Cell], bool]) -> Iterator[tuple[Ce
 
 
 def shortest(start: Cell, goal: Cell, is_free: Callable[[Cell], bool]) -> tuple[list[Cell], int] | None:
-    """A shortest way with both ends, and how many cells were expanded; None if there is no way."""
+    """A shortest way with both ends, and how many cells were expanded; None if no way leads to the goal."""
     order = count()
     length = {start: 0.0}
     came_from: dict[Cell, Cell] = {}

@@ -30,16 +30,15 @@ SPACING = 0.06  # m, between points of a course
 class Grid:
     """The cells of a place that are free for the robot's middle."""
 
-    def __init__(self, place: Place, margin: float = MARGIN) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
-        self.margin = margin
         self._free: dict[Cell, bool] = {}
         self._all: list[Cell] | None = None  # that are free, once they were asked for
 
     def is_free(self, cell: Cell) -> bool:
-        """Whether the middle of the cell has the margin."""
+        """Whether the middle of the cell has `MARGIN`."""
         if cell not in self._free:
-            self._free[cell] = self.place.clearance(*self.middle(cell)) >= self.margin
+            self._free[cell] = self.place.clearance(*self.middle(cell)) >= MARGIN
         return self._free[cell]
 
     @staticmethod
@@ -57,7 +56,7 @@ class Grid:
             across, up = round(self.place.width / CELL), round(self.place.height / CELL)
             self._all = [cell for cell in product(range(across), range(up)) if self.is_free(cell)]
         if not self._all:
-            raise UsageError(f"no cell has a margin of {self.margin} m; take a smaller one")
+            raise UsageError(f"no cell is {MARGIN:g} m from walls and obstacles; give the place more room")
         return min(self._all, key=lambda cell: (math.dist(self.middle(cell), point), cell))
 
 
@@ -71,47 +70,47 @@ def routed(place: Place, start: Point, goal: Point) -> tuple[Course, int]:
     """A course that keeps the margin as far as its ends do, and how many cells the search has expanded.
 
     Raises:
-        UsageError: there is no way.
+        UsageError: no cell is free, or walls and obstacles cut the goal off from the start.
     """
     grid = grid_of(place)
     found = shortest(grid.nearest_free(start), grid.nearest_free(goal), grid.is_free)
     if found is None:
-        raise UsageError(f"there is no way from {start} to {goal} with a margin of {grid.margin} m")
+        raise UsageError(f"{goal} is cut off from {start} for a robot that keeps {MARGIN:g} m away; move an obstacle")
     cells, expanded = found
     corners = shortcut(place, [start, *(grid.middle(cell) for cell in cells), goal])
     return Course(spaced(rounded(place, corners))), expanded
 
 
-def shortcut(place: Place, points: Sequence[Point], margin: float = MARGIN) -> list[Point]:
+def shortcut(place: Place, points: Sequence[Point]) -> list[Point]:
     """The way with every detour left out that a straight line can replace."""
     kept, at = [points[0]], 0
     while at < len(points) - 1:
         last = len(points) - 1
-        while last > at + 1 and not place.is_clear(points[at], points[last], margin):
+        while last > at + 1 and not place.is_clear(points[at], points[last], MARGIN):
             last -= 1
         kept.append(points[last])
         at = last
     return kept
 
 
-def rounded(place: Place, corners: Sequence[Point], margin: float = ROUND_MARGIN) -> list[Point]:
-    """The way with its corners cut, as round as the margin allows."""
+def rounded(place: Place, corners: Sequence[Point]) -> list[Point]:
+    """The way with its corners cut, as round as `ROUND_MARGIN` allows."""
     found = list(corners)
     for _ in range(ROUNDS):
         cut = [found[0]]
         for before, corner, after in zip(found, found[1:], found[2:], strict=False):
             first, last = between(corner, before, 0.25), between(corner, after, 0.25)
-            cut += [first, last] if place.is_clear(first, last, margin) else [corner]
+            cut += [first, last] if place.is_clear(first, last, ROUND_MARGIN) else [corner]
         found = [*cut, found[-1]]
     return found
 
 
-def spaced(points: Sequence[Point], spacing: float = SPACING) -> list[Point]:
-    """Points of the same way at nearly equal distances."""
+def spaced(points: Sequence[Point]) -> list[Point]:
+    """Points of the same way, about `SPACING` apart."""
     lengths = [0.0]
     for one, other in pairwise(points):
         lengths.append(lengths[-1] + math.dist(one, other))
-    count = max(math.ceil(lengths[-1] / spacing), 2)
+    count = max(math.ceil(lengths[-1] / SPACING), 2)
     found, piece = [points[0]], 0
     for number in range(1, count):
         wanted = lengths[-1] * number / count

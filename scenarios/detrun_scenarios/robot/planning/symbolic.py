@@ -43,7 +43,7 @@ def planned(start: State, wanted: State, actions: Sequence[Action]) -> list[Acti
     """The shortest plan.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no sequence of actions makes the wanted facts true.
     """
     ways: dict[State, list[Action]] = {start: []}
     waiting = deque([start])
