@@ -88,9 +88,9 @@ class Arm:
         return self.angles
 
     def drive(self, shoulder: Any, elbow: Any) -> None:
-        """Torques from now on, as far as the motors have them."""
+        """Torques from now on, each within `TORQUE_MAX`."""
         self.now()
-        self.torques = tuple(detrun.clip(one, -TORQUE_MAX, TORQUE_MAX) for one in (shoulder, elbow))  # type: ignore[assignment]
+        self.torques = (detrun.clip(shoulder, -TORQUE_MAX, TORQUE_MAX), detrun.clip(elbow, -TORQUE_MAX, TORQUE_MAX))
 
     def kinetic_energy(self) -> Any:
         """In joules."""
