@@ -20,12 +20,10 @@ class Watchdog:
 
     Attributes:
         timeout: seconds by the clock of the base.
-        stops: how often it has stopped them.
     """
 
     def __init__(self, node: Node, cpu: Processor, actuators: Actuators, timeout: Any) -> None:
         self.timeout = timeout
-        self.stops = 0
         self._node, self._cpu, self._actuators = node, cpu, actuators
 
     def urgency(self) -> Urgency:
@@ -40,4 +38,3 @@ class Watchdog:
             waited = self._node.clock.wall_since_start() - self._actuators.fed_at
             if not self._actuators.is_stopped and waited > self.timeout:
                 self._actuators.stop()
-                self.stops += 1

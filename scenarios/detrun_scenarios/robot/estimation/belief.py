@@ -54,6 +54,10 @@ class Belief:
         spread = product(product(slope, self.covariance), transposed(slope))
         return Belief(mean, plus(spread, noise))
 
+    def expected(self, slope: Sequence[Any]) -> Any:
+        """Of a measurement that is linear in the state, with this slope."""
+        return inner(slope, self.mean)
+
     def corrected(self, slope: Sequence[Any], innovation: Any, variance: Any) -> tuple[Belief, bool]:
         """With one scalar measured, and whether it was within the gate.
 

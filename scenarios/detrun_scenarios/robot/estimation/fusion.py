@@ -114,11 +114,7 @@ class Fusion:
         return wrapped(measured - expected)
 
     def _corrected(self, belief: Belief, slope: list[float], measured: Any, noise: Any) -> Belief:
-        expected: Any = 0.0
-        for factor, entry in zip(slope, belief.mean, strict=True):
-            if factor:
-                expected = expected + entry
-        return self._taken(belief, slope, measured - expected, noise)
+        return self._taken(belief, slope, measured - belief.expected(slope), noise)
 
     def _taken(self, belief: Belief, slope: list[Any], innovation: Any, noise: Any) -> Belief:
         found, is_within = belief.corrected(slope, innovation, noise * noise)

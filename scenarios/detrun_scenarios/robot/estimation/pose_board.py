@@ -72,5 +72,5 @@ class PoseBoard:
         return pose
 
     def is_whole(self, before: int) -> bool:
-        """Whether nothing was written since the version was ``before``, nor then."""
+        """Whether the version was even when it was ``before``, and is still the same."""
         return before % 2 == 0 and self.version.load() == before

@@ -11,7 +11,7 @@ TURN = 2.0 * math.pi
 
 
 def wrapped(angle: Any) -> Any:
-    """The same direction within half a turn of 0. How many turns come off is no decision that could flip a result."""
+    """The same direction within half a turn of 0. The turns that come off are a plain number: the slope stays 1."""
     return angle - TURN * round(plain(angle) / TURN)
 
 

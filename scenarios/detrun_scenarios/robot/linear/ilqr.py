@@ -1,9 +1,9 @@
 """Iterative LQR: controls of a non-linear system over a finite horizon that make a quadratic cost least.
 
 An iteration takes the slopes along the trajectory at hand, finds gains and corrections by a backward pass, and rolls
-the system forward with them. The number of iterations is fixed and steps are whole, so that the result is a smooth
-function of start, course and weights, and derivatives flow through all of it. For a linear system the first iteration
-is exact: tests hold it against the Riccati recursion.
+the system forward with them. The number of iterations is fixed and each takes the whole of its step, so that the
+result is a smooth function of start, course and weights, and derivatives flow through all of it. For a linear system
+the first iteration is exact: tests hold it against the Riccati recursion.
 
 Source: Li and Todorov, "Iterative linear quadratic regulator design", ICINCO 2004, with the cost's second derivatives
 exact and those of the motion left out (Gauss and Newton).

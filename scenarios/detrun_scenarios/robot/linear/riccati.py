@@ -41,7 +41,7 @@ def backward(cost: Matrix, a: Matrix, b: Matrix, q: Matrix, r: Matrix) -> Regula
 
 
 def regulator(a: Matrix, b: Matrix, q: Matrix, r: Matrix) -> Regulator:
-    """The stationary one: the recursion from ``q`` on until it has settled."""
+    """The stationary one: the recursion from ``q`` on until it has settled, or for `STEPS_MAX` steps."""
     found = backward(q, a, b, q, r)
     left = STEPS_MAX
     while left:
