@@ -125,15 +125,15 @@ class PipeCalls(EndCalls):
             _wait(self.end, "os.read", readable=True)
 
     def write(self, data: Any, /) -> int:
-        """As `os.write`: a blocking end takes everything, however long that takes."""
+        """As `os.write`: a blocking end takes everything, however long that takes, or what fits before the reader goes."""
         schedule_point()
         rest = memoryview(data).cast("B")
         size = len(rest)
         while True:
             try:
                 taken = self.end.write(rest)
-            except BlockingIOError:
-                if not self.end.is_blocking:
+            except (BlockingIOError, BrokenPipeError) as error:
+                if isinstance(error, BrokenPipeError) or not self.end.is_blocking:
                     if len(rest) == size:
                         raise
                     return size - len(rest)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 import selectors
 import stat
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -77,6 +79,21 @@ def test_a_thread_waits_for_the_other_end() -> None:
 
     for seed in range(5):
         assert on_a_node(program, seed) == [100_000, 100_000]
+
+
+def test_a_write_that_the_read_end_leaves_says_how_much_was_taken() -> None:
+    def program() -> list[Any]:
+        reading, writing = os.pipe()
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(told(os.write, writing, b"x" * 100_000)))
+        thread.start()
+        time.sleep(0.05)
+        os.close(reading)
+        thread.join()
+        return [*found, told(os.write, writing, b"x"), told(os.close, writing)]
+
+    # As Linux has it; a real pipe is left out here, where the thread could come too late.
+    assert on_a_node(program) == [65_536, errno.EPIPE, None]
 
 
 def test_threads_that_print_to_one_stream_come_one_after_the_other() -> None:
