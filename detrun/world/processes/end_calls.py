@@ -125,7 +125,7 @@ class PipeCalls(EndCalls):
             _wait(self.end, "os.read", readable=True)
 
     def write(self, data: Any, /) -> int:
-        """As `os.write`: a blocking end takes everything, however long that takes, or what fits before the reader goes."""
+        """As `os.write`: a blocking end takes everything, however long that takes, or all until its reader goes."""
         schedule_point()
         rest = memoryview(data).cast("B")
         size = len(rest)
