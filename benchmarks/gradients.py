@@ -98,7 +98,7 @@ def main() -> None:
     ]
     for name, program, params in programs:
         plain, taken = alternating(
-            [lambda p=program, v=params: detrun.record(p, v), lambda p=program, v=params: detrun.gradient(p, v)],  # type: ignore[misc]
+            [lambda p=program, v=params: detrun.record(p, v), lambda p=program, v=params: detrun.gradient(p, v)],  # type: ignore[misc]  # mypy infers no type of defaults
             repetitions=3,
         )
         times, spread = ratio(taken, plain)

@@ -158,13 +158,13 @@ def torch_chain(count: int, rounds: int, width: int) -> Row | None:
         shape = () if width == 1 else (width,)
         x, a, b = (torch.full(shape, v, dtype=torch.float64, requires_grad=True) for v in (1.0, 0.999, 0.001))
 
-        def chain(x=x, a=a, b=b):  # type: ignore[no-untyped-def]
+        def chain(x=x, a=a, b=b):  # type: ignore[no-untyped-def]  # torch may be missing
             for _ in range(count):
                 x = x * a + b
             return x.sum()
 
         forward, loss = clocked(chain)
-        back, _ = clocked(loss.backward)  # type: ignore[attr-defined]
+        back, _ = clocked(loss.backward)  # type: ignore[attr-defined]  # a tensor
         measured.append((forward, back))
     return summary("torch scalars" if width == 1 else f"torch, width {width:,}, per number", measured, count * width)
 

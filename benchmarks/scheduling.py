@@ -47,7 +47,7 @@ def sleeping(sleep: Callable[[float], object]) -> Callable[[], object]:
     async def main() -> None:
         async def worker(interval: float) -> None:
             for _ in range(TIMERS_EACH):
-                await sleep(interval)  # type: ignore[misc]
+                await sleep(interval)  # type: ignore[misc]  # an awaitable
 
         async with trio.open_nursery() as nursery:
             for index in range(TIMERS_TASKS):
@@ -65,7 +65,7 @@ def simpy_sleeping() -> None:
             yield environment.timeout(interval)
 
     for index in range(TIMERS_TASKS):
-        environment.process(worker(1.0 + index / 7))  # type: ignore[arg-type]
+        environment.process(worker(1.0 + index / 7))  # type: ignore[arg-type]  # a generator
     environment.run()
 
 

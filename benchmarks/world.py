@@ -154,7 +154,7 @@ def messages_per_second() -> list[Row]:
         contenders = [
             recorded(mailboxes, size, MESSAGES),
             recorded(streams, size, MESSAGES),
-            lambda size=size: simpy_ring(size, MESSAGES),  # type: ignore[misc]
+            lambda size=size: simpy_ring(size, MESSAGES),  # type: ignore[misc]  # mypy infers no type of a default
         ]
         rates = [MESSAGES / statistics.median(times) for times in alternating(contenders, repetitions=3)]
         rows.append(

@@ -120,7 +120,7 @@ def frontrun(strategy: str) -> Hunter:
                 setup=setup,
                 workers=list(program.workers),
                 invariant=holds,
-                strategy=strategy,  # type: ignore[arg-type]
+                strategy=strategy,  # type: ignore[arg-type]  # one of its words
                 total_timeout=max(seconds, 0.1),
                 **limits,
             )

@@ -227,7 +227,7 @@ def _plain(base: type, value: Any) -> object:
         return getattr(base, f"__{base.__name__}__")(value)
     if base is dict or base is types.MappingProxyType:
         return dict(base.items(value))
-    return base(base.__iter__(value))  # type: ignore[attr-defined]
+    return base(base.__iter__(value))  # type: ignore[attr-defined]  # each such base has it
 
 
 def _copied(value: Any) -> object:

@@ -8,7 +8,7 @@ PTY = "terminals of the operating system, refused by name"
 PROCESS = "starts a process of multiprocessing, refused by name"
 FLAG = "starts Python with -E, a flag that a child shares with its parent; refused by name"
 SHELL = "starts a shell or another program, for which there is no stand-in"
-SIGNALS = "signals, of which none arrives in a run"
+SIGNALS = "signals of the real process; those of a run reach the processes of nodes"
 STOCK = "looks at private parts of asyncio's own loop or policy, or brings a loop of its own"
 CLOCK = "counts on the clock of the test's own loop, which moves once more when the loop stops"
 

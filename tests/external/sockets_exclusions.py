@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OTHERS = "other protocols: UDP-Lite, VSOCK, SCTP"
 ANCILLARY = "ancillary data of IPv6 datagrams"
-SIGNALS = "signals, of which none arrives in a run"
+SIGNALS = "signals of the real process; those of a run reach the processes of nodes"
 PROCESS = "forks"
 CLOCK = "expects microseconds in a time of day, which stands still"
 DESCRIPTOR = "the operating system's file descriptor of a socket"

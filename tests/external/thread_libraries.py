@@ -32,7 +32,7 @@ def app(environ: Any, start: Any) -> list[bytes]:
 
 
 def http_server_and_urllib(server_module: Any, request_module: Any) -> Pair:
-    class Handler(server_module.BaseHTTPRequestHandler):  # type: ignore[misc, name-defined]  # Any
+    class Handler(server_module.BaseHTTPRequestHandler):  # type: ignore[misc, name-defined]  # Any, imported where it is installed
         def do_POST(self) -> None:
             answer = b"%d" % len(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)

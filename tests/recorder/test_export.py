@@ -174,7 +174,7 @@ def test_a_trace_is_written_to_a_path(tmp_path: Path) -> None:
     check_trace(trace)
     assert trace["otherData"] == {"target": "m:f", "seed": str(2**70), "steps": 50, "clock": "steps"}
     with pytest.raises(UsageError, match="clock is 'wall'"):
-        export_perfetto(recording, tmp_path / "x", clock="wall")  # type: ignore[arg-type]
+        export_perfetto(recording, tmp_path / "x", clock="wall")  # type: ignore[arg-type]  # what is refused
 
 
 def test_a_run_too_long_for_the_virtual_axis_is_sent_to_the_other(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Run:
         self.current = -1
         self.step_index = 0
         self.journal = SimpleNamespace(kind_numbers={"lock": 0})
-        self.replay.new_run(self)  # type: ignore[arg-type]
+        self.replay.new_run(self)  # type: ignore[arg-type]  # this stands for the run
 
     def path_of(self, task: int) -> str:
         return PATHS.get(task, f"main/new[{task}]")
@@ -68,7 +68,7 @@ class Run:
     def step(self, task: int, byte: int = CHECKPOINT) -> None:
         self.current = task
         self.step_index += 1
-        self.replay.step_closed(self, task, byte, b"")  # type: ignore[arg-type]
+        self.replay.step_closed(self, task, byte, b"")  # type: ignore[arg-type]  # this stands for the run
 
 
 def test_the_task_whose_next_step_comes_first_in_the_recording_steps_next() -> None:

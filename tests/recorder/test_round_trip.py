@@ -59,7 +59,7 @@ def rounded(step: TrueStep) -> TrueStep:
     def nearest(time: float) -> float:
         return round(time * 1_000_000) / 1_000_000
 
-    events = [("time", nearest(event[1])) if event[0] == "time" else event for event in step.events]  # type: ignore[arg-type]
+    events = [("time", nearest(event[1])) if event[0] == "time" else event for event in step.events]  # type: ignore[arg-type]  # seconds
     return replace(step, time=nearest(step.time), events=events)
 
 

@@ -74,7 +74,7 @@ class Strategy:
 
 
 def replay(*chunks: Chunk, strategy: Any = None, **recorded: Any) -> StrictReplay:
-    return StrictReplay(Recorded(*chunks, **recorded), strategy or Strategy())  # type: ignore[arg-type]
+    return StrictReplay(Recorded(*chunks, **recorded), strategy or Strategy())  # type: ignore[arg-type]  # it stands for a recording
 
 
 def run(paths: dict[int, str] | None = None, **journal: Any) -> Any:
@@ -107,7 +107,7 @@ def left(replay: StrictReplay, now: Any, task: int, byte: int, record: bytes = b
 def test_choices_are_the_recorded_ones_and_the_strategy_answers_after_the_last() -> None:
     strategy = Strategy()
     replayed = replay(chunk(choices=pack_varints([1, 0, 2, 200, 3])), strategy=strategy)
-    replayed.new_run("the run")  # type: ignore[arg-type]
+    replayed.new_run("the run")  # type: ignore[arg-type]  # it is handed on unread
     runnable = [4, 5, 6]
     # 200 and 3 are no index of three tasks: what differs will show when the step is compared.
     assert [replayed.next_task(runnable, 5) for _ in range(6)] == [1, 0, 2, 0, 0, 7]
@@ -205,7 +205,7 @@ def test_a_difference_is_told_with_the_names_of_both_sides() -> None:
     replayed.step_closed(now, 2, HAS_EVENTS, events[:3])
     found = left(replayed, now, 1, HAS_EVENTS | FIRST_WAIT, bytes((OPERATION, 0, 1, 0)))
     assert (found.step, found.time) == (41, 41.0)
-    assert set(replayed.recording.asked) == {41}  # type: ignore[attr-defined]
+    assert set(replayed.recording.asked) == {41}  # type: ignore[attr-defined]  # of the stand-in
     assert found.last_agreement == "step 40, task 2 (main/a)"
     assert (found.expected.ended, found.actual.ended) == ("lock", "queue")
     assert [one.split(" on ")[1] for one in (*found.expected.events, *found.actual.events)] == ["total", "cell"]
@@ -298,7 +298,7 @@ def test_a_chunk_whose_digest_differs_has_another_value_somewhere() -> None:
     without_times = replay(chunk(bytes(5)), path="a.detrun")
     with pytest.raises(detrun.DivergenceError) as caught:
         without_times.chunk_closed(chunk(bytes(5), digest=bytes(16), start_time=4.0))
-    assert (caught.value.divergence.time, caught.value.divergence.recording) == (4.0, "a.detrun")  # type: ignore[attr-defined]
+    assert (caught.value.divergence.time, caught.value.divergence.recording) == (4.0, "a.detrun")  # type: ignore[attr-defined]  # an attribute that the error is given
 
 
 def test_names_and_times_of_the_next_chunk_are_compared_from_its_first() -> None:

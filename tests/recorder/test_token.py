@@ -21,7 +21,7 @@ from tests.recorder.simulated_runs import simulate
 
 
 def recorded(seed: int, steps: int, **keywords: float) -> Recording:
-    run = simulate(seed % 1000, steps, **keywords)  # type: ignore[arg-type]
+    run = simulate(seed % 1000, steps, **keywords)  # type: ignore[arg-type]  # some are counts
     header = describe_run(seed=seed, strategy="pct", target="counter:main")
     return Recording.from_chunks(header, run.chunks, run.end)
 
