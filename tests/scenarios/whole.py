@@ -26,6 +26,26 @@ def survived(program: ScenarioProgram, seeds: Iterable[int]) -> Tally:
     return tally
 
 
+def looked_at(tally: Tally) -> set[str]:
+    """Names of the invariants that were looked at."""
+    return {one.name for one in tally if one.kind == "always" and one.looked_at}
+
+
+def check_replayed(scenario: Scenario) -> None:
+    """A small run is replayed to the same digest."""
+    program = program_of(scenario, "small")
+    run = detrun.record(program, {}, seed=3)
+    assert detrun.replay(program, {}, recording=run.recording).digest == run.digest
+
+
+def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> None:
+    """A planted bug breaks the invariant that it should in the run of this seed."""
+    program = program_of(scenario, "small", bug=bug)
+    steps = {**scenario.explore_options, **scenario.bug(bug).options}["max_steps"]
+    with pytest.raises(Exception, match=says):
+        detrun.record(program, {}, seed=seed, max_steps=steps)
+
+
 def check_found_and_replayed(scenario: Scenario, bug: str) -> None:
     """A planted bug shows under the options that the scenario gives for it, and its recording shows it again."""
     program = program_of(scenario, "small", bug=bug)

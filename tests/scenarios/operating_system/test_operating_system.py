@@ -12,7 +12,15 @@ from detrun_scenarios.frame.declaration import Size
 from detrun_scenarios.frame.invariants import reached
 from detrun_scenarios.operating_system import SCENARIO
 from detrun_scenarios.operating_system.mechanisms import MECHANISMS
-from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
+from tests.scenarios.whole import (
+    check_breaks,
+    check_found_and_replayed,
+    check_replayed,
+    frozen_difference,
+    looked_at,
+    program_of,
+    survived,
+)
 
 BUGS = [one.name for one in SCENARIO.bugs]
 
@@ -21,17 +29,16 @@ of = partial(program_of, SCENARIO)
 
 def survives(seeds: range, spared: str | None = None) -> set[str]:
     """Every run of the right machine fails by itself if anything is wrong; what was looked at."""
-    tally = survived(of("small", spared=spared), seeds)
-    return {one.name for one in tally if one.kind == "always" and one.looked_at}
+    return looked_at(survived(of("small", spared=spared), seeds))
 
 
 @pytest.mark.one_python
 def test_the_right_machine_survives_fifty_seeds() -> None:
     """Thirty of the small workload, whose policies are drawn, and four of each variant in which a bug is looked for."""
-    looked_at = survives(range(30))
+    seen = survives(range(30))
     for bug in BUGS:
-        looked_at |= survives(range(4), bug)
-    assert looked_at == {one.name for one in SCENARIO.invariants}
+        seen |= survives(range(4), bug)
+    assert seen == {one.name for one in SCENARIO.invariants}
 
 
 @pytest.mark.slow
@@ -42,8 +49,7 @@ def test_the_right_machine_survives_two_thousand_seeds(spared: str | None) -> No
 
 
 def test_a_run_is_replayed_to_the_same_digest() -> None:
-    run = detrun.record(of("small"), {}, seed=3)
-    assert detrun.replay(of("small"), {}, recording=run.recording).digest == run.digest
+    check_replayed(SCENARIO)
 
 
 @pytest.mark.slow
@@ -68,8 +74,7 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_measures_every_loss_a
 )
 def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
     """The first seed that shows it, so that each invariant is seen to fail."""
-    with pytest.raises(Exception, match=says):
-        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=20_000)
+    check_breaks(SCENARIO, bug, seed, says)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import detrun
-from detrun.checkers.assertions import AssertionViolatedError, Tally
+from detrun.checkers.assertions import AssertionViolatedError
 from detrun.world.time.clocks import NodeClock
 from detrun_scenarios.robot import SCENARIO
 from detrun_scenarios.robot.body.vehicle import Vehicle
@@ -21,16 +21,20 @@ from detrun_scenarios.robot.invariants import Monitor
 from detrun_scenarios.robot.linear.matrices import diagonal
 from detrun_scenarios.robot.messages import Command, Measurement
 from detrun_scenarios.robot.settings import settings_of
-from tests.scenarios.whole import check_found_and_replayed, frozen_difference, program_of, survived
+from tests.scenarios.whole import (
+    check_breaks,
+    check_found_and_replayed,
+    check_replayed,
+    frozen_difference,
+    looked_at,
+    program_of,
+    survived,
+)
 
 pytestmark = pytest.mark.one_python
 BUGS = [one.name for one in SCENARIO.bugs]
 
 of = partial(program_of, SCENARIO)
-
-
-def looked_at(tally: Tally) -> set[str]:
-    return {one.name for one in tally if one.kind == "always" and one.looked_at}
 
 
 def test_the_right_robot_survives_fifty_seeds_of_trouble() -> None:
@@ -49,8 +53,7 @@ def test_the_right_robot_survives_two_thousand_seeds(spared: str | None) -> None
 
 
 def test_a_run_is_replayed_to_the_same_digest() -> None:
-    run = detrun.record(of("small"), {}, seed=3)
-    assert detrun.replay(of("small"), {}, recording=run.recording).digest == run.digest
+    check_replayed(SCENARIO)
 
 
 @pytest.mark.slow
@@ -82,8 +85,7 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 )
 def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
     """The first seed that shows it, so that each invariant is seen to fail."""
-    with pytest.raises(Exception, match=says):
-        detrun.record(of("small", bug=bug), {}, seed=seed, max_steps=20_000)
+    check_breaks(SCENARIO, bug, seed, says)
 
 
 @pytest.mark.slow
