@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import trio
 
@@ -12,6 +11,8 @@ import detrun
 from detrun.world import Exponential
 from detrun_scenarios.web_server.addresses import CLIENTS, DATABASE, MONITOR, UPSTREAM, WEB
 from detrun_scenarios.web_server.application.gauge import Monitor
+from detrun_scenarios.web_server.backend.database_server import DatabaseServer
+from detrun_scenarios.web_server.backend.upstream_service import UpstreamService
 from detrun_scenarios.web_server.parts import RIGHT, Parts
 from detrun_scenarios.web_server.serving.server import WebServer
 from detrun_scenarios.web_server.settings import Settings
@@ -24,7 +25,7 @@ class Site:
 
     Attributes:
         web: the server over all its starts.
-        database, upstream: what it stands on.
+        database, upstream: what it stands on; both survive what their nodes go through.
         monitor: what it shows of itself.
     """
 
@@ -32,8 +33,8 @@ class Site:
         self.world = world
         self.settings = settings
         self.monitor = Monitor()
-        self.database: Any = parts.database_server(settings)
-        self.upstream: Any = parts.upstream_service(settings)
+        self.database = DatabaseServer(settings)
+        self.upstream = UpstreamService(settings)
         self.web_node = world.node(WEB)
         self.web = WebServer(settings, parts, self.web_node)
         self.client_node = world.node(CLIENTS)

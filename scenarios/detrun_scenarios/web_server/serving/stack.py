@@ -6,7 +6,14 @@ import trio
 
 from detrun_scenarios.web_server.application.application import Application
 from detrun_scenarios.web_server.application.routes import Routes
+from detrun_scenarios.web_server.backend.database_client import DatabaseClient
+from detrun_scenarios.web_server.backend.upstream_client import UpstreamClient
+from detrun_scenarios.web_server.caching.cache import Cache
 from detrun_scenarios.web_server.parts import Parts
+from detrun_scenarios.web_server.resilience.admission import Admission
+from detrun_scenarios.web_server.resilience.breaker import Breaker
+from detrun_scenarios.web_server.resilience.hedges import Hedges
+from detrun_scenarios.web_server.resilience.retry_budget import RetryBudget
 from detrun_scenarios.web_server.settings import Settings
 
 
@@ -19,14 +26,14 @@ class Stack:
 
     def __init__(self, settings: Settings, parts: Parts, background: trio.Nursery) -> None:
         self.pool = parts.pool(settings, parts.seats)
-        self.database = parts.database_client(settings, self.pool)
-        self.cache = parts.cache(settings, background, parts.flights)
-        self.breaker = parts.breaker(settings)
-        self.budget = parts.budget(settings)
+        self.database = DatabaseClient(settings, self.pool)
+        self.cache = Cache(settings, background, parts.flights)
+        self.breaker = Breaker(settings)
+        self.budget = RetryBudget(settings)
         self.retries = parts.retries(settings, self.budget)
-        self.hedges = parts.hedges(settings, self.budget)
-        self.upstream = parts.upstream_client(settings, self.breaker, self.retries, self.hedges)
-        self.admission = parts.admission(settings)
+        self.hedges = Hedges(settings, self.budget)
+        self.upstream = UpstreamClient(settings, self.breaker, self.retries, self.hedges)
+        self.admission = Admission(settings)
         self.in_flight = parts.in_flight()
         self.application = Application(Routes(self.database, self.cache, self.upstream), self.admission, self.in_flight)
         self.drain = parts.drain(settings, self.application)
