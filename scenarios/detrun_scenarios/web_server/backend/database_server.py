@@ -36,8 +36,6 @@ class DatabaseServer:
         orders: item and count by order.
         sold: how many of each item.
         workers: those who serve; made anew at each start of the node.
-        served: questions that were served.
-        reads: how often each item was read.
         slowness: factor of service times, which an outage moves.
     """
 
@@ -47,8 +45,6 @@ class DatabaseServer:
         self.orders: dict[str, tuple[str, int]] = {}
         self.sold: dict[str, int] = {}
         self.workers = Seats(settings.database_workers)
-        self.served = 0
-        self.reads: dict[str, int] = {}
         self.slowness = 1.0
 
     async def serve(self) -> None:
@@ -67,19 +63,14 @@ class DatabaseServer:
 
     async def _answer(self, question: str) -> str:
         verb, item, *rest = question.split(" ")
-        await self.workers.take()
-        try:
+        async with self.workers.seat():
             await detrun.sleep(self.slowness * service_time(self.settings.database_seconds, ("database", verb, item)))
-        finally:
-            self.workers.give_back()
-        self.served += 1
         if verb == "READ":
             return self._read(item)
         order, count = item, int(rest[1])
         return self._book(order, rest[0], count)
 
     def _read(self, item: str) -> str:
-        self.reads[item] = self.reads.get(item, 0) + 1
         text = self.rows.get(item)
         return "NONE" if text is None else f"VALUE {text}"
 

@@ -58,12 +58,9 @@ class UpstreamService:
             pass  # the client has gone, perhaps within a request
 
     async def _quote(self, symbol: str) -> tuple[int, bytes]:
-        await self.workers.take()
-        try:
+        async with self.workers.seat():
             self.served += 1
             await detrun.sleep(self.slowness * service_time(self.settings.upstream_seconds, ("quote", symbol)))
-        finally:
-            self.workers.give_back()
         if detrun.bernoulli(self.failure_share, key=("quote fails", symbol)):
             return 503, b"not now"
         return 200, f"{symbol} costs {sum(symbol.encode())}".encode()

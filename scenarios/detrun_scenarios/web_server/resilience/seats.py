@@ -16,6 +16,8 @@ Source: the hand-over is that of trio's `Semaphore`; the race was found in `http
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -70,6 +72,15 @@ class Seats:
         waited = trio.current_time() - began
         self.waits.append(waited)
         self.spared += waited * room
+
+    @asynccontextmanager
+    async def seat(self) -> AsyncIterator[None]:
+        """Wait for a seat, and have it for the block."""
+        await self.take()
+        try:
+            yield
+        finally:
+            self.give_back()
 
     def give_back(self) -> None:
         """One leaves: the first who waits has the seat now."""
