@@ -62,8 +62,7 @@ class Story:
                 self.look(found)
                 await trio.sleep(LOOK_SECONDS)
             nursery.cancel_scope.cancel()
-        began = START_SECONDS
-        self.outcomes = [replace(one, began=plain(one.began) - began) for one in browsers.outcomes]
+        self.outcomes = [replace(one, began=plain(one.began) - START_SECONDS) for one in browsers.outcomes]
 
     def look(self, found: Site) -> None:
         """One sample."""

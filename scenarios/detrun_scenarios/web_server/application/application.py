@@ -28,7 +28,6 @@ class Application:
     Attributes:
         is_draining: whether new requests are refused, because the server is about to stop.
         dropped: accepted requests that got no answer.
-        seconds: of each answered request, from its acceptance on.
     """
 
     def __init__(self, routes: Routes, admission: Admission, in_flight: InFlight) -> None:
@@ -37,7 +36,6 @@ class Application:
         self.in_flight = in_flight
         self.is_draining = False
         self.dropped = 0
-        self.seconds: list[Any] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request, or the lifespan of the server (ASGI specification 3.0)."""
@@ -53,7 +51,6 @@ class Application:
         wants_answer = True
         number = await self.in_flight.enter()
         try:
-            began = trio.current_time()
             body = await _body(receive)
             answer = None
             if body is not None:
@@ -61,7 +58,6 @@ class Application:
                 answer = await unless_hung_up(receive, work)
             if answer is not None:
                 await respond(send, answer)
-                self.seconds.append(trio.current_time() - began)
             wants_answer = False
         finally:
             self.dropped += wants_answer

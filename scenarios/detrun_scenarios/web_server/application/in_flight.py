@@ -18,13 +18,11 @@ class InFlight:
 
     Attributes:
         count: requests inside.
-        most: the greatest that ``count`` has been.
         inside: their numbers.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.most = 0
         self.inside: set[int] = set()
         self.gauge = Gauge("in_flight")
         self.news = News()
@@ -52,7 +50,6 @@ class InFlight:
     def changed(self) -> None:
         """The count was changed: it is that of the requests inside."""
         require(self.count == len(self.inside), COUNTED, f"{self.count} are counted, {len(self.inside)} are inside")
-        self.most = max(self.most, self.count)
         self.news.tell()
 
     async def empty(self) -> None:

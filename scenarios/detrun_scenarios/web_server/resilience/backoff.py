@@ -36,7 +36,3 @@ class Backoff:
     def draw(self, attempt: int) -> Any:
         """Seconds to wait after the attempt with this number."""
         return self.ceiling(attempt) * detrun.uniform()
-
-    def mean_total(self, attempts: int) -> Any:
-        """Seconds that a request waits on average, if all these attempts fail: half of every ceiling but the last."""
-        return sum((self.ceiling(attempt) / 2 for attempt in range(1, attempts)), 0.0)

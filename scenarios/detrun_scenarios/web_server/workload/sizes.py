@@ -49,7 +49,6 @@ class Workload:
         is_harsh: whether settings are drawn.
         latency: mean seconds of a message between two nodes.
         settings: that are fixed, by name.
-        factors: of parameters, by name.
         recovered_at: seconds from the beginning from which on quotes come again, whatever happened before.
     """
 
@@ -64,7 +63,6 @@ class Workload:
     is_harsh: bool = False
     latency: float = 0.001
     settings: Mapping[str, Any] = field(default_factory=dict)
-    factors: Mapping[str, float] = field(default_factory=dict)
     recovered_at: float = float("inf")
 
 
