@@ -49,8 +49,8 @@ def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> None:
 def check_found_and_replayed(scenario: Scenario, bug: str) -> None:
     """A planted bug shows under the options that the scenario gives for it, and its recording shows it again."""
     program = program_of(scenario, "small", bug=bug)
-    options = {**scenario.explore_options, **scenario.bug(bug).options}
-    found = detrun.explore(program, {}, directory=None, shrink=False, explain=False, **options)
+    options = {**scenario.explore_options, **scenario.bug(bug).options, "shrink": False, "explain": False}
+    found = detrun.explore(program, {}, directory=None, **options)
     assert found.failure is not None
     with pytest.raises(type(found.failure.exception)):
         detrun.replay(program, {}, recording=found.failure.recording)
