@@ -1,8 +1,8 @@
 """`Reclaim`: keeps some frames free, so that a fault seldom has to wait for one.
 
 Three marks. When fewer than *low* frames are free a kernel thread wakes (kswapd), and empties frames until *high* are
-free. Below *min* a thread that wants a frame has to empty one first (*direct reclaim*),
-which slows down those who want most.
+free. Below *min* a thread that wants a frame has to empty one first (*direct reclaim*), which slows down those who
+want most.
 
 Source: Linux 6.1, `mm/vmscan.c` (`balance_pgdat`, `__alloc_pages_direct_reclaim`); a batch is its `SWAP_CLUSTER_MAX`.
 """
