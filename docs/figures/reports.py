@@ -23,7 +23,7 @@ from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
 HERE = Path(__file__).parent
 COLOURS = 48  # of a picture: a third of its bytes
-COUNTER = "\n".join((HERE.parent / "reports.md").read_text().split("```python\n", 1)[1].split("```", 1)[0].splitlines())
+COUNTER = (HERE.parent / "reports.md").read_text().split("```python\n", 1)[1].split("```", 1)[0]  # its first program
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         place = Path(folder)
         (place / "counter.py").write_text(COUNTER)
         sys.path.insert(0, folder)
-        import counter  # type: ignore[import-not-found]
+        import counter  # type: ignore[import-not-found]  # it was written just now
 
         detrun.explore(counter.main, directory=None).report(place / "why.html")
         scenario = all_scenarios()["consensus"]

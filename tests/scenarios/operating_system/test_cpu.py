@@ -10,6 +10,7 @@ import trio
 
 from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
+from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import State, Thread, weight_of
 from tests.scenarios.operating_system.cores import live, run
 
@@ -19,6 +20,13 @@ LINUX_WEIGHTS = {-20: 88761, -10: 9548, -5: 3121, 0: 1024, 5: 335, 10: 110, 19: 
 def test_weights_are_those_of_linux_but_for_its_rounding() -> None:
     for nice, weight in LINUX_WEIGHTS.items():
         assert weight_of(float(nice)) == pytest.approx(weight, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["quantum", "boost_period"])
+@pytest.mark.parametrize("seconds", [0.0, -0.01, float("nan")])
+def test_a_time_in_which_none_would_pass_is_refused(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {seconds:g} s; it has to be above 0"):
+        CpuSettings(**{name: seconds})
 
 
 @pytest.mark.parametrize("nice", [0.0, 5.0])
