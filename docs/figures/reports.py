@@ -5,9 +5,10 @@ On Debian: ``apt-get install chromium chromium-driver``.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import runpy
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -30,11 +31,9 @@ def main() -> None:
     """Draw them."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "counter.py").write_text(COUNTER)
-        sys.path.insert(0, folder)
-        import counter  # type: ignore[import-not-found]  # it was written just now
-
-        detrun.explore(counter.main, directory=None).report(place / "why.html")
+        with contextlib.chdir(place):  # the page then names the file without its folder
+            Path("counter.py").write_text(COUNTER)
+            detrun.explore(runpy.run_path("counter.py")["main"], directory=None).report("why.html")
         scenario = all_scenarios()["consensus"]
         program = ScenarioProgram(scenario, scenario.setting("small"))
         run = detrun.record(program, {}, seed=1)
