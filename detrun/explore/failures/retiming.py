@@ -72,8 +72,8 @@ class Retimings:
 
     @classmethod
     def of(cls, reversals: Reversals, narration: Narration) -> Retimings | None:
-        """None where no time passes, or the failing run cannot be had with its occurrences listed."""
-        if not narration.steps or narration.steps[-1].time == narration.steps[0].time:
+        """None where no time passes or no trial is left, or the failing run cannot be had with its occurrences."""
+        if not narration.steps or narration.steps[-1].time == narration.steps[0].time or not reversals.has_left():
             return None
         base = _run(reversals, unmoved)
         if base is None or base.passes or base.trial.order != reversals.failing.order:
@@ -133,10 +133,8 @@ class Retimings:
 
 
 def _run(reversals: Reversals, move: Move) -> Retimed | None:
-    timeline = Timeline(move)
-    trial = reversals.try_timers(timeline.hooks())
-    timeline.close()
-    return None if trial is None else Retimed(trial, timeline)
+    found = reversals.try_moved(move)
+    return None if found is None else Retimed(*found)
 
 
 def shown_seconds(seconds: float) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
+from detrun.explore.failures.occurrences import Move, Timeline, unmoved
 from detrun.explore.failures.operations import Pair, reverses
 from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
@@ -60,6 +61,7 @@ class Reversals:
     used: int = 0
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
     _moved: dict[object, Trial] = field(default_factory=dict)
+    _unmoved: tuple[Trial, Timeline] | None = None
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
     _moved_narrated: dict[object, Narration] = field(default_factory=dict)
     _time: TimeLimit = field(default_factory=TimeLimit)
@@ -136,12 +138,22 @@ class Reversals:
             self.is_cut = True
         return not self.is_cut and self.used < self.trials
 
-    def try_timers(self, hooks: RunHooks) -> Trial | None:
-        """What comes of the failing schedule with timers moved; None if there is no trial left."""
-        if not self.has_left():
-            return None
-        self.used += 1
-        return self.runner.try_timers(self.failing.turns, hooks)
+    def try_moved(self, move: Move) -> tuple[Trial, Timeline] | None:
+        """What comes of the failing schedule with occurrences moved, and when they came; None if no trial is left.
+
+        The run with all of them as they were is kept: each search of a moment begins with it.
+        """
+        found = self._unmoved if move is unmoved else None
+        if found is None:
+            if not self.has_left():
+                return None
+            self.used += 1
+            timeline = Timeline(move)
+            found = self.runner.try_timers(self.failing.turns, timeline.hooks()), timeline
+            timeline.close()
+            if move is unmoved:
+                self._unmoved = found
+        return found
 
     def without(self, turns: Sequence[Turn]) -> Iterator[Trial]:
         """What comes of fewer turns, by themselves and in the order of steps of the failing schedule."""

@@ -11,11 +11,14 @@ import trio
 
 import detrun
 from detrun.execution.options import Options
+from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.explain import Explanation
 from detrun.explore.failures.narration import narrate
 from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Label, Timeline
 from detrun.explore.failures.operations import pairs
+from detrun.explore.failures.retiming import Retimings
+from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.trials import TrialRunner
 from detrun.world import World
 from tests.explore.failures import timed_programs
@@ -45,6 +48,22 @@ def test_the_two_operations_are_named_and_verified(program: Callable[..., Any]) 
     steps = explanation.failing.steps
     first, then = (steps[operation.step].time for operation in explanation.pair)
     assert first < then  # no choice of the scheduler reverses them
+
+
+def test_all_searches_of_a_moment_begin_with_one_run_as_it_was() -> None:
+    runner = TrialRunner(Program(timed_programs.watched, (), Options()), 0)
+    failing = runner.try_turns(())
+    assert failing.error is not None
+    narration = narrate(runner.program, runner.seed, unpacked(failing.schedule))
+    reversals = Reversals(runner, failing, 3, 20.0)
+    searches = [Retimings.of(reversals, narration) for _ in range(2)]
+    assert None not in searches
+    assert reversals.used == 1
+    assert searches[0] is not None
+    for used in (2, 3):
+        assert searches[0].at({1: 1.0}) is not None  # a run of its own each time
+        assert reversals.used == used
+    assert Retimings.of(reversals, narration) is None  # nothing could be moved any more
 
 
 def test_what_is_said_of_a_message_holds_when_its_draw_is_forced() -> None:
