@@ -13,6 +13,7 @@ import pytest
 
 import detrun
 from detrun_scheduler.asyncio_host.lost_tasks import LostTaskWarning
+from detrun_scheduler.asyncio_host.unreferenced import MOST
 
 KEPT: set[Any] = set()
 
@@ -125,6 +126,20 @@ def test_a_task_that_something_alive_refers_to_is_no_finding(program: Callable[[
     for order in ("any", "fifo"):
         detrun.record(program, asyncio_order=order, thread_errors=True)
     KEPT.clear()
+
+
+def test_among_more_tasks_than_are_looked_through_each_counts_as_kept() -> None:
+    async def main(count: int) -> None:
+        async def work() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        for _ in range(count):
+            asyncio.create_task(work())
+        await asyncio.sleep(1)
+
+    with pytest.raises(LostTaskWarning):
+        detrun.record(main, MOST // 4, thread_errors=True)
+    detrun.record(main, MOST + 1, thread_errors=True)
 
 
 def test_explore_finds_it_and_the_failure_replays() -> None:
