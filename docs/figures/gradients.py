@@ -128,7 +128,7 @@ def temperatures(samples: int) -> Figure:
     longest = 0.2
     right = math.exp(-longest) * (longest - 0.5)
     soft = detrun.gradient(routing, {"longest": longest}, kind="relaxed", temperature=levels, samples=samples)
-    row = soft.details.trend["longest"]  # type: ignore[union-attr]
+    row = soft.details.trend["longest"]  # type: ignore[union-attr]  # those of `relaxed` have it
     panel.axhline(right, color="black", linewidth=1.2, label=f"right: {right:+.3f}")
     panel.errorbar(
         levels,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from detrun_scenarios.operating_system.cpu.fair import FairQueue
 from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
@@ -68,7 +69,9 @@ def test_a_sleeper_keeps_a_credit_of_half_a_latency_however_long_it_slept() -> N
         await trio.sleep(0.5)
         users.start_soon(live, scheduler, light, 0.1)
         await trio.sleep(0)
-        return float(scheduler.cores[0].queue.min_vruntime - light.vruntime)  # type: ignore[attr-defined]
+        queue = scheduler.cores[0].queue
+        assert isinstance(queue, FairQueue)
+        return float(queue.min_vruntime - light.vruntime)
 
     assert run(body) == pytest.approx(0.003, abs=1e-5)
 

@@ -8,6 +8,7 @@ import trio
 import detrun
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.ipc.pipe import Pipe
+from detrun_scenarios.operating_system.ipc.signals import SignalName
 from detrun_scenarios.operating_system.machine import Machine, Simulated, machine
 from detrun_scenarios.operating_system.process import Process
 from detrun_scenarios.operating_system.settings import Settings
@@ -107,9 +108,10 @@ def test_signals_interrupt_what_sleeps_and_what_computes_and_end_what_has_no_han
 
     async def sender(process: Process) -> None:
         victim = next(one for one in process.machine.processes if one.owner == "target")
-        for pause, signal in ((1.0, "USR1"), (0.5, "USR1"), (2.0, "KILL")):
+        signals: list[tuple[float, SignalName]] = [(1.0, "USR1"), (0.5, "USR1"), (2.0, "KILL")]
+        for pause, signal in signals:
             await process.sleep(pause)
-            process.kill(victim, signal)  # type: ignore[arg-type]
+            process.kill(victim, signal)
 
     found = on_machine(target=target, sender=sender)
     assert [what for what, _ in seen] == ["handled", "interrupted", "handled", "computed"]
