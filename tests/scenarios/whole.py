@@ -41,7 +41,7 @@ def check_replayed(scenario: Scenario) -> None:
 def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> None:
     """A planted bug breaks the invariant that it should in the run of this seed."""
     program = program_of(scenario, "small", bug=bug)
-    steps = {**scenario.explore_options, **scenario.bug(bug).options}["max_steps"]
+    steps = scenario.hunt_options(bug)["max_steps"]
     with pytest.raises(Exception, match=says):
         detrun.record(program, {}, seed=seed, max_steps=steps)
 
@@ -49,7 +49,7 @@ def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> None:
 def check_found_and_replayed(scenario: Scenario, bug: str) -> None:
     """A planted bug shows under the options that the scenario gives for it, and its recording shows it again."""
     program = program_of(scenario, "small", bug=bug)
-    options = {**scenario.explore_options, **scenario.bug(bug).options, "shrink": False, "explain": False}
+    options = {**scenario.hunt_options(bug), "shrink": False, "explain": False}
     found = detrun.explore(program, {}, directory=None, **options)
     assert found.failure is not None
     with pytest.raises(type(found.failure.exception)):

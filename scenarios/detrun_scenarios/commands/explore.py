@@ -61,8 +61,7 @@ def explore(
     numbers = params_of(scenario, params)
     planted = None if bug is None else scenario.bug(bug)
     program = ScenarioProgram(scenario, scenario.setting(size, bug=bug, spared=spared))
-    hunted = planted if spared is None else scenario.bug(spared)
-    options = {**scenario.explore_options, **({} if hunted is None else hunted.options)}
+    options = scenario.hunt_options(bug if spared is None else spared)
     if schedules is not None:
         options["schedules"] = schedules
     if not_kept := KeptFailures(Path(directory)).unwritable:

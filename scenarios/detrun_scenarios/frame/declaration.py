@@ -153,7 +153,8 @@ class Bug:
         faults: under which it is looked for, if others than the scenario's.
         variant: of the workload, in which it is looked for: a name that the program knows. A bug that needs certain
             settings, or an operator who does a certain thing, says so here.
-        options: for `detrun.explore`, where this bug needs others than the defaults: ``schedules``.
+        options: for `detrun.explore`, where this bug needs others than the scenario's: ``schedules``, ``max_steps``,
+            ``shrink``, ``explain``.
     """
 
     name: str
@@ -278,6 +279,14 @@ class Scenario:
             UsageError: there is none; the message has the near names.
         """
         return named(f"scenario {self.name} has no bug", name, {one.name: one for one in self.bugs})
+
+    def hunt_options(self, bug: str | None) -> dict[str, Any]:
+        """For `detrun.explore`: the scenario's options, and over them those of the bug that is looked for.
+
+        Raises:
+            UsageError: there is no such bug.
+        """
+        return {**self.explore_options, **({} if bug is None else self.bug(bug).options)}
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name.
