@@ -49,7 +49,9 @@ async def check_recovered(store: Store, history: History) -> None:
         newest, got = expected.get(key), found.get(key)
         wanted = newest if newest is not None and newest.exists else None
         difference = "" if wanted == got else _difference(history, key, wanted, got)
-        detrun.always(About(not difference, _promised(history, newest) if difference else ()), DURABLE, difference)
+        # Who promised it takes a walk through the history.
+        about = About(not difference, _promised(history, newest) if difference else ())
+        detrun.always(about, DURABLE, difference)
 
 
 def _promised(history: History, version: Made | None) -> tuple[tuple[str, Place], ...]:
