@@ -44,7 +44,7 @@ EXPLAINED = ("bug", "what matters", "where", "planted in")
 def measured(scenario: Scenario, bug: Bug, seeds: range) -> dict[str, Any]:
     """What so many campaigns of one bug came to."""
     began = time.process_time()
-    exploring: dict[str, Any] = {**scenario.explore_options, **bug.options, "directory": None}
+    exploring = {**scenario.hunt_options(bug.name), "directory": None}
     planted = ScenarioProgram(scenario, scenario.setting("small", bug=bug.name))
     right = ScenarioProgram(scenario, scenario.setting("small", spared=bug.name))
     schedules: list[int | None] = []
