@@ -107,6 +107,7 @@ ORDER = (
     "detrun_scenarios.frame",
     "detrun_scenarios.programs",
     "detrun_scenarios",
+    "detrun_scenarios.studies",
     "detrun_scenarios.commands",
 )
 

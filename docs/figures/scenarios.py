@@ -19,12 +19,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from PIL import Image
 
-from detrun_scenarios.frame.catalogue import find_scenario
+from detrun_scenarios.frame.catalogue import find_scenario, folder_of
 from detrun_scenarios.frame.declaration import Scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 TUNINGS = ROOT / "benchmarks" / "results" / "scenario-tunings.json"
-PACKAGE = ROOT / "scenarios" / "detrun_scenarios"
 STYLES = {
     "tuned": ("detrun.minimize", "#2a7f3f", "-", "o"),
     "optuna": ("Optuna, TPE", "#1f5fa8", "--", "s"),
@@ -117,7 +116,7 @@ def draw(scenario: Scenario, folder: Path) -> list[Path]:
 def main(names: Sequence[str]) -> None:
     """Draw the pictures of these scenarios."""
     for name in names:
-        for file in draw(find_scenario(name), PACKAGE / name):
+        for file in draw(find_scenario(name), folder_of(name)):
             print(f"{file} {file.stat().st_size:,} bytes")
 
 

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from benchmarks import scenario_bugs, scenario_tunings
-from detrun_scenarios.frame.catalogue import find_scenario
+from detrun_scenarios.frame.catalogue import find_scenario, folder_of
 from tests.benchmarks.test_gradient_kinds import ROOT
 
 
@@ -20,7 +20,7 @@ def test_the_table_of_a_scenario_is_that_of_the_kept_results_and_has_no_miss(nam
     found = kept["scenarios"][name]
     assert tuple(found) == tuple(bug.name for bug in scenario.bugs)
     assert all(one["replays"] and None not in one["schedules"] for one in found.values())
-    page = (ROOT / "scenarios" / "detrun_scenarios" / name / "README.md").read_text()
+    page = (folder_of(name) / "README.md").read_text()
     shown = page.partition("<!-- bugs -->\n")[2].partition("<!-- end of bugs -->")[0]
     assert shown == scenario_bugs.markdown(scenario, kept)
 

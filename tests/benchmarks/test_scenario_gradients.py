@@ -7,14 +7,14 @@ import json
 import pytest
 
 from benchmarks import scenario_gradients
-from tests.benchmarks.test_gradient_kinds import ROOT
+from detrun_scenarios.frame.catalogue import folder_of
 
 
 @pytest.mark.parametrize("scenario", scenario_gradients.COMMANDS)
 def test_the_table_of_a_scenario_is_that_of_the_kept_results(scenario: str) -> None:
     kept = json.loads(scenario_gradients.KEPT.read_text())
     assert tuple(kept["scenarios"][scenario]) == scenario_gradients.COMMANDS[scenario]
-    page = (ROOT / "scenarios" / "detrun_scenarios" / scenario / "README.md").read_text()
+    page = (folder_of(scenario) / "README.md").read_text()
     shown = page.partition("<!-- gradients -->\n")[2].partition("<!-- end of gradients -->")[0]
     assert shown == scenario_gradients.markdown(scenario, kept)
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import scenario_tunings
 from benchmarks.kept_results import repetitions_of
 from benchmarks.measuring import machine
-from detrun_scenarios.frame.catalogue import find_scenario
+from detrun_scenarios.frame.catalogue import find_scenario, folder_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_readme_shows_the_tunings_that_are_kept(scenario: str) -> None:
     kept = json.loads(scenario_tunings.KEPT.read_text())
     assert tuple(kept["scenarios"][scenario]) == scenario_tunings.COMMANDS[scenario]
-    page = (ROOT / "scenarios" / "detrun_scenarios" / scenario / "README.md").read_text()
+    page = (folder_of(scenario) / "README.md").read_text()
     shown = page.partition("<!-- tuning -->\n")[2].partition("<!-- end of tuning -->")[0]
     assert shown == scenario_tunings.markdown(scenario, kept)
 

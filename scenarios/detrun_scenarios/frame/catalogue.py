@@ -1,4 +1,6 @@
-"""The scenarios that are installed, by name: the packages beside `frame`, and those that other distributions add.
+"""The scenarios that are installed, by name: packages beside `frame`, studies, and what other distributions add.
+
+A study is a scenario in the room `studies`, which asks one question of a small system of its own or of a larger one.
 
 Another distribution adds a scenario by an entry point of the group ``detrun.scenarios``, whose name is the scenario's::
 
@@ -22,7 +24,9 @@ from detrun_scheduler.errors import UsageError
 
 GROUP = "detrun.scenarios"
 PACKAGE = __name__.partition(".")[0]
-SHARED = ("frame", "commands")
+SHARED = ("frame", "commands", "studies")
+ROOT = Path(__file__).parents[1]
+ROOMS = (PACKAGE, f"{PACKAGE}.studies")
 
 
 def all_scenarios() -> dict[str, Scenario]:
@@ -40,10 +44,11 @@ def find_scenario(name: str) -> Scenario:
     Raises:
         UsageError: there is none (the message has the near names), or it cannot be loaded.
     """
-    if name in _own():
-        return _checked(name, import_module(f"{PACKAGE}.{name}").SCENARIO)
+    own = _own()
+    if name in own:
+        return _checked(name, import_module(own[name]).SCENARIO)
     added = _added()
-    entry_point = named("there is no scenario", name, {**dict.fromkeys(_own()), **added})
+    entry_point = named("there is no scenario", name, {**dict.fromkeys(own), **added})
     assert entry_point is not None
     try:
         found = entry_point.load()
@@ -55,9 +60,24 @@ def find_scenario(name: str) -> Scenario:
     return _checked(name, found)
 
 
-def _own() -> list[str]:
-    packages = pkgutil.iter_modules([str(Path(__file__).parents[1])])
-    return [one.name for one in packages if one.ispkg and one.name not in SHARED]
+def folder_of(name: str) -> Path:
+    """Where the scenario of that name that comes with detrun has its modules, README and pictures.
+
+    Raises:
+        KeyError: none of that name comes with detrun.
+    """
+    return ROOT.joinpath(*_own()[name].split(".")[1:])
+
+
+def _own() -> dict[str, str]:
+    """The package of each scenario that comes with detrun, by its name."""
+    found = {}
+    for room in ROOMS:
+        folder = ROOT.joinpath(*room.split(".")[1:])
+        for one in pkgutil.iter_modules([str(folder)]):
+            if one.ispkg and one.name not in SHARED:
+                found[one.name] = f"{room}.{one.name}"
+    return found
 
 
 def _added() -> dict[str, EntryPoint]:
