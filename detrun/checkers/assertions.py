@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from detrun_scheduler import current
+from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.errors import DetrunError, UsageError
 
 ALWAYS, SOMETIMES, REACHABLE, UNREACHABLE = "always", "sometimes", "reachable", "unreachable"
@@ -211,6 +212,14 @@ def always(condition: object, name: str, details: str | Callable[[], str] = "") 
     if not held:
         said = details if isinstance(details, str) else details()
         _violated(AssertionViolatedError(ALWAYS, name, said, condition))
+
+
+def violated_always(error: BaseException | None) -> AssertionViolatedError | None:
+    """The `always` by which a run failed, None if it failed by something else, or by more than one thing."""
+    leaves = [] if error is None else exception_leaves(error)
+    if len(leaves) == 1 and isinstance(leaves[0], AssertionViolatedError) and leaves[0].kind == ALWAYS:
+        return leaves[0]
+    return None
 
 
 def unreachable(name: str) -> None:

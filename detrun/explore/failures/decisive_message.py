@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detrun.explore.failures.decisive_order import shown_about
+from detrun.explore.failures.decisive_order import knowledge_of, shown_about
 from detrun.explore.failures.explanation import Explanation, common, summary, told
 from detrun.explore.failures.named_steps import caller_of, innermost
 from detrun.explore.failures.narrated_steps import Line
@@ -121,7 +121,7 @@ class _Search:
     @cached_property
     def knowledge(self) -> Knowledge:
         """What the steps knew."""
-        return Knowledge.of(self.narration, self.base.timeline, self.seen)
+        return knowledge_of(self.reversals, self.narration, self.base.timeline, self.seen)
 
     def first_of(self, messages: Sequence[Occurrence]) -> Explanation | None:
         """What the first of them that decides says."""

@@ -14,6 +14,9 @@ and time-outs last. No choice of the scheduler reverses two steps at different t
 Then its moment is narrowed to the one step that it has to come before, or after (`retiming.py`), and the operations of
 the two are named: on what both touch and the fewest other steps do.
 
+Where a program goes wrong again and again, one order averts one failure, and the run goes on to the next. That is
+enough where nothing else explains the failure (`decisive_order_of_one`).
+
 Sources: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002, and Choi and Zeller,
 "Isolating failure-inducing thread schedules", ISSTA 2002: the difference between a run that fails and one that passes
 is narrowed until it is one. Departure: what is narrowed is the moment of an occurrence, and the latest is taken, since
@@ -37,10 +40,10 @@ from detrun.explore.failures.meeting_steps import (
     meetings_across_time,
 )
 from detrun.explore.failures.narration import Narration
-from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence
+from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence, Timeline
 from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import showing_steps
+from detrun.explore.failures.showing_steps import failing_operation, showing_steps
 from detrun.explore.failures.what_steps_knew import Knowledge
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
@@ -57,6 +60,19 @@ def decisive_observation(reversals: Reversals, narration: Narration) -> Explanat
     """The same of operations on what the failing step looked at, or else of its task, which may say little."""
     found = OrderSearch.of(reversals, narration)
     return None if found is None else found.first_of(found.reversed_pairs(observed=1), found.reversed_pairs(observed=2))
+
+
+def decisive_order_of_one(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """The same as `decisive_order` of a failure that comes again and again: the order that averts this one."""
+    found = OrderSearch.of(reversals, narration, comes_again=True)
+    if found is None:
+        return None
+    return found.first_of(found.reversed_pairs(observed=0), found.sooner(), found.reversed_pairs(observed=1))
+
+
+def knowledge_of(reversals: Reversals, narration: Narration, timeline: Timeline, seen: Sequence[int]) -> Knowledge:
+    """What the steps of the failing run knew, measured once for all strategies."""
+    return reversals.once("knowledge", lambda: Knowledge.of(narration, timeline, seen))
 
 
 @dataclass(slots=True)
@@ -78,20 +94,23 @@ class OrderSearch:
     is_watched: bool
 
     @classmethod
-    def of(cls, reversals: Reversals, narration: Narration) -> OrderSearch | None:
+    def of(cls, reversals: Reversals, narration: Narration, comes_again: bool = False) -> OrderSearch | None:
         """None where `Retimings.of` is."""
-        retimings = Retimings.of(reversals, narration)
+        retimings = Retimings.of(reversals, narration, comes_again)
         if retimings is None:
             return None
         seen = showing_steps(narration, reversals.failing.error)
-        knowledge = Knowledge.of(narration, retimings.base.timeline, seen)
-        pairs = meetings_across_time(knowledge, seen)
+        knowledge = knowledge_of(reversals, narration, retimings.base.timeline, seen)
+        pairs = reversals.once("pairs across time", lambda: meetings_across_time(knowledge, seen))
         return cls(reversals, narration, retimings, seen, knowledge, pairs, knowledge.only_watch(seen))
 
     @property
     def base(self) -> Retimed:
         """The failing run."""
         return self.retimings.base
+
+    def _averts(self, found: Retimed) -> bool:
+        return self.retimings.averts(found)
 
     def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
         """What the first swap says that has a name for both operations."""
@@ -124,7 +143,7 @@ class OrderSearch:
         best: Swap | None = None
         for moved, at in ways:
             found = self.retimings.at({moved.number: at})
-            swap = self.retimings.threshold(moved, at, found) if found is not None and found.passes else None
+            swap = self.retimings.threshold(moved, at, found) if found is not None and self._averts(found) else None
             if swap is None:
                 continue
             if swap.first in [one.label for one in first] and swap.then in [one.label for one in then]:
@@ -168,7 +187,7 @@ class OrderSearch:
         moved = slow[last]
         at = _soonest(moved, fastest)
         found = self.retimings.at({moved.number: at})
-        if found is not None and found.passes:
+        if found is not None and self._averts(found):
             swap = self.retimings.threshold(moved, at, found)
             if swap is not None:
                 yield swap
@@ -180,8 +199,9 @@ class OrderSearch:
         """
 
         def passes(index: int) -> bool | None:
-            found = self.retimings.run(_from(slow[index].number, fastest))
-            return None if found is None else found.passes
+            number = slow[index].number
+            found = self.retimings.run(_from(number, fastest), ("sooner from", number))
+            return None if found is None else self._averts(found)
 
         fails, back = len(slow), 1
         while True:
@@ -252,17 +272,32 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         matters: of the two, in words.
     """
     failing, narration = search.reversals.failing, search.narration
+    averted = "it passes" if swap.passing.passes else f"it goes on, and fails anew at {swap.passing.ends_at:.9g} s"
+    places = [("first", meeting.first), ("then", meeting.then)]
+    failed = failing_operation(narration, failing.error)
+    if failed is not None and failed.step not in (meeting.first.step, meeting.then.step):
+        places.append(("and shows in", failed))
     text = [
         summary(failing),
         f"What matters is {matters}:",
-        *told(narration, [("first", meeting.first), ("then", meeting.then)]),
+        *told(narration, places),
         *_of_moved(narration, swap.moved, swap.moment),
-        "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, it passes.",
+        f"Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, "
+        f"{averted}.",
     ]
     difference = common(failing.order, swap.passing.trial.order)
     pair = (meeting.first, meeting.then)
+    labels, operations = zip(*places, strict=True)
     return Explanation(
-        "\n".join(text), pair, meeting.resource, difference, narration, None, True, labels=("first", "then")
+        "\n".join(text),
+        pair,
+        meeting.resource,
+        difference,
+        narration,
+        None,
+        True,
+        places=operations,
+        labels=labels,
     )
 
 

@@ -27,7 +27,7 @@ from detrun.explore.failures.decisive_circle import decisive_circle
 from detrun.explore.failures.decisive_faults import decisive_delays, decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_moment import decisive_moment
-from detrun.explore.failures.decisive_order import decisive_observation, decisive_order
+from detrun.explore.failures.decisive_order import decisive_observation, decisive_order, decisive_order_of_one
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
 from detrun.explore.failures.decisive_removal import decisive_removal
 from detrun.explore.failures.decisive_transactions import decisive_transactions
@@ -60,6 +60,7 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (decisive_pair, 0.6),
     (decisive_moment, 0.6),
     (decisive_observation, 0.6),
+    (decisive_order_of_one, 0.6),
     (decisive_lines, 0.6),
     (decisive_two_pairs, 1.0),
 )

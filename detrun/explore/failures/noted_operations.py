@@ -14,7 +14,7 @@ from detrun.checkers.transactions import Place
 from detrun.explore.failures.narrated_steps import Line, function_of
 from detrun.explore.failures.narration import Narration
 
-FEW = 4  # of so many operations at most one does it
+FEW = 2  # of so many operations at most one does it
 STEPS_MAX = 60  # of the task, that are looked at
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from detrun.checkers.assertions import AssertionViolatedError, violated_always
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Label, Move, Occurrence, Timeline, unmoved
 from detrun.explore.failures.reversal import Reversals
@@ -34,10 +35,26 @@ class Retimed:
         """The program did not fail."""
         return self.trial.error is None
 
+    @property
+    def ends_at(self) -> float:
+        """When its last step began, in virtual seconds."""
+        return self.timeline.times[-1]
+
     def fails_as(self, other: Retimed) -> bool:
         """Both fail by an error of one type: a run that fails otherwise says nothing of the other's reason."""
         errors = self.trial.error, other.trial.error
         return len({None if error is None else type(exception_leaves(error)[0]) for error in errors}) == 1
+
+    def goes_past(self, other: Retimed) -> bool:
+        """Whether this fails by the same `always` later than the other run, and says something else.
+
+        It has to have held more often by then. What says the same is taken to be the same failure, at another moment.
+        """
+        here, there = (violated_always(run.trial.error) for run in (self, other))
+        if here is None or there is None or here.name != there.name:
+            return False
+        is_later = self.ends_at > other.ends_at and self.trial.held > other.trial.held
+        return is_later and _said(here) != _said(there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +82,44 @@ class Retimings:
 
     Attributes:
         base: the failing run itself.
+        comes_again: be content with a run that goes past the failure.
     """
 
     reversals: Reversals
     base: Retimed
+    comes_again: bool = False
 
     @classmethod
-    def of(cls, reversals: Reversals, narration: Narration) -> Retimings | None:
+    def of(cls, reversals: Reversals, narration: Narration, comes_again: bool = False) -> Retimings | None:
         """None where no time passes or no trial is left, or the failing run cannot be had with its occurrences."""
         if not narration.steps or narration.steps[-1].time == narration.steps[0].time or not reversals.has_left():
             return None
-        base = _run(reversals, unmoved)
+        base = _run(reversals, unmoved, "unmoved")
         if base is None or base.passes or base.trial.order != reversals.failing.order:
             return None
-        return cls(reversals, base)
+        return cls(reversals, base, comes_again)
 
-    def run(self, move: Move) -> Retimed | None:
-        """The schedule with occurrences moved; None if there is no trial left."""
-        return _run(self.reversals, move)
+    def averts(self, found: Retimed) -> bool:
+        """Whether a run does not have the failure."""
+        return found.passes or (self.comes_again and found.goes_past(self.base))
+
+    def run(self, move: Move, key: object) -> Retimed | None:
+        """The schedule with occurrences moved; None if there is no trial left.
+
+        Args:
+            key: of the move, which is run once.
+        """
+        return _run(self.reversals, move, key)
 
     def at(self, moments: Mapping[int, float]) -> Retimed | None:
         """The schedule with occurrences, by number, at these moments, after the first of which numbers may differ."""
-        return self.run(lambda one: moments.get(one.number))
+        return self.run(lambda one: moments.get(one.number), tuple(sorted(moments.items())))
 
     def threshold(self, moved: Occurrence, passes_at: float, passing: Retimed) -> Swap | None:
         """What happens in another order if an occurrence is moved as far as it takes, and no farther.
 
         Args:
-            passes_at: a moment at which the run is known to pass.
+            passes_at: a moment at which the run is known not to have the failure, see `averts`.
             passing: that run.
         """
         failing, fails_at = self.base, moved.due
@@ -117,7 +144,7 @@ class Retimings:
             found = self.at({moved.number: at})
             if found is None:
                 break
-            if found.passes:
+            if self.averts(found):
                 first, passes_at, passing = middle if is_between else first, at, found
             else:
                 last, fails_at, failing = middle if is_between else last, at, found
@@ -127,13 +154,17 @@ class Retimings:
         # What is said of a run holds for the number as it is said.
         told = moved.set_at + float(f"{passes_at - moved.set_at:.6g}")
         found = self.at({moved.number: told})
-        if found is not None and found.passes and _swapped(failing, found) == swapped:
+        if found is not None and self.averts(found) and _swapped(failing, found) == swapped:
             passes_at, passing = told, found
         return Swap(*swapped, moved, passes_at, passing)
 
 
-def _run(reversals: Reversals, move: Move) -> Retimed | None:
-    found = reversals.try_moved(move)
+def _said(violated: AssertionViolatedError) -> tuple[str, ...]:
+    return str(violated), *getattr(violated, "__notes__", ())
+
+
+def _run(reversals: Reversals, move: Move, key: object) -> Retimed | None:
+    found = reversals.try_moved(move, key)
     return None if found is None else Retimed(*found)
 
 

@@ -10,17 +10,20 @@ other can.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.narration import Narration, narrate
-from detrun.explore.failures.occurrences import Move, Timeline, unmoved
+from detrun.explore.failures.occurrences import Move, Timeline
 from detrun.explore.failures.operations import Pair, reverses
 from detrun.explore.failures.time_limit import TimeLimit
 from detrun.explore.failures.trials import Trial, TrialRunner, Turn
 from detrun_scheduler.run import FaultSpan, RunHooks
+
+_T = TypeVar("_T")
 
 TURNS_BACK = 3
 MORE_STEPS = (2, 16)
@@ -61,9 +64,10 @@ class Reversals:
     used: int = 0
     _known: dict[tuple[str, ...], Trial] = field(default_factory=dict)
     _moved: dict[object, Trial] = field(default_factory=dict)
-    _unmoved: tuple[Trial, Timeline] | None = None
+    _retimed: dict[object, tuple[Trial, Timeline]] = field(default_factory=dict)
     _narrated: dict[bytes, Narration] = field(default_factory=dict)
     _moved_narrated: dict[object, Narration] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict)
     _time: TimeLimit = field(default_factory=TimeLimit)
 
     @contextmanager
@@ -138,12 +142,13 @@ class Reversals:
             self.is_cut = True
         return not self.is_cut and self.used < self.trials
 
-    def try_moved(self, move: Move) -> tuple[Trial, Timeline] | None:
+    def try_moved(self, move: Move, key: object) -> tuple[Trial, Timeline] | None:
         """What comes of the failing schedule with occurrences moved, and when they came; None if no trial is left.
 
-        The run with all of them as they were is kept: each search of a moment begins with it.
+        Args:
+            key: of the move, which is run once.
         """
-        found = self._unmoved if move is unmoved else None
+        found = self._retimed.get(key)
         if found is None:
             if not self.has_left():
                 return None
@@ -151,8 +156,7 @@ class Reversals:
             timeline = Timeline(move)
             found = self.runner.try_timers(self.failing.turns, timeline.hooks()), timeline
             timeline.close()
-            if move is unmoved:
-                self._unmoved = found
+            self._retimed[key] = found
         return found
 
     def without(self, turns: Sequence[Turn]) -> Iterator[Trial]:
@@ -174,6 +178,13 @@ class Reversals:
             moved = TrialRunner(self.runner.program, self.runner.seed, {**self.runner.spans, **spans})
             trial = self._moved[key] = moved.try_turns(self.failing.turns)
         return trial
+
+    def once(self, what: str, make: Callable[[], _T]) -> _T:
+        """What several strategies need, made for the first of them."""
+        if what not in self._made:
+            self._made[what] = make()
+        found: _T = self._made[what]
+        return found
 
     def narration(self, trial: Trial) -> Narration | None:
         """What a passing schedule does, step by step; None if too many have been narrated."""

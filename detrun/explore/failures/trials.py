@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import outcome
 
+from detrun.checkers.assertions import Tally, tallying, violated_always
 from detrun.execution.execute import execute
 from detrun.execution.schedules import ScheduleJournal, unpacked
 from detrun.explore.campaign.program import Program
@@ -66,6 +67,7 @@ class Trial:
         order: the task of every step.
         faults: planned faults that began and `buggify` sites that fired, and whether they last.
         in_asyncio: whether it made an event loop of asyncio's.
+        held: how often the `always` by which it failed had held before; 0 if it did not fail by one.
         cost: what shrinking makes small, the first first: preemptions, tasks, turns, steps.
     """
 
@@ -79,6 +81,7 @@ class Trial:
     order: list[str] = field(default_factory=list)
     faults: dict[str, bool] = field(default_factory=dict)
     in_asyncio: bool = False
+    held: int = 0
     cost: tuple[int, int, int, int] = field(init=False)
 
     @property
@@ -315,16 +318,17 @@ class TrialRunner:
         hooks = hooks or RunHooks()
         hooks.fault_spans = self.spans
         hooks.fault_began = lambda fault: faults.__setitem__(fault.name, bool(fault.lasts))
-        loop, ended = execute(
-            program.main,
-            program.args,
-            oracle=oracle,
-            seed=self.seed,
-            journal=journal,
-            verifier=oracle,
-            options=program.options,
-            hooks=hooks,
-        )
+        with tallying() as tally:
+            loop, ended = execute(
+                program.main,
+                program.args,
+                oracle=oracle,
+                seed=self.seed,
+                journal=journal,
+                verifier=oracle,
+                options=program.options,
+                hooks=hooks,
+            )
         error = ended.error if isinstance(ended, outcome.Error) else None
         if isinstance(error, UsageError | KeyboardInterrupt):
             raise error
@@ -339,7 +343,13 @@ class TrialRunner:
             [oracle.paths[task] for task in oracle.order],
             faults,
             loop.asyncio is not None,
+            _held(tally, error),
         )
+
+
+def _held(tally: Tally, error: BaseException | None) -> int:
+    violated = violated_always(error)
+    return 0 if violated is None else tally[violated.name].held
 
 
 class LimitedTrials:

@@ -61,7 +61,9 @@ def test_all_searches_of_a_moment_begin_with_one_run_as_it_was() -> None:
     assert reversals.used == 1
     assert searches[0] is not None
     for used in (2, 3):
-        assert searches[0].at({1: 1.0}) is not None  # a run of its own each time
+        for search in searches:
+            assert search is not None
+            assert search.at({1: float(used)}) is not None  # each moment is run once
         assert reversals.used == used
     assert Retimings.of(reversals, narration) is None  # nothing could be moved any more
 
@@ -92,6 +94,35 @@ def test_what_is_said_of_a_sleep_holds_when_the_program_sleeps_so(program: Calla
     between = took + 0.9 * (instead - took)  # no more than it takes
     with pytest.raises(AssertionError):
         detrun.record(program, between)
+
+
+def test_of_a_failure_that_comes_again_and_again_the_order_that_averts_it_is_named() -> None:
+    explanation = explained(timed_programs.overtaken_again)
+    assert "so moved, with draws and choices as they were, it goes on, and fails anew at 0.2" in str(explanation)
+    assert explanation.verified
+    assert explanation.pair is not None
+    lines = {operation.line.number for operation in explanation.pair if operation.line is not None}
+    assert lines == marked_lines(timed_programs.overtaken_again), str(explanation)
+
+
+def test_a_failure_that_says_the_same_later_is_not_taken_for_another_one() -> None:
+    """To move the message moves the check that fails, and no more."""
+
+    async def fails() -> None:
+        async with World(latency=0.01) as world:
+            world.node("other").start(look)
+            for turn in range(3):
+                detrun.this_node().send("other", turn)
+                await trio.sleep(1)
+
+    async def look() -> None:
+        while True:
+            turn = await detrun.this_node().receive()
+            detrun.always(turn < 1, "turn", "as ever")
+
+    failure = detrun.explore(fails, schedules=20, early_timers=0, directory=None).failure
+    assert failure is not None
+    assert "fails anew" not in str(failure.explanation)
 
 
 def test_where_no_order_decides_nothing_is_named() -> None:

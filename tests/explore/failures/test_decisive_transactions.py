@@ -73,6 +73,40 @@ def test_a_write_skew_is_two_reads_and_two_writes(after: float) -> None:
         assert steps[first.step].task == first.task != then.task
 
 
+async def doctors_who_are_called(days: int) -> None:
+    """Each works in a task that something else makes at their time, and again the next day."""
+    rota = Rota()
+
+    async def call(nursery: trio.Nursery, who: str, other: str, after: float) -> None:
+        await trio.sleep(after)
+        nursery.start_soon(goes_home, rota, who, other, 0.0, True)
+
+    for _ in range(days):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call, nursery, "Ann", "Bob", 0.01)
+            nursery.start_soon(call, nursery, "Bob", "Ann", 0.05)
+        found = serializable(HISTORY)
+        detrun.always(found, "serializable", str(found))
+        await trio.sleep(1.0)
+
+
+@pytest.mark.one_python
+def test_a_task_that_went_on_with_nothing_is_put_off_with_the_one_that_made_it() -> None:
+    pytest.importorskip("networkx")
+    failure = detrun.explore(doctors_who_are_called, 1, schedules=3, early_timers=0, directory=None).failure
+    assert failure is not None
+    assert "put off until the others have ended, the run passes" in str(failure.explanation)
+
+
+@pytest.mark.one_python
+def test_where_transactions_contradict_each_other_again_the_next_cycle_does_not_matter() -> None:
+    pytest.importorskip("networkx")
+    failure = detrun.explore(doctors_who_are_called, 2, schedules=3, early_timers=0, directory=None).failure
+    assert failure is not None
+    averted = "put off until the others have ended, it goes on past this point, and fails by a cycle without them"
+    assert averted in str(failure.explanation)
+
+
 @pytest.mark.one_python
 def test_transactions_one_after_the_other_are_no_reason() -> None:
     pytest.importorskip("networkx")

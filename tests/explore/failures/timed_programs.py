@@ -244,4 +244,45 @@ async def added_up(nap: float = 0.305) -> None:
     assert not tank.has_run_over
 
 
+async def overtaken_again(rounds: int = 4) -> None:
+    """In every round but the first one message overtakes another, which shows when they are done."""
+
+    class Store:
+        def __init__(self) -> None:
+            self.waiting: list[int] = []
+            self.done = 0
+
+        async def live(self) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.work)
+                while True:
+                    self.take(await detrun.this_node().receive())
+
+        def take(self, value: int) -> None:
+            self.waiting.append(value)  # A1 B1
+
+        async def work(self) -> None:
+            while True:
+                await trio.sleep(0.05)
+                for value in self.waiting:
+                    detrun.always(value == self.done, "in order", f"{value} after {self.done}")
+                    self.done += 1
+                self.waiting.clear()
+
+    async with World(latency=0.001) as world:
+        world.node("store").start(Store().live)
+        client = world.node("client")
+        link = world.link("client", "store")
+
+        async def put() -> None:
+            for value in range(0, 2 * rounds, 2):
+                for each, latency in ((value, 0.02), (value + 1, 0.01 if value else 0.03)):
+                    link.latency = latency
+                    detrun.this_node().send("store", each)
+                await trio.sleep(0.1)
+
+        client.start(put)
+        await client.ended()
+
+
 OF_TIME = (overtaken, retried, timer_against_message, leased, looked_at_unseen, watched, added_up)
