@@ -1,0 +1,1 @@
+"""Layout: from styles to boxes. Lengths are Values where styles are, so that every box has derivatives."""

@@ -1,0 +1,1 @@
+"""The event loop: tasks, microtasks, rendering opportunities."""

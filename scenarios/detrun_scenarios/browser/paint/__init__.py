@@ -1,0 +1,1 @@
+"""Painting: boxes to a display list, a display list to an image."""

@@ -1,0 +1,1 @@
+"""Scripts: coroutines that change the page, and promises by which they wait."""

@@ -1,0 +1,1 @@
+"""Styles: sheets, selectors, the cascade and inheritance."""

@@ -1,0 +1,104 @@
+"""The browser as a whole: the right one survives and replays, and its invariants can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.browser import SCENARIO
+from detrun_scenarios.browser.invariants import Monitor
+from tests.scenarios.whole import (
+    check_breaks,
+    check_found_and_replayed,
+    check_replayed,
+    looked_at,
+    program_of,
+    survived,
+)
+
+pytestmark = pytest.mark.one_python
+for package in ("html5lib", "tinycss2", "cssselect", "PIL"):
+    pytest.importorskip(package)
+
+BUGS = [one.name for one in SCENARIO.bugs]
+
+of = partial(program_of, SCENARIO)
+
+
+def test_the_right_browser_survives_fifty_seeds_of_trouble() -> None:
+    seen = looked_at(survived(of("small"), range(50)))
+    assert seen == {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_the_right_browser_survives_two_thousand_seeds() -> None:
+    survived(of("small"), range(50, 2_050))
+
+
+def test_a_run_is_replayed_to_the_same_digest() -> None:
+    check_replayed(SCENARIO)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
+    run = detrun.record(of("large"), {}, seed=0)
+    assert run.steps >= 100_000
+    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert SCENARIO.draw is not None
+    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed", "says"),
+    [
+        ("removed_node", 0, "removed nodes are left alone"),
+        ("starving_microtask", 7, "microtasks come to an end"),
+        ("lost_dirt", 2, "layout is as from scratch"),
+        ("stale_path", 1, "events follow the path of their dispatch"),
+        ("double_fetch", 0, "a resource is fetched once"),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
+    """The first seed that shows it, so that each invariant is seen to fail."""
+    check_breaks(SCENARIO, bug, seed, says)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    check_found_and_replayed(SCENARIO, bug)
+
+
+def too_soon(monitor: Monitor) -> None:
+    monitor.task_begins(1)
+
+
+def unstyled(monitor: Monitor) -> None:
+    monitor.frame_is_made(1)
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [(too_soon, "microtasks run out first"), (unstyled, "nothing is painted unstyled")],
+)
+def test_invariants_that_no_planted_bug_breaks_can_fail(happens: Callable[[Monitor], None], says: str) -> None:
+    async def main() -> None:
+        happens(Monitor())
+
+    with pytest.raises(AssertionViolatedError, match=says):
+        detrun.record(main)
