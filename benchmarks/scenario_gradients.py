@@ -109,6 +109,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by pool_size --kind relaxed --samples 4 --differences 12 --share 0.5 "
         "--param pool_size=2",
     ),
+    "routing": (
+        "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",
+        "--loss mean_delay --by slowness --differences 30",
+        "--loss mean_delay --by middle_east --kind local --samples 4 --differences 30",
+        "--loss powerlessness",
+        "--loss lost_share",
+        "--loss powerlessness --by increase --by decrease --kind local --samples 8 --differences 12",
+    ),
 }
 """By scenario: what follows its name."""
 

@@ -18,6 +18,11 @@ from detrun_scenarios.frame.tuning import mean_of
 
 KEPT = RESULTS / "scenario-tunings.json"
 
+WEIGHTS = (
+    "--by west_upper --by west_middle --by south_middle --by south_lower --by upper_north --by upper_middle "
+    "--by lower_middle --by lower_east --by middle_north --by middle_east"
+)
+
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --budget 300000",
@@ -49,6 +54,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
     "write_ahead_log": ("--loss write_latency --by group_delay --by compact_after --budget 100000 --held-out 16",),
     "web_server": ("--loss mean_latency --by hedge_delay --by backoff --kind local --budget 190000 --held-out 12",),
+    "routing": (
+        f"--loss mean_delay {WEIGHTS} --budget 200000 --held-out 40",
+        "--loss powerlessness --budget 150000 --held-out 30",
+    ),
 }
 """By scenario: what follows its name."""
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -31,6 +32,7 @@ STYLES = {
 }
 GREY = "#555555"
 COLUMNS = 2
+TITLE_WIDTH = 70  # letters in a line
 COLOURS = 160  # of a picture: few make small files
 FACTORS = {"s": (1_000.0, "ms")}  # units as they are drawn
 
@@ -51,7 +53,9 @@ def curves(found: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> Figure
         _draw_ways(panel, one, factor)
         words = shlex.split(arguments)
         only = [words[at + 1] for at, word in enumerate(words) if word == "--by"]
-        panel.set_title(one["loss"] + ("\nby " + ", ".join(only) if only else ""), fontsize="small")
+        panel.set_title(
+            one["loss"] + (("\n" + fill("by " + ", ".join(only), TITLE_WIDTH)) if only else ""), fontsize="small"
+        )
         panel.set_xlabel("thousand simulated events", fontsize="small")
         panel.set_ylabel(unit, fontsize="small")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -92,7 +96,8 @@ def _draw_ways(panel: Any, one: Mapping[str, Any], factor: float) -> None:
             label=name,
             zorder=3,
         )
-    panel.set_ylim(bottom=0.0)
+    if one["default"] > 0.0:
+        panel.set_ylim(bottom=0.0)
 
 
 def save_small(drawing: BytesIO | Path, file: Path) -> None:
