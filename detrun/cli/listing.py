@@ -67,20 +67,24 @@ def listed(
         critical: a step to be pointed out.
     """
     from detrun.explore.failures.listing import Listing, rows_of
-    from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
 
     wanted = steps if steps is not None else range(recording.steps)
-    notes: list[str] = []
-    if replays:
-        try:
-            narration, notes = _replayed(recording, file, target)
-        except (UsageError, DivergenceError, HiddenStateError) as error:
-            reason = str(error).partition("\n")[0]
-            notes = [f"what the recording says, without lines of code: the program cannot be run again ({reason})"]
-        else:
-            chosen = (step for step in narration.steps if step.index in wanted)
-            return Listed(Listing(rows_of(chosen, critical)), notes)
-    return Listed(Listing(rows_of(_recorded_steps(recording, wanted), critical)), notes)
+    narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
+    if narration is None:
+        return Listed(Listing(rows_of(_recorded_steps(recording, wanted), critical)), notes)
+    chosen = (step for step in narration.steps if step.index in wanted)
+    return Listed(Listing(rows_of(chosen, critical)), notes)
+
+
+def narrated_if_possible(recording: Recording, file: str, target: str | None) -> tuple[Narration | None, list[str]]:
+    """The lines of the program that makes the run again, and what to know of them; None where it does not."""
+    from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
+
+    try:
+        return _replayed(recording, file, target)
+    except (UsageError, DivergenceError, HiddenStateError) as error:
+        reason = str(error).partition("\n")[0]
+        return None, [f"what the recording says, without lines of code: the program cannot be run again ({reason})"]
 
 
 def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narration, list[str]]:

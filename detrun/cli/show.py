@@ -1,8 +1,8 @@
-"""``detrun show``: the content of a recording. Only ``--listing`` and ``--at`` run the program."""
+"""``detrun show``: the content of a recording. Only ``--listing``, ``--perfetto`` and ``--at`` run the program."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,14 +32,24 @@ NEIGHBOURS = 3
     help="What each task did, side by side, with the lines that it ran: runs the program again.",
 )
 @click.option(
-    "--target", metavar="TARGET", help="With --at or --listing: the program; the recording names it by default."
+    "--target", metavar="TARGET", help="With --at, --listing or --perfetto: the program; else the recording's own."
 )
 @click.option(
-    "--no-replay", is_flag=True, help="With --at or --listing: run nothing; show what the recording says of it."
+    "--no-replay", is_flag=True, help="With --at, --listing or --perfetto: run nothing; show what the recording says."
 )
 @click.option("--last", type=click.IntRange(min=0), metavar="N", help="The last N steps.")
 @click.option("--tasks", "all_tasks", is_flag=True, help="All tasks and objects, not only the busiest.")
-@click.option("--perfetto", metavar="OUT", type=click.Path(), help="Write a trace that ui.perfetto.dev opens.")
+@click.option(
+    "--perfetto",
+    metavar="OUT",
+    type=click.Path(),
+    help="Write a trace that ui.perfetto.dev opens: runs the program again, for lines and nodes.",
+)
+@click.option(
+    "--clock",
+    type=click.Choice(["virtual", "steps"]),
+    help="With --perfetto: the axis; virtual time by default.",
+)
 @speaking
 def show(
     file: str,
@@ -51,13 +61,14 @@ def show(
     last: int | None,
     all_tasks: bool,
     perfetto: str | None,
+    clock: Literal["virtual", "steps"] | None,
 ) -> None:
     """Show what recording FILE says: how it was made, how it ended, and what each task did.
 
-    Of a run that failed or was cut short it shows the last steps, too. Nothing is executed, except with --listing and
-    --at: the program is run again, to show the lines that each task ran; or up to there, to show its tasks with their
-    variables, shared memory, nodes, disks and messages on their way. Do that only with recordings, and in directories,
-    that you trust.
+    Of a run that failed or was cut short it shows the last steps, too. Nothing is executed, except with --listing,
+    --perfetto and --at: the program is run again, to show the lines that each task ran; or up to there, to show its
+    tasks with their variables, shared memory, nodes, disks and messages on their way. Do that only with recordings, and
+    in directories, that you trust.
     """
     from detrun.cli import moment as moments
     from detrun.cli.page import open_page, print_document
@@ -70,8 +81,12 @@ def show(
         raise UsageError("--step and --at both choose a step; give one of them")
     if listing and (place is not None or perfetto is not None):
         raise UsageError("--listing lists a run, or with --step or --last a part of it; leave --at and --perfetto out")
-    if place is None and not listing and (target is not None or no_replay):
-        raise UsageError("--target and --no-replay say how the program is run again; give them with --at or --listing")
+    if place is None and not listing and perfetto is None and (target is not None or no_replay):
+        raise UsageError(
+            "--target and --no-replay say how the program is run again; give them with --at, --listing or --perfetto"
+        )
+    if clock is not None and perfetto is None:
+        raise UsageError("--clock is the axis of a trace; give it with --perfetto")
     at_step, time = (None, None) if place is None else moments.place_of(place)
     recording = open_recording(file)
     moment = None
@@ -92,11 +107,12 @@ def show(
         if say:
             render_listing(page, recording, file, found)
     elif perfetto is not None:
-        document["perfetto"] = {"file": perfetto, "events": _export(recording, perfetto)}
+        events, notes = _export(recording, file, target, perfetto, clock or "virtual", replays=not no_replay)
+        document.update(perfetto={"file": perfetto, "events": events}, notes=notes)
         if say:
-            page.heading(
-                f"wrote {perfetto}: {document['perfetto']['events']:,} events; open it in https://ui.perfetto.dev"
-            )
+            page.heading(f"wrote {perfetto}: {events:,} events; open it in https://ui.perfetto.dev")
+            for note in notes:
+                page.note(note)
     elif number is not None or place is not None:
         if number is not None:
             step = recording.step(number)
@@ -147,12 +163,26 @@ def _listed(
     return listed(recording, file, target, replays=replays, steps=steps, critical=critical)
 
 
-def _export(recording: Recording, destination: str) -> int:
+def _export(
+    recording: Recording,
+    file: str,
+    target: str | None,
+    destination: str,
+    clock: Literal["virtual", "steps"],
+    *,
+    replays: bool,
+) -> tuple[int, list[str]]:
+    """Write the trace: how many events it has, and what its reader has to know."""
+    from detrun.cli.listing import narrated_if_possible
     from detrun.cli.runs import check_output, unwritable
+    from detrun.reports.source_lines import groups_of, ran_of
     from detrun_recorder.export import TRACE_START, export_perfetto
 
     check_output(destination, "--perfetto", TRACE_START.encode(), "a trace of detrun's")
+    narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
+    nodes = None if narration is None else groups_of(narration)
+    ran = None if narration is None else ran_of(narration)
     try:
-        return export_perfetto(recording, destination)
+        return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran), notes
     except OSError as error:
         raise unwritable(destination, error) from error

@@ -1,22 +1,20 @@
 """`Timeline`: a recording as columns, for the space-time diagram of a report.
 
 A lane is a task. Steps are numbered as in the recording, so that a place of the diagram is a place of every other
-command. What reaches a step is an arrow: a wake-up from the step that caused it, a message from the send whose receive
-it is, the first step of a task from the step that made it. What a recording notes after the clock has moved happened
-between two steps: a message that arrives then reaches the task that it wakes, and a timer has no arrow. A bar is a
-stretch of steps in which a task has a lock, a semaphore or the like, from its acquire to its release. All is read from
-the events of the recording alone, and is the same whether or not the program can be run again.
+command. What reaches a step is an arrow (`detrun_recorder.causes`); what was sent between two steps has none. A bar is
+a stretch of steps in which a task has a lock, a semaphore or the like, from its acquire to its release. All is read
+from the events of the recording alone, and is the same whether or not the program can be run again.
 
 Source of the diagram's form: Lamport, "Time, clocks, and the ordering of events in a distributed system", 1978.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from detrun_recorder.causes import Causes
 from detrun_recorder.described import event_described, is_wait, wait_shown
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
@@ -141,15 +139,6 @@ def timeline_of(recording: Recording, steps: range, groups: Mapping[str, str]) -
     return reader.finished()
 
 
-class _Reached(NamedTuple):
-    """Why a task can run: since when, and the step from which an arrow leads to it; None for a timer."""
-
-    after: int
-    origin: int | None
-    kind: str = ""
-    label: str = ""
-
-
 class _Reader:
     """Takes the steps of a recording in their order."""
 
@@ -158,16 +147,13 @@ class _Reader:
         self.timeline = timeline
         self.groups = groups
         self.lane_numbers: dict[int, int] = {}  # by task
-        self.reached: dict[int, _Reached] = {}  # by task that is to step next
-        self.sends: dict[int, deque[int]] = {}  # by channel or link: the steps of what was not received yet
+        self.causes = Causes[int]()
         self.holding: dict[tuple[int, int], list[int]] = {}  # by task and object: the steps of its acquires
         self.last_ending: dict[int, str] = {}  # by lane
 
     def take(self, step: Step, is_shown: bool) -> None:
         """The next step."""
-        reached = self.reached.pop(step.task, None)
-        arrows = [] if reached is None or reached.origin is None else [(reached.origin, reached.kind, reached.label)]
-        arrows += self._follow(step)
+        reached = self.causes.take(step, lambda time: step.index)
         for event in step.events:
             if event.kind == "operation":
                 self._hold(step, event, is_shown)
@@ -175,10 +161,10 @@ class _Reader:
             return
         timeline = self.timeline
         lane = self._lane(step)
-        for origin, kind, label in arrows:
-            if origin >= timeline.first:
-                timeline.arrows.append(Arrow(origin, step.index, kind, label))
-        timeline.ready.append(-1 if reached is None else reached.after)
+        for cause in reached.causes:
+            if cause.origin >= timeline.first and not cause.is_between:  # of what the network sends no step is known
+                timeline.arrows.append(Arrow(cause.origin, step.index, cause.kind, cause.label))
+        timeline.ready.append(-1 if reached.after is None else reached.after)
         timeline.lane_of.append(lane)
         timeline.times.append(step.time)
         ended = wait_shown(step.outcome)
@@ -197,35 +183,6 @@ class _Reader:
             if len(step.events) > SHOWN_EVENTS_MAX:
                 said.append(timeline.texts.number(f"and {len(step.events) - SHOWN_EVENTS_MAX} more"))
             timeline.did[step.index] = said
-
-    def _follow(self, step: Step) -> list[tuple[int, str, str]]:
-        """Note what this step and the time after it do to other tasks; the messages that it received itself."""
-        received: list[tuple[int, str, str]] = []
-        is_between = False
-        arriving: tuple[int, str] | None = None
-        for event in step.events:
-            number = event.number
-            if event.kind == "time":
-                is_between = True
-            elif event.kind == "send" and number is not None:
-                self.sends.setdefault(number, deque()).append(step.index)
-            elif event.kind == "receive" and number is not None and self.sends.get(number):
-                origin = self.sends[number].popleft()
-                if is_between:
-                    arriving = origin, str(event.label)
-                else:
-                    received.append((origin, "message", str(event.label)))
-            elif event.kind == "spawn" and number is not None:
-                self.reached[number] = _Reached(step.index, step.index, "spawn")
-            elif event.kind == "wake" and number is not None and number not in self.reached:
-                if not is_between:
-                    self.reached[number] = _Reached(step.index, step.index, "wake")
-                elif arriving is None:
-                    self.reached[number] = _Reached(step.index, None)
-                else:
-                    self.reached[number] = _Reached(step.index, arriving[0], "message", arriving[1])
-                    arriving = None
-        return received
 
     def finished(self) -> Timeline:
         """The timeline, with what is still held at its end."""

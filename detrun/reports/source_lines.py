@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.explore.failures.listing import shown_place
+from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narrated_steps import Line, NarratedStep
 from detrun.explore.failures.narration import Narration
+from detrun_recorder.export import Ran
 
 LINES_OF_STEP_MAX = 60
 FILE_LINES_MAX = 5_000
@@ -62,6 +63,14 @@ def narrated_steps(narration: Narration) -> Iterable[NarratedStep]:
     yield from narration.steps
     if narration.open_step is not None:
         yield narration.open_step
+
+
+def ran_of(narration: Narration) -> dict[int, Ran]:
+    """What each step ran and touched, for a trace."""
+    return {
+        step.index: Ran(list(map(code_of, step.lines)), list(map(shown_place, step.lines)), _touched(narration, step))
+        for step in narrated_steps(narration)
+    }
 
 
 def groups_of(narration: Narration) -> dict[str, str]:

@@ -188,7 +188,21 @@ def test_show_writes_a_trace_for_perfetto(call, call_json, directory):
     document = call_json("show", "a.detrun", "--perfetto", "trace.json")
     events = json.loads(Path("trace.json").read_text())["traceEvents"]
     assert document["perfetto"] == {"file": "trace.json", "events": len(events)}
-    assert sum(event["ph"] == "X" for event in events) == document["steps"]
+    steps = [event for event in events if event.get("cat") == "step"]
+    assert len(steps) == document["steps"]
+    assert any("programs.py:" in line for step in steps for line in step["args"].get("lines", ()))
+
+
+def test_a_trace_of_a_program_that_is_gone_has_what_the_recording_says(call, call_json, directory):
+    call("record", "programs.py:rounds", "-o", "a.detrun")
+    Path("programs.py").unlink()
+    document = call_json("show", "a.detrun", "--perfetto", "trace.json", "--clock", "steps")
+    assert "without lines of code" in document["notes"][0]
+    trace = json.loads(Path("trace.json").read_text())
+    assert trace["otherData"]["clock"] == "steps"
+    assert sum(event.get("cat") == "step" for event in trace["traceEvents"]) == document["steps"]
+    assert call_json("show", "a.detrun", "--perfetto", "trace.json", "--no-replay")["notes"] == []
+    assert "--perfetto" in call("show", "a.detrun", "--clock", "steps", code=2).stderr
 
 
 def test_the_last_steps_are_shown_only_where_a_run_failed(call, directory):
