@@ -13,7 +13,7 @@ steps of the model, which unlike the former does not depend on the machine, or w
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic as real_seconds  # imported by name: inside a run `time.monotonic` is virtual
 from typing import Any
@@ -47,6 +47,8 @@ class Linearizability:
         partition: if illegal, the one that has no order; if unknown, the first that was given up.
         illegal: operations of this partition which together have no legal order, as few as were found.
         longest: the longest legal order of some of them that the search came to.
+        states: the state of the model before this order and after each of its operations.
+        whole: all operations of the partition that has no order, as they were called.
         reason: why the verdict is unknown.
     """
 
@@ -57,6 +59,8 @@ class Linearizability:
     illegal: tuple[Operation, ...] = ()
     longest: tuple[Operation, ...] = ()
     reason: str = ""
+    states: tuple[Any, ...] = ()
+    whole: tuple[Operation, ...] = ()
 
     def __bool__(self) -> bool:
         return self.verdict == OK
@@ -74,6 +78,12 @@ class Linearizability:
             raise InconclusiveError(str(self))
         return self
 
+    @property
+    def stuck(self) -> list[Operation]:
+        """Those of the illegal operations that have returned and find no place behind the longest order."""
+        done = set(self.longest)
+        return [one for one in self.illegal if one not in done and one.returned is not None]
+
     def __str__(self) -> str:
         where = "" if self.partition is None else f" of {self.partition!r}"
         count = f"{self.operations:,} operation{'' if self.operations == 1 else 's'}"
@@ -83,8 +93,7 @@ class Linearizability:
             return f"not known to be linearizable{where}: {self.reason} ({count})"
         lines = [f"not linearizable{where}: {len(self.illegal)} of {count} have no legal order"]
         lines += [f"  {line}" for line in timeline(self.illegal).splitlines()]
-        done = set(self.longest)
-        rest = ", ".join(f"{one} by {one.process}" for one in self.illegal if one not in done and one.returned)
+        rest = ", ".join(f"{one} by {one.process}" for one in self.stuck)
         before = f"after {', '.join(map(str, self.longest))}" if self.longest else "as the first operation"
         lines.append(f"  {before} there is no place left for {rest}")
         return "\n".join(lines)
@@ -129,6 +138,16 @@ def linearizable(
         if not legal:
             illegal = least_illegal_part(model, part, order, stuck)
             longest = legal_order(model, illegal, Meter(None, None))[1]
-            return Linearizability(ILLEGAL, len(operations), {}, key, tuple(illegal), tuple(longest))
+            result = Linearizability(ILLEGAL, len(operations), {}, key, tuple(illegal), tuple(longest))
+            result.states, result.whole = _states(model, longest), tuple(part)
+            return result
         result.orders[key] = tuple(order)
     return result
+
+
+def _states(model: Model[Any], order: Sequence[Operation]) -> tuple[Any, ...]:
+    """Before a legal order, and after each of its operations."""
+    states = [model.initial]
+    for one in order:
+        states.append(model.step(states[-1], one, one.result)[1])
+    return tuple(states)

@@ -21,6 +21,7 @@ SCRIPTS = (
     "diagram.js",
     "steps.js",
     "details.js",
+    "history.js",
     "why.js",
     "gradient.js",
     "world.js",

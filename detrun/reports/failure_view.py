@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from detrun.explore.failures.listing import Row, code_of, rows_of, shown_place
 from detrun.explore.failures.narration import Narration
+from detrun.reports.history_view import HistoryView, history_view
 from detrun.reports.source_lines import narrated_steps
 from detrun_scheduler.endings import exception_leaves
 from detrun_scheduler.visible import visible, visible_line
@@ -37,6 +38,7 @@ class FailureView:
         deciding: the operations that decide: index of the failing row, task, place, what it does, the line.
         cycle: tasks that wait for each other, the first again at the end.
         blocked: of a deadlock, each task with what it waits for.
+        history: of operations that are not linearizable.
         again: the command that runs it again.
         facts: what else is known of it, by name.
     """
@@ -50,6 +52,7 @@ class FailureView:
     deciding: list[tuple[int | None, str, str, str, str]] = field(default_factory=list)
     cycle: list[str] = field(default_factory=list)
     blocked: list[tuple[str, str]] = field(default_factory=list)
+    history: HistoryView | None = None
     again: str = ""
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -65,6 +68,7 @@ class FailureView:
             "deciding": self.deciding,
             "cycle": self.cycle,
             "blocked": self.blocked,
+            "history": None if self.history is None else self.history.document(),
             "again": self.again,
             "facts": self.facts,
         }
@@ -83,6 +87,7 @@ def failure_view(
     view = FailureView(visible(f"{type(first).__name__}: {first}").removesuffix(": "), again=again)
     view.cycle = list(getattr(first, "cycle", ()))
     view.blocked = [(one.path, one.waits_for) for one in getattr(first, "blocked", ())]
+    view.history = history_view(getattr(first, "linearizability", None))
     if explanation is not None:
         failing = explanation.failing
         view.why, view.verified = str(explanation), explanation.verified

@@ -19,9 +19,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import detrun
 from detrun.pages.timeline import timeline_of
+from detrun.reports.failure_view import failure_view
 from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
 from detrun_recorder.recording import Recording
-from tests.reports.test_failure_view import loses_an_update, waits_in_a_circle
+from tests.reports.test_failure_view import loses_an_update, reads_what_was_overwritten, waits_in_a_circle
 from tests.reports.test_page import HOSTILE, NAME, hostile
 from tests.reports.test_world_view import writes_and_crashes
 
@@ -218,3 +219,19 @@ def test_a_hundred_thousand_steps_are_opened_and_only_the_rows_that_are_seen_exi
     assert len(page.find_elements(By.CSS_SELECTOR, "#rows .row")) < 100
     page.find_element(By.ID, "canvas").send_keys(Keys.END)
     assert chosen_row(page) == f"row-{run.steps - 1}"
+
+
+def test_a_history_that_is_not_linearizable_has_bars_the_longest_order_and_what_is_stuck(opened: Opened) -> None:
+    run = detrun.record(reads_what_was_overwritten, raise_errors=False)
+    assert run.exception is not None
+    page = opened(run_page(run.recording, Told(failure=failure_view(run.exception))))
+    view = failure_view(run.exception).history
+    assert view is not None
+    assert len(page.find_elements(By.CSS_SELECTOR, "#history-bars g.bar")) == len(view.bars) >= 2
+    assert len(page.find_elements(By.CSS_SELECTOR, "#history-bars circle.moment")) == len(view.states) - 1
+    assert len(page.find_elements(By.CSS_SELECTOR, "#history-bars path.stuck")) == 1
+    (stuck,) = page.find_elements(By.CSS_SELECTOR, "#history-order li.stuck")
+    assert stuck.text.startswith(f"read() → 0 by {NAME}: no place left")
+    stuck.find_element(By.TAG_NAME, "button").click()
+    assert said(page, "details").startswith("step")
+    assert page.find_elements(By.TAG_NAME, "img") == []

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
+from detrun.checkers.histories import History
+from detrun.checkers.linearizability import linearizable
+from detrun.checkers.models import Register
 from detrun.explore.failures.listing import Row
 from detrun.reports.failure_view import aligned, failure_view
 from detrun.reports.report import told_of_failure
+from tests.reports.test_page import NAME
 
 ROWS = st.lists(
     st.builds(Row, st.just(0), st.sampled_from("ab"), st.lists(st.sampled_from("xy"), max_size=1)), max_size=9
@@ -86,3 +90,27 @@ def test_a_deadlock_shows_its_circle_and_what_each_task_waits_for() -> None:
     assert view.cycle[0] == view.cycle[-1]
     assert set(view.cycle) == {"main/left", "main/right"}
     assert {"main/left", "main/right"} <= {task for task, _ in view.blocked}
+
+
+async def reads_what_was_overwritten() -> None:
+    """A reader with a hostile name answers from its cache."""
+    history = History()
+
+    async def reads() -> None:
+        with history.call("read", process=NAME) as call:
+            await trio.lowlevel.checkpoint()
+            call.result(0)
+
+    with history.call("write", 1, process="writer"):
+        await trio.lowlevel.checkpoint()
+    await reads()
+    linearizable(Register(0), history).raise_on_failure()
+
+
+def test_a_failure_of_linearizability_has_its_history() -> None:
+    error = detrun.record(reads_what_was_overwritten, raise_errors=False).exception
+    assert error is not None
+    view = failure_view(error)
+    assert view.history is not None
+    assert {one.role for one in view.history.bars} == {"legal", "stuck"}
+    assert all(one.called is not None for one in view.history.bars)

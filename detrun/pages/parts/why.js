@@ -16,6 +16,7 @@ detrun.Why = class {
     this.drawRows();
     this.drawDeciding();
     this.drawCycle();
+    if (view.history) this.history = new detrun.History(view.history, choose);
     this.slider = document.getElementById("why-place");
     this.slider.max = Math.max(view.aligned.length - 1, 0);
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
