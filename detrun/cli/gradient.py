@@ -16,6 +16,7 @@ CREDIT_OF_PAGES = 2_000  # steps and flows
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
+    from detrun.gradients.comparison import Comparison
     from detrun.gradients.result import Gradient
 
 
@@ -108,8 +109,6 @@ def gradient(
 
     kept = credit
     if html is not None:
-        if compare:
-            raise UsageError("--compare is a table; leave --html out")
         check_page(html, "--html")
         if kind == "local" and mode == "reverse" and samples is None and target_error is None:
             kept = max(credit, CREDIT_OF_PAGES)
@@ -138,6 +137,8 @@ def gradient(
                 strategy=strategy,
                 **surroundings,
             )
+        if html is not None:
+            _write(compared, html)
         show_comparison(compared, target, numbers, _shown)
         return
     # Forks must not inherit the thread that shows progress: snapshots, and the plain run that a new run is held to.
@@ -173,11 +174,11 @@ def gradient(
         if within is not None and found.flips is None:
             raise UsageError("--flips is about one run; leave out the samples, or choose --kind local")
         flips = found.flips(within) if within is not None else {}
+        drawn = flips
+        if html is not None and within is None and found.flips is not None:
+            drawn = found.nearest_flips()
     if html is not None:
-        try:
-            found.report(html)
-        except OSError as error:
-            raise runs.unwritable(html, error) from error
+        _write(found, html, flips=drawn)
         found.credit = {name: steps[:credit] for name, steps in found.credit.items() if credit}
     if settings().json:
         document = {**_fields(found, target, numbers, file), "flips": flips_as_data(flips)}
@@ -248,6 +249,16 @@ def gradient(
         )
     for warning in found.warnings:
         page.note(_shown(warning))
+
+
+def _write(found: Gradient | Comparison, html: str, **more: Any) -> None:
+    """Write the page of either."""
+    from detrun.cli import runs
+
+    try:
+        found.report(html, **more)
+    except OSError as error:
+        raise runs.unwritable(html, error) from error
 
 
 def _show_sampled(page: Page, found: Gradient, numbers: dict[str, float]) -> None:

@@ -54,6 +54,7 @@ ROWS_MAX = 12  # of the table of iterations
 @click.option(
     "--png", metavar="FILE", type=click.Path(), help="Draw the loss and the parameters there; needs detrun[plots]."
 )
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write the same as an HTML page that needs no network.")
 @click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Take samples in N processes.")
 @of_kinds
 @deciding
@@ -77,6 +78,7 @@ def minimize(
     of: str,
     checkpoint: str | None,
     png: str | None,
+    html: str | None,
     workers: int,
     of_kind: dict[str, Any],
     seed: int,
@@ -93,6 +95,7 @@ def minimize(
     from detrun.cli.options import settings
     from detrun.cli.page import print_document
     from detrun.cli.progress import minimizing_progress
+    from detrun.cli.report import check_page
     from detrun.execution.targets import load_target
     from detrun.minimizing.picture import check_picture
     from detrun_scheduler.errors import UsageError
@@ -106,6 +109,8 @@ def minimize(
         raise UsageError(f"{target} takes no parameters, so there is nothing to minimize by")
     if png is not None:
         check_picture(png)  # and not after hours
+    if html is not None:
+        check_page(html, "--html")
     with runs.program_output(), minimizing_progress(iterations) as report:
         found = detrun.minimize(
             program.function,
@@ -133,11 +138,16 @@ def minimize(
         )
     if png is not None:
         found.plot(png)
+    if html is not None:
+        try:
+            found.report(html)
+        except OSError as error:
+            raise runs.unwritable(html, error) from error
     if settings().json:
-        document = {**_fields(found, target, numbers, optimizer), "png": png}
+        document = {**_fields(found, target, numbers, optimizer), "png": png, "html": html}
         print_document({"command": "minimize", "ok": True, "exit_code": 0, "error": None, **document})
         return
-    _show(found, target, numbers, png)
+    _show(found, target, numbers, png or html)
 
 
 def _optimizer(name: str) -> str | type:

@@ -11,9 +11,11 @@ nothing that it leaves out: agreement alone may be noise.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from detrun.execution.program import Main
@@ -61,6 +63,18 @@ class Comparison:
     parted: list[str]
     advised: str | None = None
     advice: str = ""
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one HTML file: the kinds beside each other, and what one of them has to say by itself.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from detrun.gradients.page import gradient_page
+        from detrun.pages.page import write_page
+
+        shown = self.found[self.advised or self.reference or next(iter(self.found))]
+        return write_page(path, gradient_page(shown, compared=self))
 
     def __str__(self) -> str:
         names = list(next(iter(self.found.values())).grads) if self.found else []

@@ -135,6 +135,7 @@ def _on_one_tape(
         validity=scope.validity,
         credits=scope.credits,
         flows=scope.flows if isinstance(scope, WholeTape) else {},
+        adjoint_sizes=scope.adjoint_sizes if isinstance(scope, WholeTape) else [],
         one_sided=sides,
         flips=finder,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf, isfinite, log10
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from detrun.pages.page import page_of
@@ -11,6 +13,7 @@ from detrun_scheduler.visible import visible, visible_line
 
 if TYPE_CHECKING:
     from detrun.ad.diagnostics import Diagnostics
+    from detrun.ad.moving_notes import Flip
     from detrun.ad.validity import Validity
     from detrun.gradients.credit import Credit
     from detrun.gradients.flow import Flow
@@ -34,18 +37,122 @@ class ShownGradient(Protocol):
     warnings: list[str]
     credit: dict[str, list[Credit]]
     flow: dict[str, list[Flow]]
+    adjoint_sizes: list[tuple[int, float]]
 
     @property
     def diagnostics(self) -> Diagnostics:
         """Of the sweep."""
 
 
-def gradient_page(found: ShownGradient) -> str:
-    """The text of the file."""
+class ShownFlips(Protocol):
+    """What a page shows of `Flips`, whose attributes these are."""
+
+    @property
+    def within(self) -> float:
+        """The distance within which flips were counted."""
+
+    @property
+    def down(self) -> int:
+        """How many below."""
+
+    @property
+    def up(self) -> int:
+        """How many above."""
+
+    @property
+    def nearest(self) -> list[Flip]:
+        """The nearest, with their jumps."""
+
+
+class ShownComparison(Protocol):
+    """What a page shows of a `Comparison`, whose attributes these are."""
+
+    @property
+    def found(self) -> Mapping[str, Any]:
+        """By kind, its gradient."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """By kind, why it has none."""
+
+    @property
+    def reference(self) -> str | None:
+        """The kind that the others are compared with."""
+
+    def verdict(self) -> list[str]:
+        """Where the kinds part."""
+
+
+def gradient_page(
+    found: ShownGradient,
+    flips: Mapping[str, ShownFlips] = MappingProxyType({}),
+    compared: ShownComparison | None = None,
+) -> str:
+    """The text of the file.
+
+    Args:
+        flips: by parameter, the nearest decisions that would flip, and the jumps of the loss there.
+        compared: what other kinds say.
+    """
     recording = found.recording
     steps, notes = shown_steps(recording)
     document = run_document(recording, steps, groups={}, facts={}, notes=[*map(visible, found.warnings), *notes])
-    return page_of(title_of(recording), {**document, "gradient": _document(found)})
+    times = document["timeline"]["times"]
+    shown = {
+        **_document(found),
+        "growth": _growth(found, {step: times[step - steps.start] for step, _ in found.adjoint_sizes if step in steps}),
+        "flips": [_flips(name, one) for name, one in flips.items()],
+        "kinds": None if compared is None else _kinds(compared),
+    }
+    return page_of(title_of(recording), {**document, "gradient": shown})
+
+
+def _growth(found: ShownGradient, times: Mapping[int, float]) -> dict[str, Any]:
+    """How large adjoints are: along virtual time, or where none passes along steps; else along the tape."""
+    sizes = [(step, size) for step, size in found.adjoint_sizes if step in times and 0.0 < size < inf]
+    if len(sizes) < 2:
+        points = [(place, size) for place, size in sorted(found.diagnostics.adjoint_growth) if 0.0 < size < inf]
+        return {"along": "the tape", "points": [[place, log10(size)] for place, size in points]}
+    if times[sizes[0][0]] == times[sizes[-1][0]]:
+        return {"along": "the steps", "points": [[step, log10(size)] for step, size in sizes]}
+    return {"along": "virtual time, in seconds", "points": [[times[step], log10(size)] for step, size in sizes]}
+
+
+def _flips(name: str, flips: ShownFlips) -> dict[str, Any]:
+    return {
+        "name": visible_line(name),
+        "within": flips.within,
+        "down": flips.down,
+        "up": flips.up,
+        "nearest": [
+            [one.move, None if one.jump is None else _number(one.jump), visible_line(str(one.site))]
+            for one in flips.nearest
+        ],
+    }
+
+
+def _kinds(compared: ShownComparison) -> dict[str, Any]:
+    """What each kind says of each parameter, with its standard error, and where they part."""
+    found = compared.found
+    names = list(next(iter(found.values())).grads) if found else []
+    return {
+        "reference": compared.reference,
+        "parameters": [
+            [
+                visible_line(name),
+                [
+                    [kind, _number(one.grads[name]), _number(one.std_error[name])]
+                    for kind, one in compared.found.items()
+                ],
+            ]
+            for name in names
+        ],
+        "meanings": [
+            [kind, visible_line(one.bias), "" if one.cost is None else str(one.cost)] for kind, one in found.items()
+        ],
+        "refused": [[kind, visible_line(why)] for kind, why in compared.refused.items()],
+        "verdict": list(map(visible_line, compared.verdict())),
+    }
 
 
 def _document(found: ShownGradient) -> dict[str, Any]:
@@ -63,7 +170,6 @@ def _document(found: ShownGradient) -> dict[str, Any]:
                 "first": visible_line(str(near.site)) if near is not None and near.site is not None else "",
             }
         )
-    growth = found.diagnostics.adjoint_growth
     return {
         "value": found.value if isfinite(found.value) else str(found.value),
         "said": f"{found.kind} gradient of {found.of}{sampled}",
@@ -83,7 +189,6 @@ def _document(found: ShownGradient) -> dict[str, Any]:
             ]
             for name, ways in found.flow.items()
         },
-        "growth": [[place, log10(size)] for place, size in sorted(growth) if 0.0 < size < inf],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -19,7 +19,9 @@ from detrun.gradients.flow import Flow
 from detrun.gradients.sampling.sample import Details
 from detrun.gradients.sides import OneSided
 from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import DetrunError
 
+FLIPS_SHOWN = 12  # parameters of a page whose flips are looked for unasked
 BIAS = (
     "sensitivity of this run on its frozen schedule: branches, timeouts, event order and discrete draws do not move, "
     "so it is not the derivative of an expectation"
@@ -76,6 +78,7 @@ class Gradient:
         credit: by parameter, the steps that carried most of its gradient; empty unless asked for.
         flow: by parameter, between which steps most of its derivative flowed; empty unless credit was asked for, and
             where windows bounded the memory.
+        adjoint_sizes: by step, the largest adjoint of what it computed; empty where ``flow`` is.
         value_std_error: standard error of ``value``; 0.0 where nothing was sampled.
         interval: by parameter, where the mean of the estimate lies with probability ``confidence``: what ``bias`` says
             comes on top. Empty where nothing was sampled.
@@ -103,6 +106,7 @@ class Gradient:
     warnings: list[str] = field(default_factory=list)
     credit: dict[str, list[Credit]] = field(default_factory=dict)
     flow: dict[str, list[Flow]] = field(default_factory=dict, repr=False)
+    adjoint_sizes: list[tuple[int, float]] = field(default_factory=list, repr=False)
     value_std_error: float = 0.0
     interval: dict[str, Any] = field(default_factory=dict)
     confidence: float = 0.0
@@ -136,11 +140,14 @@ class Gradient:
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
-    def report(self, path: str | os.PathLike[str]) -> Path:
+    def report(self, path: str | os.PathLike[str], *, flips: Mapping[str, Any] | None = None) -> Path:
         """Write it as one HTML file that needs no network; where it is.
 
         Of one run it has the space-time diagram, with the steps and the ways that carried the derivative if ``credit``
         was asked for.
+
+        Args:
+            flips: what ``flips(within)`` found, for the jumps of the loss at the nearest flips.
 
         Raises:
             OSError: the file cannot be written.
@@ -148,7 +155,18 @@ class Gradient:
         from detrun.gradients.page import gradient_page
         from detrun.pages.page import write_page
 
-        return write_page(path, gradient_page(self))
+        return write_page(path, gradient_page(self, flips or {}))
+
+    def nearest_flips(self) -> dict[str, Any]:
+        """What `flips` finds within a tenth of each parameter; empty where there is no single run, or it finds none."""
+        if self.flips is None:
+            return {}
+        numbers = dict(list(self.flips.numbers.items())[:FLIPS_SHOWN])
+        try:
+            found: dict[str, Any] = self.flips({name: 0.1 * abs(one) or 0.1 for name, one in numbers.items()})
+        except DetrunError:
+            return {}
+        return found
 
     def _sampled(self) -> str:
         if not self.interval:
@@ -170,6 +188,7 @@ def build(
     validity: Mapping[str, Validity] = MappingProxyType({}),
     credits: Mapping[str, CreditTotals] = MappingProxyType({}),
     flows: Mapping[str, list[Flow]] = MappingProxyType({}),
+    adjoint_sizes: Sequence[tuple[int, float]] = (),
     one_sided: Mapping[str, OneSided] = MappingProxyType({}),
     flips: Any = None,
 ) -> Gradient:
@@ -184,6 +203,7 @@ def build(
         validity: by parameter; empty if it was not measured.
         credits: by parameter, if they were asked for.
         flows: likewise.
+        adjoint_sizes: likewise, by step.
     """
     warnings = [*diagnostics.warnings]
     if not depends:
@@ -217,6 +237,7 @@ def build(
         warnings=warnings + diagnostics.detachment_warnings(),
         credit={name: credit_report(totals, recording) for name, totals in credits.items()},
         flow=dict(flows),
+        adjoint_sizes=list(adjoint_sizes),
         one_sided=dict(one_sided),
         flips=flips,
     )

@@ -18,6 +18,7 @@ from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of
 from detrun.ad.validity import Validity, validity
 from detrun.ad.value import Value
 from detrun.execution.scope import RunScope
+from detrun.gradients.adjoint_sizes import adjoint_sizes
 from detrun.gradients.credit import CreditTotals, ParameterUses, mark_step
 from detrun.gradients.flow import Flow, flows
 from detrun.gradients.result import RunDiagnostics
@@ -37,6 +38,7 @@ class WholeTape(RunScope):
         self.measures_validity = measures_validity
         self.credits: dict[str, CreditTotals] = {}
         self.flows: dict[str, list[Flow]] = {}
+        self.adjoint_sizes: list[tuple[int, float]] = []
         self.values: dict[str, Value] = {}
         self.grads: dict[str, Any] = {}
         self.validity: dict[str, Validity] = {}
@@ -79,6 +81,7 @@ class WholeTape(RunScope):
             refuse_foreign(adjoints, tape.first_id)
             self.grads = {name: adjoints[one] for name, one in ids.items()} | self.tensors.gradients(adjoints)
             if uses is not None:
+                self.adjoint_sizes = adjoint_sizes(tape, adjoints)
                 for name, contributions in uses.contributions(adjoints).items():
                     self.credits[name] = CreditTotals()
                     self.credits[name].add(contributions, self.credit)

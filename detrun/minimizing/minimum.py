@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from detrun.minimizing.iteration import Iteration, Look
 from detrun.minimizing.picture import draw
@@ -49,6 +50,17 @@ class Minimum:
             UsageError: matplotlib is not installed (``pip install 'detrun[plots]'``), or the path cannot be written.
         """
         draw(path, self.history, self.looks, self.params, self.kind)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the same, with errors, as one HTML file that needs no network; where it is.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from detrun.minimizing.page import minimum_page
+        from detrun.pages.page import write_page
+
+        return write_page(path, minimum_page(self))
 
     def __str__(self) -> str:
         lines = [

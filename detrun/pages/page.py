@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,14 @@ SCRIPTS = (
 _PARTS = Path(__file__).parent / "parts"
 
 
-def page_of(title: str, document: Mapping[str, Any]) -> str:
+def page_of(
+    title: str, document: Mapping[str, Any], template: str = "report.html.jinja", scripts: Sequence[str] = SCRIPTS
+) -> str:
     """The file's text.
 
     Args:
         document: what the page shows, plain JSON values.
+        template: of `parts`, with its scripts in the order in which they run.
     """
     import jinja2  # 25 ms, for those who want a page
 
@@ -42,11 +45,11 @@ def page_of(title: str, document: Mapping[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(_PARTS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     data = zlib.compress(json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode(), 6)
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template(template).render(
         title=title,
         data=base64.b64encode(data).decode("ascii"),
         style=_part("report.css"),
-        scripts=[_part(name) for name in SCRIPTS],
+        scripts=[_part(name) for name in scripts],
     )
 
 

@@ -14,6 +14,7 @@ from detrun.execution.targets import load_target
 from detrun.minimizing.iteration import Iteration
 from detrun_recorder.header import installed_version
 from detrun_recorder.recording import open_recording
+from tests.reports.pages import data_of
 
 
 def test_a_recording_replays_from_its_file_alone(call, directory):
@@ -266,8 +267,12 @@ def test_a_minimization_is_the_librarys_and_goes_on_from_its_checkpoint(call, ca
     assert [one["after"] for one in document["looks"]] == [0, 2, 4]
     assert min(one["params"]["x"] for one in document["history"]) >= 1.0
     lines = Path("kept.jsonl").read_text()
-    page = call(*arguments, *kept).output
+    page = call(*arguments, *kept, "--html", "minimum.html").output
     assert Path("kept.jsonl").read_text() == lines
+    panels = data_of(Path("minimum.html").read_text())["panels"]
+    looks = [[one["after"], one["value"], one["std_error"]] for one in document["looks"]]
+    assert panels[0]["curves"][1][1] == looks
+    assert [panel["title"] for panel in panels[1:]] == ["x", "step"]
     assert "4 iterations" in page
     assert "all 4 iterations were made" in page
 

@@ -78,4 +78,7 @@ def test_a_gradient_is_a_page_with_what_carried_it(call: Any) -> None:
     assert view["flow"]["x"]
     call("gradient", *race, "--kind", "local", "--samples", "4", "--html", "mean.html")
     assert page("mean.html")["gradient"]["flow"] == {}
-    assert "is a table" in call("gradient", *race, "--compare", "--html", "no.html", code=2).stderr
+    call("gradient", *race, "--compare", "--samples", "3", "--html", "kinds.html")
+    kinds = page("kinds.html")["gradient"]["kinds"]
+    assert [name for name, _ in kinds["parameters"]] == ["x", "step"]
+    assert {"local", "finite"} <= {kind for _, rows in kinds["parameters"] for kind, *_ in rows}

@@ -14,6 +14,7 @@ from detrun_scenarios.commands.explore import places_named
 from detrun_scenarios.commands.group import scenario
 from detrun_scenarios.frame import comparison, tuning
 from detrun_scenarios.frame.catalogue import all_scenarios
+from tests.reports.pages import data_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scenarios.md"
 PACKAGE = PAGE.parents[1] / "scenarios" / "detrun_scenarios"
@@ -113,7 +114,8 @@ def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directo
     monkeypatch.setattr(comparison, "SAMPLES", 2)
     monkeypatch.setattr(comparison, "HELD_OUT_MIN", 2)
     picture = directory / "tuned.png"
-    arguments = ("--budget", "7000", "--held-out", "3", "--png", str(picture))
+    page = directory / "tuned.html"
+    arguments = ("--budget", "7000", "--held-out", "3", "--png", str(picture), "--html", str(page))
     found = call_json("scenario", "tune", "thermostat", *SMALL, *arguments)
     assert found["tuned"] < found["default"]
     assert found["params"].keys() == {"gain", "offset"}
@@ -126,6 +128,12 @@ def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directo
     spent, _, params = found["ways"]["tuned"][-1]
     assert (spent, params) == (found["events_used"]["tuned"], found["params"])
     assert picture.read_bytes().startswith(b"\x89PNG")
+    loss, *panels = data_of(page.read_text())["panels"]
+    assert [name for name, *_ in loss["curves"]] == ["detrun.minimize", "optuna", "cma"]
+    for who, _, ((_, verdict, error),) in loss["curves"]:
+        name = "tuned" if who == "detrun.minimize" else who
+        assert (verdict, error) == ({**found, **found["black_box"]}[name], found["standard_errors"][name])
+    assert [panel["title"] for panel in panels] == list(found["default_params"])
 
 
 def test_tuning_by_some_parameters_leaves_the_others_and_refuses_those_that_are_none(call_json, call, monkeypatch):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detrun
+from detrun.gradients.adjoint_sizes import adjoint_sizes
 from detrun.gradients.flow import PARAMETER
 from tests.reports.pages import data_of
 
@@ -106,3 +107,30 @@ def test_a_page_has_the_numbers_the_steps_and_the_ways(tmp_path: Path) -> None:
     assert (view["value"], [(row["name"], row["gradient"]) for row in view["rows"]]) == (15.0, [("p", 4.0)])
     assert [step for step, *_ in view["credit"]["p"]] == [one.step for one in found.credit["p"]]
     assert len(view["flow"]["p"]) == len(found.flow["p"])
+
+
+def test_adjoints_are_largest_in_the_steps_that_matter_most_to_the_loss(tmp_path: Path) -> None:
+    """L = (p / 2)² + p at p = 6: dL/d(p / 2) = 6 where it is halved; what the last steps compute has adjoint 1."""
+    found = detrun.gradient(passes_on, {"p": 6.0}, credit=10)
+    steps = list(found.recording.iter_steps())
+    assert [(steps[step].path, size) for step, size in found.adjoint_sizes[1:]] == [
+        ("main", 6.0),
+        ("main/square", 1.0),
+        ("main", 1.0),
+    ]
+    growth = data_of(found.report(tmp_path / "page.html").read_text())["gradient"]["growth"]
+    assert growth["along"] == "virtual time, in seconds"
+    assert [time for time, _ in growth["points"]] == [steps[step].time for step, _ in found.adjoint_sizes]
+    assert detrun.gradient(passes_on, {"p": 6.0}).adjoint_sizes == []
+
+
+def test_many_steps_are_cut_into_stretches_that_keep_the_largest() -> None:
+    class Marked:
+        first_id, end_id = 0, 1000
+
+        def step_of(self, entry: int) -> int:
+            return entry // 2
+
+    adjoints = {entry: float(-entry) for entry in range(1000)}
+    found = adjoint_sizes(Marked(), adjoints, 100)  # type: ignore[arg-type]  # what it reads of a tape
+    assert found == [(5 * at, 10.0 * at + 9.0) for at in range(100)]

@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 import detrun
+from detrun.pages.curves import Curve, Curves, Panel, Point, curves_page
 from detrun.pages.timeline import timeline_of
 from detrun.reports.failure_view import failure_view
 from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
@@ -189,6 +190,59 @@ def test_a_gradient_has_its_numbers_and_bows_between_the_steps_that_carried_it(o
     drawn(page)
     between = [one for one in found.flow["p"] if one.origin >= 0]
     assert page.execute_script("return detrun.diagram.waysDrawn") == len(between) > 0
+
+
+async def jumps(params: dict[str, Any]) -> Any:
+    """1 below 2, and 3 more from there on."""
+    await trio.sleep(0.5)
+    return params["x"] * 1.0 + (3.0 if params["x"] >= 2.0 else 0.0) + detrun.uniform(0.0, 0.1)
+
+
+def test_the_nearest_jumps_of_a_gradient_have_their_sizes(opened: Opened, tmp_path: Path) -> None:
+    found = detrun.gradient(jumps, {"x": 1.9}, credit=5)
+    page = opened(found.report(tmp_path / "gradient.html", flips=found.nearest_flips()).read_text())
+    (row,) = page.find_elements(By.CSS_SELECTOR, "#gradient-flips tbody tr")
+    cells = [cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
+    assert cells[0] == "x"
+    assert cells[1].startswith("0 below, 1 above")
+    assert (float(cells[2]), float(cells[3])) == (pytest.approx(0.1), pytest.approx(3.0))
+    assert "params" in cells[4] or "test_browser.py" in cells[4]
+
+
+def test_kinds_of_gradients_are_beside_each_other_with_their_errors(opened: Opened, tmp_path: Path) -> None:
+    found = detrun.compare_gradients(jumps, {"x": 1.99}, kinds=("local", "finite"), samples=8)
+    page = opened(found.report(tmp_path / "kinds.html").read_text())
+    bars = page.find_elements(By.CSS_SELECTOR, "#gradient-kinds line.error")
+    assert len(bars) == len(page.find_elements(By.CSS_SELECTOR, "#gradient-kinds circle")) == len(found.found) == 2
+    label = page.find_element(By.CSS_SELECTOR, "#gradient-kinds svg").get_attribute("aria-label") or ""
+    assert label.startswith(f"local: {found.found['local'].grads['x']:.3f}")
+    assert len(page.find_elements(By.CSS_SELECTOR, "#gradient-kinds rect.reference")) == 1
+
+
+def bowl(params: dict[str, Any]) -> Any:
+    return (params["x"] - 3.0) ** 2 + (params[NAME] - 3.0) ** 2 + detrun.normal(0.0, 1.0)
+
+
+def test_a_tuning_has_its_losses_with_errors_and_a_panel_for_each_parameter(opened: Opened, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"samples": 2, "held_out": 4, "iterations": 4, "look_every": 2}
+    found = detrun.minimize(bowl, {"x": 1.0, NAME: 10.0}, kind="local", **options)
+    page = opened(found.report(tmp_path / "minimum.html").read_text())
+    loss, *parameters = page.find_elements(By.CSS_SELECTOR, "#panels figure")
+    assert len(loss.find_elements(By.CSS_SELECTOR, "circle")) == len(found.history) + len(found.looks)
+    assert len(loss.find_elements(By.CSS_SELECTOR, "line.error")) == len(found.history) + len(found.looks)
+    assert len(loss.find_elements(By.CSS_SELECTOR, "line.level")) == 1
+    assert [one.find_element(By.TAG_NAME, "figcaption").text for one in parameters] == ["x", NAME]
+    assert said(page, "outcome").startswith(f"a loss of {found.value:.6g}")
+    assert page.find_elements(By.TAG_NAME, "img") == []
+
+
+def test_a_verdict_is_a_square_at_the_end_of_its_curve(opened: Opened) -> None:
+    curves = [Curve("one", [Point(0, 3.0), Point(10, 1.0)], Point(10, 1.5, 0.2)), Curve("none", [])]
+    page = opened(curves_page(Curves("a tuning", "done", {}, [Panel("loss", "events", "s", curves)])))
+    (square,) = page.find_elements(By.CSS_SELECTOR, "rect.verdict")
+    circles = page.find_elements(By.CSS_SELECTOR, "#panels circle")
+    assert float(square.get_attribute("x") or 0) + 4 == float(circles[-1].get_attribute("cx") or 0)
+    assert len(page.find_elements(By.CSS_SELECTOR, "line.error")) == 1
 
 
 def test_a_world_has_a_map_of_its_nodes_and_a_slider_through_its_moments(opened: Opened) -> None:

@@ -29,6 +29,8 @@ detrun.Gradient = class {
     select.addEventListener("change", () => this.show(select.value));
     place("gradient-ways").hidden = !names.length;
     this.drawGrowth(view.growth);
+    this.drawFlips(view.flips);
+    if (view.kinds) this.drawKinds(view.kinds);
     if (names.length) this.show(names[0]);
   }
 
@@ -48,19 +50,92 @@ detrun.Gradient = class {
     this.diagram.draw();
   }
 
-  // How large adjoints became, from the beginning of the run to its end.
-  drawGrowth(points) {
+  // How large adjoints are, from the beginning of the run to its end.
+  drawGrowth({ along, points }) {
     const place = document.getElementById("gradient-growth");
-    place.hidden = points.length < 3;
+    place.hidden = points.length < 2;
     if (place.hidden) return;
-    const [width, height] = [600, 120];
+    place.append(detrun.element("figcaption", `Largest adjoint along ${along}`));
+    const [width, height] = [600, 130];
     const svg = d3.select(place).append("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("role", "img")
-      .attr("aria-label", `adjoints along the run, powers of ten from ${d3.min(points, (one) => one[1]).toFixed(1)} to ${d3.max(points, (one) => one[1]).toFixed(1)}`);
-    const x = d3.scaleLinear(d3.extent(points, (one) => one[0]), [40, width - 8]);
-    const y = d3.scaleLinear(d3.extent(points, (one) => one[1]), [height - 20, 8]).nice();
-    svg.append("g").attr("transform", `translate(0,${height - 18})`).call(d3.axisBottom(x).ticks(5));
-    svg.append("g").attr("transform", "translate(38,0)").call(d3.axisLeft(y).ticks(4).tickFormat((power) => `1e${power}`));
-    svg.append("path").attr("d", d3.line((one) => x(one[0]), (one) => y(one[1]))(points)).attr("fill", "none")
+      .attr("aria-label", `adjoints along ${along}, powers of ten from ${d3.min(points, (one) => one[1]).toFixed(1)} to ${d3.max(points, (one) => one[1]).toFixed(1)}`);
+    const x = d3.scaleLinear(d3.extent(points, (one) => one[0]), [50, width - 8]);
+    const y = d3.scaleLinear(d3.extent(points, (one) => one[1]), [height - 24, 8]).nice();
+    svg.append("g").attr("transform", `translate(0,${height - 20})`).call(d3.axisBottom(x).ticks(5));
+    svg.append("g").attr("transform", "translate(48,0)").call(d3.axisLeft(y).ticks(4).tickFormat((power) => d3.format(".0e")(10 ** power)));
+    svg.append("path").attr("d", d3.line((one) => x(one[0]), (one) => y(one[1])).curve(d3.curveStepAfter)(points)).attr("fill", "none")
       .attr("stroke", "var(--message)").attr("stroke-width", 1.5);
+    if (points.length <= 60) {
+      svg.selectAll("circle").data(points).join("circle").attr("cx", (one) => x(one[0])).attr("cy", (one) => y(one[1])).attr("r", 2.5)
+        .attr("fill", "var(--message)");
+    }
+  }
+
+  // By parameter: the nearest decisions that would flip, and by how much the loss jumps there.
+  drawFlips(flips) {
+    document.getElementById("gradient-flips").hidden = !flips.length;
+    const table = document.querySelector("#gradient-flips tbody");
+    const most = d3.max(flips, (one) => d3.max(one.nearest, ([, jump]) => (typeof jump === "number" ? Math.abs(jump) : 0))) || 1;
+    for (const { name, within, down, up, nearest } of flips) {
+      nearest.forEach(([move, jump, site], at) => {
+        const row = detrun.element("tr");
+        const count = at ? "" : `${down.toLocaleString("en")} below, ${up.toLocaleString("en")} above within ${Number(within.toPrecision(3))}`;
+        [at ? "" : name, count, `${move > 0 ? "+" : ""}${move.toPrecision(4)}`].forEach((text) => row.append(detrun.element("td", text)));
+        const said = jump === null ? "unknown: the run fails there" : typeof jump === "number" ? `${jump > 0 ? "+" : ""}${jump.toPrecision(4)}` : jump;
+        const cell = detrun.element("td", said, { className: "jump" });
+        if (typeof jump === "number" && jump) {
+          const bar = detrun.element("i");
+          bar.style.width = `${Math.max(2, (80 * Math.abs(jump)) / most)}px`;
+          bar.style.background = `var(--${jump > 0 ? "chosen" : "message"})`;
+          cell.append(bar);
+        }
+        row.append(cell, detrun.element("td", site));
+        table.append(row);
+      });
+      if (!nearest.length) {
+        const row = detrun.element("tr");
+        [name, "none", "", "", "no decision of the run depends on it"].forEach((text) => row.append(detrun.element("td", text)));
+        table.append(row);
+      }
+    }
+  }
+
+  // What each kind says of each parameter, with bars of two standard errors; the reference as a band.
+  drawKinds({ reference, parameters, meanings, refused, verdict }) {
+    const place = document.getElementById("gradient-kinds");
+    place.hidden = false;
+    verdict.forEach((text) => place.append(detrun.element("p", text)));
+    for (const [name, kinds] of parameters) {
+      const known = kinds.filter(([, value, error]) => typeof value === "number" && typeof error === "number");
+      const [left, width, row] = [90, 640, 24];
+      const height = row * known.length + 26;
+      const figure = detrun.element("figure");
+      figure.append(detrun.element("figcaption", `derivative by ${name}, ± 2 standard errors`));
+      const svg = d3.select(figure).append("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("role", "img")
+        .attr("aria-label", known.map(([kind, value, error]) => `${kind}: ${value.toPrecision(4)} ± ${error.toPrecision(2)}`).join("; "));
+      const low = d3.min(known, ([, value, error]) => value - 2 * error);
+      const high = d3.max(known, ([, value, error]) => value + 2 * error);
+      const x = d3.scaleLinear(low < high ? [low, high] : [low - 1, high + 1], [left, width - 110]).nice();
+      const best = known.find(([kind]) => kind === reference);
+      if (best) {
+        svg.append("rect").attr("class", "reference").attr("x", x(best[1] - 2 * best[2])).attr("y", 0).attr("height", row * known.length)
+          .attr("width", Math.max(x(best[1] + 2 * best[2]) - x(best[1] - 2 * best[2]), 1)).attr("fill", "var(--running)");
+      }
+      known.forEach(([kind, value, error], at) => {
+        const y = row * at + row / 2;
+        const label = (text, place) => svg.append("text").attr("x", place).attr("y", y + 4).attr("font-size", 12).attr("fill", "var(--text)").text(text);
+        label(kind, 4);
+        label(`${value.toPrecision(4)} ± ${error.toPrecision(2)}`, width - 104);
+        svg.append("line").attr("class", "error").attr("x1", x(value - 2 * error)).attr("x2", x(value + 2 * error)).attr("y1", y).attr("y2", y)
+          .attr("stroke", "var(--step)").attr("stroke-width", 2);
+        svg.append("circle").attr("cx", x(value)).attr("cy", y).attr("r", 4).attr("fill", "var(--step)");
+      });
+      svg.append("g").attr("transform", `translate(0,${row * known.length + 2})`).call(d3.axisBottom(x).ticks(6));
+      place.append(figure);
+    }
+    const list = detrun.element("dl");
+    for (const [kind, meaning, cost] of meanings) list.append(detrun.element("dt", kind), detrun.element("dd", `${meaning}${cost ? ` (${cost})` : ""}`));
+    for (const [kind, why] of refused) list.append(detrun.element("dt", `${kind}: refused`), detrun.element("dd", why));
+    place.append(list);
   }
 };

@@ -42,6 +42,7 @@ BUDGET = 1_000_000
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides everything random.")
 @click.option("--png", metavar="FILE", type=click.Path(), help="Draw the loss over the events that were spent.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write the same as an HTML page that needs no network.")
 @parameter_option
 @speaking
 def tune(
@@ -55,6 +56,7 @@ def tune(
     held_out: int,
     seed: int,
     png: str | None,
+    html: str | None,
     params: tuple[str, ...],
 ) -> None:
     """Tune the parameters of the scenario NAME that move a loss, from their defaults.
@@ -64,13 +66,16 @@ def tune(
     the extra detrun[scenarios].
     """
     from detrun.cli import runs
+    from detrun.cli.report import check_page
     from detrun.minimizing.picture import check_picture
+    from detrun.pages.page import write_page
     from detrun_scenarios.frame.catalogue import find_scenario
     from detrun_scenarios.frame.comparison import tune as compared
     from detrun_scenarios.frame.derivatives import kind_named
     from detrun_scenarios.frame.pictures import draw_tuning
     from detrun_scenarios.frame.scenario_program import EXTRA, ScenarioProgram
     from detrun_scenarios.frame.tuning import missing_packages
+    from detrun_scenarios.frame.tuning_page import tuning_page
     from detrun_scheduler.errors import UsageError
 
     scenario = find_scenario(name)
@@ -85,6 +90,8 @@ def tune(
         )
     if png is not None:
         check_picture(png)
+    if html is not None:
+        check_page(html, "--html")
     begun = time.monotonic()
 
     def say(who: str) -> None:
@@ -95,18 +102,24 @@ def tune(
         found = compared(program, numbers, followed, budget, seed, held_out, say, by)
     if png is not None:
         draw_tuning(found, wanted, png)
+    if html is not None:
+        try:
+            write_page(html, tuning_page(name, found, wanted))
+        except OSError as error:
+            raise runs.unwritable(html, error) from error
     if settings().json:
         from detrun.cli.page import print_document
 
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
         asked = {"size": size, "seed": seed, "budget": budget}
-        print_document({**document, **asked, **_fields(found), "png": png})
+        print_document({**document, **asked, **_fields(found), "png": png, "html": html})
         return
-    _show(name, found, wanted, budget, png)
+    _show(name, found, wanted, budget, png or html)
 
 
 def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) -> None:
     from detrun.cli.page import open_page
+    from detrun_scenarios.frame.tuning_page import HEAD, rows_of
 
     page = open_page()
     page.heading(f"tuned {loss.name} of {name} by {found.kind} gradients", good=True)
@@ -118,21 +131,7 @@ def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) ->
             **({} if png is None else {"picture": png}),
         }
     )
-    start = [f"{number:.4g}" for number in found.start.values()]
-    rows = [["the default", f"{found.default.value:.6g}", f"{found.default.std_error:.2g}", "", "", "", *start]]
-    for who, one in {"detrun.minimize": found.tuned, **found.black_box}.items():
-        rows.append(
-            [
-                who,
-                f"{one.held_out.value:.6g}",
-                f"{one.held_out.std_error:.2g}",
-                f"{one.gain.value:.4g}",
-                f"{one.gain.std_error:.2g}",
-                f"{one.proposal.spent:,}",
-                *(f"{one.proposal.params[parameter]:.4g}" for parameter in found.start),
-            ]
-        )
-    page.table(["contender", "loss", "error", "gain", "its error", "events", *found.start], rows)
+    page.table([*HEAD, *found.start], rows_of(found))
     if found.interrupted:
         page.note("interrupted: the budget was not spent, and contenders had unequal shares of it")
     for who, reason in found.left_out.items():
