@@ -7,16 +7,19 @@ is held.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from detrun.inspection.text import shown
+from detrun.world.network.latency import Called, Constant, distribution_of
 from detrun.world.network.packet import Packet
+from detrun.world.network.settings import PROBABILITIES
 from detrun.world.services import process_here
 from detrun.world.world import World
 from detrun_scheduler.clock import primal_of
 
 if TYPE_CHECKING:
+    from detrun.world.network.settings import LinkSettings
     from detrun.world.nodes.node import Node
     from detrun_scheduler.run import ActiveRun
 
@@ -99,6 +102,68 @@ class MessageState:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """One direction between two nodes."""
+
+    source: str
+    destination: str
+    under_way: int
+    held: int
+    queue_bytes: float
+    """What waits for the bandwidth."""
+    partitioned: bool
+    clogged: bool
+    settings: str
+    """Latency, and what is not as in an ideal network."""
+
+
+def settings_shown(settings: LinkSettings) -> tuple[str, ...]:
+    """The latency of a link, and what is not as in an ideal network, in words."""
+    said = [f"latency {_delay_shown(settings.latency)}"]
+    if settings.bandwidth is not None:
+        said.append(f"{float(primal_of(settings.bandwidth)):g} bytes/s")
+    for name in PROBABILITIES:
+        probability = float(primal_of(getattr(settings, name)))
+        if probability:
+            said.append(f"{name.replace('_', ' ')} {probability:.3g}")
+    return tuple(said)
+
+
+def _delay_shown(latency: Any) -> str:
+    """Seconds, or a distribution with its parameters."""
+    law = distribution_of(latency)
+    if isinstance(law, Constant):
+        return f"{float(primal_of(law.seconds)):.6g} s"
+    if not is_dataclass(law) or isinstance(law, Called):
+        return "as the program says"
+    numbers = ((one.name, primal_of(getattr(law, one.name))) for one in fields(law))
+    return f"{type(law).__name__}({', '.join(f'{name}={number:.6g}' for name, number in numbers)})"
+
+
+def state_of(node: Node) -> str:
+    """``up``, ``paused``, ``down`` (no process runs) or ``off`` (no power)."""
+    return "off" if not node.is_powered else "paused" if node.is_paused else "up" if node.is_running else "down"
+
+
+def links_of(world: World) -> list[LinkState]:
+    """Those between two nodes that were asked for until now, in that order."""
+    return [
+        LinkState(
+            link.source.name,
+            link.destination.name,
+            len(link.in_flight),
+            len(link.held),
+            link.queue_bytes,
+            link.partitioned,
+            link.clogs > 0,
+            ", ".join(settings_shown(link.settings)),
+        )
+        for link in world.network.links.values()
+        if not link.is_loopback
+    ]
+
+
 def world_of(
     loop: ActiveRun, living: Sequence[World]
 ) -> tuple[World, tuple[NodeState, ...], tuple[MessageState, ...]] | None:
@@ -123,7 +188,7 @@ def _node_state(node: Node) -> NodeState:
     return NodeState(
         node.name,
         node.address,
-        "off" if not node.is_powered else "paused" if node.is_paused else "up" if node.is_running else "down",
+        state_of(node),
         node.starts,
         tuple(tasks),
         () if process is None else tuple(shown(envelope.message) for envelope in process.mailbox.arrived),

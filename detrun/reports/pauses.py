@@ -25,14 +25,20 @@ class Looker(Protocol):
 
 
 class Pauses(RunScope):
-    """Holds the run for each of its lookers."""
+    """Holds the run for each of its lookers.
 
-    def __init__(self, lookers: Sequence[Looker]) -> None:
+    Args:
+        beside: a scope that goes along.
+    """
+
+    def __init__(self, lookers: Sequence[Looker], beside: RunScope) -> None:
         self.lookers = lookers
+        self.beside = beside
 
     def contribute(self, hooks: RunHooks) -> None:
         """Arrange for the first pause."""
         hooks.first_pause, hooks.at_pause = self._first(), self._hold
+        self.beside.contribute(hooks)
 
     def _first(self) -> float:
         return min((one.next for one in self.lookers), default=math.inf)

@@ -76,7 +76,7 @@ def told_by_program(
     values = Values(max(recording.steps - VALUES_STEPS_MAX, 1)) if failed else None
     world = WorldView(moments_of(recording))
     lookers: list[Looker] = [world] if values is None else [world, values]
-    finished = ReplayedRun(recording, watch=Pauses(lookers)).execute(main, args, options)
+    finished = ReplayedRun(recording, watch=Pauses(lookers, world.bands)).execute(main, args, options)
     told = Told(narrated(recording, main, args, options), values, world)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)

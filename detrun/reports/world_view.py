@@ -1,7 +1,8 @@
 """`WorldView`: a world at chosen moments of its run: which nodes are up, what is on its way, what their disks hold.
 
 The moments are spread over the steps and over the virtual time of the run, and there is one after each step in which a
-fault took effect, so that no crash falls between two of them.
+fault took effect, so that no crash falls between two of them. Beside them there are bands, which know exactly when
+something changed (`detrun.reports.world_bands`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from detrun.inspection.world_moments import DiskState, MessageState, NodeState, world_of
+from detrun.inspection.world_moments import DiskState, LinkState, MessageState, NodeState, links_of, world_of
+from detrun.reports.world_bands import CLOGGED, PARTITIONED, WorldBands
 from detrun_recorder.recording import Recording
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun
@@ -25,6 +27,7 @@ OF_FAULTS_MAX = 60
 SEARCHES_MAX = 20  # for a world that is not there
 FILES_MAX = 12  # of a node, in one moment
 MESSAGES_MAX = 20
+LINKS_MAX = 400
 
 
 def moments_of(recording: Recording) -> list[int]:
@@ -51,6 +54,8 @@ class WorldView:
     """
 
     moments: list[int]
+    bands: WorldBands = field(default_factory=WorldBands)
+    texts: dict[str, int] = field(default_factory=dict)  # settings of links, with their numbers
     seen: list[dict[str, Any]] = field(default_factory=list)
     next: float = field(init=False)
     _worlds: list[Any] = field(default_factory=list)
@@ -73,13 +78,14 @@ class WorldView:
                 self.next = math.inf
         found = world_of(run, self._worlds)
         if found is not None:
-            _, nodes, messages = found
+            self.bands.world, nodes, messages = found
             self.seen.append(
                 {
                     "step": run.step_index,
                     "time": float(primal_of(run.virtual_clock.now)),
                     "nodes": [_node(node) for node in nodes],
                     "links": _links(messages),
+                    "settings": [self._link(one) for one in links_of(self.bands.world)[:LINKS_MAX]],
                     "messages": [_message(one) for one in messages[:MESSAGES_MAX]],
                     "under_way": len(messages),
                 }
@@ -88,7 +94,16 @@ class WorldView:
     def document(self) -> dict[str, Any] | None:
         """As plain JSON values; None if there was no world."""
         self._worlds = []
-        return {"moments": self.seen} if self.seen else None
+        if not self.seen:
+            return None
+        return {"moments": self.seen, "texts": list(self.texts), "bands": self.bands.document()}
+
+    def _link(self, one: LinkState) -> list[Any]:
+        """Source, destination, how it is set, what is wrong with it, bytes in its queue, messages on it and held."""
+        text = self.texts.setdefault(visible_line(one.settings), len(self.texts))
+        wrong = [name for name, is_so in ((PARTITIONED, one.partitioned), (CLOGGED, one.clogged)) if is_so]
+        route = visible_line(one.source), visible_line(one.destination)
+        return [*route, text, " and ".join(wrong), round(one.queue_bytes), one.under_way, one.held]
 
 
 def _node(node: NodeState) -> dict[str, Any]:

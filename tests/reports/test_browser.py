@@ -25,7 +25,7 @@ from detrun.reports.report import Told, run_page, told_by_program, told_of_failu
 from detrun_recorder.recording import Recording
 from tests.reports.test_failure_view import loses_an_update, reads_what_was_overwritten, waits_in_a_circle
 from tests.reports.test_page import HOSTILE, NAME, hostile
-from tests.reports.test_world_view import writes_and_crashes
+from tests.reports.test_world_view import is_cut_and_slowed, writes_and_crashes
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -254,6 +254,25 @@ def test_a_world_has_a_map_of_its_nodes_and_a_slider_through_its_moments(opened:
     page.find_element(By.ID, "world-place").send_keys(Keys.END)
     assert said(page, "world-said").startswith("after step ")
     assert "server down 2" in said(page, "world-nodes")  # it started twice
+
+
+def test_partitions_and_changed_links_are_bands_over_time_and_lines_of_the_map(opened: Opened) -> None:
+    run = detrun.record(is_cut_and_slowed)
+    assert run.program is not None
+    page = opened(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    cut, slowed = page.find_elements(By.CSS_SELECTOR, "#world-states rect.band.links")
+    (planned,) = page.find_elements(By.CSS_SELECTOR, "#world-states rect.band.planned")
+    assert float(cut.get_attribute("width") or 0) == pytest.approx(2 * float(slowed.get_attribute("width") or 0))
+    for name in ("x", "width"):
+        assert planned.get_attribute(name) == slowed.get_attribute(name)
+    assert "client->server" in str(cut.find_element(By.TAG_NAME, "title").get_attribute("textContent"))
+    times = page.execute_script("return detrun.world.moments.map((one) => one.time)")
+    page.execute_script(
+        "detrun.world.go(arguments[0], false)", next(at for at, time in enumerate(times) if time > 1.25)
+    )
+    assert len(page.find_elements(By.CSS_SELECTOR, "#world-map path.broken")) == 2
+    rows = [row.text for row in page.find_elements(By.CSS_SELECTOR, "#world-links tr.wrong")]
+    assert any(row.startswith("client -> server latency 0.25 s, 4000 bytes/s partitioned") for row in rows)
 
 
 async def many_steps() -> None:

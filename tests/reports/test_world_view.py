@@ -9,7 +9,12 @@ import trio
 
 import detrun
 from detrun.reports.report import run_page, told_by_program
+from detrun.reports.world_bands import WorldBands
 from detrun.world import World
+from detrun.world.faults.injection import inject
+from detrun.world.faults.kinds import LinkLatency
+from detrun.world.faults.plan import FaultPlan
+from detrun.world.network.settings import LinkSettings
 from tests.reports.pages import data_of
 
 
@@ -37,11 +42,18 @@ async def writes_and_crashes() -> None:
         await trio.sleep(1)
 
 
-def seen(main: Any, seed: int = 0) -> list[dict[str, Any]]:
-    """The moments that a page has of a program's world."""
+def world_in(main: Any, seed: int = 0) -> dict[str, Any] | None:
+    """What a page has of a program's world."""
     run = detrun.record(main, seed=seed, raise_errors=False)
     assert run.program is not None
-    world = data_of(run_page(run.recording, told_by_program(run.recording, *run.program)))["world"]
+    found: dict[str, Any] | None
+    found = data_of(run_page(run.recording, told_by_program(run.recording, *run.program)))["world"]
+    return found
+
+
+def seen(main: Any, seed: int = 0) -> list[dict[str, Any]]:
+    """The moments that a page has of it."""
+    world = world_in(main, seed)
     return [] if world is None else list(world["moments"])
 
 
@@ -71,3 +83,73 @@ def test_a_run_without_a_world_has_none() -> None:
         await trio.sleep(1)
 
     assert seen(main) == []
+
+
+async def is_cut_and_slowed() -> None:
+    """A partition by hand from 1 to 2 s; from 2.75 s on a plan slows the way to the server, over which bytes queue."""
+    slow = LinkLatency(name="slow", source="client", destination="server", at=2.75, seconds=0.5, lasts_seconds=0.5)
+    plan = FaultPlan((slow,))
+
+    async def asks() -> None:
+        while True:
+            detrun.this_node().send("server", b"hello", size=1000)
+            await trio.sleep(0.125)
+
+    async with World(latency=0.25, bandwidth=4000.0) as world:
+        world.node("server").start(trio.sleep_forever)
+        world.node("client").start(asks)
+        async with inject(plan, world):
+            await trio.sleep(1)
+            world.partition("client", "server")
+            await trio.sleep(1)
+            world.heal()
+            await trio.sleep(2)
+
+
+def test_bands_say_exactly_from_when_to_when_links_were_cut_or_changed() -> None:
+    world = world_in(is_cut_and_slowed)
+    assert world is not None
+    bands = world["bands"]
+    cut, slowed = bands["links"]
+    assert cut[:3] == ["partitioned", 1.0, 2.0]
+    assert set(cut[3]) == {"client->server", "server->client"}
+    assert slowed == ["latency 0.5 s", 2.75, 3.25, ["client->server"]]
+    assert bands["planned"] == [["slow", "latency", bands["planned"][0][2], 2.75, 3.25]]
+    assert {(state, name) for state, name, *_ in bands["nodes"]} >= {("up", "server"), ("up", "client")}
+
+
+def test_links_have_their_settings_and_what_waits_in_their_queues() -> None:
+    world = world_in(is_cut_and_slowed)
+    assert world is not None
+    ways = [(moment["time"], one) for moment in world["moments"] for one in moment["settings"] if one[0] == "client"]
+    assert {one[3] for time, one in ways if 1.0 < time < 2.0} == {"partitioned"}
+    assert {one[3] for time, one in ways if time > 2.125} == {""}
+    # A message of 1,000 bytes takes a quarter of a second, and there is one every eighth.
+    assert max(one[4] for _, one in ways) >= 2_000
+    assert {world["texts"][one[2]] for _, one in ways} == {
+        "latency 0.25 s, 4000 bytes/s",
+        "latency 0.5 s, 4000 bytes/s",
+    }
+
+
+def test_a_node_that_is_off_has_a_band_from_the_loss_to_the_restart() -> None:
+    world = world_in(writes_and_crashes)
+    assert world is not None
+    assert ["off", "server", 1.25, 2.25] in world["bands"]["nodes"]
+    assert world["bands"]["links"] == []
+
+
+def test_a_link_that_is_first_seen_while_a_fault_changes_it_is_as_it_was_for_most_of_the_time() -> None:
+    bands = WorldBands()
+    settings = LinkSettings(latency=0.1, loss=0.5), LinkSettings(latency=0.1)
+    for now, setting in ((1.0, settings[0]), (2.0, settings[1]), (5.0, settings[1])):
+        bands._now = now
+        bands._changed("a->b", (False, False, setting))
+    assert bands.document()["links"] == [["loss 0.5", 1.0, 2.0, ["a->b"]]]
+    bands._now = 6.0
+    bands._changed("a->b", (False, False, LinkSettings(latency=0.1)))
+    bands._changed("c->d", (False, False, settings[1]))
+    bands._now = 9.0
+    bands._changed("c->d", (False, True, LinkSettings(latency=0.1, bandwidth=8.0)))
+    bands._now = 10.0
+    assert bands.document()["links"][1:] == [["clogged", 9.0, 10.0, ["c->d"]], ["8 bytes/s", 9.0, 10.0, ["c->d"]]]

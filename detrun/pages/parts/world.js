@@ -2,8 +2,12 @@
 // The world at chosen moments: a map of its nodes with what is on its way, and which nodes were up over time.
 
 detrun.World = class {
+  static ROWS_MAX = 24; // of links, and of planned faults
+
   constructor(view, choose) {
     this.moments = view.moments;
+    this.texts = view.texts;
+    this.bands = view.bands;
     this.choose = choose;
     this.names = [...new Set(this.moments.flatMap((moment) => moment.nodes.map((node) => node.name)))];
     document.getElementById("world").hidden = false;
@@ -14,33 +18,59 @@ detrun.World = class {
     this.go(0, false);
   }
 
-  // A row for each node, a stretch for each moment; faults come between.
+  // What is drawn over time, row by row: nodes by their states; what was wrong with links; faults of a plan.
+  rows() {
+    const { nodes, links, planned } = this.bands;
+    const rows = this.names.map((name) => ({
+      label: name,
+      bands: nodes.filter(([, of]) => of === name).map(([state, , begin, end]) => ({ begin, end, fill: `var(--node-${state})`, title: `${name}: ${state}` })),
+    }));
+    const kinds = new Map();
+    for (const [what, begin, end, names] of links) {
+      if (!kinds.has(what)) kinds.set(what, []);
+      const some = names.length > 12 ? `${names.slice(0, 12).join(", ")} and ${names.length - 12} more` : names.join(", ");
+      kinds.get(what).push({ begin, end, fill: "var(--fault-edge)", title: `${what}: ${some}`, links: names.length });
+    }
+    const shown = [...kinds].slice(0, detrun.World.ROWS_MAX);
+    shown.forEach(([what, bands]) => {
+      const most = d3.max(bands, (band) => band.links);
+      bands.forEach((band) => { band.opacity = 0.25 + 0.55 * (band.links / most); });
+      rows.push({ label: `links: ${what}`, bands, kind: "links" });
+    });
+    for (const [name, kind, about, begin, end] of planned.slice(0, detrun.World.ROWS_MAX)) {
+      const title = `${name}: ${kind}${about ? `, ${about}` : ""}`;
+      rows.push({ label: name, kind: "planned", bands: [{ begin, end: end === null ? begin : Math.min(end, this.bands.end), fill: "var(--lock)", title }] });
+    }
+    return rows;
+  }
+
   drawStates() {
-    const [labels, height, width] = [160, 16, 1000];
-    const svg = d3.select("#world-states").attr("viewBox", `0 0 ${width} ${height * (this.names.length + 1) + 22}`);
-    const end = this.moments[this.moments.length - 1].time || 1;
-    const x = d3.scaleLinear([this.moments[0].time, end], [labels, width - 10]);
-    this.x = x;
-    this.names.forEach((name, row) => {
-      svg.append("text").attr("x", 4).attr("y", row * height + 12).attr("font-size", 11).attr("fill", "var(--text)").text(name.slice(0, 26));
-      this.moments.forEach((moment, at) => {
-        const node = moment.nodes.find((one) => one.name === name);
-        const next = this.moments[at + 1] || moment;
-        if (!node) return;
-        svg.append("rect").attr("x", x(moment.time)).attr("y", row * height + 3)
-          .attr("width", Math.max(x(next.time) - x(moment.time), 1.5)).attr("height", height - 5)
-          .attr("fill", `var(--node-${node.state})`);
-      });
+    const [labels, height, width] = [190, 16, 1000];
+    const rows = this.rows();
+    const bottom = height * rows.length;
+    const svg = d3.select("#world-states").attr("viewBox", `0 0 ${width} ${bottom + height + 22}`);
+    const begin = Math.min(this.moments[0].time, d3.min(rows, (row) => d3.min(row.bands, (band) => band.begin)));
+    const end = Math.max(this.moments[this.moments.length - 1].time, this.bands.end) || 1;
+    const x = (this.x = d3.scaleLinear([begin, end], [labels, width - 10]));
+    rows.forEach(({ label, bands, kind }, row) => {
+      svg.append("text").attr("x", 4).attr("y", row * height + 12).attr("font-size", 11).attr("fill", kind ? "var(--fault-edge)" : "var(--text)")
+        .text(label.length > 32 ? `${label.slice(0, 31)}…` : label).append("title").text(label);
+      for (const band of bands) {
+        svg.append("rect").attr("class", `band ${kind || "node"}`).attr("x", x(band.begin)).attr("y", row * height + 3)
+          .attr("width", Math.max(x(band.end) - x(band.begin), 1.5)).attr("height", height - 5)
+          .attr("fill", band.fill).attr("fill-opacity", band.opacity === undefined ? 1 : band.opacity)
+          .append("title").text(`${band.title}, ${detrun.seconds(band.begin)} to ${detrun.seconds(band.end)}`);
+      }
     });
     const most = d3.max(this.moments, (moment) => moment.under_way) || 1;
-    const y = d3.scaleLinear([0, most], [height * (this.names.length + 1) - 2, height * this.names.length + 2]);
-    svg.append("text").attr("x", 4).attr("y", height * this.names.length + 12).attr("font-size", 11).attr("fill", "var(--message)")
+    const y = d3.scaleLinear([0, most], [bottom + height - 2, bottom + 2]);
+    svg.append("text").attr("x", 4).attr("y", bottom + 12).attr("font-size", 11).attr("fill", "var(--message)")
       .text(`messages under way, at most ${most}`);
     svg.append("path").attr("d", d3.line((moment) => x(moment.time), (moment) => y(moment.under_way)).curve(d3.curveStepAfter)(this.moments))
       .attr("fill", "none").attr("stroke", "var(--message)");
-    svg.append("g").attr("transform", `translate(0,${height * (this.names.length + 1)})`)
+    svg.append("g").attr("transform", `translate(0,${bottom + height})`)
       .call(d3.axisBottom(x).ticks(8).tickFormat((time) => detrun.seconds(time)));
-    this.mark = svg.append("line").attr("y1", 0).attr("y2", height * (this.names.length + 1)).attr("stroke", "var(--chosen)");
+    this.mark = svg.append("line").attr("y1", 0).attr("y2", bottom + height).attr("stroke", "var(--chosen)");
   }
 
   go(place, chosen) {
@@ -60,13 +90,19 @@ detrun.World = class {
       const angle = (2 * Math.PI * this.names.indexOf(name)) / this.names.length - Math.PI / 2;
       return [190 * Math.cos(angle), 120 * Math.sin(angle)];
     };
-    for (const [source, destination, count, held] of moment.links) {
+    const wrong = moment.settings.filter(([, , , what]) => what);
+    const busy = new Set(moment.links.map(([source, destination]) => `${source} ${destination}`));
+    const idle = wrong.filter(([source, destination]) => !busy.has(`${source} ${destination}`)).map(([source, destination]) => [source, destination, 0, 0]);
+    const broken = new Set(wrong.map(([source, destination]) => `${source} ${destination}`));
+    for (const [source, destination, count, held] of [...moment.links, ...idle]) {
+      const isBroken = held || broken.has(`${source} ${destination}`);
       const [x0, y0] = place(source);
       const [x1, y1] = place(destination);
       const [bx, by] = [(x0 + x1) / 2 + (y0 - y1) * 0.12, (y0 + y1) / 2 + (x1 - x0) * 0.12];
       svg.append("path").attr("d", `M${x0},${y0} Q${bx},${by} ${x1},${y1}`).attr("fill", "none")
-        .attr("stroke", held ? "var(--failed)" : "var(--message)").attr("stroke-width", 1 + Math.min(count, 6) / 2)
-        .attr("stroke-dasharray", held ? "4 3" : null);
+        .attr("class", isBroken ? "link broken" : "link").attr("stroke", isBroken ? "var(--failed)" : "var(--message)")
+        .attr("stroke-width", 1 + Math.min(count, 6) / 2).attr("stroke-dasharray", isBroken ? "4 3" : null);
+      if (!count) continue;
       svg.append("text").attr("x", bx * 0.8 + x1 * 0.2).attr("y", by * 0.8 + y1 * 0.2).attr("font-size", 10).attr("fill", "var(--text)")
         .text(`${count}${held ? `, ${held} held` : ""}`);
     }
@@ -85,6 +121,15 @@ detrun.World = class {
       const disk = node.disk.map(([path, seen, durable]) => `${path}: ${seen === null ? "gone" : `${seen} bytes`}, ${durable === null ? "nothing" : durable} durable`);
       const clock = node.clock === null ? "" : `${node.clock >= 0 ? "+" : ""}${detrun.seconds(node.clock)}`;
       [node.name, node.state, node.starts, node.tasks, node.mailbox, clock, disk.join("\n")].forEach((text) => row.append(detrun.element("td", text)));
+      return row;
+    }));
+    const links = moment.settings.filter(([, , , wrong, queued, count]) => wrong || queued || count);
+    const quiet = moment.settings.length - links.length;
+    document.getElementById("world-quiet").textContent = quiet ? `${quiet} more links with nothing on them` : "";
+    document.getElementById("world-links").replaceChildren(...links.map(([source, destination, text, wrong, queued, count, held]) => {
+      const row = detrun.element("tr", null, { className: wrong ? "wrong" : "" });
+      const carried = `${count}${held ? `, ${held} held` : ""}`;
+      [`${source} -> ${destination}`, this.texts[text], wrong, carried, queued ? `${queued.toLocaleString("en")} bytes` : ""].forEach((one) => row.append(detrun.element("td", one)));
       return row;
     }));
     const messages = document.getElementById("world-messages");

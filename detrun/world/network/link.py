@@ -226,6 +226,14 @@ class Link:
             return False
         return True
 
+    @property
+    def queue_bytes(self) -> float:
+        """Bytes that wait for the bandwidth now."""
+        bandwidth = self.settings.bandwidth
+        if bandwidth is None:
+            return 0.0
+        return max(float(primal_of(self._free_at)) - self.clock.time, 0.0) * float(primal_of(bandwidth))
+
     def is_open(self) -> bool:
         """Whether a small message sent now would get through: what acknowledgements ask, which nothing else stops."""
         return not self.partitioned and not self.clogs and self.destination.is_powered

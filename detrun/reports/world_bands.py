@@ -1,0 +1,143 @@
+"""`WorldBands`: from when to when links were cut, clogged or set otherwise, nodes were down, and planned faults lasted.
+
+A change is seen right after the step that made it, so each band begins and ends at the virtual time of a step. What is
+looked at are the links and nodes themselves: partitions that the program makes by hand count as those of a plan do. How
+a link was set for most of the time that it was there is how it is set; other settings are bands. Links that change
+alike at the same times make one band.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from detrun.execution.scope import RunScope
+from detrun.inspection.world_moments import settings_shown, state_of
+from detrun_scheduler.clock import primal_of
+from detrun_scheduler.run import ActiveRun, BegunFault, RunHooks
+from detrun_scheduler.visible import visible_line
+
+if TYPE_CHECKING:
+    from detrun.world.world import World
+
+BANDS_MAX = 4_000
+PARTITIONED, CLOGGED = "partitioned", "clogged"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Something about a link or a node, from one virtual time to another."""
+
+    what: str
+    name: str
+    begin: float
+    end: float
+
+
+@dataclass(slots=True)
+class WorldBands(RunScope):
+    """Sees changes of a world from the moment on at which it is told of it.
+
+    Attributes:
+        world: None until it is known.
+        links, nodes: their bands that have ended, in the order of their ends.
+        settings: how links were set, likewise: link, words, begin, end.
+        planned: faults of a plan, in the order in which they began: name, kind, of what, begin, and end where it is
+            known.
+    """
+
+    world: World | None = None
+    links: list[Band] = field(default_factory=list)
+    nodes: list[Band] = field(default_factory=list)
+    settings: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
+    planned: list[tuple[str, str, str, float, float | None]] = field(default_factory=list)
+    _open_links: dict[tuple[str, str], float] = field(default_factory=dict)  # what and name -> since when
+    _open_nodes: dict[str, tuple[str, float]] = field(default_factory=dict)  # name -> state, since when
+    _seen: dict[str, tuple[bool, bool, Any]] = field(default_factory=dict)  # link -> cut, clogged, settings
+    _set: dict[str, tuple[tuple[str, ...], float]] = field(default_factory=dict)  # link -> how it is set, since when
+    _now: float = 0.0  # when the step was taken
+    _next: float = 0.0  # when the next one is
+
+    def contribute(self, hooks: RunHooks) -> None:
+        """Be told of steps and of planned faults."""
+        hooks.after_step.append(self.look)
+        hooks.fault_began = self._began
+
+    def look(self, run: ActiveRun) -> None:
+        """A step has been taken; where it was the last at its time, the clock has moved on."""
+        self._now, self._next = self._next, float(primal_of(run.virtual_clock.now))
+        world = self.world
+        if world is None or world.services.nursery is None or world.run is not run:
+            return
+        for link in world.network.links.values():
+            if link.is_loopback:
+                continue
+            state = link.partitioned, link.clogs > 0, link.settings
+            if self._seen.get(link.name) != state:
+                self._changed(link.name, state)
+        for node in world.nodes:
+            now = state_of(node)
+            before = self._open_nodes.get(node.name)
+            if before is None or before[0] != now:
+                if before is not None:
+                    self.nodes.append(Band(before[0], node.name, before[1], self._now))
+                self._open_nodes[node.name] = now, self._now
+
+    def _changed(self, name: str, state: tuple[bool, bool, Any]) -> None:
+        cut, clogged, settings = state
+        self._seen[name] = state
+        for what, is_so in ((PARTITIONED, cut), (CLOGGED, clogged)):
+            if is_so:
+                self._open_links.setdefault((what, name), self._now)
+            elif (what, name) in self._open_links:
+                self.links.append(Band(what, name, self._open_links.pop((what, name)), self._now))
+        shown = settings_shown(settings)
+        before, since = self._set.get(name, (None, self._now))
+        if before != shown:
+            if before is not None:
+                self.settings.append((name, before, since, self._now))
+            self._set[name] = shown, self._now
+
+    def _began(self, fault: BegunFault) -> None:
+        begin = self._next  # in a step that has not ended yet
+        about = ", ".join(part for part in (fault.victim, fault.details) if part)
+        self.planned.append(
+            (fault.name, fault.kind, about, begin, None if fault.lasts is None else begin + fault.lasts)
+        )
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values: bands of links that are alike are one, with the names of the links."""
+        last = self._now
+        links = [*self.links, *(Band(what, name, begin, last) for (what, name), begin in self._open_links.items())]
+        links += self._set_otherwise()
+        alike: dict[tuple[str, float, float], list[str]] = {}
+        for band in links:
+            alike.setdefault((band.what, band.begin, band.end), []).append(visible_line(band.name))
+        still = ((what, name, begin) for name, (what, begin) in self._open_nodes.items())
+        nodes = [*self.nodes, *(Band(what, name, begin, last) for what, name, begin in still if begin < last)]
+        ordered = sorted(alike.items(), key=lambda one: one[0][1:])[:BANDS_MAX]
+        return {
+            "links": [[visible_line(what), begin, end, names] for (what, begin, end), names in ordered],
+            "nodes": [[band.what, visible_line(band.name), band.begin, band.end] for band in nodes[:BANDS_MAX]],
+            "planned": [
+                [visible_line(name), kind, visible_line(about), begin, end]
+                for name, kind, about, begin, end in self.planned[:BANDS_MAX]
+            ],
+            "end": last,
+        }
+
+    def _set_otherwise(self) -> list[Band]:
+        """What is not as it was for most of the time."""
+        spans = [*self.settings, *((name, words, since, self._now) for name, (words, since) in self._set.items())]
+        lengths: dict[str, dict[tuple[str, ...], float]] = {}
+        for name, words, begin, end in spans:
+            of_link = lengths.setdefault(name, {})
+            of_link[words] = of_link.get(words, 0.0) + end - begin
+        usual = {name: max(of_link.items(), key=lambda one: one[1])[0] for name, of_link in lengths.items()}
+        found = []
+        for name, words, begin, end in spans:
+            if words != usual[name]:
+                new = [one for one in words if one not in usual[name]]
+                gone = [f"without {one}" for one in usual[name] if one not in words]
+                found.append(Band(", ".join(new or gone), name, begin, end))
+        return found
