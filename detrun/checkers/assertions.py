@@ -15,7 +15,6 @@ run here is cheap to repeat and everything after a violation is noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from detrun_scheduler import current
@@ -179,15 +178,22 @@ class Tally:
 _active: Tally | None = None
 
 
-@contextmanager
-def tallying(tally: Tally | None = None) -> Iterator[Tally]:
+class tallying:
     """Count the assertions of this process in ``tally``, or in a new one, for the length of a block."""
-    global _active
-    before, _active = _active, tally if tally is not None else Tally()
-    try:
-        yield _active
-    finally:
-        _active = before
+
+    __slots__ = ("_before", "_tally")
+
+    def __init__(self, tally: Tally | None = None) -> None:
+        self._tally = tally if tally is not None else Tally()
+
+    def __enter__(self) -> Tally:
+        global _active
+        self._before, _active = _active, self._tally
+        return self._tally
+
+    def __exit__(self, *_: object) -> None:
+        global _active
+        _active = self._before
 
 
 def _count(kind: str, name: str, held: bool) -> None:

@@ -398,6 +398,8 @@ def _is_of_function(name: str) -> bool:
 _ADDRESS_LENGTH_MIN = 12
 _ADDRESS = re.compile(r"0x[0-9a-f]{10,16}|(?<!\d)\d{14,15}(?!\d)")
 _NAME_IN_PATH = str.maketrans("/[]", ".()")
+_plain_names: dict[str, str] = {}  # names without a dot -> as parts of paths
+_PLAIN_NAMES_MAX = 10_000
 
 
 def spawn_name(task: Any, is_bare: bool = True) -> str:
@@ -410,10 +412,22 @@ def spawn_name(task: Any, is_bare: bool = True) -> str:
         is_bare: also in that case, as it was not before `THREAD_RULES` 3.
     """
     name: str = task.name
+    known = _plain_names.get(name)
+    if known is not None:
+        return known
+    if "." not in name:
+        if len(_plain_names) >= _PLAIN_NAMES_MAX:
+            _plain_names.clear()
+        found = _plain_names[name] = _part_of_path(name)
+        return found
     if name.endswith(f".{getattr(task.coro, '__qualname__', name)}"):
         return str(task.coro.__name__)
     if is_bare and "." in name and _is_of_function(name):
         name = name.rpartition(".")[2]
+    return _part_of_path(name)
+
+
+def _part_of_path(name: str) -> str:
     if len(name) >= _ADDRESS_LENGTH_MIN:
         name = _ADDRESS.sub("...", name)
     # "a/b" is the child b of a, "a[1]" the second a: a given name must not look like another task's path.

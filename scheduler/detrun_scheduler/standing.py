@@ -41,8 +41,7 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
     blocked, kind = host.by_number[waiting], CHECKPOINT
     coro: Any = blocked.coro
     loop = coro.loop if type(coro) is Lane else None
-    if loop is not None:
-        loop.leave(None)  # for the threads that go on no loop of asyncio is running
+    aside = None if loop is None else loop.stand_aside()  # for the threads that go on no loop of asyncio is running
     try:
         while True:
             if kind == CHECKPOINT:
@@ -68,7 +67,7 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
         raise GreenletExit from None
     finally:
         if loop is not None:
-            loop.enter()
+            loop.leave(aside)
         run.standing = run.allowed = None
         run.timers.due = True  # the loop shall look at `failure` and count its steps anew
 

@@ -11,33 +11,37 @@ What would leave the process is refused by name (`outside.py`).
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import events
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any
 from weakref import ref
 
 from greenlet import getcurrent
 
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, become_new
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
+    NAMES_LATER,
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
+    begin_running,
     ends_a_sleep,
     ends_the_run,
-    get_running,
+    go_back,
+    is_debug_mode,
     leave_out_frame,
-    name_given_above,
-    set_running,
+    name_given_by,
     task_of_step,
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
-from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Task, Timer
+from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Making, Task, Timer, making
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
@@ -49,10 +53,7 @@ _RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 _EAGER = getattr(asyncio, "eager_task_factory", None)
 
 
-_SELECTOR_LOOP: Any = asyncio.SelectorEventLoop
-
-
-class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
+class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
     """An event loop of the active run.
 
     Args:
@@ -87,8 +88,9 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
         self._main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
         inherited = run.threads.inherited
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
-        super().__init__(SimulatedSelector(self))
+        become_new(self, SimulatedSelector(self))
         self._asyncgens = OrderedWeakSet()
+        self.set_debug(is_debug_mode())
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
@@ -203,22 +205,23 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
         """A task of this loop; as asyncio's."""
         self._check_closed()
-        if name is None:
-            name = name_given_above()
+        maker = sys._getframe(1)
+        if name is None and NAMES_LATER:
+            name = name_given_by(maker)
         if name is None:
             name = f"Task-{next(self._counts.tasks)}"
-        task = self._made_task(coro, name, context, options)
+        task = self._made_task(coro, name, context, making(maker), options)
         if not self.is_stepping:
             self._main = task
         return task
 
-    def _made_task(self, coro: Any, name: Any, context: Any, options: dict[str, Any]) -> Any:
+    def _made_task(self, coro: Any, name: Any, context: Any, made: Making, options: dict[str, Any]) -> Any:
         factory = self._task_factory
         if factory is None:
-            return Task(coro, loop=self, name=name, context=context, **options)
+            return Task(coro, loop=self, made=made, name=name, context=context, **options)
         if factory is _EAGER:
             options.setdefault("eager_start", True)
-            return Task(coro, loop=self, name=name, context=context, **options)
+            return Task(coro, loop=self, made=made, name=name, context=context, **options)
         if context is not None:
             options["context"] = context
         task = factory(self, coro, **options)
@@ -286,15 +289,15 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
 
     def run_until_complete(self, future: Any) -> Any:
         """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
-        code = getattr(future, "cr_code", None)
-        if not self._closed and (
-            (code is SHUTDOWN_GENERATORS and not self._asyncgens)
-            or (code is SHUTDOWN_EXECUTOR and self._default_executor is None)
-        ):
-            self._asyncgens_shutdown_called = True
-            self._executor_shutdown_called = self._executor_shutdown_called or code is SHUTDOWN_EXECUTOR
-            future.close()
-            return None
+        if type(future) is CoroutineType and not self._closed:
+            name = future.__qualname__
+            if (name == SHUTDOWN_GENERATORS and not self._asyncgens) or (
+                name == SHUTDOWN_EXECUTOR and self._default_executor is None
+            ):
+                self._asyncgens_shutdown_called = True
+                self._executor_shutdown_called = self._executor_shutdown_called or name == SHUTDOWN_EXECUTOR
+                future.close()
+                return None
         return super().run_until_complete(future)
 
     def run_forever(self) -> None:
@@ -418,13 +421,15 @@ class SimulatedEventLoop(Outside, _SELECTOR_LOOP):  # type: ignore[misc]  # Any:
 
     def enter(self) -> Any:
         """A step of this loop begins; returns what `leave` takes."""
-        outer = get_running()
-        set_running(self)
-        return outer
+        return begin_running(self)
+
+    def stand_aside(self) -> Any:
+        """A step of this loop stands still while others go on, for whom no loop is running; for `leave`."""
+        return begin_running(None)
 
     def leave(self, outer: Any) -> None:
         """The step is over."""
-        set_running(outer)
+        go_back(outer)
 
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of the thread that runs this loop."""

@@ -19,13 +19,17 @@ def is_imported() -> bool:
     return "asyncio.runners" in sys.modules
 
 
+_names: Any = None
+
+
 def names_of_asyncio() -> Any:
     """The module that replaces asyncio's names in runs; None in a process that has not imported asyncio."""
-    if not is_imported():
-        return None
-    from detrun_scheduler.asyncio_host import names  # on the first run after that import, not with detrun
+    global _names
+    if _names is None and is_imported():
+        from detrun_scheduler.asyncio_host import names  # on the first run after that import, not with detrun
 
-    return names
+        _names = names
+    return _names
 
 
 def as_asyncio_program(main: Callable[..., Any]) -> Callable[..., Any]:

@@ -66,8 +66,11 @@ class LoopOfLanes(Protocol):
     def enter(self) -> Any:
         """A step of this loop begins; returns what `leave` takes."""
 
+    def stand_aside(self) -> Any:
+        """A step of this loop stands still while others go on; returns what `leave` takes."""
+
     def leave(self, outer: Any) -> None:
-        """The step is over."""
+        """The step is over, or goes on."""
 
     def leaves_by(self, error: BaseException) -> None:
         """Let `run_forever` raise ``error``."""
@@ -171,6 +174,7 @@ class Lane:
     # What trio and reports expect of a coroutine.
     cr_await = None
     says_all = True  # its report says what it waits in, too
+    ends_alone = True  # it always returns, and no nursery, scope or lock of trio's ends with it
 
     def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:
         self.loop = loop
@@ -181,7 +185,7 @@ class Lane:
         self.__name__ = self.__qualname__ = name
         self.creator = creator
         self.owner = loop.owner
-        self.task: Any = None  # set by the loop when trio has made it
+        self.task: Any = None  # set by the loop when trio has made it; None again when it is over
         loop.run.host.spawn_thread(self, name)
         task: Any = self.task
         # Not the context of threads: where a task blocks the event loop, threads are stepped inside its step.
@@ -269,8 +273,15 @@ class Lane:
             callbacks = loop.callbacks
             return CHECKPOINT_TRAP if callbacks is None or self not in callbacks.handles else _WAIT
         if task is not None and not handles and task.done():
-            return self.end()
+            ended = self.end()
+            task = frames = None  # the traceback of the task's exception may lead here: a cycle of garbage
+            return ended
         return _WAIT
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is about to take its last step: its loop is closed, which has woken it."""
+        return self.task is not None and self.loop.is_over and not is_blocked(self.task)
 
     def end(self) -> Any:
         """The lane is over: its task has ended, the loop is closed, or the run ends."""
@@ -281,6 +292,7 @@ class Lane:
             loop.callbacks = None
         if task is not None:
             loop.forget(task, self)
+        self.task = None  # it refers to this lane: the whole run would be a cycle of garbage
         return _ENDED
 
     def abandoned(self) -> None:
@@ -291,6 +303,7 @@ class Lane:
             task._log_destroy_pending = False
             host = loop.run.host
             lay_out(host.dead, task.get_coro(), host.asyncgens.alive)
+        self.task = None
 
     def _finish(self) -> Any:
         """Take no step any more; the task whose lane it was."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from asyncio import base_events, events, futures, runners, tasks
-from types import BuiltinFunctionType, MethodType
+from asyncio import base_events, coroutines, events, futures, runners, tasks
+from types import BuiltinFunctionType, FrameType, MethodType
 from typing import Any
 
 NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.events": (*("_event_loop_policy", "_get_running_loop()", "_set_running_loop()", "Handle", "TimerHandle"),),
     "asyncio.events.Handle": ("_run()", "_cancelled", "_callback", "_args", "_loop", "_source_traceback"),
     "asyncio.events.TimerHandle": ("_when", "_scheduled"),
+    "asyncio.coroutines": ("_is_debug_mode()",),
     "asyncio.futures": ("_set_result_unless_cancelled()",),
     "asyncio.Task": ("_log_destroy_pending", "_fut_waiter", "_exception", "_log_traceback"),
     "asyncio.Condition": ("_waiters",),
@@ -42,18 +43,23 @@ NAMES: dict[str, tuple[str, ...]] = {
         if hasattr(asyncio, "unix_events")
         else {}
     ),
+    **({"asyncio.tasks": ("_swap_current_task()",)} if sys.version_info >= (3, 14) else {}),
 }
 
 get_running = events._get_running_loop
-set_running = events._set_running_loop
+_set_running = events._set_running_loop
+_swap_task: Any = getattr(tasks, "_swap_current_task", None) if sys.version_info >= (3, 14) else None
 # Type stubs leave out what these have.
+_COROUTINES: Any = coroutines
 _FUTURES: Any = futures
 _BASE_EVENTS: Any = base_events
+is_debug_mode = _COROUTINES._is_debug_mode
 ends_a_sleep = _FUTURES._set_result_unless_cancelled
 ends_the_run = _BASE_EVENTS._run_until_complete_cb
 format_handle = _BASE_EVENTS._format_handle
-SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__code__
-SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__code__
+# By their names: asking a coroutine for its code is an audit event, which costs 1 µs.
+SHUTDOWN_GENERATORS = base_events.BaseEventLoop.shutdown_asyncgens.__qualname__
+SHUTDOWN_EXECUTOR = base_events.BaseEventLoop.shutdown_default_executor.__qualname__
 EVENTS: Any = events
 RUNNER: Any = runners.Runner
 # Waits for each child process in a thread; underscored from Python 3.14, and absent on Windows.
@@ -163,21 +169,38 @@ def task_of_step(callback: Any) -> Any:
     return None
 
 
+def begin_running(loop: Any) -> tuple[Any, Any]:
+    """Let ``loop``, or no loop, be the running one of this thread of the operating system.
+
+    Returns what was running, for `go_back`: the loop, and its task on Python 3.14 and later, which have one such task
+    for each thread. Before, each loop has one.
+    """
+    outer = get_running()
+    task = None if outer is None or _swap_task is None else _swap_task(outer, None)
+    _set_running(loop)
+    return outer, task
+
+
+def go_back(before: tuple[Any, Any]) -> None:
+    """What was running before `begin_running` goes on."""
+    loop, task = before
+    _set_running(loop)
+    if task is not None:
+        _swap_task(loop, task)
+
+
 def leave_out_frame(handle: Any) -> None:
     """Of a handle made in debug mode: its trace ends in the caller of the function that calls this."""
     del handle._source_traceback[-1]
 
 
-def name_given_above() -> Any:
-    """The name of the task that asyncio is making, where it tells the loop only afterwards (Python 3.11)."""
-    if not _NAMES_LATER:
-        return None
-    frame = sys._getframe(2)
-    return frame.f_locals.get("name") if frame.f_code in _NAMES_LATER else None
+def name_given_by(frame: FrameType) -> Any:
+    """The name of the task that asyncio is making in ``frame``, where it tells the loop only later (`NAMES_LATER`)."""
+    return frame.f_locals.get("name") if frame.f_code in NAMES_LATER else None
 
 
-# Functions that make a task and name it then; by its name the task is known in recordings.
-_NAMES_LATER = (
+# Functions of Python 3.11 that make a task and name it then; by its name the task is known in recordings.
+NAMES_LATER = (
     frozenset((tasks.create_task.__code__, asyncio.TaskGroup.create_task.__code__))
     if sys.version_info < (3, 12)
     else frozenset()

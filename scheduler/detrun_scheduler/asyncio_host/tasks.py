@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from asyncio import events
 from collections.abc import Iterable
 from itertools import count
@@ -58,9 +57,8 @@ _BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand bet
 Making = tuple[CodeType, int]  # the code that made a task, and the instruction
 
 
-def making() -> Making:
-    """Where the task is being made whose constructor calls this."""
-    frame: Any = sys._getframe(2)
+def making(frame: Any) -> Making:
+    """Where the task is being made, for ``frame`` or for what has called it."""
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
@@ -71,9 +69,9 @@ class Task(asyncio.Task[Any]):
 
     __slots__ = (LANE, MADE, PATH, "_number")
 
-    def __init__(self, coro: Any, *, loop: Any, **options: Any) -> None:
+    def __init__(self, coro: Any, *, loop: Any, made: Making, **options: Any) -> None:
         self._lane = None
-        self._made = making()
+        self._made = made
         self._number: int = loop.next_number()  # asyncio registers the task, by its hash, while it makes it
         super().__init__(coro, loop=loop, **options)
 

@@ -35,6 +35,8 @@ def unreferenced(tasks: list[Any], frames: Iterable[FrameType]) -> list[Any]:
         tasks: that wait. The caller has no other reference to them.
         frames: that live.
     """
+    if not tasks:
+        return []
     given = {address_of(task) for task in tasks}
     known = dict.fromkeys(given)  # what has been looked at
     targets: dict[int, Counter[int]] = {}  # how often an object refers to which

@@ -49,7 +49,7 @@ class ProcessRegistries:
         if is_staying() and not self._stays:
             self._stays = True
             leave_at_end(self)
-        if [id(one) for one in _LOGGING._handlerList] != [id(one) for one in self._handlers]:
+        if _LOGGING._handlerList != self._handlers:  # weak references, each of which is made once
             self._restore_logging()
         registry = _finalizers()
         for key, finalizer in list(registry.items()):

@@ -122,7 +122,8 @@ class StepReader:
     def _kind(self, loop: Any, kind: int) -> str:
         host = loop.host
         names = [name for name, number in loop.journal.kind_numbers.items() if number == kind]
-        codes = [code for code in host.kept_codes if host.kinds.get(address_of(code)) == kind]
+        aborts = (one for one in host.kept_aborts if host.kinds.get(address_of(one)) == kind)
+        codes = [getattr(one, "__code__", one) for one in aborts]
         if any(_IDLE_WAIT in name for name in names):
             what = _IDLE
         elif any(is_user_file(code.co_filename) for code in codes) or not names:

@@ -75,7 +75,7 @@ def _is_no_kill(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], GreenletExit))
 
 
-NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures})
+NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures}, may_stay=True)
 
 
 def install_for_good() -> None:

@@ -86,7 +86,7 @@ class _CurrentLibrary:
         sniffio.thread_local.name = value
 
 
-_SNIFFIO = ReplacedNames(sys.modules["sniffio._impl"], {"thread_local": _CurrentLibrary()})
+_SNIFFIO = ReplacedNames(sys.modules["sniffio._impl"], {"thread_local": _CurrentLibrary()}, may_stay=True)
 TRIO = ReplacedNames(
     TRIO_THREADS,
     {
@@ -97,7 +97,7 @@ TRIO = ReplacedNames(
         THREAD_COUNTER: None,  # made anew for each run
     },
 )
-_LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon})
+_LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon}, may_stay=True)
 
 
 async def _wait_child_exiting(process: Any) -> None:
@@ -110,5 +110,6 @@ async def _wait_child_exiting(process: Any) -> None:
 _PROCESSES = ReplacedNames(
     TRIO_SUBPROCESS,
     {"pidfd_open": process_names.replacement(os, "pidfd_open"), "wait_child_exiting": _wait_child_exiting},
+    may_stay=True,
 )
 GROUPS = (TRIO, _LOW_LEVEL, _SNIFFIO, _PROCESSES)

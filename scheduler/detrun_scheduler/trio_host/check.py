@@ -34,7 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._core._instrumentation.Instruments": ("call()",),
     "trio._core._ki": ("ki_protection_enabled()",),
     "trio._core._parking_lot": ("GLOBAL_PARKING_LOT_BREAKER",),
-    "trio._core._run": ("GLOBAL_RUN_CONTEXT", "CancelReason", "CancelStatus", "Runner"),
+    "trio._core._run": ("GLOBAL_RUN_CONTEXT", "CancelReason", "CancelStatus", "Runner", "_NO_SEND"),
     "trio._core._run_context.RunContext": ("runner", "task"),
     "trio._core._run.CancelScope": ("_cancel()", "_cancel_status", "_close()", "_deadline", "_registered_deadline"),
     "trio._core._run.CancelStatus": (
@@ -43,8 +43,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "trio._core._run.Nursery": (
         *("_cancel_status", "_children", "_closed", "_parent_task"),
-        *("_child_finished()", "_nested_child_finished()"),
+        *("_check_nursery_closed()", "_child_finished()", "_create()", "_nested_child_finished()"),
     ),
+    "trio._core._run.NurseryManager": ("_nursery", "_scope"),
     "trio._core._run.Runner": (
         *("asyncgens", "clock", "clock_autojump_threshold", "deadlines", "entry_queue", "init_task", "instruments"),
         *("io_manager", "ki_manager", "ki_pending", "main_task", "main_task_outcome", "runq"),
@@ -54,7 +55,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "trio._core._run.Task": (
         *("_abort_func", "_cancel_points", "_cancel_status", "_child_nurseries", "_counter", "_next_send"),
-        *("_next_send_fn", "_parent_nursery", "_schedule_points"),
+        *("_next_send_fn", "_parent_nursery", "_runner", "_schedule_points"),
         *("_activate_cancel_status()", "_attempt_delivery_of_any_pending_cancel()"),
         *("_attempt_delivery_of_pending_ki()", "_create()"),
     ),
@@ -88,13 +89,14 @@ def owner_of(dotted: str) -> Any:
 
 
 def members_of(owner: Any) -> set[str]:
-    """The names that a module has, or a class and its instances: declared, in a slot, or assigned by ``__init__``."""
+    """The names that a module has, or a class and its instances: declared, in a slot, or assigned as one begins."""
     members = {*dir(owner), *dir(type(owner))}
     for base in getattr(owner, "__mro__", ()):
         members.update(inspect.get_annotations(base))
-        initializer = vars(base).get("__init__")
-        if inspect.isfunction(initializer):
-            members.update(initializer.__code__.co_names)
+        for name in ("__init__", "__aenter__"):
+            initializer = vars(base).get(name)
+            if inspect.isfunction(initializer):
+                members.update(initializer.__code__.co_names)
     return members
 
 

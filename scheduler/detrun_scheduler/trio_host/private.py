@@ -37,6 +37,7 @@ Instruments = _instrumentation.Instruments
 MemoryChannelState = _channel.MemoryChannelState
 LOTS_BROKEN_BY = _parking_lot.GLOBAL_PARKING_LOT_BREAKER  # task -> the parking lots that its end breaks
 is_ki_protected = _ki.ki_protection_enabled
+NO_SEND: Any = _run._NO_SEND  # stands for an outcome that `reschedule` is not given
 
 # Methods that are wrapped by their names.
 CHILD_FINISHED = "_child_finished"  # of a nursery: a child has ended

@@ -14,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
+from detrun_scheduler.loop import RunLoop
+from detrun_scheduler.strategies import make
 from tests.scheduler.asyncio_host.programs import (
     BROAD,
     broad,
@@ -35,6 +38,44 @@ def test_a_broad_program_does_what_it_does_in_life_and_again(program: Callable[[
 @pytest.mark.slow
 def test_it_is_the_same_in_a_fresh_process_under_another_hash_seed() -> None:
     detrun.check_determinism(broad, fresh_process=True)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_finished_run_leaves_no_cyclic_garbage(fails: bool, garbage_of: Any) -> None:
+    async def child(lock: asyncio.Lock) -> None:
+        async with lock:
+            await asyncio.sleep(1)
+        if fails:
+            raise ValueError
+
+    async def main() -> None:
+        lock = asyncio.Lock()
+        kept = asyncio.create_task(asyncio.sleep(10))
+        async with asyncio.timeout(5):
+            await asyncio.gather(child(lock), child(lock), return_exceptions=True)
+        assert not kept.done()  # it is cancelled as the loop is closed
+
+    def once() -> None:
+        run = RunLoop(make("random"), seed=3)
+        run.run(main, in_asyncio=True).unwrap()
+        run.thread_failures.clear()  # the errors' tracebacks lead here
+
+    assert garbage_of(once) == 0
+
+
+def test_a_new_loop_has_what_asyncios_own_has() -> None:
+    def main() -> tuple[dict[str, type], dict[str, type]]:
+        mine = asyncio.new_event_loop()
+        theirs: Any = asyncio.SelectorEventLoop.original(SimulatedSelector(mine))  # type: ignore[attr-defined]
+        found = [{name: type(value) for name, value in vars(loop).items()} for loop in (mine, theirs)]
+        mine.close()
+        theirs.close()
+        return found[0], found[1]
+
+    mine, theirs = detrun.record(main).result
+    assert theirs.keys() - mine.keys() <= {"_csock", "_ssock"}
+    different = {name for name in theirs.keys() & mine.keys() if theirs[name] is not mine[name]}
+    assert different <= {"_asyncgens", "_selector"}
 
 
 # Order.

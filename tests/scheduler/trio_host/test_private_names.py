@@ -217,11 +217,12 @@ def remove(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
             monkeypatch.delattr(base, name)
         if name in vars(base).get("__annotations__", ()):
             monkeypatch.delitem(base.__annotations__, name)
-        initializer = vars(base).get("__init__")
-        if name in getattr(getattr(initializer, "__code__", None), "co_names", ()):
-            code = initializer.__code__
-            renamed = tuple("renamed" if one == name else one for one in code.co_names)
-            monkeypatch.setattr(initializer, "__code__", code.replace(co_names=renamed))
+        for beginning in ("__init__", "__aenter__"):
+            initializer = vars(base).get(beginning)
+            if name in getattr(getattr(initializer, "__code__", None), "co_names", ()):
+                code = initializer.__code__
+                renamed = tuple("renamed" if one == name else one for one in code.co_names)
+                monkeypatch.setattr(initializer, "__code__", code.replace(co_names=renamed))
     if name in vars(type(owner)):
         monkeypatch.delattr(type(owner), name)
 
