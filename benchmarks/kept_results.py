@@ -52,11 +52,11 @@ def kept_results(
     for name in () if show else names:
         if not wanted or any(words in name for words in wanted):
             click.echo(f"{scenario}: {name}", err=True)
-            _keep(file, scenario, names, name, measure(name))
+            keep(file, scenario, names, name, measure(name))
     return read_results(file)
 
 
-def _keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
+def keep(file: Path, scenario: str, names: Sequence[str], name: str, found: dict[str, Any]) -> None:
     """Put one result beside what the file has by now: another process may have kept something meanwhile."""
     kept = read_results(file)
     known = {**kept["scenarios"].get(scenario, {}), name: {"machine": f"{machine()}.", **found}}

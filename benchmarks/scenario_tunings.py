@@ -8,11 +8,12 @@ contender under seed 0 is kept, too, which ``docs/figures/scenarios.py`` draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from benchmarks.kept_results import RESULTS, kept_results, machines, options, read_results, repetitions_of, said
+from benchmarks.kept_results import RESULTS, keep, kept_results, machines, options, read_results, repetitions_of, said
 from benchmarks.measuring import machine
 from detrun_scenarios.frame.tuning import mean_of
 
@@ -147,12 +148,14 @@ def repeated(
     repetitions: int,
     kept: Mapping[str, Any] | None,
     tune: Callable[..., dict[str, Any]] = said,
+    keep_so_far: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
     """What a command said under seeds from 0 on: those that are kept, and those that are missing.
 
     Args:
         repetitions: how many there are to be at least.
         kept: what it said before; None to measure all.
+        keep_so_far: given what there is after each repetition, so that a measurement that is cut loses only one.
     """
     known = [] if kept is None else [dict(one) for one in repetitions_of(kept)]
     for one in known:
@@ -160,11 +163,11 @@ def repeated(
     for seed in range(len(known), repetitions):
         click.echo(f"  seed {seed}", err=True)
         found = tune("tune", scenario, f"{arguments} --seed {seed}", FIELDS)
+        if known:
+            found.pop("ways", None)
         known.append({**found, "machine": f"{machine()}."})
-    first, *others = known
-    for one in others:
-        one.pop("ways", None)
-    return {**first, "repetitions": others}
+        keep_so_far({**known[0], "repetitions": known[1:]})
+    return {**known[0], "repetitions": known[1:]}
 
 
 @click.command(help="Scenarios tuned by gradients, by Optuna and by CMA-ES, at equal simulated events.")
@@ -186,7 +189,13 @@ def main(scenario: str, repetitions: int, more: bool, only: tuple[str, ...], sho
         before = known["scenarios"].get(scenario, {}).get(arguments) if more else None
         if before is not None:
             before = {"machine": known["about"], **before}
-        return repeated(scenario, arguments, repetitions, before)
+        return repeated(
+            scenario,
+            arguments,
+            repetitions,
+            before,
+            keep_so_far=partial(keep, KEPT, scenario, COMMANDS[scenario], arguments),
+        )
 
     kept = kept_results(KEPT, scenario, COMMANDS[scenario], measure, only, show)
     click.echo(markdown(scenario, kept), nl=False)

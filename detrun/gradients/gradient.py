@@ -25,7 +25,7 @@ from detrun.gradients.result import Gradient
 from detrun.gradients.sampling.averaged import sampled_gradient
 from detrun.gradients.sampling.collector import SoFar, sampling_of
 from detrun.gradients.sampling.functionals import MEAN, functional_of
-from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.program import Bounds, SampledProgram
 from detrun.gradients.sampling.sample import Estimator
 from detrun.races.watch import replayed_run
 from detrun_recorder.recording import Recording, open_recording
@@ -37,7 +37,7 @@ KINDS = ("local", "expected", "policy", "finite", "relaxed")
 OPTIONS_OF_KIND = {
     "local": ("of",),
     "expected": ("of", "pairs", "on_unknown"),
-    "finite": ("of", "difference", "schedule", "step"),
+    "finite": ("of", "difference", "schedule", "step", "bounds"),
     "relaxed": ("of", "temperature", "smoothing"),
     "policy": ("of", "baseline", "continuous", "reuse"),
 }
@@ -87,6 +87,7 @@ def gradient(
     difference: str | None = None,
     schedule: str | None = None,
     step: float | Mapping[str, float] | None = None,
+    bounds: Bounds | None = None,
     temperature: float | Sequence[float] | None = None,
     smoothing: float | Mapping[str, float] | Sequence[float | Mapping[str, float]] | None = None,
     pairs: int | None = None,
@@ -143,6 +144,8 @@ def gradient(
             tasks compete, for a few times the CPU.
         step: ``kind="finite"``: how far each parameter moves, one number or one by name; by default chosen from the
             noise of a few runs.
+        bounds: ``kind="finite"``: by name, ``(low, high)``, either of them None. Steps that are wider than these, tried
+            to choose a step or to judge its bias, are left out where they lead beyond. The step itself is yours.
         temperature: ``kind="relaxed"``: of the program's calls of `detrun.relaxed`; or falling ones, of which the last
             counts and the others show the trend.
         smoothing: ``kind="relaxed"``: for code that calls none: the width over which parameters are perturbed normally,
@@ -174,6 +177,7 @@ def gradient(
             "difference": difference,
             "schedule": schedule,
             "step": step,
+            "bounds": bounds,
             "temperature": temperature,
             "smoothing": smoothing,
             "pairs": pairs,

@@ -113,6 +113,8 @@ class Search:
         if self.kind == "finite" and "step" not in options and not self.fixed_seeds:
             params, steps = differences_at(self.coordinates, params, number)
             options = {**options, "step": steps}
+        if self.kind == "finite":
+            options = {**options, "bounds": {one.name: (one.low, one.high) for one in self.coordinates}}
         found = self.log.evaluate(
             "gradient", number, params, count, lambda: self._gradient(params, count, number, options)
         )

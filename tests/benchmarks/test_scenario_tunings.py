@@ -78,9 +78,13 @@ def test_repetitions_are_other_seeds_and_those_that_are_kept_are_not_measured_ag
         asked.append(f"{command} {scenario} {arguments}")
         return said(int(arguments.split()[-1]))
 
+    so_far: list[int] = []
     once = scenario_tunings.repeated("shop", "--loss wait", 1, None, tune)
     assert once == {**said(0), "machine": f"{machine()}.", "repetitions": []}
-    thrice = scenario_tunings.repeated("shop", "--loss wait", 3, once, tune)
+    thrice = scenario_tunings.repeated(
+        "shop", "--loss wait", 3, once, tune, lambda found: so_far.append(len(repetitions_of(found)))
+    )
+    assert so_far == [2, 3]  # each is kept as it comes
     assert asked == [f"tune shop --loss wait --seed {seed}" for seed in range(3)]
     assert [one["tuned"] for one in repetitions_of(thrice)] == [4.0, 3.0, 2.0]
     assert scenario_tunings.repeated("shop", "--loss wait", 3, thrice, tune) == thrice

@@ -31,7 +31,7 @@ def written_before(narration: Narration, failed: Operation, time: float) -> Name
             for step in reversed(until)
             if step.task == failed.task
             for mark in reversed(step.marks)
-            if mark.verb == READS
+            if mark.verb == READS and _overlap(mark, mark)  # the read that finds the end of a file has no bytes
         ),
         None,
     )

@@ -25,6 +25,7 @@ def finite_gradient(
     program: SampledProgram, sampling: Sampling, options: FiniteOptions, of: Functional | None = None
 ) -> Gradient:
     """The gradient of the mean loss, or of another functional of it, by finite differences."""
+    program = options.bounded(program)
     given = options.given_steps(program)
     pilot: Sequence[Sample] = ()
     steps = given

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from detrun.gradients.finite.perturbed import CENTRAL, DIFFERENCES, FREE, FROZEN, SCHEDULES, SIMULTANEOUS
-from detrun.gradients.sampling.program import SampledProgram
+from detrun.gradients.sampling.program import Bounds, SampledProgram
 from detrun_scheduler.errors import UsageError
 
 MOVED_ONE_BY_ONE_MAX = 1000
@@ -22,11 +22,13 @@ class FiniteOptions:
             all of them at once, each up or down at random: two runs for any number of parameters.
         schedule: ``"free"`` or ``"frozen"``, see `detrun.gradients.finite.perturbed`.
         step: how far to move: a number for all parameters or one by name; None chooses from the noise.
+        bounds: by name, ``(low, high)``, either of them None: wider steps that only judge the step stay within.
     """
 
     difference: str = CENTRAL
     schedule: str = FREE
     step: float | Mapping[str, float] | None = None
+    bounds: Bounds = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.difference not in DIFFERENCES:
@@ -34,6 +36,17 @@ class FiniteOptions:
 
         if self.schedule not in SCHEDULES:
             raise UsageError(f"unknown schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
+
+    def bounded(self, program: SampledProgram) -> SampledProgram:
+        """The program with the bounds of its parameters.
+
+        Raises:
+            UsageError: there are bounds of what is no parameter.
+        """
+        for name in self.bounds:
+            if name not in program.params:
+                raise UsageError(f"gradient: bounds of {name!r}: the parameters are {', '.join(program.params)}")
+        return replace(program, bounds=self.bounds)
 
     def given_steps(self, program: SampledProgram) -> dict[str, float] | None:
         """The step of each number, if the caller has said so.

@@ -35,6 +35,9 @@ class RunsOfSeed(Protocol):
     def base(self) -> OneRun:
         """The run with the parameters as they are."""
 
+    def allows(self, by: Mapping[str, float]) -> bool:
+        """Whether the parameters stay within their bounds if some of them are moved so."""
+
     def moved(self, by: Mapping[str, float]) -> OneRun:
         """The run with some parameters moved."""
 
@@ -49,6 +52,10 @@ class FreeRuns:
     def base(self) -> OneRun:
         """See `RunsOfSeed`."""
         return self.program.run(self.program.params, self.seed)
+
+    def allows(self, by: Mapping[str, float]) -> bool:
+        """See `RunsOfSeed`."""
+        return self.program.is_within_bounds(moved(self.program.params, by))
 
     def moved(self, by: Mapping[str, float]) -> OneRun:
         """See `RunsOfSeed`."""
@@ -69,6 +76,10 @@ class FrozenRuns:
     def base(self) -> OneRun:
         """See `RunsOfSeed`."""
         return self._base
+
+    def allows(self, by: Mapping[str, float]) -> bool:
+        """See `RunsOfSeed`."""
+        return self.program.is_within_bounds(moved(self.program.params, by))
 
     def moved(self, by: Mapping[str, float]) -> OneRun:
         """See `RunsOfSeed`."""
@@ -120,8 +131,11 @@ def pair(runs: RunsOfSeed, by: Mapping[str, float], base: OneRun | None = None) 
 def pair_farther(runs: RunsOfSeed, by: Mapping[str, float], base: OneRun | None = None) -> Pair | None:
     """As `pair`, for a step wider than the gradient's own, which only helps to judge that one.
 
-    None where the program fails so far out: a probability above 1, say, that the gradient itself does not need.
+    None where a parameter would leave its bounds, or the program fails so far out: a probability above 1, say, that the
+    gradient itself does not need.
     """
+    if not runs.allows(by) or (base is None and not runs.allows({name: -step for name, step in by.items()})):
+        return None
     try:
         return pair(runs, by, base)
     except Exception:

@@ -30,6 +30,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.strategies import make, name_of
 
 NUMBERS_MAX = 100_000
+Bounds = Mapping[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class SampledProgram:
     Attributes:
         params: all numbers by name: those among the parameters, and those of tensors (`detrun.ad.tensor_numbers`).
         tensors: the tensors and modules among the parameters.
+        bounds: by name, the least and the greatest that a parameter may be moved to; None: no bound.
     """
 
     main: Main
@@ -66,6 +68,14 @@ class SampledProgram:
     options: Options
     strategy: str | Oracle = "random"
     tensors: TensorNumbers = field(default_factory=lambda: TensorNumbers({}))
+    bounds: Bounds = field(default_factory=dict)
+
+    def is_within_bounds(self, params: Mapping[str, float]) -> bool:
+        """Whether no parameter is beyond its bounds."""
+        return all(
+            (low is None or low <= params[name]) and (high is None or params[name] <= high)
+            for name, (low, high) in self.bounds.items()
+        )
 
     @classmethod
     def of(cls, main: Main, params: Mapping[str, Any], options: Options, strategy: str | Oracle) -> SampledProgram:

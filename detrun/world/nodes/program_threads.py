@@ -21,6 +21,8 @@ from detrun.execution.program import function_of, is_synchronous
 from detrun.world.services import process_here
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.imported import as_asyncio_program
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.footprints.places import short_name
 
 
 def for_trio(function: Callable[..., Any]) -> Callable[..., Awaitable[object]]:
@@ -29,8 +31,24 @@ def for_trio(function: Callable[..., Any]) -> Callable[..., Awaitable[object]]:
     An anonymous function is called at once, as trio calls it, and has to return something to be awaited.
     """
     if is_synchronous(function):
-        return function if _is_anonymous(function) else partial(_in_thread, function)
+        return partial(_called, function) if _is_anonymous(function) else partial(_in_thread, function)
     return partial(_in_thread, as_asyncio_program(function)) if runs_in_asyncio(function, "auto") else function
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Awaitable[object]:
+    """What an anonymous function returns.
+
+    Raises:
+        UsageError: nothing that can be awaited, so that it has done all it does already.
+    """
+    found = function(*arguments)
+    if not isinstance(found, Awaitable):
+        code = function_of(function).__code__
+        raise UsageError(
+            f"start: the lambda of {short_name(code.co_filename)}:{code.co_firstlineno} returned {found!r:.60}, and "
+            "ran in no task of the node; give a function with a name, or a lambda that returns a coroutine"
+        )
+    return found
 
 
 def _is_anonymous(function: Callable[..., Any]) -> bool:

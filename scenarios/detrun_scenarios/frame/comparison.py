@@ -77,6 +77,33 @@ class Tuning:
     interrupted: bool = False
 
 
+def posed(
+    program: ScenarioProgram, params: Mapping[str, float], kind: Kind | None, budget: int, by: Collection[str] = ()
+) -> tuple[Problem, Kind, dict[str, Any]]:
+    """What is to be tuned, the kind of gradients that is followed, and the options of `detrun.minimize`.
+
+    The arguments, and what is raised, are those of `tune`.
+    """
+    scenario = program.scenario
+    assert program.setting.loss is not None
+    loss = scenario.loss(program.setting.loss)
+    if not loss.parameters:
+        raise UsageError(f"scenario {scenario.name}: no parameter moves {loss.name}, so there is nothing to tune")
+    meanings = meanings_for(loss, kind, by)
+    wanted = {name: scenario.parameter(name) for name in tuple(by) or loss.parameters}
+    start = {name: params[name] for name in wanted}
+    fixed = {name: number for name, number in params.items() if name not in start}
+    problem = Problem(
+        partial(_called, program, fixed),
+        start,
+        {name: one.bounds for name, one in wanted.items()},
+        [name for name, one in wanted.items() if one.log_scale],
+    )
+    followed = meanings[0].kind
+    options = _minimize_options(problem, followed, budget, loss.tune_options, _options_of(program, followed))
+    return problem, followed, options
+
+
 def tune(
     program: ScenarioProgram,
     params: Mapping[str, float],
@@ -101,23 +128,8 @@ def tune(
         UsageError: no parameter moves the loss, none that is wanted does, or the budget is less than one run of each
             takes.
     """
-    scenario = program.scenario
-    assert program.setting.loss is not None
-    loss = scenario.loss(program.setting.loss)
-    if not loss.parameters:
-        raise UsageError(f"scenario {scenario.name}: no parameter moves {loss.name}, so there is nothing to tune")
-    meanings = meanings_for(loss, kind, by)
-    wanted = {name: scenario.parameter(name) for name in tuple(by) or loss.parameters}
-    start = {name: params[name] for name in wanted}
-    fixed = {name: number for name, number in params.items() if name not in start}
-    problem = Problem(
-        partial(_called, program, fixed),
-        start,
-        {name: one.bounds for name, one in wanted.items()},
-        [name for name, one in wanted.items() if one.log_scale],
-    )
-    followed = meanings[0].kind
-    options = _minimize_options(problem, followed, budget, loss.tune_options, _options_of(program, followed))
+    problem, followed, options = posed(program, params, kind, budget, by)
+    start = problem.start
     proposals: dict[str, Proposal] = {}
     left_out = {}
     with Interruption() as interruption:
@@ -145,7 +157,7 @@ def tune(
             problem, [start, tuned.params, *(one.params for one in proposals.values())], held_out
         )
     return Tuning(
-        loss.name,
+        str(program.setting.loss),
         followed,
         start,
         mean_of(before),

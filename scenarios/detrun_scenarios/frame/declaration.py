@@ -246,6 +246,10 @@ class Scenario:
     ) -> Setting:
         """A setting with the faults and the variant that belong to it.
 
+        With a loss the faults are that loss's own, none if it declares none: what it costs to be hit by faults is
+        another question. Without one, a run for all losses and an exploration are under the faults of the bug or of the
+        scenario, whatever the size.
+
         Args:
             spared: a bug to be looked for in the right system, which has to survive that.
 

@@ -199,6 +199,7 @@ class _Work:
         if kind == "finite":
             parameter = self.program.scenario.parameter
             options["step"] = {name: step_of(parameter(name), at, meaning.share) for name, at in moved.items()}
+            options["bounds"] = {name: parameter(name).bounds for name in moved}
         gradient = self._gradient(moved, kind, count, **options)
         self.value, self.std_error = gradient.value, gradient.value_std_error
         self.bias.append(f"{kind}: {gradient.bias}")

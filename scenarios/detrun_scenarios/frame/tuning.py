@@ -30,7 +30,7 @@ from detrun_scheduler.errors import UsageError
 Unit = Literal["runs", "steps"]
 Params = Mapping[str, float]
 
-FRESH, VERDICT = 1_000_003, 2_000_000_011  # where seeds begin
+FRESH, VERDICT, CHOICE = 1_000_003, 2_000_000_011, 3_000_000_019  # where seeds begin
 TOGETHER = 5  # iterations of `detrun.minimize` between two looks at what was spent
 SCALE = 0.25  # of the bounds, for `detrun.minimize`
 WIDTH = 0.5  # with which CMA-ES begins: of a logarithm, or of half the bounds
@@ -280,10 +280,14 @@ def missing_packages() -> list[str]:
     return [package for package, _ in BLACK_BOXES.values() if find_spec(package) is None]
 
 
-def verdicts(problem: Problem, proposals: Sequence[Params], runs: int) -> list[list[float]]:
-    """The losses of each proposal on the same seeds, which no contender has used."""
+def verdicts(problem: Problem, proposals: Sequence[Params], runs: int, first: int = VERDICT) -> list[list[float]]:
+    """The losses of each proposal on the same seeds, which no contender has used.
+
+    Args:
+        first: of the seeds. What a contender is given beforehand, a rate for example, is chosen on those from `CHOICE`.
+    """
     with plain_runs(problem) as plain:
-        return [[plain.loss(params, VERDICT + index) for index in range(runs)] for params in proposals]
+        return [[plain.loss(params, first + index) for index in range(runs)] for params in proposals]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class Curved:
     def base(self) -> OneRun:
         return OneRun(7.0, 7, 0)
 
+    def allows(self, by: Mapping[str, float]) -> bool:
+        return True
+
     def moved(self, by: Mapping[str, float]) -> OneRun:
         x, y = (AT[name] + by.get(name, 0.0) for name in AT)
         if x >= 2.0:

@@ -86,6 +86,9 @@ class Sloped:
     def base(self) -> OneRun:
         return OneRun(3.0, 7, 0)
 
+    def allows(self, by: Mapping[str, float]) -> bool:
+        return True
+
     def moved(self, by: Mapping[str, float]) -> OneRun:
         if by["x"] > 0.05:
             raise ValueError

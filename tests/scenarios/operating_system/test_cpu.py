@@ -13,6 +13,7 @@ from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import State, Thread, weight_of
+from detrun_scheduler.errors import UsageError
 from tests.scenarios.operating_system.cores import live, run
 
 LINUX_WEIGHTS = {-20: 88761, -10: 9548, -5: 3121, 0: 1024, 5: 335, 10: 110, 19: 15}  # sched_prio_to_weight
@@ -26,7 +27,7 @@ def test_weights_are_those_of_linux_but_for_its_rounding() -> None:
 @pytest.mark.parametrize("name", ["quantum", "boost_period"])
 @pytest.mark.parametrize("seconds", [0.0, -0.01, float("nan")])
 def test_a_time_in_which_none_would_pass_is_refused(name: str, seconds: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} is {seconds:g} s; it has to be above 0"):
+    with pytest.raises(UsageError, match=f"{name} is {seconds:g} s; it has to be above 0"):
         CpuSettings(**{name: seconds})
 
 

@@ -827,3 +827,23 @@ def test_a_closed_world_says_that_it_is_closed_and_its_sockets_can_still_be_clos
         await trio.sleep_forever()
 
     assert detrun.record(main).result
+
+
+def test_a_lambda_that_is_no_program_is_refused_by_its_place() -> None:
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("node").start(lambda: 3)
+
+    with pytest.raises(UsageError, match=r"the lambda of .*test_nodes\.py:\d+ returned 3, and ran in no task"):
+        detrun.record(main)
+
+
+def test_a_lambda_may_return_the_coroutine_of_a_program() -> None:
+    async def main() -> float:
+        async with detrun.World() as world:
+            node = world.node("node")
+            node.start(lambda: trio.sleep(2))
+            await node.ended()
+        return trio.current_time()
+
+    assert detrun.record(main).result == 2.0

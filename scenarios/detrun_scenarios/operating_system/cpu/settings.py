@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from detrun.ad.value import primal_of
+from detrun_scheduler.errors import UsageError
 
 PolicyName = Literal["fair", "feedback", "fixed"]
 
@@ -36,7 +37,7 @@ class CpuSettings:
         active_power, idle_power: watts of a core that runs at frequency 1, and of one that does not.
 
     Raises:
-        ValueError: a quantum or a boost period is not above 0, so that no time would ever pass.
+        UsageError: a quantum or a boost period is not above 0, so that no time would ever pass.
     """
 
     cores: int = 2
@@ -59,7 +60,7 @@ class CpuSettings:
         for name in ("quantum", "boost_period"):
             seconds = primal_of(getattr(self, name))
             if not seconds > 0.0:
-                raise ValueError(f"{name} is {seconds:g} s; it has to be above 0")
+                raise UsageError(f"{name} is {seconds:g} s; it has to be above 0")
 
     @property
     def power(self) -> Any:
