@@ -136,6 +136,19 @@ def draw_from(distribution: Any, bits: int) -> Any:
         return distribution.rsample() if distribution.has_rsample else distribution.sample()
 
 
+def copies_with_history(tensors: Iterable[Any]) -> dict[int, Any]:
+    """Copies of those tensors that lead to Values, by the identity of each: a memo for ``copy.deepcopy``.
+
+    torch refuses to copy a tensor that was computed from others, and of a leaf it copies the numbers alone. Other
+    tensors, and parameters that the program made itself, are left to torch.
+    """
+    return {
+        id(one): one.clone()
+        for one in tensors
+        if requires_grad(one) and (not one.is_leaf or getattr(one, MARK, None) is not None)
+    }
+
+
 # Marks and entries.
 
 

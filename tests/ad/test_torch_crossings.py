@@ -433,3 +433,32 @@ def test_a_run_that_needs_torch_first_is_replayed_as_it_was():
 def test_torch_takes_values_in_a_process_that_asked_for_nothing_but_a_gradient():
     lines = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True).stdout
     assert float(lines) == pytest.approx(2 * math.sin(1.0))
+
+
+def test_a_tensor_in_a_message_between_nodes_keeps_its_history_and_what_it_was_when_it_was_sent():
+    """A number, a tensor that was computed and a parameter travel; a message that comes twice adds up."""
+
+    async def main(params):
+        async with detrun.World(latency=0.01, duplication=1.0) as world:
+            node = world.node("a")
+
+            async def double():
+                while True:
+                    whole, parts = await node.receive()
+                    node.send("driver", {"whole": 2.0 * whole, "parts": parts})
+
+            node.start(double)
+            numbers = params["gain"] * torch.tensor([1.0, 2.0], dtype=torch.float64)
+            world.driver.send("a", (numbers, [params["weights"]]))
+            numbers.mul_(0.0)  # after it was sent
+            total = 0.0
+            for _ in range(4):
+                found = await world.driver.receive()
+                total = total + found["whole"].sum() * found["parts"][0].sum()
+            return total
+
+    weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    found = detrun.gradient(main, {"gain": 3.0, "weights": weights})
+    assert found.value == 4 * 2 * 9.0 * 1.5
+    assert found.grads["gain"] == 4 * 2 * 3.0 * 1.5
+    assert found.grads["weights"].tolist() == [4 * 2 * 9.0] * 2

@@ -3,7 +3,7 @@
 ``node.send(to, message)`` puts a copy of the message on the link; ``await node.receive()`` takes the oldest that has
 come. Messages travel independently: they may be lost, doubled and overtaken as the link says, and one that reaches a
 node without a running process is lost. A `Value` inside a message stays the very `Value`, so adjoint flows through the
-network: a dropped message passes none back, and of a duplicated one the copies add up.
+network: a dropped message passes none back, and of a duplicated one the copies add up. So it is with tensors.
 
 A message is copied when it is sent, because what the sender changes afterwards has not been sent; so it may be anything
 that ``copy.deepcopy`` copies. Frozen dataclasses of plain fields and tuples are not worth copying and are not.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -20,6 +21,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort
 
+from detrun.ad.torch_bridge import copies_with_history, is_tensor
 from detrun.ad.value import Value
 from detrun.world.network.packet import Packet, Way
 from detrun.world.services import Machine
@@ -158,8 +160,22 @@ class Letter(Packet):
 
 
 def copied(message: Any) -> Any:
-    """``message`` itself if it is immutable, else a copy."""
-    return message if _is_immutable(message) else copy.deepcopy(message)
+    """``message`` itself if it is immutable, else a copy. A tensor's copy has the tensor's history."""
+    return message if _is_immutable(message) else copy.deepcopy(message, copies_with_history(_tensors(message)))
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """The tensors in tuples, lists, values of dicts and fields of dataclasses."""
+    if is_tensor(message):
+        yield message
+    elif isinstance(message, tuple | list):
+        for one in message:
+            yield from _tensors(one)
+    elif isinstance(message, dict):
+        yield from _tensors(list(message.values()))
+    elif (fields := getattr(message, "__dataclass_fields__", None)) is not None and not isinstance(message, type):
+        for name in fields:
+            yield from _tensors(getattr(message, name, None))
 
 
 def _is_immutable(message: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Batches for a worker, made ahead of time by a thread."""

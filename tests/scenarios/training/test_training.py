@@ -1,0 +1,134 @@
+"""The training as a whole: the right one survives, replays, and its invariants can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.training import SCENARIO
+from detrun_scenarios.training.invariants import Monitor
+from detrun_scenarios.training.messages import Push, View
+from detrun_scenarios.training.model.compression import Compressed
+from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
+from detrun_scenarios.training.settings import settings_of
+from tests.scenarios.whole import (
+    check_breaks,
+    check_found_and_replayed,
+    check_replayed,
+    looked_at,
+    program_of,
+    survived,
+)
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+pytestmark = pytest.mark.one_python
+BUGS = [one.name for one in SCENARIO.bugs]
+
+of = partial(program_of, SCENARIO)
+
+
+def test_the_right_training_survives_fifty_seeds_of_trouble() -> None:
+    """Twenty in both ways under all faults, and ten of each hunt that has faults or a length of its own."""
+    seen = looked_at(survived(of("small"), range(20)))
+    for bug in ("stale_moments", "repeated_batch", "hanging_barrier"):
+        survived(of("small", spared=bug), range(10))
+    assert seen == {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("spared", [None, "stale_moments", "repeated_batch", "hanging_barrier"])
+def test_the_right_training_survives_two_thousand_seeds(spared: str | None) -> None:
+    survived(of("small", spared=spared), range(50, 550))
+
+
+def test_a_run_is_replayed_to_the_same_digest_and_leaves_torch_its_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        check_replayed(SCENARIO)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
+    run = detrun.record(of("large"), {}, seed=0)
+    assert run.steps >= 100_000
+    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+    assert float(run.result["validation_loss"]) < 0.5 < 2.3 - float(run.result["ring_loss"])  # guessing has 2.3
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed", "says"),
+    [
+        ("applied_twice", 0, "a push is applied once"),
+        ("stale_moments", 4, "what is restored was checkpointed"),
+        ("lost_update", 0, "weights are the updates one after the other"),
+        ("repeated_batch", 0, "each batch is applied once, in order"),
+        ("hanging_barrier", 1, "a barrier ends"),
+    ],
+)
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
+    """The first seed that shows it, so that each invariant is seen to fail."""
+    check_breaks(SCENARIO, bug, seed, says)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
+    check_found_and_replayed(SCENARIO, bug)
+
+
+def two_ahead(monitor: Monitor) -> None:
+    """With a bound of 0 a worker may be one ahead."""
+    zeros = torch.zeros(3, dtype=torch.float64)
+    monitor.restored(Checkpoint(0, 0, {}, zeros, zeros))
+    for worker in ("fast", "slow"):
+        monitor.joined(worker, 0)
+    for number in (1, 2):
+        push = Push(1, number, number - 1, number - 1, torch.tensor([], dtype=torch.int64), zeros[:0])
+        monitor.applied("fast", push, zeros, 0, zeros, ("fast", "slow"))
+
+
+def lossy(monitor: Monitor) -> None:
+    gradient, kept = torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0])
+    monitor.compressed(gradient, kept, Compressed(torch.tensor([1]), torch.tensor([2.0]), torch.tensor([1.0, 0.0]), 12))
+
+
+def wrong_sum(monitor: Monitor) -> None:
+    view = View(1, ("a", "b"), 0, 0, (0, 0), "a")
+    for member in view.members:
+        monitor.contributes(view, 0, member, torch.ones(2))
+    monitor.is_reduced(view, 0, torch.tensor([2.0, 1.0]))
+
+
+def different_replicas(monitor: Monitor) -> None:
+    monitor.has_committed(1, torch.ones(2), torch.ones(2))
+    monitor.has_committed(1, torch.ones(2), torch.ones(2) * (1.0 + 1e-7))
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        (two_ahead, "staleness is bounded"),
+        (lossy, "what is sent and what is kept is the gradient"),
+        (wrong_sum, "a reduced gradient is the sum"),
+        (different_replicas, "replicas are equal after a round"),
+    ],
+)
+def test_invariants_that_no_planted_bug_breaks_can_fail(happens: Callable[[Monitor], None], says: str) -> None:
+    async def main() -> None:
+        happens(Monitor(settings_of({**SCENARIO.defaults, "staleness": 0.0})))
+
+    with pytest.raises(AssertionViolatedError, match=says):
+        detrun.record(main)
