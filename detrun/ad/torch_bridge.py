@@ -140,8 +140,11 @@ def copies_with_history(tensors: Iterable[Any]) -> dict[int, Any]:
     """Copies of those tensors that lead to Values, by the identity of each: a memo for ``copy.deepcopy``.
 
     torch refuses to copy a tensor that was computed from others, and of a leaf it copies the numbers alone. Other
-    tensors, and parameters that the program made itself, are left to torch.
+    tensors, and parameters that the program made itself, are left to torch. A process without torch has no tensors, and
+    they are not looked for.
     """
+    if "torch" not in sys.modules:
+        return {}
     return {
         id(one): one.clone()
         for one in tensors

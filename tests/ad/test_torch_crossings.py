@@ -21,6 +21,7 @@ from detrun import Atomic, Buffer
 from detrun.ad import state
 from detrun.ad.reverse import backward
 from detrun.ad.value import Value
+from detrun.world.network.mailbox import copied
 from detrun_scheduler.errors import NotDifferentiableError, UsageError
 from tests.examples import examples
 
@@ -462,3 +463,13 @@ def test_a_tensor_in_a_message_between_nodes_keeps_its_history_and_what_it_was_w
     assert found.value == 4 * 2 * 9.0 * 1.5
     assert found.grads["gain"] == 4 * 2 * 3.0 * 1.5
     assert found.grads["weights"].tolist() == [4 * 2 * 9.0] * 2
+
+
+def test_a_message_that_contains_itself_is_copied_with_its_tensors():
+    tensor = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+    message = {"computed": 2.0 * tensor}
+    message["itself"] = message
+    copy = copied(message)
+    assert copy["itself"] is copy
+    assert copy["computed"].requires_grad
+    assert copy["computed"] is not message["computed"]

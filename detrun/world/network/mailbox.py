@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -161,21 +161,25 @@ class Letter(Packet):
 
 def copied(message: Any) -> Any:
     """``message`` itself if it is immutable, else a copy. A tensor's copy has the tensor's history."""
-    return message if _is_immutable(message) else copy.deepcopy(message, copies_with_history(_tensors(message)))
+    return message if _is_immutable(message) else copy.deepcopy(message, copies_with_history(_tensors(message, set())))
 
 
-def _tensors(message: Any) -> Iterator[Any]:
-    """The tensors in tuples, lists, values of dicts and fields of dataclasses."""
+def _tensors(message: Any, seen: set[int]) -> Iterator[Any]:
+    """The tensors in tuples, lists, values of dicts and fields of dataclasses, which may contain themselves."""
     if is_tensor(message):
         yield message
-    elif isinstance(message, tuple | list):
-        for one in message:
-            yield from _tensors(one)
+    if type(message) in _ATOMS or id(message) in seen:
+        return
+    seen.add(id(message))
+    parts: Iterable[Any] = ()
+    if isinstance(message, tuple | list):
+        parts = message
     elif isinstance(message, dict):
-        yield from _tensors(list(message.values()))
+        parts = message.values()
     elif (fields := getattr(message, "__dataclass_fields__", None)) is not None and not isinstance(message, type):
-        for name in fields:
-            yield from _tensors(getattr(message, name, None))
+        parts = (getattr(message, name, None) for name in fields)
+    for one in parts:
+        yield from _tensors(one, seen)
 
 
 def _is_immutable(message: Any) -> bool:
