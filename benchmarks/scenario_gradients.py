@@ -55,6 +55,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
         "--loss read_latency --by buffer_split --by read_ahead --samples 8",
     ),
+    "recommender": (
+        "--loss log_loss --differences 24",
+        "--loss missed_clicks",
+        "--loss missed_clicks --by user_rate --by temperature --kind local --samples 4 --differences 24",
+    ),
     "physics": (
         "--loss miss_distance --differences 24",
         "--loss squared_miss --differences 24",

@@ -40,6 +40,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",
     ),
+    "recommender": (
+        "--loss log_loss --budget 80000 --held-out 40",
+        "--loss missed_clicks --budget 120000 --held-out 60",
+    ),
     "physics": (
         "--loss miss_distance --by launch_speed --by launch_angle --budget 3000 --held-out 40",
         "--loss squared_miss --by launch_speed --by launch_angle --budget 3000 --held-out 40",

@@ -30,6 +30,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from detrun.ad.forward import TangentValue
 from detrun.ad.hidden_values import Part, hidden_beyond, hidden_value
 from detrun.ad.value import Value, lift, primal_of
 from detrun_scheduler.errors import DetrunError, NotDifferentiableError, UsageError
@@ -285,7 +286,7 @@ CONSTANT_TYPES = frozenset({type(None), bool, int, complex, str, bytes})
 
 STATES = Trees(
     "a state or event",
-    leaf_types=(float, Value),
+    leaf_types=(float, Value, TangentValue),
     constant_types=CONSTANT_TYPES,
     unknown=UnknownContainer.REFUSE,
     advice="Use floats, ints, text, tuples, lists, dicts, named tuples or dataclasses (not subclasses)",

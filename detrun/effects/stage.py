@@ -45,7 +45,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from detrun.ad.temperature import checked
 from detrun.effects.stage_rules import StageRules, trees_of
@@ -57,6 +57,25 @@ BASELINES = ("leave-one-out", "fitted", "linear", "none")
 DERIVATIVES = ("local", "finite", "policy", "relaxed", "stop")
 
 
+@overload
+def stage(
+    function: F,
+    *,
+    derivative: str = ...,
+    step: float | None = ...,
+    temperature: float | Sequence[float] | None = ...,
+    baseline: str | None = ...,
+    name: str | None = ...,
+) -> F: ...
+@overload
+def stage(
+    *,
+    derivative: str = ...,
+    step: float | None = ...,
+    temperature: float | Sequence[float] | None = ...,
+    baseline: str | None = ...,
+    name: str | None = ...,
+) -> Callable[[F], F]: ...
 def stage(
     function: F | None = None,
     *,

@@ -166,14 +166,18 @@ class StageRules:
         """In a run whose gradient, if there is one, honours no stages."""
         if self._is_refused_without_rules(args, keywords):
             raise self._refused()
+        if self.derivative == "finite" and self._has_values(args, keywords):
+            return self._on_plain_numbers(args, keywords)
         if self.derivative == "stop":
             return self.trees.replace(primal_of_value, self._on_plain_numbers(args, keywords), "result")
         return self.function(*args, **keywords)
 
     def _is_refused_without_rules(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
-        return self.derivative not in ("local", "stop") and any(
-            isinstance(leaf, Value) for leaf in self._inputs(args, keywords)
-        )
+        # Without notes there is no gradient: Values come from torch then, which has them in plain runs, too.
+        return state.noting and self.derivative not in ("local", "stop") and self._has_values(args, keywords)
+
+    def _has_values(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+        return any(isinstance(leaf, Value) for leaf in self._inputs(args, keywords))
 
     def _refused(self) -> DetrunError:
         return _failing(

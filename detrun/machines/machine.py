@@ -125,6 +125,18 @@ class StateMachine(Generic[State]):
         """The present state, as a copy."""
         return cast(State, trees.plain(self._state) if self._online else trees.copy(self._state))
 
+    def value_of(self, key: Any) -> Any:
+        """What a keyed machine has under a key at present, as a copy; costs the size of that and not of the state.
+
+        Raises:
+            UsageError: the machine is not keyed, or has nothing under this key.
+        """
+        if not self._keyed:
+            raise UsageError("value_of: only a machine with keys=… has values under keys; read machine.state")
+        if key not in self._state:
+            raise UsageError(f"value_of: the state has nothing under {key!r}")
+        return trees.plain(self._state[key]) if self._online else trees.copy(self._state[key])
+
     @property
     def events(self) -> EventLog:
         """Every event dispatched so far; ``events.save(path)`` writes them to a file."""

@@ -309,3 +309,23 @@ def test_declarations_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(detrun.UsageError, match=says):
         detrun.stage(function, **options)
+
+
+def test_stages_are_plain_calls_where_a_tensor_of_torch_reaches_them_and_no_gradient_is_taken() -> None:
+    """Values of torch are in plain runs, too: a recording, and the first run of a gradient of a mean."""
+    torch = pytest.importorskip("torch")
+    taste = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+
+    def main(params: Any) -> float:
+        weights = rules([detrun.from_tensor(torch.exp(params["taste"] * one)) for one in (0.2, 0.5, 0.9)])
+        return (1.0, 2.0, 4.0)[plan(weights)]
+
+    def of_numbers(params: Any) -> float:
+        return (1.0, 2.0, 4.0)[plan(rules(rank([0.2, 0.5, 0.9], params)))]
+
+    assert (
+        detrun.record(main, {"taste": taste}, seed=3).result == detrun.record(of_numbers, {"taste": 0.7}, seed=3).result
+    )
+    ours = detrun.gradient(of_numbers, {"taste": 0.7}, kind="expected", samples=8)
+    theirs = detrun.gradient(main, {"taste": taste}, kind="expected", samples=8)
+    assert float(theirs.grads["taste"]) == pytest.approx(ours.grads["taste"], rel=1e-9)

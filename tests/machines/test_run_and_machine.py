@@ -115,3 +115,21 @@ def test_a_run_and_the_machine_of_its_events_have_the_same_gradient_to_the_last_
             **options,  # type: ignore[arg-type]
         )
         assert (found.value, found.params) == (run.value, run.grads)
+
+
+def test_a_machine_inside_a_run_is_differentiated_forward_and_in_windows_too() -> None:
+    """Windows measure their validity in forward mode, so that a machine's numbers carry tangents there."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        machine = detrun.StateMachine(
+            lambda state, event, own: {"x": state["x"] * own["a"] + event}, {"x": 1.0}, params=params, keys="observed"
+        )
+        for number in range(40):
+            await trio.lowlevel.checkpoint()
+            machine.dispatch(0.1 * number)
+        return machine.value_of("x")
+
+    whole = detrun.gradient(main, {"a": 0.9})
+    assert detrun.gradient(main, {"a": 0.9}, snapshots=2, window=10).grads == whole.grads
+    forward = detrun.gradient(main, {"a": 0.9}, mode="forward").grads["a"]
+    assert math.isclose(forward, whole.grads["a"], rel_tol=1e-12)

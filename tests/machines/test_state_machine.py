@@ -352,3 +352,13 @@ def test_the_slots_on_disk_are_the_ones_used_least():
             used[action.slot] += 1
     for on_disk in range(8):
         assert sum(used[:on_disk]) == sum(sorted(used)[:on_disk])
+
+
+def test_one_value_of_a_keyed_machine_is_read_as_a_copy() -> None:
+    machine = detrun.StateMachine(lambda state, event: state, {"a": [1.0], "b": [2.0]}, keys="observed")
+    machine.value_of("a").append(3.0)
+    assert machine.value_of("a") == [1.0]
+    with pytest.raises(UsageError, match="nothing under 'c'"):
+        machine.value_of("c")
+    with pytest.raises(UsageError, match="only a machine with keys"):
+        detrun.StateMachine(lambda state, event: state, {"a": 1.0}).value_of("a")
