@@ -404,7 +404,6 @@ ON_NODES_REFUSED: Probes = {
     "Popen with preexec_fn": lambda: subprocess.Popen([sys.executable, "-c", ""], preexec_fn=print),
     "a timer of a processor's time": lambda: signal.setitimer(signal.ITIMER_PROF, 1),
     "signal.set_wakeup_fd": lambda: signal.set_wakeup_fd(0),
-    "signal.sigwait on a node": lambda: signal.sigwait([signal.SIGUSR1]),
     "a real descriptor over a socket": lambda: socket.send_fds(socket.socketpair()[0], [b"x"], [0]),
     "mmap.mmap": lambda: mmap.mmap(os.open("/lock", os.O_RDWR | os.O_CREAT), 1),
     "numpy.memmap": lambda: numpy.memmap("/log", mode="w+", shape=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from greenlet import getcurrent
 
@@ -32,17 +33,18 @@ class WaitingCall:
         self._run, self._name, self._waiters = run, name, waiters
         self._is_ready, self._awaited = is_ready, awaited
 
-    def wait(self) -> None:
-        """Return when the call can go on."""
+    def wait(self, deadline: Any = None) -> None:
+        """Return when the call can go on, or at the virtual time ``deadline``."""
         thread = getcurrent()
         if type(thread) is not SimulatedThread:
             if not self._is_ready():
-                wait_in_task(self._run, self._is_ready, self)
+                wait_in_task(self._run, self._is_ready, self, deadline)
             return
         self._waiters.watch(thread.wake)
         try:
             while not self._is_ready():
-                thread.wait(_kind(self._name), self)
+                if not thread.wait(_kind(self._name), self, deadline):
+                    return
         finally:
             self._waiters.unwatch(thread.wake)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from greenlet import GreenletExit
 
+from detrun.world.network.waiters import Waiters
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT, is_blocked
@@ -36,19 +37,44 @@ class QueuedHandler:
         self.push = push
 
 
+class SignalWait:
+    """A thread that waits for one of several signals.
+
+    Attributes:
+        came: the signal that has come, if one has.
+        changes: woken then.
+    """
+
+    def __init__(self, numbers: frozenset[int]) -> None:
+        self.numbers = numbers
+        self.came: int | None = None
+        self.changes = Waiters()
+
+    def take(self, number: int) -> bool:
+        """Whether it has waited for this signal, which it has now."""
+        if self.came is not None or number not in self.numbers:
+            return False
+        self.came = number
+        self.changes.wake()
+        return True
+
+
 class SignalsOfProcess:
     """The signals of one process.
 
     Attributes:
         handlers: what the program has set, by number.
         blocked: numbers of signals that wait until they are unblocked.
+        waiting: those of them that have come.
+        waits: threads that wait for signals.
     """
 
     def __init__(self, process: Any) -> None:
         self.process = process
         self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
         self.blocked: set[int] = set()
-        self._waiting: list[int] = []  # blocked ones that have come
+        self.waiting: list[int] = []
+        self.waits: list[SignalWait] = []
         self._pending: list[int] = []  # handlers of which are due in the main thread
         self._thread: Any = None
         self._interruption: Interruption | None = None
@@ -65,10 +91,13 @@ class SignalsOfProcess:
         process = self.process
         if not process.is_running:
             return
-        if number in self.blocked and number not in (signal.SIGKILL, signal.SIGSTOP):
-            if number not in self._waiting:
-                self._waiting.append(number)
-            return
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            if any(one.take(number) for one in self.waits):
+                return
+            if number in self.blocked:
+                if number not in self.waiting:
+                    self.waiting.append(number)
+                return
         if number == signal.SIGCONT and process.is_paused:
             process.resume()
         handler = self.handlers.get(number, signal.SIG_DFL)
@@ -110,7 +139,7 @@ class SignalsOfProcess:
 
     def unblocked(self) -> None:
         """Signals may have been unblocked: deliver those that waited."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for number in waiting:
             self.deliver(number)
 

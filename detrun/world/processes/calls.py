@@ -21,6 +21,7 @@ from detrun.world.nodes.signals import QueuedHandler, SignalsOfProcess, signals_
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
+from detrun.world.processes.signal_waits import SignalWaits
 from detrun.world.processes.starting import start_child
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.environment.process_names import original
@@ -182,7 +183,7 @@ class DriverCalls:
         return int(original(os, "getpgid")(pid))
 
 
-class NodeCalls(DriverCalls):
+class NodeCalls(SignalWaits, DriverCalls):
     """Calls of the first process of a node."""
 
     @property

@@ -200,6 +200,11 @@ class SocketCalls(EndCalls):
         """As `os.close`."""
         SimulatedSocket(simulated=self.simulated).close()
 
+    def dup(self) -> int:
+        """As `os.dup`; a simulated socket has one number for all."""
+        self.simulated.hold(self._process)
+        return self.number
+
     def get_blocking(self) -> bool:
         """As `os.get_blocking`; an object of `socket` keeps a flag of its own."""
         return not self.simulated.flags.get(STATUS, 0) & os.O_NONBLOCK
@@ -208,6 +213,32 @@ class SocketCalls(EndCalls):
         """As `os.set_blocking`."""
         kept = self.simulated.flags.get(STATUS, os.O_RDWR)
         self.simulated.flags[STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
+
+
+class SocketCallsOfStream(SocketCalls):
+    """A standard stream that is a simulated socket, of which the process has one more descriptor."""
+
+    def __init__(self, process: Any, simulated: Any) -> None:
+        super().__init__(process, int(simulated.descriptor), simulated)
+        give_socket(process, simulated)
+        self._is_open = True
+
+    def is_open(self) -> bool:
+        """Whether the process still has the descriptor."""
+        return self._is_open and super().is_open()
+
+    def close(self) -> None:
+        """As `os.close`."""
+        if not self._is_open:
+            raise os_error(errno.EBADF)
+        self._is_open = False
+        super().close()
+
+
+def give_socket(process: Any, simulated: Any) -> None:
+    """Let a process have a socket, too."""
+    simulated.hold(process)
+    process.sockets[simulated] = None
 
 
 def _wait(end: Any, name: str, *, readable: bool) -> None:

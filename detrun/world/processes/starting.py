@@ -17,7 +17,7 @@ from detrun.world.disk.file_system import failure
 from detrun.world.files.files_of_code import files_here
 from detrun.world.processes import steps
 from detrun.world.processes.child import ChildProcess
-from detrun.world.processes.end_calls import PipeCalls, SocketCalls
+from detrun.world.processes.end_calls import PipeCalls, SocketCalls, SocketCallsOfStream, give_socket
 from detrun.world.processes.ends import FileCallsOfStream, RealCallsOfStream, calls_of, ends_of
 from detrun.world.processes.globals import environment_of
 from detrun.world.processes.programs import StartedProgram, program_of
@@ -27,7 +27,6 @@ from detrun_scheduler.environment.hidden_state import refuse
 
 _NAMES = ("stdin", "stdout", "stderr")
 _UNBUFFERED = b"PYTHONUNBUFFERED"
-_NO_SOCKET = "a simulated socket belongs to one process; give the child a pipe, or let it connect by itself"
 _NO_PREEXEC = "a child is not forked in a run; do it in the script that is started"
 
 
@@ -59,8 +58,9 @@ def start_child(
     try:
         _take_directory(child, parent, cwd)
         for number in fds_to_keep:
-            if isinstance(calls_of(parent, number), SocketCalls):
-                refuse("subprocess.Popen with a socket in pass_fds", _NO_SOCKET)
+            calls = calls_of(parent, number)
+            if isinstance(calls, SocketCalls):
+                give_socket(child, calls.simulated)
             end = None if parent.ends is None else parent.ends.get(number)
             if end is not None and number != errpipe:
                 ends_of(child).inherit(number, end)
@@ -103,7 +103,7 @@ def _stream(child: ChildProcess, parent: Any, place: int, number: int) -> Any:
     if isinstance(calls, PipeCalls):
         return PipeCalls(child, ends_of(child).add(calls.end), calls.end)
     if isinstance(calls, SocketCalls):
-        refuse(f"subprocess.Popen with a socket as {_NAMES[place]}", _NO_SOCKET)
+        return SocketCallsOfStream(child, calls.simulated)
     if isinstance(calls, FileCallsOfStream):
         number = calls.number
     elif isinstance(calls, RealCallsOfStream):

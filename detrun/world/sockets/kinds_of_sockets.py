@@ -68,7 +68,8 @@ def socket_of(number: int, process: SocketOwner) -> Any:
     number = index(number)
     if number < 0:
         raise ValueError("negative file descriptor")
-    found = process.services.host.sockets.get(number)
+    # A child has its standard streams under 0, 1 and 2, too.
+    found = getattr(process.standard.get(number), "simulated", None) or process.services.host.sockets.get(number)
     if found is None:
         raise HiddenStateError(
             f"socket.socket(fileno={number}) inside a world: a file descriptor from outside is a real socket; "

@@ -54,6 +54,7 @@ class SocketOwner(Protocol):
     """A process as its sockets see it."""
 
     sockets: dict[Any, None]
+    standard: dict[int, Any]
     is_driver: bool
 
     @property

@@ -90,7 +90,7 @@ def _dup(number: int) -> int:
         copy: int = _SOCKET.originals["dup"](number)
         return copy
     found.hold(_owner())  # under the same number
-    return number
+    return int(found.descriptor)
 
 
 def _close(number: int) -> None:
@@ -102,7 +102,9 @@ def _close(number: int) -> None:
 
 
 def _simulated(number: Any) -> Any:
-    return _owner().services.host.sockets.get(number)
+    owner = _owner()
+    # A child has its standard streams under 0, 1 and 2, too.
+    return getattr(owner.standard.get(number), "simulated", None) or owner.services.host.sockets.get(number)
 
 
 def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:

@@ -24,7 +24,16 @@ PROCESS_CALLS = (
     *("_exit", "getpgid", "getpid", "getppid", "kill", "killpg", "pidfd_open", "pipe", "pipe2", "putenv", "unsetenv"),
     *("wait", "wait3", "wait4", "waitid", "waitpid"),
 )
-SIGNAL_CALLS = ("getitimer", "getsignal", "pthread_sigmask", "raise_signal", "set_wakeup_fd", "siginterrupt", "signal")
+SIGNAL_CALLS = (
+    "getitimer",
+    "getsignal",
+    "pthread_sigmask",
+    "raise_signal",
+    "set_wakeup_fd",
+    "siginterrupt",
+    "signal",
+    "sigpending",
+)
 EXIT_CALLS = ("register", "unregister")
 
 _answer_to: Callable[[str], Any] | None = None

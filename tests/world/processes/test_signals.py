@@ -142,6 +142,29 @@ def test_blocked_signals_wait() -> None:
     assert on_a_node(program) == ["blocked", "handled"]
 
 
+def test_a_thread_waits_for_signals_without_a_handler() -> None:
+    def program() -> list[Any]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM})
+        found: list[Any] = [signal.sigtimedwait([signal.SIGUSR1], 2), time.monotonic() - start]
+        os.kill(os.getpid(), signal.SIGUSR2)
+        found += [signal.sigpending(), signal.sigwait([signal.SIGUSR1, signal.SIGUSR2]), signal.sigpending()]
+        waiting = threading.Thread(target=lambda: found.append(signal.sigwaitinfo({signal.SIGTERM}).si_signo))
+        waiting.start()
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        waiting.join()
+        return found
+
+    start = on_a_node(time.monotonic)
+    usr2 = signal.SIGUSR2
+    assert on_a_node(program) == [None, 2.0, {usr2}, usr2, set(), signal.SIGTERM]
+
+
+def test_a_wait_for_a_signal_that_nothing_sends_is_a_deadlock_that_names_it() -> None:
+    with pytest.raises(detrun.DeadlockError, match=r"signal\.sigwait: no SIGHUP, SIGUSR1 comes"):
+        on_a_node(lambda: signal.sigwait([signal.SIGUSR1, signal.SIGHUP]))
+
+
 def test_event_loops_and_trio_receive_signals_of_their_process() -> None:
     async def in_asyncio() -> int:
         came = asyncio.Event()

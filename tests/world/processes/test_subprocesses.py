@@ -155,14 +155,61 @@ def test_files_of_the_node_can_be_standard_streams() -> None:
     assert on_a_node(program) == "one\ntwo\n"
 
 
-def test_a_socket_cannot_be_handed_to_a_child_and_the_refusal_says_what_can() -> None:
-    def program() -> str:
-        one, other = socket.socketpair()
-        with one, other, pytest.raises(detrun.HiddenStateError, match="give the child a pipe") as refused:
-            subprocess.run([PYTHON, "-c", ""], check=False, pass_fds=(one.fileno(),))
-        return str(refused.value).partition("\n")[0]
+def test_sockets_can_be_standard_streams_as_a_super_server_hands_them_to_its_services() -> None:
+    service = "import sys\nfor line in sys.stdin: print(line.strip().upper(), flush=True)\nprint('end')"
 
-    assert "a socket in pass_fds" in on_a_node(program)
+    def program() -> list[bytes]:
+        with socket.create_server(("", 7)) as listening:
+            client = socket.create_connection(("localhost", 7))
+            accepted, _ = listening.accept()
+            with accepted:
+                child = subprocess.Popen([PYTHON, "-c", service], stdin=accepted, stdout=accepted)
+        with client, client.makefile("rwb") as file:
+            file.write(b"one\ntwo\n")
+            file.flush()
+            found = [file.readline(), file.readline()]
+            client.shutdown(socket.SHUT_WR)
+            return [*found, file.readline(), file.read(), b"%d" % child.wait()]
+
+    assert on_a_node(program) == [b"ONE\n", b"TWO\n", b"end\n", b"", b"0"]
+
+
+def test_a_child_makes_socket_objects_of_its_standard_input_and_of_passed_descriptors() -> None:
+    code = """
+import socket, sys
+by_stream, passed = socket.socket(fileno=0), socket.socket(fileno=int(sys.argv[1]))
+with socket.fromfd(0, socket.AF_UNIX, socket.SOCK_STREAM) as copy:
+    copy.sendall(b"copy ")
+by_stream.sendall(by_stream.recv(9))
+passed.sendall(b"passed")
+"""
+
+    def program() -> list[bytes]:
+        (one, other), (two, given) = socket.socketpair(), socket.socketpair()
+        with one, two:
+            one.sendall(b"stream")
+            with other, given:
+                number = given.fileno()
+                child = subprocess.Popen([PYTHON, "-c", code, str(number)], stdin=other, pass_fds=(number,))
+            assert child.wait() == 0
+            return [one.makefile("rb").read(), two.makefile("rb").read()]
+
+    assert on_a_node(program) == [b"copy stream", b"passed"]
+
+
+def test_a_socket_of_a_child_that_is_killed_is_closed_when_no_other_has_it() -> None:
+    def program() -> list[Any]:
+        one, other = socket.socketpair()
+        with one:
+            with other:
+                child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(100)"], stdin=other, stdout=other)
+            one.settimeout(1)
+            with pytest.raises(TimeoutError):
+                one.recv(1)
+            child.kill()
+            return [one.recv(1), child.wait()]
+
+    assert on_a_node(program) == [b"", -9]
 
 
 def test_a_crash_takes_children_along_and_a_pause_stops_them() -> None:
