@@ -107,7 +107,7 @@ def execute(
                 ended = with_costs(loop.costs, ended)
             if watch is not None:
                 ended = watch.end(ended)
-        if isinstance(ended, outcome.Error) and not as_thread:
+        if type(ended) is outcome.Error and not as_thread:
             ended = outcome.Error(wrong_backend(ended.error, in_asyncio) or ended.error)
         if loop.thread_failures and options.thread_errors:
             ended = with_thread_errors(loop.thread_failures, ended)

@@ -167,7 +167,7 @@ def run_piece(
                     options=options,
                     scope=scope,
                 )
-                error = ended.error if isinstance(ended, outcome.Error) else None
+                error = ended.error if type(ended) is outcome.Error else None
                 if error is None or mixture is None or not mixture.is_observing or isinstance(error, ENDING):
                     break
                 # What fails has to fail without being observed, which keeps objects alive.

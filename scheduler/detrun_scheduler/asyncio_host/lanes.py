@@ -174,6 +174,7 @@ class Lane:
     # What trio and reports expect of a coroutine.
     cr_await = None
     says_all = True  # its report says what it waits in, too
+    is_stackless = True  # it is never suspended in the midst of something
     ends_alone = True  # it always returns, and no nursery, scope or lock of trio's ends with it
 
     def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:

@@ -38,30 +38,27 @@ _ORIGINAL_LOOP: Any = asyncio.SelectorEventLoop
 
 
 class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends on the version of Python
-    """The event loops of one run, by thread."""
-
-    class _Loops(threading.local):
-        loop: Any = None
-        is_set = False
+    """The event loops of one run, by the numbers of threads, which it gives to one thread each."""
 
     def __init__(self) -> None:
-        self._loops = self._Loops()
+        self._loops: dict[int, Any] = {}  # what has been set, None among it
         self._watcher: Any = None
 
     def get_event_loop(self) -> Any:
         """The loop of the calling thread; as asyncio's own policy, only the main thread gets one unasked."""
-        loops = self._loops
-        if loops.loop is None and not loops.is_set and threading.current_thread() is threading.main_thread():
+        loops, thread = self._loops, threading.get_ident()
+        if thread not in loops and threading.current_thread() is threading.main_thread():
             self.set_event_loop(self.new_event_loop())
-        if loops.loop is None:
+        loop = loops.get(thread)
+        if loop is None:
             raise RuntimeError(f"There is no current event loop in thread {threading.current_thread().name!r}.")
-        return loops.loop
+        return loop
 
     def set_event_loop(self, loop: Any) -> None:
         """Make ``loop`` the calling thread's."""
         if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"loop must be an instance of AbstractEventLoop or None, not '{type(loop).__name__}'")
-        self._loops.is_set, self._loops.loop = True, loop
+        self._loops[threading.get_ident()] = loop
 
     def new_event_loop(self) -> Any:
         """A simulated loop, unless another OS thread asks."""

@@ -9,7 +9,7 @@ Looking finished is one byte of the generator object, ``gi_frame_state``, which 
 is found, not assumed: once per process a coroutine is watched in the states whose numbers are known, and there must be
 exactly one byte that takes them. Where there is not (another Python, another implementation) the coroutines are kept
 for as long as the process lives, which costs memory and keeps the promise. What has a ``__del__`` of its own, an open
-file among it, is finalized as usual when the run is over.
+file among it, is finalized as usual when the run is over. Simulated threads are another matter (`dead_threads`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import lru_cache, partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
 from typing import Any, Protocol
+
+from greenlet import greenlet
+
+from detrun_scheduler.trio_host.dead_threads import free
 
 _SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
 # What may stand between a frame and the generator that it is suspended in. A generator that is only found through
@@ -47,6 +51,8 @@ class Discarding(Protocol):
 
 def lay_out(dead: list[Any], coroutine: Coroutine[Any, Any, Any], to_be_finalized: Discarding) -> None:
     """Keep ``coroutine`` and what it is suspended in as ``dead``; take its generators off ``to_be_finalized``."""
+    if getattr(coroutine, "is_stackless", False):
+        return  # there is nothing that would run, and what steps through it is laid out by itself
     for one in suspended_in(coroutine):
         dead.append(one)
         if isinstance(one, AsyncGeneratorType):
@@ -55,16 +61,27 @@ def lay_out(dead: list[Any], coroutine: Coroutine[Any, Any, Any], to_be_finalize
 
 def bury(dead: list[Any]) -> None:
     """The run is over: empty ``dead`` and free what was in it, running none of it."""
-    offset = _offset_of_frame_state()
+    threads: list[greenlet] = []
     for one in dead:
-        if offset is None or not isinstance(one, _SUSPENDABLE):
-            _kept.append(one)
-            continue
-        # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
-        state = ctypes.c_int8.from_address(id(one) + offset)
-        if state.value < _EXECUTING:  # begun and suspended, or never begun
-            state.value = _COMPLETED
+        if isinstance(one, greenlet):
+            threads.append(one)
+        else:
+            _finish(one)
     dead.clear()
+    if threads:
+        _kept.extend(threads if _offset_of_frame_state() is None else free(threads, _SUSPENDABLE, _finish))
+
+
+def _finish(one: Any) -> None:
+    """Make a suspended coroutine or generator look finished."""
+    offset = _offset_of_frame_state()
+    if offset is None or not isinstance(one, _SUSPENDABLE):
+        _kept.append(one)
+        return
+    # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
+    state = ctypes.c_int8.from_address(id(one) + offset)
+    if state.value < _EXECUTING:  # begun and suspended, or never begun
+        state.value = _COMPLETED
 
 
 def suspended_in(coroutine: Any) -> list[Any]:

@@ -56,9 +56,7 @@ class OrderedAsyncGenerators(AsyncGenerators):
     """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.alive = OrderedWeakSet()
-        self.trailing_needs_finalize = OrderedSet()  # type: ignore[assignment]
+        super().__init__(alive=OrderedWeakSet(), trailing_needs_finalize=OrderedSet())  # type: ignore[arg-type]
 
     async def finalize_remaining(self, runner: Runner) -> None:
         """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""
