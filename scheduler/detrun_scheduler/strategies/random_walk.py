@@ -7,8 +7,8 @@ program draws more numbers.
 
 from __future__ import annotations
 
-from _random import Random  # whose numbers are those of `random.Random`, made without its seeding in Python
 from collections.abc import Sequence
+from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.strategies.campaigns import Independent
