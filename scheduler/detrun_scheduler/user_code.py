@@ -1,9 +1,9 @@
 """The user's source files: reports show these of a stack, and leave out the others as plumbing.
 
 A file is plumbing if it belongs to trio or to detrun's own packages (wherever these are imported from: a checkout, an
-editable install, a wheel), to the standard library, or to one of the libraries that only carry calls on
-(``CARRIERS``). Everything else is user code, a package in ``site-packages`` too: programs are installed there. Names
-in angle brackets (``<stdin>``, ``<string>``) are user code; the frozen part of the standard library is not.
+editable install, a wheel), to the standard library, or to one of the libraries that only carry calls on or compute
+(``CARRIERS``). Everything else is user code, a package in ``site-packages`` too: programs are installed there. Names in
+angle brackets (``<stdin>``, ``<string>``) are user code; the frozen part of the standard library is not.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from functools import cache
 from importlib.util import find_spec
 from types import FrameType
 
-# Top-level names below site-packages that run other people's functions: no line of theirs explains a program.
+# Top-level names below site-packages that run other people's functions, or compute: no line of theirs explains a
+# program. Of a copied tensor the reader wants to see who sends it.
 CARRIERS = frozenset(
     {"_pytest", "anyio", "attr", "attrs", "click", "greenlet", "hypothesis", "outcome", "pluggy", "pytest"}
-    | {"pytest_timeout", "pytest_trio", "sniffio", "sortedcontainers"}
+    | {"numpy", "pytest_timeout", "pytest_trio", "sniffio", "sortedcontainers", "torch"}
 )
 DETRUN_PACKAGES = ("detrun", "detrun_scheduler", "detrun_recorder", "detrun_pytest")
 OWN_PACKAGES = ("trio", *DETRUN_PACKAGES)

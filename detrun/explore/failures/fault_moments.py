@@ -55,7 +55,8 @@ def boundary_before(
     """
     times = _instants(narration, victim)
     times = times[bisect_left(times, earliest) : bisect_left(times, time)]
-    return _boundary(narration, times[::-1], [_between(times, at) for at in range(len(times))][::-1], moved_to)
+    moments = [_between(times, at, earliest) for at in range(len(times))]
+    return _boundary(narration, times[::-1], moments[::-1], moved_to)
 
 
 def boundary_after(
@@ -78,10 +79,10 @@ def _instants(narration: Narration, victim: str) -> list[float]:
     return sorted({step.time for step in narration.steps if step.lines and victim in ("", step.node)})
 
 
-def _between(times: Sequence[float], at: int) -> float:
-    """A time ahead of the instant of this index and behind the one before."""
+def _between(times: Sequence[float], at: int, earliest: float = 0.0) -> float:
+    """A time ahead of the instant of this index and behind the one before, or behind the earliest."""
     if at == 0:
-        return times[0] / 2
+        return (earliest + times[0]) / 2
     return times[at - 1] + 1.0 if at == len(times) else (times[at - 1] + times[at]) / 2
 
 

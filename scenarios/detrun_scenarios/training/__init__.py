@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.training import invariants
-from detrun_scenarios.training.faults import CRASHES, FAILURES, POWER_CUTS, TROUBLE
+from detrun_scenarios.training.faults import CRASHES, FAILURES, LOST_ANSWERS, POWER_CUTS, TROUBLE
 from detrun_scenarios.training.workload import program
 
 _OPTIMIZER = ("step_size", "momentum", "weight_decay", "staleness_discount")
@@ -105,7 +105,8 @@ SCENARIO = Scenario(
             "applied_twice",
             "a push that is repeated is applied again",
             ("AppliedTwice.is_new", "Worker._push"),
-            variant="server",
+            LOST_ANSWERS,
+            "server",
         ),
         Bug(
             "stale_moments",

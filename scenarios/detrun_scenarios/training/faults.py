@@ -37,6 +37,9 @@ TROUBLE = FaultPlan(
 )
 """All kinds; about three of them in a run."""
 
+LOST_ANSWERS = FaultPlan((Loss(source="server", rate=0.4, between=_WHEN, lasts_seconds=0.1),))
+"""Answers of the parameter server are lost, so that pushes come again."""
+
 POWER_CUTS = FaultPlan(
     tuple(PowerLoss(node="@parameter_server", between=(at, at + 0.1), down_seconds=0.01) for at in (0.1, 0.2, 0.3, 0.4))
 )
@@ -49,10 +52,11 @@ CRASHES = FaultPlan(
 )
 """Workers crash, and are up again at once."""
 
+FAILING_SECONDS = 4.0
 FAILURES = FaultPlan(
     tuple(
-        PowerLoss(node="@parameter_server", between=(0.0, 6.0), down_seconds=0.05, allow_no_effect=True)
-        for _ in range(6)
+        PowerLoss(node="@parameter_server", between=(0.0, FAILING_SECONDS), down_seconds=0.05, allow_no_effect=True)
+        for _ in range(4)
     )
 )
 """The parameter server fails once in a second, at random, for what is measured of it."""

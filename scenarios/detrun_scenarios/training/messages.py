@@ -1,4 +1,4 @@
-"""What nodes say to each other. Tensors in them are never changed in place.
+"""What nodes say to each other. Tensors in them are never changed in place, and stay out of what reports show.
 
 Messages travel in mailboxes, which lose, double and reorder them: every request is repeated until its answer comes, and
 every answer names the request.
@@ -6,7 +6,7 @@ every answer names the request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -35,7 +35,7 @@ class Joined:
     session: int
     batch: int
     version: int
-    weights: Any
+    weights: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Push:
     number: int
     batch: int
     version: int
-    indices: Any
-    values: Any
+    indices: Any = field(repr=False)
+    values: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Weights:
     session: int
     number: int
     version: int
-    weights: Any
+    weights: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Chunk:
     generation: int
     round: int
     step: int
-    numbers: Any
+    numbers: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +159,5 @@ class State:
 
     generation: int
     committed: int
-    weights: Any
-    moments: Any
+    weights: Any = field(repr=False)
+    moments: Any = field(repr=False)

@@ -20,6 +20,7 @@ from detrun.world.nodes.node import Node
 from detrun_scenarios.frame.declaration import Faults, Losses, Program, Setting, Size
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.training.bugs.table import BUGS
+from detrun_scenarios.training.faults import FAILING_SECONDS
 from detrun_scenarios.training.invariants import Monitor
 from detrun_scenarios.training.losses import Meter, validation_loss
 from detrun_scenarios.training.model.digits import Shard, digits
@@ -74,7 +75,7 @@ WORKLOADS: Mapping[Size, Workload] = {
     "medium": Workload(ring_seconds=1.0, server_seconds=1.0),
     "large": Workload(ring_seconds=12.0, server_seconds=14.0),
 }
-FAILING_SECONDS = 6.0  # of the loss of time by failures
+FAILING = Workload(ring_seconds=0.0, server_seconds=FAILING_SECONDS, workers=2)
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "ring": {"server_seconds": 0.0, "ring_seconds": 1.2},
     "server": {"ring_seconds": 0.0},
@@ -206,7 +207,7 @@ def program(setting: Setting) -> Program:
     elif setting.loss is not None:
         workload = replace(workload, ring_seconds=0.0)
     if setting.loss == "time_lost":
-        workload = replace(workload, server_seconds=FAILING_SECONDS)
+        workload = FAILING
     if setting.variant and setting.size == "small":
         workload = replace(workload, **VARIANTS[setting.variant])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from detrun.execution.options import Options
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.explain import explain
 from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.fault_moments import boundary_before
 from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.trials import Trial, TrialRunner
 
@@ -306,3 +308,17 @@ def test_a_slow_link_is_told_by_the_messages_that_it_delayed() -> None:
     assert explanation.verified, explanation.text
     assert "What matters is the order of" in explanation.text
     assert "took 0.5 s" in explanation.text, explanation.text
+
+
+def test_an_end_that_is_moved_forth_stays_behind_the_beginning() -> None:
+    """Ahead of the first instant of a span there is time back to its beginning, and none before."""
+    steps = [SimpleNamespace(index=at, time=1.0 + at, lines=("a line",), node="") for at in range(3)]
+    narration: Any = SimpleNamespace(steps=steps)
+    tried: list[float] = []
+
+    def fails(moment: float) -> Any:
+        tried.append(moment)
+        return SimpleNamespace(error=ValueError())
+
+    assert boundary_before(narration, 5.0, fails, earliest=0.9) is None
+    assert tried == [2.5, 1.5, 0.95]

@@ -15,7 +15,7 @@ from detrun_scenarios.training.model.network import LAYERS
 from detrun_scenarios.training.model.optimizer import Optimizer
 from detrun_scenarios.training.model.tensors import torch
 
-APPLY_SECONDS = 0.0002  # for one layer
+APPLY_SECONDS = 0.00002  # for one layer
 
 
 class Cells:

@@ -27,7 +27,7 @@ from detrun_scenarios.training.parts import Parts
 from detrun_scenarios.training.settings import Settings
 from detrun_scenarios.training.speeds import Speed
 
-RETRY_SECONDS = 0.04
+RETRY_SECONDS = 0.08
 ALIVE_SECONDS = 0.03
 
 
