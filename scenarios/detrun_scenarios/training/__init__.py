@@ -9,6 +9,7 @@ from __future__ import annotations
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.training import invariants
 from detrun_scenarios.training.faults import CRASHES, FAILURES, LOST_ANSWERS, POWER_CUTS, TROUBLE
+from detrun_scenarios.training.pictures import draw
 from detrun_scenarios.training.workload import program
 
 _OPTIMIZER = ("step_size", "momentum", "weight_decay", "staleness_discount")
@@ -138,4 +139,5 @@ SCENARIO = Scenario(
     program=program,
     faults=TROUBLE,
     explore_options={"max_steps": 20_000, "preemption": "sync"},
+    draw=draw,
 )
