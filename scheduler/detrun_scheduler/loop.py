@@ -45,6 +45,7 @@ from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock
 from detrun_scheduler.unwinding import unwind
+from detrun_scheduler.user_code import know_own_files
 from detrun_scheduler.watchdog import WATCHDOG
 
 # Now, so that locks which modules imported later make at their import work inside runs.
@@ -77,6 +78,7 @@ class RunLoop(JournaledRun):
             )
         host = self.host
         result: outcome.Outcome[Any] | None = None
+        know_own_files()
         asyncio_names = names_of_asyncio()
         threads = self.threads = Threads(self)
         current.run = self

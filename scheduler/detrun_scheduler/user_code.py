@@ -37,6 +37,12 @@ def _roots(packages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(roots))
 
 
+def know_own_files() -> None:
+    """Look up where our packages are, before code of a node runs, whose paths mean files on a disk of its own."""
+    for packages in (OWN_PACKAGES, DETRUN_PACKAGES):
+        _roots(packages)
+
+
 @cache
 def is_user_file(filename: str) -> bool:
     """Whether code compiled from ``filename`` (a ``co_filename``) is the user's."""

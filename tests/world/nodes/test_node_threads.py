@@ -184,3 +184,27 @@ def test_no_code_of_a_crashed_thread_runs_when_the_interpreter_ends(how: str, tm
     )
     ended = subprocess.run([sys.executable, str(program), how], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == ("" if how == "crash" else "cleaned up\n")
+
+
+def test_the_first_run_of_a_process_is_like_the_next_where_code_of_nodes_is_preempted(tmp_path: Path) -> None:
+    """Where detrun itself is was asked of the node's disk, by the first code that was watched."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import threading, detrun
+
+def threaded():
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+async def main():
+    async with detrun.World() as world:
+        world.node("a").start(threaded)
+        await world.node("a").ended()
+
+runs = [detrun.record(main, preemption="line", include=["*/program.py"]) for _ in range(2)]
+assert runs[0].digest == runs[1].digest, [run.steps for run in runs]
+"""
+    )
+    subprocess.run([sys.executable, str(program)], check=True, timeout=60)
