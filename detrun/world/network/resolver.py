@@ -142,6 +142,7 @@ def _port(port: Any) -> int:
     if isinstance(port, bytes):
         port = port.decode("ascii", "replace")
     if isinstance(port, str) and not port.lstrip("-").isdigit():
+        port.encode()  # a lone surrogate is a UnicodeEncodeError, as in life
         try:
             return port_of(port)
         except OSError:

@@ -12,6 +12,7 @@ and given back; that one, ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded, all 
 from __future__ import annotations
 
 import errno
+import os
 import socket as constants
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -48,6 +49,12 @@ class SocketMachine(ListeningMachine, Protocol):
     @property
     def unix_names(self) -> dict[str | bytes, Any]:
         """Absolute path or abstract name -> the Unix socket that took it."""
+
+
+# The flags of a descriptor, by the commands of ``fcntl`` that ask for them, F_GETFD and F_GETFL.
+DESCRIPTOR_FLAGS, STATUS = 1, 3
+CLOSE_ON_EXEC = 1  # FD_CLOEXEC
+NONBLOCKING: int = getattr(os, "O_NONBLOCK", 0)
 
 
 class SocketOwner(Protocol):

@@ -7,6 +7,7 @@ It belongs to the node whose code makes it. Where an operation would block, a no
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from operator import index
@@ -17,7 +18,13 @@ from detrun.world.network.posix import os_error
 from detrun.world.sockets.blocking_calls import BlockingCall
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
 from detrun.world.sockets.kinds_of_sockets import NONBLOCK, kind_of, socket_of
-from detrun.world.sockets.machine_sockets import SocketOwner
+from detrun.world.sockets.machine_sockets import (
+    CLOSE_ON_EXEC,
+    DESCRIPTOR_FLAGS,
+    NONBLOCKING,
+    STATUS,
+    SocketOwner,
+)
 from detrun.world.sockets.passed_descriptors import drop, handed_out, taken
 from detrun.world.sockets.stream_sockets import TcpSocket
 from detrun.world.sockets.unix_sockets import AF_UNIX
@@ -46,13 +53,13 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         *,
         simulated: TcpSocket | UdpSocket | None = None,
     ) -> None:
-        self._timeout: float | None = _default_timeout()
+        self._timeout = _default_timeout()
         self._io_refs = 0  # files made of it that are open, which keep it open, too
         self._closed = False
-        self._inheritable = False
         self._process: Any = None if owner_here is None else owner_here()
         if simulated is not None:
             self.simulated = simulated
+            self._set_timeout(self._timeout)
             return
         assert owner_here is not None
         if fileno is not None:
@@ -62,6 +69,16 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         if type != -1 and type & NONBLOCK:
             self._timeout = 0.0
         self.simulated = made(owner_here(), socket.AF_INET if family == -1 else socket.AddressFamily(family))
+        self._set_timeout(self._timeout)
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        """A socket with a time-out does not block, as its descriptor has it."""
+        self._timeout = timeout
+        flags = self.simulated.flags
+        if timeout is not None:
+            flags[STATUS] = flags.get(STATUS, os.O_RDWR) | NONBLOCKING
+        elif STATUS in flags:
+            flags[STATUS] &= ~NONBLOCKING
 
     # Identity.
 
@@ -99,16 +116,16 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         return SimulatedSocket(simulated=self.simulated)
 
     def get_inheritable(self) -> bool:
-        """What was set; there are no child processes."""
-        return self._inheritable
+        """What was set; a child gets its standard streams and what ``pass_fds`` names."""
+        return not self.simulated.flags.get(DESCRIPTOR_FLAGS, CLOSE_ON_EXEC) & CLOSE_ON_EXEC
 
     def set_inheritable(self, inheritable: bool) -> None:
         """Remembered only."""
-        self._inheritable = inheritable
+        self.simulated.flags[DESCRIPTOR_FLAGS] = 0 if inheritable else CLOSE_ON_EXEC
 
     def setblocking(self, flag: bool) -> None:
         """See the module's opening."""
-        self._timeout = None if flag else 0.0
+        self._set_timeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """What was set."""
@@ -118,7 +135,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Virtual seconds that an operation may take; zero means non-blocking, None for ever."""
         if value is not None and primal_of(value) < 0:
             raise ValueError("Timeout value out of range")
-        self._timeout = float(value) if type(value) is int else value
+        self._set_timeout(float(value) if type(value) is int else value)
 
     def gettimeout(self) -> float | None:
         """None if blocking, 0.0 if not."""
@@ -173,7 +190,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Accept connections from now on."""
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
-        self.simulated.listen(backlog)
+        self.simulated.listen(_as_int(backlog))
 
     def accept(self) -> tuple[SimulatedSocket, Any]:
         """The oldest connection that was not accepted yet."""
@@ -322,7 +339,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
-        self.simulated.shutdown(how)
+        self.simulated.shutdown(_as_int(how))
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send what a file holds, from ``offset`` on."""
@@ -368,6 +385,17 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
                 addresses += f", raddr={simulated.shown(simulated.remote)}"
         kind = f"family={simulated.family}, type={simulated.kind}, proto={simulated.protocol}"
         return f"<simulated socket.socket {state}fd={self.fileno()}, {kind}{addresses}>"
+
+
+def _as_int(number: int) -> int:
+    """A number that fits into an ``int`` of C.
+
+    Raises:
+        OverflowError: it does not.
+    """
+    if not -(2**31) <= number < 2**31:
+        raise OverflowError("Python int too large to convert to C int")
+    return number
 
 
 def _writable(buffer: Any) -> memoryview:

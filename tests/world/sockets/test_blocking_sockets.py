@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import socket
 import threading
 import time
@@ -209,3 +210,26 @@ def test_what_flags_and_wrong_arguments_mean() -> None:
         return [again.recv(9), again.recv(9), type(one.gettimeout())]
 
     assert detrun.record(program).result == [b"a", b"", float]
+
+
+def test_a_socket_and_its_descriptor_agree_on_flags() -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def program() -> list[Any]:
+        with socket.socket() as one:
+
+            def is_nonblocking() -> bool:
+                return bool(fcntl.fcntl(one, fcntl.F_GETFL) & os.O_NONBLOCK)
+
+            found = [is_nonblocking(), one.get_inheritable()]
+            one.settimeout(5)
+            one.set_inheritable(True)
+            found += [is_nonblocking(), fcntl.fcntl(one, fcntl.F_GETFD)]
+            one.setblocking(True)
+            fcntl.fcntl(one, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+            found += [is_nonblocking(), one.get_inheritable()]
+            with pytest.raises(OverflowError):
+                one.listen(2**31)
+            return found
+
+    assert detrun.record(program).result == [False, False, True, 0, False, False]
