@@ -80,6 +80,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss pile_height --by restitution",
         "--loss pile_height --by friction",
     ),
+    "browser": (
+        "--loss design_distance --by line_height --by card_gap --by card_padding --samples 12 --differences 16",
+        "--loss design_distance --by column_width --by font_size --samples 16",
+        "--loss design_distance --by column_width --by font_size --kind local --samples 12 --differences 24",
+        "--loss style_time --samples 12 --differences 16",
+        "--loss first_paint --by bandwidth --by work_budget --samples 16",
+        "--loss first_paint --by bandwidth --kind local --samples 4 --differences 24",
+    ),
     "robot": (
         "--loss tracking_error --by along_weight --by cross_weight --by path_weight --by effort_weight --by pace "
         "--by slow_for_doubt --differences 16",

@@ -51,6 +51,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss hopping_cost --budget 8000 --held-out 24",
         "--loss reach_cost --budget 40000 --held-out 16",
     ),
+    "browser": (
+        "--loss design_distance --by column_width --by card_gap --by card_padding --by font_size --by line_height "
+        "--by reserved_height --kind local --budget 50000 --held-out 40",
+    ),
     "robot": ("--loss reach_error --budget 120000 --held-out 24",),
     "operating_system": (
         "--loss feedback_response --by quantum --by boost_period --budget 150000 --held-out 20",

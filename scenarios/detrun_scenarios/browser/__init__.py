@@ -10,9 +10,12 @@ from collections.abc import Mapping
 
 from detrun_scenarios.browser.faults import TROUBLE
 from detrun_scenarios.browser.invariants import INVARIANTS
-from detrun_scenarios.frame.declaration import Bug, Loss, Parameter, Program, Scenario, Setting
+from detrun_scenarios.frame.declaration import Bug, Loss, Meaning, Parameter, Program, Scenario, Setting
 
 _GUESS = "a guess"
+_SMOOTH = "boxes are sums and maxima of it, and few words change their line"
+_WORDS = "it decides how many words fit on a line, and heights jump by lines"
+_WAITED = "it is waited out, and what is on its way beside seldom changes"
 _WEIGHTS = "Chromium, weights of HTTP/2 by priority"
 _LIGHTHOUSE = "Lighthouse 12, throttling of a slow phone"
 
@@ -40,7 +43,7 @@ SCENARIO = Scenario(
         Parameter("card_padding", 8.0, (0.0, 30.0), "px", "inside of cards", _GUESS),
         Parameter("font_size", 15.0, (8.0, 24.0), "px", "of the page", _GUESS),
         Parameter("line_height", 1.2, (1.0, 2.0), "", "of the page, in font sizes", "browsers, line-height: normal"),
-        Parameter("reserved_height", 0.0, (0.0, 120.0), "px", "least height of an image", "browsers: none"),
+        Parameter("reserved_height", 64.0, (0.0, 120.0), "px", "least height of an image", _GUESS),
         Parameter(
             "prefetch_distance",
             1250.0,
@@ -67,11 +70,75 @@ SCENARIO = Scenario(
         ),
     ),
     losses=(
-        Loss("design_distance", "mean square of how far edges are from the design", "px²", ()),
-        Loss("ready", "until nothing holds back painting", "s", ()),
-        Loss("first_paint", "until the first frame with content", "s", ()),
-        Loss("layout_shift", "sum of the layout shifts of a visit", "", ()),
-        Loss("missed_frames", "share of frames that are not ready in time", "", ()),
+        Loss(
+            "design_distance",
+            "mean square of how far edges are from the design",
+            "px²",
+            (
+                Meaning(
+                    "local", ("line_height", "reserved_height", "card_gap", "card_padding"), _SMOOTH, {"samples": 12}
+                ),
+                Meaning("finite", ("column_width", "font_size"), _WORDS, {"samples": 24}),
+            ),
+        ),
+        Loss(
+            "style_time",
+            "until the style sheet, which holds back painting, has come",
+            "s",
+            (Meaning("local", ("bandwidth", "latency", "style_weight", "image_weight"), _WAITED, {"samples": 12}),),
+        ),
+        Loss(
+            "first_paint",
+            "until the first frame with content",
+            "s",
+            (
+                Meaning(
+                    "finite",
+                    ("bandwidth", "latency", "style_weight", "image_weight", "work_budget"),
+                    "the display ticks by the clock: a later page is painted at the same tick, or at the next",
+                    {"samples": 40},
+                    share=0.2,
+                ),
+            ),
+        ),
+        Loss(
+            "picture_time",
+            "from when an image is asked for until it is decoded",
+            "s",
+            (
+                Meaning("local", ("latency",), _WAITED, {"samples": 12}),
+                Meaning("finite", ("bandwidth",), "a chunk keeps the share with which it began", {"samples": 24}),
+                Meaning("finite", ("prefetch_distance",), "whether an image is near is a decision", {"samples": 24}),
+            ),
+        ),
+        Loss(
+            "layout_shift",
+            "sum of the layout shifts of a visit",
+            "",
+            (
+                Meaning("local", ("reserved_height",), "how far things move is what is not reserved", {"samples": 12}),
+                Meaning(
+                    "finite",
+                    ("prefetch_distance", "bandwidth"),
+                    "which pictures come in one frame is a decision",
+                    {"samples": 40},
+                    share=0.3,
+                ),
+            ),
+        ),
+        Loss(
+            "missed_frames",
+            "share of frames that are not ready in time",
+            "",
+            (
+                Meaning(
+                    "relaxed",
+                    ("work_budget",),
+                    "frames are counted, so that only a softened threshold has a slope",
+                    {"samples": 12, "temperature": 0.005},
+                ),
+            ),
+        ),
     ),
     invariants=INVARIANTS,
     bugs=(

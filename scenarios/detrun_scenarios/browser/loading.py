@@ -1,7 +1,7 @@
 """`Parser`: puts a page that has come into the document, piece by piece, in tasks, as resources and scripts allow.
 
-A preload scanner asks for style sheets and scripts at once. Elements come in batches. At a script the parser stops
-until the script has come and has run to its first wait; a style sheet holds back painting, and not the parser.
+A preload scanner asks for style sheets, scripts and eager images at once. Elements come in batches. At a script the
+parser stops until it has come and has run to its first wait; a style sheet holds back painting, and not the parser.
 
 Source: WHATWG, HTML standard, 13.2.6.4.4 and 4.2.4; html5lib has built the tree before.
 """
@@ -30,6 +30,7 @@ class Parser:
     Args:
         get: fetches a resource: address and kind.
         run_script: runs a script by its text.
+        style_has_come: told when a style sheet is there.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Parser:
         tasks: trio.Nursery,
         get: Callable[[str, str], Any],
         run_script: Callable[[str], None],
+        style_has_come: Callable[[], None],
     ) -> None:
         self._document = document
         self._sheets = sheets
@@ -49,6 +51,7 @@ class Parser:
         self._tasks = tasks
         self._get = get
         self._run_script = run_script
+        self._style_has_come = style_has_come
 
     async def build(self, html: str) -> None:
         """Put a page into the document; return when its last element is there."""
@@ -59,6 +62,8 @@ class Parser:
                 self._tasks.start_soon(self._style, element.attributes["href"])
             elif element.tag == "script":
                 self._tasks.start_soon(self._get, element.attributes["src"], "script")
+            elif element.attributes.get("loading") == "eager":
+                self._tasks.start_soon(self._get, element.attributes["src"], "image")
         elements = self._inserted(tree, self._document.root)
         is_done = False
         while not is_done:
@@ -111,6 +116,7 @@ class Parser:
 
     async def _style(self, address: str) -> None:
         css = (await self._get(address, "style")).decode()
+        self._style_has_come()
 
         def add() -> None:
             self._sheets.add(css)

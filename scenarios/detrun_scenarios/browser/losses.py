@@ -2,8 +2,9 @@
 
 - ``design_distance``: mean square, in square pixels, of how far the edges of the designed elements are from their
   design, when the page has come to rest.
-- ``ready``: seconds from the navigation until nothing holds back painting: style sheets and first content are there.
+- ``style_time``: seconds from the navigation until the style sheet, which holds back painting, has come.
 - ``first_paint``: seconds until the first frame with content is ready.
+- ``picture_time``: mean seconds from when an image is asked for until it is decoded.
 - ``layout_shift``: sum over frames of the share of the viewport that moved by itself, times how far, as a share of the
   viewport's longer side. What a user has just done is no excuse here, and the sum is over the whole visit.
 - ``missed_frames``: share of the frames that were not ready one tick after they were due.
@@ -42,8 +43,9 @@ class Meter:
     def __init__(self) -> None:
         self.shifts: list[tuple[Any, Any]] = []
         self.paints: list[Any] = []
-        self.readies: list[Any] = []
+        self.styles: list[Any] = []
         self.distances: list[Any] = []
+        self.pictures: list[Any] = []
         self._began: Any = 0.0
         self._before: dict[Element, Rect] = {}
         self._is_painted = False
@@ -54,9 +56,13 @@ class Meter:
         self._before = {}
         self._is_painted = False
 
-    def is_ready(self) -> None:
-        """Nothing holds back painting."""
-        self.readies.append(trio.current_time() - self._began)
+    def style_has_come(self) -> None:
+        """A style sheet of the page is there."""
+        self.styles.append(trio.current_time() - self._began)
+
+    def picture_has_come(self, asked: Any) -> None:
+        """A picture is decoded that was asked for at that time."""
+        self.pictures.append(trio.current_time() - asked)
 
     def seen(self, where: Mapping[Element, Rect], scrolled: float, items: list[Item]) -> None:
         """A frame, just before it is ready."""
@@ -94,8 +100,9 @@ class Meter:
         late = [relaxed.threshold(one.ready - one.due, TICK_SECONDS) for one in frames]
         return {
             "design_distance": mean(self.distances),
-            "ready": mean(self.readies),
+            "style_time": mean(self.styles),
             "first_paint": mean(self.paints),
+            "picture_time": mean(self.pictures),
             "layout_shift": detrun.sum([score for _, score in self.shifts]),
             "missed_frames": mean(late),
         }

@@ -101,7 +101,6 @@ class Page:
     def __init__(self, browser: Browser, tasks: trio.Nursery) -> None:
         loop, monitor, parts = browser.loop, browser.monitor, browser.parts
         self._browser = browser
-        self._is_ready = False
         self.observers = Observers(loop.queue_microtask)
         self.document = Document(parts.dirt(), self._changed)
         self.scripts = Scripts(loop.compute)
@@ -112,6 +111,7 @@ class Page:
             lambda address: browser.get(address, "image"),
             browser.decoders,
             monitor.resource_is_given,
+            browser.meter.picture_has_come,
         )
         sheets = Sheets()
         sheets.add(BROWSER, origin=0)
@@ -136,7 +136,16 @@ class Page:
             lambda address: browser.get(address, "data"),
             browser.settings.work_budget,
         )
-        self.parser = Parser(self.document, sheets, self.rendering, loop, tasks, browser.get, self._run_script)
+        self.parser = Parser(
+            self.document,
+            sheets,
+            self.rendering,
+            loop,
+            tasks,
+            browser.get,
+            self._run_script,
+            browser.meter.style_has_come,
+        )
 
     async def load(self, address: str) -> None:
         """Fetch the page and put it into the document."""
@@ -150,13 +159,8 @@ class Page:
         self.scripts.close()
 
     def may_render(self) -> bool:
-        """Whether style sheets are there, and something to paint; notes when it was so first."""
-        if self.rendering.blocking or len(self.document.root.children) < 2:  # head and body
-            return False
-        if not self._is_ready:
-            self._is_ready = True
-            self._browser.meter.is_ready()
-        return True
+        """Whether style sheets are there, and something to paint."""
+        return not self.rendering.blocking and len(self.document.root.children) > 1  # head and body
 
     def press(self, x: float, y: float) -> Event | None:
         """The user presses at a point of the viewport: a click at what was there in the last layout."""

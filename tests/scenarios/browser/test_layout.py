@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import detrun
 from detrun_scenarios.browser.dom.document import Document
 from detrun_scenarios.browser.dom.nodes import Element, Text
 from detrun_scenarios.browser.layout.engine import Layout, from_scratch
@@ -236,3 +237,32 @@ def test_few_boxes_are_computed_again() -> None:
     page.document.set_text(page.document.all_elements("p")[7], "two")
     assert page.difference() == ""
     assert page.layout.laid_out - before == 4  # the text's element and what it is in
+
+
+def edges(params: dict[str, Any], keeps: bool) -> Any:
+    """The sum of all edges of a page that has been changed twice, out of kept boxes or from scratch."""
+    body = f'<div class="row" id="r">{"<div class=item><p>some words go here</p><img src=a></div>" * 3}</div>'
+    css = """.row { display: flex; gap: var(--gap) } .item { flex: 1 1 var(--basis) }
+    p { font-size: var(--font); margin: 1em 0 }"""
+    page = shown(body, css, **params)
+    page.update()
+    row, images = page.document.find("r"), page.document.all_elements("img")
+    assert row is not None
+    page.document.show_picture(images[1], (40, 30))
+    page.update()
+    page.document.insert(row, row.children[0])
+    page.update()
+    root = page.root if keeps else from_scratch(page.document, page.cascade, 400.0)
+    return sum(rect.x + rect.y + rect.width + rect.height for _, rect in placed(root))
+
+
+def test_derivatives_of_kept_boxes_are_those_from_scratch_and_differences() -> None:
+    """Steps of 1e-4 px, in which no word changes its line and every length is linear."""
+    params = {"gap": 9.0, "basis": 30.0, "font": 11.0}
+    kept = detrun.gradient(lambda at: edges(at, True), params)
+    anew = detrun.gradient(lambda at: edges(at, False), params)
+    for name, at in params.items():
+        above, below = (edges({**params, name: at + step}, True) for step in (1e-4, -1e-4))
+        assert kept.grads[name] == pytest.approx(anew.grads[name], rel=1e-12, abs=1e-12)
+        assert kept.grads[name] == pytest.approx((above - below) / 2e-4, rel=1e-7, abs=1e-7)
+    assert kept.grads["font"] != 0.0

@@ -64,6 +64,7 @@ class ImageLoader:
         tasks: in which it waits.
         get: fetches an image by address.
         given: told of an element right before its picture is given to it.
+        has_come: told of a picture that is decoded, with when it was asked for.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ImageLoader:
         get: Callable[[str], Any],
         decoders: Decoders,
         given: Callable[[Element], None],
+        has_come: Callable[[Any], None],
     ) -> None:
         self._document = document
         self._loop = loop
@@ -81,6 +83,7 @@ class ImageLoader:
         self._get = get
         self._decoders = decoders
         self._given = given
+        self._has_come = has_come
         self._requested: dict[Element, str] = {}
 
     def look(self, where: dict[Element, Rect], top: float, bottom: Any) -> None:
@@ -102,8 +105,10 @@ class ImageLoader:
         return element.is_connected and element.attributes.get("src") == address
 
     async def _load(self, element: Element, address: str) -> None:
+        asked = trio.current_time()
         body = await self._get(address)
         size = await self._decoders.decode(address, body)
+        self._has_come(asked)
 
         def show() -> None:
             if self.wants(element, address):
