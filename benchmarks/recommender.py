@@ -88,17 +88,19 @@ def markdown(kept: Mapping[str, Any]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\n{kept['machine']}\n"
 
 
-@click.command(help="The derivative of a loss by an early decision of a log of a million events.")
+@click.command(help="The derivative of a loss by an early decision of a log of up to a million events.")
+@click.option("--events", type=int, multiple=True, help="Only logs of this length; may be repeated.")
 @click.option("--show", is_flag=True, help="Run nothing: print the table of what is kept.")
-def main(show: bool) -> None:
+def main(events: tuple[int, ...], show: bool) -> None:
     """Measure, keep and print."""
-    if not show:
-        found = {}
-        for events in EVENTS:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
-                found[str(events)] = executor.submit(measured, events).result()
-            click.echo(f"{events:,} events", err=True)
-        KEPT.write_text(json.dumps({"machine": f"{machine()}.", "events": found}, indent=1) + "\n")
+    for length in () if show else events or EVENTS:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+            found = executor.submit(measured, length).result()
+        kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"events": {}}
+        rows = {**kept["events"], str(length): found}
+        ordered = {one: rows[one] for one in sorted(rows, key=int)}
+        KEPT.write_text(json.dumps({"machine": f"{machine()}.", "events": ordered}, indent=1) + "\n")
+        click.echo(f"{length:,} events", err=True)
     click.echo(markdown(json.loads(KEPT.read_text())), nl=False)
 
 

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",
     ),
+    "one_gradient": ("--loss missed_reward --budget 80000 --held-out 400",),
     "recommender": (
         "--loss log_loss --budget 80000 --held-out 40",
         "--loss missed_clicks --budget 120000 --held-out 60",

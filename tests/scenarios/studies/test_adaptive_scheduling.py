@@ -1,0 +1,89 @@
+"""Adaptive scheduling: what the machine promises under moving weights, and shares of a core by their closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import trio
+
+import detrun
+from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.operating_system.cpu.settings import CpuSettings
+from detrun_scenarios.operating_system.cpu.threads import Thread
+from detrun_scenarios.operating_system.machine import machine
+from detrun_scenarios.operating_system.process import Process
+from detrun_scenarios.operating_system.settings import Settings
+from detrun_scenarios.studies.adaptive_scheduling import SCENARIO
+from detrun_scenarios.studies.adaptive_scheduling.governor import BOUNDED, MOST, Governor
+from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
+
+pytestmark = pytest.mark.one_python
+
+OURS = {one.name for one in SCENARIO.invariants}
+
+
+@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_many_seeds_keep_what_the_machine_promises(seeds: int) -> None:
+    assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == OURS
+
+
+@pytest.mark.parametrize("bias", [-3.0, 3.0])
+def test_weights_that_move_as_far_as_they_may_pass_over_no_thread(bias: float) -> None:
+    program = program_of(SCENARIO, "small")
+    for seed in range(5):
+        detrun.record(program, {**SCENARIO.defaults, "bias": bias, "gain": 1.4}, seed=seed)
+
+
+def test_a_small_run_is_replayed() -> None:
+    check_replayed(SCENARIO)
+
+
+@pytest.mark.slow
+def test_a_large_run_takes_a_hundred_thousand_steps() -> None:
+    assert detrun.record(program_of(SCENARIO, "large"), {}).steps >= 100_000
+
+
+def test_a_weight_out_of_bounds_is_noticed() -> None:
+    class Boundless(Governor):
+        @property
+        def weight(self):
+            return 2.0 * MOST
+
+    async def main():
+        Boundless(0.0, 0.0, [Thread(0, "user")], []).look()
+
+    with pytest.raises(AssertionViolatedError, match=BOUNDED):
+        detrun.record(main)
+
+
+def share_of_user(bias: float, gain: float) -> float:
+    """Of one core that a user and a batch want all the time, under the governor."""
+
+    async def main(params):
+        settings = Settings(cpu=CpuSettings(cores=1, switch_seconds=0.0, latency=0.002, min_granularity=0.0001))
+
+        async def greedy(process: Process) -> None:
+            await process.compute(1.0)
+
+        async with trio.open_nursery() as governing:
+            async with machine(settings) as found:
+                user, batch = found.start("user", greedy), found.start("batch", greedy)
+                governor = Governor(params["bias"], params["gain"], [user.thread], [batch.thread], crowd=0.5)
+                governing.start_soon(governor.run)
+                await trio.sleep(0.5)
+                share = user.thread.ran / (user.thread.ran + batch.thread.ran)
+            governing.cancel_scope.cancel()
+        return share
+
+    return float(detrun.record(main, {"bias": bias, "gain": gain}).result)
+
+
+def test_shares_of_a_core_are_the_logistic_function_of_the_governors_exponent() -> None:
+    """Half of those who can run are batches, so that the exponent is bias + gain / 2; to within a slice of 0.5 s."""
+    for bias, gain in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.4), (-0.5, 0.6)):
+        exact = 1.0 / (1.0 + math.exp(-(bias + 0.5 * gain)))
+        assert share_of_user(bias, gain) == pytest.approx(exact, abs=0.01)
+    slope = (share_of_user(0.8, 0.0) - share_of_user(0.2, 0.0)) / 0.6
+    middle = 1.0 / (1.0 + math.exp(-0.5))
+    assert slope == pytest.approx(middle * (1.0 - middle), rel=0.1)
