@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from detrun.cli.options import settings, speaking
@@ -29,6 +31,7 @@ def debug(file: str, place: str | None, target: str | None, commands: tuple[str,
     from detrun.cli.debugger import Debugger
     from detrun.cli.moment import place_of
     from detrun.cli.programs import program_of
+    from detrun.inspection.kept_moments import KeptMoments, in_chain, is_possible
     from detrun.inspection.time_travel import Traveller
     from detrun_recorder.recording import open_recording
     from detrun_scheduler.errors import UsageError
@@ -38,21 +41,20 @@ def debug(file: str, place: str | None, target: str | None, commands: tuple[str,
     recording = open_recording(file)
     step, time = (None, None) if place is None else place_of(place)
     program, arguments = program_of(recording, file, target, {})
-    traveller = Traveller(program.function, arguments, recording)
-    debugger = Debugger(traveller)
-    try:
-        if time is not None:
-            debugger.onecmd(f"goto {time!r}s")
-        elif step is not None:
-            debugger.onecmd(f"goto {step}")
-        else:
-            failed = recording.end is not None and recording.end.outcome != "ok"
-            debugger.onecmd("failure" if failed else "goto 0")
-        for command in commands:
-            click.echo(f"{debugger.prompt}{command}")
-            if debugger.onecmd(command):
-                return
-        if not commands:
-            debugger.cmdloop()
-    finally:
-        traveller.close()
+    debugger = Debugger(recording)
+    keeps = is_possible()
+    debugger.traveller = Traveller(
+        program.function, arguments, recording, kept=KeptMoments(debugger) if keeps else None
+    )
+    if time is not None:
+        begins = f"goto {time!r}s"
+    elif step is not None:
+        begins = f"goto {step}"
+    else:
+        begins = "failure" if recording.end is not None and recording.end.outcome != "ok" else "goto 0"
+    # A process that takes over has not read what another one has from the buffer of its input.
+    lines = [] if commands or sys.stdin.isatty() or not keeps else sys.stdin.read().splitlines()
+    if keeps:
+        in_chain(lambda: debugger.session(begins, [*commands, *lines], is_asked=not commands))
+    else:
+        debugger.session(begins, list(commands), is_asked=not commands)

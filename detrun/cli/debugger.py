@@ -21,10 +21,18 @@ from detrun.inspection.moments import user_frames
 from detrun.inspection.text import shown
 from detrun.inspection.time_travel import Traveller
 from detrun_recorder.described import wait_shown
+from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Step
 from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
 from detrun_scheduler.visible import visible, visible_line
 
+try:
+    import readline
+except ImportError:  # on systems without it
+    readline = None  # type: ignore[assignment]
+
+BLOCK = 16_384  # steps that are read at once; a chunk of a recording
+TYPED_MAX = 200  # lines
 AROUND = 5  # lines of code before and after the one where a task stands
 SOURCE_SHOWN = 1  # of it after each move
 
@@ -34,13 +42,57 @@ class Debugger(cmd.Cmd):
 
     prompt = "(detrun) "
 
-    def __init__(self, traveller: Traveller) -> None:
+    traveller: Traveller
+
+    def __init__(self, recording: Recording) -> None:
         super().__init__()
-        self.traveller = traveller
-        self.recording = traveller.recording
+        self.recording = recording
         self.chosen = ""  # the task that was chosen; empty for the one that steps next
         self.watched: dict[str, tuple[str, str]] = {}  # by expression: the task where it was asked for, what it was
         self.diverges_after: int | None = None  # steps, once it is known
+
+    def session(self, begins: str, commands: list[str], *, is_asked: bool) -> None:
+        """Run a command, then those that were given, then what is typed.
+
+        Args:
+            is_asked: whether to ask for more where the given ones end.
+        """
+        self.cmdqueue += commands
+        try:
+            self.onecmd(begins)
+            while self.cmdqueue:
+                command = self.cmdqueue.pop(0)
+                click.echo(f"{self.prompt}{command}")
+                if self.onecmd(command):
+                    return
+            while is_asked:
+                try:
+                    self.cmdloop()
+                    return
+                except KeyboardInterrupt:
+                    click.echo()
+        finally:
+            self.traveller.close()
+
+    # What a process that takes over has to know, see `detrun.inspection.kept_moments`.
+
+    def state(self) -> dict[str, Any]:
+        """The session as plain values."""
+        return {
+            "chosen": self.chosen,
+            "watched": {one: list(at) for one, at in self.watched.items()},
+            "diverges_after": self.diverges_after,
+            "last": self.lastcmd,
+            "queue": self.cmdqueue,
+            "typed": _typed(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as another process was."""
+        self.chosen, self.diverges_after, self.lastcmd = state["chosen"], state["diverges_after"], state["last"]
+        self.watched = {one: (task, value) for one, (task, value) in state["watched"].items()}
+        self.cmdqueue[:] = state["queue"]
+        _type_again(state["typed"])
 
     # What every command needs.
 
@@ -191,15 +243,10 @@ class Debugger(cmd.Cmd):
 
     def _search(self, places: range, fits: Callable[[Step], bool], missing: str) -> None:
         """Go to the first of the places whose step fits."""
-        if places.step > 0:
-            steps: Iterator[Step] = self.recording.iter_steps(places.start, places.stop) if places else iter(())
-        else:
-            steps = (self.recording.step(at) for at in places)
-        for step in steps:
-            if fits(step):
-                self.go(step.index)
-                return
-        raise UsageError(f"{missing}; the run stays where it is")
+        found = next((step for step in _steps(self.recording, places) if fits(step)), None)
+        if found is None:
+            raise UsageError(f"{missing}; the run stays where it is")
+        self.go(found.index)
 
     # Looking.
 
@@ -308,6 +355,33 @@ _LETTERS = {
     "q": "quit",
     "exit": "quit",
 }
+
+
+def _steps(recording: Recording, places: range) -> Iterator[Step]:
+    """The steps at these places, in either direction; backward a block at a time, since reading goes forward."""
+    if places.step > 0:
+        yield from recording.iter_steps(places.start, places.stop) if places else ()
+        return
+    stop = places.start + 1
+    while stop > 0:
+        start = max(stop - BLOCK, 0)
+        yield from reversed(list(recording.iter_steps(start, stop)))
+        stop = start
+
+
+def _typed() -> list[str]:
+    """The lines that were typed, for the keys that bring them back."""
+    if readline is None:
+        return []
+    count = readline.get_current_history_length()
+    return [readline.get_history_item(at) for at in range(max(count - TYPED_MAX, 0) + 1, count + 1)]
+
+
+def _type_again(lines: list[str]) -> None:
+    if readline is not None:
+        readline.clear_history()
+        for line in lines:
+            readline.add_history(line)
 
 
 def _count(text: str) -> int:

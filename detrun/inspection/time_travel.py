@@ -30,6 +30,7 @@ from detrun.execution.options import Options
 from detrun.execution.program import Main, check_main, source_fingerprint
 from detrun.execution.replayed_run import recorded_strategy, replay_hooks
 from detrun.execution.scope import RunScope
+from detrun.inspection.kept_moments import KeptMoments, stops
 from detrun.inspection.moments import Moment, capture, user_frames
 from detrun_recorder.recording import Recording
 from detrun_recorder.strict_replay import StrictReplay
@@ -95,16 +96,24 @@ class Traveller:
     """A recorded run that is held between two steps, and taken to any other.
 
     Going forward the held run goes on; going back it is replayed from its beginning, which takes some microseconds a
-    step. Between two moves the run stands still, as in `at`, and `moment` and `evaluate` look at it.
+    step, or from a moment that was kept. Between two moves the run stands still, as in `at`, and `moment` and
+    `evaluate` look at it.
 
     Args:
         options: as they were when the run was recorded.
+        kept: keeps moments on the way, in processes of their own.
     """
 
     def __init__(
-        self, main: Main, args: Sequence[object], recording: Recording, options: Options | None = None
+        self,
+        main: Main,
+        args: Sequence[object],
+        recording: Recording,
+        options: Options | None = None,
+        kept: KeptMoments | None = None,
     ) -> None:
         check_main(main)
+        self.kept = kept
         self.main = main
         self.args = args
         self.recording = recording
@@ -131,16 +140,41 @@ class Traveller:
             return
         self._look_away()
         try:
-            if replay is not None and step > replay.steps_taken:
-                replay.go_on(step)
-                return
-            if replay is not None:
+            if replay is not None and step < replay.steps_taken:
+                if self.kept is not None:
+                    self.kept.go_back(step)
                 replay.abandon()
-            self._replay = _HeldReplay(self.main, self.args, self.recording, step, None, self.options)
-            self._replay.start()
+                self._replay = None
+            self._forward(step)
         except BaseException:
             self._replay = None
             raise
+
+    def _forward(self, step: int) -> None:
+        """Go on to a later step, or begin; keep moments on the way."""
+        kept = self.kept
+        if kept is None:
+            self._go_on(step)
+            return
+        if self._replay is None:
+            step = kept.keep(0, step)
+        while True:
+            for stop in stops(self.step, step):
+                self._go_on(stop)
+                wanted = kept.keep(stop, step)
+                if wanted != step:
+                    break
+            else:
+                self._go_on(step)
+                return
+            step = wanted  # in a process that has taken over
+
+    def _go_on(self, step: int) -> None:
+        if self._replay is None:
+            self._replay = _HeldReplay(self.main, self.args, self.recording, step, None, self.options)
+            self._replay.start()
+        elif step > self._replay.steps_taken:
+            self._replay.go_on(step)
 
     @property
     def moment(self) -> Moment:

@@ -5,9 +5,9 @@ with the chain from inside the run: it returns twice, in the child at once, wher
 when the child has replied; until then the sleeping caller *is* the snapshot, the run as it was at that step, kept at
 copy-on-write cost. Of a chain only the last process runs.
 
-Rules: a chain has a process group of its own, which is ended however `in_fork` ends (result, error, Ctrl-C), so no
-process stays behind; every child has one pipe, closed on all ways out; what comes back is one msgpack value or an
-error, never a pickle. A child that dies without a word is a `SnapshotError` naming how.
+Rules: a chain has a process group of its own, unless it is asked to do without, which is ended however `in_fork` ends
+(result, error, Ctrl-C), so no process stays behind; every child has one pipe, closed on all ways out; what comes back
+is one msgpack value or an error, never a pickle. A child that dies without a word is a `SnapshotError` naming how.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ def can_fork() -> bool:
     return hasattr(os, "fork")
 
 
-def in_fork(body: Callable[[], Any]) -> Any:
+def in_fork(body: Callable[[], Any], *, own_group: bool = True) -> Any:
     """Run ``body()`` in a forked child, the first of a chain, and return its result or what it gave to `reply`.
+
+    Args:
+        own_group: the chain has a process group. Without, it may read from the terminal, and ends by its own replies.
 
     Raises:
         DetrunError: of the type that was raised in the chain, for errors of detrun.
@@ -53,8 +56,10 @@ def in_fork(body: Callable[[], Any]) -> Any:
     child = _fork()
     if child == 0:
         os.close(read_end)
-        _lead_chain(body, write_end)
+        _lead_chain(body, write_end, own_group)
     os.close(write_end)
+    if not own_group:
+        return _await_reply(child, read_end)
     try:
         # Both sides set the group, so that it is set whichever runs first.
         with contextlib.suppress(OSError):
@@ -114,11 +119,12 @@ def _fork_pipe() -> tuple[int, int]:
     return os.pipe()
 
 
-def _lead_chain(body: Callable[[], Any], write_end: int) -> NoReturn:
+def _lead_chain(body: Callable[[], Any], write_end: int, own_group: bool) -> NoReturn:
     global _reply_pipe
     _reply_pipe = write_end
     try:
-        os.setpgid(0, 0)
+        if own_group:
+            os.setpgid(0, 0)
         reply(body())
     except BaseException as error:
         # Also where the children of this chain end up when they fail: they were forked below this frame.

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from detrun_recorder.snapshots import can_fork
 
 WHERE = re.compile(r"^after (?:all )?(\d+)", re.MULTILINE)
 
@@ -86,3 +91,53 @@ def test_a_time_is_a_place_too_and_json_is_refused(call: Any) -> None:
     said = call("debug", "b.detrun", "--at", "1.0", "-c", "goto 1.5s").stdout
     assert re.findall(r"at ([\d.]+) s: main/worker", said) == ["1", "1.5"]
     assert "is a conversation" in call("debug", "b.detrun", "--json", code=2).stderr
+
+
+LONG = """
+import trio
+
+async def main():
+    seen = []
+
+    async def walk(name):
+        for at in range(1500):
+            seen.append(name)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for name in "ab":
+            nursery.start_soon(walk, name, name=name)
+"""
+
+
+@pytest.mark.skipif(not can_fork(), reason="needs fork")
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_a_session_that_keeps_moments_says_what_one_that_replays_says(call: Any, is_piped: bool) -> None:
+    """In a process of its own the session forks; called from here its output is captured, and it replays."""
+    Path("long.py").write_text(LONG)
+    call("record", "long.py:main", "-o", "long.detrun")
+    commands = [
+        "failure",
+        "goto 2900",
+        "watch len(seen)",
+        "back",
+        "back 3",
+        "task b",
+        "previous",
+        "goto 1",
+        "goto 2500",
+    ]
+    given = [part for command in commands for part in ("-c", command)]
+    expected = str(call("debug", "long.detrun", *given).stdout)
+    arguments = [] if is_piped else given
+    found = subprocess.run(
+        [sys.executable, "-m", "detrun", "debug", "long.detrun", *arguments],
+        input="\n".join(commands) if is_piped else "",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert found.stderr == ""
+    assert found.stdout.splitlines()[: len(expected.splitlines())] == expected.splitlines()
+    assert "* len(seen) = " in expected

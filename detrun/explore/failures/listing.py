@@ -25,6 +25,7 @@ AROUND = 20  # rows kept on either side of the critical one
 LINES_OF_ROW = 24
 COLUMNS_MAX = 4
 COLUMN_WIDTH_LEAST = 24
+TASK_STYLES = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta", "bright_blue")
 LABEL_WIDTH = 8  # of the step's number, before the first column
 _ENDED = {"failed": "fails", "cancelled": "is cancelled", "killed": "is killed"}
 _WAITS = {name: f"trio.{name}" for name in ("sleep", "sleep_until", "sleep_forever")}
@@ -113,16 +114,21 @@ class Listing:
         beside = self.column_widths(width - 2 * len(self.tasks)) is not None  # room for padding
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         table.add_column("step", justify="right", no_wrap=True, style="dim")
+        styles = {task: TASK_STYLES[at % len(TASK_STYLES)] for at, task in enumerate(self.tasks)}
         for task in self.tasks if beside else ["task", "lines"]:
-            table.add_column(Text(task), overflow="fold")
+            table.add_column(Text(task, style=styles.get(task, "")), overflow="fold")
         for row in self.rows:
-            style = "bold yellow" if row.is_critical else ""
+            style = "bold yellow" if row.is_critical else styles.get(row.task, "")
             if row.first < 0:
                 text = Text(row.lines[0], style="dim")
                 table.add_row("⋮", *([text] if beside else [Text(), text]))
                 continue
             text = Text("\n".join(row.lines), style=style)
-            cells = [text if task == row.task else Text() for task in self.tasks] if beside else [Text(row.task), text]
+            cells = (
+                [text if task == row.task else Text() for task in self.tasks]
+                if beside
+                else [Text(row.task, style=style), text]
+            )
             table.add_row(str(row.first), *cells)
         return table
 

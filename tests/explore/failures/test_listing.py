@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import threading
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
 
 import detrun
 from detrun import explore
-from detrun.explore.failures.listing import Listing
+from detrun.explore.failures.listing import Listing, Row
 
 
 def overdrawn() -> None:
@@ -77,3 +82,35 @@ def test_a_sleep_reads_as_trios_and_a_fault_is_listed() -> None:
     assert "→ waits in trio.sleep" in text
     assert "⚡ " in text
     assert "crash" in text
+
+
+ROWS = st.lists(
+    st.builds(
+        Row,
+        st.integers(0, 99),
+        st.sampled_from("abcde"),
+        st.lists(st.text("xyz =()", min_size=1, max_size=70), min_size=1),
+    ),
+    max_size=6,
+)
+
+
+@given(ROWS, st.integers(30, 200))
+def test_a_terminal_of_any_width_shows_every_letter_of_every_line_and_is_not_overrun(
+    rows: list[Row], width: int
+) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=width, force_terminal=True, color_system="truecolor", highlight=False)
+    console.print(Listing(rows).rich_table(width))
+    shown = Text.from_ansi(terminal.getvalue()).plain
+    assert all(len(line) <= width for line in shown.splitlines())
+    for letter in "xyz=()":
+        assert shown.count(letter) >= sum(text.count(letter) for row in rows for text in row.lines)
+
+
+def test_each_task_has_a_colour_of_its_own_on_a_terminal_and_the_deciding_turn_stands_out() -> None:
+    rows = [Row(0, "a", ["one"]), Row(1, "b", ["two"]), Row(2, "a", ["three"], is_critical=True)]
+    table = Listing(rows).rich_table(120)
+    cells = [cell for column in list(table.columns)[1:] for cell in column.cells]
+    styles = [cell.style for cell in cells if isinstance(cell, Text) and cell.plain]
+    assert styles == ["cyan", "bold yellow", "green"]
