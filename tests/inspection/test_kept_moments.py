@@ -88,7 +88,7 @@ def test_a_journey_by_kept_moments_sees_what_one_by_replays_sees(tmp_path: Path)
 
 
 @pytest.mark.slow
-@examples(100)
+@examples(20)
 @given(st.lists(st.integers(2, 60), min_size=1, max_size=8))
 def test_all_journeys_by_kept_moments_see_what_those_by_replays_see(
     tmp_path_factory: pytest.TempPathFactory, places: list[int]
