@@ -13,6 +13,14 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+TUTORIALS = [
+    "first-race-threads.md",
+    "first-race-asyncio.md",
+    "first-cluster.md",
+    "first-gradient.md",
+    "tune-a-system.md",
+]
+HOW_TO = ["which-strategy.md", "it-passed.md", "hidden-state.md", "debug-a-replay.md", "ci.md"]
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -51,6 +59,12 @@ def expanded(pattern: str, project) -> list[str]:
 @pytest.mark.parametrize("page", ["first-race.md", "pytest.md"])
 def test_a_guide_can_be_followed(page, project):
     assert follow((DOCS / page).read_text(), project) >= 3
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize("page", TUTORIALS + HOW_TO)
+def test_what_a_tutorial_and_a_how_to_say_can_be_done(page, project):
+    assert follow((DOCS / page).read_text(), project) >= 2
 
 
 @pytest.mark.parametrize(
