@@ -20,6 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+ADDRESSES = ("https://github.com/detrun/detrun/blob/main/", "https://raw.githubusercontent.com/detrun/detrun/main/")
 FENCED_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 EXPECTED_EXIT = re.compile(r"\s# exit (\d+)\s*$")
@@ -78,7 +79,9 @@ def run_commands(markdown: str, directory: Path) -> list[str]:
 
 def test_everything_that_the_readme_runs_works(tmp_path: Path):
     outputs = run_commands(README.read_text(), tmp_path)
-    hunt, tune, race = outputs[:3]
+    cluster, gradient, hunt, tune, race = outputs[:5]
+    assert "consensus" in cluster
+    assert "gradient of squared_error of thermostat" in gradient
     assert "failed: always 'election safety' was false" in hunt
     assert "Verified in" in hunt
     assert "a write takes" in tune
@@ -90,6 +93,30 @@ def test_every_make_target_in_the_readme_exists():
     assert targets
     for target in targets:
         assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def links(markdown: str) -> tuple[list[str], list[str]]:
+    """The targets of its links: the project's own files, as paths, and what is neither these nor elsewhere."""
+    own, dangling = [], []
+    for target in re.findall(r"\]\(([^)\s]+)\)", markdown):
+        prefix = next((one for one in ADDRESSES if target.startswith(one)), None)
+        if prefix is not None:
+            own.append(target.removeprefix(prefix).partition("#")[0])
+        elif not target.startswith("https://"):
+            dangling.append(target)
+    return own, dangling
+
+
+def test_links_are_whole_addresses_as_a_package_index_needs_them_and_lead_to_files_that_exist():
+    own, dangling = links(README.read_text())
+    assert dangling == []
+    assert len(own) > 30
+    assert [path for path in own if not (ROOT / path).is_file()] == []
+
+
+def test_a_link_that_works_on_a_disk_alone_is_noticed():
+    markdown = f"[a](docs/a.md) [b]({ADDRESSES[0]}docs/b.md#part) [c](https://example.org) ![d](e.png)"
+    assert links(markdown) == (["docs/b.md"], ["docs/a.md", "e.png"])
 
 
 def test_a_block_that_names_its_file_is_there_for_the_commands_after_it(tmp_path: Path):

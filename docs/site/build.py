@@ -27,6 +27,7 @@ from detrun.cli.application import application
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
+ADDRESSES = ("https://github.com/detrun/detrun/blob/main/", "https://raw.githubusercontent.com/detrun/detrun/main/")
 GROUPS = {  # of public names: by the beginning of the module that defines them, the longest first
     "Recording and replaying": (
         "detrun.runs",
@@ -123,6 +124,10 @@ def lay_out() -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
     shutil.copyfile(ROOT / "LICENSE", SOURCE / "LICENSE")
+    # README's links are whole addresses, since a package index shows it, too. On the site they stay on the site.
+    readme = SOURCE / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(re.sub("|".join(map(re.escape, ADDRESSES)), "", text), encoding="utf-8")
     folder = SOURCE / "reference"
     folder.mkdir()
     pages = reference_pages()
