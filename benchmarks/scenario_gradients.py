@@ -121,6 +121,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by pool_size --kind local --samples 4 --differences 12 --share 0.5 --param pool_size=2",
         "--loss mean_latency --by pool_size --kind relaxed --samples 4 --differences 12 --share 0.5 "
         "--param pool_size=2",
+        "--loss quote_latency --by hedge_delay --kind local --differences 24 --param hedge_delay=0.025",
+        "--loss quote_latency --by upstream_timeout --kind local --differences 24 --param upstream_timeout=0.06",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",

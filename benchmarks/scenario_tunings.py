@@ -63,7 +63,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
     "write_ahead_log": ("--loss write_latency --by group_delay --by compact_after --budget 100000 --held-out 16",),
-    "web_server": ("--loss mean_latency --by hedge_delay --by backoff --kind local --budget 190000 --held-out 12",),
+    "web_server": (
+        "--loss mean_latency --by hedge_delay --by backoff --kind local --budget 190000 --held-out 12",
+        "--loss quote_latency --by hedge_delay --by backoff --kind local --param retry_budget=1 --budget 150000 "
+        "--held-out 16",
+    ),
     "routing": (
         f"--loss mean_delay {WEIGHTS} --budget 200000 --held-out 40",
         "--loss powerlessness --budget 150000 --held-out 30",

@@ -6,7 +6,7 @@ its supervisor would only be a server that is gone. Disks and clocks are not use
 
 from __future__ import annotations
 
-from detrun.world import Swarm
+from detrun.world import FaultPlan, Pause, Swarm
 from detrun.world.faults.swarm import CLASSES
 from detrun_scenarios.web_server.addresses import DATABASE, UPSTREAM, WEB
 
@@ -20,3 +20,6 @@ SWARM = Swarm(
     mean_seconds=0.15,
     weights={name: 0.0 for name in CLASSES if name not in KINDS},
 )
+
+PAUSED = FaultPlan((Pause(node=UPSTREAM, between=(0.2, 0.4), lasts_seconds=0.5),))
+"""The upstream service stands still for a while, and all who wait for it give up and ask again."""

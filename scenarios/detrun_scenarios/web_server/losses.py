@@ -2,6 +2,7 @@
 
 - ``mean_latency``: mean seconds until a good answer; a request that gets none counts as long as its browser's patience.
 - ``p99_latency``: the 99th percentile of the same in a run.
+- ``quote_latency``: the mean of ``mean_latency``'s seconds over quotes alone.
 - ``lost_goodput``: the share of requests without a good answer, refusals included.
 - ``upstream_load``: requests that the upstream service has begun, for each quote that was asked for. A count.
 
@@ -24,8 +25,10 @@ def losses_of(site: Site, browsers: Browsers) -> dict[str, Any]:
     seconds = [one.seconds if one.status == 200 else browsers.patience for one in outcomes]
     quotes = sum(one.kind == "quote" for one in outcomes)
     spared = detrun.sum(stack.pool.seats.spared for stack in site.web.stacks)
+    of_quotes = [took for took, one in zip(seconds, outcomes, strict=True) if one.kind == "quote"]
     return {
         "mean_latency": mean(seconds) - spared / max(len(outcomes), 1),
+        "quote_latency": mean(of_quotes),
         "p99_latency": quantile(seconds, 0.99),
         "lost_goodput": mean([float(one.status != 200) for one in outcomes]),
         "upstream_load": site.upstream.served / quotes if quotes else 0.0,

@@ -89,11 +89,6 @@ def test_local_gradients_are_those_of_frozen_differences() -> None:
         assert float(found[name]) == pytest.approx(frozen_difference(main, params, name, 1e-8 * number), rel=1e-4)
 
 
-def test_a_bug_is_looked_for_with_its_own_options_over_those_of_the_scenario() -> None:
-    assert SCENARIO.hunt_options(None) == SCENARIO.hunt_options("inflight_drift") == {"max_steps": 20_000}
-    assert SCENARIO.hunt_options("retry_storm") == {"max_steps": 40_000, "shrink": False, "explain": False}
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", BUGS)

@@ -29,6 +29,8 @@ class UpstreamService:
     Attributes:
         slowness: factor of service times, which an outage moves.
         failure_share: of requests that are answered by 503, once they are served.
+        silent_share: of requests that are never answered, as if one of the replicas behind the address had died and
+            the balancer had not seen it yet. They take no worker, and end when the client closes.
         served: requests that it has begun to serve.
         workers: those who serve.
     """
@@ -37,6 +39,7 @@ class UpstreamService:
         self.settings = settings
         self.slowness: Any = 1.0
         self.failure_share: Any = 0.0
+        self.silent_share: Any = 0.0
         self.served = 0
         self.workers = Seats(settings.upstream_workers)
 
@@ -49,13 +52,20 @@ class UpstreamService:
         protocol = h11.Connection(h11.SERVER)
         try:
             while (request := await _next_request(protocol, stream)) is not None:
-                status, body = await self._quote(request.target.rpartition(b"/")[2].decode())
+                symbol = request.target.rpartition(b"/")[2].decode()
+                if self._is_silent(symbol):
+                    await _next_request(protocol, stream)
+                    return
+                status, body = await self._quote(symbol)
                 await stream.send_all(_response(protocol, status, body))
                 if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
                     return
                 protocol.start_next_cycle()
         except (trio.BrokenResourceError, h11.RemoteProtocolError):
             pass  # the client has gone, perhaps within a request
+
+    def _is_silent(self, symbol: str) -> bool:
+        return bool(self.silent_share) and bool(detrun.bernoulli(self.silent_share, key=("silent", symbol)))
 
     async def _quote(self, symbol: str) -> tuple[int, bytes]:
         async with self.workers.seat():

@@ -15,9 +15,13 @@ async def suffer(site: Site, outage: Outage) -> None:
     await trio.sleep(outage.at)
     site.upstream.slowness = outage.slowness
     site.upstream.failure_share = outage.failure_share
+    site.upstream.silent_share = outage.silent_share
+    site.database.slowness = outage.database_slowness
     await trio.sleep(outage.seconds)
     site.upstream.slowness = 1.0
     site.upstream.failure_share = 0.0
+    site.upstream.silent_share = 0.0
+    site.database.slowness = 1.0
 
 
 async def deploy(site: Site, at: float) -> None:

@@ -26,7 +26,7 @@ from detrun_scenarios.web_server.workload.users import browse
 
 def program(setting: Setting) -> Program:
     """The site for a setting."""
-    workload = workload_of(setting.size, setting.variant)
+    workload = workload_of(setting)
     parts = RIGHT if setting.bug is None else BUGS[setting.bug]
     faults = FaultPlan() if setting.faults is None else setting.faults
 

@@ -2,16 +2,16 @@
 
 A *small* run is for campaigns: some fifty requests in a second or two, with faults, a deploy, and settings that
 are drawn. A *medium* one is a sample of a loss: a flash crowd that is more than the database can serve, and an outage
-of the upstream service. A *large* one is the same for longer, with a deploy.
+of the upstream service; some losses have one of their own. A *large* one is the same for longer, with a deploy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from detrun_scenarios.frame.declaration import Size
+from detrun_scenarios.frame.declaration import Setting, Size
 from detrun_scenarios.web_server.workload.arrivals import Crowd
 from detrun_scenarios.web_server.workload.users import Habits
 
@@ -20,18 +20,22 @@ MIX = {"item": 0.6, "quote": 0.2, "order": 0.2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """The upstream service is slow and failing for a while.
+    """What a service is like for a while.
 
     Attributes:
         at, seconds: when it begins, from the beginning of the run, and how long it takes.
-        slowness: factor of its service times.
+        slowness: factor of the service times of the upstream service.
         failure_share: of its answers.
+        silent_share: of the requests to it, which are never answered.
+        database_slowness: factor of the database's service times.
     """
 
     at: float
     seconds: float
     slowness: float = 1.0
     failure_share: float = 0.0
+    silent_share: float = 0.0
+    database_slowness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ class Workload:
         mix: shares of the kinds of requests.
         items: that there are.
         patience: seconds for which a browser waits.
-        outages: of the upstream service.
+        outages: of what the server stands on.
         deploys: when the web server is terminated and started again, in seconds from the beginning.
         is_harsh: whether settings are drawn.
         latency: mean seconds of a message between two nodes.
@@ -93,6 +97,22 @@ WORKLOADS: Mapping[Size, Workload] = {
     ),
 }
 
+_QUOTES = Workload(crowd=Crowd(rate=40.0, seconds=1.2), mix={"quote": 1.0}, patience=1.0)
+
+OF_LOSSES: Mapping[str, Workload] = {
+    "quote_latency": replace(_QUOTES, outages=(Outage(at=0.2, seconds=0.8, silent_share=0.25),)),
+    "upstream_load": replace(_QUOTES, outages=(Outage(at=0.2, seconds=0.6, slowness=10.0, failure_share=0.5),)),
+    "lost_goodput": Workload(
+        crowd=Crowd(rate=80.0, seconds=1.5),
+        mix={"item": 1.0},
+        items=2_000,
+        patience=0.5,
+        outages=(Outage(at=0.2, seconds=2.0, database_slowness=4.0),),
+        settings={"admission_burst": 10.0},
+    ),
+}
+"""Medium ones of losses that are about one thing going wrong, by the name of the loss."""
+
 AT_ONCE: Mapping[str, Any] = {"database_seconds": 0.0, "database_timeout": 0.05}
 """Services that take no time, on links that take none: the schedule alone decides what comes first."""
 
@@ -120,26 +140,30 @@ VARIANTS: Mapping[str, Workload] = {
     "one hot item": Workload(
         users=1, habits=Habits(pages=1, page=3, think=0.0), items=1, mix={"item": 1.0}, latency=0.0, settings=AT_ONCE
     ),
-    "an outage under load": Workload(
-        crowd=Crowd(rate=32.0, seconds=4.0),
+    "a pause under load": Workload(
+        crowd=Crowd(rate=16.0, seconds=2.6),
         mix={"quote": 1.0},
-        outages=(Outage(at=0.3, seconds=0.8, slowness=10.0),),
+        patience=1.0,
         settings={
-            "upstream_workers": 4,
+            "upstream_workers": 2,
             "upstream_seconds": 0.04,
             "upstream_timeout": 0.2,
-            "attempts_max": 4,
+            "attempts_max": 5,
+            "retry_reserve": 0.1,
             "hedge_delay": 1.0,
             "breaker_threshold": 1_000_000,
             "limit_initial": 200.0,
             "limit_least": 200.0,
         },
-        recovered_at=3.2,
+        recovered_at=2.0,
     ),
 }
 """In which bugs are looked for, by the name that the bug declares; see `detrun_scenarios.frame.declaration.Bug`."""
 
 
-def workload_of(size: Size, variant: str) -> Workload:
-    """The workload of a size; of a variant, where bugs are looked for."""
-    return VARIANTS[variant] if variant and size == "small" else WORKLOADS[size]
+def workload_of(setting: Setting) -> Workload:
+    """The workload of a size; of a variant, where bugs are looked for; of a loss that has its own."""
+    if setting.size == "small" and setting.variant:
+        return VARIANTS[setting.variant]
+    ordinary = WORKLOADS[setting.size]
+    return OF_LOSSES.get(setting.loss or "", ordinary) if setting.size == "medium" else ordinary
