@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from detrun_scenarios.frame.declaration import Bug, Invariant, Loss, Meaning, Parameter, Scenario
 from detrun_scenarios.robot import invariants
+from detrun_scenarios.robot.control.network import shipped_weights
 from detrun_scenarios.robot.faults import CUT_OFF, OUTAGE, OVERTAKING, TROUBLE
 from detrun_scenarios.robot.pictures import draw
 from detrun_scenarios.robot.workload import program
@@ -16,11 +17,14 @@ _NOISES = ("speed_noise", "turn_noise", "gyro_noise", "range_noise", "bearing_no
 _FEEDBACK = ("along_weight", "cross_weight", "heading_weight", "speed_cost", "turn_cost")
 _HORIZON = ("path_weight", "effort_weight", "last_weight")
 _POLICY = ("pace", "slow_for_curvature", "slow_for_closeness", "slow_for_doubt", "hurry")
+_NETWORK = shipped_weights()
+_STEERING = (*_FEEDBACK, *_HORIZON, *_POLICY, *_NETWORK)
 _ARM = ("shoulder_stiffness", "shoulder_damping", "elbow_stiffness", "elbow_damping")
 _SHEET = "twice what the sensor does, as data sheets are"
 _LAG = "what a step of the command makes of the wheels in their lag"
 _ONES = "Bryson's rule, with tolerances of 0.3 m and 0.7 rad"
 _GUESS = "a guess"
+_DRAWN = "drawn once for the first layer, 0 for the second"
 _SMOOTH = "filter, trajectories and feedback are smooth, and when tasks wake does not move"
 
 SCENARIO = Scenario(
@@ -60,6 +64,7 @@ SCENARIO = Scenario(
         Parameter(
             "watchdog_timeout", 0.2, (0.12, 0.5), "s", "without a command", "four periods of control", log_scale=True
         ),
+        *(Parameter(name, at, (-4.0, 4.0), "", "policy: a weight", _DRAWN) for name, at in _NETWORK.items()),
     ),
     losses=(
         Loss(
@@ -67,7 +72,7 @@ SCENARIO = Scenario(
             "mean square of how far the base is from its timetable",
             "m²",
             (
-                Meaning("local", (*_FEEDBACK, *_HORIZON, *_POLICY, *_NOISES), _SMOOTH, {"samples": 12}, share=0.05),
+                Meaning("local", (*_STEERING, *_NOISES), _SMOOTH, {"samples": 12}, share=0.05),
                 Meaning(
                     "finite",
                     ("fusion_timeout",),
@@ -76,7 +81,7 @@ SCENARIO = Scenario(
                     share=0.4,
                 ),
             ),
-            tune_options={"samples": 4},
+            tune_options={"samples": 2},
         ),
         Loss(
             "estimation_error",
@@ -94,7 +99,7 @@ SCENARIO = Scenario(
                     share=0.4,
                 ),
             ),
-            tune_options={"samples": 4},
+            tune_options={"samples": 2},
         ),
         Loss(
             "reach_error",
@@ -107,7 +112,7 @@ SCENARIO = Scenario(
             "energy",
             "lost in the motors",
             "J",
-            (Meaning("local", (*_FEEDBACK, *_HORIZON, *_POLICY), _SMOOTH, {"samples": 12}, share=0.05),),
+            (Meaning("local", _STEERING, _SMOOTH, {"samples": 12}, share=0.05),),
             tune_options={"samples": 4},
         ),
         Loss(

@@ -25,7 +25,7 @@ from detrun_scenarios.robot.control.horizon import Horizon, looked_ahead
 from detrun_scenarios.robot.control.speed_policy import wanted_speed
 from detrun_scenarios.robot.estimation.belief import Belief
 from detrun_scenarios.robot.estimation.clock_offset import ClockOffset
-from detrun_scenarios.robot.estimation.pose_board import Pose, pose_of
+from detrun_scenarios.robot.estimation.pose import Pose, pose_of
 from detrun_scenarios.robot.geometry.angles import wrapped
 from detrun_scenarios.robot.geometry.course import Course
 from detrun_scenarios.robot.geometry.place import Place
@@ -89,7 +89,6 @@ class Brain:
     Attributes:
         goal: the present one.
         fusion, board: of the process that runs.
-        is_done: set when the mission is.
     """
 
     def __init__(
@@ -110,7 +109,6 @@ class Brain:
         self.fusion = parts.fusion(belief, now, place, settings, monitor)
         self.board = parts.board(pose_of(0, now, belief), monitor)
         self.goal = Goal()
-        self.is_done = trio.Event()
         self._offset = ClockOffset()
         self._joints: tuple[Any, ...] = FOLDED
         self._queue: queue.SimpleQueue[tuple[Measurement, Any] | None] = queue.SimpleQueue()
@@ -189,7 +187,6 @@ class Brain:
             self.goal, self._commands = goal, 0
             self._node.send(BASE, GoalBegins(number))
             await goal.done.wait()
-        self.is_done.set()
 
     # Control.
 

@@ -3,7 +3,7 @@
 - *measurements count for when they were taken*: the filter's stamp is within `CLOCK_BOUND` of the moment;
 - *an angle is within half a turn*: no innovation of an angle says that the robot has turned round and round;
 - *the filter is consistent*: its error, weighed by its own covariance (NEES), stays below `NEES_MAX`;
-- *a pose is read whole*: what a reader sees has been published as it is;
+- *a pose is read whole*: what a reader sees has been published as it is, which its seal says;
 - *no command beyond the limits* is carried out;
 - *commands belong to the present goal*: the actuators do nothing for a goal that the base knows to be over;
 - *the watchdog stops the robot*: without commands it is commanded to stand within the time-out and `STOP_BOUND`;
@@ -21,6 +21,7 @@ from detrun.world.time.clocks import NodeClock
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.robot.body.vehicle import SPEED_MAX, TURN_MAX, Truth, Vehicle
+from detrun_scenarios.robot.estimation.pose import Pose, seal_of
 from detrun_scenarios.robot.geometry.angles import wrapped
 from detrun_scenarios.robot.linear.matrices import solved
 from detrun_scenarios.robot.messages import Command, Measurement
@@ -38,7 +39,6 @@ WATCHED: Final = "the watchdog stops the robot"
 FREE_PATHS: Final = "planned paths are free"
 
 CLOCK_BOUND = 0.010  # s, between a stamp of the filter and the truth
-KEPT = 64  # poses that a reader may still be reading
 NEES_MAX = 40.0  # of three numbers, whose mean is 3
 STOP_BOUND = 0.040  # s: a period of the watchdog, a job of the processor, and its clock
 
@@ -68,7 +68,6 @@ class Monitor:
         self.goal = 0
         self._timeout = plain(watchdog_timeout)
         self._taken: dict[int, Taken] = {}
-        self._published: dict[int, tuple[float, ...]] = {}
         self.fed_at = self.pictured_at = plain(trio.current_time())
 
     # The filter.
@@ -103,15 +102,9 @@ class Monitor:
         nees = sum(one * row[0] for one, row in zip(off, weighed, strict=True))
         require(nees < NEES_MAX, CONSISTENT, f"an error of {off} has a NEES of {nees:.1f}")
 
-    def published(self, pose: Any) -> None:
-        """A pose is about to be written."""
-        self._published[pose.number] = tuple(plain(one) for one in pose)
-        self._published.pop(pose.number - KEPT, None)
-
-    def read(self, pose: Any) -> None:
+    def read(self, pose: Pose) -> None:
         """A pose has been read."""
-        seen = tuple(plain(one) for one in pose)
-        require(self._published.get(pose.number) == seen, WHOLE, f"{pose} was never published")
+        require(plain(pose.seal) == seal_of(pose[:-1]), WHOLE, f"{pose} was never published")
 
     # The actuators.
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from detrun_scenarios.robot.control.network import Network, network_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """See the declaration of the scenario for each number's unit and meaning."""
+    """See the declaration of the scenario for each number's unit and meaning; `network` has many of them."""
 
     speed_noise: Any
     turn_noise: Any
@@ -38,8 +40,10 @@ class Settings:
     elbow_damping: Any
     camera_slice: Any
     watchdog_timeout: Any
+    network: Network
 
 
 def settings_of(params: Mapping[str, Any]) -> Settings:
     """The settings that parameters stand for."""
-    return Settings(**{one.name: params[one.name] for one in fields(Settings)})
+    named = {one.name: params[one.name] for one in fields(Settings) if one.name != "network"}
+    return Settings(**named, network=network_of(params))

@@ -14,6 +14,7 @@ from detrun.checkers.assertions import AssertionViolatedError
 from detrun.world.time.clocks import NodeClock
 from detrun_scenarios.robot import SCENARIO
 from detrun_scenarios.robot.body.vehicle import Vehicle
+from detrun_scenarios.robot.control.network import network_of, shipped_weights
 from detrun_scenarios.robot.estimation.belief import Belief
 from detrun_scenarios.robot.estimation.fusion import Fusion
 from detrun_scenarios.robot.geometry.place import WORKSHOP
@@ -197,6 +198,36 @@ def test_local_gradients_are_differences_of_the_same_run(loss: str, name: str, s
     assert found.grads[name] == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_network_is_that_of_torch_with_its_derivatives() -> None:
+    """Two layers of torch with the same weights; both compute in 64 bits."""
+    torch = pytest.importorskip("torch")
+    weights = {**shipped_weights(), "unit_0": 0.7, "unit_1": -1.2, "unit_2": 0.4, "unit_3": 2.0}
+    sights = [0.3, 0.8, -0.2, 1.5, 1.0]
+    found = detrun.gradient(lambda params: network_of(params).score(sights), weights)
+    leaves = {name: torch.tensor(at, dtype=torch.float64, requires_grad=True) for name, at in weights.items()}
+    first, second = (
+        torch.stack([torch.stack(row) for row in network_of(leaves).first]),
+        torch.stack(network_of(leaves).second),
+    )
+    score = second @ torch.tanh(first @ torch.tensor(sights, dtype=torch.float64))
+    score.backward()
+    assert found.value == pytest.approx(score.item(), rel=1e-12)
+    assert found.grads == pytest.approx({name: leaf.grad.item() for name, leaf in leaves.items()}, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_weights_of_the_policy_have_the_derivatives_of_differences_of_the_same_drive() -> None:
+    """With a second layer that is not 0, so that the first counts. The steps are a millionth."""
+    at = {**SCENARIO.defaults, "unit_0": 0.5, "unit_1": -0.5, "unit_2": 0.3}
+    names = ("unit_0", "unit_3", "bias_to_0", "doubt_to_1", "lateness_to_2")
+    program = of("medium", "tracking_error")
+    found = detrun.gradient(program, at, seed=1, validity=False)
+    for name in names:
+        expected = frozen_difference(program, at, name, 1e-6)
+        assert found.grads[name] == pytest.approx(expected, rel=1e-4, abs=1e-9 * abs(found.value))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("loss", ["tracking_error", "estimation_error", "energy"])
@@ -206,5 +237,6 @@ def test_every_local_gradient_is_a_difference_of_the_same_run(loss: str) -> None
     at = {name: SCENARIO.defaults[name] for name in names}
     found = detrun.gradient(of("medium", loss), at, seed=1, validity=False)
     for name in names:
-        expected = frozen_difference(of("medium", loss), SCENARIO.defaults, name, 1e-6 * at[name])
-        assert found.grads[name] == pytest.approx(expected, rel=1e-4, abs=1e-7 * abs(found.value) / at[name])
+        size = abs(at[name]) or 1.0
+        expected = frozen_difference(of("medium", loss), SCENARIO.defaults, name, 1e-6 * size)
+        assert found.grads[name] == pytest.approx(expected, rel=1e-4, abs=1e-7 * abs(found.value) / size)

@@ -58,8 +58,8 @@ class Belief:
         """Of a measurement that is linear in the state, with this slope."""
         return inner(slope, self.mean)
 
-    def corrected(self, slope: Sequence[Any], innovation: Any, variance: Any) -> tuple[Belief, bool]:
-        """With one scalar measured, and whether it was within the gate.
+    def corrected(self, slope: Sequence[Any], innovation: Any, variance: Any) -> Belief:
+        """With one scalar measured; the same belief where that is outside the gate.
 
         Args:
             slope: of what is measured, by the state.
@@ -69,14 +69,14 @@ class Belief:
         spread = [inner(slope, row) for row in self.covariance]
         total = inner(slope, spread) + variance
         if innovation * innovation > GATE * GATE * total:
-            return self, False
+            return self
         gains = [one / total for one in spread]
         mean = [one + gain * innovation for one, gain in zip(self.mean, gains, strict=True)]
         covariance: Matrix = []
         for row, (gain, entries) in enumerate(zip(gains, self.covariance, strict=True)):
             upper = [entries[column] - gain * spread[column] for column in range(row, len(gains))]
             covariance.append([*(covariance[column][row] for column in range(row)), *upper])
-        return Belief(mean, covariance), True
+        return Belief(mean, covariance)
 
 
 def _wandered(seconds: Any, cosine: Any, sine: Any, by_speed: Any, by_turn: Any) -> Matrix:

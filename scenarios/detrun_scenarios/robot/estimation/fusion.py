@@ -41,14 +41,12 @@ class Fusion:
 
     Attributes:
         history: by stamp, at least one.
-        late: measurements that were put before others.
         dropped: measurements that were too old.
-        rejected: scalars outside the gate.
     """
 
     def __init__(self, first: Belief, stamp: Any, place: Place, settings: Settings, monitor: Monitor) -> None:
         self.history = [Applied(stamp, None, first)]
-        self.late = self.dropped = self.rejected = 0
+        self.dropped = 0
         self._place, self._settings, self._monitor = place, settings, monitor
 
     @property
@@ -77,7 +75,6 @@ class Fusion:
         self._monitor.fused(measurement, stamp)
         again = self.history[at:]
         del self.history[at:]
-        self.late += bool(again)
         self._apply(measurement, stamp)
         self._monitor.believes(measurement, self.newest.belief)
         for one in again:
@@ -117,9 +114,7 @@ class Fusion:
         return self._taken(belief, slope, measured - belief.expected(slope), noise)
 
     def _taken(self, belief: Belief, slope: list[Any], innovation: Any, noise: Any) -> Belief:
-        found, is_within = belief.corrected(slope, innovation, noise * noise)
-        self.rejected += not is_within
-        return found
+        return belief.corrected(slope, innovation, noise * noise)
 
     def _forget(self) -> None:
         oldest = plain(self.newest.stamp) - plain(self._settings.fusion_timeout)

@@ -8,39 +8,11 @@ Source: the seqlocks of Linux, ``include/linux/seqlock.h``.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import trio
 
 import detrun
-from detrun_scenarios.robot.estimation.belief import HEADING, SPEED, TURN, Belief, X, Y
+from detrun_scenarios.robot.estimation.pose import Pose
 from detrun_scenarios.robot.invariants import Monitor
-
-
-class Pose(NamedTuple):
-    """What a reader sees.
-
-    Attributes:
-        number: of the publication.
-        stamp: by the clock of the brain.
-        doubt: the square root of the variance of the position, in metres.
-    """
-
-    number: Any
-    stamp: Any
-    x: Any
-    y: Any
-    heading: Any
-    speed: Any
-    turn: Any
-    doubt: Any
-
-
-def pose_of(number: int, stamp: Any, belief: Belief) -> Pose:
-    """What is published of a belief."""
-    mean, covariance = belief.mean, belief.covariance
-    doubt = detrun.sqrt(covariance[X][X] + covariance[Y][Y])
-    return Pose(number, stamp, mean[X], mean[Y], mean[HEADING], mean[SPEED], mean[TURN], doubt)
 
 
 class PoseBoard:
@@ -50,11 +22,9 @@ class PoseBoard:
         self.version = detrun.Atomic(0)
         self.cells = [detrun.Shared(one) for one in first]
         self._monitor = monitor
-        monitor.published(first)
 
     def publish(self, pose: Pose) -> None:
         """Write all cells; in the thread of the filter alone."""
-        self._monitor.published(pose)
         self.version.fetch_add(1)
         for cell, number in zip(self.cells, pose, strict=True):
             cell.value = number
