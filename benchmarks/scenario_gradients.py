@@ -123,6 +123,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--param pool_size=2",
         "--loss quote_latency --by hedge_delay --kind local --differences 24 --param hedge_delay=0.025",
         "--loss quote_latency --by upstream_timeout --kind local --differences 24 --param upstream_timeout=0.06",
+        "--loss upstream_load --by upstream_timeout --by breaker_threshold",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",
