@@ -188,6 +188,7 @@ class Process:
             self.ends.close_all()
         if self.signals is not None:
             self.signals.end()
+            self.signals = None
         if self.files is not None:
             self.files.end()
         for one in list(self.sockets):
@@ -198,7 +199,7 @@ class Process:
         self.ended.set()
         # The context holds this process, and the nursery the tasks that hold the context: cycles of garbage, while
         # exploration keeps the garbage collector off.
-        self.nursery = None
+        self.nursery = self.main_thread = None
         self.pending.clear()
         self.mailbox.waiting.clear()
         del self.context

@@ -170,6 +170,7 @@ class SignalsOfProcess:
     def end(self) -> None:
         """The process is over."""
         self._pending.clear()
+        self._thread = self._interruption = None  # they know the process: a cycle of garbage
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

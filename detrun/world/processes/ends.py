@@ -17,8 +17,8 @@ from detrun_scheduler.environment import file_names
 class Ends:
     """The ends that one process has, by number."""
 
-    def __init__(self, process: Any) -> None:
-        self._process = process
+    def __init__(self, services: Any) -> None:
+        self._services = services
         self._ends: dict[int, PipeEnd] = {}
 
     def __contains__(self, number: object) -> bool:
@@ -30,7 +30,7 @@ class Ends:
 
     def new_pipe(self) -> tuple[int, int]:
         """Numbers of the read end and the write end of a new pipe."""
-        pipe = Pipe(self._process.services)
+        pipe = Pipe(self._services)
         return self.add(pipe.reading), self.add(pipe.writing)
 
     def add(self, end: PipeEnd) -> int:
@@ -62,7 +62,7 @@ class Ends:
 def ends_of(process: Any) -> Ends:
     """The ends of a process; from the first one on ``os`` asks for them."""
     if process.ends is None:
-        process.ends = Ends(process)
+        process.ends = Ends(process.services)
     found: Ends = process.ends
     return found
 

@@ -410,6 +410,9 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         """
         is_open = not self._closed and not self.is_running()
         super().close()
+        for transport in list(self._transports.values()):
+            if hasattr(transport, "_read_ready_cb"):
+                transport._read_ready_cb = None  # a method of its own: a cycle of garbage
         if is_open and self._is_in_its_run and self.run.threads is not None:
             for task in (found for one in self._failed if (found := one()) is not None and found._log_traceback):
                 task._log_traceback = False

@@ -36,8 +36,9 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("_default_executor", "_executor_shutdown_called", "_task_factory", "_exception_handler"),
     ),
     "asyncio.selector_events.BaseSelectorEventLoop": (
-        *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds"),
+        *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds", "_transports"),
     ),
+    "asyncio.selector_events._SelectorSocketTransport": ("_read_ready_cb",),
     **(
         {"asyncio.unix_events._UnixSelectorEventLoop": ("_check_signal()", "_signal_handlers")}
         if hasattr(asyncio, "unix_events")

@@ -162,7 +162,8 @@ class SimulatedThread(greenlet):
             joiner.wake()
         self.joiners.clear()
         self.function, self.arguments, self.at_end = _nothing, (), _nothing
-        self.waits_for = self.task = None
+        self.waits_for = self.task = self.interruption = None
+        self.give_way = _nothing  # it may be a method of the interruption: a cycle of garbage
         self.has_ended = True
 
     def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:

@@ -63,6 +63,34 @@ def test_a_finished_run_leaves_no_cyclic_garbage(fails: bool, garbage_of: Any) -
     assert garbage_of(once) == 0
 
 
+def test_a_run_with_streams_and_nodes_leaves_no_cyclic_garbage(garbage_of: Any) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+
+    def server() -> None:
+        async def serve() -> None:
+            async with await asyncio.start_server(echo, "0.0.0.0", 7) as listening:
+                await listening.serve_forever()
+
+        asyncio.run(serve())
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("server", 7)
+        writer.write(b"x\n")
+        assert await reader.readline() == b"x\n"
+        writer.close()
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("server").start(server)
+            await asyncio.sleep(0.1)
+            world.node("client").start(client)
+            await world.node("client").ended()
+
+    assert garbage_of(lambda: detrun.record(main)) == 0
+
+
 def test_a_new_loop_has_what_asyncios_own_has() -> None:
     def main() -> tuple[dict[str, type], dict[str, type]]:
         mine = asyncio.new_event_loop()
