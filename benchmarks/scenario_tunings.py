@@ -72,6 +72,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         f"--loss mean_delay {WEIGHTS} --budget 200000 --held-out 40",
         "--loss powerlessness --budget 150000 --held-out 30",
     ),
+    "distributed_cache": (
+        "--loss latency --by pages_weight --by images_weight --by queries_weight --budget 250000 --held-out 16",
+    ),
 }
 """By scenario: what follows its name."""
 
