@@ -28,6 +28,7 @@ from detrun_scheduler.asyncio_host.lanes import Lane, Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
+    COROUTINES,
     NAMES_LATER,
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
@@ -35,7 +36,6 @@ from detrun_scheduler.asyncio_host.private import (
     ends_a_sleep,
     ends_the_run,
     go_back,
-    is_debug_mode,
     leave_out_frame,
     name_given_by,
     task_of_step,
@@ -90,7 +90,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
         become_new(self, SimulatedSelector(self))
         self._asyncgens = OrderedWeakSet()
-        self.set_debug(is_debug_mode())
+        self.set_debug(COROUTINES._is_debug_mode())
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""

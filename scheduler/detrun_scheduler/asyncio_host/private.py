@@ -51,10 +51,9 @@ get_running = events._get_running_loop
 _set_running = events._set_running_loop
 _swap_task: Any = getattr(tasks, "_swap_current_task", None) if sys.version_info >= (3, 14) else None
 # Type stubs leave out what these have.
-_COROUTINES: Any = coroutines
+COROUTINES: Any = coroutines
 _FUTURES: Any = futures
 _BASE_EVENTS: Any = base_events
-is_debug_mode = _COROUTINES._is_debug_mode
 ends_a_sleep = _FUTURES._set_result_unless_cancelled
 ends_the_run = _BASE_EVENTS._run_until_complete_cb
 format_handle = _BASE_EVENTS._format_handle
