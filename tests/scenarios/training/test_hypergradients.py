@@ -15,11 +15,12 @@ import pytest
 import detrun
 from detrun.world import Crash, FaultPlan, PowerLoss
 from detrun_scenarios.training import SCENARIO
-from detrun_scenarios.training.losses import validation_loss
+from detrun_scenarios.training.faults import FAILURES
+from detrun_scenarios.training.losses import validation_loss, young_share
 from detrun_scenarios.training.model.digits import Shard, digits
 from detrun_scenarios.training.model.network import first_weights
 from detrun_scenarios.training.settings import settings_of
-from detrun_scenarios.training.workload import Training, Workload, train
+from detrun_scenarios.training.workload import FAILING, Training, Workload, train
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -126,3 +127,25 @@ def test_a_batch_that_is_not_whole_has_a_derivative_by_its_size() -> None:
 
     found = detrun.gradient(weights, {"size": 15.5})
     assert found.grads["size"] == pytest.approx((15 * 15.5 - (105 + 0.5 * 15)) / 15.5**2, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("interval", [0.05, 0.2])
+def test_the_time_that_is_lost_is_that_of_young(interval: float) -> None:
+    """Over twelve runs of four failures each. The formula is of first order; the share has an error of 3 %."""
+    digits()
+    settings = {"checkpoint_interval": interval}
+    runs: list[Training] = []
+
+    async def main(params: Mapping[str, Any]) -> None:
+        seconds = FAILING.server_seconds
+        runs.append(await train("server", seconds, FAILING, settings_of({**SCENARIO.defaults, **params}), FAILURES))
+
+    for seed in range(12):
+        detrun.record(main, settings, seed=seed)
+    whole = 12 * FAILING.server_seconds
+    saving = sum(one.meter.saving_seconds for one in runs) / sum(one.meter.checkpoints for one in runs)
+    between = whole / sum(one.meter.failures for one in runs)
+    measured = sum(one.meter.lost_seconds for one in runs) / whole
+    assert measured == pytest.approx(young_share(interval, saving, between, 0.05), rel=0.15)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_lo
     assert run.steps >= 100_000
     assert run.result.keys() == {one.name for one in SCENARIO.losses}
     assert float(run.result["validation_loss"]) < 0.5 < 2.3 - float(run.result["ring_loss"])  # guessing has 2.3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert SCENARIO.draw is not None
+    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
+    assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
