@@ -133,6 +133,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss lost_share",
         "--loss powerlessness --by increase --by decrease --kind local --samples 8 --differences 12",
     ),
+    "training": (
+        "--loss ring_loss --samples 6 --differences 10",
+        "--loss validation_loss --by step_size --by momentum --samples 5 --differences 8",
+    ),
 }
 """By scenario: what follows its name."""
 

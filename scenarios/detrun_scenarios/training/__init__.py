@@ -17,6 +17,7 @@ _GOYAL = "Goyal and others 2017, section 5.1"
 _SCALED = "0.1 for 256 images there, in proportion for 16"
 _GUESS = "a guess"
 _SMOOTH = "no message depends on a number of the network, so that no schedule moves with it"
+_LATER = "which entries are sent flips, but an entry that is kept back comes later"
 
 SCENARIO = Scenario(
     name="training",
@@ -42,7 +43,7 @@ SCENARIO = Scenario(
             "cross-entropy of images kept for it, after a second with a parameter server",
             "",
             (
-                Meaning("local", _OPTIMIZER, _SMOOTH, {"samples": 8}, share=0.05),
+                Meaning("local", _OPTIMIZER, f"{_SMOOTH}; {_LATER}", {"samples": 8}, share=0.05),
                 Meaning(
                     "finite",
                     ("staleness", "compression_ratio", "fast_batch", "slow_batch"),
