@@ -3,7 +3,7 @@
 The sdist holds the files that git tracks. The wheel holds the packages alone, is made from the sdist, and is installed
 with its dependencies into a new environment, where nothing of this tree and no development tool can be imported. In an
 empty directory there README's race.py and the commands below it have to give what README says, and, with pytest added
-and nothing else, the tutorial what the tutorial says.
+and nothing else, the tutorials what they say.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.testing.test_guides import follow  # noqa: E402 (of the tree, which nothing but this process sees)
+from tests.testing.test_guides import TUTORIALS, follow  # noqa: E402 (of the tree, which nothing but this process sees)
 
 DIST = ROOT / "dist"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -120,6 +120,10 @@ def check_installed(wheel: Path, directory: Path) -> None:
     tutorial, _, with_hypothesis = (ROOT / "docs/first-race.md").read_text().partition("## Let hypothesis choose")
     assert with_hypothesis, "docs/first-race.md has no heading `## Let hypothesis choose ...`"
     assert follow(tutorial, InstalledProject(empty, programs, environment)) >= 3
+    for page in TUTORIALS:
+        place = directory / page.removesuffix(".md")
+        place.mkdir()
+        follow((ROOT / "docs" / page).read_text(), InstalledProject(place, programs, environment))
 
 
 @dataclass(frozen=True)

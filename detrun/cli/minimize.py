@@ -147,7 +147,7 @@ def minimize(
         document = {**_fields(found, target, numbers, optimizer), "png": png, "html": html}
         print_document({"command": "minimize", "ok": True, "exit_code": 0, "error": None, **document})
         return
-    _show(found, target, numbers, png or html)
+    _show(found, target, numbers, png, html)
 
 
 def _optimizer(name: str) -> str | type:
@@ -165,7 +165,7 @@ def _optimizer(name: str) -> str | type:
     return found
 
 
-def _show(found: Minimum, target: str, numbers: dict[str, float], png: str | None) -> None:
+def _show(found: Minimum, target: str, numbers: dict[str, float], png: str | None, html: str | None) -> None:
     """The page: where it ended, and the way there."""
     from detrun.cli.page import open_page
 
@@ -179,6 +179,7 @@ def _show(found: Minimum, target: str, numbers: dict[str, float], png: str | Non
             "ended": found.reason,
             "again": " ".join(f"--param {name}={number!r}" for name, number in found.params.items()),
             **({} if png is None else {"picture": png}),
+            **({} if html is None else {"page": html}),
         }
     )
     page.table(

@@ -114,10 +114,10 @@ def tune(
         asked = {"size": size, "seed": seed, "budget": budget}
         print_document({**document, **asked, **_fields(found), "png": png, "html": html})
         return
-    _show(name, found, wanted, budget, png or html)
+    _show(name, found, wanted, budget, png, html)
 
 
-def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) -> None:
+def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None, html: str | None) -> None:
     from detrun.cli.page import open_page
     from detrun_scenarios.frame.tuning_page import HEAD, rows_of
 
@@ -129,6 +129,7 @@ def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None) ->
             "verdict": f"{loss.about}, {loss.unit}, on {len(found.held_out_seeds)} held-out seeds",
             "again": " ".join(f"--param {one}={number!r}" for one, number in found.tuned.proposal.params.items()),
             **({} if png is None else {"picture": png}),
+            **({} if html is None else {"page": html}),
         }
     )
     page.table([*HEAD, *found.start], rows_of(found))
