@@ -134,8 +134,8 @@ def lay_out() -> None:
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
     settings = (HERE / "mkdocs.yml").read_text()
-    systems = sorted(file.relative_to(ROOT).as_posix() for file in ROOT.glob("scenarios/detrun_scenarios/*/README.md"))
-    settings = settings.replace(" SYSTEMS", "".join(f"\n      - {path.split('/')[2]}: {path}" for path in systems))
+    systems = sorted(file.relative_to(ROOT).as_posix() for file in ROOT.glob("scenarios/detrun_scenarios/**/README.md"))
+    settings = settings.replace(" SYSTEMS", "".join(f"\n      - {path.split('/')[-2]}: {path}" for path in systems))
     settings = settings.replace("      - REFERENCE\n", "".join(f"      - reference/{name}\n" for name in pages))
     (ROOT / "build" / "mkdocs.yml").write_text(settings.replace("../../build/", "").replace("../..", ".."))
 
