@@ -55,6 +55,17 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
         "--loss read_latency --by buffer_split --by read_ahead --samples 8",
     ),
+    "adaptive_scheduling": (
+        "--loss slowdown",
+        "--loss slowdown --by bias --by latency --kind local --samples 3 --differences 16 --param bias=0.05 "
+        "--param latency=0.00613",
+    ),
+    "one_gradient": (
+        "--loss missed_reward",
+        "--loss missed_reward --by age_weight --share 0.1",
+        "--loss missed_reward --by timeout --param timeout=0.06",
+        "--loss missed_reward --by timeout --kind local --samples 100 --differences 300 --param timeout=0.06",
+    ),
     "recommender": (
         "--loss log_loss --differences 24",
         "--loss missed_clicks",

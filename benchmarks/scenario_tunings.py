@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",
     ),
+    "adaptive_scheduling": ("--loss slowdown --budget 160000 --held-out 30",),
     "one_gradient": ("--loss missed_reward --budget 80000 --held-out 400",),
     "recommender": (
         "--loss log_loss --budget 80000 --held-out 40",

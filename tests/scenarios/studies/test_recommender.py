@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 import detrun
+from benchmarks import recommender as million_events
 from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.frame.catalogue import folder_of
 from detrun_scenarios.studies.recommender import SCENARIO, million
 from detrun_scenarios.studies.recommender.crowd import drawn
 from detrun_scenarios.studies.recommender.model import initial_state, learn, log_loss, score
@@ -140,3 +145,16 @@ def test_the_worth_of_an_early_decision_is_known_a_million_events_later() -> Non
     assert found.events is not None
     assert found.diagnostics.events_in_slice < 100
     assert found.events[million.EARLY][3] == pytest.approx(million.difference(1_000_000, 3), rel=1e-6)
+
+
+def test_the_readme_shows_the_million_events_that_are_kept() -> None:
+    kept = json.loads(million_events.KEPT.read_text())
+    page = (folder_of("recommender") / "README.md").read_text()
+    assert re.search(r"<!-- million -->\n(.*?)<!-- end of million -->", page, re.DOTALL)[1] == million_events.markdown(
+        kept
+    )
+    for one in kept["events"].values():
+        assert one["derivative"] == pytest.approx(one["difference"], rel=1e-6)
+    for one in kept["events"].values():
+        reverse = one["peak_megabytes"] - one["log_megabytes"]
+        assert reverse < 160.0, "30 states of 5 MB and one tape, however long the log is"

@@ -45,15 +45,6 @@ SCENARIO = Scenario(
                 Meaning("finite", ("bias", "gain"), _DECIDE, {"samples": 24}, share=0.1),
             ),
         ),
-        Loss(
-            "user_slowdown",
-            "of requests alone",
-            "",
-            (
-                Meaning("finite", ("latency", "wakeup_granularity"), _DECIDE, {"samples": 24}, share=0.5),
-                Meaning("finite", ("bias", "gain"), _DECIDE, {"samples": 24}, share=0.1),
-            ),
-        ),
     ),
     invariants=(
         Invariant(BOUNDED, "from nice 19 to nice -20"),

@@ -126,7 +126,6 @@ def program(setting: Setting) -> Program:
             async with machine(settings_of(params), replace(RIGHT, fair=queue_under(params["gain"]))) as found:
                 governing.start_soon(governed(found, params, day, observed).run, name="governor")
             governing.cancel_scope.cancel()
-        users, batches = mean(observed.users), mean(observed.batches)
-        return {"slowdown": 0.5 * (users + batches), "user_slowdown": users}
+        return {"slowdown": 0.5 * (mean(observed.users) + mean(observed.batches))}
 
     return main
