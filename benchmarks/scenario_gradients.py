@@ -17,6 +17,8 @@ KEPT = RESULTS / "scenario-gradients.json"
 BATCHED = "--param batch_delay=0.01 --param batch_size=2"
 LAPSED = "--param lease_margin=0.12"
 LAST_SWING = "--param damping=3.5"
+SHARED = "--param group_delay=0.005"
+OFF_THE_BEAT = "--param group_delay=0.00513 --param write_seconds=0.00107"
 BOUNCED = "--param restitution=0.8"
 STRAIGHT = "--param cue_angle=0"
 HARD = "--param cue_speed=3 --param cue_angle=0"
@@ -124,8 +126,15 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss retries",
     ),
     "write_ahead_log": (
-        "--loss write_latency --by group_delay --by fsync_seconds --samples 12 --differences 12 "
-        "--param group_delay=0.005",
+        f"--loss write_latency --samples 40 --differences 40 {SHARED}",
+        f"--loss write_latency --by group_delay --kind local --samples 16 --differences 40 {SHARED}",
+        f"--loss time_per_write --samples 40 --differences 40 {SHARED}",
+        f"--loss write_latency --by write_seconds --by group_delay --kind local --samples 8 "
+        f"--differences 16 {OFF_THE_BEAT}",
+    ),
+    "thermostat": (
+        "--loss squared_error --samples 6 --differences 12",
+        "--loss effort --samples 6 --differences 12",
     ),
     "web_server": (
         "--loss mean_latency --by upstream_seconds --by hedge_delay --by backoff --samples 4 --differences 12",

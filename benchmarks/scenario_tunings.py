@@ -64,6 +64,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "key_value": ("--loss write_latency --by retry_timeout --by patience --budget 100000 --held-out 16",),
     "write_ahead_log": ("--loss write_latency --by group_delay --by compact_after --budget 100000 --held-out 16",),
+    "thermostat": ("--loss squared_error --budget 500000 --held-out 10",),
     "web_server": (
         "--loss mean_latency --by hedge_delay --by backoff --kind local --budget 190000 --held-out 12",
         "--loss quote_latency --by hedge_delay --by backoff --kind local --param retry_budget=1 --budget 150000 "

@@ -11,9 +11,12 @@ import pytest
 
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
+from detrun.explore.failures.functions import function_at
 from detrun.world.disk.disk import Disk, DiskLatency
 from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.model import EXT4_ORDERED
+from detrun_scenarios.frame.catalogue import find_scenario
+from detrun_scenarios.frame.scenario_program import ScenarioProgram
 from detrun_scenarios.programs import write_ahead_log
 from detrun_scenarios.write_ahead_log.bugs import BUGS, RETRIES_FSYNC
 from detrun_scenarios.write_ahead_log.crashes import MODEL, Verdict, every_crash, main
@@ -59,6 +62,22 @@ def test_every_wrong_store_is_found_by_exploration_and_the_failure_repeats(name:
     with pytest.raises(AssertionViolatedError) as again:
         detrun.replay(main, BUGS[name], recording=failure.recording)
     assert str(again.value) == str(failure.exception)
+
+
+def test_of_half_a_record_it_is_said_who_wrote_it_and_who_read_it() -> None:
+    """The store reads by a function that two others call, to the end of the file, where there is nothing."""
+    scenario = find_scenario("write_ahead_log")
+    program = ScenarioProgram(scenario, scenario.setting("small", bug="torn_tail_accepted"))
+    failure = detrun.explore(program, {}, directory=None, **scenario.hunt_options("torn_tail_accepted")).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    lines = {
+        label: function_at(place.line.file, place.line.number)
+        for label, place in zip(failure.explanation.labels, failure.explanation.places, strict=True)
+        if place.line is not None
+    }
+    assert lines["what is read was written in"] == "Store.put"
+    assert lines["read in"] == "open_store"
 
 
 # Each trial of the shrinker is a crash and a recovery. The others take up to fifteen seconds, and say the same.

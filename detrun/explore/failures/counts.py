@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from detrun.explore.failures.functions import tree_of
@@ -33,7 +32,7 @@ def with_counts(marks: Sequence[Mark]) -> list[Mark]:
     if not counted:
         return list(marks)
     return [
-        replace(mark, mode=COMMUTE) if (mark.key, mark.line) in counted else mark
+        mark._replace(mode=COMMUTE) if (mark.key, mark.line) in counted else mark
         for mark in marks
         if (mark.key, mark.line) not in counted or mark.mode != READ
     ]
@@ -55,7 +54,7 @@ def pass_over_unread(steps: Iterable[NarratedStep]) -> None:
     if not unread:
         return
     for step in steps:
-        step.marks = [replace(mark, mode=COMMUTE) if mark.key in unread else mark for mark in step.marks]
+        step.marks = [mark._replace(mode=COMMUTE) if mark.key in unread else mark for mark in step.marks]
 
 
 def _is_addition(line: Line | None) -> bool:

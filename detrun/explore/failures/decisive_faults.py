@@ -22,9 +22,10 @@ from dataclasses import dataclass
 
 from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
-from detrun.explore.failures.named_steps import Instant, NamedStep, named
+from detrun.explore.failures.named_steps import Instant, NamedStep, named, sent_by
 from detrun.explore.failures.narration import NarratedFault, Narration
-from detrun.explore.failures.on_disk import done_to_disk, written_before
+from detrun.explore.failures.on_disk import done_to_disk, read_last, written_before
+from detrun.explore.failures.retiming import Retimings
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import failing_operation, noted_by_check
 from detrun.explore.failures.trials import Trial
@@ -158,10 +159,17 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
     failed = failing_operation(narration, reversals.failing.error)
     for what, noted in noted_by_check(narration, reversals.failing.error):
         shown.append((what, NamedStep(noted, narration.steps[noted.step])))
+        sent = _sent_to(reversals, narration, noted.step)
+        if sent is not None:
+            shown.append(("by what was sent in", sent))
     if failed is not None:
-        written = written_before(narration, failed, found.begun.time) if fault.kind == "power_loss" else None
-        if written is not None:
-            shown.append(("what is read was written in", written))
+        read = read_last(narration, failed) if fault.kind == "power_loss" else None
+        written = None if read is None else written_before(narration, read[1], found.begun.time)
+        if read is not None and written is not None:
+            shown += [("what is read was written in", written), ("read in", read[0])]
+        sent = _sent_to(reversals, narration, failed.step)
+        if sent is not None:
+            shown.append(("by what was sent in", sent))
         shown.append(("and shows in", NamedStep(failed, narration.steps[failed.step])))
     width = max(len(what) for what, _ in shown)
     lines = [summary(reversals.failing), f"What matters is the moment of a fault: {_described(found)}"]
@@ -185,6 +193,16 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
         places=tuple(operation for _, operation in labelled),
         labels=tuple(label for label, _ in labelled),
     )
+
+
+def _sent_to(reversals: Reversals, narration: Narration, step: int) -> NamedStep | None:
+    """Where the message was sent that a step goes on with; None if it goes on with none, or that is not known."""
+    retimings = Retimings.of(reversals, narration)
+    if retimings is None:
+        return None
+    handled = retimings.base.timeline.handled_in(step)
+    sent = None if handled is None else sent_by(narration, handled)
+    return None if sent is None else NamedStep(sent, narration.steps[sent.step])
 
 
 def _described(found: MovedFault) -> str:

@@ -27,8 +27,7 @@ from functools import cached_property
 
 from detrun.explore.failures.decisive_order import knowledge_of, shown_about
 from detrun.explore.failures.explanation import Explanation, common, summary, told
-from detrun.explore.failures.named_steps import caller_of, innermost
-from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.named_steps import caller_of, innermost, sent_by
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, Occurrence
 from detrun.explore.failures.operations import Operation
@@ -145,7 +144,7 @@ class _Search:
     def explained(self, message: Occurrence, without: Retimed) -> Explanation:
         """In words."""
         narration = self.narration
-        sent = self._sent(message)
+        sent = sent_by(self.narration, message)
         places = [("sent", sent)] if sent is not None else []
         knowledge, outside = self.knowledge, self.outside
         followed = [
@@ -190,14 +189,6 @@ class _Search:
         how = " in the same way" if found.trial.signature == self.reversals.failing.signature else ""
         return f"{lost} it goes on past this point, and fails{how} at {found.timeline.times[-1]:.9g} s."
 
-    def _sent(self, message: Occurrence) -> Operation | None:
-        file, _, number = message.line.rpartition(":")
-        if not file:
-            return None
-        step = self.narration.steps[message.set_in]
-        line = caller_of(self.narration.steps, step, Line(file, int(number)), last=True)
-        return Operation(step.task, line, "sends it", message.set_in)
-
     def _innermost(self, at: int) -> Operation:
         step = self.narration.steps[at]
         return Operation(step.task, innermost(self.narration, step), "runs", at)
@@ -214,5 +205,5 @@ class _Search:
             if lines and lines[-1] is not None:
                 return Operation(step.task, caller_of(steps, step, lines[-1], last=True), "changes", at)
         message = knowledge.handled.get(knowing)
-        sent = None if message is None or message.set_in != at else self._sent(message)
+        sent = None if message is None or message.set_in != at else sent_by(self.narration, message)
         return sent or self._innermost(at)

@@ -25,6 +25,7 @@ from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep, function_of
 from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.occurrences import Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun_scheduler.footprints.footprints import COMMUTE
 
@@ -175,6 +176,27 @@ def _at(run: Narration, step: NarratedStep, line: Line, *, last: bool) -> NamedS
     return NamedStep(Operation(step.task, line, "runs", step.index), step)
 
 
+def sent_by(narration: Narration, message: Occurrence) -> Operation | None:
+    """Where a message was sent; None if that is not known, or it is none."""
+    file, _, number = message.line.rpartition(":")
+    if not file or not 0 <= message.set_in < len(narration.steps):
+        return None
+    step = narration.steps[message.set_in]
+    return Operation(
+        step.task, caller_of(narration.steps, step, Line(file, int(number)), last=True), "sends it", step.index
+    )
+
+
+def asked_for_by(narration: Narration, step: NarratedStep, line: Line) -> Line:
+    """The same as `caller_of` where the call may have been in an earlier step of the task."""
+    name = _called(line)
+    calls = {one for one in narration.line_counts() if _is_call(one, name) and function_of(one) != function_of(line)}
+    if not name or len({function_of(one) for one in calls}) < 2:
+        return line
+    own = [one for one in narration.steps[: step.index + 1] if one.task == step.task]
+    return next((ran for one in reversed(own) for ran in reversed(one.lines) if ran in calls), line)
+
+
 def caller_of(steps: Iterable[NarratedStep], step: NarratedStep, line: Line, *, last: bool) -> Line:
     """Where its function was called from, if several functions of the run call it; else the line."""
     callers = {function_of(one) for other in steps for one in _called_from(other, line)}
@@ -184,7 +206,7 @@ def caller_of(steps: Iterable[NarratedStep], step: NarratedStep, line: Line, *, 
 
 def _called_from(step: NarratedStep, line: Line) -> list[Line]:
     """The lines that called the function of this line, in their order."""
-    name = function_at(line.file, line.number).rpartition(".")[2]
+    name = _called(line)
     if not name or line not in step.lines:
         return []
     found: list[Line] = []
@@ -192,9 +214,17 @@ def _called_from(step: NarratedStep, line: Line) -> list[Line]:
     for at in step.lines:
         if at == line:
             found += [calling] if calling is not None else []
-        elif f"{name}(" in code_of(at) and not code_of(at).startswith(("def ", "async def ")):
+        elif _is_call(at, name):
             calling = at
     return found
+
+
+def _called(line: Line) -> str:
+    return function_at(line.file, line.number).rpartition(".")[2]
+
+
+def _is_call(line: Line, name: str) -> bool:
+    return f"{name}(" in code_of(line) and not code_of(line).startswith(("def ", "async def "))
 
 
 def _calls(line: Line) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from detrun.explore.failures.acted import Acted
 from detrun.explore.failures.functions import function_at
 from detrun_scheduler.footprints.footprints import Key
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the program."""
+class Line(NamedTuple):
+    """A line of the program. A tuple, as marks are, for narrations have them by the hundred thousand in sets."""
 
     file: str
     number: int
@@ -25,8 +25,7 @@ def function_of(line: Line) -> tuple[str, str]:
     return line.file, function_at(line.file, line.number)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A step touched an object.
 
     Attributes:

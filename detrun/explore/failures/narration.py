@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -355,6 +356,7 @@ def _marks(heard: Sequence[Heard]) -> list[Mark]:
     )
 
 
+@lru_cache(maxsize=1 << 16)
 def _line(place: str) -> Line | None:
     file, _, number = place.rpartition(":")
     return Line(file, int(number)) if _has_source(file) else None

@@ -112,6 +112,10 @@ class Timeline:
         """The occurrences by their labels."""
         return {one.label: one for one in self.all}
 
+    def handled_in(self, step: int) -> Occurrence | None:
+        """What a step goes on with."""
+        return next((one for one in self.fired if one.handled_in == step), None)
+
     def close(self) -> None:
         """The run is over. A step in which a check failed is no longer closed, and counts here."""
         run = self._run

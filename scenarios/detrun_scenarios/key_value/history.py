@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import detrun
+from detrun.checkers.noted import About
+from detrun.checkers.transactions import Place, noted_place
 
 READS_ARE_CONSISTENT = "reads are consistent"
 WRITES_ARE_KEPT = "acknowledged writes are kept"
@@ -26,6 +28,7 @@ class History:
     Attributes:
         begun: key -> the last value that its writer asked to write.
         settled: key -> the greatest value that a finished operation has shown to be there.
+        settled_at: key -> where that operation ended, for explanations.
         write_latencies: seconds from the first attempt to the acknowledgement, one for each write.
         reads: reads that ended.
         retries: attempts that timed out.
@@ -35,6 +38,7 @@ class History:
 
     begun: Counter[str] = field(default_factory=Counter)
     settled: Counter[str] = field(default_factory=Counter)
+    settled_at: dict[str, Place] = field(default_factory=dict)
     write_latencies: list[Any] = field(default_factory=list)
     reads: int = 0
     retries: int = 0
@@ -48,21 +52,29 @@ class History:
 
     def write_ended(self, key: str, value: int, latency: Any) -> None:
         """The store has acknowledged ``value``."""
-        self.settled[key] = max(self.settled[key], value)
+        self._settle(key, value)
         self.write_latencies.append(latency)
 
     def read_ended(self, key: str, value: int, settled_before: int) -> None:
         """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began."""
+        shown = self.settled_at.get(key)
         detrun.always(
-            settled_before <= value <= self.begun[key],
+            About(settled_before <= value <= self.begun[key], () if shown is None else (("newer in", shown),)),
             READS_ARE_CONSISTENT,
             lambda: (
                 f"{key} was {settled_before} or more when a read of it began, and no more than {self.begun[key]} was "
                 f"ever written to it, but the read returned {value}"
             ),
         )
-        self.settled[key] = max(self.settled[key], value)
+        self._settle(key, value)
         self.reads += 1
+
+    def _settle(self, key: str, value: int) -> None:
+        if value > self.settled[key]:
+            self.settled[key] = value
+            place = noted_place()
+            if place is not None:
+                self.settled_at[key] = place
 
     def check_disks(self, disks: Iterable[dict[str, int]]) -> None:
         """``disks`` are those of any majority of the replicas, key -> value: together they know every settled value."""
@@ -70,8 +82,9 @@ class History:
         for disk in disks:
             known |= Counter(disk)
         for key, value in self.settled.items():
+            shown = self.settled_at.get(key)
             detrun.always(
-                known[key] >= value,
+                About(known[key] >= value, () if shown is None else (("acknowledged in", shown),)),
                 WRITES_ARE_KEPT,
                 f"{key} = {value} was acknowledged, but a majority of the replicas lost it",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +57,7 @@ async def store() -> None:
     while True:
         envelope = await node.receive_envelope()
         if envelope.message == "read":
-            node.send(envelope.sender, value)
+            node.send(envelope.sender, value)  # answered
             continue
         value = envelope.message
         await file.write(value)
@@ -96,10 +97,13 @@ def test_power_lost_between_an_acknowledgement_and_the_fsync(struck: str) -> Non
     synced = explanation.pair[1].line
     assert synced is not None
     assert synced.number in (line_with(store, "synced"), line_with(store, "synced") - 1)
-    shows = explanation.places[2].line
+    shows = explanation.places[-1].line
     assert shows is not None
     assert shows.number == line_with(acknowledged_before_fsync, "shows")
-    assert f"and shows in  {acknowledged_before_fsync.__name__} at " in explanation.text
+    assert re.search(rf"and shows in +{acknowledged_before_fsync.__name__} at ", explanation.text)
+    answers = explanation.places[explanation.labels.index("by what was sent in")].line
+    assert answers is not None
+    assert answers.number == line_with(store, "answered")
 
 
 async def half_a_page() -> None:
@@ -107,7 +111,7 @@ async def half_a_page() -> None:
     disk = detrun.this_node().disk
     is_there = await disk.exists("page")
     file = await disk.open_file("page", "rb+" if is_there else "wb+", buffering=0)
-    page = await file.pread(1024, 0)
+    page = await file.pread(1024, 0)  # read
     detrun.always(page[:1] == page[-1:], "whole pages")
     await disk.fsync_directory("/")
     for version in (b"1", b"2"):
@@ -131,10 +135,10 @@ def test_of_a_torn_page_the_write_and_the_sync_are_the_places_and_who_had_writte
     runners = (TrialRunner(program, seed) for seed in range(20))
     runner, failing = next((one, trial) for one in runners if (trial := one.try_turns([])).error is not None)
     explanation = explain(runner, failing)
-    assert explanation.labels == ("after", "before", "what is read was written in", "and shows in")
+    assert explanation.labels == ("after", "before", "what is read was written in", "read in", "and shows in")
     numbers = [0 if one.line is None else one.line.number for one in explanation.places]
     written, synced = line_with(half_a_page, "written"), line_with(half_a_page, "synced")
-    assert numbers[:3] == [written, synced, written]
+    assert numbers[:4] == [written, synced, written, line_with(half_a_page, "read")]
     assert_true(explanation, runner, failing)
 
 
