@@ -144,6 +144,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss quote_latency --by hedge_delay --kind local --differences 24 --param hedge_delay=0.025",
         "--loss quote_latency --by upstream_timeout --kind local --differences 24 --param upstream_timeout=0.06",
         "--loss upstream_load --by upstream_timeout --by breaker_threshold",
+        "--loss lost_goodput --by pool_seconds --by database_timeout --samples 12 --differences 12 "
+        "--param pool_seconds=0.3",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",
