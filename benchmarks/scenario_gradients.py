@@ -25,6 +25,9 @@ HARD = "--param cue_speed=3 --param cue_angle=0"
 OFF_THE_TIES = (
     "--differences 10 --param frequency=1.01 --param latency=0.00613 --param user_weight=1111 --param batch_weight=873"
 )
+BETWEEN = "--param write_quorum=2.5 --param read_quorum=2.5 --param fan_out=4.5"
+APART = "--param write_quorum=1.5 --param read_quorum=1.5"
+FEW = "--param read_quorum=2.5 --param fan_out=3.5"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --differences 40",
@@ -158,6 +161,16 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "training": (
         "--loss ring_loss --samples 6 --differences 10",
         "--loss validation_loss --by step_size --by momentum --samples 5 --differences 8",
+    ),
+    "learned_replication": (
+        f"--loss write_latency --by write_quorum --samples 30 --differences 12 {BETWEEN}",
+        f"--loss read_latency --by read_quorum --by fan_out --samples 30 --differences 12 {BETWEEN}",
+        "--loss write_latency --by batch_delay --by replica_seconds --samples 12 --differences 12",
+        f"--loss read_latency --by hedge_delay --samples 8 {FEW}",
+        f"--loss staleness --by read_quorum --samples 40 --differences 12 {APART}",
+        f"--loss messages --by fan_out --samples 30 --differences 12 {BETWEEN}",
+        "--loss write_latency --by batch_delay --kind local --samples 4 --differences 12 --param batch_delay=0.01",
+        f"--loss write_latency --by write_quorum --kind local --samples 4 --differences 12 {BETWEEN}",
     ),
 }
 """By scenario: what follows its name."""

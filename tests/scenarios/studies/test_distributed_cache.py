@@ -178,32 +178,6 @@ def test_equal_objects_are_hits_in_proportion_to_the_room() -> None:
     assert che.hit_ratio([0.3] * 50, 20.0) == pytest.approx(0.4, abs=1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_relaxed_gradient_of_misses_by_the_weights_is_ches() -> None:
-    """Within four standard errors and a tenth, of Che's approximation and of the temperature."""
-
-    async def main(params: Mapping[str, Any]) -> Any:
-        front = await run_cache({**FOR_EVER, **params}, WORKLOADS["medium"])
-        missed = [one for of_class in front.missed.values() for one in of_class]
-        return detrun.mean(missed)
-
-    at = {f"{one.name}_weight": SCENARIO.defaults[f"{one.name}_weight"] for one in TENANTS}
-    found = detrun.gradient(main, at, kind="relaxed", temperature=0.5, samples=12)
-    total, memory = sum(at.values()), 160.0 / 4
-    slopes: dict[str, float] = defaultdict(float)  # of the misses, by the room of each class
-    for (name, _), rates in rates_by_node().items():
-        room = memory * at[f"{name}_weight"] / total
-        slopes[name] -= sum(rates) * che.hit_ratio_by_room(rates, room) / 120.0
-    for one in TENANTS:
-        expected = sum(
-            slopes[other.name] * memory * ((other is one) / total - at[f"{other.name}_weight"] / total**2)
-            for other in TENANTS
-        )
-        name = f"{one.name}_weight"
-        assert abs(found.grads[name] - expected) < 4.0 * found.std_error[name] + 0.1 * abs(expected), (name, expected)
-
-
 def test_soft_thresholds_are_exact_in_a_plain_run() -> None:
     run = detrun.record(of("small"), {}, seed=2)
     front = detrun.record(run_cache, SCENARIO.defaults, WORKLOADS["small"], seed=2).result
