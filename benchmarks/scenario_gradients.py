@@ -161,6 +161,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "training": (
         "--loss ring_loss --samples 6 --differences 10",
         "--loss validation_loss --by step_size --by momentum --samples 5 --differences 8",
+        "--loss bytes_sent --samples 2 --differences 4",
     ),
     "learned_replication": (
         f"--loss write_latency --by write_quorum --samples 30 --differences 12 {BETWEEN}",

@@ -1,8 +1,9 @@
 """Top-k compression with error feedback: only the largest entries of a gradient are sent, what is left is kept.
 
 What was kept is added to the next gradient, so that nothing is lost, only late. The threshold lies between the
-magnitudes of two entries, and a ratio that is not a whole number of entries moves it from the one to the other. A
-softened run (`detrun.relaxed`) sends a part of the entries near the threshold.
+magnitudes of two entries, and a ratio that is not a whole number of entries moves it from the one to the other. In a
+softened run (`detrun.relaxed`) an entry near the threshold counts in part for the bytes. It is sent whole or kept all
+the same: softened selections, each of which feeds the next one, have derivatives that grow without bound.
 
 Source: Stich, Cordonnier and Jaggi, sparsified SGD with memory, NeurIPS 2018; Lin and others, deep gradient
 compression, ICLR 2018.
@@ -41,12 +42,10 @@ def compressed(gradient: Any, kept: Any, ratio: Any) -> Compressed:
     whole = gradient + kept
     magnitudes = whole.abs()
     margins = magnitudes - _threshold(magnitudes, ratio)
-    share = detrun.relaxed.threshold(margins, 0.0, scale=SCALE)
-    sent = share * whole
     count = detrun.relaxed.count(margins, scale=SCALE)
-    indices = sent.nonzero().reshape(-1)
+    indices = (margins > 0.0).nonzero().reshape(-1)
     size = detrun.from_tensor(count) if count.requires_grad else count.item()
-    return Compressed(indices, sent[indices], whole - sent, ENTRY_BYTES * size)
+    return Compressed(indices, whole[indices], whole.index_fill(0, indices, 0.0), ENTRY_BYTES * size)
 
 
 def _threshold(magnitudes: Any, ratio: Any) -> Any:
