@@ -43,9 +43,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "trio._core._run.Nursery": (
         *("_cancel_status", "_children", "_closed", "_parent_task"),
-        *("_check_nursery_closed()", "_child_finished()", "_create()", "_nested_child_finished()"),
+        *("_check_nursery_closed()", "_child_finished()", "_nested_child_finished()"),
     ),
-    "trio._core._run.NurseryManager": ("_nursery", "_scope"),
     "trio._core._run.Runner": (
         *("asyncgens", "clock", "clock_autojump_threshold", "deadlines", "entry_queue", "init_task", "instruments"),
         *("io_manager", "ki_manager", "ki_pending", "main_task", "main_task_outcome", "runq"),

@@ -208,7 +208,7 @@ class Host(Runner):
     def start_entry_task(self) -> None:
         """Spawn the task that runs `TrioToken.run_sync_soon` callbacks."""
         self.entry_task = self.spawn_impl(
-            *(self.entry_queue.task, (), root_task.open_entry_nursery(self), "<TrioToken.run_sync_soon task>"),
+            *(self.entry_queue.task, (), self.entry_nursery, "<TrioToken.run_sync_soon task>"),
             system_task=True,
         )
 
@@ -221,7 +221,8 @@ class Host(Runner):
         assert nursery is not None
         if nursery._closed:
             # The main task is over, but an asynchronous generator's ``finally`` may still want a thread.
-            nursery = root_task.open_entry_nursery(self)
+            assert self.entry_nursery is not None
+            nursery = self.entry_nursery
         self._spawn(thread, nursery, name, self.system_context)
 
     def _spawn(self, coro: Any, nursery: trio.Nursery | None, name: str, context: Context) -> Task:
