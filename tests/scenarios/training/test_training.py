@@ -82,7 +82,7 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     [
         ("applied_twice", 0, "a push is applied once"),
         ("stale_moments", 4, "what is restored was checkpointed"),
-        ("lost_update", 0, "weights are the updates one after the other"),
+        ("lost_update", 11, "weights are the updates one after the other"),
         ("repeated_batch", 0, "each batch is applied once, in order"),
         ("hanging_barrier", 1, "a barrier ends"),
     ],
