@@ -42,6 +42,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "adaptive_scheduling": ("--loss slowdown --budget 160000 --held-out 30",),
     "one_gradient": ("--loss missed_reward --budget 80000 --held-out 400",),
+    "self_optimizing_database": (
+        "--loss latency --by by_key --by by_heat --by buffer_split --by read_ahead --budget 200000 --held-out 30",
+    ),
     "recommender": (
         "--loss log_loss --budget 80000 --held-out 40",
         "--loss missed_clicks --budget 120000 --held-out 60",

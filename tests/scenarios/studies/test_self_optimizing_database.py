@@ -12,7 +12,7 @@ import detrun
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.studies.self_optimizing_database import SCENARIO
 from detrun_scenarios.studies.self_optimizing_database.layout import Laid, ordered, rank_of_key
-from detrun_scenarios.studies.self_optimizing_database.workload import ANSWERED, check_answers
+from detrun_scenarios.studies.self_optimizing_database.server import ANSWERED, check_answers
 from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
 
 pytestmark = pytest.mark.one_python

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from detrun_scenarios.frame.declaration import Invariant, Loss, Meaning, Parameter, Program, Scenario, Setting
 
 _POSTGRES = "PostgreSQL 16"
@@ -13,6 +15,13 @@ def program(setting: Setting) -> Program:
     from detrun_scenarios.studies.self_optimizing_database.workload import program as made
 
     return made(setting)
+
+
+def draw(path: str, params: Mapping[str, float], seed: int) -> None:
+    """See `pictures`."""
+    from detrun_scenarios.studies.self_optimizing_database.pictures import draw as drawn
+
+    drawn(path, params, seed)
 
 
 SCENARIO = Scenario(
@@ -52,4 +61,5 @@ SCENARIO = Scenario(
     ),
     program=program,
     explore_options={"max_steps": 20_000},
+    draw=draw,
 )
