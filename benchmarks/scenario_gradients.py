@@ -71,6 +71,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss missed_reward --by timeout --param timeout=0.06",
         "--loss missed_reward --by timeout --kind local --samples 100 --differences 300 --param timeout=0.06",
     ),
+    "self_optimizing_database": (
+        "--loss latency --by by_key --by by_heat --by buffer_split --by read_ahead --samples 8",
+        "--loss latency --by random_page_cost --samples 12",
+    ),
     "recommender": (
         "--loss log_loss --differences 24",
         "--loss missed_clicks",
