@@ -80,6 +80,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "distributed_cache": (
         "--loss latency --by pages_weight --by images_weight --by queries_weight --budget 250000 --held-out 16",
     ),
+    "training": ("--loss ring_loss --budget 135000 --held-out 8",),
 }
 """By scenario: what follows its name."""
 
