@@ -3,7 +3,8 @@
 Keys stand in the order of their last use. The first of them, as many as there is room for, are kept; an object that
 goes leaves its place in the order, as a ghost does. So how far down a key stands tells for every room at once whether
 it is kept there (Mattson et al., "Evaluation techniques for storage hierarchies", IBM Systems Journal 9, 1970), and a
-soft threshold on it is the derivative by the room.
+soft threshold on it has the derivative by the room. Its temperature is in places. It has to be small beside the room:
+what it mixes are the hits of rooms that are so much smaller and larger, and the ratio of hits bends.
 
 An object may be served for ``ttl`` seconds from when it was fetched. Later it is a miss, and keeps its place until it
 is fetched again or goes, as in memcached.
@@ -19,7 +20,6 @@ from detrun import relaxed
 from detrun_scenarios.frame.plain import plain
 
 WITHIN_SHARE = "a class keeps to its share of the memory"
-PLACES = 8.0  # in the order of last use: the unit of what is compared, at a temperature of 1
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Memory:
         entry = self.entries.get(key)
         if place is None or entry is None or now - entry.fetched >= self.ttl:
             return Found(None, 0.0)
-        return Found(entry if entry.kept else None, relaxed.threshold(self.room, place + 0.5, scale=PLACES))
+        return Found(entry if entry.kept else None, relaxed.threshold(self.room, place + 0.5))
 
     def put(self, key: str, version: int, now: Any) -> None:
         """Keep an object that was fetched now, and let go of what there is no room for."""

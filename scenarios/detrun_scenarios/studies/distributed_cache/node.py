@@ -53,9 +53,11 @@ class CacheNode:
             self.answer(get, found.entry.version, found.hit, (1.0 - found.hit) * fetch)
             return
         if get.key not in self._waiting:
-            self._waiting[get.key] = []
+            self._waiting[get.key] = [(get, found.hit)]
             nursery.start_soon(self.fetch, get, fetch)
-        self._waiting[get.key].append((get, found.hit))
+        else:  # a hit if the one that began the fetch had been one
+            _, hit = self._waiting[get.key][0]
+            self._waiting[get.key].append((get, hit))
 
     async def fetch(self, get: Get, seconds: Any) -> None:
         """Get an object from the origin, for all who wait for it."""
