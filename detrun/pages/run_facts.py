@@ -52,7 +52,8 @@ def ending_of(recording: Recording) -> tuple[str, bool | None]:
         return "was cut before its end", None
     if end.outcome == "ok":
         return "returned", True
-    return visible(f"failed: {end.error_type}: {end.error_text}".removesuffix(": ")), False
+    said = str(end.error_text).partition("\n")[0]  # the section on the failure has all of it
+    return visible(f"failed: {end.error_type}: {said}".removesuffix(": ")), False
 
 
 def facts_of(recording: Recording) -> dict[str, str]:

@@ -18,6 +18,7 @@ from detrun_recorder.causes import Causes
 from detrun_recorder.described import event_described, is_wait, wait_shown
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
+from detrun_scheduler.visible import visible_line
 
 SHOWN_EVENTS_MAX = 40  # of one step
 
@@ -50,12 +51,13 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A task has an object from one step to another; ``last`` is None if it never let go."""
+    """A task has an object, or waits for it, from one step to another; ``last`` is None if it never let go."""
 
     lane: int
     label: str
     first: int
     last: int | None
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class Timeline:
         labels = Texts()
         return {
             "first": self.first,
-            "lanes": [[one.path, one.group, one.ended, one.number] for one in self.lanes],
+            "lanes": [[visible_line(one.path), visible_line(one.group), one.ended, one.number] for one in self.lanes],
             "laneOf": self.lane_of,
             "times": self.times,
             "endings": self.endings,
@@ -118,11 +120,11 @@ class Timeline:
                 "kind": [kinds.number(one.kind) for one in self.arrows],
                 "label": [labels.number(one.label) for one in self.arrows],
                 "kinds": list(kinds.numbers),
-                "labels": list(labels.numbers),
+                "labels": list(map(visible_line, labels.numbers)),
             },
-            "held": [[one.lane, one.label, one.first, one.last] for one in self.held],
-            "faults": [[name, steps] for name, steps in self.faults.items()],
-            "texts": list(self.texts.numbers),
+            "held": [[one.lane, visible_line(one.label), one.first, one.last, one.waits] for one in self.held],
+            "faults": [[visible_line(name), steps] for name, steps in self.faults.items()],
+            "texts": list(map(visible_line, self.texts.numbers)),
         }
 
 
@@ -149,6 +151,7 @@ class _Reader:
         self.lane_numbers: dict[int, int] = {}  # by task
         self.causes = Causes[int]()
         self.holding: dict[tuple[int, int], list[int]] = {}  # by task and object: the steps of its acquires
+        self.waiting: dict[int, int] = {}  # by task: the step in which it began to wait for a lock of threads
         self.last_ending: dict[int, str] = {}  # by lane
 
     def take(self, step: Step, is_shown: bool) -> None:
@@ -157,6 +160,10 @@ class _Reader:
         for event in step.events:
             if event.kind == "operation":
                 self._hold(step, event, is_shown)
+        if is_wait(step.outcome) and step.outcome.endswith("Lock.acquire"):
+            self.waiting.setdefault(step.task, step.index)
+        else:
+            self.waiting.pop(step.task, None)
         if not is_shown:
             return
         timeline = self.timeline
@@ -192,6 +199,10 @@ class _Reader:
                 self.timeline.held += [
                     Held(self.lane_numbers[task], label, max(at, self.timeline.first), None) for at in begun
                 ]
+        for task, at in self.waiting.items():
+            if task in self.lane_numbers:
+                first = max(at, self.timeline.first)
+                self.timeline.held.append(Held(self.lane_numbers[task], "", first, None, waits=True))
         self.timeline.held.sort(key=lambda one: (one.first, one.lane))
         for lane, outcome in self.last_ending.items():
             if not is_wait(outcome) and outcome != "checkpoint":
@@ -211,6 +222,10 @@ class _Reader:
             return
         key = step.task, event.number
         if event.operation == "acquire":
+            asked = self.waiting.pop(step.task, None)
+            if asked is not None and is_shown:
+                first = max(asked, self.timeline.first)
+                self.timeline.held.append(Held(self._lane(step), str(event.label), first, step.index, waits=True))
             self.holding.setdefault(key, []).append(step.index)
         elif event.operation == "release":
             begun = self.holding.get(key)

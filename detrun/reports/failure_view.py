@@ -62,12 +62,12 @@ class FailureView:
             "error": self.error,
             "why": self.why,
             "verified": self.verified,
-            "failing": [[row.first, row.task, row.lines] for row in self.failing],
-            "passing": [[row.first, row.task, row.lines] for row in self.passing],
+            "failing": _shown(self.failing),
+            "passing": _shown(self.passing),
             "aligned": self.aligned,
             "deciding": self.deciding,
-            "cycle": self.cycle,
-            "blocked": self.blocked,
+            "cycle": list(map(visible_line, self.cycle)),
+            "blocked": [[visible_line(task), visible_line(wait)] for task, wait in self.blocked],
             "history": None if self.history is None else self.history.document(),
             "again": self.again,
             "facts": self.facts,
@@ -112,6 +112,10 @@ def aligned(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[int | Non
             found += [(at, None) for at in range(a, b)]
             found += [(None, at) for at in range(c, d)]
     return found
+
+
+def _shown(rows: Sequence[Row]) -> list[list[Any]]:
+    return [[row.first, visible_line(row.task), list(map(visible_line, row.lines))] for row in rows]
 
 
 def _deciding(rows: Sequence[Row], operation: Operation) -> tuple[int | None, str, str, str, str]:

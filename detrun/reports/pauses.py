@@ -28,17 +28,29 @@ class Pauses(RunScope):
     """Holds the run for each of its lookers.
 
     Args:
-        beside: a scope that goes along.
+        beside: scopes that go along.
     """
 
-    def __init__(self, lookers: Sequence[Looker], beside: RunScope) -> None:
+    def __init__(self, lookers: Sequence[Looker], beside: Sequence[RunScope]) -> None:
         self.lookers = lookers
         self.beside = beside
 
     def contribute(self, hooks: RunHooks) -> None:
         """Arrange for the first pause."""
         hooks.first_pause, hooks.at_pause = self._first(), self._hold
-        self.beside.contribute(hooks)
+        for scope in self.beside:
+            scope.contribute(hooks)
+
+    def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
+        """See `RunScope`."""
+        for scope in self.beside:
+            args = scope.begin(run, args)
+        return args
+
+    def close(self) -> None:
+        """See `RunScope`."""
+        for scope in self.beside:
+            scope.close()
 
     def _first(self) -> float:
         return min((one.next for one in self.lookers), default=math.inf)

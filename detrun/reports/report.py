@@ -16,6 +16,7 @@ from detrun.execution.replayed_run import ReplayedRun
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun.reports.failure_view import FailureView, failure_view
+from detrun.reports.held_locks import HeldLocks
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
 from detrun.reports.values import STEPS_MAX as VALUES_STEPS_MAX
@@ -39,6 +40,7 @@ class Told:
         narration: the lines that its steps ran.
         values: what was held between its last steps.
         world: its nodes, disks and messages, at some moments.
+        locks: those of trio, and who had them.
         failure: why it failed.
         notes: what a reader should know before.
         facts: by name, shown after those of the recording.
@@ -47,6 +49,7 @@ class Told:
     narration: Narration | None = None
     values: Values | None = None
     world: WorldView | None = None
+    locks: HeldLocks | None = None
     failure: FailureView | None = None
     notes: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -75,9 +78,10 @@ def told_by_program(
     failed = recording.end is not None and recording.end.outcome != "ok"
     values = Values(max(recording.steps - VALUES_STEPS_MAX, 1)) if failed else None
     world = WorldView(moments_of(recording))
+    locks = HeldLocks()
     lookers: list[Looker] = [world] if values is None else [world, values]
-    finished = ReplayedRun(recording, watch=Pauses(lookers, world.bands)).execute(main, args, options)
-    told = Told(narrated(recording, main, args, options), values, world)
+    finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks])).execute(main, args, options)
+    told = Told(narrated(recording, main, args, options), values, world, locks=locks)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)
     if recording.steps > NARRATED_MAX:
@@ -122,6 +126,8 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
         notes += [f"{one}; others with --steps FIRST:LAST" for one in cut]
     groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
     document = run_document(recording, steps, groups=groups, facts=told.facts, notes=notes)
+    if told.locks is not None:
+        document["timeline"]["held"] += told.locks.bars_of(document["timeline"])
     if told.narration is not None:
         document["source"] = source_lines(told.narration, steps).document()
     for section, shown in (("values", told.values), ("world", told.world), ("failure", told.failure)):

@@ -14,6 +14,7 @@ from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narrated_steps import Line, NarratedStep
 from detrun.explore.failures.narration import Narration
 from detrun_recorder.export import Ran
+from detrun_scheduler.visible import visible, visible_line
 
 LINES_OF_STEP_MAX = 60
 FILE_LINES_MAX = 5_000
@@ -36,9 +37,9 @@ class SourceLines:
     def document(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
-            "files": [[name, lines] for name, lines in self.files.items()],
+            "files": [[visible_line(name), list(map(visible, lines))] for name, lines in self.files.items()],
             "steps": [list(self.steps), [[part for place in one for part in place] for one in self.steps.values()]],
-            "touched": [list(self.touched), list(self.touched.values())],
+            "touched": [list(self.touched), [list(map(visible_line, one)) for one in self.touched.values()]],
         }
 
 

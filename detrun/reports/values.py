@@ -13,6 +13,7 @@ from detrun.explore.failures.listing import shown_place
 from detrun.explore.failures.narrated_steps import Line
 from detrun.inspection.moments import capture
 from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.visible import visible_line
 
 STEPS_MAX = 250
 
@@ -33,8 +34,8 @@ class Values:
         """See `detrun.reports.pauses.Looker`."""
         moment = capture(run, run.step_index)
         self.tasks[moment.step] = {
-            task.path: [
-                text
+            visible_line(task.path): [
+                visible_line(text)
                 for frame in task.stack
                 for text in (
                     f"{shown_place(Line(frame.file, frame.line))} in {frame.function}",
@@ -45,7 +46,8 @@ class Values:
             if task.stack
         }
         channels = {one.label: ", ".join(one.messages) or "empty" for one in moment.channels}
-        self.objects[moment.step] = {**channels, **{one.label: one.content for one in moment.cells}}
+        held = {**channels, **{one.label: one.content for one in moment.cells}}
+        self.objects[moment.step] = {visible_line(name): visible_line(content) for name, content in held.items()}
         moment.close()
         self.next = moment.step + 1
 

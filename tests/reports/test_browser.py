@@ -143,6 +143,7 @@ def test_a_deadlock_is_drawn_as_a_circle(opened: Opened) -> None:
     told = told_by_program(run.recording, *run.program)
     page = opened(run_page(run.recording, told))
     assert {one.text for one in page.find_elements(By.CSS_SELECTOR, "#why-cycle text")} == {"main/left", "main/right"}
+    assert len(page.find_elements(By.CSS_SELECTOR, "#why-cycle path.waits")) == 2
 
 
 def test_hostile_names_are_shown_as_text(opened: Opened) -> None:

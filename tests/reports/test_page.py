@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 
 import detrun
 from detrun.pages.page import page_of
-from detrun.reports.report import Told, run_page
+from detrun.reports.report import Told, run_page, told_by_program
 from tests.reports.pages import data_of
 
 pytestmark = pytest.mark.one_python
@@ -29,6 +30,25 @@ def test_a_hostile_name_reaches_the_page_in_its_data_alone() -> None:
     found = data_of(page)
     assert any(NAME in lane[0] for lane in found["timeline"]["lanes"])
     assert found["notes"] == [HOSTILE]
+
+
+REORDERED = "right\u202eto left"
+
+
+async def reorders() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 1, name=REORDERED)
+    raise ValueError(REORDERED)
+
+
+def test_what_would_reorder_a_line_is_written_out() -> None:
+    run = detrun.record(reorders, raise_errors=False)
+    assert run.program is not None
+    found = json.dumps(
+        data_of(run_page(run.recording, told_by_program(run.recording, *run.program))), ensure_ascii=False
+    )
+    assert "\u202e" not in found
+    assert "right\\\\u202eto left" in found
 
 
 def test_a_hostile_title_is_escaped() -> None:

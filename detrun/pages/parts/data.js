@@ -35,7 +35,7 @@ detrun.Run = class {
     this.ready = timeline.ready; // by step: after which its task could run
     this.texts = timeline.texts;
     this.arrows = timeline.arrows;
-    this.held = timeline.held.map(([lane, label, first, last]) => ({ lane, label, first, last }));
+    this.held = timeline.held.map(([lane, label, first, last, waits]) => ({ lane, label, first, last, waits }));
     this.faults = timeline.faults;
     this.didOf = new Map(timeline.did[0].map((step, at) => [step, timeline.did[1][at]]));
     this.actionsOf = new Map(timeline.actions[0].map((step, at) => [step, timeline.actions[1][at]]));

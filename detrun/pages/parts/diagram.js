@@ -196,8 +196,10 @@ detrun.Diagram = class {
       const end = scale(this.value(bar.last === null ? run.end : bar.last)) + wide;
       const begin = scale(this.value(bar.first));
       if (end < 0 || begin > this.width) continue;
-      pen.fillStyle = this.colour("lock");
-      pen.fillRect(begin, top + detrun.Diagram.LANE - 6, Math.max(end - begin, 2), 4);
+      pen.fillStyle = pen.strokeStyle = this.colour("lock");
+      pen.lineWidth = 1;
+      if (bar.waits) pen.strokeRect(begin + 0.5, top + detrun.Diagram.LANE - 3.5, Math.max(end - begin - 1, 2), 2);
+      else pen.fillRect(begin, top + detrun.Diagram.LANE - 7, Math.max(end - begin, 2), 3);
       if (end - begin > 60) {
         pen.font = "9px system-ui";
         pen.fillText(bar.label, Math.max(begin, detrun.Diagram.LABELS) + 2, top + detrun.Diagram.LANE - 10);

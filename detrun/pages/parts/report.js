@@ -90,7 +90,7 @@
   dark.addEventListener("change", () => setTheme(dark.matches));
   place("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme !== "dark"));
 
-  const legend = { step: "step that ends in a wait", checkpoint: "gives way", done: "returns", failed: "fails", cancelled: "is cancelled", killed: "is killed", wait: "waits", runnable: "can run", lock: "holds a lock", message: "message", wake: "wake-up", spawn: "starts a task", "fault-edge": "fault, or an act of the run" };
+  const legend = { step: "step that ends in a wait", checkpoint: "gives way", done: "returns", failed: "fails", cancelled: "is cancelled", killed: "is killed", wait: "waits", runnable: "can run", lock: "has a lock; hollow: waits for it", message: "message", wake: "wake-up", spawn: "starts a task", "fault-edge": "fault, or an act of the run" };
   for (const [name, text] of Object.entries(legend)) {
     const item = detrun.element("span");
     const swatch = detrun.element("i");

@@ -39,6 +39,7 @@ detrun.Why = class {
       return row;
     });
     this.body.replaceChildren(...this.places);
+    document.querySelector("#why-rows table").classList.toggle("lone", !passing.length);
   }
 
   drawDeciding() {
@@ -72,23 +73,28 @@ detrun.Why = class {
     const place = document.getElementById("why-cycle");
     for (const [task, wait] of this.view.blocked) place.append(detrun.element("p", `${task} waits for ${wait}`));
     if (!tasks.length) return;
-    const svg = d3.select(place).append("svg").attr("viewBox", "-220 -110 440 220").attr("role", "img")
+    const svg = d3.select(place).append("svg").attr("viewBox", "-290 -110 580 220").attr("role", "img")
       .attr("aria-label", `waits in a circle: ${this.view.cycle.join(" for ")}`);
+    const NAME = 34; // letters of a task's name, from its end
     const at = (index) => {
       const angle = (2 * Math.PI * index) / tasks.length - Math.PI / 2;
-      return [130 * Math.cos(angle), 75 * Math.sin(angle)];
+      return [160 * Math.cos(angle), 80 * Math.sin(angle)];
     };
     tasks.forEach((task, index) => {
       const [x0, y0] = at(index);
       const [x1, y1] = at(index + 1);
       const [bx, by] = [(x0 + x1) / 2 + (y0 - y1) * 0.2, (y0 + y1) / 2 + (x1 - x0) * 0.2];
       svg.append("path").attr("d", `M${x0},${y0} Q${bx},${by} ${x1},${y1}`).attr("fill", "none").attr("stroke", "var(--failed)");
-      svg.append("circle").attr("cx", bx / 2 + (x0 + x1) / 4).attr("cy", by / 2 + (y0 + y1) / 4).attr("r", 3).attr("fill", "var(--failed)");
+      const [mx, my] = [bx / 2 + (x0 + x1) / 4, by / 2 + (y0 + y1) / 4];
+      const turn = (180 / Math.PI) * Math.atan2(y1 - y0, x1 - x0);
+      svg.append("path").attr("class", "waits").attr("d", "M7,0 L-5,-5 L-5,5 Z").attr("transform", `translate(${mx},${my}) rotate(${turn})`).attr("fill", "var(--failed)");
     });
     tasks.forEach((task, index) => {
       const [x, y] = at(index);
-      svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", "middle").attr("fill", "var(--text)")
-        .attr("stroke", "var(--ground)").attr("stroke-width", 4).attr("paint-order", "stroke").attr("font-size", 13).text(task);
+      const label = svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", "middle").attr("fill", "var(--text)")
+        .attr("stroke", "var(--ground)").attr("stroke-width", 4).attr("paint-order", "stroke").attr("font-size", 13)
+        .text(task.length > NAME ? `…${task.slice(1 - NAME)}` : task);
+      if (task.length > NAME) label.append("title").text(task);
     });
   }
 
@@ -100,7 +106,7 @@ detrun.Why = class {
     row.scrollIntoView({ block: "nearest" });
     const [one, other] = this.view.aligned[this.at];
     const said = one === null ? this.view.passing[other] : this.view.failing[one];
-    const alone = one === null ? ", in the passing schedule alone" : other === null ? ", in the failing schedule alone" : "";
+    const alone = one === null ? ", in the passing schedule alone" : other === null && this.view.passing.length ? ", in the failing schedule alone" : "";
     document.getElementById("why-said").textContent = `turn ${this.at + 1} of ${this.view.aligned.length}: ${said[1]}${alone}`;
     if (one === null) return;
     const step = this.view.failing[one][0];
