@@ -2,8 +2,9 @@
 
 A change is seen right after the step that made it, so each band begins and ends at the virtual time of a step. What is
 looked at are the links and nodes themselves: partitions that the program makes by hand count as those of a plan do. How
-a link was set for most of the time that it was there is how it is set; other settings are bands. Links that change
-alike at the same times make one band.
+the program has set a link by the end of the instant at which the link is first seen is how it is set; other settings
+are bands. While a planned fault changes links, a new link is as the world makes them. Links that change alike at the
+same times make one band.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from detrun.execution.scope import RunScope
 from detrun.inspection.world_moments import settings_shown, state_of
+from detrun.world.faults import kinds
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun, BegunFault, RunHooks
 from detrun_scheduler.visible import visible_line
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 BANDS_MAX = 4_000
 PARTITIONED, CLOGGED = "partitioned", "clogged"
+SETTING_FAULTS = frozenset(
+    one.kind
+    for one in (
+        kinds.LinkLatency,
+        kinds.Loss,
+        kinds.Duplication,
+        kinds.Reordering,
+        kinds.SlowTail,
+        kinds.Reset,
+        kinds.Bandwidth,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,7 @@ class WorldBands(RunScope):
     _open_nodes: dict[str, tuple[str, float]] = field(default_factory=dict)  # name -> state, since when
     _seen: dict[str, tuple[bool, bool, Any]] = field(default_factory=dict)  # link -> cut, clogged, settings
     _set: dict[str, tuple[tuple[str, ...], float]] = field(default_factory=dict)  # link -> how it is set, since when
+    _declared: dict[str, tuple[tuple[str, ...], float]] = field(default_factory=dict)  # likewise, as it was first set
     _now: float = 0.0  # when the step was taken
     _next: float = 0.0  # when the next one is
 
@@ -97,6 +112,20 @@ class WorldBands(RunScope):
             if before is not None:
                 self.settings.append((name, before, since, self._now))
             self._set[name] = shown, self._now
+        first = self._declared.get(name)
+        if not self._are_settings_changed():
+            if first is None or first[1] == self._now:
+                self._declared[name] = shown, self._now
+        elif first is None:
+            made = shown if self.world is None else settings_shown(self.world.network.settings)
+            self._declared[name] = made, self._now
+
+    def _are_settings_changed(self) -> bool:
+        """Whether a planned fault changes settings of links now."""
+        return any(
+            kind in SETTING_FAULTS and begin <= self._now and (end is None or self._now < end)
+            for _, kind, _, begin, end in self.planned
+        )
 
     def _began(self, fault: BegunFault) -> None:
         begin = self._next  # in a step that has not ended yet
@@ -127,17 +156,13 @@ class WorldBands(RunScope):
         }
 
     def _set_otherwise(self) -> list[Band]:
-        """What is not as it was for most of the time."""
+        """Where links are not as they were declared."""
         spans = [*self.settings, *((name, words, since, self._now) for name, (words, since) in self._set.items())]
-        lengths: dict[str, dict[tuple[str, ...], float]] = {}
-        for name, words, begin, end in spans:
-            of_link = lengths.setdefault(name, {})
-            of_link[words] = of_link.get(words, 0.0) + end - begin
-        usual = {name: max(of_link.items(), key=lambda one: one[1])[0] for name, of_link in lengths.items()}
         found = []
         for name, words, begin, end in spans:
-            if words != usual[name]:
-                new = [one for one in words if one not in usual[name]]
-                gone = [f"without {one}" for one in usual[name] if one not in words]
+            declared, _ = self._declared[name]
+            if words != declared and begin < end:
+                new = [one for one in words if one not in declared]
+                gone = [f"without {one}" for one in declared if one not in words]
                 found.append(Band(", ".join(new or gone), name, begin, end))
         return found

@@ -139,17 +139,40 @@ def test_a_node_that_is_off_has_a_band_from_the_loss_to_the_restart() -> None:
     assert world["bands"]["links"] == []
 
 
-def test_a_link_that_is_first_seen_while_a_fault_changes_it_is_as_it_was_for_most_of_the_time() -> None:
+async def is_slow_for_most_of_the_run() -> None:
+    """Links are set by hand, then slow from soon on to the end; a third node comes while they are."""
+    slow = LinkLatency(name="slow", source="client", destination="*", at=1.0, seconds=0.5, lasts_seconds=8.0)
+    async with World(latency=0.25) as world:
+        client, server = world.node("client"), world.node("server")
+        world.link(client, server).configure(loss=0.01)
+        async with inject(FaultPlan((slow,)), world):
+            await trio.sleep(2)
+            world.link(client, world.node("late"))
+            await trio.sleep(8)
+
+
+def test_a_fault_that_lasts_for_most_of_a_run_is_the_band_and_not_what_the_links_were_declared_to_be() -> None:
+    world = world_in(is_slow_for_most_of_the_run)
+    assert world is not None
+    assert world["bands"]["links"] == [
+        ["latency 0.5 s", 1.0, 9.0, ["client->server", "client->driver"]],
+        ["latency 0.5 s", 2.0, 9.0, ["client->late"]],
+    ]
+
+
+def test_a_link_is_declared_by_the_end_of_the_instant_at_which_it_is_first_seen() -> None:
     bands = WorldBands()
-    settings = LinkSettings(latency=0.1, loss=0.5), LinkSettings(latency=0.1)
-    for now, setting in ((1.0, settings[0]), (2.0, settings[1]), (5.0, settings[1])):
-        bands._now = now
-        bands._changed("a->b", (False, False, setting))
-    assert bands.document()["links"] == [["loss 0.5", 1.0, 2.0, ["a->b"]]]
-    bands._now = 6.0
-    bands._changed("a->b", (False, False, LinkSettings(latency=0.1)))
-    bands._changed("c->d", (False, False, settings[1]))
+    declared = LinkSettings(latency=0.1)
+    bands._changed("a->b", (False, False, LinkSettings()))
+    bands._changed("a->b", (False, False, declared))
+    bands._now = 2.0
+    bands._changed("a->b", (False, False, LinkSettings(latency=0.1, loss=0.5)))
     bands._now = 9.0
-    bands._changed("c->d", (False, True, LinkSettings(latency=0.1, bandwidth=8.0)))
+    bands._changed("a->b", (False, False, LinkSettings()))
+    bands._changed("c->d", (False, True, declared))
     bands._now = 10.0
-    assert bands.document()["links"][1:] == [["clogged", 9.0, 10.0, ["c->d"]], ["8 bytes/s", 9.0, 10.0, ["c->d"]]]
+    assert bands.document()["links"] == [
+        ["loss 0.5", 2.0, 9.0, ["a->b"]],
+        ["clogged", 9.0, 10.0, ["c->d"]],
+        ["latency 0 s", 9.0, 10.0, ["a->b"]],
+    ]

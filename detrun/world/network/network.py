@@ -37,6 +37,7 @@ class Network:
     Attributes:
         rules: asked about every message that is not from a node to itself; see `detrun.world.network.rules`.
         links: those that have been asked for, by the names of their ends.
+        settings: of each new link.
         on_new_link: called with each new link; faults that strike links by the names of their ends.
     """
 
@@ -47,8 +48,8 @@ class Network:
         self.resolver = Resolver(services)
         self._services = services
         self._faults = services.faults
-        self._settings = LinkSettings().changed(settings)
-        for fault in self._settings.faults(settings):
+        self.settings = LinkSettings().changed(settings)
+        for fault in self.settings.faults(settings):
             self._faults.arm(fault)
 
     def link(self, source: Machine, destination: Machine) -> Link:
@@ -57,7 +58,7 @@ class Network:
         link = self.links.get(key)
         if link is None:
             is_loopback = source is destination
-            settings = LinkSettings() if is_loopback else self._settings
+            settings = LinkSettings() if is_loopback else self.settings
             link = self.links[key] = Link(self._services, self.rules, source, destination, settings)
             if not is_loopback:
                 for told in self.on_new_link:
