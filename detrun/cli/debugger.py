@@ -1,182 +1,28 @@
-"""The prompt of ``detrun debug``: a recorded run that is taken forth and back, and looked at between two steps.
-
-Where the run stands is said after each move: the steps taken, the virtual time, the task that steps next with its line,
-and the watched expressions, with a mark where they have changed. A command that fails says why and changes nothing.
-"""
+"""The commands of ``detrun debug``: they take a recorded run forth and back, and look at it between two steps."""
 
 from __future__ import annotations
 
-import cmd
-import linecache
 import pdb
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from detrun.cli.debugger_prompt import DebuggerPrompt
 from detrun.cli.moment import render
 from detrun.cli.page import open_page
-from detrun.cli.summary import describe_events
 from detrun.inspection.moments import user_frames
-from detrun.inspection.text import shown
-from detrun.inspection.time_travel import Traveller
-from detrun_recorder.described import wait_shown
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Step
-from detrun_scheduler.errors import DetrunError, DivergenceError, UsageError
+from detrun_scheduler.errors import UsageError
 from detrun_scheduler.visible import visible, visible_line
 
-try:
-    import readline
-except ImportError:  # on systems without it
-    readline = None  # type: ignore[assignment]
-
 BLOCK = 16_384  # steps that are read at once; a chunk of a recording
-TYPED_MAX = 200  # lines
-AROUND = 5  # lines of code before and after the one where a task stands
-SOURCE_SHOWN = 1  # of it after each move
+AROUND = 5  # lines of code before and after the one where a task stands, for `list`
 
 
-class Debugger(cmd.Cmd):
+class Debugger(DebuggerPrompt):
     """Commands by their names and first letters; an empty line repeats the last one."""
-
-    prompt = "(detrun) "
-
-    traveller: Traveller
-
-    def __init__(self, recording: Recording) -> None:
-        super().__init__()
-        self.recording = recording
-        self.chosen = ""  # the task that was chosen; empty for the one that steps next
-        self.watched: dict[str, tuple[str, str]] = {}  # by expression: the task where it was asked for, what it was
-        self.diverges_after: int | None = None  # steps, once it is known
-
-    def session(self, begins: str, commands: list[str], *, is_asked: bool) -> None:
-        """Run a command, then those that were given, then what is typed.
-
-        Args:
-            is_asked: whether to ask for more where the given ones end.
-        """
-        self.cmdqueue += commands
-        try:
-            self.onecmd(begins)
-            while self.cmdqueue:
-                command = self.cmdqueue.pop(0)
-                click.echo(f"{self.prompt}{command}")
-                if self.onecmd(command):
-                    return
-            while is_asked:
-                try:
-                    self.cmdloop()
-                    return
-                except KeyboardInterrupt:
-                    click.echo()
-        finally:
-            self.traveller.close()
-
-    # What a process that takes over has to know, see `detrun.inspection.kept_moments`.
-
-    def state(self) -> dict[str, Any]:
-        """The session as plain values."""
-        return {
-            "chosen": self.chosen,
-            "watched": {one: list(at) for one, at in self.watched.items()},
-            "diverges_after": self.diverges_after,
-            "last": self.lastcmd,
-            "queue": self.cmdqueue,
-            "typed": _typed(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on as another process was."""
-        self.chosen, self.diverges_after, self.lastcmd = state["chosen"], state["diverges_after"], state["last"]
-        self.watched = {one: (task, value) for one, (task, value) in state["watched"].items()}
-        self.cmdqueue[:] = state["queue"]
-        _type_again(state["typed"])
-
-    # What every command needs.
-
-    @property
-    def next_step(self) -> Step | None:
-        """The step that comes next in the recording; None at its end."""
-        at = self.traveller.step
-        return self.recording.step(at) if at < self.recording.steps else None
-
-    @property
-    def task(self) -> str:
-        """The path of the chosen task, or of the one that steps next."""
-        following = self.next_step
-        return self.chosen or ("" if following is None else following.path)
-
-    def onecmd(self, line: str) -> bool:
-        """Run a command; say what is wrong with it."""
-        try:
-            return bool(super().onecmd(line))
-        except DivergenceError as error:
-            step = getattr(error.divergence, "step", 0)
-            self.diverges_after = step
-            click.echo(visible(str(error)))
-            self.go(step)
-        except DetrunError as error:
-            click.echo(visible(str(error)))
-        return False
-
-    def default(self, line: str) -> None:
-        """A name or an expression of the chosen task is shown; anything else is refused by name."""
-        word = line.split()[0] if line.split() else ""
-        if word in _LETTERS:
-            self.onecmd(_LETTERS[word] + line[len(word) :])
-        elif line == "EOF":
-            click.echo()
-            self.cmdqueue.append("quit")
-        else:
-            click.echo(f"there is no command {visible_line(word)!r}; 'help' lists them, 'print {line}' evaluates it")
-
-    def go(self, step: int) -> None:
-        """Move, and say where the run stands."""
-        self.traveller.go(min(max(step, 0), self.recording.steps))
-        self.say_where()
-
-    def say_where(self) -> None:
-        """Steps, time, who steps next, and what is watched."""
-        following = self.next_step
-        at, steps = self.traveller.step, self.recording.steps
-        time = f"{self.traveller.moment.virtual_time:.9g} s"
-        if following is None:
-            click.echo(f"after all {steps:,} steps, at {time}: {self._ended()}")
-        else:
-            click.echo(f"after {at:,} of {steps:,} steps, at {time}: {visible_line(following.path)} steps next")
-            click.echo(f"  it {_will(following)}")
-        for place in self._place(SOURCE_SHOWN):
-            click.echo(f"  {place}")
-        for expression, (task, before) in self.watched.items():
-            now = self._evaluated(expression, task)
-            click.echo(f"  {'*' if now != before else ' '} {visible_line(expression)} = {visible_line(now)}")
-            self.watched[expression] = task, now
-
-    def _ended(self) -> str:
-        end = self.recording.end
-        if end is None:
-            return "the recording ends here"
-        return "the run returned" if end.outcome == "ok" else visible_line(f"{end.error_type}: {end.error_text}")
-
-    def _place(self, around: int) -> Iterator[str]:
-        """The line where the task stands, with those around it."""
-        for state in self.traveller.moment.tasks:
-            if state.path == self.task and state.stack:
-                frame = state.stack[-1]
-                for number in range(max(frame.line - around, 1), frame.line + around + 1):
-                    text = linecache.getline(frame.file, number).rstrip()
-                    if text or number == frame.line:
-                        yield f"{'->' if number == frame.line else '  '} {number:>4}  {visible_line(text)}"
-
-    def _evaluated(self, expression: str, task: str) -> str:
-        if task and not any(one.path == task for one in self.traveller.moment.tasks):
-            return f"unknown: {task} does not live here"
-        try:
-            return shown(self.traveller.evaluate(expression, task or None))
-        except Exception as error:  # of the expression
-            return f"{type(error).__name__}: {error}"
 
     # Moving.
 
@@ -262,7 +108,7 @@ class Debugger(cmd.Cmd):
 
     def do_list(self, text: str) -> None:
         """list: the code around the line where the task stands."""
-        lines = list(self._place(AROUND))
+        lines = list(self.place(AROUND))
         if not lines:
             raise UsageError(f"{self.task or 'no task'} stands in no line of your code here")
         click.echo("\n".join(lines))
@@ -298,13 +144,13 @@ class Debugger(cmd.Cmd):
 
     def do_print(self, text: str) -> None:
         """print EXPRESSION: its value where the task stands."""
-        click.echo(visible(self._evaluated(text, self.task)))
+        click.echo(visible(self.evaluated(text, self.task)))
 
     def do_watch(self, text: str) -> None:
         """watch EXPRESSION: show its value in this task after each move, with a star where it has changed."""
         if not text:
             raise UsageError("watch: give an expression")
-        value = self._evaluated(text, self.task)
+        value = self.evaluated(text, self.task)
         self.watched[text] = self.task, value
         click.echo(f"  {visible_line(text)} = {visible_line(value)}")
 
@@ -337,25 +183,6 @@ class Debugger(cmd.Cmd):
         """quit: let the run go."""
         return True
 
-    def emptyline(self) -> bool:
-        """Repeat the last command."""
-        return self.onecmd(self.lastcmd) if self.lastcmd else False
-
-
-_LETTERS = {
-    "s": "step",
-    "b": "back",
-    "g": "goto",
-    "n": "next",
-    "p": "print",
-    "u": "until",
-    "w": "where",
-    "l": "list",
-    "t": "task",
-    "q": "quit",
-    "exit": "quit",
-}
-
 
 def _steps(recording: Recording, places: range) -> Iterator[Step]:
     """The steps at these places, in either direction; backward a block at a time, since reading goes forward."""
@@ -367,21 +194,6 @@ def _steps(recording: Recording, places: range) -> Iterator[Step]:
         start = max(stop - BLOCK, 0)
         yield from reversed(list(recording.iter_steps(start, stop)))
         stop = start
-
-
-def _typed() -> list[str]:
-    """The lines that were typed, for the keys that bring them back."""
-    if readline is None:
-        return []
-    count = readline.get_current_history_length()
-    return [readline.get_history_item(at) for at in range(max(count - TYPED_MAX, 0) + 1, count + 1)]
-
-
-def _type_again(lines: list[str]) -> None:
-    if readline is not None:
-        readline.clear_history()
-        for line in lines:
-            readline.add_history(line)
 
 
 def _count(text: str) -> int:
@@ -397,9 +209,3 @@ def _touches(text: str) -> Callable[[Step], bool]:
         raise UsageError("until and since take an object's name; 'objects' lists them")
     kinds = ("operation", "send", "receive")
     return lambda step: any(event.kind in kinds and text in str(event.label) for event in step.events)
-
-
-def _will(step: Step) -> str:
-    did = describe_events(step)
-    how = "goes on later" if step.outcome == "checkpoint" else wait_shown(step.outcome)
-    return visible_line(f"does: {did}; then: {how}" if did else f"runs until: {how}")
