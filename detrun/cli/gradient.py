@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,6 @@ from detrun.cli.options import deciding, parameter_option, speaking, surrounding
 CREDIT_OF_PAGES = 2_000  # steps and flows
 
 if TYPE_CHECKING:
-    from detrun.cli.page import Page
     from detrun.gradients.comparison import Comparison
     from detrun.gradients.result import Gradient
 
@@ -98,14 +95,14 @@ def gradient(
     import detrun
     from detrun.cli import parameters, runs
     from detrun.cli.comparison import show_comparison
-    from detrun.cli.flips import flips_as_data, show_flips
+    from detrun.cli.gradient_page import gradient_as_data, show_gradient, shown_path
     from detrun.cli.options import settings
-    from detrun.cli.page import counted, open_page, print_document
+    from detrun.cli.page import open_page, print_document
     from detrun.cli.progress import run_progress, sampling_progress
     from detrun.cli.report import check_page
     from detrun.execution.targets import load_target
     from detrun_recorder.recording import open_recording
-    from detrun_scheduler.errors import UsageError
+    from detrun_scheduler.errors import DetrunError, UsageError, text_of
 
     kept = credit
     if html is not None:
@@ -139,7 +136,7 @@ def gradient(
             )
         if html is not None:
             _write(compared, html)
-        show_comparison(compared, target, numbers, _shown)
+        show_comparison(compared, target, numbers, shown_path)
         return
     # Forks must not inherit the thread that shows progress: snapshots, and the plain run that a new run is held to.
     forks = recording is None or snapshots is not None or window is not None or memory is not None
@@ -174,81 +171,20 @@ def gradient(
         if within is not None and found.flips is None:
             raise UsageError("--flips is about one run; leave out the samples, or choose --kind local")
         flips = found.flips(within) if within is not None else {}
-        drawn = flips
-        if html is not None and within is None and found.flips is not None:
-            drawn = found.nearest_flips()
+        drawn, refused = flips, ""
+        if html is not None and within is None:
+            try:
+                drawn = found.nearest_flips()
+            except DetrunError as error:
+                refused = text_of(error)
     if html is not None:
-        _write(found, html, flips=drawn)
+        _write(found, html, flips=drawn, flips_refused=refused)
         found.credit = {name: steps[:credit] for name, steps in found.credit.items() if credit}
     if settings().json:
-        document = {**_fields(found, target, numbers, file), "flips": flips_as_data(flips)}
+        document = gradient_as_data(found, target, numbers, file, flips)
         print_document({"command": "gradient", "ok": True, "exit_code": 0, "error": None, **document})
         return
-    page = open_page()
-    page.heading(f"{found.kind} gradient of {target}", good=True)
-    if found.cost is not None:
-        _show_sampled(page, found, numbers)
-        return
-    sites = counted(found.diagnostics.sites_passed, "discontinuity site")
-    page.facts(
-        {
-            "value": f"{found.value:.9g}",
-            "steps": f"{found.recording.steps:,}",
-            "tape": f"{found.diagnostics.entries:,} entries, {sites} passed",
-            **_effort(found),
-            "digest": found.digest,
-            "meaning": found.bias,
-        }
-    )
-    rows = []
-    for name, number in numbers.items():
-        near = found.validity.get(name)
-        radius = near.radius if near is not None else math.inf
-        rows.append(
-            [
-                name,
-                f"{number:.9g}",
-                f"{found.grads[name]:.9g}",
-                "-" if near is None else f"±{radius:.3g}" if radius < math.inf else "any",
-                _shown(str(near.site)) if near is not None and near.site is not None else "-",
-            ]
-        )
-    page.table(["parameter", "at", "derivative", "valid within", "first to flip"], rows)
-    if found.diagnostics.nearest_margins:
-        page.table(
-            ["margin", "kind", "where", "line", "passes"],
-            [
-                [f"{one.margin:.3g}", one.kind, _shown(one.where), one.code, f"{one.passes:,}"]
-                for one in found.diagnostics.nearest_margins
-            ],
-            title="nearest margins",
-        )
-    if flips:
-        show_flips(page, flips, _shown)
-    for name, steps in found.credit.items():
-        page.table(
-            ["share", "contribution", "step", "time", "task", "did"],
-            [
-                [
-                    f"{one.share:.1%}",
-                    f"{one.contribution:+.4g}",
-                    f"{one.step:,}",
-                    f"{one.time:.6g} s",
-                    one.task,
-                    one.did,
-                ]
-                for one in steps
-            ],
-            title=f"steps that carried most of d/d{name}",
-        )
-    if len(found.diagnostics.detachments) > 1:  # a single one is in the warnings
-        page.table(
-            ["line", "times"],
-            [[_shown(f"{path}:{line}"), f"{count:,}"] for path, line, count in found.diagnostics.detachments],
-            title="bare numbers taken out of Values (no derivative flows through them)",
-        )
-    for warning in found.warnings:
-        page.note(_shown(warning))
+    show_gradient(open_page(), found, target, numbers, flips)
 
 
 def _write(found: Gradient | Comparison, html: str, **more: Any) -> None:
@@ -259,117 +195,3 @@ def _write(found: Gradient | Comparison, html: str, **more: Any) -> None:
         found.report(html, **more)
     except OSError as error:
         raise runs.unwritable(html, error) from error
-
-
-def _show_sampled(page: Page, found: Gradient, numbers: dict[str, float]) -> None:
-    """The page of a gradient that is a mean over seeds."""
-    assert found.cost is not None
-    page.facts(
-        {
-            "value": f"{found.value:.9g} ± {found.value_std_error:.2g} ({found.of})",
-            "samples": f"{found.samples:,}",
-            "took": str(found.cost),
-            "meaning": found.bias,
-        }
-    )
-    rows = [
-        [
-            name,
-            f"{number:.9g}",
-            f"{found.grads[name]:.9g}",
-            f"±{found.std_error[name]:.2g}",
-            "{:.6g} to {:.6g}".format(*found.interval[name]),
-        ]
-        for name, number in numbers.items()
-    ]
-    interval = f"{100 * found.confidence:.4g} % interval"
-    page.table(["parameter", "at", "derivative", "standard error", interval], rows)
-    for line in found.details.lines() if found.details is not None else ():
-        page.note(_shown(line))
-    for warning in found.warnings:
-        page.note(_shown(warning))
-
-
-def _effort(found: Gradient) -> dict[str, str]:
-    """What bounded memory took, if the run was cut into windows."""
-    facts = found.diagnostics
-    if not facts.window_steps:
-        return {}
-    return {
-        "windows": f"{facts.windows:,} of {facts.window_steps:,} steps, at most {facts.snapshots} snapshots",
-        "effort": f"{facts.forward_steps:,} steps run forward, {facts.taped_steps:,} taped, "
-        f"largest process {facts.peak_bytes / 2**20:.0f} MB",
-    }
-
-
-def _shown(text: str) -> str:
-    """With file names relative to the working directory, as the user wrote them."""
-    import os
-
-    return text.replace(os.getcwd() + os.sep, "")
-
-
-def _fields(found: Gradient, target: str, numbers: dict[str, float], file: str | None) -> dict[str, Any]:
-    return {
-        "target": target,
-        "kind": found.kind,
-        "meaning": found.bias,
-        "params": numbers,
-        "recording": file,
-        "value": found.value,
-        "grads": found.grads,
-        "std_error": found.std_error,
-        "samples": found.samples,
-        "of": found.of,
-        "value_std_error": found.value_std_error,
-        "interval": {name: list(one) for name, one in found.interval.items()},
-        "confidence": found.confidence,
-        "cost": None
-        if found.cost is None
-        else {"runs": found.cost.runs, "steps": found.cost.steps, "cpu_seconds": found.cost.cpu_seconds},
-        "details": None if found.details is None else found.details.as_data(),
-        "validity": {
-            name: {
-                "radius": one.radius,
-                "down": one.down,
-                "up": one.up,
-                "site": None if one.site is None else str(one.site),
-                "margin": one.margin,
-                "slope": one.slope,
-                "complete": one.complete,
-            }
-            for name, one in found.validity.items()
-        },
-        "one_sided": {name: dataclasses.asdict(one) for name, one in found.one_sided.items()},
-        "steps": found.recording.steps,
-        "digest": found.digest,
-        "tape_entries": found.diagnostics.entries,
-        "windows": found.diagnostics.windows,
-        "window_steps": found.diagnostics.window_steps,
-        "forward_steps": found.diagnostics.forward_steps,
-        "peak_bytes": found.diagnostics.peak_bytes,
-        "credit": {
-            name: [
-                {
-                    "step": one.step,
-                    "task": one.task,
-                    "operations": list(one.operations),
-                    "ended": one.outcome,
-                    "time": one.time,
-                    "contribution": one.contribution,
-                    "share": one.share,
-                }
-                for one in steps
-            ]
-            for name, steps in found.credit.items()
-        },
-        "sites_passed": found.diagnostics.sites_passed,
-        "nearest_margins": [
-            {"kind": one.kind, "where": one.where, "code": one.code, "margin": one.margin, "passes": one.passes}
-            for one in found.diagnostics.nearest_margins
-        ],
-        "detachments": [
-            {"file": path, "line": line, "count": count} for path, line, count in found.diagnostics.detachments
-        ],
-        "warnings": found.warnings,
-    }

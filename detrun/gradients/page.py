@@ -7,6 +7,7 @@ from math import inf, isfinite, log10
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from detrun.pages.kinds import Answer, Beside, Kinds, plain_number
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun_scheduler.visible import visible, visible_line
@@ -87,12 +88,14 @@ def gradient_page(
     found: ShownGradient,
     flips: Mapping[str, ShownFlips] = MappingProxyType({}),
     compared: ShownComparison | None = None,
+    flips_refused: str = "",
 ) -> str:
     """The text of the file.
 
     Args:
         flips: by parameter, the nearest decisions that would flip, and the jumps of the loss there.
         compared: what other kinds say.
+        flips_refused: why these decisions could not be found.
     """
     recording = found.recording
     steps, notes = shown_steps(recording)
@@ -102,7 +105,8 @@ def gradient_page(
         **_document(found),
         "growth": _growth(found, {step: times[step - steps.start] for step, _ in found.adjoint_sizes if step in steps}),
         "flips": [_flips(name, one) for name, one in flips.items()],
-        "kinds": None if compared is None else _kinds(compared),
+        "flips_refused": visible(flips_refused),
+        "kinds": None if compared is None else _kinds(compared).document(),
     }
     return page_of(title_of(recording), {**document, "gradient": shown})
 
@@ -125,34 +129,29 @@ def _flips(name: str, flips: ShownFlips) -> dict[str, Any]:
         "down": flips.down,
         "up": flips.up,
         "nearest": [
-            [one.move, None if one.jump is None else _number(one.jump), visible_line(str(one.site))]
+            [one.move, None if one.jump is None else plain_number(one.jump), visible_line(str(one.site))]
             for one in flips.nearest
         ],
     }
 
 
-def _kinds(compared: ShownComparison) -> dict[str, Any]:
+def _kinds(compared: ShownComparison) -> Kinds:
     """What each kind says of each parameter, with its standard error, and where they part."""
     found = compared.found
     names = list(next(iter(found.values())).grads) if found else []
-    return {
-        "reference": compared.reference,
-        "parameters": [
-            [
-                visible_line(name),
-                [
-                    [kind, _number(one.grads[name]), _number(one.std_error[name])]
-                    for kind, one in compared.found.items()
-                ],
-            ]
+    return Kinds(
+        [
+            Beside(
+                name,
+                [Answer(kind, one.grads[name], one.std_error[name]) for kind, one in found.items()],
+                compared.reference,
+            )
             for name in names
         ],
-        "meanings": [
-            [kind, visible_line(one.bias), "" if one.cost is None else str(one.cost)] for kind, one in found.items()
-        ],
-        "refused": [[kind, visible_line(why)] for kind, why in compared.refused.items()],
-        "verdict": list(map(visible_line, compared.verdict())),
-    }
+        [(kind, one.bias, "" if one.cost is None else str(one.cost)) for kind, one in found.items()],
+        compared.refused,
+        compared.verdict(),
+    )
 
 
 def _document(found: ShownGradient) -> dict[str, Any]:
@@ -164,8 +163,8 @@ def _document(found: ShownGradient) -> dict[str, Any]:
         rows.append(
             {
                 "name": visible_line(name),
-                "gradient": _number(gradient),
-                "error": _number(error) if error else None,
+                "gradient": plain_number(gradient),
+                "error": plain_number(error) if error else None,
                 "within": f"±{near.radius:.3g}" if near is not None and near.radius < inf else "",
                 "first": visible_line(str(near.site)) if near is not None and near.site is not None else "",
             }
@@ -190,9 +189,3 @@ def _document(found: ShownGradient) -> dict[str, Any]:
             for name, ways in found.flow.items()
         },
     }
-
-
-def _number(value: Any) -> float | str:
-    if isinstance(value, int | float):
-        return float(value) if isfinite(value) else str(value)
-    return visible_line(str(value))[:200]

@@ -19,7 +19,6 @@ from detrun.gradients.flow import Flow
 from detrun.gradients.sampling.sample import Details
 from detrun.gradients.sides import OneSided
 from detrun_recorder.recording import Recording
-from detrun_scheduler.errors import DetrunError
 
 FLIPS_SHOWN = 12  # parameters of a page whose flips are looked for unasked
 BIAS = (
@@ -140,7 +139,9 @@ class Gradient:
         lines.extend(f"  warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
-    def report(self, path: str | os.PathLike[str], *, flips: Mapping[str, Any] | None = None) -> Path:
+    def report(
+        self, path: str | os.PathLike[str], *, flips: Mapping[str, Any] | None = None, flips_refused: str = ""
+    ) -> Path:
         """Write it as one HTML file that needs no network; where it is.
 
         Of one run it has the space-time diagram, with the steps and the ways that carried the derivative if ``credit``
@@ -148,6 +149,7 @@ class Gradient:
 
         Args:
             flips: what ``flips(within)`` found, for the jumps of the loss at the nearest flips.
+            flips_refused: why they could not be found.
 
         Raises:
             OSError: the file cannot be written.
@@ -155,17 +157,19 @@ class Gradient:
         from detrun.gradients.page import gradient_page
         from detrun.pages.page import write_page
 
-        return write_page(path, gradient_page(self, flips or {}))
+        return write_page(path, gradient_page(self, flips or {}, flips_refused=flips_refused))
 
     def nearest_flips(self) -> dict[str, Any]:
-        """What `flips` finds within a tenth of each parameter; empty where there is no single run, or it finds none."""
+        """What `flips` finds within a tenth of each of the first parameters; empty where there is no single run.
+
+        Raises:
+            NotDifferentiableError: forward mode does not pass through what the program does.
+            UsageError: the run could not be made again.
+        """
         if self.flips is None:
             return {}
         numbers = dict(list(self.flips.numbers.items())[:FLIPS_SHOWN])
-        try:
-            found: dict[str, Any] = self.flips({name: 0.1 * abs(one) or 0.1 for name, one in numbers.items()})
-        except DetrunError:
-            return {}
+        found: dict[str, Any] = self.flips({name: 0.1 * abs(one) or 0.1 for name, one in numbers.items()})
         return found
 
     def _sampled(self) -> str:

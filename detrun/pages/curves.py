@@ -1,4 +1,4 @@
-"""Curves with their errors as an HTML page: what a tuning went through, a panel for each quantity, and a table."""
+"""Numbers with their errors as an HTML page: curves, a panel for each quantity; answers beside each other; a table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from detrun.pages.kinds import Kinds
 from detrun.pages.page import page_of
 from detrun_scheduler.visible import visible, visible_line
 
-SCRIPTS = ("d3.min.js", "data.js", "curves.js")
+SCRIPTS = ("d3.min.js", "data.js", "kinds.js", "curves.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,17 @@ class Curves:
         facts: by name.
         head, rows: of the table.
         notes: what a reader should know.
+        kinds: answers beside each other, shown after the panels.
     """
 
     title: str
     outcome: str
     facts: Mapping[str, str]
-    panels: Sequence[Panel]
+    panels: Sequence[Panel] = ()
     head: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = field(default_factory=list)
+    kinds: Kinds | None = None
 
 
 def curves_page(shown: Curves) -> str:
@@ -93,6 +96,7 @@ def curves_page(shown: Curves) -> str:
         "head": list(map(visible_line, shown.head)),
         "rows": [list(map(visible_line, row)) for row in shown.rows],
         "notes": list(map(visible, shown.notes)),
+        "kinds": None if shown.kinds is None else shown.kinds.document(),
     }
     return page_of(shown.title, document, "curves.html.jinja", SCRIPTS)
 

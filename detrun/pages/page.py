@@ -23,6 +23,7 @@ SCRIPTS = (
     "details.js",
     "history.js",
     "why.js",
+    "kinds.js",
     "gradient.js",
     "world.js",
     "report.js",

@@ -80,5 +80,22 @@ def test_a_gradient_is_a_page_with_what_carried_it(call: Any) -> None:
     assert page("mean.html")["gradient"]["flow"] == {}
     call("gradient", *race, "--compare", "--samples", "3", "--html", "kinds.html")
     kinds = page("kinds.html")["gradient"]["kinds"]
-    assert [name for name, _ in kinds["parameters"]] == ["x", "step"]
-    assert {"local", "finite"} <= {kind for _, rows in kinds["parameters"] for kind, *_ in rows}
+    assert [name for name, *_ in kinds["parameters"]] == ["x", "step"]
+    assert {"local", "finite"} <= {kind for _, rows, _ in kinds["parameters"] for kind, *_ in rows}
+
+
+HAS_A_PULLBACK_ONLY = """
+from detrun.ad.pullbacks import record_pullback
+
+def main(params):
+    return record_pullback(6.0, [params["x"]], lambda adjoint: [3.0 * adjoint])
+"""
+
+
+def test_a_page_says_why_the_nearest_jumps_are_unknown(call: Any, directory: Path) -> None:
+    Path("other.py").write_text(HAS_A_PULLBACK_ONLY)
+    call("gradient", "other.py:main", "--param", "x=2", "--html", "other.html")
+    view = page("other.html")["gradient"]
+    assert view["rows"][0]["gradient"] == 3.0
+    assert view["flips"] == []
+    assert "forward mode met an operation that has a pullback only" in view["flips_refused"]

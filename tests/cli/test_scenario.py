@@ -101,10 +101,32 @@ def test_each_derivative_stands_beside_a_finite_difference(call, call_json):
         assert one["derivative"] == pytest.approx(one["finite_difference"], rel=1e-6)
         assert one["agrees"] is True
         assert one["why"]
+    assert found["html"] is None
     finite = ("scenario", "gradient", "thermostat", *SMALL, "--kind", "finite", "--samples", "2", "--share")
     shown = call(*finite, "0.001").stdout
     assert "errors" in shown
     assert shown != call(*finite, "0.1").stdout
+
+
+def test_a_page_has_each_derivative_with_its_error_and_its_differences_beside_it(call_json, call, directory):
+    page = directory / "gradient.html"
+    arguments = ("scenario", "gradient", "thermostat", *SMALL, "--loss", "effort", "--samples", "2")
+    found = call_json(*arguments, "--differences", "2", "--html", str(page))
+    assert found["html"] == str(page)
+    shown = data_of(page.read_text())
+    drawn = {name: (answers, reference) for name, answers, reference in shown["kinds"]["parameters"]}
+    assert drawn.keys() == found["gradient"].keys()
+    for name, one in found["gradient"].items():
+        answers, reference = drawn[name]
+        assert answers == [
+            ["local", one["derivative"], one["std_error"]],
+            ["frozen difference", one["finite_difference"], one["finite_std_error"]],
+            ["difference of the mean", one["mean_difference"], one["mean_std_error"]],
+        ]
+        assert reference == "difference of the mean"
+    assert shown["kinds"]["verdict"] == ["each derivative agrees with its difference"]
+    assert len(shown["rows"]) == len(drawn)
+    assert "no/such/place.html" in call(*arguments, "--html", "no/such/place.html", code=2).stderr
 
 
 def test_tuning_is_compared_at_equal_events_on_held_out_seeds(call_json, directory, monkeypatch):

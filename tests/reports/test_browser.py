@@ -5,6 +5,7 @@ On Debian: ``apt-get install chromium chromium-driver``.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import detrun
 from detrun.pages.curves import Curve, Curves, Panel, Point, curves_page
+from detrun.pages.kinds import Answer, Beside, Kinds
 from detrun.pages.timeline import timeline_of
 from detrun.reports.failure_view import failure_view
 from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
@@ -218,6 +220,24 @@ def test_kinds_of_gradients_are_beside_each_other_with_their_errors(opened: Open
     label = page.find_element(By.CSS_SELECTOR, "#gradient-kinds svg").get_attribute("aria-label") or ""
     assert label.startswith(f"local: {found.found['local'].grads['x']:.3f}")
     assert len(page.find_elements(By.CSS_SELECTOR, "#gradient-kinds rect.reference")) == 1
+
+
+def test_why_the_nearest_jumps_are_unknown_is_said(opened: Opened, tmp_path: Path) -> None:
+    found = detrun.gradient(jumps, {"x": 1.9})
+    page = opened(found.report(tmp_path / "gradient.html", flips_refused=NAME).read_text())
+    assert said(page, "gradient-flips-refused") == f"They are unknown. {NAME}"
+    assert not page.find_element(By.CSS_SELECTOR, "#gradient-flips table").is_displayed()
+
+
+def test_answers_beside_each_other_are_rows_also_where_an_error_is_no_number(opened: Opened) -> None:
+    answers = [Answer("local", 2.0, math.inf), Answer("difference", 2.5, 0.5), Answer("tensor", "[1, 2]", "")]
+    page = opened(curves_page(Curves("a gradient", "done", {}, kinds=Kinds([Beside("x", answers, "difference")]))))
+    figure = page.find_element(By.CSS_SELECTOR, "#kinds svg")
+    assert [one.text for one in figure.find_elements(By.CSS_SELECTOR, "svg > text")] == [
+        *("local", "2.000 ± inf"),
+        *("difference", "2.500 ± 0.50"),
+    ]
+    assert len(figure.find_elements(By.CSS_SELECTOR, "rect.reference")) == 1
 
 
 def bowl(params: dict[str, Any]) -> Any:

@@ -70,6 +70,7 @@ detrun.panel = function ({ title, x: along, y: up, curves, level }) {
     place("facts").append(detrun.element("dt", name), detrun.element("dd", text));
   }
   found.notes.forEach((text) => place("notes").append(detrun.element("li", text)));
+  if (found.kinds) detrun.drawKinds(place("kinds"), found.kinds);
   found.panels.forEach((panel) => place("panels").append(detrun.panel(panel)));
   const row = (cells, kind) => {
     const made = detrun.element("tr");

@@ -29,8 +29,8 @@ detrun.Gradient = class {
     select.addEventListener("change", () => this.show(select.value));
     place("gradient-ways").hidden = !names.length;
     this.drawGrowth(view.growth);
-    this.drawFlips(view.flips);
-    if (view.kinds) this.drawKinds(view.kinds);
+    this.drawFlips(view.flips, view.flips_refused);
+    if (view.kinds) detrun.drawKinds(place("gradient-kinds"), view.kinds);
     if (names.length) this.show(names[0]);
   }
 
@@ -72,8 +72,10 @@ detrun.Gradient = class {
   }
 
   // By parameter: the nearest decisions that would flip, and by how much the loss jumps there.
-  drawFlips(flips) {
-    document.getElementById("gradient-flips").hidden = !flips.length;
+  drawFlips(flips, refused) {
+    document.getElementById("gradient-flips").hidden = !flips.length && !refused;
+    document.getElementById("gradient-flips-refused").textContent = refused ? `They are unknown. ${refused}` : "";
+    document.querySelector("#gradient-flips table").hidden = !flips.length;
     const table = document.querySelector("#gradient-flips tbody");
     const most = d3.max(flips, (one) => d3.max(one.nearest, ([, jump]) => (typeof jump === "number" ? Math.abs(jump) : 0))) || 1;
     for (const { name, within, down, up, nearest } of flips) {
@@ -98,44 +100,5 @@ detrun.Gradient = class {
         table.append(row);
       }
     }
-  }
-
-  // What each kind says of each parameter, with bars of two standard errors; the reference as a band.
-  drawKinds({ reference, parameters, meanings, refused, verdict }) {
-    const place = document.getElementById("gradient-kinds");
-    place.hidden = false;
-    verdict.forEach((text) => place.append(detrun.element("p", text)));
-    for (const [name, kinds] of parameters) {
-      const known = kinds.filter(([, value, error]) => typeof value === "number" && typeof error === "number");
-      const [left, width, row] = [90, 640, 24];
-      const height = row * known.length + 26;
-      const figure = detrun.element("figure");
-      figure.append(detrun.element("figcaption", `derivative by ${name}, ± 2 standard errors`));
-      const svg = d3.select(figure).append("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("role", "img")
-        .attr("aria-label", known.map(([kind, value, error]) => `${kind}: ${value.toPrecision(4)} ± ${error.toPrecision(2)}`).join("; "));
-      const low = d3.min(known, ([, value, error]) => value - 2 * error);
-      const high = d3.max(known, ([, value, error]) => value + 2 * error);
-      const x = d3.scaleLinear(low < high ? [low, high] : [low - 1, high + 1], [left, width - 110]).nice();
-      const best = known.find(([kind]) => kind === reference);
-      if (best) {
-        svg.append("rect").attr("class", "reference").attr("x", x(best[1] - 2 * best[2])).attr("y", 0).attr("height", row * known.length)
-          .attr("width", Math.max(x(best[1] + 2 * best[2]) - x(best[1] - 2 * best[2]), 1)).attr("fill", "var(--running)");
-      }
-      known.forEach(([kind, value, error], at) => {
-        const y = row * at + row / 2;
-        const label = (text, place) => svg.append("text").attr("x", place).attr("y", y + 4).attr("font-size", 12).attr("fill", "var(--text)").text(text);
-        label(kind, 4);
-        label(`${value.toPrecision(4)} ± ${error.toPrecision(2)}`, width - 104);
-        svg.append("line").attr("class", "error").attr("x1", x(value - 2 * error)).attr("x2", x(value + 2 * error)).attr("y1", y).attr("y2", y)
-          .attr("stroke", "var(--step)").attr("stroke-width", 2);
-        svg.append("circle").attr("cx", x(value)).attr("cy", y).attr("r", 4).attr("fill", "var(--step)");
-      });
-      svg.append("g").attr("transform", `translate(0,${row * known.length + 2})`).call(d3.axisBottom(x).ticks(6));
-      place.append(figure);
-    }
-    const list = detrun.element("dl");
-    for (const [kind, meaning, cost] of meanings) list.append(detrun.element("dt", kind), detrun.element("dd", `${meaning}${cost ? ` (${cost})` : ""}`));
-    for (const [kind, why] of refused) list.append(detrun.element("dt", `${kind}: refused`), detrun.element("dd", why));
-    place.append(list);
   }
 };

@@ -10,7 +10,7 @@ from detrun.cli.options import parameter_option, settings, speaking
 from detrun_scenarios.commands.choosing import bug_option, loss_option, name_argument, params_of, size_option
 
 if TYPE_CHECKING:
-    from detrun_scenarios.frame.derivatives import Derivative, LossGradient
+    from detrun_scenarios.frame.derivatives import LossGradient
 
 
 @click.command(short_help="Differentiate a loss of a system, with finite differences beside it.")
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     help="Differences move each parameter by this share of itself, in place of what is declared.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the samples.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write it as an HTML page that needs no network.")
 @parameter_option
 @speaking
 def gradient(
@@ -47,6 +48,7 @@ def gradient(
     by: tuple[str, ...],
     share: float | None,
     seed: int,
+    html: str | None,
     params: tuple[str, ...],
 ) -> None:
     """Differentiate a loss of the scenario NAME by each parameter that moves it.
@@ -58,9 +60,12 @@ def gradient(
     from detrun.cli import runs
     from detrun.cli.page import open_page, print_document
     from detrun.cli.progress import drawn_progress, sampling_progress
+    from detrun.cli.report import check_page
+    from detrun.pages.page import write_page
     from detrun_scenarios.commands.choosing import loss_of
     from detrun_scenarios.frame.catalogue import find_scenario
     from detrun_scenarios.frame.derivatives import Effort, differentiate, kind_named
+    from detrun_scenarios.frame.gradient_page import gradient_page, table_of
     from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
     scenario = find_scenario(name)
@@ -68,6 +73,8 @@ def gradient(
     wanted = loss_of(scenario, loss)
     chosen = kind_named(kind)
     program = ScenarioProgram(scenario, scenario.setting(size, wanted.name, bug))
+    if html is not None:
+        check_page(html, "--html")
     with runs.program_output(), sampling_progress() as sampled, drawn_progress("differences") as differenced:
         effort = Effort(
             by=by,
@@ -79,45 +86,30 @@ def gradient(
             differenced=differenced,
         )
         found = differentiate(program, numbers, chosen, effort)
+    if html is not None:
+        try:
+            write_page(html, gradient_page(name, found, wanted, numbers))
+        except OSError as error:
+            raise runs.unwritable(html, error) from error
     if settings().json:
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
-        print_document({**document, **_fields(found, numbers)})
+        print_document({**document, **_fields(found, numbers), "html": html})
         return
     page = open_page()
     page.heading(f"gradient of {wanted.name} of {name}", good=True)
     page.facts(
-        {wanted.name: f"{found.value:.6g} ± {found.std_error:.2g} {wanted.unit}", "took": f"{found.steps:,} steps"}
+        {
+            wanted.name: f"{found.value:.6g} ± {found.std_error:.2g} {wanted.unit}",
+            "took": f"{found.steps:,} steps",
+            **({} if html is None else {"page": html}),
+        }
     )
-    columns = ["parameter", "at", "kind", "derivative", "error", "difference", "its error", "apart"]
-    has_means = any(one.kind == "local" and one.of_mean is not None for one in found.derivatives)
-    page.table(
-        [*columns, *(["of the mean", "its error", "apart"] if has_means else [])],
-        [_row(one, numbers[one.parameter], has_means) for one in found.derivatives],
-    )
+    page.table(*table_of(found, numbers))
     for one in found.derivatives:
         if one.why:
             page.text(f"{one.parameter}: {one.kind}, since {one.why}")
     for text in [*found.bias, *found.warnings]:
         page.note(text)
-
-
-def _row(one: Derivative, at: float, has_means: bool) -> list[str]:
-    beside, of_mean = one.difference, one.of_mean
-    frozen = one.frozen
-    apart = f"{one.apart:.2g} errors" if frozen is None else f"{one.apart:.1e} of it in {frozen.runs} runs"
-    row = [
-        one.parameter,
-        f"{at:.6g}",
-        one.kind,
-        f"{one.derivative:.8g}",
-        f"{one.std_error:.2g}",
-        f"{beside.value:.8g}",
-        f"{beside.std_error:.2g}",
-        apart + (f", {beside.changed:.0%} rescheduled" if one.kind == "local" and beside.changed else ""),
-    ]
-    if has_means and one.kind == "local" and of_mean is not None:
-        return [*row, f"{of_mean.value:.8g}", f"{of_mean.std_error:.2g}", f"{one.errors_apart:.2g} errors"]
-    return [*row, *([""] * 3 if has_means else [])]
 
 
 def _fields(found: LossGradient, params: dict[str, float]) -> dict[str, Any]:
