@@ -37,8 +37,8 @@ def test_without_replay_nothing_runs(call, call_json, directory):
         (["--at", "soon"], "--at 'soon' is not a place"),
         (["--at", "-1"], "not a place"),
         (["--at", "#5000"], "no moment at step 5000"),
-        (["--target", "programs.py:rounds"], "give them with --at or --listing"),
-        (["--no-replay"], "give them with --at or --listing"),
+        (["--target", "programs.py:rounds"], "give them with --at, --listing or --perfetto"),
+        (["--no-replay"], "give them with --at, --listing or --perfetto"),
     ],
 )
 def test_a_moment_that_is_none_is_wrong_usage(call, directory, arguments, part):

@@ -110,7 +110,7 @@ detrun.Diagram = class {
     const row = this.rowOfLane.get(this.run.lane(step));
     if (row !== undefined) {
       const top = this.faultsHeight + row * detrun.Diagram.LANE;
-      if (top < this.scroll.scrollTop) this.scroll.scrollTop = top;
+      if (top - this.faultsHeight < this.scroll.scrollTop) this.scroll.scrollTop = top - this.faultsHeight;
       else if (top + detrun.Diagram.LANE > this.scroll.scrollTop + this.height) {
         this.scroll.scrollTop = top + detrun.Diagram.LANE - this.height;
       }
@@ -173,6 +173,7 @@ detrun.Diagram = class {
     for (let row = firstRow; row < last; row++) {
       const { lane, group } = this.rows[row];
       const y = this.top(row) + detrun.Diagram.LANE / 2;
+      if (y - 7 < this.faultsHeight) continue; // half of it would be under the names of faults
       pen.font = group ? "600 12px system-ui" : "12px system-ui";
       pen.fillStyle = this.colour(group ? "faint" : "text");
       let text = group || this.run.lanes[lane].path;

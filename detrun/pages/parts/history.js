@@ -15,7 +15,7 @@ detrun.History = class {
     const legal = this.bars.filter((bar) => bar.at !== null).sort((one, other) => one.at - other.at);
     this.stuck = this.bars.filter((bar) => bar.role === "stuck");
     const left = view.leftOut ? ` Operations before and after them, ${view.leftOut.toLocaleString("en")} in all, are left out.` : "";
-    place("history-said").textContent = `${legal.length} of the operations have a legal order${view.part ? ` of ${view.part}` : ""}; ` +
+    place("history-said").textContent = `${legal.length === 1 ? "One operation has" : `${legal.length} operations have`} a legal order${view.part ? ` of ${view.part}` : ""}; ` +
       `behind it there is no place for ${this.stuck.map((bar) => bar.text).join(", ")}.${left}`;
     this.draw(legal);
     const list = place("history-order");

@@ -25,7 +25,7 @@ detrun.drawKinds = function (place, { parameters, meanings, refused, verdict }) 
     if (best) {
       const [from, to] = [x(best.value - 2 * best.error), x(best.value + 2 * best.error)];
       svg.append("rect").attr("class", "reference").attr("x", from).attr("y", 0).attr("height", row * known.length)
-        .attr("width", Math.max(to - from, 1)).attr("fill", "var(--running)");
+        .attr("width", Math.max(to - from, 1)).attr("fill", "var(--running)").attr("stroke", "var(--lock)").attr("stroke-opacity", 0.6);
     }
     known.forEach(({ kind, value, error, said }, at) => {
       const y = row * at + row / 2;

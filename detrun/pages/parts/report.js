@@ -15,7 +15,7 @@
   found.notes.forEach((text) => place("notes").append(detrun.element("li", text)));
 
   let chosen = null;
-  const choose = (step) => {
+  const choose = detrun.choose = (step) => {
     if (!run.has(step)) return;
     chosen = step;
     diagram.choose(step);

@@ -98,12 +98,21 @@ detrun.Why = class {
     });
   }
 
+  // Within the list of turns alone: the page stays where it is.
+  scrollTo(row) {
+    const list = document.getElementById("why-rows");
+    const head = list.querySelector("thead").offsetHeight;
+    const bottom = row.offsetTop + row.offsetHeight;
+    if (row.offsetTop - head < list.scrollTop) list.scrollTop = row.offsetTop - head;
+    else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
+  }
+
   go(place) {
     this.at = Math.max(0, Math.min(place, this.view.aligned.length - 1));
     this.slider.value = this.at;
     this.places.forEach((row, at) => row.classList.toggle("here", at === this.at));
     const row = this.places[this.at];
-    row.scrollIntoView({ block: "nearest" });
+    this.scrollTo(row);
     const [one, other] = this.view.aligned[this.at];
     const said = one === null ? this.view.passing[other] : this.view.failing[one];
     const alone = one === null ? ", in the passing schedule alone" : other === null && this.view.passing.length ? ", in the failing schedule alone" : "";

@@ -35,17 +35,17 @@ detrun.World = class {
     shown.forEach(([what, bands]) => {
       const most = d3.max(bands, (band) => band.links);
       bands.forEach((band) => { band.opacity = 0.25 + 0.55 * (band.links / most); });
-      rows.push({ label: `links: ${what}`, bands, kind: "links" });
+      rows.push({ label: what, bands, kind: "links" });
     });
     for (const [name, kind, about, begin, end] of planned.slice(0, detrun.World.ROWS_MAX)) {
       const title = `${name}: ${kind}${about ? `, ${about}` : ""}`;
-      rows.push({ label: name, kind: "planned", bands: [{ begin, end: end === null ? begin : Math.min(end, this.bands.end), fill: "var(--lock)", title }] });
+      rows.push({ label: name, kind: "planned", bands: [{ begin, end: end === null ? begin : Math.min(end, this.bands.end), fill: "var(--killed)", title }] });
     }
     return rows;
   }
 
   drawStates() {
-    const [labels, height, width] = [190, 16, 1000];
+    const [labels, height, width] = [250, 16, 1000];
     const rows = this.rows();
     const bottom = height * rows.length;
     const svg = d3.select("#world-states").attr("viewBox", `0 0 ${width} ${bottom + height + 22}`);
@@ -53,8 +53,8 @@ detrun.World = class {
     const end = Math.max(this.moments[this.moments.length - 1].time, this.bands.end) || 1;
     const x = (this.x = d3.scaleLinear([begin, end], [labels, width - 10]));
     rows.forEach(({ label, bands, kind }, row) => {
-      svg.append("text").attr("x", 4).attr("y", row * height + 12).attr("font-size", 11).attr("fill", kind ? "var(--fault-edge)" : "var(--text)")
-        .text(label.length > 32 ? `${label.slice(0, 31)}…` : label).append("title").text(label);
+      svg.append("text").attr("x", 4).attr("y", row * height + 12).attr("font-size", 11).attr("fill", kind === "links" ? "var(--fault-edge)" : kind ? "var(--killed)" : "var(--text)")
+        .text(label.length > 42 ? `${label.slice(0, 41)}…` : label).append("title").text(label);
       for (const band of bands) {
         svg.append("rect").attr("class", `band ${kind || "node"}`).attr("x", x(band.begin)).attr("y", row * height + 3)
           .attr("width", Math.max(x(band.end) - x(band.begin), 1.5)).attr("height", height - 5)
@@ -119,7 +119,7 @@ detrun.World = class {
     nodes.replaceChildren(...moment.nodes.map((node) => {
       const row = detrun.element("tr");
       const disk = node.disk.map(([path, seen, durable]) => `${path}: ${seen === null ? "gone" : `${seen} bytes`}, ${durable === null ? "nothing" : durable} durable`);
-      const clock = node.clock === null ? "" : `${node.clock >= 0 ? "+" : ""}${detrun.seconds(node.clock)}`;
+      const clock = node.clock === null ? "" : `${node.clock >= 0 ? "+" : ""}${detrun.seconds(Number(node.clock.toPrecision(4)))}`;
       [node.name, node.state, node.starts, node.tasks, node.mailbox, clock, disk.join("\n")].forEach((text) => row.append(detrun.element("td", text)));
       return row;
     }));
