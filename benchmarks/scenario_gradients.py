@@ -28,6 +28,8 @@ OFF_THE_TIES = (
 BETWEEN = "--param write_quorum=2.5 --param read_quorum=2.5 --param fan_out=4.5"
 APART = "--param write_quorum=1.5 --param read_quorum=1.5"
 FEW = "--param read_quorum=2.5 --param fan_out=3.5"
+ROOMS = "--by pages_weight --by images_weight --by queries_weight"
+LASTING = "--param pages_ttl=100 --param images_ttl=100 --param queries_ttl=100"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --differences 40",
@@ -99,6 +101,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         f"--loss break_miss --kind local --samples 40 --differences 60 {HARD}",
         "--loss pile_height --by restitution",
         "--loss pile_height --by friction",
+    ),
+    "distributed_cache": (
+        f"--loss misses {ROOMS} --samples 8 --differences 12",
+        f"--loss misses {ROOMS} --samples 16 --differences 16 {LASTING}",
+        f"--loss latency {ROOMS} --samples 12 --differences 12",
+        "--loss latency --by pages_ttl --by queries_ttl --samples 6",
+        "--loss staleness --by pages_ttl --samples 6",
+        "--loss latency --by queries_weight --by queries_ttl --kind local --samples 2 --differences 6",
     ),
     "browser": (
         "--loss design_distance --by line_height --by card_gap --by card_padding --samples 12 --differences 16",
