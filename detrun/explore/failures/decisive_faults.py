@@ -18,12 +18,14 @@ came too late says more than the moment at which its link was slow.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
 from detrun.explore.failures.named_steps import Instant, NamedStep, named, sent_by
 from detrun.explore.failures.narration import NarratedFault, Narration
+from detrun.explore.failures.occurrences import Timeline
 from detrun.explore.failures.on_disk import done_to_disk, read_last, written_before
 from detrun.explore.failures.retiming import Retimings
 from detrun.explore.failures.reversal import Reversals
@@ -168,7 +170,7 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
         if read is not None and written is not None:
             shown += [("what is read was written in", written), ("read in", read[0])]
         sent = _sent_to(reversals, narration, failed.step)
-        if sent is not None:
+        if sent is not None and all(place is None or place.operation != sent.operation for _, place in shown):
             shown.append(("by what was sent in", sent))
         shown.append(("and shows in", NamedStep(failed, narration.steps[failed.step])))
     width = max(len(what) for what, _ in shown)
@@ -196,13 +198,24 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
 
 
 def _sent_to(reversals: Reversals, narration: Narration, step: int) -> NamedStep | None:
-    """Where the message was sent that a step goes on with; None if it goes on with none, or that is not known."""
+    """Where the message was sent that a step goes on with, or what led to it in its instant; None if not known."""
     retimings = Retimings.of(reversals, narration)
     if retimings is None:
         return None
-    handled = retimings.base.timeline.handled_in(step)
+    timeline = retimings.base.timeline
+    handled = next(filter(None, map(timeline.handled_in, _led_to(narration, timeline, step))), None)
     sent = None if handled is None else sent_by(narration, handled)
     return None if sent is None else NamedStep(sent, narration.steps[sent.step])
+
+
+def _led_to(narration: Narration, timeline: Timeline, step: int) -> Iterator[int]:
+    """A step and, back to the first of its instant, the one that woke it, or else the one before it of its task."""
+    time, at = timeline.times[step], step
+    while at >= 0 and timeline.times[at] == time:
+        yield at
+        woken = timeline.woken_in[at]
+        own = (before for before in range(at - 1, -1, -1) if narration.steps[before].task == narration.steps[at].task)
+        at = woken if woken >= 0 else next(own, -1)
 
 
 def _described(found: MovedFault) -> str:

@@ -33,7 +33,13 @@ from detrun.explore.failures.occurrences import MESSAGE, Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.retiming import Retimed, Retimings
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import failing_operation, illegal_operations, misfits, showing_steps
+from detrun.explore.failures.showing_steps import (
+    failing_operation,
+    illegal_operations,
+    misfits,
+    noted_by_check,
+    showing_steps,
+)
 from detrun.explore.failures.what_steps_knew import Knowledge
 
 REQUESTS_MAX = 12
@@ -156,6 +162,8 @@ class _Search:
         if last != message.handled_in:
             places.append(("handled", self._innermost(message.handled_in)))
         places.append(("led to" if last != message.handled_in else "handled", self._what_led(last)))
+        pair = (places[0][1], places[-1][1]) if len(places) > 1 else None
+        places += noted_by_check(narration, self._error)
         text = [
             summary(self.reversals.failing),
             f"What matters is that a message came, {message.label.whose} ({shown_about(message)}):",
@@ -163,7 +171,6 @@ class _Search:
             f"Verified both ways: as it was, the run fails again; {self._without(without)}",
         ]
         operations = tuple(one for _, one in places)
-        pair = (operations[0], operations[-1]) if len(operations) > 1 else None
         difference = common(self.reversals.failing.order, without.trial.order)
         resource = message.label.whose
         return Explanation(

@@ -84,7 +84,7 @@ def noted_by_check(narration: Narration, error: BaseException | None) -> list[tu
     if not isinstance(found, About):
         return []
     return [
-        (label, Operation(narration.steps[place.step].task, noted_line(narration, place), label, place.step))
+        (label, Operation(narration.steps[place.step].task, noted_line(narration, place), "runs", place.step))
         for label, place in found.operations
         if place.step < len(narration.steps)
     ]

@@ -10,8 +10,11 @@ import detrun
 from detrun.checkers.assertions import AssertionViolatedError
 
 
-def require(condition: bool, name: str, detail: str) -> None:
+def require(condition: object, name: str, detail: str) -> None:
     """Fail the run unless a condition of the invariant of this name holds.
+
+    Args:
+        condition: a bool, or what says where it was broken, as `detrun.always` takes it.
 
     Raises:
         AssertionViolatedError: it does not hold.

@@ -120,20 +120,20 @@ SCENARIO = Scenario(
         Bug(
             "lost_update",
             "updates of two workers read the same weights",
-            ("Cells.apply", "Cells.apply"),
+            ("Layer.read", "Layer.write"),
             variant="server",
         ),
         Bug(
             "repeated_batch",
             "a worker goes on at its bookmark after a crash",
-            ("RepeatedBatch.first", "Loader.done"),
+            ("Loader.done", "Loader.begin"),
             CRASHES,
             "server",
         ),
         Bug(
             "hanging_barrier",
             "a barrier waits for a member that is dead",
-            ("HangingBarrier.leave", "Barrier.wait"),
+            ("Barrier.__init__", "HangingBarrier.leave"),
             variant="ring",
         ),
     ),

@@ -16,11 +16,16 @@ It sees all nodes at once, as no node can, and computes with plain numbers.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from detrun.checkers.noted import About, noted
+from detrun.checkers.serializability import serializable
+from detrun.checkers.transactions import Place, Transactions
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
 from detrun_scenarios.training.messages import Push, View
@@ -30,6 +35,7 @@ from detrun_scenarios.training.settings import Settings
 
 if TYPE_CHECKING:
     from detrun_scenarios.training.model.compression import Compressed
+    from detrun_scenarios.training.parameter_server.cells import Cells
     from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
 
 ONCE: Final = "each batch is applied once, in order"
@@ -65,20 +71,34 @@ class Monitor:
         self.held: Any = None
         self.applied_pushes: list[tuple[str, int, int]] = []
         self._batches: dict[str, int] = {}
-        self._pushes: set[tuple[int, int]] = set()
+        self._taken: dict[tuple[int, int], Place] = {}
+        self._began: dict[str, Place] = {}
+        self._done: dict[str, Place] = {}
         self._clocks: dict[str, int] = {}
         self._checkpoints: dict[int, Checkpoint] = {}
         self.replica: tuple[Any, Any] | None = None
         self._replicas: dict[int, tuple[Any, Any]] = {}
         self._contributions: dict[tuple[int, int], dict[str, Any]] = {}
         self._barrier_began: float | None = None
+        self._barrier: list[tuple[str, Place]] = []
 
     # Batches.
+
+    def begins(self, worker: str) -> None:
+        """A worker has decided at which batch to go on."""
+        self._began[worker] = _place_of(sys._getframe(1))
+
+    def is_done(self, worker: str) -> None:
+        """A worker knows that a batch has counted, and has said so to its bookmark."""
+        self._done[worker] = _place_of(sys._getframe(1))
 
     def batch_counts(self, worker: str, number: int) -> None:
         """The gradient of a batch has become part of the weights."""
         expected = self._batches.get(worker, 0)
-        require(number == expected, ONCE, f"{worker} is at batch {expected}, and batch {number} is applied")
+        places = ("its bookmark is from", self._done.get(worker)), ("goes on in", self._began.get(worker))
+        require(
+            _about(number == expected, *places), ONCE, f"{worker} is at batch {expected}, and batch {number} is applied"
+        )
         self._batches[worker] = expected + 1
 
     # A parameter server.
@@ -103,23 +123,30 @@ class Monitor:
         """A worker has a new session, which begins at a clock."""
         self._clocks[worker] = clock
 
+    def takes(self, worker: str, push: Push) -> None:
+        """A server has decided to apply a push."""
+        request, here = (push.session, push.number), _place_of(sys._getframe(1))
+        places = ("is first taken in", self._taken.get(request)), ("is taken again in", here)
+        require(
+            _about(request not in self._taken, *places), PUSHED_ONCE, f"push {push.number} of {worker} is applied again"
+        )
+        self._taken[request] = here
+
     def applied(
-        self, worker: str, push: Push, gradient: Any, staleness: int, held: Any, workers: Iterable[str]
+        self, worker: str, push: Push, gradient: Any, staleness: int, cells: Cells, workers: Iterable[str]
     ) -> None:
         """A push has been applied.
 
         Args:
-            held: the weights that the server has now.
+            cells: that the server has now.
             workers: those with a session.
         """
-        self.held = held
-        request = (push.session, push.number)
-        require(request not in self._pushes, PUSHED_ONCE, f"push {push.number} of {worker} is applied again")
-        self._pushes.add(request)
+        self.held = held = cells.weights()
         self.applied_pushes.append((worker, push.batch, push.version))
         with torch().no_grad():
             self.weights, self.moments = self._optimizer.step(self.weights, self.moments, gradient, staleness)
-        require(same_bits(self.weights, held), SERIAL, f"behind push {push.number} of {worker}")
+        serial = same_bits(self.weights, held) or _contradiction(cells.history)
+        require(serial, SERIAL, f"behind push {push.number} of {worker}")
         self.batch_counts(worker, push.batch)
         self._clocks[worker] += 1
         lead = self._clocks[worker] - min(self._clocks[one] for one in workers)
@@ -159,6 +186,11 @@ class Monitor:
     def barrier_begins(self) -> None:
         """A coordinator waits for all members from now on."""
         self._barrier_began = plain(trio.current_time())
+        self._barrier = [("begins in", _place_of(sys._getframe(1)))]
+
+    def leaves(self, member: str) -> None:
+        """A coordinator takes a member for dead, and says so to the barrier."""
+        self._barrier.append((f"{member} leaves in", _place_of(sys._getframe(1))))
 
     def barrier_ends(self) -> None:
         """It has all of them, or has given up."""
@@ -168,4 +200,22 @@ class Monitor:
         """At what lasts, now."""
         if self._barrier_began is not None:
             waited = plain(trio.current_time()) - self._barrier_began
-            require(waited < BARRIER_SECONDS, BARRIERS, f"the coordinator has waited for {waited:.2f} s")
+            ends = _about(waited < BARRIER_SECONDS, *self._barrier)
+            require(ends, BARRIERS, f"the coordinator has waited for {waited:.2f} s")
+
+
+def _place_of(frame: FrameType) -> Place:
+    """What the running task does in this frame."""
+    found = noted(frame, "the monitor of a training")
+    return Place(found.step, *found.stack[0])
+
+
+def _about(holds: bool, *places: tuple[str, Place | None]) -> About:
+    """A condition, and where that happened which it is about, as far as that is known."""
+    return About(holds, tuple((label, place) for label, place in places if place is not None))
+
+
+def _contradiction(history: Transactions) -> object:
+    """What is false, and says which updates have read and written at the same time, if any have."""
+    found = serializable(history)
+    return False if found else found

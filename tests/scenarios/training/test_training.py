@@ -14,6 +14,9 @@ from detrun_scenarios.training import SCENARIO
 from detrun_scenarios.training.invariants import Monitor
 from detrun_scenarios.training.messages import Push, View
 from detrun_scenarios.training.model.compression import Compressed
+from detrun_scenarios.training.model.network import WEIGHTS
+from detrun_scenarios.training.model.optimizer import optimizer_of
+from detrun_scenarios.training.parameter_server.cells import Cells
 from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
 from detrun_scenarios.training.settings import settings_of
 from tests.scenarios.whole import (
@@ -101,13 +104,14 @@ def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
 
 def two_ahead(monitor: Monitor) -> None:
     """With a bound of 0 a worker may be one ahead."""
-    zeros = torch.zeros(3, dtype=torch.float64)
+    zeros = torch.zeros(WEIGHTS, dtype=torch.float64)
+    cells = Cells(zeros, zeros, optimizer_of(settings_of(SCENARIO.defaults)))
     monitor.restored(Checkpoint(0, 0, {}, zeros, zeros))
     for worker in ("fast", "slow"):
         monitor.joined(worker, 0)
     for number in (1, 2):
         push = Push(1, number, number - 1, number - 1, torch.tensor([], dtype=torch.int64), zeros[:0])
-        monitor.applied("fast", push, zeros, 0, zeros, ("fast", "slow"))
+        monitor.applied("fast", push, zeros, 0, cells, ("fast", "slow"))
 
 
 def lossy(monitor: Monitor) -> None:

@@ -93,6 +93,7 @@ class ParameterServer:
                 self._send(worker, Refused(push.session), 0)
                 return
             if self.sessions.is_new(session, push):
+                self._monitor.takes(worker, push)
                 await self._apply(worker, session, push)
         await self._gate(worker, session, self.sessions.drawn_bound())
         async with self.cells.lock:
@@ -105,7 +106,7 @@ class ParameterServer:
         await self.cells.apply(gradient, staleness)
         self.version += 1
         self.sessions.count(worker, session, push)
-        self._monitor.applied(worker, push, gradient, staleness, self.cells.weights(), self.sessions.open)
+        self._monitor.applied(worker, push, gradient, staleness, self.cells, self.sessions.open)
         self._meter.update_is_applied()
         self._moved.tell()
 

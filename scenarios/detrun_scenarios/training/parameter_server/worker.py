@@ -69,6 +69,7 @@ class Worker:
         """Push gradients until one is refused."""
         self._session = joined.session
         await self._loader.begin(joined.batch)
+        self._monitor.begins(self._node.name)
         weights, version, number = joined.weights, joined.version, 0
         kept = torch().zeros_like(weights)
         while True:
@@ -85,6 +86,7 @@ class Worker:
                 return
             weights, version = answer.weights, answer.version
             await self._loader.done(batch)
+            self._monitor.is_done(self._node.name)
 
     async def _push(self, push: Push, size: Any) -> Weights | None:
         while True:

@@ -102,6 +102,7 @@ class Coordinator:
         del self._heard[member]
         if self._barrier is not None and member in self._view.members:
             self._barrier.leave(member)
+            self._monitor.leaves(member)
 
     # Rounds.
 
