@@ -54,7 +54,7 @@ def noted(frame: FrameType | None, checker: str) -> Noted:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A condition for `detrun.always` that says what it is about: an explanation by a fault names these operations.
+    """A condition for `detrun.always` that says what it is about: an explanation by a fault or a message names these.
 
     Attributes:
         operations: what each is called there, with where it was noted (`noted_place`).

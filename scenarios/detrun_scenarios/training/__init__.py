@@ -113,7 +113,7 @@ SCENARIO = Scenario(
         Bug(
             "stale_moments",
             "moments become durable behind the file that names their checkpoint",
-            ("Checkpoints.save", "Checkpoints.restore"),
+            ("Checkpoints._write", "Checkpoints._read"),
             POWER_CUTS,
             "slow_disk",
         ),

@@ -10,6 +10,8 @@ import trio
 import detrun
 from detrun.checkers.linearizability import linearizable
 from detrun.checkers.models import Counter, Register
+from detrun.checkers.noted import About
+from detrun.checkers.transactions import Place, noted_place
 from detrun.execution.options import Options
 from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program
@@ -207,3 +209,37 @@ async def is_waited_for() -> None:
 
 def test_a_message_without_which_a_run_fails_otherwise_explains_nothing() -> None:
     assert looked_for(is_waited_for) is None
+
+
+async def says_what_it_is_about() -> None:
+    """A number that comes too often, with a check that has noted where it came first."""
+    seen: dict[int, Place | None] = {}
+
+    async def live() -> None:
+        node = detrun.this_node()
+        while True:
+            number = await node.receive()
+            first = seen.get(number)
+            operations = () if first is None else (("came first in", first),)
+            detrun.always(About(number not in seen, operations), "a number comes once")
+            seen[number] = noted_place()  # noted
+
+    async def use() -> None:
+        await trio.sleep(0.1)
+        detrun.this_node().send("store", 1)
+        await trio.sleep(0.1)
+        detrun.this_node().send("store", 1)  # again
+
+    async with World(latency=0.02) as world:
+        world.node("store").start(live)
+        client = world.node("client")
+        client.start(use)
+        await trio.sleep(1.0)
+
+
+def test_what_a_check_is_about_is_named_beside_the_message() -> None:
+    explanation = looked_for(says_what_it_is_about)
+    assert explanation is not None
+    noted = code_at(explanation)[explanation.labels.index("came first in")]
+    assert noted.endswith("# noted")
+    assert "came first in" in explanation.text
