@@ -68,7 +68,7 @@ async def store() -> None:
         await file.fsync()  # synced
 
 
-async def acknowledged_before_fsync(at: float, struck: str) -> None:
+async def acknowledged_before_fsync(at: float, struck: str, looks_later: bool = False) -> None:
     async with detrun.World(latency=0.01) as world:
         world.node("store").start(store)
         world.role("late", lambda node: trio.current_time() >= 0.3)
@@ -81,7 +81,10 @@ async def acknowledged_before_fsync(at: float, struck: str) -> None:
             await trio.sleep(1)
             world.driver.send("store", "read")
             with trio.move_on_after(1):
-                assert lost.cancelled_caught or await world.driver.receive() == "written"  # shows
+                found = await world.driver.receive()
+                if looks_later:
+                    await trio.lowlevel.checkpoint()
+                assert lost.cancelled_caught or found == "written"  # shows
 
 
 @pytest.mark.parametrize("struck", ["store", "@late"])
@@ -101,6 +104,14 @@ def test_power_lost_between_an_acknowledgement_and_the_fsync(struck: str) -> Non
     assert shows is not None
     assert shows.number == line_with(acknowledged_before_fsync, "shows")
     assert re.search(rf"and shows in +{acknowledged_before_fsync.__name__} at ", explanation.text)
+    answers = explanation.places[explanation.labels.index("by what was sent in")].line
+    assert answers is not None
+    assert answers.number == line_with(store, "answered")
+
+
+def test_who_sent_what_a_step_goes_on_with_is_named_also_where_that_came_in_a_step_before_of_its_instant() -> None:
+    runner, failing = tried(acknowledged_before_fsync, 0.35, "store", True)
+    explanation = explain(runner, failing)
     answers = explanation.places[explanation.labels.index("by what was sent in")].line
     assert answers is not None
     assert answers.number == line_with(store, "answered")
