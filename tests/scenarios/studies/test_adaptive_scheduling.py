@@ -9,13 +9,15 @@ import trio
 
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
+from detrun_scenarios.operating_system.cpu.fair import FairQueue
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import Thread
+from detrun_scenarios.operating_system.invariants import NO_STARVATION
 from detrun_scenarios.operating_system.machine import machine
 from detrun_scenarios.operating_system.process import Process
 from detrun_scenarios.operating_system.settings import Settings
 from detrun_scenarios.studies.adaptive_scheduling import SCENARIO
-from detrun_scenarios.studies.adaptive_scheduling.governor import BOUNDED, MOST, Governor
+from detrun_scenarios.studies.adaptive_scheduling.governor import BOUNDED, MOST, Governor, queue_under
 from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
 
 pytestmark = pytest.mark.one_python
@@ -33,6 +35,30 @@ def test_weights_that_move_as_far_as_they_may_pass_over_no_thread(bias: float) -
     program = program_of(SCENARIO, "small")
     for seed in range(5):
         detrun.record(program, {**SCENARIO.defaults, "bias": bias, "gain": 1.4}, seed=seed)
+
+
+HEAVY = {"bias": 2.73, "gain": -0.12487, "latency": 0.00276, "wakeup_granularity": 0.00041}
+
+
+def test_a_batch_beside_a_user_of_fourteen_times_its_weight_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound of the plain queue leaves out the one that runs, and fails this right run."""
+    program = program_of(SCENARIO, "medium", "slowdown")
+    detrun.record(program, HEAVY, seed=47)
+    monkeypatch.setattr("detrun_scenarios.studies.adaptive_scheduling.workload.queue_under", lambda gain: FairQueue)
+    with pytest.raises(AssertionViolatedError, match=NO_STARVATION):
+        detrun.record(program, HEAVY, seed=47)
+
+
+def test_a_batch_that_comes_last_of_all_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unfair(queue_under(0.0)):
+        def next(self):
+            others = [one for one in self.threads if not str(one).startswith("batch0")]
+            return others[0] if others else super().next()
+
+    module = "detrun_scenarios.studies.adaptive_scheduling.workload"
+    monkeypatch.setattr(f"{module}.queue_under", lambda gain: Unfair)
+    with pytest.raises(AssertionViolatedError, match=NO_STARVATION):
+        detrun.record(program_of(SCENARIO, "medium", "slowdown"), {}, seed=0)
 
 
 def test_a_small_run_is_replayed() -> None:
