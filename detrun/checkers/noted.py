@@ -56,6 +56,8 @@ def noted(frame: FrameType | None, checker: str) -> Noted:
 class About:
     """A condition for `detrun.always` that says what it is about: an explanation by a fault or a message names these.
 
+    Two or more operations are also explained by when they come.
+
     Attributes:
         operations: what each is called there, with where it was noted (`noted_place`).
     """

@@ -281,7 +281,7 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         summary(failing),
         f"What matters is {matters}:",
         *told(narration, places),
-        *_of_moved(narration, swap.moved, swap.moment),
+        *what_moved(narration, swap.moved, swap.moment, "the order would have been the other one"),
         f"Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, "
         f"{averted}.",
     ]
@@ -306,8 +306,8 @@ def shown_about(message: Occurrence) -> str:
     return message.about if len(message.about) <= ABOUT_MAX else f"{message.about[:ABOUT_MAX]}…"
 
 
-def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterator[str]:
-    """What was moved: when it began, how long it took, and how long it might have taken."""
+def what_moved(narration: Narration, moved: Occurrence, moment: float, instead_of_it: str) -> Iterator[str]:
+    """What was moved: when it began, how long it took, and what would have been had it taken another time."""
     sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
     took, instead = moved.due - moved.set_at, moment - moved.set_at
     if moved.label.kind == MESSAGE:
@@ -317,4 +317,4 @@ def _of_moved(narration: Narration, moved: Occurrence, moment: float) -> Iterato
     else:
         what = f"The sleep or time-out that {sender} set at {moved.set_at:.9g} s"
     yield f"{what} took {took:.6g} s."
-    yield f"Had it taken {shown_seconds(instead)} s, the order would have been the other one."
+    yield f"Had it taken {shown_seconds(instead)} s, {instead_of_it}."

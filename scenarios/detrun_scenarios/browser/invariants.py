@@ -8,14 +8,22 @@
 - *a resource is fetched once*: the server is asked for each address once, whatever asks for it in the browser;
 - *removed nodes are left alone*: nothing that was fetched is given to an element that is no longer in the document;
 - *nothing is painted unstyled*: no frame is made before the style sheets that block it are there.
+
+What was done to a node is noted when it happens, and a failure says so: all happens in one task, where the last step
+before a failure touches everything.
 """
 
 from __future__ import annotations
 
+import sys
+from itertools import pairwise
 from typing import Final
 
+from detrun.checkers.noted import About
+from detrun.checkers.transactions import Place, noted_place
+from detrun_scenarios.browser.dom.document import Mutation
 from detrun_scenarios.browser.dom.events import Event, Phase
-from detrun_scenarios.browser.dom.nodes import Element
+from detrun_scenarios.browser.dom.nodes import Element, Node
 from detrun_scenarios.frame.declaration import Invariant
 from detrun_scenarios.frame.requirement import require
 
@@ -50,6 +58,12 @@ class Monitor:
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
         self._due: dict[Event, list[tuple[Element, Phase]]] = {}
+        self._noted = NotedChanges()
+        self._dispatched: dict[Event, Place | None] = {}
+
+    def document_changes(self, change: Mutation) -> None:
+        """A document has just changed; called by what the document tells of it."""
+        self._noted.add(change, noted_place(sys._getframe(2)))
 
     def task_begins(self, microtasks: int) -> None:
         """A task begins while so many microtasks wait."""
@@ -60,7 +74,8 @@ class Monitor:
         require(microtasks < MICROTASKS_MAX, END, f"{microtasks} microtasks, one after the other")
 
     def dispatch_begins(self, event: Event) -> None:
-        """An event is dispatched, now."""
+        """An event is dispatched, now, along a path that has just been found."""
+        self._dispatched[event] = noted_place(sys._getframe(1))
         above = []
         element = event.target.parent
         while element is not None:
@@ -74,7 +89,9 @@ class Monitor:
         """The listeners of an element are next."""
         due = self._due[event]
         is_next = bool(due) and due[0] == (element, phase)
-        require(is_next, PATH, f"{event.type} reaches {element} in {phase}, and {due[:1]} is next")
+        about = () if is_next else (("moves", self._noted.parted(event.aimed)), ("travels", self._dispatched[event]))
+        detail = f"{event.type} reaches {element} in {phase}, and {due[:1]} is next"
+        require(_about(is_next, *about), PATH, detail)
         due.pop(0)
 
     def server_is_asked(self, address: str) -> None:
@@ -84,7 +101,9 @@ class Monitor:
 
     def resource_is_given(self, element: Element) -> None:
         """What was fetched for an element is given to it."""
-        require(element.is_connected, REMOVED, f"{element} is no longer in the document")
+        above = element.ancestors()[-1]
+        about = (("removes", self._noted.removed.get(above)), ("gives", noted_place(sys._getframe(1))))
+        require(_about(above.is_root, *about), REMOVED, f"{element} is no longer in the document: {element.attributes}")
 
     def frame_is_made(self, blocking: int) -> None:
         """A frame is painted while so many style sheets are on their way."""
@@ -92,4 +111,59 @@ class Monitor:
 
     def layout_is_made(self, difference: str) -> None:
         """A layout has been compared with one from scratch."""
-        require(not difference, AS_FROM_SCRATCH, difference)
+        marks, moves = self._noted.unmarked or (None, None)
+        require(_about(not difference, ("marks", marks), ("moves", moves)), AS_FROM_SCRATCH, difference)
+        self._noted.unmarked = None
+
+
+def _about(holds: bool, *operations: tuple[str, Place | None]) -> About:
+    """A condition with what it is about, as far as that is known."""
+    return About(holds, tuple((label, place) for label, place in operations if place is not None))
+
+
+class NotedChanges:
+    """Where the changes of documents were made.
+
+    Attributes:
+        removed: of each node that was taken out of a tree, the last time.
+        inserted: of each that was put into one, the last time.
+        marked: of each element, where its boxes were last said to be out of date.
+        unmarked: of an element that was out of date when it moved, and no longer afterwards: where it was marked, and
+            where it moved.
+    """
+
+    def __init__(self) -> None:
+        self.removed: dict[Node, Place | None] = {}
+        self.inserted: dict[Node, Place | None] = {}
+        self.marked: dict[Element, Place | None] = {}
+        self.unmarked: tuple[Place | None, Place | None] | None = None
+        self._leaves: tuple[Element, Place | None] | None = None  # while it is out of date
+
+    def add(self, change: Mutation, place: Place | None) -> None:
+        """A change was made there."""
+        if change.kind != "attributes":
+            self.marked[change.target] = place
+        if change.removed is not None:
+            self.removed[change.removed] = place
+            self._leaves = None
+            if isinstance(change.removed, Element) and _is_marked(change.removed):
+                self._leaves = change.removed, self._last_mark(change.removed)
+        if change.added is not None:
+            self.inserted[change.added] = place
+            if self._leaves is not None and self._leaves[0] is change.added and not _is_marked(self._leaves[0]):
+                self.unmarked = self._leaves[1], place
+            self._leaves = None
+
+    def parted(self, path: list[Element]) -> Place | None:
+        """Where the last element was moved whose parent on this path is no longer its own."""
+        found = [self.inserted.get(one) for one, above in pairwise(path) if one.parent is not above]
+        found += [self.removed.get(one) for one, above in pairwise(path) if one.parent is None]
+        return max((one for one in found if one is not None), key=lambda one: one.step, default=None)
+
+    def _last_mark(self, above: Element) -> Place | None:
+        found = [self.marked.get(one) for one in above.elements()]
+        return max((one for one in found if one is not None), key=lambda one: one.step, default=None)
+
+
+def _is_marked(element: Element) -> bool:
+    return element.needs_layout or element.child_needs_layout

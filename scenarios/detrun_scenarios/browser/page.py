@@ -185,6 +185,7 @@ class Page:
         self._browser.loop.queue(Source.USER, scroll)
 
     def _changed(self, change: Mutation) -> None:
+        self._browser.monitor.document_changes(change)
         self.observers.changed(change)
         self._browser.loop.request_frame()
 

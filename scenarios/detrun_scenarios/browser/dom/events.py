@@ -41,7 +41,7 @@ class Dispatcher:
     """See the module.
 
     Args:
-        began: told of an event when its dispatch begins.
+        began: told of an event when its path has been found.
         reached: told of an event and the phase before each element's listeners are called.
         after_listener: awaited after each listener, where no script runs: microtasks.
     """
@@ -62,8 +62,8 @@ class Dispatcher:
 
     async def dispatch(self, event: Event) -> None:
         """Tell all listeners on the path."""
-        self._began(event)
         path = self.path_of(event)
+        self._began(event)
         down: list[tuple[Element, Phase]] = [(one, "capture") for one in reversed(path[1:])]
         up: list[tuple[Element, Phase]] = [(one, "bubble") for one in path[1:]]
         for element, phase in [*down, (path[0], "target"), *up]:

@@ -1,0 +1,90 @@
+"""When the operations come that a false check names, as the explanation of a failure.
+
+A check may say which operations it is about (`About`). Where all that happens to an object is done by one task, an
+event loop for example, no switch of tasks reverses two of them, and what the task reads and changes says little: it
+reads and changes everything. What decides is when others handed it the work.
+
+So the first of the operations that are named is made to come after the last, or the last before the first: a message,
+sleep or time-out is moved that another task went on with before it, the latest first. If the run passes, or goes on to
+a later failure, the moment is narrowed down (`retiming.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from detrun.explore.failures.decisive_order import OrderSearch, what_moved
+from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.occurrences import Occurrence
+from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.retiming import INSTANT, Swap
+from detrun.explore.failures.reversal import Reversals
+from detrun.explore.failures.showing_steps import noted_by_check
+
+NEAR_MAX = 12  # occurrences before an operation that are tried
+
+
+def decisive_noted(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """Two or more operations that a check names, and what was moved so that they come at other times."""
+    noted = sorted(noted_by_check(narration, reversals.failing.error), key=lambda one: one[1].step)
+    if len(noted) < 2 or narration.steps[noted[0][1].step].time == narration.steps[noted[-1][1].step].time:
+        return None
+    search = OrderSearch.of(reversals, narration, comes_again=True)
+    if search is None:
+        return None
+    for moved, at in _ways(search, noted[0][1], noted[-1][1]):
+        found = search.retimings.at({moved.number: at})
+        if found is None:
+            return None
+        swap = search.retimings.threshold(moved, at, found) if search.retimings.averts(found) else None
+        if swap is not None:
+            return _explained(search, swap, noted)
+    return None
+
+
+def _ways(search: OrderSearch, first: Operation, last: Operation) -> Iterator[tuple[Occurrence, float]]:
+    """What may be moved, and to which moment."""
+    times = search.base.timeline.times
+    for one in _handed_in(search, first):
+        yield one, times[last.step] + INSTANT
+    for one in _handed_in(search, last):
+        if one.set_at < times[first.step] - INSTANT < one.due:
+            yield one, times[first.step] - INSTANT
+
+
+def _handed_in(search: OrderSearch, operation: Operation) -> list[Occurrence]:
+    """What other tasks went on with before an operation, the latest first."""
+    steps = search.narration.steps
+    before = [
+        one
+        for one in search.base.timeline.fired
+        if 0 <= one.handled_in <= operation.step and steps[one.handled_in].task != operation.task
+    ]
+    return before[: -NEAR_MAX - 1 : -1]
+
+
+def _explained(search: OrderSearch, swap: Swap, noted: list[tuple[str, Operation]]) -> Explanation:
+    failing, narration = search.reversals.failing, search.narration
+    labels, places = zip(*noted, strict=True)
+    passing = swap.passing
+    averted = "it passes" if passing.passes else f"it goes on, and fails anew at {passing.ends_at:.9g} s"
+    text = [
+        summary(failing),
+        "What matters is when the operations come that the check names:",
+        *told(narration, noted),
+        *what_moved(narration, swap.moved, swap.moment, "the run would have gone on"),
+        "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, "
+        f"{averted}.",
+    ]
+    return Explanation(
+        "\n".join(text),
+        (places[0], places[-1]),
+        "",
+        common(failing.order, swap.passing.trial.order),
+        narration,
+        None,
+        True,
+        places=places,
+        labels=labels,
+    )
