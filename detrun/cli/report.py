@@ -31,8 +31,9 @@ def report(file: str, output: str | None, steps: str | None, target: str | None,
     """Write recording FILE as one HTML file that needs no network.
 
     It has a space-time diagram, the steps with the lines that they ran, and of a run that failed the schedule turn by
-    turn with the values of its variables. For that the program is run once more, as `detrun replay` does: do so only
-    with recordings, and in directories, that you trust. With --no-replay nothing is run.
+    turn with the values of its variables, beside the nearest schedule that passes. For that the program is run again,
+    as `detrun replay` does, and after a failure up to ten seconds long under other schedules: do so only with
+    recordings, and in directories, that you trust. With --no-replay nothing is run.
     """
     from detrun.cli import runs
     from detrun.cli.page import open_page, print_document
@@ -97,6 +98,7 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool) ->
     from detrun.cli.programs import change_noted, program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
+    from detrun.reports.explained import explained
     from detrun.reports.report import Told, told_by_program
     from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
 
@@ -106,7 +108,8 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool) ->
     try:
         program, arguments = program_of(recording, file, target, {})
         with runs.program_output(), run_progress("replaying", None):
-            told = told_by_program(recording, program.function, arguments, Options(), again)
+            explanation = explained(recording, program.function, arguments, Options())
+            told = told_by_program(recording, program.function, arguments, Options(), again, explanation)
     except (UsageError, DivergenceError, HiddenStateError) as error:
         reason = str(error).partition("\n")[0]
         return Told(notes=[f"without lines of code: the program cannot be run again ({reason})"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from selenium.webdriver import Chrome, ChromeOptions, Keys
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -137,6 +137,30 @@ def test_why_it_failed_has_both_schedules_and_a_slider_with_values(opened: Opene
         page.find_element(By.ID, "why-back").click()
     assert said(page, "why-said").endswith(": main, in the failing schedule alone")
     assert "Atomic[0]\n1" in said(page, "values")
+
+
+def test_the_box_beside_the_mouse_is_seen_whole_with_the_line_that_runs(opened: Opened) -> None:
+    run = detrun.record(loses_an_update, raise_errors=False)
+    assert run.program is not None
+    page = opened(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    step = next(step.index for step in run.recording.iter_steps() if step.path == "main")
+    place = page.execute_script(
+        """
+        document.getElementById("canvas").scrollIntoView({block: "center"});
+        const box = document.getElementById("canvas").getBoundingClientRect();
+        const diagram = detrun.diagram;
+        const row = diagram.rowOfLane.get(detrun.run.lane(arguments[0]));
+        return [box.left + diagram.x(arguments[0]) + 5, box.top + diagram.top(row) + 10];
+        """,
+        step,
+    )
+    mouse = ActionChains(page)
+    mouse.w3c_actions.pointer_action.move_to_location(*map(int, place))
+    mouse.perform()
+    said_there = said(page, "hover")
+    assert said_there.startswith(f"step {step}, main")
+    (running,) = page.find_elements(By.CSS_SELECTOR, "#hover .source .running")
+    assert running.text.strip() in said_there  # which leaves out what is cut off
 
 
 def test_a_deadlock_is_drawn_as_a_circle(opened: Opened) -> None:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from detrun.execution.options import Options
+from detrun.explore.campaign import observed as observed  # so that detrun's own objects leave footprints
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.narration import Narration, narrate
 from detrun_recorder.format import unpack_varints

@@ -26,10 +26,10 @@ detrun.detailsOf = function (run, step, choose) {
   return [facts, links, ...detrun.sourceOf(run, step)];
 };
 
-// The files around the lines that a step ran.
-detrun.sourceOf = function (run, step) {
+// The files around lines that a step ran, all of them or those that are given.
+detrun.sourceOf = function (run, step, lines = run.lines(step), around = detrun.AROUND) {
   const places = new Map();
-  for (const line of run.lines(step)) {
+  for (const line of lines) {
     if (!places.has(line.file)) places.set(line.file, new Set());
     places.get(line.file).add(line.number);
   }
@@ -40,7 +40,7 @@ detrun.sourceOf = function (run, step) {
     let before = 0;
     const shown = new Set();
     for (const number of numbers) {
-      for (let at = Math.max(1, number - detrun.AROUND); at <= Math.min(texts.length, number + detrun.AROUND); at++) shown.add(at);
+      for (let at = Math.max(1, number - around); at <= Math.min(texts.length, number + around); at++) shown.add(at);
     }
     for (const at of [...shown].sort((one, other) => one - other)) {
       if (before && at !== before + 1) block.append("   ⋮\n");
@@ -52,12 +52,10 @@ detrun.sourceOf = function (run, step) {
 };
 
 detrun.hoverOf = function (run, step) {
-  const lines = run.lines(step);
-  const last = lines[lines.length - 1];
   return [
     detrun.element("strong", `step ${step.toLocaleString("en")}, ${run.path(step)}`),
     detrun.element("div", `${detrun.seconds(run.time(step))}, ends in ${run.ending(step)}`),
     detrun.element("div", run.did(step).slice(0, 6).join("; ")),
-    ...(last ? [detrun.element("code", `${last.name}:${last.number}  ${last.text}`)] : []),
+    ...detrun.sourceOf(run, step, run.lines(step).slice(-1), 1),
   ];
 };

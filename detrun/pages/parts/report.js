@@ -28,7 +28,7 @@
     if (step === null) return;
     box.replaceChildren(...detrun.hoverOf(run, step));
     const frame = place("diagram").getBoundingClientRect();
-    box.style.left = `${Math.min(event.clientX - frame.left + 14, frame.width - 300)}px`;
+    box.style.left = `${Math.max(0, Math.min(event.clientX - frame.left + 14, frame.width - box.offsetWidth - 4))}px`;
     box.style.top = `${event.clientY - frame.top + 14}px`;
   };
   const diagram = (detrun.diagram = new detrun.Diagram(run, { hover, choose }));
