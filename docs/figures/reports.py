@@ -129,7 +129,7 @@ PICTURES: dict[str, tuple[Callable[[Path], None], str, tuple[int, int]]] = {
     "cluster": (cluster, CLUSTER, (1300, 960)),
     "world": (cluster, WORLD, (1300, 1200)),
     "gradient": (gradient, GRADIENT, (1300, 700)),
-    "kinds": (kinds, KINDS, (1000, 720)),
+    "kinds": (kinds, KINDS, (1000, 790)),
 }
 
 

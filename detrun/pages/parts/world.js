@@ -54,7 +54,7 @@ detrun.World = class {
     const x = (this.x = d3.scaleLinear([begin, end], [labels, width - 10]));
     rows.forEach(({ label, bands, kind }, row) => {
       svg.append("text").attr("x", 4).attr("y", row * height + 12).attr("font-size", 11).attr("fill", kind === "links" ? "var(--fault-edge)" : kind ? "var(--killed)" : "var(--text)")
-        .text(label.length > 42 ? `${label.slice(0, 41)}…` : label).append("title").text(label);
+        .text(label.length > 38 ? `${label.slice(0, 37)}…` : label).append("title").text(label);
       for (const band of bands) {
         svg.append("rect").attr("class", `band ${kind || "node"}`).attr("x", x(band.begin)).attr("y", row * height + 3)
           .attr("width", Math.max(x(band.end) - x(band.begin), 1.5)).attr("height", height - 5)
