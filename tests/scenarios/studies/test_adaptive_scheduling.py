@@ -83,6 +83,9 @@ def test_a_weight_out_of_bounds_is_noticed() -> None:
         detrun.record(main)
 
 
+SECONDS = 0.25  # for which shares of a core are counted
+
+
 def share_of_user(bias: float, gain: float) -> float:
     """Of one core that a user and a batch want all the time, under the governor."""
 
@@ -90,14 +93,14 @@ def share_of_user(bias: float, gain: float) -> float:
         settings = Settings(cpu=CpuSettings(cores=1, switch_seconds=0.0, latency=0.002, min_granularity=0.0001))
 
         async def greedy(process: Process) -> None:
-            await process.compute(1.0)
+            await process.compute(SECONDS)
 
         async with trio.open_nursery() as governing:
             async with machine(settings) as found:
                 user, batch = found.start("user", greedy), found.start("batch", greedy)
                 governor = Governor(params["bias"], params["gain"], [user.thread], [batch.thread], crowd=0.5)
                 governing.start_soon(governor.run)
-                await trio.sleep(0.5)
+                await trio.sleep(SECONDS)
                 share = user.thread.ran / (user.thread.ran + batch.thread.ran)
             governing.cancel_scope.cancel()
         return share
@@ -106,7 +109,7 @@ def share_of_user(bias: float, gain: float) -> float:
 
 
 def test_shares_of_a_core_are_the_logistic_function_of_the_governors_exponent() -> None:
-    """Half of those who can run are batches, so that the exponent is bias + gain / 2; to within a slice of 0.5 s."""
+    """Half of those who can run are batches, so that the exponent is bias + gain / 2; to within two slices."""
     for bias, gain in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.4), (-0.5, 0.6)):
         exact = 1.0 / (1.0 + math.exp(-(bias + 0.5 * gain)))
         assert share_of_user(bias, gain) == pytest.approx(exact, abs=0.01)
