@@ -18,6 +18,7 @@ from typing import Any
 
 from detrun.ad import state
 from detrun.ad.tape import CELLS, WIDE, Tape
+from detrun_recorder.described import wait_shown
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event
 from detrun_scheduler.run import ActiveRun
@@ -47,7 +48,9 @@ class Credit:
     def did(self) -> str:
         """The first operations, and how the step ended, in a line."""
         more = len(self.operations) - OPERATIONS_SHOWN
-        return ", ".join([*self.operations[:OPERATIONS_SHOWN], *([f"{more} more"] if more > 0 else []), self.outcome])
+        return ", ".join(
+            [*self.operations[:OPERATIONS_SHOWN], *([f"{more} more"] if more > 0 else []), wait_shown(self.outcome)]
+        )
 
 
 @dataclass(slots=True)

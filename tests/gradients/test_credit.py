@@ -213,5 +213,6 @@ def test_uses_are_of_the_step_that_the_program_was_in() -> None:
 def test_a_fourth_operation_is_counted() -> None:
     assert Credit(1, "main", "done", ("a", "b", "c"), 0.0, 1.0, 1.0).did == "a, b, c, done"
     assert Credit(1, "main", "done", ("a", "b", "c", "d"), 0.0, 1.0, 1.0).did == "a, b, c, 1 more, done"
+    assert Credit(1, "main", "sleep_forever", (), 0.0, 1.0, 1.0).did == "trio.sleep"  # as everywhere else
     shown = str(Credit(1234, "main", "done", ("a",), 0.5, -2.0, 0.25))
     assert shown == " 25.0%  -2  step 1,234 at 0.5 s  main: a, done"
