@@ -30,6 +30,7 @@ APART = "--param write_quorum=1.5 --param read_quorum=1.5"
 FEW = "--param read_quorum=2.5 --param fan_out=3.5"
 ROOMS = "--by pages_weight --by images_weight --by queries_weight"
 LASTING = "--param pages_ttl=100 --param images_ttl=100 --param queries_ttl=100"
+SELDOM_SAVED = "--param checkpoint_interval=0.4"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
         "--loss commit_latency --differences 40",
@@ -176,6 +177,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss ring_loss --samples 6 --differences 10",
         "--loss validation_loss --by step_size --by momentum --samples 5 --differences 8",
         "--loss bytes_sent --samples 2 --differences 4",
+        f"--loss time_lost --samples 12 {SELDOM_SAVED}",
+        f"--loss time_lost --kind local --samples 4 --differences 8 {SELDOM_SAVED}",
     ),
     "learned_replication": (
         f"--loss write_latency --by write_quorum --samples 30 --differences 12 {BETWEEN}",
