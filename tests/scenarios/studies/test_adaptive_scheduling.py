@@ -25,7 +25,7 @@ pytestmark = pytest.mark.one_python
 OURS = {one.name for one in SCENARIO.invariants}
 
 
-@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_many_seeds_keep_what_the_machine_promises(seeds: int) -> None:
     assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == OURS
 

@@ -29,7 +29,7 @@ from tests.scenarios.whole import check_replayed, looked_at, program_of, survive
 pytestmark = pytest.mark.one_python
 
 
-@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_many_seeds_keep_what_the_pipeline_promises(seeds: int) -> None:
     assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == {FITS, ENDS_ONCE, OWN_ANSWER}
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.one_python
 SHORT = 5_000  # events of the log in the default run
 
 
-@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_many_seeds_keep_what_the_recommender_promises(seeds: int) -> None:
     assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == {LEARNED_ONCE, FOLD}
 

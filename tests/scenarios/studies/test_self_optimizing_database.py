@@ -21,7 +21,7 @@ PROMISED = {one.name for one in SCENARIO.invariants}
 ROWS, PAGE = 300, 7  # rows, and so many on a page
 
 
-@pytest.mark.parametrize("seeds", [10, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [10, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_many_seeds_keep_what_the_database_promises(seeds: int) -> None:
     assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) >= PROMISED
 
