@@ -13,7 +13,8 @@ rules together, as does ``kind="expected"`` (`detrun.gradients.expected.stages`)
 - ``"policy"``: the draws made in it are decisions: what came out is held fixed, and the score ``d log p`` of each is
   multiplied with the loss of the run, or with the costs after it where some are declared (`detrun.cost`), less a
   baseline from the other samples. What comes after it may depend on the decision in any way. What it computes beside
-  its draws is taped.
+  its draws is taped. Under ``kind="expected"`` that goes for its discrete draws; continuous ones move, and the jumps of
+  what comes after them are counted.
 - ``"relaxed"``: calls of `detrun.relaxed` in it have this ``temperature``, and nowhere else, so the loss is that of the
   softened stage. Of falling temperatures the last counts, and the others show the trend.
 - ``"stop"``: the function sees plain numbers, and what comes out is a constant.
