@@ -19,18 +19,24 @@ from detrun_scheduler.threads.interrupted_code import POINT, TRAP, InterruptedCo
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, ThreadsOfRun
 from detrun_scheduler.trio_host.private import CONTEXT
 
+_INSTRUCTION = 2  # bytes
+
 
 class Monitoring:
     """Preemption by `sys.monitoring`, for Python 3.12 and later.
 
     A function's start is looked at once: if it is watched, its lines or instructions are switched on, for it alone.
     Instructions that are not schedule points are switched off again, each at its first execution.
+
+    A function that begins its work in the line in which it starts, as a lambda does, has an event of that line in the
+    call that switches it on, and in none after that. Which call that is depends on what ran before, so it is left out.
     """
 
     def __init__(self, preemption: InterruptedCode) -> None:
         self.preemption = preemption
         self.tool = -1
         self.switched_on: list[CodeType] = []
+        self.begun_at: dict[int, int] = {}  # address of code with such an event -> where it is
 
     def install(self) -> None:
         """Take a tool number of the interpreter.
@@ -60,6 +66,7 @@ class Monitoring:
         for code in self.switched_on:
             monitoring.set_local_events(self.tool, code, 0)
         self.switched_on.clear()
+        self.begun_at.clear()
         for event in (events.INSTRUCTION, events.LINE, events.PY_START):
             monitoring.register_callback(self.tool, event, None)
         monitoring.free_tool_id(self.tool)
@@ -75,11 +82,14 @@ class Monitoring:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         points_of = self.preemption.points_of
         disable = monitoring.DISABLE if self.preemption.looks_once else None
+        by_opcode = self.preemption.by_opcode
 
-        def on_start(code: CodeType, _: int) -> Any:
+        def on_start(code: CodeType, start: int) -> Any:
             frame = sys._getframe(1)
             if points_of(frame) is not None:
                 self.switched_on.append(code)
+                if not by_opcode and _line_at(code, start) == _line_at(code, start + _INSTRUCTION):
+                    self.begun_at[address_of(code)] = start + _INSTRUCTION
                 monitoring.set_local_events(self.tool, code, event)
             return disable
 
@@ -88,14 +98,14 @@ class Monitoring:
     def _callback(self) -> Callable[[CodeType, int], Any]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # Python 3.12
         preemption, known, disable = self.preemption, self.preemption.points, monitoring.DISABLE
-        by_opcode, standard = self.preemption.by_opcode, self.preemption.standard
+        by_opcode, standard, begun_at = self.preemption.by_opcode, self.preemption.standard, self.begun_at
 
         def on_event(code: CodeType, place: int) -> Any:
             # For a line, ``place`` is its number; for an instruction, its offset.
             if by_opcode:
                 here: int = known[address_of(code)][place]  # type: ignore[index]  # watched, so it has points
             else:
-                here = preemption.is_point(code, place)
+                here = preemption.is_point(code, place) and begun_at.get(address_of(code)) != sys._getframe(1).f_lasti
             if not here:
                 return disable
             thread = getcurrent()
@@ -110,3 +120,7 @@ class Monitoring:
             return None
 
         return on_event
+
+
+def _line_at(code: CodeType, offset: int) -> int | None:
+    return next((line for start, end, line in code.co_lines() if start <= offset < end), None)
