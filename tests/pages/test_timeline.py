@@ -130,11 +130,16 @@ def two_threads_and_a_lock() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_lock_is_a_bar_from_its_acquire_to_its_release_and_two_bars_of_one_lock_never_overlap(seed: int) -> None:
     timeline = whole(detrun.record(two_threads_and_a_lock, seed=seed).recording)
-    bars = [bar for bar in timeline.held if "Lock" in bar.label]
+    locked = [bar for bar in timeline.held if "Lock" in bar.label]
+    bars = [bar for bar in locked if not bar.waits]
     assert len(bars) == len({bar.lane for bar in bars}) == 2
     first, second = bars
     assert first.last is not None
     assert first.last <= second.first
+    for wait in locked:
+        if wait.waits:  # that of the second, up to its turn
+            assert wait.lane == second.lane
+            assert wait.last == second.first
 
 
 def test_a_lock_that_is_never_released_is_a_bar_without_an_end() -> None:
