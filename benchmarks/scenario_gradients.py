@@ -137,6 +137,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_time --samples 10",
         "--loss sync_time --samples 10",
         f"--loss energy --kind local --samples 3 {OFF_THE_TIES}",
+        "--loss energy --samples 8",
     ),
     "key_value": (
         "--loss write_latency --differences 16",
@@ -179,6 +180,12 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss bytes_sent --samples 2 --differences 4",
         f"--loss time_lost --samples 12 {SELDOM_SAVED}",
         f"--loss time_lost --kind local --samples 4 --differences 8 {SELDOM_SAVED}",
+    ),
+    "self_tuning_cluster": (
+        "--loss cost --by upper --by step_out --samples 10",
+        "--loss machines --by upper --by lower --samples 10",
+        "--loss wait --by cold_seconds --by service_seconds --samples 10",
+        "--loss wait --by upper --by cold_seconds --by service_seconds --kind local --samples 6 --differences 10",
     ),
     "learned_replication": (
         f"--loss write_latency --by write_quorum --samples 30 --differences 12 {BETWEEN}",

@@ -79,7 +79,13 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "distributed_cache": (
         "--loss latency --by pages_weight --by images_weight --by queries_weight --budget 250000 --held-out 16",
+        "--loss cost --budget 250000 --held-out 16",
     ),
+    "self_tuning_cluster": (
+        "--loss cost --by upper --by lower --by step_out --by step_in --by out_cooldown --by in_cooldown "
+        "--by alertness --budget 1000000 --held-out 30",
+    ),
+    "learned_replication": ("--loss cost --budget 400000 --held-out 24",),
     "training": ("--loss ring_loss --budget 135000 --held-out 8",),
 }
 """By scenario: what follows its name."""
