@@ -25,8 +25,7 @@ def judged(
     program: ScenarioProgram, budget: int, rate: float, by: tuple[str, ...], seeds: int, held_out: int
 ) -> tuple[list[float], list[int]]:
     """Of each tuning with this rate, the mean loss of what it proposes, and the steps that it spent."""
-    params = {one.name: one.default for one in program.scenario.parameters}
-    problem, kind, options = posed(program, params, None, budget, by)
+    problem, kind, options = posed(program, program.scenario.defaults, None, budget, by)
     proposals = [
         by_minimize(problem, budget, FIRST_SEED + number, kind=kind, **{**options, "rate": rate})
         for number in range(seeds)

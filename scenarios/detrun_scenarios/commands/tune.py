@@ -119,7 +119,7 @@ def tune(
 
 def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None, html: str | None) -> None:
     from detrun.cli.page import open_page
-    from detrun_scenarios.frame.tuning_page import HEAD, rows_of
+    from detrun_scenarios.frame.tuning_page import HEAD, again_of, notes_of, rows_of
 
     page = open_page()
     page.heading(f"tuned {loss.name} of {name} by {found.kind} gradients", good=True)
@@ -127,16 +127,14 @@ def _show(name: str, found: Tuning, loss: Loss, budget: int, png: str | None, ht
         {
             "budget": f"{budget:,} steps for each",
             "verdict": f"{loss.about}, {loss.unit}, on {len(found.held_out_seeds)} held-out seeds",
-            "again": " ".join(f"--param {one}={number!r}" for one, number in found.tuned.proposal.params.items()),
+            "again": again_of(found),
             **({} if png is None else {"picture": png}),
             **({} if html is None else {"page": html}),
         }
     )
     page.table([*HEAD, *found.start], rows_of(found))
-    if found.interrupted:
-        page.note("interrupted: the budget was not spent, and contenders had unequal shares of it")
-    for who, reason in found.left_out.items():
-        page.note(f"{who} is left out: {reason}")
+    for note in notes_of(found):
+        page.note(note)
 
 
 def _fields(found: Tuning) -> dict[str, Any]:

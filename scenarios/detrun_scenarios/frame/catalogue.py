@@ -66,15 +66,18 @@ def folder_of(name: str) -> Path:
     Raises:
         KeyError: none of that name comes with detrun.
     """
-    return ROOT.joinpath(*_own()[name].split(".")[1:])
+    return _folder(_own()[name])
+
+
+def _folder(package: str) -> Path:
+    return ROOT.joinpath(*package.split(".")[1:])
 
 
 def _own() -> dict[str, str]:
     """The package of each scenario that comes with detrun, by its name."""
     found = {}
     for room in ROOMS:
-        folder = ROOT.joinpath(*room.split(".")[1:])
-        for one in pkgutil.iter_modules([str(folder)]):
+        for one in pkgutil.iter_modules([str(_folder(room))]):
             if one.ispkg and one.name not in SHARED:
                 found[one.name] = f"{room}.{one.name}"
     return found

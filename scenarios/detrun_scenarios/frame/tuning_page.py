@@ -34,6 +34,19 @@ def rows_of(found: Tuning) -> list[list[str]]:
     return rows
 
 
+def notes_of(found: Tuning) -> list[str]:
+    """What a reader of the table has to know beside it."""
+    notes = [f"{who} is left out: {reason}" for who, reason in found.left_out.items()]
+    if found.interrupted:
+        notes.insert(0, "interrupted: the budget was not spent, and contenders had unequal shares of it")
+    return notes
+
+
+def again_of(found: Tuning) -> str:
+    """The options of a command that runs the scenario with the parameters that gradients propose."""
+    return " ".join(f"--param {one}={number!r}" for one, number in found.tuned.proposal.params.items())
+
+
 def tuning_page(name: str, found: Tuning, loss: Loss) -> str:
     """The text of the file.
 
@@ -41,9 +54,6 @@ def tuning_page(name: str, found: Tuning, loss: Loss) -> str:
         name: of the scenario.
     """
     contenders = contenders_of(found)
-    notes = [f"{who} is left out: {reason}" for who, reason in found.left_out.items()]
-    if found.interrupted:
-        notes.append("interrupted: the budget was not spent, and contenders had unequal shares of it")
     losses = [
         Curve(
             who,
@@ -66,8 +76,7 @@ def tuning_page(name: str, found: Tuning, loss: Loss) -> str:
         f"{loss.name} of {name}: {found.tuned.held_out.value:.6g} ± {found.tuned.held_out.std_error:.2g}, "
         f"{found.tuned.gain.value:.4g} ± {found.tuned.gain.std_error:.2g} less than by default"
     )
-    again = " ".join(f"--param {one}={number!r}" for one, number in found.tuned.proposal.params.items())
-    facts = {"gradients": found.kind, "again": again}
+    facts = {"gradients": found.kind, "again": again_of(found)}
     return curves_page(
-        Curves(f"detrun: {name} tuned", outcome, facts, panels, [*HEAD, *found.start], rows_of(found), notes)
+        Curves(f"detrun: {name} tuned", outcome, facts, panels, [*HEAD, *found.start], rows_of(found), notes_of(found))
     )
