@@ -24,6 +24,7 @@ from detrun_scenarios.frame.tuning import (
     by_minimize,
     by_optuna,
 )
+from detrun_scenarios.frame.tuning_page import notes_of
 
 START = {"x": 2.0, "y": 1.0}
 BOUNDS = {"x": (0.5, 4.0), "y": (0.0, 3.0)}
@@ -110,3 +111,6 @@ def test_ctrl_c_leaves_out_the_contenders_after_it_and_judges_the_rest() -> None
     assert found.tuned.proposal.params == scenario.defaults
     assert found.tuned.held_out == found.default
     assert said[-1].startswith("interrupted")
+    of_all, *of_contenders = notes_of(found)
+    assert of_all.startswith("interrupted")
+    assert of_contenders == [f"{who} is left out: {why}" for who, why in found.left_out.items()]

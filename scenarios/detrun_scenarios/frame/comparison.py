@@ -129,6 +129,7 @@ def tune(
             takes.
     """
     problem, followed, options = posed(program, params, kind, budget, by)
+    assert program.setting.loss is not None
     start = problem.start
     proposals: dict[str, Proposal] = {}
     left_out = {}
@@ -157,7 +158,7 @@ def tune(
             problem, [start, tuned.params, *(one.params for one in proposals.values())], held_out
         )
     return Tuning(
-        str(program.setting.loss),
+        program.setting.loss,
         followed,
         start,
         mean_of(before),
