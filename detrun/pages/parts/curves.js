@@ -47,13 +47,7 @@ detrun.panel = function ({ title, x: along, y: up, curves, level }) {
   });
   const legend = detrun.element("p", null, { className: "legend" });
   [...curves.map(([name], at) => [name, detrun.COLOURS[at % detrun.COLOURS.length]]), ...(level ? [[`${level[0]}, dashed`, "var(--faint)"]] : [])]
-    .forEach(([name, colour]) => {
-      const swatch = detrun.element("i");
-      swatch.style.background = colour;
-      const item = detrun.element("span");
-      item.append(swatch, name);
-      legend.append(item);
-    });
+    .forEach(([name, colour]) => legend.append(detrun.swatch(name, colour)));
   figure.append(legend);
   return figure;
 };
@@ -72,13 +66,8 @@ detrun.panel = function ({ title, x: along, y: up, curves, level }) {
   found.notes.forEach((text) => place("notes").append(detrun.element("li", text)));
   if (found.kinds) detrun.drawKinds(place("kinds"), found.kinds);
   found.panels.forEach((panel) => place("panels").append(detrun.panel(panel)));
-  const row = (cells, kind) => {
-    const made = detrun.element("tr");
-    cells.forEach((text) => made.append(detrun.element(kind, text, kind === "th" ? { scope: "col" } : {})));
-    return made;
-  };
-  if (found.head.length) document.querySelector("#curves-table thead").append(row(found.head, "th"));
-  found.rows.forEach((cells) => document.querySelector("#curves-table tbody").append(row(cells, "td")));
+  if (found.head.length) document.querySelector("#curves-table thead").append(detrun.row(found.head, { cell: "th" }));
+  found.rows.forEach((cells) => document.querySelector("#curves-table tbody").append(detrun.row(cells)));
   document.documentElement.dataset.ready = "yes";
 })().catch((error) => {
   document.getElementById("outcome").textContent = `This page cannot be shown: ${error}`;

@@ -101,4 +101,20 @@ detrun.element = function (name, text, properties) {
   return Object.assign(made, properties || {});
 };
 
+// A row of a table, with a cell for each text; `th` are the heads of columns.
+detrun.row = function (texts, { cell = "td", className = "" } = {}) {
+  const made = detrun.element("tr", null, { className });
+  made.append(...texts.map((text) => detrun.element(cell, text, cell === "th" ? { scope: "col" } : {})));
+  return made;
+};
+
+// What a colour means, for a legend.
+detrun.swatch = function (text, colour) {
+  const swatch = detrun.element("i");
+  swatch.style.background = colour;
+  const item = detrun.element("span");
+  item.append(swatch, text);
+  return item;
+};
+
 detrun.seconds = (time) => `${Number(time.toPrecision(9))} s`;

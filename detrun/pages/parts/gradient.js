@@ -11,11 +11,9 @@ detrun.Gradient = class {
     place("gradient-said").textContent = `${view.said}: ${view.value}. ${view.bias}`;
     const table = place("gradient-rows");
     for (const row of view.rows) {
-      const line = detrun.element("tr");
       const error = row.error === null ? "" : ` ± ${Number(row.error).toPrecision(2)}`;
       const shown = typeof row.gradient === "number" ? row.gradient.toPrecision(6) + error : row.gradient;
-      [row.name, shown, row.within, row.first].forEach((text) => line.append(detrun.element("td", text)));
-      table.append(line);
+      table.append(detrun.row([row.name, shown, row.within, row.first]));
     }
     for (const [margin, kind, where, code, passes] of view.nearest) {
       const item = detrun.element("li", `${margin}  ${kind} at ${where} `);
@@ -80,9 +78,8 @@ detrun.Gradient = class {
     const most = d3.max(flips, (one) => d3.max(one.nearest, ([, jump]) => (typeof jump === "number" ? Math.abs(jump) : 0))) || 1;
     for (const { name, within, down, up, nearest } of flips) {
       nearest.forEach(([move, jump, site], at) => {
-        const row = detrun.element("tr");
         const count = at ? "" : `${down.toLocaleString("en")} below, ${up.toLocaleString("en")} above within ${Number(within.toPrecision(3))}`;
-        [at ? "" : name, count, `${move > 0 ? "+" : ""}${move.toPrecision(4)}`].forEach((text) => row.append(detrun.element("td", text)));
+        const row = detrun.row([at ? "" : name, count, `${move > 0 ? "+" : ""}${move.toPrecision(4)}`]);
         const said = jump === null ? "unknown: the run fails there" : typeof jump === "number" ? `${jump > 0 ? "+" : ""}${jump.toPrecision(4)}` : jump;
         const cell = detrun.element("td", said, { className: "jump" });
         if (typeof jump === "number" && jump) {
@@ -95,9 +92,7 @@ detrun.Gradient = class {
         table.append(row);
       });
       if (!nearest.length) {
-        const row = detrun.element("tr");
-        [name, "none", "", "", "no decision of the run depends on it"].forEach((text) => row.append(detrun.element("td", text)));
-        table.append(row);
+        table.append(detrun.row([name, "none", "", "", "no decision of the run depends on it"]));
       }
     }
   }

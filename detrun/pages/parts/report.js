@@ -91,13 +91,7 @@
   place("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme !== "dark"));
 
   const legend = { step: "step that ends in a wait", checkpoint: "gives way", done: "returns", failed: "fails", cancelled: "is cancelled", killed: "is killed", wait: "waits", runnable: "can run", lock: "has a lock; hollow: waits for it", message: "message", wake: "wake-up", spawn: "starts a task", "fault-edge": "fault, or an act of the run" };
-  for (const [name, text] of Object.entries(legend)) {
-    const item = detrun.element("span");
-    const swatch = detrun.element("i");
-    swatch.style.background = `var(--${name})`;
-    item.append(swatch, text);
-    place("legend").append(item);
-  }
+  for (const [name, text] of Object.entries(legend)) place("legend").append(detrun.swatch(text, `var(--${name})`));
   if (found.gradient) detrun.gradient = new detrun.Gradient(found.gradient, diagram, choose);
   if (found.world) detrun.world = new detrun.World(found.world, choose);
   if (found.failure) {

@@ -117,20 +117,17 @@ detrun.World = class {
   drawTables(moment) {
     const nodes = document.getElementById("world-nodes");
     nodes.replaceChildren(...moment.nodes.map((node) => {
-      const row = detrun.element("tr");
       const disk = node.disk.map(([path, seen, durable]) => `${path}: ${seen === null ? "gone" : `${seen} bytes`}, ${durable === null ? "nothing" : durable} durable`);
       const clock = node.clock === null ? "" : `${node.clock >= 0 ? "+" : ""}${detrun.seconds(Number(node.clock.toPrecision(4)))}`;
-      [node.name, node.state, node.starts, node.tasks, node.mailbox, clock, disk.join("\n")].forEach((text) => row.append(detrun.element("td", text)));
-      return row;
+      return detrun.row([node.name, node.state, node.starts, node.tasks, node.mailbox, clock, disk.join("\n")]);
     }));
     const links = moment.settings.filter(([, , , wrong, queued, count]) => wrong || queued || count);
     const quiet = moment.settings.length - links.length;
     document.getElementById("world-quiet").textContent = quiet ? `${quiet} more links with nothing on them` : "";
     document.getElementById("world-links").replaceChildren(...links.map(([source, destination, text, wrong, queued, count, held]) => {
-      const row = detrun.element("tr", null, { className: wrong ? "wrong" : "" });
       const carried = `${count}${held ? `, ${held} held` : ""}`;
-      [`${source} -> ${destination}`, this.texts[text], wrong, carried, queued ? `${queued.toLocaleString("en")} bytes` : ""].forEach((one) => row.append(detrun.element("td", one)));
-      return row;
+      const bytes = queued ? `${queued.toLocaleString("en")} bytes` : "";
+      return detrun.row([`${source} -> ${destination}`, this.texts[text], wrong, carried, bytes], { className: wrong ? "wrong" : "" });
     }));
     const messages = document.getElementById("world-messages");
     messages.replaceChildren(...moment.messages.map(([route, protocol, size, arrives, text]) =>
