@@ -59,6 +59,10 @@ class Held:
     last: int | None
     waits: bool = False
 
+    def document(self) -> list[Any]:
+        """As plain JSON values."""
+        return [self.lane, visible_line(self.label), self.first, self.last, self.waits]
+
 
 @dataclass(slots=True)
 class Texts:
@@ -122,7 +126,7 @@ class Timeline:
                 "kinds": list(kinds.numbers),
                 "labels": list(map(visible_line, labels.numbers)),
             },
-            "held": [[one.lane, visible_line(one.label), one.first, one.last, one.waits] for one in self.held],
+            "held": [one.document() for one in self.held],
             "faults": [[visible_line(name), steps] for name, steps in self.faults.items()],
             "texts": list(map(visible_line, self.texts.numbers)),
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import trio
 
@@ -24,15 +24,25 @@ KINDS = (trio.Lock, trio.StrictFIFOLock)
 _Lock: TypeAlias = trio.Lock | trio.StrictFIFOLock
 
 
+class TaskBar(NamedTuple):
+    """A task, by its number, has a lock or waits for it: a `Held` whose lane only a page knows."""
+
+    task: int
+    label: str
+    first: int
+    last: int | None
+    waits: bool = False
+
+
 @dataclass(slots=True)
 class HeldLocks(RunScope):
     """Listens to the locks of one run.
 
     Attributes:
-        bars: by the number of the task: what it had or waited for, in the order of their ends.
+        bars: what tasks had or waited for, in the order of their ends.
     """
 
-    bars: list[tuple[int, Held]] = field(default_factory=list)
+    bars: list[TaskBar] = field(default_factory=list)
     _run: ActiveRun | None = None
     _latest: int = 0  # step
     _labels: dict[_Lock, str] = field(default_factory=dict)
@@ -67,16 +77,16 @@ class HeldLocks(RunScope):
         lanes = {number: at for at, (_, _, _, number) in enumerate(timeline["lanes"])}
         last_steps = {lane: first + at for at, lane in enumerate(timeline["laneOf"])}
         bars = [*self.bars]
-        bars += [(task, Held(0, self._label(lock), since, None)) for lock, (task, since) in self._holding.items()]
+        bars += [TaskBar(task, self._label(lock), since, None) for lock, (task, since) in self._holding.items()]
         bars += [  # a task that stepped again after it had asked was cancelled, or did not wait
-            (task, Held(0, self._label(lock), since, None, waits=True))
+            TaskBar(task, self._label(lock), since, None, waits=True)
             for (lock, task), since in self._wanting.items()
             if task in lanes and last_steps[lanes[task]] == since
         ]
         return [
-            [lanes[task], bar.label, max(bar.first, first), bar.last, bar.waits]
-            for task, bar in bars
-            if task in lanes and bar.first < first + count and (bar.last is None or bar.last >= first)
+            Held(lanes[bar.task], bar.label, max(bar.first, first), bar.last, bar.waits).document()
+            for bar in bars
+            if bar.task in lanes and bar.first < first + count and (bar.last is None or bar.last >= first)
         ]
 
     def _running(self) -> ActiveRun | None:
@@ -115,16 +125,16 @@ class HeldLocks(RunScope):
                 return
             now = run.step_index
             task, first = self._holding.pop(lock, (run.current, now))
-            self._keep(task, Held(0, self._label(lock), first, now))
-            owner = run.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]
+            self._keep(TaskBar(task, self._label(lock), first, now))
+            owner = run.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]  # None, without an owner
             if owner is not None:
                 asked = self._wanting.pop((lock, owner), None)
                 if asked is not None:
-                    self._keep(owner, Held(0, self._label(lock), asked, now, waits=True))
+                    self._keep(TaskBar(owner, self._label(lock), asked, now, waits=True))
                 self._holding[lock] = owner, now
 
         return release
 
-    def _keep(self, task: int, bar: Held) -> None:
+    def _keep(self, bar: TaskBar) -> None:
         if len(self.bars) < BARS_MAX:
-            self.bars.append((task, bar))
+            self.bars.append(bar)
