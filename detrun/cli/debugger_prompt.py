@@ -25,7 +25,7 @@ from detrun_scheduler.visible import visible, visible_line
 try:
     import readline
 except ImportError:  # on systems without it
-    readline = None  # type: ignore[assignment]
+    readline = None  # type: ignore[assignment]  # the stubs have it as a module on every system
 
 TYPED_MAX = 200  # lines
 SOURCE_SHOWN = 1  # lines of code before and after the one where a task stands, after each move

@@ -109,7 +109,7 @@ def history_view(found: object) -> HistoryView | None:
 
 
 def _shown(found: Linearizability) -> Sequence[Operation]:
-    """The operations that have no legal order, and of the others those that overlap them, the nearest first."""
+    """The operations without a legal order, and as many that overlap them as there is room for; by their calls."""
     least = {one.called for one in found.illegal}
     begin = min(least)
     end = max(one.returned or one.called for one in found.illegal)
