@@ -28,7 +28,7 @@ def explained(recording: Recording, main: Main, args: Sequence[object], options:
     Raises:
         DetrunError: the program cannot be run again.
     """
-    from detrun.explore.campaign import observed  # noqa: F401 (so that detrun's own objects leave footprints)
+    from detrun.explore.campaign import observed as observed  # so that detrun's own objects leave footprints
     from detrun.explore.campaign.program import Program, prepared
     from detrun.explore.failures.explain import explain
     from detrun.explore.failures.trials import TrialRunner
