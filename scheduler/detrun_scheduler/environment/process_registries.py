@@ -25,7 +25,7 @@ class ProcessRegistries:
     """`install` notes what there is before a run, `restore` takes out what the run has added. One per process.
 
     Args:
-        is_simulated: whether a thread is one of a run.
+        is_simulated: whether a thread was started in a run.
     """
 
     def __init__(self, is_simulated: Callable[[threading.Thread], bool]) -> None:

@@ -55,8 +55,8 @@ from detrun_scheduler.threads.census import THREADING, Alive, monotonic
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.low_level import LOW_LEVEL
 from detrun_scheduler.threads.reentrant_locks import RLock
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, is_simulated
-from detrun_scheduler.threads.thread_class import METHODS, main_thread
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.thread_class import METHODS, is_simulated, main_thread
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.private import THREAD_COUNTER
 

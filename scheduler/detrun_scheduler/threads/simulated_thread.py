@@ -11,7 +11,6 @@ The rule: a thread gives way only at a schedule point.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sized
 from functools import partial
 from types import CodeType, FrameType, FunctionType, TracebackType
@@ -34,12 +33,6 @@ from detrun_scheduler.trio_host.private import (
 )
 
 MAIN_IDENT = 1  # of the main thread: that of the event loop, and of a synchronous main function
-REAL_IDENTS = 1 << 24  # those of the operating system are addresses, and greater
-
-
-def is_simulated(thread: threading.Thread) -> bool:
-    """Whether a thread is, or was, one of a run."""
-    return thread.ident is not None and thread.ident < REAL_IDENTS
 
 
 class ThreadsOfRun(Protocol):

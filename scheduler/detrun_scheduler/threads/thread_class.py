@@ -60,6 +60,11 @@ def make_main(simulated: SimulatedThread) -> None:
     simulated.at_end = partial(active.pop, simulated.ident, None)
 
 
+def is_simulated(thread: threading.Thread) -> bool:
+    """Whether a thread was started in a run."""
+    return "_simulated" in vars(thread)
+
+
 @wraps(threading.Thread.__init__)
 def _init(self: threading.Thread, *arguments: Any, **keywords: Any) -> None:
     """`Thread.__init__`, where preemption would trace each of the twenty calls that it makes."""

@@ -79,3 +79,14 @@ def test_a_pool_that_a_run_leaves_behind_is_not_ended_at_exit() -> None:
     before = dict(util._finalizer_registry)  # type: ignore[attr-defined]  # private
     detrun.record(main)
     assert util._finalizer_registry == before  # type: ignore[attr-defined]  # private
+
+
+def test_a_finalizer_of_a_real_thread_stays_where_threads_have_small_numbers() -> None:
+    thread: Any = threading.Thread()
+    thread._ident = 4096  # as on Windows
+    finalizer = util.Finalize(None, print, (thread,), exitpriority=0)
+    try:
+        detrun.record(lambda: None)
+        assert finalizer.still_active()
+    finally:
+        finalizer.cancel()
