@@ -11,6 +11,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
 from struct import Struct
 from typing import Any
@@ -398,8 +399,6 @@ def _is_of_function(name: str) -> bool:
 _ADDRESS_LENGTH_MIN = 12
 _ADDRESS = re.compile(r"0x[0-9a-f]{10,16}|(?<!\d)\d{14,15}(?!\d)")
 _NAME_IN_PATH = str.maketrans("/[]", ".()")
-_plain_names: dict[str, str] = {}  # names without a dot -> as parts of paths
-_PLAIN_NAMES_MAX = 10_000
 
 
 def spawn_name(task: Any, is_bare: bool = True) -> str:
@@ -412,14 +411,8 @@ def spawn_name(task: Any, is_bare: bool = True) -> str:
         is_bare: also in that case, as it was not before `THREAD_RULES` 3.
     """
     name: str = task.name
-    known = _plain_names.get(name)
-    if known is not None:
-        return known
     if "." not in name:
-        if len(_plain_names) >= _PLAIN_NAMES_MAX:
-            _plain_names.clear()
-        found = _plain_names[name] = _part_of_path(name)
-        return found
+        return _part_of_path(name)
     if name.endswith(f".{getattr(task.coro, '__qualname__', name)}"):
         return str(task.coro.__name__)
     if is_bare and "." in name and _is_of_function(name):
@@ -427,6 +420,7 @@ def spawn_name(task: Any, is_bare: bool = True) -> str:
     return _part_of_path(name)
 
 
+@lru_cache(maxsize=10_000)
 def _part_of_path(name: str) -> str:
     if len(name) >= _ADDRESS_LENGTH_MIN:
         name = _ADDRESS.sub("...", name)

@@ -11,7 +11,7 @@ a small run. It may if it has nothing of one run in it and no other group replac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
@@ -65,6 +65,13 @@ class StayingReplaced:
                 _stayed.pop().leave()
 
 
+def _finder(names: Iterable[str]) -> Callable[[Any], Any]:
+    """Gives all values of ``names`` at once, to be compared as tuples, which look at identity first."""
+    keys = tuple(names)
+    # The first name twice, since for a single one itemgetter would give no tuple.
+    return itemgetter(*keys[:1], *keys) if keys else tuple
+
+
 class ReplacedNames:
     """The names of one module that are replaced together. One per module and process; half a µs to install.
 
@@ -79,10 +86,7 @@ class ReplacedNames:
         self._namespace = vars(module)
         self.replacements = {name: value for name, value in replacements.items() if name in self._namespace}
         self.originals: dict[str, Any] = {name: self._namespace[name] for name in self.replacements}
-        # All values at once, to be compared as tuples, which look at identity first. The first name twice, since for a
-        # single one itemgetter would give no tuple.
-        names = list(self.replacements)
-        self._find = itemgetter(*names[:1], *names) if names else tuple
+        self._find = _finder(self.replacements)
         self._found = self._find(self._namespace)
         self._replaced = self._find(self.replacements)
         self._may_stay = may_stay
@@ -166,8 +170,7 @@ class ReplacedMethods:
     @property
     def place(self) -> tuple[Callable[[Any], Any], Mapping[str, Any]]:
         """How to find everything that is replaced, and where."""
-        names = list(self._replacements)
-        return itemgetter(*names[:1], *names), vars(self._owner)
+        return _finder(self._replacements), vars(self._owner)
 
     def leave(self) -> None:
         """Put the originals back after the last run of a campaign."""

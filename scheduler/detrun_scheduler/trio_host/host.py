@@ -242,7 +242,7 @@ class Host(Runner):
         assert task._runner is self
         assert task._next_send_fn is None
         task._next_send_fn = task.coro.send
-        task._next_send = _RESUME if next_send is NO_SEND else next_send  # type: ignore[assignment]
+        task._next_send = _RESUME if next_send is NO_SEND else next_send  # type: ignore[assignment]  # as an Outcome
         task._abort_func = task.custom_sleep_data = None
         self.runq.append(task)
         if "task_scheduled" in self.instruments.data:

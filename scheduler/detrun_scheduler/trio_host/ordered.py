@@ -56,6 +56,7 @@ class OrderedAsyncGenerators(AsyncGenerators):
     """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address."""
 
     def __init__(self) -> None:
+        # Ordered where trio has a `WeakSet` and a `set`, hence the mark.
         super().__init__(alive=OrderedWeakSet(), trailing_needs_finalize=OrderedSet())  # type: ignore[arg-type]
 
     async def finalize_remaining(self, runner: Runner) -> None:
