@@ -2,13 +2,14 @@
 
 A task that a step wakes or starts is reached by that step. A message reaches the task that takes it: channels are first
 in, first out, so the n-th receive takes the n-th send. What a recording notes after the clock has moved happened
-between two steps, whichever task the earlier one was of. A message that arrives then reaches the task that it wakes; a
-timer that wakes a task is no step, so that task is reached by nothing.
+between two steps, whichever task the earlier one was of. A message that arrives then reaches the task that it wakes. A
+task that only a timer wakes has no cause: a timer fires between two steps, and a cause is a step or a message.
 
-Of several tasks that one instant wakes, a recording has the numbers in ascending order, and so says of several messages
-not which of them woke which. A message goes to the task that its channel woke when it was alone; or to the one that
-has the name of the channel's destination in its path, as tasks of a world's nodes have; or to the only task that is
-left. Where none of these tells, the message is *astray*: it has arrived, and no step is known to be its own.
+A recording lists the tasks that one instant wakes in ascending order of their numbers. Where several messages arrive at
+that instant, it leaves open which message woke which task. A message then goes to the task that was given the last
+message of its channel; or to the only one with the name of the channel's destination in its path, as tasks of a world's
+nodes have; or to the only task that is left. A message that none of these rules places is *astray*: it has arrived, and
+the step that took it is unknown.
 
 Readers say where things happen: in the numbers of steps, or as positions of a picture (``Place``).
 """
@@ -72,7 +73,7 @@ class _Sent(NamedTuple, Generic[Place]):
 
 
 class Causes(Generic[Place]):
-    """Takes the steps of a recording from its first on; memory is bounded by tasks and messages under way."""
+    """Takes the steps of a recording from its first on; memory is bounded by tasks, channels and messages under way."""
 
     def __init__(self) -> None:
         self._next: dict[int, Reached[Place]] = {}  # by task that is to step next
@@ -144,7 +145,7 @@ class Causes(Generic[Place]):
 
 
 def _named(label: str, woken: dict[int, str]) -> int:
-    """The only task with a channel's destination in its path; -1 if there is no such."""
+    """The task with a channel's destination in its path; -1 if none or several have it."""
     name = label.rpartition("->")[2].partition(":")[0]
     found = [task for task, path in woken.items() if name in path.split("/")]
     return found[0] if len(found) == 1 else -1

@@ -31,7 +31,7 @@ class SignalWaits:
         return signal.Signals(number)
 
     def sigwaitinfo(self, sigset: Iterable[int], /) -> Any:
-        """As `signal.sigwaitinfo`; the sender is the process itself, whoever it was."""
+        """As `signal.sigwaitinfo`, but the information names the receiving process as the sender of every signal."""
         return self._information(self._wait("signal.sigwaitinfo", sigset))
 
     def sigtimedwait(self, sigset: Iterable[int], timeout: Any, /) -> Any:
