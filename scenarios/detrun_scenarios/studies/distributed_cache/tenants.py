@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from detrun_scenarios.frame.plain import plain
@@ -44,10 +43,6 @@ class Tenant:
         """Shares of the requests, by rank."""
         weights = [(rank + 1) ** -self.exponent for rank in range(self.objects)]
         return [one / math.fsum(weights) for one in weights]
-
-    def bounds(self) -> list[float]:
-        """Cumulative shares."""
-        return list(accumulate(self.popularity()))
 
     def version(self, key: str, now: Any) -> int:
         """Of an object, at the origin."""

@@ -36,6 +36,11 @@ def ordered(rows: int, by_key: float, by_heat: float, noise: Sequence[float]) ->
     return sorted(range(rows), key=lambda key: (by_key * key / rows + by_heat * ranks[key] / rows + noise[key], key))
 
 
+def drawn_noise(rows: int) -> list[float]:
+    """Of each key, in this run; the same whenever it is asked for."""
+    return [float(detrun.uniform(key=("lies", key))) for key in range(rows)]
+
+
 @dataclass(frozen=True, slots=True)
 class Hours:
     """What is read in a part of the day: shares of ranges and of looks at all rows; the rest are single rows."""
@@ -62,8 +67,7 @@ class Laid(Skew):
 
     async def fill(self, work: Work) -> None:
         """Put all rows in, in the order of the layout."""
-        noise = [float(detrun.uniform(key=("lies", key))) for key in range(self.rows)]
-        for key in ordered(self.rows, primal_of(self.by_key), primal_of(self.by_heat), noise):
+        for key in ordered(self.rows, primal_of(self.by_key), primal_of(self.by_heat), drawn_noise(self.rows)):
             await work.insert("record", key, text_of(key), key % 10)
 
     def ask(self) -> Ask:

@@ -12,7 +12,7 @@ from typing import Any
 import detrun
 from detrun_scenarios.frame.pictures import new_figure, save
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.studies.self_optimizing_database.layout import ordered, rank_of_key
+from detrun_scenarios.studies.self_optimizing_database.layout import drawn_noise, ordered, rank_of_key
 from detrun_scenarios.studies.self_optimizing_database.server import THINK_SECONDS, served
 from detrun_scenarios.studies.self_optimizing_database.workload import LOADS
 
@@ -31,8 +31,7 @@ def draw(path: str | os.PathLike[str], params: Mapping[str, float], seed: int) -
         keys: list[int] = []
 
         async def story(params: Mapping[str, Any], latencies: list[float] = latencies, keys: list[int] = keys) -> None:
-            noise = [float(detrun.uniform(key=("lies", key))) for key in range(LOAD.rows)]
-            keys += ordered(LOAD.rows, params["by_key"], params["by_heat"], noise)
+            keys += ordered(LOAD.rows, params["by_key"], params["by_heat"], drawn_noise(LOAD.rows))
             async with served(params, LOAD) as found:
                 asked = sorted(found.observed.asked, key=lambda one: plain(one.began))
                 latencies += [plain(one.ended - one.began) for one in asked]

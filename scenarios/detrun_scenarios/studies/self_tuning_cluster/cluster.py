@@ -67,7 +67,6 @@ class Cluster:
         self.waits: list[Any] = []  # by the order of service
         self.numbers: list[int] = []  # of the requests that waited so
         self.arrivals: list[Any] = []  # by the number of the request
-        self.busy_seconds: Any = 0.0  # of all machines together, of requests that have ended
         self.machine_seconds: Any = 0.0  # of machines that are gone
         self.served = 0
         self._made = 0
@@ -145,9 +144,7 @@ class Cluster:
         """One request."""
         request = machine.request
         assert request is not None
-        began = trio.current_time()
         await detrun.sleep(detrun.exponential(self.service_seconds, key=("service", request.number)))
-        self.busy_seconds = self.busy_seconds + trio.current_time() - began
         request.served += 1
         require(request.served == 1, SERVED_ONCE, f"request {request.number}: {request.served} times")
         self.served += 1

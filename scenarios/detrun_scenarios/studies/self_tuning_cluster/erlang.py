@@ -7,15 +7,25 @@ mean, with c machines that take s seconds. Source: Erlang 1917; Kleinrock, "Queu
 from __future__ import annotations
 
 
-def probability_of_waiting(machines: int, offered: float) -> float:
-    """Erlang's C, by the recursion of Erlang's B.
+def probability_of_loss(machines: int, offered: float) -> float:
+    """Erlang's B, of machines without a queue, by its recursion over their number.
 
     Args:
-        offered: rate times mean service time, less than the machines.
+        offered: rate times mean service time.
     """
     blocked = 1.0
     for number in range(1, machines + 1):
         blocked = offered * blocked / (number + offered * blocked)
+    return blocked
+
+
+def probability_of_waiting(machines: int, offered: float) -> float:
+    """Erlang's C, from his B.
+
+    Args:
+        offered: rate times mean service time, less than the machines.
+    """
+    blocked = probability_of_loss(machines, offered)
     return blocked / (1.0 - offered / machines * (1.0 - blocked))
 
 
@@ -27,9 +37,7 @@ def mean_wait(machines: int, rate: float, service_seconds: float) -> float:
 def mean_wait_by_service(machines: int, rate: float, service_seconds: float) -> float:
     """The derivative of `mean_wait` by the service time; of B by the offered load it is B (c/a - 1 + B)."""
     offered = rate * service_seconds
-    blocked = 1.0
-    for number in range(1, machines + 1):
-        blocked = offered * blocked / (number + offered * blocked)
+    blocked = probability_of_loss(machines, offered)
     by_offered = blocked * (machines / offered - 1.0 + blocked)
     load, room = offered / machines, 1.0 - offered / machines * (1.0 - blocked)
     waiting = blocked / room

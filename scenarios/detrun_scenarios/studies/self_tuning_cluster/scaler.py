@@ -30,7 +30,6 @@ class Scaler:
         self.utilization: Any = 0.5 * (params["upper"] + params["lower"])  # until it knows better
         self.sizes: list[tuple[float, int, int, Any]] = []  # time, ready, starting, utilization, at each look
         self._changed: Any = 0.0
-        self._seen: Any = 0.0
 
     async def run(self) -> None:
         """Look, for ever."""
