@@ -19,6 +19,7 @@ from detrun_scenarios.key_value.messages import Entry, Request
 from detrun_scenarios.key_value.replica import Replica
 from detrun_scenarios.key_value.workload import DOWN_SECONDS, Parts, Workload, run_store
 from detrun_scenarios.programs import key_value
+from detrun_scheduler.endings import exception_leaves
 
 SMALL = Workload(clients=4, operations=40, crashes=(0.4, 1.0))
 PARAMS = {**demo.PARAMS, "patience": demo.PATIENCE}
@@ -26,13 +27,6 @@ PARAMS = {**demo.PARAMS, "patience": demo.PATIENCE}
 
 async def main(params, history=None, workload=SMALL, parts=Parts()):  # noqa: B008 (frozen)
     return losses_of(await run_store(params, workload, history, parts))["write_latency"]
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    """The exceptions at the leaves of a group."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in causes(inner)]
-    return [error]
 
 
 def test_equal_seeds_give_equal_runs_and_so_does_a_replay() -> None:
@@ -68,7 +62,7 @@ def test_a_primary_that_ignores_what_is_handed_over_loses_writes_and_the_checks_
         try:
             detrun.record(main, PARAMS, None, back_for_a_moment, Parts(replica=HandOverIgnored), seed=seed)
         except BaseExceptionGroup as group:
-            return any(isinstance(leaf, AssertionViolatedError) for leaf in causes(group))
+            return any(isinstance(leaf, AssertionViolatedError) for leaf in exception_leaves(group))
         except AssertionViolatedError:
             return True
         return False

@@ -21,35 +21,14 @@ from detrun_scenarios.studies.distributed_cache.node import CacheNode
 from detrun_scenarios.studies.distributed_cache.ring import Ring
 from detrun_scenarios.studies.distributed_cache.tenants import TENANTS
 from detrun_scenarios.studies.distributed_cache.workload import WORKLOADS, Workload, rooms_of, run_cache
-from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
+from detrun_scheduler.endings import exception_leaves
+from tests.scenarios.whole import program_of
 
 pytestmark = pytest.mark.one_python
 of = partial(program_of, SCENARIO)
 NODES = [f"cache{number}" for number in range(4)]
 RING = Ring(NODES)
 FOR_EVER = {**SCENARIO.defaults, "pages_ttl": 1e6, "images_ttl": 1e6, "queries_ttl": 1e6}
-
-
-def test_the_cache_survives_fifty_seeds() -> None:
-    assert looked_at(survived(of("small"), range(50))) == {one.name for one in SCENARIO.invariants}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_cache_survives_two_thousand_seeds() -> None:
-    survived(of("small"), range(50, 2_050))
-
-
-def test_a_run_is_replayed_to_the_same_digest() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
 
 
 class AnyAge(CacheNode):
@@ -97,13 +76,7 @@ def test_a_wrong_node_is_noticed(node: type[CacheNode], says: str) -> None:
     params = {**SCENARIO.defaults, "queries_ttl": 0.5, "pages_ttl": 0.5}
     with pytest.raises((AssertionViolatedError, BaseExceptionGroup)) as failed:
         detrun.record(run_cache, params, Workload(4, 20.0, 0.0), node, seed=0)
-    assert says in "".join(map(str, leaves(failed.value)))
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
+    assert says in "".join(map(str, exception_leaves(failed.value)))
 
 
 def test_a_class_that_takes_more_than_its_share_is_noticed() -> None:

@@ -18,16 +18,13 @@ from detrun_scenarios.studies.learned_replication.coordinator import REPLICAS, C
 from detrun_scenarios.studies.learned_replication.messages import Read, Write
 from detrun_scenarios.studies.learned_replication.replica import Replica
 from detrun_scenarios.studies.learned_replication.workload import LINK_SECONDS, Seen, Workload, run_store
-from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
+from detrun_scheduler.endings import exception_leaves
+from tests.scenarios.whole import program_of
 
 pytestmark = pytest.mark.one_python
 of = partial(program_of, SCENARIO)
 MEAN = SCENARIO.defaults["replica_seconds"]
 SOUND = Workload(300, slow=False)
-
-
-def test_the_store_survives_fifty_seeds_of_trouble() -> None:
-    assert looked_at(survived(of("small"), range(50))) == {one.name for one in SCENARIO.invariants}
 
 
 @pytest.mark.parametrize("seeds", [6, pytest.param(300, marks=pytest.mark.slow)])
@@ -42,24 +39,6 @@ def test_quorums_of_any_size_lose_nothing_where_they_overlap(seeds: int) -> None
             "fan_out": sizes.uniform(1.0, 5.0),
         }
         detrun.record(run_store, params, Workload(50), SWARM, seed=seed, max_steps=20_000)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_store_survives_two_thousand_seeds_of_trouble() -> None:
-    survived(of("small"), range(50, 2_050))
-
-
-def test_a_run_is_replayed_to_the_same_digest() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
 
 
 class Eager(Replica):
@@ -111,14 +90,8 @@ def failure(parts: tuple[type[Replica], type[Coordinator]], seed: int) -> str:
     try:
         detrun.record(run_store, SCENARIO.defaults, Workload(60), SWARM, parts, seed=seed)
     except (AssertionViolatedError, BaseExceptionGroup) as error:
-        return "".join(map(str, leaves(error)))
+        return "".join(map(str, exception_leaves(error)))
     return ""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
 
 
 def test_the_mean_of_the_kth_of_n_is_what_draws_have() -> None:

@@ -9,7 +9,6 @@ import pytest
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.studies.one_gradient import SCENARIO
-from detrun_scenarios.studies.one_gradient.cluster import ENDS_ONCE, OWN_ANSWER
 from detrun_scenarios.studies.one_gradient.pipeline import (
     CANDIDATES,
     CAP,
@@ -24,23 +23,8 @@ from detrun_scenarios.studies.one_gradient.pipeline import (
 from detrun_scenarios.studies.one_gradient.ranker import WEIGHTS, logistic
 from detrun_scenarios.studies.one_gradient.requests import best_worth, drawn_documents
 from detrun_scenarios.studies.one_gradient.workload import pipeline_of
-from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
 
 pytestmark = pytest.mark.one_python
-
-
-@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_many_seeds_keep_what_the_pipeline_promises(seeds: int) -> None:
-    assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == {FITS, ENDS_ONCE, OWN_ANSWER}
-
-
-def test_a_small_run_is_replayed() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-def test_a_large_run_takes_a_hundred_thousand_steps() -> None:
-    assert detrun.record(program_of(SCENARIO, "large"), {}).steps >= 100_000
 
 
 def test_a_plan_that_does_not_fit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,25 +15,11 @@ from detrun_scenarios.studies.recommender import SCENARIO, million
 from detrun_scenarios.studies.recommender.crowd import drawn
 from detrun_scenarios.studies.recommender.model import initial_state, learn, log_loss, score
 from detrun_scenarios.studies.recommender.service import FOLD, LEARNED_ONCE, Service, Traffic, check_fold
-from tests.scenarios.whole import check_replayed, frozen_difference, looked_at, program_of, survived
+from tests.scenarios.whole import frozen_difference, program_of
 
 pytestmark = pytest.mark.one_python
 
 SHORT = 5_000  # events of the log in the default run
-
-
-@pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_many_seeds_keep_what_the_recommender_promises(seeds: int) -> None:
-    assert looked_at(survived(program_of(SCENARIO, "small"), range(seeds))) == {LEARNED_ONCE, FOLD}
-
-
-def test_a_small_run_is_replayed() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-def test_a_large_run_takes_a_hundred_thousand_steps() -> None:
-    assert detrun.record(program_of(SCENARIO, "large"), {}).steps >= 100_000
 
 
 def test_a_visit_that_is_not_learned_from_is_noticed() -> None:

@@ -20,33 +20,12 @@ from detrun_scenarios.studies.routing.network import LINKS, STREAMS, name_of
 from detrun_scenarios.studies.routing.softmin import shares_of
 from detrun_scenarios.studies.routing.traffic import BACK_SECONDS, Flow
 from detrun_scenarios.studies.routing.workload import run_streams
-from tests.scenarios.whole import check_replayed, frozen_difference, looked_at, program_of, survived
+from detrun_scheduler.endings import exception_leaves
+from tests.scenarios.whole import frozen_difference, program_of
 
 pytestmark = pytest.mark.one_python
 of = partial(program_of, SCENARIO)
 HOPS = dict.fromkeys(LINKS, 1.0)
-
-
-def test_the_network_survives_fifty_seeds() -> None:
-    assert looked_at(survived(of("small"), range(50))) == {one.name for one in SCENARIO.invariants}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_network_survives_two_thousand_seeds() -> None:
-    survived(of("small"), range(50, 2_050))
-
-
-def test_a_run_is_replayed_to_the_same_digest() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
 
 
 class Forgetful(Link):
@@ -73,13 +52,7 @@ class Impatient(Link):
 def test_a_wrong_link_is_noticed(link: type[Link], says: str) -> None:
     with pytest.raises((AssertionViolatedError, BaseExceptionGroup)) as failed:
         detrun.record(run_streams, SCENARIO.defaults, 2.0, link, seed=0)
-    assert says in "".join(map(str, leaves(failed.value)))
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
+    assert says in "".join(map(str, exception_leaves(failed.value)))
 
 
 def test_a_packet_that_comes_back_is_noticed() -> None:

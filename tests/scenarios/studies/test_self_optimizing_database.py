@@ -13,7 +13,7 @@ from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.studies.self_optimizing_database import SCENARIO
 from detrun_scenarios.studies.self_optimizing_database.layout import Laid, ordered, rank_of_key
 from detrun_scenarios.studies.self_optimizing_database.server import ANSWERED, check_answers
-from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
+from tests.scenarios.whole import looked_at, program_of, survived
 
 pytestmark = pytest.mark.one_python
 
@@ -30,15 +30,6 @@ def test_many_seeds_keep_what_the_database_promises(seeds: int) -> None:
 def test_answers_are_right_under_every_layout(weights: tuple[float, float]) -> None:
     program = program_of(SCENARIO, "small")
     detrun.record(program, {**SCENARIO.defaults, "by_key": weights[0], "by_heat": weights[1]}, seed=1)
-
-
-def test_a_small_run_is_replayed() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-def test_a_large_run_takes_a_hundred_thousand_steps() -> None:
-    assert detrun.record(program_of(SCENARIO, "large"), {}).steps >= 100_000
 
 
 def test_a_wrong_answer_is_noticed() -> None:

@@ -16,33 +16,12 @@ from detrun_scenarios.studies.self_tuning_cluster.cluster import Cluster, Machin
 from detrun_scenarios.studies.self_tuning_cluster.load import Load
 from detrun_scenarios.studies.self_tuning_cluster.scaler import Scaler
 from detrun_scenarios.studies.self_tuning_cluster.workload import FIRST_MACHINES, LOADS, run_cluster
-from tests.scenarios.whole import check_replayed, frozen_difference, looked_at, program_of, survived
+from detrun_scheduler.endings import exception_leaves
+from tests.scenarios.whole import frozen_difference, program_of
 
 pytestmark = pytest.mark.one_python
 of = partial(program_of, SCENARIO)
 STEADY = Load(mean=8.0, swing=0.0, flash=1.0)
-
-
-def test_the_cluster_survives_fifty_seeds() -> None:
-    assert looked_at(survived(of("small"), range(50))) == {one.name for one in SCENARIO.invariants}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_cluster_survives_two_thousand_seeds() -> None:
-    survived(of("small"), range(50, 2_050))
-
-
-def test_a_run_is_replayed_to_the_same_digest() -> None:
-    check_replayed(SCENARIO)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
 
 
 class Repeating(Cluster):
@@ -99,13 +78,7 @@ SHRINKING = {**SCENARIO.defaults, "lower": 0.65, "in_cooldown": 2.0}
 def test_wrong_parts_are_noticed(parts: tuple[type[Cluster], type[Scaler]], says: str) -> None:
     with pytest.raises((AssertionViolatedError, BaseExceptionGroup)) as failed:
         detrun.record(run_cluster, SHRINKING, 60.0, Load(mean=6.0, day=60.0), True, parts, seed=0)
-    assert says in "".join(map(str, leaves(failed.value)))
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
+    assert says in "".join(map(str, exception_leaves(failed.value)))
 
 
 def test_erlangs_formula_is_the_markov_chain() -> None:
