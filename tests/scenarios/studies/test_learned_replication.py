@@ -1,4 +1,4 @@
-"""The replicated store: held against order statistics of exponential times; its invariants hold, and can fail."""
+"""The replicated store: held against order statistics of exponential times; its invariants can fail."""
 
 from __future__ import annotations
 

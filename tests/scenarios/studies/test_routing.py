@@ -1,4 +1,4 @@
-"""The packet network: held against Jackson's networks and Gallagher's gradient; its invariants hold, and can fail."""
+"""The packet network: held against Jackson's networks and Gallagher's gradient; its invariants can fail."""
 
 from __future__ import annotations
 

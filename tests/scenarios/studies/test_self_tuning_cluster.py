@@ -1,4 +1,4 @@
-"""The cluster: held against M/M/c where its scaler stands still; its invariants hold, and can fail."""
+"""The cluster: held against M/M/c where its scaler stands still; its invariants can fail."""
 
 from __future__ import annotations
 
