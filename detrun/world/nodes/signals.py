@@ -123,7 +123,7 @@ class SignalsOfProcess:
 
     def _call_in_thread(self, number: int, handler: Any) -> None:
         threads: Any = self.process.services.run.threads
-        name = f"handler of {signal.Signals(number).name}"
+        name = f"handler of {name_of(number)}"
         self.process.context.copy().run(threads.start, handler, (number, None), name)
 
     def call_handlers(self) -> bool:
@@ -174,6 +174,23 @@ class SignalsOfProcess:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+
+def as_signal(number: int) -> int:
+    """As functions of `signal` return a number: a `signal.Signals`, or the int where it has no name.
+
+    Of the real-time signals only the first and the last have one.
+    """
+    try:
+        return signal.Signals(number)
+    except ValueError:
+        return int(number)
+
+
+def name_of(number: int) -> str:
+    """Of a signal, or its number."""
+    found = as_signal(number)
+    return found.name if isinstance(found, signal.Signals) else str(found)
 
 
 def signals_of(process: Any) -> SignalsOfProcess:

@@ -17,7 +17,7 @@ from greenlet import getcurrent
 
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
-from detrun.world.nodes.signals import QueuedHandler, SignalsOfProcess, signals_of
+from detrun.world.nodes.signals import QueuedHandler, SignalsOfProcess, as_signal, signals_of
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
@@ -283,7 +283,7 @@ class NodeCalls(SignalWaits, DriverCalls):
     def pthread_sigmask(self, how: int, mask: Iterable[int]) -> set[Any]:
         """As `signal.pthread_sigmask`, of the whole process."""
         signals, chosen = self._signals, set(mask)
-        before = {signal.Signals(number) for number in signals.blocked}
+        before = {as_signal(number) for number in signals.blocked}
         if how == signal.SIG_BLOCK:
             signals.blocked |= chosen
         elif how == signal.SIG_UNBLOCK:

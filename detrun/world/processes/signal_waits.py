@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from detrun.world.network.waiting import WaitingCall
-from detrun.world.nodes.signals import SignalWait, signals_of
+from detrun.world.nodes.signals import SignalWait, as_signal, name_of, signals_of
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -24,11 +24,11 @@ class SignalWaits:
 
     process: Any
 
-    def sigwait(self, sigset: Iterable[int], /) -> signal.Signals:
+    def sigwait(self, sigset: Iterable[int], /) -> int:
         """As `signal.sigwait`."""
         number = self._wait("signal.sigwait", sigset)
         assert number is not None
-        return signal.Signals(number)
+        return as_signal(number)
 
     def sigwaitinfo(self, sigset: Iterable[int], /) -> Any:
         """As `signal.sigwaitinfo`, but the information names the receiving process as the sender of every signal."""
@@ -44,9 +44,9 @@ class SignalWaits:
             raise ValueError("timeout must be non-negative")
         return self._information(self._wait("signal.sigtimedwait", sigset, timeout))
 
-    def sigpending(self) -> set[signal.Signals]:
+    def sigpending(self) -> set[int]:
         """As `signal.sigpending`: what has come and is blocked."""
-        return {signal.Signals(number) for number in signals_of(self.process).waiting}
+        return {as_signal(number) for number in signals_of(self.process).waiting}
 
     def _wait(self, name: str, sigset: Iterable[int], timeout: Any = None) -> int | None:
         signals, numbers = signals_of(self.process), frozenset(sigset)
@@ -59,7 +59,7 @@ class SignalWaits:
         wait = SignalWait(numbers)
         signals.waits.append(wait)
         try:
-            called = ", ".join(signal.Signals(number).name for number in sorted(numbers))
+            called = ", ".join(map(name_of, sorted(numbers)))
             call = WaitingCall(run, name, wait.changes, lambda: wait.came is not None, lambda: f"no {called} comes")
             call.wait(None if timeout is None else run.virtual_clock.now + timeout)
         finally:

@@ -165,6 +165,21 @@ def test_a_wait_for_a_signal_that_nothing_sends_is_a_deadlock_that_names_it() ->
         on_a_node(lambda: signal.sigwait([signal.SIGUSR1, signal.SIGHUP]))
 
 
+def test_real_time_signals_have_numbers_where_they_have_no_names() -> None:
+    unnamed = signal.SIGRTMIN + 1
+
+    def program() -> list[Any]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [unnamed, signal.SIGRTMIN])
+        os.kill(os.getpid(), unnamed)
+        found: list[Any] = [signal.sigpending(), signal.sigwait([unnamed, signal.SIGRTMIN])]
+        return [*found, signal.sigtimedwait([unnamed], 0), signal.pthread_sigmask(signal.SIG_UNBLOCK, [unnamed])]
+
+    expected = [{unnamed}, unnamed, None, {unnamed, signal.SIGRTMIN}]
+    assert on_a_node(program) == expected
+    with pytest.raises(detrun.DeadlockError, match=rf"signal\.sigwait: no SIGRTMIN, {unnamed} comes"):
+        on_a_node(lambda: signal.sigwait([signal.SIGRTMIN, unnamed]))
+
+
 def test_event_loops_and_trio_receive_signals_of_their_process() -> None:
     async def in_asyncio() -> int:
         came = asyncio.Event()
