@@ -41,11 +41,14 @@ class FiniteOptions:
         """The program with the bounds of its parameters.
 
         Raises:
-            UsageError: there are bounds of what is no parameter.
+            UsageError: a name in `bounds` is not among the parameters.
         """
-        for name in self.bounds:
-            if name not in program.params:
-                raise UsageError(f"gradient: bounds of {name!r}: the parameters are {', '.join(program.params)}")
+        unknown = [name for name in self.bounds if name not in program.params]
+        if unknown:
+            raise UsageError(
+                f"gradient: bounds of {', '.join(map(repr, unknown))}: the parameters are {', '.join(program.params)}; "
+                "give bounds of these only"
+            )
         return replace(program, bounds=self.bounds)
 
     def given_steps(self, program: SampledProgram) -> dict[str, float] | None:

@@ -28,5 +28,7 @@ def test_a_wider_step_that_only_judges_stays_within_the_bounds(difference: str, 
     assert largest() == pytest.approx(1.6)
     assert largest(bounds={"x": (0.0, 1.5)}) == pytest.approx(1.3)
     assert largest(bounds={"x": (0.0, None)}) == pytest.approx(1.6)
-    with pytest.raises(UsageError, match="bounds of 'y': the parameters are x"):
+    with pytest.raises(UsageError, match="bounds of 'y': the parameters are x; give bounds of these only"):
         largest(bounds={"y": (0.0, 1.0)})
+    with pytest.raises(UsageError, match="bounds of 'y', 'z': the parameters are x"):
+        largest(bounds={"y": (0.0, 1.0), "x": (0.0, 1.5), "z": (None, 1.0)})
