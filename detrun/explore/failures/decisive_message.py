@@ -145,7 +145,7 @@ class _Search:
         """
         ends = self.narration.steps[-1].time
         is_last = self.seen[-1] == len(self.narration.steps) - 1
-        return is_last and found.timeline.times[-1] > ends and found.fails_as(self.base)
+        return is_last and found.ends_at > ends and found.fails_as(self.base)
 
     def explained(self, message: Occurrence, without: Retimed) -> Explanation:
         """In words."""
@@ -194,7 +194,7 @@ class _Search:
         if found.passes:
             return f"{lost} it passes."
         how = " in the same way" if found.trial.signature == self.reversals.failing.signature else ""
-        return f"{lost} it goes on past this point, and fails{how} at {found.timeline.times[-1]:.9g} s."
+        return f"{lost} it goes on past this point, and fails{how} at {found.ends_at:.9g} s."
 
     def _innermost(self, at: int) -> Operation:
         step = self.narration.steps[at]

@@ -67,15 +67,11 @@ def _handed_in(search: OrderSearch, operation: Operation) -> list[Occurrence]:
 def _explained(search: OrderSearch, swap: Swap, noted: list[tuple[str, Operation]]) -> Explanation:
     failing, narration = search.reversals.failing, search.narration
     labels, places = zip(*noted, strict=True)
-    passing = swap.passing
-    averted = "it passes" if passing.passes else f"it goes on, and fails anew at {passing.ends_at:.9g} s"
     text = [
         summary(failing),
         "What matters is when the operations come that the check names:",
         *told(narration, noted),
-        *what_moved(narration, swap.moved, swap.moment, "the run would have gone on"),
-        "Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, "
-        f"{averted}.",
+        *what_moved(narration, swap, "the run would have gone on"),
     ]
     return Explanation(
         "\n".join(text),

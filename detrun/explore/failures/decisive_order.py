@@ -109,8 +109,12 @@ class OrderSearch:
         """The failing run."""
         return self.retimings.base
 
-    def _averts(self, found: Retimed) -> bool:
-        return self.retimings.averts(found)
+    def _moved_to(self, moved: Occurrence, at: float) -> Swap | None:
+        """What decides if an occurrence at another moment averts the failure; None if it does not."""
+        found = self.retimings.at({moved.number: at})
+        return (
+            self.retimings.threshold(moved, at, found) if found is not None and self.retimings.averts(found) else None
+        )
 
     def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
         """What the first swap says that has a name for both operations."""
@@ -142,8 +146,7 @@ class OrderSearch:
             ways.append((then[-1], before - INSTANT))
         best: Swap | None = None
         for moved, at in ways:
-            found = self.retimings.at({moved.number: at})
-            swap = self.retimings.threshold(moved, at, found) if found is not None and self._averts(found) else None
+            swap = self._moved_to(moved, at)
             if swap is None:
                 continue
             if swap.first in [one.label for one in first] and swap.then in [one.label for one in then]:
@@ -186,11 +189,9 @@ class OrderSearch:
             return
         moved = slow[last]
         at = _soonest(moved, fastest)
-        found = self.retimings.at({moved.number: at})
-        if found is not None and self._averts(found):
-            swap = self.retimings.threshold(moved, at, found)
-            if swap is not None:
-                yield swap
+        swap = self._moved_to(moved, at)
+        if swap is not None:
+            yield swap
 
     def _last_decisive(self, slow: Sequence[Occurrence], fastest: Mapping[str, float]) -> int | None:
         """The last index from which on all messages have to be fast for the run to pass; None if it never does.
@@ -201,7 +202,7 @@ class OrderSearch:
         def passes(index: int) -> bool | None:
             number = slow[index].number
             found = self.retimings.run(_from(number, fastest), ("sooner from", number))
-            return None if found is None else self._averts(found)
+            return None if found is None else self.retimings.averts(found)
 
         fails, back = len(slow), 1
         while True:
@@ -272,7 +273,6 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         matters: of the two, in words.
     """
     failing, narration = search.reversals.failing, search.narration
-    averted = "it passes" if swap.passing.passes else f"it goes on, and fails anew at {swap.passing.ends_at:.9g} s"
     places = [("first", meeting.first), ("then", meeting.then)]
     failed = failing_operation(narration, failing.error)
     if failed is not None and failed.step not in (meeting.first.step, meeting.then.step):
@@ -281,9 +281,7 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         summary(failing),
         f"What matters is {matters}:",
         *told(narration, places),
-        *what_moved(narration, swap.moved, swap.moment, "the order would have been the other one"),
-        f"Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, "
-        f"{averted}.",
+        *what_moved(narration, swap, "the order would have been the other one"),
     ]
     difference = common(failing.order, swap.passing.trial.order)
     pair = (meeting.first, meeting.then)
@@ -306,10 +304,15 @@ def shown_about(message: Occurrence) -> str:
     return message.about if len(message.about) <= ABOUT_MAX else f"{message.about[:ABOUT_MAX]}…"
 
 
-def what_moved(narration: Narration, moved: Occurrence, moment: float, instead_of_it: str) -> Iterator[str]:
-    """What was moved: when it began, how long it took, and what would have been had it taken another time."""
+def what_moved(narration: Narration, swap: Swap, instead_of_it: str) -> Iterator[str]:
+    """What was moved: when it began, how long it took, and what came of the run in which it took another time.
+
+    Args:
+        instead_of_it: what would have been, in words.
+    """
+    moved, passing = swap.moved, swap.passing
     sender = narration.steps[moved.set_in].task if 0 <= moved.set_in < len(narration.steps) else ""
-    took, instead = moved.due - moved.set_at, moment - moved.set_at
+    took, instead = moved.due - moved.set_at, swap.moment - moved.set_at
     if moved.label.kind == MESSAGE:
         what = f"The message {moved.label.whose}, sent by {sender} at {moved.set_at:.9g} s ({shown_about(moved)})"
     elif moved.label.kind == SLEEP:
@@ -318,3 +321,7 @@ def what_moved(narration: Narration, moved: Occurrence, moment: float, instead_o
         what = f"The sleep or time-out that {sender} set at {moved.set_at:.9g} s"
     yield f"{what} took {took:.6g} s."
     yield f"Had it taken {shown_seconds(instead)} s, {instead_of_it}."
+    averted = "it passes" if passing.passes else f"it goes on, and fails anew at {passing.ends_at:.9g} s"
+    yield (
+        f"Verified both ways: as it was, the run fails again; so moved, with draws and choices as they were, {averted}."
+    )

@@ -66,7 +66,7 @@ def put_off(reversals: Reversals, narration: Narration, step: int, ahead: Sequen
     for later in (INSTANT, *((end, LONGER * end) if ahead else ())):
         found = retimings.at({last.number: end + later})
         if found is not None:
-            yield PutOff(found.trial, found.timeline.times[-1])
+            yield PutOff(found.trial, found.ends_at)
 
 
 def _went_on_with(narration: Narration, timeline: Timeline, step: int) -> Occurrence | None:
