@@ -59,7 +59,8 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         self._process: Any = None if owner_here is None else owner_here()
         if simulated is not None:
             self.simulated = simulated
-            self._set_timeout(self._timeout)
+            if self._timeout is not None:  # another descriptor of a socket that does not block leaves it so
+                self._set_timeout(self._timeout)
             return
         assert owner_here is not None
         if fileno is not None:
@@ -113,7 +114,9 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Another object for the same socket, which stays open until the last of them is closed."""
         self.simulated._check_open()
         self.simulated.hold(self._process)
-        return SimulatedSocket(simulated=self.simulated)
+        copy = SimulatedSocket(simulated=self.simulated)
+        copy._set_timeout(self._timeout)
+        return copy
 
     def get_inheritable(self) -> bool:
         """What was set; a child gets its standard streams and what ``pass_fds`` names."""

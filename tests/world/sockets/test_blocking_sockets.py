@@ -233,3 +233,16 @@ def test_a_socket_and_its_descriptor_agree_on_flags() -> None:
             return found
 
     assert detrun.record(program).result == [False, False, True, 0, False, False]
+
+
+def test_another_descriptor_of_a_socket_that_does_not_block_leaves_it_so() -> None:
+    def program() -> list[Any]:
+        one, other = socket.socketpair()
+        with one, other:
+            one.setblocking(False)
+            with one.dup() as copy:
+                found: list[Any] = [os.get_blocking(one.fileno()), copy.gettimeout()]
+            socket.close(socket.dup(one.fileno()))
+            return [*found, os.get_blocking(one.fileno())]
+
+    assert detrun.record(program).result == program() == [False, 0.0, False]
