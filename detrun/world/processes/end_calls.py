@@ -15,7 +15,8 @@ from typing import Any
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.pipe_files import file_of_end
-from detrun.world.processes.pipes import STATUS, PipeEnd
+from detrun.world.processes.pipes import PipeEnd
+from detrun.world.sockets.machine_sockets import STATUS
 from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.threads.calling import schedule_point
 

@@ -22,12 +22,12 @@ from trio.lowlevel import Abort
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiters import Waiters
 from detrun.world.services import Services
+from detrun.world.sockets.machine_sockets import STATUS
 from detrun_scheduler.journal import OPERATIONS
 
 CAPACITY_BYTES = 65_536
 ATOMIC_BYTES = 4_096  # PIPE_BUF
 _READ, _WRITE, _CLOSE = map(OPERATIONS.index, ("get", "put", "release"))
-STATUS = 3  # the command of ``fcntl`` that asks for the flags of an end, F_GETFL
 
 
 class Pipe:
