@@ -13,7 +13,7 @@ Source: Alpaydin and Kaynak (1998), optical recognition of handwritten digits, b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -58,7 +58,10 @@ def digits() -> tuple[Images, Images]:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What one worker learns from.
+    """What one worker learns from, in one run.
+
+    Orders are kept here and end with the run: numpy takes a lock to draw one, which is a step of the run, so that an
+    order kept from a run before would leave these steps out.
 
     Attributes:
         rank, workers: whose it is, of how many.
@@ -70,6 +73,7 @@ class Shard:
     workers: int
     size: Any
     seed: int
+    _orders: dict[int, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def batch(self, number: int) -> Batch:
         """The batch of that number, from 0."""
@@ -77,16 +81,17 @@ class Shard:
         own = range(self.rank, len(images.digits), self.workers)
         count = math.ceil(plain(self.size))
         epoch, place = divmod(number, len(own) // count)
-        order = _order(self.seed, self.rank, epoch, len(own))
+        order = self._order(epoch, len(own))
         chosen = [own[at] for at in order[place * count : (place + 1) * count]]
         share = tensor_of(self.size) - (count - 1)
         whole = torch().ones(count - 1, dtype=torch().float64)
         weights = torch().cat([whole, share.reshape(1)]) / tensor_of(self.size)
         return Batch(number, images.pixels[chosen], images.digits[chosen], weights)
 
+    def _order(self, epoch: int, count: int) -> tuple[int, ...]:
+        import numpy
 
-@cache
-def _order(seed: int, rank: int, epoch: int, count: int) -> tuple[int, ...]:
-    import numpy
-
-    return tuple(numpy.random.default_rng([seed, rank, epoch]).permutation(count).tolist())
+        if epoch not in self._orders:
+            drawn = numpy.random.default_rng([self.seed, self.rank, epoch]).permutation(count)
+            self._orders[epoch] = tuple(drawn.tolist())
+        return self._orders[epoch]
