@@ -14,10 +14,12 @@ from detrun_scenarios.browser import SCENARIO
 from detrun_scenarios.browser.invariants import Monitor
 from tests.scenarios.whole import (
     check_breaks,
+    check_drawn,
     check_found_and_replayed,
+    check_large,
     check_replayed,
+    check_survives,
     frozen_difference,
-    looked_at,
     program_of,
     survived,
 )
@@ -32,8 +34,7 @@ of = partial(program_of, SCENARIO)
 
 
 def test_the_right_browser_survives_fifty_seeds_of_trouble() -> None:
-    seen = looked_at(survived(of("small"), range(50)))
-    assert seen == {one.name for one in SCENARIO.invariants}
+    check_survives(SCENARIO, range(50))
 
 
 @pytest.mark.slow
@@ -49,18 +50,13 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+    check_large(SCENARIO)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    assert SCENARIO.draw is not None
-    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
-    assert (tmp_path / "run.png").stat().st_size > 10_000
+    check_drawn(SCENARIO, tmp_path)
 
 
 @pytest.mark.parametrize(

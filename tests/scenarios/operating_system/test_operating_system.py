@@ -16,8 +16,8 @@ from tests.scenarios.whole import (
     check_breaks,
     check_found_and_replayed,
     check_replayed,
+    check_survives,
     frozen_difference,
-    looked_at,
     program_of,
     survived,
 )
@@ -27,25 +27,17 @@ BUGS = [one.name for one in SCENARIO.bugs]
 of = partial(program_of, SCENARIO)
 
 
-def survives(seeds: range, spared: str | None = None) -> set[str]:
-    """Every run of the right machine fails by itself if anything is wrong; what was looked at."""
-    return looked_at(survived(of("small", spared=spared), seeds))
-
-
 @pytest.mark.one_python
 def test_the_right_machine_survives_fifty_seeds() -> None:
     """Thirty of the small workload, whose policies are drawn, and four of each variant in which a bug is looked for."""
-    seen = survives(range(30))
-    for bug in BUGS:
-        seen |= survives(range(4), bug)
-    assert seen == {one.name for one in SCENARIO.invariants}
+    check_survives(SCENARIO, range(30), BUGS, range(4))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("spared", [None, *BUGS])
 def test_the_right_machine_survives_two_thousand_seeds(spared: str | None) -> None:
-    survives(range(50, 250) if spared else range(50, 1_050), spared)
+    survived(of("small", spared=spared), range(50, 250) if spared else range(50, 1_050))
 
 
 def test_a_run_is_replayed_to_the_same_digest() -> None:

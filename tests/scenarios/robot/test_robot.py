@@ -24,10 +24,12 @@ from detrun_scenarios.robot.messages import Command, Measurement
 from detrun_scenarios.robot.settings import settings_of
 from tests.scenarios.whole import (
     check_breaks,
+    check_drawn,
     check_found_and_replayed,
+    check_large,
     check_replayed,
+    check_survives,
     frozen_difference,
-    looked_at,
     program_of,
     survived,
 )
@@ -40,10 +42,7 @@ of = partial(program_of, SCENARIO)
 
 def test_the_right_robot_survives_fifty_seeds_of_trouble() -> None:
     """Thirty-five under all faults, and five of each hunt that has its own."""
-    seen = looked_at(survived(of("small"), range(35)))
-    for bug in ("starved_watchdog", "angle_not_wrapped", "previous_goal"):
-        survived(of("small", spared=bug), range(5))
-    assert seen == {one.name for one in SCENARIO.invariants}
+    check_survives(SCENARIO, range(35), ("starved_watchdog", "angle_not_wrapped", "previous_goal"), range(5))
 
 
 @pytest.mark.slow
@@ -60,18 +59,13 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+    check_large(SCENARIO)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    assert SCENARIO.draw is not None
-    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
-    assert (tmp_path / "run.png").stat().st_size > 10_000
+    check_drawn(SCENARIO, tmp_path)
 
 
 @pytest.mark.parametrize(

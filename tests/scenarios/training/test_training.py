@@ -21,9 +21,11 @@ from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
 from detrun_scenarios.training.settings import settings_of
 from tests.scenarios.whole import (
     check_breaks,
+    check_drawn,
     check_found_and_replayed,
+    check_large,
     check_replayed,
-    looked_at,
+    check_survives,
     program_of,
     survived,
 )
@@ -33,21 +35,19 @@ pytest.importorskip("sklearn")
 
 pytestmark = pytest.mark.one_python
 BUGS = [one.name for one in SCENARIO.bugs]
+HUNTS = ("stale_moments", "repeated_batch", "hanging_barrier")  # with faults or a length of their own
 
 of = partial(program_of, SCENARIO)
 
 
 def test_the_right_training_survives_fifty_seeds_of_trouble() -> None:
-    """Twenty in both ways under all faults, and ten of each hunt that has faults or a length of its own."""
-    seen = looked_at(survived(of("small"), range(20)))
-    for bug in ("stale_moments", "repeated_batch", "hanging_barrier"):
-        survived(of("small", spared=bug), range(10))
-    assert seen == {one.name for one in SCENARIO.invariants}
+    """Twenty in both ways under all faults, and ten of each hunt."""
+    check_survives(SCENARIO, range(20), HUNTS, range(10))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("spared", [None, "stale_moments", "repeated_batch", "hanging_barrier"])
+@pytest.mark.parametrize("spared", [None, *HUNTS])
 def test_the_right_training_survives_two_thousand_seeds(spared: str | None) -> None:
     survived(of("small", spared=spared), range(50, 550))
 
@@ -65,19 +65,14 @@ def test_a_run_is_replayed_to_the_same_digest_and_leaves_torch_its_threads() -> 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+    run = check_large(SCENARIO)
     assert float(run.result["validation_loss"]) < 0.5 < 2.3 - float(run.result["ring_loss"])  # guessing has 2.3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    assert SCENARIO.draw is not None
-    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
-    assert (tmp_path / "run.png").stat().st_size > 10_000
+    check_drawn(SCENARIO, tmp_path)
 
 
 @pytest.mark.parametrize(
