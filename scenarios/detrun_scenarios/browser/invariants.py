@@ -19,13 +19,12 @@ import sys
 from itertools import pairwise
 from typing import Final
 
-from detrun.checkers.noted import About
 from detrun.checkers.transactions import Place, noted_place
 from detrun_scenarios.browser.dom.document import Mutation
 from detrun_scenarios.browser.dom.events import Event, Phase
 from detrun_scenarios.browser.dom.nodes import Element, Node
 from detrun_scenarios.frame.declaration import Invariant
-from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.frame.requirement import about, require
 
 AS_FROM_SCRATCH: Final = "layout is as from scratch"
 RUN_OUT: Final = "microtasks run out first"
@@ -41,7 +40,7 @@ INVARIANTS = (
     Invariant(AS_FROM_SCRATCH, "boxes that were kept are those that would be computed"),
     Invariant(RUN_OUT, "no task begins while a microtask waits"),
     Invariant(END, "one checkpoint runs fewer than a thousand"),
-    Invariant(PATH, "whoever is told of one was on it when the dispatch began"),
+    Invariant(PATH, "each element that is told of one was on the path when the dispatch began"),
     Invariant(ONCE, "the server is asked for each address once"),
     Invariant(REMOVED, "nothing that was fetched is given to an element outside of the document"),
     Invariant(STYLED, "no frame is made before the style sheets are there"),
@@ -89,9 +88,9 @@ class Monitor:
         """The listeners of an element are next."""
         due = self._due[event]
         is_next = bool(due) and due[0] == (element, phase)
-        about = () if is_next else (("moves", self._noted.parted(event.aimed)), ("travels", self._dispatched[event]))
+        places = () if is_next else (("moves", self._noted.parted(event.aimed)), ("travels", self._dispatched[event]))
         detail = f"{event.type} reaches {element} in {phase}, and {due[:1]} is next"
-        require(_about(is_next, *about), PATH, detail)
+        require(about(is_next, *places), PATH, detail)
         due.pop(0)
 
     def server_is_asked(self, address: str) -> None:
@@ -102,8 +101,8 @@ class Monitor:
     def resource_is_given(self, element: Element) -> None:
         """What was fetched for an element is given to it."""
         above = element.ancestors()[-1]
-        about = (("removes", self._noted.removed.get(above)), ("gives", noted_place(sys._getframe(1))))
-        require(_about(above.is_root, *about), REMOVED, f"{element} is no longer in the document: {element.attributes}")
+        places = (("removes", self._noted.removed.get(above)), ("gives", noted_place(sys._getframe(1))))
+        require(about(above.is_root, *places), REMOVED, f"{element} is no longer in the document: {element.attributes}")
 
     def frame_is_made(self, blocking: int) -> None:
         """A frame is painted while so many style sheets are on their way."""
@@ -112,13 +111,8 @@ class Monitor:
     def layout_is_made(self, difference: str) -> None:
         """A layout has been compared with one from scratch."""
         marks, moves = self._noted.unmarked or (None, None)
-        require(_about(not difference, ("marks", marks), ("moves", moves)), AS_FROM_SCRATCH, difference)
+        require(about(not difference, ("marks", marks), ("moves", moves)), AS_FROM_SCRATCH, difference)
         self._noted.unmarked = None
-
-
-def _about(holds: bool, *operations: tuple[str, Place | None]) -> About:
-    """A condition with what it is about, as far as that is known."""
-    return About(holds, tuple((label, place) for label, place in operations if place is not None))
 
 
 class NotedChanges:

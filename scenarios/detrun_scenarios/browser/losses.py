@@ -30,7 +30,7 @@ from detrun_scenarios.browser.loop.rendering import HEIGHT, WIDTH
 from detrun_scenarios.browser.paint.display_list import Item, has_content
 from detrun_scenarios.frame.measured import mean
 
-MOVED_LEAST = 3.0  # px: less is no shift
+MOVED_LEAST = 3.0  # px, from which a move counts as a shift
 
 
 class Meter:
@@ -80,7 +80,7 @@ class Meter:
         self._before = now
 
     def scrolled_by(self, down: float) -> None:
-        """The user has scrolled, which moves everything and is no shift."""
+        """The user has scrolled: everything moves together, and only what moves beyond that counts as a shift."""
         self._before = {
             element: Rect(rect.x, rect.y - down, rect.width, rect.height) for element, rect in self._before.items()
         }

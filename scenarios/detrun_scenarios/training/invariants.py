@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from detrun.checkers.noted import About, noted
+from detrun.checkers.noted import noted
 from detrun.checkers.serializability import serializable
 from detrun.checkers.transactions import Place, Transactions
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.frame.requirement import about, require
 from detrun_scenarios.training.messages import Push, View
 from detrun_scenarios.training.model.optimizer import optimizer_of
 from detrun_scenarios.training.model.tensors import same_bits, torch
@@ -97,7 +97,7 @@ class Monitor:
         expected = self._batches.get(worker, 0)
         places = ("its bookmark is from", self._done.get(worker)), ("goes on in", self._began.get(worker))
         require(
-            _about(number == expected, *places), ONCE, f"{worker} is at batch {expected}, and batch {number} is applied"
+            about(number == expected, *places), ONCE, f"{worker} is at batch {expected}, and batch {number} is applied"
         )
         self._batches[worker] = expected + 1
 
@@ -128,7 +128,7 @@ class Monitor:
         request, here = (push.session, push.number), _place_of(sys._getframe(1))
         places = ("is first taken in", self._taken.get(request)), ("is taken again in", here)
         require(
-            _about(request not in self._taken, *places), PUSHED_ONCE, f"push {push.number} of {worker} is applied again"
+            about(request not in self._taken, *places), PUSHED_ONCE, f"push {push.number} of {worker} is applied again"
         )
         self._taken[request] = here
 
@@ -200,7 +200,7 @@ class Monitor:
         """At what lasts, now."""
         if self._barrier_began is not None:
             waited = plain(trio.current_time()) - self._barrier_began
-            ends = _about(waited < BARRIER_SECONDS, *self._barrier)
+            ends = about(waited < BARRIER_SECONDS, *self._barrier)
             require(ends, BARRIERS, f"the coordinator has waited for {waited:.2f} s")
 
 
@@ -208,11 +208,6 @@ def _place_of(frame: FrameType) -> Place:
     """What the running task does in this frame."""
     found = noted(frame, "the monitor of a training")
     return Place(found.step, *found.stack[0])
-
-
-def _about(holds: bool, *places: tuple[str, Place | None]) -> About:
-    """A condition, and where that happened which it is about, as far as that is known."""
-    return About(holds, tuple((label, place) for label, place in places if place is not None))
 
 
 def _contradiction(history: Transactions) -> object:

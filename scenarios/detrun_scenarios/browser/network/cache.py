@@ -1,7 +1,7 @@
 """`Cache`: one fetch a resource. What was fetched is kept on disk; who asks for what is on its way waits for that.
 
-A look on the disk takes a moment. Rule: the *flight* of a resource is noted before that moment passes, so that whoever
-asks meanwhile finds it.
+A look on the disk takes a moment. Rule: the *flight* of a resource is noted before that moment passes, so that a
+request that comes meanwhile finds it.
 
 Source: Chromium's ``HttpCache``, whose transactions wait for the writer of an entry.
 """

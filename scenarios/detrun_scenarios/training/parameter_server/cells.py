@@ -1,7 +1,7 @@
 """`Cells`: the weights and moments that a parameter server holds, one pair of cells for each layer.
 
-An update reads the cells of a layer, computes for a while, and writes them, layer after layer. Whoever updates holds
-the lock, and so does a checkpoint: updates are applied one after the other, and none in part.
+An update reads the cells of a layer, computes for a while, and writes them, layer after layer. It holds the lock
+meanwhile, as a checkpoint does: updates are applied one after the other, and none in part.
 """
 
 from __future__ import annotations
