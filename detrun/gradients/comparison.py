@@ -227,8 +227,9 @@ def cpu_needed(one: Gradient) -> str:
 
 
 def _seconds_needed(one: Gradient) -> float:
+    """At least those of two samples, below which no standard error is known."""
     assert one.cost is not None
     share = max(
         (one.std_error[name] / abs(slope) if slope else math.inf for name, slope in one.grads.items()), default=0
     )
-    return one.cost.cpu_seconds * (share / PRECISION) ** 2
+    return one.cost.cpu_seconds * max((share / PRECISION) ** 2, min(1.0, 2 / one.samples))

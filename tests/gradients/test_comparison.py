@@ -10,6 +10,7 @@ import trio
 
 import detrun
 from detrun.errors import UsageError
+from detrun.gradients.comparison import cpu_needed
 
 TIMEOUT, RATE, COST = 0.5, 1.0, 0.3
 GOES_ON = math.exp(-RATE * TIMEOUT)
@@ -85,3 +86,15 @@ def test_a_program_that_fails_raises_and_unknown_kinds_are_refused() -> None:
         detrun.compare_gradients(square, {"mean": 1.0}, kinds=("odd",))
     with pytest.raises(UsageError, match="unknown kind"):
         detrun.compare_gradients(square, {"mean": 1.0}, options={"odd": {}})
+
+
+def test_samples_that_agree_to_rounding_still_cost_two_of_them() -> None:
+    """Two samples are the fewest that tell an error; their time is the least that is ever asked for."""
+
+    def scaled(params: dict[str, Any]) -> Any:
+        return params["rate"] * 0.1 + detrun.exponential(1e-20)
+
+    compared = detrun.compare_gradients(scaled, {"rate": 3.0}, kinds=["local"], samples=10)
+    cost = compared.found["local"].cost
+    assert cost is not None
+    assert float(cpu_needed(compared.found["local"])) == pytest.approx(cost.cpu_seconds / 5, rel=0.05)
