@@ -134,6 +134,7 @@ class RunThreads(Protocol):
     """The simulated threads of a run, as far as others than threads use them."""
 
     touched: list[Any]  # objects used in this run that work outside of runs, too; reset when it ends
+    at_end: list[Callable[[], object]]  # called when it ends
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> Any:
         """Begin a simulated thread; it runs when it is chosen."""

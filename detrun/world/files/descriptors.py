@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from typing import Any
 
+from detrun.world.disk.file_locks import FileLocks
 from detrun.world.disk.file_system import failure
 from detrun.world.disk.files import RawFile
 from detrun.world.disk.image import Target
@@ -76,11 +76,11 @@ class Descriptors:
     """The open files of a process by number; several numbers may mean one open file.
 
     Args:
-        let_go: told of an open file when a number of it has been taken back, and whether it was the process's last.
+        locks: of the disk. Those of the process have this table as their owner.
     """
 
-    def __init__(self, let_go: Callable[[OpenFile | OpenDirectory, bool], object] | None = None) -> None:
-        self._let_go = let_go
+    def __init__(self, locks: FileLocks) -> None:
+        self._locks = locks
         self._open: dict[int, OpenFile | OpenDirectory] = {}
         self._next = _FIRST
 
@@ -125,6 +125,8 @@ class Descriptors:
     def close(self, number: int) -> None:
         """Take a number back; the file is closed with its last one.
 
+        Locks of the process on the file go, and with its last number that of the open file.
+
         Raises:
             OSError: EBADF.
         """
@@ -133,9 +135,9 @@ class Descriptors:
         is_last = not self._has(found)
         if is_last:
             found.tables -= 1
-        if self._let_go is not None:
-            self._let_go(found, is_last)
+        self._locks.unlock_record(found.inode, self)
         if is_last and not found.tables:
+            self._locks.unlock_file(found)
             found.close()
 
     def _has(self, opened: OpenFile | OpenDirectory) -> bool:

@@ -26,7 +26,7 @@ class FileCalls(LockCalls):
 
     def __init__(self, disk: Any) -> None:
         self.disk = disk
-        self.descriptors = Descriptors(self._let_go)
+        self.descriptors = Descriptors(disk.locks)
 
     def answer(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """What ``os.name(*arguments, **named)`` gives to code of the node."""
@@ -57,12 +57,6 @@ class FileCalls(LockCalls):
         return opened
 
     # Of one descriptor.
-
-    def _let_go(self, opened: OpenFile | OpenDirectory, is_last: bool) -> None:
-        """A descriptor has been closed: locks of the process on the file go, and of the open file with its last."""
-        self.disk.locks.unlock_record(opened.inode, self)
-        if is_last and not opened.tables:
-            self.disk.locks.unlock_file(opened)
 
     def close(self, fd: int) -> None:
         """As `os.close`."""

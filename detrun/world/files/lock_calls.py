@@ -55,13 +55,13 @@ class LockCalls:
         locks = self.disk.locks
         if how == fcntl.LOCK_UN:
             schedule_point()
-            locks.unlock_record(file.inode, self, begin, end)
+            locks.unlock_record(file.inode, self.descriptors, begin, end)
             return
         if how not in (fcntl.LOCK_SH, fcntl.LOCK_EX):
             raise ValueError("unrecognized lockf argument")
         if not (file.writable() if how == fcntl.LOCK_EX else file.readable()):
             raise os_error(errno.EBADF)
-        lock = RecordLock(self, begin, end, how == fcntl.LOCK_EX)
+        lock = RecordLock(self.descriptors, begin, end, how == fcntl.LOCK_EX)
         self._take("fcntl.lockf", file.name, cmd, lambda: locks.lock_record(file.inode, lock))
 
     def lockf(self, fd: int, command: int, length: int, /) -> None:
@@ -74,7 +74,7 @@ class LockCalls:
         if command == os.F_TEST:
             schedule_point()
             file = self.descriptors.file(fd)
-            wanted = RecordLock(self, *self._range(fd, length, 0, os.SEEK_CUR), True)
+            wanted = RecordLock(self.descriptors, *self._range(fd, length, 0, os.SEEK_CUR), True)
             if self.disk.locks.conflicting(file.inode, wanted) is not None:
                 raise os_error(errno.EACCES)
             return
@@ -110,4 +110,4 @@ class LockCalls:
         for opened in self.descriptors.all_opened():
             if opened.tables <= 1:
                 self.disk.locks.unlock_file(opened)
-        self.disk.locks.owner_ended(self)
+        self.disk.locks.owner_ended(self.descriptors)

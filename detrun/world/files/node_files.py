@@ -110,6 +110,11 @@ class NodeFiles(FileCalls):
                 refuse(f"os.{name} of {path!r} on node {self.node!r}", _READ_ONLY)
         return self._metadata(function, *paths, path=paths[0])
 
+    def end(self) -> None:
+        """The process is over."""
+        super().end()
+        self.sqlite = None  # it knows these files: a cycle of garbage
+
     # Opening.
 
     def open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:

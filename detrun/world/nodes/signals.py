@@ -170,6 +170,8 @@ class SignalsOfProcess:
     def end(self) -> None:
         """The process is over."""
         self._pending.clear()
+        if self._interruption is not None:
+            self._interruption.end()
         self._thread = self._interruption = None  # they know the process: a cycle of garbage
         if self._alarm is not None:
             self._alarm.cancel()
@@ -236,13 +238,17 @@ class Interruption:
     """
 
     def __init__(self, thread: SimulatedThread, signals: SignalsOfProcess) -> None:
-        self._thread = thread
+        self._thread: Any = thread
         self._signals = signals
         self._plain = thread.give_way
         self._is_interrupted = False  # woken for a signal
         self._was_woken = False  # for what it waits for, meanwhile
         self._ends_wait = False  # it waits for any signal
         self._is_handling = False
+
+    def end(self) -> None:
+        """The process is over: nothing is interrupted any more. The thread knows this object: a cycle of garbage."""
+        self._is_interrupted, self._thread = False, None
 
     def begin(self) -> None:
         """A handler is due: let the thread come and call it, if it waits."""

@@ -63,6 +63,7 @@ class ChildProcess(Process):
         self.globals = ProcessGlobals(of_sys, environment, main)
         threads = self.services.run.threads
         assert threads is not None
+        threads.at_end.append(self._let_go)
         self._thread = self.context.copy().run(threads.start, self._run, (main,), self.program.name)
         self.signals.interrupt_in(self._thread)
         make_main(self._thread)
@@ -123,6 +124,10 @@ class ChildProcess(Process):
             if one.owner is self and one is not self._thread and not one.daemon and not one.is_worker:
                 yield one
 
+    def _let_go(self) -> None:
+        """The run is over: what the program leaves is freed, whose finalizers are no part of the run."""
+        self.globals = None
+
     def _flush(self) -> None:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
@@ -166,6 +171,7 @@ class ChildProcess(Process):
         for calls in self.standard.values():
             calls.release()
         self.standard.clear()
+        self._thread = None  # it knows the process: a cycle of garbage
 
     def kill(self) -> None:
         """As ``kill -9``: none of its code runs again."""

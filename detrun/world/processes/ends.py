@@ -31,7 +31,7 @@ class Ends:
     def new_pipe(self) -> tuple[int, int]:
         """Numbers of the read end and the write end of a new pipe."""
         pipe = Pipe(self._services)
-        return self.add(pipe.reading), self.add(pipe.writing)
+        return self.add(PipeEnd(pipe, is_reading=True)), self.add(PipeEnd(pipe, is_reading=False))
 
     def add(self, end: PipeEnd) -> int:
         """Another number for an end."""

@@ -30,15 +30,33 @@ ATOMIC_BYTES = 4_096  # PIPE_BUF
 _READ, _WRITE, _CLOSE = map(OPERATIONS.index, ("get", "put", "release"))
 
 
+class Side:
+    """Who has one end, and who waits for it: what the other end needs to know.
+
+    Attributes:
+        numbers: the descriptors that mean the end, each with how many processes have it.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.readers = Waiters()
+        self.writers = Waiters()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no process has it."""
+        return not self.numbers
+
+
 class Pipe:
-    """The bytes on their way, and both ends."""
+    """The bytes on their way, and both sides. It does not refer to its ends, which refer to it."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.content = bytearray()
         self.object = services.run.register("pipe")
-        self.reading = PipeEnd(self, is_reading=True)
-        self.writing = PipeEnd(self, is_reading=False)
+        self.reading = Side()
+        self.writing = Side()
 
     @property
     def room(self) -> int:
@@ -50,7 +68,7 @@ class PipeEnd:
     """One end. To selectors and event loops it looks like a simulated socket.
 
     Attributes:
-        numbers: the descriptors that mean it, each with how many processes have it.
+        numbers: as its `Side` has them.
         flags: of the descriptor, by the command of ``fcntl`` that asks for them.
     """
 
@@ -60,15 +78,9 @@ class PipeEnd:
         self.pipe = pipe
         self.services = pipe.services
         self.is_reading = is_reading
-        self.numbers: dict[int, int] = {}
+        own, self.other = (pipe.reading, pipe.writing) if is_reading else (pipe.writing, pipe.reading)
+        self.numbers, self.readers, self.writers = own.numbers, own.readers, own.writers
         self.flags: dict[int, int] = {}
-        self.readers = Waiters()
-        self.writers = Waiters()
-
-    @property
-    def other(self) -> PipeEnd:
-        """The other end."""
-        return self.pipe.writing if self.is_reading else self.pipe.reading
 
     # Who has it.
 

@@ -289,8 +289,6 @@ class Lane:
         if self.has_ended:
             return _ENDED
         task, loop = self._finish(), self.loop
-        if loop.callbacks is self:
-            loop.callbacks = None
         if task is not None:
             loop.forget(task, self)
         self.task = None  # it refers to this lane: the whole run would be a cycle of garbage
@@ -311,6 +309,8 @@ class Lane:
         task, self._reference, self.is_of_task, self.has_ended = self.asyncio_task, None, False, True
         self.handles.clear()
         self.loop.lanes.pop(self, None)
+        if self.loop.callbacks is self:
+            self.loop.callbacks = None
         return task
 
     def close(self) -> None:

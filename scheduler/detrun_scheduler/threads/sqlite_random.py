@@ -10,6 +10,7 @@ Source: sqlite3.h and random.c of SQLite.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 from detrun_scheduler.environment.seeding import seed_for_c
@@ -21,9 +22,14 @@ _seeded_run = -1  # serial of the last run that has seeded it
 
 def library() -> Any:
     """The SQLite library that ``sqlite3`` uses, by ctypes; where it cannot be reached its functions are missing."""
+    return _loaded(getattr(sys.modules["_sqlite3"], "__file__", None))
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: str | None) -> Any:
     import ctypes
 
-    return ctypes.CDLL(getattr(sys.modules["_sqlite3"], "__file__", None))
+    return ctypes.CDLL(path)  # a class of functions comes with each, in a cycle of garbage
 
 
 def begin(threads: Threads) -> None:

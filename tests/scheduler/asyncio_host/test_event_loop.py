@@ -91,6 +91,22 @@ def test_a_run_with_streams_and_nodes_leaves_no_cyclic_garbage(garbage_of: Any) 
     assert garbage_of(lambda: detrun.record(main)) == 0
 
 
+def test_a_loop_whose_process_ends_before_its_callbacks_step_leaves_no_cyclic_garbage(garbage_of: Any) -> None:
+    async def program() -> None:
+        asyncio.get_running_loop().call_soon(int)
+        await asyncio.sleep(0)
+
+    def called() -> None:
+        asyncio.run(program())
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("a").start(called)
+            await world.node("a").ended()
+
+    assert garbage_of(lambda: [detrun.record(main, seed=seed, backend="trio") for seed in range(20)]) == 0
+
+
 def test_a_new_loop_has_what_asyncios_own_has() -> None:
     def main() -> tuple[dict[str, type], dict[str, type]]:
         mine = asyncio.new_event_loop()

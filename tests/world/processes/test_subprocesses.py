@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -383,3 +384,40 @@ def test_a_script_may_run_trio_and_ctrl_c_cancels_it() -> None:
         return [*found, child.communicate()[0], child.returncode]
 
     assert on_a_node(program) == ["slept\n", 1.0, "cleaned\n", -2]
+
+
+@pytest.mark.parametrize("is_node", [False, True])
+def test_children_pipes_and_files_leave_no_cyclic_garbage(is_node: bool, garbage_of: Any) -> None:
+    def program() -> None:
+        code = "import threading; one = threading.Thread(target=print); one.start(); one.join()"
+        assert shown("-c", code) == "\n"
+        child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(9)"])
+        time.sleep(1)
+        child.kill()
+        child.wait()
+        reading, writing = os.pipe()
+        os.write(writing, b"x")
+        assert os.read(reading, 1) == b"x"
+        os.close(reading)
+        os.close(writing)
+        if is_node:
+            with open("/file", "w") as file:
+                file.write("x")
+            sqlite3.connect("/database").close()
+
+    async def on_node() -> None:
+        async with detrun.World() as world:
+            world.node("a").start(program)
+            await world.node("a").ended()
+
+    main: Any = on_node if is_node else program
+    assert garbage_of(lambda: detrun.record(main)) == 0
+
+
+def test_what_a_child_has_buffered_is_lost_where_it_ends_at_once() -> None:
+    def program() -> Any:
+        code = "import os, sys; sys.stdout.write('buffered'); os._exit(3)"
+        done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True)
+        return done.returncode, done.stdout
+
+    assert on_a_node(program) == (3, b"")
