@@ -45,7 +45,7 @@ def report(file: str, output: str | None, steps: str | None, target: str | None,
     wanted = None if steps is None else _range(steps, recording.steps)
     path = output if output is not None else f"{file.removesuffix('.detrun')}.html"
     check_page(path)
-    told = _told(recording, file, target, not no_replay)
+    told = _told(recording, file, target, not no_replay, wanted)
     text = run_page(recording, told, wanted)
     try:
         write_page(path, text)
@@ -92,7 +92,7 @@ def _range(text: str, steps: int) -> range:
     return found
 
 
-def _told(recording: Recording, file: str, target: str | None, replays: bool) -> Told:
+def _told(recording: Recording, file: str, target: str | None, replays: bool, steps: range | None) -> Told:
     """What the program says, or why it says nothing."""
     from detrun.cli import runs
     from detrun.cli.programs import change_noted, program_of
@@ -109,7 +109,7 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool) ->
         program, arguments = program_of(recording, file, target, {})
         with runs.program_output(), run_progress("replaying", None):
             explanation = explained(recording, program.function, arguments, Options())
-            told = told_by_program(recording, program.function, arguments, Options(), again, explanation)
+            told = told_by_program(recording, program.function, arguments, Options(), again, explanation, steps)
     except (UsageError, DivergenceError, HiddenStateError) as error:
         reason = str(error).partition("\n")[0]
         return Told(notes=[f"without lines of code: the program cannot be run again ({reason})"])

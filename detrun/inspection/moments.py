@@ -210,8 +210,12 @@ class Moment:
         }
 
 
-def capture(loop: ActiveRun, steps_taken: int) -> Moment:
-    """The moment in which a held run is."""
+def capture(loop: ActiveRun, steps_taken: int, older: Sequence[Any] = ()) -> Moment:
+    """The moment in which a held run is.
+
+    Args:
+        older: what `shown_objects` found before the heap was frozen, which hides it from the collector.
+    """
     tasks, live_tasks = [], {}
     own = (loop.host.init_task, loop.host.entry_task)
     runnable = set(loop.host.queue.numbers)
@@ -222,7 +226,7 @@ def capture(loop: ActiveRun, steps_taken: int) -> Moment:
         tasks.append(state)
         live_tasks[state.path] = task
     world_module = sys.modules.get("detrun.world.world")
-    found = _living(NumberedChannelState, Atomic, Shared, *([world_module.World] if world_module else []))
+    found = [*older, *shown_objects()]
     channels, cells = _numbered_objects(loop, found)
     live = Live(loop, live_tasks, channels, cells)
     moment = Moment(
@@ -240,6 +244,12 @@ def capture(loop: ActiveRun, steps_taken: int) -> Moment:
         if shown_world is not None:
             live.world, moment.nodes, moment.in_flight = shown_world
     return moment
+
+
+def shown_objects() -> list[Any]:
+    """The channels, cells and worlds of the process, as far as the collector knows them."""
+    world_module = sys.modules.get("detrun.world.world")
+    return _living(NumberedChannelState, Atomic, Shared, *([world_module.World] if world_module else []))
 
 
 def _task_state(loop: ActiveRun, task: trio.lowlevel.Task, number: int, runnable: bool) -> TaskState:

@@ -7,22 +7,23 @@ program, which is run once more; without it the page says what is missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import outcome
 
 from detrun.execution.replayed_run import ReplayedRun
+from detrun.inspection.moments import shown_objects
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun.reports.failure_view import FailureView, failure_view
 from detrun.reports.held_locks import HeldLocks
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
-from detrun.reports.values import STEPS_MAX as VALUES_STEPS_MAX
-from detrun.reports.values import Values
+from detrun.reports.values import Values, recorded_turn_ends, values_of
 from detrun.reports.world_view import WorldView, moments_of
 from detrun_recorder.recording import Recording
+from detrun_scheduler.frozen_heap import frozen_heap
 
 if TYPE_CHECKING:
     from detrun.execution.options import Options
@@ -38,7 +39,8 @@ class Told:
 
     Attributes:
         narration: the lines that its steps ran.
-        values: what was held between its last steps.
+        values: what was held after its last turns.
+        passing_values: likewise, of the schedule that passes.
         world: its nodes, disks and messages, at some moments.
         locks: those of trio, and who had them.
         failure: why it failed.
@@ -48,6 +50,7 @@ class Told:
 
     narration: Narration | None = None
     values: Values | None = None
+    passing_values: Values | None = None
     world: WorldView | None = None
     locks: HeldLocks | None = None
     failure: FailureView | None = None
@@ -62,31 +65,70 @@ def told_by_program(
     options: Options,
     again: str = "",
     explanation: Explanation | None = None,
+    steps: range | None = None,
 ) -> Told:
     """What the program says when it makes the recorded run again.
 
     Args:
         again: the command by which a reader runs it again.
         explanation: of its failure.
+        steps: consecutive ones that will be shown; None for all.
 
     Raises:
         DetrunError: it does not.
     """
     from detrun.explore.failures.narrated_recording import narrated
-    from detrun.explore.failures.narration import STEPS_MAX as NARRATED_MAX
 
     failed = recording.end is not None and recording.end.outcome != "ok"
-    values = Values(max(recording.steps - VALUES_STEPS_MAX, 1)) if failed else None
+    lines = _narrated_part(recording.steps, steps, failed)
     world = WorldView(moments_of(recording))
     locks = HeldLocks()
-    lookers: list[Looker] = [world] if values is None else [world, values]
-    finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks])).execute(main, args, options)
-    told = Told(narrated(recording, main, args, options), values, world, locks=locks)
+    lookers: list[Looker] = [world]
+    values = None
+    if failed:
+        values = Values(recorded_turn_ends(recording), shown_objects())
+        lookers.append(values)
+    with frozen_heap():  # so that a moment looks through what has been made since, and through nothing else
+        finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks])).execute(main, args, options)
+    told = Told(narrated(recording, main, args, options, lines), values, world=world, locks=locks)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)
-    if recording.steps > NARRATED_MAX:
-        told.notes.append(f"lines of code are shown for the first {NARRATED_MAX:,} of {recording.steps:,} steps")
+    if len(lines) < recording.steps:
+        shown = f"of steps {lines.start:,} to {lines.stop - 1:,}, {len(lines):,} of {recording.steps:,}"
+        told.notes.append(f"lines of code are shown {shown}; of others with --steps FIRST:LAST")
+        if told.failure is not None and explanation is None:
+            told.failure.cut = f"The turns {shown}, are shown."
+    if values is not None and explanation is not None and explanation.passing is not None:
+        told.passing_values = _passing_values(recording, explanation, values, main, args, options)
     return told
+
+
+def _narrated_part(count: int, steps: range | None, failed: bool) -> range:
+    """The steps whose lines are shown: of too many those at the end of a run that failed, else the first."""
+    from detrun.explore.failures.narration import STEPS_MAX
+
+    if count <= STEPS_MAX or steps is None:
+        steps = range(count)
+    if len(steps) <= STEPS_MAX:
+        return steps
+    return steps[-STEPS_MAX:] if failed and steps.stop == count else steps[:STEPS_MAX]
+
+
+def _passing_values(
+    recording: Recording,
+    explanation: Explanation,
+    values: Values,
+    main: Main,
+    args: Sequence[object],
+    options: Options,
+) -> Values | None:
+    """What the nearest schedule that passes held after its turns, from where the values of the failing one begin."""
+    if explanation.passing is None or any(chunk.payloads for chunk in recording.chunks()):
+        return None  # effects of the program would happen once more
+    first = explanation.first_difference
+    since = min(values.moments[0] if values.moments else 0, first if first is not None else recording.steps)
+    options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
+    return values_of(explanation.passing, since, main, args, options)
 
 
 def told_of_failure(failure: Failure) -> Told:
@@ -130,6 +172,10 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
         document["timeline"]["held"] += told.locks.bars_of(document["timeline"])
     if told.narration is not None:
         document["source"] = source_lines(told.narration, steps).document()
-    for section, shown in (("values", told.values), ("world", told.world), ("failure", told.failure)):
+    if told.values is not None:
+        document["values"] = {"failing": told.values.document(), "passing": None}
+        if told.passing_values is not None:
+            document["values"]["passing"] = told.passing_values.document()
+    for section, shown in (("world", told.world), ("failure", told.failure)):
         document[section] = None if shown is None else shown.document()
     return page_of(title_of(recording), document)

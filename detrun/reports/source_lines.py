@@ -1,6 +1,6 @@
 """`SourceLines`: which lines of the program each step ran, with the files that they stand in.
 
-They are in no recording. A narration has them, of the first `narration.STEPS_MAX` steps.
+They are in no recording. A narration has them, of up to `narration.STEPS_MAX` steps.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def ran_of(narration: Narration) -> dict[int, Ran]:
 
 def groups_of(narration: Narration) -> dict[str, str]:
     """The node of each task, by its path."""
-    return {step.task: step.node for step in narration.steps if step.node}
+    return narration.nodes
 
 
 def _touched(narration: Narration, step: NarratedStep) -> list[str]:

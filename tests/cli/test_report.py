@@ -31,7 +31,7 @@ def test_a_run_that_failed_has_the_circle_of_its_deadlock_and_values(call: Any) 
     found = page("a.html")
     assert found["failure"]["error"].startswith("DeadlockError")
     assert len(found["failure"]["cycle"]) == 3
-    assert found["values"]["tasks"]
+    assert found["values"]["failing"]["tasks"]
 
 
 def test_without_its_program_a_page_says_why_it_has_no_lines(call: Any, call_json: Any) -> None:

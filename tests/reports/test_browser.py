@@ -133,10 +133,35 @@ def test_why_it_failed_has_both_schedules_and_a_slider_with_values(opened: Opene
     slider.send_keys(Keys.END)
     last = int(slider.get_attribute("max") or 0)
     assert said(page, "why-said") == f"turn {last + 1} of {last + 1}: main, in the passing schedule alone"
+    assert held(page)["Atomic[0]"] == ["1", "2"]
     while said(page, "why-said").endswith("passing schedule alone"):
         page.find_element(By.ID, "why-back").click()
     assert said(page, "why-said").endswith(": main, in the failing schedule alone")
-    assert "Atomic[0]\n1" in said(page, "values")
+    page.execute_script(
+        "const {why} = detrun; why.go(why.view.aligned.findIndex(([one, at]) => one === 1 && at === null))"
+    )
+    assert held(page)["seen"] == ["0", ""]  # the passing schedule has not come to that task
+    assert "differs" in classes_of(page, "in add")
+
+
+def held(page: Chrome) -> dict[str, list[str]]:
+    """What both schedules hold, by name; the first of each name."""
+    found: dict[str, list[str]] = {}
+    for row in page.find_elements(By.CSS_SELECTOR, "#values tr:not(.group)"):
+        name, *cells = [cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th, td")]
+        found.setdefault(name, cells)
+    return found
+
+
+def classes_of(page: Chrome, name: str) -> str:
+    """How the cells of a name look."""
+    rows = page.find_elements(By.CSS_SELECTOR, "#values tr:not(.group)")
+    return " ".join(
+        str(cell.get_attribute("class"))
+        for row in rows
+        if row.find_element(By.TAG_NAME, "th").text == name
+        for cell in row.find_elements(By.TAG_NAME, "td")
+    )
 
 
 def test_the_box_beside_the_mouse_is_seen_whole_with_the_line_that_runs(opened: Opened) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from detrun.checkers.histories import History
 from detrun.checkers.linearizability import linearizable
 from detrun.checkers.models import Register
 from detrun.explore.failures.listing import Row
-from detrun.reports.failure_view import aligned, failure_view
+from detrun.reports import failure_view as failure_view_module
+from detrun.reports.failure_view import aligned, failure_view, latest
 from detrun.reports.report import told_of_failure
 from tests.reports.test_page import NAME
 
@@ -64,9 +66,34 @@ def test_the_operations_that_decide_stand_in_the_turns_that_made_them_and_values
         assert any(line.endswith(code) for line in view.failing[at].lines)
         assert "test_failure_view.py" in place
     assert told.values is not None
-    seen = [state.get("Atomic[0]") for state in told.values.objects.values()]
-    assert seen[-1] == "1"  # of two updates one is lost
-    assert any("  seen = 0" in lines for state in told.values.tasks.values() for lines in state.values())
+    assert told.passing_values is not None
+    for values, end in ((told.values, "1"), (told.passing_values, "2")):  # of two updates one is lost
+        assert list(values.objects.values())[-1].get("Atomic[0]") == end
+        assert list(values.tasks) == values.moments == values.ends
+    lines = [one for state in told.values.tasks.values() for stack in state.values() for one in stack]
+    assert ("seen", "0") in {item for one in lines for item in one.variables.items()}
+
+
+def test_values_are_those_after_each_turn_as_a_schedule_shows_it() -> None:
+    failure = detrun.explore(loses_an_update, directory=None).failure
+    assert failure is not None
+    told = told_of_failure(failure)
+    assert told.values is not None
+    assert told.passing_values is not None
+    assert told.failure is not None
+    for values, rows in ((told.values, told.failure.failing), (told.passing_values, told.failure.passing)):
+        assert values.moments[: len(rows) - 1] == [row.first for row in rows[1:]]
+
+
+@given(ROWS, ROWS)
+def test_of_long_schedules_the_last_turns_are_kept_and_the_others_counted(first: list[Row], second: list[Row]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failure_view_module, "ROWS_MAX", 3)
+        ones, others, (left, more) = latest(first, second)
+    assert (first[left:], second[more:]) == (ones, others)
+    assert len(ones) <= 3 or len(others) <= 3 or left == more
+    if second and first != second:
+        assert ones or not first
 
 
 async def waits_in_a_circle() -> None:

@@ -16,10 +16,16 @@ from detrun_recorder.recording import Recording
 from detrun_scheduler.run import RunHooks
 
 
-def narrated(recording: Recording, main: Any, arguments: Sequence[object], options: Options) -> Narration:
-    """The narration of a recorded run, with external effects as in a replay."""
+def narrated(
+    recording: Recording, main: Any, arguments: Sequence[object], options: Options, wanted: range | None = None
+) -> Narration:
+    """The narration of a recorded run, with external effects as in a replay.
+
+    Args:
+        wanted: see `narrate`.
+    """
     choices = unpack_varints(b"".join(chunk.choices for chunk in recording.chunks()))
     options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
     results = chain.from_iterable(chunk.payloads for chunk in recording.chunks())
     hooks = RunHooks(replayed_effect=lambda name: next(results, None))
-    return narrate(Program(main, arguments, options), recording.seed or 0, choices, hooks)
+    return narrate(Program(main, arguments, options), recording.seed or 0, choices, hooks, wanted=wanted)

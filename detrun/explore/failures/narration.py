@@ -11,9 +11,10 @@ next step. On 3.11 the preemption calls us, afterwards (`Preemption.heard_by`).
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import FrameType
@@ -48,7 +49,7 @@ from detrun_scheduler.footprints.marks import (
 from detrun_scheduler.footprints.places import short_name
 from detrun_scheduler.footprints.watch import Watch
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED, KIND_MASK, OPERATIONS, Journal, outcome_name
-from detrun_scheduler.run import ActiveRun, BegunFault, RunHooks
+from detrun_scheduler.run import ActiveRun, BegunFault, FaultSpan, RunHooks
 from detrun_scheduler.strategies.given import GivenSchedule
 from detrun_scheduler.trio_host.pending import await_frames, pending_operation
 from detrun_scheduler.user_code import innermost_user_frame, is_user_file
@@ -78,15 +79,27 @@ class NarratedFault:
     time: float
 
 
+@dataclass(frozen=True, slots=True)
+class GivenRun:
+    """What makes the run of a narration again, with its program."""
+
+    seed: int
+    choices: Sequence[int]
+    fault_spans: Mapping[str, FaultSpan]
+
+
 @dataclass(slots=True)
 class Narration:
-    """A whole schedule.
+    """A whole schedule, or some of its steps.
 
     Attributes:
+        steps: those that are kept, in their order.
         names: what reports call the objects.
         spawned: by the path of a task, the step that made it.
         open_step: in which a check ended the run, or a task blocked the event loop for good; no recording has it.
         faults: of plans, in the order in which they began.
+        nodes: of a world: by the path of a task whose code is a node's, the node.
+        made_by: None where it was made by hand.
     """
 
     steps: list[NarratedStep]
@@ -94,6 +107,8 @@ class Narration:
     spawned: dict[str, int] = field(default_factory=dict)
     open_step: NarratedStep | None = None
     faults: list[NarratedFault] = field(default_factory=list)
+    nodes: dict[str, str] = field(default_factory=dict)
+    made_by: GivenRun | None = None
     _counted: dict[int, tuple[Counter[Line], Counter[tuple[str, str]]]] = field(default_factory=dict, repr=False)
 
     def line_counts(self) -> Counter[Line]:
@@ -134,10 +149,15 @@ class _NarratedJournal(ScheduleJournal):
 class _Narrator(GivenSchedule):
     """Makes the choices and listens; oracle, verifier and watcher of the operations of the run."""
 
-    def __init__(self, choices: Sequence[int], watch: Watch, steady: SteadyPaths, since: float = 0) -> None:
+    def __init__(
+        self, choices: Sequence[int], watch: Watch, steady: SteadyPaths, since: float = 0, wanted: range | None = None
+    ) -> None:
         super().__init__(choices)
         self.steady = steady
-        self.since = since  # the lines of earlier steps are not heard
+        self.wanted = range(STEPS_MAX) if wanted is None else wanted  # the steps that are kept
+        # The lines of earlier steps are not heard, nor of later ones; the step after the last may fail and be told.
+        self.since: float = since if wanted is None else wanted.start
+        self.until: float = math.inf if wanted is None else wanted.stop
         self.run_paths: Any = None  # in a run: `RunPaths`
         self.watch = watch
         self.steps: list[NarratedStep] = []
@@ -197,7 +217,7 @@ class _Narrator(GivenSchedule):
                 code = frame.f_code
                 entered = f"{code.co_qualname} ({short_name(code.co_filename)}:{code.co_firstlineno})"
                 self.acted[-1].entered.append(entered)
-            if self.index < self.since or not _has_source(frame.f_code.co_filename):
+            if not self.since <= self.index <= self.until or not _has_source(frame.f_code.co_filename):
                 return None
             # So that plain attributes and elements have marks as well, those that tasks touch, too.
             frame.f_trace_opcodes = not HAS_MONITORING
@@ -225,7 +245,7 @@ class _Narrator(GivenSchedule):
         """An instruction of the program is about to run."""
         self._look_for_failure()
         self.lines_begun = len(self.lines)
-        if offset >= 0 and self.index >= self.since:
+        if offset >= 0 and self.since <= self.index <= self.until:
             self.observer.about_to_run(frame, offset)
 
     def access(self, key: Hashable, label: str, is_write: bool, line: str) -> None:
@@ -244,19 +264,35 @@ class _Narrator(GivenSchedule):
         self.begun.append(NarratedFault(fault, self.index, float(self.run.time)))
 
     def step_closed(self, run: ActiveRun, task: int, outcome_byte: int, record: bytes) -> None:
-        """The step is over: keep what was heard."""
+        """The step is over: keep what was heard, if it is wanted."""
         path = self.paths.get(task)
         if path is None:
             path = self.paths[task] = self.run_paths.of(task)
-        kind = outcome_byte & KIND_MASK
         self.endings.update(run.journal.endings)  # also of tasks that were killed and take one more step
         run.journal.endings.clear()
-        ending = self.endings.get(task)
         living = run.host.by_number.get(task)
         host: Any = run.host
         for number in range(self.tasks_made, host.queue.spawned):
             self.spawned[self.run_paths.of(number)] = self.index
         self.tasks_made = host.queue.spawned
+        if task not in self.nodes:
+            process = None if living is None else living.context.get(process_here)
+            self.nodes[task] = "" if process is None else process.node.name
+        if self.index in self.wanted:
+            self.steps.append(self._narrated(run, task, path, living, outcome_byte & KIND_MASK, record))
+        self.began = float(run.time)  # what happens between two steps has happened
+        # What the run does at the end of a step comes before the next one.
+        self.acted, self.following = self.following, []
+        self.index += 1
+        self.lines, self.resumed, self.faults = [], None, []
+        self.lines_begun = 0
+        self.heard_until = None
+        self.heard.clear()
+
+    def _narrated(
+        self, run: ActiveRun, task: int, path: str, living: trio.lowlevel.Task | None, kind: int, record: bytes
+    ) -> NarratedStep:
+        ending = self.endings.get(task)
         if kind in (DONE, FAILED):
             ended = ending_in_a_word(ending) if ending is not None else "done"
         elif kind == CHECKPOINT:
@@ -282,21 +318,9 @@ class _Narrator(GivenSchedule):
         frame = None if living is None else innermost_user_frame(await_frames(living))
         if frame is not None and _has_source(frame.f_code.co_filename):
             self.stands[task] = Line(frame.f_code.co_filename, frame.f_lineno)
-        if task not in self.nodes:
-            process = None if living is None else living.context.get(process_here)
-            self.nodes[task] = "" if process is None else process.node.name
-        if len(self.steps) < STEPS_MAX:
-            step = NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults)
-            step.time, step.node = self.began, self.nodes[task]
-            self.steps.append(step)
-        self.began = float(run.time)  # what happens between two steps has happened
-        # What the run does at the end of a step comes before the next one.
-        self.acted, self.following = self.following, []
-        self.index += 1
-        self.lines, self.resumed, self.faults = [], None, []
-        self.lines_begun = 0
-        self.heard_until = None
-        self.heard.clear()
+        step = NarratedStep(self.index, path, self.lines, marks, tuple(self.acted), ended, self.faults)
+        step.time, step.node = self.began, self.nodes[task]
+        return step
 
     def open_step(self, error: BaseException | None) -> NarratedStep | None:
         """The step that the end of the run found open: a check failed in it, or its task blocks the event loop."""
@@ -376,13 +400,19 @@ def _has_source(file: str) -> bool:
 
 
 def narrate(
-    program: Program, seed: int, choices: Sequence[int], hooks: RunHooks | None = None, since: float = 0
+    program: Program,
+    seed: int,
+    choices: Sequence[int],
+    hooks: RunHooks | None = None,
+    since: float = 0,
+    wanted: range | None = None,
 ) -> Narration:
     """Run one schedule and narrate it.
 
     Args:
         hooks: what else the run is given; completed here.
         since: the step from which on it is told what lines are run, which takes most of the time; infinity for none.
+        wanted: the only steps that are kept and of which it is told so; None for the first `STEPS_MAX`.
     """
     options = program.options
     preemption = preemption_of(program.main, options)
@@ -390,7 +420,7 @@ def narrate(
         options = replace(options, preemption=preemption, include=(), exclude=())
     hooks = hooks or RunHooks()
     with Watch() as watch:
-        narrator = _Narrator(choices, watch, program.paths, since)
+        narrator = _Narrator(choices, watch, program.paths, since, wanted)
         hooks.operation_watchers.append(narrator)
         hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)
@@ -423,4 +453,6 @@ def narrate(
         names = narrator.names_of_objects(run)
         open_step = narrator.open_step(error)
         pass_over_unread(narrator.steps if open_step is None else [*narrator.steps, open_step])
-        return Narration(narrator.steps, names, narrator.spawned, open_step, narrator.begun)
+        nodes = {narrator.paths[task]: node for task, node in narrator.nodes.items() if node}
+        given = GivenRun(seed, choices, hooks.fault_spans)
+        return Narration(narrator.steps, names, narrator.spawned, open_step, narrator.begun, nodes, given)

@@ -1,5 +1,5 @@
 "use strict";
-// Why it failed: two schedules beside each other, the operations that decide, and what was held after each turn.
+// Why it failed: two schedules beside each other, the operations that decide, and what both held after each turn.
 
 detrun.Why = class {
   constructor(view, values, choose) {
@@ -13,6 +13,7 @@ detrun.Why = class {
     const again = document.getElementById("why-again");
     if (view.again) again.append("again: ", detrun.element("code", view.again));
     this.body = document.querySelector("#why-rows tbody");
+    this.saidLeftOut();
     this.drawRows();
     this.drawDeciding();
     this.drawCycle();
@@ -24,7 +25,17 @@ detrun.Why = class {
     document.getElementById("why-forth").addEventListener("click", () => this.go(this.at + 1));
     document.getElementById("why-slider").hidden = !view.aligned.length;
     document.getElementById("why-schedules").hidden = !view.aligned.length;
+    document.getElementById("why-values").hidden = !values;
+    document.querySelector("#why-values table").classList.toggle("lone", !(values && values.passing));
     new ResizeObserver(() => this.drawArrow()).observe(this.body);
+  }
+
+  saidLeftOut() {
+    const { leftOut: [failing, passing], cut, passing: rows } = this.view;
+    const turns = (count) => `${count.toLocaleString("en")} turn${count === 1 ? "" : "s"}`;
+    const said = [cut];
+    if (failing || passing) said.push(`Before those shown, ${turns(failing)} of the failing schedule${rows.length ? ` and ${turns(passing)} of the passing one` : ""} are left out.`);
+    document.getElementById("why-left-out").textContent = said.filter(Boolean).join(" ");
   }
 
   drawRows() {
@@ -58,7 +69,7 @@ detrun.Why = class {
     svg.selectAll("*").remove();
     if (cells.length < 2) return;
     svg.attr("width", this.body.offsetWidth).attr("height", this.body.offsetHeight + this.body.offsetTop);
-    const x = cells[0].offsetLeft + cells[0].offsetWidth - 14;
+    const x = cells[0].offsetLeft + cells[0].offsetWidth - 38;
     const y = [...cells].map((cell) => cell.offsetTop + cell.offsetHeight / 2);
     const path = d3.path();
     path.moveTo(x, y[0]);
@@ -117,33 +128,89 @@ detrun.Why = class {
     const said = one === null ? this.view.passing[other] : this.view.failing[one];
     const alone = one === null ? ", in the passing schedule alone" : other === null && this.view.passing.length ? ", in the failing schedule alone" : "";
     document.getElementById("why-said").textContent = `turn ${this.at + 1} of ${this.view.aligned.length}: ${said[1]}${alone}`;
-    if (one === null) return;
-    const step = this.view.failing[one][0];
-    const next = this.view.failing.slice(one + 1).find((row) => row[0] >= 0);
-    this.drawValues(next ? next[0] : Infinity);
+    this.drawValues();
+    const step = one === null ? -1 : this.view.failing[one][0];
     if (step >= 0) this.choose(step);
   }
 
-  // What tasks and objects held when so many steps were taken.
-  drawValues(steps) {
-    const list = document.getElementById("values");
-    list.replaceChildren();
+  // How many steps of a schedule were taken when its last turn up to here was over: the first step of its next turn.
+  // null where none has begun.
+  stepsTaken(rows, which) {
+    let at = this.at;
+    while (at >= 0 && this.view.aligned[at][which] === null) at -= 1;
+    if (at < 0) return null;
+    const next = rows.slice(this.view.aligned[at][which] + 1).find((row) => row[0] >= 0);
+    return next ? next[0] : Infinity;
+  }
+
+  // What tasks and objects of both schedules hold now: a row for each, or for each variable of a task.
+  drawValues() {
     if (!this.values) return;
-    for (const changes of [this.values.objects, this.values.tasks]) {
-      const state = new Map();
-      let newest = null;
-      for (const [step, changed] of changes) {
-        if (step > steps) break;
-        newest = changed;
-        for (const [name, value] of Object.entries(changed)) {
-          if (value === null) state.delete(name);
-          else state.set(name, value);
-        }
+    const { failing, passing } = this.values;
+    const turns = this.view.aligned[this.at];
+    const [here, there] = [[failing, this.view.failing], [passing, this.view.passing]]
+      .map(([values, schedule], which) => heldAt(values, this.stepsTaken(schedule, which), turns[which] !== null));
+    const rows = [];
+    const cell = (entry, other) => {
+      const differs = passing && entry !== undefined && other !== undefined && entry.text !== other.text;
+      return detrun.element("td", entry === undefined ? "" : entry.text, { className: `${entry && entry.isNew ? "new" : ""}${differs ? " differs" : ""}` });
+    };
+    let group = null;
+    for (const key of new Set([...here.keys(), ...there.keys()])) {
+      const [one, other] = [here.get(key), there.get(key)];
+      const entry = one || other;
+      if (entry.group !== group) {
+        group = entry.group;
+        const head = detrun.element("tr", null, { className: "group" });
+        head.append(detrun.element("th", group, { scope: "rowgroup", colSpan: passing ? 3 : 2 }));
+        rows.push(head);
       }
-      for (const [name, value] of state) {
-        const isNew = newest !== null && Object.hasOwn(newest, name);
-        list.append(detrun.element("dt", name), detrun.element("dd", Array.isArray(value) ? value.join("\n") : value, { className: isNew ? "new" : "" }));
-      }
+      const row = detrun.element("tr");
+      row.append(detrun.element("th", entry.name, { scope: "row" }), cell(one, other));
+      if (passing) row.append(cell(other, one));
+      rows.push(row);
     }
+    document.getElementById("values").replaceChildren(...rows);
+    const said = [];
+    if (!rows.length) said.push("Nothing is known here.");
+    if (failing.leftOut) said.push(`Of the failing schedule the values after its first ${failing.leftOut.toLocaleString("en")} turns are left out.`);
+    if (!passing && this.view.passing.length) said.push("Those of the passing schedule are not known: it could not be made again.");
+    document.getElementById("values-said").textContent = said.join(" ");
   }
 };
+
+// What was held when so many steps were taken: {group, name, text, isNew} by object, and by task, function and variable.
+// What the turn has changed is new, if the schedule has this turn.
+function heldAt(values, steps, hasTurn) {
+  const found = new Map();
+  if (!values || steps === null || steps < values.since) return found;
+  for (const [kind, changes] of [["objects", values.objects], ["tasks", values.tasks]]) {
+    const state = new Map();
+    let newest = {};
+    let before = {};
+    for (const [step, changed] of changes) {
+      if (step > steps) break;
+      newest = changed;
+      before = {};
+      for (const [name, value] of Object.entries(changed)) {
+        before[name] = state.get(name);
+        if (value === null) state.delete(name);
+        else state.set(name, value);
+      }
+    }
+    for (const [name, value] of state) {
+      if (kind === "objects") {
+        found.set(`object ${name}`, { group: "shared objects", name, text: value, isNew: hasTurn && Object.hasOwn(newest, name) });
+        continue;
+      }
+      const changed = hasTurn && Object.hasOwn(newest, name);
+      value.forEach(([place, code, variables], depth) => {
+        const [, oldCode, old] = (changed && before[name] && before[name][depth]) || [null, null, {}];
+        const put = (key, text, isNew) => found.set(`task ${name} ${depth} ${code} ${key}`, { group: name, name: key, text, isNew });
+        put(`in ${code}`, place, changed && (!before[name] || !before[name][depth] || before[name][depth][0] !== place));
+        for (const [key, text] of Object.entries(variables)) put(key, text, changed && (oldCode !== code || old[key] !== text));
+      });
+    }
+  }
+  return found;
+}
