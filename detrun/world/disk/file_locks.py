@@ -2,8 +2,8 @@
 
 A lock by ``flock`` belongs to an open file, whichever processes have it, and goes with its last descriptor. A lock by
 ``lockf`` belongs to a process, counts for a range of bytes, and goes when the process closes any descriptor of the
-file. Both kinds ignore each other, as on Linux, and all of them are gone with a crash. Who waits is woken whenever a
-lock goes, and looks again.
+file; one by ``F_OFD_SETLK`` is of the same kind, and belongs to an open file. The two kinds ignore each other, as on
+Linux, and all locks are gone with a crash. Who waits is woken whenever a lock goes, and looks again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ _ACQUIRE, _RELEASE = map(OPERATIONS.index, ("acquire", "release"))
 
 
 class RecordLock(NamedTuple):
-    """A lock of a process on the bytes from ``begin`` up to ``end``, which may be infinite."""
+    """A lock on the bytes from ``begin`` up to ``end``, which may be infinite.
+
+    Attributes:
+        owner: a process, or an open file.
+        pid: of the process; -1 where an open file has the lock.
+    """
 
     owner: Any
     begin: int
     end: float
     is_exclusive: bool
+    pid: int
 
     def conflicts_with(self, other: RecordLock) -> bool:
         """Whether both cannot be there."""
@@ -96,12 +102,12 @@ class FileLocks:
         return True
 
     def conflicting(self, inode: int, lock: RecordLock) -> RecordLock | None:
-        """A lock of another process that is in the way."""
+        """A lock of another owner that is in the way."""
         return next((one for one in self._of_processes.get(inode, ()) if one.conflicts_with(lock)), None)
 
     def unlock_record(self, inode: int, owner: Any, begin: int = 0, end: float = math.inf) -> None:
-        """Take the locks of a process in a range away."""
-        if self._cut_out(inode, RecordLock(owner, begin, end, False)):
+        """Take the locks of an owner in a range away."""
+        if self._cut_out(inode, RecordLock(owner, begin, end, False, -1)):
             self._went(inode)
 
     def _cut_out(self, inode: int, cut: RecordLock) -> bool:

@@ -59,13 +59,13 @@ class RawFile(io.RawIOBase):
         self._generation = disk.generation
         self._readable = kind == "r" or "+" in mode
         self._writable = kind != "r" or "+" in mode
-        self._appending = kind == "a"
+        self.is_appending = kind == "a"
         self._offset = 0
         self.name = path
         self.mode = mode
         self.inode = disk.file_system.open(path, create=kind != "r", exclusive=kind == "x", truncate=kind == "w")
         self._open = True
-        if self._appending:
+        if self.is_appending:
             self._offset = disk.file_system.size(self.inode)  # where Python's own files begin to read
 
     @property
@@ -120,7 +120,7 @@ class RawFile(io.RawIOBase):
             raise failure(errno.EIO, self.name)
         if disk.strikes("no_space", self.name):
             raise failure(errno.ENOSPC, self.name)
-        if self._appending:
+        if self.is_appending:
             self._offset = disk.file_system.size(self.inode)
         try:
             written = disk.file_system.write(self.inode, self._offset, data)

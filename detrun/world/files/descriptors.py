@@ -34,7 +34,7 @@ class OpenFile(RawFile):
         self._disk = disk
         self._generation = disk.generation
         self._readable, self._writable = mode != "wb", mode != "rb"
-        self._appending = bool(flags & os.O_APPEND)
+        self.is_appending = bool(flags & os.O_APPEND)
         self._offset = 0
         self.name, self.mode = path, mode
         self.inode = disk.file_system.open(
@@ -138,6 +138,7 @@ class Descriptors:
         self._locks.unlock_record(found.inode, self)
         if is_last and not found.tables:
             self._locks.unlock_file(found)
+            self._locks.unlock_record(found.inode, found)
             found.close()
 
     def _has(self, opened: OpenFile | OpenDirectory) -> bool:

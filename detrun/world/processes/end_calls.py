@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,9 +17,20 @@ from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
 from detrun.world.processes.pipe_files import file_of_end
 from detrun.world.processes.pipes import PipeEnd
-from detrun.world.sockets.machine_sockets import STATUS
+from detrun.world.sockets.machine_sockets import CLOSE_ON_EXEC, DESCRIPTOR_FLAGS, STATUS
 from detrun.world.sockets.stdlib_sockets import SimulatedSocket
+from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.threads.calling import schedule_point
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows, where no program calls what needs them
+    pass
+
+_MOST_BYTES = 2**30
+_FLAGS_ONLY = "of pipes and sockets of a run it knows flags and duplicates"
+_TWO_REQUESTS = "of pipes and sockets of a run it knows FIONREAD and FIONBIO"
 
 
 class EndCalls:
@@ -36,7 +48,7 @@ class EndCalls:
         self.number = number
 
     def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
-        """What ``os.name(number, ...)`` gives.
+        """What ``os.name(number, ...)`` gives, or a function of `fcntl`.
 
         Raises:
             OSError: EINVAL, it is about files only.
@@ -74,6 +86,61 @@ class EndCalls:
         raise os_error(errno.ESPIPE)
 
     pread = pwrite = preadv = pwritev = lseek
+
+    @property
+    def flags(self) -> dict[int, int]:
+        """Of the descriptor, by the command of ``fcntl`` that asks for them; pipes and sockets have them."""
+        raise NotImplementedError
+
+    def waiting_bytes(self) -> int:
+        """How many bytes a read would give at once."""
+        raise NotImplementedError
+
+    def dup(self) -> int:
+        """As `os.dup`; pipes and sockets have it."""
+        raise NotImplementedError
+
+    def set_blocking(self, blocking: bool, /) -> None:
+        """As `os.set_blocking`; pipes and sockets have it."""
+        raise NotImplementedError
+
+    def fcntl(self, command: int, argument: Any = 0, /) -> int:
+        """As `fcntl.fcntl`.
+
+        Raises:
+            HiddenStateError: it is neither about flags nor for another descriptor.
+        """
+        if command in (fcntl.F_SETFD, fcntl.F_SETFL):
+            self.flags[command - 1] = argument
+            return 0
+        if command in (DESCRIPTOR_FLAGS, STATUS):
+            return self.flags.get(command, CLOSE_ON_EXEC if command == DESCRIPTOR_FLAGS else os.O_RDWR)
+        if command in (fcntl.F_DUPFD, getattr(fcntl, "F_DUPFD_CLOEXEC", -1)):
+            return self.dup()
+        refuse(f"fcntl.fcntl of a simulated descriptor with command {command}", _FLAGS_ONLY)
+
+    def ioctl(self, request: int, argument: Any = 0, mutate_flag: bool = True, /) -> Any:
+        """As `fcntl.ioctl`: how many bytes can be read, and whether calls wait.
+
+        Raises:
+            HiddenStateError: another request.
+            OSError: EFAULT, a number where a buffer is needed.
+        """
+        if request not in (termios.FIONREAD, termios.FIONBIO):
+            refuse(f"fcntl.ioctl of a simulated descriptor with request {request:#x}", _TWO_REQUESTS)
+        if isinstance(argument, int):
+            raise os_error(errno.EFAULT)
+        given = bytes(argument)
+        if request == termios.FIONBIO:
+            self.set_blocking(not struct.unpack_from("i", given)[0])
+            found = given
+        else:
+            found = struct.pack("i", self.waiting_bytes()) + given[4:]
+        view = memoryview(argument)
+        if view.readonly or not mutate_flag:
+            return found
+        view.cast("B")[:] = found
+        return 0
 
     def get_inheritable(self) -> bool:
         """Not by itself: a child gets its standard streams and what ``pass_fds`` names."""
@@ -113,6 +180,15 @@ class PipeCalls(EndCalls):
     def __init__(self, process: Any, number: int, end: PipeEnd) -> None:
         super().__init__(process, number)
         self.end = end
+
+    @property
+    def flags(self) -> dict[int, int]:
+        """Of the end."""
+        return self.end.flags
+
+    def waiting_bytes(self) -> int:
+        """What is in the pipe."""
+        return len(self.end.pipe.content)
 
     def read(self, length: int, /) -> bytes:
         """As `os.read`."""
@@ -174,6 +250,19 @@ class SocketCalls(EndCalls):
     def __init__(self, process: Any, number: int, simulated: Any) -> None:
         super().__init__(process, number)
         self.simulated = simulated
+
+    @property
+    def flags(self) -> dict[int, int]:
+        """Of the socket."""
+        found: dict[int, int] = self.simulated.flags
+        return found
+
+    def waiting_bytes(self) -> int:
+        """What has come; of a datagram socket the next datagram."""
+        try:
+            return len(self.simulated.receive(_MOST_BYTES, True))
+        except OSError:
+            return 0
 
     def is_open(self) -> bool:
         """Whether the socket is open."""

@@ -12,7 +12,6 @@ import errno
 import os
 import platform
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -183,26 +182,8 @@ _OS = ReplacedNames(
         **{name: _known(name, _changed) for name in ("chmod", "chown")},
     },
 )
-_FCNTL: ReplacedNames | None = None
-if sys.platform != "win32":
-    import fcntl
-
-    def _fcntl(number: Any, command: int, argument: Any = 0) -> Any:
-        """``fcntl.fcntl``, which remembers the flags of a simulated socket; they change nothing."""
-        assert _FCNTL is not None
-        simulated = _simulated(number if isinstance(number, int) else number.fileno())
-        if simulated is None:
-            return _FCNTL.originals["fcntl"](number, command, argument)
-        if command in (fcntl.F_SETFD, fcntl.F_SETFL):
-            simulated.flags[command - 1] = argument
-            return 0
-        if command in (fcntl.F_GETFD, fcntl.F_GETFL):
-            return simulated.flags.get(command, fcntl.FD_CLOEXEC if command == fcntl.F_GETFD else os.O_RDWR)
-        raise os_error(errno.EINVAL)
-
-    _FCNTL = ReplacedNames(fcntl, {"fcntl": _fcntl})
 _PLATFORM = ReplacedNames(platform, {"node": _gethostname})
-_GROUPS: tuple[Any, ...] = (_SOCKET, _TRIO, _OS, _PLATFORM, *filter(None, (_FCNTL,)), TlsNames())
+_GROUPS: tuple[Any, ...] = (_SOCKET, _TRIO, _OS, _PLATFORM, TlsNames())
 
 
 def is_installed() -> bool:

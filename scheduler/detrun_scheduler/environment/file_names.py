@@ -98,28 +98,32 @@ def _by_caller(name: str) -> Callable[..., Any]:
 _BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
 _IO = ReplacedNames(io, {"open": _open}, may_stay=True)
 _OS = ReplacedNames(os, {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}, may_stay=True)
-_LOCKS = {"flock": "flock", "lockf": "record_lock"}  # of `fcntl`, whose second is another than that of `os`
+# Of `fcntl`, and what they are called here: the last is another than that of `os`.
+_CONTROL = {"fcntl": "fcntl", "ioctl": "ioctl", "flock": "flock", "lockf": "record_lock"}
 
 
-def _locking(name: str) -> Callable[..., Any]:
+def _controlling(name: str) -> Callable[..., Any]:
     def call(file: Any, *arguments: Any) -> Any:
-        if files_here is not None:
-            files = files_here()
+        if end_of is not None or files_here is not None:
             number = file if isinstance(file, int) else file.fileno()
+            end = None if end_of is None else end_of(number)
+            if end is not None:
+                return end.answer(_CONTROL[name], *arguments)
+            files = None if files_here is None else files_here()
             if files is not None and files.descriptors.has_given(number):
-                return getattr(files, _LOCKS[name])(number, *arguments)
+                return getattr(files, _CONTROL[name])(number, *arguments)
         assert _FCNTL is not None
         return _FCNTL.originals[name](file, *arguments)
 
     return call
 
 
-_FCNTL = None if fcntl is None else ReplacedNames(fcntl, {name: _locking(name) for name in _LOCKS}, may_stay=True)
+_FCNTL = None if fcntl is None else ReplacedNames(fcntl, {name: _controlling(name) for name in _CONTROL}, may_stay=True)
 GROUP = ReplacedTogether(_BUILTINS, _IO, _OS, *filter(None, (_FCNTL,)))
 SOURCES: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (builtins, ("open",)),
     (os, tuple(_OS.originals)),
-    *([] if fcntl is None else [(fcntl, tuple(_LOCKS))]),
+    *([] if fcntl is None else [(fcntl, tuple(_CONTROL))]),
 )
 """The modules and the names in them, for code that took a function before the run."""
 
@@ -130,8 +134,11 @@ for _able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, o
 
 
 def original(name: str) -> Callable[..., Any]:
-    """The real function of ``os``."""
-    found: Callable[..., Any] = _OS.originals[name]
+    """The real function of ``os``, or of `fcntl` by its name here."""
+    found: Callable[..., Any] | None = _OS.originals.get(name)
+    if found is None:
+        assert _FCNTL is not None
+        found = next(_FCNTL.originals[known] for known, here in _CONTROL.items() if here == name)
     return found
 
 

@@ -60,7 +60,7 @@ _FILE = (
     "code of a node reaches its simulated disk by open, os and pathlib; this call goes past them, by io.FileIO, "
     "a function that was kept before the run, or C code"
 )
-_LOCKED = "a simulated disk has no mapped memory, and locks by fcntl.flock and fcntl.lockf only; read the file"
+_LOCKED = "a simulated disk has no mapped memory, and C code does not know its descriptors; read the file"
 DEVICE = "it gives other bytes every time; os.urandom reads a stream of the run"
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -75,6 +76,59 @@ def what_ranges_do(path: str) -> list[str]:
 def test_locks_are_had_and_held_as_on_linux(tmp_path: Path) -> None:
     assert on_a_node(lambda: what_locks_do("/x")) == what_locks_do(str(tmp_path / "x"))
     assert on_a_node(lambda: what_ranges_do("/x")) == what_ranges_do(str(tmp_path / "y"))
+
+
+ASKING = """
+import fcntl, os, struct, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+for command in (fcntl.F_GETLK, fcntl.F_OFD_GETLK):
+    kind, whence, begin, size, pid = struct.unpack("hhqqi4x", fcntl.fcntl(file, command, lock(fcntl.F_WRLCK, 0)))
+    print(kind, whence, begin, size, pid == os.getppid())
+for begin in (0, 5, 20):
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLK, lock(fcntl.F_WRLCK, begin, 3))
+        print(begin, "taken")
+    except BlockingIOError:
+        print(begin, "held")
+"""
+LOCK = """
+def lock(kind, begin, size=0, whence=0):
+    return struct.pack("hhqqi4x", kind, whence, begin, size, 0)
+"""
+
+
+def lock(kind: int, begin: int, size: int = 0, whence: int = 0) -> bytes:
+    """``struct flock``."""
+    return struct.pack("hhqqi4x", kind, whence, begin, size, 0)
+
+
+def what_structures_do(path: str) -> list[Any]:
+    """Locks by ``struct flock``, of this process and of an open file, as another process finds them."""
+    file, other = (os.open(path, os.O_RDWR | os.O_CREAT | flag) for flag in (0, os.O_APPEND))
+    os.write(file, bytes(30))
+    found: list[Any] = [fcntl.fcntl(file, fcntl.F_SETLK, lock(fcntl.F_WRLCK, 4)) == lock(fcntl.F_WRLCK, 4)]
+    fcntl.fcntl(file, fcntl.F_SETLK, lock(fcntl.F_UNLCK, -4, -6, os.SEEK_END))  # bytes 20 to 25
+    ask = [PYTHON, "-c", LOCK + ASKING, path]
+    found += [subprocess.check_output(ask, text=True) for _ in range(2)]
+    fcntl.fcntl(other, fcntl.F_OFD_SETLK, lock(fcntl.F_RDLCK, 20, 1))
+    for call, kind in ((fcntl.F_SETLK, fcntl.F_WRLCK), (fcntl.F_OFD_SETLK, fcntl.F_RDLCK)):
+        found.append(taken(fcntl.fcntl, file, call, lock(kind, 20, 1)))  # of one process, and yet in the way
+    found.append(fcntl.fcntl(other, fcntl.F_GETLK, lock(fcntl.F_RDLCK, 0)) == lock(fcntl.F_UNLCK, 0))
+    os.close(file)  # what the process has locked goes, and stays with the other open file
+    found += subprocess.check_output(ask, text=True).splitlines()[2:]
+    again = fcntl.fcntl(other, fcntl.F_DUPFD, 0)
+    found += [fcntl.fcntl(one, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_APPEND) for one in (other, again)]
+    fcntl.fcntl(again, fcntl.F_SETFL, 0)
+    found += [fcntl.fcntl(other, fcntl.F_GETFL) & os.O_APPEND, fcntl.fcntl(other, fcntl.F_GETFD)]
+    for wrong in (lock(7, 0), lock(fcntl.F_WRLCK, 2, -3), lock(fcntl.F_WRLCK, 0, 0, 9)):
+        with pytest.raises(OSError, match="Invalid"):
+            fcntl.fcntl(other, fcntl.F_SETLK, wrong)
+    return found
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="locks of open files are Linux's")
+def test_locks_by_structures_are_had_and_held_as_on_linux(tmp_path: Path) -> None:
+    assert on_a_node(lambda: what_structures_do("/x")) == what_structures_do(str(tmp_path / "x"))
 
 
 def test_a_thread_waits_for_a_lock_in_virtual_time() -> None:

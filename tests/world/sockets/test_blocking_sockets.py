@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import http.server
 import os
+import select
 import socket
+import struct
 import threading
 import time
 import urllib.request
@@ -233,6 +236,29 @@ def test_a_socket_and_its_descriptor_agree_on_flags() -> None:
             return found
 
     assert detrun.record(program).result == [False, False, True, 0, False, False]
+
+
+def test_a_socket_and_a_pipe_say_how_much_can_be_read_and_are_duplicated_by_fcntl() -> None:
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+
+    def program() -> list[Any]:
+        found: list[Any] = []
+        one, other = socket.socketpair()
+        reading, writing = os.pipe()
+        os.write(writing, b"abc")
+        other.send(b"abcd")
+        with one, other:
+            for file in (one.fileno(), reading):
+                select.select([file], [], [])
+                count = array.array("i", [0])
+                fcntl.ioctl(file, termios.FIONREAD, count)
+                copy = fcntl.fcntl(file, fcntl.F_DUPFD, 0)
+                found += [count[0], fcntl.ioctl(file, termios.FIONREAD, bytes(4)), os.read(copy, 9)]
+                fcntl.ioctl(file, termios.FIONBIO, struct.pack("i", 1))
+                found.append(os.get_blocking(file))
+        return found
+
+    assert detrun.record(program).result == program()
 
 
 def test_another_descriptor_of_a_socket_that_does_not_block_leaves_it_so() -> None:
