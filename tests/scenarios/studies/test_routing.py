@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from detrun.checkers.assertions import AssertionViolatedError
 from detrun_scenarios.studies.routing import SCENARIO, optimum
 from detrun_scenarios.studies.routing.fabric import Fabric
 from detrun_scenarios.studies.routing.links import Link, Packet
+from detrun_scenarios.studies.routing.losses import losses_of_flows
 from detrun_scenarios.studies.routing.network import LINKS, STREAMS, name_of
 from detrun_scenarios.studies.routing.softmin import shares_of
 from detrun_scenarios.studies.routing.traffic import BACK_SECONDS, Flow
@@ -181,3 +183,19 @@ def test_a_window_is_that_of_the_law_of_the_square_root(increase: float, decreas
     window = detrun.record(main).result
     expected = (increase * (1.0 + decrease) * every / (2.0 * (1.0 - decrease))) ** 0.5
     assert window == pytest.approx(expected, rel=0.06)
+
+
+def test_a_flow_that_gets_nothing_through_counts_as_one_packet_at_the_end() -> None:
+    """Seed 648 of the small workload locks a flow out for all of its time; a logarithm of 0 was taken there."""
+    run = detrun.record(program_of(SCENARIO, "small"), {}, seed=648)
+    assert math.isfinite(run.result["powerlessness"])
+    fabric = Fabric(SCENARIO.defaults)
+    starved, served = (Flow(STREAMS[0], number, fabric, 1.0, 0.5) for number in range(2))
+    starved.number = served.number = 4
+    starved.losses = 3
+    served.delays = [0.5, 1.5]
+    found = losses_of_flows([starved, served], 8.0)
+    assert found == {
+        "powerlessness": pytest.approx((math.log(8.0) + math.log(1.0) - math.log(1 / 8) - math.log(2 / 8)) / 2),
+        "lost_share": 3 / 8,
+    }

@@ -26,9 +26,11 @@ def losses_of_flows(flows: Sequence[Flow], seconds: float) -> Mapping[str, Any]:
 
     ``powerlessness`` is the mean over flows of log(mean delay) - log(goodput), in seconds and packets for each second:
     minus the logarithm of Kleinrock's power ("Power and deterministic rules of thumb", ICC 1979), proportionally fair.
+    A flow that got nothing through counts as one whose first packet arrives at the end, the best it can have done.
     """
-    delays = [detrun.log(mean(one.delays)) for one in flows]
-    goodputs = [detrun.log(len(one.delays) / seconds) for one in flows]
+    arrived = [one.delays or [seconds] for one in flows]
+    delays = [detrun.log(mean(one)) for one in arrived]
+    goodputs = [detrun.log(len(one) / seconds) for one in arrived]
     lost = sum(one.losses for one in flows)
     return {
         "powerlessness": mean(delays) - mean(goodputs),
