@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenlet import GreenletExit
 
@@ -24,6 +24,24 @@ from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, CONTEXT, is_bloc
 _IGNORED = frozenset((signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT))
 _STOPPING = frozenset((signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
 _PAUSE = WaitKind("signal.pause")
+
+
+class Sender(NamedTuple):
+    """Where a signal comes from, as ``sigwaitinfo`` says it.
+
+    Attributes:
+        code: how it was sent: by ``kill``, unless another is given.
+        pid: of the process that has sent it or, for SIGCHLD, of the child; 0 where that is none of the machine's.
+        status: of the child.
+    """
+
+    code: int = 0  # SI_USER
+    pid: int = 0
+    status: int = 0
+
+
+OPERATOR = Sender()
+KERNEL = Sender(code=0x80)  # SI_KERNEL
 
 
 class QueuedHandler:
@@ -41,20 +59,20 @@ class SignalWait:
     """A thread that waits for one of several signals.
 
     Attributes:
-        came: the signal that has come, if one has.
+        came: the signal that has come and its sender, if one has.
         changes: woken then.
     """
 
     def __init__(self, numbers: frozenset[int]) -> None:
         self.numbers = numbers
-        self.came: int | None = None
+        self.came: tuple[int, Sender] | None = None
         self.changes = Waiters()
 
-    def take(self, number: int) -> bool:
+    def take(self, number: int, sender: Sender) -> bool:
         """Whether it has waited for this signal, which it has now."""
         if self.came is not None or number not in self.numbers:
             return False
-        self.came = number
+        self.came = number, sender
         self.changes.wake()
         return True
 
@@ -65,7 +83,7 @@ class SignalsOfProcess:
     Attributes:
         handlers: what the program has set, by number.
         blocked: numbers of signals that wait until they are unblocked.
-        waiting: those of them that have come.
+        waiting: those of them that have come, and from where.
         waits: threads that wait for signals.
     """
 
@@ -73,7 +91,7 @@ class SignalsOfProcess:
         self.process = process
         self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
         self.blocked: set[int] = set()
-        self.waiting: list[int] = []
+        self.waiting: dict[int, Sender] = {}
         self.waits: list[SignalWait] = []
         self._pending: list[int] = []  # handlers of which are due in the main thread
         self._thread: Any = None
@@ -86,17 +104,16 @@ class SignalsOfProcess:
         self._interruption = thread.interruption = Interruption(thread, self)
         thread.give_way = self._interruption.give_way
 
-    def deliver(self, number: int) -> None:
+    def deliver(self, number: int, sender: Sender = OPERATOR) -> None:
         """A signal has come."""
         process = self.process
         if not process.is_running:
             return
         if number not in (signal.SIGKILL, signal.SIGSTOP):
-            if any(one.take(number) for one in self.waits):
+            if any(one.take(number, sender) for one in self.waits):
                 return
             if number in self.blocked:
-                if number not in self.waiting:
-                    self.waiting.append(number)
+                self.waiting.setdefault(number, sender)
                 return
         if number == signal.SIGCONT and process.is_paused:
             process.resume()
@@ -139,9 +156,9 @@ class SignalsOfProcess:
 
     def unblocked(self) -> None:
         """Signals may have been unblocked: deliver those that waited."""
-        waiting, self.waiting = self.waiting, []
-        for number in waiting:
-            self.deliver(number)
+        waiting, self.waiting = self.waiting, {}
+        for number, sender in waiting.items():
+            self.deliver(number, sender)
 
     # Timers.
 
@@ -165,7 +182,7 @@ class SignalsOfProcess:
         self._alarm = None
         if alarm.interval:
             self._alarm = Alarm(self, alarm.interval, alarm.interval)
-        self.deliver(signal.SIGALRM)
+        self.deliver(signal.SIGALRM, KERNEL)
 
     def end(self) -> None:
         """The process is over."""

@@ -17,8 +17,8 @@ from greenlet import getcurrent
 
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
-from detrun.world.nodes.signals import QueuedHandler, SignalsOfProcess, as_signal, signals_of
-from detrun.world.processes.child import ChildProcess
+from detrun.world.nodes.signals import QueuedHandler, Sender, SignalsOfProcess, as_signal, signals_of
+from detrun.world.processes.child import ChildProcess, how_ended
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
 from detrun.world.processes.signal_waits import SignalWaits
@@ -28,7 +28,7 @@ from detrun_scheduler.environment.process_names import original
 from detrun_scheduler.threads.calling import schedule_point
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
-_NO_FILE = "processes of a run have no descriptors; wait by os.waitpid, or in a thread"
+_BY_THREAD = -6  # SI_TKILL
 _NO_WAKEUP = (
     "signals of a simulated process wake its threads by themselves; use signal.signal or loop.add_signal_handler"
 )
@@ -87,10 +87,9 @@ class DriverCalls:
         child = self._awaited(ident if idtype == os.P_PID else -1, options, "os.waitid")
         if child is None:
             return None
-        status = child.status or 0
         if not options & os.WNOWAIT:
             child.reaped()
-        code, value = (os.CLD_KILLED, status) if status & 0x7F else (os.CLD_EXITED, status >> 8)
+        code, value = how_ended(child.status or 0)
         return os.waitid_result((child.pid, os.getuid(), signal.SIGCHLD, value, code))
 
     def _awaited(self, pid: int, options: int, name: str) -> Any:
@@ -140,10 +139,10 @@ class DriverCalls:
             return
         self._send(number, [target])
 
-    def _send(self, number: int, targets: Iterable[Any]) -> None:
+    def _send(self, number: int, targets: Iterable[Any], code: int = 0) -> None:
         for target in targets:
             if number and target.is_running:
-                signals_of(target).deliver(number)
+                signals_of(target).deliver(number, Sender(code, self.process.pid))
         self._vanish_if_dead()
 
     def _process(self, pid: int) -> Any:
@@ -251,7 +250,9 @@ class NodeCalls(SignalWaits, DriverCalls):
 
     def raise_signal(self, signalnum: int, /) -> None:
         """As `signal.raise_signal`."""
-        self.kill(self.process.pid, signalnum)
+        schedule_point()
+        _check_signal(signalnum)
+        self._send(signalnum, [self.process], _BY_THREAD)
         schedule_point()  # at which a handler is called
 
     def alarm(self, seconds: int, /) -> int:

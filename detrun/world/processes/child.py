@@ -9,6 +9,7 @@ of the machine, all of them are killed.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -21,7 +22,7 @@ from greenlet import GreenletExit, getcurrent
 
 from detrun.world.network.waiters import Waiters
 from detrun.world.nodes.process import Process
-from detrun.world.nodes.signals import SignalsOfProcess
+from detrun.world.nodes.signals import Sender, SignalsOfProcess
 from detrun.world.processes.globals import ProcessGlobals
 from detrun.world.processes.programs import StartedProgram
 from detrun_scheduler.threads.calling import JOIN
@@ -151,7 +152,8 @@ class ChildProcess(Process):
             self.changes.wake()
             parent.child_ended.wake()
             if parent.signals is not None:
-                parent.signals.deliver(signal.SIGCHLD)
+                code, value = how_ended(self.status)
+                parent.signals.deliver(signal.SIGCHLD, Sender(code, self.pid, value))
 
     def _leave_children(self) -> None:
         first: Any = self.node.process
@@ -185,6 +187,11 @@ class ChildProcess(Process):
         """Its status has been collected."""
         self.parent.children.pop(self.pid, None)
         self.node.processes.pop(self.pid, None)
+
+
+def how_ended(status: int) -> tuple[int, int]:
+    """What `os.waitid` and SIGCHLD say of a child that ended with ``status``: how, and its exit code or the signal."""
+    return (os.CLD_KILLED, status) if status & 0x7F else (os.CLD_EXITED, status >> 8)
 
 
 def _encoded(code: object) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from detrun.world.network.waiting import WaitingCall
-from detrun.world.nodes.signals import SignalWait, as_signal, name_of, signals_of
+from detrun.world.nodes.signals import KERNEL, Sender, SignalWait, as_signal, name_of, signals_of
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -26,12 +26,12 @@ class SignalWaits:
 
     def sigwait(self, sigset: Iterable[int], /) -> int:
         """As `signal.sigwait`."""
-        number = self._wait("signal.sigwait", sigset)
-        assert number is not None
-        return as_signal(number)
+        found = self._wait("signal.sigwait", sigset)
+        assert found is not None
+        return as_signal(found[0])
 
     def sigwaitinfo(self, sigset: Iterable[int], /) -> Any:
-        """As `signal.sigwaitinfo`, but the information names the receiving process as the sender of every signal."""
+        """As `signal.sigwaitinfo`."""
         return self._information(self._wait("signal.sigwaitinfo", sigset))
 
     def sigtimedwait(self, sigset: Iterable[int], timeout: Any, /) -> Any:
@@ -48,13 +48,12 @@ class SignalWaits:
         """As `signal.sigpending`: what has come and is blocked."""
         return {as_signal(number) for number in signals_of(self.process).waiting}
 
-    def _wait(self, name: str, sigset: Iterable[int], timeout: Any = None) -> int | None:
+    def _wait(self, name: str, sigset: Iterable[int], timeout: Any = None) -> tuple[int, Sender] | None:
         signals, numbers = signals_of(self.process), frozenset(sigset)
         schedule_point()
         found = next((number for number in sorted(signals.waiting) if number in numbers), None)
         if found is not None:
-            signals.waiting.remove(found)
-            return found
+            return found, signals.waiting.pop(found)
         run = self.process.services.run
         wait = SignalWait(numbers)
         signals.waits.append(wait)
@@ -66,7 +65,9 @@ class SignalWaits:
             signals.waits.remove(wait)
         return wait.came
 
-    def _information(self, number: int | None) -> Any:
-        if number is None:
+    def _information(self, found: tuple[int, Sender] | None) -> Any:
+        if found is None:
             return None
-        return signal.struct_siginfo((number, 0, 0, self.process.pid, os.getuid(), 0, 0))
+        number, sender = found
+        user = 0 if sender is KERNEL else os.getuid()
+        return signal.struct_siginfo((int(number), sender.code, 0, sender.pid, user, sender.status, 0))

@@ -293,3 +293,24 @@ def test_a_signal_to_a_group_comes_to_all_in_it_and_the_group_ends_at_a_new_sess
         return [*found, apart.wait(), list(came), os.getpgid(0) == os.getpid()]
 
     assert on_a_node(program) == [-15, [15], None, 15, [15], True]
+
+
+def test_sigwaitinfo_names_the_sender_as_on_linux() -> None:
+    chosen = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM}
+    code = "import os, signal, sys; os.kill(os.getppid(), signal.SIGUSR1); sys.exit(3)"
+
+    def program() -> list[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, chosen)
+        child = subprocess.Popen([PYTHON, "-c", code])
+        signals: list[Any] = [signal.sigwaitinfo({one}) for one in (signal.SIGUSR1, signal.SIGCHLD)]
+        signal.raise_signal(signal.SIGUSR2)
+        signals.append(signal.sigtimedwait({signal.SIGUSR2}, 1))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        signals.append(signal.sigwaitinfo({signal.SIGALRM}))
+        child.wait()
+        who = {child.pid: "child", os.getpid(): "own", 0: "kernel"}
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        senders = [(one.si_signo, who[one.si_pid], one.si_uid) for one in signals]
+        return [*senders, signals[0].si_code, signals[1].si_code, signals[1].si_status]
+
+    assert on_a_node(program) == program()
