@@ -49,6 +49,7 @@ class Process:
         pid: its number on its machine; 0 for the driver, which has that of the real process.
         children: processes that it has started, by number, until their status is collected (`detrun.world.processes`).
         child_ended: woken when one of them has.
+        changes: woken when it has ended itself; of children only, since with the first process all others end.
         ends: its ends of pipes, from the first one on.
         standard: what stands for a real number below 3; of children only.
         signals: its handlers and timers, from the first use on.
@@ -79,6 +80,7 @@ class Process:
         self.pid = 0 if is_driver else node.new_pid()
         self.children: dict[int, Any] = {}
         self.child_ended = Waiters()
+        self.changes = Waiters()
         self.ends: Any = None
         self.standard: dict[int, Any] = {}
         self.signals: Any = None

@@ -21,6 +21,7 @@ from detrun.world.nodes.signals import QueuedHandler, Sender, SignalsOfProcess, 
 from detrun.world.processes.child import ChildProcess, how_ended
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
+from detrun.world.processes.process_ends import ProcessEnd
 from detrun.world.processes.signal_waits import SignalWaits
 from detrun.world.processes.starting import start_child
 from detrun_scheduler.environment.hidden_state import refuse
@@ -29,6 +30,7 @@ from detrun_scheduler.threads.calling import schedule_point
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 _BY_THREAD = -6  # SI_TKILL
+_P_PIDFD = getattr(os, "P_PIDFD", -1)
 _NO_WAKEUP = (
     "signals of a simulated process wake its threads by themselves; use signal.signal or loop.add_signal_handler"
 )
@@ -56,9 +58,7 @@ class DriverCalls:
         ends = ends_of(self.process)
         numbers = ends.new_pipe()
         for number in numbers if flags & os.O_NONBLOCK else ():
-            end = ends.get(number)
-            assert end is not None
-            end.is_blocking = False
+            self._end(number).is_blocking = False
         return numbers
 
     # Children.
@@ -82,6 +82,11 @@ class DriverCalls:
 
     def waitid(self, idtype: int, ident: int, options: int, /) -> Any:
         """As `os.waitid`, of one process or of any."""
+        if idtype == _P_PIDFD:
+            end = self._end(ident)
+            if not isinstance(end, ProcessEnd):
+                raise os_error(errno.EBADF)
+            idtype, ident = os.P_PID, end.target.pid
         if idtype not in (os.P_PID, os.P_ALL):
             raise os_error(errno.EINVAL)
         child = self._awaited(ident if idtype == os.P_PID else -1, options, "os.waitid")
@@ -123,9 +128,42 @@ class DriverCalls:
         if child is not None:
             await child.ended.wait()
 
-    def pidfd_open(self, pid: int, flags: int = 0) -> NoReturn:
-        """ENOSYS, as where the kernel has none: libraries wait in another way then."""
-        raise os_error(errno.ENOSYS)
+    def pidfd_open(self, pid: int, flags: int = 0) -> int:
+        """As `os.pidfd_open`: selectors find the descriptor readable once the process has ended.
+
+        Raises:
+            OSError: EINVAL, the flags are unknown or the number is none; ESRCH, there is no such process; ENOSYS, it is
+                one outside the run, as where the kernel has no such descriptors.
+        """
+        if pid <= 0 or flags & ~os.O_NONBLOCK:
+            raise os_error(errno.EINVAL)
+        target = self._process(pid)
+        if target is None:
+            raise os_error(self._no_process)
+        ends = ends_of(self.process)
+        number = ends.add(ProcessEnd(target))
+        if flags:
+            self._end(number).is_blocking = False
+        return number
+
+    _no_process = errno.ENOSYS
+
+    def _end(self, number: int) -> Any:
+        end = ends_of(self.process).get(number)
+        if end is None:
+            raise os_error(errno.EBADF)
+        return end
+
+    def pidfd_send_signal(self, pidfd: int, signalnum: int, siginfo: None = None, flags: int = 0, /) -> None:
+        """As `signal.pidfd_send_signal`."""
+        end = self._end(pidfd)
+        if not isinstance(end, ProcessEnd):
+            raise os_error(errno.EBADF)
+        schedule_point()
+        _check_signal(signalnum)
+        if self._process(end.target.pid) is not end.target:
+            raise os_error(errno.ESRCH)
+        self._send(signalnum, [end.target])
 
     # Signals.
 
@@ -202,6 +240,8 @@ class NodeCalls(SignalWaits, DriverCalls):
         if first is not None and not first.is_driver and pid == first.pid:
             return first
         return super()._process(pid)
+
+    _no_process = errno.ESRCH
 
     def _kill_other(self, pid: int, number: int) -> None:
         raise os_error(errno.ESRCH)

@@ -20,7 +20,6 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent
 
-from detrun.world.network.waiters import Waiters
 from detrun.world.nodes.process import Process
 from detrun.world.nodes.signals import Sender, SignalsOfProcess
 from detrun.world.processes.globals import ProcessGlobals
@@ -39,7 +38,6 @@ class ChildProcess(Process):
 
     Attributes:
         status: as ``os.waitpid`` gives it, once it has ended; None before.
-        changes: woken when it has ended.
         at_exit: what its ``atexit`` has registered.
     """
 
@@ -49,7 +47,6 @@ class ChildProcess(Process):
         self.has_real_files = parent.has_real_files
         self.program = program
         self.status: int | None = None
-        self.changes = Waiters()
         self.at_exit: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self.has_session = False
         self.signals = SignalsOfProcess(self)

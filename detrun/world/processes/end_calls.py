@@ -15,6 +15,7 @@ from typing import Any
 
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
+from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipe_files import file_of_end
 from detrun.world.processes.pipes import PipeEnd
 from detrun.world.sockets.machine_sockets import CLOSE_ON_EXEC, DESCRIPTOR_FLAGS, STATUS
@@ -172,19 +173,55 @@ class EndCalls:
         return self.write(b"".join(bytes(one) for one in buffers))
 
 
-class PipeCalls(EndCalls):
-    """Calls about one end of a pipe."""
+class HeldCalls(EndCalls):
+    """Calls about what is neither a file nor a socket: a process, or one end of a pipe."""
 
-    mode = stat.S_IFIFO | 0o600
+    mode = 0o600
 
-    def __init__(self, process: Any, number: int, end: PipeEnd) -> None:
+    def __init__(self, process: Any, number: int, end: HeldEnd) -> None:
         super().__init__(process, number)
-        self.end = end
+        self.end: Any = end
 
     @property
     def flags(self) -> dict[int, int]:
         """Of the end."""
-        return self.end.flags
+        found: dict[int, int] = self.end.flags
+        return found
+
+    def read(self, length: int, /) -> bytes:
+        """EINVAL: of a process nothing can be read."""
+        raise os_error(errno.EINVAL)
+
+    def write(self, data: Any, /) -> int:
+        """EINVAL: to a process nothing can be written."""
+        raise os_error(errno.EINVAL)
+
+    def is_open(self) -> bool:
+        """Whether the process still has the descriptor."""
+        return self.number in self._process.ends
+
+    def close(self) -> None:
+        """As `os.close`."""
+        self._process.ends.drop(self.number)
+
+    def dup(self) -> int:
+        """As `os.dup`."""
+        return int(self._process.ends.add(self.end))
+
+    def get_blocking(self) -> bool:
+        """As `os.get_blocking`."""
+        return bool(self.end.is_blocking)
+
+    def set_blocking(self, blocking: bool, /) -> None:
+        """As `os.set_blocking`."""
+        self.end.is_blocking = bool(blocking)
+
+
+class PipeCalls(HeldCalls):
+    """Calls about one end of a pipe."""
+
+    mode = stat.S_IFIFO | 0o600
+    end: PipeEnd
 
     def waiting_bytes(self) -> int:
         """What is in the pipe."""
@@ -220,26 +257,6 @@ class PipeCalls(EndCalls):
                     return size
                 continue
             _wait(self.end, "os.write", readable=False)
-
-    def is_open(self) -> bool:
-        """Whether the process still has the descriptor."""
-        return self.number in self._process.ends
-
-    def close(self) -> None:
-        """As `os.close`."""
-        self._process.ends.drop(self.number)
-
-    def dup(self) -> int:
-        """As `os.dup`."""
-        return int(self._process.ends.add(self.end))
-
-    def get_blocking(self) -> bool:
-        """As `os.get_blocking`."""
-        return self.end.is_blocking
-
-    def set_blocking(self, blocking: bool, /) -> None:
-        """As `os.set_blocking`."""
-        self.end.is_blocking = bool(blocking)
 
 
 class SocketCalls(EndCalls):

@@ -1,4 +1,4 @@
-"""Descriptors of a process that mean ends of pipes, and what any number means to it.
+"""Descriptors of a process that mean ends of pipes or processes, and what any number means to it.
 
 Numbers are those of the machine's sockets, so selectors and event loops find an end by its number. A child has its
 standard streams under 0, 1 and 2, too.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from detrun.world.processes.end_calls import EndCalls, PipeCalls, SocketCalls
+from detrun.world.processes.end_calls import EndCalls, HeldCalls, PipeCalls, SocketCalls
+from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipes import Pipe, PipeEnd
 from detrun.world.sockets.machine_sockets import Socket
 from detrun_scheduler.environment import file_names
@@ -19,12 +20,12 @@ class Ends:
 
     def __init__(self, services: Any) -> None:
         self._services = services
-        self._ends: dict[int, PipeEnd] = {}
+        self._ends: dict[int, HeldEnd] = {}
 
     def __contains__(self, number: object) -> bool:
         return number in self._ends
 
-    def get(self, number: int) -> PipeEnd | None:
+    def get(self, number: int) -> HeldEnd | None:
         """The end of that number; None if the process has none there."""
         return self._ends.get(number)
 
@@ -33,18 +34,18 @@ class Ends:
         pipe = Pipe(self._services)
         return self.add(PipeEnd(pipe, is_reading=True)), self.add(PipeEnd(pipe, is_reading=False))
 
-    def add(self, end: PipeEnd) -> int:
+    def add(self, end: HeldEnd) -> int:
         """Another number for an end."""
         number = end.new_number()
         self._ends[number] = end
         return number
 
-    def inherit(self, number: int, end: PipeEnd) -> None:
+    def inherit(self, number: int, end: HeldEnd) -> None:
         """Have an end under the number that it has in another process."""
         end.hold(number)
         self._ends[number] = end
 
-    def receive(self, number: int, end: PipeEnd) -> None:
+    def receive(self, number: int, end: HeldEnd) -> None:
         """Have an end under a number that has been held for it."""
         self._ends[number] = end
 
@@ -78,7 +79,7 @@ def calls_of(process: Any, number: int) -> Any:
     if process.ends is not None:
         end = process.ends.get(number)
         if end is not None:
-            return PipeCalls(process, number, end)
+            return PipeCalls(process, number, end) if isinstance(end, PipeEnd) else HeldCalls(process, number, end)
     simulated = process.services.host.sockets.get(number)
     if isinstance(simulated, Socket):
         return SocketCalls(process, number, simulated) if simulated in process.sockets else None

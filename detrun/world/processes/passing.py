@@ -10,9 +10,9 @@ from typing import Any
 
 from detrun.world.files.files_of_code import files_here
 from detrun.world.network.posix import os_error
-from detrun.world.processes.end_calls import PipeCalls, SocketCalls
+from detrun.world.processes.end_calls import HeldCalls, SocketCalls
 from detrun.world.processes.ends import calls_of, ends_of
-from detrun.world.processes.pipes import PipeEnd
+from detrun.world.processes.held_ends import HeldEnd
 from detrun_scheduler.environment.file_names import original
 from detrun_scheduler.environment.hidden_state import refuse
 
@@ -20,9 +20,9 @@ _REAL = "it is a real descriptor; pass pipes, sockets and files of the node"
 
 
 class PassedEnd:
-    """An end of a pipe."""
+    """An end of a pipe, or a descriptor of a process."""
 
-    def __init__(self, end: PipeEnd) -> None:
+    def __init__(self, end: HeldEnd) -> None:
         self._end = end
         self._number = end.new_number()
 
@@ -100,7 +100,7 @@ def hand_out(process: Any, number: int) -> Any:
         OSError: EBADF.
     """
     calls = calls_of(process, number)
-    if isinstance(calls, PipeCalls):
+    if isinstance(calls, HeldCalls):
         return PassedEnd(calls.end)
     if isinstance(calls, SocketCalls):
         return PassedSocket(calls.simulated)

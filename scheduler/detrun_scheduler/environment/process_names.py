@@ -27,6 +27,7 @@ PROCESS_CALLS = (
 SIGNAL_CALLS = (
     "getitimer",
     "getsignal",
+    "pidfd_send_signal",
     "pthread_sigmask",
     "raise_signal",
     "set_wakeup_fd",

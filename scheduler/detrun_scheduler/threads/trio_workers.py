@@ -7,6 +7,7 @@ call has a thread of its own: trio reuses idle ones, which no program can rely o
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -106,10 +107,18 @@ async def _wait_child_exiting(process: Any) -> None:
     await (_PROCESSES.originals["wait_child_exiting"](process) if wait is None else wait(process.pid))
 
 
+def _pidfd_open(pid: int, flags: int = 0) -> int:
+    """None for processes of the run: trio then asks `_wait_child_exiting`."""
+    if process_names.simulated("pidfd_open") is not None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    number: int = _PROCESSES.originals["pidfd_open"](pid, flags)
+    return number
+
+
 # trio's modules are none in which names from before a run are replaced.
 _PROCESSES = ReplacedNames(
     TRIO_SUBPROCESS,
-    {"pidfd_open": process_names.replacement(os, "pidfd_open"), "wait_child_exiting": _wait_child_exiting},
+    {"pidfd_open": _pidfd_open, "wait_child_exiting": _wait_child_exiting},
     may_stay=True,
 )
 GROUPS = (TRIO, _LOW_LEVEL, _SNIFFIO, _PROCESSES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import selectors
 import signal
 import subprocess
 import threading
@@ -314,3 +316,47 @@ def test_sigwaitinfo_names_the_sender_as_on_linux() -> None:
         return [*senders, signals[0].si_code, signals[1].si_code, signals[1].si_status]
 
     assert on_a_node(program) == program()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a call of Linux")
+def test_a_descriptor_of_a_process_is_ready_when_it_has_ended_as_on_linux() -> None:
+    def program() -> list[Any]:
+        child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(100)"])
+        number = os.pidfd_open(child.pid)
+        copy, own = os.dup(number), os.pidfd_open(os.getpid())
+        found: list[Any] = [select.select([number, own], [], [], 0.1)[0]]
+        signal.pidfd_send_signal(number, signal.SIGTERM)
+        with selectors.DefaultSelector() as selector:
+            selector.register(copy, selectors.EVENT_READ)
+            found.append([key.fd == copy for key, _ in selector.select()])
+        os.close(number)
+        found.append(os.waitid(os.P_PIDFD, copy, os.WEXITED | os.WNOWAIT).si_status)
+        found += [child.wait(), os.get_blocking(copy)]
+        for wrong in (
+            lambda: signal.pidfd_send_signal(copy, signal.SIGTERM),
+            lambda: os.pidfd_open(child.pid),
+            lambda: os.pidfd_open(0),
+            lambda: os.read(copy, 1),
+            lambda: os.close(number),
+        ):
+            with pytest.raises(OSError) as error:  # its number is compared
+                wrong()
+            found.append(error.value.errno)
+        return found
+
+    assert on_a_node(program) == program()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a call of Linux")
+def test_a_task_and_the_driver_wait_for_descriptors_of_processes() -> None:
+    async def main() -> tuple[float, int]:
+        async with detrun.World():
+            child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(7)"])
+            number = os.pidfd_open(child.pid, os.O_NONBLOCK)
+            await trio.lowlevel.wait_readable(number)
+            os.close(number)
+            with pytest.raises(OSError, match="not implemented"):
+                os.pidfd_open(os.getpid())
+            return trio.current_time(), child.wait()
+
+    assert detrun.record(main).result == (7, 0)
