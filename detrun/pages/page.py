@@ -18,6 +18,9 @@ from typing import Any
 SCRIPTS = (
     "d3.min.js",
     "data.js",
+    "marks.js",
+    "faults.js",
+    "ways.js",
     "diagram.js",
     "steps.js",
     "details.js",

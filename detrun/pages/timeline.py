@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun_recorder.causes import Causes
-from detrun_recorder.described import event_described, is_wait, wait_shown
+from detrun_recorder.described import CLOCK, event_described, is_wait, wait_shown
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
 from detrun_scheduler.visible import visible_line
@@ -64,6 +64,23 @@ class Held:
         return [self.lane, visible_line(self.label), self.first, self.last, self.waits]
 
 
+@dataclass(frozen=True, slots=True)
+class Slept:
+    """A task waited for the clock from a step on until time moved to ``due``, after another step.
+
+    Whether it was to sleep or had a deadline, and where it said so, only the program tells (`detrun.reports.timers`).
+    """
+
+    lane: int
+    step: int
+    due: float
+    last: int
+
+    def document(self) -> list[Any]:
+        """As plain JSON values: lane, kind, place, step, due, last, how it ended."""
+        return [self.lane, "sleep", "", self.step, self.due, self.last, "fired"]
+
+
 @dataclass(slots=True)
 class Texts:
     """Texts that are said once, and their numbers."""
@@ -88,6 +105,7 @@ class Timeline:
         did: what steps did, those that did something: numbers of texts.
         actions: what the run did by itself before a step.
         faults: steps in which a fault took effect, by its name.
+        slept: waits for the clock that ended when time had come.
     """
 
     first: int
@@ -102,6 +120,7 @@ class Timeline:
     arrows: list[Arrow] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     faults: dict[str, list[int]] = field(default_factory=dict)
+    slept: list[Slept] = field(default_factory=list)
     texts: Texts = field(default_factory=Texts)
 
     def document(self) -> dict[str, Any]:
@@ -128,6 +147,9 @@ class Timeline:
             },
             "held": [one.document() for one in self.held],
             "faults": [[visible_line(name), steps] for name, steps in self.faults.items()],
+            "timers": [one.document() for one in self.slept],
+            "cancellations": [],
+            "timersLeftOut": 0,
             "texts": list(map(visible_line, self.texts.numbers)),
         }
 
@@ -155,15 +177,24 @@ class _Reader:
         self.lane_numbers: dict[int, int] = {}  # by task
         self.causes = Causes[int]()
         self.holding: dict[tuple[int, int], list[int]] = {}  # by task and object: the steps of its acquires
+        self.sleeping: dict[int, int] = {}  # by task: the step that ended in a wait for the clock
         self.waiting: dict[int, int] = {}  # by task: the step in which it began to wait for a lock of threads
         self.last_ending: dict[int, str] = {}  # by lane
 
     def take(self, step: Step, is_shown: bool) -> None:
         """The next step."""
         reached = self.causes.take(step, lambda time: step.index)
+        self.sleeping.pop(step.task, None)
+        if step.outcome == CLOCK:
+            self.sleeping[step.task] = step.index
+        time = None
         for event in step.events:
             if event.kind == "operation":
                 self._hold(step, event, is_shown)
+            elif event.kind == "time":
+                time = event.time
+            elif event.kind == "wake" and time is not None and is_shown:
+                self._wake(step, event, time)
         if is_wait(step.outcome) and step.outcome.endswith("Lock.acquire"):
             self.waiting.setdefault(step.task, step.index)
         else:
@@ -219,6 +250,13 @@ class _Reader:
             lane = self.lane_numbers[step.task] = len(self.timeline.lanes)
             self.timeline.lanes.append(Lane(step.task, step.path, self.groups.get(step.path, "")))
         return lane
+
+    def _wake(self, step: Step, event: Event, time: float) -> None:
+        """Note a wait for the clock that is over."""
+        since = self.sleeping.pop(event.number, None) if event.number is not None else None
+        lane = None if event.number is None else self.lane_numbers.get(event.number)
+        if since is not None and lane is not None:
+            self.timeline.slept.append(Slept(lane, max(since, self.timeline.first), time, step.index))
 
     def _hold(self, step: Step, event: Event, is_shown: bool) -> None:
         """Note an acquire, and make a bar of a release."""

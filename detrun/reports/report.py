@@ -20,6 +20,7 @@ from detrun.reports.failure_view import FailureView, failure_view
 from detrun.reports.held_locks import HeldLocks
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
+from detrun.reports.timers import Timers
 from detrun.reports.values import Values, recorded_turn_ends, values_of
 from detrun.reports.world_view import WorldView, moments_of
 from detrun_recorder.recording import Recording
@@ -43,6 +44,7 @@ class Told:
         passing_values: likewise, of the schedule that passes.
         world: its nodes, disks and messages, at some moments.
         locks: those of trio, and who had them.
+        timers: who set them, when they fired, and which waits were cancelled.
         failure: why it failed.
         notes: what a reader should know before.
         facts: by name, shown after those of the recording.
@@ -53,6 +55,7 @@ class Told:
     passing_values: Values | None = None
     world: WorldView | None = None
     locks: HeldLocks | None = None
+    timers: Timers | None = None
     failure: FailureView | None = None
     notes: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -83,14 +86,17 @@ def told_by_program(
     lines = _narrated_part(recording.steps, steps, failed)
     world = WorldView(moments_of(recording))
     locks = HeldLocks()
+    timers = Timers()
     lookers: list[Looker] = [world]
     values = None
     if failed:
         values = Values(recorded_turn_ends(recording), shown_objects())
         lookers.append(values)
     with frozen_heap():  # so that a moment looks through what has been made since, and through nothing else
-        finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks])).execute(main, args, options)
-    told = Told(narrated(recording, main, args, options, lines), values, world=world, locks=locks)
+        finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks, timers])).execute(
+            main, args, options
+        )
+    told = Told(narrated(recording, main, args, options, lines), values, world=world, locks=locks, timers=timers)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)
     if len(lines) < recording.steps:
@@ -170,6 +176,8 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
     document = run_document(recording, steps, groups=groups, facts=told.facts, notes=notes)
     if told.locks is not None:
         document["timeline"]["held"] += told.locks.bars_of(document["timeline"])
+    if told.timers is not None:
+        document["timeline"].update(told.timers.document(document["timeline"]))
     if told.narration is not None:
         document["source"] = source_lines(told.narration, steps).document()
     if told.values is not None:

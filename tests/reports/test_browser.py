@@ -24,6 +24,10 @@ from detrun.pages.kinds import Answer, Beside, Kinds
 from detrun.pages.timeline import timeline_of
 from detrun.reports.failure_view import failure_view
 from detrun.reports.report import Told, run_page, told_by_program, told_of_failure
+from detrun.world import World
+from detrun.world.faults.injection import inject
+from detrun.world.faults.kinds import Pause
+from detrun.world.faults.plan import FaultPlan
 from detrun_recorder.recording import Recording
 from tests.reports.test_failure_view import loses_an_update, reads_what_was_overwritten, waits_in_a_circle
 from tests.reports.test_page import HOSTILE, NAME, hostile
@@ -241,7 +245,7 @@ def test_a_gradient_has_its_numbers_and_bows_between_the_steps_that_carried_it(o
     assert len(page.find_elements(By.CSS_SELECTOR, "#gradient-credit li")) == len(found.credit["p"])
     drawn(page)
     between = [one for one in found.flow["p"] if one.origin >= 0]
-    assert page.execute_script("return detrun.diagram.waysDrawn") == len(between) > 0
+    assert page.execute_script("return detrun.diagram.ways.drawn") == len(between) > 0
 
 
 async def jumps(params: dict[str, Any]) -> Any:
@@ -343,6 +347,100 @@ def test_partitions_and_changed_links_are_bands_over_time_and_lines_of_the_map(o
     assert len(page.find_elements(By.CSS_SELECTOR, "#world-map path.broken")) == 2
     rows = [row.text for row in page.find_elements(By.CSS_SELECTOR, "#world-links tr.wrong")]
     assert any(row.startswith("client -> server latency 0.25 s, 4000 bytes/s partitioned") for row in rows)
+
+
+async def has_faults_timers_and_cancellations() -> None:
+    """A node is paused by a plan, another is without power for a time, links are cut by hand, a wait is cancelled."""
+    stall = Pause(name="stall", node="server", at=0.5, lasts_seconds=0.75)
+
+    async def serve() -> None:
+        while True:
+            with trio.move_on_after(0.25):
+                await trio.sleep(1)
+
+    async with World(latency=0.25) as world:
+        server, other = world.node("server"), world.node("other")
+        server.start(serve)
+        other.start(trio.sleep_forever)
+        async with inject(FaultPlan((stall,)), world):
+            await trio.sleep(1)
+            world.partition("server", "other")
+            other.power_loss()
+            await trio.sleep(1)
+            world.heal()
+            other.restart()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever, name="patient")
+                await trio.sleep(0.5)
+                nursery.cancel_scope.cancel()
+
+
+def marks(page: Chrome) -> dict[str, int]:
+    """What the diagram has drawn beside steps and arrows."""
+    found: dict[str, int] = page.execute_script(
+        """
+        const {diagram, faults} = detrun;
+        diagram.drawNow();
+        return {timers: diagram.marks.timersDrawn, cancellations: diagram.marks.cancellationsDrawn,
+          bands: diagram.faults.bandsDrawn, grounds: diagram.groundsDrawn, ticks: diagram.faults.ticksDrawn};
+        """
+    )
+    return found
+
+
+def test_timers_cancellations_and_faults_are_drawn_on_both_axes_as_the_run_had_them(opened: Opened) -> None:
+    run = detrun.record(has_faults_timers_and_cancellations)
+    assert run.program is not None
+    told = told_by_program(run.recording, *run.program)
+    page = opened(run_page(run.recording, told))
+    steps = list(run.recording.iter_steps())
+    struck = {(event.label, step.index) for step in steps for event in step.events if event.kind == "fault"}
+    assert told.timers is not None
+    shown = marks(page)
+    assert shown["cancellations"] == len(told.timers.cancellations)
+    assert shown["timers"] == len({(one.task, one.step, one.last) for one in told.timers.timers})  # else they are one
+    assert shown["ticks"] == len(struck)
+    assert shown["bands"] == 4  # the stall as planned, the pause that it is, the loss of power, and the partition
+    page.find_element(By.CSS_SELECTOR, "#axis option[value=time]").click()
+    ends = {
+        (one.task, steps[one.step].time, one.due if one.ended == "fired" else steps[one.last or 0].time)
+        for one in told.timers.timers
+    }
+    assert {**marks(page), "ticks": 0} == {**shown, "timers": len(ends), "ticks": 0}  # those of a moment are one tick
+    assert shown["grounds"] == len({step.path for step in steps if step.path.startswith(("main/server", "main/other"))})
+    assert "a wait is cancelled" in said(page, "legend")
+    page.find_element(By.CSS_SELECTOR, "#faults-list summary").click()
+    assert len(page.find_elements(By.CSS_SELECTOR, "#faults-list li")) == shown["bands"]
+    assert "other is off, 1 s to 2 s" in said(page, "faults-list")
+
+
+def test_a_mark_says_what_it_is_beside_the_mouse_and_a_click_goes_to_its_step(opened: Opened) -> None:
+    run = detrun.record(has_faults_timers_and_cancellations)
+    assert run.program is not None
+    page = opened(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    for what, words in (("stall", "stall: pause (server"), ("is cancelled", "main/patient is cancelled by main")):
+        place = page.execute_script(
+            """
+            document.getElementById("canvas").scrollIntoView({block: "center"});
+            detrun.diagram.drawNow();
+            const box = document.getElementById("canvas").getBoundingClientRect();
+            const hit = detrun.diagram.hits.find((one) => one.said.includes(arguments[0]));
+            return [box.left + hit.left + 2, box.top + hit.top + 2, hit.step];
+            """,
+            words if what == "is cancelled" else what,
+        )
+        mouse = ActionChains(page)
+        mouse.w3c_actions.pointer_action.move_to_location(*map(int, place[:2]))
+        mouse.w3c_actions.pointer_action.click()
+        mouse.perform()
+        assert words in said(page, "hover")
+        assert chosen_row(page) == f"row-{place[2]}"
+
+
+def test_without_its_program_a_run_has_the_waits_that_time_ended(opened: Opened) -> None:
+    run = detrun.record(waits_in_a_circle, raise_errors=False)
+    page = opened(run_page(run.recording, Told()))
+    assert marks(page)["timers"] == 2
 
 
 async def many_steps() -> None:

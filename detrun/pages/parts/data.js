@@ -37,6 +37,8 @@ detrun.Run = class {
     this.arrows = timeline.arrows;
     this.held = timeline.held.map(([lane, label, first, last, waits]) => ({ lane, label, first, last, waits }));
     this.faults = timeline.faults;
+    this.timers = timeline.timers.map(([lane, kind, place, step, due, last, ended]) => ({ lane, kind, place, step, due, last, ended }));
+    this.cancellations = timeline.cancellations.map(([lane, step, isAfter, by]) => ({ lane, step, isAfter, by }));
     this.didOf = new Map(timeline.did[0].map((step, at) => [step, timeline.did[1][at]]));
     this.actionsOf = new Map(timeline.actions[0].map((step, at) => [step, timeline.actions[1][at]]));
     this.files = source ? source.files : [];
@@ -108,10 +110,10 @@ detrun.row = function (texts, { cell = "td", className = "" } = {}) {
   return made;
 };
 
-// What a colour means, for a legend.
-detrun.swatch = function (text, colour) {
-  const swatch = detrun.element("i");
-  swatch.style.background = colour;
+// What a colour means, for a legend; a glyph stands for what is drawn in another form than a box.
+detrun.swatch = function (text, colour, glyph = "") {
+  const swatch = detrun.element("i", glyph, { className: glyph ? "glyph" : "" });
+  swatch.style[glyph ? "color" : "background"] = colour;
   const item = detrun.element("span");
   item.append(swatch, text);
   return item;

@@ -3,7 +3,7 @@
 
 detrun.AROUND = 4; // lines of code before and after the running one
 
-detrun.detailsOf = function (run, step, choose) {
+detrun.detailsOf = function (run, step, choose, marks) {
   const facts = detrun.element("dl");
   const fact = (name, text) => facts.append(detrun.element("dt", name), detrun.element("dd", text));
   fact("step", `${step.toLocaleString("en")} at ${detrun.seconds(run.time(step))} of virtual time`);
@@ -13,6 +13,7 @@ detrun.detailsOf = function (run, step, choose) {
   if (run.actionsOf.has(step)) fact("before it", run.actionsOf.get(step).join("; "));
   if (run.did(step).length) fact("did", run.did(step).join("; "));
   if (run.touchedOf.has(step)) fact("touched", run.touchedOf.get(step).join("; "));
+  if (marks.length) fact("timers and cancellations", marks.join("; "));
   const links = detrun.element("p");
   const link = (text, target) => {
     if (!run.has(target)) return;

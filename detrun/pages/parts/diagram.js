@@ -7,14 +7,16 @@ detrun.Diagram = class {
   static LABELS = 250; // pixels of the names on the left
   static ARROWS_MAX = 3000; // drawn at once
 
-  constructor(run, told) {
+  constructor(run, faults, told) {
     this.run = run;
-    this.told = told; // {hover(step or null, event), choose(step)}
+    this.faults = faults;
+    this.marks = new detrun.Marks(run);
+    this.ways = new detrun.Ways();
+    this.hits = []; // of what is drawn and can be pointed at: {left, right, top, bottom, said, step}
+    this.told = told; // {hover(step or null, event, what is said of the mark there), choose(step)}
     this.axis = "step";
     this.chosen = null;
     this.showsArrows = true;
-    this.ways = []; // of a derivative: {origin, target, contribution, share}
-    this.credits = []; // {step, contribution, share}
     this.canvas = document.getElementById("canvas");
     this.scroll = document.getElementById("diagram-scroll");
     this.space = document.getElementById("diagram-space");
@@ -25,10 +27,11 @@ detrun.Diagram = class {
       .on("zoom", (event) => { this.transform = event.transform; this.draw(); });
     d3.select(this.canvas).call(this.zoom).on("dblclick.zoom", null);
     this.scroll.addEventListener("scroll", () => this.draw());
-    this.canvas.addEventListener("mousemove", (event) => this.told.hover(this.stepAt(event), event));
+    this.canvas.addEventListener("mousemove", (event) => this.told.hover(this.stepAt(event), event, this.marksAt(event)));
     this.canvas.addEventListener("mouseleave", () => this.told.hover(null));
     this.canvas.addEventListener("click", (event) => {
-      const step = this.stepAt(event);
+      const mark = this.marksAt(event).find((one) => one.step !== null);
+      const step = mark ? mark.step : this.stepAt(event);
       if (step !== null) this.told.choose(step);
     });
     new ResizeObserver(() => this.resize()).observe(this.scroll);
@@ -54,7 +57,7 @@ detrun.Diagram = class {
 
   resize() {
     this.width = this.scroll.clientWidth;
-    this.faultsHeight = 14 * Math.min(this.run.faults.length, 8);
+    this.faultsHeight = this.faults.height;
     const needed = this.rows.length * detrun.Diagram.LANE + this.faultsHeight + 6;
     this.space.style.height = `${needed}px`;
     this.height = Math.min(needed, Math.round(window.innerHeight * 0.55));
@@ -105,6 +108,14 @@ detrun.Diagram = class {
     return near.length && Math.abs(this.x(near[0]) - x) < 40 ? near[0] : null;
   }
 
+  // What is drawn under the mouse and is no step, the last drawn first.
+  marksAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    if (x < detrun.Diagram.LABELS) return [];
+    return this.hits.filter((hit) => hit.left <= x && x <= hit.right && hit.top <= y && y <= hit.bottom).reverse();
+  }
+
   choose(step) {
     this.chosen = step;
     const row = this.rowOfLane.get(this.run.lane(step));
@@ -144,16 +155,24 @@ detrun.Diagram = class {
     pen.beginPath();
     pen.rect(detrun.Diagram.LABELS, 0, this.width, this.height);
     pen.clip();
-    this.drawFaults(pen, scale);
+    this.hits = [];
+    const hit = (left, right, top, bottom, said, step) => this.hits.push({ left, right, top, bottom, said, step });
+    this.faults.draw(pen, this, scale, hit);
+    this.marks.begin();
+    this.groundsDrawn = 0;
     pen.beginPath();
     pen.rect(detrun.Diagram.LABELS, this.faultsHeight, this.width, this.height);
     pen.clip();
     for (let row = firstRow; row < last; row++) {
-      if (this.rows[row].lane !== undefined) this.drawLane(pen, scale, row, from);
+      const { lane } = this.rows[row];
+      if (lane === undefined) continue;
+      this.groundsDrawn += this.faults.drawGround(pen, this, scale, this.run.lanes[lane].group, this.top(row), hit);
+      this.drawLane(pen, scale, row, from);
+      this.marks.draw(pen, this, scale, lane, this.top(row), hit);
     }
     if (this.showsArrows) this.drawArrows(pen, scale, firstRow, last);
     else document.getElementById("arrows-said").textContent = "";
-    this.drawWays(pen, scale);
+    this.ways.draw(pen, this, scale);
     this.drawChosen(pen, scale);
     pen.restore();
     this.drawLabels(pen, firstRow, last);
@@ -163,9 +182,7 @@ detrun.Diagram = class {
 
   drawLabels(pen, firstRow, last) {
     pen.textBaseline = "middle";
-    pen.font = "11px system-ui";
-    pen.fillStyle = this.colour("fault-edge");
-    this.run.faults.slice(0, 8).forEach(([name], at) => pen.fillText(name.slice(0, 40), 10, 14 * at + 7));
+    this.faults.drawLabels(pen, this);
     pen.save();
     pen.beginPath();
     pen.rect(0, this.faultsHeight, detrun.Diagram.LABELS, this.height);
@@ -250,21 +267,6 @@ detrun.Diagram = class {
     pen.fillRect(ready, middle - 1.5, end - ready, 2.5);
   }
 
-  drawFaults(pen, scale) {
-    this.run.faults.slice(0, 8).forEach(([name, steps], at) => {
-      let drawn = -10;
-      for (const step of steps) {
-        const x = scale(this.value(step));
-        if (x - drawn < 1 || x < 0 || x > this.width) continue;
-        drawn = x;
-        pen.fillStyle = this.colour("fault");
-        pen.fillRect(x - 1, 0, 2, this.height);
-        pen.fillStyle = this.colour("fault-edge");
-        pen.fillRect(x - 1, 14 * at + 2, 3, 10);
-      }
-    });
-  }
-
   drawArrows(pen, scale, firstRow, last) {
     const { origin, target, kind, kinds } = this.run.arrows;
     const visible = [];
@@ -298,37 +300,6 @@ detrun.Diagram = class {
       pen.lineTo(x1 - 6 * Math.cos(angle - 0.4), y1 - 6 * Math.sin(angle - 0.4));
       pen.lineTo(x1 - 6 * Math.cos(angle + 0.4), y1 - 6 * Math.sin(angle + 0.4));
       pen.fill();
-    }
-  }
-
-  // Bows between the steps between which a derivative flowed, and bars on those that used the parameter.
-  drawWays(pen, scale) {
-    const half = this.axis === "step" ? Math.max(scale(1) - scale(0), 1.2) / 2 : 1.5;
-    const middle = (step) => {
-      const row = this.run.has(step) ? this.rowOfLane.get(this.run.lane(step)) : undefined;
-      return row === undefined ? null : [scale(this.value(step)) + half, this.top(row) + detrun.Diagram.LANE / 2];
-    };
-    this.waysDrawn = 0;
-    for (const { origin, target, contribution, share } of this.ways) {
-      const [begin, end] = [middle(origin), middle(target)];
-      if (!begin || !end || end[0] < detrun.Diagram.LABELS || begin[0] > this.width) continue;
-      this.waysDrawn += 1;
-      pen.strokeStyle = this.colour(contribution > 0 ? "chosen" : "message");
-      pen.globalAlpha = 0.35 + 0.5 * Math.min(share, 1);
-      pen.lineWidth = Math.max(0.8, 9 * Math.min(share, 1));
-      const lift = Math.min(40, 6 + (end[0] - begin[0]) / 6);
-      pen.beginPath();
-      pen.moveTo(...begin);
-      pen.bezierCurveTo(begin[0] + lift, begin[1] - lift, end[0] - lift, end[1] - lift, ...end);
-      pen.stroke();
-    }
-    pen.globalAlpha = 1;
-    for (const { step, contribution, share } of this.credits) {
-      const place = middle(step);
-      if (!place || place[0] < detrun.Diagram.LABELS || place[0] > this.width) continue;
-      pen.fillStyle = this.colour(contribution > 0 ? "chosen" : "message");
-      const height = Math.max(2, (detrun.Diagram.LANE - 4) * Math.min(share, 1));
-      pen.fillRect(place[0] - 2, place[1] + detrun.Diagram.LANE / 2 - 3 - height, 4, height);
     }
   }
 

@@ -43,8 +43,10 @@ detrun.Gradient = class {
       item.append(`${(100 * share).toFixed(1)} %  ${contribution.toPrecision(4)}  `, button, ` ${path}: ${did}`);
       list.append(item);
     }
-    this.diagram.ways = (this.view.flow[name] || []).map(([origin, target, contribution, share]) => ({ origin, target, contribution, share }));
-    this.diagram.credits = this.view.credit[name].map(([step, contribution, share]) => ({ step, contribution, share }));
+    this.diagram.ways.show(
+      (this.view.flow[name] || []).map(([origin, target, contribution, share]) => ({ origin, target, contribution, share })),
+      this.view.credit[name].map(([step, contribution, share]) => ({ step, contribution, share })),
+    );
     this.diagram.draw();
   }
 

@@ -14,24 +14,26 @@
   }
   found.notes.forEach((text) => place("notes").append(detrun.element("li", text)));
 
+  const faults = new detrun.Faults(run, found.world && found.world.bands);
   let chosen = null;
   const choose = detrun.choose = (step) => {
     if (!run.has(step)) return;
     chosen = step;
     diagram.choose(step);
     steps.select(step);
-    place("details").replaceChildren(...detrun.detailsOf(run, step, choose));
+    place("details").replaceChildren(...detrun.detailsOf(run, step, choose, diagram.marks.saidOf(step)));
   };
-  const hover = (step, event) => {
+  const hover = (step, event, marks = []) => {
     const box = place("hover");
-    box.hidden = step === null;
-    if (step === null) return;
-    box.replaceChildren(...detrun.hoverOf(run, step));
+    box.hidden = step === null && !marks.length;
+    if (box.hidden) return;
+    const more = marks.length > 4 ? [detrun.element("div", `and ${marks.length - 4} more`)] : [];
+    box.replaceChildren(...marks.slice(0, 4).map((mark) => detrun.element("div", mark.said)), ...more, ...(step === null ? [] : detrun.hoverOf(run, step)));
     const frame = place("diagram").getBoundingClientRect();
     box.style.left = `${Math.max(0, Math.min(event.clientX - frame.left + 14, frame.width - box.offsetWidth - 4))}px`;
     box.style.top = `${event.clientY - frame.top + 14}px`;
   };
-  const diagram = (detrun.diagram = new detrun.Diagram(run, { hover, choose }));
+  const diagram = (detrun.diagram = new detrun.Diagram(run, faults, { hover, choose }));
   const steps = (detrun.steps = new detrun.Steps(run, choose));
 
   // The nearest step of the lane above or below.
@@ -92,6 +94,13 @@
 
   const legend = { step: "step that ends in a wait", checkpoint: "gives way", done: "returns", failed: "fails", cancelled: "is cancelled", killed: "is killed", wait: "waits", runnable: "can run", lock: "has a lock; hollow: waits for it", message: "message", wake: "wake-up", spawn: "starts a task", "fault-edge": "fault, or an act of the run" };
   for (const [name, text] of Object.entries(legend)) place("legend").append(detrun.swatch(text, `var(--${name})`));
+  if (run.timers.length) place("legend").append(detrun.swatch("timer, from where it is set to where it fires; dashed: a deadline; a stroke: taken back", "var(--timer)", "○─●"));
+  if (run.cancellations.length) place("legend").append(detrun.swatch("a wait is cancelled", "var(--cancelled)", "✕"));
+  const states = new Set([...faults.grounds.values()].flat().map((one) => one.state));
+  for (const [state, text] of [["paused", "node is paused"], ["down", "node is down"], ["off", "node has no power"]]) {
+    if (states.has(state)) place("legend").append(detrun.swatch(text, `var(--node-${state})`));
+  }
+  faults.list(place("faults-list"), choose);
   if (found.gradient) detrun.gradient = new detrun.Gradient(found.gradient, diagram, choose);
   if (found.world) detrun.world = new detrun.World(found.world, choose);
   if (found.failure) {
