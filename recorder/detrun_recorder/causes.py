@@ -1,9 +1,11 @@
 """`Causes`: what let each step of a recording happen: a wake-up, the start of its task, messages.
 
-A task that a step wakes or starts is reached by that step. A message reaches the task that takes it: channels are first
-in, first out, so the n-th receive takes the n-th send. What a recording notes after the clock has moved happened
-between two steps, whichever task the earlier one was of. A message that arrives then reaches the task that it wakes. A
-task that only a timer wakes has no cause: a timer fires between two steps, and a cause is a step or a message.
+A task that a step wakes or starts is reached by that step. A message reaches the task that takes it: a receive takes
+the oldest message of its channel, or the one whose place the recording says (`detrun_scheduler.message_order`). Items
+of a `queue.SimpleQueue` are messages, too; a recording has them as what was put and got. What a recording notes after
+the clock has moved happened between two steps, whichever task the earlier one was of. A message that arrives then
+reaches the task that it wakes. A task that only a timer wakes has no cause: a timer fires between two steps, and a
+cause is a step or a message.
 
 A recording lists the tasks that one instant wakes in ascending order of their numbers. Where several messages arrive at
 that instant, it leaves open which message woke which task. A message then goes to the task that was given the last
@@ -21,9 +23,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from detrun_recorder.steps import Step
+from detrun_recorder.steps import Event, Step
 
 Place = TypeVar("Place")
+SIMPLE_QUEUE = "SimpleQueue["  # how their labels begin
 
 
 class Cause(NamedTuple, Generic[Place]):
@@ -99,11 +102,16 @@ class Causes(Generic[Place]):
                 arriving, woken, time = [], {}, event.time
             if number is None:
                 continue
+            if kind == "operation":
+                kind = _as_message(event)
             if kind == "send":
                 sent = _Sent(step.index, place(time), time is not None)
                 self._sends.setdefault(number, deque()).append(sent)
-            elif kind == "receive" and self._sends.get(number):
-                sent = self._sends[number].popleft()
+            elif kind == "withdraw" and self._sends.get(number):
+                self._sends[number].popleft()
+            elif kind == "receive" and len(self._sends.get(number, ())) > event.place:
+                sent = self._sends[number][event.place]
+                del self._sends[number][event.place]
                 message = Cause(
                     "message", sent.step, sent.place, place(time), number, str(event.label), sent.is_between
                 )
@@ -142,6 +150,15 @@ class Causes(Generic[Place]):
     def _give(self, message: Cause[Place], task: int) -> None:
         self._receivers[message.channel] = task
         self._next[task].causes.append(message)
+
+
+def _as_message(event: Event) -> str:
+    """``send`` or ``receive`` where an operation is that, ``withdraw`` where it takes the oldest message back."""
+    if event.operation == "withdraw":
+        return "withdraw"
+    if event.operation in ("put", "get") and str(event.label).startswith(SIMPLE_QUEUE):
+        return "send" if event.operation == "put" else "receive"
+    return ""
 
 
 def _named(label: str, woken: dict[int, str]) -> int:

@@ -132,4 +132,4 @@ def _did(step: Step, times: bool) -> tuple[object, ...]:
 
 
 def _event(event: Event) -> tuple[object, ...]:
-    return event.kind, event.label, event.operation, event.time, event.payload
+    return event.kind, event.label, event.operation, event.time, event.payload, event.place

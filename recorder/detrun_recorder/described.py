@@ -29,6 +29,8 @@ def event_described(event: Event) -> str:
             return f"spawned {event.label}"
         case "wake":
             return f"woke {event.label}"
+        case "operation" if event.operation == "withdraw":
+            return f"a message to {event.label} had been taken back"
         case "operation":
             return f"{event.operation} on {event.label}"
         case "send":

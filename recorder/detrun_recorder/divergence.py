@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detrun_scheduler.errors import DivergenceError as _DivergenceError
-from detrun_scheduler.journal import EVENT_ARGUMENTS, EVENT_NAMES, FAULT, OPERATIONS
+from detrun_scheduler.journal import EVENT_ARGUMENTS, EVENT_NAMES, FAULT, FIRST_PLACE, OPERATIONS
 
 __all__ = ["Divergence", "RunNames", "StepSummary", "describe_events", "divergence_error", "faults_in"]
 
@@ -163,6 +163,8 @@ def _describe(event: str, arguments: list[int], names: RunNames) -> str:
         case "wake", [task]:
             return f"woke {names.task(task)}"
         case "operation", [number, code]:
+            if code > FIRST_PLACE:
+                return f"{code - FIRST_PLACE} older messages stay in {_name(names.objects, number)}"
             operation = OPERATIONS[code] if code < len(OPERATIONS) else f"operation {code}"
             return f"{operation} on {_name(names.objects, number)}"
         case ("send" | "receive") as way, [number]:

@@ -25,7 +25,7 @@ import msgpack
 
 from detrun_scheduler.errors import RecordingFormatError
 
-MAJOR, MINOR = 2, 2
+MAJOR, MINOR = 2, 3
 MAGIC = b"\x89detrun\n"  # like PNG's: the first byte cannot stand in a text, the last shows a newline translation
 TRAILER_MAGIC = b"detrunIX"
 

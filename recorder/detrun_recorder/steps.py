@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from detrun_recorder.format import Malformed, unpack_varint, unpack_varints
@@ -25,6 +25,7 @@ from detrun_scheduler.journal import (
     END,
     EVENT_ARGUMENTS,
     EVENT_NAMES,
+    FIRST_PLACE,
     HAS_EVENTS,
     KIND_MASK,
     OPERATION,
@@ -56,6 +57,7 @@ class Event:
         operation: one of `OPERATIONS`, for operations.
         time: the new virtual time, for time events.
         payload: the recorded result in msgpack, for effects.
+        place: for receives, how many older messages of the channel are received later.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Event:
     operation: str | None = None
     time: float | None = None
     payload: bytes | None = None
+    place: int = 0
 
 
 # A step may have a million draws: they are one object.
@@ -313,6 +316,7 @@ class Decoder:
     ) -> tuple[tuple[Event, ...], int]:
         """The events of the record at ``position``, and the position after it."""
         events: list[Event] = []
+        place = 0
         while True:
             if position >= len(column):
                 raise Malformed("the events end inside a step's record")
@@ -329,8 +333,14 @@ class Decoder:
             operation = None
             if code == OPERATION:
                 index, position = unpack_varint(column, position)
+                if index > FIRST_PLACE:
+                    place = index - FIRST_PLACE  # of the next event, a receive
+                    continue
                 operation = OPERATIONS[index] if index < len(OPERATIONS) else f"operation {index}"
-            events.append(self.event(code, number, operation, payloads))
+            event = self.event(code, number, operation, payloads)
+            if place:
+                event, place = replace(event, place=place), 0
+            events.append(event)
 
     def bare_event(self, code: int, times: Iterator[float]) -> Event:
         """A draw, or the clock moving."""

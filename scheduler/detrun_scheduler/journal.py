@@ -110,7 +110,10 @@ OPERATIONS = (
     "get",
     "start",
     "join",
+    "withdraw",
 )
+# An operation of this number + n says that the next receive of its object takes the message that n older ones precede.
+FIRST_PLACE = 64
 
 
 @dataclass(slots=True)

@@ -215,6 +215,13 @@ class JournaledRun(ABC):
         events.append(code)
         self.journal.exact += pack_double(value)
 
+    def operation_noted(self, number: int, code: int) -> None:
+        """Write down an operation on object ``number`` that watchers are not told of."""
+        events = self.journal.events
+        events.append(OPERATION)
+        append_varint(events, number)
+        append_varint(events, code)
+
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given.
 
@@ -263,19 +270,16 @@ class JournaledRun(ABC):
         journal.add_payload(payload)
 
     def message_entered(self, state: Any) -> None:
-        """A value entered the buffer of a memory channel."""
+        """A message was sent to a channel, a queue or a link."""
         self._message(SEND, state)
 
     def message_left(self, state: Any) -> None:
-        """A value left the buffer of a memory channel."""
+        """A message of it was received."""
         self._message(RECEIVE, state)
 
     def _message(self, code: int, state: Any) -> None:
-        try:
-            if state.serial != self.serial:
-                state.serial, state.number = self.serial, self.register("channel")
-        except AttributeError:
-            return  # a channel made before detrun was imported has no place for a number
+        if state.serial != self.serial:
+            state.serial, state.number = self.serial, self.register("channel")
         events = self.journal.events
         events.append(code)
         append_varint(events, state.number)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 #   2: it wakes `WOKEN_MAX` of them.
 #   3: no task name has the name of a module in it.
 #   4: locks of libraries are steps only where threads meet (`library_locks`); before, they were as any other.
-THREAD_RULES = 4
+#   5: items of queues are messages, and so is what a memory channel hands to a task that waits (`message_order`).
+THREAD_RULES = 5
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
 
@@ -271,6 +272,9 @@ class ActiveRun(RunView, Protocol):
     def passed(self) -> Callable[[object, int], object]:
         """Told of operations on libraries' locks that are no part of the run, and passes that on to watchers."""
 
+    def operation_noted(self, number: int, code: int) -> None:
+        """Write down an operation on object ``number`` that watchers are not told of."""
+
     def draw(self, key: object = None) -> int:
         """64 random bits from the stream of the current task, or of ``key`` if one is given."""
 
@@ -287,10 +291,10 @@ class ActiveRun(RunView, Protocol):
         """Write down the msgpack-encoded result of an external effect."""
 
     def message_entered(self, state: Any) -> None:
-        """A value entered the buffer of a memory channel."""
+        """A message was sent to a channel, a queue or a link."""
 
     def message_left(self, state: Any) -> None:
-        """A value left the buffer of a memory channel."""
+        """A message of it was received."""
 
     # What may be asked of a run while it lasts.
 

@@ -30,7 +30,7 @@ OPERATION_NAMES = dict(
     enumerate(
         """
         load store exchange fetch_add fetch_sub fetch_mul fetch_max fetch_min compare_exchange compare_exchange_failed
-        read write acquire release wait notify put get start join
+        read write acquire release wait notify put get start join withdraw
         """.split()  # noqa: SIM905 (as the page lists them)
     )
 )
@@ -82,7 +82,7 @@ def read(content: bytes) -> dict[str, Any]:
     """Everything in a whole or truncated recording, decoded; asserts where the file breaks the format."""
     magic, major, minor, crc = struct.unpack_from("<8sHHI", content)
     assert magic == b"\x89detrun\n"
-    assert (major, minor) in ((1, 0), (2, 0), (2, 1), (2, 2))
+    assert (major, minor) in ((1, 0), (2, 0), (2, 1), (2, 2), (2, 3))
     assert crc == zlib.crc32(content[:12])
     position = 16
     result: dict[str, Any] = {"chunks": [], "end": None, "index": None, "header": None}
@@ -204,6 +204,7 @@ def decode(
         if ended == 0:
             runnable.add(task)
         found: list[tuple[Any, ...]] = []
+        places: list[int] = []  # of the receive that comes next
         began = now
         while outcome >= 128 and (code := events.read(1)[0]) != 0:
             name, count = EVENTS[code]
@@ -214,6 +215,8 @@ def decode(
             elif name in ("spawn", "wake"):
                 runnable.add(arguments[0])
                 found.append((name, arguments[0], tables["tasks"][arguments[0]][1]))
+            elif name == "operation" and arguments[1] > 64:
+                places.append(arguments[1] - 64)
             elif name == "operation":
                 found.append((name, arguments[0], tables["objects"][arguments[0]], OPERATION_NAMES[arguments[1]]))
             elif name == "draw":
@@ -222,7 +225,8 @@ def decode(
                 found.append((name, arguments[0], tables["names"][arguments[0]], payloads.pop(0)))
             else:
                 table = tables["objects" if name in ("send", "receive") else "names"]
-                found.append((name, arguments[0], table[arguments[0]]))
+                found.append((name, arguments[0], table[arguments[0]], *places))
+                places.clear()
         words_of = {0: "checkpoint", 1: "done", 2: "failed", 127: "other wait"}
         steps.append(
             {

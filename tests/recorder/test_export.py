@@ -171,6 +171,8 @@ def test_slices_and_arrows_are_the_steps_wakes_and_messages_of_the_run(seed: int
                 woken[event[1]] = None if is_between else (str(event[0]), index)
             elif event[0] == "send":
                 sent[event[1]].append(index)
+            elif event[0] == "operation" and event[3] == "withdraw" and sent[event[1]]:
+                sent[event[1]].popleft()
             elif event[0] == "receive" and sent[event[1]]:
                 expected.append((f"message {event[2]}", sent[event[1]].popleft(), index))
     found = [(end["name"], int(begin["ts"]), int(end["ts"])) for begin, end in arrows_of(trace)]

@@ -158,7 +158,7 @@ def test_a_whole_file_says_its_chunks_and_its_end() -> None:
     assert [entry.position for entry in contents.chunks] == POSITIONS[1:-2]
     assert [(entry.first_step, entry.steps) for entry in contents.chunks] == [(0, 20), (20, 20), (40, 10)]
     assert [entry.digest for entry in contents.chunks] == [chunk.digest for chunk in RUN.chunks]
-    assert (contents.version, contents.header["target"], contents.end) == ((2, 2), "a:b", RUN.end)
+    assert (contents.version, contents.header["target"], contents.end) == ((2, 3), "a:b", RUN.end)
     assert contents.whole
 
 

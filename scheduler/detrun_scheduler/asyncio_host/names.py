@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-from detrun_scheduler.asyncio_host import never_awaited, tasks, waits
+from detrun_scheduler.asyncio_host import never_awaited, queues, tasks, waits
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.asyncio_host.private import (
     ABSTRACT_POLICY,
@@ -224,6 +224,7 @@ _UVLOOP = _Uvloop()
 _ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
 waits.install()
 tasks.install()
+queues.install()
 
 
 def install() -> None:

@@ -39,6 +39,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedMethods, Replace
 from detrun_scheduler.threads import (
     escaped_locks,
     interpreter_exit,
+    item_queues,
     library_locks,
     localhost,
     pools,
@@ -162,5 +163,6 @@ def install_dual_classes() -> None:
     library_locks.install()
     thread_locals.install()
     simple_queue.install()
+    item_queues.install()
     pools.install_for_good()
     interpreter_exit.install()
