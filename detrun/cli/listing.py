@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from detrun_recorder.connections import connections, message_marks
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from detrun.explore.failures.narration import Narration
     from detrun_recorder.recording import Recording
 
+CONNECTED_MAX = 200_000  # steps of a run whose messages are traced to their other ends, at 4 µs each
 STEPS_LISTED = 4_000  # of a long recording: half of them from its beginning
+
+Marks: TypeAlias = tuple[dict[int, list[str]], dict[int, list[str]]]  # see `message_marks`
 
 
 @dataclass(slots=True)
@@ -70,10 +75,18 @@ def listed(
 
     wanted = steps if steps is not None else range(recording.steps)
     narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
+    marks = message_marks(connections(recording)) if recording.steps <= CONNECTED_MAX else ({}, {})
     if narration is None:
-        return Listed(Listing(rows_of(_recorded_steps(recording, wanted), critical)), notes)
-    chosen = (step for step in narration.steps if step.index in wanted)
+        chosen = _recorded_steps(recording, wanted, marks)
+    else:
+        chosen = (_with_messages(step, marks) for step in narration.steps if step.index in wanted)
     return Listed(Listing(rows_of(chosen, critical)), notes)
+
+
+def _with_messages(step: NarratedStep, marks: Marks) -> NarratedStep:
+    """The step with the messages that reached it and left it."""
+    received, sent = (by_step.get(step.index, ()) for by_step in marks)
+    return replace(step, did=(*received, *step.did, *sent)) if received or sent else step
 
 
 def narrated_if_possible(recording: Recording, file: str, target: str | None) -> tuple[Narration | None, list[str]]:
@@ -112,7 +125,7 @@ def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narr
     return narration, notes
 
 
-def _recorded_steps(recording: Recording, wanted: range) -> Iterator[NarratedStep]:
+def _recorded_steps(recording: Recording, wanted: range, marks: Marks) -> Iterator[NarratedStep]:
     """What the recording says of the wanted steps, those in the middle of very many left out."""
     from detrun.explore.failures.acted import Acted
     from detrun.explore.failures.narrated_steps import NarratedStep
@@ -125,5 +138,9 @@ def _recorded_steps(recording: Recording, wanted: range) -> Iterator[NarratedSte
         ended = "" if step.outcome == "checkpoint" else wait_shown(step.outcome)
         before = tuple(Acted(kind, step.time) for kind in (FIRE, COLLECT) if ACTION_NAMES[kind] in step.actions)
         faults = list(dict.fromkeys(str(event.label) for event in step.events if event.kind == "fault"))
-        did = tuple(event_described(event) for event in step.events if event.kind != "fault")
-        yield NarratedStep(step.index, step.path, before=before, ended=ended, faults=faults, did=did)
+        # What is said of messages is said with their other ends.
+        left_out = {"fault"}
+        left_out |= {kind for kind, by_step in zip(("receive", "send"), marks, strict=True) if step.index in by_step}
+        did = tuple(event_described(event) for event in step.events if event.kind not in left_out)
+        narrated = NarratedStep(step.index, step.path, before=before, ended=ended, faults=faults, did=did)
+        yield _with_messages(narrated, marks)

@@ -50,6 +50,7 @@ def step_fields(step: Step, recording: Recording) -> dict[str, Any]:
                 "operation": event.operation,
                 "time": event.time,
                 "payload": None if event.payload is None else event.payload.hex(),
+                "place": event.place,
             }
             for event in step.events
         ],

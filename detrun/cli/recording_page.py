@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from detrun.cli.listing import Listed
     from detrun.cli.page import Page
     from detrun.cli.summary import Summary, TaskSummary
+    from detrun_recorder.connections import Connection
     from detrun_recorder.recording import Recording
     from detrun_recorder.steps import Step
 
 TASKS_SHOWN = 12
 OBJECTS_SHOWN = 12
 RUNNABLE_SHOWN = 12
+CONNECTED_SHOWN = 12  # steps that led to one, or to which it led
 
 
 def render_summary(
@@ -179,8 +181,15 @@ def _steps_table(steps: Iterable[Step], marked: int | None = None) -> tuple[list
     return ["step", "time", "task", "ended in", "did"], rows
 
 
-def render_step(page: Page, recording: Recording, step: Step, around: Sequence[Step]) -> None:
-    """One step and its neighbours."""
+def render_step(
+    page: Page,
+    recording: Recording,
+    step: Step,
+    around: Sequence[Step],
+    reached_by: Sequence[Connection],
+    leads_to: Sequence[Connection],
+) -> None:
+    """One step, what led to it, where it led, and its neighbours."""
     runnable = [recording.tasks[task][1] for task in step.runnable[:RUNNABLE_SHOWN]]
     more = f" and {len(step.runnable) - RUNNABLE_SHOWN:,} more" if len(step.runnable) > RUNNABLE_SHOWN else ""
     page.heading(f"step {step.index:,} of {recording.steps:,}: {step.path}")
@@ -192,7 +201,15 @@ def render_step(page: Page, recording: Recording, step: Step, around: Sequence[S
             "choice": "none to make" if step.choice is None else f"{step.choice + 1} of {len(step.runnable)}",
             **({"before it": ", ".join(step.actions)} if step.actions else {}),
             "ended in": wait_shown(step.outcome),
+            **({"led to by": _lines(one.arriving for one in reached_by)} if reached_by else {}),
             "did": visible_line(describe_events(step)).replace(", ", "\n") or "nothing that is recorded",
+            **({"led to": _lines(one.leaving for one in leads_to)} if leads_to else {}),
         }
     )
     page.table(*_steps_table(around, step.index), title="around it")
+
+
+def _lines(texts: Iterable[str]) -> str:
+    every = list(map(visible_line, texts))
+    more = [f"and {len(every) - CONNECTED_SHOWN:,} more"] if len(every) > CONNECTED_SHOWN else []
+    return "\n".join([*every[:CONNECTED_SHOWN], *more])

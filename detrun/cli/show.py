@@ -11,6 +11,8 @@ from detrun.cli.options import settings, speaking
 if TYPE_CHECKING:
     from detrun.cli.listing import Listed
     from detrun.cli.summary import Summary
+    from detrun_recorder.connections import Connection
+    from detrun_recorder.export_tracks import TaskBar
     from detrun_recorder.recording import Recording
 
 LAST_SHOWN = 10
@@ -102,10 +104,10 @@ def show(
     page = open_page()
     say = not settings().json
     if listing:
-        found = _listed(recording, file, target, not no_replay, number, last)
-        document.update(listing=found.listing.document(), notes=found.notes)
+        lanes = _listed(recording, file, target, not no_replay, number, last)
+        document.update(listing=lanes.listing.document(), notes=lanes.notes)
         if say:
-            render_listing(page, recording, file, found)
+            render_listing(page, recording, file, lanes)
     elif perfetto is not None:
         events, notes = _export(recording, file, target, perfetto, clock or "virtual", replays=not no_replay)
         document.update(perfetto={"file": perfetto, "events": events}, notes=notes)
@@ -124,12 +126,14 @@ def show(
         around = list(recording.iter_steps(start, stop))
         document["step"] = step_fields(step, recording)
         document["around"] = [step_fields(one, recording) for one in around]
+        found = _connected(recording, step.index)
+        document["reached_by"], document["leads_to"] = ([one._asdict() for one in some] for some in found)
         if moment is not None:
             document["moment"] = moment.document()
         if say:
             if moment is not None:
                 moments.render(page, moment, recording)
-            render_step(page, recording, step, around)
+            render_step(page, recording, step, around, *found)
     else:
         kept = LAST_SHOWN if last is None else last
         summary = _summarize(recording, kept)
@@ -139,6 +143,15 @@ def show(
             render_summary(page, recording, file, summary, all_tasks, only_last)
     if not say:
         print_document(document)
+
+
+def _connected(recording: Recording, index: int) -> tuple[list[Connection], list[Connection]]:
+    """What reached a step, and where it led; empty in a run that is too long to look for that."""
+    from detrun.cli.listing import CONNECTED_MAX
+    from detrun_recorder.connections import connections
+
+    every = list(connections(recording)) if recording.steps <= CONNECTED_MAX else []
+    return [one for one in every if one.target == index], [one for one in every if one.origin == index]
 
 
 def _summarize(recording: Recording, last: int) -> Summary:
@@ -163,6 +176,21 @@ def _listed(
     return listed(recording, file, target, replays=replays, steps=steps, critical=critical)
 
 
+def _bars(recording: Recording, file: str, target: str | None) -> list[TaskBar]:
+    """Who had which lock of trio or asyncio, and who waited: the program is run once more."""
+    from detrun.cli import runs
+    from detrun.cli.programs import program_of
+    from detrun.execution.options import Options
+    from detrun.execution.replayed_run import ReplayedRun
+    from detrun.reports.held_locks import HeldLocks
+
+    program, arguments = program_of(recording, file, target, {})
+    locks = HeldLocks()
+    with runs.program_output():
+        ReplayedRun(recording, watch=locks).execute(program.function, arguments, Options())
+    return locks.all_bars({step.task: step.index for step in recording.iter_steps()})
+
+
 def _export(
     recording: Recording,
     file: str,
@@ -182,7 +210,8 @@ def _export(
     narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
     nodes = None if narration is None else groups_of(narration)
     ran = None if narration is None else ran_of(narration)
+    bars = () if narration is None else _bars(recording, file, target)
     try:
-        return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran), notes
+        return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran, bars=bars), notes
     except OSError as error:
         raise unwritable(destination, error) from error

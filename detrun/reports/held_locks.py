@@ -1,37 +1,26 @@
-"""`HeldLocks`: which task had a lock of trio from which step to which, and which waited for it.
+"""`HeldLocks`: which task had a lock from which step to which, and which waited for it.
 
-A recording has the operations on detrun's own objects and on locks of threads, and says of locks of trio only that a
-task waited. Here the run is made again, and `trio.Lock` and `trio.StrictFIFOLock` say when they are taken, refused and
-given back. A lock that is given back goes to the next in line at once, so the wait of that task ends in the same step.
+A recording has the operations on detrun's own objects and on locks of threads. Of locks of trio and asyncio, and of
+what threads build on locks, it says only that a task waited. Here the run is made again, and those objects say when
+they are taken, refused and given back (`detrun.reports.lock_listeners`). A lock of trio that is given back goes to the
+next in line at once, so the wait of that task ends in the same step; elsewhere it ends when the task goes on. What a
+task waited for in vain has no bar.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
-
-import trio
+from typing import Any
 
 from detrun.execution.scope import RunScope
 from detrun.pages.timeline import Held
+from detrun.reports.lock_listeners import Listeners
+from detrun_recorder.export_tracks import TaskBar
 from detrun_scheduler.run import ActiveRun
 
 BARS_MAX = 20_000
-KINDS = (trio.Lock, trio.StrictFIFOLock)
-
-_Lock: TypeAlias = trio.Lock | trio.StrictFIFOLock
-
-
-class TaskBar(NamedTuple):
-    """A task, by its number, has a lock or waits for it: a `Held` whose lane only a page knows."""
-
-    task: int
-    label: str
-    first: int
-    last: int | None
-    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -39,101 +28,134 @@ class HeldLocks(RunScope):
     """Listens to the locks of one run.
 
     Attributes:
-        bars: what tasks had or waited for, in the order of their ends.
+        bars: what tasks had or waited for, in the order of their ends; of a run that has ended.
     """
 
     bars: list[TaskBar] = field(default_factory=list)
     _run: ActiveRun | None = None
     _latest: int = 0  # step
-    _labels: dict[_Lock, str] = field(default_factory=dict)
-    _holding: dict[_Lock, tuple[int, int]] = field(default_factory=dict)  # by lock: the task, the step of its acquire
-    _wanting: dict[tuple[_Lock, int], int] = field(default_factory=dict)  # by lock and task: the step of its call
-    _replaced: list[tuple[type, str, Any]] = field(default_factory=list)  # what a class had of its own
+    _labels: dict[Any, str] = field(default_factory=dict)
+    _kinds: Counter[str] = field(default_factory=Counter)
+    _holding: dict[Any, list[tuple[int, int]]] = field(default_factory=dict)  # by lock: tasks, steps of their acquires
+    _wanting: dict[tuple[Any, int], int] = field(default_factory=dict)  # by lock and task: the step of its call
+    _listeners: Listeners | None = None
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Put an ear to the locks."""
         self._run = run
-        for kind in KINDS:
-            for name, listening in (("acquire_nowait", self._taking), ("release", self._giving_back)):
-                original = getattr(kind, name)
-                self._replaced.append((kind, name, vars(kind).get(name)))
-                wrapped: Any = functools.wraps(original)(listening(original))
-                setattr(kind, name, trio.lowlevel.enable_ki_protection(wrapped))
+        self._listeners = Listeners(self)
         return args
 
     def close(self) -> None:
         """Give the classes their methods back."""
-        for kind, name, own in reversed(self._replaced):
-            if own is None:
-                delattr(kind, name)
-            else:
-                setattr(kind, name, own)
-        self._replaced.clear()
-        self._run = None
+        if self._listeners is not None:
+            self._listeners.close()
+        self._run = self._listeners = None
+
+    def all_bars(self, last_steps: Mapping[int, int]) -> list[TaskBar]:
+        """`bars`, and after them those that never ended.
+
+        Args:
+            last_steps: by task: its last step. A task that stepped again after it had asked was cancelled, or did not
+                wait.
+        """
+        bars = [*self.bars]
+        bars += [
+            TaskBar(task, self._label(lock), since, None)
+            for lock, holders in self._holding.items()
+            for task, since in holders
+        ]
+        bars += [
+            TaskBar(task, self._label(lock), since, None, waits=True)
+            for (lock, task), since in self._wanting.items()
+            if last_steps.get(task) == since
+        ]
+        return bars
 
     def bars_of(self, timeline: Mapping[str, Any]) -> list[list[Any]]:
         """The bars of a page, as its timeline has them (`Timeline.document`)."""
         first, count = timeline["first"], len(timeline["laneOf"])
         lanes = {number: at for at, (_, _, _, number) in enumerate(timeline["lanes"])}
-        last_steps = {lane: first + at for at, lane in enumerate(timeline["laneOf"])}
-        bars = [*self.bars]
-        bars += [TaskBar(task, self._label(lock), since, None) for lock, (task, since) in self._holding.items()]
-        bars += [  # a task that stepped again after it had asked was cancelled, or did not wait
-            TaskBar(task, self._label(lock), since, None, waits=True)
-            for (lock, task), since in self._wanting.items()
-            if task in lanes and last_steps[lanes[task]] == since
-        ]
+        numbers = {at: number for number, at in lanes.items()}
+        last_steps = {numbers[lane]: first + at for at, lane in enumerate(timeline["laneOf"])}
         return [
             Held(lanes[bar.task], bar.label, max(bar.first, first), bar.last, bar.waits).document()
-            for bar in bars
+            for bar in self.all_bars(last_steps)
             if bar.task in lanes and bar.first < first + count and (bar.last is None or bar.last >= first)
         ]
 
-    def _running(self) -> ActiveRun | None:
-        """The run; None once it has ended and the frames of its tasks are closed, which gives locks back, too."""
+    # What listeners say. Each call is of the task that runs, unless it names another.
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, and the frames of its tasks are closed, which gives locks back, too."""
         run = self._run
         if run is None or run.step_index < self._latest:
-            return None
+            return True
         self._latest = run.step_index
-        return run
+        return False
 
-    def _label(self, lock: _Lock) -> str:
-        return self._labels.setdefault(lock, f"{type(lock).__name__}[{len(self._labels)}]")
+    def asks(self, lock: Any) -> None:
+        """The task wants it, and may have to wait."""
+        if not self.is_over():
+            assert self._run is not None
+            self._wanting[lock, self._run.current] = self._run.step_index
 
-    def _taking(self, original: Callable[[_Lock], None]) -> Callable[[_Lock], None]:
-        def acquire_nowait(lock: _Lock) -> None:
-            run = self._running()
-            if run is None:
-                original(lock)
-                return
-            asking = lock, run.current
-            try:
-                original(lock)
-            except trio.WouldBlock:
-                self._wanting[asking] = run.step_index
-                raise
-            self._wanting.pop(asking, None)
-            self._holding[lock] = run.current, run.step_index
+    def gives_up(self, lock: Any) -> None:
+        """It waits no more, and has not got it."""
+        if not self.is_over():
+            assert self._run is not None
+            self._wanting.pop((lock, self._run.current), None)
 
-        return acquire_nowait
+    def stops_waiting(self, lock: Any, task: int | None = None) -> None:
+        """It has what it waited for."""
+        if self.is_over():
+            return
+        assert self._run is not None
+        task, now = self._run.current if task is None else task, self._run.step_index
+        asked = self._wanting.pop((lock, task), None)
+        if asked is not None and asked < now:
+            self._keep(TaskBar(task, self._label(lock), asked, now, waits=True))
 
-    def _giving_back(self, original: Callable[[_Lock], None]) -> Callable[[_Lock], None]:
-        def release(lock: _Lock) -> None:
-            original(lock)
-            run = self._running()
-            if run is None:
-                return
-            now = run.step_index
-            task, first = self._holding.pop(lock, (run.current, now))
-            self._keep(TaskBar(task, self._label(lock), first, now))
-            owner = run.host.numbers.get(lock.statistics().owner)  # type: ignore[arg-type]  # None, without an owner
-            if owner is not None:
-                asked = self._wanting.pop((lock, owner), None)
-                if asked is not None:
-                    self._keep(TaskBar(owner, self._label(lock), asked, now, waits=True))
-                self._holding[lock] = owner, now
+    def gets(self, lock: Any, task: int | None = None) -> None:
+        """The task has it now."""
+        if self.is_over():
+            return
+        assert self._run is not None
+        task = self._run.current if task is None else task
+        self.stops_waiting(lock, task)
+        self._holding.setdefault(lock, []).append((task, self._run.step_index))
 
-        return release
+    def gives_back(self, lock: Any, task: int | None = None) -> None:
+        """The task, or else the first that had it, has it no more; nothing where none had it, as of a signal."""
+        holders = self._holding.get(lock)
+        if self.is_over() or not holders:
+            return
+        assert self._run is not None
+        task = self._run.current if task is None else task
+        at = next((at for at, (holder, _) in enumerate(holders) if holder == task), 0)
+        holder, since = holders.pop(at)
+        if not holders:
+            del self._holding[lock]
+        self._keep(TaskBar(holder, self._label(lock), since, self._run.step_index))
+
+    def times_held(self, lock: Any, task: int | None = None) -> int:
+        """How often the task has it."""
+        assert self._run is not None
+        task = self._run.current if task is None else task
+        return sum(holder == task for holder, _ in self._holding.get(lock, ()))
+
+    def number_of(self, task: Any) -> int | None:
+        """Of a task of trio's; None for anything else."""
+        return None if self._run is None else self._run.host.numbers.get(task)
+
+    def _label(self, lock: Any) -> str:
+        label = self._labels.get(lock)
+        if label is None:
+            module = type(lock).__module__.partition(".")[0]
+            kind = type(lock).__name__ if module == "trio" else f"{module}.{type(lock).__name__}"
+            label = self._labels[lock] = f"{kind}[{self._kinds[kind]}]"
+            self._kinds[kind] += 1
+        return label
 
     def _keep(self, bar: TaskBar) -> None:
         if len(self.bars) < BARS_MAX:

@@ -3,10 +3,11 @@
 *Processes* are the nodes of a world, as far as the caller knows whose task is whose, then the run's other tasks, its
 locks, its channels and its faults. Every task is a track of its node. Every step is a slice, named by the lines that it
 ran where they are known and else by what it did; between two steps stands what the task waited for. A lock has a slice
-for each stretch in which a task holds it, a channel one for each message from its sending to its arrival, a fault one
-for each step in which it struck; where slices of one lock or channel overlap they are on several tracks. Arrows are the
-wake-ups, starts and messages of `detrun_recorder.causes`; a message that was sent between two steps, or that reached
-no step that is known, begins or ends at its slice on the channel's track, so that every message received is one arrow.
+for each stretch in which a task holds it or waits for it, a channel one for each message from its sending to its
+arrival, a fault one for each step in which it struck; where slices of one lock or channel overlap they are on several
+tracks. Arrows are the wake-ups, starts and messages of `detrun_recorder.causes`; a message that was sent between two
+steps, or that reached no step that is known, begins or ends at its slice on the channel's track, so that every message
+received is one arrow.
 
 The axis. With ``clock="virtual"`` (the default) one microsecond of the trace is one of virtual time since the first
 step shown, and a step begins at its virtual time or at the end of the step before it, whichever is later, and lasts ten
@@ -30,9 +31,8 @@ from typing import Any, Literal, TextIO
 
 from detrun_recorder.causes import Cause, Causes, Reached
 from detrun_recorder.described import event_described, is_wait, wait_shown
-from detrun_recorder.export_tracks import CHANNELS, FAULTS, LOCKS, Event, Span, Track, Tracks
+from detrun_recorder.export_tracks import CHANNELS, FAULTS, LOCKS, Event, Span, TaskBar, Track, Tracks
 from detrun_recorder.recording import Recording
-from detrun_recorder.steps import Event as StepEvent
 from detrun_recorder.steps import Step
 from detrun_scheduler.errors import UsageError
 
@@ -69,6 +69,7 @@ def export_perfetto(
     stop: int | None = None,
     nodes: Mapping[str, str] | None = None,
     ran: Mapping[int, Ran] | None = None,
+    bars: Sequence[TaskBar] = (),
 ) -> int:
     """Write steps ``start`` up to ``stop`` of ``recording`` as a trace; the number of trace events written.
 
@@ -78,6 +79,7 @@ def export_perfetto(
     Args:
         nodes: of a world: the node of a task, by the task's path.
         ran: by step, where it is known.
+        bars: who had which lock, and who waited for it, of locks whose operations are not in the recording.
     """
     if clock not in ("steps", "virtual"):
         raise UsageError(f"clock is {clock!r}; choose 'steps' (one step is one microsecond) or 'virtual'")
@@ -88,11 +90,13 @@ def export_perfetto(
         )
     if isinstance(destination, str | os.PathLike):
         with open(destination, "w", encoding="utf-8") as file:
-            return export_perfetto(recording, file, clock=clock, start=start, stop=stop, nodes=nodes, ran=ran)
+            return export_perfetto(
+                recording, file, clock=clock, start=start, stop=stop, nodes=nodes, ran=ran, bars=bars
+            )
     written = 0
     metadata = {"target": recording.target, "seed": str(recording.seed), "steps": recording.steps, "clock": clock}
     destination.write(f'{TRACE_START}{json.dumps(metadata)},"traceEvents":[\n')
-    for event in Trace(recording, clock, nodes or {}, ran or {}).events(start, stop):
+    for event in Trace(recording, clock, nodes or {}, ran or {}, bars).events(start, stop):
         destination.write(",\n" if written else "")
         destination.write(json.dumps(event, separators=(",", ":")))
         written += 1
@@ -117,6 +121,7 @@ class Trace:
     clock: Clock
     nodes: Mapping[str, str]
     ran: Mapping[int, Ran]
+    bars: Sequence[TaskBar] = ()
     tracks: Tracks = field(init=False)
     causes: Causes[Spot | None] = field(default_factory=Causes)
     arrows: int = 0
@@ -125,9 +130,17 @@ class Trace:
     _ready: int = 0  # end of the step before
     _left: dict[int, Span] = field(default_factory=dict)  # by task: its last step, with how it ended
     _holding: dict[tuple[int, int], list[Spot | None]] = field(default_factory=dict)  # by task and object: acquires
+    _awaited: dict[tuple[int, int], Spot | None] = field(default_factory=dict)  # by task and object: since when
     _counter: float | None = None
+    _latest: int = -1  # step shown
+    _bars_ended: dict[int, list[TaskBar]] = field(default_factory=dict)  # by the step in which they end
+    _bars_begun: dict[int, int] = field(default_factory=dict)  # by the step in which one begins: its place
 
     def __post_init__(self) -> None:
+        for bar in self.bars:
+            self._bars_begun[bar.first] = -1
+            if bar.last is not None:
+                self._bars_ended.setdefault(bar.last, []).append(bar)
         self.tracks = Tracks(self.recording.target or "detrun run", self.nodes)
 
     def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
@@ -138,8 +151,7 @@ class Trace:
                 yield from self._shown(step)
             else:
                 self.causes.take(step, lambda _: None)
-                for event in step.events:
-                    yield from self._held(step, event, None)
+                yield from self._locks(step, None)
         for message in self.causes.pending():
             if message.begun is not None and message.ended is not None:
                 yield from self._message_arrow(message, None)
@@ -150,8 +162,13 @@ class Trace:
         """What was held and waited for when the recording, or what is shown of it, ended."""
         for (task, number), begun in self._holding.items():
             for spot in begun:
-                begin = first if spot is None else spot.at
-                yield from self._hold_slice(number, task, Span(begin, max(self._ready, begin + 1)))
+                yield from self._hold_slice(self.recording.objects[number], task, spot, self._ready)
+        for (task, number), spot in self._awaited.items():
+            yield from self._hold_slice(self.recording.objects[number], task, spot, self._ready, waits=True)
+        for bar in self.bars:
+            if bar.first <= self._latest and (bar.last is None or bar.last > self._latest):
+                begin = self._bars_begun[bar.first]
+                yield from self._hold_slice(bar.label, bar.task, begin, self._ready, waits=bar.waits)
         for task, left in self._left.items():
             if self._ready > left.end:
                 yield self.tracks.slice(self.tracks.task(task), left.name, "wait", Span(left.end, self._ready), {})
@@ -161,7 +178,7 @@ class Trace:
         length = STEP_NANOSECONDS if self.clock == "steps" else VIRTUAL_STEP_NANOSECONDS
         begin = step.index * STEP_NANOSECONDS if self.clock == "steps" else max(self._elapsed(step.time), self._ready)
         own = Span(begin, begin + length)
-        self._ready = own.end
+        self._ready, self._latest = own.end, step.index
         self._first = begin if self._first is None else self._first
         here = Spot(own.middle, step.task, step.time)
 
@@ -178,8 +195,7 @@ class Trace:
             yield self.tracks.counter("virtual time", begin, {"seconds": step.time})
         yield from self._waited(step, own, reached)
         yield self._step_slice(step, own)
-        for event in step.events:
-            yield from self._held(step, event, here)
+        yield from self._locks(step, here)
         yield from self._struck(step, own, place)
         yield from self._arrows(step, here, reached)
 
@@ -215,26 +231,52 @@ class Trace:
 
     # Tracks of objects.
 
-    def _held(self, step: Step, event: StepEvent, here: Spot | None) -> Iterator[Event]:
-        """Note an acquire; the slice of a release that is shown."""
-        if event.kind != "operation" or event.number is None:
-            return
-        key = step.task, event.number
-        if event.operation == "acquire":
+    def _locks(self, step: Step, here: Spot | None) -> Iterator[Event]:
+        """Note what the step takes and begins to wait for; the slices that end in it, if it is shown."""
+        acquired = False
+        for event in step.events:
+            if event.kind == "operation" and event.number is not None:
+                acquired = acquired or event.operation == "acquire"
+                yield from self._operated(step.task, event.number, event.operation, here)
+        if self._awaited and not acquired and not step.outcome.endswith("Lock.acquire"):
+            for key in [key for key in self._awaited if key[0] == step.task]:  # it waits no more, in vain
+                del self._awaited[key]
+        if step.index in self._bars_begun:
+            self._bars_begun[step.index] = -1 if here is None else here.at
+        if here is not None:
+            for bar in self._bars_ended.get(step.index, ()):
+                begin = self._bars_begun[bar.first]
+                yield from self._hold_slice(bar.label, bar.task, begin, here.at, waits=bar.waits)
+
+    def _operated(self, task: int, number: int, operation: str | None, here: Spot | None) -> Iterator[Event]:
+        key, label = (task, number), self.recording.objects[number]
+        if operation == "wait":
+            self._awaited.setdefault(key, here)
+        elif operation == "acquire":
+            if key in self._awaited:
+                since = self._awaited.pop(key)
+                if here is not None:
+                    yield from self._hold_slice(label, task, since, here.at, waits=True)
             self._holding.setdefault(key, []).append(here)
-        elif event.operation == "release" and self._holding.get(key):
+        elif operation == "release" and self._holding.get(key):
             begun = self._holding[key].pop()
             if not self._holding[key]:
                 del self._holding[key]
-            if here is not None and self._first is not None:
-                begin = self._first if begun is None else begun.at
-                yield from self._hold_slice(event.number, step.task, Span(begin, max(here.at, begin + 1)))
+            if here is not None:
+                yield from self._hold_slice(label, task, begun, here.at)
 
-    def _hold_slice(self, number: int, task: int, span: Span) -> Iterator[Event]:
-        label, path = self.recording.objects[number], self.recording.tasks[task][1]
+    def _hold_slice(
+        self, label: str, task: int, begun: Spot | int | None, end: int, *, waits: bool = False
+    ) -> Iterator[Event]:
+        """From a place, or from the first step shown where it begins before that."""
+        begin = begun.at if isinstance(begun, Spot) else -1 if begun is None else begun
+        begin = max(begin, self._first or 0)
+        span = Span(begin, max(end, begin + 1))
         track, made = self.tracks.of_object(LOCKS, label, span)
         yield from made
-        yield self.tracks.slice(track, f"held by {path}", "held", span, {"object": label})
+        how = ("awaited", "waiting") if waits else ("held", "held")
+        path = self.recording.tasks[task][1]
+        yield self.tracks.slice(track, f"{how[0]} by {path}", how[1], span, {"object": label})
 
     def _struck(self, step: Step, own: Span, place: Callable[[float | None], Spot]) -> Iterator[Event]:
         time: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from detrun_recorder.steps import Step
 
@@ -38,6 +38,16 @@ class Span:
     def length(self) -> int:
         """In nanoseconds."""
         return self.end - self.begin
+
+
+class TaskBar(NamedTuple):
+    """A task, by its number, has a lock or waits for it, from one step to another; ``last`` is None if for good."""
+
+    task: int
+    label: str
+    first: int
+    last: int | None
+    waits: bool = False
 
 
 @dataclass(slots=True)

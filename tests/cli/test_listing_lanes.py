@@ -72,7 +72,7 @@ def test_of_very_many_steps_the_first_half_and_the_last_are_shown(
     steps: int, shown: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STEPS_LISTED", 6)
-    found = _recorded_steps(Recorded(steps), range(steps))  # type: ignore[arg-type]
+    found = _recorded_steps(Recorded(steps), range(steps), ({}, {}))  # type: ignore[arg-type]
     assert [step.index for step in found] == shown
 
 
@@ -84,7 +84,7 @@ def test_a_step_says_what_came_before_it_how_it_ended_and_what_happened() -> Non
 
     events = [event("fault", "crash"), event("observe", "load"), event("fault", "crash"), event("fault", "loss")]
     plain, busy = (
-        next(_recorded_steps(Recorded(1, **step), range(1)))  # type: ignore[arg-type]
+        next(_recorded_steps(Recorded(1, **step), range(1), ({}, {})))  # type: ignore[arg-type]
         for step in ({}, {"outcome": "Event.wait", "actions": ("garbage collection",), "events": events})
     )
     assert (plain.before, plain.ended, plain.faults, plain.did) == ((), "", [], ())

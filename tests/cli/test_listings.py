@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ async def jobs():
         nursery.start_soon(patient)
         nursery.start_soon(idle)
         nursery.start_soon(fails)
+
+
+async def passes():
+    send, receive = trio.open_memory_channel(0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send.send, 1, name="gives")
+        assert await receive.receive() == 1
 
 
 async def beats():
@@ -171,3 +179,20 @@ def test_a_long_recording_is_listed_by_its_ends(call_json, jobs, monkeypatch):
 def test_options_that_say_nothing_together_are_refused(call, jobs, wrong):
     call("record", "jobs.py:jobs", "-o", "a.detrun", code=1)
     assert "--listing" in call("show", "a.detrun", *wrong, code=2).stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--no-replay"]])
+def test_a_message_is_shown_with_its_other_end(call, call_json, jobs, options):
+    call("record", "jobs.py:passes", "-o", "a.detrun", "--seed", "3")
+    listing = call("show", "a.detrun", "--listing", *options).output
+    sent = re.search(r"→ channel\[0\] to step (\d+) \(main\)", listing)
+    received = re.search(r"← channel\[0\] from step (\d+) \(main/gives\)", listing)
+    assert sent is not None
+    assert received is not None
+    there, here = int(received[1]), int(sent[1])
+    leaving = call_json("show", "a.detrun", "--step", str(there))["leads_to"]
+    assert (here, "message") in [(one["target"], one["kind"]) for one in leaving]
+    reached = call_json("show", "a.detrun", "--step", str(here))["reached_by"]
+    assert ("message", "channel[0]", "main/gives") in [(one["kind"], one["label"], one["source"]) for one in reached]
+    page = call("show", "a.detrun", "--step", str(here)).output
+    assert f"received from channel[0] what was sent in step {there} by main/gives" in page
