@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from detrun.cli.options import settings, speaking
+
+if TYPE_CHECKING:
+    from detrun.execution.program import Main
+    from detrun.inspection.raised import Raised
+    from detrun_recorder.recording import Recording
 
 
 @click.command(short_help="Go through a recorded run step by step, forth and back.")
@@ -26,7 +33,8 @@ def debug(file: str, place: str | None, target: str | None, commands: tuple[str,
     """Hold the run of recording FILE between two steps, and take it to any other.
 
     The program is run again up to there, as `detrun replay` does: do so only with recordings, and in directories, that
-    you trust. A run that failed is held at its end. `help` lists the commands of the prompt.
+    you trust. A run that failed is held before the step in which its error was raised. `help` lists the commands of the
+    prompt; they may come from a pipe or a file, too.
     """
     from detrun.cli.debugger import Debugger
     from detrun.cli.moment import place_of
@@ -41,7 +49,7 @@ def debug(file: str, place: str | None, target: str | None, commands: tuple[str,
     recording = open_recording(file)
     step, time = (None, None) if place is None else place_of(place)
     program, arguments = program_of(recording, file, target, {})
-    debugger = Debugger(recording)
+    debugger = Debugger(recording, _raised(recording, program.function, arguments))
     keeps = is_possible()
     debugger.traveller = Traveller(
         program.function, arguments, recording, kept=KeptMoments(debugger) if keeps else None
@@ -52,9 +60,24 @@ def debug(file: str, place: str | None, target: str | None, commands: tuple[str,
         begins = f"goto {step}"
     else:
         begins = "failure" if recording.end is not None and recording.end.outcome != "ok" else "goto 0"
-    # A process that takes over has not read what another one has from the buffer of its input.
-    lines = [] if commands or sys.stdin.isatty() or not keeps else sys.stdin.read().splitlines()
+    given, is_asked = list(commands), not commands and sys.stdin.isatty()
+    if not commands and not is_asked:
+        # All at once: a process that takes over has not read what another one has from the buffer of its input.
+        lines = (line.strip() for line in sys.stdin.read().splitlines())
+        given = [line for line in lines if line and not line.startswith("#")]
     if keeps:
-        in_chain(lambda: debugger.session(begins, [*commands, *lines], is_asked=not commands))
+        in_chain(lambda: debugger.session(begins, given, is_asked=is_asked))
     else:
-        debugger.session(begins, list(commands), is_asked=not commands)
+        debugger.session(begins, given, is_asked=is_asked)
+
+
+def _raised(recording: Recording, main: Main, arguments: Sequence[object]) -> Raised | None:
+    """What failed the run; None where the program does not make it again, which the debugger is about to say."""
+    from detrun.execution.options import Options
+    from detrun.inspection.raised import raised_in
+    from detrun_scheduler.errors import DetrunError
+
+    try:
+        return raised_in(recording, main, arguments, Options())
+    except DetrunError:
+        return None

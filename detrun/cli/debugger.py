@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import linecache
 import pdb
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from detrun.cli.debugger_prompt import DebuggerPrompt
+from detrun.cli.debugger_prompt import DebuggerPrompt, GivenLines
 from detrun.cli.moment import render
 from detrun.cli.page import open_page
 from detrun.inspection.moments import user_frames
@@ -23,6 +24,14 @@ AROUND = 5  # lines of code before and after the one where a task stands, for `l
 
 class Debugger(DebuggerPrompt):
     """Commands by their names and first letters; an empty line repeats the last one."""
+
+    groups = (
+        ("move by steps", ("step", "back", "next", "previous")),
+        ("run to", ("goto", "until", "since", "failure", "end", "divergence")),
+        ("look", ("where", "list", "locals", "raised", "print", "tasks", "task", "objects", "all", "pdb")),
+        ("watch", ("watch", "unwatch")),
+        ("session", ("help", "quit")),
+    )
 
     # Moving.
 
@@ -70,7 +79,11 @@ class Debugger(DebuggerPrompt):
         self._search(range(self.traveller.step - 1, -1, -1), _touches(text), f"no earlier use of {text} by any task")
 
     def do_failure(self, text: str) -> None:
-        """failure: go to the end of the run, where it failed."""
+        """failure: go to before the step in which what failed the run was raised; to the end if no task raised it."""
+        self.go(self.recording.steps if self.raised is None else self.raised.step)
+
+    def do_end(self, text: str) -> None:
+        """end: go to after the last step."""
         self.go(self.recording.steps)
 
     def do_divergence(self, text: str) -> None:
@@ -118,6 +131,17 @@ class Debugger(DebuggerPrompt):
         state = self.traveller.moment.task(self.task)
         for frame in state.stack:
             click.echo(f"{visible_line(str(frame))}")
+            for name, value in frame.locals.items():
+                click.echo(f"  {visible_line(name)} = {visible_line(value)}")
+
+    def do_raised(self, text: str) -> None:
+        """raised: where the run's failure was raised, with the variables there as they were then, frame by frame."""
+        if self.raised is None:
+            raise UsageError("no task raised what failed the run: it failed as a whole, or did not fail")
+        click.echo(visible_line(f"{self.raised.task} raised {self.raised.error} in step {self.raised.step:,}"))
+        for frame in self.raised.stack:
+            click.echo(f"{visible_line(str(frame))}")
+            click.echo(f"->  {visible_line(linecache.getline(frame.file, frame.line).strip())}")
             for name, value in frame.locals.items():
                 click.echo(f"  {visible_line(name)} = {visible_line(value)}")
 
@@ -174,8 +198,10 @@ class Debugger(DebuggerPrompt):
         frames = user_frames(self.traveller.moment.live.tasks[self.traveller.moment.task(self.task).path])
         if not frames:
             raise UsageError(f"{self.task} stands in no line of your code here")
-        debugger: Any = pdb.Pdb(stdin=self.stdin, stdout=self.stdout)
-        debugger.use_rawinput = self.use_rawinput
+        is_given = bool(self.cmdqueue) or not self.reads_terminal
+        source: Any = GivenLines(self.cmdqueue) if is_given else self.stdin
+        debugger: Any = pdb.Pdb(stdin=source, stdout=self.stdout)
+        debugger.use_rawinput = self.use_rawinput and not is_given
         debugger.reset()
         debugger.interaction(frames[-1], None)
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from detrun.cli.summary import describe_events
+from detrun.inspection.raised import Raised
 from detrun.inspection.text import shown
 from detrun.inspection.time_travel import Traveller
 from detrun_recorder.described import wait_shown
@@ -38,9 +39,13 @@ class DebuggerPrompt(cmd.Cmd):
 
     traveller: Traveller
 
-    def __init__(self, recording: Recording) -> None:
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of commands, for `help`
+
+    def __init__(self, recording: Recording, raised: Raised | None = None) -> None:
         super().__init__()
         self.recording = recording
+        self.raised = raised  # what failed the run, if a task raised it
+        self.reads_terminal = False  # whether commands are asked for, once those given are done
         self.chosen = ""  # the task that was chosen; empty for the one that steps next
         self.watched: dict[str, tuple[str, str]] = {}  # by expression: the task where it was asked for, what it was
         self.diverges_after: int | None = None  # steps, once it is known
@@ -52,6 +57,7 @@ class DebuggerPrompt(cmd.Cmd):
             is_asked: whether to ask for more where the given ones end.
         """
         self.cmdqueue += commands
+        self.reads_terminal = is_asked
         try:
             self.onecmd(begins)
             while self.cmdqueue:
@@ -126,6 +132,20 @@ class DebuggerPrompt(cmd.Cmd):
         else:
             click.echo(f"there is no command {visible_line(word)!r}; 'help' lists them, 'print {line}' evaluates it")
 
+    def do_help(self, arg: str) -> None:
+        """help [COMMAND]: what a command does; without one, all of them."""
+        letters = {name: letter for letter, name in _LETTERS.items() if len(letter) == 1}
+        wanted = _LETTERS.get(arg, arg)
+        for title, names in self.groups:
+            if not arg:
+                click.echo(f"{title}:")
+            for name in names if not arg else [one for one in names if one == wanted]:
+                usage, _, what = (getattr(self, f"do_{name}").__doc__ or "").partition(": ")
+                letter = f" ({letters[name]})" if name in letters else ""
+                click.echo(f"  {usage + letter:<26} {what.strip()}" if not arg else f"{usage}{letter}: {what.strip()}")
+        if arg and not any(wanted in names for _, names in self.groups):
+            click.echo(f"there is no command {visible_line(arg)!r}; 'help' lists them")
+
     def go(self, step: int) -> None:
         """Move, and say where the run stands."""
         self.traveller.go(min(max(step, 0), self.recording.steps))
@@ -141,6 +161,9 @@ class DebuggerPrompt(cmd.Cmd):
         else:
             click.echo(f"after {at:,} of {steps:,} steps, at {time}: {visible_line(following.path)} steps next")
             click.echo(f"  it {_will(following)}")
+            if self.raised is not None and self.raised.step == at:
+                frame = f", at {self.raised.stack[-1]}" if self.raised.stack else ""
+                click.echo(visible_line(f"  it raises {self.raised.error}{frame}; 'raised' has the variables there"))
         for place in self.place(SOURCE_SHOWN):
             click.echo(f"  {place}")
         for expression, (task, before) in self.watched.items():
@@ -178,9 +201,25 @@ class DebuggerPrompt(cmd.Cmd):
         return self.onecmd(self.lastcmd) if self.lastcmd else False
 
 
+class GivenLines:
+    """The commands that a session was given, as the input of a debugger inside of it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def readline(self) -> str:
+        """The next of them, which is shown; empty where they end."""
+        if not self.lines:
+            return ""
+        line = self.lines.pop(0)
+        click.echo(line)
+        return f"{line}\n"
+
+
 _LETTERS = {
     "s": "step",
     "b": "back",
+    "f": "failure",
     "g": "goto",
     "n": "next",
     "p": "print",

@@ -84,7 +84,7 @@ class HeldReplay(RunScope):
             seed=recording.seed or 0,
             journal=Journal(self.replayer.chunk_closed),
             verifier=self,
-            options=self.options,
+            options=(self.options or Options()).with_recorded(recording, self.main),
             scope=self,
             hooks=replay_hooks(self.replayer),
         )

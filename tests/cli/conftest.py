@@ -170,10 +170,10 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 @pytest.fixture
 def call(directory: Path) -> Call:
-    """Call the command line in this process."""
+    """Call the command line in this process; ``given`` is its standard input."""
 
-    def call(*arguments: str, code: int = 0) -> Result:
-        result = RUNNER.invoke(application, arguments)
+    def call(*arguments: str, code: int = 0, given: str | None = None) -> Result:
+        result = RUNNER.invoke(application, arguments, input=given)
         assert result.exit_code == code, result.output
         return result
 

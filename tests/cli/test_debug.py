@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from detrun.cli.debugger import Debugger
 from detrun_recorder.snapshots import can_fork
 
 WHERE = re.compile(r"^after (?:all )?(\d+)", re.MULTILINE)
@@ -56,11 +57,153 @@ def test_the_uses_of_an_object_and_the_steps_of_a_task_are_found_both_ways(debug
     assert "no further use of nothing by any task" in debug("until nothing")
 
 
-def test_a_run_that_failed_is_held_at_its_end(debug: Any, call: Any) -> None:
+def test_a_run_that_fails_as_a_whole_is_held_at_its_end(debug: Any, call: Any) -> None:
     call("record", "programs.py:deadlocks", "-o", "b.detrun", code=5)
     said = debug("tasks", file="b.detrun")
     assert "DeadlockError" in said
     assert said.count("waits for Lock") >= 2
+    assert "no task raised what failed the run" in debug("raised", file="b.detrun")
+
+
+FAILING = """
+import asyncio
+import threading
+
+import trio
+
+
+def check(number):
+    doubled = 2 * number
+    assert doubled < 2, f"{number} is too much"
+
+
+async def tasks():
+    async def child(number):
+        await trio.sleep(number)
+        check(number)
+
+    async def slow():
+        try:
+            await trio.sleep(9)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(3)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(child, 1)
+        nursery.start_soon(slow)
+
+
+async def of_asyncio():
+    async def child(number):
+        await asyncio.sleep(number)
+        check(number)
+
+    await asyncio.gather(child(0), child(1), asyncio.sleep(3))
+
+
+def threads():
+    lock = threading.Lock()
+
+    def child(number):
+        with lock:
+            check(number)
+
+    every = [threading.Thread(target=child, args=(number,), name=f"child{number}") for number in range(2)]
+    for thread in every:
+        thread.start()
+    for thread in every:
+        thread.join()
+
+
+async def handled():
+    for number in (1, 2):
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(failing, number)
+        except* ValueError:
+            pass
+    await failing(3)
+
+
+async def failing(number):
+    await trio.sleep(number)
+    raise ValueError(number)
+"""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("program", ["tasks", "of_asyncio", "threads"])
+def test_a_run_that_failed_is_held_before_the_step_that_raised_it(call: Any, program: str) -> None:
+    Path("failing.py").write_text(FAILING)
+    call("record", f"failing.py:{program}", "-o", "c.detrun", "--thread-errors", code=1)
+    commands = ["raised", "locals", "step", "failure", "back", "end"]
+    said = call("debug", "c.detrun", *[part for command in commands for part in ("-c", command)]).stdout
+    first, after, again, back, end = places(said)
+    assert (after, again, back) == (first + 1, first, first - 1)
+    assert first < end
+    assert re.search(r"it raises AssertionError: 1 is too much, at \S*failing.py:10 in check", said)
+    raised = said.partition("(detrun) raised")[2].partition("(detrun)")[0]
+    assert re.search(r"child\S* raised AssertionError: 1 is too much in step", raised)
+    assert "->  assert doubled < 2" in raised
+    assert "  doubled = 2" in raised
+    assert "  number = 1" in said.partition("(detrun) locals")[2].partition("(detrun)")[0]
+
+
+def test_of_several_exceptions_the_one_that_came_out_of_the_run_is_meant(call: Any) -> None:
+    Path("failing.py").write_text(FAILING)
+    call("record", "failing.py:handled", "-o", "c.detrun", code=1)
+    assert "main raised ValueError: 3" in call("debug", "c.detrun", "-c", "raised").stdout
+
+
+def test_help_lists_every_command_in_a_group(debug: Any) -> None:
+    said = debug("help", "help b", "help leap")
+    commands = {name.removeprefix("do_") for name in dir(Debugger) if name.startswith("do_")}
+    assert {name for _, names in Debugger.groups for name in names} == commands
+    assert all(f"\n  {name}" in said for name in commands)
+    assert all(f"\n{title}:\n" in said for title, _ in Debugger.groups)
+    assert "back [N] (b): undo N steps" in said
+    assert "there is no command 'leap'" in said
+
+
+def test_a_run_with_preemption_is_held_by_its_own_options(call: Any) -> None:
+    Path("added.py").write_text(ADDED)
+    call("record", "added.py:main", "-o", "c.detrun", "--preemption", "line", "--seed", "1")
+    said = call("debug", "c.detrun", "-c", "end", "-c", "back 3", "-c", "until here").stdout
+    assert "left the recording" not in said
+    moment = call("show", "c.detrun", "--at", "#5").stdout
+    assert "at added.py:" in moment
+
+
+ADDED = """
+import threading
+
+
+def main():
+    seen = []
+
+    def add():
+        for at in range(3):
+            seen.append(at)
+
+    threads = [threading.Thread(target=add) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_commands_of_pdb_come_from_where_the_others_come_from(call: Any, debug: Any, is_piped: bool) -> None:
+    commands = ["goto 2", "task main", "pdb", "p params['x'] + 4", "q", "where"]
+    if is_piped:
+        text = "# a script\n\n" + "\n".join(commands)
+        said = str(call("debug", "a.detrun", given=text).stdout)
+    else:
+        said = debug(*commands)
+    assert "(Pdb) p params['x'] + 4\n7.0\n(Pdb) q\n(detrun) where" in said
+    assert places(said) == [0, 2, 2, 2]
 
 
 def test_what_cannot_be_done_is_said_and_the_run_stays(debug: Any) -> None:

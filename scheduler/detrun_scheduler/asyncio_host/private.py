@@ -22,6 +22,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.futures": ("_set_result_unless_cancelled()",),
     "asyncio.Task": ("_log_destroy_pending", "_fut_waiter", "_exception", "_log_traceback"),
     "asyncio.Condition": ("_waiters",),
+    "asyncio.Queue": ("_get()", "_put()"),
     "asyncio.TaskGroup": ("_tasks",),
     "asyncio.tasks._GatheringFuture": ("_children",),
     "asyncio.events._BaseDefaultEventLoopPolicy"
