@@ -9,6 +9,7 @@ window doubles until what comes together is wrong by itself; each size costs abo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from detrun.checkers.ddmin import ddmin
@@ -52,13 +53,16 @@ def _near_the_moment(
         before = set(order[:cut])
         window = [one for one in operations if one not in before]
         if not legal_order(model, window, meter, states[cut])[0]:
-            wanted = hashable(states[cut])
-            few = _fewest(model, order[:cut], lambda state, wanted=wanted: hashable(state) == wanted, meter)  # type: ignore[misc]
+            few = _fewest(model, order[:cut], partial(_is_state, hashable(states[cut])), meter)
             found = _explaining_itself(model, order, states, window, few, meter)
             if len(found) < len(operations) and not legal_order(model, found, meter)[0]:
                 return found
         size *= 2
     return []
+
+
+def _is_state(wanted: object, state: object) -> bool:
+    return hashable(state) == wanted
 
 
 def _states(model: Model[Any], order: Sequence[Operation], meter: Meter) -> list[Any]:

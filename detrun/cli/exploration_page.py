@@ -54,11 +54,8 @@ def _reported(found: Exploration, html: str | None) -> str | None:
 
     if html is None or found.failure is None:
         return None
-    try:
-        with runs.program_output():
-            return str(found.report(html))
-    except OSError as error:
-        raise runs.unwritable(html, error) from error
+    with runs.writing(html), runs.program_output():
+        return str(found.report(html))
 
 
 def _kinds(found: Exploration) -> tuple[list[str], list[list[str]], str]:

@@ -191,7 +191,5 @@ def _write(found: Gradient | Comparison, html: str, **more: Any) -> None:
     """Write the page of either."""
     from detrun.cli import runs
 
-    try:
+    with runs.writing(html):
         found.report(html, **more)
-    except OSError as error:
-        raise runs.unwritable(html, error) from error

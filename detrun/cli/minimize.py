@@ -139,10 +139,8 @@ def minimize(
     if png is not None:
         found.plot(png)
     if html is not None:
-        try:
+        with runs.writing(html):
             found.report(html)
-        except OSError as error:
-            raise runs.unwritable(html, error) from error
     if settings().json:
         document = {**_fields(found, target, numbers, optimizer), "png": png, "html": html}
         print_document({"command": "minimize", "ok": True, "exit_code": 0, "error": None, **document})

@@ -107,21 +107,19 @@ def record_program(
     path = output if output is not None else default_name(target, seed)
     runs.check_output(path)
     replaced = [] if output is not None else _replaced(path, target, numbers)
-    try:
-        with runs.program_output(), run_progress("recording"):
-            run = detrun.record(
-                program.function,
-                *([numbers] if numbers else []),
-                seed=seed,
-                strategy=strategy,
-                to=path,
-                raise_errors=False,
-                target=target,
-                params=numbers,
-                **surroundings,
-            )
-    except OSError as error:  # the program's own are in `run`: this is the file's, a full disk
-        raise runs.unwritable(path, error) from error
+    # An OSError of the program's is in the run: this is the file's, as of a full disk.
+    with runs.writing(path), runs.program_output(), run_progress("recording"):
+        run = detrun.record(
+            program.function,
+            *([numbers] if numbers else []),
+            seed=seed,
+            strategy=strategy,
+            to=path,
+            raise_errors=False,
+            target=target,
+            params=numbers,
+            **surroundings,
+        )
     found = listed(run.recording, path, target) if listing and not run.recording.truncated else None
     if found is not None and not settings().json:
         print_lanes(open_page(), found.listing)

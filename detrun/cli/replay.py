@@ -138,10 +138,8 @@ def replay(
         facts["as recorded"] = str(run.what_if)
         notes += notes_of(run.what_if, decided)
         if output is not None:
-            try:
+            with runs.writing(output):
                 run.recording.save(output)
-            except OSError as error:
-                raise runs.unwritable(output, error) from error
             notes.append(f"recorded to {output}")
     elif is_same:
         heading += ": the same run"

@@ -47,10 +47,8 @@ def report(file: str, output: str | None, steps: str | None, target: str | None,
     check_page(path)
     told = _told(recording, file, target, not no_replay, wanted)
     text = run_page(recording, told, wanted)
-    try:
+    with runs.writing(path):
         write_page(path, text)
-    except OSError as error:
-        raise runs.unwritable(path, error) from error
     if settings().json:
         print_document(
             {

@@ -44,7 +44,7 @@ def check_output(path: str, option: str = "-o", start: bytes = MAGIC, kind: str 
             f"cannot write {path}: there is no directory {parent}; make it, or choose another with {option}"
         )
     existing = os.path.exists(path)
-    try:
+    with writing(path):
         with open(path, "ab" if existing else "xb"):
             pass
         if not existing:
@@ -54,13 +54,21 @@ def check_output(path: str, option: str = "-o", start: bytes = MAGIC, kind: str 
                 begins = file.read(len(start))
             if begins != start:
                 raise UsageError(f"{path} exists and is not {kind}; delete it, or choose another file with {option}")
+
+
+@contextlib.contextmanager
+def writing(path: str | None) -> Iterator[None]:
+    """Around what writes the file at ``path``: an `OSError` there is the file's. None: nothing is written.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: str, error: OSError) -> UsageError:
-    """What to raise for a file that cannot be written."""
-    return UsageError(f"cannot write {path}: {error.strerror or error}; choose another file")
+        if path is None:
+            raise
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another file") from error
 
 
 def shown_result(value: Any) -> str:

@@ -202,7 +202,7 @@ def _export(
 ) -> tuple[int, list[str]]:
     """Write the trace: how many events it has, and what its reader has to know."""
     from detrun.cli.listing import narrated_if_possible
-    from detrun.cli.runs import check_output, unwritable
+    from detrun.cli.runs import check_output, writing
     from detrun.reports.source_lines import groups_of, ran_of
     from detrun_recorder.export import TRACE_START, export_perfetto
 
@@ -211,7 +211,5 @@ def _export(
     nodes = None if narration is None else groups_of(narration)
     ran = None if narration is None else ran_of(narration)
     bars = () if narration is None else _bars(recording, file, target)
-    try:
+    with writing(destination):
         return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran, bars=bars), notes
-    except OSError as error:
-        raise unwritable(destination, error) from error

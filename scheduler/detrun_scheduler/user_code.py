@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
-from types import FrameType
+from types import CodeType, FrameType
 
 # Top-level names below site-packages that run other people's functions, or compute: no line of theirs explains a
 # program. Of a copied tensor the reader wants to see who sends it.
@@ -99,3 +99,8 @@ def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
         if is_user_file(frame.f_code.co_filename):
             found = frame
     return found
+
+
+def line_at(code: CodeType, offset: int) -> int | None:
+    """The line of the instruction at ``offset``, in bytes; None if it has none."""
+    return next((line for begin, end, line in code.co_lines() if begin <= offset < end), None)

@@ -105,7 +105,7 @@ def test_the_lines_are_those_of_a_run_with_the_recorded_seed(
     recording = detrun.record(main).recording
     monkeypatch.setattr(Recording, "seed", seed)
     monkeypatch.setattr(
-        narrated_recording, "narrate", lambda program, seed, choices, hooks: seeds.append(seed) or "narration"
+        narrated_recording, "narrate", lambda program, seed, choices, hooks, wanted: seeds.append(seed) or "narration"
     )
     assert narrated(recording, main, (), Options()) == "narration"
     assert seeds == [used]

@@ -87,10 +87,8 @@ def gradient(
         )
         found = differentiate(program, numbers, chosen, effort)
     if html is not None:
-        try:
+        with runs.writing(html):
             write_page(html, gradient_page(name, found, wanted, numbers))
-        except OSError as error:
-            raise runs.unwritable(html, error) from error
     if settings().json:
         document = {"command": "scenario", "ok": True, "exit_code": 0, "error": None, "scenario": name}
         print_document({**document, **_fields(found, numbers), "html": html})

@@ -44,22 +44,18 @@ def run(
     program = ScenarioProgram(scenario, scenario.setting(size, bug=bug))
     if output is not None:
         runs.check_output(output)
-    try:
-        with runs.program_output(), run_progress("running"), tallying() as tally:
-            found = detrun.record(
-                program,
-                numbers,
-                seed=seed,
-                strategy=strategy,
-                max_steps=max_steps,
-                to=output,
-                raise_errors=False,
-                params=numbers,
-            )
-    except OSError as error:  # of the file: the program's own are in the run
-        if output is None:
-            raise
-        raise runs.unwritable(output, error) from error
+    # An OSError of the program's is in the run: this is the file's, as of a full disk.
+    with runs.writing(output), runs.program_output(), run_progress("running"), tallying() as tally:
+        found = detrun.record(
+            program,
+            numbers,
+            seed=seed,
+            strategy=strategy,
+            max_steps=max_steps,
+            to=output,
+            raise_errors=False,
+            params=numbers,
+        )
     losses = {} if found.exception is not None else {one: float(loss) for one, loss in found.result.items()}
     invariants = checked_invariants(scenario, tally)
     came_by = reached(tally)

@@ -103,10 +103,8 @@ def tune(
     if png is not None:
         draw_tuning(found, wanted, png)
     if html is not None:
-        try:
+        with runs.writing(html):
             write_page(html, tuning_page(name, found, wanted))
-        except OSError as error:
-            raise runs.unwritable(html, error) from error
     if settings().json:
         from detrun.cli.page import print_document
 

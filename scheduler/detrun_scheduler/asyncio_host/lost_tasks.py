@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from os.path import basename
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.asyncio_host.tasks import MADE, PATH, Making
 from detrun_scheduler.asyncio_host.unreferenced import unreferenced
 from detrun_scheduler.run import ThreadFailure
+from detrun_scheduler.user_code import line_at
 
 DESTROYED = "Task was destroyed but it is pending!"  # what asyncio says of a task that is collected while it waits
 
@@ -64,13 +65,11 @@ def _waiting(lanes: Iterable[Lane]) -> list[Any]:
 def _lost(task: Any, made: Making | None) -> LostTaskWarning:
     """What is reported of ``task``."""
     name = getattr(task.get_coro(), "__qualname__", type(task).__qualname__)
-    place = "" if made is None else f", made at {basename(made[0].co_filename)}:{_line(*made)},"
+    place = ""
+    if made is not None:
+        code, instruction = made
+        place = f", made at {basename(code.co_filename)}:{line_at(code, instruction) or code.co_firstlineno},"
     return LostTaskWarning(
         f"a task of {name!r}{place} waits, and nothing refers to it, so that it may be collected before its end; keep "
         "it in a variable, a set or an asyncio.TaskGroup"
     )
-
-
-def _line(code: CodeType, instruction: int) -> int:
-    lines = (line for begin, end, line in code.co_lines() if begin <= instruction < end and line is not None)
-    return next(lines, code.co_firstlineno)

@@ -257,7 +257,7 @@ def wrapped(
         found += [(kind, name, _marked(inspect.getattr_static(kind, name), one)) for name, one in markers.items()]
     for kind, markers in observed.items():
         found += [(kind, name, _marked_after(getattr(kind, name), one)) for name, one in markers.items()]
-    return [*found, *((kind, "__init__", _naming(kind.__init__)) for kind in made)]  # type: ignore[misc]
+    return [*found, *((kind, "__init__", _naming(kind.__init__)) for kind in made)]  # type: ignore[misc]  # of the class itself
 
 
 def _marked(original: Any, marker: Marker) -> Any:

@@ -18,6 +18,7 @@ from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.interrupted_code import POINT, TRAP, InterruptedCode, call_tracing, serves_scheduler
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, ThreadsOfRun
 from detrun_scheduler.trio_host.private import CONTEXT
+from detrun_scheduler.user_code import line_at
 
 _INSTRUCTION = 2  # bytes
 
@@ -88,7 +89,7 @@ class Monitoring:
             frame = sys._getframe(1)
             if points_of(frame) is not None:
                 self.switched_on.append(code)
-                if not by_opcode and _line_at(code, start) == _line_at(code, start + _INSTRUCTION):
+                if not by_opcode and line_at(code, start) == line_at(code, start + _INSTRUCTION):
                     self.begun_at[address_of(code)] = start + _INSTRUCTION
                 monitoring.set_local_events(self.tool, code, event)
             return disable
@@ -120,7 +121,3 @@ class Monitoring:
             return None
 
         return on_event
-
-
-def _line_at(code: CodeType, offset: int) -> int | None:
-    return next((line for start, end, line in code.co_lines() if start <= offset < end), None)

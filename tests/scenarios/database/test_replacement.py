@@ -43,7 +43,7 @@ def test_a_pinned_page_never_goes_and_if_all_are_pinned_there_is_no_victim(polic
     assert found.victim(lambda one: True) is None
     for page_id in (1, 2, 3):
         found.touched(page_id)
-    assert [found.victim(lambda one, only=only: one == only) for only in (3, 1, 2)] == [3, 1, 2]  # type: ignore[misc]
+    assert [found.victim(lambda one, only=only: one == only) for only in (3, 1, 2)] == [3, 1, 2]  # type: ignore[misc]  # a lambda with a default
     assert found.victim(lambda one: False) is None
     found.dropped(2)
     found.dropped(2)

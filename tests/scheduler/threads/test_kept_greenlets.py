@@ -161,7 +161,7 @@ def test_a_deadlock_after_many_runs_is_reported_and_cleaned_up(living: Callable[
     def program() -> None:
         order: list[int] = []
         lock = threading.Lock()
-        join(run_threads(*(lambda number=number: order.append(number) for number in range(4))))  # type: ignore[misc]
+        join(run_threads(*(lambda number=number: order.append(number) for number in range(4))))  # type: ignore[misc]  # a lambda with a default
         if order == [3, 2, 1, 0]:
             lock.acquire()
             join(run_threads(lock.acquire))

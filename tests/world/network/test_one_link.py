@@ -22,7 +22,7 @@ class Parcel(Packet):
 
     def __init__(self, link: Link, size: int = 100, protocol: str = "mailbox") -> None:
         super().__init__(link, size)
-        self.protocol = protocol  # type: ignore[misc]
+        self.protocol = protocol  # type: ignore[misc]  # of the class elsewhere
         self.became: list[Any] = []
         self.copies: list[Parcel] = []
 
