@@ -6,7 +6,8 @@ succeeds, raises the ``OSError`` of that case, or raises ``BlockingIOError``, af
 top of it `trio_sockets` for ``trio.socket``.
 
 Addresses are IPv4 or IPv6; a socket of the latter kind takes both unless ``IPV6_V6ONLY`` is set. Options are remembered
-and given back; that one, ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded, all others change nothing.
+and given back; that one, ``SO_REUSEADDR``, ``SO_REUSEPORT``, ``SO_RCVTIMEO`` and ``SO_SNDTIMEO`` are heeded, all others
+change nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as constants
+import struct
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -36,6 +38,8 @@ from detrun.world.network.waiters import Waiters
 from detrun.world.services import Services
 from detrun.world.sockets.ports import Ports
 
+_RECEIVE_LIMIT, _SEND_LIMIT = getattr(constants, "SO_RCVTIMEO", -1), getattr(constants, "SO_SNDTIMEO", -1)
+_TIMEVAL = struct.Struct("ll")  # struct timeval
 _IPV6_ONLY = (constants.IPPROTO_IPV6, constants.IPV6_V6ONLY)
 
 
@@ -272,6 +276,14 @@ class Socket:
         """Remember a socket option."""
         self._check_open()
         self.options[level, name] = value
+
+    def time_limit(self, readable: bool) -> float | None:
+        """Seconds that a blocking call may take, by ``SO_RCVTIMEO`` or ``SO_SNDTIMEO``; None for no limit."""
+        value = self.options.get((constants.SOL_SOCKET, _RECEIVE_LIMIT if readable else _SEND_LIMIT))
+        if value is None or len(value) < _TIMEVAL.size:
+            return None
+        seconds, microseconds = _TIMEVAL.unpack_from(value)
+        return float(seconds + microseconds / 1e6) or None
 
     def has_option(self, name: int) -> bool:
         """Whether a flag of the socket level is set."""

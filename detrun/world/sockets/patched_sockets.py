@@ -13,6 +13,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 import trio
@@ -106,6 +107,29 @@ def _simulated(number: Any) -> Any:
     return getattr(owner.standard.get(number), "simulated", None) or owner.services.host.sockets.get(number)
 
 
+# Every machine has the same two interfaces.
+_INTERFACES = ((1, "lo"), (2, "eth0"))
+
+
+def _if_nameindex() -> list[tuple[int, str]]:
+    return list(_INTERFACES)
+
+
+def _if_nametoindex(name: Any, /) -> int:
+    found = [number for number, known in _INTERFACES if known == os.fsdecode(name)]
+    if not found:
+        raise OSError("no interface with this name")
+    return found[0]
+
+
+def _if_indextoname(number: int, /) -> str:
+    if index(number) < 0:
+        raise OverflowError("can't convert negative value to unsigned int")
+    if number not in dict(_INTERFACES):
+        raise os_error(errno.ENXIO)
+    return dict(_INTERFACES)[number]
+
+
 def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
     kind = type & ~(NONBLOCK | CLOEXEC)
     if family not in (None, AF_UNIX) or kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
@@ -167,6 +191,9 @@ _SOCKET = ReplacedNames(
         "dup": _dup,
         "close": _close,
         "socketpair": _socketpair,
+        "if_nameindex": _if_nameindex,
+        "if_nametoindex": _if_nametoindex,
+        "if_indextoname": _if_indextoname,
     },
 )
 _TRIO = ReplacedNames(

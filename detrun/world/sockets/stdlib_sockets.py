@@ -154,12 +154,18 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
             return operation(*arguments)
         schedule_point()
         call: BlockingCall | None = None
+        limit = self.simulated.time_limit(readable) if self._timeout is None and self.simulated.options else None
         while True:
             try:
                 return operation(*arguments)
             except BlockingIOError:
-                call = call or BlockingCall(self.simulated, name, readable, self._timeout)
-            call.wait()
+                call = call or BlockingCall(self.simulated, name, readable, self._timeout if limit is None else limit)
+            try:
+                call.wait()
+            except TimeoutError:
+                if limit is None:
+                    raise
+                raise os_error(errno.EAGAIN) from None
 
     # The operations.
 
@@ -182,7 +188,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         return value
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0) -> None:
-        """Remembered; ``SO_REUSEADDR`` and ``SO_REUSEPORT`` are heeded."""
+        """Remembered; `machine_sockets` says what is heeded."""
         self.simulated.set_option(level, optname, value)
 
     def bind(self, address: Any) -> None:
@@ -257,7 +263,13 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
         """Some bytes, or one datagram."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
-        data: bytes = self._attempt("recv", True, flags, self.simulated.receive, bufsize, bool(flags & _PEEK))
+        receive = self.simulated.receive
+        data: bytes = self._attempt("recv", True, flags, receive, bufsize, bool(flags & _PEEK))
+        if flags & _WAITALL and self._timeout is None and self.type == socket.SOCK_STREAM and not flags & _NOT_ALL:
+            more = data
+            while more and len(data) < bufsize:
+                more = self._attempt("recv", True, flags, receive, bufsize - len(data))
+                data += more
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -410,4 +422,6 @@ def _writable(buffer: Any) -> memoryview:
 
 _default_timeout = socket.getdefaulttimeout  # of the process, as in life
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_WAITALL = int(getattr(socket, "MSG_WAITALL", 0))
 _PEEK = int(socket.MSG_PEEK)  # an int: `&` of enumerations costs as much as the rest of a read
+_NOT_ALL = _DONTWAIT | _PEEK

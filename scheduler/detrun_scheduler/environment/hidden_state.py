@@ -52,6 +52,8 @@ _IDENT = (
     "C code takes the number of a thread for an address, and the threads of a run are numbered 1, 2, 3, ...; ask "
     "time.thread_time, or end a thread by telling it to"
 )
+_EVENT = "a read of it waits in real time; use os.pipe, or threading.Event"
+_TERMINAL = "terminals of the operating system wait in real time; let the other side read and write a pipe"
 _ASYNCIO = (
     "this event loop is none of the run's; import asyncio before the run, make loops in it by asyncio.run or "
     "asyncio.new_event_loop, and streams and sockets on the nodes of a detrun.World"
@@ -218,6 +220,11 @@ _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
         "pthread_kill": ("signal.pthread_kill", _IDENT),
     },
     time: {"pthread_getcpuclockid": ("time.pthread_getcpuclockid", _IDENT)},
+    os: {
+        "eventfd": ("os.eventfd", _EVENT),
+        "timerfd_create": ("os.timerfd_create", SIGNAL_TIMER),
+        **{name: (f"os.{name}", _TERMINAL) for name in ("openpty", "posix_openpt")},
+    },
 }
 try:
     import _posixsubprocess

@@ -89,7 +89,10 @@ def _opening(name: str) -> Callable[..., Any]:
     return opens
 
 
-_FUNCTIONS = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "socketpair")
+_FUNCTIONS = (
+    *("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "socketpair"),
+    *("if_nameindex", "if_nametoindex", "if_indextoname"),
+)
 
 # They may not stay between runs: trio asks whether the class of a socket is that of the name.
 NAMES = ReplacedNames(socket, {"socket": FirstSocket, **{name: _opening(name) for name in _FUNCTIONS}})

@@ -145,7 +145,7 @@ class _Watching:
         """As the real one."""
         number = _number_of(fd)
         if number in self._simulated:
-            self._sockets.events[number] = eventmask
+            self._sockets.watch(number, eventmask)
             return
         self._real.register(fd, eventmask)
         self._files.add(number)
@@ -154,14 +154,14 @@ class _Watching:
         """As the real one."""
         number = _number_of(fd)
         if number in self._sockets.events:
-            self._sockets.events[number] = eventmask
+            self._sockets.watch(number, eventmask)
             return
         self._real.modify(fd, eventmask)
 
     def unregister(self, fd: Any) -> None:
         """As the real one."""
         number = _number_of(fd)
-        if self._sockets.events.pop(number, None) is None:
+        if not self._sockets.forget(number):
             self._real.unregister(fd)
             self._files.discard(number)
 
@@ -172,9 +172,15 @@ class _Watching:
 
         def ask() -> Any:
             found = self._real.poll(0, *most)
-            return [*found, *sockets.ready()] if sockets else found
+            if not sockets:
+                return found
+            both = [*found, *sockets.ready()]
+            return both[: most[0]] if most and most[0] > 0 else both
 
-        return _wait(self.call, ask, seconds, self._files, sockets)
+        found = _wait(self.call, ask, seconds, self._files, sockets)
+        if sockets:
+            sockets.said(found)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

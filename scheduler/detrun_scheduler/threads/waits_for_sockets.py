@@ -19,17 +19,45 @@ from detrun_scheduler.threads.calling import wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
 IN, OUT = select.POLLIN, select.POLLOUT  # epoll has the same numbers
+ONCE: int = getattr(select, "EPOLLONESHOT", 0)
+EDGE: int = getattr(select, "EPOLLET", 0)
 _IN_A_TASK = "no simulated socket is ready, and waiting here would stop the task's event loop; await the socket instead"
 _WAIT = WaitKind("select")
 
 
 class WatchedSockets:
-    """Simulated sockets by their numbers, with the events that are waited for."""
+    """Simulated sockets by their numbers, with the events that are waited for.
+
+    Of epoll's modes, ``EPOLLONESHOT`` says a socket once until it is watched anew, ``EPOLLET`` when something has come.
+    """
 
     def __init__(self, run: ActiveRun) -> None:
         self._run = run
         self._sockets = run.host.sockets
         self.events: dict[int, int] = {}
+        self._edges: dict[int, Edge] = {}
+
+    def watch(self, number: int, events: int) -> None:
+        """Watch a socket for events, from now on."""
+        self.forget(number)
+        self.events[number] = events
+        if events & EDGE:
+            self._edges[number] = Edge(self._sockets[number])
+
+    def forget(self, number: int) -> bool:
+        """Watch it no more; whether it was watched."""
+        if number in self._edges:
+            self._edges.pop(number).end()
+        return self.events.pop(number, None) is not None
+
+    def said(self, found: Iterable[tuple[int, int]]) -> None:
+        """A call has told the program of these."""
+        for number, _ in found:
+            events = self.events.get(number, 0)
+            if events & ONCE:
+                self.events[number] = 0
+            if number in self._edges:
+                self._edges[number].is_new = False
 
     def __bool__(self) -> bool:
         return bool(self.events)
@@ -39,7 +67,9 @@ class WatchedSockets:
         return [
             (number, found)
             for number, events in self.events.items()
-            if number in self._sockets and (found := _ready(self._sockets[number], events))
+            if number in self._sockets
+            and (number not in self._edges or self._edges[number].is_new)
+            and (found := _ready(self._sockets[number], events))
         ]
 
     def _waiters(self) -> Iterator[Any]:
@@ -85,6 +115,24 @@ class WatchedSockets:
             if number in self._sockets
         ]
         return f"select: {'; '.join(awaited[:3])}", ()
+
+
+class Edge:
+    """Whether something has come at a socket since the program was told of it."""
+
+    def __init__(self, socket: Any) -> None:
+        self.is_new = True
+        self._waiters = (socket.readers, socket.writers)
+        for one in self._waiters:
+            one.watch(self._came)
+
+    def _came(self) -> None:
+        self.is_new = True
+
+    def end(self) -> None:
+        """It is watched no more."""
+        for one in self._waiters:
+            one.unwatch(self._came)
 
 
 def _ready(socket: Any, events: int) -> int:

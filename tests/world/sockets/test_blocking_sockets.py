@@ -261,6 +261,62 @@ def test_a_socket_and_a_pipe_say_how_much_can_be_read_and_are_duplicated_by_fcnt
     assert detrun.record(program).result == program()
 
 
+def test_recv_waits_for_all_and_for_no_longer_than_the_options_say_as_in_life() -> None:
+    def program() -> list[Any]:
+        one, other = socket.socketpair()
+        with one, other:
+
+            def sends() -> None:
+                other.send(b"ab")
+                time.sleep(0.05)
+                other.send(b"cdef")
+
+            thread = threading.Thread(target=sends)
+            thread.start()
+            found: list[Any] = [one.recv(5, socket.MSG_WAITALL)]
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 20_000))
+            found += [one.recv(9), one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)]
+            with pytest.raises(BlockingIOError):
+                one.recv(1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 20_000))
+            with pytest.raises(BlockingIOError):
+                one.sendall(bytes(10_000_000))
+            thread.join()
+            other.shutdown(socket.SHUT_WR)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bytes(16))
+            return [*found, one.recv(3, socket.MSG_WAITALL)]
+
+    assert detrun.record(program).result == program()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="a call of Linux")
+def test_epoll_tells_of_a_socket_once_or_when_something_has_come_as_in_life() -> None:
+    def program() -> list[int]:
+        with select.epoll() as epoll:
+            one, other = socket.socketpair()
+            third, fourth = socket.socketpair()
+            with one, other, third, fourth:
+
+                def told() -> int:
+                    return len(epoll.poll(0.05))
+
+                epoll.register(one, select.EPOLLIN | select.EPOLLET)
+                other.send(b"a")
+                found = [told(), told()]
+                other.send(b"b")
+                found += [told(), told()]
+                epoll.modify(one, select.EPOLLIN | select.EPOLLONESHOT)
+                found += [told(), told()]
+                epoll.modify(one, select.EPOLLIN)
+                found += [told(), told()]
+                epoll.register(third, select.EPOLLOUT)
+                found += [told(), len(epoll.poll(0.05, 1))]
+                epoll.unregister(one)
+                return [*found, told()]
+
+    assert detrun.record(program).result == program() == [1, 0, 1, 0, 1, 0, 1, 1, 2, 1, 1]
+
+
 def test_another_descriptor_of_a_socket_that_does_not_block_leaves_it_so() -> None:
     def program() -> list[Any]:
         one, other = socket.socketpair()
