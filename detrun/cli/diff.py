@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,9 +60,12 @@ def diff(first: str, second: str, times: bool, show_all: bool) -> None:
     if shown:
         page.table(
             ["task", "in A", "in B"],
-            [[task.path, _short(task.first), _short(task.second)] for task in shown],
+            [[task.path, _short(task.first, task.sources[0]), _short(task.second, task.sources[1])] for task in shown],
             title=f"{counted(len(found.affected), 'task')} did something else, {found.unaffected:,} the same",
         )
+    if not found.affected:
+        again = "" if times else "; --times also compares when they did it"
+        page.note(f"every task did the same in both, in another order or at other times{again}")
     if len(shown) < len(found.affected):
         page.note(f"{len(found.affected) - len(shown):,} more tasks with --all")
     click.get_current_context().exit(code)
@@ -116,10 +120,13 @@ def _cells(step: Step) -> list[str]:
     return [f"{step.index:,}", f"{step.time:.9g}", step.path, wait_shown(step.outcome), describe_events(step)]
 
 
-def _short(step: Step | None) -> str:
+def _short(step: Step | None, sources: Sequence[tuple[str, str]]) -> str:
     if step is None:
         return "no such step"
     _, time, _, ended, did = _cells(step)
+    for label, sender in sources:
+        if sender:
+            did = did.replace(f"received from {label}", f"received what {sender} sent to {label}", 1)
     return f"step {step.index:,} at {time} s: {did or 'nothing that is recorded'}; {ended}"
 
 
@@ -136,7 +143,12 @@ def _document(found: Comparison, one: Recording, other: Recording) -> dict[str, 
         "kind": found.kind or None,
         "parts": [of(found.first, one), of(found.second, other)],
         "affected": [
-            {"task": task.path, "time": task.time, "steps": [of(task.first, one), of(task.second, other)]}
+            {
+                "task": task.path,
+                "time": task.time,
+                "steps": [of(task.first, one), of(task.second, other)],
+                "sources": [[list(source) for source in of_run] for of_run in task.sources],
+            }
             for task in found.affected
         ],
         "unaffected": found.unaffected,

@@ -20,6 +20,8 @@ import click
 from detrun_scheduler.visible import visible, visible_json, visible_line
 
 INDENT = "  "
+COLUMNS_APART = 3
+TEXT_COLUMN_LEAST = 16  # to which a column of text may be narrowed, where it is wider
 VERBATIM = ("again", "lines")  # facts that are commands, to be copied: never broken by us
 
 
@@ -113,6 +115,9 @@ class TerminalPage:
         from rich.text import Text
 
         columns, rows = _visible_cells(columns), [_visible_cells(row) for row in rows]
+        if self._is_too_wide(columns, rows):
+            self._records(columns, rows, title)
+            return
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
         for name, right in zip(columns, _numeric_columns(columns, rows), strict=True):
             # Numbers are never broken: text gives way first.
@@ -125,6 +130,24 @@ class TerminalPage:
         from rich.padding import Padding
 
         self.console.print(Padding(table, (0, 0, 0, len(INDENT)), expand=False))
+
+    def _is_too_wide(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Whether a column of text would have to be so narrow that words are broken to pieces."""
+        needed = len(INDENT) + COLUMNS_APART * (len(columns) - 1)
+        for at, is_number in enumerate(_numeric_columns(columns, rows)):
+            width = max(len(row[at]) for row in [columns, *rows])
+            needed += width if is_number else min(width, TEXT_COLUMN_LEAST)
+        return needed > self.console.width
+
+    def _records(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+        """A table for a narrow terminal: the cells of a row below each other, those that are empty left out."""
+        self.console.print()
+        if title:
+            self.console.print(visible_line(title), style="bold", markup=False, soft_wrap=True)
+        for at, row in enumerate(rows):
+            if at:
+                self.console.print()
+            self.facts({name: cell for name, cell in zip(columns, row, strict=True) if cell not in ("", "-")})
 
     def text(self, text: str) -> None:
         """See `Page`."""

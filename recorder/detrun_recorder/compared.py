@@ -3,30 +3,37 @@
 Up to the first difference both runs had the same tasks to choose from, so there are three kinds of it: another task was
 chosen, the chosen task did something else, or one run ended. What followed is found without a replay. Each task, known
 by its path, has a sequence of steps in either run; a task is *affected* from the first of its steps on that differs
-from the step of the same place in the other run, in what it did or in how it ended. Steps that merely come in another
-order leave their tasks unaffected, so what is listed is what the difference changed. Which tasks a step wakes is a
-matter of that order (the last child wakes its parent), so it counts for the woken ones alone. Times count as what a
-step did only where ``times`` is asked for: a run with another delay differs in all of them.
+from the step of the same place in the other run, in what it did, in whose messages it received, or in how it ended.
+Steps that merely come in another order leave their tasks unaffected, so what is listed is what the difference changed.
+Which tasks a step wakes is a matter of that order (the last child wakes its parent), so it counts for the woken ones
+alone. Times count as what a step did only where ``times`` is asked for: a run with another delay differs in all of them.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import NamedTuple
 
+from detrun_recorder.causes import Causes
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A task from the first step on that differs; None: the run has no such step."""
+    """A task from the first step on that differs; None: the run has no such step.
+
+    Attributes:
+        sources: of either step: the channels of the messages that it received, and the tasks that sent them.
+    """
 
     path: str
     first: Step | None
     second: Step | None
+    sources: tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = ((), ())
 
     @property
     def time(self) -> float:
@@ -66,16 +73,40 @@ def compare(first: Recording, second: Recording, *, times: bool = False) -> Comp
         times: whether a task that does the same at another virtual time counts as affected. The first difference is
             found with times in any case, since a time is part of a step's record.
     """
-    pairs = zip_longest(first.iter_steps(), second.iter_steps())
+    pairs = zip_longest(_taken(first), _taken(second))
     common = 0
     for one, other in pairs:
-        if one is not None and other is not None and _whole(one) == _whole(other):
+        if one is not None and other is not None and _whole(one.step) == _whole(other.step):
             common += 1
             continue
-        found = Comparison(common, _kind(one, other), one, other)
+        steps = None if one is None else one.step, None if other is None else other.step
+        found = Comparison(common, _kind(*steps), *steps)
         _follow(found, chain([(one, other)], pairs), times)
         return found
     return Comparison(common)
+
+
+class _Taken(NamedTuple):
+    """A step with the messages that it received: channel, sender, and in which of the sender's steps it was sent."""
+
+    step: Step
+    received: tuple[tuple[str, str, int], ...]
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        return tuple((label, path) for label, path, _ in self.received)
+
+
+def _taken(recording: Recording) -> Iterator[_Taken]:
+    causes = Causes[tuple[str, int]]()
+    counts: Counter[str] = Counter()  # of steps, by task
+    for step in recording.iter_steps():
+        place = step.path, counts[step.path]
+        counts[step.path] += 1
+        reached = causes.take(step, lambda _, place=place: place)  # type: ignore[misc]  # the default is of this step
+        received = [one for one in reached.causes if one.kind == "message"]
+        # Of what the network sends after a step, that step's task says nothing.
+        yield _Taken(step, tuple((one.label, *(("", 0) if one.is_between else one.begun)) for one in received))
 
 
 def _kind(one: Step | None, other: Step | None) -> str:
@@ -84,13 +115,13 @@ def _kind(one: Step | None, other: Step | None) -> str:
     return "choice" if one.path != other.path else "step"
 
 
-def _follow(found: Comparison, pairs: Iterator[tuple[Step | None, Step | None]], times: bool) -> None:
+def _follow(found: Comparison, pairs: Iterator[tuple[_Taken | None, _Taken | None]], times: bool) -> None:
     """Compare the rest by tasks: each step waits for the one of the same place in the other run."""
-    waiting: dict[str, deque[tuple[bool, Step]]] = {}  # by task: its steps that wait, and whether of the first run
+    waiting: dict[str, deque[tuple[bool, _Taken]]] = {}  # by task: its steps that wait, and whether of the first run
     affected: dict[str, Affected] = {}
 
-    def take(step: Step, is_first: bool) -> None:
-        path = step.path
+    def take(step: _Taken, is_first: bool) -> None:
+        path = step.step.path
         queue = waiting.setdefault(path, deque())
         if path in affected:
             return
@@ -99,7 +130,8 @@ def _follow(found: Comparison, pairs: Iterator[tuple[Step | None, Step | None]],
             return
         _, partner = queue.popleft()
         if _did(step, times) != _did(partner, times):
-            affected[path] = Affected(path, *((step, partner) if is_first else (partner, step)))
+            one, other = (step, partner) if is_first else (partner, step)
+            affected[path] = Affected(path, one.step, other.step, (one.sources, other.sources))
             queue.clear()
 
     for one, other in pairs:
@@ -110,7 +142,11 @@ def _follow(found: Comparison, pairs: Iterator[tuple[Step | None, Step | None]],
     for path, queue in waiting.items():
         if queue:
             is_first, left = queue[0]
-            affected[path] = Affected(path, *((left, None) if is_first else (None, left)))
+            affected[path] = (
+                Affected(path, left.step, None, (left.sources, ()))
+                if is_first
+                else Affected(path, None, left.step, ((), left.sources))
+            )
     found.affected = sorted(affected.values(), key=lambda one: (one.time, one.path))
     found.unaffected = len(waiting) - len(affected)
 
@@ -120,15 +156,15 @@ def _whole(step: Step) -> tuple[object, ...]:
     return step.path, len(step.runnable), step.choice, step.outcome, step.actions, tuple(map(_event, step.events))
 
 
-def _did(step: Step, times: bool) -> tuple[object, ...]:
+def _did(taken: _Taken, times: bool) -> tuple[object, ...]:
     """What the task itself did: what came between it and the next step belongs to others."""
     own: list[object] = []
-    for event in step.events:
+    for event in taken.step.events:
         if event.kind == "time":
             break
         if event.kind != "wake":
-            own.append(_event(event))
-    return (step.outcome, *own, step.time if times else None)
+            own.append(_event(event)[:-1])
+    return (taken.step.outcome, taken.received, *own, taken.step.time if times else None)
 
 
 def _event(event: Event) -> tuple[object, ...]:

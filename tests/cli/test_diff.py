@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 RACE = ("programs.py:race", "--param", "x=3", "--param", "step=1")
@@ -29,3 +30,37 @@ def test_runs_with_other_parameters_name_them_and_the_task_that_did_something_el
     assert {task["task"] for task in document["affected"]} <= {
         *("main", "<init>", "main/worker", "main/worker[1]", "main/worker[2]")
     }
+
+
+MAILS = """
+import trio
+
+
+async def main(params):
+    send, receive = trio.open_memory_channel(0)
+
+    async def post(name, delay):
+        await trio.sleep(delay)
+        await send.send(name)
+
+    async def read():
+        await receive.receive()
+        await receive.receive()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post, 1, params["delay"], name="first")
+        nursery.start_soon(post, 2, 1.0, name="second")
+        nursery.start_soon(read)
+"""
+
+
+def test_a_task_that_received_the_message_of_another_is_affected(call: Any, call_json: Any) -> None:
+    Path("mails.py").write_text(MAILS)
+    for name, delay in (("a", 0.5), ("b", 1.5), ("c", 0.6)):
+        call("record", "mails.py:main", "--param", f"delay={delay}", "-o", f"{name}.detrun")
+    said = call("diff", "a.detrun", "b.detrun", code=3).stdout
+    assert "received what main/first sent to channel[0]" in said
+    assert "received what main/second sent to channel[0]" in said
+    (task,) = call_json("diff", "a.detrun", "b.detrun", code=3)["affected"]
+    assert task["sources"] == [[["channel[0]", "main/first"]], [["channel[0]", "main/second"]]]
+    assert "every task did the same in both" in call("diff", "a.detrun", "c.detrun", code=3).stdout

@@ -112,3 +112,19 @@ def test_an_error_that_quotes_a_recording_and_its_repr_are_clean(file: Path) -> 
     with pytest.raises(detrun.DivergenceError) as caught:
         detrun.replay(other, recording=recording)
     assert is_clean(str(caught.value))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_table_has_every_cell_at_any_width(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = page.TerminalPage()
+    columns = ["step", "time", "task", "ended in", "did"]
+    cells = ["1,200", "3.5", "main/putter", "MemorySendChannel.send", "release on Lock[1]"]
+    shown.table(columns, [cells, cells], title="steps")
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= width for line in lines)
+    words = {word for line in lines for word in line.split()}
+    assert words >= {"1,200", "3.5", "main/putter", "MemorySendChannel.send", "release", "Lock[1]"}
+    assert (f"{'  did':<10}  release on Lock[1]" in lines) is (width <= 60)
