@@ -6,7 +6,8 @@ by its path, has a sequence of steps in either run; a task is *affected* from th
 from the step of the same place in the other run, in what it did, in whose messages it received, or in how it ended.
 Steps that merely come in another order leave their tasks unaffected, so what is listed is what the difference changed.
 Which tasks a step wakes is a matter of that order (the last child wakes its parent), so it counts for the woken ones
-alone. Times count as what a step did only where ``times`` is asked for: a run with another delay differs in all of them.
+alone. Times count as what a step did only where ``times`` is asked for: a run with another delay differs in all of
+them.
 """
 
 from __future__ import annotations
