@@ -2,12 +2,12 @@
 
 *Processes* are the nodes of a world, as far as the caller knows whose task is whose, then the run's other tasks, its
 locks, its channels and its faults. Every task is a track of its node. Every step is a slice, named by the lines that it
-ran where they are known and else by what it did; between two steps stands what the task waited for. A lock has a slice
-for each stretch in which a task holds it or waits for it, a channel one for each message from its sending to its
-arrival, a fault one for each step in which it struck; where slices of one lock or channel overlap they are on several
-tracks. Arrows are the wake-ups, starts and messages of `detrun_recorder.causes`; a message that was sent between two
-steps, or that reached no step that is known, begins or ends at its slice on the channel's track, so that every message
-received is one arrow.
+ran and the objects that it used, where its lines are known, and else by what it did; between two steps stands what the
+task waited for. A lock has a slice for each stretch in which a task holds it or waits for it, a channel one for each
+message from its sending to its arrival, a fault one for each step in which it struck; where slices of one lock or
+channel overlap they are on several tracks. Arrows are the wake-ups, starts and messages of `detrun_recorder.causes`; a
+message that was sent between two steps, or that reached no step that is known, begins or ends at its slice on the
+channel's track, so that every message received is one arrow.
 
 The axis. With ``clock="virtual"`` (the default) one microsecond of the trace is one of virtual time since the first
 step shown, and a step begins at its virtual time or at the end of the step before it, whichever is later, and lasts ten
@@ -41,6 +41,7 @@ STEP_NANOSECONDS = 1000
 VIRTUAL_STEP_NANOSECONDS = 10
 NANOSECONDS_MAX = 1 << 52  # 52 days; JSON numbers are doubles, which hold whole nanoseconds, and halves, up to here
 NAME_MAX = 160  # characters of a slice's name
+USES = ("operation", "send", "receive")  # events with objects
 
 Clock = Literal["steps", "virtual"]
 
@@ -328,10 +329,15 @@ class Trace:
 
 
 def step_name(step: Step, ran: Ran | None) -> str:
-    """The lines that it ran, each once; else what it did; else how it ended."""
+    """The lines that it ran, each once, and the objects that it used; else what it did; else how it ended."""
     if ran is not None and ran.code:
-        said = [code for at, code in enumerate(ran.code) if at == 0 or code != ran.code[at - 1]]
-    else:
-        said = [event_described(event) for event in step.events if event.kind not in ("time", "wake")]
-    name = "; ".join(said) or wait_shown(step.outcome)
-    return name if len(name) <= NAME_MAX else f"{name[: NAME_MAX - 1]}…"
+        name = "; ".join(code for at, code in enumerate(ran.code) if at == 0 or code != ran.code[at - 1])
+        used = dict.fromkeys(str(event.label) for event in step.events if event.kind in USES)
+        objects = f" · {', '.join(used)}" if used else ""
+        return _shortened(name, NAME_MAX - min(len(objects), NAME_MAX // 2)) + _shortened(objects, NAME_MAX // 2)
+    said = [event_described(event) for event in step.events if event.kind not in ("time", "wake")]
+    return _shortened("; ".join(said) or wait_shown(step.outcome), NAME_MAX)
+
+
+def _shortened(text: str, characters_max: int) -> str:
+    return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 import detrun
 from detrun.world import World
 from detrun_recorder.described import wait_shown
-from detrun_recorder.export import Clock, Ran, export_perfetto
+from detrun_recorder.export import NAME_MAX, Clock, Ran, export_perfetto, step_name
 from detrun_recorder.header import describe_run
 from detrun_recorder.recording import Recording
+from detrun_recorder.steps import Event, Step
 from detrun_scheduler.errors import UsageError
 from tests.recorder.simulated_runs import SimulatedRun, simulate
 
@@ -339,3 +340,18 @@ def test_steps_are_named_by_their_lines_where_these_are_known() -> None:
     assert first["name"] == "stream = await open(); x = 1"
     assert first["args"]["lines"] == ["a:1  stream = await open()"] * 2 + ["a:2  x = 1"]
     assert second["name"] == "spawned main/server"
+
+
+def test_a_slice_names_the_objects_that_its_step_used_behind_its_lines() -> None:
+    uses = (
+        Event("operation", 0, "seen", "load"),
+        Event("draw"),
+        Event("send", 1, "Queue[0]"),
+        Event("send", 0, "seen"),
+    )
+    step = Step(3, 0.0, 1, "main", (1,), None, "checkpoint", uses)
+    assert step_name(step, Ran(["a()", "a()", "b()"], ["m:1", "m:1", "m:2"])) == "a(); b() · seen, Queue[0]"
+    assert step_name(step, None) == "load on seen; drew a random number; sent to Queue[0]; sent to seen"
+    long = step_name(step, Ran(["x" * 400], ["m:1"]))
+    assert long.endswith("… · seen, Queue[0]")
+    assert len(long) == NAME_MAX
