@@ -191,5 +191,5 @@ def _write(found: Gradient | Comparison, html: str, **more: Any) -> None:
     """Write the page of either."""
     from detrun.cli import runs
 
-    with runs.writing(html):
+    with runs.writing(html), runs.program_output():
         found.report(html, **more)

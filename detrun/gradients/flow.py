@@ -16,8 +16,9 @@ Source: edge weights of linearized computational graphs, Griewank and Walther, *
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from detrun.ad.tape import Tape
@@ -50,16 +51,17 @@ def flows(tape: Tape, parameter: int, adjoints: Mapping[int, Any], keep: int) ->
         adjoints: of all ids of the tape.
         keep: how many flows.
     """
-    between = _between(tape, parameter, adjoints)
+    between: dict[tuple[int, int], float] = {}
+    for origin, target, _, flow in passages(tape, parameter, adjoints):
+        between[origin, target] = between.get((origin, target), 0.0) + flow
     out = sum(abs(flow) for (origin, _), flow in between.items() if origin == PARAMETER)
     largest = heapq.nlargest(keep, between.items(), key=lambda item: (abs(item[1]), item[0]))
     return [Flow(origin, target, flow, abs(flow) / out if out else 0.0) for (origin, target), flow in largest if flow]
 
 
-def _between(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> dict[tuple[int, int], float]:
-    """By pair of different steps: what flows from one to the other."""
+def passages(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> Iterator[tuple[int, int, int, float]]:
+    """Each use in one step of a value of another: both steps, the entry of the use, and what flowed by it."""
     tangents: dict[int, float] = {parameter: 1.0}
-    found: dict[tuple[int, int], float] = {}
     steps: dict[int, int] = {}
 
     def step_of(entry_id: int) -> int:
@@ -83,8 +85,30 @@ def _between(tape: Tape, parameter: int, adjoints: Mapping[int, Any]) -> dict[tu
                 target = step_of(entry_id)
                 origin = PARAMETER if parent == parameter else step_of(parent)
                 if origin != target:
-                    key = origin, target
-                    found[key] = found.get(key, 0.0) + adjoint * partial * moved
+                    yield origin, target, entry_id, adjoint * partial * moved
         if tangent:
             tangents[entry_id] = tangent
-    return found
+
+
+def strongest_path(flow: Sequence[Flow]) -> list[Flow]:
+    """The path from the parameter to the loss whose weakest flow is largest, in the order of its steps.
+
+    Only the given flows count, so a path may end before the loss where smaller ones were not kept; of equal paths the
+    first is taken.
+    """
+    best: dict[int, tuple[float, Flow | None]] = {PARAMETER: (inf, None)}  # by step: the weakest flow, the last one
+    for one in sorted(flow, key=lambda one: (one.target, one.origin)):
+        if one.origin in best:
+            weakest = min(best[one.origin][0], abs(one.contribution))
+            if one.target not in best or weakest > best[one.target][0]:
+                best[one.target] = weakest, one
+    goes_on = {one.origin for one in flow}
+    ends = [step for step in best if step not in goes_on]
+    path: list[Flow] = []
+    at = max(ends, key=lambda step: (best[step][0], -step), default=PARAMETER)
+    while at != PARAMETER:
+        last = best[at][1]
+        assert last is not None
+        path.append(last)
+        at = last.origin
+    return path[::-1]

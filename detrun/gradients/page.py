@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Mapping
 from math import inf, isfinite, log10
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from detrun.gradients.carrying_lines import STEPS_MAX as LINED_STEPS_MAX
+from detrun.gradients.carrying_lines import CarryingLines, Place
+from detrun.gradients.flow import Flow, strongest_path
 from detrun.pages.kinds import Answer, Beside, Kinds, plain_number
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
+from detrun.pages.source import shown_file
 from detrun_scheduler.visible import visible, visible_line
 
 if TYPE_CHECKING:
@@ -17,7 +22,6 @@ if TYPE_CHECKING:
     from detrun.ad.moving_notes import Flip
     from detrun.ad.validity import Validity
     from detrun.gradients.credit import Credit
-    from detrun.gradients.flow import Flow
     from detrun_recorder.recording import Recording
 
 PASSED_OVER = 1e-4  # shares of flows that no line would show
@@ -89,6 +93,8 @@ def gradient_page(
     flips: Mapping[str, ShownFlips] = MappingProxyType({}),
     compared: ShownComparison | None = None,
     flips_refused: str = "",
+    lines: CarryingLines | None = None,
+    lines_refused: str = "",
 ) -> str:
     """The text of the file.
 
@@ -96,13 +102,22 @@ def gradient_page(
         flips: by parameter, the nearest decisions that would flip, and the jumps of the loss there.
         compared: what other kinds say.
         flips_refused: why these decisions could not be found.
+        lines: of the program, that its steps ran and that carried the derivatives.
+        lines_refused: why they are not known.
     """
     recording = found.recording
     steps, notes = shown_steps(recording)
-    document = run_document(recording, steps, groups={}, facts={}, notes=[*map(visible, found.warnings), *notes])
+    if lines_refused:
+        notes.append(f"without lines of code: {visible(lines_refused)}")
+    elif recording.steps > LINED_STEPS_MAX:
+        notes.append(f"lines of code are shown of the first {LINED_STEPS_MAX:,} of {recording.steps:,} steps")
+    groups = {} if lines is None else lines.nodes
+    document = run_document(recording, steps, groups=groups, facts={}, notes=[*map(visible, found.warnings), *notes])
+    if lines is not None:
+        document["source"] = lines.source.document()
     times = document["timeline"]["times"]
     shown = {
-        **_document(found),
+        **_document(found, lines),
         "growth": _growth(found, {step: times[step - steps.start] for step, _ in found.adjoint_sizes if step in steps}),
         "flips": [_flips(name, one) for name, one in flips.items()],
         "flips_refused": visible(flips_refused),
@@ -154,8 +169,10 @@ def _kinds(compared: ShownComparison) -> Kinds:
     )
 
 
-def _document(found: ShownGradient) -> dict[str, Any]:
+def _document(found: ShownGradient, lines: CarryingLines | None) -> dict[str, Any]:
     """The numbers as plain JSON values."""
+    credit_lines = {} if lines is None else lines.credit
+    flow_lines = {} if lines is None else lines.flow
     sampled = f", the mean of {found.samples:,} runs" if found.samples > 1 else ""
     rows = []
     for name, gradient in found.grads.items():
@@ -179,7 +196,16 @@ def _document(found: ShownGradient) -> dict[str, Any]:
             for one in found.diagnostics.nearest_margins
         ],
         "credit": {
-            visible_line(name): [[one.step, one.contribution, one.share, visible_line(one.did)] for one in steps]
+            visible_line(name): [
+                [
+                    one.step,
+                    one.contribution,
+                    one.share,
+                    visible_line(one.did),
+                    _lines(credit_lines.get(name, {}).get(one.step, {}), one),
+                ]
+                for one in steps
+            ]
             for name, steps in found.credit.items()
         },
         "flow": {
@@ -188,4 +214,35 @@ def _document(found: ShownGradient) -> dict[str, Any]:
             ]
             for name, ways in found.flow.items()
         },
+        "flowsLeftOut": {
+            visible_line(name): sum(one.share <= PASSED_OVER for one in ways) for name, ways in found.flow.items()
+        },
+        "path": {
+            visible_line(name): [
+                [
+                    one.origin,
+                    one.target,
+                    one.contribution,
+                    one.share,
+                    _lines(flow_lines.get(name, {}).get((one.origin, one.target), {}), one),
+                ]
+                for one in strongest_path(ways)
+            ]
+            for name, ways in found.flow.items()
+        },
     }
+
+
+def _lines(by_place: Mapping[Place, float], whole: Credit | Flow) -> list[list[Any]]:
+    """Place, code, contribution and share of each line, the largest first."""
+    ordered = sorted(by_place.items(), key=lambda item: (-abs(item[1]), item[0]))
+    unit = abs(whole.share / whole.contribution) if whole.contribution else 0.0
+    return [
+        [
+            visible_line(f"{shown_file(place.file)}:{place.number}"),
+            visible_line(linecache.getline(place.file, place.number).strip()),
+            contribution,
+            abs(contribution) * unit,
+        ]
+        for place, contribution in ordered
+    ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detrun.ad.diagnostics import Diagnostics
 from detrun.ad.validity import Validity
@@ -19,6 +19,10 @@ from detrun.gradients.flow import Flow
 from detrun.gradients.sampling.sample import Details
 from detrun.gradients.sides import OneSided
 from detrun_recorder.recording import Recording
+from detrun_scheduler.errors import DetrunError
+
+if TYPE_CHECKING:
+    from detrun.gradients.carrying_lines import CarryingLines
 
 FLIPS_SHOWN = 12  # parameters of a page whose flips are looked for unasked
 BIAS = (
@@ -144,8 +148,8 @@ class Gradient:
     ) -> Path:
         """Write it as one HTML file that needs no network; where it is.
 
-        Of one run it has the space-time diagram, with the steps and the ways that carried the derivative if ``credit``
-        was asked for.
+        Of one run it has the space-time diagram, with the steps, the lines and the ways that carried the derivative if
+        ``credit`` was asked for. For the lines the program is run once more.
 
         Args:
             flips: what ``flips(within)`` found, for the jumps of the loss at the nearest flips.
@@ -157,7 +161,21 @@ class Gradient:
         from detrun.gradients.page import gradient_page
         from detrun.pages.page import write_page
 
-        return write_page(path, gradient_page(self, flips or {}, flips_refused=flips_refused))
+        lines, refused = self._carrying_lines()
+        page = gradient_page(self, flips or {}, flips_refused=flips_refused, lines=lines, lines_refused=refused)
+        return write_page(path, page)
+
+    def _carrying_lines(self) -> tuple[CarryingLines | None, str]:
+        """The lines of the program that carried it, or why there are none."""
+        if self.flips is None:
+            return None, "they are known of the gradient of one run by numbers"
+        from detrun.gradients.carrying_lines import carrying_lines
+
+        of = self.flips
+        try:
+            return carrying_lines(of.main, of.numbers, self.recording, of.options, tapes=bool(self.flow)), ""
+        except DetrunError as error:
+            return None, str(error).partition("\n")[0]
 
     def nearest_flips(self) -> dict[str, Any]:
         """What `flips` finds within a tenth of each of the first parameters; empty where there is no single run.

@@ -19,6 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 import detrun
+from detrun.gradients.flow import strongest_path
 from detrun.pages.curves import Curve, Curves, Panel, Point, curves_page
 from detrun.pages.kinds import Answer, Beside, Kinds
 from detrun.pages.timeline import timeline_of
@@ -242,7 +243,14 @@ def test_a_gradient_has_its_numbers_and_bows_between_the_steps_that_carried_it(o
     found = detrun.gradient(hands_on, {"p": 6.0}, credit=100)
     page = opened(found.report(tmp_path / "gradient.html").read_text())
     assert "p 4.00000" in said(page, "gradient-rows")
-    assert len(page.find_elements(By.CSS_SELECTOR, "#gradient-credit li")) == len(found.credit["p"])
+    uses = page.find_elements(By.CSS_SELECTOR, "#gradient-credit tbody tr")
+    assert len(uses) == len(found.credit["p"])
+    assert any('await sender.send(params["p"] * 0.5)' in row.text and "test_browser.py" in row.text for row in uses)
+    path = page.find_elements(By.CSS_SELECTOR, "#gradient-path tbody tr")
+    assert len(path) == len(strongest_path(found.flow["p"]))
+    assert any("results.append(received * received)" in row.text for row in path)
+    path[-1].find_elements(By.TAG_NAME, "button")[-1].click()
+    assert said(page, "details").startswith("step")
     drawn(page)
     between = [one for one in found.flow["p"] if one.origin >= 0]
     assert page.execute_script("return detrun.diagram.ways.drawn") == len(between) > 0

@@ -24,13 +24,13 @@ import outcome
 import trio
 
 from detrun.execution.execute import execute
+from detrun.execution.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun.execution.options import preemption_of
 from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.program import Program
 from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.counts import pass_over_unread, with_counts
-from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep, function_of
 from detrun.world.services import process_here
 from detrun_recorder.divergence import faults_in

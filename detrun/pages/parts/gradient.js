@@ -1,7 +1,11 @@
 "use strict";
 // A gradient: its numbers, the steps that carried it, and the ways it took from step to step over the diagram.
 
+const signed = (number) => `${number > 0 ? "+" : ""}${number.toPrecision(4)}`;
+
 detrun.Gradient = class {
+  static ROWS_MAX = 500; // of the table of steps
+
   constructor(view, diagram, choose) {
     this.view = view;
     this.diagram = diagram;
@@ -33,21 +37,74 @@ detrun.Gradient = class {
   }
 
   show(name) {
-    const list = document.getElementById("gradient-credit");
-    list.replaceChildren();
-    for (const [step, contribution, share, did] of this.view.credit[name].slice(0, 40)) {
-      const item = detrun.element("li");
-      const button = detrun.element("button", `step ${step.toLocaleString("en")}`, { type: "button" });
-      button.addEventListener("click", () => this.choose(step));
-      const path = this.diagram.run.has(step) ? this.diagram.run.path(step) : "";
-      item.append(`${(100 * share).toFixed(1)} %  ${contribution.toPrecision(4)}  `, button, ` ${path}: ${did}`);
-      list.append(item);
-    }
+    const { credit, flow, path, flowsLeftOut } = this.view;
+    const { ROWS_MAX } = detrun.Gradient;
+    const run = this.diagram.run;
+    const most = d3.max(credit[name], ([, , share]) => share) || 1;
+    const rows = credit[name].slice(0, ROWS_MAX).map(([step, contribution, share, did, lines]) => {
+      const row = detrun.element("tr");
+      row.append(this.shareCell(share, contribution, most), detrun.element("td", signed(contribution)), this.stepCell(step),
+        detrun.element("td", run.has(step) ? run.path(step) : ""), this.linesCell(step, did, lines));
+      return row;
+    });
+    if (credit[name].length > ROWS_MAX) rows.push(detrun.row(["", "", "", "", `and ${(credit[name].length - ROWS_MAX).toLocaleString("en")} steps with less`]));
+    document.querySelector("#gradient-credit tbody").replaceChildren(...rows);
+    const ways = path[name] || [];
+    document.getElementById("gradient-path").hidden = !ways.length;
+    document.querySelector("#gradient-path tbody").replaceChildren(...ways.map(([origin, target, contribution, share, lines]) => {
+      const row = detrun.element("tr");
+      row.append(this.shareCell(share, contribution, 1), detrun.element("td", signed(contribution)),
+        origin < 0 ? detrun.element("td", name) : this.stepCell(origin), this.stepCell(target),
+        detrun.element("td", run.has(target) ? run.path(target) : ""), this.linesCell(target, "", lines));
+      return row;
+    }));
+    const left = flowsLeftOut[name] || 0;
+    document.getElementById("gradient-left-out").textContent = left ? `${left.toLocaleString("en")} bows that carry less than a ten-thousandth each are left out.` : "";
+    const onPath = new Set(ways.map(([origin, target]) => `${origin} ${target}`));
     this.diagram.ways.show(
-      (this.view.flow[name] || []).map(([origin, target, contribution, share]) => ({ origin, target, contribution, share })),
-      this.view.credit[name].map(([step, contribution, share]) => ({ step, contribution, share })),
+      (flow[name] || []).map(([origin, target, contribution, share]) => ({ origin, target, contribution, share, isOnPath: onPath.has(`${origin} ${target}`) })),
+      credit[name].map(([step, contribution, share]) => ({ step, contribution, share })),
     );
     this.diagram.draw();
+  }
+
+  // A share with a bar of its width; `most` fills the cell.
+  shareCell(share, contribution, most) {
+    const cell = detrun.element("td", null, { className: "share" });
+    const bar = detrun.element("i");
+    bar.style.width = `${Math.max(1, (100 * Math.min(share, most)) / most)}%`;
+    bar.style.background = `var(--${contribution > 0 ? "chosen" : "message"})`;
+    cell.append(bar, detrun.element("span", `${(100 * share).toFixed(1)} %`));
+    return cell;
+  }
+
+  stepCell(step) {
+    const button = detrun.element("button", step.toLocaleString("en"), { type: "button", title: `go to step ${step.toLocaleString("en")}` });
+    button.addEventListener("click", () => this.choose(step));
+    const cell = detrun.element("td");
+    cell.append(button);
+    return cell;
+  }
+
+  // The lines that carried it, each with its part where there are several; else all that the step ran, or what it did.
+  linesCell(step, did, lines) {
+    const cell = detrun.element("td", null, { className: "lines" });
+    for (const [place, code, , share] of lines) {
+      const line = detrun.element("div");
+      if (lines.length > 1) line.append(`${(100 * share).toFixed(1)} %  `);
+      line.append(detrun.element("span", `${place}  `), detrun.element("code", code));
+      cell.append(line);
+    }
+    const run = this.diagram.run;
+    if (!lines.length && run.has(step)) {
+      for (const { name, number, text } of run.lines(step).slice(0, 6)) {
+        const line = detrun.element("div");
+        line.append(detrun.element("span", `${name}:${number}  `), detrun.element("code", text));
+        cell.append(line);
+      }
+    }
+    if (did) cell.append(detrun.element("div", did, { className: "did" }));
+    return cell;
   }
 
   // How large adjoints are, from the beginning of the run to its end.

@@ -7,7 +7,7 @@ detrun.Ways = class {
     this.show([], []);
   }
 
-  // ways: {origin, target, contribution, share}; credits: {step, contribution, share}
+  // ways: {origin, target, contribution, share, isOnPath}; credits: {step, contribution, share}
   show(ways, credits) {
     this.ways = ways;
     this.credits = credits;
@@ -21,18 +21,23 @@ detrun.Ways = class {
       return row === undefined ? null : [scale(diagram.value(step)) + half, diagram.top(row) + detrun.Diagram.LANE / 2];
     };
     this.drawn = 0;
-    for (const { origin, target, contribution, share } of this.ways) {
+    for (const { origin, target, contribution, share, isOnPath } of this.ways) {
       const [begin, end] = [middle(origin), middle(target)];
       if (!begin || !end || end[0] < detrun.Diagram.LABELS || begin[0] > diagram.width) continue;
       this.drawn += 1;
-      pen.strokeStyle = diagram.colour(contribution > 0 ? "chosen" : "message");
-      pen.globalAlpha = 0.35 + 0.5 * Math.min(share, 1);
-      pen.lineWidth = Math.max(0.8, 9 * Math.min(share, 1));
+      const wide = Math.max(0.8, 9 * Math.min(share, 1));
       const lift = Math.min(40, 6 + (end[0] - begin[0]) / 6);
-      pen.beginPath();
-      pen.moveTo(...begin);
-      pen.bezierCurveTo(begin[0] + lift, begin[1] - lift, end[0] - lift, end[1] - lift, ...end);
-      pen.stroke();
+      const bow = (colour, width, alpha) => {
+        pen.strokeStyle = diagram.colour(colour);
+        pen.lineWidth = width;
+        pen.globalAlpha = alpha;
+        pen.beginPath();
+        pen.moveTo(...begin);
+        pen.bezierCurveTo(begin[0] + lift, begin[1] - lift, end[0] - lift, end[1] - lift, ...end);
+        pen.stroke();
+      };
+      if (isOnPath) bow("text", wide + 2.5, 0.9);
+      bow(contribution > 0 ? "chosen" : "message", wide, isOnPath ? 1 : 0.35 + 0.5 * Math.min(share, 1));
     }
     pen.globalAlpha = 1;
     for (const { step, contribution, share } of this.credits) {

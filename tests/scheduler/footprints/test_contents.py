@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from detrun.explore.failures.heard_instructions import HAS_MONITORING, HeardInstructions
+from detrun.execution.heard_instructions import HAS_MONITORING, HeardInstructions
 from detrun_scheduler.footprints.contents import ContentsObserver
 from detrun_scheduler.footprints.footprints import WRITE, modes_conflict
 
