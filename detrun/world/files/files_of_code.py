@@ -21,7 +21,7 @@ from detrun.world.files.host_files import HostFiles
 from detrun.world.nodes.node import Node, this_node
 from detrun.world.nodes.process import Process
 from detrun.world.services import Services, process_here
-from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment import file_names, hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads import sqlite_waits
@@ -146,16 +146,23 @@ def install(services: Services, host: HostFiles) -> None:
     import_module("detrun.world.files.node_files")
     _open, _host = services, host
     _TEMPFILE.install()
-    if not _torch and isinstance(sys.modules.get(_TORCH), ModuleType):
-        _torch.append(ReplacedNames(sys.modules[_TORCH], {"_open_zipfile_writer": _writer_of_torch}))
-    for group in _torch:
-        group.install()
+    if _torch or isinstance(sys.modules.get(_TORCH), ModuleType):
+        _install_torch()
+    else:
+        hidden_state.at_import[_TORCH] = _install_torch
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
     # numpy's readers of text keep `open` in a dictionary; the run's is the real one outside nodes.
     openers = getattr(getattr(sys.modules.get(_NUMPY), "_file_openers", None), "_file_openers", None)
     if isinstance(openers, dict) and None in openers:
         openers[None] = io.open
     file_names.lead_to(files_here)
+
+
+def _install_torch() -> None:
+    hidden_state.at_import.pop(_TORCH, None)
+    if not _torch:
+        _torch.append(ReplacedNames(import_module(_TORCH), {"_open_zipfile_writer": _writer_of_torch}))
+    _torch[0].install()
 
 
 def restore(services: Services) -> None:
@@ -165,6 +172,7 @@ def restore(services: Services) -> None:
         _open = None
         file_names.lead_to(None)
         sqlite_waits.lead_to(None)
+        hidden_state.at_import.pop(_TORCH, None)
         for group in _torch:
             group.restore()
         _TEMPFILE.restore()

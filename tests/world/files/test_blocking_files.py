@@ -6,6 +6,8 @@ import io
 import mmap
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -386,3 +388,27 @@ def test_tensors_are_saved_on_the_disk():
 
     assert on_a_node(body) == 2.0
     assert not Path("/model.pt").exists()
+
+
+@pytest.mark.slow
+def test_tensors_are_saved_on_the_disk_where_a_node_is_the_first_to_import_torch(tmp_path: Path):
+    pytest.importorskip("torch")
+    program = f"""
+import detrun, os
+def body():
+    import torch
+    os.makedirs({str(tmp_path)!r})
+    torch.save(torch.ones(2), {str(tmp_path / "model.pt")!r})
+    found.append(torch.load({str(tmp_path / "model.pt")!r}).sum().item())
+async def main():
+    async with detrun.World() as world:
+        world.node("a").start(body)
+        await world.node("a").ended()
+for _ in range(2):
+    found = []
+    detrun.record(main)
+    print(found)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "[2.0]\n[2.0]\n"
+    assert list(tmp_path.iterdir()) == []
