@@ -41,6 +41,7 @@ from detrun_scheduler.asyncio_host.private import (
     task_of_step,
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
+from detrun_scheduler.asyncio_host.slow_callbacks import timed
 from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Making, Task, Timer, making
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
@@ -115,7 +116,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self._check_callback(callback, "call_soon")
         handle = events.Handle(callback, args, self, context)
         if self._debug:
-            leave_out_frame(handle)
+            timed(handle)
         task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
@@ -136,7 +137,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self._check_callback(callback, "call_soon_threadsafe")
         handle = events.Handle(callback, args, self, context)
         if self._debug:
-            leave_out_frame(handle)
+            timed(handle)
         self._lane_of_callbacks().push(handle)
         return handle
 
@@ -252,7 +253,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self._check_callback(callback, "call_at")
         timer = Timer(when, callback, args, self, context)
         if self._debug:
-            leave_out_frame(timer)
+            timed(timer)
         self._timers.add(when, timer)
         timer._scheduled = True
         return timer
@@ -390,7 +391,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         if not self._closed:
             self._closed = True
             live = self.run.timers.live
-            self.run.timers.forget([key for key in live if type(key) is Timer and key._loop is self])
+            self.run.timers.forget([key for key in live if isinstance(key, Timer) and key._loop is self])
 
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""

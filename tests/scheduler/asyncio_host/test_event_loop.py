@@ -107,6 +107,33 @@ def test_a_loop_whose_process_ends_before_its_callbacks_step_leaves_no_cyclic_ga
     assert garbage_of(lambda: [detrun.record(main, seed=seed, backend="trio") for seed in range(20)]) == 0
 
 
+@pytest.mark.parametrize("order", ["any", "fifo"])
+def test_debug_mode_tells_of_steps_and_callbacks_that_block_the_loop_in_virtual_time(
+    order: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def program() -> float:
+        loop = asyncio.get_running_loop()
+        loop.slow_callback_duration = 0.5
+        loop.call_soon(time.sleep, 0.2)
+        loop.call_soon(time.sleep, 0.75)
+        loop.call_later(2, time.sleep, 1)
+        time.sleep(3)
+        await asyncio.sleep(5)
+        return loop.time()
+
+    def main() -> float:
+        return asyncio.run(program(), debug=True)
+
+    assert detrun.record(main, asyncio_order=order).result == 8
+    found = [one.getMessage() for one in caplog.records if "Executing" in one.getMessage()]
+    assert [one.rpartition(" took ")[2] for one in found] == ["3.000 seconds", "0.750 seconds", "1.000 seconds"]
+    assert "Task-1" in found[0]
+    assert "created at" in found[1]
+    caplog.clear()
+    detrun.record(lambda: asyncio.run(program()), asyncio_order=order)
+    assert caplog.records == []
+
+
 def test_a_new_loop_has_what_asyncios_own_has() -> None:
     def main() -> tuple[dict[str, type], dict[str, type]]:
         mine = asyncio.new_event_loop()
