@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from detrun_scheduler.asyncio_host import never_awaited, queues, tasks, waits
@@ -29,6 +31,7 @@ from detrun_scheduler.asyncio_host.private import (
     RUNNER,
     THREADED_WATCHER,
 )
+from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.calling import is_of_the_run
@@ -93,15 +96,23 @@ class _PolicyOfRun:
 
 
 class _Uvloop:
-    """uvloop, where it has been imported: ``run``, which insists on its own loop, says what to call instead."""
+    """uvloop, from its import on: ``run``, which insists on its own loop, says what to call instead."""
 
     def __init__(self) -> None:
         self._module: Any = None
         self._names: ReplacedNames | None = None
 
     def install(self) -> None:
-        """Replace it."""
-        module = sys.modules.get("uvloop")
+        """Replace it, now or at the import."""
+        self._install(sys.modules.get("uvloop"))
+        if self._module is None:
+            hidden_state.at_import["uvloop"] = self._install_late
+
+    def _install_late(self) -> None:
+        del hidden_state.at_import["uvloop"]
+        self._install(import_module("uvloop"))
+
+    def _install(self, module: ModuleType | None) -> None:
         if module is not self._module:
             self._module = module
             replaced = {"run": _uvloop_run, "new_event_loop": _uvloop_new_event_loop}
@@ -111,6 +122,7 @@ class _Uvloop:
 
     def restore(self) -> None:
         """Put it back."""
+        hidden_state.at_import.pop("uvloop", None)
         if self._names is not None:
             self._names.restore()
 

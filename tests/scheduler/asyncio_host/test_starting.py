@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -182,6 +184,27 @@ def test_uvloops_run_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
         detrun.record(lambda: uvloop.run(program()))
     assert uvloop.run is original
     uvloop.run(program())
+
+
+def test_uvloop_is_found_where_the_run_is_the_first_to_import_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "uvloop.py").write_text("def new_event_loop():\n    return 1\ndef run(main):\n    return 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "uvloop", raising=False)
+
+    def main() -> tuple[str, str]:
+        from uvloop import new_event_loop, run  # type: ignore[import-not-found]  # it is made above
+
+        with pytest.raises(UsageError) as refused:
+            run(None)
+        with contextlib.closing(new_event_loop()) as loop:
+            return type(loop).__name__, str(refused.value)[:10]
+
+    for _ in range(2):
+        assert detrun.record(main).result == ("SimulatedEventLoop", "uvloop.run")
+    assert sys.modules["uvloop"].run(None) == 2
+    monkeypatch.delitem(sys.modules, "uvloop")
 
 
 def test_uvloops_new_event_loop_makes_simulated_ones(monkeypatch: pytest.MonkeyPatch) -> None:
