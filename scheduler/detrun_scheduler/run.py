@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 #   3: no task name has the name of a module in it.
 #   4: locks of libraries are steps only where threads meet (`library_locks`); before, they were as any other.
 #   5: items of queues are messages, and so is what a memory channel hands to a task that waits (`message_order`).
-THREAD_RULES = 5
+#   6: what `asyncio.gather` does as one of its tasks ends is part of that task's last step; before, it was a callback.
+THREAD_RULES = 6
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
 

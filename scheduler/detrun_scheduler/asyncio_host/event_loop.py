@@ -17,12 +17,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import CoroutineType, FrameType
 from typing import Any
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 from greenlet import getcurrent
 
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, become_new
+from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, MadeLate, become_new
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
@@ -36,13 +36,14 @@ from detrun_scheduler.asyncio_host.private import (
     ends_a_sleep,
     ends_the_run,
     go_back,
+    is_of_gather,
     leave_out_frame,
     name_given_by,
     task_of_step,
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
-from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Making, Task, Timer, making
+from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Timer, making, new_task
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
@@ -66,6 +67,10 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     says_all = True  # its report says what it waits in, too
     _closed: bool
+    _debug: bool
+    _selector: SimulatedSelector | None
+    _transports = MadeLate(WeakValueDictionary)
+    _asyncgens = MadeLate(OrderedWeakSet)
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
@@ -90,8 +95,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         inherited = run.threads.inherited
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
         become_new(self, SimulatedSelector(self))
-        self._asyncgens = OrderedWeakSet()
-        self.set_debug(COROUTINES._is_debug_mode())
+        self._debug = COROUTINES._is_debug_mode()
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
@@ -120,11 +124,27 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
-        elif callback is ends_the_run and self.line is None and (self.callbacks is None or not self.callbacks.handles):
-            handle._run()  # it stops the loop, which needs no step of its own
+        elif (
+            self.line is None
+            and (self.callbacks is None or not self.callbacks.handles)
+            and (callback is ends_the_run or self._only_counts(callback, args))
+        ):
+            handle._run()  # it stops the loop, or ends a wait, which needs no step of its own
         else:
             self._lane_of_callbacks().push(handle)
         return handle
+
+    def _only_counts(self, callback: Any, args: tuple[Any, ...]) -> bool:
+        """Whether the running task ends, and ``callback`` is by what `gather` counts that: at most its waiter wakes.
+
+        A future that ends in the midst of a step is another matter: the code behind it must not find that counted.
+        """
+        return (
+            len(args) == 1
+            and is_of_gather(callback)
+            and args[0] is asyncio.current_task(self)
+            and self.run.thread_rules >= 6
+        )
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
         """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""
@@ -211,18 +231,19 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             name = name_given_by(maker)
         if name is None:
             name = f"Task-{next(self._counts.tasks)}"
-        task = self._made_task(coro, name, context, making(maker), options)
+        factory = self._task_factory
+        if factory is None or factory is _EAGER:
+            if factory is not None:
+                options.setdefault("eager_start", True)
+            options["name"], options["context"] = name, context
+            task: Any = new_task(coro, self, next(self._counts.numbers), making(maker), options)
+        else:
+            task = self._made_by(factory, coro, name, context, options)
         if not self.is_stepping:
             self._main = task
         return task
 
-    def _made_task(self, coro: Any, name: Any, context: Any, made: Making, options: dict[str, Any]) -> Any:
-        factory = self._task_factory
-        if factory is None:
-            return Task(coro, loop=self, made=made, name=name, context=context, **options)
-        if factory is _EAGER:
-            options.setdefault("eager_start", True)
-            return Task(coro, loop=self, made=made, name=name, context=context, **options)
+    def _made_by(self, factory: Any, coro: Any, name: Any, context: Any, options: dict[str, Any]) -> Any:
         if context is not None:
             options["context"] = context
         task = factory(self, coro, **options)
@@ -292,7 +313,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
         if type(future) is CoroutineType and not self._closed:
             name = future.__qualname__
-            if (name == SHUTDOWN_GENERATORS and not self._asyncgens) or (
+            if (name == SHUTDOWN_GENERATORS and not vars(self).get("_asyncgens")) or (
                 name == SHUTDOWN_EXECUTOR and self._default_executor is None
             ):
                 self._asyncgens_shutdown_called = True
@@ -362,11 +383,13 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self.last_round = {}
             is_over = not self.line.left
         else:
-            counts = {
-                lane: sum(type(one) is not Lane for one in lane.handles) + lane.is_stepping for lane in self.lanes
-            }
-            self.last_round = {lane: count for lane, count in counts.items() if count}
-            is_over = not self.last_round
+            left: dict[Lane, int] = {}
+            for lane in self.lanes:
+                count = lane.is_stepping + lane.own_handles
+                if count:
+                    left[lane] = count
+            self.last_round = left
+            is_over = not left
         if is_over:
             self.halt()
 
@@ -410,10 +433,21 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         In life a task reports its exception when it is collected, which is at no moment that a run could repeat.
         """
         is_open = not self._closed and not self.is_running()
-        super().close()
-        for transport in list(self._transports.values()):
-            if hasattr(transport, "_read_ready_cb"):
-                transport._read_ready_cb = None  # a method of its own: a cycle of garbage
+        selector = self._selector
+        if is_open and not (
+            self._default_executor or self._signal_handlers or self._debug or selector is None or selector.is_used
+        ):
+            # What asyncio's does, in four classes, where there is nothing to close.
+            self._closed = self._executor_shutdown_called = True
+            self._close_self_pipe()
+            selector.close()
+            self._selector = None
+        else:
+            super().close()
+        if "_transports" in vars(self):
+            for transport in list(self._transports.values()):
+                if hasattr(transport, "_read_ready_cb"):
+                    transport._read_ready_cb = None  # a method of its own: a cycle of garbage
         if is_open and self._is_in_its_run and self.run.threads is not None:
             for task in (found for one in self._failed if (found := one()) is not None and found._log_traceback):
                 task._log_traceback = False

@@ -24,12 +24,33 @@ class _Model(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave 
         self._closed = True  # nothing is open, and its end is no news
 
 
+class MadeLate:
+    """A collection of a loop that is made when something asks for it, as few programs do: an attribute of its class."""
+
+    __slots__ = ("_kind", "_name")
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, loop: Any, owner: type | None = None) -> Any:
+        if loop is None:
+            return self
+        made = vars(loop)[self._name] = self._kind()
+        return made
+
+
+_MADE_LATE = ("_asyncgens", "_transports")
 _MODEL = vars(_Model())
-_COLLECTIONS = {name: type(value) for name, value in _MODEL.items() if hasattr(value, "__len__")}
+_COLLECTIONS = {
+    name: type(value) for name, value in _MODEL.items() if hasattr(value, "__len__") and name not in _MADE_LATE
+}
 _CONSTANTS = {name: value for name, value in _MODEL.items() if value is None or type(value) in (bool, float, int)}
 _CONSTANTS["_closed"] = False
 _WATCHER = "_watcher"  # of child processes; each loop of Python 3.14 has one
-_OTHERS = _MODEL.keys() - _COLLECTIONS.keys() - _CONSTANTS.keys() - {"_selector", _WATCHER}
+_OTHERS = _MODEL.keys() - _COLLECTIONS.keys() - _CONSTANTS.keys() - {"_selector", _WATCHER, *_MADE_LATE}
 assert not _OTHERS, _OTHERS
 
 

@@ -280,6 +280,12 @@ class Lane:
         return _WAIT
 
     @property
+    def own_handles(self) -> int:
+        """How many handles are queued, lanes that wait for their turn apart."""
+        handles = self.handles
+        return len(handles) if self.is_of_task else sum(type(one) is not Lane for one in handles)
+
+    @property
     def is_ending(self) -> bool:
         """Whether it is about to take its last step: its loop is closed, which has woken it."""
         return self.task is not None and self.loop.is_over and not is_blocked(self.task)

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import sys
 from asyncio import base_events, coroutines, events, futures, runners, tasks
-from types import BuiltinFunctionType, FrameType, MethodType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -108,6 +108,9 @@ def check_asyncio() -> None:
         ImportError: it does.
     """
     missing = missing_names()
+    inside = [one.co_name for one in asyncio.gather.__code__.co_consts if isinstance(one, CodeType)]
+    if "_done_callback" not in inside:
+        missing.append("the callback of gather")
     if _STEP is None:
         missing.append("the callback that steps a task")
     if missing:
@@ -170,6 +173,18 @@ def task_of_step(callback: Any) -> Any:
     return None
 
 
+_COUNTS_FOR_GATHER = f"{asyncio.gather.__qualname__}.<locals>._done_callback"
+
+
+def is_of_gather(callback: Any) -> bool:
+    """Whether ``callback`` is what `asyncio.gather` is told by that one of its futures has ended."""
+    return (
+        type(callback) is FunctionType
+        and callback.__qualname__ == _COUNTS_FOR_GATHER
+        and callback.__module__ == tasks.__name__
+    )
+
+
 def begin_running(loop: Any) -> tuple[Any, Any]:
     """Let ``loop``, or no loop, be the running one of this thread of the operating system.
 
@@ -197,13 +212,13 @@ def leave_out_frame(handle: Any) -> None:
 
 def name_given_by(frame: FrameType) -> Any:
     """The name of the task that asyncio is making in ``frame``, where it tells the loop only later (`NAMES_LATER`)."""
-    return frame.f_locals.get("name") if frame.f_code in NAMES_LATER else None
+    if not any(frame.f_globals is one for one in _MODULES_THAT_NAME):
+        return None
+    code = frame.f_code
+    return frame.f_locals.get("name") if any(one is code for one in NAMES_LATER) else None
 
 
 # Functions of Python 3.11 that make a task and name it then; by its name the task is known in recordings.
-NAMES_LATER = (
-    frozenset((tasks.create_task.__code__, asyncio.TaskGroup.create_task.__code__))
-    if sys.version_info < (3, 12)
-    else frozenset()
-)
+NAMES_LATER = (tasks.create_task.__code__, asyncio.TaskGroup.create_task.__code__) if sys.version_info < (3, 12) else ()
+_MODULES_THAT_NAME = (vars(tasks), asyncio.TaskGroup.create_task.__globals__)
 check_asyncio()

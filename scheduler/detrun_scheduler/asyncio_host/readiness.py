@@ -91,6 +91,11 @@ class SimulatedSelector(selectors.BaseSelector):
         self._keys: dict[int, SelectorKey] = {}
         self._watched: dict[tuple[int, int], Readiness] = {}
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is registered."""
+        return bool(self._keys)
+
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch a socket, or its number.
 

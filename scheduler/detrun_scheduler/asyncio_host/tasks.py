@@ -12,6 +12,7 @@ import asyncio
 import math
 from asyncio import events
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import count
 from types import CodeType, SimpleNamespace
 from typing import Any
@@ -48,18 +49,23 @@ class Future(asyncio.Future[Any]):
         return self._number
 
 
-LANE = "_lane"  # of a task that has been stepped, if it lives
-PATH = "_path"  # in the run
-MADE = "_made"  # where
+LANE = "detrun_lane"  # of a task that has been stepped, if it lives
+PATH = "detrun_path"  # in the run
+MADE = "detrun_made"  # where
 
 _BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
 
 Making = tuple[CodeType, int]  # the code that made a task, and the instruction
 
 
+@lru_cache(maxsize=1000)
+def _is_between(module: str) -> bool:
+    return module.partition(".")[0] in _BETWEEN
+
+
 def making(frame: Any) -> Making:
     """Where the task is being made, for ``frame`` or for what has called it."""
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+    while _is_between(frame.f_globals.get("__name__", "")) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
@@ -69,14 +75,25 @@ class Task(asyncio.Task[Any]):
 
     __slots__ = (LANE, MADE, PATH, "_number")
 
-    def __init__(self, coro: Any, *, loop: Any, made: Making, **options: Any) -> None:
-        self._lane = None
-        self._made = made
-        self._number: int = loop.next_number()  # asyncio registers the task, by its hash, while it makes it
-        super().__init__(coro, loop=loop, **options)
+    detrun_lane: Any
+    detrun_made: Making
+    _number: int
 
     def __hash__(self) -> int:
         return self._number
+
+
+_new_task, _begin_task = Task.__new__, Task.__init__
+
+
+def new_task(coro: Any, loop: Any, number: int, made: Making, options: dict[str, Any]) -> Task:
+    """A task of ``loop``; asyncio registers it, by its hash, while it makes it."""
+    task = _new_task(Task)
+    task.detrun_lane = None
+    task.detrun_made = made
+    task._number = number
+    _begin_task(task, coro, loop=loop, **options)
+    return task
 
 
 class Timer(events.TimerHandle):

@@ -9,6 +9,7 @@ The rule is that of `ReplacedNames`: a replacement decides by who calls.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # private, and known to no stubs
 import atexit
 import os
 import signal
@@ -51,9 +52,20 @@ def simulated(name: str) -> Any:
     return None if _answer_to is None else _answer_to(name)
 
 
+def _getsignal(signalnum: Any) -> Any:
+    """``signal.getsignal``, which in its own way tries to make an enum of a function, for 6 µs of a small run."""
+    handler = _signal.getsignal(signalnum)
+    return handler if callable(handler) else _GROUPS[signal].originals["getsignal"](signalnum)
+
+
+_QUICKER = {"getsignal": _getsignal}
+
+
 def _by_caller(module: ModuleType, name: str) -> Callable[..., Any]:
+    quicker = _QUICKER.get(name)
+
     def call(*arguments: Any, **named: Any) -> Any:
-        function = simulated(name)
+        function = simulated(name) or quicker
         return (_GROUPS[module].originals[name] if function is None else function)(*arguments, **named)
 
     return update_wrapper(call, vars(module)[name])

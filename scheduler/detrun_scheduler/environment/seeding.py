@@ -29,7 +29,7 @@ from typing import Any
 
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.randomness import stream_key
+from detrun_scheduler.randomness import seed_again, stream_key
 
 _run_thread = 0  # the OS thread of the active run; no thread has ident 0
 _preserved = 0  # how many `PreservedGenerators` are entered
@@ -263,7 +263,7 @@ _NUMPY_STATE_BYTES = 625 * 4  # of an MT19937: its words, and the position of th
 
 def _seed_generators(seed: int) -> None:
     global _numpy_run_bits
-    random.seed(seed)
+    seed_again(random._inst, seed)  # private: the generator behind the module's functions
     state = _numpy_state()
     if state is not None:
         module = sys.modules["numpy.random"]

@@ -23,6 +23,7 @@ from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE, Footprint,
 from detrun_scheduler.footprints.marks import portable, touch
 from detrun_scheduler.footprints.steps import place_of
 from detrun_scheduler.footprints.watch import Watch
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
@@ -43,7 +44,8 @@ class PartialOrderSampling(KeyedDraws):
         self.seen: Knowledge = {}  # since `tell`
         self.is_told = False
         self.observing = False  # accesses of threads to plain state have footprints, too; the campaign sets it
-        self.random = Random(0).random
+        self._generator = Random(0)
+        self.random = self._generator.random
         self.run: Any = None
         self.priorities: dict[int, float] = {}  # of the next step of each task
         self.places: dict[int, Place] = {}  # where each task goes on
@@ -92,7 +94,7 @@ class PartialOrderSampling(KeyedDraws):
             self.known = dict(self.seen)
         self.run = run
         self.watch.step.forget()
-        self.random = Random(run.seed).random
+        seed_again(self._generator, run.seed)
         self.priorities.clear()
         self.to_draw.clear()
         self.is_watching = False

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.strategies.campaigns import Independent
 
 
@@ -18,11 +19,12 @@ class RandomWalk(KeyedDraws, Independent):
     """A uniform choice at every step."""
 
     def __init__(self) -> None:
-        self.random = Random(0).random
+        self._generator = Random(0)
+        self.random = self._generator.random
 
     def new_run(self, run: RunView) -> None:
         """Reseed."""
-        self.random = Random(run.seed).random
+        seed_again(self._generator, run.seed)
 
     def weights(self, runnable: Sequence[int]) -> list[float]:
         """See `Distribution`."""

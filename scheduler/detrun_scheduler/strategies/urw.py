@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.runnable_order import Arrivals, Shares, place_in
 
@@ -30,7 +31,8 @@ class UniformRandomWalk(KeyedDraws):
         self.seen: Knowledge = {}  # since `tell`, up to the last run
         self.is_told = False
         self.run: RunView | None = None
-        self.random = Random(0).random
+        self._generator = Random(0)
+        self.random = self._generator.random
         self.last = -1  # the task chosen last
         self.left: dict[int, int] = {}  # by task: steps expected of it from here on
         self.taken: dict[int, int] = {}  # by task: steps of it in this run
@@ -72,7 +74,7 @@ class UniformRandomWalk(KeyedDraws):
         if not self.is_told:
             self.known = dict(self.seen)
         self.run = run
-        self.random = Random(run.seed).random
+        seed_again(self._generator, run.seed)
         self.last = -1
         self.left = {}
         self.paths = {}

@@ -66,6 +66,7 @@ class SimulatedThread(greenlet):
     cr_await = None
 
     event_loop: Any = None  # of asyncio, which runs in it now
+    ends_alone = True  # no nursery, scope or lock of trio's ends with it
 
     @property
     def cr_running(self) -> bool:

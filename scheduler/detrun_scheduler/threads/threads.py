@@ -86,17 +86,17 @@ class Threads:
         thread.begin(self, *life)
         return thread
 
-    def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> MainThread:
         """What trio may take for an async function, and is ``function(*arguments)`` in the main simulated thread."""
+        return MainThread(self, function, arguments)
 
-        def make() -> SimulatedThread:
-            thread = self._new(_call_main, (function, arguments), "main", MAIN_IDENT)
-            thread.is_reusable = True
-            thread.gr_context = copy_context()
-            self.living.append(thread)
-            return thread
-
-        return make
+    def begin_main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> SimulatedThread:
+        """The main thread begins."""
+        thread = self._new(_call_main, (function, arguments), "main", MAIN_IDENT)
+        thread.is_reusable = True
+        thread.gr_context = copy_context()
+        self.living.append(thread)
+        return thread
 
     def start(
         self,
@@ -198,6 +198,23 @@ class Threads:
         self.known.clear()
         del self.run, self.hub, self.give_way
         self.attended = ()
+
+
+class MainThread:
+    """Makes the main thread of a run; what the host takes for the main task's async function."""
+
+    __slots__ = ("arguments", "function", "threads")
+
+    makes_thread = True
+
+    def __init__(self, threads: Threads, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.threads = threads
+        self.function = function
+        self.arguments = arguments
+
+    def __call__(self) -> SimulatedThread:
+        """Make it."""
+        return self.threads.begin_main(self.function, self.arguments)
 
 
 def _nothing(threads: Threads) -> None:

@@ -31,7 +31,7 @@ from detrun_scheduler.clock import LocalTime, TimerHeap, VirtualClock
 from detrun_scheduler.environment import virtual_time
 from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.journal import CHECKPOINT, DONE, FAILED
-from detrun_scheduler.trio_host import abandoning, channels, deadlines, holding, ordered, root_task
+from detrun_scheduler.trio_host import abandoning, channels, deadlines, holding, ordered
 from detrun_scheduler.trio_host.graveyard import bury
 from detrun_scheduler.trio_host.interrupts import InProcessWakeup, InterruptHandler
 from detrun_scheduler.trio_host.no_io import NO_STATISTICS, NoInputOutput
@@ -49,6 +49,7 @@ from detrun_scheduler.trio_host.private import (
     cancel,
 )
 from detrun_scheduler.trio_host.queues import RunQueue
+from detrun_scheduler.trio_host.root_task import Root
 
 channels.install()
 deadlines.install()
@@ -165,7 +166,7 @@ class Host(Runner):
             self.instruments.call("before_run")
         if self.run_time is None:
             self.clock.start_clock()
-        self.init_task = self._spawn(root_task.init(self, async_fn, args), None, "<init>", self.system_context.copy())
+        self.init_task = self._spawn(Root(self, async_fn, args), None, "<init>", self.system_context.copy())
 
     def finish(self) -> outcome.Outcome[Any] | None:
         """Stop being the runner and return how the main task ended, None if it was given up."""
@@ -205,6 +206,12 @@ class Host(Runner):
         if self.dead:
             bury(self.dead)
 
+    def spawn_main(self, async_fn: Callable[..., Awaitable[object]], args: Sequence[object]) -> Task:
+        """Spawn the main task, or the main thread, which ``async_fn`` makes then."""
+        if not getattr(async_fn, "makes_thread", False):
+            return self.spawn_impl(async_fn, tuple(args), self.system_nursery, None)
+        return self._spawn(async_fn(), self.system_nursery, "main", copy_context(), ki_protected=False)
+
     def start_entry_task(self) -> None:
         """Spawn the task that runs `TrioToken.run_sync_soon` callbacks."""
         self.entry_task = self.spawn_impl(
@@ -225,9 +232,11 @@ class Host(Runner):
             nursery = self.entry_nursery
         self._spawn(thread, nursery, name, self.system_context)
 
-    def _spawn(self, coro: Any, nursery: trio.Nursery | None, name: str, context: Context) -> Task:
+    def _spawn(
+        self, coro: Any, nursery: trio.Nursery | None, name: str, context: Context, ki_protected: bool = True
+    ) -> Task:
         task = Task.__new__(Task)  # its metaclass has no public constructor, and its private one costs more
-        task.__init__(coro=coro, parent_nursery=nursery, runner=self, name=name, context=context, ki_protected=True)
+        task.__init__(nursery, coro, self, name, context, ki_protected)
         self.tasks.add(task)
         if nursery is not None:
             nursery._children.add(task)
@@ -353,7 +362,9 @@ class Host(Runner):
                 self.not_returned(number, final.error)
             if self.failure_seen is not None:
                 self.failure_seen(final.error)
-        if getattr(task.coro, "ends_alone", False):
+        if getattr(task.coro, "ends_alone", False) and (type(final) is outcome.Value or task is self.main_task):
+            if task is self.main_task:
+                self.main_task_outcome = final
             self._leaves(task)
         else:
             self.task_exited(task, final)
@@ -369,13 +380,15 @@ class Host(Runner):
             self.reschedule(self.init_task)
 
     def _leaves(self, task: Task) -> None:
-        """What trio's `task_exited` does for a task that has returned, and had no nursery, scope or lock of trio's."""
+        """What trio's `task_exited` does for a task without nurseries, scopes and locks, and with no error for one."""
         nursery = task._parent_nursery
-        assert nursery is not None
         task._activate_cancel_status(None)
         self.tasks.remove(task)
-        nursery._children.remove(task)
-        nursery._check_nursery_closed()
+        if nursery is None:
+            assert not self.tasks, "the root task is the last to end"
+        else:
+            nursery._children.remove(task)
+            nursery._check_nursery_closed()
         if "task_exited" in self.instruments.data:
             self.instruments.call("task_exited", task)
 

@@ -27,11 +27,17 @@ class OrderedSet(dict[Any, None]):
 class OrderedCancelStatus(CancelStatus):
     """A cancel status that cancels its tasks and its children in the order in which they came."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        # Empty here unless the parent is cancelled, and then a new status still has no task and no child.
+    def __init__(self, scope: Any, parent: Any) -> None:
+        # trio's at half the cost. A new status has no task and no child, and is looked at where it may be cancelled.
+        self._scope = scope
+        self._parent = parent
         self._tasks = OrderedSet()  # type: ignore[assignment]
         self._children = OrderedSet()  # type: ignore[assignment]
+        self.effectively_cancelled = self.abandoned_by_misnesting = False
+        if parent is not None:
+            parent._children.add(self)
+            if parent.effectively_cancelled or scope._cancel_called:
+                self.recalculate()
 
     @property
     def children(self) -> Any:

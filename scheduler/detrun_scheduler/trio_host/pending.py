@@ -75,7 +75,7 @@ def pending_operation(task: trio.lowlevel.Task) -> str:
         return "start"
     if hasattr(task.coro, "frames"):
         return operation_of_thread(await_frames(task)) or "line"
-    found = ""
+    found = getattr(task.coro, "pending", "")
     frames = await_frames(task)
     for frame in reversed(frames):
         name = frame.f_code.co_qualname

@@ -31,6 +31,7 @@ DETACH_TRAP = _traps.PermanentlyDetachCoroutineObject
 
 Runner = _run.Runner
 CancelStatus = _run.CancelStatus
+NurseryManager = _run.NurseryManager
 AsyncGenerators = _asyncgens.AsyncGenerators
 EntryQueue = _entry_queue.EntryQueue
 Instruments = _instrumentation.Instruments
