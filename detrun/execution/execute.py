@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -88,14 +88,7 @@ def execute(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        # Programs get Values from the scope of their runs, and from nowhere else. Where tasks of asyncio's are looked
-        # for that nothing refers to, what is older than the run is left out, or each look would go through all of it.
-        with (
-            environment,
-            frozen_heap() if options.thread_errors and is_imported() and not is_frozen() else nullcontext(),
-            SumsOfValues() if scope is not None else nullcontext(),
-            nullcontext() if hooks.draws is None else _watched_generators(loop, hooks.draws, main),
-        ):
+        with environment, _surrounding(loop, options, scope, hooks.draws, main):
             if scope is not None:
                 args = scope.begin(loop, args)
             if watch is not None:
@@ -125,6 +118,30 @@ def execute(
         if collecting:
             gc.enable()
     return loop, ended
+
+
+def _surrounding(
+    loop: RunLoop, options: Options, scope: RunScope | None, draws: DrawWatcher | None, main: Main
+) -> AbstractContextManager[object]:
+    """What some runs need beside a controlled environment.
+
+    Programs get Values from the scope of their runs, and from nowhere else. Where tasks of asyncio's are looked for
+    that nothing refers to, what is older than the run is left out, or each look would go through all of it.
+    """
+    hides_heap = options.thread_errors and is_imported() and not is_frozen()
+    if scope is None and draws is None and not hides_heap:
+        return _AS_IT_IS
+    with ExitStack() as stack:
+        if hides_heap:
+            stack.enter_context(frozen_heap())
+        if scope is not None:
+            stack.enter_context(SumsOfValues())
+        if draws is not None:
+            stack.enter_context(_watched_generators(loop, draws, main))
+        return stack.pop_all()
+
+
+_AS_IT_IS = nullcontext()
 
 
 def _watched_generators(loop: RunLoop, draws: DrawWatcher, main: Main) -> AbstractContextManager[None]:

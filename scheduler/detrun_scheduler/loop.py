@@ -52,6 +52,9 @@ from detrun_scheduler.watchdog import WATCHDOG
 patched_threading.install_dual_classes()
 
 
+_AS_IT_IS = nullcontext()
+
+
 class RunLoop(JournaledRun):
     """One run of one program; `JournaledRun` says what it is given."""
 
@@ -92,7 +95,7 @@ class RunLoop(JournaledRun):
             arrivals = getattr(self.oracle, "arrivals", None)
             if arrivals is not None:
                 self.arrived = arrivals()
-            with nullcontext() if self.actor is None else acting(self, threads):
+            with _AS_IT_IS if self.actor is None else acting(self, threads):
                 program = self.main = main
                 if in_asyncio:
                     main = as_asyncio_program(main)
@@ -178,13 +181,17 @@ class RunLoop(JournaledRun):
                 if kind == CHECKPOINT:
                     put(numbers, number)
                 if woken or timers.due or not numbers or host.ki_arrived:
-                    try:
-                        going_on = self._settle()
-                    finally:
-                        # A deadlock's last step belongs to the recording, too.
+                    if woken and numbers and not (timers.due or host.ki_arrived):
+                        self.journal_wakes()
                         self.close_record(kind)
-                    if not going_on:
-                        return
+                    else:
+                        try:
+                            going_on = self._settle()
+                        finally:
+                            # A deadlock's last step belongs to the recording, too.
+                            self.close_record(kind)
+                        if not going_on:
+                            return
                     if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                         break
                     if self.counts_anew:
@@ -306,23 +313,24 @@ class RunLoop(JournaledRun):
         if self.after_step:
             for hook in self.after_step:
                 hook(self)
-        journal = self.journal
+        journal, verifier = self.journal, self.verifier
         events, start = journal.events, journal.record_start
-        record = b""
         if len(events) != start:
             events.append(END)
             kind |= HAS_EVENTS
             journal.record_start = len(events)
-            record = bytes(events[start:]) if self.verifier is not None else b""
         journal.outcomes.append(kind)
-        if self.verifier is not None:
-            self.verifier.step_closed(self, self.current, kind, record)
+        if verifier is not None:
+            verifier.step_closed(self, self.current, kind, bytes(events[start:]))
 
     def close_chunk(self) -> None:
         """Close the journal's chunk, and forget the tasks that ended in it."""
         self.journal.close_chunk(tuple(self.host.queue.numbers))
         # An ended task gets no more children and draws no more, so its path stays unique without our remembering it.
-        for number in self.host.ended:
+        if not self.host.by_number:  # all have ended
+            self.paths.clear()
+            self.names_used.clear()
+        for number in self.host.ended if self.streams or self.paths else ():
             self.paths.pop(number, None)
             self.names_used.pop(number, None)
             self.streams.pop(number, None)

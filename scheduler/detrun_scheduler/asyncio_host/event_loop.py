@@ -32,6 +32,7 @@ from detrun_scheduler.asyncio_host.private import (
     NAMES_LATER,
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
+    STEP,
     begin_running,
     ends_a_sleep,
     ends_the_run,
@@ -43,7 +44,7 @@ from detrun_scheduler.asyncio_host.private import (
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
-from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Timer, making, new_task
+from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Handle, Timer, making, new_task
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
@@ -91,7 +92,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         self._left_by: BaseException | None = None
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
         self._lost = LostTasks(run)
-        self._main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
+        self.main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
         inherited = run.threads.inherited
         self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
         become_new(self, SimulatedSelector(self))
@@ -104,7 +105,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
     @property
     def is_over(self) -> bool:
         """Whether no step of it is taken any more: it is closed, or its run or its process has ended."""
-        return self._closed or not self._is_in_its_run or (self.owner is not None and not self.owner.is_running)
+        return self._closed or current.run is not self.run or (self.owner is not None and not self.owner.is_running)
 
     @property
     def _is_in_its_run(self) -> bool:
@@ -112,16 +113,18 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     # What is queued.
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:
         """Queue a callback; as asyncio's."""
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
-        handle = events.Handle(callback, args, self, context)
-        if self._debug:
+            handle = events.Handle(callback, args, self, context)
             timed(handle)
-        task = task_of_step(callback)
+        else:
+            handle = Handle(callback, args, self, context)
+        task = callback.__self__ if type(callback) is STEP else task_of_step(callback)  # type: ignore[attr-defined]
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
         elif (
@@ -173,14 +176,16 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         return lane
 
     def _new_lane(self, task: Any) -> Lane:
-        self._check_run()
+        run = self.run
+        if current.run is not run:
+            self._check_run()
         name = task.get_name()
         if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
             coroutine = task.get_coro()
             name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition(".")[2]
-        lane = Lane(self, task, name, max(self.run.current, 0))
+        lane = Lane(self, task, name, run.current if run.current > 0 else 0)
         setattr(task, LANE, lane)
-        setattr(task, PATH, self.run.path_of(self.run.host.numbers[lane.task]))
+        setattr(task, PATH, run.paths[run.host.numbers[lane.task]])
         return lane
 
     def _check_run(self) -> None:
@@ -195,9 +200,9 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         """See `waits.report_of`."""
         return report_of(lane.asyncio_task, lane)
 
-    def is_main(self, task: Any) -> bool:
-        """Whether `run_until_complete` waits for ``task``, others live, and findings are asked for."""
-        return task is self._main and self.run.reports_thread_errors and len(self.lanes) > 1
+    def looks_for_lost_tasks(self) -> bool:
+        """Whether tasks beside the main one live, and findings are asked for."""
+        return len(self.lanes) > 1 and bool(self.run.reports_thread_errors)
 
     def main_ended(self, frames: list[FrameType]) -> None:
         """Report lost tasks; ``frames`` are those of the main task's last step."""
@@ -240,7 +245,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         else:
             task = self._made_by(factory, coro, name, context, options)
         if not self.is_stepping:
-            self._main = task
+            self.main = task
         return task
 
     def _made_by(self, factory: Any, coro: Any, name: Any, context: Any, options: dict[str, Any]) -> Any:
@@ -356,7 +361,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
                 raise error
         finally:
             self._stopping = self.is_stepping = False
-            thread.event_loop = self._main = None
+            thread.event_loop = self.main = None
             self._thread_id = self._thread = self.last_round = None
             self._set_coroutine_origin_tracking(False)
 
@@ -406,7 +411,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     def interrupt(self) -> None:
         """What Ctrl-C does to ``asyncio.run``: cancel the main task; without one, stop."""
-        main = self._main
+        main = self.main
         self.call_soon_threadsafe(self.stop if main is None else main.cancel)
 
     def died(self) -> None:
@@ -457,17 +462,12 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             for lane in list(self.lanes):
                 lane.wake()  # it ends when it is stepped
 
-    def enter(self) -> Any:
-        """A step of this loop begins; returns what `leave` takes."""
-        return begin_running(self)
+    enter = begin_running  # a step of this loop begins; returns what `leave` takes
+    leave = staticmethod(go_back)  # the step is over
 
     def stand_aside(self) -> Any:
         """A step of this loop stands still while others go on, for whom no loop is running; for `leave`."""
         return begin_running(None)
-
-    def leave(self, outer: Any) -> None:
-        """The step is over."""
-        go_back(outer)
 
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of the thread that runs this loop."""

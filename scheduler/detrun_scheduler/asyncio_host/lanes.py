@@ -59,6 +59,8 @@ class LoopOfLanes(Protocol):
     is_stepping: bool  # `run_forever` has been called
     last_round: dict[Lane, int] | None  # it is to stop once so many handles of these have run
 
+    main: Any  # the task that `run_until_complete` waits for; None while the loop does not run
+
     @property
     def is_over(self) -> bool:
         """Whether no step of it is taken any more."""
@@ -93,8 +95,8 @@ class LoopOfLanes(Protocol):
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """What the task of ``lane`` waits for, and the tasks that could let it go on."""
 
-    def is_main(self, task: Any) -> bool:
-        """Whether `run_until_complete` waits for ``task``, others live, and findings are asked for."""
+    def looks_for_lost_tasks(self) -> bool:
+        """Whether tasks beside the main one live, and findings are asked for."""
 
     def main_ended(self, frames: list[FrameType]) -> None:
         """The main task has ended; ``frames`` are those of its last step, whose variables still live."""
@@ -218,7 +220,8 @@ class Lane:
             if callbacks is not None and callbacks.handles:
                 callbacks.handles.append(self)  # wakes this lane when its turn comes
                 return
-        self.wake()
+        if not self.is_stepping:
+            self.wake()
 
     def wake(self) -> None:
         """Make the lane runnable if it is not."""
@@ -230,7 +233,8 @@ class Lane:
         loop = self.loop
         line = loop.line
         touched[EVERYTHING] = WRITE  # plain variables are what asyncio's tasks share, and nothing marks these
-        if type(message) is outcome.Error or loop.is_over or (self.is_of_task and self._reference is None):
+        reference = self._reference
+        if type(message) is outcome.Error or loop.is_over or (self.is_of_task and reference is None):
             return self.end()
         if not loop.is_stepping or (line is not None and not line.is_next(self)):
             return _WAIT  # what is queued stays so until the loop runs again, or until it is this lane's turn
@@ -238,8 +242,8 @@ class Lane:
         if not handles:
             return _WAIT
         self.is_stepping = self.has_begun = True
-        task = self.asyncio_task
-        frames = self.frames() if task is not None and loop.is_main(task) else None
+        task: Any = None if reference is None else reference()
+        frames = self.frames() if task is loop.main is not None and loop.looks_for_lost_tasks() else None
         if line is not None:
             line.is_open = False
         handle = handles.popleft()

@@ -16,7 +16,16 @@ from typing import Any
 
 NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.events": (*("_event_loop_policy", "_get_running_loop()", "_set_running_loop()", "Handle", "TimerHandle"),),
-    "asyncio.events.Handle": ("_run()", "_cancelled", "_callback", "_args", "_loop", "_source_traceback"),
+    "asyncio.events.Handle": (
+        "_run()",
+        "_cancelled",
+        "_callback",
+        "_args",
+        "_context",
+        "_loop",
+        "_repr",
+        "_source_traceback",
+    ),
     "asyncio.events.TimerHandle": ("_when", "_scheduled"),
     "asyncio.coroutines": ("_is_debug_mode()",),
     "asyncio.futures": ("_set_result_unless_cancelled()",),
@@ -111,7 +120,7 @@ def check_asyncio() -> None:
     inside = [one.co_name for one in asyncio.gather.__code__.co_consts if isinstance(one, CodeType)]
     if "_done_callback" not in inside:
         missing.append("the callback of gather")
-    if _STEP is None:
+    if STEP is None:
         missing.append("the callback that steps a task")
     if missing:
         raise ImportError(
@@ -151,7 +160,7 @@ def _step_type() -> type | None:
     return found if getattr(loop.callback, "__self__", None) is task else None
 
 
-_STEP = _step_type()
+STEP = _step_type()  # of what asyncio queues for each step but those by which a future wakes its task
 _PYTHON_TASK: Any = getattr(tasks, "_PyTask", asyncio.Task)
 _PYTHON_STEPS = frozenset(
     vars(_PYTHON_TASK)[name]
@@ -163,7 +172,7 @@ _PYTHON_STEPS = frozenset(
 def task_of_step(callback: Any) -> Any:
     """The task of which ``callback`` is a step, as asyncio queues it, or None."""
     kind = type(callback)
-    if kind is _STEP:
+    if kind is STEP:
         return callback.__self__
     if kind is BuiltinFunctionType:
         if callback.__name__ == "task_wakeup":

@@ -12,6 +12,7 @@ import asyncio
 import math
 from asyncio import events
 from collections.abc import Iterable
+from contextvars import Context, copy_context
 from functools import lru_cache
 from itertools import count
 from types import CodeType, SimpleNamespace
@@ -94,6 +95,20 @@ def new_task(coro: Any, loop: Any, number: int, made: Making, options: dict[str,
     task._number = number
     _begin_task(task, coro, loop=loop, **options)
     return task
+
+
+class Handle(events.Handle):
+    """A callback that is queued while no debug mode is on: asyncio's own, made without asking for that."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Any, args: tuple[Any, ...], loop: Any, context: Context | None) -> None:
+        self._context: Any = copy_context() if context is None else context
+        self._loop = loop
+        self._callback: Any = callback
+        self._args: Any = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
 
 
 class Timer(events.TimerHandle):

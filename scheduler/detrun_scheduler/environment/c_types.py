@@ -52,6 +52,11 @@ class ReplacedEntries:
         """Whether anything will be replaced."""
         return self._namespace is not None
 
+    @property
+    def stays_unseen(self) -> bool:
+        """Whether it stays replaced between runs, and nothing is looked at then."""
+        return self._stays
+
     def install(self) -> None:
         """Replace the entries."""
         if not self._stays:

@@ -227,9 +227,16 @@ class ReplacedTogether:
 
     def _divide(self) -> None:
         """From now on, tell those that stay from the others, until the campaign is over."""
-        self._staying = [one for one in self.groups if isinstance(one, ReplacedNames | ReplacedMethods) and one.stays]
+        moving: list[Replaced] = []
+        for one in self.groups:
+            if isinstance(one, ReplacedNames | ReplacedMethods) and one.stays:
+                self._staying.append(one)
+            elif isinstance(one, ReplacedTogether) and one._staying and not one._moving:
+                self._staying += one._staying
+            elif not getattr(one, "stays_unseen", False):
+                moving.append(one)
         if self._staying:
-            self._moving = tuple(one for one in self.groups if one not in self._staying)
+            self._moving = tuple(moving)
             self._finds = [one.place for one in self._staying]
             self._replaced = [find(place) for find, place in self._finds]
             _stayed.append(self)

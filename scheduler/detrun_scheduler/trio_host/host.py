@@ -16,7 +16,7 @@ from __future__ import annotations
 from _thread import RLock
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, copy_context
-from functools import partial
+from functools import lru_cache, partial
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -58,6 +58,9 @@ ordered.install()
 _NO_IO = NoInputOutput()
 # Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
 _spare_sorted_dicts: list[SortedDict[Any, Any]] = []
+
+
+_name_of_wait = lru_cache(maxsize=1000)(wait_name)  # of functions that are there for good
 
 
 class _Resumption:
@@ -236,11 +239,13 @@ class Host(Runner):
         self, coro: Any, nursery: trio.Nursery | None, name: str, context: Context, ki_protected: bool = True
     ) -> Task:
         task = Task.__new__(Task)  # its metaclass has no public constructor, and its private one costs more
-        task.__init__(nursery, coro, self, name, context, ki_protected)
+        # Not by `_activate_cancel_status`: where the status is cancelled, a new task has nothing yet to be aborted in.
+        status: Any = None if nursery is None else nursery._cancel_status
+        task.__init__(nursery, coro, self, name, context, ki_protected, cancel_status=status)
         self.tasks.add(task)
         if nursery is not None:
             nursery._children.add(task)
-            task._activate_cancel_status(nursery._cancel_status)
+            status._tasks.add(task)
         if "task_spawned" in self.instruments.data:
             self.instruments.call("task_spawned", task)
         self.reschedule(task, None)
@@ -404,7 +409,8 @@ class Host(Runner):
             return self.kind_number(wait_name(abort))
         number = self.kinds.get(address_of(kept))
         if number is None:
-            number = self.kinds[address_of(kept)] = self.kind_number(wait_name(abort))
+            name = _name_of_wait(kept) if is_for_good else wait_name(abort)
+            number = self.kinds[address_of(kept)] = self.kind_number(name)
             self.kept_aborts.append(kept)
         return number
 
