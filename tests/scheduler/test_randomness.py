@@ -7,6 +7,7 @@ from collections import Counter
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 from statistics import NormalDist
 from typing import Any
 
@@ -16,6 +17,20 @@ from hypothesis import strategies as st
 
 from detrun_scheduler import randomness
 from detrun_scheduler.errors import UsageError
+
+
+def test_a_generator_that_is_seeded_again_is_as_a_new_one() -> None:
+    used = Random(5)
+    used.gauss(0, 1)  # which keeps a second number
+    for seed in (0, 1, 2**70, -3):
+        randomness.seed_again(used, seed)
+        new = Random(seed)
+        assert [used.random(), used.gauss(0, 1), used.getrandbits(70)] == [
+            new.random(),
+            new.gauss(0, 1),
+            new.getrandbits(70),
+        ]
+
 
 bits = st.integers(0, 2**64 - 1)
 open_units = bits.map(randomness.to_open_unit)

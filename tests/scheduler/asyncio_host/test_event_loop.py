@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
@@ -151,6 +153,61 @@ def test_a_new_loop_has_what_asyncios_own_has() -> None:
 
 
 # Order.
+
+
+async def gathers() -> list[int]:
+    async def one(number: int) -> int:
+        await asyncio.sleep(0)
+        return number
+
+    return await asyncio.gather(one(1), one(2))
+
+
+def test_what_gather_does_as_a_task_ends_belongs_to_the_last_step_of_that_task() -> None:
+    now = detrun.record(gathers, seed=1)
+    before = NewRun(seed=1, strategy="random").execute(gathers, (), Options(thread_rules=4, backend="asyncio"))
+    assert now.result == [1, 2]
+    assert "event loop" not in str(now.recording.tasks)
+    assert "event loop" in str(before.recording.tasks)
+    assert before.steps == now.steps + 3  # two callbacks, and the end of their lane
+    assert detrun.replay(gathers, recording=before.recording).digest == before.digest
+    assert detrun.replay(gathers, recording=now.recording).digest == now.digest
+
+
+@pytest.mark.parametrize("order", ["any", "fifo"])
+def test_a_future_that_ends_within_a_step_is_not_yet_counted_by_gather(order: str) -> None:
+    """As in life: what is called when a future ends runs after the step, whoever ends it."""
+
+    async def main() -> list[bool]:
+        future = asyncio.get_running_loop().create_future()
+        both = asyncio.gather(future)
+        found = []
+
+        async def ends() -> None:
+            future.set_result(3)
+            found.append(both.done())
+
+        await asyncio.create_task(ends())
+        assert await both == [3]
+        return found
+
+    for seed in range(5):
+        assert detrun.record(main, seed=seed, asyncio_order=order).result == [False]
+
+
+def test_gather_tells_of_the_first_task_that_fails_whichever_ends_first() -> None:
+    async def fails(number: int) -> None:
+        await asyncio.sleep(0)
+        raise ValueError(number)
+
+    async def main() -> int:
+        try:
+            await asyncio.gather(fails(1), fails(2))
+        except ValueError as error:
+            return int(error.args[0])
+        return 0
+
+    assert {detrun.record(main, seed=seed).result for seed in range(20)} == {1, 2}
 
 
 def test_any_task_may_be_late() -> None:
