@@ -165,7 +165,7 @@ async def gathers() -> list[int]:
 
 def test_what_gather_does_as_a_task_ends_belongs_to_the_last_step_of_that_task() -> None:
     now = detrun.record(gathers, seed=1)
-    before = NewRun(seed=1, strategy="random").execute(gathers, (), Options(thread_rules=4, backend="asyncio"))
+    before = NewRun(seed=1, strategy="random").execute(gathers, (), Options(thread_rules=5, backend="asyncio"))
     assert now.result == [1, 2]
     assert "event loop" not in str(now.recording.tasks)
     assert "event loop" in str(before.recording.tasks)
