@@ -140,15 +140,16 @@ class World:
                 raise UsageError("sockets of localhost are in use already; open the world before the first of them")
             raise UsageError("another world is open; a run has one at a time, with as many nodes as it needs")
         self._was_opened = True
-        patched_sockets.install(self._driver_process.running_here)
-        patched_processes.install(self._driver_process.running_here)
-        patched_files.install(self.services)
-        files_of_code.install(self.services, self._host_files)
-        node_threads.install(self.services)
-        self.run.host.localize(LocalTimes(self.run))
+        self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
+        self._factory_before = trio.socket.set_custom_socket_factory(patched_sockets.SocketFactory())
         try:
-            self._resolver_before = trio.socket.set_custom_hostname_resolver(self.network.resolver)
-            self._factory_before = trio.socket.set_custom_socket_factory(patched_sockets.SocketFactory())
+            patched_sockets.install(self._driver_process.running_here)
+            patched_processes.install(self._driver_process.running_here)
+            patched_files.install(self.services)
+            files_of_code.install(self.services, self._host_files)
+            node_threads.install(self.services)
+            self._unwound().append(self._close)  # of a program that never leaves its block
+            self.run.host.localize(LocalTimes(self.run))
             self._token = process_here.set(self._driver_process)
             self._manager = open_nursery()
             self.services.nursery = await self._manager.__aenter__()
@@ -190,6 +191,8 @@ class World:
 
     def _close(self) -> None:
         """Give back what the world had replaced; also where the run is torn down and nothing may be awaited."""
+        if self._close in self._unwound():
+            self._unwound().remove(self._close)
         self.services.nursery = self._manager = None
         self._let_go()
         node_threads.restore(self.services)
@@ -205,6 +208,11 @@ class World:
         with suppress(RuntimeError):  # the run is over
             trio.socket.set_custom_hostname_resolver(self._resolver_before)
             trio.socket.set_custom_socket_factory(self._factory_before)
+
+    def _unwound(self) -> list[Callable[[], object]]:
+        """What is called when all tasks of the run have ended."""
+        threads = self.run.threads
+        return [] if threads is None else threads.at_unwound
 
     @property
     def owner_of_sockets(self) -> Callable[[], Process]:

@@ -141,6 +141,8 @@ class RunLoop(JournaledRun):
             self.steps_at_end, self.time_at_end = self.journal.steps, self.time
             if self.host.tasks:
                 unwind(self)
+            if self.threads is not None:
+                self.threads.unwound()
 
     def _loop(self) -> None:
         host, journal, oracle = self.host, self.journal, self.oracle

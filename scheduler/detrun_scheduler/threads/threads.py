@@ -30,6 +30,7 @@ class Threads:
 
     __slots__ = (
         "at_end",
+        "at_unwound",
         "at_first_start",
         "at_main_end",
         "attended",
@@ -68,6 +69,7 @@ class Threads:
         self.at_first_start: Callable[[Threads], None] = _nothing
         self.at_main_end: Callable[[Threads], None] = _nothing
         self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run
+        self.at_unwound: list[Callable[[], object]] = []  # called when all tasks have ended
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
         # Preemption on Python 3.11: how to call the function of a thread, and how to call anything else in it.
         self.call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None = None
@@ -179,6 +181,11 @@ class Threads:
         """The run has failed: end every thread."""
         for one in self.living:
             one.kill()
+
+    def unwound(self) -> None:
+        """All tasks have ended."""
+        while self.at_unwound:
+            self.at_unwound.pop()()
 
     def close(self) -> None:
         """The run is over: put back what it left in objects that outlive it."""

@@ -772,6 +772,40 @@ def test_wrong_use_is_named():
         detrun.World()
 
 
+def test_a_world_that_the_program_never_leaves_is_closed_with_its_run():
+    """The next run would find it open, and say so instead of what is wrong."""
+    worlds = []
+
+    async def stays() -> None:
+        worlds.append(detrun.World())
+        await worlds[-1].__aenter__()
+        raise ValueError("broken")
+
+    async def opens() -> None:
+        async with detrun.World() as world:
+            world.node("a")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="Nursery stack corrupted"):
+            detrun.record(stays)
+        detrun.record(opens)
+
+
+def test_a_world_that_cannot_be_opened_is_closed(monkeypatch: pytest.MonkeyPatch):
+    def broken(*arguments: object) -> None:
+        raise ValueError("broken")
+
+    async def opens() -> None:
+        async with detrun.World():
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr("detrun.world.nodes.node_threads.install", broken)
+        with pytest.raises(ValueError, match="broken"):
+            detrun.record(opens)
+    detrun.record(opens)
+
+
 def test_addresses_go_by_the_order_in_which_nodes_are_named():
     async def main() -> list[str]:
         async with detrun.World() as world:
