@@ -30,12 +30,18 @@ def _running_step() -> int | None:
     return None if current.run is None else current.run.step_index
 
 
-def noted_place(caller: FrameType | None = None) -> Place | None:
-    """The place of an operation that this frame has noted, the calling one by default; None outside a run."""
+def noted_place(caller: FrameType | None = None, *, is_done_here: bool = False) -> Place | None:
+    """The place of an operation that this frame has noted, the calling one by default; None outside a run.
+
+    Args:
+        is_done_here: the frame does what it notes, so that its own line is the place (see `Place`).
+    """
     caller = caller or sys._getframe(1)
     step = _running_step()
     if step is None:
         return None
+    if is_done_here:
+        return Place(step, caller.f_code.co_filename, caller.f_lineno)
     file, first = caller.f_code.co_filename, caller
     while (around := first.f_back) is not None and around.f_code.co_filename == file:
         first = around

@@ -123,6 +123,7 @@ class JournaledRun(ABC):
         self.replayed_effect = hooks.replayed_effect
         self.fault_shares = hooks.fault_shares
         self.fault_spans = hooks.fault_spans
+        self.disk_changes = hooks.disk_changes
         self.fault_began = hooks.fault_began
         self.draws = hooks.draws
         decides = getattr(oracle, "decides_actions", None)  # None: it knows of no actions

@@ -137,6 +137,7 @@ class RunThreads(Protocol):
 
     touched: list[Any]  # objects used in this run that work outside of runs, too; reset when it ends
     at_end: list[Callable[[], object]]  # called when it ends
+    at_unwound: list[Callable[[], object]]  # called when all tasks have ended, while names are still replaced
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> Any:
         """Begin a simulated thread; it runs when it is chosen."""
@@ -225,6 +226,10 @@ class ActiveRun(RunView, Protocol):
     @property
     def fault_spans(self) -> Mapping[str, FaultSpan]:
         """See `RunHooks.fault_spans`."""
+
+    @property
+    def disk_changes(self) -> Mapping[tuple[str, int], bool]:
+        """See `RunHooks.disk_changes`."""
 
     @property
     def fault_began(self) -> Callable[[BegunFault], None] | None:
@@ -410,6 +415,8 @@ class RunHooks:
             silent. Set in replays only.
         fault_shares: planned faults that are left out (0) or last a share of their time, by name.
         fault_spans: planned faults that happen at another time, by name.
+        disk_changes: whether a change to a disk survives a power loss, by the disk's name and the change's number; of
+            others that is drawn.
         fault_began: told of each planned fault that begins.
         task_failed: told what a task raised that has failed, or why the main task could not be started. It must not
             keep it: when an exception dies, its frames do, and what they hold is finalized.
@@ -433,6 +440,7 @@ class RunHooks:
     replayed_effect: Callable[[str], bytes | None] | None = None
     fault_shares: Mapping[str, float] = field(default_factory=dict)
     fault_spans: Mapping[str, FaultSpan] = field(default_factory=dict)
+    disk_changes: Mapping[tuple[str, int], bool] = field(default_factory=dict)
     fault_began: Callable[[BegunFault], None] | None = None
     task_failed: Callable[[BaseException], object] | None = None
     time_observer: TimeObserver | None = None

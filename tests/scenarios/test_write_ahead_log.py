@@ -64,7 +64,7 @@ def test_every_wrong_store_is_found_by_exploration_and_the_failure_repeats(name:
     assert str(again.value) == str(failure.exception)
 
 
-def test_of_half_a_record_it_is_said_who_wrote_it_and_who_read_it() -> None:
+def test_of_half_a_record_it_is_said_who_wrote_what_is_lost_and_who_read_the_rest() -> None:
     """The store reads by a function that two others call, to the end of the file, where there is nothing."""
     scenario = find_scenario("write_ahead_log")
     program = ScenarioProgram(scenario, scenario.setting("small", bug="torn_tail_accepted"))
@@ -76,7 +76,7 @@ def test_of_half_a_record_it_is_said_who_wrote_it_and_who_read_it() -> None:
         for label, place in zip(failure.explanation.labels, failure.explanation.places, strict=True)
         if place.line is not None
     }
-    assert lines["what is read was written in"] == "Store.put"
+    assert lines["lost is what was done in"] == "Store.put"
     assert lines["read in"] == "open_store"
 
 

@@ -4,11 +4,11 @@ In a system of messages it is a fault that decides: the power that is lost betwe
 begins between two sends. Every fault of the failing run is left out, everything else as it was. One without which the
 run passes is then moved (`fault_moments.py`): it *came after* a first place of the program and *before* a second if the
 run passes with the fault ahead of the first, and with it behind the second. Power that is lost takes what was not
-synced: where a write and a sync of a disk are at these instants, they are the places, and it is said who had written
-what the failing task read (`on_disk.py`). A fault that lasts is moved by its beginning, and ends as before; where that
-does not decide on one side, its end is moved, too. A fault on a role strikes the nodes that it struck, also where they
-do not have the role yet. Only what was seen to pass is said. A fault explains a failure if its moment decides on both
-sides.
+synced: where a write and a sync of a disk are at these instants, they are the places, and it is said which lost change
+decides (`lost_changes.py`) and who had written what the failing task read (`on_disk.py`). A fault that lasts is moved
+by its beginning, and ends as before; where that does not decide on one side, its end is moved, too. A fault on a role
+strikes the nodes that it struck, also where they do not have the role yet. Only what was seen to pass is said. A fault
+explains a failure if its moment decides on both sides.
 
 Faults are looked at from the last one to the first, for the last is likely to be where the damage was done. Those
 that only change when messages come (`DELAYS`) have a turn of their own behind the order of arrivals: the message that
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
+from detrun.explore.failures.lost_changes import lost_changes
 from detrun.explore.failures.named_steps import Instant, NamedStep, named, sent_by
 from detrun.explore.failures.narration import NarratedFault, Narration
 from detrun.explore.failures.occurrences import Timeline
@@ -158,6 +159,8 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
         on_disk = [done_to_disk(instant, does.get(what, WRITES)) for what, _, instant in known]
         places = [one or place for one, place in zip(on_disk, places, strict=True)]
     shown = [(what, place) for (what, *_), place in zip(known, places, strict=True)]
+    lost = lost_changes(reversals, narration, found.begun) if fault.kind == "power_loss" else None
+    shown += [] if lost is None else lost.places()
     failed = failing_operation(narration, reversals.failing.error)
     for what, noted in noted_by_check(narration, reversals.failing.error):
         shown.append((what, NamedStep(noted, narration.steps[noted.step])))
@@ -168,7 +171,9 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
         read = read_last(narration, failed) if fault.kind == "power_loss" else None
         written = None if read is None else written_before(narration, read[1], found.begun.time)
         if read is not None and written is not None:
-            shown += [("what is read was written in", written), ("read in", read[0])]
+            if lost is None or lost.lost.operation.line != written.operation.line:
+                shown.append(("what is read was written in", written))
+            shown.append(("read in", read[0]))
         sent = _sent_to(reversals, narration, failed.step)
         if sent is not None and all(place is None or place.operation != sent.operation for _, place in shown):
             shown.append(("by what was sent in", sent))
@@ -179,6 +184,7 @@ def _explained(reversals: Reversals, narration: Narration, found: MovedFault, us
     seen = [text.format(which) for (_, text, _), which in zip(known, ("first", "second"), strict=True)]
     moves = reversals.used - used
     lines.append(f"Verified in {moves} runs: {', or '.join(['without it', *seen])}, the run passes.")
+    lines += [] if lost is None else [lost.sentence()]
     operations = [place.operation for place in places if place is not None]
     pair = (operations[0], operations[1]) if len(operations) == 2 else None
     spans = tuple({fault.name: span} for span in found.spans())

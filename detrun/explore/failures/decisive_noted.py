@@ -26,9 +26,11 @@ NEAR_MAX = 12  # occurrences before an operation that are tried
 
 
 def decisive_noted(reversals: Reversals, narration: Narration) -> Explanation | None:
-    """Two or more operations that a check names, and what was moved so that they come at other times."""
+    """Two or more operations of one task that a check names, and what was moved so that they come at other times."""
     noted = sorted(noted_by_check(narration, reversals.failing.error), key=lambda one: one[1].step)
-    if len(noted) < 2 or narration.steps[noted[0][1].step].time == narration.steps[noted[-1][1].step].time:
+    if len(noted) < 2 or len({operation.task for _, operation in noted}) > 1:
+        return None
+    if narration.steps[noted[0][1].step].time == narration.steps[noted[-1][1].step].time:
         return None
     search = OrderSearch.of(reversals, narration, comes_again=True)
     if search is None:

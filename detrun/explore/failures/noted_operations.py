@@ -1,9 +1,9 @@
 """The line that stands for an operation of which a history says where it was noted.
 
 What notes comes after what it notes: ``row = store.get(key)``, then ``transaction.read(key, row.version)``. So the
-operation is what the noting function had called last, from there on until it is noted. Of the functions that this runs
-one is named that few other such operations run, if there is one, for this one did something there which others did not;
-else the one that was called; else the line that notes.
+operation is what the noting function had called last in this call of it, from there on until it is noted. Of the
+functions that this runs one is named that few other such operations run, if there is one, for this one did something
+there which others did not; else the one that was called; else the line that notes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detrun.checkers.transactions import Place
+from detrun.explore.failures.functions import first_line_at
 from detrun.explore.failures.narrated_steps import Line, function_of
 from detrun.explore.failures.narration import Narration
 
@@ -34,14 +35,20 @@ def called_last(narration: Narration, place: Place) -> Line | None:
 
 
 def _done(narration: Narration, place: Place, noting: Line) -> Sequence[Line]:
-    """The lines that its task ran of the operation, in their order; none if the noting function called nothing."""
+    """The lines that its task ran of the operation, in their order; none if the noting function called nothing.
+
+    Before its first line the function had not begun: what lies there is of its callers.
+    """
     task = narration.steps[place.step].task
     steps = [step for step in narration.steps[: place.step + 1] if step.task == task][-STEPS_MAX:]
     lines = [line for step in steps for line in step.lines]
     while lines and lines[-1] != noting:
         lines.pop()
     inside = [at for at, line in enumerate(lines) if function_of(line) == function_of(noting)]
+    begins = first_line_at(noting.file, noting.number)
     for before, after in zip(inside[-2::-1], inside[:0:-1], strict=True):
+        if lines[after].number == begins:
+            break
         between = [line for line in lines[before + 1 : after] if line.file != noting.file]
         if between:
             return between

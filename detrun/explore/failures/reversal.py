@@ -179,6 +179,21 @@ class Reversals:
             trial = self._moved[key] = moved.try_turns(self.failing.turns)
         return trial
 
+    def try_disk(self, changes: Mapping[tuple[str, int], bool]) -> Trial | None:
+        """What comes of the same turns if these changes to disks survive power losses, or do not; None as above.
+
+        Args:
+            changes: see `RunHooks.disk_changes`.
+        """
+        key = "disk", tuple(sorted(changes.items()))
+        trial = self._moved.get(key)
+        if trial is None:
+            if not self.has_left():
+                return None
+            self.used += 1
+            trial = self._moved[key] = self.runner.try_timers(self.failing.turns, RunHooks(disk_changes=changes))
+        return trial
+
     def once(self, what: str, make: Callable[[], _T]) -> _T:
         """What several strategies need, made for the first of them."""
         if what not in self._made:

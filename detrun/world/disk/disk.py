@@ -27,7 +27,7 @@ from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.file_locks import FileLocks
 from detrun.world.disk.file_system import FileSystem, Status, failure
 from detrun.world.disk.files import DiskFile, RawFile, flipped, layered
-from detrun.world.disk.heard import hear_sync
+from detrun.world.disk.heard import hear_change, hear_power_loss, hear_sync
 from detrun.world.disk.image import Change, Tree, WriteSector
 from detrun.world.disk.model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk.paths import DiskPath
@@ -87,6 +87,7 @@ class Disk:
             raise UsageError(f"disk {name!r}: capacity_bytes={capacity_bytes!r}; give bytes, or None for no limit")
         self.name = name
         self.file_system = FileSystem(model, tree, capacity_bytes)
+        self.file_system.state.tell_made = partial(hear_change, name)
         self.latency = latency if latency is not None else DiskLatency()
         self.faults = faults if faults is not None else DiskFaults()
         self.generation = 0  # crashes so far: files opened in an earlier one are orphans
@@ -367,8 +368,25 @@ class Disk:
         self.generation += 1
         self.locks.clear()
         self._owed, self._busy_until = [], 0.0
-        state.power_loss(state.random_survivors(self.draw("survivors")) if survivors is None else survivors, self._torn)
+        chosen = self._survivors() if survivors is None else survivors
+        hear_power_loss(self.name, list(state.pending), chosen)
+        state.power_loss(chosen, self._torn)
         self.file_system.reload()
+
+    def _survivors(self) -> list[int]:
+        """Drawn, but for those changes of which the run knows better."""
+        state = self.file_system.state
+        drawn = self._drawn()
+        decided = {} if current.run is None else current.run.disk_changes
+        if not decided:
+            return drawn
+        told = {number: decided[self.name, number] for number in state.pending if (self.name, number) in decided}
+        return state.corrected(
+            drawn, [number for number, is_kept in told.items() if is_kept], {one for one in told if not told[one]}
+        )
+
+    def _drawn(self) -> list[int]:
+        return self.file_system.state.random_survivors(self.draw("survivors"))
 
     def drop_caches(self) -> None:
         """Forget what is cached and not pending, so that it is read from the disk again with all its damage."""

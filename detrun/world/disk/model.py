@@ -133,6 +133,7 @@ class DiskState:
         self.next_number = 1
         self.log: DiskLog | None = None
         self.barrier: tuple[int, ...] = ()  # what every change that is made now needs besides
+        self.tell_made: Callable[[int], object] | None = None  # of each change, by its number
         self._last_of_atom: dict[Atom, int] = {}
         self._last_metadata = self._last_directory_move = 0
         self._of_inode: dict[int, dict[int, None]] = {}  # inode -> numbers of its pending changes
@@ -155,6 +156,8 @@ class DiskState:
         needs = self._needs(change, (*after, *self.barrier) if self.barrier else after)
         change.apply(self.cached)
         self.pending[number] = Pending(change, needs)
+        if self.tell_made is not None:
+            self.tell_made(number)
         for atom in change.atoms():
             self._last_of_atom[atom] = number
         for inode in change.inodes():
@@ -308,6 +311,14 @@ class DiskState:
             ):
                 kept.add(number)
         return sorted(kept)
+
+    def corrected(self, survivors: Iterable[int], kept: Iterable[int], lost: Collection[int]) -> list[int]:
+        """Survivors with the ``kept`` and all that these need, and without the ``lost`` and all that needs those."""
+        left: list[int] = []
+        for number in self.closure([*survivors, *kept]):
+            if number not in lost and all(one in left or one not in self.pending for one in self.pending[number].needs):
+                left.append(number)
+        return left
 
     def _check(self) -> None:
         """Every structural invariant; called by stress tests, never in production."""

@@ -149,7 +149,8 @@ class Bug:
         name: an identifier; ``setting.bug`` in the program.
         about: what the code does wrong, in a phrase.
         places: the two functions that an explanation must name, as ``"Class.method"`` or ``"function"``: whose
-            operations come in the wrong order.
+            operations come in the wrong order. Of a precaution that is left out, which is no operation: what is done
+            without it, and what relies on it or finds it missing.
         faults: under which it is looked for, if others than the scenario's.
         variant: of the workload, in which it is looked for: a name that the program knows. A bug that needs certain
             settings, or an operator who does a certain thing, says so here.

@@ -35,14 +35,14 @@ SCENARIO = Scenario(
     ),
     invariants=(Invariant(WRITES_SURVIVE, "what was acknowledged is there after every power loss"),),
     bugs=(
-        Bug("without_fsync", "the log is never synced", places=("Store._sync", "Store.put")),
+        Bug("without_fsync", "the log is never synced", places=("Store.put", "open_store")),
         Bug(
             "acknowledgement_before_fsync",
             "clients are told that a write is safe before it is",
             places=("Store.put", "Store._sync"),
         ),
-        Bug("torn_tail_accepted", "recovery takes half a record", places=("records_in", "open_store")),
-        Bug("directory_not_synced", "nothing leads to the files", places=("open_store", "write_snapshot")),
+        Bug("torn_tail_accepted", "recovery takes half a record", places=("Store.put", "open_store")),
+        Bug("directory_not_synced", "nothing leads to the files", places=("open_store", "live")),
         Bug("snapshot_not_synced", "it takes its name before its content", places=("write_snapshot", "Store.compact")),
     ),
     faults=FAULTS,

@@ -141,12 +141,12 @@ async def torn() -> None:
 
 
 @pytest.mark.one_python
-def test_of_a_torn_page_the_write_and_the_sync_are_the_places_and_who_had_written_what_is_read() -> None:
+def test_of_a_torn_page_the_write_and_the_sync_are_the_places_and_it_is_said_what_was_lost_and_who_reads_it() -> None:
     program = Program(torn, (), Options())
     runners = (TrialRunner(program, seed) for seed in range(20))
     runner, failing = next((one, trial) for one in runners if (trial := one.try_turns([])).error is not None)
     explanation = explain(runner, failing)
-    assert explanation.labels == ("after", "before", "what is read was written in", "read in", "and shows in")
+    assert explanation.labels == ("after", "before", "lost is what was done in", "read in", "and shows in")
     numbers = [0 if one.line is None else one.line.number for one in explanation.places]
     written, synced = line_with(half_a_page, "written"), line_with(half_a_page, "synced")
     assert numbers[:4] == [written, synced, written, line_with(half_a_page, "read")]

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import detrun
+from detrun.checkers.transactions import Place, noted_place
 from detrun.execution.options import Options
 from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program
 from detrun.explore.failures.functions import function_at
 from detrun.explore.failures.narration import narrate
+from detrun.explore.failures.noted_operations import noted_line
 from detrun.explore.failures.showing_steps import failing_operation
 from detrun.explore.failures.trials import TrialRunner
 from tests.explore.failures.decisive_programs import Logged
@@ -49,3 +51,34 @@ def test_a_check_around_a_method_is_told_by_the_method(program: Any, shows_in: s
     assert told is not None
     assert told.line is not None
     assert function_at(told.line.file, told.line.number) == shows_in
+
+
+class Places:
+    """Two ways to note where something was done."""
+
+    def __init__(self) -> None:
+        self.noted: list[Place | None] = []
+
+    def at_once(self) -> None:
+        self.noted.append(noted_place(is_done_here=True))  # at once
+
+    def afterwards(self, log: Logged) -> None:
+        log.note()
+        self.noted.append(noted_place(is_done_here=True))  # afterwards
+
+
+async def notes_with_work_between(places: Places) -> None:
+    log = Logged()
+    places.at_once()
+    log.note()
+    places.at_once()
+    places.afterwards(log)
+
+
+def test_what_a_function_has_called_is_named_for_what_it_notes_and_not_what_its_caller_did_before() -> None:
+    places = Places()
+    runner = TrialRunner(Program(notes_with_work_between, (places,), Options()), 0)
+    narration = narrate(runner.program, 0, unpacked(runner.try_turns([]).schedule))
+    lines = [noted_line(narration, place) for place in places.noted[-3:] if place is not None]
+    named = [function_at(line.file, line.number) for line in lines]
+    assert named == ["Places.at_once", "Places.at_once", "Logged.note"]
