@@ -13,6 +13,7 @@ from detrun_scenarios.operating_system.cpu.mutex import Mutex
 from detrun_scenarios.operating_system.cpu.scheduler import Scheduler
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import State, Thread, weight_of
+from detrun_scenarios.operating_system.cpu.watchdog import Watchdog
 from detrun_scheduler.errors import UsageError
 from tests.scenarios.operating_system.cores import live, run
 
@@ -45,6 +46,23 @@ def test_threads_of_a_fair_queue_share_a_core_by_their_weights(nice: float) -> N
     first, second = run(body)
     assert first + second == pytest.approx(0.5)
     assert first / second == pytest.approx(1.25**nice, abs=0.05)
+
+
+def test_one_who_waits_beside_a_thread_of_thousands_of_times_its_weight_is_not_taken_for_neglected() -> None:
+    """Its share of the load counts the one who runs, also once that one and others have left."""
+
+    async def body(scheduler: Scheduler, users: trio.Nursery) -> float:
+        heavy, light = scheduler.new_thread("heavy", weight_of(-20.0)), scheduler.new_thread("light", weight_of(19.0))
+        users.start_soon(live, scheduler, light, 0.001)
+        users.start_soon(live, scheduler, heavy, 0.4)
+        await trio.sleep(0.3)
+        (core,) = scheduler.cores
+        Watchdog(scheduler, 1.0).look()
+        return float(core.busy - light.passed_since)
+
+    settings = CpuSettings()
+    alone = 5.0 * (settings.latency + settings.min_granularity)  # as if nobody ran
+    assert run(body) > 5.0 * alone
 
 
 @pytest.mark.parametrize(("granularity", "waits"), [(0.001, 0.0), (0.02, 0.005)])

@@ -15,6 +15,7 @@ from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0, Thread
 
 NANOSECOND = 1e-9
+ROUNDS = 5.0  # of a queue, that one who waits is patient for
 
 
 class FairQueue(RunQueue):
@@ -28,12 +29,21 @@ class FairQueue(RunQueue):
     def __init__(self, settings: CpuSettings) -> None:
         super().__init__(settings)
         self.min_vruntime: Any = 0.0
+        self.running: Thread | None = None  # or has run last
+        self.due: dict[Thread, float] = {}  # of each who waits, see `patience`
 
     def add(self, thread: Thread, woken: bool) -> None:
         """One who has slept keeps a credit of half a latency at most, however long it slept."""
         if woken:
             thread.vruntime = detrun.maximum(thread.vruntime, self.min_vruntime - 0.5 * self.settings.latency)
         super().add(thread, woken)
+        self.due[thread] = 0.0
+        self.note()  # for one more all others wait longer
+
+    def remove(self, thread: Thread) -> None:
+        """See `RunQueue`."""
+        super().remove(thread)
+        del self.due[thread]
 
     def next(self) -> Thread | None:
         """See `RunQueue`. Of those that are equal to a nanosecond, the unit of Linux, the first that came."""
@@ -45,6 +55,8 @@ class FairQueue(RunQueue):
 
     def slice_of(self, thread: Thread) -> Any:
         """Its share of a period in which all run once."""
+        self.running = thread
+        self.note()
         settings, load = self.settings, thread.weight
         for other in self.threads:
             load = load + other.weight
@@ -57,11 +69,23 @@ class FairQueue(RunQueue):
         return bool(running.vruntime - new.vruntime > granularity)
 
     def patience(self, thread: Thread) -> float:
-        """Five rounds of the queue for each of its shares of the load."""
-        load = sum(primal_of(one.weight) for one in self.threads)
-        settings = self.settings
-        round_seconds = primal_of(settings.latency) + len(self.threads) * primal_of(settings.min_granularity)
-        return 5.0 * round_seconds * max(load / primal_of(thread.weight), 1.0)
+        """Some rounds of the queue for each of its shares of the load, that of the one who runs included.
+
+        While it waited the load may have been larger than now, for others have left. So what counts is the longest wait
+        that was due at any decision since it came.
+        """
+        self.note()
+        return self.due[thread]
+
+    def note(self) -> None:
+        """What is due now."""
+        settings, present = self.settings, list(self.threads)
+        if self.running is not None and self.running not in self.due:
+            present.append(self.running)
+        load = sum(primal_of(one.weight) for one in present)
+        round_seconds = primal_of(settings.latency) + len(present) * primal_of(settings.min_granularity)
+        for one in self.threads:
+            self.due[one] = max(self.due[one], ROUNDS * round_seconds * load / primal_of(one.weight))
 
     def charge(self, thread: Thread, seconds: Any) -> None:
         """Move its virtual runtime, and the least one of all."""
