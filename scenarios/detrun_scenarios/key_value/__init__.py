@@ -45,7 +45,7 @@ SCENARIO = Scenario(
         Bug(
             "hand_over_ignored",
             "a new primary believes its own disk alone",
-            places=("HandOverIgnored.count_promise", "Replica.serve"),
+            places=("Replica.count_promise", "Replica.serve"),
         ),
         Bug(
             "reads_alone",

@@ -23,6 +23,7 @@ class Client:
         self.retry_timeout = retry_timeout
         self.number = 0  # of the operation
         self.leader = 0  # the replica that we take for the primary
+        self.answered_by = ""  # the replica that has done the last operation
 
     async def work(self, own_key: str, keys: list[str], operations: int) -> None:
         """The program of the client's machine: write 1, 2, 3, ... to our own key and read any, as the dice say."""
@@ -38,7 +39,7 @@ class Client:
             else:
                 key = detrun.choice(keys)
                 settled_before = history.settled[key]
-                history.read_ended(key, await self.call(key, None), settled_before)
+                history.read_ended(key, await self.call(key, None), settled_before, self.answered_by)
 
     async def call(self, key: str, value: int | None) -> int:
         """Have the store do one operation, however many attempts it takes."""
@@ -54,10 +55,12 @@ class Client:
         """Ask once, follow redirections, and wait for the answer."""
         self.node.send(f"replica{self.leader}", request)
         while True:
-            answer = await self.node.receive((Reply, Redirect))
+            envelope = await self.node.receive_envelope((Reply, Redirect))
+            answer = envelope.message
             if answer.number != request.number:
                 continue  # to an earlier operation, which another attempt has finished
             if isinstance(answer, Reply):
+                self.answered_by = envelope.sender.name
                 return answer.value
             self.leader = answer.replica
             self.node.send(f"replica{self.leader}", request)

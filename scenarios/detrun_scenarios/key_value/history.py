@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import detrun
-from detrun.checkers.noted import About
 from detrun.checkers.transactions import Place, noted_place
+from detrun_scenarios.frame.requirement import about
 
 READS_ARE_CONSISTENT = "reads are consistent"
 WRITES_ARE_KEPT = "acknowledged writes are kept"
@@ -33,6 +33,7 @@ class History:
         reads: reads that ended.
         retries: attempts that timed out.
         elections: (time, replica) whenever a replica became the primary.
+        elected_at: replica -> where it last became the primary, for explanations.
         crashes: (time, replica).
     """
 
@@ -43,6 +44,7 @@ class History:
     reads: int = 0
     retries: int = 0
     elections: list[tuple[Any, str]] = field(default_factory=list)
+    elected_at: dict[str, Place | None] = field(default_factory=dict)
     crashes: list[tuple[Any, str]] = field(default_factory=list)
 
     @property
@@ -50,16 +52,28 @@ class History:
         """Reads and writes that ended."""
         return self.reads + len(self.write_latencies)
 
+    def elected(self, replica: str, time: Any, place: Place | None) -> None:
+        """A replica has become the primary."""
+        self.elections.append((time, replica))
+        self.elected_at[replica] = place
+
     def write_ended(self, key: str, value: int, latency: Any) -> None:
         """The store has acknowledged ``value``."""
         self._settle(key, value)
         self.write_latencies.append(latency)
 
-    def read_ended(self, key: str, value: int, settled_before: int) -> None:
-        """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began."""
-        shown = self.settled_at.get(key)
+    def read_ended(self, key: str, value: int, settled_before: int, answered_by: str = "") -> None:
+        """A read returned ``value``, 0 for none; ``settled_before`` is ``settled[key]`` when it began.
+
+        Args:
+            answered_by: the replica.
+        """
         detrun.always(
-            About(settled_before <= value <= self.begun[key], () if shown is None else (("newer in", shown),)),
+            about(
+                settled_before <= value <= self.begun[key],
+                ("newer in", self.settled_at.get(key)),
+                ("answered by the primary of", self.elected_at.get(answered_by)),
+            ),
             READS_ARE_CONSISTENT,
             lambda: (
                 f"{key} was {settled_before} or more when a read of it began, and no more than {self.begun[key]} was "
@@ -82,9 +96,8 @@ class History:
         for disk in disks:
             known |= Counter(disk)
         for key, value in self.settled.items():
-            shown = self.settled_at.get(key)
             detrun.always(
-                About(known[key] >= value, () if shown is None else (("acknowledged in", shown),)),
+                about(known[key] >= value, ("acknowledged in", self.settled_at.get(key))),
                 WRITES_ARE_KEPT,
                 f"{key} = {value} was acknowledged, but a majority of the replicas lost it",
             )

@@ -22,6 +22,7 @@ from typing import Any
 import trio
 
 import detrun
+from detrun.checkers.transactions import noted_place
 from detrun_scenarios.key_value.history import History
 from detrun_scenarios.key_value.messages import (
     NOTHING,
@@ -136,7 +137,7 @@ class Replica:
             for key, entry in entries.items():
                 self.keep(key, entry)
             self.primary = True
-            self.history.elections.append((trio.current_time(), self.name))
+            self.history.elected(self.name, trio.current_time(), noted_place(is_done_here=True))
             self.broadcast(Heartbeat(self.promised))
 
     def serve(self, request: Request) -> None:
