@@ -130,7 +130,7 @@ SCENARIO = Scenario(
         Bug(
             "vote_not_persisted",
             "a crash makes a server forget its vote",
-            ("VoteNotPersisted.state_record", "Elections.on_request_vote"),
+            ("Elections.on_request_vote", "Elections.on_vote"),
             FORGETFUL_VOTERS,
             "elections",
         ),
@@ -156,12 +156,12 @@ SCENARIO = Scenario(
         Bug(
             "duplicate_applied",
             "a repeated request takes effect again",
-            ("DuplicateApplied.is_repeated", "Client.call"),
+            ("Client.call", "StateMachine._carry_out"),
         ),
         Bug(
             "snapshot_drops_configuration",
             "a snapshot says who the servers were at first",
-            ("SnapshotDropsConfiguration.configuration_for_snapshot", "Elections.become_leader"),
+            ("Snapshots.take_snapshot", "Elections.become_leader"),
             RESTARTS,
             "replacement",
         ),

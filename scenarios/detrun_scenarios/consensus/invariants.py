@@ -15,15 +15,18 @@ Every check is of constant cost, except that of a new leader, which looks at all
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Final
 
 import trio
 
 import detrun
+from detrun.checkers.transactions import Place, noted_place
 from detrun_scenarios.consensus.core.entries import Content, Entry
 from detrun_scenarios.consensus.core.mechanisms import Mechanism
 from detrun_scenarios.consensus.core.server import Role, Server
-from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.frame.requirement import about, require
 
 ELECTION_SAFETY: Final = "election safety"
 APPEND_ONLY: Final = "leader append-only"
@@ -52,6 +55,9 @@ class Invariants:
         self._ready_term = 0
         self._entries: dict[tuple[int, int], tuple[Content, int]] = {}  # (index, term) -> content, the term before
         self._answers: dict[int, int | str | None] = {}
+        # For explanations: where an entry was first taken for committed, by index, and a leader elected, by term.
+        self._committed_at: dict[int, Place | None] = {}
+        self._elected_at: dict[int, Place | None] = {}
 
     @property
     def commits(self) -> int:
@@ -63,11 +69,15 @@ class Invariants:
         self.elections += 1
         name, term = server.name, server.term
         other = self.leaders.setdefault(term, server)
-        require(other is server, ELECTION_SAFETY, f"term {term} has the leaders {other.name} and {name}")
+        place = noted_place(sys._getframe(1), is_done_here=True)
+        is_only = about(other is server, ("elected in", self._elected_at.get(term)), ("and again in", place))
+        self._elected_at[term] = place
+        require(is_only, ELECTION_SAFETY, f"term {term} has the leaders {other.name} and {name}")
         for index in range(server.log.base_index + 1, self.commits + 1):
             entry, committed_in = self.committed_entries[index]
+            has_it = committed_in >= term or server.log.term_at(index) == entry.term
             require(
-                committed_in >= term or server.log.term_at(index) == entry.term,
+                has_it or about(False, ("committed in", self._committed_at[index]), ("elected in", place)),
                 COMPLETENESS,
                 f"{name}, leader of term {term}, lacks entry {index} of term {entry.term}, which was committed in "
                 f"term {committed_in}",
@@ -100,9 +110,11 @@ class Invariants:
 
     def committed(self, server: Server, before: int) -> None:
         """A server takes the entries after ``before`` for committed, up to its commit index."""
+        place = noted_place(_before("commit_to"), is_done_here=True)
         for index in range(max(before, server.log.base_index) + 1, server.commit_index + 1):
             entry = server.log[index]
             known, _ = self.committed_entries.setdefault(index, (entry, server.term))
+            self._committed_at.setdefault(index, place)
             detail = ""
             if known != entry:
                 detail = f"{server.name} takes {entry} for entry {index}, and {known} was committed there"
@@ -121,3 +133,11 @@ class Invariants:
         known = self._answers.setdefault(index, answer)
         if known != answer:
             require(False, STATE_MACHINE_SAFETY, f"entry {index} gives {answer} on {name}, and gave {known}")
+
+
+def _before(name: str) -> FrameType | None:
+    """Who called the methods of this name that call what calls this: one overrides another."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name == name and frame.f_back is not None:
+        frame = frame.f_back
+    return frame

@@ -29,8 +29,8 @@ class Commitment(Elections):
             return
         agreed = self.configuration.agreed({**self.matched, self.name: self.durable_index})
         if agreed > self.commit_index and self.may_commit(agreed):
-            self.witness.used("commitment by a quorum")
             self.commit_to(agreed)
+            self.witness.used("commitment by a quorum")
 
     def may_commit(self, index: int) -> bool:
         """Whether the entry at ``index``, which a quorum has, is committed by that."""
