@@ -16,6 +16,7 @@ import os
 import unittest
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -44,6 +45,10 @@ def take_over(item: pytest.Item) -> None:
         return
     item.stash[_FUNCTION] = _by_hypothesis(item).inner_test if _by_hypothesis(item) else item.obj
     _replace_function(item)
+    # pytest-asyncio makes items of a class of its own, which would await the function in an event loop of its own.
+    for name in ("setup", "runtest"):
+        if getattr(type(item), name) is not getattr(pytest.Function, name):
+            setattr(item, name, MethodType(getattr(pytest.Function, name), item))
 
 
 def _by_hypothesis(item: pytest.Function) -> Any:

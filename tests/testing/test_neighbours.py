@@ -127,6 +127,46 @@ def test_marks_of_other_plugins_say_whose_async_function_a_test_is(project):
     assert finished.outcomes == dict.fromkeys(passed, "passed"), finished.output
 
 
+def test_an_item_of_another_plugins_class_is_run_by_detrun_if_it_is_marked(project):
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        class Item(pytest.Function):  # as pytest-asyncio has one
+            def setup(self):
+                raise RuntimeError("an event loop of its own")
+
+            def runtest(self):
+                raise RuntimeError("an event loop of its own")
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_pycollect_makeitem(collector, name, obj):
+            return [
+                Item.from_parent(one.parent, name=one.name, callobj=one.obj, fixtureinfo=one._fixtureinfo)
+                for one in (yield) or ()
+            ]
+        """,
+    )
+    project.write(
+        "test_items.py",
+        """
+        import asyncio
+
+        import pytest
+
+        @pytest.mark.detrun(schedules=2)
+        async def test_marked():
+            await asyncio.sleep(1)
+
+        def test_unmarked():
+            pass
+        """,
+    )
+    finished = project.pytest()
+    assert finished.outcomes == {"test_marked": "passed", "test_unmarked": "error"}, finished.output
+
+
 def test_without_other_plugins_an_unmarked_async_test_is_left_to_pytest(project):
     project.write("test_async.py", "async def test_unmarked(): pass\n")
     finished = project.pytest()
