@@ -91,8 +91,11 @@ class Debugger(DebuggerPrompt):
         if self.diverges_after is None:
             at = self.traveller.step
             self.traveller.go(self.recording.steps)
-            self.go(at)
+            if self.traveller.step < self.recording.steps:  # this process was left behind on the way, and takes over
+                self.say_where()
+                return
             click.echo("the program makes the recorded run to its end")
+            self.go(at)
             return
         self.go(self.diverges_after)
 

