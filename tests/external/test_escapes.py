@@ -72,6 +72,7 @@ import trio
 import detrun
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+FORK = multiprocessing.get_context("fork")
 KEPT = {"open": open, "time": time.time}
 Probes = dict[str, Callable[[], Any]]
 
@@ -245,6 +246,8 @@ CONTROLLED: Probes = {
     "socket.getprotobyname": lambda: socket.getprotobyname("tcp"),
     "socket.gethostbyname": lambda: error_of(lambda: socket.gethostbyname("example.com"), socket.gaierror),
     "_socket.gethostbyname": lambda: error_of(lambda: _socket.gethostbyname("example.com"), socket.gaierror),
+    "multiprocessing.Lock": lambda: slept(lambda: (lock := FORK.Lock()).acquire() and lock.acquire(timeout=0.5)),
+    "multiprocessing.Event": lambda: slept(lambda: FORK.Event().wait(0.5)),
     "socket.if_nameindex": lambda: [socket.if_indextoname(number) for number, _ in socket.if_nameindex()],
     "socket.if_nametoindex": lambda: socket.if_nametoindex("eth0"),
     "socket.socketpair": lambda: [one.close() for one in socket.socketpair()],
