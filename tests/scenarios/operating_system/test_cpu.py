@@ -49,7 +49,7 @@ def test_threads_of_a_fair_queue_share_a_core_by_their_weights(nice: float) -> N
 
 
 def test_one_who_waits_beside_a_thread_of_thousands_of_times_its_weight_is_not_taken_for_neglected() -> None:
-    """Its share of the load counts the one who runs, also once that one and others have left."""
+    """Its share of the load counts the one who runs."""
 
     async def body(scheduler: Scheduler, users: trio.Nursery) -> float:
         heavy, light = scheduler.new_thread("heavy", weight_of(-20.0)), scheduler.new_thread("light", weight_of(19.0))

@@ -30,20 +30,12 @@ class FairQueue(RunQueue):
         super().__init__(settings)
         self.min_vruntime: Any = 0.0
         self.running: Thread | None = None  # or has run last
-        self.due: dict[Thread, float] = {}  # of each who waits, see `patience`
 
     def add(self, thread: Thread, woken: bool) -> None:
         """One who has slept keeps a credit of half a latency at most, however long it slept."""
         if woken:
             thread.vruntime = detrun.maximum(thread.vruntime, self.min_vruntime - 0.5 * self.settings.latency)
         super().add(thread, woken)
-        self.due[thread] = 0.0
-        self.note()  # for one more all others wait longer
-
-    def remove(self, thread: Thread) -> None:
-        """See `RunQueue`."""
-        super().remove(thread)
-        del self.due[thread]
 
     def next(self) -> Thread | None:
         """See `RunQueue`. Of those that are equal to a nanosecond, the unit of Linux, the first that came."""
@@ -56,7 +48,6 @@ class FairQueue(RunQueue):
     def slice_of(self, thread: Thread) -> Any:
         """Its share of a period in which all run once."""
         self.running = thread
-        self.note()
         settings, load = self.settings, thread.weight
         for other in self.threads:
             load = load + other.weight
@@ -69,23 +60,13 @@ class FairQueue(RunQueue):
         return bool(running.vruntime - new.vruntime > granularity)
 
     def patience(self, thread: Thread) -> float:
-        """Some rounds of the queue for each of its shares of the load, that of the one who runs included.
-
-        While it waited the load may have been larger than now, for others have left. So what counts is the longest wait
-        that was due at any decision since it came.
-        """
-        self.note()
-        return self.due[thread]
-
-    def note(self) -> None:
-        """What is due now."""
+        """Some rounds of the queue for each of its shares of the load, that of the one who runs included."""
         settings, present = self.settings, list(self.threads)
-        if self.running is not None and self.running not in self.due:
+        if self.running is not None and self.running not in present:
             present.append(self.running)
         load = sum(primal_of(one.weight) for one in present)
         round_seconds = primal_of(settings.latency) + len(present) * primal_of(settings.min_granularity)
-        for one in self.threads:
-            self.due[one] = max(self.due[one], ROUNDS * round_seconds * load / primal_of(one.weight))
+        return ROUNDS * round_seconds * load / primal_of(thread.weight)
 
     def charge(self, thread: Thread, seconds: Any) -> None:
         """Move its virtual runtime, and the least one of all."""

@@ -22,7 +22,8 @@ import trio
 import detrun
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
-from detrun_scenarios.operating_system.cpu.fair import FairQueue
+from detrun_scenarios.operating_system.cpu.fair import ROUNDS, FairQueue
+from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0, State, Thread
 
 BOUNDED = "weights stay within those of niceness"
@@ -34,16 +35,50 @@ LEAST, MOST = 15.0, 88_761.0  # of Linux's sched_prio_to_weight
 def queue_under(gain: Any) -> type[FairQueue]:
     """Fair queues whose watchdog knows that weights move.
 
-    Between decisions they move by the factor between the least and the largest at most.
+    A thread waits for its share of the load, that of the one that runs included. While it waited the load may have been
+    larger than now: others have left, and weights have changed. So what counts is the longest wait that was due at any
+    decision since it came; between decisions weights move by the factor between the least and the largest at most.
     """
     factor = math.exp(abs(plain(gain)))
 
     class GovernedQueue(FairQueue):
         """See `FairQueue`."""
 
+        def __init__(self, settings: CpuSettings) -> None:
+            super().__init__(settings)
+            self.due: dict[Thread, float] = {}  # the longest wait since it came, in seconds
+
+        def add(self, thread: Thread, woken: bool) -> None:
+            """One more, for which all others wait longer."""
+            super().add(thread, woken)
+            self.due[thread] = 0.0
+            self.note()
+
+        def remove(self, thread: Thread) -> None:
+            """See `RunQueue`."""
+            super().remove(thread)
+            del self.due[thread]
+
+        def slice_of(self, thread: Thread) -> Any:
+            """It runs now."""
+            seconds = super().slice_of(thread)
+            self.note()
+            return seconds
+
+        def note(self) -> None:
+            """What is due now."""
+            settings, present = self.settings, list(self.threads)
+            if self.running is not None and self.running not in self.due:
+                present.append(self.running)
+            load = sum(plain(one.weight) for one in present)
+            round_seconds = plain(settings.latency) + len(present) * plain(settings.min_granularity)
+            for one in self.threads:
+                self.due[one] = max(self.due[one], ROUNDS * round_seconds * load / plain(one.weight))
+
         def patience(self, thread: Thread) -> float:
             """See above."""
-            return factor * super().patience(thread)
+            self.note()
+            return factor * self.due[thread]
 
     return GovernedQueue
 
