@@ -168,7 +168,7 @@ SCENARIO = Scenario(
         Bug(
             "lost_wakeup",
             "a core looks at its queue before it says that it sleeps",
-            ("LostWakeup.prepare", "Scheduler.wake"),
+            ("LostWakeup.prepare", "RunQueue.add"),
             variant="ping-pong",
         ),
         Bug(
