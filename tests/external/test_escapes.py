@@ -388,6 +388,7 @@ ON_NODES_CONTROLLED: Probes = {
     "os.kill of a process that there is not": lambda: error_of(lambda: os.kill(99_999, 0), ProcessLookupError),
     "os.waitpid without children": lambda: error_of(lambda: os.waitpid(-1, 0), ChildProcessError),
     "os.pidfd_open": lambda: os.pidfd_open(os.getpid()),
+    "os.closerange": lambda: os.closerange(3, 100_000) or child_says("print(1)"),
     "signal.pidfd_send_signal": lambda: signal.pidfd_send_signal(os.pidfd_open(os.getpid()), 0),
     "signal.signal": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN) and os.kill(os.getpid(), signal.SIGUSR1),
     "signal.alarm on a node": lambda: signal.alarm(5) or signal.alarm(0),

@@ -93,6 +93,10 @@ class Descriptors:
         self._open[number] = opened
         return number
 
+    def between(self, low: int, high: int) -> list[int]:
+        """Numbers of open files from ``low`` up to ``high``."""
+        return [number for number in self._open if low <= number < high]
+
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and number in self._open
 

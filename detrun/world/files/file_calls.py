@@ -33,7 +33,7 @@ class FileCalls(LockCalls):
         first = arguments[0] if arguments else next(iter(named.values()), None)
         if name in ("fsync", "fdatasync"):
             first = number_of(first)
-        if type(first) is int and not self.descriptors.has_given(first):
+        if type(first) is int and not self.descriptors.has_given(first) and name != "closerange":
             return real(name)(*arguments, **named)
         return getattr(self, name)(*arguments, **named)
 
@@ -61,6 +61,11 @@ class FileCalls(LockCalls):
     def close(self, fd: int) -> None:
         """As `os.close`."""
         self.descriptors.close(fd)
+
+    def closerange(self, fd_low: int, fd_high: int, /) -> None:
+        """As `os.closerange`, of files of the process: what is real belongs to the run."""
+        for number in self.descriptors.between(fd_low, fd_high):
+            self.descriptors.close(number)
 
     def dup(self, fd: int, /) -> int:
         """As `os.dup`."""

@@ -30,6 +30,7 @@ except ImportError:  # Windows, where no program calls what needs them
     pass
 
 _MOST_BYTES = 2**30
+_NO_DUP2 = "only the descriptor of a pipe can become another's; start a child with stdin=, stdout= and stderr="
 _FLAGS_ONLY = "of pipes and sockets of a run it knows flags and duplicates"
 _TWO_REQUESTS = "of pipes and sockets of a run it knows FIONREAD and FIONBIO"
 
@@ -104,6 +105,22 @@ class EndCalls:
     def set_blocking(self, blocking: bool, /) -> None:
         """As `os.set_blocking`; pipes and sockets have it."""
         raise NotImplementedError
+
+    def dup2(self, fd2: int, inheritable: bool = True) -> int:
+        """As `os.dup2`; pipes have it.
+
+        Raises:
+            HiddenStateError: it is a socket, or the other number is neither a pipe's nor a process's.
+        """
+        refuse(f"os.dup2 of a simulated descriptor onto {fd2}", _NO_DUP2)
+
+    def closerange(self, fd_high: int, /) -> None:
+        """As `os.closerange`, of simulated pipes and sockets."""
+        process = self._process
+        numbers = [] if process.ends is None else process.ends.between(self.number, fd_high)
+        numbers += [one.descriptor for one in process.sockets if self.number <= one.descriptor < fd_high]
+        for number in sorted(numbers):
+            os.close(number)
 
     def fcntl(self, command: int, argument: Any = 0, /) -> int:
         """As `fcntl.fcntl`.
@@ -207,6 +224,14 @@ class HeldCalls(EndCalls):
     def dup(self) -> int:
         """As `os.dup`."""
         return int(self._process.ends.add(self.end))
+
+    def dup2(self, fd2: int, inheritable: bool = True) -> int:
+        """As `os.dup2`, onto another pipe's descriptor."""
+        ends = self._process.ends
+        if fd2 not in ends:
+            super().dup2(fd2)
+        ends.replace(fd2, self.end)
+        return fd2
 
     def get_blocking(self) -> bool:
         """As `os.get_blocking`."""

@@ -49,6 +49,17 @@ class Ends:
         """Have an end under a number that has been held for it."""
         self._ends[number] = end
 
+    def replace(self, number: int, end: HeldEnd) -> None:
+        """Have ``end`` under ``number`` in place of what it means."""
+        if self._ends[number] is not end:
+            self.drop(number)
+            end.take_number(number)
+            self._ends[number] = end
+
+    def between(self, low: int, high: int) -> list[int]:
+        """Numbers from ``low`` up to ``high``."""
+        return [number for number in self._ends if low <= number < high]
+
     def drop(self, number: int) -> None:
         """Have it no more."""
         self._ends.pop(number).let_go(number)

@@ -68,6 +68,11 @@ class HeldEnd:
         self.numbers[number] = 1
         return number
 
+    def take_number(self, number: int) -> None:
+        """Be what ``number`` means, which has just been closed."""
+        self.services.host.sockets[number] = self
+        self.numbers[number] = 1
+
     def hold(self, number: int) -> None:
         """One more process has it under ``number``."""
         self.numbers[number] += 1

@@ -186,3 +186,37 @@ def test_a_crash_closes_the_ends_of_a_process() -> None:
             assert not world.run.host.sockets
 
     detrun.record(main)
+
+
+def test_descriptors_of_pipes_become_others_and_are_closed_together_as_in_life() -> None:
+    def program() -> list[Any]:
+        reading, writing = os.pipe()
+        other_reading, other_writing = os.pipe()
+        found: list[Any] = [os.dup2(writing, other_writing) == other_writing, os.read(other_reading, 1)]
+        os.write(other_writing, b"a")
+        os.close(writing)
+        found.append(os.read(reading, 1))
+        os.dup2(reading, reading)
+        os.closerange(min(reading, other_writing), max(reading, other_writing, other_reading) + 1)
+        for number in (reading, other_reading, other_writing):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.close(number)
+        return found
+
+    assert on_a_node(program) == program() == [True, b"", b"a"]
+
+
+def test_closing_all_descriptors_on_a_node_leaves_the_real_ones() -> None:
+    def program() -> bool:
+        number = os.open("/file", os.O_RDWR | os.O_CREAT)
+        os.closerange(3, number + 1)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.close(number)
+        return True
+
+    reading, writing = os.pipe()
+    assert on_a_node(program)
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(detrun.HiddenStateError, match=r"os\.dup2 of a simulated descriptor onto 1"):
+        on_a_node(lambda: os.dup2(os.pipe()[1], 1))
