@@ -10,7 +10,7 @@ import pytest
 import detrun
 from detrun_scenarios.frame.derivatives import Effort, differentiate
 from detrun_scenarios.physics import SCENARIO
-from tests.scenarios.whole import program_of
+from tests.scenarios.whole import check_drawn, check_large, program_of
 
 BUGS = [one.name for one in SCENARIO.bugs]
 
@@ -61,9 +61,7 @@ def test_every_planted_bug_is_found_by_default_explained_and_replayed(bug: str) 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_large_workload_takes_a_hundred_thousand_steps_and_gives_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in SCENARIO.losses}
+    check_large(SCENARIO)
 
 
 @pytest.mark.slow
@@ -80,9 +78,7 @@ def test_windows_give_the_bits_of_one_tape(loss: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
-    assert SCENARIO.draw is not None
-    SCENARIO.draw(str(tmp_path / "run.png"), SCENARIO.defaults, 0)
-    assert (tmp_path / "run.png").stat().st_size > 10_000
+    check_drawn(SCENARIO, tmp_path)
 
 
 @pytest.mark.slow

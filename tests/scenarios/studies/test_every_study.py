@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import detrun
 from detrun_scenarios.frame.catalogue import all_scenarios, folder_of
-from tests.scenarios.whole import check_replayed, looked_at, program_of, survived
+from tests.scenarios.whole import check_large, check_replayed, check_survives
 
 pytestmark = pytest.mark.one_python
 
@@ -24,8 +23,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("seeds", [50, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize("name", [name for name in STUDIES if name != DATABASE])
 def test_many_seeds_keep_what_the_study_promises(name: str, seeds: int) -> None:
-    promised = {one.name for one in STUDIES[name].invariants}
-    assert looked_at(survived(program_of(STUDIES[name], "small"), range(seeds))) == promised
+    check_survives(STUDIES[name], range(seeds))
 
 
 def test_a_run_is_replayed_to_the_same_digest(name: str) -> None:
@@ -35,6 +33,4 @@ def test_a_run_is_replayed_to_the_same_digest(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_large_run_takes_a_hundred_thousand_steps_and_measures_every_loss(name: str) -> None:
-    run = detrun.record(program_of(STUDIES[name], "large"), {}, seed=0)
-    assert run.steps >= 100_000
-    assert run.result.keys() == {one.name for one in STUDIES[name].losses}
+    check_large(STUDIES[name])

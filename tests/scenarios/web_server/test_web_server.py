@@ -15,6 +15,7 @@ from detrun_scenarios.web_server import SCENARIO
 from tests.scenarios.whole import (
     check_breaks,
     check_found_and_replayed,
+    check_large,
     check_replayed,
     frozen_difference,
     looked_at,
@@ -56,8 +57,7 @@ def test_a_run_is_replayed_to_the_same_digest() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_large_workload_takes_a_hundred_thousand_steps_and_measures_every_loss() -> None:
-    run = detrun.record(of("large"), {}, seed=0)
-    assert run.steps >= 100_000
+    run = check_large(SCENARIO)
     assert all(run.result[one.name] > 0.0 for one in SCENARIO.losses)
 
 
