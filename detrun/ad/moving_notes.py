@@ -88,6 +88,7 @@ class MovingSites(Sites):
     """The sites of a run in forward mode."""
 
     __slots__ = ("crossings",)
+    kept_per_site = None
 
     def __init__(self, crossings: Sequence[Crossings]) -> None:
         super().__init__()

@@ -36,6 +36,14 @@ def margin(kind: str, value: float, left: Any, right: Any = None, right_weight: 
         state.notebook.sites.add(kind, place, None, value, left, right, right_weight)
 
 
+def wider_margins(kind: str, passes: int) -> None:
+    """The user's line has passed so many more margins of a kind, none of them among the nearest of those noted."""
+    place = calling_line()
+    if place is not None:
+        assert state.notebook is not None
+        state.notebook.sites.add_wider(kind, place, passes)
+
+
 def margin_elsewhere(kind: str, description: str | None, value: float, left: Any, right: Any) -> None:
     """A decision that detrun made for the program."""
     place = nearest_user_line() if description is None else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from detrun.ad.source_lines import Place, shown
 
@@ -83,9 +83,15 @@ class Site:
 
 
 class Sites:
-    """All sites passed while one tape was on, in order of first pass."""
+    """All sites passed while one tape was on, in order of first pass.
+
+    Attributes:
+        count: of all passes.
+        kept_per_site: how many passes of a site matter, the nearest; None if each does.
+    """
 
     __slots__ = ("_by_key", "count")
+    kept_per_site: ClassVar[int | None] = NEAREST_PER_SITE
 
     def __init__(self) -> None:
         self._by_key: dict[tuple[str, Place | None, str | None], Site] = {}
@@ -118,6 +124,11 @@ class Sites:
         if abs(margin) < found.widest_kept:
             found.keep(Margin.between(margin, left, right, right_weight))
         return found
+
+    def add_wider(self, kind: str, place: Place | None, passes: int) -> None:
+        """So many more passes of a site, none of which is among the nearest."""
+        self.count += passes
+        self._by_key[(kind, place, None)].count += passes
 
     def nearest(self, count: int) -> list[tuple[Site, Margin]]:
         """The ``count`` closest sites with their closest passes, closest first, ties in order of first pass."""

@@ -1,15 +1,16 @@
 """The soft choices of `detrun.relaxed` on tensors, elementwise or along a dimension, in torch's own operations.
 
 A `Value` beside tensors becomes a tensor of their dtype. At temperature 0 the results are torch's exact ones. Torch's
-comparisons are no discontinuity sites, so each margin that decides an exact result is looked at once as a `Value`:
-kinds of gradients that ask for such sites find them here, too.
+comparisons are no discontinuity sites, so margins that decide an exact result are looked at once as `Value`s: kinds of
+gradients that ask for such sites find them here, too.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from detrun.ad import state
+from detrun.ad import notes, state
+from detrun.ad.sites import NEAREST_PER_SITE
 from detrun.ad.torch_bridge import is_tensor, load, values_of
 from detrun.ad.torch_entry import to_tensor
 from detrun.ad.value import Value
@@ -112,15 +113,27 @@ def count(margins: Any, dim: int | None, soft: float, straight_through: bool) ->
 
 
 def _decide(margin: Any, best: Any = None) -> None:
-    """Look at each margin as a `Value`; those at ``best`` along the last dimension decide nothing."""
-    if not (state.noting and margin.requires_grad):
+    """Look at margins as `Value`s; those at ``best`` along the last dimension decide nothing.
+
+    Where a site keeps its nearest passes only, the others are counted and not looked at: a layer has thousands. The
+    same ids are allotted whether notes are taken or not, since the windows of a run must agree about them.
+    """
+    if not margin.requires_grad:
         return
+    torch = load()
     if best is not None:
-        torch = load()
         others = torch.ones_like(margin, dtype=torch.bool).scatter(-1, best, value=False)
         margin = margin[others]
+    margin = margin.reshape(-1)
+    sites = state.notebook.sites if state.notebook is not None else None
+    kept = NEAREST_PER_SITE if sites is None else sites.kept_per_site
+    wider = 0 if kept is None else max(len(margin) - kept, 0)
+    if wider:
+        margin = margin[margin.detach().abs().argsort(stable=True)[:kept].sort().values]
     for one in values_of(margin):
         _ = one > 0.0
+    if wider and sites is not None:
+        notes.wider_margins(">", wider)
 
 
 def _through(soft: Any, exact: Any, straight_through: bool) -> Any:

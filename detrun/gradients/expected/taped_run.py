@@ -59,6 +59,7 @@ class EveryPass(Sites):
     """
 
     __slots__ = ("events", "orders")
+    kept_per_site = None
 
     def __init__(self, events: list[Event], orders: list[Pass]) -> None:
         super().__init__()

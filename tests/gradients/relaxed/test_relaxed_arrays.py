@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import trio
 
 import detrun
 from detrun import relaxed
@@ -116,6 +118,42 @@ def test_exact_choices_of_tensors_are_seen_by_kinds_that_ask_where_something_fli
     assert found.validity["level"].up == pytest.approx(0.4)
     assert found.validity["level"].down == pytest.approx(0.2)
     assert "test_relaxed_arrays.py" in str(found.validity["level"].site)
+
+
+def test_of_many_margins_the_nearest_are_kept_and_all_are_counted() -> None:
+    """The seventh of fifty decides first; beside numbers in a list, which note each of them."""
+    margins = [(-1) ** place * (2.0 + place % 7) for place in range(50)]
+    margins[7] = -0.25
+
+    def main(params: dict[str, Any], *, lists: bool) -> Any:
+        if lists:
+            return relaxed.count([params["at"] + one for one in margins]) + params["at"]
+        return detrun.from_tensor(relaxed.count(detrun.to_tensor(params["at"]) + torch.tensor(margins))) + params["at"]
+
+    by_tensor, by_list = (detrun.gradient(partial(main, lists=lists), {"at": 0.0}) for lists in (False, True))
+    assert by_tensor.validity["at"].radius == by_list.validity["at"].radius == 0.25
+    assert by_tensor.diagnostics.sites_passed == by_list.diagnostics.sites_passed == 50
+
+
+@pytest.mark.parametrize("window", [7, 16])
+def test_windows_agree_about_the_ids_of_choices_between_tensors(window: int) -> None:
+    """Margins are looked at while a window is taped; the runs before it must allot the same ids."""
+
+    async def main(params: dict[str, Any]) -> Any:
+        a = detrun.to_tensor(params["a"])
+        state, total = a * torch.arange(1.0, 21.0, dtype=torch.float64), 0.0
+        for _ in range(40):
+            await trio.sleep(0.1)
+            state = torch.sin(state) * 1.1 + 0.1 * a
+            state = state + 0.1 * relaxed.where(state - 0.5, state, -0.5 * state)
+            total = total + detrun.from_tensor((state * state).sum()) * params["b"]
+        return total
+
+    whole, windowed = (
+        detrun.gradient(main, {"a": 0.7, "b": 1.3}, validity=False, **options) for options in ({}, {"window": window})
+    )
+    assert windowed.value == whole.value
+    assert windowed.grads == pytest.approx(whole.grads, rel=1e-12)
 
 
 def test_margins_must_be_numbers() -> None:
