@@ -81,7 +81,7 @@ class TensorNumbers(TensorParameters):
                 continue
             with torch.no_grad():
                 for key, tensor in self._tensors(one):
-                    tensor.copy_(moved[name][key])
+                    _put(tensor, moved[name][key])
             found[name] = one
         return found
 
@@ -99,7 +99,7 @@ class TensorNumbers(TensorParameters):
         with load().no_grad():
             for name, kept in self._kept.items():
                 for key, tensor in self.given[name].state_dict(keep_vars=True).items():
-                    tensor.copy_(kept[key])
+                    _put(tensor, kept[key])
 
     def check_can_move(self) -> None:
         """Raise `UsageError` if a tensor is too coarse for a small step."""
@@ -113,6 +113,11 @@ class TensorNumbers(TensorParameters):
 
     def _by_key(self, name: str) -> dict[str, Any]:
         return dict(self._tensors(self.given[name]))
+
+
+def _put(tensor: Any, numbers: Any) -> None:
+    """Other numbers in a tensor, beside its version: a tape that was made before may go backward when they are back."""
+    tensor.data.copy_(numbers)
 
 
 def _names(prefix: str, shape: tuple[int, ...]) -> Iterator[str]:

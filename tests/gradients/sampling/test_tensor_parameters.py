@@ -135,3 +135,18 @@ def test_soft_choices_of_numbers_from_a_module_have_their_gradient() -> None:
     margin = net(torch.ones(1)).item()
     share = torch.sigmoid(torch.tensor(margin / 0.5)).item()
     assert float(found.grads["net"]["weight"]) == pytest.approx(share * (1.0 - share) / 0.5, rel=1e-5)
+
+
+def test_plain_runs_between_a_tape_and_its_reverse_leave_what_torch_has_saved() -> None:
+    """The weight of a second layer is saved for the first one's gradient; a sample tries both sides of its draw."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    point = torch.tensor(POINT, dtype=torch.float64)
+
+    def main(params: Any) -> Any:
+        return 3.0 if detrun.bernoulli(detrun.from_tensor(torch.sigmoid(params["net"](point))[0])) else 1.0
+
+    found = detrun.gradient(main, {"net": net}, kind="expected", samples=4)
+    exact = torch.autograd.grad(2.0 * torch.sigmoid(net(point))[0], list(net.parameters()))
+    for (name, _), one in zip(net.named_parameters(), exact, strict=True):
+        assert torch.allclose(found.grads["net"][name], one, rtol=1e-9, atol=1e-12)
