@@ -20,7 +20,7 @@ from detrun_scenarios.studies.one_gradient.pipeline import (
     planned,
     retrieve,
 )
-from detrun_scenarios.studies.one_gradient.ranker import WEIGHTS, logistic
+from detrun_scenarios.studies.one_gradient.ranker import WEIGHTS, logistic, module
 from detrun_scenarios.studies.one_gradient.requests import best_worth, drawn_documents
 from detrun_scenarios.studies.one_gradient.workload import pipeline_of
 
@@ -119,14 +119,6 @@ def test_a_ranker_of_torch_has_the_gradient_of_the_one_of_numbers_beside_that_of
     layer = torch.nn.Linear(3, 1, bias=False, dtype=torch.float64)
     layer.weight.data = torch.tensor([weights], dtype=torch.float64)
 
-    def of_torch(params):
-        def scores(documents):
-            features = torch.tensor([[one.match, one.quality, one.age] for one in documents], dtype=torch.float64)
-            found = torch.sigmoid(2.0 * params["ranker"](features - 0.5)).flatten()
-            return [detrun.from_tensor(one) for one in found]
-
-        return scores
-
     def loss_of(program):
         async def main(params):
             return (await program(params))["missed_reward"]
@@ -138,7 +130,7 @@ def test_a_ranker_of_torch_has_the_gradient_of_the_one_of_numbers_beside_that_of
     ours = detrun.gradient(
         loss_of(pipeline_of(1, logistic, False)), {**shared, **dict(zip(WEIGHTS, weights, strict=True))}, **options
     )
-    theirs = detrun.gradient(loss_of(pipeline_of(1, of_torch, False)), {**shared, "ranker": layer}, **options)
+    theirs = detrun.gradient(loss_of(pipeline_of(1, module, False)), {**shared, "ranker": layer}, **options)
     found = theirs.grads["ranker"]["weight"].flatten().tolist()
     assert found == pytest.approx([float(ours.grads[name]) for name in WEIGHTS], rel=1e-9)
     assert any(abs(one) > 1e-3 for one in found)
