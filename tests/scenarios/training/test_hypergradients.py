@@ -16,7 +16,7 @@ import detrun
 from detrun.world import Crash, FaultPlan, PowerLoss
 from detrun_scenarios.training import SCENARIO
 from detrun_scenarios.training.faults import FAILURES
-from detrun_scenarios.training.losses import validation_loss, young_share
+from detrun_scenarios.training.losses import daly_share, validation_loss, young_share
 from detrun_scenarios.training.model.digits import Shard, digits
 from detrun_scenarios.training.model.network import first_weights
 from detrun_scenarios.training.settings import settings_of
@@ -132,8 +132,8 @@ def test_a_batch_that_is_not_whole_has_a_derivative_by_its_size() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("interval", [0.05, 0.2])
-def test_the_time_that_is_lost_is_that_of_young(interval: float) -> None:
-    """Over twelve runs of four failures each. The formula is of first order; the share has an error of 3 %."""
+def test_the_time_that_is_lost_is_that_of_young_and_of_daly(interval: float) -> None:
+    """Over twelve runs of four failures each. Young's formula is of first order; the share has an error of 3 %."""
     digits()
     settings = {"checkpoint_interval": interval}
     runs: list[Training] = []
@@ -148,4 +148,5 @@ def test_the_time_that_is_lost_is_that_of_young(interval: float) -> None:
     saving = sum(one.meter.saving_seconds for one in runs) / sum(one.meter.checkpoints for one in runs)
     between = whole / sum(one.meter.failures for one in runs)
     measured = sum(one.meter.lost_seconds for one in runs) / whole
-    assert measured == pytest.approx(young_share(interval, saving, between, 0.05), rel=0.15)
+    for share in (young_share, daly_share):
+        assert measured == pytest.approx(share(interval, saving, between, 0.05), rel=0.15)

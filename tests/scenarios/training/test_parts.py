@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import trio
+from scipy.optimize import minimize_scalar
 
 import detrun
 from detrun.world import Exponential
 from detrun.world.nodes.node import this_node
 from detrun_scenarios.training import SCENARIO
-from detrun_scenarios.training.losses import Meter, young_interval, young_share
+from detrun_scenarios.training.losses import Meter, daly_interval, daly_share, young_interval, young_share
 from detrun_scenarios.training.messages import Again, Chunk, View
 from detrun_scenarios.training.model.compression import ENTRY_BYTES, compressed
 from detrun_scenarios.training.model.digits import Shard
@@ -154,3 +155,18 @@ def test_youngs_interval_loses_the_least_time_to_first_order() -> None:
     assert shares[1] < min(shares[0], shares[3])
     assert shares[2] == pytest.approx(shares[1], rel=1e-2)
     assert len(first_weights(0)) == WEIGHTS
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
+def test_dalys_interval_loses_the_least_of_his_share_and_youngs_somewhat_more(seconds: float) -> None:
+    """Beside scipy's minimum; his series of the interval is off by 4e-4 of it at most here."""
+    least = minimize_scalar(daly_share, bounds=(1e-4, 3.0), args=(seconds, 1.0, 0.05), method="bounded")
+    assert daly_interval(seconds, 1.0) == pytest.approx(least.x, rel=1e-3)
+    by_young = daly_share(young_interval(seconds, 1.0), seconds, 1.0, 0.05)
+    assert least.fun < by_young < least.fun + 0.01
+
+
+def test_both_shares_are_one_where_failures_are_rare() -> None:
+    """The first order of Daly's is Young's: what is left is of the second order, one over the time squared."""
+    shares = [share(10.0, 0.1, 1e5, 1.0) for share in (young_share, daly_share)]
+    assert shares[1] == pytest.approx(shares[0], abs=1e-5)

@@ -17,7 +17,7 @@ from detrun_scenarios.training.losses import Meter
 from detrun_scenarios.training.messages import Alive, Join, Joined, Push, Refused, Weights
 from detrun_scenarios.training.model.network import WEIGHTS
 from detrun_scenarios.training.model.optimizer import optimizer_of
-from detrun_scenarios.training.model.tensors import torch
+from detrun_scenarios.training.model.tensors import tensor_of, torch
 from detrun_scenarios.training.parameter_server.cells import Cells
 from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
 from detrun_scenarios.training.parameter_server.sessions import Session, Sessions
@@ -102,6 +102,7 @@ class ParameterServer:
 
     async def _apply(self, worker: str, session: Session, push: Push) -> None:
         gradient = torch().zeros(WEIGHTS, dtype=torch().float64).index_add(0, push.indices, push.values)
+        gradient = tensor_of(self.sessions.share(session)) * gradient
         staleness = self.version - push.version
         await self.cells.apply(gradient, staleness)
         self.version += 1

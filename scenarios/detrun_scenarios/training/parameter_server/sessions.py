@@ -7,7 +7,7 @@ earlier process of the worker had sent is refused.
 Staleness is bounded: the clock of a session counts its pushes, and a worker may go on while it is at most so far
 ahead of the slowest. A session begins at the clock of the slowest, and ends when its worker has not been heard of for a
 while, so that no one waits for the dead. A bound that is not whole is drawn for each push: of 2.3, it is 3 in three of
-ten.
+ten. In a softened run (`detrun.relaxed`) a push from near the bound counts in part, and from beyond it hardly.
 
 Source: Ho and others, more effective distributed machine learning via a stale synchronous parallel parameter server,
 NeurIPS 2013.
@@ -93,6 +93,10 @@ class Sessions:
         whole = math.floor(plain(self._bound))
         rest = self._bound - whole
         return whole + int(plain(rest) > 0.0 and detrun.bernoulli(rest))
+
+    def share(self, session: Session) -> Any:
+        """By how much the next push counts, by how far its worker is within the bound: 1, unless that is softened."""
+        return detrun.relaxed.threshold(self._bound + 1 - (session.clock - self.slowest()), 0.0)
 
     def may_go_on(self, session: Session, bound: int) -> bool:
         """Whether a worker that has pushed is not too far ahead."""
