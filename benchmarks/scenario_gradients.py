@@ -31,6 +31,7 @@ FEW = "--param read_quorum=2.5 --param fan_out=3.5"
 ROOMS = "--by pages_weight --by images_weight --by queries_weight"
 LASTING = "--param pages_ttl=100 --param images_ttl=100 --param queries_ttl=100"
 SPARSE = "--param compression_ratio=0.05"
+NARROW = "--param bandwidth=30000"
 SELDOM_SAVED = "--param checkpoint_interval=0.4"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
@@ -116,9 +117,22 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss design_distance --by line_height --by card_gap --by card_padding --samples 12 --differences 16",
         "--loss design_distance --by column_width --by font_size --samples 16",
         "--loss design_distance --by column_width --by font_size --kind local --samples 12 --differences 24",
-        "--loss style_time --samples 12 --differences 16",
+        "--loss style_time --by bandwidth --by latency --samples 40 --differences 60",
+        f"--loss style_time --by style_priority --by image_priority --samples 16 --differences 40 {NARROW}",
+        f"--loss style_time --by image_priority --kind finite --share 0.3333333 --samples 24 {NARROW}",
+        f"--loss style_time --by style_priority --kind finite --share 0.25 --samples 24 {NARROW}",
         "--loss first_paint --by bandwidth --by work_budget --samples 16",
         "--loss first_paint --by bandwidth --kind local --samples 4 --differences 24",
+        "--loss picture_time --by bandwidth --samples 16 --differences 40",
+        "--loss picture_time --by latency --samples 40",
+        "--loss picture_time --by latency --kind local --samples 40 --differences 160",
+        "--loss picture_time --by prefetch_distance --samples 24 --param prefetch_distance=300",
+        "--loss layout_shift --by reserved_height --samples 24 --param reserved_height=39.3",
+        "--loss layout_shift --by reserved_height --kind local --samples 40 --differences 120 "
+        "--param reserved_height=39.3",
+        "--loss layout_shift --by bandwidth --samples 24",
+        "--loss missed_frames --samples 60 --differences 40",
+        "--loss missed_frames --kind local --samples 8 --differences 24",
     ),
     "robot": (
         "--loss tracking_error --by along_weight --by cross_weight --by path_weight --by effort_weight --by pace "
@@ -127,6 +141,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss energy --by path_weight --by effort_weight --by pace --differences 16",
         "--loss blind_distance --samples 16",
         "--loss blind_distance --kind local --samples 2 --differences 6",
+        "--loss reach_error --differences 12",
+        "--loss deadline_misses --samples 8",
+        "--loss collisions --by path_weight --by pace --samples 6 --differences 6",
+        "--loss estimation_error --by fusion_timeout --samples 8",
     ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
@@ -166,6 +184,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss upstream_load --by upstream_timeout --by breaker_threshold",
         "--loss lost_goodput --by pool_seconds --by database_timeout --samples 12 --differences 12 "
         "--param pool_seconds=0.3",
+        "--loss lost_goodput --by admission_rate --samples 8 --param admission_rate=50",
+        "--loss quote_latency --by retry_budget --samples 12",
+        "--loss p99_latency --by pool_size --by database_seconds --samples 10 --param pool_size=2",
+        "--loss p99_latency --by pool_size --by database_seconds --kind local --samples 2 --differences 10 "
+        "--param pool_size=2",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",

@@ -60,7 +60,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss design_distance --by column_width --by card_gap --by card_padding --by font_size --by line_height "
         "--by reserved_height --kind local --budget 50000 --held-out 40",
     ),
-    "robot": ("--loss reach_error --budget 120000 --held-out 24",),
+    "robot": (
+        "--loss reach_error --budget 120000 --held-out 24",
+        "--loss estimation_error --budget 500000 --held-out 12",
+    ),
     "operating_system": (
         "--loss feedback_response --by quantum --by boost_period --budget 150000 --held-out 20",
         "--loss read_time --by low_free --by high_free --by read_ahead --by dirty_background --budget 250000",
@@ -105,6 +108,7 @@ FIELDS = (
     "ways",
     "left_out",
 )
+ROUNDING = 1e-15  # of an error: parameters that were taken through a logarithm and back make other numbers
 NAMES = {"tuned": "detrun.minimize", "optuna": "Optuna, TPE", "cma": "CMA-ES"}
 
 
@@ -161,8 +165,8 @@ def from_to(numbers: Iterable[float]) -> str:
 
 def with_error(value: float, error: float) -> str:
     """A number with its standard error, to two digits of it."""
-    digits = max(0, 1 - int(f"{error:e}".partition("e")[2])) if error > 0.0 else 4
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    digits = max(0, 1 - int(f"{error:e}".partition("e")[2])) if error > ROUNDING else 4
+    return f"{round(value, digits) + 0.0:.{digits}f} ± {error:.{digits}f}"  # never -0
 
 
 def short(number: float) -> str:

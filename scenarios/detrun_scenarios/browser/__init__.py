@@ -15,8 +15,10 @@ from detrun_scenarios.frame.declaration import Bug, Loss, Meaning, Parameter, Pr
 _GUESS = "a guess"
 _SMOOTH = "boxes are sums and maxima of it, and few words change their line"
 _WORDS = "it decides how many words fit on a line, and heights jump by lines"
-_WAITED = "it is waited out, and what is on its way beside seldom changes"
-_WEIGHTS = "Chromium, weights of HTTP/2 by priority"
+_WAITED = "it is waited out, and the line is shared smoothly"
+_LEVELS = "Chromium, RequestPriority by kind of resource"
+_IN_ORDER = "a late segment holds back those behind it, and which are behind it follows from when they came"
+_CHOSEN = "it is one of five levels, whose weights are mixed"
 _LIGHTHOUSE = "Lighthouse 12, throttling of a slow phone"
 
 
@@ -34,9 +36,14 @@ def draw(path: str, params: Mapping[str, float], seed: int) -> None:
     drawn(path, params, seed)
 
 
+def _priority(name: str, share: float) -> Meaning:
+    """By a priority, moved by half a level at most for differences of the softened program."""
+    return Meaning("relaxed", (name,), _CHOSEN, {"samples": 12, "temperature": 1.0}, share=share)
+
+
 SCENARIO = Scenario(
     name="browser",
-    about="A browser engine: HTML, CSS, incremental layout, an event loop, fetches with weights, scripts.",
+    about="A browser engine: HTML, CSS, incremental layout, an event loop, fetches with priorities, scripts.",
     parameters=(
         Parameter("column_width", 200.0, (80.0, 400.0), "px", "of the aside", _GUESS),
         Parameter("card_gap", 12.0, (0.0, 40.0), "px", "between cards and columns", _GUESS),
@@ -52,9 +59,9 @@ SCENARIO = Scenario(
             "below the viewport, within which images are fetched",
             "Chromium, lazy loading on 4G",
         ),
-        Parameter("style_weight", 256.0, (1.0, 256.0), "", "of style sheets, in bandwidth", _WEIGHTS, log_scale=True),
-        Parameter("script_weight", 220.0, (1.0, 256.0), "", "of scripts and data", _WEIGHTS, log_scale=True),
-        Parameter("image_weight", 147.0, (1.0, 256.0), "", "of images", _WEIGHTS, log_scale=True),
+        Parameter("style_priority", 0.0, (0.0, 4.0), "", "of style sheets, the highest is 0", _LEVELS),
+        Parameter("script_priority", 1.0, (0.0, 4.0), "", "of scripts and data", _LEVELS),
+        Parameter("image_priority", 3.0, (0.0, 4.0), "", "of images", _LEVELS),
         Parameter("bandwidth", 200_000.0, (20_000.0, 2_000_000.0), "B/s", "of the server", _LIGHTHOUSE, log_scale=True),
         Parameter(
             "latency", 0.02, (0.002, 0.2), "s", "mean of a segment", "Lighthouse's 75 ms, scaled", log_scale=True
@@ -85,7 +92,11 @@ SCENARIO = Scenario(
             "style_time",
             "until the style sheet, which holds back painting, has come",
             "s",
-            (Meaning("local", ("bandwidth", "latency", "style_weight", "image_weight"), _WAITED, {"samples": 12}),),
+            (
+                Meaning("local", ("bandwidth", "latency"), _WAITED, {"samples": 12}),
+                _priority("style_priority", share=0.1),
+                _priority("image_priority", share=0.15),
+            ),
         ),
         Loss(
             "first_paint",
@@ -94,11 +105,13 @@ SCENARIO = Scenario(
             (
                 Meaning(
                     "finite",
-                    ("bandwidth", "latency", "style_weight", "image_weight", "work_budget"),
+                    ("bandwidth", "latency", "work_budget"),
                     "the display ticks by the clock: a later page is painted at the same tick, or at the next",
                     {"samples": 40},
                     share=0.2,
                 ),
+                Meaning("finite", ("style_priority",), _CHOSEN, {"samples": 40}, share=0.25),
+                Meaning("finite", ("image_priority",), _CHOSEN, {"samples": 40}, share=1 / 3),
             ),
         ),
         Loss(
@@ -106,8 +119,10 @@ SCENARIO = Scenario(
             "from when an image is asked for until it is decoded",
             "s",
             (
-                Meaning("local", ("latency",), _WAITED, {"samples": 12}),
-                Meaning("finite", ("bandwidth",), "a chunk keeps the share with which it began", {"samples": 24}),
+                Meaning("local", ("bandwidth",), _WAITED, {"samples": 12}),
+                Meaning("finite", ("latency",), _IN_ORDER, {"samples": 40}),
+                _priority("script_priority", share=0.4),
+                _priority("image_priority", share=0.15),
                 Meaning("finite", ("prefetch_distance",), "whether an image is near is a decision", {"samples": 24}),
             ),
         ),
@@ -116,7 +131,7 @@ SCENARIO = Scenario(
             "sum of the layout shifts of a visit",
             "",
             (
-                Meaning("local", ("reserved_height",), "how far things move is what is not reserved", {"samples": 12}),
+                Meaning("finite", ("reserved_height",), "moves of less than 3 px do not count", {"samples": 24}),
                 Meaning(
                     "finite",
                     ("prefetch_distance", "bandwidth"),
@@ -132,10 +147,11 @@ SCENARIO = Scenario(
             "",
             (
                 Meaning(
-                    "relaxed",
+                    "finite",
                     ("work_budget",),
-                    "frames are counted, so that only a softened threshold has a slope",
-                    {"samples": 12, "temperature": 0.005},
+                    "frames are counted, and how many stretches there are decides how many come late",
+                    {"samples": 60},
+                    share=0.2,
                 ),
             ),
         ),

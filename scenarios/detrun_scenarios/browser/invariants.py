@@ -59,6 +59,11 @@ class Monitor:
         self._due: dict[Event, list[tuple[Element, Phase]]] = {}
         self._noted = NotedChanges()
         self._dispatched: dict[Event, Place | None] = {}
+        self._not_found: dict[str, Place | None] = {}
+        self._started: dict[str, Place | None] = {}
+        self._held: dict[str, Place | None] = {}
+        self._waits_for = ""
+        self._looks_again: Place | None = None
 
     def document_changes(self, change: Mutation) -> None:
         """A document has just changed; called by what the document tells of it."""
@@ -70,7 +75,17 @@ class Monitor:
 
     def checkpoint_has_run(self, microtasks: int) -> None:
         """So many microtasks since the last task."""
-        require(microtasks < MICROTASKS_MAX, END, f"{microtasks} microtasks, one after the other")
+        places = (("goes on", self._held.get(self._waits_for)), ("looks again", self._looks_again))
+        require(about(microtasks < MICROTASKS_MAX, *places), END, f"{microtasks} microtasks, one after the other")
+
+    def condition_holds(self, name: str) -> None:
+        """A script goes on, since a condition on an entry of the state holds; called by what has looked."""
+        self._held[name] = noted_place(sys._getframe(1))
+
+    def script_looks_again(self, name: str) -> None:
+        """A condition on an entry of the state does not hold, and is looked at again; called by what has looked."""
+        self._looks_again = noted_place(sys._getframe(1))
+        self._waits_for = name
 
     def dispatch_begins(self, event: Event) -> None:
         """An event is dispatched, now, along a path that has just been found."""
@@ -96,7 +111,16 @@ class Monitor:
     def server_is_asked(self, address: str) -> None:
         """A request has come to the server."""
         self.asked[address] = self.asked.get(address, 0) + 1
-        require(self.asked[address] == 1, ONCE, f"{address} is asked for again")
+        places = (("looks", self._not_found.get(address)), ("starts", self._started.get(address)))
+        require(about(self.asked[address] == 1, *places), ONCE, f"{address} is asked for again")
+
+    def no_flight_is_found(self, address: str) -> None:
+        """The cache has looked for a fetch of a resource in vain; called by what looks."""
+        self._not_found[address] = noted_place(sys._getframe(2))
+
+    def flight_starts(self, address: str) -> None:
+        """The cache starts a fetch: the first of a resource counts."""
+        self._started.setdefault(address, noted_place(sys._getframe(1)))
 
     def resource_is_given(self, element: Element) -> None:
         """What was fetched for an element is given to it."""

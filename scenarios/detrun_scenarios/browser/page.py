@@ -23,6 +23,7 @@ from detrun_scenarios.browser.losses import Meter
 from detrun_scenarios.browser.network.cache import Cache
 from detrun_scenarios.browser.network.connection import Connection
 from detrun_scenarios.browser.network.images import Decoders
+from detrun_scenarios.browser.network.priorities import HIGHEST, weight_of
 from detrun_scenarios.browser.parts import Parts
 from detrun_scenarios.browser.scripting.promises import Script, Scripts
 from detrun_scenarios.browser.scripting.window import Window
@@ -74,11 +75,11 @@ def browser_in(
     """
     connection = Connection()
     weights: Mapping[str, Any] = {
-        "document": 256.0,
-        "style": settings.style_weight,
-        "script": settings.script_weight,
-        "data": settings.script_weight,
-        "image": settings.image_weight,
+        "document": weight_of(HIGHEST),
+        "style": weight_of(settings.style_priority),
+        "script": weight_of(settings.script_priority),
+        "data": weight_of(settings.script_priority),
+        "image": weight_of(settings.image_priority),
     }
 
     async def fetch(address: str, kind: str) -> bytes:
@@ -87,7 +88,7 @@ def browser_in(
     loop = EventLoop(monitor, phase)
     tasks.start_soon(connection.run)
     tasks.start_soon(loop.run)
-    cache = parts.cache(tasks, fetch)
+    cache = parts.cache(tasks, fetch, monitor)
     return Browser(settings, parts, monitor, Meter(), loop, connection, cache, Decoders(), script_of, is_checked)
 
 
@@ -135,6 +136,7 @@ class Page:
             tasks,
             lambda address: browser.get(address, "data"),
             browser.settings.work_budget,
+            monitor,
         )
         self.parser = Parser(
             self.document,

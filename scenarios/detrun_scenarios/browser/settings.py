@@ -28,9 +28,9 @@ class Settings:
     line_height: Any
     reserved_height: Any
     prefetch_distance: Any
-    style_weight: Any
-    script_weight: Any
-    image_weight: Any
+    style_priority: Any
+    script_priority: Any
+    image_priority: Any
     bandwidth: Any
     latency: Any
     work_budget: Any

@@ -10,7 +10,7 @@ class DoubleFetch(Cache):
 
     async def join(self, address: str, kind: str) -> Flight:
         """See `Cache.join`."""
-        flight = self._flights.get(address)
+        flight = self.under_way(address)
         if flight is None:
             await self.look(address)  # right: no time passes here
             flight = self.start(address, kind)

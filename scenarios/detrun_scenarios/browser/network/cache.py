@@ -13,6 +13,8 @@ from typing import Any
 
 import trio
 
+from detrun_scenarios.browser.invariants import Monitor
+
 DISK_SECONDS = 5e-4
 
 
@@ -38,9 +40,10 @@ class Cache:
         fetch: asks the server: address and kind.
     """
 
-    def __init__(self, tasks: trio.Nursery, fetch: Callable[[str, str], Any]) -> None:
+    def __init__(self, tasks: trio.Nursery, fetch: Callable[[str, str], Any], monitor: Monitor) -> None:
         self._tasks = tasks
         self._fetch = fetch
+        self._monitor = monitor
         self._disk: dict[str, bytes] = {}
         self._flights: dict[str, Flight] = {}
 
@@ -52,11 +55,19 @@ class Cache:
 
     async def join(self, address: str, kind: str) -> Flight:
         """The flight of a resource: the one under way, or a new one."""
-        flight = self._flights.get(address)
+        flight = self.under_way(address)
         return self.start(address, kind) if flight is None else flight
+
+    def under_way(self, address: str) -> Flight | None:
+        """The flight of a resource, if there is one."""
+        flight = self._flights.get(address)
+        if flight is None:
+            self._monitor.no_flight_is_found(address)
+        return flight
 
     def start(self, address: str, kind: str) -> Flight:
         """A new flight."""
+        self._monitor.flight_starts(address)
         flight = self._flights[address] = Flight()
         self._tasks.start_soon(self._fly, flight, address, kind)
         return flight

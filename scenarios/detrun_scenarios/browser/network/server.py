@@ -1,11 +1,4 @@
-"""`Server`: answers requests, all at once, each in chunks whose pace follows from its weight among the others.
-
-A chunk takes its share of the bandwidth: that of its weight among the answers that are on their way when it begins. So
-the time of an answer is smooth in the weights, as long as the same answers are on their way.
-
-Source: weights of RFC 7540, 5.3, and generalized processor sharing (Parekh and Gallager, IEEE/ACM Transactions on
-Networking 1, 1993), by chunks.
-"""
+"""`Server`: answers requests, all at once, in chunks at the pace that their weight has among the others' (`Line`)."""
 
 from __future__ import annotations
 
@@ -17,6 +10,7 @@ import trio
 import detrun
 from detrun_scenarios.browser.invariants import Monitor
 from detrun_scenarios.browser.network.frames import Reader, Request, chunk_bytes
+from detrun_scenarios.browser.network.line import Line
 
 SERVER, BROWSER, PORT = "server", "browser", 443
 CHUNK_BYTES = 1_400
@@ -33,9 +27,8 @@ class Server:
 
     def __init__(self, site: Mapping[str, bytes], bandwidth: Any, monitor: Monitor) -> None:
         self._site = site
-        self._bandwidth = bandwidth
+        self._line = Line(bandwidth)
         self._monitor = monitor
-        self._weights: dict[int, Any] = {}
 
     async def serve(self) -> None:
         """Listen for ever."""
@@ -51,12 +44,11 @@ class Server:
         self._monitor.server_is_asked(request.address)
         await trio.sleep(detrun.exponential(THINK_SECONDS, key=f"think {request.address}"))
         body = self._site[request.address]
-        self._weights[request.stream] = request.weight
+        self._line.join(request.stream, request.weight)
         for at in range(0, len(body), CHUNK_BYTES):
             data = body[at : at + CHUNK_BYTES]
-            share = request.weight / detrun.sum(self._weights.values())
-            await trio.sleep(len(data) / (self._bandwidth * share))
+            await self._line.send(request.stream, len(data))
             is_last = at + CHUNK_BYTES >= len(body)
             async with lock:
                 await stream.send_all(chunk_bytes(request.stream, data, is_last))
-        del self._weights[request.stream]
+        self._line.leave(request.stream)

@@ -11,6 +11,7 @@ import detrun
 from detrun_scenarios.browser.dom.document import Document, Mutation
 from detrun_scenarios.browser.dom.nodes import Element, Handler
 from detrun_scenarios.browser.dom.observers import Observers
+from detrun_scenarios.browser.invariants import Monitor
 from detrun_scenarios.browser.loop.event_loop import EventLoop, Source
 from detrun_scenarios.browser.scripting.promises import Promise, Script, Scripts
 from detrun_scenarios.frame.plain import plain
@@ -38,6 +39,20 @@ class Deadline:
         return plain(self.left) > 0.0
 
 
+class State(dict[str, Any]):
+    """What the scripts of a page share.
+
+    Attributes:
+        looked_at: the entry that was read last.
+    """
+
+    looked_at = ""
+
+    def __getitem__(self, name: str) -> Any:
+        self.looked_at = name
+        return super().__getitem__(name)
+
+
 class Window:
     """Of one page.
 
@@ -59,9 +74,11 @@ class Window:
         tasks: trio.Nursery,
         get: Callable[[str], Any],
         work_budget: Any,
+        monitor: Monitor,
     ) -> None:
         self.document = document
-        self.state: dict[str, Any] = {}
+        self.state = State()
+        self._monitor = monitor
         self._loop = loop
         self._observers = observers
         self._scripts = scripts
@@ -105,9 +122,12 @@ class Window:
         return self.timeout(POLL_SECONDS)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for a condition."""
+        """Wait for a condition on the state."""
         while not holds():
-            await self.pause()
+            promise = self.pause()
+            self._monitor.script_looks_again(self.state.looked_at)
+            await promise
+        self._monitor.condition_holds(self.state.looked_at)
 
     def background(self) -> Promise:
         """Go on when there is nothing else to do, with a `Deadline`."""
