@@ -230,7 +230,8 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
         """A task of this loop; as asyncio's."""
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         maker = sys._getframe(1)
         if name is None and NAMES_LATER:
             name = name_given_by(maker)

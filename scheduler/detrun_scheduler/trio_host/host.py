@@ -358,8 +358,9 @@ class Host(Runner):
 
     def exited(self, task: Task, final: outcome.Outcome[object]) -> None:
         """Tell trio that a task has ended, and begin the shutdown when it is the main task."""
-        number = self.numbers[task]
-        self.forget_number(task)
+        number = self.numbers.pop(task)
+        del self.by_number[number]
+        self.ended.append(number)
         if task in self.abandoned:
             return  # trio has forgotten it already
         if type(final) is outcome.Error:
@@ -386,14 +387,18 @@ class Host(Runner):
 
     def _leaves(self, task: Task) -> None:
         """What trio's `task_exited` does for a task without nurseries, scopes and locks, and with no error for one."""
-        nursery = task._parent_nursery
-        task._activate_cancel_status(None)
+        nursery, status = task._parent_nursery, task._cancel_status
+        if status is not None:
+            status._tasks.remove(task)
+            task._cancel_status = None  # type: ignore[assignment]  # as trio's own does
         self.tasks.remove(task)
         if nursery is None:
             assert not self.tasks, "the root task is the last to end"
         else:
-            nursery._children.remove(task)
-            nursery._check_nursery_closed()
+            children = nursery._children
+            children.remove(task)
+            if not children:
+                nursery._check_nursery_closed()
         if "task_exited" in self.instruments.data:
             self.instruments.call("task_exited", task)
 
