@@ -189,6 +189,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss p99_latency --by pool_size --by database_seconds --samples 10 --param pool_size=2",
         "--loss p99_latency --by pool_size --by database_seconds --kind local --samples 2 --differences 10 "
         "--param pool_size=2",
+        "--loss p99_latency --by upstream_timeout --by ttl --samples 6",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",
