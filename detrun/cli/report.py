@@ -96,7 +96,7 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool, st
     from detrun.cli.programs import change_noted, program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
-    from detrun.reports.explained import explained
+    from detrun.reports.explained import explained, why_unexplained
     from detrun.reports.report import Told, told_by_program
     from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
 
@@ -112,5 +112,8 @@ def _told(recording: Recording, file: str, target: str | None, replays: bool, st
         reason = str(error).partition("\n")[0]
         return Told(notes=[f"without lines of code: the program cannot be run again ({reason})"])
     told.notes += change_noted(recording, program)
+    if told.failure is not None and not told.failure.passing:
+        why = why_unexplained(recording) or "none was found"
+        told.notes.append(f"without a schedule that passes: {why}")
     told.facts["again"] = again
     return told

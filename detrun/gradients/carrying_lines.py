@@ -29,7 +29,7 @@ from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
 from detrun.gradients.credit import ParameterUses, mark_step
 from detrun.gradients.flow import passages
-from detrun.pages.source import LINES_OF_STEP_MAX, SourceLines
+from detrun.pages.source import SourceLines
 from detrun.races.watch import replayed_run
 from detrun.world.services import process_here
 from detrun_recorder.recording import Recording
@@ -140,8 +140,6 @@ class _Listening(RunScope):
             return
         place = Place(frame.f_code.co_filename, frame.f_lineno)
         if not self.ran or self.ran[-1] != place:
-            if len(self.ran) >= LINES_OF_STEP_MAX:
-                del self.ran[LINES_OF_STEP_MAX // 2]
             self.ran.append(place)
         self._note(place)
 

@@ -77,4 +77,5 @@ def plain_number(value: Any) -> float | str:
     """A finite number, or anything else as a text."""
     if isinstance(value, int | float):
         return float(value) if isfinite(value) else str(value)
-    return visible_line(str(value))[:TEXT_MAX]
+    text = visible_line(str(value))
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"

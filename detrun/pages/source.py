@@ -27,11 +27,13 @@ class SourceLines:
         files: their names as they are shown, in the order in which they come up, with their lines.
         steps: by step: pairs of the file's index and the line's number, in the order in which they ran.
         touched: by step: what it did to which object, in words.
+        left_out: by step: how many of its lines, the first ones, are not in ``steps``.
     """
 
     files: dict[str, list[str]] = field(default_factory=dict)
     steps: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     touched: dict[int, list[str]] = field(default_factory=dict)
+    left_out: dict[int, int] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -39,12 +41,15 @@ class SourceLines:
         return {
             "files": [[visible_line(name), list(map(visible, lines))] for name, lines in self.files.items()],
             "steps": [list(self.steps), [[part for place in one for part in place] for one in self.steps.values()]],
+            "leftOut": [list(self.left_out), list(self.left_out.values())],
             "touched": [list(self.touched), [list(map(visible_line, one)) for one in self.touched.values()]],
         }
 
     def add(self, step: int, lines: Sequence[tuple[str, int]]) -> None:
         """A step ran these lines: file and number; of very many the last ones are kept."""
         self.steps[step] = [(self._file(file), number) for file, number in lines[-LINES_OF_STEP_MAX:]]
+        if len(lines) > LINES_OF_STEP_MAX:
+            self.left_out[step] = len(lines) - LINES_OF_STEP_MAX
 
     def _file(self, file: str) -> int:
         """The index of a file, which is read on first use."""

@@ -22,6 +22,15 @@ STEPS_MAX = 5_000  # of a run that is explained
 SECONDS = 10.0  # after which no further run begins
 
 
+def why_unexplained(recording: Recording) -> str:
+    """Why no schedule that passes is looked for, in words; empty if one is."""
+    if recording.steps > STEPS_MAX:
+        return f"it has more than {STEPS_MAX:,} steps; explore finds and explains shorter failures"
+    if any(chunk.payloads for chunk in recording.chunks()):
+        return "its program has external effects, which other schedules would cause again"
+    return ""
+
+
 def explained(recording: Recording, main: Main, args: Sequence[object], options: Options) -> Explanation | None:
     """What decides that it failed; None if it did not, is long, has external effects, or does not fail again.
 
@@ -33,9 +42,7 @@ def explained(recording: Recording, main: Main, args: Sequence[object], options:
     from detrun.explore.failures.explain import explain
     from detrun.explore.failures.trials import TrialRunner
 
-    if recording.end is None or recording.end.outcome == "ok" or recording.steps > STEPS_MAX:
-        return None
-    if any(chunk.payloads for chunk in recording.chunks()):
+    if recording.end is None or recording.end.outcome == "ok" or why_unexplained(recording):
         return None
     options = replace(options.with_recorded(recording, main), fault_lengths=recording.fault_lengths)
     with prepared(Program(main, args, options)) as program:

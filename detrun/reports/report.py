@@ -17,12 +17,12 @@ from detrun.inspection.moments import shown_objects
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun.reports.failure_view import FailureView, failure_view
-from detrun.reports.held_locks import HeldLocks
+from detrun.reports.held_locks import BARS_MAX, HeldLocks
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
 from detrun.reports.timers import Timers
 from detrun.reports.values import Values, recorded_turn_ends, values_of
-from detrun.reports.world_view import WorldView, moments_of
+from detrun.reports.world_view import WorldView, world_view_of
 from detrun_recorder.recording import Recording
 from detrun_scheduler.frozen_heap import frozen_heap
 
@@ -84,7 +84,7 @@ def told_by_program(
 
     failed = recording.end is not None and recording.end.outcome != "ok"
     lines = _narrated_part(recording.steps, steps, failed)
-    world = WorldView(moments_of(recording))
+    world = world_view_of(recording)
     locks = HeldLocks()
     timers = Timers()
     lookers: list[Looker] = [world]
@@ -175,6 +175,8 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
     groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
     document = run_document(recording, steps, groups=groups, facts=told.facts, notes=notes)
     if told.locks is not None:
+        if len(told.locks.bars) == BARS_MAX:
+            document["notes"].append(f"bars of locks: the first {BARS_MAX:,} that ended; later ones are left out")
         document["timeline"]["held"] += told.locks.bars_of(document["timeline"])
     if told.timers is not None:
         document["timeline"].update(told.timers.document(document["timeline"]))

@@ -47,6 +47,9 @@ class Values:
     Args:
         ends: after how many steps a turn is over, ascending; the last `TURNS_MAX` of them are looked at.
         older: objects that exist before the run, see `capture`.
+
+    Attributes:
+        left_after: turns after those of ``ends``.
     """
 
     ends: Sequence[int]
@@ -55,6 +58,7 @@ class Values:
     objects: dict[int, dict[str, str]] = field(default_factory=dict)
     moments: Sequence[int] = field(init=False)
     next: float = field(init=False)
+    left_after: int = 0
 
     def __post_init__(self) -> None:
         self.moments = self.ends[-TURNS_MAX:]
@@ -88,7 +92,9 @@ class Values:
             "tasks": _changes(self.tasks),
             "objects": _changes(self.objects),
             "since": self.moments[0] if self.moments else 0,
+            "until": self.moments[-1] if self.left_after else None,
             "leftOut": len(self.ends) - len(self.moments),
+            "leftAfter": self.left_after,
         }
 
 
@@ -132,10 +138,11 @@ def values_of(narration: Narration, since: int, main: Main, args: Sequence[objec
     if given is None:
         return None
     ends = turn_ends((step.index, step.task, bool(step.before)) for step in narration.steps)
-    moments = [end for end in ends if end >= since][:TURNS_MAX]
+    later = [end for end in ends if end >= since]
+    moments = later[:TURNS_MAX]
     if not moments:
         return None
-    values = Values(moments, shown_objects())
+    values = Values(moments, shown_objects(), left_after=len(later) - len(moments))
     journal = ScheduleJournal()
     options = replace(options, max_steps=moments[-1] + 1)
     with frozen_heap():

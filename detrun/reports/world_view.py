@@ -27,11 +27,12 @@ OF_FAULTS_MAX = 60
 SEARCHES_MAX = 20  # for a world that is not there
 FILES_MAX = 12  # of a node, in one moment
 MESSAGES_MAX = 20
+DESCRIPTION_MAX = 120  # characters of a message
 LINKS_MAX = 400
 
 
-def moments_of(recording: Recording) -> list[int]:
-    """After how many steps to look at the world, ascending."""
+def world_view_of(recording: Recording) -> WorldView:
+    """One that looks after steps which are spread over a run, and after those with faults."""
     faults: list[int] = []
     spread: list[int] = []
     end = recording.virtual_time
@@ -42,7 +43,7 @@ def moments_of(recording: Recording) -> list[int]:
             spread.append(step.index + 1)
     every = max(-(-len(faults) // OF_FAULTS_MAX), 1)
     by_steps = range(1, recording.steps + 1, -(-max(recording.steps, 1) // SPREAD))
-    return sorted({*spread, *by_steps, *faults[::every]})
+    return WorldView(sorted({*spread, *by_steps, *faults[::every]}), len(faults) - len(faults[::every]))
 
 
 @dataclass(slots=True)
@@ -51,9 +52,11 @@ class WorldView:
 
     Args:
         moments: after how many steps to look, ascending.
+        faults_left_out: steps with faults after which it does not look.
     """
 
     moments: list[int]
+    faults_left_out: int = 0
     bands: WorldBands = field(default_factory=WorldBands)
     texts: dict[str, int] = field(default_factory=dict)  # settings of links, with their numbers
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -79,13 +82,15 @@ class WorldView:
         found = world_of(run, self._worlds)
         if found is not None:
             self.bands.world, nodes, messages = found
+            links = links_of(self.bands.world)
             self.seen.append(
                 {
                     "step": run.step_index,
                     "time": float(primal_of(run.virtual_clock.now)),
                     "nodes": [_node(node) for node in nodes],
                     "links": _links(messages),
-                    "settings": [self._link(one) for one in links_of(self.bands.world)[:LINKS_MAX]],
+                    "settings": [self._link(one) for one in links[:LINKS_MAX]],
+                    "links_left_out": max(len(links) - LINKS_MAX, 0),
                     "messages": [_message(one) for one in messages[:MESSAGES_MAX]],
                     "under_way": len(messages),
                 }
@@ -96,7 +101,12 @@ class WorldView:
         self._worlds = []
         if not self.seen:
             return None
-        return {"moments": self.seen, "texts": list(self.texts), "bands": self.bands.document()}
+        return {
+            "moments": self.seen,
+            "texts": list(self.texts),
+            "bands": self.bands.document(),
+            "faults_left_out": self.faults_left_out,
+        }
 
     def _link(self, one: LinkState) -> list[Any]:
         """Source, destination, how it is set, what is wrong with it, bytes in its queue, messages on it and held."""
@@ -114,16 +124,15 @@ def _node(node: NodeState) -> dict[str, Any]:
         "tasks": len(node.tasks),
         "mailbox": len(node.mailbox),
         "clock": node.clock_error,
-        "disk": [] if node.disk is None else _files(node.disk),
+        "disk": [] if node.disk is None else _files(node.disk)[:FILES_MAX],
+        "files_left_out": 0 if node.disk is None else max(len(_files(node.disk)) - FILES_MAX, 0),
     }
 
 
 def _files(disk: DiskState) -> list[list[Any]]:
     """Path, bytes as programs see them, and bytes that a loss of power leaves; None where it is not there."""
     paths = sorted(path for path in {*disk.files, *disk.durable} if disk.files.get(path, b"") is not None)
-    return [
-        [visible_line(path), _size(disk.files.get(path)), _size(disk.durable.get(path))] for path in paths[:FILES_MAX]
-    ]
+    return [[visible_line(path), _size(disk.files.get(path)), _size(disk.durable.get(path))] for path in paths]
 
 
 def _size(content: bytes | None) -> int | None:
@@ -139,4 +148,9 @@ def _links(messages: tuple[MessageState, ...]) -> list[list[Any]]:
 
 def _message(one: MessageState) -> list[Any]:
     route = f"{one.source} -> {one.destination}"
-    return [visible_line(route), one.protocol, one.size, one.arrives_at, visible_line(one.description)[:120]]
+    return [visible_line(route), one.protocol, one.size, one.arrives_at, _short(one.description)]
+
+
+def _short(text: str) -> str:
+    said = visible_line(text)
+    return said if len(said) <= DESCRIPTION_MAX else f"{said[: DESCRIPTION_MAX - 1]}…"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 import trio
 
 import detrun
+from detrun.reports import world_bands, world_view
 from detrun.reports.report import run_page, told_by_program
 from detrun.reports.world_bands import WorldBands
 from detrun.world import World
@@ -182,3 +184,44 @@ def test_a_link_is_declared_by_the_end_of_the_instant_at_which_it_is_first_seen(
         ["clogged", 9.0, 10.0, ["c->d"]],
         ["latency 0 s", 9.0, 10.0, ["a->b"]],
     ]
+
+
+async def has_many_of_everything() -> None:
+    """More files, messages, links and faults than a page shows of each."""
+
+    async def writes() -> None:
+        for at in range(20):
+            with open(f"/{at}", "wb") as file:
+                file.write(b"x")
+        await trio.sleep_forever()
+
+    async with World(latency=1.0) as world:
+        world.node("many").start(writes)
+        for at in range(30):
+            world.node(f"node{at}")
+            world.node("many").send(f"node{at}", b"hello")
+        await trio.sleep(0.5)
+        for _ in range(70):
+            world.partition("node1", "node2")
+            world.node("node1").send("node2", b"lost")
+            world.heal()
+            await trio.sleep(0.001)
+
+
+def test_what_a_page_leaves_out_of_a_world_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = world_in(has_many_of_everything)
+    assert whole is not None
+    links = max(len(moment["settings"]) for moment in whole["moments"])
+    monkeypatch.setattr(world_view, "LINKS_MAX", 3)
+    monkeypatch.setattr(world_bands, "BANDS_MAX", 2)
+    world = world_in(has_many_of_everything)
+    assert world is not None
+    assert max(node["files_left_out"] for moment in world["moments"] for node in moment["nodes"]) == 8
+    moment = max(world["moments"], key=lambda one: int(one["under_way"]))
+    assert moment["under_way"] > len(moment["messages"]) == 20
+    assert max(moment["links_left_out"] for moment in world["moments"]) == links - 3 > 0
+    kept, left = world["bands"], whole["bands"]
+    cut = sum(max(len(left[kind]) - 2, 0) for kind in ("links", "nodes", "planned"))
+    assert (kept["leftOut"], left["leftOut"], len(kept["nodes"])) == (cut, 0, 2)
+    assert cut > 0
+    assert world["faults_left_out"] == 35

@@ -43,6 +43,7 @@ detrun.Run = class {
     this.actionsOf = new Map(timeline.actions[0].map((step, at) => [step, timeline.actions[1][at]]));
     this.files = source ? source.files : [];
     this.linesOf = new Map(source ? source.steps[0].map((step, at) => [step, source.steps[1][at]]) : []);
+    this.linesLeftOut = new Map(source ? source.leftOut[0].map((step, at) => [step, source.leftOut[1][at]]) : []);
     this.touchedOf = new Map(source ? source.touched[0].map((step, at) => [step, source.touched[1][at]]) : []);
     this.heldOfLane = this.lanes.map(() => []);
     this.held.forEach((bar) => this.heldOfLane[bar.lane].push(bar));
@@ -117,6 +118,11 @@ detrun.swatch = function (text, colour, glyph = "") {
   const item = detrun.element("span");
   item.append(swatch, text);
   return item;
+};
+
+// The first few of a list, and how many more there are.
+detrun.few = function (texts, most) {
+  return texts.length > most ? [...texts.slice(0, most), `and ${(texts.length - most).toLocaleString("en")} more`] : texts;
 };
 
 detrun.seconds = (time) => `${Number(time.toPrecision(9))} s`;

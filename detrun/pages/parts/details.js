@@ -23,7 +23,10 @@ detrun.detailsOf = function (run, step, choose, marks) {
   };
   const { origin, target, kind, kinds, label, labels } = run.arrows;
   for (const at of run.arrowsInto.get(step) || []) link(`${kinds[kind[at]]} ${labels[label[at]]} from step ${origin[at]}`, origin[at]);
-  for (const at of (run.arrowsFrom.get(step) || []).slice(0, 12)) link(`${kinds[kind[at]]} ${labels[label[at]]} to step ${target[at]}`, target[at]);
+  const further = run.arrowsFrom.get(step) || [];
+  for (const at of further.slice(0, 40)) link(`${kinds[kind[at]]} ${labels[label[at]]} to step ${target[at]}`, target[at]);
+  if (further.length > 40) links.append(`and ${(further.length - 40).toLocaleString("en")} more that it reached`);
+  if (run.linesLeftOut.has(step)) fact("lines left out", `the first ${run.linesLeftOut.get(step).toLocaleString("en")} of this step`);
   return [facts, links, ...detrun.sourceOf(run, step)];
 };
 
@@ -48,6 +51,9 @@ detrun.sourceOf = function (run, step, lines = run.lines(step), around = detrun.
       before = at;
       block.append(detrun.element("span", `${String(at).padStart(4)}  ${texts[at - 1]}\n`, { className: numbers.has(at) ? "running" : "" }));
     }
+    for (const number of numbers) {
+      if (number > texts.length) block.append(detrun.element("span", `${String(number).padStart(4)}  (a line whose text is not in this page)\n`, { className: "running" }));
+    }
     return block;
   });
 };
@@ -56,7 +62,7 @@ detrun.hoverOf = function (run, step) {
   return [
     detrun.element("strong", `step ${step.toLocaleString("en")}, ${run.path(step)}`),
     detrun.element("div", `${detrun.seconds(run.time(step))}, ends in ${run.ending(step)}`),
-    detrun.element("div", run.did(step).slice(0, 6).join("; ")),
+    detrun.element("div", detrun.few(run.did(step), 6).join("; ")),
     ...detrun.sourceOf(run, step, run.lines(step).slice(-1), 1),
   ];
 };

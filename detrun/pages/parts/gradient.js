@@ -97,11 +97,13 @@ detrun.Gradient = class {
     }
     const run = this.diagram.run;
     if (!lines.length && run.has(step)) {
-      for (const { name, number, text } of run.lines(step).slice(0, 6)) {
+      const all = run.lines(step);
+      for (const { name, number, text } of all.slice(0, 6)) {
         const line = detrun.element("div");
         line.append(detrun.element("span", `${name}:${number}  `), detrun.element("code", text));
         cell.append(line);
       }
+      if (all.length > 6) cell.append(detrun.element("div", `and ${all.length - 6} more lines`));
     }
     if (did) cell.append(detrun.element("div", did, { className: "did" }));
     return cell;

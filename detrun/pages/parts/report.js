@@ -101,6 +101,8 @@
     if (states.has(state)) place("legend").append(detrun.swatch(text, `var(--node-${state})`));
   }
   faults.list(place("faults-list"), choose);
+  const left = found.timeline.timersLeftOut;
+  if (left) place("marks-left-out").textContent = `${left.toLocaleString("en")} later timers and cancellations are left out.`;
   if (found.gradient) detrun.gradient = new detrun.Gradient(found.gradient, diagram, choose);
   if (found.world) detrun.world = new detrun.World(found.world, choose);
   if (found.failure) {

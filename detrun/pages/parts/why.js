@@ -174,7 +174,8 @@ detrun.Why = class {
     const said = [];
     if (!rows.length) said.push("Nothing is known here.");
     if (failing.leftOut) said.push(`Of the failing schedule the values after its first ${failing.leftOut.toLocaleString("en")} turns are left out.`);
-    if (!passing && this.view.passing.length) said.push("Those of the passing schedule are not known: it could not be made again.");
+    if (passing && passing.leftAfter) said.push(`Of the passing schedule those after its last ${passing.leftAfter.toLocaleString("en")} turns are left out.`);
+    if (!passing && this.view.passing.length) said.push("Those of the passing schedule are not known: it could not be made again, or has effects outside of the run.");
     document.getElementById("values-said").textContent = said.join(" ");
   }
 };
@@ -183,7 +184,7 @@ detrun.Why = class {
 // What the turn has changed is new, if the schedule has this turn.
 function heldAt(values, steps, hasTurn) {
   const found = new Map();
-  if (!values || steps === null || steps < values.since) return found;
+  if (!values || steps === null || steps < values.since || (values.until !== null && steps > values.until)) return found;
   for (const [kind, changes] of [["objects", values.objects], ["tasks", values.tasks]]) {
     const state = new Map();
     let newest = {};

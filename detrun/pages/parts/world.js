@@ -8,6 +8,7 @@ detrun.World = class {
     this.moments = view.moments;
     this.texts = view.texts;
     this.bands = view.bands;
+    this.faultsLeftOut = view.faults_left_out;
     this.choose = choose;
     this.names = [...new Set(this.moments.flatMap((moment) => moment.nodes.map((node) => node.name)))];
     document.getElementById("world").hidden = false;
@@ -37,6 +38,12 @@ detrun.World = class {
       bands.forEach((band) => { band.opacity = 0.25 + 0.55 * (band.links / most); });
       rows.push({ label: what, bands, kind: "links" });
     });
+    const left = [];
+    if (kinds.size > shown.length) left.push(`${kinds.size - shown.length} kinds of changes of links`);
+    if (planned.length > detrun.World.ROWS_MAX) left.push(`${planned.length - detrun.World.ROWS_MAX} planned faults`);
+    if (this.bands.leftOut) left.push(`${this.bands.leftOut.toLocaleString("en")} bands that are not in this page`);
+    const sparse = this.faultsLeftOut ? ` The moments below are after one of several faults: ${this.faultsLeftOut.toLocaleString("en")} steps with faults have none.` : "";
+    document.getElementById("world-left-out").textContent = sparse + (left.length ? `Left out here: ${left.join(", ")}. The list of faults below the diagram has all that are in this page.` : "");
     for (const [name, kind, about, begin, end] of planned.slice(0, detrun.World.ROWS_MAX)) {
       const title = `${name}: ${kind}${about ? `, ${about}` : ""}`;
       rows.push({ label: name, kind: "planned", bands: [{ begin, end: end === null ? begin : Math.min(end, this.bands.end), fill: "var(--killed)", title }] });
@@ -118,12 +125,16 @@ detrun.World = class {
     const nodes = document.getElementById("world-nodes");
     nodes.replaceChildren(...moment.nodes.map((node) => {
       const disk = node.disk.map(([path, seen, durable]) => `${path}: ${seen === null ? "gone" : `${seen} bytes`}, ${durable === null ? "nothing" : durable} durable`);
+      if (node.files_left_out) disk.push(`and ${node.files_left_out.toLocaleString("en")} more files`);
       const clock = node.clock === null ? "" : `${node.clock >= 0 ? "+" : ""}${detrun.seconds(Number(node.clock.toPrecision(4)))}`;
       return detrun.row([node.name, node.state, node.starts, node.tasks, node.mailbox, clock, disk.join("\n")]);
     }));
     const links = moment.settings.filter(([, , , wrong, queued, count]) => wrong || queued || count);
     const quiet = moment.settings.length - links.length;
-    document.getElementById("world-quiet").textContent = quiet ? `${quiet} more links with nothing on them` : "";
+    const more = [];
+    if (quiet) more.push(`${quiet} more links with nothing on them`);
+    if (moment.links_left_out) more.push(`${moment.links_left_out.toLocaleString("en")} links left out`);
+    document.getElementById("world-quiet").textContent = more.join("; ");
     document.getElementById("world-links").replaceChildren(...links.map(([source, destination, text, wrong, queued, count, held]) => {
       const carried = `${count}${held ? `, ${held} held` : ""}`;
       const bytes = queued ? `${queued.toLocaleString("en")} bytes` : "";
@@ -132,5 +143,7 @@ detrun.World = class {
     const messages = document.getElementById("world-messages");
     messages.replaceChildren(...moment.messages.map(([route, protocol, size, arrives, text]) =>
       detrun.element("li", `${route}  ${protocol}, ${size} bytes, ${arrives === null ? "held back" : `arrives at ${detrun.seconds(arrives)}`}: ${text}`)));
+    const later = moment.under_way - moment.messages.length;
+    if (later > 0) messages.append(detrun.element("li", `and ${later.toLocaleString("en")} more`));
   }
 };
