@@ -418,7 +418,8 @@ def test_timers_cancellations_and_faults_are_drawn_on_both_axes_as_the_run_had_t
     assert shown["grounds"] == len({step.path for step in steps if step.path.startswith(("main/server", "main/other"))})
     assert "a wait is cancelled" in said(page, "legend")
     page.find_element(By.CSS_SELECTOR, "#faults-list summary").click()
-    assert len(page.find_elements(By.CSS_SELECTOR, "#faults-list li")) == shown["bands"]
+    items = WebDriverWait(page, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#faults-list li"))
+    assert len(items) == shown["bands"]
     assert "other is off, 1 s to 2 s" in said(page, "faults-list")
 
 

@@ -4,7 +4,7 @@
 
 detrun.Diagram = class {
   static LANE = 26;
-  static LABELS = 250; // pixels of the names on the left
+  static LABELS = 250; // pixels of the names on the left; fewer on a narrow page
   static ARROWS_MAX = 3000; // drawn at once
 
   constructor(run, faults, told) {
@@ -57,6 +57,7 @@ detrun.Diagram = class {
 
   resize() {
     this.width = this.scroll.clientWidth;
+    detrun.Diagram.LABELS = Math.min(250, Math.round(0.36 * this.width));
     this.faultsHeight = this.faults.height;
     const needed = this.rows.length * detrun.Diagram.LANE + this.faultsHeight + 6;
     this.space.style.height = `${needed}px`;

@@ -93,7 +93,11 @@ detrun.Faults = class {
   drawLabels(pen, diagram) {
     pen.font = "11px system-ui";
     pen.fillStyle = diagram.colour("fault-edge");
-    this.rows.forEach(({ label }, at) => pen.fillText(label.length > 40 ? `${label.slice(0, 39)}…` : label, 10, detrun.Faults.ROW * at + 7));
+    this.rows.forEach(({ label }, at) => {
+      let text = label;
+      while (pen.measureText(text).width > detrun.Diagram.LABELS - 14 && text.length > 4) text = `${text.slice(0, text.endsWith("…") ? -2 : -1)}…`;
+      pen.fillText(text, 10, detrun.Faults.ROW * at + 7);
+    });
   }
 
   // The ground of a lane while its node did not run; how many there are.

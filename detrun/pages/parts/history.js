@@ -14,7 +14,7 @@ detrun.History = class {
     this.bars = view.bars.map(([client, text, begin, end, at, role, called, returned]) => ({ client, text, begin, end, at, role, called, returned }));
     const legal = this.bars.filter((bar) => bar.at !== null).sort((one, other) => one.at - other.at);
     this.stuck = this.bars.filter((bar) => bar.role === "stuck");
-    const left = view.leftOut ? ` Operations before and after them, ${view.leftOut.toLocaleString("en")} in all, are left out.` : "";
+    const left = view.leftOut ? ` Of the operations before and after them ${view.leftOut.toLocaleString("en")} ${view.leftOut === 1 ? "is" : "are"} left out.` : "";
     place("history-said").textContent = `${legal.length === 1 ? "One operation has" : `${legal.length} operations have`} a legal order${view.part ? ` of ${view.part}` : ""}; ` +
       `behind it there is no place for ${this.stuck.map((bar) => bar.text).join(", ")}.${left}`;
     this.draw(legal);

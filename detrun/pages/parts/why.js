@@ -82,7 +82,8 @@ detrun.Why = class {
   drawCycle() {
     const tasks = this.view.cycle.slice(0, -1);
     const place = document.getElementById("why-cycle");
-    for (const [task, wait] of this.view.blocked) place.append(detrun.element("p", `${task} waits for ${wait}`));
+    if (this.view.blocked.length) place.append(detrun.element("ul"));
+    for (const [task, wait] of this.view.blocked) place.firstChild.append(detrun.element("li", `${task} waits for ${wait}`));
     if (!tasks.length) return;
     const svg = d3.select(place).append("svg").attr("viewBox", "-290 -110 580 220").attr("role", "img")
       .attr("aria-label", `waits in a circle: ${this.view.cycle.join(" for ")}`);
@@ -152,8 +153,9 @@ detrun.Why = class {
       .map(([values, schedule], which) => heldAt(values, this.stepsTaken(schedule, which), turns[which] !== null));
     const rows = [];
     const cell = (entry, other) => {
+      const shown = entry && entry.isPlace ? entry.text.split("/").pop() : entry && entry.text;
       const differs = passing && entry !== undefined && other !== undefined && entry.text !== other.text;
-      return detrun.element("td", entry === undefined ? "" : entry.text, { className: `${entry && entry.isNew ? "new" : ""}${differs ? " differs" : ""}` });
+      return detrun.element("td", entry === undefined ? "" : shown, { title: entry && entry.isPlace ? entry.text : "", className: `${entry && entry.isNew ? "new" : ""}${differs ? " differs" : ""}` });
     };
     let group = null;
     for (const key of new Set([...here.keys(), ...there.keys()])) {
@@ -207,8 +209,8 @@ function heldAt(values, steps, hasTurn) {
       const changed = hasTurn && Object.hasOwn(newest, name);
       value.forEach(([place, code, variables], depth) => {
         const [, oldCode, old] = (changed && before[name] && before[name][depth]) || [null, null, {}];
-        const put = (key, text, isNew) => found.set(`task ${name} ${depth} ${code} ${key}`, { group: name, name: key, text, isNew });
-        put(`in ${code}`, place, changed && (!before[name] || !before[name][depth] || before[name][depth][0] !== place));
+        const put = (key, text, isNew, isPlace = false) => found.set(`task ${name} ${depth} ${code} ${key}`, { group: name, name: key, text, isNew, isPlace });
+        put(`in ${code}`, place, changed && (!before[name] || !before[name][depth] || before[name][depth][0] !== place), true);
         for (const [key, text] of Object.entries(variables)) put(key, text, changed && (oldCode !== code || old[key] !== text));
       });
     }
