@@ -78,7 +78,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "self_optimizing_database": (
         "--loss latency --by by_key --by by_heat --by buffer_split --by read_ahead --samples 8",
-        "--loss latency --by random_page_cost --samples 12",
+        "--loss latency --by by_heat --samples 32 --differences 24",
+        "--loss latency --by random_page_cost --samples 40 --differences 20",
+        "--loss latency --by by_key --by buffer_split --by random_page_cost --kind local --samples 2 --differences 8",
     ),
     "recommender": (
         "--loss log_loss --differences 24",
