@@ -86,3 +86,33 @@ def test_what_is_said_is_true() -> None:
     """With the time that the explanation gives, the program passes."""
     instead = float(explained().text.partition("Had it taken ")[2].partition(" s")[0])
     detrun.record(page, instead)
+
+
+async def worker(picture: Picture, work: trio.MemoryReceiveChannel[Callable[[Picture], None]]) -> None:
+    (await work.receive())(picture)
+
+
+async def two_workers() -> None:
+    picture = Picture()
+
+    async def hand_in(
+        seconds: float, to: trio.MemorySendChannel[Callable[[Picture], None]], step: Callable[[Picture], None]
+    ) -> None:
+        await trio.sleep(seconds)
+        await to.send(step)
+
+    async with trio.open_nursery() as tasks:
+        for seconds, step in ((0.1, remove), (0.2, show)):
+            send, receive = trio.open_memory_channel[Callable[[Picture], None]](1)
+            tasks.start_soon(worker, picture, receive)
+            tasks.start_soon(hand_in, seconds, send, step)
+
+
+def test_operations_of_two_tasks_are_left_to_those_who_look_for_their_order() -> None:
+    """What both touch says more than when each came."""
+    runner = TrialRunner(Program(two_workers, (), Options()), 0)
+    failing = runner.try_turns([])
+    assert failing.error is not None
+    explanation = explain(runner, failing)
+    assert explanation.verified
+    assert explanation.labels[:2] == ("first", "then"), explanation.text
