@@ -23,6 +23,10 @@ WEIGHTS = (
     "--by west_upper --by west_middle --by south_middle --by south_lower --by upper_north --by upper_middle "
     "--by lower_middle --by lower_east --by middle_north --by middle_east"
 )
+DRIVING = (
+    "--by path_weight --by effort_weight --by along_weight --by cross_weight --by pace --by hurry --by unit_0 "
+    "--by unit_1 --by unit_2 --by unit_3"
+)
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "consensus": (
@@ -62,6 +66,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "robot": (
         "--loss reach_error --budget 120000 --held-out 24",
+        f"--loss tracking_error {DRIVING} --budget 500000 --held-out 12",
         "--loss estimation_error --budget 500000 --held-out 12",
     ),
     "operating_system": (
