@@ -155,6 +155,7 @@ class _Narrator(GivenSchedule):
         super().__init__(choices)
         self.steady = steady
         self.wanted = range(STEPS_MAX) if wanted is None else wanted  # the steps that are kept
+        self.hears_part = wanted is not None
         # The lines of earlier steps are not heard, nor of later ones; the step after the last may fail and be told.
         self.since: float = since if wanted is None else wanted.start
         self.until: float = math.inf if wanted is None else wanted.stop
@@ -288,6 +289,12 @@ class _Narrator(GivenSchedule):
         self.lines_begun = 0
         self.heard_until = None
         self.heard.clear()
+        if self.hears_part:
+            self.listen()
+
+    def listen(self) -> None:
+        """Hear marks, too, if the step that comes is one whose lines are heard."""
+        listen(self.heard if self.since <= self.index <= self.until or not self.hears_part else None)
 
     def _narrated(
         self, run: ActiveRun, task: int, path: str, living: trio.lowlevel.Task | None, kind: int, record: bytes
@@ -425,7 +432,7 @@ def narrate(
         hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)
         before = sys.gettrace()
-        listen(narrator.heard)
+        narrator.listen()
         sys.settrace(narrator.line)
         if preemption is not None:
             preemption.heard_by = narrator.line
