@@ -18,7 +18,7 @@ detrun.Marks = class {
     const half = isSteps ? Math.max(scale(1) - scale(0), 1.2) / 2 : 1.5;
     const y = top + 2.5;
     pen.lineWidth = 1;
-    let [before, after] = [-10, -10];
+    const drawn = new Set(); // begins and ends in pixels: of those that cannot be told apart one is drawn
     for (const timer of this.timersOfLane[lane]) {
       const begin = scale(diagram.value(timer.step)) + half;
       const isOver = timer.last !== null;
@@ -26,8 +26,9 @@ detrun.Marks = class {
       if (!isOver && !isSteps) end = Math.min(end, scale(timer.due));
       end = Math.max(end, begin);
       if (end < detrun.Diagram.LABELS || begin > diagram.width) continue;
-      if (begin - before < 0.7 && end - after < 0.7 && begin >= before) continue; // none can be told from the last one
-      [before, after] = [begin, end];
+      const place = Math.round(begin) * 1e5 + Math.round(end);
+      if (drawn.has(place)) continue;
+      drawn.add(place);
       this.timersDrawn += 1;
       pen.strokeStyle = pen.fillStyle = diagram.colour("timer");
       pen.setLineDash(timer.kind === "sleep" ? [] : [3, 2]);
