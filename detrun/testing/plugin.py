@@ -45,10 +45,16 @@ def take_over(item: pytest.Item) -> None:
         return
     item.stash[_FUNCTION] = _by_hypothesis(item).inner_test if _by_hypothesis(item) else item.obj
     _replace_function(item)
+    if _is_of_test_case(item):
+        return  # what is wrong with it is said when it is run, as unittest's items are
     # pytest-asyncio makes items of a class of its own, which would await the function in an event loop of its own.
     for name in ("setup", "runtest"):
         if getattr(type(item), name) is not getattr(pytest.Function, name):
             setattr(item, name, MethodType(getattr(pytest.Function, name), item))
+
+
+def _is_of_test_case(item: pytest.Function) -> bool:
+    return isinstance(item.cls, type) and issubclass(item.cls, unittest.TestCase)
 
 
 def _by_hypothesis(item: pytest.Function) -> Any:
@@ -114,7 +120,7 @@ def _failure_of(item: pytest.Function, function: Callable[..., Any], arguments: 
     """What the test is to raise."""
     autouse = [value for value in item.funcargs.values() if isinstance(value, FreshFixture)]
     test = marked_test(function, arguments, autouse)
-    if isinstance(item.cls, type) and issubclass(item.cls, unittest.TestCase):
+    if _is_of_test_case(item):
         return UsageError("pytest.mark.detrun: a method of a unittest.TestCase cannot be explored; use a function")
     replayed = item.session.stash.get(_REPLAYED, None)
     try:
