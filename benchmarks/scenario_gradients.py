@@ -64,6 +64,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_latency --by random_page_cost --kind local --samples 4 --differences 10",
         "--loss p99_latency --by group_commit_delay --kind local --samples 6 --differences 10",
         "--loss read_latency --by buffer_split --by read_ahead --samples 8",
+        "--loss mean_latency --by checkpoint_interval --by writer_interval --by buffer_split --samples 40 "
+        "--differences 40",
+        "--loss p99_latency --samples 60 --differences 60",
+        "--loss bytes_written --samples 40 --differences 40",
     ),
     "adaptive_scheduling": (
         "--loss slowdown",
