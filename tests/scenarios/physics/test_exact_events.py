@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detrun
+from detrun_scenarios.physics.exact.course import travel
 from detrun_scenarios.physics.exact.crossings import Cubic, locate, pieces
 from detrun_scenarios.physics.exact.flow import Flow, Guard
 from detrun_scenarios.physics.exact.impacts import DISC, Surface, cascade, exchange, rebound
@@ -237,6 +238,24 @@ def test_a_guard_below_zero_ends_the_leg_at_once_if_it_falls() -> None:
     falling = follow(flow, bouncing_ball.Ball(0.0, -1.0), [bouncing_ball.GROUND])
     assert (falling.event, falling.elapsed) == ("ground", 0.0)
     assert follow(flow, bouncing_ball.Ball(0.0, 1.0), [bouncing_ball.GROUND]).elapsed == pytest.approx(2.0 / G)
+    below = follow(flow, bouncing_ball.Ball(-0.25, -1.0), [bouncing_ball.GROUND])
+    assert (below.event, below.elapsed, below.state) == ("ground", 0.0, bouncing_ball.Ball(-0.25, -1.0))
+
+
+def test_the_end_of_a_guard_below_zero_moves_with_the_start_and_takes_no_time() -> None:
+    """A hopper that leans so far that its leg is longest as it comes down has a first half of its stance of no time."""
+    flow = Flow(lambda ball, fall: (ball.speed, -fall.gravity), bouncing_ball.Fall(G))
+
+    async def fallen(params: Mapping[str, Any]) -> Any:
+        hears = trio.open_memory_channel[Any](0)[1]
+        start = bouncing_ball.Ball(params["height"], -1.0)
+        end, _ = await travel(flow, start, [bouncing_ball.GROUND], hears)
+        return end.state.height + 10.0 * trio.current_time()
+
+    found = detrun.gradient(fallen, {"height": -0.25})
+    assert found.value == -0.25
+    assert found.grads == {"height": 1.0}
+    assert found.validity["height"].up == pytest.approx(0.25)  # where the guard has not fallen before
 
 
 def test_a_leg_without_an_end_is_refused() -> None:

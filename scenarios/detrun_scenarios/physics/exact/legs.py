@@ -71,7 +71,8 @@ def follow(
     """Move until a guard falls to zero or the time is over.
 
     A guard that is zero or less at the start ends the leg at once if it falls, and is none if it rises: a ball that has
-    just been hit leaves. One that goes on below zero, as that of a body which rests, is for the caller to leave out.
+    just been hit leaves. The end of one that is below zero there is the start itself, which takes no time. One that
+    goes on below zero, as that of a body which rests, is for the caller to leave out.
 
     Args:
         state: a named tuple of floats or Values.
@@ -86,6 +87,8 @@ def follow(
     reached = _carry_out(flow, state, plan) if moves else plan.state
     if plan.fell is None:
         late, elapsed = (duration - plain(duration) if isinstance(duration, detrun.Value) else None), duration
+    elif plan.fell.margin(plan.state, flow.constants) < 0.0 and not plan.steps:
+        late, elapsed = None, 0.0  # it had fallen before, and a start moved a little is no less the end
     else:
         late = plan.fell.margin(reached, flow.constants) * (-1.0 / plan.rate)
         elapsed = late + math.fsum(plan.steps)
@@ -93,7 +96,7 @@ def follow(
         reached = remade(reached, [one + fast * late for one, fast in zip(reached, plan.slope, strict=True)])
     if moves:
         for guard in guards:
-            if guard is not plan.fell:
+            if guard is not plan.fell or not plan.steps:
                 _note(guard, reached, flow)
     return Arrival(reached, elapsed, None if plan.fell is None else plan.fell.name)
 
