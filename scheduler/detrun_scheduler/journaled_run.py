@@ -71,6 +71,19 @@ class JournaledRun(ABC):
         hooks: what the floors above want to be told and to decide.
     """
 
+    # Made for every run: a dictionary of so many attributes grows three times on the way. `RunLoop` has a dictionary
+    # beside them, for watchers, which put functions of their own in the place of methods (`watching`).
+    __slots__ = (
+        *("actor", "acts", "after_step", "allowed", "arm_at", "arrived", "asyncio", "asyncio_order"),
+        *("at_pause", "bare_names", "collects", "costs", "counts_anew", "current", "disk_changes", "draws"),
+        *("failure", "fault_began", "fault_shares", "fault_spans", "features", "foreign_clock", "host"),
+        *("interrupted", "journal", "main", "max_steps", "names_used", "object_labels", "objects_of_kind"),
+        *("oracle", "passed", "paths", "pause_at", "preemption", "replayed_effect", "reports_thread_errors"),
+        *("restrict_ki", "saves", "seed", "serial", "standing", "step_timeout", "steps_at_end", "streams"),
+        *("thread_failures", "thread_rules", "threads", "threads_started", "time_at_end", "timers", "verifier"),
+        *("virtual_clock", "weights", "woken_max"),
+    )
+
     def __init__(
         self,
         oracle: Oracle,
