@@ -68,6 +68,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--differences 40",
         "--loss p99_latency --samples 60 --differences 60",
         "--loss bytes_written --samples 40 --differences 40",
+        "--loss recovery_time --by writer_interval --samples 24",
+        "--loss read_latency --by cpu_tuple_cost --samples 40 --differences 30",
     ),
     "adaptive_scheduling": (
         "--loss slowdown",
@@ -110,6 +112,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         f"--loss break_miss --kind local --samples 40 --differences 60 {HARD}",
         "--loss pile_height --by restitution",
         "--loss pile_height --by friction",
+        "--loss energy_used --samples 12 --differences 24",
     ),
     "distributed_cache": (
         f"--loss misses {ROOMS} --samples 8 --differences 12",

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss read_latency --by lease_share --kind policy --budget 150000",
     ),
     "database": (
-        "--loss read_latency --budget 250000",
+        "--loss read_latency --by buffer_split --by read_ahead --by random_page_cost --budget 250000",
         "--loss replica_lag --by replication_batch --budget 600000 --held-out 16",
         "--loss mean_latency --by group_commit_delay --by checkpoint_interval --by writer_interval --budget 450000 "
         "--held-out 12",

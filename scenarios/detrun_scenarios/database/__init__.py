@@ -64,6 +64,7 @@ SCENARIO = Scenario(
             "replication_batch", 16.0, (1.0, 128.0), "records", "shipped to the replica at once", "", log_scale=True
         ),
         Parameter("random_page_cost", 4.0, (0.5, 20.0), "", "beside 1 for a page in order", _POSTGRES, log_scale=True),
+        Parameter("cpu_tuple_cost", 0.01, (0.001, 0.1), "", "of a row, beside that 1", _POSTGRES, log_scale=True),
     ),
     losses=(
         Loss(
@@ -157,7 +158,7 @@ SCENARIO = Scenario(
                 ),
                 Meaning(
                     "policy",
-                    ("random_page_cost",),
+                    ("random_page_cost", "cpu_tuple_cost"),
                     "plans are drawn by their costs, and only the probability of each moves",
                     {"samples": 40, "baseline": "twin"},
                     share=0.3,

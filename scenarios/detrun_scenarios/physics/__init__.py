@@ -106,6 +106,20 @@ SCENARIO = Scenario(
             tune_options={"samples": 8},
         ),
         Loss(
+            "energy_used",
+            "of the same hopper, without its speed",
+            "J/kg/m",
+            (
+                Meaning(
+                    "local",
+                    ("hop_thrust", "speed_gain", "foot_offset"),
+                    "as of `hopping_cost`, of which it is a part",
+                    {"samples": 16},
+                    share=0.02,
+                ),
+            ),
+        ),
+        Loss(
             "height",
             "of a ball that has bounced once",
             "m",

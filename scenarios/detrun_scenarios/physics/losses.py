@@ -5,6 +5,7 @@
 - ``settling_time``: seconds until a pendulum that a motor holds stays near its goal, let go at a drawn angle.
 - ``reach_cost``: square metre seconds by which a hand is off its goal, and the effort of the motors.
 - ``hopping_cost``: joules for each kilogram and metre of a hopper, and what its speed is off.
+- ``energy_used``: these joules alone.
 - ``height``, ``height_on_spring``, ``height_by_steps``: metres above the ground of a ball that was dropped a while ago
   and has bounced once; from event to event, on ground that gives way, and in time steps.
 - ``pot_miss``, ``break_miss``: square metres from a corner to where a billiard ball comes to rest; the cue ball was
@@ -57,6 +58,11 @@ async def hopping_cost(params: Params) -> Any:
     return (await hopper.hop(params)).cost
 
 
+async def energy_used(params: Params) -> Any:
+    """See the module."""
+    return (await hopper.hop(params)).energy_used
+
+
 async def height(params: Params) -> Any:
     """See the module."""
     return bouncing_ball.height_after(DROP_SECONDS, _dropped_from(params), params["restitution"])
@@ -103,6 +109,7 @@ SCENES: Mapping[str, Callable[[Params], Awaitable[Any]]] = {
     "settling_time": settling_time,
     "reach_cost": reach_cost,
     "hopping_cost": hopping_cost,
+    "energy_used": energy_used,
     "height": height,
     "height_on_spring": height_on_spring,
     "height_by_steps": height_by_steps,

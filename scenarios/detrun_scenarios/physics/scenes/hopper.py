@@ -116,7 +116,12 @@ class Way:
         if self.has_fallen:
             return FALLEN
         off = self.distance / self.seconds - WANTED_SPEED
-        return self.energy / (MASS * self.distance) + SPEED_WEIGHT * off * off
+        return self.energy_used + SPEED_WEIGHT * off * off
+
+    @property
+    def energy_used(self) -> Any:
+        """The energy alone."""
+        return FALLEN if self.has_fallen else self.energy / (MASS * self.distance)
 
 
 async def hop(params: Mapping[str, Any], hops: int = HOPS) -> Way:
