@@ -433,7 +433,7 @@ def test_a_mark_says_what_it_is_beside_the_mouse_and_a_click_goes_to_its_step(op
             document.getElementById("canvas").scrollIntoView({block: "center"});
             detrun.diagram.drawNow();
             const box = document.getElementById("canvas").getBoundingClientRect();
-            const hit = detrun.diagram.hits.find((one) => one.said.includes(arguments[0]));
+            const hit = detrun.diagram.hits.find((one) => one.said().includes(arguments[0]));
             return [box.left + hit.left + 2, box.top + hit.top + 2, hit.step];
             """,
             words if what == "is cancelled" else what,
@@ -444,6 +444,29 @@ def test_a_mark_says_what_it_is_beside_the_mouse_and_a_click_goes_to_its_step(op
         mouse.perform()
         assert words in said(page, "hover")
         assert chosen_row(page) == f"row-{place[2]}"
+
+
+def test_timers_have_words_only_for_the_step_that_is_chosen(opened: Opened) -> None:
+    run = detrun.record(has_faults_timers_and_cancellations)
+    assert run.program is not None
+    told = told_by_program(run.recording, *run.program)
+    assert told.timers is not None
+    page = opened(run_page(run.recording, told))
+    said_of_step, made = page.execute_script(
+        """
+        const {marks} = detrun.diagram;
+        const said = marks.timerSaid.bind(marks);
+        let made = 0;
+        marks.timerSaid = (timer) => { made += 1; return said(timer); };
+        detrun.diagram.drawNow();
+        detrun.choose(arguments[0]);
+        return [marks.saidOf(arguments[0]), made];
+        """,
+        told.timers.timers[0].step,
+    )
+    of_step = [one for one in told.timers.timers if told.timers.timers[0].step in (one.step, one.last)]
+    assert sum("deadline of" in text or "sleep of" in text for text in said_of_step) == len(of_step)
+    assert made == 2 * len(of_step) < 2 * len(told.timers.timers)  # for the details, and for this test
 
 
 def test_without_its_program_a_run_has_the_waits_that_time_ended(opened: Opened) -> None:

@@ -73,7 +73,7 @@ detrun.Faults = class {
         pen.strokeStyle = diagram.colour("fault-edge");
         pen.lineWidth = 1;
         pen.strokeRect(from + 0.5, top + 1.5, wide - 1, detrun.Faults.ROW - 3);
-        hit(from, from + wide, top, top + detrun.Faults.ROW, band.said, band.first);
+        hit(from, from + wide, top, top + detrun.Faults.ROW, () => band.said, band.first);
       }
       let drawn = -10;
       for (const step of ticks) {
@@ -85,7 +85,7 @@ detrun.Faults = class {
         pen.fillRect(x - 1, 0, 2, diagram.height);
         pen.fillStyle = diagram.colour("fault-edge");
         pen.fillRect(x - 1, top + 2, 3, 10);
-        hit(x - 3, x + 3, top, top + detrun.Faults.ROW, `${names ? names.join(", ") : label} took effect in step ${step.toLocaleString("en")}, at ${detrun.seconds(this.run.time(step))}`, step);
+        hit(x - 3, x + 3, top, top + detrun.Faults.ROW, () => `${names ? names.join(", ") : label} took effect in step ${step.toLocaleString("en")}, at ${detrun.seconds(this.run.time(step))}`, step);
       }
     });
   }
@@ -111,7 +111,7 @@ detrun.Faults = class {
       pen.fillStyle = diagram.colour(`node-${ground.state}`);
       pen.fillRect(from, top, Math.max(to - from, 2), detrun.Diagram.LANE - 1);
       pen.globalAlpha = 1;
-      hit(from, to, top, top + detrun.Diagram.LANE, ground.said, null);
+      hit(from, to, top, top + detrun.Diagram.LANE, () => ground.said, null);
     }
     return drawn;
   }

@@ -12,7 +12,7 @@ detrun.Marks = class {
 
   begin() { this.timersDrawn = this.cancellationsDrawn = 0; }
 
-  // On a lane whose top is there; `hit` is told of each place that can be pointed at.
+  // On a lane whose top is there; `hit` is told of each place that can be pointed at, and how to say what is there.
   draw(pen, diagram, scale, lane, top, hit) {
     const isSteps = diagram.axis === "step";
     const half = isSteps ? Math.max(scale(1) - scale(0), 1.2) / 2 : 1.5;
@@ -49,7 +49,7 @@ detrun.Marks = class {
         pen.lineTo(end, y + 3);
         pen.stroke();
       }
-      hit(begin - 3, end + 3, top, top + 5, this.timerSaid(timer), timer.step);
+      hit(begin - 3, end + 3, top, top + 5, () => this.timerSaid(timer), timer.step);
     }
     for (const one of this.cancellationsOfLane[lane]) {
       const x = isSteps ? scale(one.step + (one.isAfter ? 1 : 0.5)) : scale(this.timeOf(one));
@@ -64,7 +64,7 @@ detrun.Marks = class {
       pen.moveTo(x + 3.5, middle - 3.5);
       pen.lineTo(x - 3.5, middle + 3.5);
       pen.stroke();
-      hit(x - 5, x + 5, middle - 5, middle + 5, this.cancellationSaid(one), one.step);
+      hit(x - 5, x + 5, middle - 5, middle + 5, () => this.cancellationSaid(one), one.step);
     }
   }
 
@@ -83,17 +83,20 @@ detrun.Marks = class {
     return `${this.run.lanes[lane].path} is cancelled ${by} ${isAfter ? "after" : "in"} step ${step.toLocaleString("en")}, at ${detrun.seconds(this.timeOf({ step, isAfter }))}`;
   }
 
-  // Everything that a step set, let fire or cancelled, in words.
+  // Everything that a step set, let fire or cancelled, in words, which are made for this step alone.
   saidOf(step) {
-    if (!this.ofStep) {
-      this.ofStep = new Map();
-      const put = (at, said) => (this.ofStep.has(at) ? this.ofStep.get(at).push(said) : this.ofStep.set(at, [said]));
-      this.run.timers.forEach((timer) => {
-        put(timer.step, this.timerSaid(timer));
-        if (timer.last !== null && timer.last !== timer.step) put(timer.last, this.timerSaid(timer));
-      });
-      this.run.cancellations.forEach((one) => put(one.step, this.cancellationSaid(one)));
-    }
-    return this.ofStep.get(step) || [];
+    this.ofStep ||= this.marksOfSteps();
+    return (this.ofStep.get(step) || []).map((one) => (one.kind ? this.timerSaid(one) : this.cancellationSaid(one)));
+  }
+
+  // By step: the timers and cancellations that belong to it.
+  marksOfSteps() {
+    const found = new Map();
+    this.run.timers.forEach((timer) => {
+      push(found, timer.step, timer);
+      if (timer.last !== null && timer.last !== timer.step) push(found, timer.last, timer);
+    });
+    this.run.cancellations.forEach((one) => push(found, one.step, one));
+    return found;
   }
 };

@@ -28,7 +28,7 @@
     box.hidden = step === null && !marks.length;
     if (box.hidden) return;
     const more = marks.length > 4 ? [detrun.element("div", `and ${marks.length - 4} more`)] : [];
-    box.replaceChildren(...marks.slice(0, 4).map((mark) => detrun.element("div", mark.said)), ...more, ...(step === null ? [] : detrun.hoverOf(run, step)));
+    box.replaceChildren(...marks.slice(0, 4).map((mark) => detrun.element("div", mark.said())), ...more, ...(step === null ? [] : detrun.hoverOf(run, step)));
     const frame = place("diagram").getBoundingClientRect();
     box.style.left = `${Math.max(0, Math.min(event.clientX - frame.left + 14, frame.width - box.offsetWidth - 4))}px`;
     box.style.top = `${event.clientY - frame.top + 14}px`;
