@@ -176,8 +176,8 @@ def _listed(
     return listed(recording, file, target, replays=replays, steps=steps, critical=critical)
 
 
-def _bars(recording: Recording, file: str, target: str | None) -> list[TaskBar]:
-    """Who had which lock of trio or asyncio, and who waited: the program is run once more."""
+def _bars(recording: Recording, file: str, target: str | None) -> tuple[list[TaskBar], str]:
+    """Who had which lock of trio or asyncio, and who waited, and what is left out, in words: a run once more."""
     from detrun.cli import runs
     from detrun.cli.programs import program_of
     from detrun.execution.options import Options
@@ -188,7 +188,7 @@ def _bars(recording: Recording, file: str, target: str | None) -> list[TaskBar]:
     locks = HeldLocks()
     with runs.program_output():
         ReplayedRun(recording, watch=locks).execute(program.function, arguments, Options())
-    return locks.all_bars({step.task: step.index for step in recording.iter_steps()})
+    return locks.all_bars({step.task: step.index for step in recording.iter_steps()}), locks.cut()
 
 
 def _export(
@@ -210,6 +210,7 @@ def _export(
     narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
     nodes = None if narration is None else groups_of(narration)
     ran = None if narration is None else ran_of(narration)
-    bars = () if narration is None else _bars(recording, file, target)
+    bars, cut = ([], "") if narration is None else _bars(recording, file, target)
+    notes += [cut] if cut else []
     with writing(destination):
         return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran, bars=bars), notes

@@ -28,10 +28,12 @@ class HeldLocks(RunScope):
     """Listens to the locks of one run.
 
     Attributes:
-        bars: what tasks had or waited for, in the order of their ends; of a run that has ended.
+        bars: what tasks had or waited for, in the order of their ends; of a run that has ended. At most `BARS_MAX`.
+        left_out: how many later ones are not kept.
     """
 
     bars: list[TaskBar] = field(default_factory=list)
+    left_out: int = 0
     _run: ActiveRun | None = None
     _latest: int = 0  # step
     _labels: dict[Any, str] = field(default_factory=dict)
@@ -83,6 +85,13 @@ class HeldLocks(RunScope):
             for bar in self.all_bars(last_steps)
             if bar.task in lanes and bar.first < first + count and (bar.last is None or bar.last >= first)
         ]
+
+    def cut(self) -> str:
+        """What is missing in `bars`, in words; empty where nothing is."""
+        if not self.left_out:
+            return ""
+        count = len(self.bars)
+        return f"bars of locks: the first {count:,} of {count + self.left_out:,}, in the order in which they ended"
 
     # What listeners say. Each call is of the task that runs, unless it names another.
 
@@ -160,3 +169,5 @@ class HeldLocks(RunScope):
     def _keep(self, bar: TaskBar) -> None:
         if len(self.bars) < BARS_MAX:
             self.bars.append(bar)
+        else:
+            self.left_out += 1

@@ -17,7 +17,7 @@ from detrun.inspection.moments import shown_objects
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
 from detrun.reports.failure_view import FailureView, failure_view
-from detrun.reports.held_locks import BARS_MAX, HeldLocks
+from detrun.reports.held_locks import HeldLocks
 from detrun.reports.pauses import Looker, Pauses
 from detrun.reports.source_lines import groups_of, source_lines
 from detrun.reports.timers import Timers
@@ -175,8 +175,8 @@ def run_page(recording: Recording, told: Told, steps: range | None = None) -> st
     groups: Mapping[str, str] = {} if told.narration is None else groups_of(told.narration)
     document = run_document(recording, steps, groups=groups, facts=told.facts, notes=notes)
     if told.locks is not None:
-        if len(told.locks.bars) == BARS_MAX:
-            document["notes"].append(f"bars of locks: the first {BARS_MAX:,} that ended; later ones are left out")
+        if told.locks.left_out:
+            document["notes"].append(told.locks.cut())
         document["timeline"]["held"] += told.locks.bars_of(document["timeline"])
     if told.timers is not None:
         document["timeline"].update(told.timers.document(document["timeline"]))

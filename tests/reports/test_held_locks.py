@@ -15,6 +15,7 @@ import trio
 import detrun
 from detrun.execution.replayed_run import ReplayedRun
 from detrun.pages.timeline import timeline_of
+from detrun.reports import held_locks
 from detrun.reports.held_locks import HeldLocks
 from detrun.reports.report import run_page, told_by_program
 from detrun_recorder.export import export_perfetto
@@ -224,6 +225,19 @@ def test_who_waits_for_a_condition_has_a_bar_until_it_goes_on(main: Any) -> None
     assert [(task.rpartition("/")[2], first, last, waits) for task, _, first, last, waits in found] == [
         ("waits", 0.0, 1.0, True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("most", "notes"),
+    [(3, []), (1, ["bars of locks: the first 1 of 3, in the order in which they ended"])],
+)
+def test_bars_that_are_left_out_are_counted(most: int, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_locks, "BARS_MAX", most)
+    run = detrun.record(takes_turns)
+    assert run.program is not None
+    document = data_of(run_page(run.recording, told_by_program(run.recording, *run.program)))
+    assert len(document["timeline"]["held"]) == most
+    assert document["notes"] == notes
 
 
 def test_a_trace_has_the_bars_on_tracks_of_their_locks() -> None:
