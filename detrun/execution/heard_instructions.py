@@ -63,3 +63,4 @@ class HeardInstructions:
             for event in (monitoring.events.PY_START, monitoring.events.INSTRUCTION):
                 monitoring.register_callback(self.tool, event, None)
             monitoring.free_tool_id(self.tool)
+            self.tool = -1

@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import FrameType
 from typing import Any
 
@@ -156,6 +156,7 @@ class _Narrator(GivenSchedule):
         self.steady = steady
         self.wanted = range(STEPS_MAX) if wanted is None else wanted  # the steps that are kept
         self.hears_part = wanted is not None
+        self.hears_marks = True  # of the running step
         # The lines of earlier steps are not heard, nor of later ones; the step after the last may fail and be told.
         self.since: float = since if wanted is None else wanted.start
         self.until: float = math.inf if wanted is None else wanted.stop
@@ -184,6 +185,7 @@ class _Narrator(GivenSchedule):
         self.carried: dict[int, list[Line]] = {}  # by task: heard before it gave way
         self.labels: Sequence[str] = ()  # of the run's objects, by number
         self.heard_until: tuple[int, int] | None = None  # so many lines and marks, when the run failed in this step
+        self.stop_tracing: Callable[[], None] = lambda: None  # when all steps whose lines are heard are over
 
     def new_run(self, run: RunView) -> None:
         super().new_run(run)
@@ -205,7 +207,7 @@ class _Narrator(GivenSchedule):
     def operated(self, number: int, code: int, value: float | bytes) -> None:
         """Mark operations on locks, queues and threads; the others leave footprints."""
         name = OPERATIONS[code]
-        if number not in covered and name in VERBS and not isinstance(value, bytes):
+        if self.hears_marks and number not in covered and name in VERBS and not isinstance(value, bytes):
             key = ("operation", number)
             self.names[key] = self.labels[number]
             line = innermost_user_line_of_call(sys._getframe(2))
@@ -218,12 +220,15 @@ class _Narrator(GivenSchedule):
                 code = frame.f_code
                 entered = f"{code.co_qualname} ({short_name(code.co_filename)}:{code.co_firstlineno})"
                 self.acted[-1].entered.append(entered)
-            if not self.since <= self.index <= self.until or not _has_source(frame.f_code.co_filename):
+            if not self.since <= self.index <= self.until:
+                return None
+            code = frame.f_code  # once: CPython raises an audit event for it
+            if not _has_source(code.co_filename):
                 return None
             # So that plain attributes and elements have marks as well, those that tasks touch, too.
             frame.f_trace_opcodes = not HAS_MONITORING
-            if frame.f_lineno != frame.f_code.co_firstlineno:
-                self.resumed = Line(frame.f_code.co_filename, frame.f_lineno)
+            if frame.f_lineno != code.co_firstlineno:
+                self.resumed = Line(code.co_filename, frame.f_lineno)
             return self.line
         if event not in ("line", "opcode"):
             return self.line
@@ -293,8 +298,12 @@ class _Narrator(GivenSchedule):
             self.listen()
 
     def listen(self) -> None:
-        """Hear marks, too, if the step that comes is one whose lines are heard."""
-        listen(self.heard if self.since <= self.index <= self.until or not self.hears_part else None)
+        """Hear marks, too, if the step that comes is one whose lines are heard; of others none are made."""
+        self.hears_marks = self.since <= self.index <= self.until or not self.hears_part
+        listen(self.heard if self.hears_marks else None)
+        self.watch.attend(self.hears_marks)
+        if self.index > self.until:
+            self.stop_tracing()
 
     def _narrated(
         self, run: ActiveRun, task: int, path: str, living: trio.lowlevel.Task | None, kind: int, record: bytes
@@ -401,6 +410,7 @@ def _name(run: ActiveRun, thing: object) -> str:
     return "" if kind in _PLUMBING else _KINDS.get(kind, kind)
 
 
+@cache  # asked at every call while lines are heard
 def _has_source(file: str) -> bool:
     # Generated code (of attrs, of dataclasses, of enum) has names in angle brackets and nothing to show.
     return bool(file) and not file.startswith("<") and is_user_file(file)
@@ -432,6 +442,14 @@ def narrate(
         hooks.fault_began = narrator.fault_began
         instructions = HeardInstructions(narrator.instruction, _has_source)
         before = sys.gettrace()
+
+        def stop_tracing() -> None:
+            instructions.__exit__(None, None, None)
+            if preemption is None:  # on 3.11 the trace function is its own
+                sys.settrace(None)
+            narrator.stop_tracing = lambda: None
+
+        narrator.stop_tracing = stop_tracing
         narrator.listen()
         sys.settrace(narrator.line)
         if preemption is not None:

@@ -37,11 +37,11 @@ _outside: dict[int, tuple[object, Key]] = {}  # those made before
 _made: dict[str, int] = {}  # by task path: objects that the task has made
 OUTSIDE: Key = ("outside",)
 _heard: list[Heard] | None = None
-_is_read = True  # by the run that goes on
+_is_read = True  # in the run that goes on
 
 
 def attend(is_read: bool) -> None:
-    """Whether the footprints of the run that begins are read: if not, operations do without marks."""
+    """Whether the footprints of the steps that come are read: if not, operations do without marks."""
     global _is_read
     _is_read = is_read
 
@@ -65,9 +65,12 @@ def innermost_user_line_of_call(frame: FrameType | None) -> str:
 
     What the loop does by itself, a deadlock report for instance, is not done by the code that called for the run.
     """
-    while frame is not None and frame.f_code.co_filename != _LOOP:
-        if is_user_file(frame.f_code.co_filename):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    while frame is not None:
+        file = frame.f_code.co_filename  # once: CPython raises an audit event for `f_code`
+        if file == _LOOP:
+            break
+        if is_user_file(file):
+            return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
 
@@ -336,13 +339,13 @@ def recalculating(original: Callable[[Any], None]) -> Callable[[Any], None]:
 def joining_marks(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def joining(self: Any, error: BaseException | None) -> Any:
-        if not _is_read:
-            return await original(self, error)
-        touch(name_of(self), WRITE)
-        if error is not None:
-            touch(name_of(self.cancel_scope), WRITE)
+        if _is_read:
+            touch(name_of(self), WRITE)
+            if error is not None:
+                touch(name_of(self.cancel_scope), WRITE)
         result = await original(self, error)
-        touch(name_of(self), WRITE)
+        if _is_read:  # a narration of a part may begin, or end, while it waits
+            touch(name_of(self), WRITE)
         return result
 
     return joining

@@ -147,7 +147,7 @@ class Watch:
         return self
 
     def attend(self, is_read: bool) -> None:
-        """A run begins: whether its footprints are going to be read. Where they are not, nothing is marked."""
+        """Whether the footprints of a run, or of its next steps, are going to be read. If not, nothing is marked."""
         attend(is_read)
 
     def _replace(self, kind: type, name: str, replacement: object) -> None:
