@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary, ref
 from greenlet import getcurrent
 
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, MadeLate, become_new
+from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, MadeLate, become_new, beginning
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
@@ -54,6 +54,13 @@ from detrun_scheduler.trio_host.ordered import OrderedWeakSet
 
 _RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 _EAGER = getattr(asyncio, "eager_task_factory", None)
+_BEGINS_WITH = beginning(
+    {
+        **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
+        **dict.fromkeys(("_counts", "_creator", "_failed", "_lost", "_thread", "_left_by")),
+        "is_stepping": False,
+    }
+)
 
 
 class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
@@ -69,33 +76,37 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
     says_all = True  # its report says what it waits in, too
     _closed: bool
     _debug: bool
+    _stopping: bool
+    _executor_shutdown_called: bool
+    _thread_id: int | None
     _selector: SimulatedSelector | None
     _transports = MadeLate(WeakValueDictionary)
     _asyncgens = MadeLate(OrderedWeakSet)
+    callbacks: Lane | None  # the lane of what is no step of a task, once there is something
+    line: Line | None
+    is_stepping: bool  # it is being run
+    last_round: dict[Lane, int] | None  # it is to stop, once so many handles of these have run
+    main: Any  # the task made last while the loop did not run: what `run_until_complete` waits for
+    owner: Any  # the process of a world that it belongs to
+    _thread: Any  # that runs the loop
+    _left_by: BaseException | None
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
+        become_new(self, _BEGINS_WITH)
         self.run = run
         self.lanes: dict[Lane, None] = {}
-        self.callbacks: Lane | None = None  # the lane of what is no step of a task, once there is something
-        self.line = Line() if self.run.asyncio_order == "fifo" else None
+        if run.asyncio_order == "fifo":
+            self.line = Line()
         if run.asyncio is None:
             run.asyncio = AsyncioOfRun()
         self._counts: AsyncioOfRun = run.asyncio
-        self._stopping = False
-        self._thread_id: int | None = None
-        self._executor_shutdown_called = False
-        self._thread: Any = None  # that runs the loop
-        self.is_stepping = False  # it does
-        self.last_round: dict[Lane, int] | None = None  # it is to stop, once so many handles of these have run
-        self._creator = max(self.run.current, 0)
-        self._left_by: BaseException | None = None
+        self._creator = max(run.current, 0)
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
         self._lost = LostTasks(run)
-        self.main: Any = None  # the task made last while the loop did not run: what `run_until_complete` waits for
         inherited = run.threads.inherited
-        self.owner = None if inherited is None else inherited.get(None)  # the process of a world that it belongs to
-        become_new(self, SimulatedSelector(self))
+        if inherited is not None:
+            self.owner = inherited.get(None)
         self._debug = COROUTINES._is_debug_mode()
 
     def next_number(self) -> int:

@@ -54,12 +54,19 @@ _OTHERS = _MODEL.keys() - _COLLECTIONS.keys() - _CONSTANTS.keys() - {"_selector"
 assert not _OTHERS, _OTHERS
 
 
-def become_new(loop: Any, selector: SimulatedSelector) -> None:
+def beginning(own: dict[str, Any]) -> dict[str, Any]:
+    """What `become_new` copies: asyncio's attributes, and those that the simulated loop has beside them.
+
+    A copy of a dictionary with all names in it is made at once; one that is filled grows three times.
+    """
+    return {**_CONSTANTS, **dict.fromkeys(_COLLECTIONS), "_selector": None, **own}
+
+
+def become_new(loop: Any, begins_with: dict[str, Any]) -> None:
     """Do what asyncio's ``__init__`` does, but for the debug mode."""
-    attributes: dict[str, Any] = vars(loop)
-    attributes.update(_CONSTANTS)
+    loop.__dict__ = attributes = begins_with.copy()
     for name, kind in _COLLECTIONS.items():
         attributes[name] = kind()
-    attributes["_selector"] = selector
+    attributes["_selector"] = SimulatedSelector(loop)
     if _WATCHER in _MODEL:
         attributes[_WATCHER] = THREADED_WATCHER()  # asyncio's may wait for the operating system
