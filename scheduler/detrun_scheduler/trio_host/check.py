@@ -22,7 +22,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._channel.MemoryReceiveChannel": ("_state",),
     "trio._core._asyncgens": ("AsyncGenerators",),
     "trio._core._asyncgens.AsyncGenerators": (
-        *("alive", "trailing_needs_finalize"),
+        *("alive", "foreign", "prev_hooks", "trailing_needs_finalize"),
         *("install_hooks()", "finalize_remaining()", "_finalize_one()", "close()"),
     ),
     "trio._core._entry_queue": ("EntryQueue",),

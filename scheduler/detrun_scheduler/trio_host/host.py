@@ -58,6 +58,7 @@ ordered.install()
 _NO_IO = NoInputOutput()
 # Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
 _spare_sorted_dicts: list[SortedDict[Any, Any]] = []
+_spare_generators: list[OrderedAsyncGenerators] = []
 
 
 _name_of_wait = lru_cache(maxsize=1000)(wait_name)  # of functions that are there for good
@@ -103,7 +104,7 @@ class Host(Runner):
             system_context=copy_context(),
             # The real lock, whatever `threading.RLock` stands for: trio insists on one that signal handlers may take.
             entry_queue=EntryQueue(wakeup=InProcessWakeup(self), lock=RLock()),  # type: ignore[arg-type]
-            asyncgens=OrderedAsyncGenerators(),
+            asyncgens=_spare_generators.pop() if _spare_generators else OrderedAsyncGenerators(),
             deadlines=timers,  # type: ignore[arg-type]
             waiting_for_idle=_spare_sorted_dicts.pop() if _spare_sorted_dicts else SortedDict(),
         )
@@ -192,6 +193,12 @@ class Host(Runner):
         """Let go of what points back here: exploration keeps the garbage collector off over thousands of runs."""
         if not (self.waiting_for_idle or _spare_sorted_dicts):
             _spare_sorted_dicts.append(self.waiting_for_idle)
+        generators: Any = self.asyncgens
+        if generators.is_spare and not _spare_generators:
+            generators.rest()
+            _spare_generators.append(generators)
+        else:
+            generators.end()
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
         self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -58,12 +59,55 @@ class OrderedWeakSet(weakref.WeakSet[Any]):
         self.data = OrderedSet()
 
 
+class _RunnerNow:
+    """The runner, as the hooks know it, of whichever run they serve."""
+
+    __slots__ = ("runner",)
+
+    def __init__(self) -> None:
+        self.runner: Runner | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.runner, name)
+
+
 class OrderedAsyncGenerators(AsyncGenerators):
-    """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address."""
+    """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address.
+
+    Making the hooks costs several µs, so one whose hooks no living generator has serves later runs, too.
+    """
+
+    __slots__ = ("hooks", "now")
 
     def __init__(self) -> None:
         # Ordered where trio has a `WeakSet` and a `set`, hence the mark.
         super().__init__(alive=OrderedWeakSet(), trailing_needs_finalize=OrderedSet())  # type: ignore[arg-type]
+        self.hooks: Any = None
+        self.now: Any = _RunnerNow()
+
+    def install_hooks(self, runner: Runner) -> None:
+        """Look after the generators of a run, until `close`."""
+        self.now.runner = runner
+        if self.hooks is None:
+            super().install_hooks(self.now)  # which has what they ask for
+            self.hooks = sys.get_asyncgen_hooks()
+        else:
+            self.prev_hooks = sys.get_asyncgen_hooks()
+            sys.set_asyncgen_hooks(*self.hooks)
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether a later run can have this after the run is over: no generator would come back to it."""
+        alive = self.alive
+        return type(alive) is OrderedWeakSet and not (alive.data or self.trailing_needs_finalize or self.foreign)
+
+    def rest(self) -> None:
+        """Wait for a later run."""
+        self.now.runner = None
+
+    def end(self) -> None:
+        """Let go of the hooks and the runner, which know this: a cycle of garbage."""
+        self.hooks = self.now = None
 
     async def finalize_remaining(self, runner: Runner) -> None:
         """Close every generator that is left; mirrors trio's method of this name, with ordered sets."""

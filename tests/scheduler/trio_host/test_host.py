@@ -26,6 +26,7 @@ import sniffio
 import trio
 import trio.testing
 
+from detrun_scheduler import current
 from detrun_scheduler.errors import DeadlockError, HiddenStateError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
@@ -609,3 +610,32 @@ def test_an_error_during_cleanup_does_not_hide_why_the_run_failed() -> None:
     with pytest.raises(DeadlockError):
         run(program)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_asynchronous_generators_are_closed_in_their_own_run_whichever_runs_came_before() -> None:
+    closed: list[str] = []
+    held: list[Any] = []
+
+    async def numbers(name: str) -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            closed.append(f"{name} in {current.require('a generator').seed}")
+
+    async def nothing() -> None:
+        """Leaves its hooks to the next run."""
+
+    async def drops() -> None:
+        async for _ in numbers("dropped"):
+            break
+        await trio.sleep(1)
+        closed.append("after a second")
+
+    async def keeps() -> None:
+        held.append(numbers("kept"))
+        await anext(held[-1])
+
+    for seed, program in enumerate((nothing, drops, nothing, keeps, drops)):
+        RunLoop(make("fifo"), seed=seed).run(program).unwrap()
+    assert closed == ["dropped in 1", "after a second", "kept in 3", "dropped in 4", "after a second"]
