@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
 
+from detrun_scheduler.environment.addresses import address_of
+
 Recipe: TypeAlias = tuple[Any, ...] | None
 
 
@@ -35,30 +37,45 @@ class Access:
 CONTENT_KINDS = ("method", "whole", "iteration", "member")
 
 
-_cache: dict[CodeType, tuple[dict[int, Access], dict[int, Access], dict[int, Recipe]]] = {}
+Analysis: TypeAlias = tuple[dict[int, Access], dict[int, Access], dict[int, Recipe]]
+
+RECENT_MAX = 4096
+
+_cache: dict[CodeType, Analysis] = {}
+# The hash of a code object is made of all its instructions, at 1 to 5 µs, and this is asked at every instruction. So
+# those in use are found by address, which lasts while their code object is kept here.
+_recent: dict[int, tuple[CodeType, Analysis]] = {}
+
+
+def _analysis_of(code: CodeType) -> Analysis:
+    known = _recent.get(address_of(code))
+    if known is not None:
+        return known[1]
+    found = _cache.get(code)
+    if found is None:
+        found = _cache[code] = _analyse(code)
+    if len(_recent) >= RECENT_MAX:
+        _recent.clear()
+    _recent[address_of(code)] = code, found
+    return found
 
 
 def accesses_of(code: CodeType) -> dict[int, Access]:
     """The accesses of a function, by the offset of the instruction that makes them."""
-    found = _cache.get(code)
-    if found is None:
-        found = _cache[code] = _analyse(code)
-    return found[0]
+    return _analysis_of(code)[0]
 
 
 def contents_of(code: CodeType) -> dict[int, Access]:
     """What a function does to whole containers, by the offset of the instruction that does it."""
-    accesses_of(code)
-    return _cache[code][1]
+    return _analysis_of(code)[1]
 
 
 def callees_of(code: CodeType) -> dict[int, Recipe]:
     """What a function calls, by the offset of the instruction that does; None where that is not known."""
-    accesses_of(code)
-    return _cache[code][2]
+    return _analysis_of(code)[2]
 
 
-def _analyse(code: CodeType) -> tuple[dict[int, Access], dict[int, Access], dict[int, Recipe]]:
+def _analyse(code: CodeType) -> Analysis:
     """Run the instructions symbolically, each basic block from an unknown stack."""
     accesses: dict[int, Access] = {}
     contents: dict[int, Access] = {}
