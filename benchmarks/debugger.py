@@ -19,12 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import Pasted, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "benchmarks" / "results" / "debugger.json"
-PAGE = ROOT / "docs" / "debug-a-replay.md"
-MARKS = "<!-- moves -->\n", "<!-- end of moves -->"
+PASTED = Pasted(ROOT / "docs" / "debug-a-replay.md", "moves")
 STEPS = 100_000
 PROMPT = b"(detrun) "
 PROGRAM = """
@@ -129,19 +128,11 @@ def markdown(kept: dict[str, Any]) -> str:
     )
 
 
-def paste(kept: dict[str, Any]) -> None:
-    """Put the table between its marks."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    PAGE.write_text(f"{before}{MARKS[0]}{markdown(kept)}{MARKS[1]}{after}")
-
-
 def main() -> None:
     """Measure and keep, or show what is kept."""
     if "--show" not in sys.argv:
         KEPT.write_text(json.dumps(measured(), indent=1) + "\n")
-        paste(json.loads(KEPT.read_text()))
+        PASTED.paste(markdown(json.loads(KEPT.read_text())))
     print(markdown(json.loads(KEPT.read_text())))
 
 

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +27,34 @@ class Row:
     measured: str
     target: str
     met: bool | None  # None: no target
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """Where a document shows what is kept: between two marks.
+
+    Attributes:
+        page: the Markdown file.
+        name: of the marks, ``<!-- name -->`` and ``<!-- end of name -->``.
+    """
+
+    page: Path
+    name: str
+
+    def text(self) -> str:
+        """What stands there."""
+        return self._parts()[1]
+
+    def paste(self, text: str) -> None:
+        """Put something else there."""
+        before, _, after = self._parts()
+        self.page.write_text(f"{before}{text}{after}")
+
+    def _parts(self) -> tuple[str, str, str]:
+        begin, end = f"<!-- {self.name} -->\n", f"<!-- end of {self.name} -->"
+        before, _, rest = self.page.read_text().partition(begin)
+        text, _, after = rest.partition(end)
+        return before + begin, text, end + after
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:

@@ -14,5 +14,4 @@ pytestmark = pytest.mark.one_python
 def test_the_page_shows_the_results_that_are_kept() -> None:
     kept = json.loads(debugger.KEPT.read_text())
     assert [row[:2] for row in kept["rows"]] == [[command, what] for command, what, _, _ in debugger.MOVES]
-    begin, end = debugger.MARKS
-    assert debugger.PAGE.read_text().split(begin)[1].split(end)[0] == debugger.markdown(kept)
+    assert debugger.PASTED.text() == debugger.markdown(kept)

@@ -6,10 +6,15 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from detrun.explore.failures.explanation import Explanation
+from detrun.explore.failures.narrated_steps import Line
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.operations import Operation
 from detrun_scenarios.commands.explore import places_named
 from detrun_scenarios.commands.group import scenario
 from detrun_scenarios.frame import comparison, tuning
@@ -262,3 +267,10 @@ def test_places_are_named_of_failures_only():
     from detrun.explore.verdicts import Exploration
 
     assert places_named(Exploration("passed", "", 1, "random", 0)) == ()
+
+
+def test_all_places_of_an_explanation_are_named_and_not_only_the_two_that_decide():
+    first, middle, last = (Operation("main", Line(__file__, line), "runs") for line in range(1, 4))
+    explanation = Explanation("", (first, last), "", None, Narration([], {}), None, places=(first, middle, last))
+    found: Any = SimpleNamespace(failure=SimpleNamespace(explanation=explanation))
+    assert len(places_named(found)) == 3

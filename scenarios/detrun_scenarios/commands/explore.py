@@ -140,10 +140,10 @@ def _conclude(name: str, planted: Bug | None, found: Exploration) -> None:
 
 
 def places_named(found: Exploration) -> tuple[str, ...]:
-    """The functions that the explanation of a failure points at."""
+    """The functions that the explanation of a failure names."""
     from detrun.explore.failures.functions import function_at
 
     explanation = None if found.failure is None else found.failure.explanation
-    if explanation is None or explanation.pair is None:
+    if explanation is None:
         return ()
-    return tuple("" if one.line is None else function_at(one.line.file, one.line.number) for one in explanation.pair)
+    return tuple("" if one.line is None else function_at(one.line.file, one.line.number) for one in explanation.places)
