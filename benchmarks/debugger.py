@@ -9,7 +9,6 @@ half a minute, keeps ``benchmarks/results/debugger.json`` and puts the table int
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import statistics
@@ -19,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Pasted, machine
+from benchmarks.measuring import Pasted, captioned, machine, measure_or_show
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "benchmarks" / "results" / "debugger.json"
@@ -123,17 +122,12 @@ def markdown(kept: dict[str, Any]) -> str:
         f"| `{command}` | {what} | {median:.2g} | {least:.2g}, {most:.2g} |"
         for command, what, median, least, most in kept["rows"]
     ]
-    return "\n".join(
-        [*lines, "", f"Real seconds at the prompt, by `python -m benchmarks.debugger`; {kept['about']}.", ""]
-    )
+    return captioned(lines, f"Real seconds at the prompt, by `python -m benchmarks.debugger`; {kept['about']}.")
 
 
 def main() -> None:
     """Measure and keep, or show what is kept."""
-    if "--show" not in sys.argv:
-        KEPT.write_text(json.dumps(measured(), indent=1) + "\n")
-        PASTED.paste(markdown(json.loads(KEPT.read_text())))
-    print(markdown(json.loads(KEPT.read_text())))
+    measure_or_show(KEPT, PASTED, measured, markdown)
 
 
 if __name__ == "__main__":

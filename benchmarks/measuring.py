@@ -8,12 +8,15 @@ process, because everything measured here computes without waiting.
 from __future__ import annotations
 
 import gc
+import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """Where a document shows what is kept: between two marks.
+    """Where a document shows what is kept: between two marks, each of which stands there once.
 
     Attributes:
         page: the Markdown file.
@@ -52,9 +55,40 @@ class Pasted:
 
     def _parts(self) -> tuple[str, str, str]:
         begin, end = f"<!-- {self.name} -->\n", f"<!-- end of {self.name} -->"
-        before, _, rest = self.page.read_text().partition(begin)
-        text, _, after = rest.partition(end)
+        whole = self.page.read_text()
+        try:
+            before, rest = whole.split(begin)
+            text, after = rest.split(end)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.page}: the marks of {self.name} must stand there once, one after the other"
+            ) from error
         return before + begin, text, end + after
+
+
+def captioned(lines: Sequence[str], caption: str) -> str:
+    """A table in Markdown, with a sentence below it."""
+    return "\n".join([*lines, "", caption, ""])
+
+
+def measure_or_show(
+    kept: Path, pasted: Pasted, measured: Callable[[], dict[str, Any]], markdown: Callable[[dict[str, Any]], str]
+) -> None:
+    """Measure, keep and paste, or with ``--show`` on the command line nothing of this; print what is kept.
+
+    Args:
+        kept: the file of the results.
+        pasted: where a document shows them.
+        measured: takes the results.
+        markdown: what the document shows of them.
+    """
+    is_shown_only = "--show" in sys.argv
+    if not is_shown_only:
+        kept.write_text(json.dumps(measured(), indent=1) + "\n")
+    text = markdown(json.loads(kept.read_text()))
+    if not is_shown_only:
+        pasted.paste(text)
+    print(text)
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:

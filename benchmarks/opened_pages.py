@@ -11,7 +11,6 @@ kept.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -24,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Pasted, machine
+from benchmarks.measuring import Pasted, captioned, machine, measure_or_show
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "benchmarks" / "results" / "opened-pages.json"
@@ -152,13 +151,10 @@ def measured() -> dict[str, Any]:
             with tempfile.TemporaryDirectory() as folder:
                 page, steps, seconds = written(Path(folder), body)
                 taken = [opening(driver, page) for _ in range(TIMES)]
-                rows.append([what, steps, page.stat().st_size, seconds, statistics.median(taken), *_range(taken)])
+                size, median = page.stat().st_size, statistics.median(taken)
+                rows.append([what, steps, size, seconds, median, min(taken), max(taken)])
         version = driver.capabilities["browserVersion"]
     return {"about": f"{machine()}; Chromium {version}", "rows": rows}
-
-
-def _range(taken: list[float]) -> tuple[float, float]:
-    return min(taken), max(taken)
 
 
 def markdown(kept: dict[str, Any]) -> str:
@@ -168,15 +164,12 @@ def markdown(kept: dict[str, Any]) -> str:
         f"| {what} | {steps:,} | {size / 1e6:.1f} | {seconds:.1f} | {median:.2g} | {least:.2g}, {most:.2g} |"
         for what, steps, size, seconds, median, least, most in kept["rows"]
     ]
-    return "\n".join([*lines, "", f"CPU seconds, by `python -m benchmarks.opened_pages`; {kept['about']}.", ""])
+    return captioned(lines, f"CPU seconds, by `python -m benchmarks.opened_pages`; {kept['about']}.")
 
 
 def main() -> None:
     """Measure and keep, or show what is kept."""
-    if "--show" not in sys.argv:
-        KEPT.write_text(json.dumps(measured(), indent=1) + "\n")
-        PASTED.paste(markdown(json.loads(KEPT.read_text())))
-    print(markdown(json.loads(KEPT.read_text())))
+    measure_or_show(KEPT, PASTED, measured, markdown)
 
 
 if __name__ == "__main__":
