@@ -154,6 +154,11 @@ class Timeline:
         }
 
 
+def lanes_of_tasks(document: Mapping[str, Any]) -> dict[int, int]:
+    """By the number of a task: its lane in what `Timeline.document` returns."""
+    return {number: at for at, (_, _, _, number) in enumerate(document["lanes"])}
+
+
 def timeline_of(recording: Recording, steps: range, groups: Mapping[str, str]) -> Timeline:
     """The wanted steps of a recording; about 6 µs each, and 2 µs for each step before.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detrun.execution.scope import RunScope
-from detrun.pages.timeline import Held
+from detrun.pages.timeline import Held, lanes_of_tasks
 from detrun.reports.lock_listeners import Listeners
 from detrun_recorder.export_tracks import TaskBar
 from detrun_scheduler.run import ActiveRun
@@ -77,7 +77,7 @@ class HeldLocks(RunScope):
     def bars_of(self, timeline: Mapping[str, Any]) -> list[list[Any]]:
         """The bars of a page, as its timeline has them (`Timeline.document`)."""
         first, count = timeline["first"], len(timeline["laneOf"])
-        lanes = {number: at for at, (_, _, _, number) in enumerate(timeline["lanes"])}
+        lanes = lanes_of_tasks(timeline)
         numbers = {at: number for number, at in lanes.items()}
         last_steps = {numbers[lane]: first + at for at, lane in enumerate(timeline["laneOf"])}
         return [

@@ -23,6 +23,7 @@ import trio
 from detrun.execution.scope import RunScope
 from detrun.explore.failures.listing import shown_place
 from detrun.explore.failures.narrated_steps import Line
+from detrun.pages.timeline import lanes_of_tasks
 from detrun_scheduler.asyncio_host.tasks import LANE, Task
 from detrun_scheduler.asyncio_host.tasks import Timer as AsyncioTimer
 from detrun_scheduler.clock import primal_of
@@ -121,7 +122,7 @@ class Timers(RunScope):
                 self._cancelled(number)
             return original(task, *message, **named)
 
-        setattr(Task, "cancel", cancel)  # noqa: B010  # the types of a wrapped method are not those of a method
+        Task.cancel = cancel  # type: ignore[assignment,method-assign]  # wrapped until `close`; mypy sees a wrapper, no method
         return args
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class Timers(RunScope):
         """As plain JSON values, those of the lanes and steps of a page (`Timeline.document`)."""
         first = timeline["first"]
         end = first + len(timeline["laneOf"])
-        lanes = {number: at for at, (_, _, _, number) in enumerate(timeline["lanes"])}
+        lanes = lanes_of_tasks(timeline)
         return {
             "timers": [
                 [lanes[one.task], one.kind, _shown(one.place), one.step, one.due, one.last, one.ended]
