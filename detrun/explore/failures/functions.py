@@ -5,27 +5,43 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
+
+
+class _Function(NamedTuple):
+    """Where a function stands in its file.
+
+    Attributes:
+        begins: the line of its first statement.
+        once_until: for lines up to this one, a call has run ``begins`` once when it comes to them.
+    """
+
+    name: str
+    first: int
+    last: int
+    begins: int
+    once_until: int
 
 
 def function_at(file: str, line: int) -> str:
     """``Class.method`` or ``function``: the innermost function around a line; empty if there is none."""
     found = _around(file, line)
-    return "" if found is None else found[0]
+    return "" if found is None else found.name
 
 
 def first_line_at(file: str, line: int) -> int:
-    """The line with which a call of the innermost function around a line begins; 0 if that is also run later in it.
+    """The line with which a call of the innermost function around a line begins; 0 if it may run again before the line.
 
-    A loop comes back to its head. Of a function that has none the line is that of the first statement.
+    A loop comes back to its head, and a `with` to its own when it is left.
     """
     found = _around(file, line)
-    return 0 if found is None else found[3]
+    return 0 if found is None or line > found.once_until else found.begins
 
 
-def _around(file: str, line: int) -> tuple[str, int, int, int] | None:
+def _around(file: str, line: int) -> _Function | None:
     found = None
     for one in _functions(file):
-        if one[1] <= line <= one[2]:
+        if one.first <= line <= one.last:
             found = one  # inner ones come after those around them
     return found
 
@@ -39,27 +55,30 @@ def tree_of(file: str) -> ast.Module | None:
 
 
 @lru_cache(maxsize=1024)
-def _functions(file: str) -> list[tuple[str, int, int, int]]:
-    """Of each function its name, its first and last line, and see `first_line_at`."""
+def _functions(file: str) -> list[_Function]:
     tree = tree_of(file)
-    found: list[tuple[str, int, int, int]] = []
+    found: list[_Function] = []
     if tree is not None:
         _collect(tree, "", found)
     return found
 
 
-def _collect(node: ast.AST, around: str, found: list[tuple[str, int, int, int]]) -> None:
+def _collect(node: ast.AST, around: str, found: list[_Function]) -> None:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{around}.{child.name}" if around else child.name
             if not isinstance(child, ast.ClassDef):
-                found.append((name, child.lineno, child.end_lineno or child.lineno, _begins(child)))
+                found.append(_Function(name, child.lineno, child.end_lineno or child.lineno, *_beginning(child)))
             _collect(child, name, found)
         else:
             _collect(child, around, found)
 
 
-def _begins(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _beginning(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[int, int]:
+    """See the last two attributes of `_Function`."""
     is_documented = ast.get_docstring(function, clean=False) is not None and len(function.body) > 1
     first = function.body[1 if is_documented else 0]
-    return 0 if isinstance(first, ast.For | ast.AsyncFor | ast.While) else first.lineno
+    if isinstance(first, ast.For | ast.AsyncFor | ast.While):
+        return first.lineno, 0
+    around = first if isinstance(first, ast.With | ast.AsyncWith) else function
+    return first.lineno, around.end_lineno or first.lineno

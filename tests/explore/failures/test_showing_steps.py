@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -66,6 +67,15 @@ class Places:
         log.note()
         self.noted.append(noted_place(is_done_here=True))  # afterwards
 
+    def within(self) -> None:
+        with nullcontext():
+            self.noted.append(noted_place(is_done_here=True))  # within
+
+    def behind(self, log: Logged) -> None:
+        with nullcontext():
+            log.note()
+        self.noted.append(noted_place(is_done_here=True))  # behind
+
 
 async def notes_with_work_between(places: Places) -> None:
     log = Logged()
@@ -75,10 +85,27 @@ async def notes_with_work_between(places: Places) -> None:
     places.afterwards(log)
 
 
-def test_what_a_function_has_called_is_named_for_what_it_notes_and_not_what_its_caller_did_before() -> None:
+async def notes_around_contexts(places: Places) -> None:
+    log = Logged()
+    places.within()
+    log.note()
+    places.within()
+    places.behind(log)
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        (notes_with_work_between, ["Places.at_once", "Places.at_once", "Logged.note"]),
+        (notes_around_contexts, ["Places.within", "Places.within", "Logged.note"]),
+    ],
+)
+def test_what_a_function_has_called_is_named_for_what_it_notes_and_not_what_its_caller_did_before(
+    program: Any, shown: list[str]
+) -> None:
     places = Places()
-    runner = TrialRunner(Program(notes_with_work_between, (places,), Options()), 0)
+    runner = TrialRunner(Program(program, (places,), Options()), 0)
     narration = narrate(runner.program, 0, unpacked(runner.try_turns([]).schedule))
     lines = [noted_line(narration, place) for place in places.noted[-3:] if place is not None]
     named = [function_at(line.file, line.number) for line in lines]
-    assert named == ["Places.at_once", "Places.at_once", "Logged.note"]
+    assert named == shown
