@@ -36,10 +36,7 @@ def decisive_noted(reversals: Reversals, narration: Narration) -> Explanation | 
     if search is None:
         return None
     for moved, at in _ways(search, noted[0][1], noted[-1][1]):
-        found = search.retimings.at({moved.number: at})
-        if found is None:
-            return None
-        swap = search.retimings.threshold(moved, at, found) if search.retimings.averts(found) else None
+        swap = search.moved_to(moved, at)
         if swap is not None:
             return _explained(search, swap, noted)
     return None

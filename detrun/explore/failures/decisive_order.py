@@ -109,12 +109,12 @@ class OrderSearch:
         """The failing run."""
         return self.retimings.base
 
-    def _moved_to(self, moved: Occurrence, at: float) -> Swap | None:
-        """What decides if an occurrence at another moment averts the failure; None if it does not."""
+    def moved_to(self, moved: Occurrence, at: float) -> Swap | None:
+        """What decides if an occurrence at another moment averts the failure; None if it does not, or was not tried."""
         found = self.retimings.at({moved.number: at})
-        return (
-            self.retimings.threshold(moved, at, found) if found is not None and self.retimings.averts(found) else None
-        )
+        if found is None or not self.retimings.averts(found):
+            return None
+        return self.retimings.threshold(moved, at, found)
 
     def first_of(self, *searches: Iterator[Swap]) -> Explanation | None:
         """What the first swap says that has a name for both operations."""
@@ -146,7 +146,7 @@ class OrderSearch:
             ways.append((then[-1], before - INSTANT))
         best: Swap | None = None
         for moved, at in ways:
-            swap = self._moved_to(moved, at)
+            swap = self.moved_to(moved, at)
             if swap is None:
                 continue
             if swap.first in [one.label for one in first] and swap.then in [one.label for one in then]:
@@ -189,7 +189,7 @@ class OrderSearch:
             return
         moved = slow[last]
         at = _soonest(moved, fastest)
-        swap = self._moved_to(moved, at)
+        swap = self.moved_to(moved, at)
         if swap is not None:
             yield swap
 
