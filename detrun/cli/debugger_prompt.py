@@ -122,7 +122,7 @@ class DebuggerPrompt(cmd.Cmd):
         return False
 
     def default(self, line: str) -> None:
-        """A name or an expression of the chosen task is shown; anything else is refused by name."""
+        """A letter stands for its command; what is no command is refused by name."""
         word = line.split()[0] if line.split() else ""
         if word in _LETTERS:
             self.onecmd(_LETTERS[word] + line[len(word) :])
