@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -123,11 +123,26 @@ def _cells(step: Step) -> list[str]:
 def _short(step: Step | None, sources: Sequence[tuple[str, str]]) -> str:
     if step is None:
         return "no such step"
-    _, time, _, ended, did = _cells(step)
-    for label, sender in sources:
-        if sender:
-            did = did.replace(f"received from {label}", f"received what {sender} sent to {label}", 1)
-    return f"step {step.index:,} at {time} s: {did or 'nothing that is recorded'}; {ended}"
+    from detrun_recorder.described import wait_shown
+
+    did = ", ".join(_did(step, sources)) or "nothing that is recorded"
+    return f"step {step.index:,} at {step.time:.9g} s: {did}; {wait_shown(step.outcome)}"
+
+
+def _did(step: Step, sources: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What a step did, in words, with the senders of its messages where they are known."""
+    from detrun_recorder.described import event_described
+
+    left = list(sources)
+    for event in step.events:
+        if event.kind == "time":
+            left.clear()  # what arrives after the step reaches other tasks
+        label = str(event.label)
+        source = next((one for one in left if event.kind == "receive" and one[0] == label), None)
+        if source is not None:
+            left.remove(source)
+        sender = "" if source is None else source[1]
+        yield f"received what {sender} sent to {label}" if sender else event_described(event)
 
 
 def _document(found: Comparison, one: Recording, other: Recording) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from detrun.cli.diff import _did
+from detrun_recorder.steps import Event, Step
+
 RACE = ("programs.py:race", "--param", "x=3", "--param", "step=1")
 
 
@@ -64,3 +67,14 @@ def test_a_task_that_received_the_message_of_another_is_affected(call: Any, call
     (task,) = call_json("diff", "a.detrun", "b.detrun", code=3)["affected"]
     assert task["sources"] == [[["channel[0]", "main/first"]], [["channel[0]", "main/second"]]]
     assert "every task did the same in both" in call("diff", "a.detrun", "c.detrun", code=3).stdout
+
+
+def test_a_sender_is_said_of_its_own_message_alone() -> None:
+    near, other = "link a->b:80", "link a->b:8000"  # one begins as the other does
+    to_near, to_other = Event("receive", 0, near), Event("receive", 1, other)
+
+    def said(*events: Event) -> list[str]:
+        return list(_did(Step(0, 0.0, 1, "main", (1,), None, "sleep", events), [(near, "main/x")]))
+
+    assert said(to_other, to_near) == [f"received from {other}", f"received what main/x sent to {near}"]
+    assert said(Event("time", time=1.0), to_near) == ["time moved to 1 s", f"received from {near}"]
