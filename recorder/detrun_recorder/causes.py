@@ -152,6 +152,11 @@ class Causes(Generic[Place]):
         self._next[task].causes.append(message)
 
 
+def always(place: Place) -> Callable[[float | None], Place]:
+    """For `Causes.take`: all that a step's record has, at one place."""
+    return lambda _: place
+
+
 def _as_message(event: Event) -> str:
     """``send`` or ``receive`` where an operation is that, ``withdraw`` where it takes the oldest message back."""
     if event.operation == "withdraw":

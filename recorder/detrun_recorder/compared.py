@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
-from detrun_recorder.causes import Causes
+from detrun_recorder.causes import Causes, always
 from detrun_recorder.recording import Recording
 from detrun_recorder.steps import Event, Step
 
@@ -104,7 +104,7 @@ def _taken(recording: Recording) -> Iterator[_Taken]:
     for step in recording.iter_steps():
         place = step.path, counts[step.path]
         counts[step.path] += 1
-        reached = causes.take(step, lambda _, place=place: place)  # type: ignore[misc]  # the default is of this step
+        reached = causes.take(step, always(place))
         received = [one for one in reached.causes if one.kind == "message"]
         # Of what the network sends after a step, that step's task says nothing.
         yield _Taken(step, tuple((one.label, *(("", 0) if one.is_between else one.begun)) for one in received))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detrun_recorder.causes import Cause, Causes
+from detrun_recorder.causes import Cause, Causes, always
 from detrun_recorder.steps import Event, Step
 
 LEFT, RIGHT = 1, 2  # tasks
@@ -21,7 +21,7 @@ def messages(*records: tuple[int, tuple[Event, ...]]) -> tuple[list[tuple[int, s
     received = 0
     for index, (task, events) in enumerate(records):
         step = Step(index, 0.0, task, f"task {task}", (task,), None, "sleep", events)
-        reached = causes.take(step, lambda time, index=index: index)  # type: ignore[misc]  # bound at once
+        reached = causes.take(step, always(index))
         reaching += [(task, cause.label) for cause in reached.causes if cause.kind == "message"]
         astray += reached.astray
         received += len(reached.received)

@@ -18,7 +18,7 @@ import trio
 import detrun
 from detrun.execution.new_run import NewRun
 from detrun.execution.options import Options
-from detrun_recorder.causes import Causes
+from detrun_recorder.causes import Causes, always
 from detrun_recorder.recording import Recording, open_recording
 from detrun_scheduler import current
 from tests.recorder import independent_reader
@@ -153,7 +153,7 @@ def messages_of(recording: Recording) -> list[tuple[int, int, int]]:
     causes = Causes[int]()
     found = []
     for step in recording.iter_steps():
-        reached = causes.take(step, lambda _, at=step.index: at)  # type: ignore[misc]  # the default is of this step
+        reached = causes.take(step, always(step.index))
         found += [(one.origin, step.index, step.task) for one in reached.causes if one.kind == "message"]
     return found
 
