@@ -8,12 +8,13 @@ what the recording says of each step, and a note says why.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
-from detrun_recorder.connections import connections, message_marks
+from detrun_recorder.connections import MessageMark, connections, message_marks
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CONNECTED_MAX = 200_000  # steps of a run whose messages are traced to their other ends, at 4 µs each
 STEPS_LISTED = 4_000  # of a long recording: half of them from its beginning
 
-Marks: TypeAlias = tuple[dict[int, list[str]], dict[int, list[str]]]  # see `message_marks`
+Marks: TypeAlias = tuple[dict[int, list[MessageMark]], dict[int, list[MessageMark]]]  # see `message_marks`
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def listed(
 
 def _with_messages(step: NarratedStep, marks: Marks) -> NarratedStep:
     """The step with the messages that reached it and left it."""
-    received, sent = (by_step.get(step.index, ()) for by_step in marks)
+    received, sent = ([mark.text for mark in by_step.get(step.index, ())] for by_step in marks)
     return replace(step, did=(*received, *step.did, *sent)) if received or sent else step
 
 
@@ -138,9 +139,17 @@ def _recorded_steps(recording: Recording, wanted: range, marks: Marks) -> Iterat
         ended = "" if step.outcome == "checkpoint" else wait_shown(step.outcome)
         before = tuple(Acted(kind, step.time) for kind in (FIRE, COLLECT) if ACTION_NAMES[kind] in step.actions)
         faults = list(dict.fromkeys(str(event.label) for event in step.events if event.kind == "fault"))
-        # What is said of messages is said with their other ends.
-        left_out = {"fault"}
-        left_out |= {kind for kind, by_step in zip(("receive", "send"), marks, strict=True) if step.index in by_step}
-        did = tuple(event_described(event) for event in step.events if event.kind not in left_out)
-        narrated = NarratedStep(step.index, step.path, before=before, ended=ended, faults=faults, did=did)
+        marked = Counter(
+            (kind, mark.label)
+            for kind, by_step in zip(("receive", "send"), marks, strict=True)
+            for mark in by_step.get(step.index, ())
+        )
+        did: list[str] = []
+        for event in step.events:
+            message = event.kind, str(event.label)
+            if marked[message]:  # it is said with its other end
+                marked[message] -= 1
+            elif event.kind != "fault":
+                did.append(event_described(event))
+        narrated = NarratedStep(step.index, step.path, before=before, ended=ended, faults=faults, did=tuple(did))
         yield _with_messages(narrated, marks)

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from detrun_recorder.causes import Causes
+from detrun_recorder.causes import Causes, always
 from detrun_recorder.recording import Recording
 
 
@@ -57,21 +57,29 @@ def connections(recording: Recording) -> Iterator[Connection]:
     causes = Causes[int]()
     tasks = array("q")
     for step in recording.iter_steps():
-        index = step.index
         tasks.append(step.task)
-        for one in causes.take(step, lambda _, at=index: at).causes:  # type: ignore[misc]  # the default is of this step
+        for one in causes.take(step, always(step.index)).causes:
             source = recording.tasks[tasks[one.origin]][1]
-            yield Connection(one.kind, one.label, one.origin, source, index, step.path, one.is_between)
+            yield Connection(one.kind, one.label, one.origin, source, step.index, step.path, one.is_between)
 
 
-def message_marks(found: Iterable[Connection]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+class MessageMark(NamedTuple):
+    """A message in a lane of a listing: its channel, and what is said of it."""
+
+    label: str
+    text: str
+
+
+def message_marks(found: Iterable[Connection]) -> tuple[dict[int, list[MessageMark]], dict[int, list[MessageMark]]]:
     """By step: the messages that it received, and those that it sent which were received, for lanes of a listing."""
-    received: dict[int, list[str]] = {}
-    sent: dict[int, list[str]] = {}
+    received: dict[int, list[MessageMark]] = {}
+    sent: dict[int, list[MessageMark]] = {}
     for one in found:
         if one.kind == "message":
             after = "after " if one.is_between else ""
-            received.setdefault(one.target, []).append(f"← {one.label} from {after}step {one.origin} ({one.source})")
+            came = f"← {one.label} from {after}step {one.origin} ({one.source})"
+            received.setdefault(one.target, []).append(MessageMark(one.label, came))
             if not one.is_between:
-                sent.setdefault(one.origin, []).append(f"→ {one.label} to step {one.target} ({one.destination})")
+                left = f"→ {one.label} to step {one.target} ({one.destination})"
+                sent.setdefault(one.origin, []).append(MessageMark(one.label, left))
     return received, sent

@@ -44,6 +44,14 @@ async def passes():
         assert await receive.receive() == 1
 
 
+async def drops():
+    send, receive = trio.open_memory_channel(2)
+    send.send_nowait("read")
+    send.send_nowait("left")
+    await trio.sleep(1)
+    receive.receive_nowait()
+
+
 async def beats():
     while True:
         await trio.sleep(1)
@@ -196,3 +204,10 @@ def test_a_message_is_shown_with_its_other_end(call, call_json, jobs, options):
     assert ("message", "channel[0]", "main/gives") in [(one["kind"], one["label"], one["source"]) for one in reached]
     page = call("show", "a.detrun", "--step", str(here)).output
     assert f"received from channel[0] what was sent in step {there} by main/gives" in page
+
+
+def test_a_message_that_is_never_received_is_listed_beside_one_that_is(call, jobs):
+    call("record", "jobs.py:drops", "-o", "a.detrun")
+    listing = call("show", "a.detrun", "--listing", "--no-replay").output
+    assert listing.count("→ channel[0] to step") == 1
+    assert listing.count("sent to channel[0]") == 1
