@@ -5,8 +5,10 @@ from __future__ import annotations
 import linecache
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ import detrun
 from detrun.gradients.carrying_lines import carrying_lines
 from detrun.gradients.flow import PARAMETER, Flow, strongest_path
 from tests.gradients.test_flow import MOVES, chains
+from tests.reports.pages import data_of
 
 
 @given(st.lists(MOVES, min_size=1, max_size=3), st.integers(0, 20))
@@ -91,3 +94,29 @@ def test_a_run_in_windows_has_the_lines_of_its_steps_alone() -> None:
     lines = carrying_lines(uses_it_on_three_lines, {"p": 1.0}, found.recording, found.flips.options, tapes=False)
     assert lines.credit == lines.flow == {}
     assert lines.source.steps
+
+
+def test_of_a_longer_run_the_first_steps_have_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = detrun.gradient(uses_it_on_three_lines, {"p": 1.0}, credit=10)
+    whole = carrying_lines(uses_it_on_three_lines, {"p": 1.0}, found.recording, found.flips.options, tapes=True)
+    heard = max(whole.source.steps)
+    assert any(way[1] == heard and by_line for way, by_line in whole.flow["p"].items())
+    monkeypatch.setattr("detrun.gradients.carrying_lines.STEPS_MAX", heard)
+    cut = carrying_lines(uses_it_on_three_lines, {"p": 1.0}, found.recording, found.flips.options, tapes=True)
+    assert cut.source.steps == {step: lines for step, lines in whole.source.steps.items() if step < heard}
+    assert cut.credit == whole.credit
+    assert cut.flow["p"] == {way: {} if way[1] >= heard else by_line for way, by_line in whole.flow["p"].items()}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"samples": 2}, "they are known of the gradient of one run by numbers"),
+        ({"preemption": "line"}, "its threads give way within lines, where they cannot be heard, too"),
+    ],
+)
+def test_a_page_without_lines_of_code_says_why(options: dict[str, Any], why: str, tmp_path: Path) -> None:
+    found = detrun.gradient(uses_it_on_three_lines, {"p": 1.0}, **options)
+    document = data_of(found.report(tmp_path / "page.html").read_text())
+    assert f"without lines of code: {why}" in document["notes"]
+    assert document["source"] is None
