@@ -131,13 +131,10 @@ def install() -> None:
 
     @trio.lowlevel.enable_ki_protection
     def journaled_send_nowait(self: Any, value: Any) -> None:
-        run = current.run
-        if run is None:
+        run, state = current.run, self._state
+        if run is None or type(state) is not NumberedChannelState:  # made before detrun was imported
             return send_nowait(self, value)
-        state = self._state
         waiting = next(iter(state.receive_tasks), None) if state.receive_tasks else None
-        if type(state) is not NumberedChannelState:  # made before detrun was imported
-            return send_nowait(self, value)
         count = len(state.data)
         send_nowait(self, value)
         order = state.send_tasks.order
@@ -154,14 +151,11 @@ def install() -> None:
 
     @trio.lowlevel.enable_ki_protection
     def journaled_receive_nowait(self: Any) -> Any:
-        run = current.run
-        if run is None:
+        run, state = current.run, self._state
+        if run is None or type(state) is not NumberedChannelState:
             return receive_nowait(self)
-        state = self._state
         count, sender_waited = len(state.data), bool(state.send_tasks)
         value = receive_nowait(self)
-        if type(state) is not NumberedChannelState:
-            return value
         order = state.send_tasks.order
         if run.thread_rules >= SINCE:
             if order.serial != run.serial:

@@ -59,6 +59,9 @@ class OrderedWeakSet(weakref.WeakSet[Any]):
         self.data = OrderedSet()
 
 
+_NO_HOOKS: Any = (None, None)
+
+
 class _RunnerNow:
     """The runner, as the hooks know it, of whichever run they serve."""
 
@@ -102,8 +105,9 @@ class OrderedAsyncGenerators(AsyncGenerators):
         return type(alive) is OrderedWeakSet and not (alive.data or self.trailing_needs_finalize or self.foreign)
 
     def rest(self) -> None:
-        """Wait for a later run."""
+        """Wait for a later run; what was there before this one is let go of."""
         self.now.runner = None
+        self.prev_hooks = _NO_HOOKS
 
     def end(self) -> None:
         """Let go of the hooks and the runner, which know this: a cycle of garbage."""

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
 from detrun_scheduler.trio_host import host
 from detrun_scheduler.trio_host.check import check_trio
+from detrun_scheduler.trio_host.private import MemoryChannelState
 
 Program = Callable[[], Awaitable[Any]]
 # Real ones during a run, too.
@@ -639,3 +641,51 @@ def test_asynchronous_generators_are_closed_in_their_own_run_whichever_runs_came
     for seed, program in enumerate((nothing, drops, nothing, keeps, drops)):
         RunLoop(make("fifo"), seed=seed).run(program).unwrap()
     assert closed == ["dropped in 1", "after a second", "kept in 3", "dropped in 4", "after a second"]
+
+
+def test_a_channel_that_was_made_before_detrun_was_imported_passes_its_messages_on() -> None:
+    """Its state is trio's own, which has no place for the order of messages."""
+    state = MemoryChannelState[int](1)
+    sends: Any = trio.MemorySendChannel.__new__(trio.MemorySendChannel)  # its metaclass has no public constructor
+    receives: Any = trio.MemoryReceiveChannel.__new__(trio.MemoryReceiveChannel)
+    sends.__init__(state)
+    receives.__init__(state)
+    got: list[int] = []
+
+    async def receive() -> None:
+        async for message in receives:
+            got.append(message)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            async with sends:
+                for message in range(4):
+                    await sends.send(message)
+
+    run = RunLoop(make("random"), seed=1)
+    run.run(main).unwrap()
+    assert got == [0, 1, 2, 3]
+    assert "channel" not in run.objects_of_kind
+
+
+def test_a_run_that_is_over_keeps_none_of_the_generator_hooks_around_it() -> None:
+    """Its own serve the next run, and those around it may know an event loop with all its tasks."""
+
+    class Around:
+        def begins(self, generator: AsyncGenerator[Any, Any]) -> None:
+            """Is told of a generator."""
+
+    async def nothing() -> None:
+        """Has no generators."""
+
+    around, before = Around(), sys.get_asyncgen_hooks()
+    known = weakref.ref(around)
+    sys.set_asyncgen_hooks(firstiter=around.begins)
+    try:
+        RunLoop(make("fifo"), seed=1).run(nothing).unwrap()
+        assert sys.get_asyncgen_hooks().firstiter == around.begins
+    finally:
+        sys.set_asyncgen_hooks(*before)
+    del around
+    assert known() is None
