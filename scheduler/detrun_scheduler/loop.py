@@ -183,7 +183,7 @@ class RunLoop(JournaledRun):
                 if kind == CHECKPOINT:
                     put(numbers, number)
                 if woken or timers.due or not numbers or host.ki_arrived:
-                    if woken and numbers and not (timers.due or host.ki_arrived):
+                    if numbers and not (timers.due or host.ki_arrived):  # some were woken
                         self.journal_wakes()
                         self.close_record(kind)
                     else:

@@ -135,6 +135,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             timed(handle)
         else:
             handle = Handle(callback, args, self, context)
+        # Steps of the kind that `task_of_step` asks for first do without the call. They are bound, so they have a self.
         task = callback.__self__ if type(callback) is STEP else task_of_step(callback)  # type: ignore[attr-defined]
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
