@@ -67,13 +67,13 @@ class _Endings(RunScope):
                 self.found.setdefault(_known_by(leaf), (run.step_index, run.path_of(task)))
             told(journal, task, error)
 
-        setattr(Journal, "ended", ended)  # noqa: B010 (a method is replaced)
+        setattr(Journal, "ended", ended)  # noqa: B010  # the type of a method leaves out that it may be replaced
         return args
 
     def close(self) -> None:
         """Listen no more."""
         if self.told is not None:
-            setattr(Journal, "ended", self.told)  # noqa: B010
+            setattr(Journal, "ended", self.told)  # noqa: B010  # as above
             self.told = None
 
 

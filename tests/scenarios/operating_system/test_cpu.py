@@ -61,7 +61,7 @@ def test_one_who_waits_beside_a_thread_of_thousands_of_times_its_weight_is_not_t
         return float(core.busy - light.passed_since)
 
     settings = CpuSettings()
-    alone = 5.0 * (settings.latency + settings.min_granularity)  # as if nobody ran
+    alone = 5.0 * (settings.latency + settings.min_granularity)  # its patience by its own weight only
     assert run(body) > 5.0 * alone
 
 

@@ -176,7 +176,7 @@ def test_what_gather_does_as_a_task_ends_belongs_to_the_last_step_of_that_task()
 
 @pytest.mark.parametrize("order", ["any", "fifo"])
 def test_a_future_that_ends_within_a_step_is_not_yet_counted_by_gather(order: str) -> None:
-    """As in life: what is called when a future ends runs after the step, whoever ends it."""
+    """As in life: what is called when a future ends runs after the step that ends it."""
 
     async def main() -> list[bool]:
         future = asyncio.get_running_loop().create_future()
