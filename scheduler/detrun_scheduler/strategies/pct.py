@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from random import Random
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
 FIRST_HORIZON = 10_000
@@ -74,7 +75,7 @@ class ProbabilisticConcurrencyTesting(KeyedDraws):
             self.horizons = self.lengths
         self.choices = self.demotions = self.streak = 0
         self.last = -1
-        self.random = Random(run.seed)
+        seed_again(self.random, run.seed)
         self.priorities.clear()
         self.told.new_run()
         least, most = self.horizons

@@ -29,6 +29,7 @@ from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
 from detrun_scheduler.footprints.watch import Watch
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.strategies.campaigns import Learning
 from detrun_scheduler.strategies.fifo import Fifo
@@ -314,7 +315,7 @@ class VariedSchedule(KeyedDraws):
 
     def __init__(self) -> None:
         self.corpus: list[tuple[int, ...]] = []
-        self.random = Random(0).random
+        self.random = Random(0)
         self.prefix: tuple[int, ...] = ()
         self.position = 0
 
@@ -329,8 +330,8 @@ class VariedSchedule(KeyedDraws):
 
     def new_run(self, run: RunView) -> None:
         """Draw a schedule and where to leave it."""
-        random = Random(run.seed)
-        self.random = random.random
+        random = self.random
+        seed_again(random, run.seed)
         schedule = random.choice(self.corpus)
         self.prefix = schedule[: random.randrange(len(schedule))] if schedule else ()
         self.position = 0
@@ -341,4 +342,4 @@ class VariedSchedule(KeyedDraws):
         self.position = position + 1
         if position < len(self.prefix) and self.prefix[position] < len(runnable):
             return self.prefix[position]
-        return int(self.random() * len(runnable))
+        return int(self.random.random() * len(runnable))

@@ -26,6 +26,7 @@ from random import Random
 from typing import Any
 
 from detrun_scheduler.choices import KeyedDraws, RunView
+from detrun_scheduler.randomness import seed_again
 from detrun_scheduler.strategies.runnable_order import Arrivals, HighestPriority, place_in
 
 PATIENCE = 200
@@ -82,7 +83,8 @@ class SubsetWalk(KeyedDraws):
         if not self.is_told:
             self.known = _by_kind(self.seen)
         self.run = run
-        random = self.random = Random(run.seed)
+        random = self.random
+        seed_again(random, run.seed)
         self.in_turns = random.random() < 0.75
         self.turn = 0
         self.last = -1
