@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 import detrun
+from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.replaced_names import (
     ReplacedMethods,
     ReplacedNames,
@@ -167,3 +168,14 @@ def test_groups_are_replaced_in_order_and_put_back_in_reverse() -> None:
     together.restore()
     assert (module.counter, module.constant) == (0, 1)
     assert calls == ["install first", "install last", "restore last", "restore first"]
+
+
+def test_the_quicker_way_to_ask_for_a_signal_handler_gives_what_the_real_one_does() -> None:
+    quicker = process_names.replacement(signal, "getsignal")
+    assert quicker is not None
+    for number in signal.valid_signals():
+        found = signal.getsignal(number)
+        assert quicker(number) is found, number
+        assert type(quicker(number)) is type(found)
+    with pytest.raises(ValueError, match="signal"):
+        quicker(10_000)
