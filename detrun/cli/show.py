@@ -188,7 +188,7 @@ def _bars(recording: Recording, file: str, target: str | None) -> tuple[list[Tas
     locks = HeldLocks()
     with runs.program_output():
         ReplayedRun(recording, watch=locks).execute(program.function, arguments, Options())
-    return locks.all_bars({step.task: step.index for step in recording.iter_steps()}), locks.cut()
+    return locks.all_bars(), locks.cut()
 
 
 def _export(

@@ -18,7 +18,7 @@ from detrun.execution.scope import RunScope
 from detrun.pages.timeline import Held, lanes_of_tasks
 from detrun.reports.lock_listeners import Listeners
 from detrun_recorder.export_tracks import TaskBar
-from detrun_scheduler.run import ActiveRun
+from detrun_scheduler.run import ActiveRun, RunHooks
 
 BARS_MAX = 20_000
 
@@ -36,11 +36,16 @@ class HeldLocks(RunScope):
     left_out: int = 0
     _run: ActiveRun | None = None
     _latest: int = 0  # step
+    _last_steps: dict[int, int] = field(default_factory=dict)  # by task
     _labels: dict[Any, str] = field(default_factory=dict)
     _kinds: Counter[str] = field(default_factory=Counter)
     _holding: dict[Any, list[tuple[int, int]]] = field(default_factory=dict)  # by lock: tasks, steps of their acquires
     _wanting: dict[tuple[Any, int], int] = field(default_factory=dict)  # by lock and task: the step of its call
     _listeners: Listeners | None = None
+
+    def contribute(self, hooks: RunHooks) -> None:
+        """Be told of steps."""
+        hooks.after_step.append(self._step_taken)
 
     def begin(self, run: ActiveRun, args: Sequence[object]) -> Sequence[object]:
         """Put an ear to the locks."""
@@ -54,12 +59,10 @@ class HeldLocks(RunScope):
             self._listeners.close()
         self._run = self._listeners = None
 
-    def all_bars(self, last_steps: Mapping[int, int]) -> list[TaskBar]:
+    def all_bars(self) -> list[TaskBar]:
         """`bars`, and after them those that never ended.
 
-        Args:
-            last_steps: by task: its last step. A task that stepped again after it had asked was cancelled, or did not
-                wait.
+        A task that stepped again after it had asked was cancelled, or did not wait.
         """
         bars = [*self.bars]
         bars += [
@@ -70,7 +73,7 @@ class HeldLocks(RunScope):
         bars += [
             TaskBar(task, self._label(lock), since, None, waits=True)
             for (lock, task), since in self._wanting.items()
-            if last_steps.get(task) == since
+            if self._last_steps.get(task) == since
         ]
         return bars
 
@@ -78,11 +81,9 @@ class HeldLocks(RunScope):
         """The bars of a page, as its timeline has them (`Timeline.document`)."""
         first, count = timeline["first"], len(timeline["laneOf"])
         lanes = lanes_of_tasks(timeline)
-        numbers = {at: number for number, at in lanes.items()}
-        last_steps = {numbers[lane]: first + at for at, lane in enumerate(timeline["laneOf"])}
         return [
             Held(lanes[bar.task], bar.label, max(bar.first, first), bar.last, bar.waits).document()
-            for bar in self.all_bars(last_steps)
+            for bar in self.all_bars()
             if bar.task in lanes and bar.first < first + count and (bar.last is None or bar.last >= first)
         ]
 
@@ -92,6 +93,9 @@ class HeldLocks(RunScope):
             return ""
         count = len(self.bars)
         return f"bars of locks: the first {count:,} of {count + self.left_out:,}, in the order in which they ended"
+
+    def _step_taken(self, run: ActiveRun) -> None:
+        self._last_steps[run.current] = run.step_index
 
     # What listeners say. Each call is of the task that runs, unless it names another.
 

@@ -72,6 +72,16 @@ def test_in_a_deadlock_bars_are_open_at_the_end_and_the_locks_of_trio_are_left_a
     assert dict(vars(trio.Lock)) == own
 
 
+def test_a_wait_that_is_given_up_after_the_end_of_a_page_has_no_bar_in_it() -> None:
+    run = detrun.record(takes_turns)
+    assert run.program is not None
+    told = told_by_program(run.recording, *run.program)
+    asked = max(step.index for step in run.recording.iter_steps() if step.path == "main" and step.time == 0.6)
+    timeline = data_of(run_page(run.recording, told, range(asked + 1)))["timeline"]
+    assert timeline["lanes"][timeline["laneOf"][asked]][0] == "main"
+    assert "main" not in {timeline["lanes"][lane][0] for lane, *_ in timeline["held"]}
+
+
 def meets_in_threads() -> None:
     lock = threading.Lock()
 
@@ -246,8 +256,7 @@ def test_a_trace_has_the_bars_on_tracks_of_their_locks() -> None:
     locks = HeldLocks()
     ReplayedRun(run.recording, watch=locks).execute(*run.program)
     written = io.StringIO()
-    last_steps = {step.task: step.index for step in run.recording.iter_steps()}
-    export_perfetto(run.recording, written, bars=locks.all_bars(last_steps))
+    export_perfetto(run.recording, written, bars=locks.all_bars())
     events = json.loads(written.getvalue())["traceEvents"]
     slices = [one for one in events if one["ph"] == "X" and one["cat"] in ("held", "waiting")]
     assert [(one["name"], round(one["ts"] / 1e6, 6), round(one["dur"] / 1e6, 6)) for one in slices] == [
