@@ -18,14 +18,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from detrun.checkers.noted import noted
 from detrun.checkers.serializability import serializable
-from detrun.checkers.transactions import Place, Transactions
+from detrun.checkers.transactions import Place, Transactions, noted_place
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import about, require
 from detrun_scenarios.training.messages import Push, View
@@ -71,26 +69,26 @@ class Monitor:
         self.held: Any = None
         self.applied_pushes: list[tuple[str, int, int]] = []
         self._batches: dict[str, int] = {}
-        self._taken: dict[tuple[int, int], Place] = {}
-        self._began: dict[str, Place] = {}
-        self._done: dict[str, Place] = {}
+        self._taken: dict[tuple[int, int], Place | None] = {}
+        self._began: dict[str, Place | None] = {}
+        self._done: dict[str, Place | None] = {}
         self._clocks: dict[str, int] = {}
         self._checkpoints: dict[int, Checkpoint] = {}
         self.replica: tuple[Any, Any] | None = None
         self._replicas: dict[int, tuple[Any, Any]] = {}
         self._contributions: dict[tuple[int, int], dict[str, Any]] = {}
         self._barrier_began: float | None = None
-        self._barrier: list[tuple[str, Place]] = []
+        self._barrier: list[tuple[str, Place | None]] = []
 
     # Batches.
 
     def begins(self, worker: str) -> None:
         """A worker has decided at which batch to go on."""
-        self._began[worker] = _place_of(sys._getframe(1))
+        self._began[worker] = noted_place(sys._getframe(1), is_done_here=True)
 
     def is_done(self, worker: str) -> None:
         """A worker knows that a batch has counted, and has said so to its bookmark."""
-        self._done[worker] = _place_of(sys._getframe(1))
+        self._done[worker] = noted_place(sys._getframe(1), is_done_here=True)
 
     def batch_counts(self, worker: str, number: int) -> None:
         """The gradient of a batch has become part of the weights."""
@@ -125,7 +123,7 @@ class Monitor:
 
     def takes(self, worker: str, push: Push) -> None:
         """A server has decided to apply a push."""
-        request, here = (push.session, push.number), _place_of(sys._getframe(1))
+        request, here = (push.session, push.number), noted_place(sys._getframe(1), is_done_here=True)
         places = ("is first taken in", self._taken.get(request)), ("is taken again in", here)
         require(
             about(request not in self._taken, *places), PUSHED_ONCE, f"push {push.number} of {worker} is applied again"
@@ -186,11 +184,11 @@ class Monitor:
     def barrier_begins(self) -> None:
         """A coordinator waits for all members from now on."""
         self._barrier_began = plain(trio.current_time())
-        self._barrier = [("begins in", _place_of(sys._getframe(1)))]
+        self._barrier = [("begins in", noted_place(sys._getframe(1), is_done_here=True))]
 
     def leaves(self, member: str) -> None:
         """A coordinator takes a member for dead, and says so to the barrier."""
-        self._barrier.append((f"{member} leaves in", _place_of(sys._getframe(1))))
+        self._barrier.append((f"{member} leaves in", noted_place(sys._getframe(1), is_done_here=True)))
 
     def barrier_ends(self) -> None:
         """It has all of them, or has given up."""
@@ -202,12 +200,6 @@ class Monitor:
             waited = plain(trio.current_time()) - self._barrier_began
             ends = about(waited < BARRIER_SECONDS, *self._barrier)
             require(ends, BARRIERS, f"the coordinator has waited for {waited:.2f} s")
-
-
-def _place_of(frame: FrameType) -> Place:
-    """What the running task does in this frame."""
-    found = noted(frame, "the monitor of a training")
-    return Place(found.step, *found.stack[0])
 
 
 def _contradiction(history: Transactions) -> object:
