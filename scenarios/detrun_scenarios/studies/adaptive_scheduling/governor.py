@@ -22,7 +22,7 @@ import trio
 import detrun
 from detrun_scenarios.frame.plain import plain
 from detrun_scenarios.frame.requirement import require
-from detrun_scenarios.operating_system.cpu.fair import ROUNDS, FairQueue
+from detrun_scenarios.operating_system.cpu.fair import FairQueue
 from detrun_scenarios.operating_system.cpu.settings import CpuSettings
 from detrun_scenarios.operating_system.cpu.threads import WEIGHT_OF_NICE_0, State, Thread
 
@@ -67,13 +67,8 @@ def queue_under(gain: Any) -> type[FairQueue]:
 
         def note(self) -> None:
             """What is due now."""
-            settings, present = self.settings, list(self.threads)
-            if self.running is not None and self.running not in self.due:
-                present.append(self.running)
-            load = sum(plain(one.weight) for one in present)
-            round_seconds = plain(settings.latency) + len(present) * plain(settings.min_granularity)
             for one in self.threads:
-                self.due[one] = max(self.due[one], ROUNDS * round_seconds * load / plain(one.weight))
+                self.due[one] = max(self.due[one], super().patience(one))
 
         def patience(self, thread: Thread) -> float:
             """See above."""
