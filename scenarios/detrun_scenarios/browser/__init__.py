@@ -19,6 +19,7 @@ _WAITED = "it is waited out, and the line is shared smoothly"
 _LEVELS = "Chromium, RequestPriority by kind of resource"
 _IN_ORDER = "a late segment holds back those behind it, and which are behind it follows from when they came"
 _CHOSEN = "it is one of five levels, whose weights are mixed"
+_WHOLE_LEVELS = "the display ticks by the clock, and a priority is one of five levels"
 _LIGHTHOUSE = "Lighthouse 12, throttling of a slow phone"
 
 
@@ -110,8 +111,8 @@ SCENARIO = Scenario(
                     {"samples": 40},
                     share=0.2,
                 ),
-                Meaning("finite", ("style_priority",), _CHOSEN, {"samples": 40}, share=0.25),
-                Meaning("finite", ("image_priority",), _CHOSEN, {"samples": 40}, share=1 / 3),
+                Meaning("finite", ("style_priority",), _WHOLE_LEVELS, {"samples": 40}, share=0.25),
+                Meaning("finite", ("image_priority",), _WHOLE_LEVELS, {"samples": 40}, share=1 / 3),
             ),
         ),
         Loss(
