@@ -1,7 +1,8 @@
-"""Parts of a training by themselves: optimizer, compression, batches, the sum over a ring, checkpoints."""
+"""Parts of a training by themselves: optimizer, compression, batches, sums over a ring, checkpoints, sessions."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import trio
 from scipy.optimize import minimize_scalar
 
 import detrun
+from detrun.ad.temperature import temperature_of
 from detrun.world import Exponential
 from detrun.world.nodes.node import this_node
 from detrun_scenarios.training import SCENARIO
@@ -20,6 +22,7 @@ from detrun_scenarios.training.model.digits import Shard
 from detrun_scenarios.training.model.network import WEIGHTS, first_weights, gradient
 from detrun_scenarios.training.model.optimizer import optimizer_of
 from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint, Checkpoints
+from detrun_scenarios.training.parameter_server.sessions import Session, Sessions
 from detrun_scenarios.training.ring.all_reduce import AllReduce
 from detrun_scenarios.training.settings import settings_of
 
@@ -170,3 +173,14 @@ def test_both_shares_are_one_where_failures_are_rare() -> None:
     """The first order of Daly's is Young's: what is left is of the second order, one over the time squared."""
     shares = [share(10.0, 0.1, 1e5, 1.0) for share in (young_share, daly_share)]
     assert shares[1] == pytest.approx(shares[0], abs=1e-5)
+
+
+def test_a_push_counts_wholly_up_to_the_drawn_bound_and_softly_by_the_distance_to_the_one_beyond() -> None:
+    """Of a bound of 2.5, three may be drawn; softly the share is the logistic function of that distance."""
+    sessions = Sessions(1, {}, 2.5)
+    sessions.open = {"slow": Session(1, 4, 0.0)}
+    fast = [Session(2, 4 + lead, 0.0) for lead in range(4)]
+    assert [sessions.share(one) for one in fast] == [1.0] * 4
+    with temperature_of(0.5):
+        soft = [float(sessions.share(one)) for one in fast]
+    assert soft == pytest.approx([1.0 / (1.0 + math.exp(-(3.5 - lead) / 0.5)) for lead in range(4)], rel=1e-12)
