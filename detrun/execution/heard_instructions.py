@@ -10,10 +10,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from detrun_scheduler.user_code import is_user_file
+
 HAS_MONITORING = sys.version_info >= (3, 12)
+
+
+@cache  # asked at every call while lines are heard
+def has_source(file: str) -> bool:
+    """Whether a file is of the program, and has lines to show."""
+    # Generated code (of attrs, of dataclasses, of enum) has names in angle brackets and nothing to show.
+    return bool(file) and not file.startswith("<") and is_user_file(file)
 
 
 class HeardInstructions:

@@ -23,7 +23,7 @@ from detrun.ad.reverse import backward
 from detrun.ad.tape import Tape
 from detrun.ad.torch_bridge import LeafGradients, is_tensor, number_of
 from detrun.ad.value import Value
-from detrun.execution.heard_instructions import HAS_MONITORING, HeardInstructions
+from detrun.execution.heard_instructions import HAS_MONITORING, HeardInstructions, has_source
 from detrun.execution.options import Options
 from detrun.execution.program import Main
 from detrun.execution.scope import RunScope
@@ -35,7 +35,6 @@ from detrun.world.services import process_here
 from detrun_recorder.recording import Recording
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ActiveRun, RunHooks
-from detrun_scheduler.user_code import is_user_file
 
 STEPS_MAX = 20_000  # that are heard
 
@@ -85,7 +84,7 @@ def carrying_lines(
     listening = _Listening(numbers, tapes)
     with ExitStack() as stack:
         if HAS_MONITORING:
-            stack.enter_context(HeardInstructions(listening.instruction, _has_source))
+            stack.enter_context(HeardInstructions(listening.instruction, has_source))
         else:
             stack.callback(sys.settrace, sys.gettrace())
             sys.settrace(listening.trace)
@@ -126,7 +125,7 @@ class _Listening(RunScope):
     def trace(self, frame: FrameType, event: str, argument: object) -> Any:
         """The trace function of Python 3.11."""
         if event == "call":
-            if not _has_source(frame.f_code.co_filename):
+            if not has_source(frame.f_code.co_filename):
                 return None
             frame.f_trace_opcodes = True
         elif event == "opcode":
@@ -198,7 +197,3 @@ class _Listening(RunScope):
         place = self.places[bisect_right(self.begins, entry) - 1]
         if place is not None:
             by_place[place] = by_place.get(place, 0.0) + contribution
-
-
-def _has_source(file: str) -> bool:
-    return bool(file) and not file.startswith("<") and is_user_file(file)

@@ -25,7 +25,8 @@ from detrun.explore.failures.explanation import Explanation, summary
 from detrun.explore.failures.fault_moments import Boundary, boundary_after, boundary_before
 from detrun.explore.failures.lost_changes import lost_changes
 from detrun.explore.failures.named_steps import Instant, NamedStep, named, sent_by
-from detrun.explore.failures.narration import NarratedFault, Narration
+from detrun.explore.failures.narrated_steps import NarratedFault
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Timeline
 from detrun.explore.failures.on_disk import done_to_disk, read_last, written_before
 from detrun.explore.failures.retiming import Retimings

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from detrun.explore.failures.named_steps import NamedStep
-from detrun.explore.failures.narration import NarratedFault, Narration
+from detrun.explore.failures.narrated_steps import NarratedFault
+from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.reversal import Reversals
 from detrun.world.disk.heard import KEEPS, LOSES, MAKES

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from detrun.explore.failures.acted import Acted
 from detrun.explore.failures.functions import function_at
 from detrun_scheduler.footprints.footprints import Key
+from detrun_scheduler.run import BegunFault
 
 
 class Line(NamedTuple):
@@ -62,3 +63,12 @@ class NarratedStep:
     did: tuple[str, ...] = ()
     time: float = 0.0  # virtual seconds
     node: str = ""  # of a world, whose code it is
+
+
+@dataclass(frozen=True, slots=True)
+class NarratedFault:
+    """A planned fault that began in this step, at this virtual time; see `BegunFault`."""
+
+    fault: BegunFault
+    step: int
+    time: float

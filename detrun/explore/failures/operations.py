@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from detrun.explore.failures.listing import code_of, shown_place
 from detrun.explore.failures.narrated_steps import Line, Mark, NarratedStep
-from detrun.explore.failures.narration import VERBS, Narration
+from detrun.explore.failures.narration import Narration
+from detrun.explore.failures.narrator import VERBS
 from detrun_scheduler.choices import FIRE
 from detrun_scheduler.footprints.footprints import WRITE, Key, modes_conflict
 from detrun_scheduler.user_code import installed_package
