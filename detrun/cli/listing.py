@@ -18,6 +18,7 @@ from detrun_recorder.connections import MessageMark, connections, message_marks
 
 if TYPE_CHECKING:
     from detrun.cli.page import Page
+    from detrun.execution.scope import RunScope
     from detrun.explore.failures.listing import Listing
     from detrun.explore.failures.narrated_steps import NarratedStep
     from detrun.explore.failures.narration import Narration
@@ -90,35 +91,43 @@ def _with_messages(step: NarratedStep, marks: Marks) -> NarratedStep:
     return replace(step, did=(*received, *step.did, *sent)) if received or sent else step
 
 
-def narrated_if_possible(recording: Recording, file: str, target: str | None) -> tuple[Narration | None, list[str]]:
-    """The lines of the program that makes the run again, and what to know of them; None where it does not."""
+def narrated_if_possible(
+    recording: Recording, file: str, target: str | None, scope: RunScope | None = None
+) -> tuple[Narration | None, list[str]]:
+    """The lines of the program that makes the run again, and what to know of them; None where it does not.
+
+    Args:
+        scope: surrounds the replay that shows whether it does.
+    """
     from detrun_scheduler.errors import DivergenceError, HiddenStateError, UsageError
 
     try:
-        return _replayed(recording, file, target)
+        return _replayed(recording, file, target, scope)
     except (UsageError, DivergenceError, HiddenStateError) as error:
         reason = str(error).partition("\n")[0]
         return None, [f"what the recording says, without lines of code: the program cannot be run again ({reason})"]
 
 
-def _replayed(recording: Recording, file: str, target: str | None) -> tuple[Narration, list[str]]:
+def _replayed(
+    recording: Recording, file: str, target: str | None, scope: RunScope | None
+) -> tuple[Narration, list[str]]:
     """The narration of the run that the program makes again, and what to know of it.
 
     Raises:
         UsageError, DivergenceError, HiddenStateError: it cannot be found, must not be run, or makes another run.
     """
-    import detrun
     from detrun.cli import runs
     from detrun.cli.programs import change_noted, program_of
     from detrun.cli.progress import run_progress
     from detrun.execution.options import Options
     from detrun.explore.failures.narrated_recording import narrated
     from detrun.explore.failures.narration import STEPS_MAX
+    from detrun.races.watch import replayed_run
 
     program, arguments = program_of(recording, file, target, {})
     with runs.program_output():
         with run_progress("replaying", None):
-            detrun.replay(program.function, *arguments, recording=recording, raise_errors=False)
+            replayed_run(recording).execute(program.function, arguments, Options(), scope)
         narration = narrated(recording, program.function, arguments, Options())
     notes = change_noted(recording, program)
     if recording.steps > STEPS_MAX:

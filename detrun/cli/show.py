@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from detrun.cli.listing import Listed
     from detrun.cli.summary import Summary
     from detrun_recorder.connections import Connection
-    from detrun_recorder.export_tracks import TaskBar
     from detrun_recorder.recording import Recording
 
 LAST_SHOWN = 10
@@ -176,21 +175,6 @@ def _listed(
     return listed(recording, file, target, replays=replays, steps=steps, critical=critical)
 
 
-def _bars(recording: Recording, file: str, target: str | None) -> tuple[list[TaskBar], str]:
-    """Who had which lock of trio or asyncio, and who waited, and what is left out, in words: a run once more."""
-    from detrun.cli import runs
-    from detrun.cli.programs import program_of
-    from detrun.execution.options import Options
-    from detrun.execution.replayed_run import ReplayedRun
-    from detrun.reports.held_locks import HeldLocks
-
-    program, arguments = program_of(recording, file, target, {})
-    locks = HeldLocks()
-    with runs.program_output():
-        ReplayedRun(recording, watch=locks).execute(program.function, arguments, Options())
-    return locks.all_bars(), locks.cut()
-
-
 def _export(
     recording: Recording,
     file: str,
@@ -203,14 +187,18 @@ def _export(
     """Write the trace: how many events it has, and what its reader has to know."""
     from detrun.cli.listing import narrated_if_possible
     from detrun.cli.runs import check_output, writing
+    from detrun.reports.held_locks import HeldLocks
     from detrun.reports.source_lines import groups_of, ran_of
     from detrun_recorder.export import TRACE_START, export_perfetto
 
     check_output(destination, "--perfetto", TRACE_START.encode(), "a trace of detrun's")
-    narration, notes = narrated_if_possible(recording, file, target) if replays else (None, [])
-    nodes = None if narration is None else groups_of(narration)
-    ran = None if narration is None else ran_of(narration)
-    bars, cut = ([], "") if narration is None else _bars(recording, file, target)
-    notes += [cut] if cut else []
+    locks = HeldLocks()  # those of trio and asyncio, of which the recording says only that a task waited
+    narration, notes = narrated_if_possible(recording, file, target, locks) if replays else (None, [])
+    if narration is None:
+        nodes, ran, bars = None, None, []
+    else:
+        nodes, ran = groups_of(narration), ran_of(narration)
+        bars = locks.all_bars()
+        notes += [cut] if (cut := locks.cut()) else []
     with writing(destination):
         return export_perfetto(recording, destination, clock=clock, nodes=nodes, ran=ran, bars=bars), notes

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import outcome
 
-from detrun.execution.replayed_run import ReplayedRun
 from detrun.inspection.moments import shown_objects
 from detrun.pages.page import page_of
 from detrun.pages.run_facts import run_document, shown_steps, title_of
+from detrun.races.watch import replayed_run
 from detrun.reports.failure_view import FailureView, failure_view
 from detrun.reports.held_locks import HeldLocks
 from detrun.reports.pauses import Looker, Pauses
@@ -93,9 +93,7 @@ def told_by_program(
         values = Values(recorded_turn_ends(recording), shown_objects())
         lookers.append(values)
     with frozen_heap():  # so that a moment looks through what has been made since, and through nothing else
-        finished = ReplayedRun(recording, watch=Pauses(lookers, [world.bands, locks, timers])).execute(
-            main, args, options
-        )
+        finished = replayed_run(recording).execute(main, args, options, Pauses(lookers, [world.bands, locks, timers]))
     told = Told(narrated(recording, main, args, options, lines), values, world=world, locks=locks, timers=timers)
     if isinstance(finished.outcome, outcome.Error):
         told.failure = failure_view(finished.outcome.error, explanation, told.narration, again)

@@ -70,6 +70,15 @@ def test_a_data_race_fails_where_it_is_asked_for(program: str) -> None:
     assert "flag" in result.output
 
 
+def test_a_run_that_failed_by_a_race_has_a_trace_and_a_report(program: str) -> None:
+    invoke(f"{program}:unlucky", "-n", "20", "--races", "--directory", ".")
+    (kept,) = Path("failures").glob("*.detrun")
+    for command in (["show", str(kept), "--perfetto", "trace.json"], ["report", str(kept), "-o", "page.html"]):
+        result = CliRunner().invoke(application, command)
+        assert result.exit_code == 0, result.output
+        assert "cannot be run again" not in result.output
+
+
 def test_a_failure_ends_with_its_explanation_and_a_command_that_repeats_it(program: str) -> None:
     result = invoke(f"{program}:bank")
     assert result.exit_code == 1
