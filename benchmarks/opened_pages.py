@@ -3,8 +3,8 @@
 Pages are written by the command and opened from a file by headless Chromium, three times each, by a new one each time.
 A figure is the median. The browser's seconds are CPU time of the page's main thread, by its own account
 (``TaskDuration`` of the DevTools protocol), until the second frame after the page says that it is ready: its process's
-start, unpacking, scripts, layout and drawing. What is unfair: drawing is by the processor here, and a browser at a screen
-has help. ``python -m benchmarks.opened_pages`` takes two minutes and needs ``chromium`` and ``chromedriver``; it keeps
+start, unpacking, scripts, layout and drawing. What is unfair: drawing is by the processor here, which has help at a
+screen. ``python -m benchmarks.opened_pages`` takes two minutes and needs ``chromium`` and ``chromedriver``; it keeps
 ``benchmarks/results/opened-pages.json`` and puts the table into ``docs/reports.md``; with ``--show`` it prints what is
 kept.
 """
