@@ -95,8 +95,8 @@ class EndCalls:
         raise NotImplementedError
 
     def waiting_bytes(self) -> int:
-        """How many bytes a read would give at once."""
-        raise NotImplementedError
+        """How many bytes a read would give at once; pipes and sockets say it, of all else it is ENOTTY."""
+        raise os_error(errno.ENOTTY)
 
     def dup(self) -> int:
         """As `os.dup`; pipes and sockets have it."""
@@ -142,7 +142,7 @@ class EndCalls:
 
         Raises:
             HiddenStateError: another request.
-            OSError: EFAULT, a number where a buffer is needed.
+            OSError: EFAULT, a number where a buffer is needed; ENOTTY, nothing can be read from it.
         """
         if request not in (termios.FIONREAD, termios.FIONBIO):
             refuse(f"fcntl.ioctl of a simulated descriptor with request {request:#x}", _TWO_REQUESTS)

@@ -52,8 +52,7 @@ class HeldEnd:
     def __init__(self, services: Services, side: Side, access: int) -> None:
         self.services = services
         self.numbers, self.readers, self.writers = side.numbers, side.readers, side.writers
-        self.flags: dict[int, int] = {}
-        self._access = access
+        self.flags = {STATUS: access}
 
     # Who has it.
 
@@ -94,11 +93,11 @@ class HeldEnd:
     @property
     def is_blocking(self) -> bool:
         """Whether calls wait."""
-        return not self.flags.get(STATUS, 0) & os.O_NONBLOCK
+        return not self.flags[STATUS] & os.O_NONBLOCK
 
     @is_blocking.setter
     def is_blocking(self, blocking: bool) -> None:
-        kept = self.flags.get(STATUS, self._access)
+        kept = self.flags[STATUS]
         self.flags[STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
 
     # Waiting.

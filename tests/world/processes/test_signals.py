@@ -320,6 +320,8 @@ def test_sigwaitinfo_names_the_sender_as_on_linux() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a call of Linux")
 def test_a_descriptor_of_a_process_is_ready_when_it_has_ended_as_on_linux() -> None:
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+
     def program() -> list[Any]:
         child = subprocess.Popen([PYTHON, "-c", "import time; time.sleep(100)"])
         number = os.pidfd_open(child.pid)
@@ -331,12 +333,13 @@ def test_a_descriptor_of_a_process_is_ready_when_it_has_ended_as_on_linux() -> N
             found.append([key.fd == copy for key, _ in selector.select()])
         os.close(number)
         found.append(os.waitid(os.P_PIDFD, copy, os.WEXITED | os.WNOWAIT).si_status)
-        found += [child.wait(), os.get_blocking(copy)]
+        found += [child.wait(), os.get_blocking(copy), fcntl.fcntl(copy, fcntl.F_GETFL)]
         for wrong in (
             lambda: signal.pidfd_send_signal(copy, signal.SIGTERM),
             lambda: os.pidfd_open(child.pid),
             lambda: os.pidfd_open(0),
             lambda: os.read(copy, 1),
+            lambda: fcntl.ioctl(copy, termios.FIONREAD, bytes(4)),
             lambda: os.close(number),
         ):
             with pytest.raises(OSError) as error:  # its number is compared

@@ -261,6 +261,19 @@ def test_a_socket_and_a_pipe_say_how_much_can_be_read_and_are_duplicated_by_fcnt
     assert detrun.record(program).result == program()
 
 
+def test_a_descriptor_of_a_pipe_says_which_end_it_is() -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def program() -> list[int]:
+        ends = os.pipe()
+        found = [fcntl.fcntl(end, fcntl.F_GETFL) for end in ends]
+        os.set_blocking(ends[1], False)
+        return [*found, *(fcntl.fcntl(end, fcntl.F_GETFL) for end in ends)]
+
+    nonblocking = os.O_WRONLY | os.O_NONBLOCK
+    assert detrun.record(program).result == program() == [os.O_RDONLY, os.O_WRONLY, os.O_RDONLY, nonblocking]
+
+
 def test_recv_waits_for_all_and_for_no_longer_than_the_options_say_as_in_life() -> None:
     def program() -> list[Any]:
         one, other = socket.socketpair()
