@@ -128,8 +128,12 @@ class EndCalls:
         Raises:
             HiddenStateError: it is neither about flags nor for another descriptor.
         """
-        if command in (fcntl.F_SETFD, fcntl.F_SETFL):
-            self.flags[command - 1] = argument
+        if command == fcntl.F_SETFL:  # which way it was opened stays
+            access = self.flags.get(STATUS, os.O_RDWR) & os.O_ACCMODE
+            self.flags[STATUS] = argument & ~os.O_ACCMODE | access
+            return 0
+        if command == fcntl.F_SETFD:
+            self.flags[DESCRIPTOR_FLAGS] = argument
             return 0
         if command in (DESCRIPTOR_FLAGS, STATUS):
             return self.flags.get(command, CLOSE_ON_EXEC if command == DESCRIPTOR_FLAGS else os.O_RDWR)

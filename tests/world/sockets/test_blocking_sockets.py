@@ -267,7 +267,7 @@ def test_a_descriptor_of_a_pipe_says_which_end_it_is() -> None:
     def program() -> list[int]:
         ends = os.pipe()
         found = [fcntl.fcntl(end, fcntl.F_GETFL) for end in ends]
-        os.set_blocking(ends[1], False)
+        fcntl.fcntl(ends[1], fcntl.F_SETFL, os.O_NONBLOCK)
         return [*found, *(fcntl.fcntl(end, fcntl.F_GETFL) for end in ends)]
 
     nonblocking = os.O_WRONLY | os.O_NONBLOCK
