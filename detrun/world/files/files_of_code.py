@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from detrun.world.files.host_files import HostFiles
 from detrun.world.nodes.node import Node, this_node
 from detrun.world.nodes.process import Process
 from detrun.world.services import Services, process_here
-from detrun_scheduler.environment import file_names, hidden_state
+from detrun_scheduler.environment import file_names
+from detrun_scheduler.environment.names_at_import import ReplacedAtImport
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads import sqlite_waits
@@ -91,10 +91,10 @@ def _names_of(disk: Disk) -> Iterator[str]:
 
 
 def _writer_of_torch(name_or_buffer: Any) -> Any:
-    module: Any = sys.modules[_TORCH]
+    module: Any = sys.modules["torch.serialization"]
     files = files_here()
     if files is None or not isinstance(name_or_buffer, str):
-        return _torch[0].originals["_open_zipfile_writer"](name_or_buffer)
+        return _TORCH.originals["_open_zipfile_writer"](name_or_buffer)
     buffered: Any = module._open_zipfile_writer_buffer
 
     class Writer(buffered):  # type: ignore[misc]  # Any, since torch is not imported here
@@ -133,9 +133,8 @@ def _sqlite_files() -> Any:
 
 
 _NUMPY = "numpy.lib._datasource"
-_TORCH = "torch.serialization"
 _TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
-_torch: list[ReplacedNames] = []
+_TORCH = ReplacedAtImport("torch.serialization", {"_open_zipfile_writer": _writer_of_torch})
 
 
 def install(services: Services, host: HostFiles) -> None:
@@ -146,23 +145,13 @@ def install(services: Services, host: HostFiles) -> None:
     import_module("detrun.world.files.node_files")
     _open, _host = services, host
     _TEMPFILE.install()
-    if _torch or isinstance(sys.modules.get(_TORCH), ModuleType):
-        _install_torch()
-    else:
-        hidden_state.at_import[_TORCH] = _install_torch
+    _TORCH.install()
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
     # numpy's readers of text keep `open` in a dictionary; the run's is the real one outside nodes.
     openers = getattr(getattr(sys.modules.get(_NUMPY), "_file_openers", None), "_file_openers", None)
     if isinstance(openers, dict) and None in openers:
         openers[None] = io.open
     file_names.lead_to(files_here)
-
-
-def _install_torch() -> None:
-    hidden_state.at_import.pop(_TORCH, None)
-    if not _torch:
-        _torch.append(ReplacedNames(import_module(_TORCH), {"_open_zipfile_writer": _writer_of_torch}))
-    _torch[0].install()
 
 
 def restore(services: Services) -> None:
@@ -172,7 +161,5 @@ def restore(services: Services) -> None:
         _open = None
         file_names.lead_to(None)
         sqlite_waits.lead_to(None)
-        hidden_state.at_import.pop(_TORCH, None)
-        for group in _torch:
-            group.restore()
+        _TORCH.restore()
         _TEMPFILE.restore()

@@ -9,16 +9,12 @@ Source: CPython's Modules/_multiprocessing/semaphore.c, whose errors these are.
 
 from __future__ import annotations
 
-import sys
 import threading
-from importlib import import_module
 from typing import Any
 
-from detrun_scheduler.environment import hidden_state
-from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.environment.names_at_import import ReplacedAtImport
 from detrun_scheduler.threads.calling import is_of_the_run
 
-_MODULE = "_multiprocessing"
 _RECURSIVE = 0  # the kind of a lock that its holder may take again
 
 
@@ -28,7 +24,7 @@ class _SemLock:
     SEM_VALUE_MAX = 2**31 - 1
 
     def __new__(cls, *arguments: Any) -> Any:
-        return object.__new__(cls) if is_of_the_run() else NAMES.original(*arguments)
+        return object.__new__(cls) if is_of_the_run() else NAMES.originals["SemLock"](*arguments)
 
     def __init__(self, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> None:
         self.handle = 0
@@ -89,35 +85,4 @@ class _SemLock:
         self._holds = 0
 
 
-class _Names:
-    """The name in the module, from its import on."""
-
-    def __init__(self) -> None:
-        self._names: ReplacedNames | None = None
-
-    def install(self) -> None:
-        """Replace it, now or at the import."""
-        if self._names is None and _MODULE not in sys.modules:
-            hidden_state.at_import[_MODULE] = self._install
-            return
-        self._install()
-
-    def _install(self) -> None:
-        hidden_state.at_import.pop(_MODULE, None)
-        if self._names is None:
-            self._names = ReplacedNames(import_module(_MODULE), {"SemLock": _SemLock})
-        self._names.install()
-
-    def restore(self) -> None:
-        """Put it back."""
-        hidden_state.at_import.pop(_MODULE, None)
-        if self._names is not None:
-            self._names.restore()
-
-    def original(self, *arguments: Any) -> Any:
-        """A real one."""
-        assert self._names is not None
-        return self._names.originals["SemLock"](*arguments)
-
-
-NAMES = _Names()
+NAMES = ReplacedAtImport("_multiprocessing", {"SemLock": _SemLock})
