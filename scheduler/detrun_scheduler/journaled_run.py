@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from detrun_scheduler.asyncio_host.lanes import Lane
+from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
 from detrun_scheduler.choices import Actor, Oracle
 from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.journal import (
@@ -53,7 +53,7 @@ def _nothing(lock: object, operation: int) -> None:
 
 
 _pack_draw = Struct("<Q").pack
-_HOSTED = frozenset((SimulatedThread, Lane))
+_HOSTED = frozenset((SimulatedThread, Lane, TaskLane))
 
 
 class JournaledRun(ABC):

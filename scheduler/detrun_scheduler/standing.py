@@ -40,7 +40,7 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
     waiting = number = run.current
     blocked, kind = host.by_number[waiting], CHECKPOINT
     coro: Any = blocked.coro
-    loop = coro.loop if type(coro) is Lane else None
+    loop = coro.loop if isinstance(coro, Lane) else None
     aside = None if loop is None else loop.stand_aside()  # for the threads that go on no loop of asyncio is running
     try:
         while True:
@@ -104,5 +104,5 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool], blocked:
 def _runs_beside(coro: Any, blocked: Any) -> bool:
     """Whether a task goes on while ``blocked`` blocks its event loop: a thread, or a task of another thread's loop."""
     return type(coro) is SimulatedThread or (
-        type(coro) is Lane and type(blocked) is Lane and coro.loop is not blocked.loop
+        isinstance(coro, Lane) and isinstance(blocked, Lane) and coro.loop is not blocked.loop
     )

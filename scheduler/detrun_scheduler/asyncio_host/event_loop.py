@@ -15,7 +15,8 @@ import sys
 from asyncio import events
 from collections.abc import Callable
 from contextlib import suppress
-from types import CoroutineType, FrameType
+from functools import partial
+from types import BuiltinFunctionType, CoroutineType, FrameType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
@@ -24,7 +25,8 @@ from greenlet import getcurrent
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, MadeLate, become_new, beginning
 from detrun_scheduler.asyncio_host.generators import share_generators
-from detrun_scheduler.asyncio_host.lanes import Lane, Line
+from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
+from detrun_scheduler.asyncio_host.line import Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
@@ -33,13 +35,16 @@ from detrun_scheduler.asyncio_host.private import (
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
     STEP,
+    WAKE_UP,
     begin_running,
     ends_a_sleep,
     ends_the_run,
+    get_running,
     go_back,
     is_of_gather,
     leave_out_frame,
     name_given_by,
+    set_running,
     task_of_step,
 )
 from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
@@ -100,6 +105,8 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self.line = Line()
         if run.asyncio is None:
             run.asyncio = AsyncioOfRun()
+            if get_running() is not None:  # the caller of the run is a task of asyncio's itself
+                run.threads.at_end.append(partial(go_back, begin_running(None)))
         self._counts: AsyncioOfRun = run.asyncio
         self._creator = max(run.current, 0)
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
@@ -124,10 +131,15 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     # What is queued.
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:
-        """Queue a callback; as asyncio's."""
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """Queue a callback; as asyncio's. There is no handle for a step of a task written in C, which asks for none."""
         if self._closed:
             self._check_closed()
+        kind = type(callback)
+        if (kind is STEP or (kind is BuiltinFunctionType and callback.__name__ == WAKE_UP)) and not self._debug:
+            task = callback.__self__
+            (getattr(task, LANE, None) or self._new_lane(task)).push((context, callback, args))
+            return None
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
@@ -135,8 +147,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             timed(handle)
         else:
             handle = Handle(callback, args, self, context)
-        # Steps of the kind that `task_of_step` asks for first do without the call. They are bound, so they have a self.
-        task = callback.__self__ if type(callback) is STEP else task_of_step(callback)  # type: ignore[attr-defined]
+        task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
         elif (
@@ -148,6 +159,14 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         else:
             self._lane_of_callbacks().push(handle)
         return handle
+
+    def step_failed(self, error: BaseException, step: tuple[Any, ...]) -> None:
+        """Tell of what came out of a callback that was queued as a step of a task, as its handle would."""
+        context, callback, args = step
+        handle = Handle(callback, args, self, context)
+        self.call_exception_handler(
+            {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        )
 
     def _only_counts(self, callback: Any, args: tuple[Any, ...]) -> bool:
         """Whether the running task ends, and ``callback`` is by what `gather` counts that: at most its waiter wakes.
@@ -184,7 +203,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         lane = self.callbacks
         if lane is None:
             self._check_run()
-            lane = self.callbacks = Lane(self, None, "event loop", self._creator)
+            lane = self.callbacks = Lane(self, "event loop", self._creator)
         return lane
 
     def _new_lane(self, task: Any) -> Lane:
@@ -195,7 +214,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
             coroutine = task.get_coro()
             name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition(".")[2]
-        lane = Lane(self, task, name, run.current if run.current > 0 else 0)
+        lane = TaskLane(self, task, name, run.current if run.current > 0 else 0)
         setattr(task, LANE, lane)
         setattr(task, PATH, run.paths[run.host.numbers[lane.task]])
         return lane
@@ -340,6 +359,28 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
                 return None
         return super().run_until_complete(future)
 
+    def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+        """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
+        name = f"Task-{next(self._counts.tasks)}"
+        task: Any = new_task(coroutine, self, next(self._counts.numbers), None, {"name": name})
+        self.main = task
+        try:
+            task.add_done_callback(ends_the_run)
+            try:
+                self.run_forever()
+            finally:
+                task.remove_done_callback(ends_the_run)
+            if not task.done():
+                raise RuntimeError("Event loop stopped before Future completed.")
+            return task.result()
+        finally:
+            task = None  # its exception knows this frame: a cycle of garbage
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether asynchronous generators have not ended, or it has an executor."""
+        return self._default_executor is not None or bool(vars(self).get("_asyncgens"))
+
     def run_forever(self) -> None:
         """Let the run step this loop's lanes until `stop`.
 
@@ -430,7 +471,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
     def died(self) -> None:
         """The process that it belongs to was killed: none of its code runs again, and nothing of it is due."""
         if not self._closed:
-            self._closed = True
+            self._closed, self.is_stepping = True, False
             live = self.run.timers.live
             self.run.timers.forget([key for key in live if isinstance(key, Timer) and key._loop is self])
 
@@ -475,8 +516,8 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             for lane in list(self.lanes):
                 lane.wake()  # it ends when it is stepped
 
-    enter = begin_running  # a step of this loop begins; returns what `leave` takes
-    leave = staticmethod(go_back)  # the step is over
+    set_running = staticmethod(set_running)
+    leave = staticmethod(go_back)  # what stood aside goes on
 
     def stand_aside(self) -> Any:
         """A step of this loop stands still while others go on, for whom no loop is running; for `leave`."""

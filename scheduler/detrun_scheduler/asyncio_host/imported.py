@@ -34,10 +34,10 @@ def names_of_asyncio() -> Any:
 
 def as_asyncio_program(main: Callable[..., Any]) -> Callable[..., Any]:
     """An ordinary function that does what ``asyncio.run(main(...))`` does."""
-    import asyncio
+    from detrun_scheduler.asyncio_host.program import run_program
 
     def run(*arguments: Any) -> Any:
-        return asyncio.run(main(*arguments))
+        return run_program(main, arguments)
 
     return run
 

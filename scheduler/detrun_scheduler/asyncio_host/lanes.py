@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
 from contextvars import Context
 from types import FrameType
 from typing import Any, Protocol
@@ -30,6 +29,7 @@ import outcome
 import sniffio
 from trio.lowlevel import Abort
 
+from detrun_scheduler.asyncio_host.line import Line
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE
 from detrun_scheduler.footprints.marks import touched
 from detrun_scheduler.trio_host.graveyard import lay_out
@@ -65,14 +65,14 @@ class LoopOfLanes(Protocol):
     def is_over(self) -> bool:
         """Whether no step of it is taken any more."""
 
-    def enter(self) -> Any:
-        """A step of this loop begins; returns what `leave` takes."""
+    def set_running(self, loop: Any) -> None:
+        """Let ``loop``, or no loop, be asyncio's running one."""
 
     def stand_aside(self) -> Any:
         """A step of this loop stands still while others go on; returns what `leave` takes."""
 
     def leave(self, outer: Any) -> None:
-        """The step is over, or goes on."""
+        """The step goes on."""
 
     def leaves_by(self, error: BaseException) -> None:
         """Let `run_forever` raise ``error``."""
@@ -101,76 +101,22 @@ class LoopOfLanes(Protocol):
     def main_ended(self, frames: list[FrameType]) -> None:
         """The main task has ended; ``frames`` are those of its last step, whose variables still live."""
 
-
-class Line:
-    """The order of turns under ``asyncio_order="fifo"``: lanes, once for each handle, as the stock loop has them.
-
-    The stock loop works in rounds: it takes what is queued and the timers that are due, runs that, and looks again.
-
-    Invariant: the first ``left`` of ``lanes`` are this round's, but for lanes that have ended.
-    """
-
-    __slots__ = ("due", "is_open", "lanes", "left")
-
-    def __init__(self) -> None:
-        self.lanes: deque[Lane] = deque()
-        self.due: list[Any] = []  # timers that have fired in this round
-        self.left = 0  # handles of this round that have not run
-        self.is_open = True  # none has: what is queued now belongs to it
-
-    def put(self, lane: Lane) -> None:
-        """A handle has been queued in ``lane``."""
-        self.lanes.append(lane)
-        if self.is_open:
-            self.left += 1
-        if self.lanes[0] is lane:
-            lane.wake()
-
-    def put_timer(self, timer: Any, push: Callable[[Any], None]) -> None:
-        """A timer is due: it joins the line when the round is over."""
-        if self.is_open:
-            push(timer)
-        else:
-            self.due.append(timer)
-
-    def is_next(self, lane: Lane) -> bool:
-        """Whether it is the turn of ``lane``."""
-        return bool(self.lanes) and self.lanes[0] is lane
-
-    def went(self, loop: LoopOfLanes) -> None:
-        """The first has had its turn."""
-        lanes = self.lanes
-        lanes.popleft()
-        self.left -= 1
-        while lanes and lanes[0].has_ended:
-            lanes.popleft()
-            self.left -= 1
-        if self.left <= 0:
-            self.open(loop.push_timer)
-            if loop.last_round is not None:
-                loop.halt()
-
-    def open(self, push: Callable[[Any], None]) -> None:
-        """Begin a round, with what is queued and the timers that are due."""
-        self.left, self.is_open = len(self.lanes), True
-        due, self.due = self.due, []
-        for timer in due:
-            push(timer)
+    def step_failed(self, error: BaseException, step: tuple[Any, ...]) -> None:
+        """What asyncio queues as a step of a task has raised ``error``."""
 
 
 class Lane:
-    """One asyncio task, or all other callbacks of one loop. Looks like a coroutine to trio.
+    """All callbacks of one loop that are no steps of a task. Looks like a coroutine to trio.
 
     Args:
         loop: whose it is.
-        asyncio_task: the task; None for callbacks.
         name: the last part of its path.
         creator: number of the task of the run that it counts as a child of.
     """
 
     __slots__ = (
         *("__name__", "__qualname__", "_reference", "context", "creator", "handles", "has_begun", "has_ended"),
-        *("is_of_task", "is_stepping", "loop", "owner", "task"),
+        *("is_stepping", "loop", "owner", "task"),
     )
 
     # What trio and reports expect of a coroutine.
@@ -179,48 +125,38 @@ class Lane:
     is_stackless = True  # it is never suspended in the midst of something
     ends_alone = True  # it always returns, and no nursery, scope or lock of trio's ends with it
 
-    def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:
+    is_of_task = False
+
+    def __init__(self, loop: LoopOfLanes, name: str, creator: int) -> None:
         self.loop = loop
-        self.is_of_task = asyncio_task is not None
-        self._reference: Any = None if asyncio_task is None else ref(asyncio_task, self._collected)
+        # `Handle` objects. In the lane of a task: its steps, each (context, callback, arguments). In that of callbacks
+        # also lanes of tasks, which may not go on before what stands before them here has run.
         self.handles: deque[Any] = deque()
         self.is_stepping = self.has_begun = self.has_ended = False
         self.__name__ = self.__qualname__ = name
         self.creator = creator
         self.owner = loop.owner
         self.task: Any = None  # set by the loop when trio has made it; None again when it is over
+        self._reference: Any = None
         loop.run.host.spawn_thread(self, name)
         task: Any = self.task
         # Not the context of threads: where a task blocks the event loop, threads are stepped inside its step.
         task.context = Context()
-        if loop.line is not None:
-            loop.run.host.park(task, _WAIT)  # until it is its turn
         loop.lanes[self] = None
+        if loop.line is not None:
+            self.park()  # until it is its turn
 
-    @property
-    def asyncio_task(self) -> Any:
-        """Its task while that lives; None for callbacks, too."""
-        return None if self._reference is None else self._reference()
-
-    def _collected(self, _: object) -> None:
-        if not self.has_ended:
-            self._reference = None
-            self.wake()  # it ends when it is stepped
+    def park(self) -> None:
+        """Take no step before `wake`, as a lane that has just been made."""
+        self.loop.run.host.park(self.task, _WAIT)
 
     def push(self, handle: Any) -> None:
         """Queue a handle."""
         self.handles.append(handle)
-        loop = self.loop
-        line = loop.line
+        line = self.loop.line
         if line is not None:
             line.put(self)
-            return
-        if self.is_of_task:
-            callbacks = loop.callbacks
-            if callbacks is not None and callbacks.handles:
-                callbacks.handles.append(self)  # wakes this lane when its turn comes
-                return
-        if not self.is_stepping:
+        elif not self.is_stepping:
             self.wake()
 
     def wake(self) -> None:
@@ -230,34 +166,24 @@ class Lane:
 
     def send(self, message: Any) -> Any:
         """Take one step: run one handle."""
-        loop = self.loop
-        line = loop.line
+        loop, line, task = self.loop, self.loop.line, self.asyncio_task
         touched[EVERYTHING] = WRITE  # plain variables are what asyncio's tasks share, and nothing marks these
-        reference = self._reference
-        if type(message) is outcome.Error or loop.is_over or (self.is_of_task and reference is None):
+        if type(message) is outcome.Error or loop.is_over or (self.is_of_task and self._reference is None):
             return self.end()
-        if not loop.is_stepping or (line is not None and not line.is_next(self)):
-            return _WAIT  # what is queued stays so until the loop runs again, or until it is this lane's turn
         handles = self.handles
-        if not handles:
-            return _WAIT
+        if not (handles and loop.is_stepping) or (line is not None and not line.is_next(self)):
+            return _WAIT  # what is queued stays so until the loop runs again, or until it is this lane's turn
         self.is_stepping = self.has_begun = True
-        task: Any = None if reference is None else reference()
         frames = self.frames() if task is loop.main is not None and loop.looks_for_lost_tasks() else None
         if line is not None:
             line.is_open = False
-        handle = handles.popleft()
-        outer = loop.enter()
+        loop.set_running(loop)
         library, _library.name = _library.name, "asyncio"
         try:
-            if not handle._cancelled:
-                handle._run()
-        except (SystemExit, KeyboardInterrupt) as error:
-            loop.leaves_by(error)  # out of `run_forever`, as in life
+            _run(handles.popleft(), loop)
         finally:
             _library.name = library
-            loop.leave(outer)
-            handle = None
+            loop.set_running(None)
             if line is not None:
                 line.went(loop)
             elif loop.last_round is not None:
@@ -270,24 +196,26 @@ class Lane:
                 return CHECKPOINT_TRAP
             if line.lanes:
                 line.lanes[0].wake()
-        elif not self.is_of_task:
-            while handles and type(handles[0]) is Lane:
+        else:
+            while handles and type(handles[0]) is TaskLane:
                 handles.popleft().wake()
-            return CHECKPOINT_TRAP if handles else _WAIT
-        elif handles:
-            callbacks = loop.callbacks
-            return CHECKPOINT_TRAP if callbacks is None or self not in callbacks.handles else _WAIT
+            if handles:
+                return CHECKPOINT_TRAP
         if task is not None and not handles and task.done():
-            ended = self.end()
+            self.end()
             task = frames = None  # the traceback of the task's exception may lead here: a cycle of garbage
-            return ended
+            return _ENDED
         return _WAIT
+
+    @property
+    def asyncio_task(self) -> Any:
+        """Its task while that lives; None for callbacks, too."""
+        return None if self._reference is None else self._reference()
 
     @property
     def own_handles(self) -> int:
         """How many handles are queued, lanes that wait for their turn apart."""
-        handles = self.handles
-        return len(handles) if self.is_of_task else sum(type(one) is not Lane for one in handles)
+        return sum(type(one) is not TaskLane for one in self.handles)
 
     @property
     def is_ending(self) -> bool:
@@ -298,9 +226,9 @@ class Lane:
         """The lane is over: its task has ended, the loop is closed, or the run ends."""
         if self.has_ended:
             return _ENDED
-        task, loop = self._finish(), self.loop
+        task = self._finish()
         if task is not None:
-            loop.forget(task, self)
+            self.loop.forget(task, self)
         self.task = None  # it refers to this lane: the whole run would be a cycle of garbage
         return _ENDED
 
@@ -316,12 +244,13 @@ class Lane:
 
     def _finish(self) -> Any:
         """Take no step any more; the task whose lane it was."""
-        task, self._reference, self.is_of_task, self.has_ended = self.asyncio_task, None, False, True
+        reference, loop = self._reference, self.loop
+        self._reference, self.has_ended = None, True
         self.handles.clear()
-        self.loop.lanes.pop(self, None)
-        if self.loop.callbacks is self:
-            self.loop.callbacks = None
-        return task
+        loop.lanes.pop(self, None)
+        if loop.callbacks is self:
+            loop.callbacks = None
+        return None if reference is None else reference()
 
     def close(self) -> None:
         """End the lane now."""
@@ -377,3 +306,103 @@ class Lane:
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of what its task waits for, and the tasks that could let it go on."""
         return self.loop.report_of(self)
+
+
+class TaskLane(Lane):
+    """One asyncio task.
+
+    Args:
+        loop: whose it is.
+        asyncio_task: the task, of which the lane does not keep alive what is queued nowhere.
+        name: the last part of its path.
+        creator: number of the task of the run that it counts as a child of.
+    """
+
+    __slots__ = ()
+
+    is_of_task = True
+
+    def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:
+        super().__init__(loop, name, creator)
+        self._reference = ref(asyncio_task, self._collected)
+        callbacks = loop.callbacks
+        if callbacks is not None and callbacks.handles and loop.line is None and loop.run.thread_rules >= 7:
+            self.park()  # its first step is about to be queued, behind them
+
+    def _collected(self, _: object) -> None:
+        if not self.has_ended:
+            self._reference = None
+            self.wake()  # it ends when it is stepped
+
+    def push(self, step: Any) -> None:
+        """Queue a step."""
+        loop = self.loop
+        self.handles.append(step)
+        callbacks = loop.callbacks
+        if loop.line is not None:
+            loop.line.put(self)
+        elif callbacks is not None and callbacks.handles:
+            callbacks.handles.append(self)  # wakes this lane when its turn comes
+        elif not self.is_stepping:
+            self.wake()
+
+    def send(self, message: Any) -> Any:
+        """As for callbacks. This is the shortest way of a step that has nothing special about it."""
+        loop, handles = self.loop, self.handles
+        if loop.line is not None or not (handles and loop.is_stepping) or type(message) is outcome.Error:
+            return super().send(message)
+        reference = self._reference
+        if reference is None:
+            return self.end()
+        task = reference()
+        touched[EVERYTHING] = WRITE
+        self.is_stepping = self.has_begun = True
+        frames = self.frames() if task is loop.main and loop.looks_for_lost_tasks() else None
+        step = handles.popleft()
+        loop.set_running(loop)
+        library, _library.name = _library.name, "asyncio"
+        try:
+            if type(step) is tuple:
+                context, callback, arguments = step
+                context.run(callback, *arguments)
+            else:
+                _run(step, loop)
+        except BaseException as error:
+            _let_out(error, step, loop)
+        finally:
+            _library.name = library
+            loop.set_running(None)
+            context = callback = arguments = step = None  # they know the task
+            if loop.last_round is not None:
+                loop.stepped(self)
+            self.is_stepping = False
+        if frames is not None and task.done():
+            loop.main_ended(frames)
+        if handles:
+            callbacks = loop.callbacks
+            return CHECKPOINT_TRAP if callbacks is None or self not in callbacks.handles else _WAIT
+        if task.done():
+            self.end()
+            task = frames = None
+            return _ENDED
+        return _WAIT
+
+
+def _run(handle: Any, loop: LoopOfLanes) -> None:
+    """Run what was queued: a handle, or a step of a task."""
+    try:
+        if type(handle) is tuple:
+            context, callback, arguments = handle
+            context.run(callback, *arguments)
+        elif not handle._cancelled:
+            handle._run()
+    except BaseException as error:
+        _let_out(error, handle, loop)
+
+
+def _let_out(error: BaseException, handle: Any, loop: LoopOfLanes) -> None:
+    """Do what asyncio does with what comes out of a callback."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        loop.leaves_by(error)  # out of `run_forever`, as in life
+    else:
+        loop.step_failed(error, handle)

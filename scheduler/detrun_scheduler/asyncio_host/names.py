@@ -78,6 +78,12 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends o
         self._watcher = watcher
 
 
+def policy_of_run() -> _Policy | None:
+    """The policy that a run begins with, unless the program has set another."""
+    policy = EVENTS._event_loop_policy
+    return policy if type(policy) is _Policy else None
+
+
 class _PolicyOfRun:
     """The process's policy, replaced for the length of a run."""
 

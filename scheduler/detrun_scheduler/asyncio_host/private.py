@@ -58,7 +58,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 
 get_running = events._get_running_loop
-_set_running = events._set_running_loop
+set_running = events._set_running_loop
 _swap_task: Any = getattr(tasks, "_swap_current_task", None) if sys.version_info >= (3, 14) else None
 # Type stubs leave out what these have.
 COROUTINES: Any = coroutines
@@ -161,6 +161,7 @@ def _step_type() -> type | None:
 
 
 STEP = _step_type()  # of what asyncio queues for each step but those by which a future wakes its task
+WAKE_UP = "task_wakeup"  # the name of the method by which a future wakes a task of C
 _PYTHON_TASK: Any = getattr(tasks, "_PyTask", asyncio.Task)
 _PYTHON_STEPS = frozenset(
     vars(_PYTHON_TASK)[name]
@@ -175,7 +176,7 @@ def task_of_step(callback: Any) -> Any:
     if kind is STEP:
         return callback.__self__
     if kind is BuiltinFunctionType:
-        if callback.__name__ == "task_wakeup":
+        if callback.__name__ == WAKE_UP:
             return callback.__self__
     elif kind is MethodType and callback.__func__ in _PYTHON_STEPS:
         return callback.__self__
@@ -202,16 +203,27 @@ def begin_running(loop: Any) -> tuple[Any, Any]:
     """
     outer = get_running()
     task = None if outer is None or _swap_task is None else _swap_task(outer, None)
-    _set_running(loop)
+    set_running(loop)
     return outer, task
 
 
 def go_back(before: tuple[Any, Any]) -> None:
     """What was running before `begin_running` goes on."""
     loop, task = before
-    _set_running(loop)
+    set_running(loop)
     if task is not None:
         _swap_task(loop, task)
+
+
+# Where Python keeps them in a set: all tasks that live, in 3.11 and in 3.12 and 3.13.
+_LIVING: Any = getattr(tasks, "_all_tasks", None) or (
+    getattr(tasks, "_scheduled_tasks", None) if sys.version_info < (3, 14) else None
+)
+
+
+def has_tasks(loop: Any) -> bool:
+    """Whether a task of ``loop`` may live that has not ended."""
+    return (_LIVING is None or len(_LIVING) > 0) and bool(tasks.all_tasks(loop))
 
 
 def leave_out_frame(handle: Any) -> None:

@@ -77,7 +77,7 @@ class Task(asyncio.Task[Any]):
     __slots__ = (LANE, MADE, PATH, "_number")
 
     detrun_lane: Any
-    detrun_made: Making
+    detrun_made: Making | None  # None: as the main function of a program
     _number: int
 
     def __hash__(self) -> int:
@@ -87,7 +87,7 @@ class Task(asyncio.Task[Any]):
 _new_task, _begin_task = Task.__new__, Task.__init__
 
 
-def new_task(coro: Any, loop: Any, number: int, made: Making, options: dict[str, Any]) -> Task:
+def new_task(coro: Any, loop: Any, number: int, made: Making | None, options: dict[str, Any]) -> Task:
     """A task of ``loop``; asyncio registers it, by its hash, while it makes it."""
     task = _new_task(Task)
     task.detrun_lane = None
@@ -130,11 +130,11 @@ class Timer(events.TimerHandle):
             loop.line.put_timer(self, loop.push_timer)
         elif self._callback is ends_a_sleep and (loop.callbacks is None or not loop.callbacks.handles):
             # asyncio.sleep: it does nothing but to make a task runnable, and that takes no step of its own.
-            outer = loop.enter()
+            loop.set_running(loop)
             try:
                 self._run()
             finally:
-                loop.leave(outer)
+                loop.set_running(None)
         else:
             loop.push_timer(self)
 

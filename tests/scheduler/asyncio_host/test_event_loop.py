@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -172,6 +173,49 @@ def test_what_gather_does_as_a_task_ends_belongs_to_the_last_step_of_that_task()
     assert before.steps == now.steps + 3  # two callbacks, and the end of their lane
     assert detrun.replay(gathers, recording=before.recording).digest == before.digest
     assert detrun.replay(gathers, recording=now.recording).digest == now.digest
+
+
+async def queues_a_callback_and_makes_a_task() -> str:
+    seen = []
+
+    async def task() -> None:
+        seen.append("task")
+
+    asyncio.get_running_loop().call_soon(seen.append, "callback")
+    await asyncio.create_task(task())
+    return " ".join(seen)
+
+
+def test_the_first_step_of_a_task_waits_for_callbacks_that_were_queued_before_it() -> None:
+    program, found, before = queues_a_callback_and_makes_a_task, set(), set()
+    for seed in range(12):
+        found.add(detrun.record(program, seed=seed, strategy="random").result)
+        old = NewRun(seed=seed, strategy="random").execute(program, (), Options(thread_rules=6, backend="asyncio"))
+        before.add(old.outcome.unwrap())
+        assert detrun.replay(program, recording=old.recording).digest == old.digest
+    assert found == {"callback task"}
+    assert before == {"callback task", "task callback"}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("order", ["any", "fifo"])
+def test_a_step_that_cannot_begin_is_told_as_asyncio_tells_it(order: str) -> None:
+    def main() -> list[str]:
+        loop, context = asyncio.new_event_loop(), contextvars.copy_context()
+        told, kept = [], []
+        loop.call_exception_handler = lambda said: told.append(f"{said['message']}: {said.get('exception')}")
+
+        async def begin() -> None:
+            kept.append(loop.create_task(asyncio.sleep(0), context=context))
+            await asyncio.sleep(0.1)
+
+        context.run(loop.run_until_complete, begin())
+        loop.close()
+        return told
+
+    told = detrun.record(main, asyncio_order=order).result
+    assert told[0].startswith("Exception in callback <")
+    assert "cannot enter context" in told[0]
 
 
 @pytest.mark.parametrize("order", ["any", "fifo"])
