@@ -18,19 +18,18 @@ from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, CoroutineType, FrameType
 from typing import Any
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 from greenlet import getcurrent
 
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, MadeLate, become_new, beginning
+from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, FreshLoop, beginning
 from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
 from detrun_scheduler.asyncio_host.line import Line
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
-    COROUTINES,
     NAMES_LATER,
     SHUTDOWN_EXECUTOR,
     SHUTDOWN_GENERATORS,
@@ -41,6 +40,7 @@ from detrun_scheduler.asyncio_host.private import (
     ends_the_run,
     get_running,
     go_back,
+    is_debug_mode,
     is_of_gather,
     leave_out_frame,
     name_given_by,
@@ -55,7 +55,6 @@ from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
-from detrun_scheduler.trio_host.ordered import OrderedWeakSet
 
 _RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 _EAGER = getattr(asyncio, "eager_task_factory", None)
@@ -68,7 +67,7 @@ _BEGINS_WITH = beginning(
 )
 
 
-class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
+class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
     """An event loop of the active run.
 
     Args:
@@ -84,9 +83,6 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
     _stopping: bool
     _executor_shutdown_called: bool
     _thread_id: int | None
-    _selector: SimulatedSelector | None
-    _transports = MadeLate(WeakValueDictionary)
-    _asyncgens = MadeLate(OrderedWeakSet)
     callbacks: Lane | None  # the lane of what is no step of a task, once there is something
     line: Line | None
     is_stepping: bool  # it is being run
@@ -98,7 +94,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
-        become_new(self, _BEGINS_WITH)
+        self.__dict__ = _BEGINS_WITH.copy()
         self.run = run
         self.lanes: dict[Lane, None] = {}
         if run.asyncio_order == "fifo":
@@ -114,7 +110,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         inherited = run.threads.inherited
         if inherited is not None:
             self.owner = inherited.get(None)
-        self._debug = COROUTINES._is_debug_mode()
+        self._debug = is_debug_mode()
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
@@ -367,7 +363,7 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
         try:
             task.add_done_callback(ends_the_run)
             try:
-                self.run_forever()
+                self._run_in(getcurrent())
             finally:
                 task.remove_done_callback(ends_the_run)
             if not task.done():
@@ -396,11 +392,15 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
                 "function of asyncio (backend='asyncio')"
             )
         self._check_run()
+        self._run_in(thread)
+
+    def _run_in(self, thread: Any) -> None:
         self._thread = thread
         thread.event_loop = self
         self._thread_id = thread.ident
         self.is_stepping = True
-        self._set_coroutine_origin_tracking(self._debug)
+        if self._debug:
+            self._set_coroutine_origin_tracking(True)
         if not self._counts.shares_generators:
             self._counts.shares_generators = True
             share_generators()
@@ -417,7 +417,8 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
             self._stopping = self.is_stepping = False
             thread.event_loop = self.main = None
             self._thread_id = self._thread = self.last_round = None
-            self._set_coroutine_origin_tracking(False)
+            if self._coroutine_origin_tracking_enabled:
+                self._set_coroutine_origin_tracking(False)
 
     def _go_on(self) -> None:
         """Wake the lanes in which something was queued while the loop did not run."""
@@ -491,19 +492,17 @@ class SimulatedEventLoop(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: 
 
         In life a task reports its exception when it is collected, which is at no moment that a run could repeat.
         """
-        is_open = not self._closed and not self.is_running()
-        selector = self._selector
+        is_open = not self._closed and self._thread_id is None
+        attributes = vars(self)
         if is_open and not (
-            self._default_executor or self._signal_handlers or self._debug or selector is None or selector.is_used
+            self._default_executor or self._debug or "_signal_handlers" in attributes or "_selector" in attributes
         ):
             # What asyncio's does, in four classes, where there is nothing to close.
             self._closed = self._executor_shutdown_called = True
-            self._close_self_pipe()
-            selector.close()
             self._selector = None
         else:
             super().close()
-        if "_transports" in vars(self):
+        if "_transports" in attributes:
             for transport in list(self._transports.values()):
                 if hasattr(transport, "_read_ready_cb"):
                     transport._read_ready_cb = None  # a method of its own: a cycle of garbage

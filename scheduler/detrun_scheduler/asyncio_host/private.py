@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 from asyncio import base_events, coroutines, events, futures, runners, tasks
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
@@ -44,6 +45,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("_asyncgen_firstiter_hook()", "_asyncgen_finalizer_hook()", "_set_coroutine_origin_tracking()"),
         *("_closed", "_stopping", "_thread_id", "_asyncgens", "_asyncgens_shutdown_called", "_debug"),
         *("_default_executor", "_executor_shutdown_called", "_task_factory", "_exception_handler"),
+        "_coroutine_origin_tracking_enabled",
     ),
     "asyncio.selector_events.BaseSelectorEventLoop": (
         *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds", "_transports"),
@@ -224,6 +226,17 @@ _LIVING: Any = getattr(tasks, "_all_tasks", None) or (
 def has_tasks(loop: Any) -> bool:
     """Whether a task of ``loop`` may live that has not ended."""
     return (_LIVING is None or len(_LIVING) > 0) and bool(tasks.all_tasks(loop))
+
+
+_DEBUG_KEY = os.environ.encodekey("PYTHONASYNCIODEBUG")
+
+
+def is_debug_mode() -> bool:
+    """What asyncio answers, which raises two exceptions where the variable is not set, as it hardly ever is."""
+    variables = getattr(os.environ, "_data", None)
+    if type(variables) is dict and _DEBUG_KEY not in variables:
+        return sys.flags.dev_mode
+    return bool(COROUTINES._is_debug_mode())
 
 
 def leave_out_frame(handle: Any) -> None:

@@ -64,10 +64,16 @@ def _is_between(module: str) -> bool:
     return module.partition(".")[0] in _BETWEEN
 
 
+_OF_TASKS = vars(TASKS)
+
+
 def making(frame: Any) -> Making:
     """Where the task is being made, for ``frame`` or for what has called it."""
-    while _is_between(frame.f_globals.get("__name__", "")) and frame.f_back is not None:
-        frame = frame.f_back
+    while (names := frame.f_globals) is _OF_TASKS or _is_between(names.get("__name__", "")):
+        caller = frame.f_back
+        if caller is None:
+            break
+        frame = caller
     return frame.f_code, frame.f_lasti
 
 
