@@ -47,9 +47,18 @@ from detrun_scheduler.asyncio_host.private import (
     set_running,
     task_of_step,
 )
-from detrun_scheduler.asyncio_host.readiness import SimulatedSelector
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
-from detrun_scheduler.asyncio_host.tasks import LANE, PATH, AsyncioOfRun, Future, Handle, Timer, making, new_task
+from detrun_scheduler.asyncio_host.tasks import (
+    LANE,
+    PATH,
+    AsyncioOfRun,
+    Future,
+    Handle,
+    Timer,
+    making,
+    new_task,
+    path_of,
+)
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.errors import UsageError
@@ -209,10 +218,11 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         name = task.get_name()
         if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
             coroutine = task.get_coro()
-            name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition(".")[2]
-        lane = TaskLane(self, task, name, run.current if run.current > 0 else 0)
+            name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+            name = name.rpartition(".")[2]
+        creator = run.current
+        lane = TaskLane(self, name, creator if creator > 0 else 0, task)
         setattr(task, LANE, lane)
-        setattr(task, PATH, run.paths[run.host.numbers[lane.task]])
         return lane
 
     def _check_run(self) -> None:
@@ -239,6 +249,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         """The lane of ``task`` is over: write down how the task ended, or close it where it has not."""
         setattr(task, LANE, None)
         if not task.done():
+            setattr(task, PATH, lane.path)
             # In life it would stay suspended until the process ends.
             task._log_destroy_pending = False
             with suppress(BaseException):
@@ -246,6 +257,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         elif self._is_in_its_run:
             error = asyncio.CancelledError() if task.cancelled() else task._exception
             if error is not None:
+                setattr(task, PATH, lane.path)
                 self.run.journal.ended(self.run.host.numbers[lane.task], error)
                 self._failed.append(ref(task))
 
@@ -268,8 +280,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         if factory is None or factory is _EAGER:
             if factory is not None:
                 options.setdefault("eager_start", True)
-            options["name"], options["context"] = name, context
-            task: Any = new_task(coro, self, next(self._counts.numbers), making(maker), options)
+            task: Any = new_task(coro, self, next(self._counts.numbers), making(maker), name, context, **options)
         else:
             task = self._made_by(factory, coro, name, context, options)
         if not self.is_stepping:
@@ -358,7 +369,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
         """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
         name = f"Task-{next(self._counts.tasks)}"
-        task: Any = new_task(coroutine, self, next(self._counts.numbers), None, {"name": name})
+        task: Any = new_task(coroutine, self, next(self._counts.numbers), None, name)
         self.main = task
         try:
             task.add_done_callback(ends_the_run)
@@ -542,7 +553,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             isinstance(error, asyncio.CancelledError) or self._exception_handler is not None
         ):
             task = context.get("task") or context.get("future")
-            path = getattr(task, PATH, "")
+            path = path_of(task)
             run.thread_failures.append(
                 ThreadFailure(path, error, False, "asyncio task" if path else "asyncio's callback")
             )

@@ -112,6 +112,7 @@ class Lane:
         loop: whose it is.
         name: the last part of its path.
         creator: number of the task of the run that it counts as a child of.
+        asyncio_task: the task, if it is the lane of one.
     """
 
     __slots__ = (
@@ -127,7 +128,7 @@ class Lane:
 
     is_of_task = False
 
-    def __init__(self, loop: LoopOfLanes, name: str, creator: int) -> None:
+    def __init__(self, loop: LoopOfLanes, name: str, creator: int, asyncio_task: Any = None) -> None:
         self.loop = loop
         # `Handle` objects. In the lane of a task: its steps, each (context, callback, arguments). In that of callbacks
         # also lanes of tasks, which may not go on before what stands before them here has run.
@@ -136,19 +137,21 @@ class Lane:
         self.__name__ = self.__qualname__ = name
         self.creator = creator
         self.owner = loop.owner
+        self._reference: Any = None if asyncio_task is None else ref(asyncio_task, self._collected)
         self.task: Any = None  # set by the loop when trio has made it; None again when it is over
-        self._reference: Any = None
         loop.run.host.spawn_thread(self, name)
         task: Any = self.task
         # Not the context of threads: where a task blocks the event loop, threads are stepped inside its step.
         task.context = Context()
         loop.lanes[self] = None
-        if loop.line is not None:
-            self.park()  # until it is its turn
+        callbacks = loop.callbacks
+        if loop.line is not None or (callbacks is not None and callbacks.handles and loop.run.thread_rules >= 7):
+            loop.run.host.park(task, _WAIT)  # until it is its turn; what is in it is about to be queued behind others
 
-    def park(self) -> None:
-        """Take no step before `wake`, as a lane that has just been made."""
-        self.loop.run.host.park(self.task, _WAIT)
+    def _collected(self, _: object) -> None:
+        if not self.has_ended:
+            self._reference = None
+            self.wake()  # it ends when it is stepped
 
     def push(self, handle: Any) -> None:
         """Queue a handle."""
@@ -211,6 +214,13 @@ class Lane:
     def asyncio_task(self) -> Any:
         """Its task while that lives; None for callbacks, too."""
         return None if self._reference is None else self._reference()
+
+    @property
+    def path(self) -> str:
+        """Of its task in the run, until it is over."""
+        run = self.loop.run
+        path: str = run.paths[run.host.numbers[self.task]]
+        return path
 
     @property
     def own_handles(self) -> int:
@@ -309,30 +319,11 @@ class Lane:
 
 
 class TaskLane(Lane):
-    """One asyncio task.
-
-    Args:
-        loop: whose it is.
-        asyncio_task: the task, of which the lane does not keep alive what is queued nowhere.
-        name: the last part of its path.
-        creator: number of the task of the run that it counts as a child of.
-    """
+    """One asyncio task."""
 
     __slots__ = ()
 
     is_of_task = True
-
-    def __init__(self, loop: LoopOfLanes, asyncio_task: Any, name: str, creator: int) -> None:
-        super().__init__(loop, name, creator)
-        self._reference = ref(asyncio_task, self._collected)
-        callbacks = loop.callbacks
-        if callbacks is not None and callbacks.handles and loop.line is None and loop.run.thread_rules >= 7:
-            self.park()  # its first step is about to be queued, behind them
-
-    def _collected(self, _: object) -> None:
-        if not self.has_ended:
-            self._reference = None
-            self.wake()  # it ends when it is stepped
 
     def push(self, step: Any) -> None:
         """Queue a step."""

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from detrun_scheduler.asyncio_host.lanes import Lane
-from detrun_scheduler.asyncio_host.tasks import MADE, PATH, Making
+from detrun_scheduler.asyncio_host.tasks import MADE, Making, path_of
 from detrun_scheduler.asyncio_host.unreferenced import unreferenced
 from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.user_code import line_at
@@ -46,7 +46,7 @@ class LostTasks:
 
     def report(self, task: Any) -> None:
         """In life the collector may take, or here it takes, a task that waits."""
-        path = getattr(task, PATH, "")
+        path = path_of(task)
         if path not in self._reported:
             self._reported.add(path)
             warning = _lost(task, getattr(task, MADE, None))

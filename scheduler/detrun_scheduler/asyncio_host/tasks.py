@@ -51,7 +51,7 @@ class Future(asyncio.Future[Any]):
 
 
 LANE = "detrun_lane"  # of a task that has been stepped, if it lives
-PATH = "detrun_path"  # in the run
+PATH = "detrun_path"  # in the run, of a task that is over and has failed
 MADE = "detrun_made"  # where
 
 _BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
@@ -90,16 +90,25 @@ class Task(asyncio.Task[Any]):
         return self._number
 
 
+def path_of(task: Any) -> str:
+    """The path in the run of a task that has been stepped, or an empty string."""
+    lane = getattr(task, LANE, None)
+    path: str = getattr(task, PATH, "") if lane is None or lane.task is None else lane.path
+    return path
+
+
 _new_task, _begin_task = Task.__new__, Task.__init__
 
 
-def new_task(coro: Any, loop: Any, number: int, made: Making | None, options: dict[str, Any]) -> Task:
+def new_task(
+    coro: Any, loop: Any, number: int, made: Making | None, name: str, context: Context | None = None, **options: Any
+) -> Task:
     """A task of ``loop``; asyncio registers it, by its hash, while it makes it."""
     task = _new_task(Task)
     task.detrun_lane = None
     task.detrun_made = made
     task._number = number
-    _begin_task(task, coro, loop=loop, **options)
+    _begin_task(task, coro, loop=loop, name=name, context=context, **options)
     return task
 
 
