@@ -33,7 +33,7 @@ class FileCalls(LockCalls):
         first = arguments[0] if arguments else next(iter(named.values()), None)
         if name in ("fsync", "fdatasync"):
             first = number_of(first)
-        if type(first) is int and not self.descriptors.has_given(first) and name != "closerange":
+        if type(first) is int and not self.descriptors.has_given(first):
             return real(name)(*arguments, **named)
         return getattr(self, name)(*arguments, **named)
 

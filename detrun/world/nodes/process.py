@@ -51,7 +51,7 @@ class Process:
         child_ended: woken when one of them has.
         changes: woken when it has ended itself; of children only, since with the first process all others end.
         ends: its ends of pipes, from the first one on.
-        standard: what stands for a real number below 3; of children only.
+        standard: what stands for a real number below 3: of children, and of who has closed one.
         signals: its handlers and timers, from the first use on.
         main_thread: the thread in which its signal handlers are called; None while its programs are tasks.
         globals: what it has for itself in the interpreter; None: what all but children share.
@@ -204,6 +204,7 @@ class Process:
         self.nursery = self.main_thread = None
         self.pending.clear()
         self.mailbox.waiting.clear()
+        self.child_ended.vanish()
         del self.context
 
 

@@ -105,10 +105,13 @@ class ChildProcess(Process):
         for _ in range(2):  # frames of ours
             trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
         if sys.excepthook is not sys.__excepthook__:
-            sys.excepthook(type(error), error, trace)
-            return
-        with suppress(OSError, ValueError):
-            sys.stderr.write("".join(traceback.format_exception(type(error), error, trace)))
+            try:
+                sys.excepthook(type(error), error, trace)
+                return
+            except Exception as broken:
+                _say("Error in sys.excepthook:\n" + "".join(traceback.format_exception(broken)))
+                _say("\nOriginal exception was:\n")
+        _say("".join(traceback.format_exception(type(error), error, trace)))
 
     def _wait_for_threads(self) -> None:
         caller: Any = getcurrent()
@@ -197,6 +200,11 @@ def _encoded(code: object) -> int:
         return 0
     if isinstance(code, int):
         return (code & 0xFF) << 8
-    with suppress(OSError, ValueError):
-        print(code, file=sys.stderr)
+    _say(f"{code}\n")
     return 1 << 8
+
+
+def _say(text: str) -> None:
+    """Write to ``sys.stderr``, if there is one that takes it."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)

@@ -69,6 +69,11 @@ class EndCalls:
     def release(self) -> None:
         """The process is over, which has this as a standard stream."""
 
+    @property
+    def is_left_over(self) -> bool:
+        """Whether the process has ended."""
+        return not self._process.is_running
+
     def is_open(self) -> bool:
         """Whether the process still has the descriptor; each kind says it."""
         raise NotImplementedError
@@ -113,14 +118,6 @@ class EndCalls:
             HiddenStateError: it is a socket, or the other number is neither a pipe's nor a process's.
         """
         refuse(f"os.dup2 of a simulated descriptor onto {fd2}", _NO_DUP2)
-
-    def closerange(self, fd_high: int, /) -> None:
-        """As `os.closerange`, of simulated pipes and sockets."""
-        process = self._process
-        numbers = [] if process.ends is None else process.ends.between(self.number, fd_high)
-        numbers += [one.descriptor for one in process.sockets if self.number <= one.descriptor < fd_high]
-        for number in sorted(numbers):
-            os.close(number)
 
     def fcntl(self, command: int, argument: Any = 0, /) -> int:
         """As `fcntl.fcntl`.

@@ -6,8 +6,10 @@ standard streams under 0, 1 and 2, too.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
+from detrun.world.network.posix import os_error
 from detrun.world.processes.end_calls import EndCalls, HeldCalls, PipeCalls, SocketCalls
 from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipes import Pipe, PipeEnd
@@ -56,9 +58,9 @@ class Ends:
             end.take_number(number)
             self._ends[number] = end
 
-    def between(self, low: int, high: int) -> list[int]:
-        """Numbers from ``low`` up to ``high``."""
-        return [number for number in self._ends if low <= number < high]
+    def numbers(self) -> list[int]:
+        """Those of all of them."""
+        return list(self._ends)
 
     def drop(self, number: int) -> None:
         """Have it no more."""
@@ -94,7 +96,17 @@ def calls_of(process: Any, number: int) -> Any:
     simulated = process.services.host.sockets.get(number)
     if isinstance(simulated, Socket):
         return SocketCalls(process, number, simulated) if simulated in process.sockets else None
-    return None
+    return SharedStream(process, number) if 0 <= number < 3 and not process.has_real_files else None
+
+
+def close_between(process: Any, low: int, high: int) -> None:
+    """As `os.closerange`, of what `calls_of` knows."""
+    numbers = [0, 1, 2, *(one.descriptor for one in process.sockets)]
+    numbers += () if process.ends is None else process.ends.numbers()
+    for number in sorted(number for number in numbers if low <= number < high):
+        calls = calls_of(process, number)
+        if calls is not None and calls.is_open():  # two numbers may have meant one descriptor
+            calls.answer("close")
 
 
 class FileCallsOfStream(EndCalls):
@@ -138,3 +150,38 @@ class RealCallsOfStream(EndCalls):
         """Close it."""
         if self._is_open:
             self.answer("close")
+
+
+class SharedStream(EndCalls):
+    """A standard stream of the run that a process has, too: what the process closes stays open for the run."""
+
+    def is_open(self) -> bool:
+        """Whether the process still has it, which is asked of those that have it only."""
+        return True
+
+    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """What ``os.name(number, ...)`` gives."""
+        if name == "close":
+            self._process.standard[self.number] = ClosedStream(self._process, self.number)
+            return None
+        return file_names.original(name)(self.number, *arguments, **named)
+
+    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
+        """As the function ``open``."""
+        return file_names.original_open()(self.number, *arguments, **{**named, "closefd": False})
+
+
+class ClosedStream(EndCalls):
+    """A standard stream of the run that a process has closed."""
+
+    def is_open(self) -> bool:
+        """Never."""
+        return False
+
+    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """EBADF."""
+        raise os_error(errno.EBADF)
+
+    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
+        """As the function ``open``: EBADF."""
+        raise os_error(errno.EBADF)

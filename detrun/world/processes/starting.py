@@ -18,7 +18,7 @@ from detrun.world.files.files_of_code import files_here
 from detrun.world.processes import steps
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.end_calls import PipeCalls, SocketCalls, SocketCallsOfStream, give_socket
-from detrun.world.processes.ends import FileCallsOfStream, RealCallsOfStream, calls_of, ends_of
+from detrun.world.processes.ends import ClosedStream, FileCallsOfStream, RealCallsOfStream, calls_of, ends_of
 from detrun.world.processes.globals import environment_of
 from detrun.world.processes.programs import StartedProgram, program_of
 from detrun.world.services import process_here
@@ -108,7 +108,9 @@ def _stream(child: ChildProcess, parent: Any, place: int, number: int) -> Any:
         number = calls.number
     elif isinstance(calls, RealCallsOfStream):
         return RealCallsOfStream(child, file_names.original("dup")(calls.number))
-    if number == -1 or number < 3:
+    if isinstance(calls, ClosedStream):
+        return ClosedStream(child, place)
+    if number in (-1, place):
         return None
     files = parent.files
     if files is not None and number in files.descriptors:
@@ -127,7 +129,9 @@ def _of_sys(child: ChildProcess, program: StartedProgram, environment: dict[byte
     for place, name in enumerate(_NAMES):
         calls = child.standard.get(place)
         if calls is not None:
-            stream = child.context.run(_text_stream, calls.opened, place, is_unbuffered)
+            stream = None  # where it is closed
+            if calls.is_open():
+                stream = child.context.run(_text_stream, calls.opened, place, is_unbuffered)
             found[name] = found[f"__{name}__"] = stream
     return found
 

@@ -45,12 +45,16 @@ files_here: Callable[[], Any] | None = None  # the files of the node whose code 
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 # What a number means to the code that calls, where it is a simulated pipe or socket; it has `answer` and `opened`.
 end_of: Callable[[int], Any] | None = None
+_close_ends: Callable[[int, int], None] | None = None
 
 
-def lead_numbers_to(found: Callable[[int], Any] | None) -> None:
-    """Let what ``found(number)`` gives answer calls about a descriptor for which it is not None."""
-    global end_of
-    end_of = found
+def lead_numbers_to(found: Callable[[int], Any] | None, close: Callable[[int, int], None] | None) -> None:
+    """Let what ``found(number)`` gives answer calls about a descriptor for which it is not None.
+
+    ``close(low, high)`` closes what the calling code has between these numbers.
+    """
+    global end_of, _close_ends
+    end_of, _close_ends = found, close
 
 
 def _end_of_call(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -95,9 +99,22 @@ def _by_caller(name: str) -> Callable[..., Any]:
     return update_wrapper(call, vars(os)[name])
 
 
+def _closerange(fd_low: int, fd_high: int, /) -> None:
+    """As `os.closerange`. In code of a node what is real belongs to the run and stays open."""
+    files = None if files_here is None else files_here()
+    if _close_ends is not None:
+        _close_ends(fd_low, fd_high)
+    if files is not None:
+        files.closerange(fd_low, fd_high)
+    else:
+        _OS.originals["closerange"](fd_low, fd_high)
+
+
 _BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
 _IO = ReplacedNames(io, {"open": _open}, may_stay=True)
-_OS = ReplacedNames(os, {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}, may_stay=True)
+_CALLS = {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}
+_CALLS["closerange"] = update_wrapper(_closerange, os.closerange)
+_OS = ReplacedNames(os, _CALLS, may_stay=True)
 # Of `fcntl`, and what they are called here: the last is another than that of `os`.
 _CONTROL = {"fcntl": "fcntl", "ioctl": "ioctl", "flock": "flock", "lockf": "record_lock"}
 

@@ -7,9 +7,13 @@ import errno
 import os
 import select
 import selectors
+import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -204,6 +208,60 @@ def test_descriptors_of_pipes_become_others_and_are_closed_together_as_in_life()
         return found
 
     assert on_a_node(program) == program() == [True, b"", b"a"]
+
+
+def test_descriptors_of_files_pipes_and_sockets_are_closed_together_from_any_number_on() -> None:
+    def program(beginning: int) -> int:
+        taken = [os.open("/file", os.O_RDWR | os.O_CREAT), *os.pipe(), socket.socket().detach()]
+        taken.append(os.dup(taken[0]))
+        os.closerange(beginning or min(taken), max(taken) + 1)
+        for number in taken:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.close(number)
+        return len(taken)
+
+    assert [on_a_node(partial(program, beginning)) for beginning in (0, 3)] == [5, 5]
+
+
+def test_a_child_closes_its_standard_streams_with_all_that_it_has() -> None:
+    text = """
+import os
+reading, writing = os.pipe()
+os.closerange(0, writing + 1)
+for number in (0, 1, 2, reading, writing):
+    try:
+        os.write(number, b"x")
+        os._exit(1)
+    except OSError:
+        pass
+os._exit(7)
+"""
+
+    def program() -> list[Any]:
+        child = subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return [child.stdout.read(), child.wait()]  # type: ignore[union-attr]
+
+    assert on_a_node(program) == program() == [b"", 7]
+
+
+def test_what_a_program_closes_of_the_runs_own_standard_streams_stays_open_for_the_run() -> None:
+    child = "import os, sys; print(sys.stderr); print(os.read(0, 9)); os.write(2, b'x')"
+
+    def program() -> list[Any]:
+        os.close(2)
+        ended = subprocess.run([sys.executable, "-c", child], input=b"in", stdout=subprocess.PIPE, check=False)
+        return [told(os.close, 2), told(os.write, 2, b"x"), ended.stdout.split(), ended.returncode]
+
+    assert on_a_node(program) == [errno.EBADF, errno.EBADF, [b"None", b"b'in'"], 1]
+
+
+def test_a_child_writes_to_the_standard_stream_that_it_is_given(capfd: pytest.CaptureFixture[str]) -> None:
+    def program() -> None:
+        subprocess.run([sys.executable, "-c", "print('told')"], stdout=2, check=True)
+
+    on_a_node(program)
+    out, err = capfd.readouterr()
+    assert ("told" in out, "told" in err) == (False, True)
 
 
 def test_closing_all_descriptors_on_a_node_leaves_the_real_ones() -> None:

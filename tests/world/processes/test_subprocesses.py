@@ -50,6 +50,8 @@ def test_a_child_has_its_own_arguments_environment_directory_and_standard_stream
         ("import os; os._exit(4)", 4),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
         ("import sys; sys.stdout.close(); sys.exit(5)", 5),
+        ("import sys; sys.stderr = None; 1 / 0", 1),
+        ("import sys; sys.excepthook = lambda *_: 1 / 0; raise ValueError('first')", 1),
     ],
 )
 def test_exit_codes_and_errors_are_those_of_the_real_interpreter(code: str, status: int) -> None:
@@ -414,6 +416,7 @@ def test_children_pipes_and_files_leave_no_cyclic_garbage(is_node: bool, garbage
     assert garbage_of(lambda: detrun.record(main)) == 0
 
 
+@pytest.mark.filterwarnings("error")  # Python 3.13 would tell of a flush that fails
 def test_what_a_child_has_buffered_is_lost_where_it_ends_at_once() -> None:
     def program() -> Any:
         code = "import os, sys; sys.stdout.write('buffered'); os._exit(3)"
