@@ -187,6 +187,7 @@ class SignalsOfProcess:
     def end(self) -> None:
         """The process is over."""
         self._pending.clear()
+        self.handlers.clear()  # which may know the main thread: a cycle of garbage
         if self._interruption is not None:
             self._interruption.end()
         self._thread = self._interruption = None  # they know the process: a cycle of garbage

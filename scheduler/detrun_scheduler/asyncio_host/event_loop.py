@@ -47,6 +47,7 @@ from detrun_scheduler.asyncio_host.private import (
     set_running,
     task_of_step,
 )
+from detrun_scheduler.asyncio_host.remains import Remains
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
 from detrun_scheduler.asyncio_host.tasks import (
     LANE,
@@ -70,7 +71,7 @@ _EAGER = getattr(asyncio, "eager_task_factory", None)
 _BEGINS_WITH = beginning(
     {
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
-        **dict.fromkeys(("_counts", "_creator", "_failed", "_lost", "_thread", "_left_by")),
+        **dict.fromkeys(("_counts", "_creator", "_failed", "_lost", "_thread", "_left_by", "remains")),
         "is_stepping": False,
     }
 )
@@ -92,6 +93,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     _stopping: bool
     _executor_shutdown_called: bool
     _thread_id: int | None
+    subprocesses: Any  # their transports
     callbacks: Lane | None  # the lane of what is no step of a task, once there is something
     line: Line | None
     is_stepping: bool  # it is being run
@@ -100,6 +102,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     owner: Any  # the process of a world that it belongs to
     _thread: Any  # that runs the loop
     _left_by: BaseException | None
+    remains: Remains | None  # once its process has been killed
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
@@ -485,7 +488,19 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         if not self._closed:
             self._closed, self.is_stepping = True, False
             live = self.run.timers.live
-            self.run.timers.forget([key for key in live if isinstance(key, Timer) and key._loop is self])
+            timers = [key for key in live if isinstance(key, Timer) and key._loop is self]
+            self.run.timers.forget(timers)
+            self.remains = Remains(self, timers, is_killed=True)
+
+    def buried(self, task: Any) -> None:
+        """No code of ``task`` runs again, since the process was killed."""
+        if self.remains is not None:  # it was closed before
+            self.remains.add(task)
+
+    def forget_run(self) -> None:
+        """The run is over: what this object refers to may refer to it."""
+        self.main = self._thread = self.callbacks = self.remains = self._selector = self._default_executor = None
+        self.lanes.clear()
 
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""
@@ -513,11 +528,10 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             self._selector = None
         else:
             super().close()
-        if "_transports" in attributes:
-            for transport in list(self._transports.values()):
-                if hasattr(transport, "_read_ready_cb"):
-                    transport._read_ready_cb = None  # a method of its own: a cycle of garbage
-        if is_open and self._is_in_its_run and self.run.threads is not None:
+        is_in_run = self._is_in_its_run and self.run.threads is not None
+        if is_in_run and attributes.get("_transports"):
+            Remains(self, [])
+        if is_open and is_in_run:
             for task in (found for one in self._failed if (found := one()) is not None and found._log_traceback):
                 task._log_traceback = False
                 self.call_exception_handler(

@@ -46,7 +46,7 @@ class _MadeLate:
 _MODEL = vars(_Model())
 _CONSTANTS = {name: value for name, value in _MODEL.items() if value is None or type(value) in (bool, float, int)}
 _CONSTANTS["_closed"] = False
-_OWN_COLLECTIONS = {"_asyncgens": OrderedWeakSet}
+_OWN_COLLECTIONS = {"_asyncgens": OrderedWeakSet, "subprocesses": OrderedWeakSet}
 _COLLECTIONS = {name: type(value) for name, value in _MODEL.items() if hasattr(value, "__len__")} | _OWN_COLLECTIONS
 _WATCHER = "_watcher"  # of child processes; each loop of Python 3.14 has one
 _OTHERS = _MODEL.keys() - _COLLECTIONS.keys() - _CONSTANTS.keys() - {"_selector", _WATCHER}

@@ -92,6 +92,9 @@ class LoopOfLanes(Protocol):
     def died(self) -> None:
         """The process that it belongs to was killed."""
 
+    def buried(self, task: Any) -> None:
+        """No code of ``task`` runs again."""
+
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """What the task of ``lane`` waits for, and the tasks that could let it go on."""
 
@@ -247,7 +250,7 @@ class Lane:
         task, loop = self._finish(), self.loop
         loop.died()
         if task is not None:
-            task._log_destroy_pending = False
+            loop.buried(task)
             host = loop.run.host
             lay_out(host.dead, task.get_coro(), host.asyncgens.alive)
         self.task = None

@@ -35,6 +35,7 @@ class Outside:
     """The methods of an event loop that reach out of the process."""
 
     run: Any
+    subprocesses: Any
     _internal_fds: int
     _closed: bool
     _signal_handlers: dict[int, Any]
@@ -93,6 +94,11 @@ class Outside:
         self._check_network("loop.getnameinfo")
         await asyncio.sleep(0)
         return socket.getnameinfo(sockaddr, flags)
+
+    async def _make_subprocess_transport(self, *args: Any, **options: Any) -> Any:
+        made = await super()._make_subprocess_transport(*args, **options)  # type: ignore[misc]  # of asyncio's loop
+        self.subprocesses.add(made)
+        return made
 
     async def _sock_sendfile_native(self, *args: Any) -> NoReturn:
         """A simulated socket has no file descriptor to which the operating system could copy."""

@@ -30,6 +30,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.events.TimerHandle": ("_when", "_scheduled"),
     "asyncio.coroutines": ("_is_debug_mode()",),
     "asyncio.futures": ("_set_result_unless_cancelled()",),
+    "asyncio.Future": ("_callbacks",),
     "asyncio.Task": ("_log_destroy_pending", "_fut_waiter", "_exception", "_log_traceback"),
     "asyncio.Condition": ("_waiters",),
     "asyncio.Queue": ("_get()", "_put()"),
@@ -48,9 +49,11 @@ NAMES: dict[str, tuple[str, ...]] = {
         "_coroutine_origin_tracking_enabled",
     ),
     "asyncio.selector_events.BaseSelectorEventLoop": (
-        *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds", "_transports"),
+        *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds", "_selector"),
+        "_transports",
     ),
-    "asyncio.selector_events._SelectorSocketTransport": ("_read_ready_cb",),
+    "asyncio.selector_events._SelectorSocketTransport": ("_closing", "_protocol", "_sock"),
+    "asyncio.base_subprocess.BaseSubprocessTransport": ("_closed", "_pipes", "_proc"),
     **(
         {"asyncio.unix_events._UnixSelectorEventLoop": ("_check_signal()", "_signal_handlers")}
         if hasattr(asyncio, "unix_events")
@@ -86,6 +89,14 @@ LOOP_FACTORY = "_loop_factory"  # of a policy: makes its event loops
 CHECK_RUNNING = "_check_running"  # of a loop: called before it runs
 TASKS: Any = tasks
 LAZY_INIT = "_lazy_init"  # of a runner: makes its event loop
+# Of transports and of asyncio's own protocols, what may lead back to them; of these, what is like them; and what a
+# transport holds of the operating system's.
+LEADING_BACK = (
+    *("_app_protocol", "_app_transport", "_protocol", "_read_ready_cb", "_server", "_stream_writer", "_task"),
+    *("_transport", "_write_ready", "stdin"),
+)
+PARTS = frozenset(("_app_protocol", "_app_transport", "_protocol"))
+HELD = ("_sock", "_pipe")
 
 
 def missing_names() -> list[str]:

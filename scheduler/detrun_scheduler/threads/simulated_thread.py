@@ -44,6 +44,7 @@ class ThreadsOfRun(Protocol):
     # How to call the function of a thread, and how to call anything else in it; None: plainly.
     give_way: Callable[[Any], Any]
     attended: Sized
+    at_end: list[Callable[[], object]]  # called when the run is over
     call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None
     untraced: Callable[..., Any] | None
 
@@ -283,12 +284,18 @@ class SimulatedThread(greenlet):
         self.threads.living.remove(self)
         self.task = None
         self.stalled()
-        self.waits_for = None
+        self.waits_for = self.event_loop = None
         self.at_end()
         for joiner in self.joiners:
             joiner.wake()
         self.joiners.clear()
         self.at_end = _nothing
+        self.threads.at_end.append(self._let_go)
+
+    def _let_go(self) -> None:
+        """The run is over: what the thread was to do and what it has may know the thread, a cycle of garbage."""
+        self.function, self.arguments = _nothing, ()
+        self.locals.clear()
 
     def stalled(self) -> None:
         """The thread does not go on for now: what it was woken for goes to others that wait for the same."""

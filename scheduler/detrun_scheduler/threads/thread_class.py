@@ -145,6 +145,9 @@ def _mark_ended(thread: Any, ident: int) -> None:
     if not HAS_HANDLES:
         thread._is_stopped = True
     threading._active.pop(ident, None)  # type: ignore[attr-defined]  # private
+    if thread._simulated.dying:  # `Thread.run` may not have come to this: a cycle of garbage, through its function
+        for name in ("_target", "_args", "_kwargs"):
+            vars(thread).pop(name, None)
 
 
 def _join(self: threading.Thread, timeout: float | None = None) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from itertools import permutations
 from typing import Any
@@ -90,6 +92,55 @@ def test_a_run_with_streams_and_nodes_leaves_no_cyclic_garbage(garbage_of: Any) 
             await asyncio.sleep(0.1)
             world.node("client").start(client)
             await world.node("client").ended()
+
+    assert garbage_of(lambda: detrun.record(main)) == 0
+
+
+async def waits_in_a_group() -> None:
+    async with asyncio.timeout(1000), asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(1000))
+        group.create_task(asyncio.Queue[int]().get())
+
+
+async def waits_for_a_thread() -> None:
+    await asyncio.to_thread(threading.Event().wait)
+
+
+async def waits_for_a_child() -> None:
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=PIPE, stdout=PIPE)
+    await child.stdout.read()  # type: ignore[union-attr]
+
+
+async def waits_for_a_peer() -> None:
+    async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+
+    async with await asyncio.start_server(never_answers, "0.0.0.0", 7):
+        reader, _writer = await asyncio.open_connection("a", 7)
+        await reader.read()
+
+
+@pytest.mark.parametrize("program", [waits_in_a_group, waits_for_a_thread, waits_for_a_child, waits_for_a_peer])
+def test_a_crashed_node_leaves_no_cyclic_garbage(
+    program: Callable[[], Any], garbage_of: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def main() -> None:
+        async with detrun.World() as world:
+            node = world.node("a")
+            node.start(program)
+            await asyncio.sleep(1)
+            node.crash()
+            await asyncio.sleep(1)
+
+    assert garbage_of(lambda: detrun.record(main)) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_a_transport_that_is_left_open_leaves_no_cyclic_garbage(garbage_of: Any) -> None:
+    async def main() -> None:
+        async with await asyncio.start_server(lambda reader, writer: None, "localhost", 7):
+            _, writer = await asyncio.open_connection("localhost", 7)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     assert garbage_of(lambda: detrun.record(main)) == 0
 
