@@ -16,7 +16,7 @@ from asyncio import events
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import BuiltinFunctionType, CoroutineType, FrameType
+from types import BuiltinFunctionType, CoroutineType, FrameType, FunctionType
 from typing import Any
 from weakref import ref
 
@@ -144,49 +144,50 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         if self._closed:
             self._check_closed()
         kind = type(callback)
-        if (kind is STEP or (kind is BuiltinFunctionType and callback.__name__ == WAKE_UP)) and not self._debug:
-            task = callback.__self__
-            (getattr(task, LANE, None) or self._new_lane(task)).push((context, callback, args))
-            return None
-        if self._debug:
+        if not self._debug:
+            if kind is STEP or (kind is BuiltinFunctionType and callback.__name__ == WAKE_UP):
+                task = callback.__self__
+                (getattr(task, LANE, None) or self._new_lane(task)).push(partial(context.run, callback, *args))
+                return None
+            if kind is FunctionType and context is not None and self._needs_no_step(callback, args):
+                context.run(callback, *args)
+                return None
+            handle: Any = Handle(callback, args, self, context)
+        else:
             self._check_thread()
             self._check_callback(callback, "call_soon")
             handle = events.Handle(callback, args, self, context)
             timed(handle)
-        else:
-            handle = Handle(callback, args, self, context)
         task = task_of_step(callback)
         if task is not None:
             (getattr(task, LANE, None) or self._new_lane(task)).push(handle)
-        elif (
-            self.line is None
-            and (self.callbacks is None or not self.callbacks.handles)
-            and (callback is ends_the_run or self._only_counts(callback, args))
-        ):
-            handle._run()  # it stops the loop, or ends a wait, which needs no step of its own
         else:
             self._lane_of_callbacks().push(handle)
         return handle
 
-    def step_failed(self, error: BaseException, step: tuple[Any, ...]) -> None:
+    def step_failed(self, error: BaseException, step: partial[Any]) -> None:
         """Tell of what came out of a callback that was queued as a step of a task, as its handle would."""
-        context, callback, args = step
-        handle = Handle(callback, args, self, context)
+        callback, *args = step.args
+        handle = Handle(callback, tuple(args), self, step.func.__self__)  # type: ignore[attr-defined]
         self.call_exception_handler(
             {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
         )
 
-    def _only_counts(self, callback: Any, args: tuple[Any, ...]) -> bool:
-        """Whether the running task ends, and ``callback`` is by what `gather` counts that: at most its waiter wakes.
+    def _needs_no_step(self, callback: Any, args: tuple[Any, ...]) -> bool:
+        """Whether ``callback`` stops the loop, or is by what `gather` counts that the running task ends.
 
-        A future that ends in the midst of a step is another matter: the code behind it must not find that counted.
+        At most its waiter wakes. A future that ends in the midst of a step is another matter: the code behind it must
+        not find that counted.
         """
-        return (
-            len(args) == 1
-            and is_of_gather(callback)
-            and args[0] is asyncio.current_task(self)
-            and self.run.thread_rules >= 6
-        )
+        callbacks = self.callbacks
+        if self.line is not None or (callbacks is not None and callbacks.handles):
+            return False
+        if callback is ends_the_run:
+            return True
+        if len(args) != 1 or not is_of_gather(callback):
+            return False
+        lane = getattr(args[0], LANE, None)
+        return lane is not None and lane.is_stepping and self.run.thread_rules >= 6
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
         """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""

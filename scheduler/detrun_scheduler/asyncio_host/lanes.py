@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from contextvars import Context
+from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 from weakref import ref
@@ -104,7 +105,7 @@ class LoopOfLanes(Protocol):
     def main_ended(self, frames: list[FrameType]) -> None:
         """The main task has ended; ``frames`` are those of its last step, whose variables still live."""
 
-    def step_failed(self, error: BaseException, step: tuple[Any, ...]) -> None:
+    def step_failed(self, error: BaseException, step: partial[Any]) -> None:
         """What asyncio queues as a step of a task has raised ``error``."""
 
 
@@ -133,7 +134,7 @@ class Lane:
 
     def __init__(self, loop: LoopOfLanes, name: str, creator: int, asyncio_task: Any = None) -> None:
         self.loop = loop
-        # `Handle` objects. In the lane of a task: its steps, each (context, callback, arguments). In that of callbacks
+        # `Handle` objects. In the lane of a task: its steps, each a call of ``run`` of a context. In that of callbacks
         # also lanes of tasks, which may not go on before what stands before them here has run.
         self.handles: deque[Any] = deque()
         self.is_stepping = self.has_begun = self.has_ended = False
@@ -356,9 +357,8 @@ class TaskLane(Lane):
         loop.set_running(loop)
         library, _library.name = _library.name, "asyncio"
         try:
-            if type(step) is tuple:
-                context, callback, arguments = step
-                context.run(callback, *arguments)
+            if type(step) is partial:
+                step()
             else:
                 _run(step, loop)
         except BaseException as error:
@@ -366,7 +366,7 @@ class TaskLane(Lane):
         finally:
             _library.name = library
             loop.set_running(None)
-            context = callback = arguments = step = None  # they know the task
+            step = None  # it knows the task
             if loop.last_round is not None:
                 loop.stepped(self)
             self.is_stepping = False
@@ -385,9 +385,8 @@ class TaskLane(Lane):
 def _run(handle: Any, loop: LoopOfLanes) -> None:
     """Run what was queued: a handle, or a step of a task."""
     try:
-        if type(handle) is tuple:
-            context, callback, arguments = handle
-            context.run(callback, *arguments)
+        if type(handle) is partial:
+            handle()
         elif not handle._cancelled:
             handle._run()
     except BaseException as error:

@@ -199,13 +199,9 @@ def task_of_step(callback: Any) -> Any:
 _COUNTS_FOR_GATHER = f"{asyncio.gather.__qualname__}.<locals>._done_callback"
 
 
-def is_of_gather(callback: Any) -> bool:
-    """Whether ``callback`` is what `asyncio.gather` is told by that one of its futures has ended."""
-    return (
-        type(callback) is FunctionType
-        and callback.__qualname__ == _COUNTS_FOR_GATHER
-        and callback.__module__ == tasks.__name__
-    )
+def is_of_gather(callback: FunctionType) -> bool:
+    """Whether a function is what `asyncio.gather` is told by that one of its futures has ended."""
+    return callback.__qualname__ == _COUNTS_FOR_GATHER and bool(callback.__module__ == tasks.__name__)
 
 
 def begin_running(loop: Any) -> tuple[Any, Any]:
