@@ -1,8 +1,8 @@
 """`SimulatedEventLoop`: the event loop that asyncio gets in a run.
 
 It is asyncio's own selector loop with another queue, another clock and another selector: what is queued goes to lanes
-(`lanes.py`), which the run loop steps, timers go to the run's, and sockets of a simulated network say when they are
-ready (`readiness.py`). ``run_forever`` is a simulated thread that waits until the loop is stopped. Futures, tasks,
+(`lanes.py`), which the run loop steps, timers go to the run's (`loop_time.py`), and sockets of a simulated network say
+when they are ready (`readiness.py`). How it is run and stopped is in `loop_life.py`. Futures, tasks,
 locks, queues, time-outs, task groups, streams, transports, servers and runners are asyncio's code, unchanged.
 
 What would leave the process is refused by name (`outside.py`).
@@ -16,7 +16,7 @@ from asyncio import events
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import BuiltinFunctionType, CoroutineType, FrameType, FunctionType
+from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 from weakref import ref
 
@@ -24,25 +24,22 @@ from greenlet import getcurrent
 
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, FreshLoop, beginning
-from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
 from detrun_scheduler.asyncio_host.line import Line
+from detrun_scheduler.asyncio_host.loop_life import LoopLife
+from detrun_scheduler.asyncio_host.loop_time import LoopTime
 from detrun_scheduler.asyncio_host.lost_tasks import DESTROYED, LostTasks
 from detrun_scheduler.asyncio_host.outside import Outside
 from detrun_scheduler.asyncio_host.private import (
     NAMES_LATER,
-    SHUTDOWN_EXECUTOR,
-    SHUTDOWN_GENERATORS,
     STEP,
     WAKE_UP,
     begin_running,
-    ends_a_sleep,
     ends_the_run,
     get_running,
     go_back,
     is_debug_mode,
     is_of_gather,
-    leave_out_frame,
     name_given_by,
     set_running,
     task_of_step,
@@ -62,22 +59,21 @@ from detrun_scheduler.asyncio_host.tasks import (
 )
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
-from detrun_scheduler.errors import UsageError
 from detrun_scheduler.run import ThreadFailure
-from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
-_RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 _EAGER = getattr(asyncio, "eager_task_factory", None)
 _BEGINS_WITH = beginning(
     {
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
-        **dict.fromkeys(("_counts", "_creator", "_failed", "_lost", "_thread", "_left_by", "remains")),
+        **dict.fromkeys(("counts", "_creator", "_failed", "_lost", "_thread", "_left_by", "remains")),
         "is_stepping": False,
     }
 )
 
 
-class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave private names out
+# Any as a base: stubs leave private names out.
+class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):  # type: ignore[misc]
     """An event loop of the active run.
 
     Args:
@@ -88,20 +84,10 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     """
 
     says_all = True  # its report says what it waits in, too
-    _closed: bool
-    _debug: bool
-    _stopping: bool
-    _executor_shutdown_called: bool
-    _thread_id: int | None
     subprocesses: Any  # their transports
     callbacks: Lane | None  # the lane of what is no step of a task, once there is something
     line: Line | None
-    is_stepping: bool  # it is being run
-    last_round: dict[Lane, int] | None  # it is to stop, once so many handles of these have run
-    main: Any  # the task made last while the loop did not run: what `run_until_complete` waits for
     owner: Any  # the process of a world that it belongs to
-    _thread: Any  # that runs the loop
-    _left_by: BaseException | None
     remains: Remains | None  # once its process has been killed
 
     def __init__(self, selector: Any = None) -> None:
@@ -115,7 +101,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             run.asyncio = AsyncioOfRun()
             if get_running() is not None:  # the caller of the run is a task of asyncio's itself
                 run.threads.at_end.append(partial(go_back, begin_running(None)))
-        self._counts: AsyncioOfRun = run.asyncio
+        self.counts: AsyncioOfRun = run.asyncio
         self._creator = max(run.current, 0)
         self._failed: list[ref[Any]] = []  # tasks that ended with an exception
         self._lost = LostTasks(run)
@@ -126,7 +112,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
-        return next(self._counts.numbers)
+        return next(self.counts.numbers)
 
     @property
     def is_over(self) -> bool:
@@ -134,7 +120,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         return self._closed or current.run is not self.run or (self.owner is not None and not self.owner.is_running)
 
     @property
-    def _is_in_its_run(self) -> bool:
+    def is_in_its_run(self) -> bool:
         return current.run is self.run
 
     # What is queued.
@@ -211,14 +197,14 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     def _lane_of_callbacks(self) -> Lane:
         lane = self.callbacks
         if lane is None:
-            self._check_run()
+            self.check_run()
             lane = self.callbacks = Lane(self, "event loop", self._creator)
         return lane
 
     def _new_lane(self, task: Any) -> Lane:
         run = self.run
         if current.run is not run:
-            self._check_run()
+            self.check_run()
         name = task.get_name()
         if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
             coroutine = task.get_coro()
@@ -229,8 +215,8 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         setattr(task, LANE, lane)
         return lane
 
-    def _check_run(self) -> None:
-        if not self._is_in_its_run:
+    def check_run(self) -> None:
+        if not self.is_in_its_run:
             raise RuntimeError("the detrun run that this event loop belongs to is over")
 
     def lane_of(self, task: Any) -> Lane | None:
@@ -258,7 +244,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             task._log_destroy_pending = False
             with suppress(BaseException):
                 task.get_coro().close()
-        elif self._is_in_its_run:
+        elif self.is_in_its_run:
             error = asyncio.CancelledError() if task.cancelled() else task._exception
             if error is not None:
                 setattr(task, PATH, lane.path)
@@ -279,12 +265,12 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         if name is None and NAMES_LATER:
             name = name_given_by(maker)
         if name is None:
-            name = f"Task-{next(self._counts.tasks)}"
+            name = f"Task-{next(self.counts.tasks)}"
         factory = self._task_factory
         if factory is None or factory is _EAGER:
             if factory is not None:
                 options.setdefault("eager_start", True)
-            task: Any = new_task(coro, self, next(self._counts.numbers), making(maker), name, context, **options)
+            task: Any = new_task(coro, self, next(self.counts.numbers), making(maker), name, context, **options)
         else:
             task = self._made_by(factory, coro, name, context, options)
         if not self.is_stepping:
@@ -299,190 +285,12 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             task.set_name(name)
         return task
 
-    def time(self) -> Any:
-        """Virtual seconds on the clock of the calling code; a `Value` once a `Value` has moved the clock."""
-        return self.run.host.current_time()
-
-    def call_later(self, delay: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
-        """Queue a callback in ``delay`` virtual seconds, which may be a `Value`."""
-        if delay is None:
-            raise TypeError("delay must not be None")
-        timer = self.call_at(self.time() + delay, callback, *args, context=context)
-        if self._debug:
-            leave_out_frame(timer)
-        return timer
-
-    def call_at(self, when: Any, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
-        """Queue a callback at the virtual time ``when``, which may be a `Value`."""
-        if when is None:
-            raise TypeError("when cannot be None")
-        self._check_closed()
-        if self._debug:
-            self._check_thread()
-            self._check_callback(callback, "call_at")
-        timer = Timer(when, callback, args, self, context)
-        if self._debug:
-            timed(timer)
-        self._timers.add(when, timer)
-        timer._scheduled = True
-        return timer
-
     await_trio = staticmethod(await_trio)
     nursery_of_trio = NurseryOfTrio
 
     async def checkpoint(self) -> None:
         """Let others go on."""
         await asyncio.sleep(0)
-
-    async def sleep_true(self, seconds: Any) -> None:
-        """Sleep for ``seconds`` of the run's own time, whatever clock the calling code has; a `Value` if they are."""
-        run, future = self.run, self.create_future()
-        deadline = run.virtual_clock.now + seconds
-        timer = Timer(deadline, ends_a_sleep, (future, None), self, None)
-        run.timers.add(deadline, timer)
-        try:
-            await future
-        finally:
-            run.timers.remove(deadline, timer)
-
-    @property
-    def _timers(self) -> Any:
-        return self.run.host.local_time or self.run.timers
-
-    def _timer_handle_cancelled(self, handle: Any) -> None:
-        if handle._scheduled:
-            handle._scheduled = False
-            if self._is_in_its_run:
-                self._timers.remove(handle._when, handle)
-
-    # Running.
-
-    def run_until_complete(self, future: Any) -> Any:
-        """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
-        if type(future) is CoroutineType and not self._closed:
-            name = future.__qualname__
-            if (name == SHUTDOWN_GENERATORS and not vars(self).get("_asyncgens")) or (
-                name == SHUTDOWN_EXECUTOR and self._default_executor is None
-            ):
-                self._asyncgens_shutdown_called = True
-                self._executor_shutdown_called = self._executor_shutdown_called or name == SHUTDOWN_EXECUTOR
-                future.close()
-                return None
-        return super().run_until_complete(future)
-
-    def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
-        """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
-        name = f"Task-{next(self._counts.tasks)}"
-        task: Any = new_task(coroutine, self, next(self._counts.numbers), None, name)
-        self.main = task
-        try:
-            task.add_done_callback(ends_the_run)
-            try:
-                self._run_in(getcurrent())
-            finally:
-                task.remove_done_callback(ends_the_run)
-            if not task.done():
-                raise RuntimeError("Event loop stopped before Future completed.")
-            return task.result()
-        finally:
-            task = None  # its exception knows this frame: a cycle of garbage
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether asynchronous generators have not ended, or it has an executor."""
-        return self._default_executor is not None or bool(vars(self).get("_asyncgens"))
-
-    def run_forever(self) -> None:
-        """Let the run step this loop's lanes until `stop`.
-
-        Raises:
-            UsageError: called by a task of trio's, which no loop of asyncio's can run under.
-        """
-        self._check_closed()
-        self._check_running()
-        thread = getcurrent()
-        if type(thread) is not SimulatedThread:
-            raise UsageError(
-                "asyncio.run inside an async function of trio: make the program an ordinary function, or an async "
-                "function of asyncio (backend='asyncio')"
-            )
-        self._check_run()
-        self._run_in(thread)
-
-    def _run_in(self, thread: Any) -> None:
-        self._thread = thread
-        thread.event_loop = self
-        self._thread_id = thread.ident
-        self.is_stepping = True
-        if self._debug:
-            self._set_coroutine_origin_tracking(True)
-        if not self._counts.shares_generators:
-            self._counts.shares_generators = True
-            share_generators()
-        try:
-            self._go_on()
-            if self._stopping:
-                self._begin_last_round()
-            while self.is_stepping:
-                thread.wait(_RUN_FOREVER, self)
-            if self._left_by is not None:
-                error, self._left_by = self._left_by, None
-                raise error
-        finally:
-            self._stopping = self.is_stepping = False
-            thread.event_loop = self.main = None
-            self._thread_id = self._thread = self.last_round = None
-            if self._coroutine_origin_tracking_enabled:
-                self._set_coroutine_origin_tracking(False)
-
-    def _go_on(self) -> None:
-        """Wake the lanes in which something was queued while the loop did not run."""
-        if self.line is not None:
-            self.line.open(self.push_timer)
-            if self.line.lanes:
-                self.line.lanes[0].wake()
-            return
-        behind = self.callbacks.handles if self.callbacks is not None else ()
-        for lane in list(self.lanes):
-            if lane.handles and lane not in behind:
-                lane.wake()
-
-    def stop(self) -> None:
-        """Let `run_forever` return once what is queued now has run; as asyncio's, which ends its round."""
-        self._stopping = True
-        if self._thread is not None and self.last_round is None:
-            self._begin_last_round()
-
-    def _begin_last_round(self) -> None:
-        if self.line is not None:
-            self.last_round = {}
-            is_over = not self.line.left
-        else:
-            left: dict[Lane, int] = {}
-            for lane in self.lanes:
-                count = lane.is_stepping + lane.own_handles
-                if count:
-                    left[lane] = count
-            self.last_round = left
-            is_over = not left
-        if is_over:
-            self.halt()
-
-    def stepped(self, lane: Lane) -> None:
-        """A handle of ``lane`` has run; the last of the last round lets `run_forever` return."""
-        left = self.last_round
-        assert left is not None
-        if lane in left:
-            left[lane] -= 1
-            if not left[lane]:
-                del left[lane]
-            if not left:
-                self.halt()
-
-    def interrupt(self) -> None:
-        """What Ctrl-C does to ``asyncio.run``: cancel the main task; without one, stop."""
-        main = self.main
-        self.call_soon_threadsafe(self.stop if main is None else main.cancel)
 
     def died(self) -> None:
         """The process that it belongs to was killed: none of its code runs again, and nothing of it is due."""
@@ -503,17 +311,6 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
         self.main = self._thread = self.callbacks = self.remains = self._selector = self._default_executor = None
         self.lanes.clear()
 
-    def halt(self) -> None:
-        """Let `run_forever` return, and take no further step before it is called again."""
-        self.is_stepping = False
-        self._thread.wake()
-
-    def leaves_by(self, error: BaseException) -> None:
-        """Let `run_forever` raise ``error``, which a step has let out."""
-        self._left_by = error
-        self._stopping = True
-        self.halt()
-
     def close(self) -> None:
         """As asyncio's; exceptions that nothing has retrieved by now are reported.
 
@@ -529,7 +326,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
             self._selector = None
         else:
             super().close()
-        is_in_run = self._is_in_its_run and self.run.threads is not None
+        is_in_run = self.is_in_its_run and self.run.threads is not None
         if is_in_run and attributes.get("_transports"):
             Remains(self, [])
         if is_open and is_in_run:
@@ -557,7 +354,7 @@ class SimulatedEventLoop(FreshLoop, Outside, SELECTOR_LOOP):  # type: ignore[mis
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; an exception that nothing has retrieved counts as one that came out of a thread."""
         run, error = self.run, context.get("exception")
-        if not self._is_in_its_run:
+        if not self.is_in_its_run:
             return  # garbage of a run that is over, of which `close` has told
         if context.get("message") == DESTROYED and not self._closed:
             self._lost.report(context["task"])

@@ -1,0 +1,195 @@
+"""`LoopLife`: how a simulated event loop is run and stopped.
+
+``run_forever`` is a simulated thread that waits while the run steps the loop's lanes. `stop` lets what is queued then
+run, as the stock loop ends its round, and then wakes the thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any
+
+from greenlet import getcurrent
+
+from detrun_scheduler.asyncio_host.generators import share_generators
+from detrun_scheduler.asyncio_host.lanes import Lane
+from detrun_scheduler.asyncio_host.line import Line
+from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run
+from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
+from detrun_scheduler.errors import UsageError
+from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+
+_RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
+
+
+class LoopLife:
+    """The methods of an event loop that run it.
+
+    Attributes:
+        is_stepping: it is being run.
+        last_round: it is to stop, once so many handles of these lanes have run; None: it goes on.
+        main: the task made last while the loop did not run: what `run_until_complete` waits for.
+    """
+
+    run: Any
+    lanes: dict[Lane, None]
+    callbacks: Lane | None
+    line: Line | None
+    is_stepping: bool
+    last_round: dict[Lane, int] | None
+    main: Any
+    push_timer: Callable[[Any], None]
+    call_soon_threadsafe: Any
+    counts: AsyncioOfRun
+    _thread: Any  # that runs the loop
+    _left_by: BaseException | None
+    _closed: bool
+    _debug: bool
+    _stopping: bool
+    _executor_shutdown_called: bool
+    _thread_id: int | None
+    _default_executor: Any
+    _coroutine_origin_tracking_enabled: bool
+    _set_coroutine_origin_tracking: Any
+    _check_closed: Any
+    _check_running: Any
+    check_run: Any
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
+        if type(future) is CoroutineType and not self._closed:
+            name = future.__qualname__
+            if (name == SHUTDOWN_GENERATORS and not vars(self).get("_asyncgens")) or (
+                name == SHUTDOWN_EXECUTOR and self._default_executor is None
+            ):
+                self._asyncgens_shutdown_called = True
+                self._executor_shutdown_called = self._executor_shutdown_called or name == SHUTDOWN_EXECUTOR
+                future.close()
+                return None
+        return super().run_until_complete(future)  # type: ignore[misc]
+
+    def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+        """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
+        name = f"Task-{next(self.counts.tasks)}"
+        task: Any = new_task(coroutine, self, next(self.counts.numbers), None, name)
+        self.main = task
+        try:
+            task.add_done_callback(ends_the_run)
+            try:
+                self._run_in(getcurrent())
+            finally:
+                task.remove_done_callback(ends_the_run)
+            if not task.done():
+                raise RuntimeError("Event loop stopped before Future completed.")
+            return task.result()
+        finally:
+            task = None  # its exception knows this frame: a cycle of garbage
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether asynchronous generators have not ended, or it has an executor."""
+        return self._default_executor is not None or bool(vars(self).get("_asyncgens"))
+
+    def run_forever(self) -> None:
+        """Let the run step this loop's lanes until `stop`.
+
+        Raises:
+            UsageError: called by a task of trio's, which no loop of asyncio's can run under.
+        """
+        self._check_closed()
+        self._check_running()
+        thread = getcurrent()
+        if type(thread) is not SimulatedThread:
+            raise UsageError(
+                "asyncio.run inside an async function of trio: make the program an ordinary function, or an async "
+                "function of asyncio (backend='asyncio')"
+            )
+        self.check_run()
+        self._run_in(thread)
+
+    def _run_in(self, thread: Any) -> None:
+        self._thread = thread
+        thread.event_loop = self
+        self._thread_id = thread.ident
+        self.is_stepping = True
+        if self._debug:
+            self._set_coroutine_origin_tracking(True)
+        if not self.counts.shares_generators:
+            self.counts.shares_generators = True
+            share_generators()
+        try:
+            self._go_on()
+            if self._stopping:
+                self._begin_last_round()
+            while self.is_stepping:
+                thread.wait(_RUN_FOREVER, self)
+            if self._left_by is not None:
+                error, self._left_by = self._left_by, None
+                raise error
+        finally:
+            self._stopping = self.is_stepping = False
+            thread.event_loop = self.main = None
+            self._thread_id = self._thread = self.last_round = None
+            if self._coroutine_origin_tracking_enabled:
+                self._set_coroutine_origin_tracking(False)
+
+    def _go_on(self) -> None:
+        """Wake the lanes in which something was queued while the loop did not run."""
+        if self.line is not None:
+            self.line.open(self.push_timer)
+            if self.line.lanes:
+                self.line.lanes[0].wake()
+            return
+        behind = self.callbacks.handles if self.callbacks is not None else ()
+        for lane in list(self.lanes):
+            if lane.handles and lane not in behind:
+                lane.wake()
+
+    def stop(self) -> None:
+        """Let `run_forever` return once what is queued now has run; as asyncio's, which ends its round."""
+        self._stopping = True
+        if self._thread is not None and self.last_round is None:
+            self._begin_last_round()
+
+    def _begin_last_round(self) -> None:
+        if self.line is not None:
+            self.last_round = {}
+            is_over = not self.line.left
+        else:
+            left: dict[Lane, int] = {}
+            for lane in self.lanes:
+                count = lane.is_stepping + lane.own_handles
+                if count:
+                    left[lane] = count
+            self.last_round = left
+            is_over = not left
+        if is_over:
+            self.halt()
+
+    def stepped(self, lane: Lane) -> None:
+        """A handle of ``lane`` has run; the last of the last round lets `run_forever` return."""
+        left = self.last_round
+        assert left is not None
+        if lane in left:
+            left[lane] -= 1
+            if not left[lane]:
+                del left[lane]
+            if not left:
+                self.halt()
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does to ``asyncio.run``: cancel the main task; without one, stop."""
+        main = self.main
+        self.call_soon_threadsafe(self.stop if main is None else main.cancel)
+
+    def halt(self) -> None:
+        """Let `run_forever` return, and take no further step before it is called again."""
+        self.is_stepping = False
+        self._thread.wake()
+
+    def leaves_by(self, error: BaseException) -> None:
+        """Let `run_forever` raise ``error``, which a step has let out."""
+        self._left_by = error
+        self._stopping = True
+        self.halt()
