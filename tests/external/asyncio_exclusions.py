@@ -22,6 +22,7 @@ EXCLUSIONS: dict[str, str] = {
     "*_pty*": PTY,
     "test_events.*new_process*": PROCESS,
     "test_tasks.*env_var_debug": FLAG,
+    "test_eager_task_factory.*issue105987": FLAG,
     "test_events.*subprocess_close_after_finish": SHELL,
     "test_events.*subprocess_exitcode": SHELL,
     "test_events.*subprocess_shell": SHELL,

@@ -124,7 +124,7 @@ def main(order: str, seed: int, only: str) -> None:
         except (ImportError, unittest.SkipTest) as error:
             print(json.dumps([name, "absent", str(error)]), flush=True)
             continue
-        with frozen_heap():  # some tests collect garbage a hundred times, of which the modules have none
+        with frozen_heap():
             for case in cases_of(module):
                 known = f"test_{short}.{type(case).__qualname__}.{case._testMethodName}"
                 reason = exclusion(known, EXCLUSIONS)
@@ -133,7 +133,10 @@ def main(order: str, seed: int, only: str) -> None:
                 if reason is not None and order != "stock":
                     print(json.dumps([known, "left out", reason]), flush=True)
                     continue
-                outcome = outcome_of(case, call if order == "stock" else in_a_run)
+                with (
+                    frozen_heap()
+                ):  # some collect garbage a hundred times, of which modules and earlier tests have none
+                    outcome = outcome_of(case, call if order == "stock" else in_a_run)
                 print(json.dumps([known, *outcome]), flush=True)
 
 

@@ -123,8 +123,8 @@ def _if_nametoindex(name: Any, /) -> int:
 
 
 def _if_indextoname(number: int, /) -> str:
-    if index(number) < 0:
-        raise OverflowError("can't convert negative value to unsigned int")
+    if not 0 <= index(number) < 2**32:
+        raise OverflowError("an interface's index must fit into an unsigned int")
     if number not in dict(_INTERFACES):
         raise os_error(errno.ENXIO)
     return dict(_INTERFACES)[number]

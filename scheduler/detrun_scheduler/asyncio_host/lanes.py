@@ -391,6 +391,8 @@ def _run(handle: Any, loop: LoopOfLanes) -> None:
             handle._run()
     except BaseException as error:
         _let_out(error, handle, loop)
+    finally:
+        handle = None  # it knows the task, whose exception knows this frame
 
 
 def _let_out(error: BaseException, handle: Any, loop: LoopOfLanes) -> None:

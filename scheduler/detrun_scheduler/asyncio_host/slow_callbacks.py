@@ -29,6 +29,7 @@ class _Timed:
         seconds = float(primal_of(loop.time() - begin))
         if seconds >= loop.slow_callback_duration:
             logger.warning("Executing %r took %.3f seconds", self if task is None else task, seconds)
+        self = task = None  # type: ignore[assignment]  # an exception of the task knows this frame: a cycle of garbage
 
 
 class TimedHandle(_Timed, events.Handle):

@@ -96,6 +96,25 @@ def test_a_run_with_streams_and_nodes_leaves_no_cyclic_garbage(garbage_of: Any) 
     assert garbage_of(lambda: detrun.record(main)) == 0
 
 
+@pytest.mark.parametrize("kind", [asyncio.Task, vars(asyncio.tasks)["_PyTask"]])
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_exception_that_nothing_retrieves_is_told_as_soon_as_its_task_is_gone(kind: Any, debug: bool) -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    async def program() -> list[str]:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+        kind(fails())
+        await asyncio.sleep(0)
+        return list(told)
+
+    def main() -> list[str]:
+        return asyncio.run(program(), debug=debug)
+
+    assert detrun.record(main, asyncio_order="fifo").result == main() == ["Task exception was never retrieved"]
+
+
 async def waits_in_a_group() -> None:
     async with asyncio.timeout(1000), asyncio.TaskGroup() as group:
         group.create_task(asyncio.sleep(1000))
