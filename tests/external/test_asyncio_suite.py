@@ -34,7 +34,7 @@ REST = {
     **{"locks": 65, "queues": 40, "timeouts": 20, "runners": 18, "pep492": 10, "threads": 5, "context": 1},
     **{"futures2": 3, "futures": 140, "tasks": 280, "streams": 55, "server": 1, "sock_lowlevel": 9},
     **{"buffered_proto": 1, "events": 80, "protocols": 5, "transports": 7, "selector_events": 95, "sslproto": 13},
-    "subprocess": 25,
+    **{"subprocess": 25, "ssl": 20, "eager_task_factory": 35, "staggered": 3},
 }
 
 
@@ -49,6 +49,8 @@ def results(order: str, module: str, before: str = "") -> dict[str, tuple[str, s
 
 
 def assert_they_pass(module: str, least: int) -> None:
+    if importlib.util.find_spec(f"test.test_asyncio.test_{module}") is None:
+        pytest.skip("this Python has no such module")
     found = results("fifo", module)
     assert {name: text for name, (outcome, text) in found.items() if outcome == "failed"} == {}
     assert sum(outcome == "passed" for outcome, _ in found.values()) >= least
@@ -80,7 +82,7 @@ def table() -> str:
     lines = ["| module | asyncio's own loop | detrun | left out |", "|---|---:|---:|---:|"]
     totals = [0, 0, 0]
     reasons: Counter[str] = Counter()
-    for module in (*QUICK, *REST, "ssl", "eager_task_factory", "staggered"):
+    for module in (*QUICK, *REST):
         stock, ours = results("stock", module), results("fifo", module)
         passed = [name for name, (outcome, _) in stock.items() if outcome == "passed"]
         if not passed:

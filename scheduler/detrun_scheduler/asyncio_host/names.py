@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import warnings
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -38,6 +39,7 @@ from detrun_scheduler.threads.calling import is_of_the_run
 
 _FOREIGN_LOOPS = ("uvloop", "winloop", "rloop")
 _ORIGINAL_LOOP: Any = asyncio.SelectorEventLoop
+_MAKES_UNASKED = sys.version_info < (3, 14)
 
 
 class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends on the version of Python
@@ -48,9 +50,14 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends o
         self._watcher: Any = None
 
     def get_event_loop(self) -> Any:
-        """The loop of the calling thread; as asyncio's own policy, only the main thread gets one unasked."""
+        """The loop of the calling thread; as asyncio's own policy, only the main thread gets one unasked.
+
+        Python 3.12 and 3.13 warn of that, and 3.14 makes none.
+        """
         loops, thread = self._loops, threading.get_ident()
-        if thread not in loops and threading.current_thread() is threading.main_thread():
+        if thread not in loops and _MAKES_UNASKED and threading.current_thread() is threading.main_thread():
+            if sys.version_info >= (3, 12):
+                warnings.warn("There is no current event loop", DeprecationWarning, stacklevel=_outside_asyncio())
             self.set_event_loop(self.new_event_loop())
         loop = loops.get(thread)
         if loop is None:
@@ -76,6 +83,14 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends o
     def set_child_watcher(self, watcher: Any) -> None:
         """Use another; asyncio's own stand on what a run simulates, or are refused by it."""
         self._watcher = watcher
+
+
+def _outside_asyncio() -> int:
+    """How many calls outside its caller the first code stands that is not asyncio's, as ``stacklevel`` counts."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_globals.get("__name__", "").partition(".")[0] == "asyncio" and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def policy_of_run() -> _Policy | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,17 @@ def test_runners_policies_and_loop_classes_make_simulated_loops() -> None:
     before = asyncio.get_event_loop_policy()
     assert detrun.record(main).result == [SimulatedEventLoop] * 4
     assert asyncio.get_event_loop_policy() is before
+
+
+def test_a_loop_that_is_made_unasked_is_warned_of_as_in_life() -> None:
+    def main() -> list[tuple[Any, str]]:
+        policy: Any = asyncio.DefaultEventLoopPolicy()
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            policy.get_event_loop().close()
+        return [(one.category, one.filename) for one in found]
+
+    assert detrun.record(main).result == main()
 
 
 def test_a_policy_set_in_a_run_makes_simulated_loops_and_does_not_outlive_it() -> None:
