@@ -23,8 +23,8 @@ class _SemLock:
 
     SEM_VALUE_MAX = 2**31 - 1
 
-    def __new__(cls, *arguments: Any) -> Any:
-        return object.__new__(cls) if is_of_the_run() else NAMES.originals["SemLock"](*arguments)
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        return object.__new__(cls) if is_of_the_run() else NAMES.originals["SemLock"](*arguments, **named)
 
     def __init__(self, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> None:
         self.handle = 0

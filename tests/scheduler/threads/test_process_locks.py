@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -90,3 +92,14 @@ def test_a_lost_update_is_found_without_the_lock_only() -> None:
 
     assert detrun.explore(lambda: program(True), schedules=30, directory=None).failure is None
     assert detrun.explore(lambda: program(False), schedules=30, directory=None, explain=False).failure is not None
+
+
+def test_the_semaphore_below_takes_its_arguments_by_name() -> None:
+    """As joblib makes one when it is imported, to see whether the system has them."""
+
+    def count() -> int:
+        below = import_module("_multiprocessing")
+        semaphore = below.SemLock(1, 2, 3, name=f"/detrun-{os.getpid()}", unlink=True)
+        return int(semaphore._get_value())
+
+    assert detrun.record(count).result == count() == 2
