@@ -53,9 +53,11 @@ class Story:
     is_up: dict[str, list[bool]] = field(default_factory=dict)
     pushes: dict[str, list[int]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        digits()  # read before the run: what is read once in a process is no step of it
+
     async def tell(self, params: Mapping[str, Any]) -> None:
         """Let it happen. The program, for `detrun.record`."""
-        digits()
         with one_thread():
             await train("server", SECONDS, WORKLOAD, settings_of({**params, **SETTINGS}), FAULTS, watch=self.look)
 
