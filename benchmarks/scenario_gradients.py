@@ -30,6 +30,7 @@ APART = "--param write_quorum=1.5 --param read_quorum=1.5"
 FEW = "--param read_quorum=2.5 --param fan_out=3.5"
 ROOMS = "--by pages_weight --by images_weight --by queries_weight"
 LASTING = "--param pages_ttl=100 --param images_ttl=100 --param queries_ttl=100"
+ASYNCHRONOUS = "--param staleness=1000"
 SPARSE = "--param compression_ratio=0.05"
 NARROW = "--param bandwidth=30000"
 SELDOM_SAVED = "--param checkpoint_interval=0.4"
@@ -209,12 +210,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss powerlessness --by increase --by decrease --kind local --samples 8 --differences 12",
     ),
     "training": (
-        "--loss ring_loss --samples 6 --differences 10",
+        "--loss ring_loss --by step_size --by momentum --by weight_decay --samples 6 --differences 10",
+        "--loss ring_loss --by batch_1 --by slow_batch --samples 8 --differences 8",
         "--loss validation_loss --by step_size --by momentum --samples 5 --differences 8",
         "--loss validation_loss --by weight_decay --by staleness_discount --samples 6 --differences 8",
         "--loss validation_loss --by staleness --samples 10 --differences 10",
         f"--loss validation_loss --by compression_ratio --samples 10 --differences 10 {SPARSE}",
-        "--loss validation_loss --by fast_batch --by slow_batch --samples 8 --differences 8",
+        "--loss validation_loss --by batch_1 --by batch_2 --by slow_batch --samples 8 --differences 8",
+        f"--loss validation_loss --by batch_1 --by slow_batch --samples 6 --differences 6 {ASYNCHRONOUS}",
         "--loss validation_loss --by staleness --kind relaxed --samples 6 --differences 6",
         "--loss validation_loss --by staleness --by slow_batch --kind local --samples 3 --differences 10",
         f"--loss validation_loss --by compression_ratio --kind local --samples 3 --differences 10 {SPARSE}",

@@ -94,7 +94,11 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--by alertness --budget 1000000 --held-out 30",
     ),
     "learned_replication": ("--loss cost --budget 400000 --held-out 24",),
-    "training": ("--loss ring_loss --budget 135000 --held-out 8",),
+    "training": (
+        "--loss ring_loss --by step_size --by momentum --by weight_decay --budget 135000 --held-out 8",
+        "--loss validation_loss --by step_size --by momentum --by weight_decay --by staleness_discount --budget 310000 "
+        "--held-out 12",
+    ),
 }
 """By scenario: what follows its name."""
 

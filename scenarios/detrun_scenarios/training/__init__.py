@@ -13,6 +13,7 @@ from detrun_scenarios.training.pictures import draw
 from detrun_scenarios.training.workload import program
 
 _OPTIMIZER = ("step_size", "momentum", "weight_decay", "staleness_discount")
+_BATCHES = ("batch_1", "batch_2", "batch_3", "slow_batch")
 _GOYAL = "Goyal and others 2017, section 5.1"
 _SCALED = "0.1 for 256 images there, in proportion for 16"
 _GUESS = "a guess"
@@ -27,12 +28,14 @@ SCENARIO = Scenario(
         Parameter("momentum", 0.9, (0.0, 0.98), "", "of the moments, kept from one update to the next", _GOYAL),
         Parameter("weight_decay", 1e-4, (1e-6, 0.1), "", "of the weights, added to a gradient", _GOYAL, log_scale=True),
         Parameter("staleness_discount", 0.0, (-0.1, 2.0), "", "a stale step is divided by 1 + this × staleness", "SGD"),
-        Parameter("staleness", 2.0, (0.0, 12.0), "pushes", "that a worker may be ahead of the slowest", _GUESS),
+        Parameter("staleness", 2.0, (0.0, 1000.0), "pushes", "that a worker may be ahead of the slowest", _GUESS),
         Parameter(
             "compression_ratio", 0.2, (0.005, 1.0), "", "share of a gradient that is sent", _GUESS, log_scale=True
         ),
-        Parameter("fast_batch", 16.0, (2.0, 64.0), "images", "of a fast worker's batch", _GUESS, log_scale=True),
-        Parameter("slow_batch", 16.0, (2.0, 64.0), "images", "of the straggler's batch", _GUESS, log_scale=True),
+        *(
+            Parameter(name, 16.0, (2.0, 64.0), "images", f"in a batch of {whose}", _GUESS, log_scale=True)
+            for name, whose in zip(_BATCHES, ("worker 1", "worker 2", "worker 3", "the straggler"), strict=True)
+        ),
         Parameter(
             "checkpoint_interval", 0.1, (0.01, 2.0), "s", "between checkpoints of the server", _GUESS, log_scale=True
         ),
@@ -46,20 +49,27 @@ SCENARIO = Scenario(
                 Meaning("local", _OPTIMIZER, f"{_SMOOTH}; {_LATER}", {"samples": 8}, share=0.05),
                 Meaning(
                     "finite",
-                    ("staleness", "compression_ratio", "fast_batch", "slow_batch"),
+                    ("staleness", "compression_ratio", *_BATCHES),
                     "who waits for whom, and how many updates there is time for, is decided by them",
                     {"samples": 40},
                     share=0.5,
                 ),
             ),
-            tune_options={"samples": 4},
         ),
         Loss(
             "ring_loss",
             "cross-entropy of images kept for it, after a second in a ring",
             "",
-            (Meaning("local", ("step_size", "momentum", "weight_decay"), _SMOOTH, {"samples": 8}, share=0.05),),
-            tune_options={"samples": 4},
+            (
+                Meaning("local", ("step_size", "momentum", "weight_decay"), _SMOOTH, {"samples": 8}, share=0.05),
+                Meaning(
+                    "finite",
+                    _BATCHES,
+                    "how many rounds there is time for is decided by the slowest member of each",
+                    {"samples": 40},
+                    share=0.5,
+                ),
+            ),
         ),
         Loss(
             "bytes_sent",

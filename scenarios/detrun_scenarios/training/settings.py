@@ -17,9 +17,20 @@ class Settings:
     staleness_discount: Any
     staleness: Any
     compression_ratio: Any
-    fast_batch: Any
+    batch_1: Any
+    batch_2: Any
+    batch_3: Any
     slow_batch: Any
     checkpoint_interval: Any
+
+    def batch_of(self, rank: int, workers: int) -> Any:
+        """How many images a worker takes at once.
+
+        Args:
+            rank: whose, from 0; the last of all workers is the straggler.
+            workers: how many there are, at most four.
+        """
+        return self.slow_batch if rank == workers - 1 else (self.batch_1, self.batch_2, self.batch_3)[rank]
 
 
 def settings_of(params: Mapping[str, Any]) -> Settings:

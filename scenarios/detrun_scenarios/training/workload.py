@@ -49,7 +49,7 @@ class Workload:
 
     Attributes:
         ring_seconds, server_seconds: how long is trained in each way; 0 for not at all.
-        workers: of which the last is a straggler.
+        workers: two to four, of which the last is a straggler.
         latency_seconds: mean of a message.
         fsync_seconds: mean of an fsync.
     """
@@ -105,9 +105,9 @@ class Training:
     shards: dict[str, Shard] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        settings, names = self.settings, self.workload.names
+        names = self.workload.names
         for rank, name in enumerate(names):
-            size = settings.slow_batch if name == names[-1] else settings.fast_batch
+            size = self.settings.batch_of(rank, len(names))
             self.shards[name] = Shard(rank, len(names), size, self.seed)
 
     def speed_of(self, worker: str) -> Speed:

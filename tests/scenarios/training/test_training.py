@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import detrun
 from detrun.checkers.assertions import AssertionViolatedError
+from detrun.world import FaultPlan
 from detrun_scenarios.training import SCENARIO
 from detrun_scenarios.training.invariants import Monitor
 from detrun_scenarios.training.messages import Push, View
 from detrun_scenarios.training.model.compression import Compressed
+from detrun_scenarios.training.model.digits import digits
 from detrun_scenarios.training.model.network import WEIGHTS
 from detrun_scenarios.training.model.optimizer import optimizer_of
 from detrun_scenarios.training.parameter_server.cells import Cells
 from detrun_scenarios.training.parameter_server.checkpoints import Checkpoint
 from detrun_scenarios.training.settings import settings_of
+from detrun_scenarios.training.workload import WORKLOADS, train
 from tests.scenarios.whole import (
     check_breaks,
     check_drawn,
@@ -95,6 +100,25 @@ def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> 
 @pytest.mark.parametrize("bug", BUGS)
 def test_every_planted_bug_is_found_by_default_and_replayed(bug: str) -> None:
     check_found_and_replayed(SCENARIO, bug)
+
+
+def test_each_worker_has_its_own_batch_and_waits_for_no_one_where_updates_are_asynchronous() -> None:
+    """At a bound of 0 the one with batches of four images is in step with the others, at 1000 it leaves them behind."""
+    digits()
+    counts: list[dict[str, int]] = []
+
+    async def main(params: Mapping[str, Any]) -> None:
+        settings = settings_of({**SCENARIO.defaults, "batch_1": 4.0, "batch_2": 8.0, **params})
+        found = await train("server", 0.25, replace(WORKLOADS["small"], ring_seconds=0.0), settings, FaultPlan())
+        assert [found.shards[name].size for name in found.workload.names] == [4.0, 8.0, 16.0]
+        workers = [worker for worker, _, _ in found.monitor.applied_pushes]
+        counts.append({name: workers.count(name) for name in found.workload.names})
+
+    for bound in (0.0, 1000.0):
+        detrun.record(main, {"staleness": bound}, seed=2)
+    in_step, alone = counts
+    assert max(in_step.values()) - min(in_step.values()) <= 1
+    assert alone["worker1"] > 1.2 * alone["worker2"] > 1.44 * alone["worker3"]
 
 
 def two_ahead(monitor: Monitor) -> None:
