@@ -15,6 +15,7 @@ ANY = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
 ANY6 = "::"
 LOOPBACK6 = "::1"
+BROADCAST = "255.255.255.255"
 TO_ITSELF = {ANY: LOOPBACK, ANY6: LOOPBACK6}  # what a connection to a wildcard reaches
 
 

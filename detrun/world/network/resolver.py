@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from detrun.world.network.posix import ANY, ANY6, LOOPBACK, LOOPBACK6
+from detrun.world.network.posix import ANY, ANY6, BROADCAST, LOOPBACK, LOOPBACK6
 from detrun.world.services import Services
 from detrun_scheduler.threads.service_names import port_of
 
@@ -72,6 +72,8 @@ class Resolver(trio.abc.HostnameResolver):
         """``host`` as an address; names are resolved, as the standard library does in ``bind`` and ``connect``."""
         if not isinstance(host, str):
             raise TypeError(f"str expected, not {type(host).__name__}")
+        if host == "<broadcast>" and family == socket.AF_INET:
+            return BROADCAST
         return self.resolve(host, family)
 
     def lookup(self, host: Any, port: Any, family: int, kind: int, proto: int, flags: int) -> list[Any]:

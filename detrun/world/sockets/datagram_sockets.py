@@ -1,4 +1,7 @@
-"""UDP sockets and the datagrams between them: lost, doubled, overtaken as the link says, refused at unbound ports."""
+"""UDP sockets and the datagrams between them: lost, doubled, overtaken as the link says, refused at unbound ports.
+
+A datagram to a broadcast address or a group (`group_addresses`) goes to each machine over the link to it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 from detrun.world.network.packet import Packet, Way
 from detrun.world.network.posix import TO_ITSELF, Address, os_error
+from detrun.world.sockets.group_addresses import Groups, is_broadcast, is_group, is_of_every_machine
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
 
 DATAGRAM_BYTES_MAX = 65_507
@@ -29,11 +33,17 @@ class UdpSocket(Socket):
         self.inbox_bytes = 0
         self.error = 0
         self.write_shut = False
+        self.groups = Groups(self.options)
 
     def connect(self, address: Address) -> None:
-        """Send to ``address`` from now on, and receive from there only."""
+        """Send to ``address`` from now on, and receive from there only.
+
+        Raises:
+            OSError: EACCES, it is a broadcast address and ``SO_BROADCAST`` is not set.
+        """
         self._check_open()
         host, port = self._numeric(address)
+        self._check_broadcast(host)
         self._bind_for(host)
         self.remote = (host, port)
 
@@ -48,7 +58,8 @@ class UdpSocket(Socket):
         """Send one datagram; says nothing about its arrival.
 
         Raises:
-            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, or ECONNREFUSED if an earlier datagram found no socket.
+            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, ECONNREFUSED if an earlier datagram found no socket, or EACCES, a
+                broadcast address without ``SO_BROADCAST``.
         """
         self._check_open()
         payload = bytes(data)
@@ -60,15 +71,48 @@ class UdpSocket(Socket):
             raise os_error(errno.EPIPE)
         host, port = self._numeric(address)
         host = TO_ITSELF.get(host, host)
-        peer = self.services.machine_at(host, self.node)
-        if peer is None:
+        self._check_broadcast(host)
+        reaches_many = is_group(host)
+        peer = None if reaches_many else self.services.machine_at(host, self.node)
+        if peer is None and not reaches_many:
             raise os_error(errno.EHOSTUNREACH)
         if not self.is_bound:
             self.bind((self.wildcard, 0))
         source = self._source(host)
-        link = self.network.link(self.node, peer)
-        link.send(Datagram(link, self, peer, payload, source, (host, port)))
+        kind = GroupDatagram if reaches_many else Datagram
+        for machine in self._machines() if peer is None else (peer,):
+            link = self.network.link(self.node, machine)
+            link.send(kind(link, self, machine, payload, source, (host, port)))
         return len(payload)
+
+    def _machines(self) -> list[SocketMachine]:
+        """Those that a datagram to a group goes to, in the order in which they were named."""
+        found = list(self.services.machines.values())
+        return found if self.groups.hears_itself(self.family) else [one for one in found if one is not self.node]
+
+    def _check_broadcast(self, host: str) -> None:
+        if is_broadcast(host) and not self.has_option(constants.SO_BROADCAST):
+            raise os_error(errno.EACCES)
+
+    def _may_bind(self, host: str) -> bool:
+        return is_group(host) or super()._may_bind(host)
+
+    def _source(self, remote: str) -> Address:
+        host, port = self.local
+        if is_group(host):  # which is where it listens
+            return (self.node.address6 if ":" in remote else self.node.address), port
+        return super()._source(remote)
+
+    def option(self, level: int, name: int) -> Any:
+        """The value of a socket option."""
+        value = self.groups.option(level, name)
+        return super().option(level, name) if value is None else value
+
+    def set_option(self, level: int, name: int, value: Any) -> None:
+        """Remember a socket option; join or leave a group."""
+        self._check_open()
+        if not self.groups.change(level, name, value):
+            super().set_option(level, name, value)
 
     def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
         """The oldest datagram, cut to ``size`` bytes, and where it came from."""
@@ -166,6 +210,28 @@ class Datagram(Packet):
 
     def describe(self) -> str:
         return f"udp {self.sender[1]}->{self.target[1]} {len(self.payload)} bytes"
+
+
+class GroupDatagram(Datagram):
+    """One copy of a datagram for several machines: every socket there gets it that would, and nothing answers it."""
+
+    __slots__ = ()
+
+    def fire(self) -> None:
+        if not self.link.arrive(self):
+            return
+        ports = self.receiver.ports[constants.SOCK_DGRAM]
+        host = self.target[0]
+        here = [one for owners in ports.owners.values() for one in owners]
+        if not is_of_every_machine(host) and not any(host in one.groups.joined for one in here):
+            return
+        self.link.journal_left()
+        for one in ports.reached(self.target):
+            if one.remote in (None, self.sender):
+                one.arrived(self.payload, self.sender)
+
+    def copy(self) -> Packet:
+        return GroupDatagram(self.link, self.writer, self.receiver, self.payload, self.sender, self.target)
 
 
 class Unreachable(Packet):

@@ -200,7 +200,7 @@ class Socket:
         if self.is_bound:
             raise os_error(errno.EINVAL)
         host, port = self._numeric(address)
-        if host not in (ANY, ANY6, self.node.address, self.node.address6) and not is_loopback(host):
+        if not self._may_bind(host):
             raise os_error(errno.EADDRNOTAVAIL)
         ports = self.node.ports[self.kind]
         if not port:
@@ -210,6 +210,9 @@ class Socket:
         self.local = (host, port)
         self.is_bound = True
         ports.take(self, port)
+
+    def _may_bind(self, host: str) -> bool:
+        return host in (ANY, ANY6, self.node.address, self.node.address6) or is_loopback(host)
 
     def _bind_for(self, remote: str) -> None:
         """Take the local address from which ``remote`` is reached, unless one was taken before."""

@@ -95,9 +95,10 @@ class Ports(Generic[S]):
 
     def find(self, address: Address) -> S | None:
         """The socket that ``address`` reaches: an exact match before a wildcard, the oldest first."""
-        return next(self._reached(address), None)
+        return next(self.reached(address), None)
 
-    def _reached(self, address: Address) -> Iterator[S]:
+    def reached(self, address: Address) -> Iterator[S]:
+        """All sockets whose address is ``address`` or includes it, in the order of `find`."""
         host, port = address
         owners = self.owners.get(port, ())
         for socket in owners:
@@ -109,7 +110,7 @@ class Ports(Generic[S]):
 
     def listener(self, address: Address) -> S | None:
         """As `find`, among the sockets that listen."""
-        return next((socket for socket in self._reached(address) if socket.is_listening), None)
+        return next((socket for socket in self.reached(address) if socket.is_listening), None)
 
 
 def covers(socket: Bound, bound: str, host: str) -> bool:

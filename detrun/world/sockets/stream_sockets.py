@@ -12,6 +12,7 @@ from detrun.world.network.posix import TO_ITSELF, Address, os_error
 from detrun.world.network.tcp import Connection
 from detrun.world.network.tcp_handshake import Handshake
 from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
+from detrun.world.sockets.group_addresses import is_group
 from detrun.world.sockets.machine_sockets import Socket, SocketOwner
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
@@ -98,7 +99,7 @@ class TcpSocket(Socket):
 
         Raises:
             BlockingIOError: always, if it could begin: the socket becomes writable when the attempt has ended.
-            OSError: EISCONN, EALREADY, EHOSTUNREACH (no such address in this world).
+            OSError: EISCONN, EALREADY, EHOSTUNREACH (no such address in this world), ENETUNREACH (broadcast).
         """
         self._check_open()
         if self.connecting:
@@ -107,6 +108,8 @@ class TcpSocket(Socket):
             raise os_error(errno.EISCONN)
         host, port = self._numeric(address)
         host = TO_ITSELF.get(host, host)
+        if is_group(host):
+            raise os_error(errno.ENETUNREACH)
         peer = self.services.machine_at(host, self.node)
         if peer is None:
             raise os_error(errno.EHOSTUNREACH)
