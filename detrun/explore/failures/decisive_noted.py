@@ -1,6 +1,10 @@
 """When the operations come that a false check names, as the explanation of a failure.
 
-A check may say which operations it is about (`About`). Where all that happens to an object is done by one task, an
+A check may say which operations it is about (`About`). Where two tasks do them at one virtual time, the scheduler
+decides which comes first: the task of the first is put off until that of the last is through, or the other way round
+(`put_off.py`). If the run passes, they are named as the check names them, whatever else the two tasks have in common.
+
+Where all that happens to an object is done by one task, an
 event loop for example, no switch of tasks reverses two of them, and what the task reads and changes says little: it
 reads and changes everything. What decides is when others handed it the work.
 
@@ -18,11 +22,34 @@ from detrun.explore.failures.explanation import Explanation, common, summary, to
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Occurrence
 from detrun.explore.failures.operations import Operation
+from detrun.explore.failures.put_off import passing_put_off
 from detrun.explore.failures.retiming import INSTANT, Swap
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import noted_by_check
+from detrun.explore.failures.trials import Trial
 
 NEAR_MAX = 12  # occurrences before an operation that are tried
+
+
+def decisive_noted_pair(reversals: Reversals, narration: Narration) -> Explanation | None:
+    """Operations of two tasks at one time that a check names, of which one came too soon."""
+    noted = sorted(noted_by_check(narration, reversals.failing.error), key=lambda one: one[1].step)
+    if len(noted) < 2:
+        return None
+    first, last = (narration.steps[one.step] for one in (noted[0][1], noted[-1][1]))
+    if first.task == last.task or first.time != last.time:
+        return None
+    for late, other in ((first, last), (last, first)):
+        trial = passing_put_off(reversals, narration, late.index, [other.task])
+        if trial is not None:
+            lines = [
+                summary(reversals.failing),
+                "What matters is the order of the operations that the check names:",
+                *told(narration, noted),
+                f"Verified: with {late.task} put off there until {other.task} is through, the run passes.",
+            ]
+            return _named(reversals, narration, noted, lines, trial)
+    return None
 
 
 def decisive_noted(reversals: Reversals, narration: Narration) -> Explanation | None:
@@ -64,19 +91,25 @@ def _handed_in(search: OrderSearch, operation: Operation) -> list[Occurrence]:
 
 
 def _explained(search: OrderSearch, swap: Swap, noted: list[tuple[str, Operation]]) -> Explanation:
-    failing, narration = search.reversals.failing, search.narration
-    labels, places = zip(*noted, strict=True)
-    text = [
-        summary(failing),
+    narration = search.narration
+    lines = [
+        summary(search.reversals.failing),
         "What matters is when the operations come that the check names:",
         *told(narration, noted),
         *what_moved(narration, swap, "the run would have gone on"),
     ]
+    return _named(search.reversals, narration, noted, lines, swap.passing.trial)
+
+
+def _named(
+    reversals: Reversals, narration: Narration, noted: list[tuple[str, Operation]], lines: list[str], passing: Trial
+) -> Explanation:
+    labels, places = zip(*noted, strict=True)
     return Explanation(
-        "\n".join(text),
+        "\n".join(lines),
         (places[0], places[-1]),
         "",
-        common(failing.order, swap.passing.trial.order),
+        common(reversals.failing.order, passing.order),
         narration,
         None,
         True,

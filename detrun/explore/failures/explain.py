@@ -4,11 +4,11 @@ Each *strategy* looks for one kind of reason and tests it by further runs: two o
 decides (`decisive_pairs.py`), or two such pairs at once (`decisive_two_pairs.py`), or virtual time by when a message, a
 sleep or a time-out comes (`decisive_order.py`); one message (`decisive_message.py`); what adds up while a task sleeps
 (`decisive_moment.py`); transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle
-(`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); when the operations come
-that a check names (`decisive_noted.py`); the moment of a planned fault (`decisive_faults.py`); an early timer or a
-garbage collection (`decisive_actions.py`). What is named has happened and was *verified*: with it the other way round,
-or left out, and everything else as near as possible, the run passes. The strategies have their turn in the order of the
-table below, and the first that succeeds explains the failure.
+(`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); the order of the
+operations that a check names, or when they come (`decisive_noted.py`); the moment of a planned fault
+(`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named has happened and
+was *verified*: with it the other way round, or left out, and everything else as near as possible, the run passes. The
+strategies have their turn in the order of the table below, and the first that succeeds explains the failure.
 
 If nothing verifies, the explanation says so, and shows where the nearest schedule that passes goes another way
 (`nearest_passing.py`).
@@ -28,7 +28,7 @@ from detrun.explore.failures.decisive_circle import decisive_circle
 from detrun.explore.failures.decisive_faults import decisive_delays, decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
 from detrun.explore.failures.decisive_moment import decisive_moment
-from detrun.explore.failures.decisive_noted import decisive_noted
+from detrun.explore.failures.decisive_noted import decisive_noted, decisive_noted_pair
 from detrun.explore.failures.decisive_order import decisive_observation, decisive_order, decisive_order_of_one
 from detrun.explore.failures.decisive_pairs import decisive_cycle, decisive_lines, decisive_pair
 from detrun.explore.failures.decisive_removal import decisive_removal
@@ -49,6 +49,7 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (decisive_cycle, 1.0),
     (decisive_circle, 0.3),
     (decisive_removal, 0.5),
+    (decisive_noted_pair, 0.5),
     (decisive_transactions, 0.3),
     (only_actions, 1.0),
     (decisive_request, 0.3),

@@ -123,7 +123,7 @@ class Timeline:
             handled = self._handles.get(run.current)
             if handled is not None and handled.handled_in < 0:
                 handled.handled_in = len(self.times)
-            self.woken_in.append(self._woken.get(run.current, -1))
+            self.woken_in.append(self._woken_before(run.current))
             self.times.append(self._now)
         self._run = None
 
@@ -186,8 +186,9 @@ class Timeline:
     def _step_taken(self, run: ActiveRun) -> None:
         index = len(self.times)
         task = run.current
+        self.woken_in.append(self._woken_before(task))
         self.times.append(self._now)
-        self.woken_in.append(self._woken.pop(task, -1))
+        self._woken.pop(task, None)
         handled = self._handles.pop(task, None)
         if handled is not None and handled.handled_in < 0:
             handled.handled_in = index
@@ -204,6 +205,11 @@ class Timeline:
         self._just_fired.clear()
         self._has_fired = False
         self._now = run.time
+
+    def _woken_before(self, task: int) -> int:
+        """In which step a task was woken for the one that ends now; a task may also wake itself, for its next step."""
+        woken = self._woken.get(task, -1)
+        return woken if woken < len(self.times) else -1
 
     def _look_into_mailboxes(self, task: int) -> None:
         """A message that is no longer there has been taken by the step that has just ended, for the next one."""

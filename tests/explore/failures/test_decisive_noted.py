@@ -116,3 +116,31 @@ def test_operations_of_two_tasks_are_left_to_those_who_look_for_their_order() ->
     explanation = explain(runner, failing)
     assert explanation.verified
     assert explanation.labels[:2] == ("first", "then"), explanation.text
+
+
+async def at_once() -> None:
+    """Two tasks, between which the scheduler decides, and a look at more than what was noted."""
+    picture, turns = Picture(), 0
+
+    async def taking_turns(step: Callable[[Picture], None]) -> None:
+        nonlocal turns
+        turns += 1
+        await trio.lowlevel.checkpoint()
+        step(picture)
+
+    async with trio.open_nursery() as tasks:
+        tasks.start_soon(taking_turns, remove)
+        tasks.start_soon(taking_turns, show)
+
+
+def test_operations_of_two_tasks_at_one_time_are_named_as_the_check_names_them() -> None:
+    """One task is put off; what both count besides is not what matters."""
+    runner = TrialRunner(Program(at_once, (), Options()), 0)
+    failing = runner.try_turns([])
+    assert failing.error is not None
+    explanation = explain(runner, failing)
+    assert explanation.verified
+    assert explanation.labels == ("removes", "shows"), explanation.text
+    numbers = [0 if one.line is None else one.line.number for one in explanation.places]
+    assert numbers == [line_with(remove, "removed"), line_with(show, "shown")]
+    assert "put off" in explanation.text

@@ -187,6 +187,21 @@ def test_each_message_is_ascribed_to_the_step_that_goes_on_with_it() -> None:
     assert timeline.times[timeout.handled_in] == pytest.approx(1.07)
 
 
+def test_no_step_was_woken_by_itself_or_a_later_one() -> None:
+    """A task whose check fails wakes itself where it cancels its children; who went back from there never ended."""
+
+    async def checks() -> None:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(trio.sleep_forever)
+            await trio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+            detrun.always(len(tasks.child_tasks) == 2, "there are two")
+
+    timeline = Timeline()
+    timeline_of(checks, timeline)
+    assert all(woken < step for step, woken in enumerate(timeline.woken_in)), timeline.woken_in
+
+
 def test_a_moved_message_comes_when_it_is_said_to_and_nothing_else_moves() -> None:
     timeline = Timeline(lambda one: 0.03 if one.label == Label(MESSAGE, "writer->reader", 0) else None)
     timeline_of(busy, timeline)
