@@ -20,6 +20,8 @@ class ScheduleJournal(Journal):
 
     __slots__ = ("behaviour", "operations", "schedule", "steps_taken")
 
+    hashes = False
+
     def __init__(self) -> None:
         super().__init__()
         self.schedule = b""
@@ -31,18 +33,24 @@ class ScheduleJournal(Journal):
 
     def close_chunk(self, runnable: tuple[int, ...] | None = None) -> Chunk:
         """Keep the choices, hash the rest, start anew."""
-        self.schedule += bytes(self.choices)
+        choices, outcomes, events = self.choices, self.outcomes, self.events
+        self.schedule += choices
         # Not Python's own hash, which differs between processes.
-        self.operations = _hashed(b"%x %b %b" % (self.operations, bytes(self.outcomes), bytes(self.events)))
-        self.behaviour = _hashed(b"%x %x %b" % (self.behaviour, self.operations, bytes(self.choices)))
-        self.first_step += len(self.outcomes)
-        for column in (self.choices, self.outcomes, self.events, self.exact):
-            column.clear()
+        self.operations = _hashed(b" ".join((b"%x" % self.operations, outcomes, events)))
+        self.behaviour = _hashed(b" ".join((b"%x %x" % (self.behaviour, self.operations), choices)))
+        self.first_step += len(outcomes)
+        choices.clear()
+        outcomes.clear()
+        events.clear()
+        self.tasks.clear()
+        self.kinds.clear()
         self.record_start = 0
+        for few in (self.exact, self.objects, self.names, self.payloads):
+            if few:
+                few.clear()
         self.payload_bytes = 0
-        for definitions in (self.payloads, self.tasks, self.kinds, self.objects, self.names):
-            definitions.clear()
-        del self.times[:]
+        if self.times:
+            del self.times[:]
         return _NO_CHUNK
 
 

@@ -171,6 +171,8 @@ class Journal:
     hold what came since ``first_step``, the tables ``…_numbers`` and ``objects_count`` all of the run.
     """
 
+    hashes = True  # whether it gives each chunk a digest
+
     __slots__ = (
         "choices",
         "endings",
@@ -216,7 +218,7 @@ class Journal:
         self.objects_count = 0
         self.record_start = 0  # where the current step's record begins in `events`
         self.runnable: tuple[int, ...] | None = None  # before the open chunk's first step, if known
-        self.hasher = blake2b(digest_size=16)
+        self.hasher: Any = blake2b(digest_size=16) if self.hashes else None
 
     @property
     def steps(self) -> int:

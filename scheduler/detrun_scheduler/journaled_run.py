@@ -40,8 +40,8 @@ from detrun_scheduler.task_weights import TaskWeights
 from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
-from detrun_scheduler.trio_host.host import Host
 from detrun_scheduler.trio_host.pending import pending_operation
+from detrun_scheduler.trio_host.spare_hosts import host_of_run
 from detrun_scheduler.watching import tell, tell_operations
 
 _run_serials = count(1)
@@ -112,7 +112,7 @@ class JournaledRun(ABC):
         self.foreign_clock = clock
         self.timers.due = clock is not None  # a clock that moves by itself is looked at after every step
         self.restrict_ki = restrict_keyboard_interrupt_to_checkpoints
-        self.host = Host(
+        self.host = host_of_run(
             clock if clock is not None else self.virtual_clock,
             self.timers,
             self._on_spawn,
@@ -366,38 +366,41 @@ class JournaledRun(ABC):
     # Tasks and their paths.
 
     def _on_spawn(self, task: Any, number: int, parent: Any) -> None:
-        parent_number = -1 if parent is None else self.host.numbers[parent]
-        if type(task.coro) in _HOSTED:
-            # trio's parent of a thread is the init task; ours is the task that started it. So for tasks of asyncio.
-            task.coro.task = task
-            parent_number = max(task.coro.creator, 0)
+        journal, paths = self.journal, self.paths
         if number == 0:
-            path = "<init>"
-        elif task.coro is not None and parent_number == 0:
-            name = "main" if number == 1 else f"<system>/{spawn_name(task, self.bare_names)}"
-            path = self._sibling(parent_number, name)
+            parent_number, path = -1, "<init>"
         else:
-            path = self._sibling(parent_number, f"{self.paths[parent_number]}/{spawn_name(task, self.bare_names)}")
-        self.paths[number] = path
-        journal = self.journal
-        journal.tasks.append((number, parent_number, path))
-        if self.arrived is not None:
-            self.arrived.append(number)
-        if number:
+            coro = task.coro
+            if type(coro) in _HOSTED:
+                # trio's parent of a thread is the init task; ours is the task that started it. So for tasks of asyncio.
+                coro.task = task
+                parent_number = coro.creator
+                if parent_number < 0:
+                    parent_number = 0
+            else:
+                parent_number = self.host.numbers[parent]
+            if parent_number == 0 and coro is not None:
+                path = "main" if number == 1 else f"<system>/{spawn_name(task, self.bare_names)}"
+            else:
+                path = f"{paths[parent_number]}/{spawn_name(task, self.bare_names)}"
+            used = self.names_used.get(parent_number)
+            if used is None:
+                self.names_used[parent_number] = {path: 1}
+            else:
+                index = used.get(path, 0)
+                used[path] = index + 1
+                if index:
+                    path = f"{path}[{index}]"
             events = journal.events
             events.append(SPAWN)
             if number < 0x80:
                 events.append(number)
             else:
                 append_varint(events, number)
-
-    def _sibling(self, parent: int, path: str) -> str:
-        used = self.names_used.get(parent)
-        if used is None:
-            used = self.names_used[parent] = {}
-        index = used.get(path, 0)
-        used[path] = index + 1
-        return f"{path}[{index}]" if index else path
+        paths[number] = path
+        journal.tasks.append((number, parent_number, path))
+        if self.arrived is not None:
+            self.arrived.append(number)
 
 
 def _is_of_function(name: str) -> bool:

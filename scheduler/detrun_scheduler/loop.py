@@ -44,6 +44,7 @@ from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.idleness import fire, idle_cushion, idle_on_foreign_clock
+from detrun_scheduler.trio_host.spare_hosts import put_by
 from detrun_scheduler.unwinding import unwind
 from detrun_scheduler.user_code import know_own_files
 from detrun_scheduler.watchdog import WATCHDOG
@@ -123,6 +124,7 @@ class RunLoop(JournaledRun):
                             asyncio_names.restore()
                         patched_threading.restore()
                         result = host.finish()
+                        put_by(host)
                 assert result is not None
                 return result
         finally:

@@ -47,4 +47,4 @@ def tell(watcher: RunWatcher, run: Any) -> None:
         return woken
 
     run.register, run.passed = registering, watcher.passed
-    host.reschedule, host.wake_idle = rescheduling, waking_idle
+    host.put_in_place(reschedule=rescheduling, wake_idle=waking_idle)

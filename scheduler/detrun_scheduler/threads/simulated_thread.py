@@ -62,6 +62,12 @@ class SimulatedThread(greenlet):
     that stepping a thread runs no Python code of ours.
     """
 
+    __slots__ = (
+        *("__name__", "__qualname__", "arguments", "at_end", "creator", "daemon", "deadline", "dying", "function"),
+        *("give_way", "has_begun", "has_ended", "ident", "interruption", "is_reusable", "is_worker", "joiners"),
+        *("locals", "number", "owner", "task", "threads", "waits_for"),
+    )
+
     # What trio and reports expect of a coroutine.
     send = greenlet.switch
     cr_await = None

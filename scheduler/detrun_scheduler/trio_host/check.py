@@ -31,7 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("task()", "run_sync_soon()", "size()", "close()"),
     ),
     "trio._core._instrumentation": ("Instruments",),
-    "trio._core._instrumentation.Instruments": ("call()",),
+    "trio._core._instrumentation.Instruments": ("add_instrument()", "call()"),
     "trio._core._ki": ("ki_protection_enabled()",),
     "trio._core._parking_lot": ("GLOBAL_PARKING_LOT_BREAKER",),
     "trio._core._run": ("GLOBAL_RUN_CONTEXT", "CancelReason", "CancelStatus", "NurseryManager", "Runner", "_NO_SEND"),
@@ -59,7 +59,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._core._run.NurseryManager": ("_nursery", "_scope"),
     "trio._core._run.Runner": (
         *("asyncgens", "clock", "clock_autojump_threshold", "deadlines", "entry_queue", "init_task", "instruments"),
-        *("io_manager", "ki_manager", "ki_pending", "main_task", "main_task_outcome", "runq"),
+        *("_locals", "io_manager", "ki_manager", "ki_pending", "main_task", "main_task_outcome", "runq"),
         *("strict_exception_groups", "system_context", "system_nursery", "tasks", "trio_token", "waiting_for_idle"),
         *("close()", "current_statistics()", "current_time()", "deliver_ki()", "init()", "reschedule()"),
         *("spawn_impl()", "task_exited()", "_deliver_ki_cb()"),

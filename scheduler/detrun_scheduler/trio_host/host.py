@@ -7,16 +7,17 @@ address). Everything else is trio's code, so a program sees trio's semantics, ex
 task to its next schedule point through trio's task protocol; it mirrors the body of trio's loop (`unrolled_run`), of
 which it keeps the order of effects.
 
-A `Host` costs a few tens of microseconds where `trio.run` costs 0.8 ms: no epoll, no socket pair, no entry-queue task
-until one is used.
+A run costs its host a few tens of microseconds where `trio.run` costs 0.8 ms: no epoll, no socket pair, no entry-queue
+task until one is used. A host serves one run after another where it can (`spare_hosts`).
 """
 
 from __future__ import annotations
 
+import math
 from _thread import RLock
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, copy_context
-from functools import lru_cache, partial
+from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -56,12 +57,13 @@ deadlines.install()
 ordered.install()
 
 _NO_IO = NoInputOutput()
-# Making one takes 3 µs, and hardly a run puts anything in it; the next run takes over an empty one.
-_spare_sorted_dicts: list[SortedDict[Any, Any]] = []
-_spare_generators: list[OrderedAsyncGenerators] = []
+# What stands in a host for the things of a run while it serves none.
+_NOTHING: Any = None
 
 
-_name_of_wait = lru_cache(maxsize=1000)(wait_name)  # of functions that are there for good
+# Abort functions that are there for good, each by its address, and the names of their waits.
+_lasting_waits: dict[int, tuple[Callable[..., object], str]] = {}
+LASTING_WAITS_MAX = 1000
 
 
 class _Resumption:
@@ -79,14 +81,54 @@ _RESUME = _Resumption()
 class Host(Runner):
     """A trio runner that is stepped one task at a time.
 
-    Args:
-        clock: the run's clock; trio's deadlines go into its timer heap. Another clock (trio's ``MockClock``) keeps
-            its own time and shares only the heap, given as ``timers``.
-        on_spawn: called with (task, number, parent task or None) for each new task.
-        kind_number: gives a wait kind's name its outcome byte.
+    A new one serves no run: `begin` says which. After `finish` it is as it was, but for what `rest` or `cut` does.
     """
 
-    def __init__(
+    # Not a dictionary: Python 3.13 finds nothing fast in one of so many attributes. There is one beside them for
+    # functions that stand in the place of methods (`put_in_place`), and hardly a run makes it.
+    __slots__ = (
+        *("__dict__", "abandoned", "awaits_abandoned", "by_number", "closing", "dead", "ended", "entry_nursery"),
+        *("entry_task", "failure_seen", "held", "hooks", "is_altered", "kept_aborts", "ki_arrived", "kind_number"),
+        *("kinds", "local_time", "not_returned", "numbers", "previous_library", "queue", "run_time", "tasks_time"),
+        *("timers", "trio_now"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            clock=_NOTHING,
+            instruments=Instruments(()),
+            io_manager=_NO_IO,  # type: ignore[arg-type]
+            ki_manager=InterruptHandler(self),  # type: ignore[arg-type]
+            strict_exception_groups=True,
+            system_context=_NOTHING,
+            entry_queue=_NOTHING,
+            asyncgens=OrderedAsyncGenerators(),
+            deadlines=_NOTHING,
+            waiting_for_idle=SortedDict(),
+        )
+        self._new_entry_queue()
+        self.hooks = self.instruments.data  # instruments by the names of their methods, and "_all"
+        # Address of an abort function that is there for good, or else of its code -> outcome byte. Asking a function
+        # for its code is an audit event, which costs 1 µs.
+        self.kinds: dict[int, int] = {}
+        self.kept_aborts: list[CodeType | Callable[..., object]] = []  # so that the addresses stay theirs in the run
+        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
+        self.queue = RunQueue(_NOTHING, self.abandoned)
+        # Living tasks and their numbers, each the inverse of the other, as the queue gives them. An abandoned task that
+        # was runnable stays in both until its last step.
+        self.numbers = self.queue.number_of
+        self.by_number = self.queue.by_number
+        self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
+        self.dead: list[Any] = []  # suspended coroutines of this run that will not be resumed
+        self.held: dict[Task, tuple[Any, Any]] = {}  # held task that has been woken -> what it goes on with
+        self.timers: TimerHeap = _NOTHING
+        self.is_altered = False  # something stands in the place of its methods
+
+    def _new_entry_queue(self) -> None:
+        # The real lock, whatever `threading.RLock` stands for: trio insists on one that signal handlers may take.
+        self.entry_queue = EntryQueue(wakeup=InProcessWakeup(self), lock=RLock())  # type: ignore[arg-type]
+
+    def begin(
         self,
         clock: trio.abc.Clock | VirtualClock,
         timers: TimerHeap,
@@ -95,44 +137,38 @@ class Host(Runner):
         instruments: Sequence[trio.abc.Instrument] = (),
         strict_exception_groups: bool = True,
     ) -> None:
-        super().__init__(
-            clock=clock,  # type: ignore[arg-type]
-            instruments=Instruments(instruments),
-            io_manager=_NO_IO,  # type: ignore[arg-type]
-            ki_manager=InterruptHandler(self),  # type: ignore[arg-type]
-            strict_exception_groups=strict_exception_groups,
-            system_context=copy_context(),
-            # The real lock, whatever `threading.RLock` stands for: trio insists on one that signal handlers may take.
-            entry_queue=EntryQueue(wakeup=InProcessWakeup(self), lock=RLock()),  # type: ignore[arg-type]
-            asyncgens=_spare_generators.pop() if _spare_generators else OrderedAsyncGenerators(),
-            deadlines=timers,  # type: ignore[arg-type]
-            waiting_for_idle=_spare_sorted_dicts.pop() if _spare_sorted_dicts else SortedDict(),
-        )
-        self.timers = timers
+        """Serve a run from here on.
+
+        Args:
+            clock: the run's clock; trio's deadlines go into its timer heap. Another clock (trio's ``MockClock``) keeps
+                its own time and shares only the heap, given as ``timers``.
+            on_spawn: called with (task, number, parent task or None) for each new task.
+            kind_number: gives a wait kind's name its outcome byte.
+        """
+        self.clock = clock  # type: ignore[assignment]
+        self.timers = self.deadlines = timers  # type: ignore[assignment]
+        for instrument in instruments:
+            self.instruments.add_instrument(instrument)
+        self.strict_exception_groups = strict_exception_groups
+        self.system_context = copy_context()
         self.kind_number = kind_number
-        # Address of an abort function that is there for good, or else of its code -> outcome byte. Asking a function
-        # for its code is an audit event, which costs 1 µs.
-        self.kinds: dict[int, int] = {}
-        self.kept_aborts: list[CodeType | Callable[..., object]] = []  # so that the addresses stay theirs in the run
-        self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
-        self.queue = RunQueue(on_spawn, self.abandoned)
+        self.entry_queue.done = False
+        self.entry_queue.wakeup.begin()  # type: ignore[attr-defined]
+        self.queue.begin(on_spawn)
         self.runq = self.queue  # type: ignore[assignment]
-        # Living tasks and their numbers, each the inverse of the other, as the queue gives them. An abandoned task that
-        # was runnable stays in both until its last step.
-        self.numbers = self.queue.number_of
-        self.by_number = self.queue.by_number
-        self.ended: list[int] = []  # numbers of tasks that ended since the loop last looked
+        self.init_task = self.main_task = None
+        self.main_task_outcome: outcome.Outcome[object] | None = None
         self.entry_task: Task | None = None
+        self.system_nursery = None
+        self.entry_nursery: trio.Nursery | None = None
         # Told what a task raised that has failed, or why the main task could not be started. It must not keep it: when
         # an exception dies, its frames do, and what they hold is finalized.
         self.failure_seen: Callable[[BaseException], object] | None = None
         # Told the number of a task that did not return, and what it raised; None: it was killed. It must not keep that.
         self.not_returned: Callable[[int, BaseException | None], object] | None = None
-        self.ki_arrived = False
+        self.ki_arrived = self.ki_pending = False
         self.closing = False  # a failed run is past running tasks
-        self.entry_nursery: trio.Nursery | None = None
-        self.dead: list[Any] = []  # suspended coroutines of this run that will not be resumed
-        self.held: dict[Task, tuple[Any, Any]] = {}  # held task that has been woken -> what it goes on with
+        self.clock_autojump_threshold = math.inf
         self.local_time: LocalTime | None = None  # whose clock a task reads, in a world of machines
         self.run_time = clock if isinstance(clock, VirtualClock) else None
         # What tasks read the time off: `local_time`, or else `run_time`; None for a clock that keeps its own time.
@@ -160,13 +196,14 @@ class Host(Runner):
 
     def open(self, async_fn: Callable[..., Awaitable[object]], args: Sequence[object], restrict_ki: bool) -> None:
         """Become the thread's trio runner and spawn the init task, which will spawn the main task."""
-        if hasattr(CONTEXT, "runner"):
+        self.trio_now: dict[str, Any] = CONTEXT.__dict__  # this thread's; each look at `CONTEXT` would ask for it
+        if "runner" in self.trio_now:
             raise RuntimeError("Attempted to call run() from inside a run()")
         self.asyncgens.install_hooks(self)
         self.ki_manager.install(self.deliver_ki, restrict_ki)
-        CONTEXT.runner = self
+        self.trio_now["runner"] = self
         self.previous_library, sniffio.thread_local.name = sniffio.thread_local.name, "trio"
-        if "before_run" in self.instruments.data:
+        if "before_run" in self.hooks:
             self.instruments.call("before_run")
         if self.run_time is None:
             self.clock.start_clock()
@@ -178,7 +215,7 @@ class Host(Runner):
         try:
             self.close()
         finally:
-            CONTEXT.__dict__.clear()
+            self.trio_now.clear()
             sniffio.thread_local.name = self.previous_library
         result = self.main_task_outcome
         if self.ki_pending:
@@ -186,26 +223,20 @@ class Host(Runner):
             if isinstance(result, outcome.Error):
                 interrupt.__context__ = result.error
             result = outcome.Error(interrupt)
-        self.break_cycles()
+        self._let_go()
         return result
 
-    def break_cycles(self) -> None:
-        """Let go of what points back here: exploration keeps the garbage collector off over thousands of runs."""
-        if not (self.waiting_for_idle or _spare_sorted_dicts):
-            _spare_sorted_dicts.append(self.waiting_for_idle)
-        generators: Any = self.asyncgens
-        if generators.is_spare and not _spare_generators:
-            generators.rest()
-            _spare_generators.append(generators)
-        else:
-            generators.end()
+    def _let_go(self) -> None:
+        """Let go of what belongs to the run: exploration keeps the garbage collector off over thousands of runs."""
+        if self.entry_task is not None or self.trio_token is not None:  # others may know the queue
+            self.entry_queue.wakeup.host = _NOTHING  # type: ignore[attr-defined]
+            self._new_entry_queue()
         self.main_task_outcome = self.main_task = self.init_task = self.entry_task = None
         self.system_nursery = self.entry_nursery = self.trio_token = None
-        self.queue.on_spawn = self.entry_queue.wakeup.host = self.ki_manager.host = None  # type: ignore[assignment, attr-defined]
+        self.queue.on_spawn = _NOTHING
         del self.timers.clock
         self.timers.heap.clear()  # timers that were taken back may know the run
         self.failure_seen = self.not_returned = None
-        vars(self).pop("step", None)
         self.runq = self.queue  # type: ignore[assignment]
         for task in self.abandoned:
             # A task holds its coroutine, whose frame holds nurseries, which hold the task.
@@ -215,6 +246,39 @@ class Host(Runner):
         self.held.clear()
         if self.dead:
             bury(self.dead)
+
+    # Between two runs.
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a later run can have this: the last one has ended and left none of its own in it."""
+        hooks = self.hooks
+        return not (
+            self.is_altered or self.closing or self.tasks or self.numbers or self.queue.numbers or len(hooks) > 1
+        ) and not (hooks["_all"] or self._locals or self.dead)
+
+    def rest(self) -> None:
+        """Wait for a later run, and hold nothing of the last."""
+        generators: Any = self.asyncgens
+        if generators.is_spare:
+            generators.rest()
+        else:
+            generators.end()
+            self.asyncgens = OrderedAsyncGenerators()
+        if self.waiting_for_idle:
+            self.waiting_for_idle = SortedDict()
+        self.kinds.clear()
+        self.kept_aborts.clear()
+        self.ended.clear()
+        self.queue.woken.clear()
+        self.clock = self.timers = self.deadlines = self.run_time = self.tasks_time = self.local_time = _NOTHING
+        self.kind_number = self.system_context = _NOTHING
+
+    def cut(self) -> None:
+        """Serve no run any more: nothing in here leads back here."""
+        self.asyncgens.end()  # type: ignore[attr-defined]
+        self.entry_queue.wakeup.host = self.ki_manager.host = _NOTHING  # type: ignore[attr-defined]
+        vars(self).clear()
 
     def spawn_main(self, async_fn: Callable[..., Awaitable[object]], args: Sequence[object]) -> Task:
         """Spawn the main task, or the main thread, which ``async_fn`` makes then."""
@@ -253,7 +317,7 @@ class Host(Runner):
         if nursery is not None:
             nursery._children.add(task)
             status._tasks.add(task)
-        if "task_spawned" in self.instruments.data:
+        if "task_spawned" in self.hooks:
             self.instruments.call("task_spawned", task)
         self.reschedule(task, None)
         return task
@@ -266,7 +330,7 @@ class Host(Runner):
         task._next_send = _RESUME if next_send is NO_SEND else next_send  # type: ignore[assignment]  # as an Outcome
         task._abort_func = task.custom_sleep_data = None
         self.runq.append(task)
-        if "task_scheduled" in self.instruments.data:
+        if "task_scheduled" in self.hooks:
             self.instruments.call("task_scheduled", task)
 
     def park(self, task: Task, trap: Any) -> None:
@@ -301,7 +365,7 @@ class Host(Runner):
         Args:
             task: a runnable task, already taken off the queue. After a `CHECKPOINT` the caller puts it back.
         """
-        CONTEXT.task = task
+        self.trio_now["task"] = task
         send, message = task._next_send_fn, task._next_send
         task._next_send_fn = task._next_send = None
         final: outcome.Outcome[object]
@@ -370,23 +434,25 @@ class Host(Runner):
         self.ended.append(number)
         if task in self.abandoned:
             return  # trio has forgotten it already
+        is_main = task is self.main_task
         if type(final) is outcome.Error:
             if self.not_returned is not None:
                 self.not_returned(number, final.error)
             if self.failure_seen is not None:
                 self.failure_seen(final.error)
-        if getattr(task.coro, "ends_alone", False) and (type(final) is outcome.Value or task is self.main_task):
-            if task is self.main_task:
+        if getattr(task.coro, "ends_alone", False) and (is_main or type(final) is outcome.Value):
+            if is_main:
                 self.main_task_outcome = final
             self._leaves(task)
         else:
             self.task_exited(task, final)
-        if task is self.main_task:
-            assert self.system_nursery is not None
+        if is_main:
+            system = self.system_nursery
+            assert system is not None
             if current.run is not None and current.run.threads is not None:
                 current.run.threads.main_ended()
-            if not all(getattr(one.coro, "is_ending", False) for one in self.system_nursery._children):
-                cancel(self.system_nursery.cancel_scope, "shutdown", "main task done, shutting down system tasks")
+            if system._children and not all(getattr(one.coro, "is_ending", False) for one in system._children):
+                cancel(system.cancel_scope, "shutdown", "main task done, shutting down system tasks")
         elif self.awaits_abandoned and len(self.tasks) == 1 + (self.entry_task is not None):
             assert self.init_task is not None
             self.awaits_abandoned = False
@@ -406,33 +472,46 @@ class Host(Runner):
             children.remove(task)
             if not children:
                 nursery._check_nursery_closed()
-        if "task_exited" in self.instruments.data:
+        if "task_exited" in self.hooks:
             self.instruments.call("task_exited", task)
 
     def surround_steps(self, within: Callable[..., int]) -> None:
         """From the loop's next look at `step` on, take each step by ``within(task, step)``."""
-        self.step = partial(within, step=partial(Host.step, self))  # type: ignore[method-assign]  # for this run
+        self.put_in_place(step=partial(within, step=partial(Host.step, self)))
+
+    def put_in_place(self, **functions: Callable[..., Any]) -> None:
+        """Let ``functions`` stand in the place of the methods of these names, in this run."""
+        self.is_altered = True
+        vars(self).update(functions)
 
     def wait_kind(self, abort: Callable[..., object]) -> int:
         """The outcome byte of a wait whose abort function is made for it, or that this run has not met before."""
-        is_for_good = type(abort) is FunctionType and "<" not in abort.__qualname__
-        kept = abort if is_for_good else getattr(abort, "__code__", None)
-        if kept is None:
-            return self.kind_number(wait_name(abort))
-        number = self.kinds.get(address_of(kept))
-        if number is None:
-            name = _name_of_wait(kept) if is_for_good else wait_name(abort)
-            number = self.kinds[address_of(kept)] = self.kind_number(name)
-            self.kept_aborts.append(kept)
+        known = _lasting_waits.get(address_of(abort))
+        if known is not None:
+            kept, name = known
+        else:
+            is_for_good = type(abort) is FunctionType and "<" not in abort.__qualname__
+            code = abort if is_for_good else getattr(abort, "__code__", None)
+            name = wait_name(abort)
+            if code is None:
+                return self.kind_number(name)
+            kept = code
+            number = self.kinds.get(address_of(kept))
+            if number is not None:
+                return number
+            if is_for_good and len(_lasting_waits) < LASTING_WAITS_MAX:
+                _lasting_waits[address_of(abort)] = abort, name
+        number = self.kinds[address_of(kept)] = self.kind_number(name)
+        self.kept_aborts.append(kept)
         return number
 
     def enter_task(self, task: Task) -> None:
         """Make ``task`` the current one ahead of `step`, for an instrument that looks."""
-        CONTEXT.task = task
+        self.trio_now["task"] = task
 
     def leave_task(self) -> None:
         """Between steps no task is current, and code that asks trio then must be told so."""
-        CONTEXT.__dict__.pop("task", None)
+        self.trio_now.pop("task", None)
 
     # Tasks that stand still, and tasks that are gone.
 

@@ -83,6 +83,10 @@ class InProcessWakeup:
 
     def __init__(self, host: EntryTaskOwner) -> None:
         self.host = host
+        self.begin()
+
+    def begin(self) -> None:
+        """Serve a run of this thread from here on."""
         self.parked = False
         self.woken = False
         self.thread = get_ident()

@@ -28,6 +28,8 @@ class OrderedSet(dict[Any, None]):
 class OrderedCancelStatus(CancelStatus):
     """A cancel status that cancels its tasks and its children in the order in which they came."""
 
+    __slots__ = ()
+
     def __init__(self, scope: Any, parent: Any) -> None:
         # trio's at half the cost. A new status has no task and no child, and is looked at where it may be cancelled.
         self._scope = scope

@@ -45,6 +45,13 @@ class RunQueue:
         self.put: Callable[[list[int], int], None] = insort
         self.woken: list[int] = []
 
+    def begin(self, on_spawn: Callable[[Task, int, Task | None], None]) -> None:
+        """Serve a run from here on; every task of the last has ended."""
+        self.on_spawn = on_spawn
+        self.spawned = 0
+        self.numbers, self.woken = [], []
+        self.put = insort
+
     def append(self, task: Task) -> None:
         """Called by trio's ``reschedule``."""
         number = self.number_of.get(task)

@@ -179,8 +179,11 @@ def _opened(task: Any, strict_exception_groups: bool) -> trio.Nursery:
     """A nursery that ``task`` has opened; `NurseryManager.__aenter__` at a third of the cost."""
     scope = trio.CancelScope()
     scope._has_been_entered = True
-    status = scope._cancel_status = OrderedCancelStatus(scope=scope, parent=task._cancel_status)
-    task._activate_cancel_status(status)
+    outside = task._cancel_status
+    status = task._cancel_status = scope._cancel_status = OrderedCancelStatus(scope, outside)
+    if outside is not None:
+        outside._tasks.remove(task)
+    status._tasks.add(task)
     nursery = trio.Nursery.__new__(trio.Nursery)  # its metaclass has no public constructor
     nursery.__init__(task, scope, strict_exception_groups)
     return nursery
@@ -191,8 +194,12 @@ def _leave(nursery: Any) -> None:
     task, scope = nursery._parent_task, nursery.cancel_scope
     task._child_nurseries.pop()
     status = scope._cancel_status
-    task._activate_cancel_status(status.parent)
-    status.parent = None
+    outside = task._cancel_status = status._parent
+    status._tasks.remove(task)
+    if outside is not None:
+        outside._tasks.add(task)
+        outside._children.remove(status)
+        status._parent = None
     scope._cancel_status = None
 
 
