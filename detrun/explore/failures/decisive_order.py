@@ -29,6 +29,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 from detrun.explore.failures.explanation import Explanation, common, summary, told
@@ -43,7 +44,7 @@ from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence, Timeline
 from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import failing_operation, showing_steps
+from detrun.explore.failures.showing_steps import failing_operation, noted_by_check, showing_steps
 from detrun.explore.failures.what_steps_knew import Knowledge
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
@@ -75,23 +76,18 @@ def knowledge_of(reversals: Reversals, narration: Narration, timeline: Timeline,
     return reversals.once("knowledge", lambda: Knowledge.of(narration, timeline, seen))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class OrderSearch:
     """Ways to have occurrences come in another order, so that the run passes.
 
     Attributes:
         seen: the steps that showed the failure.
-        pairs: that meet, those that have most to do with the failure first.
-        is_watched: to a task that only watches.
     """
 
     reversals: Reversals
     narration: Narration
     retimings: Retimings
     seen: list[int]
-    knowledge: Knowledge
-    pairs: list[AcrossTime]
-    is_watched: bool
 
     @classmethod
     def of(cls, reversals: Reversals, narration: Narration, comes_again: bool = False) -> OrderSearch | None:
@@ -99,15 +95,27 @@ class OrderSearch:
         retimings = Retimings.of(reversals, narration, comes_again)
         if retimings is None:
             return None
-        seen = showing_steps(narration, reversals.failing.error)
-        knowledge = knowledge_of(reversals, narration, retimings.base.timeline, seen)
-        pairs = reversals.once("pairs across time", lambda: meetings_across_time(knowledge, seen))
-        return cls(reversals, narration, retimings, seen, knowledge, pairs, knowledge.only_watch(seen))
+        return cls(reversals, narration, retimings, showing_steps(narration, reversals.failing.error))
 
     @property
     def base(self) -> Retimed:
         """The failing run."""
         return self.retimings.base
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What the steps knew; takes seconds of a long run, so that it is measured when it is asked for."""
+        return knowledge_of(self.reversals, self.narration, self.base.timeline, self.seen)
+
+    @cached_property
+    def pairs(self) -> list[AcrossTime]:
+        """That meet, those that have most to do with the failure first."""
+        return self.reversals.once("pairs across time", lambda: meetings_across_time(self.knowledge, self.seen))
+
+    @cached_property
+    def is_watched(self) -> bool:
+        """The failure shows to a task that only watches."""
+        return self.knowledge.only_watch(self.seen)
 
     def moved_to(self, moved: Occurrence, at: float) -> Swap | None:
         """What decides if an occurrence at another moment averts the failure; None if it does not, or was not tried."""
@@ -273,7 +281,7 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         matters: of the two, in words.
     """
     failing, narration = search.reversals.failing, search.narration
-    places = [("first", meeting.first), ("then", meeting.then)]
+    places = [("first", meeting.first), ("then", meeting.then), *noted_by_check(narration, failing.error)]
     failed = failing_operation(narration, failing.error)
     if failed is not None and failed.step not in (meeting.first.step, meeting.then.step):
         places.append(("and shows in", failed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,6 +11,9 @@ from detrun.explore.failures.acted import Acted
 from detrun.explore.failures.functions import function_at
 from detrun_scheduler.footprints.footprints import Key
 from detrun_scheduler.run import BegunFault
+
+OFTEN = 2
+LEFT = 0.75  # of the lines of a long step at most
 
 
 class Line(NamedTuple):
@@ -24,6 +29,23 @@ class Line(NamedTuple):
 def function_of(line: Line) -> tuple[str, str]:
     """The file and the name of the function around a line."""
     return line.file, function_at(line.file, line.number)
+
+
+def thinned(lines: Sequence[Line]) -> list[Line]:
+    """Of the lines of a long step, each as often as its loops ran it first and last: `OFTEN` times.
+
+    What is called once between two loops stays this way. Where that leaves more than `LEFT`, the middle is left out:
+    the last lines say how the step ended.
+    """
+    first, last = Counter[Line](), Counter[Line]()
+    kept = [False] * len(lines)
+    for at in range(len(lines)):
+        for counted, index in ((first, at), (last, len(lines) - 1 - at)):
+            counted[lines[index]] += 1
+            kept[index] |= counted[lines[index]] <= OFTEN
+    found = [line for line, is_kept in zip(lines, kept, strict=True) if is_kept]
+    half = int(LEFT * len(lines)) // 2
+    return found if len(found) <= 2 * half else [*found[:half], *found[-half:]]
 
 
 class Mark(NamedTuple):

@@ -23,7 +23,7 @@ from detrun.execution.heard_instructions import HAS_MONITORING, has_source
 from detrun.explore.campaign.steady_paths import SteadyPaths
 from detrun.explore.failures.acted import Acted, is_entered_by_collector, next_timers
 from detrun.explore.failures.counts import with_counts
-from detrun.explore.failures.narrated_steps import Line, Mark, NarratedFault, NarratedStep
+from detrun.explore.failures.narrated_steps import Line, Mark, NarratedFault, NarratedStep, thinned
 from detrun.world.services import process_here
 from detrun_recorder.divergence import faults_in
 from detrun_scheduler.choices import COLLECT, FIRE, RunView
@@ -156,8 +156,8 @@ class Narrator(GivenSchedule):
         if event == "opcode":
             self.instruction(frame, frame.f_lasti)
         else:
-            if len(self.lines) >= LINES_MAX:
-                del self.lines[LINES_MAX // 2]  # the last ones say how the step ended
+            if len(self.lines) >= LINES_MAX and self.heard_until is None:
+                self.lines = thinned(self.lines)
             self.lines_begun = len(self.lines)
             self.lines.append(Line(frame.f_code.co_filename, frame.f_lineno))
         return self.line

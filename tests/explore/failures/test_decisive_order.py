@@ -10,6 +10,8 @@ import pytest
 import trio
 
 import detrun
+from detrun.checkers.noted import About
+from detrun.checkers.transactions import Place, noted_place
 from detrun.execution.options import Options
 from detrun.execution.schedules import unpacked
 from detrun.explore.campaign.program import Program
@@ -22,6 +24,7 @@ from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.trials import TrialRunner
 from detrun.world import World
 from tests.explore.failures import timed_programs
+from tests.explore.failures.test_decisive_actions import line_with
 from tests.explore.failures.test_explanations import assert_happened, marked_pairs
 
 
@@ -103,6 +106,39 @@ def test_of_a_failure_that_comes_again_and_again_the_order_that_averts_it_is_nam
     assert explanation.pair is not None
     lines = {operation.line.number for operation in explanation.pair if operation.line is not None}
     assert lines == marked_lines(timed_programs.overtaken_again), str(explanation)
+
+
+async def overtaken_and_noted() -> None:
+    """A check of which value is the last one says where each was made."""
+    last, made = 0, dict[int, Place | None]()
+
+    async def live() -> None:
+        nonlocal last
+        while True:
+            last = await detrun.this_node().receive()
+
+    async def put(value: int, after: float) -> None:
+        await trio.sleep(after)
+        made[value] = noted_place()  # made
+        detrun.this_node().send("store", value)
+
+    async with World() as world:
+        world.node("store").start(live)
+        for name, value, after, latency in (("one", 1, 0.0, 0.03), ("two", 2, 0.02, 0.001)):
+            client = world.node(name)
+            world.link(name, "store").latency = latency
+            client.start(put, value, after)
+        await trio.sleep(1.0)
+    about = tuple((f"makes {value}", place) for value, place in made.items() if place is not None)
+    detrun.always(About(last == 2, about), "the second value is the last one")
+
+
+def test_what_the_check_is_about_is_named_beside_the_two_operations() -> None:
+    explanation = explained(overtaken_and_noted)
+    assert explanation.verified
+    assert explanation.labels == ("first", "then", "makes 1", "makes 2", "and shows in"), str(explanation)
+    line = line_with(overtaken_and_noted, "made")
+    assert [one.line is not None and one.line.number for one in explanation.places[2:4]] == [line, line]
 
 
 def test_a_failure_that_says_the_same_later_is_not_taken_for_another_one() -> None:

@@ -93,9 +93,19 @@ async def notes_around_contexts(places: Places) -> None:
     places.behind(log)
 
 
+async def notes_between_long_loops(places: Places) -> None:
+    log, total = Logged(), 0
+    for turn in range(600):
+        total += turn
+    places.afterwards(log)
+    for turn in range(600):
+        total += turn
+
+
 @pytest.mark.parametrize(
     ("program", "shown"),
     [
+        (notes_between_long_loops, ["Logged.note"] * 2),  # in both runs
         (notes_with_work_between, ["Places.at_once", "Places.at_once", "Logged.note"]),
         (notes_around_contexts, ["Places.within", "Places.within", "Logged.note"]),
     ],
