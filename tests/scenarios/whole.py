@@ -9,6 +9,9 @@ import pytest
 
 import detrun
 from detrun.checkers.assertions import Tally, tallying
+from detrun.checkers.noted import About
+from detrun.explore.failures.functions import function_at
+from detrun.explore.failures.showing_steps import false_check
 from detrun_scenarios.frame.declaration import Scenario, Size
 from detrun_scenarios.frame.scenario_program import ScenarioProgram
 
@@ -72,12 +75,19 @@ def check_drawn(scenario: Scenario, folder: Path) -> None:
     assert (folder / "run.png").stat().st_size > 10_000
 
 
-def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> None:
-    """A planted bug breaks the invariant that it should in the run of this seed."""
+def check_breaks(scenario: Scenario, bug: str, seed: int, says: str) -> list[str]:
+    """A planted bug breaks the invariant that it should in the run of this seed.
+
+    Returns:
+        What the failed check says that it is about: what each operation is called, and the function that noted it.
+    """
     program = program_of(scenario, "small", bug=bug)
     steps = scenario.hunt_options(bug)["max_steps"]
-    with pytest.raises(Exception, match=says):
+    with pytest.raises(Exception, match=says) as broken:
         detrun.record(program, {}, seed=seed, max_steps=steps)
+    found = false_check(broken.value)
+    operations = found.operations if isinstance(found, About) else ()
+    return [f"{label} {function_at(place.file, place.line)}" for label, place in operations]
 
 
 def check_found_and_replayed(scenario: Scenario, bug: str) -> None:

@@ -189,7 +189,7 @@ SCENARIO = Scenario(
         Bug(
             "angle_not_wrapped",
             "two bearings behind the robot differ by a turn",
-            ("AngleNotWrapped.angle_off", "Sensors.watch_landmarks"),
+            ("AngleNotWrapped.angle_off", "Sensors.look"),
             variant="turning",
         ),
         Bug(

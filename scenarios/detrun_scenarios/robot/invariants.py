@@ -8,18 +8,23 @@
 - *commands belong to the present goal*: the actuators do nothing for a goal that the base knows to be over;
 - *the watchdog stops the robot*: without commands it is commanded to stand within the time-out and `STOP_BOUND`;
 - *planned paths are free*: every point of a path is farther from obstacles than the hull.
+
+What sensors, filter and watchdog did is noted when it happens. A failure says so, for by then the node that
+fails knows it from a message or not at all.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
+from detrun.checkers.transactions import Place, noted_place
 from detrun.world.time.clocks import NodeClock
 from detrun_scenarios.frame.plain import plain
-from detrun_scenarios.frame.requirement import require
+from detrun_scenarios.frame.requirement import about, require
 from detrun_scenarios.robot.body.vehicle import SPEED_MAX, TURN_MAX, Truth, Vehicle
 from detrun_scenarios.robot.estimation.pose import Pose, seal_of
 from detrun_scenarios.robot.geometry.angles import wrapped
@@ -44,11 +49,12 @@ STOP_BOUND = 0.040  # s: a period of the watchdog, a job of the processor, and i
 
 
 class Taken(NamedTuple):
-    """When a measurement was taken, by the clock of the brain and in true time, and the truth then."""
+    """When a measurement was taken, by the clock of the brain and in true time, the truth then, and by what."""
 
     moment: float
     truth: Truth
     at: float
+    place: Place | None
 
 
 class Monitor:
@@ -69,33 +75,47 @@ class Monitor:
         self._timeout = plain(watchdog_timeout)
         self._taken: dict[int, Taken] = {}
         self.fed_at = self.pictured_at = plain(trio.current_time())
+        self._gives_time: Place | None = None
+        self._watchdog_waits: Place | None = None
 
     # The filter.
 
     def taken(self, measurement: Measurement, truth: Truth) -> None:
-        """A sensor has taken a measurement, now."""
+        """A sensor has taken a measurement, now; called by what the sensor takes it with."""
         assert self.brain_clock is not None
         moment, now = plain(self.brain_clock.wall_since_start()), plain(trio.current_time())
-        self._taken[measurement.number] = Taken(moment, truth, now)
+        place = noted_place(sys._getframe(2), is_done_here=True)
+        self._taken[measurement.number] = Taken(moment, truth, now, place)
+
+    def time_is_given(self) -> None:
+        """The filter has decided for when the next measurement counts; called by what decides."""
+        self._gives_time = noted_place(sys._getframe(1))
 
     def fused(self, measurement: Measurement, stamp: Any) -> None:
         """The filter takes it to have been taken at ``stamp``, by the clock of the brain."""
-        off = abs(plain(stamp) - self._taken[measurement.number].moment)
+        taken = self._taken[measurement.number]
+        off = abs(plain(stamp) - taken.moment)
+        places = (("takes it", taken.place), ("gives the time", self._gives_time))
         require(
-            off < CLOCK_BOUND, STAMPS, f"{measurement.kind} {measurement.number} is fused {off:.4f} s beside its time"
+            about(off < CLOCK_BOUND, *places),
+            STAMPS,
+            f"{measurement.kind} {measurement.number} is fused {off:.4f} s beside its time",
         )
 
-    def angle_is_off(self, angle: Any) -> None:
+    def angle_is_off(self, measurement: Measurement, angle: Any) -> None:
         """An innovation of the filter."""
-        require(abs(plain(angle)) <= math.pi + 1e-9, ANGLES, f"an innovation of {plain(angle):.3f} rad")
+        here = noted_place(sys._getframe(1), is_done_here=True)
+        places = (("sees it", self._taken[measurement.number].place), ("subtracts", here))
+        is_within = abs(plain(angle)) <= math.pi + 1e-9
+        require(about(is_within, *places), ANGLES, f"an innovation of {plain(angle):.3f} rad")
 
     def believes(self, measurement: Measurement, belief: Belief) -> None:
         """The filter's belief with this measurement, at its time."""
         if measurement.kind != "camera":
             return
-        _, truth, taken_at = self._taken[measurement.number]
-        self.pictured_at = max(self.pictured_at, taken_at)
-        off = [plain(one) - plain(other) for one, other in zip(belief.mean[:3], truth[:3], strict=True)]
+        taken = self._taken[measurement.number]
+        self.pictured_at = max(self.pictured_at, taken.at)
+        off = [plain(one) - plain(other) for one, other in zip(belief.mean[:3], taken.truth[:3], strict=True)]
         off[2] = wrapped(off[2])
         covariance = [[plain(entry) for entry in row[:3]] for row in belief.covariance[:3]]
         weighed = solved(covariance, [[one] for one in off])
@@ -116,16 +136,24 @@ class Monitor:
         """The actuators do what a command says, now."""
         self.fed_at = plain(trio.current_time())
         self.goal_is_known(command.goal)
-        require(command.goal == self.goal, PRESENT_GOAL, f"{command} is carried out for goal {self.goal}")
+        is_present = about(command.goal == self.goal, ("takes it for new", noted_place(sys._getframe(1))))
+        require(is_present, PRESENT_GOAL, f"{command} is carried out for goal {self.goal}")
         within = abs(plain(command.speed)) <= SPEED_MAX + 1e-9 and abs(plain(command.turn)) <= TURN_MAX + 1e-9
         require(within, LIMITS, f"{command} is beyond {SPEED_MAX} m/s or {TURN_MAX} rad/s")
+
+    # The watchdog.
+
+    def watchdog_waits(self) -> None:
+        """It is about to ask for the processor; called by what asks."""
+        self._watchdog_waits = noted_place(sys._getframe(1))
 
     def look(self) -> None:
         """At the commands that are in force, now."""
         waited = plain(trio.current_time()) - self.fed_at
         stands = all(plain(one) == 0.0 for one in self.vehicle.commanded)
+        is_in_time = stands or waited < self._timeout * 1.01 + STOP_BOUND
         require(
-            stands or waited < self._timeout * 1.01 + STOP_BOUND,
+            about(is_in_time, ("the watchdog waits", self._watchdog_waits)),
             WATCHED,
             f"{waited:.3f} s after the last command the robot still moves",
         )

@@ -69,18 +69,28 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "seed", "says"),
+    ("bug", "seed", "says", "about"),
     [
-        ("stale_as_new", 9, "measurements count for when they were taken"),
-        ("half_written_pose", 0, "a pose is read whole"),
-        ("starved_watchdog", 7, "the watchdog stops the robot"),
-        ("angle_not_wrapped", 13, "an angle is within half a turn"),
-        ("previous_goal", 4, "commands belong to the present goal"),
+        (
+            "stale_as_new",
+            9,
+            "measurements count for when they were taken",
+            ["takes it Sensors.send", "gives the time Fusion.fuse"],
+        ),
+        ("half_written_pose", 0, "a pose is read whole", []),
+        ("starved_watchdog", 7, "the watchdog stops the robot", ["the watchdog waits Watchdog.watch"]),
+        (
+            "angle_not_wrapped",
+            13,
+            "an angle is within half a turn",
+            ["sees it Sensors.look", "subtracts Fusion._with"],
+        ),
+        ("previous_goal", 4, "commands belong to the present goal", ["takes it for new Actuators.carry_out"]),
     ],
 )
-def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str) -> None:
+def test_a_planted_bug_breaks_what_it_should(bug: str, seed: int, says: str, about: list[str]) -> None:
     """The first seed that shows it, so that each invariant is seen to fail."""
-    check_breaks(SCENARIO, bug, seed, says)
+    assert check_breaks(SCENARIO, bug, seed, says) == about
 
 
 @pytest.mark.slow
@@ -104,8 +114,14 @@ class Unwatched(Monitor):
     def __init__(self) -> None:
         """Nothing is kept."""
 
-    def fused(self, measurement: Measurement, stamp: float) -> None:
+    def time_is_given(self) -> None:
+        """See `Monitor.time_is_given`."""
+
+    def fused(self, measurement: Measurement, stamp: object) -> None:
         """See `Monitor.fused`."""
+
+    def angle_is_off(self, measurement: Measurement, angle: object) -> None:
+        """See `Monitor.angle_is_off`."""
 
     def believes(self, measurement: Measurement, belief: Belief) -> None:
         """See `Monitor.believes`."""

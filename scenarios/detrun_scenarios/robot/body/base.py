@@ -42,7 +42,7 @@ class Base:
         self._node, self._arm, self._settings = node, arm, settings
         self._cpu = Processor()
         self.actuators = parts.actuators(node, vehicle, monitor)
-        self.watchdog = parts.watchdog(node, self._cpu, self.actuators, settings.watchdog_timeout)
+        self.watchdog = parts.watchdog(node, self._cpu, self.actuators, settings.watchdog_timeout, monitor)
         vision = Vision(vision_seconds, settings.camera_slice)
         self._sensors = Sensors(node, self._cpu, vehicle, arm, place, vision, monitor.taken)
 

@@ -101,11 +101,14 @@ class Sensors:
         while True:
             await self._node.clock.sleep(1.0 / CAMERA_HZ)
             dazzled = DAZZLED_PICTURES if detrun.bernoulli(DAZZLED_SHARE) else max(dazzled - 1, 0)
-            if dazzled:
-                continue
-            taken = self._taking("camera", self._seen(self._vehicle.now()))
-            await self._cpu.run(Urgency.VISION, *self._vision.slices())
-            self._node.send(BRAIN, taken)
+            if not dazzled:
+                await self.look()
+
+    async def look(self) -> None:
+        """Take a picture, find the landmarks in it, and send what was seen."""
+        taken = self._taking("camera", self._seen(self._vehicle.now()))
+        await self._cpu.run(Urgency.VISION, *self._vision.slices())
+        self._node.send(BRAIN, taken)
 
     def _seen(self, at: Truth) -> tuple[Any, ...]:
         found = []

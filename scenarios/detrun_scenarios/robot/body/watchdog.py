@@ -10,6 +10,7 @@ from typing import Any
 from detrun.world.nodes.node import Node
 from detrun_scenarios.robot.body.actuators import Actuators
 from detrun_scenarios.robot.body.processor import Processor, Urgency
+from detrun_scenarios.robot.invariants import Monitor
 
 PERIOD_SECONDS = 0.02
 LOOK_SECONDS = 0.0001
@@ -22,9 +23,9 @@ class Watchdog:
         timeout: seconds by the clock of the base.
     """
 
-    def __init__(self, node: Node, cpu: Processor, actuators: Actuators, timeout: Any) -> None:
+    def __init__(self, node: Node, cpu: Processor, actuators: Actuators, timeout: Any, monitor: Monitor) -> None:
         self.timeout = timeout
-        self._node, self._cpu, self._actuators = node, cpu, actuators
+        self._node, self._cpu, self._actuators, self._monitor = node, cpu, actuators, monitor
 
     def urgency(self) -> Urgency:
         """Of its looks."""
@@ -34,7 +35,9 @@ class Watchdog:
         """Look for ever."""
         while True:
             await self._node.clock.sleep(PERIOD_SECONDS)
-            await self._cpu.run(self.urgency(), LOOK_SECONDS)
+            urgency = self.urgency()
+            self._monitor.watchdog_waits()
+            await self._cpu.run(urgency, LOOK_SECONDS)
             waited = self._node.clock.wall_since_start() - self._actuators.fed_at
             if not self._actuators.is_stopped and waited > self.timeout:
                 self._actuators.stop()

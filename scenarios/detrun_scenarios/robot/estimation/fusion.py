@@ -68,6 +68,7 @@ class Fusion:
             How many were applied: 0 if it was dropped, 1 if it was the youngest.
         """
         stamp = self.counts_at(measurement.stamp - offset)
+        self._monitor.time_is_given()
         at = 0 if stamp is None else bisect_right([plain(one.stamp) for one in self.history], plain(stamp))
         if at == 0:
             self.dropped += 1
@@ -100,9 +101,10 @@ class Fusion:
             x, y = self._place.landmarks[landmark]
             expected, _, by_range, _ = seen_from(belief.mean, x, y)
             belief = self._taken(belief, by_range, away - expected, settings.range_noise)
-            _, expected, _, by_bearing = seen_from(belief.mean, x, y)
-            off = self.angle_off(bearing, wrapped(expected))
-            self._monitor.angle_is_off(off)
+            _, around, _, by_bearing = seen_from(belief.mean, x, y)
+            ahead = wrapped(around)
+            off = self.angle_off(bearing, ahead)
+            self._monitor.angle_is_off(measurement, off)
             belief = self._taken(belief, by_bearing, off, settings.bearing_noise)
         return belief
 
