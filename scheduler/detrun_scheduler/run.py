@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 #   4: locks of libraries are steps only where threads meet (`library_locks`); before, they were as any other.
 #   5: items of queues are messages, and so is what a memory channel hands to a task that waits (`message_order`).
 #   6: what `asyncio.gather` does as one of its tasks ends is part of that task's last step; before, it was a callback.
-#   7: the first step of a task of asyncio waits for the callbacks that were queued before it, as its other steps do.
+#   7: the first step of a task of asyncio waits for the callbacks that were queued before it, as its other steps do;
+#      code of a node looks up folders above the real files that it can read without a step.
 THREAD_RULES = 7
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6

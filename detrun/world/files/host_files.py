@@ -44,6 +44,8 @@ class HostFiles:
         self._prefixes = tuple(f"{one.rstrip(os.sep)}{os.sep}" for one in (*self.named, *installed))
         self._whole = (*self.named, *installed, *_DEVICES)
         self.started_in = here
+        self._entries: tuple[str, ...] = ()  # of `sys.path`, which `_above` was made of
+        self._above: frozenset[str] = frozenset()
 
     def covers(self, path: str) -> bool:
         """Whether ``path``, absolute and without ``..``, can be read."""
@@ -53,6 +55,17 @@ class HostFiles:
             or any(mark in path for mark in _INSTALLED)
             or self._is_of_a_module(path)
         )
+
+    def leads(self, path: str) -> bool:
+        """Whether ``path``, absolute and without ``..``, is a folder above something that can be read."""
+        entries = tuple(sys.path)
+        if entries != self._entries:
+            above: set[str] = set()
+            for one in (*self._whole, *(entry or self.started_in for entry in entries)):
+                while (one := os.path.dirname(one)) and one not in above:
+                    above.add(one)
+            self._entries, self._above = entries, frozenset(above)
+        return path in self._above
 
     def is_device(self, path: str) -> bool:
         """Whether it swallows what is written, or gives the same always."""

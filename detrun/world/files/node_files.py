@@ -21,10 +21,12 @@ from detrun.world.files.entries import Entries, Entry
 from detrun.world.files.file_calls import FileCalls, stat_result
 from detrun.world.files.host_files import HostFiles
 from detrun.world.files.layers import check_arguments, flags_of, layered, raw_file
+from detrun_scheduler import current
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import DEVICE, RANDOM_DEVICES, allowed, refuse
 
+_SINCE = 7  # the rules (`THREAD_RULES`) since when folders above real files are looked up without a step
 _NO_LINKS = "a simulated disk has no links, owners, special files or extended attributes"
 _READ_ONLY = (
     "it is a real file, which code of a node can only read; write below a directory of the node's disk, or outside the "
@@ -211,6 +213,10 @@ class NodeFiles(FileCalls):
         return self._status("lstat", path, dir_fd)
 
     def _status(self, name: str, path: Any, dir_fd: int | None) -> os.stat_result:
+        where = self.absolute(path, dir_fd)
+        if self.host.leads(where) and not self.on_disk(where) and current.run.thread_rules >= _SINCE:  # type: ignore[union-attr]
+            # `os.path.realpath` of each loaded module asks for these, and how many are loaded is no part of the run.
+            raise failure(errno.ENOENT, where)
         found = self._ask(name, self.disk.file_system.status, path, dir_fd)
         return found if isinstance(found, os.stat_result) else stat_result(found)
 

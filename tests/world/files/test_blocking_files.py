@@ -352,6 +352,29 @@ def test_nodes_read_what_is_installed_and_what_the_world_names_and_change_none_o
         on_a_node(body, host_files=["/no/such/file"])
 
 
+def test_the_way_to_real_files_takes_no_steps_since_libraries_walk_it_for_every_loaded_module(tmp_path):
+    above = tmp_path / "above"
+    inside = above / "package" / "module.py"
+    inside.parent.mkdir(parents=True)
+    inside.write_text("")
+
+    def steps_of(times: int) -> int:
+        async def main() -> None:
+            def walks() -> None:
+                for _ in range(times):
+                    assert os.path.realpath(inside) == str(inside)
+                assert not above.exists()
+                os.makedirs(above / "mine")
+
+            async with detrun.World(host_files=[inside.parent]) as world:
+                world.node("a").start(walks)
+                await world.node("a").ended()
+
+        return detrun.record(main).steps
+
+    assert steps_of(0) == steps_of(20)
+
+
 def test_names_of_temporary_files_are_those_of_the_run_and_lie_on_the_disk():
     def body():
         with tempfile.NamedTemporaryFile("w+") as one, tempfile.TemporaryDirectory() as directory:
