@@ -25,6 +25,16 @@ def test_the_table_of_a_scenario_is_that_of_the_kept_results_and_has_no_miss(nam
     assert shown == scenario_bugs.markdown(scenario, kept)
 
 
+TOLD_AT_ONE_OR_NEITHER = {"ack_before_fsync", "mixed_responses", "leaked_connection", "retry_storm"}
+
+
+def test_every_other_bug_is_told_at_its_two_places() -> None:
+    for bugs in json.loads(scenario_bugs.KEPT.read_text())["scenarios"].values():
+        for bug, found in bugs.items():
+            told = " ".join(found["explained"].get("where", []))
+            assert bug in TOLD_AT_ONE_OR_NEITHER or all(f" {one}," in f" {told}" for one in found["planted_in"]), bug
+
+
 @pytest.mark.parametrize("name", json.loads(scenario_bugs.KEPT.read_text())["scenarios"])
 def test_the_front_page_counts_what_is_kept_of_a_scenario(name: str) -> None:
     """Its line in the README: bugs, seeds that found them, least and largest median of schedules, losses tuned."""

@@ -72,7 +72,7 @@ SCENARIO = Scenario(
             0.05,
             (0.002, 0.1),
             "s",
-            "of one stretch of background work",
+            "frame budget: of one stretch of background work",
             "requestIdleCallback, W3C draft of 2022: at most 50 ms",
             log_scale=True,
         ),
@@ -177,7 +177,7 @@ SCENARIO = Scenario(
         Bug(
             "stale_path",
             "a click travels along the path of the press",
-            ("StalePath.path_of", "Document.insert"),
+            ("StalePath.path_of", "Document.remove"),
         ),
         Bug(
             "double_fetch",

@@ -143,8 +143,7 @@ class NotedChanges:
     """Where the changes of documents were made.
 
     Attributes:
-        removed: of each node that was taken out of a tree, the last time.
-        inserted: of each that was put into one, the last time.
+        removed: of each node that was taken off its parent, to be moved or for good, the last time.
         marked: of each element, where its boxes were last said to be out of date.
         unmarked: of an element that was out of date when it moved, and no longer afterwards: where it was marked, and
             where it moved.
@@ -152,7 +151,6 @@ class NotedChanges:
 
     def __init__(self) -> None:
         self.removed: dict[Node, Place | None] = {}
-        self.inserted: dict[Node, Place | None] = {}
         self.marked: dict[Element, Place | None] = {}
         self.unmarked: tuple[Place | None, Place | None] | None = None
         self._leaves: tuple[Element, Place | None] | None = None  # while it is out of date
@@ -167,15 +165,13 @@ class NotedChanges:
             if isinstance(change.removed, Element) and _is_marked(change.removed):
                 self._leaves = change.removed, self._last_mark(change.removed)
         if change.added is not None:
-            self.inserted[change.added] = place
             if self._leaves is not None and self._leaves[0] is change.added and not _is_marked(self._leaves[0]):
                 self.unmarked = self._leaves[1], place
             self._leaves = None
 
     def parted(self, path: list[Element]) -> Place | None:
-        """Where the last element was moved whose parent on this path is no longer its own."""
-        found = [self.inserted.get(one) for one, above in pairwise(path) if one.parent is not above]
-        found += [self.removed.get(one) for one, above in pairwise(path) if one.parent is None]
+        """Where the last element was moved or removed whose parent on this path is no longer its own."""
+        found = [self.removed.get(one) for one, above in pairwise(path) if one.parent is not above]
         return max((one for one in found if one is not None), key=lambda one: one.step, default=None)
 
     def _last_mark(self, above: Element) -> Place | None:

@@ -1,4 +1,4 @@
-"""An event travels along the path of the moment when the user acted; its target has been moved meanwhile."""
+"""An event travels along the path of the moment when the user acted; its target has been moved or removed."""
 
 from __future__ import annotations
 
