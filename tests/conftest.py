@@ -110,7 +110,7 @@ def _names_stay_replaced(request: pytest.FixtureRequest) -> Iterator[None]:
     if not str(request.path).startswith(tuple(str(request.config.rootpath / room) for room in MANY_RUNS)):
         yield
         return
-    from detrun_scheduler.environment.replaced_names import StayingReplaced
+    from detrun_scheduler.environment.staying import StayingReplaced
 
     with StayingReplaced():
         yield

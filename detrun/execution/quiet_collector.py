@@ -10,8 +10,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from detrun_scheduler.environment.replaced_names import StayingReplaced
 from detrun_scheduler.environment.seeding import PreservedGenerators
+from detrun_scheduler.environment.staying import StayingReplaced
 from detrun_scheduler.frozen_heap import frozen_heap
 from detrun_scheduler.threads.kept_greenlets import KeptStacks
 

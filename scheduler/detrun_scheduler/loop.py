@@ -122,7 +122,7 @@ class RunLoop(JournaledRun):
                             self.preemption.end_run()
                         if asyncio_names is not None:
                             asyncio_names.restore()
-                        patched_threading.restore()
+                        patched_threading.restore(threads)
                         result = host.finish()
                         put_by(host)
                 assert result is not None

@@ -15,8 +15,6 @@ import asyncio
 import sys
 import threading
 import warnings
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from detrun_scheduler.asyncio_host import never_awaited, queues, tasks, waits
@@ -32,7 +30,7 @@ from detrun_scheduler.asyncio_host.private import (
     RUNNER,
     THREADED_WATCHER,
 )
-from detrun_scheduler.environment import hidden_state
+from detrun_scheduler.environment.names_at_import import ReplacedAtImport
 from detrun_scheduler.environment.replaced_names import ReplacedMethods, ReplacedNames, ReplacedTogether
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.calling import is_of_the_run
@@ -102,6 +100,8 @@ def policy_of_run() -> _Policy | None:
 class _PolicyOfRun:
     """The process's policy, replaced for the length of a run."""
 
+    stays = False
+
     def __init__(self) -> None:
         self._before: Any = None
 
@@ -116,43 +116,6 @@ class _PolicyOfRun:
         self._before = None
 
 
-class _Uvloop:
-    """uvloop, from its import on: ``run``, which insists on its own loop, says what to call instead."""
-
-    def __init__(self) -> None:
-        self._module: Any = None
-        self._names: ReplacedNames | None = None
-
-    def install(self) -> None:
-        """Replace it, now or at the import."""
-        self._install(sys.modules.get("uvloop"))
-        if self._module is None:
-            hidden_state.at_import["uvloop"] = self._install_late
-
-    def _install_late(self) -> None:
-        del hidden_state.at_import["uvloop"]
-        self._install(import_module("uvloop"))
-
-    def _install(self, module: ModuleType | None) -> None:
-        if module is not self._module:
-            self._module = module
-            replaced = {"run": _uvloop_run, "new_event_loop": _uvloop_new_event_loop}
-            self._names = None if module is None else ReplacedNames(module, replaced)
-        if self._names is not None:
-            self._names.install()
-
-    def restore(self) -> None:
-        """Put it back."""
-        hidden_state.at_import.pop("uvloop", None)
-        if self._names is not None:
-            self._names.restore()
-
-    def original(self, name: str) -> Any:
-        """What another OS thread calls meanwhile."""
-        assert self._names is not None
-        return self._names.originals[name]
-
-
 def _uvloop_run(*arguments: Any, **options: Any) -> Any:
     if is_of_the_run():
         for one in filter(asyncio.iscoroutine, arguments):
@@ -161,11 +124,11 @@ def _uvloop_run(*arguments: Any, **options: Any) -> Any:
             "uvloop.run inside a run, which cannot control uvloop's event loop; call asyncio.run, or use "
             "asyncio.Runner(loop_factory=uvloop.new_event_loop): their loop is simulated in runs, and uvloop's outside"
         )
-    return _UVLOOP.original("run")(*arguments, **options)
+    return _UVLOOP.originals["run"](*arguments, **options)
 
 
 def _uvloop_new_event_loop() -> Any:
-    return SimulatedEventLoop() if is_of_the_run() else _UVLOOP.original("new_event_loop")()
+    return SimulatedEventLoop() if is_of_the_run() else _UVLOOP.originals["new_event_loop"]()
 
 
 class _LoopClass(type):
@@ -253,7 +216,8 @@ _REPLACED: dict[str, object] = {
     "set_event_loop_policy": _set_event_loop_policy,
 }
 _NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
-_UVLOOP = _Uvloop()
+# ``run`` insists on its own loop, and says what to call instead.
+_UVLOOP = ReplacedAtImport("uvloop", {"run": _uvloop_run, "new_event_loop": _uvloop_new_event_loop})
 _ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
 waits.install()
 tasks.install()

@@ -23,9 +23,9 @@ from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from detrun_scheduler.environment import replaced_names
 from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.environment.name_places import BoundPlace, ClassAttribute, Place, Scan, is_generated, names_of
+from detrun_scheduler.environment.staying import STAYING
 
 # Packages whose names are never changed: each needs the real clock, lock or thread to do its part around a run.
 EXEMPT = frozenset(
@@ -95,12 +95,11 @@ class BoundNames:
 
     def restore(self) -> None:
         """Put back what was there, or leave it to the end of the campaign."""
-        if replaced_names.is_staying():
-            if not self._stays:
-                self._stays = True
-                replaced_names.leave_at_end(self)
-        else:
+        if not STAYING.campaigns:
             self.leave()
+        elif not self._stays:
+            self._stays = True
+            STAYING.add(self)
 
     def leave(self) -> None:
         """Put back what was there wherever the program has not put something else."""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from detrun_scheduler.environment import replaced_names
+from detrun_scheduler.environment.staying import STAYING
 
 if sys.implementation.name == "cpython":
     _type_modified = ctypes.pythonapi.PyType_Modified
@@ -37,7 +37,7 @@ def _namespace_of_type(owner: type) -> dict[str, Any] | None:
 class ReplacedEntries:
     """Entries of the dictionary of one type that are replaced together. One per type and process; 1 µs to install."""
 
-    __slots__ = ("_namespace", "_owner", "_replacements", "_stays", "originals")
+    __slots__ = ("_namespace", "_owner", "_replacements", "originals", "stays")
 
     def __init__(self, owner: type, replacements: Mapping[str, Any]) -> None:
         self._owner = owner
@@ -45,34 +45,29 @@ class ReplacedEntries:
         # A name that this Python lacks stays absent.
         self._replacements = {name: value for name, value in replacements.items() if name in vars(owner)}
         self.originals: dict[str, Any] = {name: vars(owner)[name] for name in self._replacements}
-        self._stays = False
+        self.stays = False
 
     @property
     def is_supported(self) -> bool:
         """Whether anything will be replaced."""
         return self._namespace is not None
 
-    @property
-    def stays_unseen(self) -> bool:
-        """Whether it stays replaced between runs, and nothing is looked at then."""
-        return self._stays
-
     def install(self) -> None:
         """Replace the entries."""
-        if not self._stays:
+        if not self.stays:
             self._put(self._replacements)
+            if STAYING.campaigns:
+                self.stays = True
+                STAYING.add(self)
 
     def restore(self) -> None:
         """Put the original entries back, or leave that to the end of the campaign."""
-        if not replaced_names.is_staying():
+        if not self.stays:
             self._put(self.originals)
-        elif not self._stays:
-            self._stays = True
-            replaced_names.leave_at_end(self)
 
     def leave(self) -> None:
         """Put the original entries back after the last run of a campaign."""
-        self._stays = False
+        self.stays = False
         self._put(self.originals)
 
     def _put(self, entries: dict[str, Any]) -> None:

@@ -16,13 +16,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from detrun_scheduler.environment.replaced_names import is_staying, leave_at_end
+from detrun_scheduler.environment.staying import STAYING
 
 _LOGGING: Any = logging  # type stubs leave private names out
 
 
 class ProcessRegistries:
-    """`install` notes what there is before a run, `restore` takes out what the run has added. One per process.
+    """`install` notes what there is before a run, `end_of_run` takes out what the run has added. One per process.
 
     Args:
         is_simulated: whether a thread was started in a run.
@@ -30,40 +30,41 @@ class ProcessRegistries:
 
     def __init__(self, is_simulated: Callable[[threading.Thread], bool]) -> None:
         self._is_simulated = is_simulated
-        self._stays = False  # what was noted before the first run of a campaign is still so
+        self.stays = False  # what was noted before the first run of a campaign is still so
         self._handlers: list[Any] = []  # weak references, as `logging` keeps them
         self._names: dict[str, Any] = {}
         self._loggers: dict[Any, tuple[list[Any], int, bool, bool]] = {}
 
     def install(self) -> None:
         """A run begins."""
-        if self._stays:
+        if self.stays:
             return
         self._handlers, self._names = list(_LOGGING._handlerList), dict(_LOGGING._handlers)
         self._loggers = {
             logger: (list(logger.handlers), logger.level, logger.propagate, logger.disabled) for logger in _loggers()
         }
+        if STAYING.campaigns:
+            self.stays = True
+            STAYING.add(self)
 
-    def restore(self) -> None:
+    def end_of_run(self) -> None:
         """The run has ended."""
-        if is_staying() and not self._stays:
-            self._stays = True
-            leave_at_end(self)
         if _LOGGING._handlerList != self._handlers:  # weak references, each of which is made once
             self._restore_logging()
-        registry = _finalizers()
-        for key, finalizer in list(registry.items()):
+        module: Any = sys.modules.get("multiprocessing.util")
+        registry: dict[Any, Any] = {} if module is None else module._finalizer_registry
+        for key, finalizer in list(registry.items()) if registry else ():
             if any(isinstance(one, threading.Thread) and self._is_simulated(one) for one in finalizer._args or ()):
                 registry.pop(key, None)
-        if not self._stays:
-            self._forget()
+
+    def restore(self) -> None:
+        """Forget what was noted, unless the next run of a campaign is to be compared with it, too."""
+        if not self.stays:
+            self.leave()
 
     def leave(self) -> None:
         """The campaign is over."""
-        self._stays = False
-        self._forget()
-
-    def _forget(self) -> None:
+        self.stays = False
         self._handlers, self._names, self._loggers = [], {}, {}
 
     def _restore_logging(self) -> None:
@@ -88,8 +89,3 @@ def _loggers() -> list[Any]:
 
 def _is_without_lock(handler: Any) -> bool:
     return handler is not None and handler.lock is None
-
-
-def _finalizers() -> dict[Any, Any]:
-    module: Any = sys.modules.get("multiprocessing.util")
-    return {} if module is None else module._finalizer_registry

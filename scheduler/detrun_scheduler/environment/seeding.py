@@ -36,8 +36,7 @@ _preserved = 0  # how many `PreservedGenerators` are entered
 _entropy = b""  # key of the active run's stream of bytes
 _entropy_draws = 0
 _seeds = 0  # how many generators have been seeded from the run's entropy
-_node = 0
-_clock_sequence = 0
+_uuid_bits = b""  # 64 of them: the run's node and clock sequence are made of these
 
 # Told of each generator of `random` that is seeded in the run's thread, and whether the program has said with what.
 # Set by what watches the draws of a run, for as long as that lasts.
@@ -86,14 +85,22 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
 def _getnode() -> int:
     if get_ident() != _run_thread:
         return _UUID.originals["getnode"]()  # type: ignore[no-any-return]
-    return _node
+    return _node()
+
+
+def _node() -> int:
+    return (int.from_bytes(_uuid_bits, "little") & (2**48 - 1)) | (1 << 40)  # the multicast bit: random (RFC 9562)
+
+
+def _clock_sequence() -> int:
+    return int.from_bytes(_uuid_bits, "little") >> 50
 
 
 def _generate_time_safe() -> tuple[bytes, int | None]:
     # uuid1() asks this C function first. Replacing it, and not uuid1, also reaches `from uuid import uuid1`. With a
     # node given, uuid1 computes the bytes in Python, from time.time_ns (virtual in a run).
     if get_ident() == _run_thread:
-        return uuid.uuid1(_node, _clock_sequence).bytes, None
+        return uuid.uuid1(_node(), _clock_sequence()).bytes, None
     real = _UUID.originals["_generate_time_safe"]
     if real is None:  # a platform without libuuid
         return uuid.uuid1(uuid.getnode()).bytes, None
@@ -121,14 +128,16 @@ _RANDOM = ReplacedNames(
 # Also of those that programs make: making one seeds it.
 _GENERATOR = ReplacedMethods(random.Random, {"seed": _seed})
 _TEMPFILE = ReplacedNames(tempfile, {"_Random": _generator_of_names}, may_stay=True)
+_NO_LAST_UUID = {name: None for name in vars(uuid) if name.startswith("_last_")}
 _UUID = ReplacedNames(
     uuid,
     {
         "getnode": _getnode,
         "_generate_time_safe": _generate_time_safe,
         # The time of the last UUID is later than virtual time and would leak into the run (and out of it).
-        **{name: None for name in vars(uuid) if name.startswith("_last_")},
+        **_NO_LAST_UUID,
     },
+    may_stay=True,
 )
 _NAMES = ReplacedTogether(_OS, _RANDOM, _GENERATOR, _TEMPFILE, _UUID)
 
@@ -154,16 +163,12 @@ class RunSeeding:
     reading and setting the state of a generator is slow; inside `PreservedGenerators` 10 and 18 µs.
     """
 
-    __slots__ = ("_entropy", "_generator_seed", "_saved", "_uuid_bits")
+    __slots__ = ("_key", "_saved")
 
     def __init__(self, seed: int) -> None:
         if not isinstance(seed, int):
             raise UsageError(f"seed={seed!r} is not an integer")
-        # One hash, cut in three: it is a tenth of what a run in a campaign pays here.
-        key = stream_key(seed, "process")
-        self._generator_seed = int.from_bytes(key[:8], "little")
-        self._uuid_bits = int.from_bytes(key[8:16], "little")
-        self._entropy = key[16:]
+        self._key = stream_key(seed, b"process")  # one hash, which is cut in three
         self._saved: _SavedGenerators | None = None
 
     def enter(self) -> None:
@@ -172,19 +177,18 @@ class RunSeeding:
         Raises:
             UsageError: if a run is active in this process.
         """
-        global _run_thread, _entropy, _entropy_draws, _seeds, _node, _clock_sequence
+        global _run_thread, _entropy, _entropy_draws, _seeds, _uuid_bits
         if _run_thread:
             raise UsageError("a run is already active in this process; runs neither nest nor overlap between threads")
         self._saved = None if _preserved else _SavedGenerators()
         try:
-            _seed_generators(self._generator_seed)
+            _seed_generators(int.from_bytes(self._key[:8], "little"))
         except BaseException:
             self._restore_generators()
             raise
-        _entropy, _entropy_draws, _seeds = self._entropy, 0, 0
-        _node = (self._uuid_bits & (2**48 - 1)) | (1 << 40)  # the multicast bit marks a random node (RFC 9562)
-        _clock_sequence = self._uuid_bits >> 50
+        _uuid_bits, _entropy, _entropy_draws, _seeds = self._key[8:16], self._key[16:], 0, 0
         _NAMES.install()
+        vars(uuid).update(_NO_LAST_UUID)  # may have been made between two runs of a campaign
         _run_thread = get_ident()
 
     def exit(self) -> None:

@@ -33,6 +33,15 @@ def threads_of_call() -> Threads | None:
     return run.threads  # type: ignore[return-value]  # see above
 
 
+def threads_in_place() -> Threads | None:
+    """The same while names stand for simulated threads; None where the run begins and ends.
+
+    For what replaces names that stay replaced between runs, and there is the original outside of these bounds.
+    """
+    threads = threads_of_call()
+    return threads if threads is not None and threads.are_in_place else None
+
+
 def is_of_the_run() -> bool:
     """Whether the caller belongs to the active run."""
     return threads_of_call() is not None

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from greenlet import getcurrent
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads import thread_locals
-from detrun_scheduler.threads.calling import threads_of_call
+from detrun_scheduler.threads.calling import threads_in_place
 from detrun_scheduler.threads.low_level import ThreadHandle, get_ident, start_joinable_thread, start_new_thread
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.thread_class import main_thread
 
 
 class Alive(dict[int, threading.Thread]):
@@ -25,16 +27,16 @@ class Alive(dict[int, threading.Thread]):
     """
 
     def __setitem__(self, ident: int, thread: threading.Thread) -> None:
-        if threads_of_call() is not None:
+        if threads_in_place() is not None:
             super().__setitem__(ident, thread)
         else:
-            THREADING.originals["_active"][ident] = thread
+            OF_ONE_RUN.originals["_active"][ident] = thread
 
     def __delitem__(self, ident: int) -> None:
         if ident in self:
             super().__delitem__(ident)
         else:
-            del THREADING.originals["_active"][ident]
+            del OF_ONE_RUN.originals["_active"][ident]
 
     def clear(self) -> None:
         """Nothing: the threads are there in the child too."""
@@ -62,7 +64,7 @@ def _current_thread() -> threading.Thread:
         known: threading.Thread | None = threading._active.get(found.ident)  # type: ignore[attr-defined]  # private
         if known is not None:
             return known
-    elif threads_of_call() is None:
+    elif threads_in_place() is None:
         return THREADING.originals["current_thread"]()  # type: ignore[no-any-return]  # Any
     try:
         return threading._active[get_ident()]  # type: ignore[attr-defined, no-any-return]  # private
@@ -71,7 +73,7 @@ def _current_thread() -> threading.Thread:
 
 
 def _find_main_thread() -> threading.Thread:
-    if threads_of_call() is None:
+    if threads_in_place() is None:
         return THREADING.originals["main_thread"]()  # type: ignore[no-any-return]  # Any
     process: Any = getattr(getcurrent(), "owner", None)
     if process is not None and process.main_thread is not None:
@@ -82,7 +84,7 @@ def _find_main_thread() -> threading.Thread:
 
 
 def _enumerate() -> list[threading.Thread]:
-    if threads_of_call() is None:
+    if threads_in_place() is None:
         return THREADING.originals["enumerate"]()  # type: ignore[no-any-return]  # Any
     return list(threading._active.values())  # type: ignore[attr-defined]  # private
 
@@ -93,7 +95,7 @@ def _active_count() -> int:
 
 def monotonic() -> Any:
     # With its history: what is left of a timeout after a wake-up is the deadline minus the present, and both move.
-    threads = threads_of_call()
+    threads = threads_in_place()
     return THREADING.originals["_time"]() if threads is None else threads.run.virtual_clock.now
 
 
@@ -106,21 +108,28 @@ THREADING = ReplacedNames(
         "main_thread": _find_main_thread,
         "enumerate": _enumerate,
         "active_count": _active_count,
-        "_enumerate": list,  # asked after a fork, which changes nothing for the run
-        "_dangling": _NoThreads(),
         "_start_new_thread": start_new_thread,
         "_start_joinable_thread": start_joinable_thread,
         "_ThreadHandle": ThreadHandle,
         "_time": monotonic,
-        # Made anew for each run by `install`.
-        "_active": None,
-        "_counter": None,
-        **dict.fromkeys(("excepthook", "_trace_hook", "_profile_hook")),
-        "_thread_local_info": thread_locals.local(),
-        # As they are; but `threading` assigns them after a fork, so they have to be put back.
-        **{
-            name: vars(threading).get(name)
-            for name in ("_main_thread", "_active_limbo_lock", "_shutdown_locks_lock", "_shutdown_locks")
-        },
     },
+    may_stay=True,
+)
+
+
+# What is made anew for each run, or must be the real one between runs: a fork there asks for the threads there are.
+OF_ONE_RUN = ReplacedNames(
+    threading,
+    {
+        "_enumerate": list,  # asked after a fork, which changes nothing for the run
+        "_dangling": _NoThreads(),
+        "_thread_local_info": thread_locals.local(),
+    },
+    fresh={"_active": lambda: Alive({MAIN_IDENT: main_thread()}), "_counter": lambda: count(1).__next__},
+    also=(
+        # What the program makes of them goes with the run.
+        *("excepthook", "_trace_hook", "_profile_hook"),
+        # `threading` assigns them after a fork.
+        *("_main_thread", "_active_limbo_lock", "_shutdown_locks_lock", "_shutdown_locks"),
+    ),
 )

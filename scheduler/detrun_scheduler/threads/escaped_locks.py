@@ -215,12 +215,11 @@ class _RealLocks:
 
         return {"acquire": acquire, "__enter__": enter, "release": release, "__exit__": leave}
 
-    def end_of_run(self) -> None:
-        """What the run still holds is free again, and the methods are the real ones."""
+    def free_taken(self) -> None:
+        """What the run still holds is free again."""
         for dual in self.taken.values():
             dual.free_real()
         self.taken.clear()
-        self.entries.restore()
 
 
 def _release_save(self: Any) -> Any:
@@ -264,6 +263,11 @@ class _EscapedLocks:
     def __init__(self) -> None:
         self._has_renewed = False
 
+    @property
+    def stays(self) -> bool:
+        """Whether they have been left in place until the campaign is over."""
+        return _LOCKS.entries.stays and _RLOCKS.entries.stays
+
     def install(self) -> None:
         """Replace them."""
         _LOCKS.entries.install()
@@ -273,12 +277,20 @@ class _EscapedLocks:
             _renew_conditions()
 
     def restore(self) -> None:
-        """Put them back; what the run still holds is free again."""
-        _RLOCKS.end_of_run()
-        _LOCKS.end_of_run()
+        """Put them back."""
+        _RLOCKS.entries.restore()
+        _LOCKS.entries.restore()
 
 
 GROUP = _EscapedLocks()
+
+
+def end_of_run() -> None:
+    """What the run still holds is free again."""
+    if _RLOCKS.taken:
+        _RLOCKS.free_taken()
+    if _LOCKS.taken:
+        _LOCKS.free_taken()
 
 
 def _renew_conditions() -> None:

@@ -15,7 +15,7 @@ from greenlet import getcurrent
 
 from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames
-from detrun_scheduler.threads.calling import threads_of_call
+from detrun_scheduler.threads.calling import threads_in_place
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 # Opens it for a run, sees to its end, and returns what gives the names of sockets back.
@@ -53,7 +53,7 @@ def open_for(run: Any) -> bool:
 
 def is_open_now() -> bool:
     """Whether the caller has a network now, of which the names of ``socket`` then are."""
-    threads = threads_of_call()
+    threads = threads_in_place()
     if threads is None:
         return False
     run = threads.run
@@ -94,8 +94,9 @@ _FUNCTIONS = (
     *("if_nameindex", "if_nametoindex", "if_indextoname"),
 )
 
-# They may not stay between runs: trio asks whether the class of a socket is that of the name.
-NAMES = ReplacedNames(socket, {"socket": FirstSocket, **{name: _opening(name) for name in _FUNCTIONS}})
+NAMES = ReplacedNames(socket, {name: _opening(name) for name in _FUNCTIONS}, may_stay=True)
+# It may not stay between runs: trio asks whether the class of a socket is that of the name.
+CLASS = ReplacedNames(socket, {"socket": FirstSocket})
 
 
 _OPENING_CALLS = frozenset(("fork_exec", "pipe", "pipe2"))  # other calls mean something only where there is a network
@@ -103,24 +104,20 @@ _OPENING_CALLS = frozenset(("fork_exec", "pipe", "pipe2"))  # other calls mean s
 
 def _process_call(name: str) -> Any:
     """What simulates the function ``name`` of `process_names` for the code that calls; None where nothing does."""
-    if (name in _OPENING_CALLS and not is_open_now()) or processes_here is None or threads_of_call() is None:
+    if (name in _OPENING_CALLS and not is_open_now()) or processes_here is None or threads_in_place() is None:
         return None
     return getattr(processes_here(), name, None)
 
 
-class FirstNames:
-    """Those names, on top of which stand the ones that an open network has given them."""
+def begin_run() -> None:
+    """A run begins without a network."""
+    process_names.lead_to(_process_call)
 
-    def install(self) -> None:
-        """Replace them."""
-        NAMES.install()
-        process_names.lead_to(_process_call)
 
-    def restore(self) -> None:
-        """Put them back, those on top first."""
-        global _restore
-        process_names.lead_to(None)
-        if _restore is not None:
-            _restore()
-            _restore = None
-        NAMES.restore()
+def end_of_run() -> None:
+    """Put the names back that an open network has given on top of those above."""
+    global _restore
+    process_names.lead_to(None)
+    if _restore is not None:
+        _restore()
+        _restore = None

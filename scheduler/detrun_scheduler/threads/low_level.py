@@ -17,7 +17,7 @@ from greenlet import GreenletExit, getcurrent
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.threads import thread_locals
-from detrun_scheduler.threads.calling import threads_of_call, wait_for_end
+from detrun_scheduler.threads.calling import threads_in_place, wait_for_end
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.reentrant_locks import RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
@@ -31,7 +31,7 @@ def get_ident() -> int:
     found = getcurrent()
     if type(found) is SimulatedThread:
         return found.ident
-    return MAIN_IDENT if threads_of_call() is not None else _real_ident()
+    return MAIN_IDENT if threads_in_place() is not None else _real_ident()
 
 
 class ThreadHandle:
@@ -41,7 +41,7 @@ class ThreadHandle:
 
     def __new__(cls) -> Any:
         """One of Python's own, for a real thread beside the run."""
-        if threads_of_call() is None:
+        if threads_in_place() is None:
             return LOW_LEVEL.originals["_ThreadHandle"]()
         return object.__new__(cls)
 
@@ -74,7 +74,7 @@ def start_new_thread(
     function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any] | None = None, /
 ) -> int:
     """`_thread.start_new_thread`: a daemon, as in life, where such a thread is never waited for."""
-    threads = threads_of_call()
+    threads = threads_in_place()
     if threads is None:
         if keywords is None:
             return LOW_LEVEL.originals["start_new_thread"](function, arguments)  # type: ignore[no-any-return]  # Any
@@ -92,7 +92,7 @@ def start_new_thread(
 
 def start_joinable_thread(function: Callable[[], Any], handle: ThreadHandle | None = None, daemon: bool = True) -> Any:
     """`_thread.start_joinable_thread`, of Python 3.13 and later."""
-    threads = threads_of_call()
+    threads = threads_in_place()
     if threads is None:
         return LOW_LEVEL.originals["start_joinable_thread"](function, handle, daemon)
     if not callable(function):
@@ -148,7 +148,7 @@ def _low_level_body(
 
 def _count() -> int:
     """`_thread._count`: how many threads live, the main one apart."""
-    threads = threads_of_call()
+    threads = threads_in_place()
     if threads is None:
         return LOW_LEVEL.originals["_count"]()  # type: ignore[no-any-return]  # Any
     return sum(one.ident != MAIN_IDENT for one in threads.living)
@@ -171,4 +171,5 @@ LOW_LEVEL = ReplacedNames(
         "_local": thread_locals.local,
         "_count": _count,
     },
+    may_stay=True,
 )

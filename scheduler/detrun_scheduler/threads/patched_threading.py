@@ -14,7 +14,6 @@ from __future__ import annotations
 import _queue
 import _thread
 import importlib._bootstrap
-import itertools
 import os
 import queue
 import random
@@ -52,15 +51,14 @@ from detrun_scheduler.threads import (
     trio_workers,
     waits_for_files,
 )
-from detrun_scheduler.threads.calling import sleep, threads_of_call, wait_in_task
-from detrun_scheduler.threads.census import THREADING, Alive, monotonic
+from detrun_scheduler.threads.calling import sleep, threads_in_place, wait_in_task
+from detrun_scheduler.threads.census import OF_ONE_RUN, THREADING, monotonic
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.low_level import LOW_LEVEL
 from detrun_scheduler.threads.reentrant_locks import RLock
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
-from detrun_scheduler.threads.thread_class import METHODS, is_simulated, main_thread
+from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.threads.thread_class import METHODS, is_simulated
 from detrun_scheduler.threads.threads import Threads
-from detrun_scheduler.trio_host.private import THREAD_COUNTER
 
 
 def _is_set(self: threading.Event) -> bool:
@@ -75,7 +73,7 @@ def _is_set(self: threading.Event) -> bool:
 
 def _sleep(seconds: Any, /) -> None:
     caller = getcurrent()
-    threads = threads_of_call()
+    threads = threads_in_place()
     if threads is None or not primal_of(seconds) >= 0 or (type(caller) is not SimulatedThread and not threads.living):
         _TIME.originals["sleep"](seconds)  # also for the errors of the real one, and where no other thread can run
     elif type(caller) is SimulatedThread:
@@ -85,13 +83,14 @@ def _sleep(seconds: Any, /) -> None:
         wait_in_task(run, lambda: False, None, run.virtual_clock.now + seconds)
 
 
-_TIME = ReplacedNames(time, {"sleep": _sleep})
+_TIME = ReplacedNames(time, {"sleep": _sleep}, may_stay=True)
 _QUEUE = ReplacedNames(queue, {"time": monotonic}, may_stay=True)
 # The import system's own locks stay real: which modules a run is the first to import is not part of the run.
 _IMPORT = ReplacedNames(importlib._bootstrap, {"_thread": SimpleNamespace(**vars(_thread))}, may_stay=True)
 _EVENT = ReplacedMethods(threading.Event, {"is_set": _is_set})
+_REGISTRIES = ProcessRegistries(is_simulated)
 _ALL = ReplacedTogether(
-    *(THREADING, LOW_LEVEL, _TIME, _QUEUE, _IMPORT, METHODS, _EVENT),
+    *(OF_ONE_RUN, THREADING, LOW_LEVEL, _TIME, _QUEUE, _IMPORT, METHODS, _EVENT),
     *trio_workers.GROUPS,
     pools.NAMES,
     escaped_locks.GROUP,
@@ -100,9 +99,10 @@ _ALL = ReplacedTogether(
     waits_for_files.NAMES,
     file_names.GROUP,
     process_names.GROUP,
-    ProcessRegistries(is_simulated),
+    _REGISTRIES,
     service_names.NAMES,
-    localhost.FirstNames(),  # put back before all others: an open network has names on top of theirs
+    localhost.CLASS,
+    localhost.NAMES,
 )
 
 # The real classes, which `install_dual_classes` is about to replace, under the names by which modules took them.
@@ -121,7 +121,7 @@ _BOUND = BoundNames(
         (random, ["seed"]),
         (uuid, ["getnode"]),
         (select, waits_for_files.NAMES.originals),
-        (socket, localhost.NAMES.originals),
+        (socket, ["socket", *localhost.NAMES.originals]),
         (socket, service_names.NAMES.originals),
         *file_names.SOURCES,
         *process_names.SOURCES,
@@ -135,27 +135,21 @@ _BOUND = BoundNames(
 
 def install(threads: Threads, main: Callable[..., Any] | None = None) -> None:
     """Replace everything, for the run of ``main`` that is now active and whose threads these are."""
-    _ALL.install(
-        {
-            THREADING: {
-                "_active": Alive({MAIN_IDENT: main_thread()}),
-                "_counter": itertools.count(1).__next__,
-                # As they are, so that what the program makes of them goes with the run.
-                "excepthook": threading.excepthook,
-                "_trace_hook": threading._trace_hook,  # type: ignore[attr-defined]  # private
-                "_profile_hook": threading._profile_hook,
-            },
-            trio_workers.TRIO: {THREAD_COUNTER: itertools.count()},
-        }
-    )
+    _ALL.install()
+    localhost.begin_run()
     threads.at_first_start = pools.begin_run
     _BOUND.install(main)
     threads.hooks = threading.excepthook, sys.unraisablehook
+    threads.are_in_place = True
 
 
-def restore() -> None:
+def restore(threads: Threads) -> None:
     """Put everything back."""
+    threads.are_in_place = False
+    localhost.end_of_run()  # an open network has names on top of the others
     _BOUND.restore()
+    _REGISTRIES.end_of_run()
+    escaped_locks.end_of_run()
     _ALL.restore()
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedNames
+from detrun_scheduler.environment.staying import STAYING
 from detrun_scheduler.threads import sqlite_random
 from detrun_scheduler.threads.calling import threads_of_call
 
@@ -217,6 +218,7 @@ class _Names:
     """The names of `sqlite3`, from its import on, which detrun does not cause: SQLAlchemy imports it as it connects."""
 
     def __init__(self) -> None:
+        self.stays = False  # whether the import is waited for until the campaign is over
         self.groups: list[ReplacedNames] = []
         self._is_late = False  # whether it was imported within this run
 
@@ -225,21 +227,28 @@ class _Names:
         if not self.groups:
             if "sqlite3" not in sys.modules:
                 hidden_state.at_import["_sqlite3"] = self._install_late
+                if STAYING.campaigns and not self.stays:
+                    self.stays = True
+                    STAYING.add(self)
                 return
+            self.leave()
             modules = (sys.modules["sqlite3"], sys.modules["sqlite3.dbapi2"])
             self.groups = [ReplacedNames(module, {"connect": _connect}) for module in modules]
         for group in self.groups:
             group.install()
 
     def _install_late(self) -> None:
-        del hidden_state.at_import["_sqlite3"]
+        self.leave()
+        STAYING.divide_anew()
         self._is_late = True
         self.groups = [ReplacedNames(import_module("_sqlite3"), {"connect": _connect})]  # which `sqlite3` takes it from
         self.groups[0].install()
 
     def restore(self) -> None:
-        """Put them back."""
-        hidden_state.at_import.pop("_sqlite3", None)
+        """Put them back, or go on to wait for the import."""
+        if self.stays:
+            return
+        self.leave()
         for group in reversed(self.groups):
             group.restore()
         if self._is_late:
@@ -247,6 +256,11 @@ class _Names:
                 if name in sys.modules:
                     vars(sys.modules[name])["connect"] = self.of("connect")
             self.groups, self._is_late = [], False
+
+    def leave(self) -> None:
+        """Wait for the import no longer."""
+        self.stays = False
+        hidden_state.at_import.pop("_sqlite3", None)
 
     def of(self, name: str) -> Any:
         """The original."""

@@ -45,9 +45,9 @@ def main_thread(ident: int = MAIN_IDENT) -> threading.Thread:
         prepared._started._flag = True  # type: ignore[attr-defined]  # private
         prepared._ident = MAIN_IDENT  # type: ignore[attr-defined]  # private
         prepared._native_id = MAIN_IDENT  # type: ignore[attr-defined]  # private
-        MainThread._template = vars(prepared)
+        MainThread._template = dict(vars(prepared))
     thread = MainThread.__new__(MainThread)
-    vars(thread).update(MainThread._template)
+    thread.__dict__ = MainThread._template.copy()
     if ident != MAIN_IDENT:
         vars(thread).update(_ident=ident, _native_id=ident)
     return thread

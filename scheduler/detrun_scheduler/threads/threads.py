@@ -29,6 +29,7 @@ class Threads:
     """The simulated threads of one run."""
 
     __slots__ = (
+        "are_in_place",
         "at_end",
         "at_unwound",
         "at_first_start",
@@ -66,6 +67,7 @@ class Threads:
         self.idle: list[SimulatedThread] = []  # ended threads whose greenlets can serve later runs
         self.touched: list[Any] = []  # dual objects used in this run, which are reset at its end
         self.main_has_ended = False
+        self.are_in_place = False  # whether names are replaced for them (`patched_threading`)
         self.at_first_start: Callable[[Threads], None] = _nothing
         self.at_main_end: Callable[[Threads], None] = _nothing
         self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run

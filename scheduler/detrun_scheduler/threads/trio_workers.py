@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import outcome
@@ -95,8 +96,8 @@ TRIO = ReplacedNames(
         "PARENT_TASK_DATA": _ParentTaskData(),
         "Run": _Run,
         "RunSync": _RunSync,
-        THREAD_COUNTER: None,  # made anew for each run
     },
+    fresh={THREAD_COUNTER: count},
 )
 _LOW_LEVEL = ReplacedNames(trio.lowlevel, {"start_thread_soon": _start_thread_soon}, may_stay=True)
 

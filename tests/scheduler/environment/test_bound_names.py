@@ -25,6 +25,7 @@ import detrun
 from detrun_scheduler.environment import bound_names
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import in_real_thread
+from detrun_scheduler.environment.staying import StayingReplaced
 
 REAL = {"monotonic": monotonic, "get_ident": get_ident, "urandom": urandom, "allocate_lock": allocate_lock}
 
@@ -365,33 +366,24 @@ def test_a_module_that_gave_way_to_another_keeps_what_it_has(one: OneModule, is_
     assert one.held == (one.real, one.fixed)
 
 
-def test_in_a_campaign_what_is_put_stays_and_one_end_is_asked_for(
-    one: OneModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ends: list[Any] = []
-    monkeypatch.setattr(bound_names.replaced_names, "is_staying", lambda: True)
-    monkeypatch.setattr(bound_names.replaced_names, "leave_at_end", ends.append)
-    for _ in range(2):
-        one.install()
+def test_in_a_campaign_what_is_put_stays_until_its_end(one: OneModule) -> None:
+    with StayingReplaced():
+        for _ in range(2):
+            one.install()
+            assert one.held == (one.simulated, one.simulated)
+            one.names.restore()
         assert one.held == (one.simulated, one.simulated)
-        one.names.restore()
-    assert one.held == (one.simulated, one.simulated)
-    assert ends == [one.names]
-    one.names.leave()
     assert one.held == (one.real, one.fixed)
 
 
-def test_a_module_that_changes_in_a_campaign_while_names_are_put_keeps_its_places(
-    one: OneModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_that_changes_in_a_campaign_while_names_are_put_keeps_its_places(one: OneModule) -> None:
     """As `subprocess`, which gets one name more with its first warning."""
-    monkeypatch.setattr(bound_names.replaced_names, "is_staying", lambda: True)
-    monkeypatch.setattr(bound_names.replaced_names, "leave_at_end", lambda group: None)
-    one.install()
-    one.names.restore()
-    one.user.__dict__["more"] = 1
-    one.modules["bound_names_other"] = ModuleType("bound_names_other")
-    one.install()
+    with StayingReplaced():
+        one.install()
+        one.names.restore()
+        one.user.__dict__["more"] = 1
+        one.modules["bound_names_other"] = ModuleType("bound_names_other")
+        one.install()
     one.names.leave()
     assert one.held == (one.real, one.fixed)
     one.install()

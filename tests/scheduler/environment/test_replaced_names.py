@@ -10,18 +10,21 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import detrun
 from detrun_scheduler.environment import process_names
+from detrun_scheduler.environment.hidden_state import guard
+from detrun_scheduler.environment.names_at_import import ReplacedAtImport
 from detrun_scheduler.environment.replaced_names import (
     ReplacedMethods,
     ReplacedNames,
     ReplacedTogether,
-    StayingReplaced,
 )
+from detrun_scheduler.environment.staying import StayingReplaced
 
 
 def names_of_modules() -> dict[str, object]:
@@ -124,7 +127,7 @@ def test_groups_stay_only_if_they_may_and_only_as_long_as_a_scope_wants_it() -> 
         def method(self) -> int:
             return 1
 
-    groups: tuple[ReplacedNames | ReplacedMethods, ...] = (
+    groups = ReplacedTogether(
         ReplacedNames(module, {"stays": 2}, may_stay=True),
         ReplacedNames(module, {"goes": 2}),
         ReplacedMethods(Owner, {"method": lambda self: 2}),
@@ -135,21 +138,89 @@ def test_groups_stay_only_if_they_may_and_only_as_long_as_a_scope_wants_it() -> 
 
     with StayingReplaced():
         for _ in range(2):
-            for group in groups:
-                group.install()
+            groups.install()
             assert values() == (2, 2, 2)
             module.stays = 3  # type: ignore[attr-defined]
+            Owner.method = lambda self: 3  # type: ignore[method-assign]
             with StayingReplaced():
-                for group in groups:
-                    group.restore()
+                groups.restore()
             assert values() == (2, 1, 2)
     assert values() == (1, 1, 1)
+
+
+def test_of_a_name_that_two_groups_replace_the_upper_ones_stays_and_the_original_comes_back() -> None:
+    module = ModuleType("module")
+    module.name = "original"  # type: ignore[attr-defined]
+    lower = ReplacedTogether(ReplacedNames(module, {"name": "lower"}, may_stay=True))
+    upper = ReplacedTogether(ReplacedNames(module, {"name": "upper"}, may_stay=True))
+    with StayingReplaced():
+        lower.install()
+        lower.restore()
+        assert module.name == "lower"
+        for assigned in ("upper", "program's", "lower"):
+            lower.install()
+            upper.install()
+            assert module.name == "upper"
+            module.name = assigned  # type: ignore[attr-defined]
+            upper.restore()
+            lower.restore()
+            assert module.name == "upper"
+    assert module.name == "original"
+
+
+def test_names_of_one_run_are_put_back_between_runs_of_a_campaign_and_their_originals_found_anew() -> None:
+    module = ModuleType("module")
+    module.count, module.hook = "real", "first"  # type: ignore[attr-defined]
+    made = iter(range(10))
+    names = ReplacedNames(module, {}, fresh={"count": made.__next__}, also=("hook", "missing"))
+    together = ReplacedTogether(names)
+    with StayingReplaced():
+        for run, hook in enumerate(("first", "second")):
+            module.hook = hook  # type: ignore[attr-defined]
+            together.install()
+            assert (module.count, module.hook) == (run, hook)
+            module.hook = "program's"  # type: ignore[attr-defined]
+            together.restore()
+            assert (module.count, module.hook) == ("real", hook)
+    assert not hasattr(module, "missing")
+
+
+@pytest.mark.parametrize("is_within", [True, False])
+def test_a_module_that_comes_in_the_course_of_a_campaign_is_replaced_from_then_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_within: bool
+) -> None:
+    """Whether a run imports it or what lies between two runs."""
+    (tmp_path / "comes_late.py").write_text("name = 'original'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "comes_late", raising=False)
+    group = ReplacedTogether(ReplacedAtImport("comes_late", {"name": "replaced"}))
+    found: list[str] = []
+
+    def one_run(looks: bool) -> None:
+        with guard():
+            group.install()
+            if looks:
+                found.append(__import__("comes_late").name)
+            group.restore()
+
+    with StayingReplaced():
+        one_run(False)
+        one_run(False)
+        if not is_within:
+            assert __import__("comes_late").name == "original"
+        for _ in range(3):
+            one_run(True)
+            assert sys.modules["comes_late"].name == "original"
+    assert found == ["replaced"] * 3
+    monkeypatch.delitem(sys.modules, "comes_late")
 
 
 def test_groups_are_replaced_in_order_and_put_back_in_reverse() -> None:
     calls: list[str] = []
 
     class Group:
+        stays = False
+
         def __init__(self, name: str) -> None:
             self.name = name
 
@@ -161,9 +232,9 @@ def test_groups_are_replaced_in_order_and_put_back_in_reverse() -> None:
 
     module = ModuleType("replaced")
     module.counter, module.constant = 0, 1  # type: ignore[attr-defined]
-    names = ReplacedNames(module, {"counter": None, "constant": 2})
-    together = ReplacedTogether(Group("first"), names, Group("last"))
-    together.install({names: {"counter": 7}})
+    names = ReplacedNames(module, {"constant": 2}, fresh={"counter": lambda: 7})
+    together = ReplacedTogether(Group("first"), ReplacedTogether(names, Group("last")))
+    together.install()
     assert (module.counter, module.constant) == (7, 2)
     together.restore()
     assert (module.counter, module.constant) == (0, 1)
