@@ -80,7 +80,7 @@ def begin_run(first: int | None = None) -> None:
         raise UsageError("begin_run: a run is in progress in this process, and runs do not nest; call end_run() first")
     if taping:
         raise UsageError("begin_run: a tape is on; call stop_tape() first")
-    _furthest = peek_id()
+    _furthest = next(ids)
     first_id = _furthest if first is None else first
     ids = count(first_id)
     in_run = True
@@ -88,13 +88,15 @@ def begin_run(first: int | None = None) -> None:
 
 def end_run() -> None:
     """End the run and switch off a tape that it left on. Safe to call twice, so it fits in a ``finally``."""
-    global in_run, first_id, at_end
+    global ids, in_run, first_id, _furthest, at_end
     _switch_off()
     if at_end is not None:
         at_end()
         at_end = None
-    upcoming = peek_id()
-    rewind(_furthest if upcoming >= OWN_SPACE else max(_furthest, upcoming))
+    upcoming = next(ids)
+    if _furthest < upcoming < OWN_SPACE:
+        _furthest = upcoming
+    ids = count(_furthest)
     if first_id >= OWN_SPACE:
         first_id = _furthest  # what is made now, outside of runs, has ids of the common space
     in_run = False

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
 from typing import Any
 
 import outcome
@@ -48,76 +47,126 @@ def execute(
     hooks: RunHooks | None = None,
     compared: Callable[[RunLoop, outcome.Outcome[Any]], None] | None = None,
 ) -> tuple[RunLoop, outcome.Outcome[Any]]:
-    """Run ``main(*args)`` once under full control; return its loop and how it ended.
+    """Run ``main(*args)`` once under full control; see `ControlledProgram.execute`."""
+    return ControlledProgram(main, options or Options()).execute(
+        args,
+        oracle=oracle,
+        seed=seed,
+        journal=journal,
+        verifier=verifier,
+        scope=scope,
+        hooks=hooks,
+        compared=compared,
+    )
+
+
+class ControlledProgram:
+    """A program and the options of its runs, with all that follows from these alone: found out once for many runs.
 
     An async function is the main task; any other function is the main simulated thread.
 
     Args:
         main: a program that `check_main` has accepted.
-        scope: surrounds the run, outside of ``options.watch``; its `Value`s may be arguments of the program.
-        hooks: of the caller; completed by ``options`` and the scopes, and used for this run only.
-        compared: called when the program has ended, before ``scope`` is told so: a scope may end the process there.
-
-    Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can finish
-    the recording first.
     """
-    options = options or Options()
-    watch = options.watch
-    hooks = _completed(hooks or RunHooks(), options, scope)
-    step_taken = getattr(oracle, "step_taken", None)
-    if step_taken is not None:
-        hooks.after_step.append(step_taken)
-    loop = RunLoop(
-        oracle,
-        seed=seed,
-        journal=journal,
-        max_steps=options.max_steps,
-        verifier=verifier,
-        instruments=options.instruments,
-        strict_exception_groups=options.strict_exception_groups,
-        restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
-        preemption=preemption_of(main, options),
-        hooks=hooks,
-    )
-    as_thread = is_synchronous(main)
-    in_asyncio = not as_thread and runs_in_asyncio(main, options.backend)
-    environment = ControlledEnvironment(seed, loop.virtual_clock)
-    state.begin_run()
-    if options.terms is not None:
-        options.terms.begin()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with environment, _surrounding(loop, options, scope, hooks.draws, main):
-            if scope is not None:
-                args = scope.begin(loop, args)
-            if watch is not None:
-                args = watch.begin(loop, args)
-            ended = _outcome_of(partial(loop.run, main, *args, as_thread=as_thread, in_asyncio=in_asyncio))
-            if loop.costs:
-                from detrun.primitives.costs import with_costs  # few programs declare any
 
-                ended = with_costs(loop.costs, ended)
-            if watch is not None:
-                ended = watch.end(ended)
-        if type(ended) is outcome.Error and not as_thread:
-            ended = outcome.Error(wrong_backend(ended.error, in_asyncio) or ended.error)
-        if loop.thread_failures and options.thread_errors:
-            ended = with_thread_errors(loop.thread_failures, ended)
-        if compared is not None:
-            compared(loop, ended)
+    __slots__ = ("_as_thread", "_hooks", "_in_asyncio", "_preemption", "main", "options")
+
+    def __init__(self, main: Main, options: Options) -> None:
+        self.main = main
+        self.options = options
+        self._preemption = preemption_of(main, options)
+        self._as_thread = is_synchronous(main)
+        self._in_asyncio = not self._as_thread and runs_in_asyncio(main, options.backend)
+        self._hooks: RunHooks | None = None  # of runs that nothing takes part in; nothing is added to them
+
+    def execute(
+        self,
+        args: Sequence[object],
+        *,
+        oracle: Oracle,
+        seed: int,
+        journal: Journal,
+        verifier: Verifier | None = None,
+        scope: RunScope | None = None,
+        hooks: RunHooks | None = None,
+        compared: Callable[[RunLoop, outcome.Outcome[Any]], None] | None = None,
+    ) -> tuple[RunLoop, outcome.Outcome[Any]]:
+        """Run ``main(*args)`` once; return its loop and how it ended.
+
+        Args:
+            scope: surrounds the run, outside of ``options.watch``; its `Value`s may be arguments of the program.
+            hooks: of the caller; completed by the options and the scopes, and used for this run only.
+            compared: called when the program has ended, before ``scope`` is told so: a scope may end the process there.
+
+        Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can
+        finish the recording first.
+        """
+        main, options, as_thread, in_asyncio = self.main, self.options, self._as_thread, self._in_asyncio
+        watch = options.watch
+        if hooks is None and scope is None and not hasattr(oracle, "step_taken"):
+            hooks = self._hooks or self._common_hooks()
+        else:
+            hooks = _completed(hooks or RunHooks(), options, scope)
+            step_taken = getattr(oracle, "step_taken", None)
+            if step_taken is not None:
+                hooks.after_step.append(step_taken)
+        loop = RunLoop(
+            oracle,
+            seed=seed,
+            journal=journal,
+            max_steps=options.max_steps,
+            verifier=verifier,
+            instruments=options.instruments,
+            strict_exception_groups=options.strict_exception_groups,
+            restrict_keyboard_interrupt_to_checkpoints=options.restrict_keyboard_interrupt_to_checkpoints,
+            preemption=self._preemption,
+            hooks=hooks,
+        )
+        environment = ControlledEnvironment(seed, loop.virtual_clock)
+        state.begin_run()
         if options.terms is not None:
-            ended = options.terms.added_to(ended)
-        if scope is not None:
-            ended = scope.end(ended)
-    finally:
-        for one in (watch, scope):
-            if one is not None:
-                one.close()
-        state.end_run()
-        if collecting:
-            gc.enable()
-    return loop, ended
+            options.terms.begin()
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            with environment, _surrounding(loop, options, scope, hooks.draws, main):
+                if scope is not None:
+                    args = scope.begin(loop, args)
+                if watch is not None:
+                    args = watch.begin(loop, args)
+                ended = _outcome_of(loop, main, args, as_thread, in_asyncio)
+                if loop.costs:
+                    from detrun.primitives.costs import with_costs  # few programs declare any
+
+                    ended = with_costs(loop.costs, ended)
+                if watch is not None:
+                    ended = watch.end(ended)
+            if type(ended) is outcome.Error and not as_thread:
+                ended = outcome.Error(wrong_backend(ended.error, in_asyncio) or ended.error)
+            if loop.thread_failures and options.thread_errors:
+                ended = with_thread_errors(loop.thread_failures, ended)
+            if compared is not None:
+                compared(loop, ended)
+            if options.terms is not None:
+                ended = options.terms.added_to(ended)
+            if scope is not None:
+                ended = scope.end(ended)
+        finally:
+            if watch is not None:
+                watch.close()
+            if scope is not None:
+                scope.close()
+            state.end_run()
+            if collecting:
+                gc.enable()
+        return loop, ended
+
+    def _common_hooks(self) -> RunHooks:
+        """Hooks of a run without a scope or a caller's wishes, kept for the next where the options have none either."""
+        hooks = _completed(RunHooks(), self.options, None)
+        if hooks.actor is None and hooks.draws is None and self.options.watch is None and not hooks.after_step:
+            self._hooks = hooks
+        return hooks
 
 
 def _surrounding(
@@ -170,10 +219,12 @@ def _completed(hooks: RunHooks, options: Options, scope: RunScope | None) -> Run
     return hooks
 
 
-def _outcome_of(run: Callable[[], outcome.Outcome[Any]]) -> outcome.Outcome[Any]:
-    """How ``run`` ended, errors of the run itself included."""
+def _outcome_of(
+    loop: RunLoop, main: Main, args: Sequence[object], as_thread: bool, in_asyncio: bool
+) -> outcome.Outcome[Any]:
+    """How the run ended, errors of the run itself included."""
     try:
-        return run()
+        return loop.run(main, *args, as_thread=as_thread, in_asyncio=in_asyncio)
     except (DeadlockError, StepLimitError) as error:
         # Their tracebacks show nothing but the loop, and lead from there to all who called it: where one of those keeps
         # the error, as the caller of a `Run` does, that is a cycle of garbage for each run that fails.

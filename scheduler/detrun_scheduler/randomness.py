@@ -45,6 +45,9 @@ def seed_again(generator: Random, seed: int) -> None:
     generator.gauss_next = None  # type: ignore[attr-defined]  # the second of two normal numbers
 
 
+_STREAM = blake2b(digest_size=32, person=b"detrun.stream")
+
+
 @cache
 def _inverse_normal() -> Callable[[float], float]:
     from statistics import NormalDist  # with decimals and fractions, a twentieth of the import of detrun
@@ -56,8 +59,10 @@ def stream_key(seed: int, name: str | bytes) -> bytes:
     """The 32-byte key of the stream ``name`` of a run. A str stands for its UTF-8 bytes."""
     if isinstance(name, str):
         name = name.encode("utf-8", "surrogatepass")
+    key = _STREAM.copy()  # half the price of a new one
     # The seed in hexadecimal has no NUL, so no two (seed, name) pairs share an encoding.
-    return blake2b(b"%x\0%b" % (seed, name), digest_size=32, person=b"detrun.stream").digest()
+    key.update(b"%x\0%b" % (seed, name))
+    return key.digest()
 
 
 def draw_bits(stream: bytes, index: int) -> int:

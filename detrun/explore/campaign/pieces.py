@@ -20,7 +20,7 @@ import outcome
 
 from detrun.ad.tensor_parameters import TensorParameters
 from detrun.checkers.assertions import Tally, tallying
-from detrun.execution.execute import execute
+from detrun.execution.execute import ControlledProgram
 from detrun.execution.schedules import ScheduleJournal
 from detrun.explore.campaign.coverage import Coverage
 from detrun.explore.campaign.failed_schedule import FailedSchedule, FailureKind, described
@@ -139,6 +139,8 @@ def run_piece(
         oracle.tell(knowledge)
     mixture = oracle if isinstance(oracle, Mixture) else None
     main, args, options, policy = program.main, program.args, program.options, program.policy
+    controlled = ControlledProgram(main, options)
+    counting = tallying(report.assertions)
     collect_every = collect_at = COLLECT_EVERY
     while report.schedules < count:
         if is_search and not oracle.advance():  # type: ignore[attr-defined]
@@ -155,17 +157,12 @@ def run_piece(
         journal = ScheduleJournal()
         scope = None if program.gradient_of is None else _taped(program.gradient_of)
         report.assertions.begin(index)
-        with tallying(report.assertions):
+        with counting:
             while True:
-                loop, ended = execute(
-                    main,
-                    args,
-                    oracle=deciding,
-                    seed=one_seed,
-                    journal=journal,
-                    verifier=verifier,
-                    options=options,
-                    scope=scope,
+                if controlled.options is not options:
+                    controlled = ControlledProgram(main, options)
+                loop, ended = controlled.execute(
+                    args, oracle=deciding, seed=one_seed, journal=journal, verifier=verifier, scope=scope
                 )
                 error = ended.error if type(ended) is outcome.Error else None
                 if error is None or mixture is None or not mixture.is_observing or isinstance(error, ENDING):

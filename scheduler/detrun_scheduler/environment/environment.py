@@ -13,6 +13,8 @@ from detrun_scheduler.environment.hidden_state import Guard
 from detrun_scheduler.environment.seeding import RunSeeding
 from detrun_scheduler.environment.virtual_time import WALL_START_SECONDS, Clock, VirtualTime
 
+_GUARD = Guard()
+
 
 class ControlledEnvironment:
     """What surrounds a run: ``enter()``, run in the same thread, ``exit()``. May be entered again.
@@ -21,12 +23,11 @@ class ControlledEnvironment:
     cost of each run.
     """
 
-    __slots__ = ("_guard", "_seeding", "_time")
+    __slots__ = ("_seeding", "_time")
 
     def __init__(self, seed: int, clock: Clock, *, start_seconds: float = WALL_START_SECONDS) -> None:
         self._seeding = RunSeeding(seed)
         self._time = VirtualTime(clock, start_seconds)
-        self._guard = Guard()
 
     def enter(self) -> None:
         """Take control.
@@ -38,7 +39,7 @@ class ControlledEnvironment:
         try:
             self._time.enter()
             try:
-                self._guard.enter()
+                _GUARD.enter()
             except BaseException:
                 self._time.exit()
                 raise
@@ -49,7 +50,7 @@ class ControlledEnvironment:
     def exit(self) -> None:
         """Give control back."""
         try:
-            self._guard.exit()
+            _GUARD.exit()
         finally:
             try:
                 self._time.exit()
