@@ -180,7 +180,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         needed = _NEEDED.get(event)
         if needed is not None and process_names.simulated(needed) is not None:
             return
-        if 0 <= shown < len(arguments):
+        if 0 <= shown < len(arguments) and arguments[shown] is not None:
             text = repr(arguments[shown])
             if len(text) > _SHOWN_CHARACTERS_MAX:
                 text = text[: _SHOWN_CHARACTERS_MAX - 3] + "..."

@@ -77,6 +77,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "raw thread": (lambda: _thread.start_new_thread(int, ()), "starting a thread inside"),
     "pool": (lambda: POOL.submit(int), "ThreadPoolExecutor.submit)"),
     "prompt": (lambda: input("name? "), "input 'name? ' inside"),
+    "no prompt": (input, "input inside"),
     "alarm": (lambda: signal.alarm(0), "signal.alarm inside"),
     "interval timer": (lambda: signal.setitimer(signal.ITIMER_REAL, 0), "signal.setitimer inside"),
 }
