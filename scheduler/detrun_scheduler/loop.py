@@ -158,9 +158,9 @@ class RunLoop(JournaledRun):
             if self.saves:
                 self.saves = False
                 journal.save_open_chunk()
-            taken = journal.steps
+            taken = journal.first_step + len(outcomes)
             room = min(CHUNK_STEPS - len(outcomes), limit - taken, self.pause_at - taken, self.arm_at - taken)
-            if room <= 0 or journal.is_full:
+            if room <= 0 or len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
                 self.pause(taken)
                 continue
             if queue.fit():

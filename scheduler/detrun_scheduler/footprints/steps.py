@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import Any
 
 from detrun_scheduler.environment.addresses import address_of
@@ -122,8 +122,8 @@ class StepReader:
     def _kind(self, loop: Any, kind: int) -> str:
         host = loop.host
         names = [name for name, number in loop.journal.kind_numbers.items() if number == kind]
-        aborts = (one for one in host.kept_aborts if host.kinds.get(address_of(one)) == kind)
-        codes = [getattr(one, "__code__", one) for one in aborts]
+        codes = [one.__code__ for one, number in host.kinds.items() if number == kind and type(one) is FunctionType]
+        codes += [one for one in host.kept_codes if host.kinds[address_of(one)] == kind]
         if any(_IDLE_WAIT in name for name in names):
             what = _IDLE
         elif any(is_user_file(code.co_filename) for code in codes) or not names:

@@ -81,13 +81,22 @@ class Threads:
         # Lets a preempted thread give way where it is alone, too: the timers, in runs in which they may fire early.
         self.attended: Sized = ()
 
-    def _new(self, *life: Any) -> SimulatedThread:
+    def _new(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        name: str,
+        ident: int,
+        daemon: bool = False,
+        creator: int = -1,
+        is_worker: bool = False,
+    ) -> SimulatedThread:
         thread = kept_greenlets.take(self.hub)
         if thread is None:
             thread = SimulatedThread(None, self.hub)
         else:
             thread.gr_context = None
-        thread.begin(self, *life)
+        thread.begin(self, function, arguments, name, ident, daemon, creator, is_worker)
         return thread
 
     def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> MainThread:
@@ -164,7 +173,7 @@ class Threads:
         self.inherited = variable
 
     def _kill_daemons(self) -> None:
-        if all(one.daemon for one in self.living):
+        if self.living and all(one.daemon for one in self.living):
             for one in self.living:
                 one.kill()
 
@@ -199,7 +208,10 @@ class Threads:
         self.at_end.clear()
         self.living.clear()
         if self.idle:
-            for thread in filter(None, (known() for known in self.known)):
+            for known in self.known:
+                thread = known()
+                if thread is None:
+                    continue
                 thread._simulated = OVER
                 if hasattr(thread, "_handle"):
                     thread._handle.simulated = OVER

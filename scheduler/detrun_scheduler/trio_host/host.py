@@ -24,6 +24,7 @@ from typing import Any
 import outcome
 import sniffio
 import trio
+from outcome import Value
 from sortedcontainers import SortedDict  # trio's own dependency, as it uses it
 from trio.lowlevel import RunStatistics, Task
 
@@ -61,8 +62,8 @@ _NO_IO = NoInputOutput()
 _NOTHING: Any = None
 
 
-# Abort functions that are there for good, each by its address, and the names of their waits.
-_lasting_waits: dict[int, tuple[Callable[..., object], str]] = {}
+# Abort functions that are there for good, and the names of their waits.
+_lasting_waits: dict[Callable[..., object], str] = {}
 LASTING_WAITS_MAX = 1000
 
 
@@ -88,7 +89,7 @@ class Host(Runner):
     # functions that stand in the place of methods (`put_in_place`), and hardly a run makes it.
     __slots__ = (
         *("__dict__", "abandoned", "awaits_abandoned", "by_number", "closing", "dead", "ended", "entry_nursery"),
-        *("entry_task", "failure_seen", "held", "hooks", "is_altered", "kept_aborts", "ki_arrived", "kind_number"),
+        *("entry_task", "failure_seen", "held", "hooks", "is_altered", "kept_codes", "ki_arrived", "kind_number"),
         *("kinds", "local_time", "not_returned", "numbers", "previous_library", "queue", "run_time", "tasks_time"),
         *("timers", "trio_now"),
     )
@@ -108,10 +109,10 @@ class Host(Runner):
         )
         self._new_entry_queue()
         self.hooks = self.instruments.data  # instruments by the names of their methods, and "_all"
-        # Address of an abort function that is there for good, or else of its code -> outcome byte. Asking a function
-        # for its code is an audit event, which costs 1 µs.
-        self.kinds: dict[int, int] = {}
-        self.kept_aborts: list[CodeType | Callable[..., object]] = []  # so that the addresses stay theirs in the run
+        # Abort function that is there for good, or else address of its code -> outcome byte. Asking a function for its
+        # code is an audit event, which costs 1 µs.
+        self.kinds: dict[Any, int] = {}
+        self.kept_codes: list[CodeType] = []  # so that the addresses stay theirs in the run
         self.abandoned: dict[Task, None] = {}  # tasks that are gone without having ended; trio knows none of them
         self.queue = RunQueue(_NOTHING, self.abandoned)
         # Living tasks and their numbers, each the inverse of the other, as the queue gives them. An abandoned task that
@@ -213,7 +214,11 @@ class Host(Runner):
         """Stop being the runner and return how the main task ended, None if it was given up."""
         self.leave_task()
         try:
-            self.close()
+            # As trio's `close`, but for what there is nothing to be done with: I/O and the waking of the entry queue.
+            self.asyncgens.close()
+            if "after_run" in self.hooks:
+                self.instruments.call("after_run")
+            self.ki_manager.close()
         finally:
             self.trio_now.clear()
             sniffio.thread_local.name = self.previous_library
@@ -268,7 +273,7 @@ class Host(Runner):
         if self.waiting_for_idle:
             self.waiting_for_idle = SortedDict()
         self.kinds.clear()
-        self.kept_aborts.clear()
+        self.kept_codes.clear()
         self.ended.clear()
         self.queue.woken.clear()
         self.clock = self.timers = self.deadlines = self.run_time = self.tasks_time = self.local_time = _NOTHING
@@ -316,7 +321,7 @@ class Host(Runner):
         self.tasks.add(task)
         if nursery is not None:
             nursery._children.add(task)
-            status._tasks.add(task)
+            status._tasks[task] = None  # an ordered set
         if "task_spawned" in self.hooks:
             self.instruments.call("task_spawned", task)
         self.reschedule(task, None)
@@ -372,7 +377,7 @@ class Host(Runner):
         try:
             trap = task.context.run(send, message)  # type: ignore[arg-type]
         except StopIteration as stop:
-            final = outcome.Value(stop.value)
+            final = Value(stop.value)
             kind = DONE
         except BaseException as error:
             # Hide this frame, as trio hides its own. (Context.run is C and leaves none.)
@@ -394,11 +399,11 @@ class Host(Runner):
                     task._attempt_delivery_of_pending_ki()
                 if task._cancel_status.effectively_cancelled:
                     task._attempt_delivery_of_any_pending_cancel()
-                known = self.kinds.get(address_of(abort))
+                known = self.kinds.get(abort) if type(abort) is FunctionType else None
                 return self.wait_kind(abort) if known is None else known
             if type(trap) is DETACH_TRAP:
                 final = trap.final_outcome
-                kind = DONE if type(final) is outcome.Value else FAILED
+                kind = DONE if type(final) is Value else FAILED
             else:
                 foreign = TypeError(
                     f"trio.run received unrecognized yield message {trap!r}. "
@@ -435,12 +440,15 @@ class Host(Runner):
         if task in self.abandoned:
             return  # trio has forgotten it already
         is_main = task is self.main_task
-        if type(final) is outcome.Error:
+        returned = type(final) is Value
+        if not returned:
+            error: BaseException = final.error  # type: ignore[attr-defined]
             if self.not_returned is not None:
-                self.not_returned(number, final.error)
+                self.not_returned(number, error)
             if self.failure_seen is not None:
-                self.failure_seen(final.error)
-        if getattr(task.coro, "ends_alone", False) and (is_main or type(final) is outcome.Value):
+                self.failure_seen(error)
+            del error
+        if (returned or is_main) and getattr(task.coro, "ends_alone", False):
             if is_main:
                 self.main_task_outcome = final
             self._leaves(task)
@@ -460,11 +468,12 @@ class Host(Runner):
 
     def _leaves(self, task: Task) -> None:
         """What trio's `task_exited` does for a task without nurseries, scopes and locks, and with no error for one."""
-        nursery, status = task._parent_nursery, task._cancel_status
-        if status is not None:
-            status._tasks.remove(task)
-            task._cancel_status = None  # type: ignore[assignment]  # as trio's own does
+        nursery = task._parent_nursery
+        status: Any = task._cancel_status
         self.tasks.remove(task)
+        if status is not None:
+            del status._tasks[task]
+            task._cancel_status = None  # type: ignore[assignment]  # as trio's own does
         if nursery is None:
             assert not self.tasks, "the root task is the last to end"
         else:
@@ -486,24 +495,23 @@ class Host(Runner):
 
     def wait_kind(self, abort: Callable[..., object]) -> int:
         """The outcome byte of a wait whose abort function is made for it, or that this run has not met before."""
-        known = _lasting_waits.get(address_of(abort))
-        if known is not None:
-            kept, name = known
-        else:
-            is_for_good = type(abort) is FunctionType and "<" not in abort.__qualname__
-            code = abort if is_for_good else getattr(abort, "__code__", None)
-            name = wait_name(abort)
-            if code is None:
-                return self.kind_number(name)
-            kept = code
-            number = self.kinds.get(address_of(kept))
-            if number is not None:
+        if type(abort) is FunctionType:
+            name = _lasting_waits.get(abort)
+            if name is None and "<" not in abort.__qualname__:
+                name = wait_name(abort)
+                if len(_lasting_waits) < LASTING_WAITS_MAX:
+                    _lasting_waits[abort] = name
+            if name is not None:
+                number = self.kinds[abort] = self.kind_number(name)
                 return number
-            if is_for_good and len(_lasting_waits) < LASTING_WAITS_MAX:
-                _lasting_waits[address_of(abort)] = abort, name
-        number = self.kinds[address_of(kept)] = self.kind_number(name)
-        self.kept_aborts.append(kept)
-        return number
+        code = getattr(abort, "__code__", None)
+        if code is None:
+            return self.kind_number(wait_name(abort))
+        known = self.kinds.get(address_of(code))
+        if known is None:
+            known = self.kinds[address_of(code)] = self.kind_number(wait_name(abort))
+            self.kept_codes.append(code)
+        return known
 
     def enter_task(self, task: Task) -> None:
         """Make ``task`` the current one ahead of `step`, for an instrument that looks."""
