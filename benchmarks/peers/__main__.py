@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import machine
-from benchmarks.peers.contenders import CONTENDERS, TASKS, THREADS, Contender
+from benchmarks.peers.contenders import CONTENDERS, LONGER_TASKS, TASKS, THREADS, Contender
 from benchmarks.peers.environment import ROOT, Peers, environment, prepare
 
 REPETITIONS, SECONDS = 5, 0.8
@@ -109,7 +109,7 @@ def table(measured: Sequence[Measured]) -> Table:
     for column in ("schedules/s", "spread", "detrun is", "target"):
         shown.add_column(column, justify="right")
     shown.add_column("met")
-    for side in (THREADS, TASKS):
+    for side in (THREADS, TASKS, LONGER_TASKS):
         ours = next((row for row in measured if row.contender.side == side and row.rates), None)
         for row in (row for row in measured if row.contender.side == side):
             contender = row.contender
@@ -155,17 +155,21 @@ def as_json(measured: Sequence[Measured]) -> dict[str, object]:
     }
 
 
+def _is_on(side: str | None, its: str) -> bool:
+    return side is None or (its == THREADS) == (side == THREADS)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="PACKAGE", help="measure this package only")
-    parser.add_argument("--side", choices=(THREADS, TASKS), help="measure this half of the table only")
+    parser.add_argument("--side", choices=(THREADS, TASKS), help="measure threads or tasks only")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU seconds of one measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     peers = Peers() if options.only == ["detrun"] else prepare()
-    measured = [row for row in rows(options.only, peers) if options.side in (None, row.contender.side)]
+    measured = [row for row in rows(options.only, peers) if _is_on(options.side, row.contender.side)]
     for repetition in range(options.repetitions):
         for row in measured:
             if not row.problem:

@@ -10,13 +10,15 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.peers import counter
 from benchmarks.peers.counter import Counter
 
 Explore = Callable[[int, int], int]
-THREADS, TASKS = "threads at opcodes", "tasks"
+THREADS, TASKS, LONGER_TASKS = "threads at opcodes", "tasks", "tasks, five increments each"
+LONGER = 5  # increments of each of `LONGER_TASKS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,10 @@ def _detrun_threads() -> None:
     assert shared.holds()
 
 
-async def _detrun_tasks() -> None:
+async def _detrun_tasks(times: int = 1) -> None:
     import trio
 
-    shared = Counter()
+    shared = Counter(times)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shared.increment_with, trio.lowlevel.checkpoint)
         nursery.start_soon(shared.increment_with, trio.lowlevel.checkpoint)
@@ -85,11 +87,21 @@ def _explored_threads(count: int, seed: int, include: list[str]) -> int:
     )
 
 
-def detrun_tasks(count: int, seed: int) -> int:
-    """`detrun.explore`, random walk."""
-    import detrun
+async def _longer_detrun_tasks() -> None:
+    await _detrun_tasks(LONGER)
 
-    return _explored(detrun.explore(_detrun_tasks, strategy="random", schedules=count, seed=seed, directory=None))
+
+def _random_walk(program: Callable[[], Any], backend: str = "auto") -> Explore:
+    """`detrun.explore`, random walk."""
+
+    def explore(count: int, seed: int) -> int:
+        import detrun
+
+        return _explored(
+            detrun.explore(program, strategy="random", schedules=count, seed=seed, directory=None, backend=backend)
+        )
+
+    return explore
 
 
 @contextmanager
@@ -168,37 +180,44 @@ def frontrun_threads_reduced(count: int, seed: int) -> int:
 
 async def _asyncio_increment(shared: Counter) -> None:
     import asyncio
-    from functools import partial
 
     await shared.increment_with(partial(asyncio.sleep, 0))
 
 
-async def _asyncio_main() -> None:
+async def _asyncio_main(times: int = 1) -> None:
     import asyncio
 
-    shared = Counter()
+    shared = Counter(times)
     await asyncio.gather(_asyncio_increment(shared), _asyncio_increment(shared))
     assert shared.holds()
 
 
-def frontrun_tasks(count: int, seed: int) -> int:
+async def _longer_asyncio_main() -> None:
+    await _asyncio_main(LONGER)
+
+
+def _frontrun_tasks(times: int) -> Explore:
     """`frontrun.explore` with coroutine functions, random schedules."""
-    import asyncio
 
-    import frontrun
+    def run(count: int, seed: int) -> int:
+        import asyncio
 
-    async def explore() -> Any:
-        return await frontrun.explore(
-            setup=Counter,
-            workers=_asyncio_increment,
-            count=2,
-            invariant=Counter.holds,
-            strategy="random",
-            max_attempts=count,
-            seed=seed,
-        )
+        import frontrun
 
-    return _frontrun_result(asyncio.run(explore()))
+        async def explore() -> Any:
+            return await frontrun.explore(
+                setup=partial(Counter, times),
+                workers=_asyncio_increment,
+                count=2,
+                invariant=Counter.holds,
+                strategy="random",
+                max_attempts=count,
+                seed=seed,
+            )
+
+        return _frontrun_result(asyncio.run(explore()))
+
+    return run
 
 
 def interleave_test_threads(count: int, seed: int) -> int:
@@ -215,28 +234,29 @@ def interleave_test_threads(count: int, seed: int) -> int:
     return int(interleave_test.explore(model, iterations=count, seed=seed, include=[counter.__file__]).schedules_run)
 
 
-def detrun_asyncio(count: int, seed: int) -> int:
-    """`detrun.explore` of the program that the peers explore, random walk."""
-    import detrun
-
-    return _explored(detrun.explore(_asyncio_main, strategy="random", schedules=count, seed=seed, directory=None))
-
-
-def detangle_tasks(count: int, seed: int) -> int:
+def _detangle_tasks(program: Callable[[], Any]) -> Explore:
     """`detangle.explore`, random walk."""
-    import detangle
 
-    return int(detangle.explore(_asyncio_main, runs=count, strategy="random", seed=seed, database=False).runs)
+    def explore(count: int, seed: int) -> int:
+        import detangle
+
+        return int(detangle.explore(program, runs=count, strategy="random", seed=seed, database=False).runs)
+
+    return explore
 
 
-def simloom_tasks(count: int, seed: int) -> int:
+def _simloom_tasks(program: Callable[[], Any]) -> Explore:
     """`simloom.explore`, its default: a uniform random walk."""
-    import simloom
 
-    exploration = simloom.explore(_asyncio_main, runs=count, start_seed=seed * count)
-    if exploration.failed:
-        raise AssertionError(exploration.summary())
-    return int(exploration.runs)
+    def explore(count: int, seed: int) -> int:
+        import simloom
+
+        exploration = simloom.explore(program, runs=count, start_seed=seed * count)
+        if exploration.failed:
+            raise AssertionError(exploration.summary())
+        return int(exploration.runs)
+
+    return explore
 
 
 CONTENDERS = (
@@ -246,11 +266,22 @@ CONTENDERS = (
     Contender("frontrun", "frontrun", THREADS, "explore, random", frontrun_threads),
     Contender("frontrun-dpor", "frontrun", THREADS, "explore, dpor", frontrun_threads_reduced),
     Contender("interleave-test", "interleave-test", THREADS, "explore, random", interleave_test_threads),
-    Contender("detrun-tasks", "detrun", TASKS, "explore, random", detrun_tasks, 5_000),
+    Contender("detrun-tasks", "detrun", TASKS, "explore, random", _random_walk(_detrun_tasks), 5_000),
     Contender("detrun-tasks-loop", "detrun", TASKS, "the loop alone", detrun_tasks_loop),
-    Contender("detrun-asyncio", "detrun", TASKS, "explore, random, asyncio", detrun_asyncio),
-    Contender("detangle", "detangle", TASKS, "explore, random", detangle_tasks),
-    Contender("simloom", "simloom", TASKS, "explore, random", simloom_tasks),
-    Contender("frontrun-tasks", "frontrun", TASKS, "explore, random", frontrun_tasks),
+    Contender("detrun-asyncio", "detrun", TASKS, "explore, random, asyncio", _random_walk(_asyncio_main, "asyncio")),
+    Contender("detangle", "detangle", TASKS, "explore, random", _detangle_tasks(_asyncio_main)),
+    Contender("simloom", "simloom", TASKS, "explore, random", _simloom_tasks(_asyncio_main)),
+    Contender("frontrun-tasks", "frontrun", TASKS, "explore, random", _frontrun_tasks(1)),
+    Contender("detrun-longer", "detrun", LONGER_TASKS, "explore, random", _random_walk(_longer_detrun_tasks)),
+    Contender(
+        "detrun-asyncio-longer",
+        "detrun",
+        LONGER_TASKS,
+        "explore, random, asyncio",
+        _random_walk(_longer_asyncio_main, "asyncio"),
+    ),
+    Contender("detangle-longer", "detangle", LONGER_TASKS, "explore, random", _detangle_tasks(_longer_asyncio_main)),
+    Contender("simloom-longer", "simloom", LONGER_TASKS, "explore, random", _simloom_tasks(_longer_asyncio_main)),
+    Contender("frontrun-longer", "frontrun", LONGER_TASKS, "explore, random", _frontrun_tasks(LONGER)),
 )
 BY_NAME = {one.name: one for one in CONTENDERS}

@@ -6,10 +6,15 @@ from collections.abc import Awaitable, Callable
 
 
 class Counter:
-    """A counter that is not atomic."""
+    """A counter that is not atomic.
 
-    def __init__(self) -> None:
+    Args:
+        times: that each worker increments it, where it is a task.
+    """
+
+    def __init__(self, times: int = 1) -> None:
         self.value = 0
+        self.times = times
 
     def increment(self) -> None:
         """For threads: loses an update if another thread writes between these lines."""
@@ -18,10 +23,11 @@ class Counter:
 
     async def increment_with(self, pause: Callable[[], Awaitable[object]]) -> None:
         """For tasks, which can be interrupted at ``pause`` only."""
-        seen = self.value
-        await pause()
-        self.value = seen + 1
+        for _ in range(self.times):
+            seen = self.value
+            await pause()
+            self.value = seen + 1
 
     def holds(self) -> bool:
-        """A condition that is true after two increments under any schedule, so that every schedule passes."""
-        return self.value in (1, 2)
+        """A condition that is true after both workers under any schedule, so that every schedule passes."""
+        return 1 <= self.value <= 2 * self.times
