@@ -143,6 +143,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss layout_shift --by bandwidth --samples 24",
         "--loss missed_frames --samples 60 --differences 40",
         "--loss missed_frames --kind local --samples 8 --differences 24",
+        "--loss design_distance --by reserved_height --samples 12 --differences 16",
+        f"--loss first_paint --by image_priority --samples 24 {NARROW}",
+        "--loss layout_shift --by prefetch_distance --samples 24 --param prefetch_distance=300",
     ),
     "robot": (
         "--loss tracking_error --by along_weight --by cross_weight --by path_weight --by effort_weight --by pace "
@@ -155,6 +158,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss deadline_misses --samples 8",
         "--loss collisions --by path_weight --by pace --samples 6 --differences 6",
         "--loss estimation_error --by fusion_timeout --samples 8",
+        "--loss tracking_error --by fusion_timeout --samples 8",
+        "--loss estimation_error --by fusion_timeout --samples 8 --param fusion_timeout=0.02",
+        "--loss tracking_error --by fusion_timeout --samples 12 --param fusion_timeout=0.02",
     ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
