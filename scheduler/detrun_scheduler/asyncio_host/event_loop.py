@@ -47,12 +47,14 @@ from detrun_scheduler.asyncio_host.private import (
 from detrun_scheduler.asyncio_host.remains import Remains
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
 from detrun_scheduler.asyncio_host.tasks import (
+    LABEL,
     LANE,
     PATH,
     AsyncioOfRun,
     Future,
     Handle,
     Timer,
+    label_of,
     making,
     new_task,
     path_of,
@@ -205,11 +207,11 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         run = self.run
         if current.run is not run:
             self.check_run()
-        name = task.get_name()
-        if name.startswith("Task-"):  # which asyncio has counted, or `create_task`
-            coroutine = task.get_coro()
-            name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
-            name = name.rpartition(".")[2]
+        name = getattr(task, LABEL, None)
+        if name is None:
+            name = task.get_name()
+            if name.startswith("Task-"):  # which asyncio has counted
+                name = label_of(task.get_coro())
         creator = run.current
         lane = TaskLane(self, name, creator if creator > 0 else 0, task)
         setattr(task, LANE, lane)
@@ -264,13 +266,12 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         maker = sys._getframe(1)
         if name is None and NAMES_LATER:
             name = name_given_by(maker)
-        if name is None:
-            name = f"Task-{next(self.counts.tasks)}"
         factory = self._task_factory
-        if factory is None or factory is _EAGER:
-            if factory is not None:
-                options.setdefault("eager_start", True)
-            task: Any = new_task(coro, self, next(self.counts.numbers), making(maker), name, context, **options)
+        if factory is None:
+            task: Any = new_task(coro, self, self.counts, making(maker), name, context, **options)
+        elif factory is _EAGER:
+            options.setdefault("eager_start", True)
+            task = new_task(coro, self, self.counts, making(maker), name, context, **options)
         else:
             task = self._made_by(factory, coro, name, context, options)
         if not self.is_stepping:
@@ -282,7 +283,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
             options["context"] = context
         task = factory(self, coro, **options)
         if hasattr(task, "set_name"):
-            task.set_name(name)
+            task.set_name(f"Task-{next(self.counts.tasks)}" if name is None else name)
         return task
 
     await_trio = staticmethod(await_trio)

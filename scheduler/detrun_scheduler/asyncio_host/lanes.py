@@ -238,12 +238,11 @@ class Lane:
 
     def end(self) -> Any:
         """The lane is over: its task has ended, the loop is closed, or the run ends."""
-        if self.has_ended:
-            return _ENDED
-        task = self._finish()
-        if task is not None:
-            self.loop.forget(task, self)
-        self.task = None  # it refers to this lane: the whole run would be a cycle of garbage
+        if not self.has_ended:
+            task = self._finish()
+            if task is not None:
+                self.loop.forget(task, self)
+            self.task = None  # it refers to this lane: the whole run would be a cycle of garbage
         return _ENDED
 
     def abandoned(self) -> None:
@@ -260,11 +259,14 @@ class Lane:
         """Take no step any more; the task whose lane it was."""
         reference, loop = self._reference, self.loop
         self._reference, self.has_ended = None, True
-        self.handles.clear()
+        if self.handles:
+            self.handles.clear()
         loop.lanes.pop(self, None)
-        if loop.callbacks is self:
-            loop.callbacks = None
-        return None if reference is None else reference()
+        if reference is None:
+            if loop.callbacks is self:
+                loop.callbacks = None
+            return None
+        return reference()
 
     def close(self) -> None:
         """End the lane now."""
@@ -338,8 +340,8 @@ class TaskLane(Lane):
             loop.line.put(self)
         elif callbacks is not None and callbacks.handles:
             callbacks.handles.append(self)  # wakes this lane when its turn comes
-        elif not self.is_stepping:
-            self.wake()
+        elif not (self.is_stepping or self.has_ended) and is_blocked(self.task):
+            loop.run.host.reschedule(self.task)
 
     def send(self, message: Any) -> Any:
         """As for callbacks. This is the shortest way of a step that has nothing special about it."""

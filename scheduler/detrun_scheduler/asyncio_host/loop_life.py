@@ -71,8 +71,7 @@ class LoopLife:
 
     def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
         """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
-        name = f"Task-{next(self.counts.tasks)}"
-        task: Any = new_task(coroutine, self, next(self.counts.numbers), None, name)
+        task: Any = new_task(coroutine, self, self.counts, None, None)
         self.main = task
         try:
             task.add_done_callback(ends_the_run)

@@ -53,6 +53,7 @@ class Future(asyncio.Future[Any]):
 LANE = "detrun_lane"  # of a task that has been stepped, if it lives
 PATH = "detrun_path"  # in the run, of a task that is over and has failed
 MADE = "detrun_made"  # where
+LABEL = "detrun_label"  # what its lane is to be called, if it has no name of the program's
 
 _BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
 
@@ -80,8 +81,9 @@ def making(frame: Any) -> Making:
 class Task(asyncio.Task[Any]):
     """A task that the simulated loop makes."""
 
-    __slots__ = (LANE, MADE, PATH, "_number")
+    __slots__ = (LABEL, LANE, MADE, PATH, "_number")
 
+    detrun_label: str | None
     detrun_lane: Any
     detrun_made: Making | None  # None: as the main function of a program
     _number: int
@@ -101,15 +103,24 @@ _new_task, _begin_task = Task.__new__, Task.__init__
 
 
 def new_task(
-    coro: Any, loop: Any, number: int, made: Making | None, name: str, context: Context | None = None, **options: Any
+    coro: Any, loop: Any, counts: AsyncioOfRun, made: Making | None, name: Any, context: Any = None, **options: Any
 ) -> Task:
     """A task of ``loop``; asyncio registers it, by its hash, while it makes it."""
     task = _new_task(Task)
-    task.detrun_lane = None
+    task.detrun_lane = task.detrun_label = None
     task.detrun_made = made
-    task._number = number
+    task._number = next(counts.numbers)
+    if name is None:
+        name = f"Task-{next(counts.tasks)}"
+        task.detrun_label = label_of(coro)
     _begin_task(task, coro, loop=loop, name=name, context=context, **options)
     return task
+
+
+def label_of(coro: Any) -> str:
+    """What the lane of a task of ``coro`` is called, unless the program has named it."""
+    name: str = getattr(coro, "__qualname__", None) or type(coro).__name__
+    return name.rpartition(".")[2]
 
 
 class Handle(events.Handle):
