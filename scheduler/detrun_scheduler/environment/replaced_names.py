@@ -12,10 +12,11 @@ in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from types import ModuleType
 from typing import Any, Protocol
 
-from detrun_scheduler.environment.staying import STAYING, finder
+from detrun_scheduler.environment.staying import STAYING
 
 
 class Replaced(Protocol):
@@ -61,7 +62,8 @@ class ReplacedNames:
         self.replacements = {name: value for name, value in replacements.items() if name in self._namespace}
         put_back = (*self.replacements, *fresh, *(name for name in also if name in self._namespace))
         self.originals: dict[str, Any] = {name: self._namespace[name] for name in put_back}
-        self._find = finder(self.originals)
+        # The first name twice, since for a single one itemgetter would give no tuple.
+        self._find: Any = itemgetter(*put_back[:1], *put_back) if put_back else tuple
         self._found = self._find(self._namespace)
         self._fresh = tuple(fresh.items())
         self._may_stay = may_stay

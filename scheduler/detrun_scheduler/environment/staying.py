@@ -12,9 +12,9 @@ one is on top, so that its replacement counts, and what it has found there is th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
-from types import TracebackType
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from types import CodeType, FunctionType, TracebackType
 from typing import Any, Protocol
 
 
@@ -40,11 +40,23 @@ class StayingNames(Staying, Protocol):
         """Put the replacements there once more, in place of what the program has assigned."""
 
 
-def finder(names: Iterable[str]) -> Callable[[Any], Any]:
-    """Gives all values of ``names`` at once, to be compared as tuples, which look at identity first."""
-    keys = tuple(names)
-    # The first name twice, since for a single one itemgetter would give no tuple.
-    return itemgetter(*keys[:1], *keys) if keys else tuple
+def reader(places: Sequence[tuple[Any, str]]) -> Callable[[], Any]:
+    """Gives the attributes of modules and classes at once, to be compared as tuples, which look at identity first.
+
+    It is a function that names them all. The interpreter remembers where it has found each, so that this takes half the
+    time of looking up as many keys.
+    """
+    owners = {owner: f"_{number}" for number, owner in enumerate(dict.fromkeys(owner for owner, _ in places))}
+    names = [f"{owners[owner]}.{name}" for owner, name in places]
+    return FunctionType(_reading(tuple(names)), {name: owner for owner, name in owners.items()})
+
+
+@lru_cache(maxsize=8)
+def _reading(names: tuple[str, ...]) -> CodeType:
+    # Of a longer one the compiler would make a list first.
+    parts = [f"({', '.join(names[first : first + 30])},)" for first in range(0, len(names), 30)]
+    whole = compile(f"lambda: ({''.join(part + ', ' for part in parts)})", __file__, "eval")
+    return next(one for one in whole.co_consts if isinstance(one, CodeType))
 
 
 class StayingGroups:
@@ -55,7 +67,7 @@ class StayingGroups:
         outermost: what the active run replaced first, and puts back last; None where there is no run.
     """
 
-    __slots__ = ("_divided", "_found", "_groups", "_looks_at", "_modules", "_names", "campaigns", "outermost")
+    __slots__ = ("_divided", "_groups", "_modules", "_names", "_read", "_wanted", "campaigns", "outermost")
 
     def __init__(self) -> None:
         self.campaigns = 0
@@ -64,8 +76,8 @@ class StayingGroups:
         self._divided: list[Staying] = []  # these pass over the groups
         self._modules = 0  # how many had been imported when the last run ended
         self._names: list[StayingNames] = []
-        self._looks_at: list[tuple[Callable[[Any], Any], Mapping[str, Any]]] = []  # one for each module or class
-        self._found: list[Any] = []  # what stands there
+        self._read: Callable[[], Any] | None = None  # gives what stands for them all; None where some have come
+        self._wanted: Any = None  # what it has to give
 
     def add(self, group: Staying) -> None:
         """``group`` has been replaced, and stays until the campaign is over, when its ``leave()`` is called."""
@@ -75,7 +87,7 @@ class StayingGroups:
         """As `add`, and the names are looked at when a run ends."""
         self._groups.append(group)
         self._names.append(group)
-        self._looks_at = []
+        self._read = None
 
     def add_divided(self, groups: Staying) -> None:
         """``groups`` passes over those that stay, until its ``leave()`` is called."""
@@ -97,24 +109,28 @@ class StayingGroups:
         """A run has ended: put back what the program has put in the place of a replacement."""
         self.outermost = None
         self._modules = len(sys.modules)
-        if not self._looks_at and self._names:
-            self._gather()
-        if [find(place) for find, place in self._looks_at] != self._found:
-            for group in self._names:
-                group.put()
+        if self._read is None:
+            self._put_all()
+            places = {(group.owner, name): None for group in self._names for name in group.replacements}
+            self._read = reader(tuple(places))
+            self._wanted = self._read()
+            return
+        try:
+            is_so = self._read() == self._wanted
+        except AttributeError:  # the program has deleted one
+            is_so = False
+        if not is_so:
+            self._put_all()
 
-    def _gather(self) -> None:
-        wanted: dict[Any, dict[str, Any]] = {}
+    def _put_all(self) -> None:
         for group in self._names:
-            wanted.setdefault(group.owner, {}).update(group.replacements)
-        self._looks_at = [(finder(names), vars(owner)) for owner, names in wanted.items()]
-        self._found = [find(names) for (find, _), names in zip(self._looks_at, wanted.values(), strict=True)]
+            group.put()
 
     def leave(self) -> None:
         """The campaign is over."""
         self.divide_anew()
         groups, self._groups = self._groups, []
-        self._names, self._looks_at, self._found = [], [], []
+        self._names, self._read, self._wanted = [], None, None
         for group in reversed(groups):
             group.leave()
 
