@@ -101,8 +101,7 @@ class ControlledProgram:
         Errors of the run itself (deadlock, divergence, step limit) come back as the outcome, so that the caller can
         finish the recording first.
         """
-        main, options, as_thread, in_asyncio = self.main, self.options, self._as_thread, self._in_asyncio
-        watch = options.watch
+        main, options, watch = self.main, self.options, self.options.watch
         if hooks is None and scope is None and not hasattr(oracle, "step_taken"):
             hooks = self._hooks or self._common_hooks()
         else:
@@ -129,20 +128,15 @@ class ControlledProgram:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            with environment, _surrounding(loop, options, scope, hooks.draws, main):
-                if scope is not None:
-                    args = scope.begin(loop, args)
-                if watch is not None:
-                    args = watch.begin(loop, args)
-                ended = _outcome_of(loop, main, args, as_thread, in_asyncio)
-                if loop.costs:
-                    from detrun.primitives.costs import with_costs  # few programs declare any
-
-                    ended = with_costs(loop.costs, ended)
-                if watch is not None:
-                    ended = watch.end(ended)
-            if type(ended) is outcome.Error and not as_thread:
-                ended = outcome.Error(wrong_backend(ended.error, in_asyncio) or ended.error)
+            with environment:
+                surrounding = _surrounding(loop, options, scope, hooks.draws, main)
+                if surrounding is None:
+                    ended = self._within(loop, args, scope)
+                else:
+                    with surrounding:
+                        ended = self._within(loop, args, scope)
+            if type(ended) is outcome.Error and not self._as_thread:
+                ended = outcome.Error(wrong_backend(ended.error, self._in_asyncio) or ended.error)
             if loop.thread_failures and options.thread_errors:
                 ended = with_thread_errors(loop.thread_failures, ended)
             if compared is not None:
@@ -161,6 +155,20 @@ class ControlledProgram:
                 gc.enable()
         return loop, ended
 
+    def _within(self, loop: RunLoop, args: Sequence[object], scope: RunScope | None) -> outcome.Outcome[Any]:
+        """How the program ends, where everything is under control."""
+        watch = self.options.watch
+        if scope is not None:
+            args = scope.begin(loop, args)
+        if watch is not None:
+            args = watch.begin(loop, args)
+        ended = _outcome_of(loop, self.main, args, self._as_thread, self._in_asyncio)
+        if loop.costs:
+            from detrun.primitives.costs import with_costs  # few programs declare any
+
+            ended = with_costs(loop.costs, ended)
+        return ended if watch is None else watch.end(ended)
+
     def _common_hooks(self) -> RunHooks:
         """Hooks of a run without a scope or a caller's wishes, kept for the next where the options have none either."""
         hooks = _completed(RunHooks(), self.options, None)
@@ -171,15 +179,15 @@ class ControlledProgram:
 
 def _surrounding(
     loop: RunLoop, options: Options, scope: RunScope | None, draws: DrawWatcher | None, main: Main
-) -> AbstractContextManager[object]:
-    """What some runs need beside a controlled environment.
+) -> AbstractContextManager[object] | None:
+    """What some runs need beside a controlled environment; None: nothing.
 
     Programs get Values from the scope of their runs, and from nowhere else. Where tasks of asyncio's are looked for
     that nothing refers to, what is older than the run is left out, or each look would go through all of it.
     """
     hides_heap = options.thread_errors and is_imported() and not is_frozen()
     if scope is None and draws is None and not hides_heap:
-        return _AS_IT_IS
+        return None
     with ExitStack() as stack:
         if hides_heap:
             stack.enter_context(frozen_heap())
@@ -188,9 +196,6 @@ def _surrounding(
         if draws is not None:
             stack.enter_context(_watched_generators(loop, draws, main))
         return stack.pop_all()
-
-
-_AS_IT_IS = nullcontext()
 
 
 def _watched_generators(loop: RunLoop, draws: DrawWatcher, main: Main) -> AbstractContextManager[None]:

@@ -200,12 +200,14 @@ class Threads:
 
     def close(self) -> None:
         """The run is over: put back what it left in objects that outlive it."""
-        for one in self.touched:
-            one.end_of_run()
-        self.touched.clear()
-        for callback in reversed(self.at_end):
-            callback()
-        self.at_end.clear()
+        if self.touched:
+            for one in self.touched:
+                one.end_of_run()
+            self.touched.clear()
+        if self.at_end:
+            for callback in reversed(self.at_end):
+                callback()
+            self.at_end.clear()
         self.living.clear()
         if self.idle:
             for known in self.known:
