@@ -192,16 +192,16 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "web_server": (
         "--loss mean_latency --by upstream_seconds --by hedge_delay --by backoff --samples 4 --differences 12",
-        "--loss mean_latency --by pool_size --kind local --samples 4 --differences 12 --share 0.5 --param pool_size=2",
-        "--loss mean_latency --by pool_size --kind relaxed --samples 4 --differences 12 --share 0.5 "
-        "--param pool_size=2",
+        "--loss order_latency --samples 8 --differences 8",
+        "--loss database_load --by ttl --samples 6 --param ttl=0.2",
+        "--loss database_load --by cache_size --samples 6 --param ttl=10 --param cache_size=10",
+        "--loss quote_latency --by hedge_delay --by retry_budget --samples 16 --param hedge_delay=0.025",
         "--loss quote_latency --by hedge_delay --kind local --differences 24 --param hedge_delay=0.025",
         "--loss quote_latency --by upstream_timeout --kind local --differences 24 --param upstream_timeout=0.06",
         "--loss upstream_load --by upstream_timeout --by breaker_threshold",
         "--loss lost_goodput --by pool_seconds --by database_timeout --samples 12 --differences 12 "
         "--param pool_seconds=0.3",
         "--loss lost_goodput --by admission_rate --samples 8 --param admission_rate=50",
-        "--loss quote_latency --by retry_budget --samples 12",
         "--loss p99_latency --by pool_size --by database_seconds --samples 10 --param pool_size=2",
         "--loss p99_latency --by pool_size --by database_seconds --kind local --samples 2 --differences 10 "
         "--param pool_size=2",

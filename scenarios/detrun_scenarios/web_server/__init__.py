@@ -17,6 +17,8 @@ from detrun_scenarios.web_server.invariants import INVARIANTS
 _SCALED = "scaled to services of milliseconds"
 _DECIDES = "it decides what is answered, repeated or refused, and only the mean of that is smooth"
 _COUNTED = "counted up to"
+_AS_A_FLUID = "all wait behind each other, and a pool of any size would serve in proportion to it"
+_KEPT = "it decides what is asked for again, and questions are counted"
 _OUTLASTED = "it is waited out, and where it only just decides who is first, nothing jumps"
 _QUEUED = "many wait behind each other, and it decides as well which deadline strikes"
 _SPENT = "it decides who is hedged and who comes too late, and a hedge takes the token of a retry"
@@ -33,7 +35,7 @@ _MEAN_LATENCY = (
     Meaning("local", ("hedge_delay", "backoff", "upstream_seconds"), _OUTLASTED, {"samples": 4}, share=0.3),
     _finite(_DECIDES, *_BUSY, *_REPEATED),
     _finite(_QUEUED, "database_seconds", share=0.1),
-    Meaning("relaxed", ("pool_size",), _COUNTED, {"samples": 8, "temperature": 0.25}, share=0.5),
+    _finite(_COUNTED, "pool_size", share=0.5),
 )
 _P99_LATENCY = (
     _finite(_DECIDES, "hedge_delay", "backoff", *_BUSY, *_REPEATED),
@@ -44,12 +46,14 @@ _QUOTE_LATENCY = (
     _finite(_SPENT, "hedge_delay", "upstream_timeout", "retry_budget"),
     Meaning("local", ("backoff", "upstream_seconds"), _OUTLASTED, {"samples": 8}, share=0.3),
 )
+_ORDER_LATENCY = (Meaning("relaxed", ("pool_size",), _AS_A_FLUID, {"samples": 8, "temperature": 0.5}, share=0.1),)
 _LOST_GOODPUT = (
     _finite(_DECIDES, *_BUSY),
     _finite(_QUEUED, "database_seconds", share=0.1),
     _finite(_COUNTED, "pool_size", share=0.5),
 )
 _UPSTREAM_LOAD = (_finite(_DECIDES, *_REPEATED, "hedge_delay", "backoff"),)
+_DATABASE_LOAD = (_finite(_KEPT, "ttl", "cache_size"),)
 
 
 def program(setting: Setting) -> Program:
@@ -185,6 +189,12 @@ SCENARIO = Scenario(
             _QUOTE_LATENCY,
         ),
         Loss(
+            "order_latency",
+            "the mean of orders alone, while the database is eight times as slow and the pool is what limits",
+            "s",
+            _ORDER_LATENCY,
+        ),
+        Loss(
             "lost_goodput",
             "share of requests without a good answer, while the database is four times as slow",
             "",
@@ -195,6 +205,12 @@ SCENARIO = Scenario(
             "requests to the upstream service for each quote that was asked for, while it fails",
             "",
             _UPSTREAM_LOAD,
+        ),
+        Loss(
+            "database_load",
+            "questions to the database for each item or order that was asked for; of forty items",
+            "",
+            _DATABASE_LOAD,
         ),
     ),
     invariants=INVARIANTS,

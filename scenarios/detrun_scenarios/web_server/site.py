@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 
 import detrun
+from detrun.checkers.transactions import Place
 from detrun.world import Exponential
 from detrun_scenarios.web_server.addresses import CLIENTS, DATABASE, MONITOR, UPSTREAM, WEB
 from detrun_scenarios.web_server.application.gauge import Monitor
@@ -45,6 +46,15 @@ class Site:
         self.world.node(DATABASE).start(self.database.serve)
         self.world.node(UPSTREAM).start(self.upstream.serve)
         self.web_node.start(self.web.run)
+
+    def mixed(self) -> tuple[tuple[str, Place | None], ...]:
+        """What the invariant of answers names: see `ConnectionPool.asked_with_an_answer_due`."""
+        return next(filter(None, (one.pool.asked_with_an_answer_due for one in reversed(self.web.stacks))), ())
+
+    def repeated(self) -> tuple[tuple[str, Place | None], ...]:
+        """What the invariant of outages names: where a quote was last asked for again, and the last was taken on."""
+        allowed = next(filter(None, (one.retries.allowed_in for one in reversed(self.web.stacks))), None)
+        return ("asks again in", allowed), ("and is taken on in", self.upstream.taken_in)
 
     async def stop(self) -> None:
         """Terminate the web server, if it runs, and return when it has stopped."""

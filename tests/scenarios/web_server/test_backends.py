@@ -63,7 +63,7 @@ def test_borrowers_wait_for_a_connection_as_the_recursion_of_kiefer_and_wolfowit
             for number, at in enumerate(arrivals):
                 await trio.sleep_until(began + at)
                 nursery.start_soon(client.read, f"item{number}")
-        assert client.pool.opened == 3
+        assert len(client.pool.opened) == 3
         assert client.pool.lent == 0
         return [float(wait) for wait in client.pool.waits]
 

@@ -7,8 +7,11 @@ leaves the connection in that state: `is_usable` is false from then on.
 
 from __future__ import annotations
 
+import sys
+
 import trio
 
+from detrun.checkers.transactions import Place, noted_place
 from detrun_scenarios.web_server.addresses import DATABASE, DATABASE_PORT
 from detrun_scenarios.web_server.backend.lines import Lines
 from detrun_scenarios.web_server.errors import BackendError
@@ -19,6 +22,8 @@ class DatabaseConnection:
 
     Attributes:
         is_open: until it is closed or found broken.
+        went_back_in: where it went back to the pool last.
+        mixed: where it had gone back with an answer due, and where the next question was asked then; None: nowhere.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -26,6 +31,8 @@ class DatabaseConnection:
         self._lines = Lines(stream)
         self._is_due = False  # an answer
         self.is_open = True
+        self.went_back_in: Place | None = None
+        self.mixed: tuple[Place | None, Place | None] | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -38,7 +45,7 @@ class DatabaseConnection:
         Raises:
             BackendError: the connection broke.
         """
-        self._is_due = True
+        self._expect_answer()
         try:
             await self._stream.send_all(line.encode() + b"\n")
             answer = await self._lines.next()
@@ -50,6 +57,11 @@ class DatabaseConnection:
             raise BackendError("the database has closed the connection")
         self._is_due = False
         return answer
+
+    def _expect_answer(self) -> None:
+        if self._is_due:
+            self.mixed = self.went_back_in, noted_place(sys._getframe(1), is_done_here=True)
+        self._is_due = True
 
     def close(self) -> None:
         """Close it at once, without waiting for the peer."""

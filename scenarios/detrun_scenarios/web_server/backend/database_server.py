@@ -36,6 +36,7 @@ class DatabaseServer:
         orders: item and count by order.
         sold: how many of each item.
         workers: those who serve; made anew at each start of the node.
+        asked: questions that came.
         slowness: factor of service times, which an outage moves.
     """
 
@@ -45,6 +46,7 @@ class DatabaseServer:
         self.orders: dict[str, tuple[str, int]] = {}
         self.sold: dict[str, int] = {}
         self.workers = Seats(settings.database_workers)
+        self.asked = 0
         self.slowness = 1.0
 
     async def serve(self) -> None:
@@ -63,6 +65,7 @@ class DatabaseServer:
 
     async def _answer(self, question: str) -> str:
         verb, item, *rest = question.split(" ")
+        self.asked += 1
         async with self.workers.seat():
             await detrun.sleep(self.slowness * service_time(self.settings.database_seconds, ("database", verb, item)))
         if verb == "READ":

@@ -14,6 +14,7 @@ import h11
 import trio
 
 import detrun
+from detrun.checkers.transactions import Place, noted_place
 from detrun_scenarios.web_server.addresses import UPSTREAM_PORT
 from detrun_scenarios.web_server.backend.service_time import service_time
 from detrun_scenarios.web_server.resilience.seats import Seats
@@ -33,6 +34,7 @@ class UpstreamService:
             the balancer had not seen it yet. They take no worker, and end when the client closes.
         served: requests that it has begun to serve.
         workers: those who serve.
+        taken_in: where the last request was taken on.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +44,7 @@ class UpstreamService:
         self.silent_share: Any = 0.0
         self.served = 0
         self.workers = Seats(settings.upstream_workers)
+        self.taken_in: Place | None = None
 
     async def serve(self) -> None:
         """Listen until cancelled."""
@@ -68,6 +71,7 @@ class UpstreamService:
         return bool(self.silent_share) and bool(detrun.bernoulli(self.silent_share, key=("silent", symbol)))
 
     async def _quote(self, symbol: str) -> tuple[int, bytes]:
+        self.taken_in = noted_place(is_done_here=True)
         async with self.workers.seat():
             self.served += 1
             await detrun.sleep(self.slowness * service_time(self.settings.upstream_seconds, ("quote", symbol)))

@@ -19,7 +19,8 @@ from typing import Any
 
 import trio
 
-from detrun_scenarios.frame.requirement import require
+from detrun.checkers.transactions import Place, noted_place
+from detrun_scenarios.frame.requirement import about, require
 from detrun_scenarios.web_server.backend.connection import DatabaseConnection, connect
 from detrun_scenarios.web_server.errors import BackendError, PoolTimeoutError
 from detrun_scenarios.web_server.invariants import LENT
@@ -36,7 +37,7 @@ class ConnectionPool:
 
     Attributes:
         idle: connections that are not lent; the last is lent next.
-        opened: how many were ever opened.
+        opened: all that were ever opened.
         borrowers: those who have a connection, open one or wait.
     """
 
@@ -44,7 +45,7 @@ class ConnectionPool:
         self.settings = settings
         self.seats = seats(settings.pool_size)
         self.idle: list[DatabaseConnection] = []
-        self.opened = 0
+        self.opened: list[DatabaseConnection] = []
         self.borrowers = 0
 
     @property
@@ -72,7 +73,7 @@ class ConnectionPool:
         """
         self.borrowers += 1
         try:
-            await self._sit_down()
+            since = await self._sit_down()
             connection: DatabaseConnection | None = None
             try:
                 connection = self._newest_idle() or await self._open()
@@ -80,25 +81,35 @@ class ConnectionPool:
             finally:
                 if connection is not None:
                     self._take_back(connection)
-                self.seats.give_back()
+                self.seats.give_back(since)
         finally:
             self.borrowers -= 1
-            require(self.lent <= self.borrowers, LENT, f"{self.lent} are taken, {self.borrowers} are there")
+            handed, gave_up = self.seats.raced
+            all_are_there = about(self.lent <= self.borrowers, ("is handed over in", handed), ("gives up in", gave_up))
+            require(all_are_there, LENT, f"{self.lent} are taken, {self.borrowers} are there")
 
     def may_lend_again(self, connection: DatabaseConnection) -> bool:
         """Whether a connection that comes back goes to another borrower."""
         return connection.is_usable
+
+    @property
+    def asked_with_an_answer_due(self) -> tuple[tuple[str, Place | None], ...]:
+        """Of the last connection to which this happened, where it went back and where it was asked again."""
+        for connection in reversed(self.opened):
+            if connection.mixed is not None:
+                went_back, asked = connection.mixed
+                return ("goes back in", went_back), ("is asked again in", asked)
+        return ()
 
     def close(self) -> None:
         """Close what is idle."""
         while self.idle:
             self.idle.pop().close()
 
-    async def _sit_down(self) -> None:
-        with trio.move_on_after(self.settings.pool_seconds) as until_late:
-            await self.seats.take()
-        if until_late.cancelled_caught:
-            raise PoolTimeoutError(f"no connection came free within {self.settings.pool_seconds:g} s")
+    async def _sit_down(self) -> Any:
+        with trio.move_on_after(self.settings.pool_seconds):
+            return await self.seats.take()
+        raise PoolTimeoutError(f"no connection came free within {self.settings.pool_seconds:g} s")
 
     def _newest_idle(self) -> DatabaseConnection | None:
         while self.idle:
@@ -113,11 +124,12 @@ class ConnectionPool:
             connection = await connect()
         except OSError as error:
             raise BackendError(f"no connection: {error}") from error
-        self.opened += 1
+        self.opened.append(connection)
         return connection
 
     def _take_back(self, connection: DatabaseConnection) -> None:
         if self.may_lend_again(connection):
+            connection.went_back_in = noted_place(is_done_here=True)
             self.idle.append(connection)
         else:
             connection.close()

@@ -11,6 +11,7 @@ Reliability Engineering* (2016), chapter 22, for budgets against failures that c
 from __future__ import annotations
 
 import detrun
+from detrun.checkers.transactions import Place, noted_place
 from detrun_scenarios.web_server.errors import BackendError, BackendTimeoutError
 from detrun_scenarios.web_server.resilience.attempt import Answer, Attempt
 from detrun_scenarios.web_server.resilience.backoff import Backoff
@@ -26,6 +27,7 @@ class Retries:
 
     Attributes:
         calls, attempts: how many were made; their quotient is by how much retries amplify the load.
+        allowed_in: where the last retry was allowed.
     """
 
     def __init__(self, settings: Settings, budget: RetryBudget) -> None:
@@ -34,6 +36,7 @@ class Retries:
         self.backoff = Backoff(settings.backoff)
         self.calls = 0
         self.attempts = 0
+        self.allowed_in: Place | None = None
 
     async def call(self, attempt: Attempt[Answer]) -> Answer:
         """The answer of the first attempt that succeeds; the error of the last that failed.
@@ -49,6 +52,7 @@ class Retries:
             except (BackendError, BackendTimeoutError):
                 if not self.may_retry():
                     raise
+                self.allowed_in = noted_place(is_done_here=True)
             await detrun.sleep(self.backoff.draw(number + 1))
         self.attempts += 1
         return await attempt(self.settings.attempts_max - 1)

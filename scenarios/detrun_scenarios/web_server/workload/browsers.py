@@ -6,7 +6,7 @@ Items and quotes are asked for once. A browser has patience for so many seconds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ import httpx
 import trio
 
 import detrun
-from detrun_scenarios.frame.requirement import require
+from detrun.checkers.transactions import Place
+from detrun_scenarios.frame.requirement import about, require
 from detrun_scenarios.web_server.addresses import WEB, WEB_PORT
 from detrun_scenarios.web_server.invariants import OWN_ANSWER
 
@@ -48,9 +49,11 @@ class Browsers:
         outcomes: in the order in which they came.
         confirmed: orders that were answered with 200, with their item and count.
         sent: orders that were sent at least once, likewise.
+        mixed: operations that the invariant of answers names, see `Site.mixed`.
     """
 
     def __init__(self, patience: float, items: int) -> None:
+        self.mixed: Callable[[], tuple[tuple[str, Place | None], ...]] = tuple
         self.patience = patience
         self.items = items
         self.outcomes: list[Outcome] = []
@@ -92,7 +95,7 @@ class Browsers:
             own = said.get("item" if kind == "item" else "symbol") == item
             if kind == "item":
                 own = own and said["text"].startswith(f"item {item} ")
-            require(own, OWN_ANSWER, f"for {kind} {item} came {said}")
+            require(about(own, *self.mixed()), OWN_ANSWER, f"for {kind} {item} came {said}")
         return answer.status_code, ""
 
     async def _order(self, client: httpx.AsyncClient, order: str, item: str, count: int) -> tuple[int, str]:
@@ -107,7 +110,8 @@ class Browsers:
                 status = answer.status_code
             if status == 200:
                 said = answer.json()
-                require(said.get("order") == order, OWN_ANSWER, f"for {order} came {said}")
+                own = said.get("order") == order
+                require(about(own, *self.mixed()), OWN_ANSWER, f"for {order} came {said}")
                 self.confirmed[order] = item, count
             if status not in (0, 502, 503, 504):
                 return status, error

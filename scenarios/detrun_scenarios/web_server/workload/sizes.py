@@ -102,6 +102,20 @@ _QUOTES = Workload(crowd=Crowd(rate=40.0, seconds=1.2), mix={"quote": 1.0}, pati
 OF_LOSSES: Mapping[str, Workload] = {
     "quote_latency": replace(_QUOTES, outages=(Outage(at=0.2, seconds=0.8, silent_share=0.25),)),
     "upstream_load": replace(_QUOTES, outages=(Outage(at=0.2, seconds=0.6, slowness=10.0, failure_share=0.5),)),
+    "order_latency": Workload(
+        crowd=Crowd(rate=150.0, seconds=1.2),
+        mix={"order": 1.0},
+        patience=5.0,
+        outages=(Outage(at=0.0, seconds=10.0, database_slowness=8.0),),
+        settings={
+            "database_workers": 64,
+            "database_timeout": 5.0,
+            "pool_seconds": 5.0,
+            "limit_initial": 200.0,
+            "limit_least": 200.0,
+        },
+    ),
+    "database_load": Workload(crowd=Crowd(rate=80.0, seconds=1.5), mix={"item": 1.0}, items=40),
     "lost_goodput": Workload(
         crowd=Crowd(rate=80.0, seconds=1.5),
         mix={"item": 1.0},
